@@ -1,0 +1,96 @@
+"""What every engine can do: generate with sampling and seeds, and give token log-probabilities of given text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How tokens are drawn. `temperature` 0 is greedy; `max_tokens` counts generated tokens."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int = 512
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateRequest:
+    """One conversation to continue. `messages` are (role, content) pairs; content is never read as control tokens."""
+
+    id: str
+    messages: tuple[tuple[str, str], ...]
+    sampling: Sampling
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """The reply to one request, with token counts of prompt and reply (the end token is counted in neither)."""
+
+    id: str
+    text: str
+    finish_reason: FinishReason
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class LogprobRequest:
+    """Raw text to be scored as the concatenation `context + text`, without a chat template."""
+
+    id: str
+    context: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """Natural-log probabilities of the tokens of `context + text`, special tokens included.
+
+    `boundary` is the number of tokens of `context` tokenised alone (the BOS included, 0 for an empty context);
+    the first token has no prediction and is None. (2412.11231, reference code `eval_loss.py`.)
+    """
+
+    id: str
+    boundary: int
+    logprobs: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """Which engine runs which model. `model` is a local folder or a hub name; `dtype` is float32, bfloat16 or auto."""
+
+    engine: str
+    model: str
+    revision: str | None = None
+    dtype: str = "auto"
+    max_length: int = 2048
+    options: tuple[tuple[str, str | int | float | bool], ...] = ()
+
+
+class RequestError(Exception):
+    """This request can not be answered, by any replica (an over-long prompt, say). `reason` is a short slug."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(reason, detail)
+        self.reason, self.detail = reason, detail
+
+
+class Engine(Protocol):
+    """One loaded model. Calls may overlap freely; the engine batches them."""
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        """Continue one conversation. Raises RequestError if the prompt does not fit."""
+        ...
+
+    async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
+        """Score one text. Raises RequestError if the text does not fit."""
+        ...
+
+    def close(self) -> None:
+        """Free the model's memory."""
+        ...

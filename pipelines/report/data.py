@@ -1,0 +1,121 @@
+"""What the report shows, as plain data: collected from the store by `collect`, drawn by `page`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One benchmark of one student. `value`, `low` and `high` (95 % bootstrap interval) are percentages.
+
+    An untuned base model has round -1 and no evolver or teacher (empty strings).
+    """
+
+    benchmark: str
+    student: str
+    recipe: str
+    seeds: str
+    evolver: str
+    round: int
+    teacher: str
+    decoding: str
+    selection: str
+    rows: int
+    value: float
+    low: float
+    high: float
+    by_level: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetScore:
+    """Means over one set of (instruction, response) pairs. Scores are None where nothing was scored.
+
+    `valid` is the share of evolutions that the closed world can verify (None on foreign data), a percentage.
+    """
+
+    seeds: str
+    evolver: str
+    round: int
+    teacher: str
+    decoding: str
+    rows: int
+    skipped: int
+    ppl_instruction: float | None
+    ppl_answer: float | None
+    ppl_conditional: float | None
+    ifd: float | None
+    ic_ifd: float | None
+    words: float
+    correct: float | None
+    valid: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One round of a seed's evolution: round 0 is the seed itself; `outcome` is the parser's word."""
+
+    round: int
+    method: str
+    instruction: str
+    outcome: str
+    answers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A seed's evolution by one evolver; answers are (teacher, text)."""
+
+    seed_id: str
+    seeds: str
+    evolver: str
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepAccount:
+    """Where a step's rows went (in = out + rejected + failed) and how long it took, in seconds.
+
+    `cached` steps ran in an earlier run; `reasons` counts rejections and failures by reason.
+    """
+
+    key: str
+    kind: str
+    label: str
+    rows_in: int
+    rows_out: int
+    rejected: int
+    failed: int
+    reasons: tuple[tuple[str, int], ...]
+    planned_seconds: float
+    actual_seconds: float
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LossCurve:
+    """Training loss by optimizer step of one student."""
+
+    label: str
+    student: str
+    steps: tuple[int, ...]
+    losses: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything on the page."""
+
+    study: str
+    description: str
+    created: str
+    versions: tuple[tuple[str, str], ...]
+    wall_seconds: float
+    peak_memory_gib: float | None
+    model_sizes: tuple[tuple[str, int], ...]
+    results: tuple[Result, ...]
+    sets: tuple[SetScore, ...]
+    examples: tuple[Example, ...]
+    steps: tuple[StepAccount, ...]
+    losses: tuple[LossCurve, ...]

@@ -1,0 +1,148 @@
+"""The study file as frozen, strict types. What is written here is what the JSON Schema says and what keys are made of."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Metric = Literal["ifd", "ic_ifd", "ppl_instruction", "ppl_answer", "ppl_conditional", "length", "random"]
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors, values are not coerced, and nothing changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class World(Strict):
+    """Tasks of the bundled closed world: every answer can be checked. `levels` counts the constraints of a task."""
+
+    count: int = Field(gt=0, le=1_000_000)
+    levels: list[int] = Field(default=[0], min_length=1)
+
+
+class Seeds(Strict):
+    """Where instructions start: a file (JSONL, JSON, CSV or Parquet, .gz allowed) or the bundled world."""
+
+    name: Name
+    file: str | None = Field(default=None, description="path, relative to the study file")
+    world: World | None = None
+    limit: int | None = Field(default=None, gt=0, description="take the first rows only")
+    on_bad_row: Literal["refuse", "quarantine"] = "refuse"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Seeds:
+        if (self.file is None) == (self.world is None):
+            raise ValueError("give exactly one of 'file' and 'world'")
+        return self
+
+
+class Model(Strict):
+    """A model and where it runs. Only `source`, `revision`, `engine`, `dtype` and `max_length` change results."""
+
+    source: str = Field(description="'bundled:NAME', a local folder (relative to the study file) or a hub name")
+    revision: str | None = Field(default=None, description="hub models: the commit")
+    engine: Literal["auto", "transformers", "vllm", "scripted"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    max_length: int = Field(default=1024, gt=0, description="tokens of prompt and reply together")
+    options: dict[str, str | int | float | bool] = Field(default={}, description="the engine's own settings")
+    replicas: int = Field(default=1, gt=0, description="placement: engine actors of this model")
+    cpus: float = Field(default=0.5, ge=0, description="placement: CPUs of one replica")
+    gpus: float = Field(default=0, ge=0, description="placement: GPUs of one replica")
+
+
+class SamplingSpec(Strict):
+    """How tokens are drawn; temperature 0 is greedy."""
+
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    max_tokens: int = Field(default=512, gt=0)
+
+
+class Evolution(Strict):
+    """Evol-Instruct: which models rewrite the instructions and how often (2412.11231, App. A.1)."""
+
+    method: Literal["evol-instruct"] = "evol-instruct"
+    evolvers: list[Name] = Field(min_length=1)
+    rounds: int = Field(default=3, ge=1, le=10)
+    breadth: bool = Field(default=True, description="a fifth method in the rotation: a new instruction, same domain")
+    sampling: SamplingSpec = SamplingSpec(temperature=0.7, top_p=0.95, max_tokens=2048)
+
+
+class Decoding(SamplingSpec):
+    """A named way in which teachers answer."""
+
+    name: Name
+
+
+class Responses(Strict):
+    """Which models answer the instructions, and how."""
+
+    teachers: list[Name] = Field(min_length=1)
+    decodings: list[Decoding] = Field(default=[Decoding(name="greedy", max_tokens=2048)], min_length=1)
+    answer_seeds: bool = Field(default=True, description="also answer the un-evolved seeds: the round 0 baseline")
+
+
+class Scoring(Strict):
+    """Perplexities, IFD and IC-IFD of every pair under one model (2412.11231, eq. 1 and 2)."""
+
+    scorer: Name
+
+
+class Selection(Strict):
+    """Which share of the scored pairs goes into training. `order` says which end of the metric is kept."""
+
+    name: Name
+    by: Metric = "random"
+    keep: Fraction = 1.0
+    order: Literal["high", "low"] = "high"
+
+
+class Recipe(Strict):
+    """Hyper-parameters of one fine-tuning (2412.11231, Table 6 gives the defaults)."""
+
+    tuning: Literal["full", "lora"] = "full"
+    learning_rate: float = Field(default=2e-5, gt=0)
+    epochs: int = Field(default=3, gt=0)
+    batch_size: int = Field(default=64, gt=0, description="rows of one optimizer step, over all workers")
+    micro_batch_size: int = Field(default=1, gt=0, description="rows of one forward pass of one worker")
+    warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_length: int = Field(default=2048, gt=0)
+    lora_rank: int = Field(default=8, gt=0)
+    lora_alpha: int = Field(default=8, gt=0)
+
+
+class Student(Strict):
+    """A base model and the recipe by which it is tuned."""
+
+    model: Name
+    recipe: Name
+
+
+class Benchmark(Strict):
+    """What the students are asked after training."""
+
+    name: Name
+    world: World
+    max_tokens: int = Field(default=64, gt=0)
+
+
+class Study(Strict):
+    """A whole study. The grid is evolver x round x teacher x decoding x selection x student."""
+
+    study: Name
+    description: str = ""
+    seed: int = 0
+    seeds: list[Seeds] = Field(min_length=1)
+    models: dict[Name, Model] = Field(min_length=1)
+    evolution: Evolution
+    responses: Responses
+    scoring: Scoring | None = None
+    selection: list[Selection] = Field(default=[Selection(name="all")], min_length=1)
+    recipes: dict[Name, Recipe] = Field(default={})
+    students: list[Student] = Field(default=[])
+    benchmarks: list[Benchmark] = Field(default=[])
