@@ -41,14 +41,15 @@ class Seeds(Strict):
 
 
 class Model(Strict):
-    """A model and where it runs. Only `source`, `revision`, `engine`, `dtype` and `max_length` change results."""
+    """A model and where it runs. Fields marked as placement never change a result."""
 
     source: str = Field(description="'bundled:NAME', a local folder (relative to the study file) or a hub name")
     revision: str | None = Field(default=None, description="hub models: the commit")
     engine: Literal["auto", "transformers", "vllm", "scripted"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     max_length: int = Field(default=1024, gt=0, description="tokens of prompt and reply together")
-    options: dict[str, str | int | float | bool] = Field(default={}, description="the engine's own settings")
+    options: dict[str, str | int | float | bool] = Field(default={}, description="engine settings that change results")
+    runtime: dict[str, str | int | float | bool] = Field(default={}, description="placement: batch sizes and the like")
     replicas: int = Field(default=1, gt=0, description="placement: engine actors of this model")
     cpus: float = Field(default=0.5, ge=0, description="placement: CPUs of one replica")
     gpus: float = Field(default=0, ge=0, description="placement: GPUs of one replica")

@@ -1,0 +1,140 @@
+"""The rows that flow, and their Arrow schemas. Every row has an id, its parent's and its seed's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar, get_type_hints
+
+import pyarrow as pa
+
+KEY_FIELDS = ("id", "parent_id", "seed_id", "index")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What all rows carry. `index` is the seed's 0-based row number in its file; ids are 32 hex digits."""
+
+    id: str
+    parent_id: str
+    seed_id: str
+    index: int
+
+
+@dataclass(frozen=True)
+class InstructionRow(Row):
+    """A seed (round 0) or an evolved instruction, with the reply it was parsed from and the parser's word for it."""
+
+    round: int
+    method: str
+    instruction: str
+    input: str
+    reference: str
+    raw: str
+    outcome: str
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(frozen=True)
+class ResponseRow(Row):
+    """A teacher's answer. `finish_reason` "length" marks a truncated one."""
+
+    instruction: str
+    input: str
+    response: str
+    finish_reason: str
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(frozen=True)
+class ScoreRow(Row):
+    """Mean cross-entropies in nats per token, and what follows from them (2412.11231, eq. 1 and 2)."""
+
+    tokens_instruction: int
+    tokens_answer: int
+    loss_instruction: float
+    loss_conditional: float
+    loss_answer: float
+    ppl_instruction: float
+    ppl_conditional: float
+    ppl_answer: float
+    ifd: float
+    ifd_ppl: float
+    ic_ifd: float
+
+
+@dataclass(frozen=True)
+class PairRow(Row):
+    """An instruction and its answer, chosen for training. `score` is the metric that chose it."""
+
+    instruction: str
+    input: str
+    response: str
+    score: float
+
+
+@dataclass(frozen=True)
+class AnswerRow(Row):
+    """A student's answer to one benchmark task."""
+
+    task: str
+    level: int
+    instruction: str
+    reference: str
+    response: str
+    correct: bool
+
+
+@dataclass(frozen=True)
+class Rejection(Row):
+    """A row that a step did not pass on. `status` is "rejected" (its content) or "failed" (the engine)."""
+
+    status: str
+    reason: str
+    detail: str
+    raw: str
+
+
+ROW_TYPES: dict[str, type[Row]] = {
+    "seeds": InstructionRow,
+    "evolve": InstructionRow,
+    "respond": ResponseRow,
+    "score": ScoreRow,
+    "select": PairRow,
+    "evaluate": AnswerRow,
+}
+
+_ARROW: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def schema(row_type: type[Row]) -> pa.Schema:
+    """The Arrow schema of a row type: no field is nullable."""
+    hints = get_type_hints(row_type)
+    return pa.schema([pa.field(f.name, _ARROW[hints[f.name]], nullable=False) for f in fields(row_type)])
+
+
+def to_table(row_type: type[Row], rows: Iterable[Row]) -> pa.Table:
+    """Rows as an Arrow table with the explicit schema of their type."""
+    return pa.Table.from_pylist([vars(row) for row in rows], schema=schema(row_type))
+
+
+R = TypeVar("R", bound=Row)
+
+
+def from_table(row_type: type[R], table: pa.Table) -> list[R]:
+    """The inverse of `to_table`."""
+    records: Sequence[dict[str, Any]] = table.to_pylist()
+    return [row_type(**record) for record in records]
+
+
+def row_id(parent_id: str, step_key: str, draw: int = 0) -> str:
+    """The id of the row that a step makes of its parent."""
+    return hashlib.sha256(f"{parent_id}\0{step_key}\0{draw}".encode()).hexdigest()[:32]
+
+
+def request_seed(row: str) -> int:
+    """A sampling seed that belongs to the row and not to its place in a batch: 31 bits of its id."""
+    return int(row[:8], 16) & 0x7FFFFFFF
