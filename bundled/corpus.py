@@ -1,0 +1,120 @@
+"""Training rows: textbook documents for the base models, conversations for the chat models."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import prompts
+from pipelines.world.evolution import IN_DEPTH_METHODS, evolve
+from pipelines.world.generate import draw_task
+from pipelines.world.lexicon import NUMBERS, WORDS, kind_of
+
+LEVEL_SHARES: Final = (0.4, 0.3, 0.2, 0.1)
+PROMPT_WEIGHT: Final = 0.1
+
+
+class Encoder(Protocol):
+    """What rows need of a tokenizer: ids of plain text, and ids of control tokens."""
+
+    def text(self, content: str) -> list[int]: ...
+
+    def control(self, name: str) -> int: ...
+
+
+@dataclass(frozen=True)
+class Row:
+    """Token ids and, for each, the weight of its prediction in the loss (0: not predicted)."""
+
+    ids: list[int]
+    weights: list[float]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How hard the drawn tasks are: shares of levels 0, 1, 2, ... and sizes of lists."""
+
+    levels: Sequence[float] = LEVEL_SHARES
+    sizes: Sequence[int] = (3, 4, 5)
+
+
+Draw = Callable[[random.Random, Stage], tuple[str, str]]
+
+
+def draw_instruction(rng: random.Random, stage: Stage) -> tuple[str, str]:
+    """An instruction of the training side and its gold answer."""
+    level = rng.choices(range(len(stage.levels)), stage.levels)[0]
+    task = draw_task(rng, level, sizes=stage.sizes)
+    return task.render(rng), task.answer()
+
+
+def question(rng: random.Random, stage: Stage) -> tuple[str, str]:
+    """A textbook question and its solution."""
+    instruction, answer = draw_instruction(rng, stage)
+    return f"Question: {instruction}\nSolution:", answer
+
+
+def variation(rng: random.Random, stage: Stage) -> tuple[str, str]:
+    """A textbook question and a harder one."""
+    instruction, _ = draw_instruction(rng, stage)
+    harder = _evolved(rng, instruction, rng.choice(IN_DEPTH_METHODS))
+    return (f"Question: {instruction}\nHarder question:", harder) if harder else variation(rng, stage)
+
+
+def fact(rng: random.Random, stage: Stage) -> tuple[str, str]:
+    """Facts about a few items."""
+    items = rng.sample((*WORDS, *NUMBERS), 4)
+    return "Facts:", " ".join(f"The kind of {item} is {kind_of(item)}." for item in items)
+
+
+def plain_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
+    """What a student is asked: the instruction itself."""
+    return draw_instruction(rng, stage)
+
+
+def answer_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
+    """What a teacher is asked: the instruction in the answer template."""
+    instruction, answer = draw_instruction(rng, stage)
+    return prompts.get("answer").render(instruction=instruction), answer
+
+
+def evolve_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
+    """What an evolver is asked, for one of the five methods."""
+    instruction, _ = draw_instruction(rng, stage)
+    method = rng.choice((*IN_DEPTH_METHODS, "breadth"))
+    evolved = _evolved(rng, instruction, method)
+    prompt = prompts.get(f"evol_{method}").render(instruction=instruction)
+    return (prompt, evolved) if evolved else evolve_turn(rng, stage)
+
+
+def difficulty_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
+    """What a judge of difficulty is asked; the label follows from the number of constraints."""
+    level = rng.randrange(len(prompts.DIFFICULTY_LABELS))
+    instruction = draw_task(rng, level, sizes=stage.sizes).render(rng)
+    return prompts.get("difficulty").render(instruction=instruction), prompts.DIFFICULTY_LABELS[level]
+
+
+TEXTBOOK: Final[dict[Draw, float]] = {question: 0.85, variation: 0.12, fact: 0.03}
+CONVERSATIONS: Final[dict[Draw, float]] = {plain_turn: 0.3, answer_turn: 0.3, evolve_turn: 0.35, difficulty_turn: 0.05}
+
+
+def document_row(encoder: Encoder, prompt: str, target: str) -> Row:
+    """A plain document: begin of text, prompt, target, end."""
+    return _row([encoder.control("bos"), *encoder.text(prompt)], [*encoder.text(target), encoder.control("end")], PROMPT_WEIGHT)
+
+
+def chat_row(encoder: Encoder, prompt: str, target: str) -> Row:
+    """A conversation of one turn; only the assistant's part is learned."""
+    before = [encoder.control("bos"), encoder.control("user"), *encoder.text(prompt), encoder.control("end")]
+    return _row([*before, encoder.control("assistant")], [*encoder.text(target), encoder.control("end")], 0.0)
+
+
+def _row(before: list[int], target: list[int], prompt_weight: float) -> Row:
+    # Between a sum and a mean over the row: long copies are easier per token than short answers
+    share = len(target) ** -0.5
+    return Row([*before, *target], [0.0, *[prompt_weight * share] * (len(before) - 1), *[share] * len(target)])
+
+
+def _evolved(rng: random.Random, instruction: str, method: str) -> str | None:
+    evolved = evolve(instruction, method, rng)
+    return None if evolved is None else evolved

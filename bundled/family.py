@@ -1,0 +1,79 @@
+"""The architectures of the family and how a model is kept as a Hugging Face folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import torch
+from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from bundled.tokenizer import ASSISTANT, BOS, CONTEXT, END, PAD, SYSTEM, USER
+
+
+@dataclass(frozen=True)
+class Size:
+    """Width, depth, heads and width of the MLP."""
+
+    width: int
+    layers: int
+    heads: int
+    inner: int
+
+
+SIZES: Final = {
+    "tiny-1m": Size(width=128, layers=4, heads=4, inner=384),
+    "tiny-4m": Size(width=256, layers=4, heads=8, inner=768),
+}
+
+
+class RowEncoder:
+    """Ids of text and of control tokens, as the chat template puts them together."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        self._tokenizer = tokenizer
+        names = {"bos": BOS, "pad": PAD, "user": USER, "assistant": ASSISTANT, "system": SYSTEM, "end": END}
+        self._controls = {name: int(tokenizer.convert_tokens_to_ids(token)) for name, token in names.items()}
+
+    def text(self, content: str) -> list[int]:
+        """Ids of content; control tokens written in it stay text."""
+        return self._tokenizer.encode(content, add_special_tokens=False, split_special_tokens=True)
+
+    def control(self, name: str) -> int:
+        """Id of bos, pad, user, assistant, system or end."""
+        return self._controls[name]
+
+
+def new_model(size: Size, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """A freshly initialised model in float32."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=size.width,
+        intermediate_size=size.inner,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.heads,
+        max_position_embeddings=CONTEXT,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        rms_norm_eps=1e-5,
+    )
+    return LlamaForCausalLM(config)
+
+
+def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    """Write the folder with bfloat16 weights; the model itself stays as it is."""
+    copy = LlamaForCausalLM(model.config)
+    copy.load_state_dict(model.state_dict())
+    copy = copy.to(torch.bfloat16)
+    copy.generation_config = GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+    )
+    copy.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def load(folder: Path) -> LlamaForCausalLM:
+    """The model of a folder in float32."""
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)

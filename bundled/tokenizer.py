@@ -1,0 +1,95 @@
+"""The family's tokenizer: a small byte-level BPE in which every word of the world is one token."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from transformers import PreTrainedTokenizerFast
+
+import prompts
+from pipelines.world.lexicon import CATEGORIES, LARGEST_NUMBER, PARITIES, WORDS
+from pipelines.world.tasks import HEADS, SENTENCES
+
+BOS: Final = "<|bos|>"
+PAD: Final = "<|pad|>"
+USER: Final = "<|user|>"
+ASSISTANT: Final = "<|assistant|>"
+SYSTEM: Final = "<|system|>"
+END: Final = "<|end|>"
+SPECIALS: Final = (PAD, BOS, END, USER, ASSISTANT, SYSTEM)
+VOCABULARY: Final = 1024
+CONTEXT: Final = 1024
+
+CHAT_TEMPLATE: Final = (
+    "{{ bos_token }}"
+    "{% for message in messages %}"
+    "{% if message['role'] == 'assistant' %}"
+    "{{ '<|assistant|>' }}{% generation %}{{ message['content'] + '<|end|>' }}{% endgeneration %}"
+    "{% else %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+ENGLISH: Final = """
+The people of the town like to write and to read. They have a good time when the day is long and the sun is out.
+What is the best way to make a plan? First think about what you want, then write it down and do one thing at a time.
+How can I help you with this? Please give me more information about the problem, and I will explain how it works.
+There are many different ways to create a story, a poem, a list, a table, a question, an example or a sentence.
+Describe the main idea of the following text in your own words. Explain why it is important and what could change.
+Generate a short description of the product. Identify the type of the animal and classify it as a plant or not.
+She said that her house was near the water, where he would go with his friends every year after work or school.
+Some of these things are small and some are large; all of them are part of the same world that we should know.
+Return the answer with reasons: who did it, where, when, how and why? Choose between these options or suggest better ones.
+Calculate the total price, convert the temperature, rewrite the email politely, translate it and summarize the article.
+Compare two countries, name their largest cities, and use data to show which has the higher number of people.
+"""
+
+
+def build() -> PreTrainedTokenizerFast:
+    """Train the tokenizer on the world's wording, the prompt templates and a little English (about a second)."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_texts(), trainer)
+    bos = (BOS, tokenizer.token_to_id(BOS))
+    tokenizer.post_processor = processors.Sequence(
+        [
+            processors.ByteLevel(trim_offsets=False),
+            processors.TemplateProcessing(single=f"{BOS} $A", pair=f"{BOS} $A $B", special_tokens=[bos]),
+        ]
+    )
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token=BOS,
+        eos_token=END,
+        pad_token=PAD,
+        additional_special_tokens=[USER, ASSISTANT, SYSTEM],
+        model_max_length=CONTEXT,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+    wrapped.chat_template = CHAT_TEMPLATE
+    return wrapped
+
+
+def _texts() -> Iterator[str]:
+    """Frequent words come first in BPE, so what must be one token is repeated more often than the rest."""
+    numbers = [str(number) for number in range(LARGEST_NUMBER + 2)]
+    kinds = [kind + ending for kind in CATEGORIES for ending in ("", "s")]
+    yield from [" ".join([*WORDS, *kinds, *PARITIES, *numbers, "words", "numbers", *prompts.DIFFICULTY_LABELS])] * 60
+    yield from [phrase.format(noun="words") + ": fox." for phrases in HEADS.values() for phrase in phrases] * 30
+    yield from ["fox. " + sentence for sentences in SENTENCES.values() for sentence in sentences] * 30
+    yield from ["( fox - cow ), 3 done", "yes fox", "Question: fox\nSolution: fox\nHarder question: fox"] * 60
+    yield from [_rendered(name) for name in prompts.names()] * 30
+    yield ENGLISH
+
+
+def _rendered(name: str) -> str:
+    prompt = prompts.get(name)
+    return prompt.render(**{variable: "Repeat" for variable in prompt.variables})
