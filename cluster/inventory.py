@@ -1,0 +1,114 @@
+"""What there is to work with: the nodes of the connected cluster, or this machine before anything is started."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One machine. `accelerator` is the GPU's model name as Ray tells it, such as "H100"."""
+
+    name: str
+    cpus: float
+    gpus: float
+    memory_bytes: int
+    accelerator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All machines, and their sums."""
+
+    nodes: tuple[Node, ...]
+
+    @property
+    def cpus(self) -> int:
+        """Whole CPUs of all nodes."""
+        return int(sum(node.cpus for node in self.nodes))
+
+    @property
+    def gpus(self) -> int:
+        """Whole GPUs of all nodes."""
+        return int(sum(node.gpus for node in self.nodes))
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of all nodes that tasks may use, without object stores."""
+        return sum(node.memory_bytes for node in self.nodes)
+
+
+def inventory() -> Inventory:
+    """Return the living nodes of the connected cluster, as large as they told Ray they are."""
+    import ray
+
+    return Inventory(tuple(_node(record) for record in ray.nodes() if record["Alive"]))
+
+
+def machine() -> Inventory:
+    """Return this machine without Ray: what affinity, container limits and CUDA_VISIBLE_DEVICES leave to us."""
+    return Inventory((Node(os.uname().nodename, _cpus(), len(_visible_gpus()), _memory()),))
+
+
+def _node(record: dict[str, object]) -> Node:
+    resources = record["Resources"]
+    assert isinstance(resources, dict)
+    kinds = [key.removeprefix("accelerator_type:") for key in resources if key.startswith("accelerator_type:")]
+    return Node(
+        name=str(record["NodeName"]),
+        cpus=resources.get("CPU", 0.0),
+        gpus=resources.get("GPU", 0.0),
+        memory_bytes=int(resources.get("memory", 0)),
+        accelerator=kinds[0] if kinds else None,
+    )
+
+
+def _cpus() -> int:
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota, _, period = _cgroup("cpu.max").partition(" ")
+    if quota.isdigit():
+        cpus = min(cpus, max(1, math.ceil(int(quota) / int(period))))
+    return cpus
+
+
+def _memory() -> int:
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = _cgroup("memory.max")
+    return min(physical, int(limit)) if limit.isdigit() else physical
+
+
+def _cgroup(name: str) -> str:
+    """Return a limit of this container ("max" for none); "" where there is no cgroup v2."""
+    try:
+        return (CGROUP / name).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _visible_gpus() -> list[str]:
+    present = _nvidia_smi()
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        return present
+    names = [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
+    return names[: len(present)]
+
+
+def _nvidia_smi() -> list[str]:
+    """Return the UUIDs of this machine's NVIDIA GPUs; asking the driver needs no CUDA library and no memory."""
+    command = shutil.which("nvidia-smi")
+    if command is None:
+        return []
+    query = [command, "--query-gpu=uuid", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
+    except (subprocess.SubprocessError, OSError):
+        return []  # a driver without a card
+    return answer.stdout.split()
