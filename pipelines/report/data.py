@@ -95,12 +95,15 @@ class StepAccount:
 
 @dataclass(frozen=True, slots=True)
 class LossCurve:
-    """Training loss by optimizer step of one student."""
+    """Training loss by optimizer step of one student, and which set it was trained on (as in `Result`)."""
 
     label: str
     student: str
     steps: tuple[int, ...]
     losses: tuple[float, ...]
+    evolver: str = ""
+    round: int = 0
+    teacher: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,45 @@
+"""The report's numbers as CSV: one file per kind of fact, missing values empty, structures as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, fields
+
+from pipelines.report.data import LossCurve, ReportData, Result, SetScore, StepAccount
+
+Cell = str | int | float | bool | None
+
+
+def csv_files(data: ReportData) -> dict[str, str]:
+    """File name to content for `results.csv`, `sets.csv`, `steps.csv` and `losses.csv`."""
+    return {
+        "results.csv": _table(_names(Result), map(_flat, data.results)),
+        "sets.csv": _table(_names(SetScore), map(_flat, data.sets)),
+        "steps.csv": _table(_names(StepAccount), map(_flat, data.steps)),
+        "losses.csv": _table(["label", "student", "evolver", "round", "teacher", "step", "loss"], _points(data.losses)),
+    }
+
+
+def _points(curves: Iterable[LossCurve]) -> Iterable[list[Cell]]:
+    for curve in curves:
+        for step, loss in zip(curve.steps, curve.losses, strict=True):
+            yield [curve.label, curve.student, curve.evolver, curve.round, curve.teacher, step, loss]
+
+
+def _names(kind: type[Result] | type[SetScore] | type[StepAccount]) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def _flat(fact: Result | SetScore | StepAccount) -> list[Cell]:
+    return [json.dumps(dict(value)) if isinstance(value, tuple) else value for value in astuple(fact)]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()

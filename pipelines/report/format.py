@@ -1,0 +1,53 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+MISSING = "–"
+
+
+def number(value: float | None, digits: int = 1) -> str:
+    """With thousands separators and `digits` decimals; None is a dash, infinity and NaN are named."""
+    return MISSING if value is None else _odd(value) or f"{value:,.{digits}f}"
+
+
+def significant(value: float | None) -> str:
+    """Three significant digits; scientific only where plain digits would mislead."""
+    if value is None or _odd(value):
+        return number(value)
+    if value == 0 or 1e-4 <= abs(value) < 1e6:
+        digits = 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+        return f"{value:,.{digits}f}"
+    return f"{value:.2e}"
+
+
+def signed(value: float | None) -> str:
+    """One decimal, always with a sign (a true minus, not a hyphen)."""
+    return MISSING if value is None else _odd(value) or f"{value:+.1f}".replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the two units that matter: `0.4 s`, `12 s`, `4 min 12 s`, `2 h 03 min`, `3 d 04 h`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24:02d} h"
+
+
+def parameters(count: int) -> str:
+    """A model's size: `870K`, `3.6M`, `72B`."""
+    for unit, size in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
+        if count >= size:
+            scaled = count / size
+            return f"{scaled:.1f}{unit}" if scaled < 10 else f"{scaled:.0f}{unit}"
+    return str(count)
+
+
+def _odd(value: float) -> str:
+    if math.isfinite(value):
+        return ""
+    return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"

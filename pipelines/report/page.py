@@ -1,0 +1,92 @@
+"""The report's files as text: the page, the same as Markdown, the numbers as CSV."""
+
+from __future__ import annotations
+
+import re
+
+import jinja2
+from markupsafe import Markup
+
+from pipelines.report import accounts, format, plots
+from pipelines.report.csv_files import csv_files
+from pipelines.report.data import ReportData
+from pipelines.report.examples import seed_views
+from pipelines.report.heat import heat_tables
+from pipelines.report.plots.canvas import Figure
+from pipelines.report.summary import best, key_figures, rows
+
+
+def files(data: ReportData) -> dict[str, str]:
+    """File name to content of everything that a report consists of."""
+    return {"index.html": html(data), "report.md": markdown(data), **csv_files(data)}
+
+
+def html(data: ReportData) -> str:
+    """The page: one file without any outside reference."""
+    environment = _environment(autoescape=True)
+    figures = {
+        "scores": _drawn(plots.by_round(data)),
+        "models": _drawn(plots.by_model(data, "evolver"), plots.by_model(data, "teacher"), plots.by_level(data)),
+        "sets": _drawn(plots.ifd(data)),
+        "losses": _drawn(plots.loss_curves(data)),
+        "times": _drawn(plots.times(data)),
+    }
+    return environment.get_template("page.html.jinja").render(_facts(data), figures=figures)
+
+
+def markdown(data: ReportData) -> str:
+    """The same facts for a terminal or a code host, without plots."""
+    environment = _environment(autoescape=False)
+    environment.filters["cell"] = _table_cell
+    environment.filters["fence"] = _fence
+    text = environment.get_template("report.md.jinja").render(_facts(data))
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _facts(data: ReportData) -> dict[str, object]:
+    return {
+        "data": data,
+        "figures_of_merit": key_figures(data),
+        "rows": rows(data.results),
+        "best": best(data.results),
+        "heat": heat_tables(data),
+        "seeds": seed_views(data.examples),
+        "steps": accounts.ordered(data.steps),
+        "totals": accounts.kind_totals(data.steps),
+        "balanced": accounts.balanced,
+    }
+
+
+def _environment(autoescape: bool) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipelines.report"),
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        number=format.number,
+        significant=format.significant,
+        signed=format.signed,
+        duration=format.duration,
+        parameters=format.parameters,
+    )
+    return environment
+
+
+def _drawn(*figures: Figure | None) -> list[tuple[Figure, list[tuple[Markup, bool]]]]:
+    # Drawings are our own markup, with every text in them escaped by matplotlib
+    return [(each, [(Markup(panel.svg), panel.wide) for panel in each.panels]) for each in figures if each]
+
+
+def _table_cell(value: object) -> str:
+    text = " ".join(str(value).split())
+    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", text)
+
+
+def _fence(text: str) -> str:
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
