@@ -1,0 +1,64 @@
+"""Mistakes of the user: shown as one readable block, without a traceback; the command line exits with code 2."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+MAX_SHOWN = 20
+
+
+class InputError(Exception):
+    """One mistake in what the user wrote, with the place where it stands and what to do about it.
+
+    `line` counts from 1; `field` is a dotted path such as `models.tiny.source` or `students[0].model`.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        field: str | None = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.file = file
+        self.line = line
+        self.field = field
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        place = self.file or ""
+        if self.file and self.line is not None:
+            place = f"{self.file}:{self.line}"
+        parts = [part for part in (place, self.field, self.message) if part]
+        text = ": ".join(parts)
+        if not self.remedy:
+            return text
+        return f"{text if text.endswith(('.', '?', '!')) else text + '.'} {self.remedy}"
+
+
+class InputErrors(InputError):
+    """Several mistakes of one input, shown together, one a line and in the order of their lines."""
+
+    def __init__(self, problems: Sequence[InputError]) -> None:
+        super().__init__(f"{len(problems)} problems")
+        self.args = (problems,)  # what pickle rebuilds the exception from
+        self.problems = sorted(problems, key=lambda problem: problem.line or 0)
+        self.file = self.problems[0].file
+        self.line = self.problems[0].line
+
+    def __str__(self) -> str:
+        shown = [str(problem) for problem in self.problems[:MAX_SHOWN]]
+        left = len(self.problems) - len(shown)
+        return "\n".join([*shown, f"... and {left} more"] if left else shown)
+
+
+def raise_all(problems: Sequence[InputError]) -> None:
+    """Raise what was found: nothing, the one mistake, or all of them as `InputErrors`."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise InputErrors(problems)

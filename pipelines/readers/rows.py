@@ -1,0 +1,91 @@
+"""What readers hand out: rows, bad rows, and the two kinds of trouble that a file can make."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+MAX_ROW_BYTES = 1_000_000
+MAX_PIECE_BYTES = 16 * MAX_ROW_BYTES
+"""How much is read in search of the end of a row that is too large; beyond it the file is given up."""
+
+MAX_RAW = 2_000
+OnBadRow = Literal["refuse", "quarantine"]
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRow:
+    """A seed as the file has it. `index` counts the file's rows from 0, bad ones included, blank lines not."""
+
+    index: int
+    instruction: str
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that was set aside. `line` is where it starts (from 1; Parquet has none); `raw` is safe to print."""
+
+    index: int
+    line: int | None
+    field: str | None
+    reason: str
+    detail: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRows:
+    """A file's rows: good and bad together are all that were read. `sha256` is of the whole file as it lies on disk."""
+
+    rows: list[SeedRow]
+    bad: list[BadRow]
+    sha256: str
+
+
+class RowProblem(Exception):
+    """One row is bad, and the next one can still be found. `reason` is a slug, `detail` a sentence part."""
+
+    def __init__(self, reason: str, detail: str, field: str | None = None) -> None:
+        super().__init__(reason, detail, field)
+        self.reason = reason
+        self.detail = detail
+        self.field = field
+
+
+class FileProblem(Exception):
+    """The file cannot be read, or not past this line: what follows could only be guessed."""
+
+    def __init__(self, message: str, line: int | None = None, remedy: str | None = None) -> None:
+        super().__init__(message, line, remedy)
+        self.message = message
+        self.line = line
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a format's reader found where a row should be: a record (field to value), or why there is none."""
+
+    line: int | None
+    raw: str
+    record: object | RowProblem
+
+
+def decoded(data: bytes) -> str:
+    """Text in which every byte that is not UTF-8 stands as a lone surrogate, for `has_bad_bytes` to find."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def has_bad_bytes(text: str) -> bool:
+    """Whether decoded text came from bytes that are not UTF-8."""
+    return any("\udc80" <= char <= "\udcff" for char in text) if not text.isascii() else False
+
+
+def printable(text: str) -> str:
+    """The first characters of a row, with bad bytes, control characters and direction marks as escapes."""
+    shown = text[:MAX_RAW].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), shown)[:MAX_RAW]

@@ -1,0 +1,136 @@
+"""What the types alone cannot say: names refer to something, files are there, the machines can hold the models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from pipelines.errors import InputError, raise_all
+from pipelines.readers import check_seed_file
+from pipelines.study.explain import nearest
+from pipelines.study.load import Loaded
+from pipelines.study.sources import check_source, resolve_model_path
+from pipelines.study.spec import Model
+from pipelines.study.yaml_tree import Loc, dotted
+
+__all__ = ["check", "resolve_model_path"]
+
+
+def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = None) -> None:
+    """Raise InputError (or InputErrors, with all of them) for what would fail later in a run.
+
+    `cpus` and `gpus` are what the cluster has in all; None leaves resource requests unchecked.
+    """
+    problems = [
+        *_references(loaded),
+        *_duplicates(loaded),
+        *_selections(loaded),
+        *_seed_files(loaded),
+        *_sources(loaded),
+        *_resources(loaded, cpus, gpus),
+        *_batches(loaded),
+    ]
+    raise_all(problems)
+
+
+def _problem(loaded: Loaded, loc: Loc, message: str, remedy: str | None = None) -> InputError:
+    return InputError(message, file=str(loaded.path), line=loaded.line_of(loc), field=dotted(loc), remedy=remedy)
+
+
+def _references(loaded: Loaded) -> Iterator[InputError]:
+    study = loaded.study
+    for loc, name in _model_names(loaded):
+        if name not in study.models:
+            yield _problem(loaded, loc, f"no model is named '{name}'", nearest(name, list(study.models)))
+    for index, student in enumerate(study.students):
+        if student.recipe not in study.recipes:
+            remedy = nearest(student.recipe, list(study.recipes)) or "Add it under 'recipes'."
+            yield _problem(loaded, ("students", index, "recipe"), f"no recipe is named '{student.recipe}'", remedy)
+
+
+def _model_names(loaded: Loaded) -> Iterator[tuple[Loc, str]]:
+    """Every place that refers to a model."""
+    study = loaded.study
+    for index, name in enumerate(study.evolution.evolvers):
+        yield ("evolution", "evolvers", index), name
+    for index, name in enumerate(study.responses.teachers):
+        yield ("responses", "teachers", index), name
+    if study.scoring is not None:
+        yield ("scoring", "scorer"), study.scoring.scorer
+    for index, student in enumerate(study.students):
+        yield ("students", index, "model"), student.model
+
+
+def _duplicates(loaded: Loaded) -> Iterator[InputError]:
+    study = loaded.study
+    yield from _repeated(loaded, ("evolution", "evolvers"), study.evolution.evolvers)
+    yield from _repeated(loaded, ("responses", "teachers"), study.responses.teachers)
+    yield from _repeated(loaded, ("seeds",), [seeds.name for seeds in study.seeds], "name")
+    yield from _repeated(loaded, ("responses", "decodings"), [one.name for one in study.responses.decodings], "name")
+    yield from _repeated(loaded, ("selection",), [selection.name for selection in study.selection], "name")
+    yield from _repeated(loaded, ("benchmarks",), [benchmark.name for benchmark in study.benchmarks], "name")
+    yield from _repeated(loaded, ("students",), [f"{one.model} with {one.recipe}" for one in study.students])
+
+
+def _repeated(loaded: Loaded, loc: Loc, names: Iterable[str], key: str | None = None) -> Iterator[InputError]:
+    first: dict[str, Loc] = {}
+    for index, name in enumerate(names):
+        here = (*loc, index) if key is None else (*loc, index, key)
+        if name in first:
+            yield _problem(
+                loaded, here, f"'{name}' is given twice; the first time in line {loaded.line_of(first[name])}"
+            )
+        first.setdefault(name, here)
+
+
+def _selections(loaded: Loaded) -> Iterator[InputError]:
+    if loaded.study.scoring is not None:
+        return
+    for index, selection in enumerate(loaded.study.selection):
+        if selection.needs_scores:
+            message = f"'{selection.by}' needs scores, and the study has no 'scoring'"
+            remedy = "Add for example 'scoring: {scorer: MODEL}', or select by 'random' or 'length'."
+            yield _problem(loaded, ("selection", index, "by"), message, remedy)
+
+
+def _seed_files(loaded: Loaded) -> Iterator[InputError]:
+    for index, seeds in enumerate(loaded.study.seeds):
+        if seeds.file is None:
+            continue
+        loc: Loc = ("seeds", index, "file")
+        if seeds.file.startswith("~"):
+            yield _problem(
+                loaded, loc, "'~' is not expanded", "Write the path out, absolute or from the study's folder."
+            )
+            continue
+        try:
+            check_seed_file(loaded.folder / seeds.file)
+        except InputError as error:
+            yield _problem(loaded, loc, f"{error.file}: {error.message}", error.remedy)
+
+
+def _sources(loaded: Loaded) -> Iterator[InputError]:
+    for name, model in loaded.study.models.items():
+        if found := check_source(model, loaded.folder):
+            key, message, remedy = found
+            yield _problem(loaded, ("models", name, key), message, remedy)
+
+
+def _resources(loaded: Loaded, cpus: float | None, gpus: float | None) -> Iterator[InputError]:
+    for name, model in loaded.study.models.items():
+        for key, wanted, total in (("cpus", model.cpus, cpus), ("gpus", model.gpus, gpus)):
+            if total is not None and wanted > total:
+                message = f"one replica asks for {wanted:g} {key.upper()[:-1]}s; the cluster has {total:g} in all"
+                yield _problem(loaded, ("models", name, key), message)
+        yield from _whole_gpus(loaded, name, model)
+
+
+def _whole_gpus(loaded: Loaded, name: str, model: Model) -> Iterator[InputError]:
+    if model.gpus > 1 and not model.gpus.is_integer():
+        yield _problem(loaded, ("models", name, "gpus"), f"{model.gpus:g} GPUs: above 1 only whole GPUs can be had")
+
+
+def _batches(loaded: Loaded) -> Iterator[InputError]:
+    for name, recipe in loaded.study.recipes.items():
+        if recipe.batch_size % recipe.micro_batch_size:
+            message = f"batch_size {recipe.batch_size} is not a multiple of micro_batch_size {recipe.micro_batch_size}"
+            yield _problem(loaded, ("recipes", name, "batch_size"), message)
