@@ -101,6 +101,11 @@ class Selection(Strict):
     keep: Fraction = 1.0
     order: Literal["high", "low"] = "high"
 
+    @property
+    def needs_scores(self) -> bool:
+        """Whether the metric comes from the scoring step."""
+        return self.by not in ("random", "length")
+
 
 class Recipe(Strict):
     """Hyper-parameters of one fine-tuning (2412.11231, Table 6 gives the defaults)."""

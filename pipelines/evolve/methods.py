@@ -1,0 +1,24 @@
+"""Evol-Instruct's methods and which row gets which (2412.11231, reference code; breadth is for open-domain seeds)."""
+
+from __future__ import annotations
+
+IN_DEPTH = ("constraints", "deepen", "concretize", "reasoning")
+BREADTH = "breadth"
+
+
+def rotation(breadth: bool) -> tuple[str, ...]:
+    """The methods in the order in which rows go through them."""
+    return (*IN_DEPTH, BREADTH) if breadth else IN_DEPTH
+
+
+def method_for(methods: tuple[str, ...], index: int, number: int) -> str:
+    """The method of the seed at 0-based `index` in round `number` (1, 2, ...): (index + number - 1) mod M.
+
+    `index` is the row's place in the seed file, not among the rows that are left: rejections do not shift it.
+    """
+    return methods[(index + number - 1) % len(methods)]
+
+
+def prompt_name(method: str) -> str:
+    """The template that asks for a method."""
+    return f"evol_{method}"

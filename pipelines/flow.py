@@ -1,0 +1,131 @@
+"""The streaming phase: all unfinished row-wise steps at once, on Ray Data, over the engine pools that they share."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+from threading import Thread
+from typing import Any
+
+import ray
+import ray.data
+from ray.data import ActorPoolStrategy, DataContext
+
+from actors.engine import Sampling
+from actors.pool import Pool
+from pipelines.commit import commit
+from pipelines.context import Context
+from pipelines.evolve.evol_instruct import Evolve
+from pipelines.operators import Operator
+from pipelines.respond import Respond
+from pipelines.score.perplexity import Score
+from pipelines.store.parts import units_of, write_shards
+from pipelines.stream import Branch, Root, Walker
+from pipelines.study.spec import SamplingSpec
+from pipelines.study.steps import EvolveJob, RespondJob, ScoreJob, Step
+from pipelines.tally import RemoteTally, TallyActor, Total
+
+UNITS_IN_FLIGHT = 4
+POLL_SECONDS = 0.5
+
+
+def run_stream(context: Context) -> None:
+    """Run all unfinished row-wise steps of the plan, and commit them."""
+    steps = context.plan.pending_of("evolve", "respond", "score")
+    if not steps:
+        return
+    started = time.monotonic()
+    with context.pools({_model(step) for step in steps}) as pools:
+        tally: Any = TallyActor.remote()
+        _stream(context, roots(context, steps, pools), RemoteTally(tally), tally)
+        totals: dict[str, Total] = ray.get(tally.totals.remote())
+    _commit_all(context, steps, totals, time.monotonic() - started)
+
+
+def roots(context: Context, steps: tuple[Step, ...], pools: Mapping[str, Pool]) -> list[Root]:
+    """The trees of unfinished steps, by the finished steps that they start from."""
+    clients = {name: pool.client() for name, pool in pools.items()}
+    children: dict[str, list[Step]] = defaultdict(list)
+    for step in steps:
+        children[step.inputs[0].key].append(step)
+
+    def branch(step: Step) -> Branch:
+        below = tuple(branch(child) for child in children[step.key])
+        return Branch(step.kind, step.key, operator(step, clients, context.study.seed), below)
+
+    pending = {step.key for step in steps}
+    starts = {step.inputs[0].key: step.inputs[0] for step in steps if step.inputs[0].key not in pending}
+    return [Root(start.kind, key, tuple(branch(step) for step in children[key])) for key, start in starts.items()]
+
+
+def operator(step: Step, clients: Mapping[str, Any], seed: int) -> Operator:
+    """What a row-wise step does with a row."""
+    job = step.job
+    if isinstance(job, EvolveJob):
+        return Evolve(clients[job.model], job.round, job.methods, sampling(job.sampling), seed)
+    if isinstance(job, RespondJob):
+        return Respond(clients[job.model], sampling(job.sampling), seed)
+    if isinstance(job, ScoreJob):
+        return Score(clients[job.model])
+    raise TypeError(f"{step.kind} is not a row-wise step")
+
+
+def sampling(spec: SamplingSpec) -> Sampling:
+    """The engine's words for a study's sampling."""
+    return Sampling(spec.temperature, spec.top_p, spec.max_tokens)
+
+
+def _model(step: Step) -> str:
+    assert isinstance(step.job, EvolveJob | RespondJob | ScoreJob)
+    return step.job.model
+
+
+def _stream(context: Context, trees: list[Root], tally: RemoteTally, actor: Any) -> None:
+    data = DataContext.get_current()
+    data.enable_progress_bars = False
+    data.print_on_execution_start = False
+    units = sorted({unit for root in trees for unit in units_of(context.store, root.kind, root.key)})
+    dataset = ray.data.from_items([{"unit": unit} for unit in units], override_num_blocks=max(1, len(units)))
+    walked = dataset.map_batches(
+        Walker,  # pyright: ignore[reportArgumentType]
+        fn_constructor_args=(context.store, trees, tally),
+        batch_size=1,
+        num_cpus=0.1,
+        compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=UNITS_IN_FLIGHT),
+        max_concurrency=UNITS_IN_FLIGHT,
+    )
+    _watch(context, Thread(target=_drain, args=(walked, errors := []), daemon=True), actor)
+    if errors:
+        raise errors[0]
+
+
+def _drain(dataset: Any, errors: list[BaseException]) -> None:
+    try:
+        for _ in dataset.iter_batches(batch_size=None):
+            pass
+    except BaseException as error:
+        errors.append(error)
+
+
+def _watch(context: Context, thread: Thread, actor: Any) -> None:
+    """Show progress until the stream has ended."""
+    thread.start()
+    while thread.is_alive():
+        thread.join(POLL_SECONDS)
+        totals: dict[str, Total] = ray.get(actor.totals.remote())
+        for key, total in totals.items():
+            step = context.plan.grid.steps[key]
+            context.board.update(key, step.label, total.done, context.expected_rows(step))
+
+
+def _commit_all(context: Context, steps: tuple[Step, ...], totals: Mapping[str, Total], seconds: float) -> None:
+    """Commit each step; its time is its share of the stream's, by the time that its requests took."""
+    waited = sum(total.waited for total in totals.values()) or 1.0
+    for step in steps:
+        source = step.inputs[0]
+        rows_in = context.store.manifest(source.kind, source.key).account.rows_out
+        shards, account = write_shards(context.store, step.kind, step.key, rows_in)
+        share = totals[step.key].waited / waited if step.key in totals else 0.0
+        manifest = commit(context.store, step, account, shards, seconds * share)
+        context.board.finish(step.key, context.told(manifest))

@@ -1,0 +1,52 @@
+"""A teacher answers one instruction (2412.11231, reference code: two prompt forms, with and without input)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import prompts
+from actors.engine import Engine, GenerateRequest, Sampling
+from pipelines.operators import Rejected
+from pipelines.rows import InstructionRow, ResponseRow, Row, request_seed
+
+
+@dataclass(frozen=True)
+class Respond:
+    """Answers an instruction. A truncated answer is kept and marked; an empty one is rejected."""
+
+    client: Engine
+    sampling: Sampling
+    study_seed: int
+
+    async def __call__(self, row: Row, new_id: str) -> ResponseRow:
+        assert isinstance(row, InstructionRow)
+        message = ("user", ask(row.instruction, row.input))
+        seed = request_seed(new_id) ^ self.study_seed
+        said = await self.client.generate(GenerateRequest(new_id, (message,), self.sampling, seed))
+        reply = prompts.parse("answer", said.text)
+        if reply.value is None:
+            raise Rejected(reply.outcome.removeprefix("rejected:"), "", said.text)
+        return ResponseRow(
+            id=new_id,
+            parent_id=row.id,
+            seed_id=row.seed_id,
+            index=row.index,
+            instruction=row.instruction,
+            input=row.input,
+            response=reply.value,
+            finish_reason=said.finish_reason,
+            tokens_in=said.tokens_in,
+            tokens_out=said.tokens_out,
+        )
+
+
+def ask(instruction: str, extra: str) -> str:
+    """The prompt of a teacher."""
+    if extra:
+        return prompts.get("answer_with_input").render(instruction=instruction, input=extra)
+    return prompts.get("answer").render(instruction=instruction)
+
+
+def user_turn(instruction: str, extra: str) -> str:
+    """What a student sees: the instruction and, on a line of its own, the input if there is one."""
+    return f"{instruction}\n{extra}" if extra else instruction

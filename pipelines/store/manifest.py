@@ -1,0 +1,60 @@
+"""What is written last: the account of a finished step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+FORMAT = 1
+
+
+class Shard(BaseModel):
+    """One file of a step's output, with its sha256 and, for Parquet, its rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Account(BaseModel):
+    """Where a step's rows went. `reasons` counts the rejected and failed ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rows_in: int
+    rows_out: int
+    rejected: int = 0
+    failed: int = 0
+    reasons: dict[str, int] = {}
+
+    def check(self, label: str) -> None:
+        """Raise RuntimeError unless in = out + rejected + failed."""
+        if self.rows_in != self.rows_out + self.rejected + self.failed:
+            raise RuntimeError(
+                f"{label}: {self.rows_in} rows went in, but {self.rows_out} came out, "
+                f"{self.rejected} were rejected and {self.failed} failed"
+            )
+
+
+class Manifest(BaseModel):
+    """A finished step: its identity and why it has it, its files, its account, its time in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    key: str
+    kind: str
+    label: str
+    payload: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    account: Account
+    shards: tuple[Shard, ...]
+    seconds: float
+    finished: str
+    versions: dict[str, str]
+    extra: dict[str, Any] = {}

@@ -1,0 +1,136 @@
+"""Where steps' outputs live: Parquet shards and a manifest, written last, under a folder or any fsspec URL."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import posixpath
+import tempfile
+import uuid
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from pipelines.store.manifest import Manifest, Shard
+
+MANIFEST = "manifest.json"
+
+
+class Store:
+    """A tree `steps/KIND/KEY/` on any file system. A step exists once its manifest does."""
+
+    def __init__(self, url: str) -> None:
+        fs, root = fsspec.core.url_to_fs(url)
+        self.fs: Any = fs
+        self.root: str = root
+        self.url: str = fs.unstrip_protocol(root)  # absolute: workers have another current folder
+
+    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
+        return Store, (self.url,)
+
+    def folder(self, kind: str, key: str) -> str:
+        """The folder of a step, as a path on the store's file system."""
+        return posixpath.join(self.root, "steps", kind, key)
+
+    def done(self) -> frozenset[str]:
+        """Keys of all finished steps, with one listing."""
+        paths: list[str] = self.fs.glob(posixpath.join(self.root, "steps", "*", "*", MANIFEST))
+        return frozenset(posixpath.basename(posixpath.dirname(path)) for path in paths)
+
+    def keys(self, kind: str) -> tuple[str, ...]:
+        """Keys of all finished steps of one kind."""
+        paths: list[str] = self.fs.glob(posixpath.join(self.root, "steps", kind, "*", MANIFEST))
+        return tuple(sorted(posixpath.basename(posixpath.dirname(path)) for path in paths))
+
+    def manifest(self, kind: str, key: str) -> Manifest:
+        """The manifest of a finished step. Raises FileNotFoundError if it is not finished."""
+        return Manifest.model_validate_json(self.read_bytes(posixpath.join(self.folder(kind, key), MANIFEST)))
+
+    def commit(self, manifest: Manifest) -> None:
+        """Make a step exist. Its shards must have been written; what is left of its parts is removed."""
+        folder = self.folder(manifest.kind, manifest.key)
+        text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True)
+        self.write_bytes(posixpath.join(folder, MANIFEST), text.encode())
+        parts = posixpath.join(folder, "parts")
+        if self.fs.exists(parts):
+            self.fs.rm(parts, recursive=True)
+
+    def write_table(self, folder: str, name: str, table: pa.Table) -> Shard:
+        """Write one Parquet file atomically; the same table gives the same bytes."""
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        data = buffer.getvalue()
+        self.write_bytes(posixpath.join(folder, name), data)
+        return Shard(file=name, rows=table.num_rows, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+    def read_table(self, path: str, columns: list[str] | None = None) -> pa.Table:
+        """Read one Parquet file, or some columns of it."""
+        with self.fs.open(path, "rb") as file:
+            return pq.read_table(file, columns=columns)
+
+    def rows(self, kind: str, key: str, prefix: str = "rows", columns: list[str] | None = None) -> pa.Table:
+        """All rows of a finished step (`prefix` "rows") or all that it did not pass on ("rejected")."""
+        folder = self.folder(kind, key)
+        shards = [s for s in _cached_manifest(self.url, kind, key).shards if s.file.startswith(prefix)]
+        return pa.concat_tables(self.read_table(posixpath.join(folder, s.file), columns) for s in shards)
+
+    def rows_between(self, kind: str, key: str, name: str, first: int, end: int) -> pa.Table:
+        """Rows of one shard with `first <= index < end`."""
+        with self.fs.open(posixpath.join(self.folder(kind, key), name), "rb") as file:
+            return pq.read_table(file, filters=[("index", ">=", first), ("index", "<", end)])
+
+    def write_bytes(self, path: str, data: bytes) -> None:
+        """Write a file under a temporary name and rename it: readers see all or nothing."""
+        self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
+        aside = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+        with self.fs.open(aside, "wb") as file:
+            file.write(data)
+        self.fs.mv(aside, path)
+
+    def read_bytes(self, path: str) -> bytes:
+        """A file's bytes. Raises FileNotFoundError."""
+        with self.fs.open(path, "rb") as file:
+            return file.read()
+
+    def parts(self, kind: str, key: str, pattern: str) -> list[str]:
+        """Paths of an unfinished step's parts, sorted by name. `pattern` is a glob of file names."""
+        return sorted(self.fs.glob(posixpath.join(self.folder(kind, key), "parts", pattern)))
+
+    def put_folder(self, kind: str, key: str, name: str, local: Path) -> tuple[Shard, ...]:
+        """Copy a local folder (a checkpoint) into a step's folder, and say what was copied."""
+        target = posixpath.join(self.folder(kind, key), name)
+        if self.fs.exists(target):
+            self.fs.rm(target, recursive=True)
+        files = sorted(path for path in local.rglob("*") if path.is_file())
+        return tuple(self._put(path, target, name, path.relative_to(local).as_posix()) for path in files)
+
+    def _put(self, path: Path, target: str, name: str, relative: str) -> Shard:
+        data = path.read_bytes()
+        self.write_bytes(posixpath.join(target, relative), data)
+        return Shard(file=f"{name}/{relative}", rows=0, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+    def checkout(self, kind: str, key: str, name: str) -> Path:
+        """A step's folder as a local path, copied to a temporary place if the store is remote."""
+        source = posixpath.join(self.folder(kind, key), name)
+        if isinstance(self.fs, LocalFileSystem):
+            return Path(source)
+        target = Path(tempfile.mkdtemp(prefix="evolgrid-")) / name
+        self.fs.get(source, str(target), recursive=True)
+        return target
+
+
+@lru_cache(maxsize=4096)
+def _cached_manifest(url: str, kind: str, key: str) -> Manifest:
+    return Store(url).manifest(kind, key)
+
+
+def concat(tables: Sequence[pa.Table], empty: pa.Schema) -> pa.Table:
+    """All tables as one; no table at all gives no rows of the schema `empty`."""
+    return pa.concat_tables(tables) if tables else empty.empty_table()

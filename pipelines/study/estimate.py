@@ -1,0 +1,80 @@
+"""How long steps may take: tokens times parameters over an assumed rate. Rough, and said to be so in the plan.
+
+A token costs 2 floating-point operations per parameter to generate or score and 6 to train on. The rates were read
+off two CPU cores with small models, where overheads and not arithmetic decide; a GPU's are those of an L4 at a third
+of its peak.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from pipelines.study.grid import Grid
+from pipelines.study.models import resolve_model_path
+from pipelines.study.spec import Model, Study
+from pipelines.study.steps import EvaluateJob, EvolveJob, RespondJob, ScoreJob, SeedsJob, Step, TrainJob
+
+CPU_RATE = {"generate": 4e9, "score": 2.5e10, "train": 2.5e10}
+GPU_RATE = {"generate": 4e12, "score": 2e13, "train": 2e13}
+TOKENS_OF_TEXT = 60
+TRAIN_OVERHEAD = 9.0
+EVALUATE_OVERHEAD = 1.0
+BYTES_PER_PARAMETER = 2
+UNKNOWN_ROWS = 1000
+
+
+def estimate(study: Study, folder: Path, grid: Grid) -> Mapping[str, float]:
+    """Seconds by step key, each step taken alone."""
+    sizes = {name: parameters(model, folder) for name, model in study.models.items()}
+    rows: dict[str, int] = {}
+    seconds: dict[str, float] = {}
+    for key, step in grid.steps.items():
+        rows[key] = _rows(step, rows)
+        seconds[key] = _seconds(step, rows[key], study, sizes)
+    return seconds
+
+
+def parameters(model: Model, folder: Path) -> int:
+    """A local model's parameters by the size of its weights (2 bytes each); 0 if that is unknown."""
+    return _parameters(resolve_model_path(model, folder))
+
+
+@lru_cache(maxsize=256)
+def _parameters(path: str) -> int:
+    files = Path(path).glob("*.safetensors") if Path(path).is_dir() else []
+    return sum(file.stat().st_size for file in files) // BYTES_PER_PARAMETER
+
+
+def _rows(step: Step, rows: Mapping[str, int]) -> int:
+    job = step.job
+    if isinstance(job, SeedsJob):
+        known = job.seeds.world.count if job.seeds.world else UNKNOWN_ROWS
+        return min(known, job.seeds.limit or known)
+    if isinstance(job, EvaluateJob):
+        return job.benchmark.world.count
+    return rows[step.inputs[0].key]
+
+
+def _seconds(step: Step, rows: int, study: Study, sizes: Mapping[str, int]) -> float:
+    job = step.job
+    if isinstance(job, EvolveJob | RespondJob):
+        tokens = min(job.sampling.max_tokens, TOKENS_OF_TEXT)
+        return rows * tokens * _cost("generate", job.model, study, sizes)
+    if isinstance(job, ScoreJob):
+        return rows * 3 * TOKENS_OF_TEXT * _cost("score", job.model, study, sizes)
+    if isinstance(job, TrainJob):
+        tokens = rows * job.recipe.epochs * 2 * TOKENS_OF_TEXT
+        return TRAIN_OVERHEAD + 3 * tokens * _cost("train", job.model, study, sizes)
+    if isinstance(job, EvaluateJob):
+        tokens = min(job.benchmark.max_tokens, TOKENS_OF_TEXT)
+        return EVALUATE_OVERHEAD + rows * tokens * _cost("generate", job.model, study, sizes)
+    return 0.1
+
+
+def _cost(work: str, name: str, study: Study, sizes: Mapping[str, int]) -> float:
+    """Seconds per token and forward pass."""
+    model = study.models[name]
+    rate = GPU_RATE[work] * model.gpus if model.gpus else CPU_RATE[work]
+    return 2 * sizes[name] / rate / model.replicas

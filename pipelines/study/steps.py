@@ -1,0 +1,104 @@
+"""A step: a unit of cached work. Its key is made of everything that changes its result, and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pipelines.store.fingerprint import fingerprint
+from pipelines.study.spec import Benchmark, Recipe, SamplingSpec, Seeds, Selection
+
+Kind = Literal["seeds", "evolve", "respond", "score", "select", "train", "evaluate"]
+
+# Raised by hand when the meaning of a kind's output changes: old outputs are then made again.
+CODE_VERSION: Mapping[Kind, int] = {
+    "seeds": 1,
+    "evolve": 1,
+    "respond": 1,
+    "score": 1,
+    "select": 1,
+    "train": 1,
+    "evaluate": 1,
+}
+
+ROW_WISE: frozenset[Kind] = frozenset({"evolve", "respond", "score"})
+
+
+@dataclass(frozen=True, slots=True)
+class SeedsJob:
+    """Read a seed file, or make seeds of the world."""
+
+    seeds: Seeds
+
+
+@dataclass(frozen=True, slots=True)
+class EvolveJob:
+    """Rewrite every instruction once. `round` starts at 1; `methods` is the rotation."""
+
+    model: str
+    round: int
+    methods: tuple[str, ...]
+    sampling: SamplingSpec
+
+
+@dataclass(frozen=True, slots=True)
+class RespondJob:
+    """Answer every instruction."""
+
+    model: str
+    sampling: SamplingSpec
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreJob:
+    """Score every pair under one model."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class SelectJob:
+    """Choose pairs for training."""
+
+    selection: Selection
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """Fine-tune a student on the selected pairs."""
+
+    model: str
+    recipe: Recipe
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateJob:
+    """Ask a student, or an untuned base if there is no input step, the tasks of a benchmark."""
+
+    model: str
+    benchmark: Benchmark
+
+
+Job = SeedsJob | EvolveJob | RespondJob | ScoreJob | SelectJob | TrainJob | EvaluateJob
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One node of the study's graph. `payload` is what the key was made of, beside the inputs' keys."""
+
+    kind: Kind
+    label: str
+    key: str
+    payload: Mapping[str, Any]
+    inputs: tuple[Step, ...]
+    job: Job
+
+
+def make_step(kind: Kind, label: str, job: Job, payload: Mapping[str, Any], inputs: tuple[Step, ...] = ()) -> Step:
+    """A step with its key."""
+    identity = {"code_version": CODE_VERSION[kind], **payload}
+    key = fingerprint({"kind": kind, "payload": identity, "inputs": [step.key for step in inputs]})
+    return Step(kind, label, key, identity, inputs, job)

@@ -1,0 +1,63 @@
+"""The running totals of a stream: workers add, the driver looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from pipelines.ledger import Progress
+
+
+@dataclass(frozen=True)
+class Total:
+    """What became of a step's rows so far; `waited` sums the seconds that its requests took."""
+
+    rows: int = 0
+    rejected: int = 0
+    failed: int = 0
+    waited: float = 0.0
+
+    @property
+    def done(self) -> int:
+        """Rows that went through the step, whatever came out."""
+        return self.rows + self.rejected + self.failed
+
+    def plus(self, more: Progress) -> Total:
+        """The total with what was added."""
+        return Total(
+            self.rows + more.rows,
+            self.rejected + more.rejected,
+            self.failed + more.failed,
+            self.waited + more.waited,
+        )
+
+
+@ray.remote(num_cpus=0)
+class TallyActor:
+    """Holds the totals by step key."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[str, Total] = {}
+
+    def add(self, progress: Mapping[str, Progress]) -> None:
+        """Take note of what was added to each step."""
+        for key, more in progress.items():
+            self.by_key[key] = self.by_key.get(key, Total()).plus(more)
+
+    def totals(self) -> dict[str, Total]:
+        """All totals."""
+        return self.by_key
+
+
+class RemoteTally:
+    """A tally that workers can hold: adds without waiting."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+
+    def add(self, progress: Mapping[str, Progress]) -> None:
+        """Take note of what was added to each step."""
+        self.actor.add.remote(progress)
