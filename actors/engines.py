@@ -1,0 +1,34 @@
+"""Which class is behind an engine's name. Each is imported only when it is wanted."""
+
+from __future__ import annotations
+
+from actors.engine import Engine, EngineSpec
+
+NAMES = ("transformers", "vllm", "scripted")
+
+
+def resolve(engine: str, gpus: float) -> str:
+    """The engine that `auto` stands for: vLLM for a model with GPUs, else transformers. Other names stay."""
+    return ("vllm" if gpus > 0 else "transformers") if engine == "auto" else engine
+
+
+def create(spec: EngineSpec) -> Engine:
+    """Load the model with the engine that the spec names.
+
+    ValueError for an unknown engine or option; whatever the engine raises if the model can not be loaded.
+    """
+    match spec.engine:
+        case "transformers":
+            from actors.transformers_engine import TransformersEngine
+
+            return TransformersEngine(spec)
+        case "vllm":
+            from actors.vllm_engine import VllmEngine
+
+            return VllmEngine(spec)
+        case "scripted":
+            from actors.scripted_engine import ScriptedEngine
+
+            return ScriptedEngine(spec)
+        case other:
+            raise ValueError(f"unknown engine {other!r}: one of {', '.join(NAMES)}")

@@ -1,0 +1,58 @@
+"""Text to tokens and back for engines that work on token ids, within the model's length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from actors.chat import Message, encode_chat, encode_text, end_of_turn
+from actors.engine import Generation, RequestError
+
+if TYPE_CHECKING:
+    from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+
+class TextEncoder:
+    """What a model reads and writes as token ids.
+
+    `max_length` bounds prompt and reply together; `stops` are the ids that end a reply.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, max_length: int, defaults: GenerationConfig | None = None
+    ) -> None:
+        self._tokenizer, self._max_length = tokenizer, max_length
+        self.stops = _stop_tokens(tokenizer, defaults)
+        self.pad = int(tokenizer.pad_token_id or 0)
+
+    def prompt(self, messages: Sequence[Message], max_tokens: int) -> tuple[list[int], int]:
+        """The prompt's ids and how many tokens may follow: `max_tokens`, or what room the prompt leaves.
+
+        RequestError("too_long") if it leaves none.
+        """
+        ids = encode_chat(self._tokenizer, messages, add_generation_prompt=True)
+        room = self._max_length - len(ids)
+        if room < 1:
+            raise RequestError("too_long", f"the prompt has {len(ids)} tokens, the model takes {self._max_length}")
+        return ids, min(max_tokens, room)
+
+    def scored_text(self, context: str, text: str) -> tuple[list[int], int]:
+        """The ids of `context + text` and the number of ids of `context` alone. RequestError("too_long")."""
+        ids = encode_text(self._tokenizer, context + text)
+        if len(ids) > self._max_length:
+            raise RequestError("too_long", f"the text has {len(ids)} tokens, the model takes {self._max_length}")
+        return ids, len(encode_text(self._tokenizer, context)) if context else 0
+
+    def generation(self, request_id: str, tokens_in: int, tokens: list[int], stopped: bool) -> Generation:
+        """The reply made of new tokens (without the end token)."""
+        text = str(self._tokenizer.decode(tokens, skip_special_tokens=True))
+        return Generation(request_id, text, "stop" if stopped else "length", tokens_in, len(tokens))
+
+
+def _stop_tokens(tokenizer: PreTrainedTokenizerBase, defaults: GenerationConfig | None) -> frozenset[int]:
+    """The EOS of tokenizer and model, and the template's end of turn."""
+    named = defaults.eos_token_id if defaults else None
+    stops = {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
+    if tokenizer.chat_template:
+        stops.add(end_of_turn(tokenizer))
+    return frozenset(token for token in stops if isinstance(token, int))

@@ -1,0 +1,153 @@
+"""Processes that hold trainings: warm actors for small ones, and the drivers of Ray Train's worker groups."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from actors.train_spec import TrainOutcome, TrainPlacement, TrainSpec
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+    import pyarrow as pa
+
+MAX_FAILURES = 3  # lost workers per training
+WARM_SECONDS = 10.0  # an idle host keeps its CPUs for so long
+Progress = tuple[int, int, float]  # step, all steps, loss
+
+
+@dataclass(frozen=True, slots=True)
+class TrainJob:
+    """A training as it travels to its workers. `aside` is the folder or URL that holds everything until the end."""
+
+    spec: TrainSpec
+    pairs: ray.ObjectRef[pa.Table]  # columns user, response
+    aside: str
+    threads: int
+    gpu: bool
+
+
+class TrainHost:
+    """An actor that runs one training at a time and knows how far it is.
+
+    Importing torch and transformers takes longer than a small training does, so a host serves many of them.
+    """
+
+    def __init__(self) -> None:
+        self._progress: Progress | None = None
+
+    def progress(self) -> Progress | None:
+        """The last step reported by the training, or None before its first step."""
+        return self._progress
+
+    def record(self, step: int, steps: int, loss: float) -> None:
+        """Take a report of the training's worker 0."""
+        self._progress = (step, steps, loss)
+
+    def train_here(self, job: TrainJob) -> TrainOutcome:
+        """Train in this very process (Ray Train's local mode); checkpoints lie aside and outlive the process."""
+        from ray.train import ScalingConfig
+
+        self._progress = None
+        scratch = Path(job.aside) / "checkpoints"
+        return self._fit(job, scratch, self.record, scaling_config=ScalingConfig(num_workers=0))
+
+    def train_group(self, job: TrainJob, placement: TrainPlacement) -> TrainOutcome:
+        """Train in a group of worker processes; Ray Train keeps the checkpoints and restarts lost workers."""
+        import os
+
+        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+        from ray.train.v2.api.config import LoggingConfig
+
+        os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"  # also how long a finished group is waited for
+        self._progress = None
+        scaling = ScalingConfig(
+            num_workers=placement.workers,
+            use_gpu=placement.gpus > 0,
+            resources_per_worker={"CPU": placement.cpus} | ({"GPU": placement.gpus} if placement.gpus else {}),
+        )
+        run = RunConfig(
+            name="ray",
+            storage_path=job.aside,
+            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
+            logging_config=LoggingConfig(log_level="ERROR"),
+        )
+        report = partial(_send, ray.get_runtime_context().current_actor)
+        return self._fit(job, None, report, scaling_config=scaling, run_config=run)
+
+    def _fit(self, job: TrainJob, scratch: Path | None, report: Any, **config: Any) -> TrainOutcome:
+        import logging
+
+        from ray.train.torch import TorchTrainer
+
+        logging.getLogger("ray.train").setLevel(logging.ERROR)
+        loop_config = {"job": job, "scratch": scratch, "report": report}
+        return TorchTrainer(_loop, train_loop_config=loop_config, **config).fit().return_value
+
+
+def _loop(config: dict[str, Any]) -> TrainOutcome:
+    from actors.train_loop import train_worker
+
+    return train_worker(**config)
+
+
+def _send(host: ActorHandle[Any], step: int, steps: int, loss: float) -> None:
+    host.record.remote(step, steps, loss)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Idle:
+    """A host that waits for work; a new object per wait, so that an old timer never ends a later wait."""
+
+    cluster: str
+    cpus: float
+    host: ActorHandle[Any]
+
+
+_idle: list[_Idle] = []
+_idle_lock = threading.Lock()  # trainings start from several threads
+
+
+@contextmanager
+def leased_host(cpus: float) -> Generator[ActorHandle[Any]]:
+    """A host with so many CPUs, for the caller alone; killed at once if the body raises, else kept warm for a while."""
+    cluster = ray.get_runtime_context().get_node_id()
+    host = _take(cluster, cpus) or ray.remote(TrainHost).options(num_cpus=cpus, max_concurrency=4).remote()
+    try:
+        yield host
+    except BaseException:
+        ray.kill(host)
+        raise
+    idle = _Idle(cluster, cpus, host)
+    with _idle_lock:
+        _idle.append(idle)
+    timer = threading.Timer(WARM_SECONDS, _retire, (idle,))
+    timer.daemon = True
+    timer.start()
+
+
+def _take(cluster: str, cpus: float) -> ActorHandle[Any] | None:
+    with _idle_lock:
+        for idle in _idle:
+            if (idle.cluster, idle.cpus) == (cluster, cpus):
+                _idle.remove(idle)
+                return idle.host
+    return None
+
+
+def _retire(idle: _Idle) -> None:
+    with _idle_lock:
+        if idle not in _idle:
+            return
+        _idle.remove(idle)
+    if ray.is_initialized():
+        ray.kill(idle.host)

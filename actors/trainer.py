@@ -1,0 +1,127 @@
+"""Fine-tune one student on (user turn, response) pairs: Ray Train runs the workers, transformers' Trainer the steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actors.train_spec import TrainError, TrainOutcome, TrainPlacement, TrainSpec, accumulation_steps
+
+if TYPE_CHECKING:
+    import ray
+    from fsspec import AbstractFileSystem
+    from ray.actor import ActorHandle
+
+    from actors.train_host import TrainJob
+
+__all__ = ["OnProgress", "TrainError", "TrainOutcome", "TrainPlacement", "TrainSpec", "train"]
+
+OnProgress = Callable[[int, int, float], None]  # step, all steps, loss
+POLL_SECONDS = 0.2
+
+
+def train(
+    spec: TrainSpec,
+    pairs: Sequence[tuple[str, str]],
+    output: Path | str,
+    placement: TrainPlacement | None = None,
+    on_progress: OnProgress | None = None,
+) -> TrainOutcome:
+    """Fine-tune `spec.base` on `pairs` and leave a plain Hugging Face folder at `output`.
+
+    `output` is a path or an fsspec URL that every node can reach; it must not exist and appears only when it is
+    complete. LoRA students are merged into their base, the adapter itself lies in `adapter/`. Lost workers are
+    replaced and resume at the last checkpoint (one per epoch). Several threads may train at the same time; an
+    exception in the calling thread, also one that `on_progress` raises, ends the training without output.
+
+    Raises TrainError if the batch can not be split, `output` exists, no row has a response, or the training failed.
+    (2412.11231, Section 3 and Table 6: loss on the response only, cosine schedule with warm-up, AdamW.)
+    """
+    from fsspec.core import url_to_fs
+
+    placement = placement or TrainPlacement()
+    accumulation_steps(spec, placement.workers)
+    if not any(response.strip() for _, response in pairs):
+        raise TrainError(f"none of {len(pairs)} rows has a response to learn from")
+    filesystem, target = url_to_fs(output if isinstance(output, str) else str(output.absolute()))
+    if filesystem.exists(target):
+        raise TrainError(f"{output} exists already")
+    parent, _, name = target.rpartition("/")
+    aside = f"{parent}/.{name}.partial"
+    _remove(filesystem, aside)
+    try:
+        job = _job(spec, pairs, aside if _is_local(filesystem) else filesystem.unstrip_protocol(aside), placement)
+        outcome = _run(job, placement, on_progress)
+        filesystem.mv(f"{aside}/student", target, recursive=True)  # on a disk, one rename
+    finally:
+        _remove(filesystem, aside)
+    return outcome
+
+
+def _is_local(filesystem: AbstractFileSystem) -> bool:
+    return "file" in filesystem.protocol
+
+
+def _remove(filesystem: AbstractFileSystem, path: str) -> None:
+    if filesystem.exists(path):
+        filesystem.rm(path, recursive=True)
+
+
+def _job(spec: TrainSpec, pairs: Sequence[tuple[str, str]], aside: str, placement: TrainPlacement) -> TrainJob:
+    """The rows go to Ray's object store once, whatever the number of workers."""
+    import pyarrow as pa
+    import ray
+
+    from actors.train_host import TrainJob
+
+    base = Path(spec.base)
+    if base.is_dir():  # workers have their own working directory
+        spec = dataclasses.replace(spec, base=str(base.absolute()))
+    users, responses = zip(*pairs, strict=True)
+    table = pa.table({"user": pa.array(users, pa.string()), "response": pa.array(responses, pa.string())})
+    return TrainJob(spec, ray.put(table), aside, max(1, math.ceil(placement.cpus)), placement.gpus > 0)
+
+
+def _run(job: TrainJob, placement: TrainPlacement, on_progress: OnProgress | None) -> TrainOutcome:
+    """Small trainings run in a warm process, all others in Ray Train's worker group, which outlives lost workers."""
+    from ray.exceptions import RayActorError, RayTaskError
+
+    from actors.train_host import MAX_FAILURES
+
+    for failures in range(MAX_FAILURES + 1):
+        try:
+            return _attempt(job, placement, on_progress)
+        except RayActorError as error:
+            if failures == MAX_FAILURES:
+                raise TrainError(f"{job.spec.base}: the training lost its process {failures + 1} times") from error
+        except RayTaskError as error:
+            raise TrainError(f"{job.spec.base}: the training failed: {error.cause}") from error
+    raise AssertionError("unreachable")
+
+
+def _attempt(job: TrainJob, placement: TrainPlacement, on_progress: OnProgress | None) -> TrainOutcome:
+    from actors.train_host import leased_host
+
+    if placement.workers == 1 and not placement.gpus and "://" not in job.aside:
+        with leased_host(placement.cpus) as host:
+            return _watch(host, host.train_here.remote(job), on_progress)
+    with leased_host(0) as host:
+        return _watch(host, host.train_group.remote(job, placement), on_progress)
+
+
+def _watch(host: ActorHandle[Any], result: ray.ObjectRef[TrainOutcome], on_progress: OnProgress | None) -> TrainOutcome:
+    """Wait for the result and tell of new steps in the meantime."""
+    import ray
+
+    seen, question = None, host.progress.remote()
+    while result not in ray.wait([result, question], num_returns=1)[0]:
+        latest = ray.get(question)
+        if latest is not None and latest != seen and on_progress is not None:
+            on_progress(*latest)
+        seen = latest
+        ray.wait([result], timeout=POLL_SECONDS)
+        question = host.progress.remote()
+    return ray.get(result)
