@@ -1,0 +1,69 @@
+"""Machines are counted as they may be used, not as they are built."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cluster import inventory
+from cluster.session import Session
+
+UUIDS = "GPU-aaaa\nGPU-bbbb\n"
+
+
+@pytest.fixture
+def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(inventory, "CGROUP", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(16)), raising=False)
+    return tmp_path
+
+
+def nvidia_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    command = folder / "nvidia-smi"
+    command.write_text(f"#!/bin/sh\n{script}\n")
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+
+
+def test_affinity_bounds_the_cpus(container: Path) -> None:
+    assert inventory.machine().cpus == 16
+
+
+@pytest.mark.parametrize(("quota", "cpus"), [("200000 100000", 2), ("150000 100000", 2), ("50000 100000", 1)])
+def test_container_bounds_the_cpus(container: Path, quota: str, cpus: int) -> None:
+    (container / "cpu.max").write_text(quota)
+    assert inventory.machine().cpus == cpus
+
+
+def test_container_bounds_the_memory(container: Path) -> None:
+    physical = inventory.machine().memory_bytes
+    (container / "memory.max").write_text("max\n")
+    assert inventory.machine().memory_bytes == physical
+    (container / "memory.max").write_text(f"{2**30}\n")
+    assert inventory.machine().memory_bytes == 2**30
+
+
+def test_gpus_are_those_of_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nvidia_smi(tmp_path, monkeypatch, f"printf '{UUIDS}'")
+    assert inventory.machine().gpus == 2
+
+
+@pytest.mark.parametrize(("visible", "gpus"), [("", 0), ("-1", 0), ("1", 1), ("0,1", 2), ("0,1,2", 2)])
+def test_hidden_gpus_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int) -> None:
+    nvidia_smi(tmp_path, monkeypatch, f"printf '{UUIDS}'")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert inventory.machine().gpus == gpus
+
+
+def test_driver_without_a_card_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nvidia_smi(tmp_path, monkeypatch, "echo 'No devices were found'; exit 6")
+    assert inventory.machine().gpus == 0
+
+
+def test_cluster_is_as_large_as_its_nodes_say(ray_local: Session) -> None:
+    found = inventory.inventory()
+    assert (found.cpus, len(found.nodes)) == (4, 1)
+    assert 0 < found.memory_bytes < inventory.machine().memory_bytes

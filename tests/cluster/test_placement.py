@@ -1,0 +1,48 @@
+"""What can never be placed is named together with the largest node; what may take turns is no error."""
+
+from __future__ import annotations
+
+import pytest
+
+from cluster.inventory import Inventory, Node
+from cluster.placement import Request, check_fits
+
+SMALL = Node("small", cpus=8, gpus=0, memory_bytes=2**35)
+LARGE = Node("large", cpus=96, gpus=8, memory_bytes=2**40)
+CLUSTER = Inventory((SMALL, LARGE))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request("whole node", cpus=96, gpus=8),
+        Request("fractions", cpus=0.1, gpus=0.1, replicas=80),
+        Request("on all nodes", cpus=8, gpus=0, replicas=13),
+        Request("asks for nothing", cpus=0, gpus=0, replicas=1000),
+    ],
+)
+def test_what_fits_an_idle_cluster_passes(request_: Request) -> None:
+    assert check_fits([request_], CLUSTER) == []
+
+
+def test_more_models_than_gpus_is_no_error() -> None:
+    assert check_fits([Request(f"model {i}", cpus=1, gpus=8) for i in range(20)], CLUSTER) == []
+
+
+def test_too_large_for_every_node_names_the_largest() -> None:
+    [message] = check_fits([Request("giant", cpus=1, gpus=16)], CLUSTER)
+    assert message == "giant asks for 1 CPUs and 16 GPUs on one node; the largest is large with 96 CPUs and 8 GPUs"
+
+
+def test_resources_of_several_nodes_do_not_add_up() -> None:
+    assert len(check_fits([Request("wide", cpus=100, gpus=0)], CLUSTER)) == 1
+
+
+def test_too_many_replicas_tells_how_many_fit() -> None:
+    [message] = check_fits([Request("pool", cpus=1, gpus=2, replicas=5)], CLUSTER)
+    assert "room for 4" in message
+
+
+def test_empty_cluster_holds_nothing() -> None:
+    [message] = check_fits([Request("any", cpus=1, gpus=0)], Inventory(()))
+    assert message.endswith("there is no node")
