@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -66,15 +67,17 @@ def commit_rows(
             [row for row in rows if shard_of(row) == number],
             [row for row in rejections if shard_of(row) == number],
         )
-    account = Account(rows_in=rows_in, rows_out=len(rows), rejected=len(rejections), reasons=_reasons(rejections))
+    failed = sum(rejection.status == "failed" for rejection in rejections)
+    account = Account(
+        rows_in=rows_in,
+        rows_out=len(rows),
+        rejected=len(rejections) - failed,
+        failed=failed,
+        reasons=dict(sorted(Counter(rejection.reason for rejection in rejections).items())),
+    )
     return commit(store, step, account, tuple(shards), seconds)
 
 
 def shard_of(row: Row) -> int:
     """The number of the shard that a row belongs to."""
     return unit_of(row.index) // SHARD_UNITS
-
-
-def _reasons(rejections: list[Rejection]) -> dict[str, int]:
-    names = sorted(rejection.reason for rejection in rejections)
-    return {name: names.count(name) for name in names}

@@ -52,8 +52,7 @@ class InputErrors(InputError):
 
     def __str__(self) -> str:
         shown = [str(problem) for problem in self.problems[:MAX_SHOWN]]
-        left = len(self.problems) - len(shown)
-        return "\n".join([*shown, f"... and {left} more"] if left else shown)
+        return "\n".join([*shown, "... and more"] if len(self.problems) > MAX_SHOWN else shown)
 
 
 def raise_all(problems: Sequence[InputError]) -> None:

@@ -52,7 +52,9 @@ def seed_views(examples: Sequence[Example]) -> list[SeedView]:
     keys = dict.fromkeys((example.seeds, example.seed_id) for example in examples)
     return [
         SeedView(
-            seed_id, seeds, tuple((e.evolver, _turns(e.turns)) for e in examples if (e.seeds, e.seed_id) == (seeds, seed_id))
+            seed_id,
+            seeds,
+            tuple((e.evolver, _turns(e.turns)) for e in examples if (e.seeds, e.seed_id) == (seeds, seed_id)),
         )
         for seeds, seed_id in keys
     ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import jinja2
-from markupsafe import Markup
 
 from pipelines.report import accounts, format, plots
 from pipelines.report.csv_files import csv_files
@@ -76,9 +75,8 @@ def _environment(autoescape: bool) -> jinja2.Environment:
     return environment
 
 
-def _drawn(*figures: Figure | None) -> list[tuple[Figure, list[tuple[Markup, bool]]]]:
-    # Drawings are our own markup, with every text in them escaped by matplotlib
-    return [(each, [(Markup(panel.svg), panel.wide) for panel in each.panels]) for each in figures if each]
+def _drawn(*figures: Figure | None) -> list[Figure]:
+    return [figure for figure in figures if figure]
 
 
 def _table_cell(value: object) -> str:

@@ -97,8 +97,9 @@ def _rows_figure(data: ReportData) -> KeyFigure:
 def _cells_figure(data: ReportData) -> KeyFigure:
     evolvers = {s.evolver for s in data.sets if s.evolver} | {r.evolver for r in data.results if r.evolver}
     teachers = {s.teacher for s in data.sets if s.teacher} | {r.teacher for r in data.results if r.teacher}
+    rounds = {s.round for s in data.sets if s.round > 0} | {r.round for r in data.results if r.round > 0}
     students = {r.student for r in data.results}
-    parts = ((evolvers, "evolver"), (teachers, "teacher"), (students, "student"))
+    parts = ((evolvers, "evolver"), (rounds, "round"), (teachers, "teacher"), (students, "student"))
     note = " × ".join(plural(len(names), word) for names, word in parts if names)
     return KeyFigure("Cells", f"{cells(data):,}", note or "nothing answered yet")
 
@@ -106,7 +107,9 @@ def _cells_figure(data: ReportData) -> KeyFigure:
 def _trainings_figure(data: ReportData) -> KeyFigure:
     trainings = [step for step in data.steps if step.kind == "train"]
     spent = sum(step.actual_seconds for step in trainings)
-    return KeyFigure("Trainings", f"{len(trainings):,}", f"{duration(spent)} of training" if trainings else "no students")
+    return KeyFigure(
+        "Trainings", f"{len(trainings):,}", f"{duration(spent)} of training" if trainings else "no students"
+    )
 
 
 def _cached_note(data: ReportData) -> str:

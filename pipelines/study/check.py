@@ -119,7 +119,7 @@ def _resources(loaded: Loaded, cpus: float | None, gpus: float | None) -> Iterat
     for name, model in loaded.study.models.items():
         for key, wanted, total in (("cpus", model.cpus, cpus), ("gpus", model.gpus, gpus)):
             if total is not None and wanted > total:
-                message = f"one replica asks for {wanted:g} {key.upper()[:-1]}s; the cluster has {total:g} in all"
+                message = f"one replica asks for {wanted:g}; the whole cluster has {total:g} {key.upper()[:-1]}s"
                 yield _problem(loaded, ("models", name, key), message)
         yield from _whole_gpus(loaded, name, model)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from pipelines.study.spec import Benchmark, Decoding, SamplingSpec, Seeds, Selec
 from pipelines.study.steps import (
     EvaluateJob,
     EvolveJob,
+    Identity,
     Job,
     Kind,
     RespondJob,
@@ -24,6 +25,7 @@ from pipelines.study.steps import (
     SelectJob,
     Step,
     TrainJob,
+    identify,
     make_step,
 )
 from pipelines.world import WORLD_VERSION
@@ -72,6 +74,7 @@ class _Builder:
     def __init__(self, study: Study, folder: Path) -> None:
         self.study, self.folder = study, folder
         self.steps: dict[str, Step] = {}
+        self.identities: dict[tuple[str, ...], Identity] = {}
         self.models = {name: identity(model, folder) for name, model in study.models.items()}
 
     def grid(self) -> Grid:
@@ -79,9 +82,16 @@ class _Builder:
         cells = (*self.bases(), *(cell for pairs in sets for cell in self.cells(pairs)))
         return Grid(self.steps, sets, cells)
 
-    def add(self, kind: Kind, label: str, job: Job, payload: dict[str, Any], *inputs: Step) -> Step:
-        step = make_step(kind, label, job, payload, inputs)
+    def add(self, identity: Identity, subject: str, job: Job, *inputs: Step) -> Step:
+        step = make_step(identity, subject, job, inputs)
         return self.steps.setdefault(step.key, step)
+
+    def identify(self, kind: Kind, *names: str, payload: Callable[[], dict[str, Any]]) -> Identity:
+        """The identity that all steps of a kind with these names share, made once."""
+        place = (kind, *names)
+        if place not in self.identities:
+            self.identities[place] = identify(kind, payload())
+        return self.identities[place]
 
     def sets(self) -> Iterator[PairSet]:
         for seeds in self.study.seeds:
@@ -91,7 +101,7 @@ class _Builder:
             for evolver in self.study.evolution.evolvers:
                 step = start
                 for number in range(1, self.study.evolution.rounds + 1):
-                    step = self.evolve(step, evolver, number)
+                    step = self.evolve(step, seeds.name, evolver, number)
                     yield from self.answered(seeds.name, evolver, number, step)
 
     def answered(self, seeds: str, evolver: str, number: int, step: Step) -> Iterator[PairSet]:
@@ -102,67 +112,83 @@ class _Builder:
                 yield PairSet(seeds, evolver, number, teacher, decoding.name, step, responses, scores)
 
     def seeds(self, seeds: Seeds) -> Step:
-        payload: dict[str, Any] = {"limit": seeds.limit, "on_bad_row": seeds.on_bad_row}
-        if seeds.file:
-            payload["sha256"] = hash_file(self.folder / seeds.file)
-        else:
-            payload |= {"world": seeds.world, "world_version": WORLD_VERSION, "seed": self.study.seed}
-        return self.add("seeds", f"seeds {seeds.name}", SeedsJob(seeds), payload)
+        def payload() -> dict[str, Any]:
+            common = {"limit": seeds.limit, "on_bad_row": seeds.on_bad_row}
+            if seeds.file:
+                return common | {"sha256": hash_file(self.folder / seeds.file)}
+            return common | {"world": seeds.world, "world_version": WORLD_VERSION, "seed": self.study.seed}
 
-    def evolve(self, step: Step, evolver: str, number: int) -> Step:
+        return self.add(self.identify("seeds", seeds.name, payload=payload), seeds.name, SeedsJob(seeds))
+
+    def evolve(self, step: Step, seeds: str, evolver: str, number: int) -> Step:
         spec = self.study.evolution
         methods = rotation(spec.breadth)
-        payload: dict[str, Any] = {
-            "method": spec.method,
-            "round": number,
-            "rotation": methods,
-            "prompts": _digests(tuple(prompt_name(method) for method in methods)),
-            "model": self.models[evolver],
-            "sampling": spec.sampling,
-            "seed": self.study.seed,
-        }
+        identity = self.identify(
+            "evolve",
+            evolver,
+            str(number),
+            payload=lambda: {
+                "method": spec.method,
+                "round": number,
+                "rotation": methods,
+                "prompts": _digests(tuple(prompt_name(method) for method in methods)),
+                "model": self.models[evolver],
+                "sampling": spec.sampling,
+                "seed": self.study.seed,
+            },
+        )
         job = EvolveJob(evolver, number, methods, spec.sampling)
-        return self.add("evolve", f"evolve {evolver} round {number}", job, payload, step)
+        return self.add(identity, f"{seeds} {evolver} r{number}", job, step)
 
     def respond(self, step: Step, teacher: str, decoding: Decoding) -> Step:
         sampling = SamplingSpec(**decoding.model_dump(exclude={"name"}))
-        payload: dict[str, Any] = {
-            "prompts": _digests(("answer", "answer_with_input")),
-            "model": self.models[teacher],
-            "sampling": sampling,
-            "seed": self.study.seed,
-        }
-        label = f"respond {teacher} {decoding.name} to {step.label}"
-        return self.add("respond", label, RespondJob(teacher, sampling), payload, step)
+        identity = self.identify(
+            "respond",
+            teacher,
+            decoding.name,
+            payload=lambda: {
+                "prompts": _digests(("answer", "answer_with_input")),
+                "model": self.models[teacher],
+                "sampling": sampling,
+                "seed": self.study.seed,
+            },
+        )
+        return self.add(identity, f"{step.subject} / {teacher} {decoding.name}", RespondJob(teacher, sampling), step)
 
     def score(self, responses: Step) -> Step | None:
         if self.study.scoring is None:
             return None
         scorer = self.study.scoring.scorer
-        payload: dict[str, Any] = {"model": self.models[scorer]}
-        return self.add("score", f"score {responses.label}", ScoreJob(scorer), payload, responses)
+        identity = self.identify("score", scorer, payload=lambda: {"model": self.models[scorer]})
+        return self.add(identity, responses.subject, ScoreJob(scorer), responses)
 
     def select(self, pairs: PairSet, selection: Selection) -> Step:
-        chosen = selection.model_dump(exclude={"name"})
-        payload: dict[str, Any] = {"selection": chosen, "seed": self.study.seed}
+        seed = self.study.seed
+        identity = self.identify(
+            "select",
+            selection.name,
+            payload=lambda: {"selection": selection.model_dump(exclude={"name"}), "seed": seed},
+        )
         needs = (pairs.responses, pairs.scores) if pairs.scores and selection.needs_scores else (pairs.responses,)
-        label = f"select {selection.name} of {pairs.responses.label}"
-        return self.add("select", label, SelectJob(selection, self.study.seed), payload, *needs)
+        return self.add(identity, f"{pairs.responses.subject} / {selection.name}", SelectJob(selection, seed), *needs)
 
     def cells(self, pairs: PairSet) -> Iterator[Cell]:
-        for selection in self.study.selection:
-            if not self.study.students:
-                return
+        for selection in self.study.selection if self.study.students else ():
             selected = self.select(pairs, selection)
             for student in self.study.students:
                 train = self.train(selected, student)
                 yield Cell(pairs, selection.name, student, train, self.evaluations(student, train))
 
     def train(self, selected: Step, student: Student) -> Step:
-        recipe = self.study.recipes[student.recipe]
-        payload: dict[str, Any] = {"recipe": recipe, "model": self.models[student.model], "seed": self.study.seed}
-        label = f"train {student.model} {student.recipe} on {selected.label}"
-        return self.add("train", label, TrainJob(student.model, recipe, self.study.seed), payload, selected)
+        recipe, seed = self.study.recipes[student.recipe], self.study.seed
+        identity = self.identify(
+            "train",
+            student.model,
+            student.recipe,
+            payload=lambda: {"recipe": recipe, "model": self.models[student.model], "seed": seed},
+        )
+        subject = f"{student.model} {student.recipe} on {selected.subject}"
+        return self.add(identity, subject, TrainJob(student.model, recipe, seed), selected)
 
     def bases(self) -> Iterator[Cell]:
         for student in self.study.students:
@@ -172,15 +198,20 @@ class _Builder:
         return tuple((bench.name, self.evaluate(student, train, bench)) for bench in self.study.benchmarks)
 
     def evaluate(self, student: Student, train: Step | None, bench: Benchmark) -> Step:
-        payload: dict[str, Any] = {
-            "benchmark": bench.model_dump(exclude={"name"}),
-            "world_version": WORLD_VERSION,
-            "model": self.models[student.model],
-            "seed": self.study.seed,
-        }
-        who = train.label if train else f"untuned {student.model}"
+        identity = self.identify(
+            "evaluate",
+            student.model,
+            bench.name,
+            payload=lambda: {
+                "benchmark": bench.model_dump(exclude={"name"}),
+                "world_version": WORLD_VERSION,
+                "model": self.models[student.model],
+                "seed": self.study.seed,
+            },
+        )
+        who = train.subject if train else f"untuned {student.model}"
         job = EvaluateJob(student.model, bench)
-        return self.add("evaluate", f"evaluate {bench.name} of {who}", job, payload, *([train] if train else []))
+        return self.add(identity, f"{bench.name} of {who}", job, *([train] if train else []))
 
 
 @lru_cache(maxsize=64)

@@ -87,7 +87,10 @@ Job = SeedsJob | EvolveJob | RespondJob | ScoreJob | SelectJob | TrainJob | Eval
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One node of the study's graph. `payload` is what the key was made of, beside the inputs' keys."""
+    """One node of the study's graph. `payload` is what the key was made of, beside the inputs' keys.
+
+    `label` is `kind` and what it is done to, for people.
+    """
 
     kind: Kind
     label: str
@@ -96,9 +99,28 @@ class Step:
     inputs: tuple[Step, ...]
     job: Job
 
+    @property
+    def subject(self) -> str:
+        """The label without the kind."""
+        return self.label.removeprefix(f"{self.kind} ")
 
-def make_step(kind: Kind, label: str, job: Job, payload: Mapping[str, Any], inputs: tuple[Step, ...] = ()) -> Step:
-    """A step with its key."""
-    identity = {"code_version": CODE_VERSION[kind], **payload}
-    key = fingerprint({"kind": kind, "payload": identity, "inputs": [step.key for step in inputs]})
-    return Step(kind, label, key, identity, inputs, job)
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a step is, apart from its inputs: the description, and its digest. Many steps of a grid share one."""
+
+    kind: Kind
+    payload: Mapping[str, Any]
+    digest: str
+
+
+def identify(kind: Kind, payload: Mapping[str, Any]) -> Identity:
+    """The identity of a kind of step with this description."""
+    full = {"code_version": CODE_VERSION[kind], **payload}
+    return Identity(kind, full, fingerprint(full))
+
+
+def make_step(identity: Identity, subject: str, job: Job, inputs: tuple[Step, ...]) -> Step:
+    """A step with its key: the fingerprint of its kind, its description and its inputs' keys."""
+    key = fingerprint([identity.kind, identity.digest, *(step.key for step in inputs)])
+    return Step(identity.kind, f"{identity.kind} {subject}", key, identity.payload, inputs, job)

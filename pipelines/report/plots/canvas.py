@@ -58,8 +58,9 @@ class Legend:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One drawing: `svg` is complete and safe markup, `wide` panels take a whole row."""
+    """One drawing under its `title` (plain text): `svg` is complete and safe markup, `wide` takes a whole row."""
 
+    title: str
     svg: str
     wide: bool = False
 
@@ -72,6 +73,11 @@ class Figure:
     note: str
     panels: tuple[Panel, ...]
     legend: tuple[Legend, ...] = ()
+
+    @property
+    def span(self) -> int:
+        """How many of the page's four columns it takes."""
+        return 4 if len(self.panels) > 2 or any(panel.wide for panel in self.panels) else len(self.panels)
 
 
 def color(names: Sequence[str], name: str) -> str:
@@ -92,7 +98,7 @@ def variable(stand_in: str) -> str:
 class Canvas:
     """A figure of `columns` aligned axes, `width` x `height` in points; a context in which the house style holds."""
 
-    def __init__(self, width: float, height: float, columns: int = 1) -> None:
+    def __init__(self, width: float = 232, height: float = 178, columns: int = 1) -> None:
         self._context = matplotlib.rc_context(_SETTINGS)  # pyright: ignore[reportArgumentType]
         self._size = (width / 72, height / 72)
         self._columns = columns
@@ -113,16 +119,18 @@ class Canvas:
             self._text = text.getvalue()
         self._context.__exit__(None, None, None)
 
-    def panel(self, description: str, wide: bool = False) -> Panel:
-        """The finished drawing; `description` is read out in its place."""
-        return Panel(_inline(self._text, description), wide)
+    def panel(self, description: str, title: str = "", wide: bool = False) -> Panel:
+        """The finished drawing; `description` (and the title) are read out in its place."""
+        return Panel(title, _inline(self._text, f"{description}: {title}" if title else description), wide)
 
 
 def _inline(text: str, description: str) -> str:
     body = text[text.index("<svg") :]
     head, _, body = body.partition(">")
     view = re.search(r'viewBox="[^"]*"', head)
-    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL)
+    body = re.sub(
+        r"<metadata>.*?</metadata>|<!--.*?-->|<defs>\s*<style.*?</style>\s*</defs>", "", body, flags=re.DOTALL
+    )
     body = _own_ids(body, sha256(f"{description}{text}".encode()).hexdigest()[:8])
     body = re.sub(r"#fe00[0-9a-f]{2}", lambda found: f"var(--{_STAND_INS[found[0]]})", body)
     body = re.sub(r"font(-family)?: (?:(?P<size>[\d.]+px) )?[^;\"]*sans-serif", _page_font, body)

@@ -9,8 +9,6 @@ from pipelines.report.data import LossCurve, ReportData
 from pipelines.report.plots.canvas import INK, MUTED, SERIES, Canvas, Figure, Legend, Panel, color, variable
 from pipelines.report.summary import by_size
 
-_WIDTH, _HEIGHT = 290, 205
-
 
 def loss_curves(data: ReportData) -> Figure | None:
     """A panel per student, a thin line per training, coloured by evolver."""
@@ -26,17 +24,16 @@ def loss_curves(data: ReportData) -> Figure | None:
 
 
 def _loss_panel(student: str, curves: Sequence[LossCurve], evolvers: Sequence[str]) -> Panel:
-    canvas = Canvas(_WIDTH, _HEIGHT)
+    canvas = Canvas()
     with canvas as (axes,):
         for curve in curves:
             look = color(evolvers, curve.evolver) if curve.evolver else INK
             shape = "." if len(curve.steps) == 1 else ""
             axes.plot(curve.steps, curve.losses, color=look, marker=shape, linewidth=1.1, alpha=0.75)
-        axes.set_title(f"student {student}")
         axes.set_xlabel("optimizer step")
         axes.set_ylabel("loss")
         axes.set_ylim(bottom=0)
-    return canvas.panel(f"Training loss of student {student}")
+    return canvas.panel("Training loss", f"student {student}")
 
 
 def times(data: ReportData) -> Figure | None:
@@ -44,21 +41,27 @@ def times(data: ReportData) -> Figure | None:
     totals = kind_totals(data.steps)
     if not totals:
         return None
-    canvas = Canvas(640, 44 + 30 * len(totals))
+    unit, seconds = _unit(totals)
+    canvas = Canvas(900, 44 + 26 * len(totals))
     with canvas as (axes,):
         for row, total in enumerate(totals):
-            axes.barh(row - 0.19, total.planned, 0.32, color="none", edgecolor=MUTED, linewidth=1)
-            axes.barh(row + 0.19, total.ran, 0.32, color=SERIES[0])
-            axes.barh(row + 0.19, total.cached, 0.32, left=total.ran, color=SERIES[0], alpha=0.35)
+            planned, ran, cached = total.planned / seconds, total.ran / seconds, total.cached / seconds
+            axes.barh(row - 0.19, planned, 0.32, color="none", edgecolor=MUTED, linewidth=1)
+            axes.barh(row + 0.19, ran, 0.32, color=SERIES[0])
+            axes.barh(row + 0.19, cached, 0.32, left=ran, color=SERIES[0], alpha=0.35)
         axes.set_yticks(range(len(totals)), [total.kind for total in totals])
         axes.set_ylim(len(totals) - 0.4, -0.6)
-        axes.set_xlabel(_unit(totals)[0])
-        scale = _unit(totals)[1]
-        axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds / scale:g}")
+        axes.set_xlabel(unit)
         axes.grid(axis="y", visible=False)
-    legend = (Legend("planned", "muted", "hollow"), Legend("actual", "s0", "bar"), Legend("actual, in an earlier run", "s0", "ghost"))
+    legend = (
+        Legend("planned", "muted", "hollow"),
+        Legend("actual", "s0", "bar"),
+        Legend("actual, in an earlier run", "s0", "ghost"),
+    )
     note = "Summed over steps. Steps of different kinds run at the same time, so the sum exceeds the wall time."
-    return Figure("Planned and actual time", note, (canvas.panel("Planned and actual time per kind of step", wide=True),), legend)
+    return Figure(
+        "Planned and actual time", note, (canvas.panel("Planned and actual time per kind of step", wide=True),), legend
+    )
 
 
 def _unit(totals: Sequence[KindTotal]) -> tuple[str, int]:

@@ -15,7 +15,6 @@ from pipelines.report.plots.canvas import INK, MUTED, Canvas, Figure, Legend, Pa
 from pipelines.report.summary import UNTUNED, by_size, rows
 
 MOST_PANELS = 24
-_WIDTH, _HEIGHT = 290, 205
 _PARTS = ("benchmark", "student", "recipe", "seeds", "teacher", "decoding", "selection")
 
 
@@ -40,7 +39,7 @@ def by_round(data: ReportData) -> Figure | None:
 def _round_panel(
     title: str, found: list[Result], base: Result | None, evolvers: Sequence[str], everything: Iterable[Result]
 ) -> Panel:
-    canvas = Canvas(_WIDTH, _HEIGHT)
+    canvas = Canvas()
     with canvas as (axes,):
         if base is not None:
             axes.axhline(base.value, color=MUTED, linestyle=(0, (4, 3)), linewidth=1.2)
@@ -48,18 +47,15 @@ def _round_panel(
         seeds_only = [result for result in found if not result.evolver]
         present = [name for name in evolvers if any(result.evolver == name for result in found)]
         for index, name in enumerate(present):
-            line = sorted(
-                [*seeds_only, *(r for r in found if r.evolver == name)], key=lambda result: result.round
-            )
+            line = sorted([*seeds_only, *(r for r in found if r.evolver == name)], key=lambda result: result.round)
             _line(axes, line, (index - (len(present) - 1) / 2) * 0.07, color(evolvers, name), marker(evolvers, name))
         if not present:
             _line(axes, seeds_only, 0, INK, "o")
         _percent_axis(axes, [r for r in everything if r.benchmark == found[0].benchmark])
-        axes.set_title(title)
         axes.set_xlabel("round")
         axes.set_xticks(sorted({result.round for result in found}))
         axes.grid(axis="x", visible=False)
-    return canvas.panel(f"Score by round: {title}")
+    return canvas.panel("Score by round", title)
 
 
 def _line(axes: Axes, line: Sequence[Result], shift: float, look: str, shape: str) -> None:
@@ -81,17 +77,24 @@ def by_model(data: ReportData, role: Literal["evolver", "teacher"]) -> Figure | 
     ticks = [f"{name} ({parameters(sizes[name])})" if name in sizes else name for name in models]
     panels: list[Panel] = []
     for benchmark in dict.fromkeys(result.benchmark for result in evolved):
-        canvas = Canvas(_WIDTH, _HEIGHT)
+        canvas = Canvas()
         with canvas as (axes,):
             for student in students:
-                cells = [[r.value for r in evolved if (of(r), r.student, r.benchmark) == (m, student, benchmark)] for m in models]
+                cells = [
+                    [r.value for r in evolved if (of(r), r.student, r.benchmark) == (m, student, benchmark)]
+                    for m in models
+                ]
                 _bars(axes, cells, students.index(student), len(students), color(students, student))
-            axes.set_xticks(range(len(models)), ticks, rotation=0 if len(models) < 4 else 30, ha="center" if len(models) < 4 else "right")
-            axes.set_title(benchmark)
-            axes.set_ylim(0, 100)
+            axes.set_xticks(
+                range(len(models)),
+                ticks,
+                rotation=0 if len(models) < 4 else 30,
+                ha="center" if len(models) < 4 else "right",
+            )
+            axes.set_ylim(0, min(100.0, 1.1 * max(r.value for r in evolved if r.benchmark == benchmark) + 1))
             axes.set_ylabel("%")
             axes.grid(axis="x", visible=False)
-        panels.append(canvas.panel(f"Score by {role} size: {benchmark}"))
+        panels.append(canvas.panel(f"Score by {role} size", benchmark))
     note = "Mean over all cells of rounds 1 and later; every dot is a cell."
     legend = tuple(Legend(name, variable(color(students, name)), "bar") for name in students)
     return Figure(f"Score by {role} size", note, tuple(panels), legend)
@@ -125,7 +128,7 @@ def by_level(data: ReportData) -> Figure | None:
 def _level_panel(title: str, found: list[Result], leveled: list[Result], evolvers: Sequence[str]) -> Panel:
     last = max(result.round for result in found)
     same = [r for r in leveled if (r.student, r.benchmark) == (found[0].student, found[0].benchmark)]
-    canvas = Canvas(_WIDTH, _HEIGHT)
+    canvas = Canvas()
     with canvas as (axes,):
         _levels(axes, [r for r in same if r.round == UNTUNED], MUTED, "", (0, (4, 3)))
         _levels(axes, [r for r in found if r.round == 0], INK, "o", "-")
@@ -136,12 +139,13 @@ def _level_panel(title: str, found: list[Result], leveled: list[Result], evolver
         axes.set_ylim(-2, 102)
         axes.set_ylabel("%")
         axes.set_xlabel("level")
-        axes.set_title(title)
         axes.grid(axis="x", visible=False)
-    return canvas.panel(f"Score by level: {title}")
+    return canvas.panel("Score by level", title)
 
 
-def _levels(axes: Axes, results: Sequence[Result], look: str, shape: str, dashes: str | tuple[int, tuple[int, int]]) -> None:
+def _levels(
+    axes: Axes, results: Sequence[Result], look: str, shape: str, dashes: str | tuple[int, tuple[int, int]]
+) -> None:
     values: defaultdict[int, list[float]] = defaultdict(list)
     for result in results:
         for level, value in result.by_level:

@@ -22,7 +22,7 @@ def ifd(data: ReportData) -> Figure | None:
     teachers = by_size((each.teacher for each in scored), data.model_sizes)
     scored.sort(key=lambda each: (teachers.index(each.teacher), _place(evolvers, each.evolver), each.round))
     shown = scored[:MOST_SETS]
-    canvas = Canvas(640, 42 + 13.5 * len(shown), columns=2)
+    canvas = Canvas(900, 42 + 14 * len(shown), columns=2)
     with canvas as (left, right):
         _dots(left, "IFD", shown, [each.ifd for each in shown], evolvers)
         _dots(right, "IC-IFD", shown, [each.ic_ifd for each in shown], evolvers)
@@ -33,7 +33,9 @@ def ifd(data: ReportData) -> Figure | None:
         note += f" The first {len(shown)} of {len(scored)} sets; the table has all."
     legend = tuple(Legend(f"evolver {name}", variable(color(evolvers, name)), "dot") for name in evolvers)
     seeds = (Legend("un-evolved seeds", "muted", "dot"),)
-    return Figure("Instruction-following difficulty", note, (canvas.panel("IFD and IC-IFD per set", wide=True),), seeds + legend)
+    return Figure(
+        "Instruction-following difficulty", note, (canvas.panel("IFD and IC-IFD per set", wide=True),), seeds + legend
+    )
 
 
 def set_label(each: SetScore) -> str:
@@ -46,7 +48,9 @@ def _place(evolvers: Sequence[str], name: str) -> int:
     return evolvers.index(name) if name in evolvers else -1
 
 
-def _dots(axes: Axes, title: str, sets: Sequence[SetScore], values: Sequence[float | None], evolvers: Sequence[str]) -> None:
+def _dots(
+    axes: Axes, title: str, sets: Sequence[SetScore], values: Sequence[float | None], evolvers: Sequence[str]
+) -> None:
     for row, (each, value) in enumerate(zip(sets, values, strict=True)):
         if value is not None:
             look = color(evolvers, each.evolver) if each.evolver else MUTED

@@ -1,0 +1,54 @@
+"""How long it takes to plan a study of 10,000 cells: `python -m benchmarks.plan_speed`."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from pipelines.plan import Plan, make_plan
+from pipelines.store.store import Store
+from pipelines.study.spec import Benchmark, Evolution, Model, Recipe, Responses, Seeds, Student, Study, World
+
+RUNS = 5
+GOAL_SECONDS = 2.0
+
+
+def study() -> Study:
+    """20 evolvers x 3 rounds (and the seeds) x 33 teachers x 5 students: 10,065 trained cells."""
+    names = [f"model-{number:02d}" for number in range(33)]
+    return Study(
+        study="plan_speed",
+        seeds=[Seeds(name="world", world=World(count=1000))],
+        models={name: Model(source=name, engine="scripted") for name in names},
+        evolution=Evolution(evolvers=names[:20], rounds=3),
+        responses=Responses(teachers=names),
+        recipes={"full": Recipe()},
+        students=[Student(model=name, recipe="full") for name in names[:5]],
+        benchmarks=[Benchmark(name="world", world=World(count=200))],
+    )
+
+
+def timed(big: Study, folder: Path) -> tuple[float, Plan]:
+    """Seconds of one plan against an empty store, as a user's first `evolgrid plan` makes it."""
+    started = time.perf_counter()
+    plan = make_plan(big, folder, Store(str(folder)))
+    return time.perf_counter() - started, plan
+
+
+def main() -> None:
+    """Print a table and the figure."""
+    big = study()
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [timed(big, Path(folder)) for _ in range(RUNS)]
+    plan = runs[0][1]
+    print(f"{'run':>4} {'seconds':>8}")
+    for number, (seconds, _) in enumerate(runs, start=1):
+        print(f"{number:>4} {seconds:>8.3f}")
+    print(f"{len(plan.grid.cells):,} cells, {len(plan.grid.steps):,} steps; median of {RUNS} runs")
+    print(f"plan_speed.seconds value={statistics.median(s for s, _ in runs):.2f} goal<{GOAL_SECONDS}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The command line: `evolgrid plan`, `run`, `report`, `schema`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from cluster.errors import ClusterError
+from pipelines.errors import InputError
+from pipelines.study.load import Loaded, load
+
+INTERRUPTED = 130
+BAD_INPUT = 2
+FAILED = 1
+
+app = typer.Typer(
+    name="evolgrid",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Instruction-tuning studies as one file: evolvers x teachers x students, on Ray.",
+    epilog="Start with: [bold]evolgrid plan studies/quickstart.yaml[/bold]",
+)
+
+StudyFile = Annotated[Path, typer.Argument(help="The study, a YAML file.", show_default=False)]
+StoreUrl = Annotated[
+    str, typer.Option("--store", envvar="EVOLGRID_STORE", help="Where results live: a folder or an fsspec URL.")
+]
+SeedFile = Annotated[
+    Path | None,
+    typer.Option("--seeds", help="Take the seeds from this file instead of the study's one seed file."),
+]
+DEFAULT_STORE = "evolgrid-store"
+
+
+@app.command(epilog="Example: [bold]evolgrid plan studies/quickstart.yaml --explain[/bold]")
+def plan(
+    study: StudyFile,
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say of each step why it is not reused.")] = False,
+    all_steps: Annotated[bool, typer.Option("--all", help="Print every step of a large study.")] = False,
+) -> None:
+    """Print the graph of steps: what is done, what will run, and how long that may take."""
+    from pipelines.plan import make_plan
+    from pipelines.show_plan import show
+    from pipelines.store.store import Store
+
+    loaded, target = _load(study, seeds), Store(store)
+    show(Console(), loaded.study, make_plan(loaded.study, loaded.folder, target), target, explain, all_steps)
+
+
+@app.command(epilog="Example: [bold]evolgrid run studies/quickstart.yaml[/bold]")
+def run(
+    study: StudyFile,
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster, as host:port or 'auto'; default: start a local Ray.")
+    ] = None,
+) -> None:
+    """Run a study: only what the store does not hold yet. Interrupt it at any time; the next run continues."""
+    from pipelines.runner import run as run_study
+    from pipelines.store.store import Store
+
+    console = Console()
+    summary = run_study(_load(study, seeds, local=address is None), Store(store), address, console)
+    console.print(
+        f"[bold]{summary.executed} steps run, {summary.reused} reused[/bold] in {summary.seconds:.0f} s", highlight=False
+    )
+    console.print(f"Report: {summary.report}", soft_wrap=True, highlight=False)
+
+
+@app.command(epilog="Example: [bold]evolgrid report studies/quickstart.yaml[/bold]")
+def report(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
+    """Write the report again, of all that is finished so far."""
+    from pipelines.report.publish import publish
+    from pipelines.store.store import Store
+    from pipelines.study.grid import build
+
+    loaded = _load(study, seeds)
+    page = publish(loaded.study, loaded.folder, build(loaded.study, loaded.folder), Store(store))
+    Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
+
+
+@app.command(epilog="Example: [bold]evolgrid schema > study.schema.json[/bold]")
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors."""
+    from pipelines.study.schema import schema as study_schema
+
+    typer.echo(json.dumps(study_schema(), indent=2))
+
+
+def _load(path: Path, seeds: Path | None, local: bool = False) -> Loaded:
+    """The study, checked; `local` also checks that this machine can hold its models."""
+    from cluster.inventory import machine
+    from pipelines.study.check import check
+    from pipelines.study.override import with_seed_file
+
+    loaded = load(path)
+    if seeds is not None:
+        loaded = with_seed_file(loaded, seeds)
+    here = machine() if local else None
+    check(loaded, cpus=here.cpus if here else None, gpus=here.gpus if here else None)
+    return loaded
+
+
+def main() -> None:
+    """The entry point: mistakes of the user and of the cluster end in one message, not in a traceback."""
+    try:
+        app()
+    except InputError as error:
+        _quit(str(error), BAD_INPUT)
+    except ClusterError as error:
+        _quit(str(error), FAILED)
+    except KeyboardInterrupt:
+        _quit("Interrupted. What was finished is kept: run the same command again to continue.", INTERRUPTED)
+
+
+def _quit(message: str, code: int) -> None:
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.stdout.flush()
+    # threads that still wait for Ray must not hold the process back
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

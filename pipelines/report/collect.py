@@ -1,0 +1,100 @@
+"""From the store to the report's data. Steps that are not finished are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipelines.commit import versions
+from pipelines.record import Record, load_record
+from pipelines.report.data import LossCurve, ReportData, Result, StepAccount
+from pipelines.report.sets import Sets
+from pipelines.report.statistics import interval, mean_by
+from pipelines.rows import AnswerRow, from_table
+from pipelines.store.manifest import Manifest
+from pipelines.store.store import Store
+from pipelines.study.estimate import parameters
+from pipelines.study.grid import Cell, Grid
+from pipelines.study.spec import Study
+
+
+def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
+    """Everything that the report of a study shows. `folder` is the study file's."""
+    done = store.done()
+    record = load_record(store, study.study)
+    manifests = {key: store.manifest(step.kind, key) for key, step in grid.steps.items() if key in done}
+    sets = Sets(store, grid, done)
+    return ReportData(
+        study=study.study,
+        description=study.description,
+        created=record.created if record else "",
+        versions=tuple(versions().items()),
+        wall_seconds=record.wall_seconds if record else 0.0,
+        peak_memory_gib=record.peak_memory_gib if record else None,
+        model_sizes=tuple((name, parameters(model, folder)) for name, model in study.models.items()),
+        results=tuple(result for cell in grid.cells for result in _results(cell, store, manifests)),
+        sets=tuple(sets.scores()),
+        examples=tuple(sets.examples()),
+        steps=tuple(_account(manifest, record) for manifest in manifests.values()),
+        losses=tuple(_losses(grid, manifests)),
+    )
+
+
+def _results(cell: Cell, store: Store, manifests: dict[str, Manifest]) -> Iterator[Result]:
+    pairs = cell.pairs
+    rows = manifests[cell.train.key].account.rows_out if cell.train and cell.train.key in manifests else 0
+    for benchmark, step in cell.evaluations:
+        if step.key not in manifests:
+            continue
+        answers = from_table(AnswerRow, store.rows(step.kind, step.key))
+        marks = [100.0 * answer.correct for answer in answers]
+        value, low, high = interval(marks)
+        yield Result(
+            benchmark=benchmark,
+            student=cell.student.model,
+            recipe=cell.student.recipe,
+            seeds=pairs.seeds if pairs else "",
+            evolver=pairs.evolver if pairs else "",
+            round=pairs.round if pairs else -1,
+            teacher=pairs.teacher if pairs else "",
+            decoding=pairs.decoding if pairs else "",
+            selection=cell.selection,
+            rows=rows,
+            value=value,
+            low=low,
+            high=high,
+            by_level=mean_by([answer.level for answer in answers], marks),
+        )
+
+
+def _account(manifest: Manifest, record: Record | None) -> StepAccount:
+    account = manifest.account
+    return StepAccount(
+        key=manifest.key,
+        kind=manifest.kind,
+        label=manifest.label,
+        rows_in=account.rows_in,
+        rows_out=account.rows_out,
+        rejected=account.rejected,
+        failed=account.failed,
+        reasons=tuple(account.reasons.items()),
+        planned_seconds=record.planned.get(manifest.key, 0.0) if record else 0.0,
+        actual_seconds=manifest.seconds,
+        cached=record is None or manifest.key not in record.ran,
+    )
+
+
+def _losses(grid: Grid, manifests: dict[str, Manifest]) -> Iterator[LossCurve]:
+    for cell in grid.cells:
+        if cell.train is None or cell.pairs is None or cell.train.key not in manifests:
+            continue
+        losses: list[tuple[int, float]] = manifests[cell.train.key].extra["losses"]
+        yield LossCurve(
+            label=cell.train.subject,
+            student=f"{cell.student.model} {cell.student.recipe}",
+            steps=tuple(step for step, _ in losses),
+            losses=tuple(loss for _, loss in losses),
+            evolver=cell.pairs.evolver,
+            round=cell.pairs.round,
+            teacher=cell.pairs.teacher,
+        )

@@ -1,0 +1,104 @@
+"""What the report says of the data sets: their scores, what the closed world can verify of them, and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from statistics import fmean
+
+from pipelines.report.data import Example, SetScore, Turn
+from pipelines.rows import InstructionRow, ResponseRow, ScoreRow, from_table
+from pipelines.store.store import Store
+from pipelines.study.grid import Grid, PairSet
+from pipelines.study.steps import Step
+from pipelines.world import correct, is_valid_evolution, level_of
+
+EXAMPLES = 4
+SCORES = ("ppl_instruction", "ppl_answer", "ppl_conditional", "ifd", "ic_ifd")
+
+
+class Sets:
+    """Reads the sets of a grid as far as their steps are finished."""
+
+    def __init__(self, store: Store, grid: Grid, done: frozenset[str]) -> None:
+        self.store, self.done = store, done
+        self.sets = [pairs for pairs in grid.sets if pairs.responses.key in done]
+        self.instructions = lru_cache(maxsize=None)(self._instructions)
+        self.responses = lru_cache(maxsize=None)(self._responses)
+
+    def _instructions(self, step: Step) -> Mapping[str, InstructionRow]:
+        return {row.id: row for row in from_table(InstructionRow, self.store.rows(step.kind, step.key))}
+
+    def _responses(self, step: Step) -> Mapping[str, ResponseRow]:
+        return {row.parent_id: row for row in from_table(ResponseRow, self.store.rows(step.kind, step.key))}
+
+    def scores(self) -> Iterator[SetScore]:
+        """One entry per data set."""
+        for pairs in self.sets:
+            yield self._score(pairs)
+
+    def _score(self, pairs: PairSet) -> SetScore:
+        responses = list(self.responses(pairs.responses).values())
+        scores = self._score_rows(pairs.scores)
+        means = {name: _mean([getattr(score, name) for score in scores]) for name in SCORES}
+        return SetScore(
+            seeds=pairs.seeds,
+            evolver=pairs.evolver,
+            round=pairs.round,
+            teacher=pairs.teacher,
+            decoding=pairs.decoding,
+            rows=len(responses),
+            skipped=len(responses) - len(scores) if pairs.scores else 0,
+            words=fmean(len(row.instruction.split()) for row in responses) if responses else 0.0,
+            correct=_correct(responses),
+            valid=self._valid(pairs.instructions),
+            **means,
+        )
+
+    def _score_rows(self, step: Step | None) -> list[ScoreRow]:
+        if step is None or step.key not in self.done:
+            return []
+        return from_table(ScoreRow, self.store.rows(step.kind, step.key))
+
+    def _valid(self, step: Step) -> float | None:
+        """The share of verifiable evolutions among those of verifiable parents, in percent."""
+        if step.kind != "evolve":
+            return None
+        parents = self.instructions(step.inputs[0])
+        checked = [
+            is_valid_evolution(parents[row.parent_id].instruction, row.instruction, row.method)
+            for row in self.instructions(step).values()
+            if level_of(parents[row.parent_id].instruction) is not None
+        ]
+        return 100.0 * fmean(checked) if checked else None
+
+    def examples(self) -> Iterator[Example]:
+        """The first seeds that went through all rounds, by evolver."""
+        last = {(pairs.seeds, pairs.evolver): pairs.instructions for pairs in self.sets if pairs.evolver}
+        for (seeds, evolver), step in last.items():
+            for row in list(self.instructions(step).values())[:EXAMPLES]:
+                yield Example(row.seed_id, seeds, evolver, tuple(self._turns(row, step))[::-1])
+
+    def _turns(self, row: InstructionRow, step: Step) -> Iterator[Turn]:
+        """The chain from a row back to its seed."""
+        yield Turn(row.round, row.method, row.instruction, row.outcome, self._answers(row, step))
+        if step.inputs:
+            parent = self.instructions(step.inputs[0])[row.parent_id]
+            yield from self._turns(parent, step.inputs[0])
+
+    def _answers(self, row: InstructionRow, step: Step) -> tuple[tuple[str, str], ...]:
+        found = ((pairs.teacher, self.responses(pairs.responses).get(row.id)) for pairs in self._answered(step))
+        return tuple((teacher, answer.response) for teacher, answer in found if answer)
+
+    def _answered(self, step: Step) -> Iterator[PairSet]:
+        return (pairs for pairs in self.sets if pairs.instructions is step)
+
+
+def _mean(values: list[float]) -> float | None:
+    return fmean(values) if values else None
+
+
+def _correct(responses: list[ResponseRow]) -> float | None:
+    """The share of right answers among those that the closed world can check, in percent."""
+    checkable = [row for row in responses if not row.input and level_of(row.instruction) is not None]
+    return 100.0 * fmean(correct(row.instruction, row.response) for row in checkable) if checkable else None

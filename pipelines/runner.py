@@ -1,0 +1,105 @@
+"""Runs a study: what is not in the store yet, phase by phase, and then the report."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from cluster.session import connect
+from pipelines import seeds
+from pipelines.commit import commit_rows
+from pipelines.context import Context
+from pipelines.plan import make_plan
+from pipelines.progress import Board
+from pipelines.record import Meter, load_record, metered, save_record
+from pipelines.report.publish import publish, report_path
+from pipelines.rows import PairRow, ResponseRow, ScoreRow, from_table
+from pipelines.select import choose
+from pipelines.store.store import Store
+from pipelines.study.load import Loaded
+from pipelines.study.steps import SeedsJob, SelectJob, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run did, and where its report is (a path or URL)."""
+
+    executed: int
+    reused: int
+    seconds: float
+    report: str
+
+
+def run(loaded: Loaded, store: Store, address: str | None, console: Console) -> Summary:
+    """Run a checked study. Without an address, a local Ray lives as long as the run.
+
+    An interrupted run leaves finished steps and the parts of unfinished ones: running again continues there.
+    """
+    with metered() as meter, Board(console) as board:
+        context = _context(loaded, store, board)
+        plan = context.plan
+        board.say(f"{loaded.study.study}: {len(plan.done)} steps are done, {len(plan.pending)} will run")
+        if plan.pending:
+            _run_phases(context, address)
+        report = _report(context, meter)
+        seconds = time.monotonic() - meter.started
+    return Summary(len(plan.pending), len(plan.done), seconds, report)
+
+
+def _context(loaded: Loaded, store: Store, board: Board) -> Context:
+    plan = make_plan(loaded.study, loaded.folder, store)
+    return Context(loaded.study, loaded.folder, store, plan, board)
+
+
+def _run_phases(context: Context, address: str | None) -> None:
+    for step in context.plan.pending_of("seeds"):
+        _seed(context, step)
+    if not context.plan.pending_of("evolve", "respond", "score", "select", "train", "evaluate"):
+        return
+    with connect(address) as session:
+        context.board.say(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
+        # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
+        from pipelines.flow import run_stream
+        from pipelines.students import run_students
+
+        run_stream(context)
+        for step in context.plan.pending_of("select"):
+            _select(context, step)
+        run_students(context)
+
+
+def _seed(context: Context, step: Step) -> None:
+    job = step.job
+    assert isinstance(job, SeedsJob)
+    started = time.monotonic()
+    rows, bad = seeds.make(job.seeds, context.folder, context.study.seed, step.key)
+    seconds = time.monotonic() - started
+    manifest = commit_rows(context.store, step, [*rows], bad, len(rows) + len(bad), seconds)
+    context.board.finish(step.key, context.told(manifest))
+
+
+def _select(context: Context, step: Step) -> None:
+    job = step.job
+    assert isinstance(job, SelectJob)
+    started = time.monotonic()
+    responses, *scored = step.inputs
+    pairs = from_table(ResponseRow, context.store.rows(responses.kind, responses.key))
+    scores = [row for s in scored for row in from_table(ScoreRow, context.store.rows(s.kind, s.key))]
+    chosen, left_out = choose(pairs, scores, job.selection, job.seed, step.key)
+    rows: list[PairRow] = [*chosen]
+    manifest = commit_rows(context.store, step, [*rows], left_out, len(pairs), time.monotonic() - started)
+    context.board.finish(step.key, context.told(manifest))
+
+
+def _report(context: Context, meter: Meter) -> str:
+    """Write the report if anything ran or there is none yet."""
+    store, study, plan = context.store, context.study, context.plan
+    if plan.pending or load_record(store, study.study) is None:
+        planned = {key: round(seconds, 2) for key, seconds in plan.seconds.items()}
+        save_record(store, study.study, meter.record(planned, [step.key for step in plan.pending]))
+        return publish(study, context.folder, plan.grid, store)
+    return report_path(store, study.study)
+
+

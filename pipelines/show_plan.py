@@ -1,0 +1,63 @@
+"""The plan as tables: steps by kind, then the steps themselves, with the reasons why they will run."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.plan import KINDS, Plan
+from pipelines.store.store import Store
+from pipelines.study.spec import Study
+from pipelines.why import Explainer
+
+MANY_STEPS = 120
+
+
+def show(console: Console, study: Study, plan: Plan, store: Store, explain: bool, all_steps: bool) -> None:
+    """Print a plan."""
+    grid = plan.grid
+    console.print(
+        f"[bold]{study.study}[/bold]: {len(grid.cells)} cells share {len(grid.steps)} steps; "
+        f"{len(plan.done)} are done, {len(plan.pending)} will run",
+        highlight=False,
+    )
+    console.print(_summary(plan))
+    if len(grid.steps) <= MANY_STEPS or all_steps:
+        console.print(_steps(plan))
+    else:
+        console.print(f"{len(grid.steps)} steps: add --all to see each of them", highlight=False)
+    if explain:
+        _explain(console, plan, store)
+
+
+def _summary(plan: Plan) -> Table:
+    table = Table("kind", title="By kind", title_justify="left")
+    for name in ("done", "to run", "planned time"):
+        table.add_column(name, justify="right")
+    for kind in KINDS:
+        steps = [step for step in plan.grid.steps.values() if step.kind == kind]
+        pending = plan.pending_of(kind)
+        seconds = sum(plan.seconds[step.key] for step in pending)
+        if steps:
+            table.add_row(kind, str(len(steps) - len(pending)), str(len(pending)), f"{seconds:.0f} s")
+    total = sum(plan.seconds[step.key] for step in plan.pending)
+    table.add_section()
+    table.add_row("all, one after another", str(len(plan.done)), str(len(plan.pending)), f"{total:.0f} s")
+    table.caption = "Times are estimates from assumed rates, without a profile of this machine."
+    return table
+
+
+def _steps(plan: Plan) -> Table:
+    table = Table("step", "key", "state", "needs", title="Steps", title_justify="left")
+    for step in plan.grid.steps.values():
+        state = "[green]done[/green]" if step.key in plan.done else f"will run, {plan.seconds[step.key]:.0f} s"
+        needs = " ".join(needed.key[:8] for needed in step.inputs)
+        table.add_row(step.label, step.key[:8], state, needs)
+    return table
+
+
+def _explain(console: Console, plan: Plan, store: Store) -> None:
+    explainer = Explainer(store)
+    for step in plan.pending:
+        console.print(f"[bold]{step.label}[/bold] ({step.key[:8]}): ", end="", highlight=False)
+        console.print(explainer.why(step), markup=False, highlight=False, soft_wrap=True)
