@@ -55,9 +55,6 @@ class InputErrors(InputError):
         return "\n".join([*shown, "... and more"] if len(self.problems) > MAX_SHOWN else shown)
 
 
-def raise_all(problems: Sequence[InputError]) -> None:
-    """Raise what was found: nothing, the one mistake, or all of them as `InputErrors`."""
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        raise InputErrors(problems)
+def combined(problems: Sequence[InputError]) -> InputError:
+    """One exception for one or more mistakes."""
+    return problems[0] if len(problems) == 1 else InputErrors(problems)

@@ -85,7 +85,7 @@ def _broken(error: csv.Error, start: int, end: int) -> FileProblem:
 def _check_header(line: int, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise FileProblem(f"the header names {', '.join(twice)} twice", line)
+        raise FileProblem(f"the header names {printable(', '.join(twice))} twice", line)
     try:
         columns(names)
     except RowProblem as problem:
@@ -94,10 +94,10 @@ def _check_header(line: int, names: Sequence[str]) -> None:
 
 def _record(names: Sequence[str], cells: Sequence[str], raw: str) -> object:
     if len(raw.encode("utf-8", "surrogateescape")) > MAX_ROW_BYTES:
-        return RowProblem("row-too-large", f"is larger than {MAX_ROW_BYTES:,} bytes")
+        return RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes")
     if has_bad_bytes(raw):
-        return RowProblem("invalid-utf8", "holds bytes that are not UTF-8")
+        return RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8")
     if len(cells) != len(names):
         reason = "extra-cells" if len(cells) > len(names) else "missing-cells"
-        return RowProblem(reason, f"has {len(cells)} cells; the header has {len(names)}")
+        return RowProblem(reason, f"the row has {len(cells)} cells; the header has {len(names)}")
     return dict(zip(names, cells, strict=True))

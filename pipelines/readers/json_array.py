@@ -15,7 +15,7 @@ from pipelines.readers.rows import (
     has_bad_bytes,
     printable,
 )
-from pipelines.readers.strict_json import StrictDecoder
+from pipelines.readers.strict_json import StrictDecoder, in_words
 
 _SPACE = " \t\r\n"
 
@@ -82,9 +82,9 @@ class _Window:
         raw = self._text[self._at : end]
         self.skip(end - self._at)
         if len(raw.encode("utf-8", "surrogateescape")) > MAX_ROW_BYTES:
-            value = RowProblem("row-too-large", f"is larger than {MAX_ROW_BYTES:,} bytes")
+            value = RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes")
         elif has_bad_bytes(raw):
-            value = RowProblem("invalid-utf8", "holds bytes that are not UTF-8")
+            value = RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8")
         return Found(line, printable(raw), value)
 
     def _decode(self) -> tuple[object, int]:
@@ -102,8 +102,12 @@ class _Window:
 
     def _broken(self, error: JSONDecodeError) -> FileProblem:
         line = self.line + self._text.count("\n", self._at, error.pos)
-        at_end = self._ended and not self._text[error.pos :].strip(_SPACE + '"')
-        return FileProblem("the file ends inside the array" if at_end else f"not JSON: {error.msg}", line)
+        unclosed = error.msg.startswith("Unterminated")
+        if unclosed and not self._ended:
+            return FileProblem(f"a text that opens here is larger than {MAX_PIECE_BYTES:,} bytes", line)
+        if unclosed or not self._text[error.pos :].strip(_SPACE):
+            return FileProblem("the file ends inside the array", line)
+        return FileProblem(f"not JSON: {in_words(error)}", line)
 
     def _fill(self, wanted: int) -> None:
         if self._ended or len(self._text) - self._at >= wanted:

@@ -7,7 +7,7 @@ from io import BufferedReader
 from json import JSONDecodeError
 
 from pipelines.readers.rows import MAX_RAW, MAX_ROW_BYTES, Found, RowProblem, decoded, has_bad_bytes, printable
-from pipelines.readers.strict_json import StrictDecoder
+from pipelines.readers.strict_json import StrictDecoder, in_words
 
 _SPACE = " \t\r\n"
 
@@ -20,11 +20,11 @@ def read_json_lines(stream: BufferedReader) -> Iterator[Found]:
         line += 1
         if len(data) > MAX_ROW_BYTES and not data.endswith(b"\n"):
             _skip_line(stream)
-            problem = RowProblem("row-too-large", f"is larger than {MAX_ROW_BYTES:,} bytes")
+            problem = RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes")
             yield Found(line, printable(decoded(data[: 4 * MAX_RAW])), problem)
         elif data.strip(b" \t\r\n"):
-            text = decoded(data)
-            yield Found(line, printable(text.rstrip("\r\n")), _record(decoder, text))
+            text = decoded(data).rstrip("\r\n")
+            yield Found(line, printable(text), _record(decoder, text))
 
 
 def _skip_line(stream: BufferedReader) -> None:
@@ -34,14 +34,14 @@ def _skip_line(stream: BufferedReader) -> None:
 
 def _record(decoder: StrictDecoder, text: str) -> object:
     if has_bad_bytes(text):
-        return RowProblem("invalid-utf8", "holds bytes that are not UTF-8")
+        return RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8")
     start = len(text) - len(text.lstrip(_SPACE))
     try:
         value, end = decoder.decode(text, start)
     except JSONDecodeError as error:
-        return RowProblem("not-json", f"{error.msg} at column {error.pos + 1}")
+        return RowProblem("not-json", f"{in_words(error)}, column {error.pos + 1}")
     except RecursionError:
         return RowProblem("nested-too-deep", "brackets are nested too deep")
     if text[end:].strip(_SPACE):
-        return RowProblem("not-json", f"something follows the object at column {end + 1}")
+        return RowProblem("not-json", f"something follows the object, column {end + 1}")
     return value

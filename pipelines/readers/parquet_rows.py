@@ -70,8 +70,8 @@ def _row(cells: dict[str, bytes | None]) -> Found:
     record = {name: None if value is None else decoded(value) for name, value in cells.items()}
     raw = printable(json.dumps(record, ensure_ascii=False))
     if sum(len(value) for value in cells.values() if value) > MAX_ROW_BYTES:
-        return Found(None, raw, RowProblem("row-too-large", f"is larger than {MAX_ROW_BYTES:,} bytes"))
+        return Found(None, raw, RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes"))
     for name, value in record.items():
         if value is not None and has_bad_bytes(value):
-            return Found(None, raw, RowProblem("invalid-utf8", "holds bytes that are not UTF-8", name))
+            return Found(None, raw, RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8", name))
     return Found(None, raw, record)

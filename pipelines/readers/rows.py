@@ -12,6 +12,7 @@ MAX_PIECE_BYTES = 16 * MAX_ROW_BYTES
 
 MAX_RAW = 2_000
 OnBadRow = Literal["refuse", "quarantine"]
+_BAD_BYTE = re.compile("[\udc80-\udcff]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
@@ -82,7 +83,7 @@ def decoded(data: bytes) -> str:
 
 def has_bad_bytes(text: str) -> bool:
     """Whether decoded text came from bytes that are not UTF-8."""
-    return any("\udc80" <= char <= "\udcff" for char in text) if not text.isascii() else False
+    return not text.isascii() and _BAD_BYTE.search(text) is not None
 
 
 def printable(text: str) -> str:

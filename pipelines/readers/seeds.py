@@ -9,7 +9,7 @@ from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 
-from pipelines.errors import MAX_SHOWN, InputError, raise_all
+from pipelines.errors import MAX_SHOWN, InputError, combined
 from pipelines.readers.csv_rows import read_csv
 from pipelines.readers.fields import to_row
 from pipelines.readers.json_array import read_json_array
@@ -38,7 +38,7 @@ def read_seeds(path: Path, *, limit: int | None = None, on_bad_row: OnBadRow = "
     except FileProblem as problem:
         raise _file_error(path, problem) from None
     if bad and (on_bad_row == "refuse" or not rows):
-        raise_all([_row_error(path, row) for row in bad])
+        raise combined([_row_error(path, row) for row in bad])
     if not rows:
         raise InputError("holds no rows", file=str(path))
     return SeedRows(rows, bad, hash_seed_file(path))

@@ -11,6 +11,12 @@ from pipelines.readers.rows import RowProblem
 MAX_DIGITS = 1_000
 
 
+def in_words(error: json.JSONDecodeError) -> str:
+    """What the decoder missed, to stand in the middle of a sentence."""
+    message = error.msg.removesuffix(" starting at").removesuffix(" at")
+    return message[:1].lower() + message[1:]
+
+
 class StrictDecoder:
     """Decodes one value at a time. What is wrong inside a well-formed value is reported after its end is known."""
 
@@ -37,7 +43,7 @@ class StrictDecoder:
         if len(made) < len(pairs):
             seen: set[str] = set()
             twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-            self._problems.append(RowProblem("duplicate-key", "is given twice in one object", twice))
+            self._problems.append(RowProblem("duplicate-key", "is given twice in one object", ascii(twice)[1:-1][:80]))
         return made
 
     def _constant(self, word: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pipelines.errors import InputError, raise_all
+from pipelines.errors import InputError, combined
 from pipelines.readers import check_seed_file
 from pipelines.study.explain import nearest
 from pipelines.study.load import Loaded
@@ -29,7 +29,8 @@ def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = Non
         *_resources(loaded, cpus, gpus),
         *_batches(loaded),
     ]
-    raise_all(problems)
+    if problems:
+        raise combined(problems)
 
 
 def _problem(loaded: Loaded, loc: Loc, message: str, remedy: str | None = None) -> InputError:

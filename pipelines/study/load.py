@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipelines.errors import InputError, raise_all
+from pipelines.errors import InputError, combined
 from pipelines.study.explain import explain
 from pipelines.study.spec import Study
 from pipelines.study.yaml_tree import Loc, Tree, parse
@@ -18,7 +18,7 @@ MAX_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class Loaded:
-    """A valid study, the file it came from, and the lines of its keys."""
+    """A valid study, the file it came from, that file's folder (absolute), and the lines of its keys."""
 
     study: Study
     path: Path
@@ -38,9 +38,8 @@ def load(path: Path) -> Loaded:
     try:
         study = Study.model_validate(tree.value)
     except ValidationError as error:
-        raise_all(explain(error, tree, str(path)))
-        raise
-    return Loaded(study, path, path.parent, tree.lines)
+        raise combined(explain(error, tree, str(path))) from None
+    return Loaded(study, path, path.absolute().parent, tree.lines)
 
 
 def nearest_line(lines: Mapping[Loc, int], loc: Loc) -> int:
@@ -62,9 +61,8 @@ def _text(path: Path) -> str:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read: {error}", file=file) from None
     if len(data) > MAX_BYTES:
-        raise InputError(
-            f"is larger than {MAX_BYTES:,} bytes; a study file names its data, it does not hold it", file=file
-        )
+        remedy = "A study names its data, it does not hold it."
+        raise InputError(f"is larger than {MAX_BYTES:,} bytes", file=file, remedy=remedy)
     return _decoded(data, file)
 
 

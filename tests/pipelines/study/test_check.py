@@ -1,0 +1,210 @@
+"""Names that refer to nothing, files that are not there, machines that are too small: told before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import bundled
+from pipelines.errors import InputError, InputErrors
+from pipelines.study import sources
+from pipelines.study.check import check, resolve_model_path
+from pipelines.study.load import load
+from pipelines.study.spec import Model
+
+WriteStudy = Callable[..., Path]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+MODEL = "source: any\n    engine: scripted"
+
+
+def problems(path: Path, **totals: float) -> list[str]:
+    with pytest.raises(InputError) as caught:
+        check(load(path), **totals)
+    found = caught.value.problems if isinstance(caught.value, InputErrors) else [caught.value]
+    return [str(problem).removeprefix(f"{path}:") for problem in found]
+
+
+def source_problem(write_study: WriteStudy, source: str) -> str:
+    (found,) = problems(write_study({MODEL: source}))
+    return found
+
+
+def model_folder(parent: Path, *names: str) -> Path:
+    folder = parent / "mine"
+    folder.mkdir()
+    for name in names:
+        (folder / name).touch()
+    return folder
+
+
+def test_a_sound_study_passes(write_study: WriteStudy) -> None:
+    check(load(write_study()), cpus=2, gpus=0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "evolvers: [tiny]",
+            "evolvers: [tinny]",
+            "10: evolution.evolvers[0]: no model is named 'tinny'. Did you mean 'tiny'?",
+        ),
+        (
+            "teachers: [tiny]",
+            "teachers:\n    - tiny\n    - big",
+            "14: responses.teachers[1]: no model is named 'big'. There are: tiny.",
+        ),
+        ("model: tiny", "model: tin", "17: students[0].model: no model is named 'tin'. Did you mean 'tiny'?"),
+        ("recipe: quick", "recipe: quik", "18: students[0].recipe: no recipe is named 'quik'. Did you mean 'quick'?"),
+        (
+            "evolvers: [tiny]",
+            "evolvers: [tiny, tiny]",
+            "10: evolution.evolvers[1]: 'tiny' is given twice; the first time in line 10",
+        ),
+        (
+            "epochs: 1",
+            "batch_size: 10\n    micro_batch_size: 4",
+            "15: recipes.quick.batch_size: batch_size 10 is not a multiple of micro_batch_size 4",
+        ),
+        ("world: {count: 8}", "file: none.jsonl", "4: seeds[0].file: FOLDER/none.jsonl: no such file"),
+        (
+            "world: {count: 8}",
+            "file: ~/a.jsonl",
+            "4: seeds[0].file: '~' is not expanded. Write the path out, absolute or from the study's folder.",
+        ),
+        (
+            "world: {count: 8}",
+            "file: study.yaml",
+            "4: seeds[0].file: FOLDER/study.yaml: '.yaml' is not a format of"
+            " seeds. There are .jsonl, .ndjson, .json, .csv, .parquet, each but Parquet also as .gz.",
+        ),
+    ],
+)
+def test_a_reference_to_nothing_is_told_with_the_nearest_name(
+    write_study: WriteStudy, old: str, new: str, expected: str
+) -> None:
+    path = write_study({old: new})
+    assert problems(path) == [expected.replace("FOLDER", str(path.parent))]
+
+
+def test_an_unknown_scorer_is_told(write_study: WriteStudy) -> None:
+    path = write_study(add="scoring:\n  scorer: tiy\n")
+    assert problems(path) == ["20: scoring.scorer: no model is named 'tiy'. Did you mean 'tiny'?"]
+
+
+@pytest.mark.parametrize(
+    ("add", "expected"),
+    [
+        (
+            "selection:\n  - name: a\n  - name: a\n",
+            "21: selection[1].name: 'a' is given twice; the first time in line 20",
+        ),
+        (
+            "benchmarks:\n  - {name: a, world: {count: 1}}\n  - {name: a, world: {count: 2}}\n",
+            "21: benchmarks[1].name: 'a' is given twice; the first time in line 20",
+        ),
+        (
+            "selection:\n  - name: best\n    by: ifd\n",
+            "21: selection[0].by: 'ifd' needs scores, and the study has no 'scoring'."
+            " Add for example 'scoring: {scorer: MODEL}', or select by 'random' or 'length'.",
+        ),
+    ],
+)
+def test_doubled_names_and_scores_that_nobody_makes_are_told(write_study: WriteStudy, add: str, expected: str) -> None:
+    assert problems(write_study(add=add)) == [expected]
+
+
+def test_a_selection_by_length_needs_no_scores(write_study: WriteStudy) -> None:
+    check(load(write_study(add="selection:\n  - {name: long, by: length, keep: 0.5}\n")))
+
+
+@pytest.mark.parametrize(
+    ("request_", "totals", "expected"),
+    [
+        ("cpus: 8", {"cpus": 2}, "9: models.tiny.cpus: one replica asks for 8; the whole cluster has 2 CPUs"),
+        ("gpus: 1", {"gpus": 0}, "9: models.tiny.gpus: one replica asks for 1; the whole cluster has 0 GPUs"),
+        ("gpus: 1.5", {"gpus": 8}, "9: models.tiny.gpus: 1.5 GPUs: above 1 only whole GPUs can be had"),
+    ],
+)
+def test_an_impossible_resource_request_names_what_there_is(
+    write_study: WriteStudy, request_: str, totals: dict[str, float], expected: str
+) -> None:
+    path = write_study({MODEL: f"{MODEL}\n    {request_}"})
+    assert problems(path, **totals) == [expected]
+
+
+def test_without_a_cluster_requests_are_not_judged(write_study: WriteStudy) -> None:
+    check(load(write_study({MODEL: f"{MODEL}\n    cpus: 1000"})))
+
+
+def test_a_folder_that_is_a_model_passes_and_resolves(write_study: WriteStudy, tmp_path: Path) -> None:
+    folder = model_folder(tmp_path, "config.json", "model.safetensors", "tokenizer.json")
+    loaded = load(write_study({MODEL: "source: mine"}))
+    check(loaded)
+    assert resolve_model_path(loaded.study.models["tiny"], loaded.folder) == str(folder)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([], "FOLDER has no config.json: it is not a Hugging Face model folder"),
+        (["config.json"], "FOLDER has no weights (*.safetensors)"),
+        (
+            ["config.json", "pytorch_model.bin"],
+            "FOLDER has pickled weights only, which are not loaded (they can run"
+            " code). Convert them: load with transformers and save_pretrained(..., safe_serialization=True).",
+        ),
+        (
+            ["config.json", "model.safetensors"],
+            "FOLDER has no tokenizer (none of tokenizer.json, tokenizer.model, vocab.json)",
+        ),
+    ],
+)
+def test_an_incomplete_model_folder_says_what_is_missing(
+    write_study: WriteStudy, tmp_path: Path, names: list[str], expected: str
+) -> None:
+    folder = model_folder(tmp_path, *names)
+    found = source_problem(write_study, "source: ./mine")
+    assert found == f"7: models.tiny.source: {expected.replace('FOLDER', str(folder))}"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("source: ~/m", "7: models.tiny.source: '~' is not expanded."),
+        ("source: nothing", "7: models.tiny.source: 'nothing' is neither a folder that exists nor a hub name."),
+        ("source: org/name", "7: models.tiny.source: a hub model needs a 'revision',"),
+        ("source: org/name\n    revision: main", "8: models.tiny.revision: 'main' is not a commit."),
+        ("source: ./none", "7: models.tiny.source: no folder "),
+    ],
+)
+def test_a_source_that_cannot_be_loaded_is_told(write_study: WriteStudy, source: str, expected: str) -> None:
+    assert source_problem(write_study, source).startswith(expected)
+
+
+def test_a_hub_model_at_a_commit_passes_and_stays_a_name(write_study: WriteStudy) -> None:
+    loaded = load(write_study({MODEL: f"source: org/name\n    revision: {COMMIT}"}))
+    check(loaded)
+    assert resolve_model_path(loaded.study.models["tiny"], loaded.folder) == "org/name"
+
+
+def test_an_unknown_bundled_model_is_told_with_the_nearest(
+    write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundled, "names", lambda: ("small", "large"))
+    found = source_problem(write_study, "source: bundled:smal")
+    assert found == "7: models.tiny.source: no bundled model is named 'smal'. Did you mean 'small'?"
+
+
+def test_vllm_that_is_not_installed_is_told_with_the_command(
+    write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "find_spec", lambda name: None)
+    found = source_problem(write_study, "source: any\n    engine: vllm")
+    assert found.startswith("8: models.tiny.engine: the package 'vllm' is not installed. Install it with")
+
+
+def test_a_scripted_model_is_never_looked_for(tmp_path: Path) -> None:
+    assert resolve_model_path(Model(source="../../x", engine="scripted"), tmp_path) == "../../x"
