@@ -14,7 +14,10 @@ HOSTILE = '</script><script>alert(1)</script> {{ 7*7 }} {% raw %} <|im_start|> &
 SEED = "Reverse the words apple bear copper delta."
 EVOLVED = (
     ("constraints", "Reverse the words apple bear copper delta. Put a dash between the items."),
-    ("deepen", "Reverse the words apple bear copper delta. Put a dash between the items. Also say how long the list is."),
+    (
+        "deepen",
+        "Reverse the words apple bear copper delta. Put a dash between the items. Also say how long the list is.",
+    ),
     ("breadth", "Count the numbers 12 7 31 and write the result between brackets."),
 )
 
@@ -26,7 +29,13 @@ def sample() -> ReportData:
         study="quickstart",
         description="Do smaller evolvers make better instructions? Two evolvers, two teachers and two students on the closed world.",
         created="2026-11-21T08:12:44Z",
-        versions=(("evolgrid", "0.1.0"), ("ray", "2.60.0"), ("torch", "2.13.1"), ("transformers", "5.16.2"), ("python", "3.11.9")),
+        versions=(
+            ("evolgrid", "0.1.0"),
+            ("ray", "2.60.0"),
+            ("torch", "2.13.1"),
+            ("transformers", "5.16.2"),
+            ("python", "3.11.9"),
+        ),
         wall_seconds=431.0,
         peak_memory_gib=5.34,
         model_sizes=SIZES,
@@ -40,7 +49,9 @@ def sample() -> ReportData:
 
 def empty() -> ReportData:
     """A study that has only just begun: no students, no scores, no examples."""
-    nothing: dict[str, tuple[()]] = dict.fromkeys(("results", "sets", "examples", "steps", "losses", "model_sizes", "versions"), ())
+    nothing: dict[str, tuple[()]] = dict.fromkeys(
+        ("results", "sets", "examples", "steps", "losses", "model_sizes", "versions"), ()
+    )
     return replace(sample(), description="", wall_seconds=0.0, peak_memory_gib=None, **nothing)
 
 
@@ -48,7 +59,14 @@ def foreign() -> ReportData:
     """One round over foreign data: nothing was scored, verified or trained."""
     sets = tuple(
         replace(
-            each, ppl_instruction=None, ppl_answer=None, ppl_conditional=None, ifd=None, ic_ifd=None, correct=None, valid=None
+            each,
+            ppl_instruction=None,
+            ppl_answer=None,
+            ppl_conditional=None,
+            ifd=None,
+            ic_ifd=None,
+            correct=None,
+            valid=None,
         )
         for each in sample().sets
         if each.round <= 1
@@ -60,7 +78,16 @@ def large(count: int = 2000) -> ReportData:
     """A study with `count` result rows, of many evolvers and teachers."""
     rng = random.Random(1)
     rows = [
-        _result(rng, "tiny-base", "full", f"evolver-{n % 10}", 1 + n // 10 % 5, f"teacher-{n // 50 % 8}", 20 + n % 60, f"top-{n // 400}")
+        _result(
+            rng,
+            "tiny-base",
+            "full",
+            f"evolver-{n % 10}",
+            1 + n // 10 % 5,
+            f"teacher-{n // 50 % 8}",
+            20 + n % 60,
+            f"top-{n // 400}",
+        )
         for n in range(count)
     ]
     return replace(sample(), results=tuple(rows))
