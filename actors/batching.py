@@ -18,7 +18,7 @@ LINGER = 0.005  # seconds without a new arrival after which a batch starts: call
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One waiting call. Only jobs of the same `run` and `group` share a batch; those of like `size` are put together."""
+    """One waiting call. Jobs of the same `run` and `group` may share a batch; those of like `size` do first."""
 
     run: Callable[[Sequence[Any]], Sequence[Any]]
     item: Any

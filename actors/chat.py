@@ -97,9 +97,7 @@ def _scaffold(
     return [*pieces, (rendered[end:], False)] if rendered[end:] else pieces
 
 
-def _render(
-    tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, str]], add_generation_prompt: bool
-) -> str:
+def _render(tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, str]], add_generation_prompt: bool) -> str:
     from jinja2 import TemplateError
 
     try:

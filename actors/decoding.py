@@ -46,7 +46,9 @@ def generate_rows(
         logits_processor=LogitsProcessorList([GumbelSampler(rows, model.device)]),
         stopping_criteria=StoppingCriteriaList([RowLimits(limits, width)]),
     )
-    return [cut(new[: row.sampling.max_tokens], stops) for row, new in zip(rows, output[:, width:].tolist(), strict=True)]
+    return [
+        cut(new[: row.sampling.max_tokens], stops) for row, new in zip(rows, output[:, width:].tolist(), strict=True)
+    ]
 
 
 def cut(tokens: list[int], stops: frozenset[int]) -> tuple[list[int], bool]:

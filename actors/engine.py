@@ -80,6 +80,28 @@ class RequestError(Exception):
         self.reason, self.detail = reason, detail
 
 
+class LoadError(Exception):
+    """This model can not be loaded. `detail` is the original error in one line, without a traceback."""
+
+    def __init__(self, model: str, detail: str) -> None:
+        super().__init__(model, detail)
+        self.model, self.detail = model, detail
+
+    def __str__(self) -> str:
+        return f"model {self.model} can not be loaded: {self.detail}"
+
+
+class EngineLost(Exception):
+    """The process behind an engine died and was not to be had again. `detail` is what is known of its end."""
+
+    def __init__(self, model: str, detail: str) -> None:
+        super().__init__(model, detail)
+        self.model, self.detail = model, detail
+
+    def __str__(self) -> str:
+        return f"the engine of model {self.model} is lost: {self.detail}"
+
+
 class Engine(Protocol):
     """One loaded model. Calls may overlap freely; the engine batches them."""
 

@@ -11,14 +11,56 @@ import math
 import os
 import random
 
-from actors.engine import EngineSpec, FinishReason, Generation, GenerateRequest, LogprobRequest, RequestError, TokenLogprobs
+from actors.engine import (
+    EngineSpec,
+    FinishReason,
+    GenerateRequest,
+    Generation,
+    LogprobRequest,
+    RequestError,
+    TokenLogprobs,
+)
 from actors.options import take_options
 
 _REWRITING = ("instruction rewriter", "instruction creator", "rewrite", "new instruction")
-_WORDS = (
-    "every answer must list exactly two short reasons and one clear example about water stone light river garden "
-    "market winter music number letter with care before noon in simple order under strict limits for young readers"
-).split()
+_WORDS = [
+    "every",
+    "answer",
+    "must",
+    "list",
+    "exactly",
+    "two",
+    "short",
+    "reasons",
+    "and",
+    "one",
+    "clear",
+    "example",
+    "about",
+    "water",
+    "stone",
+    "light",
+    "river",
+    "garden",
+    "market",
+    "winter",
+    "music",
+    "number",
+    "letter",
+    "with",
+    "care",
+    "before",
+    "noon",
+    "in",
+    "simple",
+    "order",
+    "under",
+    "strict",
+    "limits",
+    "for",
+    "young",
+    "readers",
+]
 
 
 class ScriptedEngine:

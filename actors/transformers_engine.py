@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from actors.batching import MicroBatcher
 from actors.decoding import Row, generate_rows
-from actors.engine import EngineSpec, Generation, GenerateRequest, LogprobRequest, TokenLogprobs
+from actors.engine import EngineSpec, GenerateRequest, Generation, LogprobRequest, TokenLogprobs
 from actors.loading import load_model, load_tokenizer
 from actors.options import take_options
 from actors.scoring import Scored, score_rows

@@ -23,7 +23,12 @@ def control_tokens(tokenizer, ids):
 
 
 def test_innocent_content_gives_the_templates_own_ids(tokenizer):
-    messages = [("system", "Be  brief."), ("user", "Name Zürich's 3 rivers\n\n 東京 🙂"), ("assistant", ""), ("user", " x ")]
+    messages = [
+        ("system", "Be  brief."),
+        ("user", "Name Zürich's 3 rivers\n\n 東京 🙂"),
+        ("assistant", ""),
+        ("user", " x "),
+    ]
     conversation = [{"role": role, "content": content} for role, content in messages]
     expected = tokenizer.apply_chat_template(conversation, add_generation_prompt=True)["input_ids"]
     assert encode_chat(tokenizer, messages, add_generation_prompt=True) == expected

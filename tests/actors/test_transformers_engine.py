@@ -16,7 +16,7 @@ from actors.engines import create
 from actors.options import take_options
 
 GREEDY = Sampling(max_tokens=12)
-WORDS = "river stone light water garden music number".split()
+WORDS = ["river", "stone", "light", "water", "garden", "music", "number"]
 
 
 def request(i, sampling=GREEDY, seed=0, text=None):

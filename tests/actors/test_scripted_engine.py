@@ -1,0 +1,84 @@
+"""The scripted engine is a pure function of its request, with faults where they are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+
+import pytest
+
+from actors.engine import EngineSpec, GenerateRequest, LogprobRequest, RequestError, Sampling
+from actors.engines import create
+
+REWRITE = "You are an instruction rewriter. Return only the new instruction.\n\nInstruction: Name a river."
+
+
+def engine(model="teacher", max_length=200, **options):
+    return create(EngineSpec("scripted", model, max_length=max_length, options=tuple(options.items())))
+
+
+def ask(engine, text, sampling=Sampling(), seed=0):  # noqa: B008
+    return asyncio.run(engine.generate(GenerateRequest("r", (("user", text),), sampling, seed)))
+
+
+def test_replies_are_a_pure_function_of_the_request():
+    warm = Sampling(temperature=1.0)
+    assert ask(engine(), "Why?", warm, 3) == ask(engine(), "Why?", warm, 3)
+    assert ask(engine(), "Why?") == ask(engine(), "Why?", seed=9)
+    texts = [
+        ask(engine(), "Why?", warm, 3),
+        ask(engine(), "Why?", warm, 4),
+        ask(engine(), "How?", warm, 3),
+        ask(engine("other"), "Why?", warm, 3),
+    ]
+    assert len({got.text for got in texts}) == 4
+
+
+def test_rewriting_prompts_get_a_longer_instruction():
+    text = ask(engine(), REWRITE).text
+    assert text.startswith("Name a river. Also, ")
+    assert 10 <= len(text.split()) - 4 <= 20
+
+
+def test_replies_are_cut_at_their_limit():
+    got = ask(engine(), REWRITE, Sampling(max_tokens=5))
+    assert (got.finish_reason, got.tokens_out) == ("length", 5)
+
+
+def test_echo_style_gives_the_prompt_back():
+    assert ask(engine(style="echo"), "same words").text == "same words"
+
+
+def test_scores_are_deterministic_and_have_one_value_per_word():
+    request = LogprobRequest("s", "two words ", "and three more")
+    got = asyncio.run(engine().logprobs(request))
+    assert got == asyncio.run(engine().logprobs(request))
+    assert (got.boundary, len(got.logprobs), got.logprobs[0]) == (2, 5, None)
+    assert all(value < 0 for value in got.logprobs[1:])
+
+
+def test_scripted_refusals_and_long_prompts_are_request_errors():
+    with pytest.raises(RequestError, match="refused"):
+        ask(engine(refuse="bomb"), "a bomb")
+    with pytest.raises(RequestError, match="too_long"):
+        ask(engine(max_length=3), "one two three")
+
+
+def test_latency_overlaps_between_requests():
+    slow = engine(latency=0.2)
+
+    async def many():
+        await asyncio.gather(*(slow.generate(GenerateRequest(str(i), (("user", "x"),), Sampling())) for i in range(50)))
+
+    start = time.monotonic()
+    asyncio.run(many())
+    assert 0.2 <= time.monotonic() - start < 1.0
+
+
+def test_neither_torch_nor_transformers_is_imported():
+    code = (
+        "import sys, actors.scripted_engine, actors.pool; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
