@@ -29,7 +29,7 @@ def read_csv(stream: BufferedReader) -> Iterator[Found]:
     _check_header(header[0], header[1])
     names = header[1]
     for line, cells, raw in rows:
-        yield Found(line, printable(raw.rstrip("\r\n")), _record(names, cells, raw))
+        yield Found(line, raw.rstrip("\r\n"), _record(names, cells, raw))
 
 
 class _Lines:

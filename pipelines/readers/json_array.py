@@ -13,7 +13,6 @@ from pipelines.readers.rows import (
     Found,
     RowProblem,
     has_bad_bytes,
-    printable,
 )
 from pipelines.readers.strict_json import StrictDecoder, in_words
 
@@ -85,7 +84,7 @@ class _Window:
             value = RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes")
         elif has_bad_bytes(raw):
             value = RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8")
-        return Found(line, printable(raw), value)
+        return Found(line, raw, value)
 
     def _decode(self) -> tuple[object, int]:
         wanted = 2 * MAX_ROW_BYTES

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from io import BufferedReader
 from json import JSONDecodeError
 
-from pipelines.readers.rows import MAX_RAW, MAX_ROW_BYTES, Found, RowProblem, decoded, has_bad_bytes, printable
+from pipelines.readers.rows import MAX_RAW, MAX_ROW_BYTES, Found, RowProblem, decoded, has_bad_bytes
 from pipelines.readers.strict_json import StrictDecoder, in_words
 
 _SPACE = " \t\r\n"
@@ -21,10 +21,10 @@ def read_json_lines(stream: BufferedReader) -> Iterator[Found]:
         if len(data) > MAX_ROW_BYTES and not data.endswith(b"\n"):
             _skip_line(stream)
             problem = RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes")
-            yield Found(line, printable(decoded(data[: 4 * MAX_RAW])), problem)
+            yield Found(line, decoded(data[: 4 * MAX_RAW]), problem)
         elif data.strip(b" \t\r\n"):
             text = decoded(data).rstrip("\r\n")
-            yield Found(line, printable(text), _record(decoder, text))
+            yield Found(line, text, _record(decoder, text))
 
 
 def _skip_line(stream: BufferedReader) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.readers.fields import columns
-from pipelines.readers.rows import MAX_ROW_BYTES, FileProblem, Found, RowProblem, decoded, has_bad_bytes, printable
+from pipelines.readers.rows import MAX_ROW_BYTES, FileProblem, Found, RowProblem, decoded, has_bad_bytes
 
 _BATCH = 1_000
 
@@ -68,7 +68,7 @@ def _bytes(column: Any) -> list[bytes | None]:
 
 def _row(cells: dict[str, bytes | None]) -> Found:
     record = {name: None if value is None else decoded(value) for name, value in cells.items()}
-    raw = printable(json.dumps(record, ensure_ascii=False))
+    raw = json.dumps(record, ensure_ascii=False)
     if sum(len(value) for value in cells.values() if value) > MAX_ROW_BYTES:
         return Found(None, raw, RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes"))
     for name, value in record.items():

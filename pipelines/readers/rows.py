@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 MAX_ROW_BYTES = 1_000_000
-MAX_PIECE_BYTES = 16 * MAX_ROW_BYTES
+MAX_PIECE_BYTES = 4 * MAX_ROW_BYTES
 """How much is read in search of the end of a row that is too large; beyond it the file is given up."""
 
 MAX_RAW = 2_000
 OnBadRow = Literal["refuse", "quarantine"]
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ class FileProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a format's reader found where a row should be: a record (field to value), or why there is none."""
+    """What a format's reader found where a row should be: its text, and a record (field to value) or why there is none."""
 
     line: int | None
     raw: str
@@ -87,6 +86,6 @@ def has_bad_bytes(text: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """The first characters of a row, with bad bytes, control characters and direction marks as escapes."""
+    """The first characters of a row, with everything invisible or not text as escapes."""
     shown = text[:MAX_RAW].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), shown)[:MAX_RAW]
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)[:MAX_RAW]

@@ -15,7 +15,7 @@ from pipelines.readers.fields import to_row
 from pipelines.readers.json_array import read_json_array
 from pipelines.readers.json_lines import read_json_lines
 from pipelines.readers.parquet_rows import read_parquet
-from pipelines.readers.rows import BadRow, FileProblem, Found, OnBadRow, RowProblem, SeedRow, SeedRows
+from pipelines.readers.rows import BadRow, FileProblem, Found, OnBadRow, RowProblem, SeedRow, SeedRows, printable
 from pipelines.readers.source import check_file, format_of, opened
 
 _STREAMED: dict[str, Callable[[BufferedReader], Iterator[Found]]] = {
@@ -78,7 +78,7 @@ def _sorted_out(found: Iterator[Found], on_bad_row: OnBadRow) -> tuple[list[Seed
         try:
             rows.append(_row(index, item))
         except RowProblem as problem:
-            bad.append(BadRow(index, item.line, problem.field, problem.reason, problem.detail, item.raw))
+            bad.append(BadRow(index, item.line, problem.field, problem.reason, problem.detail, printable(item.raw)))
             if on_bad_row == "refuse" and len(bad) > MAX_SHOWN:
                 break
     return rows, bad
