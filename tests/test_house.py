@@ -1,0 +1,136 @@
+"""The rules of the house, checked: who may import whom, how long things may be, what must not be in a file."""
+
+from __future__ import annotations
+
+import ast
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAY_IMPORT = {
+    "prompts": set[str](),
+    "cluster": set[str](),
+    "bundled": {"prompts", "cluster", "actors", "pipelines"},
+    "actors": {"prompts", "cluster"},
+    "pipelines": {"prompts", "cluster", "actors", "bundled"},
+    "studies": set[str](),
+}
+OURS = {*MAY_IMPORT, "benchmarks", "scripts", "tests"}
+HEAVY = ("torch", "transformers", "vllm", "matplotlib", "ray", "pyarrow")
+PERSONAL = re.compile(r"/(?:home|Users)/\w+|/root/|/work/|/opt/(?:wheels|pypi)|/tmp/\w")
+
+
+@cache
+def files() -> tuple[Path, ...]:
+    """All text files that git tracks or would track."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    paths = (ROOT / name for name in listed if name)
+    return tuple(path for path in paths if path.is_file() and path.suffix not in {".safetensors", ".png", ".parquet"})
+
+
+def sources(*packages: str) -> Iterator[Path]:
+    for path in files():
+        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in packages:
+            yield path
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names of all absolute imports in a file, also of those inside functions."""
+    names: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def length(path: Path) -> int:
+    return path.read_text().count("\n")
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_package_imports_only_what_lies_below_it(package: str) -> None:
+    allowed = MAY_IMPORT[package] | {package}
+    wrong = {path.relative_to(ROOT): extra for path in sources(package) if (extra := imported(path) & OURS - allowed)}
+    assert not wrong
+
+
+def test_no_relative_imports() -> None:
+    found = {
+        path.relative_to(ROOT)
+        for path in sources(*OURS)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and node.level
+    }
+    assert not found
+
+
+def test_no_source_file_is_long() -> None:
+    assert not {path.relative_to(ROOT): n for path in sources(*OURS) if (n := length(path)) > 400}
+
+
+def test_median_source_file_is_short() -> None:
+    assert statistics.median(length(path) for path in sources(*MAY_IMPORT)) < 150
+
+
+def test_no_function_is_long() -> None:
+    long = {
+        f"{path.relative_to(ROOT)}:{node.name}": lines
+        for path in sources(*OURS)
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (lines := (node.end_lineno or 0) - node.lineno + 1) > 60
+    }
+    assert not long
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_package_is_typed_and_a_package(package: str) -> None:
+    assert (ROOT / package / "py.typed").exists()
+    folders = {path.parent for path in sources(package)}
+    assert not [folder.relative_to(ROOT) for folder in folders if not (folder / "__init__.py").exists()]
+
+
+def test_no_path_of_somebodys_machine_in_any_file() -> None:
+    here = Path(__file__).resolve()
+    found = {
+        f"{path.relative_to(ROOT)}:{number}": line.strip()[:80]
+        for path in files()
+        if path.resolve() != here
+        for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1)
+        if PERSONAL.search(line)
+    }
+    assert not found
+
+
+def test_help_is_quick_and_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, contextlib\n"
+        "sys.argv = ['evolgrid', '--help']\n"
+        "from pipelines.cli import main\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+        f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
+    )
+    # of two, the quicker: the first may find cold files or a busy machine
+    starts: list[float] = []
+    for _ in range(2):
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+        starts.append(time.perf_counter() - start)
+        assert "heavy: []" in done.stdout
+    assert min(starts) < 1.5
