@@ -14,7 +14,7 @@ from pipelines.report.format import parameters
 from pipelines.report.plots.canvas import INK, MUTED, Canvas, Figure, Legend, Panel, color, marker, variable
 from pipelines.report.summary import UNTUNED, by_size, rows
 
-MOST_PANELS = 24
+MOST_PANELS = 16
 _PARTS = ("benchmark", "student", "recipe", "seeds", "teacher", "decoding", "selection")
 
 

@@ -27,7 +27,7 @@ def sample() -> ReportData:
     rng = random.Random(7)
     return ReportData(
         study="quickstart",
-        description="Do smaller evolvers make better instructions? Two evolvers, two teachers and two students on the closed world.",
+        description="Do smaller evolvers make better instructions? Two evolvers, teachers and students, closed world.",
         created="2026-11-21T08:12:44Z",
         versions=(
             ("evolgrid", "0.1.0"),
@@ -169,9 +169,16 @@ def _steps(rng: random.Random) -> list[StepAccount]:
 
 
 def _step(
-    rng: random.Random, kind: str, label: str, rows: int, rejected: int, failed: int, reasons: tuple[tuple[str, int], ...],
-    planned: float, cached: bool,
-) -> StepAccount:  # fmt: skip
+    rng: random.Random,
+    kind: str,
+    label: str,
+    rows: int,
+    rejected: int,
+    failed: int,
+    reasons: tuple[tuple[str, int], ...],
+    planned: float,
+    cached: bool,
+) -> StepAccount:
     out, key = rows - rejected - failed, f"{rng.getrandbits(64):016x}"
     actual = planned * rng.uniform(0.7, 1.5)
     return StepAccount(key, kind, label, rows, out, rejected, failed, reasons, planned, actual, cached)

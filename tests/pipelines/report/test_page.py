@@ -39,6 +39,10 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
+# No results, no plots: what is drawn slowly is left out where a test is about something else
+PLAIN = replace(sample.sample(), results=(), losses=(), sets=())
+
+
 @pytest.fixture(scope="module")
 def source() -> str:
     return html(sample.sample())
@@ -129,16 +133,16 @@ def test_added_words_are_marked_and_the_text_is_whole(source):
 def test_long_texts_are_folded_and_very_long_ones_cut():
     example = sample.sample().examples[0]
     turn = replace(example.turns[0], instruction="word " * 100_000)
-    source = html(replace(sample.sample(), examples=(replace(example, turns=(turn,)),)))
+    source = html(replace(PLAIN, examples=(replace(example, turns=(turn,)),)))
     assert '<details class="fold">' in source
     assert "480,000 more characters" in source
-    assert len(source) < 500_000
+    assert len(source) < 200_000
 
 
 def test_steps_show_cached_work_reasons_and_rows_that_do_not_add_up():
     step = sample.sample().steps[0]
     assert step.cached
-    source = html(replace(sample.sample(), steps=(step, replace(step, rows_out=0, cached=False))))
+    source = html(replace(PLAIN, steps=(step, replace(step, rows_out=0, cached=False))))
     table = source.split('id="all-steps"')[1].split("</table>")[0]
     assert table.count("cached") == 1
     assert table.count("does not add up") == 1
@@ -167,7 +171,7 @@ def test_foreign_data_without_scores_or_students_has_a_page():
 
 
 def test_odd_numbers_do_not_break_the_page():
-    data = sample.sample()
+    data = replace(sample.sample(), results=())
     curve = replace(data.losses[0], losses=tuple(float("nan") for _ in data.losses[0].steps))
     odd = replace(data.sets[0], ppl_instruction=float("inf"), ifd=float("nan"), ic_ifd=None)
     source = html(replace(data, sets=(odd,), losses=(curve,)))
@@ -179,19 +183,20 @@ def test_thousands_of_cells_stay_usable():
     source = html(sample.large())
     table = source.split('id="all-results"')[1].split("</table>")[0]
     assert table.count("<tr") == 2001
-    assert "The first 24 of" in source
+    assert "The first 16 of" in source
     assert len(source) < 4_000_000
 
 
 def test_write_makes_every_file_and_returns_the_page(tmp_path: Path):
-    index = write(sample.sample(), tmp_path / "new" / "report")
+    index = write(PLAIN, tmp_path / "new" / "report")
     assert index == tmp_path / "new" / "report" / "index.html"
     names = {path.name for path in index.parent.iterdir()}
     assert names == {"index.html", "report.md", "results.csv", "sets.csv", "steps.csv", "losses.csv"}
 
 
-def test_the_same_data_gives_the_same_page(source):
-    assert html(sample.sample()) == source
+def test_the_same_data_gives_the_same_page():
+    data = replace(sample.sample(), losses=sample.sample().losses[:1], results=sample.sample().results[:3])
+    assert html(data) == html(data)
 
 
 def test_markdown_tables_keep_their_columns_whatever_the_names():
