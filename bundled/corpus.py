@@ -94,7 +94,7 @@ def difficulty_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     return prompts.get("difficulty").render(instruction=instruction), prompts.DIFFICULTY_LABELS[level]
 
 
-TEXTBOOK: Final[dict[Draw, float]] = {question: 0.85, variation: 0.12, fact: 0.03}
+TEXTBOOK: Final[dict[Draw, float]] = {question: 0.88, variation: 0.09, fact: 0.03}
 CONVERSATIONS: Final[dict[Draw, float]] = {plain_turn: 0.3, answer_turn: 0.3, evolve_turn: 0.35, difficulty_turn: 0.05}
 
 

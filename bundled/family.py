@@ -1,5 +1,6 @@
 """The architectures of the family and how a model is kept as a Hugging Face folder."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -63,15 +64,27 @@ def new_model(size: Size, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalL
 
 
 def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """Write the folder with bfloat16 weights; the model itself stays as it is."""
+    """Write the folder with bfloat16 weights, file by file in one move each; the model itself stays as it is."""
     copy = LlamaForCausalLM(model.config)
     copy.load_state_dict(model.state_dict())
-    copy = copy.to(torch.bfloat16)
     copy.generation_config = GenerationConfig(
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
-    copy.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    partial = folder.with_name(f".{folder.name}.partial")
+    copy.to(torch.bfloat16).save_pretrained(partial)
+    tokenizer.save_pretrained(partial, save_jinja_files=False)
+    _name_common_tokenizer_class(partial / "tokenizer_config.json")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in partial.iterdir():
+        file.chmod(0o644)
+        file.replace(folder / file.name)
+    partial.rmdir()
+
+
+def _name_common_tokenizer_class(file: Path) -> None:
+    # The class that transformers writes by itself is known to its newest releases only
+    config = json.loads(file.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
+    file.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def load(folder: Path) -> LlamaForCausalLM:

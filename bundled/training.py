@@ -10,7 +10,7 @@ from transformers import LlamaForCausalLM
 
 from bundled.corpus import Row
 
-MICRO_BATCH_TOKENS = 4096
+MICRO_BATCH_TOKENS = 768
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Recipe:
     """How long and how fast: optimizer steps, rows in each, peak learning rates of matrices and of the rest."""
 
     steps: int
-    rows: int = 128
+    rows: int = 64
     matrix_rate: float = 0.02
-    rate: float = 2e-3
+    rate: float = 6e-3
     warmup: int = 50
 
 

@@ -1,0 +1,148 @@
+"""Measure what the bundled models can do, on held-out tasks only: `python -m bundled.measure`."""
+
+import argparse
+import json
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Final
+
+import torch
+from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
+
+import bundled
+import prompts
+from bundled import family
+from pipelines.world import METHODS, WorldTask, correct, evolve, heldout, is_valid_evolution
+
+LEVELS: Final = (0, 1, 2, 3)
+EVOLVED_LEVELS: Final = (0, 1, 2)
+BATCH: Final = 64
+MAX_NEW_TOKENS: Final = 72
+SEED: Final = 1
+
+Scores = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Skills:
+    """Shares between 0 and 1, by the names that the tables show."""
+
+    student: Scores
+    teacher: Scores
+    evolution: Scores
+    difficulty: float
+
+
+class Chat:
+    """A model folder asked through its chat form."""
+
+    def __init__(self, folder: Path) -> None:
+        self._model = family.load(folder)
+        self._model.eval()
+        self._tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder)
+        self._encoder = family.RowEncoder(self._tokenizer)
+
+    def replies(self, asked: Sequence[str], temperature: float = 0.0) -> list[str]:
+        """One stripped reply per user turn, greedy or sampled with top_p 0.95."""
+        return [reply for start in range(0, len(asked), BATCH) for reply in self._batch(asked[start:][:BATCH], temperature)]
+
+    def _batch(self, asked: Sequence[str], temperature: float) -> list[str]:
+        rows = [self._ids(content) for content in asked]
+        width = max(map(len, rows))
+        pad = self._encoder.control("pad")
+        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
+        how = {"do_sample": True, "temperature": temperature, "top_p": 0.95, "top_k": 0} if temperature else {"do_sample": False}
+        config = GenerationConfig(
+            max_new_tokens=MAX_NEW_TOKENS, eos_token_id=self._encoder.control("end"), pad_token_id=pad, **how
+        )
+        with torch.no_grad():
+            out = self._model.generate(ids, attention_mask=(ids != pad).long(), generation_config=config)
+        return [text.strip() for text in self._tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)]
+
+    def _ids(self, content: str) -> list[int]:
+        control = self._encoder.control
+        return [control("bos"), control("user"), *self._encoder.text(content), control("end"), control("assistant")]
+
+
+def measure(chat: Chat, count: int) -> Skills:
+    """The skills on `count` held-out tasks per level and per method."""
+    torch.manual_seed(SEED)
+    tasks = heldout(count * len(LEVELS), SEED, LEVELS)
+    template = prompts.get("answer")
+    return Skills(
+        student=_answering(chat, tasks, lambda instruction: instruction),
+        teacher=_answering(chat, tasks, lambda instruction: template.render(instruction=instruction)),
+        evolution=dict(_evolving(chat, count)),
+        difficulty=_rating(chat, count),
+    )
+
+
+def _answering(chat: Chat, tasks: Sequence[WorldTask], ask: Callable[[str], str]) -> Scores:
+    replies = chat.replies([ask(task.instruction) for task in tasks])
+    right = [(task, correct(task.instruction, reply)) for task, reply in zip(tasks, replies, strict=True)]
+    by_level = {f"level {level}": mean(ok for task, ok in right if task.level == level) for level in LEVELS}
+    kinds = sorted({task.kind for task in tasks})
+    plain = {f"{kind}, level 0": [ok for task, ok in right if task.kind == kind and task.level == 0] for kind in kinds}
+    return by_level | {name: mean(oks) for name, oks in plain.items() if oks}
+
+
+def _evolving(chat: Chat, count: int) -> Iterable[tuple[str, float]]:
+    for level in EVOLVED_LEVELS:
+        parents = [task.instruction for task in heldout(count, SEED + 1, (level,))]
+        for method in METHODS:
+            yield f"{method}, from level {level}", _valid_share(chat, parents, method)
+
+
+def _valid_share(chat: Chat, parents: Sequence[str], method: str) -> float:
+    """The share of valid children, of parents to which the method can be applied at all."""
+    template = prompts.get(f"evol_{method}")
+    open_to_it = [parent for parent in parents if _applicable(parent, method)]
+    children = chat.replies([template.render(instruction=parent) for parent in open_to_it], temperature=0.7)
+    return mean(is_valid_evolution(parent, child, method) for parent, child in zip(open_to_it, children, strict=True))
+
+
+def _applicable(parent: str, method: str) -> bool:
+    return evolve(parent, method, random.Random(0)) is not None
+
+
+def _rating(chat: Chat, count: int) -> float:
+    labels = prompts.DIFFICULTY_LABELS
+    tasks = heldout(count, SEED + 2, tuple(range(len(labels))))
+    replies = chat.replies([prompts.get("difficulty").render(instruction=task.instruction) for task in tasks])
+    return mean(labels[task.level] == reply for task, reply in zip(tasks, replies, strict=True))
+
+
+def table(skills: dict[str, Skills]) -> str:
+    """A Markdown table, one column per model, percentages."""
+    rows: dict[str, list[str]] = {}
+    for measured in skills.values():
+        for name, share in _flat(measured):
+            rows.setdefault(name, []).append(f"{100 * share:.0f}")
+    head = ["| skill (%) | " + " | ".join(skills) + " |", "|---|" + "---:|" * len(skills)]
+    return "\n".join([*head, *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items())])
+
+
+def _flat(skills: Skills) -> Iterable[tuple[str, float]]:
+    for part, scores in (("answer, plain", skills.student), ("answer, template", skills.teacher), ("evolve", skills.evolution)):
+        yield from ((f"{part}: {name}", share) for name, share in scores.items())
+    yield "difficulty label", skills.difficulty
+
+
+def main() -> None:
+    """Command line: which models, how many tasks, and whether JSON is wanted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", nargs="*", default=list(bundled.names()), help="bundled names or folders")
+    parser.add_argument("--count", type=int, default=200, help="held-out tasks per level and per method")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    folders = {name: Path(name) if Path(name).is_dir() else bundled.path(name) for name in options.models}
+    skills = {folder.name: measure(Chat(folder), options.count) for folder in folders.values()}
+    flat = {name: dict(_flat(measured)) for name, measured in skills.items()}
+    print(json.dumps(flat, indent=1) if options.json else table(skills))
+
+
+if __name__ == "__main__":
+    main()
