@@ -56,16 +56,19 @@ def _start(cpus: int | None) -> Session:
     ensure_token()
     use_token(required=True)
     # Ray puts the current folder before everything else on its workers' path: let it be the one with our code
-    with chdir(root()):
-        ray.init(
-            address="local",  # not None: a killed `ray start` leaves a file that would lead us to its dead cluster
-            num_cpus=cpus or machine().cpus,
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+    try:
+        with chdir(root()):
+            ray.init(
+                address="local",  # not None: a killed `ray start` leaves a file that would lead us to its dead cluster
+                num_cpus=cpus or machine().cpus,
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except Exception as error:  # Ray has no narrower type for processes that do not come up in time
+        raise ClusterError(f"Ray did not start on this machine: {error}") from error
     return Session(ray.get_runtime_context().gcs_address, local=True)
 
 
