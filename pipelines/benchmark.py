@@ -21,9 +21,7 @@ async def evaluate(
     return rows, [answer for answer in answers if isinstance(answer, Rejection)]
 
 
-async def _ask(
-    client: Engine, benchmark: Benchmark, task: WorldTask, index: int, key: str
-) -> AnswerRow | Rejection:
+async def _ask(client: Engine, benchmark: Benchmark, task: WorldTask, index: int, key: str) -> AnswerRow | Rejection:
     made = row_id(str(index), key)
     sampling = Sampling(max_tokens=benchmark.max_tokens)
     try:

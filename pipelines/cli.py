@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from actors.engine import EngineLost, LoadError
 from cluster.errors import ClusterError
 from pipelines.errors import InputError
 from pipelines.study.load import Loaded, load
@@ -73,9 +74,13 @@ def run(
     console = Console()
     summary = run_study(_load(study, seeds, local=address is None), Store(store), address, console)
     console.print(
-        f"[bold]{summary.executed} steps run, {summary.reused} reused[/bold] in {summary.seconds:.0f} s", highlight=False
+        f"[bold]{summary.executed} steps run, {summary.reused} reused[/bold] in {summary.seconds:.0f} s",
+        highlight=False,
     )
     console.print(f"Report: {summary.report}", soft_wrap=True, highlight=False)
+    if summary.failures:
+        console.print(f"[red]{len(summary.failures)} students could not be trained[/red] and are not in the report")
+        raise typer.Exit(FAILED)
 
 
 @app.command(epilog="Example: [bold]evolgrid report studies/quickstart.yaml[/bold]")
@@ -118,7 +123,7 @@ def main() -> None:
         app()
     except InputError as error:
         _quit(str(error), BAD_INPUT)
-    except ClusterError as error:
+    except (ClusterError, LoadError, EngineLost) as error:
         _quit(str(error), FAILED)
     except KeyboardInterrupt:
         _quit("Interrupted. What was finished is kept: run the same command again to continue.", INTERRUPTED)

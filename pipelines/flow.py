@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
-from actors.engine import Sampling
+from actors.engine import EngineLost, LoadError, Sampling
 from actors.pool import Pool
 from pipelines.commit import commit
 from pipelines.context import Context
@@ -26,7 +27,8 @@ from pipelines.study.spec import SamplingSpec
 from pipelines.study.steps import EvolveJob, RespondJob, ScoreJob, Step
 from pipelines.tally import RemoteTally, TallyActor, Total
 
-UNITS_IN_FLIGHT = 4
+WALKERS = 1
+WALKER_CPUS = 0.1
 POLL_SECONDS = 0.5
 
 
@@ -82,22 +84,30 @@ def _model(step: Step) -> str:
 
 
 def _stream(context: Context, trees: list[Root], tally: RemoteTally, actor: Any) -> None:
-    data = DataContext.get_current()
-    data.enable_progress_bars = False
-    data.print_on_execution_start = False
+    _quiet_ray_data()
     units = sorted({unit for root in trees for unit in units_of(context.store, root.kind, root.key)})
-    dataset = ray.data.from_items([{"unit": unit} for unit in units], override_num_blocks=max(1, len(units)))
+    # one block for each walker: within a block Ray Data keeps several units in flight, and a slow one holds none back
+    dataset = ray.data.from_items([{"unit": unit} for unit in units], override_num_blocks=max(1, WALKERS))
     walked = dataset.map_batches(
         Walker,  # pyright: ignore[reportArgumentType]
         fn_constructor_args=(context.store, trees, tally),
         batch_size=1,
-        num_cpus=0.1,
-        compute=ActorPoolStrategy(size=1, max_tasks_in_flight_per_actor=UNITS_IN_FLIGHT),
-        max_concurrency=UNITS_IN_FLIGHT,
+        num_cpus=WALKER_CPUS,
+        compute=ActorPoolStrategy(size=WALKERS),
     )
-    _watch(context, Thread(target=_drain, args=(walked, errors := []), daemon=True), actor)
+    errors: list[BaseException] = []
+    _watch(context, Thread(target=_drain, args=(walked, errors), daemon=True), actor)
     if errors:
-        raise errors[0]
+        raise _plain(errors[0])
+
+
+def _quiet_ray_data() -> None:
+    """The board shows progress; Ray Data's own lines would break it."""
+    data = DataContext.get_current()
+    data.enable_progress_bars = False
+    data.print_on_execution_start = False
+    for name in ("ray.data", "ray.data._internal.execution.streaming_executor"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _drain(dataset: Any, errors: list[BaseException]) -> None:
@@ -106,6 +116,18 @@ def _drain(dataset: Any, errors: list[BaseException]) -> None:
             pass
     except BaseException as error:
         errors.append(error)
+
+
+def _plain(error: BaseException) -> BaseException:
+    """What went wrong in a worker, without the layers that carried it here."""
+    while not isinstance(error, EngineLost | LoadError):
+        inner = getattr(error, "cause", None) or error.__cause__
+        if isinstance(error, BaseExceptionGroup):
+            inner = error.exceptions[0]
+        if not isinstance(inner, BaseException):
+            return error
+        error = inner
+    return error
 
 
 def _watch(context: Context, thread: Thread, actor: Any) -> None:

@@ -24,10 +24,11 @@ from pipelines.study.steps import SeedsJob, SelectJob, Step
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run did, and where its report is (a path or URL)."""
+    """What a run did, what it could not do, and where its report is (a path or URL)."""
 
     executed: int
     reused: int
+    failures: list[str]
     seconds: float
     report: str
 
@@ -41,11 +42,15 @@ def run(loaded: Loaded, store: Store, address: str | None, console: Console) -> 
         context = _context(loaded, store, board)
         plan = context.plan
         board.say(f"{loaded.study.study}: {len(plan.done)} steps are done, {len(plan.pending)} will run")
-        if plan.pending:
-            _run_phases(context, address)
+        failures = _run_phases(context, address) if plan.pending else []
         report = _report(context, meter)
         seconds = time.monotonic() - meter.started
-    return Summary(len(plan.pending), len(plan.done), seconds, report)
+    executed = len(plan.pending) - _unfinished(context)
+    return Summary(executed, len(plan.done), failures, seconds, report)
+
+
+def _unfinished(context: Context) -> int:
+    return len({step.key for step in context.plan.pending} - context.store.done()) if context.plan.pending else 0
 
 
 def _context(loaded: Loaded, store: Store, board: Board) -> Context:
@@ -53,11 +58,11 @@ def _context(loaded: Loaded, store: Store, board: Board) -> Context:
     return Context(loaded.study, loaded.folder, store, plan, board)
 
 
-def _run_phases(context: Context, address: str | None) -> None:
+def _run_phases(context: Context, address: str | None) -> list[str]:
     for step in context.plan.pending_of("seeds"):
         _seed(context, step)
     if not context.plan.pending_of("evolve", "respond", "score", "select", "train", "evaluate"):
-        return
+        return []
     with connect(address) as session:
         context.board.say(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
         # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
@@ -67,7 +72,7 @@ def _run_phases(context: Context, address: str | None) -> None:
         run_stream(context)
         for step in context.plan.pending_of("select"):
             _select(context, step)
-        run_students(context)
+        return run_students(context)
 
 
 def _seed(context: Context, step: Step) -> None:
@@ -101,5 +106,3 @@ def _report(context: Context, meter: Meter) -> str:
         save_record(store, study.study, meter.record(planned, [step.key for step in plan.pending]))
         return publish(study, context.folder, plan.grid, store)
     return report_path(store, study.study)
-
-

@@ -14,7 +14,7 @@ from threading import Lock
 import ray
 
 from actors.pool import Pool
-from actors.train_spec import TrainOutcome, TrainPlacement, TrainSpec
+from actors.train_spec import TrainError, TrainOutcome, TrainPlacement, TrainSpec
 from actors.trainer import train
 from pipelines.benchmark import evaluate
 from pipelines.commit import commit, commit_rows
@@ -28,19 +28,22 @@ from pipelines.study.steps import EvaluateJob, Step, TrainJob
 CHECKPOINT = "model"
 
 
-def run_students(context: Context) -> None:
-    """Run all unfinished train and evaluate steps of the plan, and commit them."""
+def run_students(context: Context) -> list[str]:
+    """Run all unfinished train and evaluate steps of the plan, and commit them.
+
+    A student that can not be trained does not hold back the others: returns one message for each.
+    """
     trains = context.plan.pending_of("train")
     evaluations = context.plan.pending_of("evaluate")
     if not trains and not evaluations:
-        return
+        return []
     after = {step.key: [e for e in evaluations if step in e.inputs] for step in trains}
     at_once = [e for e in evaluations if not any(needed.key in after for needed in e.inputs)]
     with Examiner(context) as examiner, _workers(_side_by_side(context, trains, examiner)) as workers:
-        futures: list[Future[None]] = [workers.submit(examiner.examine, step) for step in at_once]
+        futures: list[Future[str | None]] = [workers.submit(examiner.examine, step) for step in at_once]
         futures += [workers.submit(_train_and_examine, context, step, after[step.key], examiner) for step in trains]
-        for finished in wait(futures, return_when=FIRST_EXCEPTION).done:
-            finished.result()
+        finished = wait(futures, return_when=FIRST_EXCEPTION).done
+        return [message for future in finished if (message := future.result())]
 
 
 @contextmanager
@@ -64,10 +67,15 @@ def _side_by_side(context: Context, trains: tuple[Step, ...], examiner: Examiner
     return max(1, int(min(fits, default=1)))
 
 
-def _train_and_examine(context: Context, step: Step, evaluations: list[Step], examiner: Examiner) -> None:
-    _train(context, step)
+def _train_and_examine(context: Context, step: Step, evaluations: list[Step], examiner: Examiner) -> str | None:
+    try:
+        _train(context, step)
+    except TrainError as error:
+        context.board.finish(step.key, f"[red]failed[/red] {step.label}: {error}")
+        return f"{step.label}: {error}"
     for evaluation in evaluations:
         examiner.examine(evaluation)
+    return None
 
 
 def _train(context: Context, step: Step) -> None:

@@ -1,4 +1,4 @@
-"""The study file as frozen, strict types. What is written here is what the JSON Schema says and what keys are made of."""
+"""The study file as frozen, strict types: the JSON Schema and the keys of steps are made from them."""
 
 from __future__ import annotations
 

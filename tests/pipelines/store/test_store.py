@@ -1,0 +1,86 @@
+"""Steps appear whole or not at all, their parts become the same shards, and every row is accounted for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.commit import commit, commit_rows
+from pipelines.rows import PairRow, Rejection, ResponseRow, from_table
+from pipelines.store.manifest import Account
+from pipelines.store.parts import Finished, read_parts, read_unit, units_of, write_part, write_shards
+from pipelines.store.store import Store
+from pipelines.study.steps import ScoreJob, Step, identify, make_step
+
+
+def response(index: int, text: str = "yes") -> ResponseRow:
+    return ResponseRow(f"{index:032x}", "p", "s", index, "Ask.", "", text, "stop", 3, 1)
+
+
+def rejection(index: int, reason: str = "empty") -> Rejection:
+    return Rejection(f"{index:032x}", "p", "s", index, "rejected", reason, "", "")
+
+
+def step(kind: str = "respond") -> Step:
+    return make_step(identify(kind, {"x": 1}), "test", ScoreJob("m"), ())  # type: ignore[arg-type]
+
+
+@pytest.fixture(params=["local", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return Store(str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}")
+
+
+def test_a_committed_step_can_be_read_back(store: Store) -> None:
+    rows = [response(index, "Grüße 🌍") for index in range(5)]
+    commit_rows(store, step(), [*rows], [rejection(7)], 6, 1.0)
+    assert store.done() == {step().key}
+    assert from_table(ResponseRow, store.rows("respond", step().key)) == rows
+    manifest = store.manifest("respond", step().key)
+    assert manifest.account == Account(rows_in=6, rows_out=5, rejected=1, reasons={"empty": 1})
+    assert manifest.payload["x"] == 1
+
+
+def test_rows_that_do_not_add_up_are_never_committed(store: Store) -> None:
+    with pytest.raises(RuntimeError, match="7 rows went in, but 5 came out"):
+        commit_rows(store, step(), [response(index) for index in range(5)], [rejection(9)], 7, 1.0)
+    assert store.done() == frozenset()
+
+
+def test_parts_in_any_order_give_the_same_bytes(store: Store, tmp_path: Path) -> None:
+    other = Store(str(tmp_path / "other"))
+    rows = [response(index) for index in (3, 1, 600, 9000, 2)]
+    for row in rows:
+        write_part(store, "respond", step().key, row.index // 256, Finished([row], []))
+    for row in sorted(rows, key=lambda found: -found.index):
+        write_part(other, "respond", step().key, row.index // 256, Finished([row], []))
+    first, account = write_shards(store, "respond", step().key, 5)
+    second, _ = write_shards(other, "respond", step().key, 5)
+    assert first == second
+    assert [shard.file for shard in first if shard.rows] == ["rows-00000.parquet", "rows-00001.parquet"]
+    assert account.rows_out == 5
+
+
+def test_a_row_that_was_written_twice_counts_once(store: Store) -> None:
+    for _ in range(2):
+        write_part(store, "respond", step().key, 0, Finished([response(1)], [rejection(2)]))
+    assert read_parts(store, "respond", step().key, 0) == Finished([response(1)], [rejection(2)])
+
+
+def test_a_unit_reads_its_own_rows_only(store: Store) -> None:
+    commit_rows(store, step(), [response(index) for index in (0, 255, 256, 8192)], [], 4, 1.0)
+    assert units_of(store, "respond", step().key) == [0, 1, 32]
+    assert [row.index for row in read_unit(store, "respond", step().key, 0)] == [0, 255]
+    assert [row.index for row in read_unit(store, "respond", step().key, 32)] == [8192]
+
+
+def test_committing_removes_the_parts(store: Store) -> None:
+    write_part(store, "respond", step().key, 0, Finished([response(1)], []))
+    shards, account = write_shards(store, "respond", step().key, 1)
+    commit(store, step(), account, shards, 1.0)
+    assert store.parts("respond", step().key, "*") == []
+
+
+def test_an_empty_step_keeps_its_schema(store: Store) -> None:
+    commit_rows(store, step("select"), [], [], 0, 0.0)
+    assert store.rows("select", step("select").key).column_names == [field for field in PairRow.__dataclass_fields__]

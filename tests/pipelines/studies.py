@@ -1,0 +1,28 @@
+"""Small studies on the scripted engine, for tests of the main path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.study.spec import Study
+
+
+def scripted_study(**changes: Any) -> Study:
+    """2 evolvers x 2 rounds (and the seeds) x 2 teachers, scored; without students. `changes` replace top-level keys."""
+    model = {"engine": "scripted", "cpus": 0.1}
+    content: dict[str, Any] = {
+        "study": "scripted",
+        "seeds": [{"name": "world", "world": {"count": 20}}],
+        "models": {name: {"source": name, **model} for name in ("small", "large", "scorer")},
+        "evolution": {"evolvers": ["small", "large"], "rounds": 2},
+        "responses": {"teachers": ["small", "large"]},
+        "scoring": {"scorer": "scorer"},
+    }
+    return Study.model_validate(content | changes)
+
+
+STUDENTS: dict[str, Any] = {
+    "recipes": {"full": {}, "lora": {"tuning": "lora"}},
+    "students": [{"model": "small", "recipe": "full"}, {"model": "large", "recipe": "lora"}],
+    "benchmarks": [{"name": "world", "world": {"count": 10}}],
+}

@@ -1,0 +1,124 @@
+"""Cells share steps; a step's key is everything that changes its result, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.study.grid import Grid, build
+from pipelines.study.spec import Model, Study
+from tests.pipelines.studies import STUDENTS, scripted_study
+
+HERE = Path()
+
+
+def keys(study: Study) -> set[str]:
+    return set(build(study, HERE).steps)
+
+
+def kinds(grid: Grid) -> dict[str, int]:
+    found = [step.kind for step in grid.steps.values()]
+    return {kind: found.count(kind) for kind in dict.fromkeys(found)}
+
+
+def with_model(study: Study, name: str, **changes: Any) -> Study:
+    models = dict(study.models) | {name: study.models[name].model_copy(update=changes)}
+    return study.model_copy(update={"models": models})
+
+
+def test_the_grid_counts_as_expected() -> None:
+    grid = build(scripted_study(**STUDENTS), HERE)
+    sets = (1 + 2 * 2) * 2
+    assert len(grid.sets) == sets
+    assert len(grid.cells) == 2 + sets * 2
+    assert kinds(grid) == {
+        "evaluate": 2 + sets * 2,
+        "seeds": 1,
+        "respond": sets,
+        "score": sets,
+        "evolve": 4,
+        "select": sets,
+        "train": sets * 2,
+    }
+
+
+def test_inputs_come_before_what_needs_them() -> None:
+    seen: set[str] = set()
+    for key, step in build(scripted_study(**STUDENTS), HERE).steps.items():
+        assert all(needed.key in seen for needed in step.inputs)
+        seen.add(key)
+
+
+def test_another_teacher_adds_only_its_own_column() -> None:
+    one = build(scripted_study(responses={"teachers": ["small"]}), HERE)
+    two = build(scripted_study(), HERE)
+    new = [step for key, step in two.steps.items() if key not in one.steps]
+    assert one.steps.keys() < two.steps.keys()
+    assert {step.kind for step in new} == {"respond", "score"}
+    assert all("/ large" in step.label for step in new)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"replicas": 3}, {"cpus": 4.0}, {"gpus": 1.0}, {"runtime": {"max_batch": 7}}], ids=str
+)
+def test_placement_is_in_no_key(changes: dict[str, Any]) -> None:
+    study = scripted_study(**STUDENTS)
+    assert keys(with_model(study, "small", **changes)) == keys(study)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"source": "other"}, {"revision": "abc"}, {"dtype": "bfloat16"}, {"max_length": 77}, {"options": {"style": "echo"}}],
+    ids=str,
+)
+def test_whatever_changes_a_models_words_is_in_its_keys(changes: dict[str, Any]) -> None:
+    study = scripted_study()
+    before, after = build(study, HERE), build(with_model(study, "large", **changes), HERE)
+    kept = [step.label for key, step in after.steps.items() if key in before.steps]
+    changed = [step.label for key, step in after.steps.items() if key not in before.steps]
+    assert changed and all("large" in label for label in changed)
+    assert kept and all("large" not in label for label in kept)
+
+
+def test_every_field_of_a_model_is_either_identity_or_placement() -> None:
+    identity = {"source", "revision", "engine", "dtype", "max_length", "options"}
+    placement = {"replicas", "cpus", "gpus", "runtime"}
+    assert set(Model.model_fields) == identity | placement
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"evolution": {"evolvers": ["small", "large"], "rounds": 2, "breadth": False}},
+        {"evolution": {"evolvers": ["small", "large"], "rounds": 2, "sampling": {"temperature": 0.1}}},
+    ],
+    ids=["seed", "rotation", "sampling"],
+)
+def test_what_changes_an_evolution_changes_all_that_follows(changes: dict[str, Any]) -> None:
+    before, after = build(scripted_study(), HERE), build(scripted_study(**changes), HERE)
+    evolved = [step for step in after.steps.values() if step.kind == "evolve" or " r1" in step.label or " r2" in step.label]
+    assert evolved and all(step.key not in before.steps for step in evolved)
+
+
+def test_a_changed_prompt_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    import dataclasses
+
+    import prompts
+    from pipelines.study import grid
+
+    before = keys(scripted_study())
+    real = prompts.get
+    monkeypatch.setattr(prompts, "get", lambda name: dataclasses.replace(real(name), digest="changed"))
+    grid._digests.cache_clear()
+    after = keys(scripted_study())
+    grid._digests.cache_clear()
+    assert len(before & after) == 1, "only the seeds do not depend on a prompt"
+
+
+def test_a_recipe_that_no_student_uses_changes_nothing() -> None:
+    study = scripted_study(**STUDENTS)
+    more = study.model_copy(update={"recipes": dict(study.recipes) | {"unused": study.recipes["full"]}})
+    assert keys(more) == keys(study)

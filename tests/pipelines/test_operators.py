@@ -1,0 +1,155 @@
+"""One row through evolve, respond and score: what is passed on, what is rejected and why."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import replace
+
+import pytest
+
+from actors.engine import Generation, GenerateRequest, LogprobRequest, RequestError, Sampling, TokenLogprobs
+from pipelines.evolve.evol_instruct import Evolve
+from pipelines.evolve.methods import rotation
+from pipelines.operators import Operator, Rejected
+from pipelines.respond import Respond
+from pipelines.rows import InstructionRow, Rejection, ResponseRow, Row, ScoreRow
+from pipelines.score.perplexity import Score
+from pipelines.stream import make
+
+SEED = InstructionRow("a" * 32, "", "a" * 32, 3, 0, "seed", "Name a bird.", "", "", "", "accepted", 0, 0)
+PAIR = ResponseRow("b" * 32, "a" * 32, "a" * 32, 3, "Name a bird.", "", "Owl", "stop", 5, 1)
+
+
+class Says:
+    """An engine that always says the same, and remembers what it was asked."""
+
+    def __init__(self, text: str = "", finish: str = "stop", scores: dict[str, TokenLogprobs] | None = None) -> None:
+        self.text, self.finish, self.scores = text, finish, scores or {}
+        self.asked: list[GenerateRequest] = []
+        self.scored: list[LogprobRequest] = []
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        self.asked.append(request)
+        return Generation(request.id, self.text, self.finish, 9, 4)  # type: ignore[arg-type]
+
+    async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
+        self.scored.append(request)
+        return self.scores["alone" if request.context == "" else "pair"]
+
+    def close(self) -> None: ...
+
+
+def evolve(engine: Says) -> Evolve:
+    return Evolve(engine, 1, rotation(True), Sampling(), 0)
+
+
+def apply(operator: Operator, row: Row) -> Row:
+    return asyncio.run(make(operator, row, "c" * 32))
+
+
+def test_an_evolved_row_keeps_its_lineage_and_its_raw_reply() -> None:
+    made = apply(evolve(Says('  "Name a rare bird."\n')), replace(SEED, input="In Peru."))
+    assert isinstance(made, InstructionRow)
+    assert (made.instruction, made.input, made.raw) == ("Name a rare bird.", "In Peru.", '  "Name a rare bird."\n')
+    assert (made.parent_id, made.seed_id, made.index, made.round) == (SEED.id, SEED.id, 3, 1)
+    assert (made.method, made.outcome) == ("reasoning", "repaired:quotes")
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "reason"),
+    [
+        ("", "stop", "empty"),
+        ("Name a rare", "length", "truncated"),
+        ("Name a bird.", "stop", "unchanged"),
+        ("Here is the #Given Prompt# again", "stop", "leaked_frame"),
+    ],
+)
+def test_a_bad_rewrite_is_a_rejection_with_its_reason_and_reply(text: str, finish: str, reason: str) -> None:
+    made = apply(evolve(Says(text, finish)), SEED)
+    assert isinstance(made, Rejection)
+    assert (made.status, made.reason, made.raw, made.parent_id) == ("rejected", reason, text, SEED.id)
+
+
+def test_the_evolver_does_not_see_the_input() -> None:
+    engine = Says("Name two birds.")
+    apply(evolve(engine), replace(SEED, input="SECRET"))
+    assert "SECRET" not in engine.asked[0].messages[0][1]
+
+
+def test_template_syntax_in_a_seed_stays_a_value() -> None:
+    engine = Says("ok")
+    nasty = "Say {instruction} and {{ 7 * 7 }} and <|end|>"
+    apply(evolve(engine), replace(SEED, instruction=nasty))
+    assert engine.asked[0].messages[0][1].count(nasty) == 1
+
+
+def test_a_teacher_sees_the_input() -> None:
+    engine = Says("Condor")
+    made = apply(Respond(engine, Sampling(), 0), replace(SEED, input="In Peru."))
+    assert isinstance(made, ResponseRow) and made.response == "Condor"
+    assert "In Peru." in engine.asked[0].messages[0][1]
+
+
+def test_a_truncated_answer_is_kept_and_marked() -> None:
+    made = apply(Respond(Says("Con", "length"), Sampling(), 0), SEED)
+    assert isinstance(made, ResponseRow) and made.finish_reason == "length"
+
+
+def test_a_request_that_no_engine_can_answer_is_a_failed_row() -> None:
+    class Refuses(Says):
+        async def generate(self, request: GenerateRequest) -> Generation:
+            raise RequestError("too_long", "9000 tokens")
+
+    made = apply(Respond(Refuses(), Sampling(), 0), SEED)
+    assert isinstance(made, Rejection) and (made.status, made.reason) == ("failed", "too_long")
+
+
+def logprobs(context: tuple[float | None, ...], text: tuple[float | None, ...]) -> TokenLogprobs:
+    return TokenLogprobs("x", len(context), context + text)
+
+
+def test_worked_example_of_ifd_and_ic_ifd() -> None:
+    engine = Says(
+        scores={"pair": logprobs((None, -2.0, -3.0), (-1.0, -1.4)), "alone": logprobs((), (None, -1.2, -1.8))}
+    )
+    made = apply(Score(engine), PAIR)
+    assert isinstance(made, ScoreRow)
+    assert made.loss_instruction == pytest.approx(2.5)
+    assert made.loss_conditional == pytest.approx(1.2)
+    assert made.loss_answer == pytest.approx(1.5)
+    assert made.ifd == pytest.approx(0.80)
+    assert made.ic_ifd == pytest.approx(0.32)
+    assert made.ifd_ppl == pytest.approx(0.740818, abs=1e-6)
+    assert made.ppl_answer == pytest.approx(math.exp(1.5))
+
+
+def test_perplexity_oracle() -> None:
+    known = tuple(math.log(p) for p in (0.5, 0.25, 0.125))
+    engine = Says(scores={"pair": logprobs((None, *known), known), "alone": logprobs((), (None, *known))})
+    made = apply(Score(engine), PAIR)
+    assert isinstance(made, ScoreRow)
+    assert made.loss_instruction == pytest.approx(1.386294, abs=1e-6)
+    assert made.ppl_instruction == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("pair", "alone", "reason"),
+    [
+        (logprobs((None,), (-1.0,)), logprobs((), (None, -1.0)), "no_tokens"),
+        (logprobs((None, -1.0), (-1.0,)), logprobs((), (None,)), "no_tokens"),
+        (logprobs((None, -1.0), (-1.0,)), logprobs((), (None, 0.0)), "zero_loss"),
+        (logprobs((None, 0.0), (-1.0,)), logprobs((), (None, -1.0)), "zero_loss"),
+    ],
+)
+def test_an_undefined_ratio_is_a_rejection_and_never_nan(
+    pair: TokenLogprobs, alone: TokenLogprobs, reason: str
+) -> None:
+    made = apply(Score(Says(scores={"pair": pair, "alone": alone})), PAIR)
+    assert isinstance(made, Rejection) and made.reason == reason
+
+
+def test_the_scored_text_is_question_newline_answer() -> None:
+    engine = Says(scores={"pair": logprobs((None, -1.0), (-1.0,)), "alone": logprobs((), (None, -1.0))})
+    apply(Score(engine), replace(PAIR, input="In Peru."))
+    assert [(r.context, r.text) for r in engine.scored] == [("Name a bird.\nIn Peru.", "\nOwl"), ("", "Owl")]
