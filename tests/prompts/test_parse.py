@@ -1,0 +1,60 @@
+"""Every reply has exactly one outcome, whatever it contains."""
+
+import random
+
+import pytest
+
+import prompts
+from prompts.parse import PARSERS
+
+
+@pytest.mark.parametrize(
+    ("reply", "value", "outcome"),
+    [
+        ("  Sort the list. \n", "Sort the list.", "accepted"),
+        ("#New Instruction#:\nSort the list.", "Sort the list.", "repaired:heading"),
+        ("**Rewritten prompt:** Sort.", "Sort.", "repaired:heading"),
+        ('"Sort the list."', "Sort the list.", "repaired:quotes"),
+        ("“Sort the list.”", "Sort the list.", "repaired:quotes"),
+        ("```text\nSort.\n```", "Sort.", "repaired:code_fence"),
+        ('New instruction: "Sort."', "Sort.", "repaired:heading+quotes"),
+        ('"a" or "b"', '"a" or "b"', "accepted"),
+        ("Write a prompt: be brief", "Write a prompt: be brief", "accepted"),
+        ("", None, "rejected:empty"),
+        (" \n\t", None, "rejected:empty"),
+        ('""', None, "rejected:empty"),
+        ("#New Instruction#:", None, "rejected:empty"),
+        ("Here is the #Rewritten Prompt#: sort.", None, "rejected:leaked_frame"),
+        ("I rewrote the given instruction as asked.", None, "rejected:leaked_frame"),
+        ("Sure! The new instruction: sort.", None, "rejected:leaked_frame"),
+    ],
+)
+def test_instruction_replies(reply: str, value: str | None, outcome: str) -> None:
+    assert prompts.parse("instruction", reply) == prompts.Reply(value, outcome)
+
+
+@pytest.mark.parametrize(("reply", "value"), [(" 42\n", "42"), ("  ", None), ("sorry", "sorry")])
+def test_an_answer_is_kept_unless_empty(reply: str, value: str | None) -> None:
+    assert prompts.parse("answer", reply).value == value
+
+
+def test_only_exact_lower_case_labels_are_difficulties() -> None:
+    read = [prompts.parse("difficulty_label", reply).value for reply in ["hard", "Hard", "very hard.", " medium\n", ""]]
+    assert read == ["hard", None, None, "medium", None]
+
+
+def test_an_unknown_parser_names_the_nearest() -> None:
+    with pytest.raises(ValueError, match="'instruction'"):
+        prompts.parse("instructoin", "x")
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_parsers_are_total_and_consistent_on_odd_replies(parser: str) -> None:
+    rng = random.Random(0)
+    pieces = ["#", '"', "`", "```", "\n", " ", "New Instruction", ":", "given prompt", "\x00", "é", "字", "{instruction}", "<|end|>"]
+    pieces += ["very hard", "\u2028", "\ud800", "“", "”", "'"]
+    for _ in range(2000):
+        reply = prompts.parse(parser, "".join(rng.choices(pieces, k=rng.randrange(9))))
+        assert (reply.value is None) == reply.outcome.startswith("rejected:")
+        assert reply.value is None or (reply.value == reply.value.strip() != "")
+        assert reply.outcome.split(":")[0] in ("accepted", "repaired", "rejected")
