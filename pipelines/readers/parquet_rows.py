@@ -23,7 +23,7 @@ def read_parquet(path: Path) -> Iterator[Found]:
             names = _text_columns(file.schema_arrow)
             for batch in file.iter_batches(batch_size=_BATCH, columns=names):
                 yield from _found(batch, names)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FileProblem(f"not a readable Parquet file: {reason}") from None
 

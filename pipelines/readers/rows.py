@@ -68,7 +68,7 @@ class FileProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a format's reader found where a row should be: its text, and a record (field to value) or why there is none."""
+    """What a format's reader found where a row should be: its text, and a record (field to value) or why it is bad."""
 
     line: int | None
     raw: str

@@ -103,10 +103,11 @@ def _seed_files(loaded: Loaded) -> Iterator[InputError]:
                 loaded, loc, "'~' is not expanded", "Write the path out, absolute or from the study's folder."
             )
             continue
+        remedy = "Correct the path, or name another file with '--seeds'."
         try:
             check_seed_file(loaded.folder / seeds.file)
         except InputError as error:
-            yield _problem(loaded, loc, f"{error.file}: {error.message}", error.remedy)
+            yield _problem(loaded, loc, f"{error.file}: {error.message}", error.remedy or remedy)
 
 
 def _sources(loaded: Loaded) -> Iterator[InputError]:

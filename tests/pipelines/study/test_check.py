@@ -68,7 +68,11 @@ def test_a_sound_study_passes(write_study: WriteStudy) -> None:
             "batch_size: 10\n    micro_batch_size: 4",
             "15: recipes.quick.batch_size: batch_size 10 is not a multiple of micro_batch_size 4",
         ),
-        ("world: {count: 8}", "file: none.jsonl", "4: seeds[0].file: FOLDER/none.jsonl: no such file"),
+        (
+            "world: {count: 8}",
+            "file: none.jsonl",
+            "4: seeds[0].file: FOLDER/none.jsonl: no such file. Correct the path, or name another file with '--seeds'.",
+        ),
         (
             "world: {count: 8}",
             "file: ~/a.jsonl",

@@ -69,7 +69,7 @@ def test_scalars_mean_what_yaml_1_2_says(text: str, value: object) -> None:
         ),
         ("a: 1\n---\nb: 1\n", ":2: a second YAML document starts here; a study file holds one"),
         ("%YAML 1.1\n---\na: 1\n", ":2: only YAML 1.2 is read"),
-        ("[" * 5000, ":1: nested deeper than 20 levels"),
+        ("[" * 500, ":1: nested deeper than 20 levels"),
         ("? [a]\n: 1\n", ":1: a key must be a plain word, not a list or a mapping"),
         ("", ": is empty. The first lines could be 'study: my-study' and 'seeds:'."),
         ("# only a comment\n", ": is empty. The first lines could be 'study: my-study' and 'seeds:'."),
