@@ -70,6 +70,7 @@ def _environment(autoescape: bool) -> jinja2.Environment:
         significant=format.significant,
         signed=format.signed,
         duration=format.duration,
+        moment=format.moment,
         parameters=format.parameters,
     )
     return environment

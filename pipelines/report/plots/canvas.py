@@ -16,7 +16,7 @@ from matplotlib.figure import Figure as Drawing
 # Stand-ins that no plot uses by chance: the page's CSS variables take their place, for light and dark alike
 INK, MUTED, GRID = "#fe00a0", "#fe00a1", "#fe00a2"
 SERIES = tuple(f"#fe000{number}" for number in range(6))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
 _STAND_INS = {INK: "ink", MUTED: "muted", GRID: "grid"} | {color: f"s{i}" for i, color in enumerate(SERIES)}
 
 _SETTINGS: dict[str, object] = {
@@ -49,11 +49,15 @@ _SETTINGS: dict[str, object] = {
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """A name and its look: `color` is a CSS variable's name; `style` is 'line', 'dash', 'bar', 'ghost' or 'dot'."""
+    """A name and its look: `color` is a CSS variable's name, `mark` the shape of its points.
+
+    `style` is 'line', 'dash', 'bar', 'ghost' (a pale bar), 'hollow' (an empty one) or 'dot' (the mark alone).
+    """
 
     name: str
     color: str
     style: str = "line"
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,15 @@ def color(names: Sequence[str], name: str) -> str:
 
 def marker(names: Sequence[str], name: str) -> str:
     """The marker of one of `names`; together with `color` 42 names stay apart."""
-    return MARKERS[list(names).index(name) % len(MARKERS)]
+    return list(MARKERS)[list(names).index(name) % len(MARKERS)]
+
+
+def evolver_legend(names: Sequence[str], style: str = "line", marked: bool = True) -> tuple[Legend, ...]:
+    """One entry per evolver, with its colour and the shape of its points."""
+    return tuple(
+        Legend(f"evolver {name}", variable(color(names, name)), style, MARKERS[marker(names, name)] if marked else "")
+        for name in names
+    )
 
 
 def variable(stand_in: str) -> str:

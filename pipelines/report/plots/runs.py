@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipelines.report.accounts import KindTotal, kind_totals
 from pipelines.report.data import LossCurve, ReportData
-from pipelines.report.plots.canvas import INK, MUTED, SERIES, Canvas, Figure, Legend, Panel, color, variable
+from pipelines.report.plots.canvas import INK, MUTED, SERIES, Canvas, Figure, Legend, Panel, color, evolver_legend
 from pipelines.report.summary import by_size
 
 
@@ -18,7 +18,7 @@ def loss_curves(data: ReportData) -> Figure | None:
     evolvers = by_size((curve.evolver for curve in curves), data.model_sizes)
     students = by_size((curve.student for curve in curves), data.model_sizes)
     panels = [_loss_panel(name, [c for c in curves if c.student == name], evolvers) for name in students]
-    legend = tuple(Legend(f"evolver {name}", variable(color(evolvers, name))) for name in evolvers)
+    legend = evolver_legend(evolvers, marked=False)
     seeds = (Legend("un-evolved seeds", "ink"),) if any(not curve.evolver for curve in curves) else ()
     return Figure("Training loss", "One line per training.", tuple(panels), seeds + legend)
 
@@ -58,7 +58,7 @@ def times(data: ReportData) -> Figure | None:
         Legend("actual", "s0", "bar"),
         Legend("actual, in an earlier run", "s0", "ghost"),
     )
-    note = "Summed over steps. Steps of different kinds run at the same time, so the sum exceeds the wall time."
+    note = "Summed over steps. Steps of different kinds run at the same time, so the sum can exceed the wall time."
     return Figure(
         "Planned and actual time", note, (canvas.panel("Planned and actual time per kind of step", wide=True),), legend
     )

@@ -11,7 +11,18 @@ from matplotlib.axes import Axes
 
 from pipelines.report.data import ReportData, Result
 from pipelines.report.format import parameters
-from pipelines.report.plots.canvas import INK, MUTED, Canvas, Figure, Legend, Panel, color, marker, variable
+from pipelines.report.plots.canvas import (
+    INK,
+    MUTED,
+    Canvas,
+    Figure,
+    Legend,
+    Panel,
+    color,
+    evolver_legend,
+    marker,
+    variable,
+)
 from pipelines.report.summary import UNTUNED, by_size, rows
 
 MOST_PANELS = 16
@@ -33,7 +44,9 @@ def by_round(data: ReportData) -> Figure | None:
     note = "Bars are 95 % bootstrap intervals; round 0 is training on the un-evolved seeds."
     if len(groups) > len(shown):
         note += f" The first {len(shown)} of {len(groups)} panels; the table above has every cell."
-    return Figure("Score by round", note, tuple(panels), (*_legend(evolvers), Legend("untuned base", "muted", "dash")))
+    return Figure(
+        "Score by round", note, tuple(panels), (*evolver_legend(evolvers), Legend("untuned base", "muted", "dash"))
+    )
 
 
 def _round_panel(
@@ -120,7 +133,11 @@ def by_level(data: ReportData) -> Figure | None:
     evolvers = by_size((r.evolver for r in leveled), data.model_sizes)
     shown = list(groups.items())[:MOST_PANELS]
     panels = [_level_panel(_title(key, groups), found, leveled, evolvers) for key, found in shown]
-    legend = (Legend("untuned base", "muted", "dash"), Legend("un-evolved seeds", "ink"), *_legend(evolvers))
+    legend = (
+        Legend("untuned base", "muted", "dash"),
+        Legend("un-evolved seeds", "ink", mark="●"),
+        *evolver_legend(evolvers),
+    )
     note = "Level counts a task's constraints. Evolvers at their last round, mean over teachers and selections."
     return Figure("Score by level", note, tuple(panels), legend)
 
@@ -178,7 +195,3 @@ def _percent_axis(axes: Axes, results: Sequence[Result]) -> None:
     margin = max(2.0, (high - low) * 0.06)
     axes.set_ylim(max(-1.0, low - margin), min(101.0, high + margin))
     axes.set_ylabel("%")
-
-
-def _legend(names: Sequence[str]) -> tuple[Legend, ...]:
-    return tuple(Legend(f"evolver {name}", variable(color(names, name))) for name in names)

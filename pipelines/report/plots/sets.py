@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from pipelines.report.data import ReportData, SetScore
-from pipelines.report.plots.canvas import MUTED, Canvas, Figure, Legend, color, marker, variable
+from pipelines.report.plots.canvas import MUTED, Canvas, Figure, Legend, color, evolver_legend, marker
 from pipelines.report.summary import by_size
 
 MOST_SETS = 60
@@ -31,10 +31,9 @@ def ifd(data: ReportData) -> Figure | None:
     note = "Means per set. IFD above 1 means that the instruction does not help to predict its answer."
     if len(scored) > len(shown):
         note += f" The first {len(shown)} of {len(scored)} sets; the table has all."
-    legend = tuple(Legend(f"evolver {name}", variable(color(evolvers, name)), "dot") for name in evolvers)
-    seeds = (Legend("un-evolved seeds", "muted", "dot"),)
+    legend = (Legend("un-evolved seeds", "muted", "dot", "●"), *evolver_legend(evolvers, "dot"))
     return Figure(
-        "Instruction-following difficulty", note, (canvas.panel("IFD and IC-IFD per set", wide=True),), seeds + legend
+        "Instruction-following difficulty", note, (canvas.panel("IFD and IC-IFD per set", wide=True),), legend
     )
 
 

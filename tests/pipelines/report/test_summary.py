@@ -137,3 +137,8 @@ def test_three_digits_are_significant(value, words):
 def test_signs_are_always_shown_and_sizes_are_short():
     assert (format.signed(3.14), format.signed(-2.0), format.signed(None)) == ("+3.1", "−2.0", "–")
     assert [format.parameters(n) for n in (870, 870_000, 3_600_000, 72_000_000_000)] == ["870", "870K", "3.6M", "72B"]
+
+
+def test_times_are_shown_in_utc_to_the_minute_and_other_texts_unchanged():
+    assert format.moment("2026-11-21T10:12:44+02:00") == "2026-11-21 08:12 UTC"
+    assert [format.moment("yesterday"), format.moment("")] == ["yesterday", ""]
