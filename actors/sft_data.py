@@ -55,7 +55,9 @@ def encode_pairs(
     tokenizer: PreTrainedTokenizerBase, users: Sequence[str], responses: Sequence[str], max_length: int
 ) -> SftData:
     """Encode all rows; those without a response to learn are dropped and counted."""
-    encoded = [encode_pair(tokenizer, user, response, max_length) for user, response in zip(users, responses, strict=True)]
+    encoded = [
+        encode_pair(tokenizer, user, response, max_length) for user, response in zip(users, responses, strict=True)
+    ]
     examples = [example for example in encoded if example is not None]
     return SftData(examples, len(encoded) - len(examples), sum(len(example["input_ids"]) for example in examples))
 
@@ -100,5 +102,3 @@ class EpochOrder(Sampler[int]):
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
         yield from torch.randperm(self._rows, generator=generator).tolist()
         yield from range(self._rows, self._rows + self._filler)
-
-

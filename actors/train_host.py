@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
+import logging
+import os
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +19,8 @@ import ray
 from actors.train_spec import TrainOutcome, TrainPlacement, TrainSpec
 
 if TYPE_CHECKING:
-    from ray.actor import ActorHandle
-
     import pyarrow as pa
+    from ray.actor import ActorHandle
 
 MAX_FAILURES = 3  # lost workers per training
 WARM_SECONDS = 10.0  # an idle host keeps its CPUs for so long
@@ -42,6 +45,7 @@ class TrainHost:
     """
 
     def __init__(self) -> None:
+        logging.getLogger("ray.train").setLevel(logging.ERROR)
         self._progress: Progress | None = None
 
     def progress(self) -> Progress | None:
@@ -56,14 +60,13 @@ class TrainHost:
         """Train in this very process (Ray Train's local mode); checkpoints lie aside and outlive the process."""
         from ray.train import ScalingConfig
 
+        _import_once()
         self._progress = None
         scratch = Path(job.aside) / "checkpoints"
         return self._fit(job, scratch, self.record, scaling_config=ScalingConfig(num_workers=0))
 
     def train_group(self, job: TrainJob, placement: TrainPlacement) -> TrainOutcome:
         """Train in a group of worker processes; Ray Train keeps the checkpoints and restarts lost workers."""
-        import os
-
         from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
         from ray.train.v2.api.config import LoggingConfig
 
@@ -85,13 +88,19 @@ class TrainHost:
         return self._fit(job, None, report, scaling_config=scaling, run_config=run)
 
     def _fit(self, job: TrainJob, scratch: Path | None, report: Any, **config: Any) -> TrainOutcome:
-        import logging
-
         from ray.train.torch import TorchTrainer
 
-        logging.getLogger("ray.train").setLevel(logging.ERROR)
         loop_config = {"job": job, "scratch": scratch, "report": report}
-        return TorchTrainer(_loop, train_loop_config=loop_config, **config).fit().return_value
+        outcome = TorchTrainer(_loop, train_loop_config=loop_config, **config).fit().return_value
+        assert isinstance(outcome, TrainOutcome)
+        return outcome
+
+
+@cache
+def _import_once() -> None:
+    importlib.import_module("actors.train_loop")
+
+    gc.freeze()  # transformers collects garbage in every training: 0.3 s if it has to look through the libraries
 
 
 def _loop(config: dict[str, Any]) -> TrainOutcome:
@@ -121,7 +130,7 @@ _idle_lock = threading.Lock()  # trainings start from several threads
 def leased_host(cpus: float) -> Generator[ActorHandle[Any]]:
     """A host with so many CPUs, for the caller alone; killed at once if the body raises, else kept warm for a while."""
     cluster = ray.get_runtime_context().get_node_id()
-    host = _take(cluster, cpus) or ray.remote(TrainHost).options(num_cpus=cpus, max_concurrency=4).remote()
+    host = _take(cluster, cpus) or _new_host(cpus)
     try:
         yield host
     except BaseException:
@@ -133,6 +142,11 @@ def leased_host(cpus: float) -> Generator[ActorHandle[Any]]:
     timer = threading.Timer(WARM_SECONDS, _retire, (idle,))
     timer.daemon = True
     timer.start()
+
+
+def _new_host(cpus: float) -> ActorHandle[Any]:
+    actor: Any = ray.remote(TrainHost)
+    return actor.options(num_cpus=cpus, max_concurrency=4).remote()  # progress is asked for while a training runs
 
 
 def _take(cluster: str, cpus: float) -> ActorHandle[Any] | None:

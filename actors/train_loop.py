@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 from collections.abc import Callable
@@ -55,27 +56,20 @@ class _Progress(TrainerCallback):
     def __init__(self, report: Report) -> None:
         self._report = report
 
-    def on_log(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> TrainerControl:
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         loss = kwargs["logs"].get("loss")
         if loss is not None and state.is_world_process_zero:
             self._report(state.global_step, state.max_steps, loss)
-        return control
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> TrainerControl:
+    ) -> None:
         control.should_save = state.global_step < state.max_steps
-        return control
 
-    def on_save(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> TrainerControl:
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
         checkpoint = ray.train.Checkpoint.from_directory(folder) if state.is_world_process_zero else None
         ray.train.report({"step": state.global_step}, checkpoint=checkpoint)
-        return control
 
 
 def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> TrainOutcome:
@@ -83,7 +77,7 @@ def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> TrainOu
 
     Checkpoints are written to `scratch` and taken up from there, or, if it is None, kept by Ray Train.
     """
-    transformers.logging.set_verbosity_error()
+    _be_quiet()
     torch.set_num_threads(job.threads)
     transformers.set_seed(job.spec.seed)
     tokenizer = AutoTokenizer.from_pretrained(job.spec.base, revision=job.spec.revision)
@@ -97,10 +91,18 @@ def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> TrainOu
         _fit(trainer, scratch)
         seconds = time.monotonic() - started
     if trainer.is_world_process_zero():
-        _save(model.to(dtype), tokenizer, job)
-    losses = tuple((entry["step"], entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
+        _save(model, tokenizer, job, dtype)
+    losses = tuple((int(entry["step"]), entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
     rows, tokens = len(data.examples), data.tokens * job.spec.epochs
     return TrainOutcome(rows, data.dropped, trainer.state.global_step, tokens, seconds, losses)
+
+
+def _be_quiet() -> None:
+    """The driver draws the progress."""
+    for library in ("ray.train", "DeepSpeed"):
+        logging.getLogger(library).addFilter(lambda record: record.levelno >= logging.ERROR)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
 
 
 def _dtype(spec: TrainSpec) -> torch.dtype:
@@ -164,6 +166,7 @@ def _arguments(job: TrainJob, workers: int, scratch: Path, bf16: bool) -> Traini
         seed=spec.seed,
         use_cpu=not job.gpu,
         ddp_backend=None if job.gpu or workers == 1 else "gloo",
+        ddp_find_unused_parameters=False,
         dataloader_pin_memory=job.gpu,
         remove_unused_columns=False,
         logging_steps=1,
@@ -192,7 +195,7 @@ def _fit(trainer: Trainer, scratch: Path | None) -> None:
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
 
 
-def _save(model: Any, tokenizer: PreTrainedTokenizerBase, job: TrainJob) -> None:
+def _save(model: Any, tokenizer: PreTrainedTokenizerBase, job: TrainJob, dtype: torch.dtype) -> None:
     """Write the student as a Hugging Face folder: LoRA merged into the base, the adapter itself in `adapter/`."""
     from fsspec.core import url_to_fs
 
@@ -203,7 +206,7 @@ def _save(model: Any, tokenizer: PreTrainedTokenizerBase, job: TrainJob) -> None
         if job.spec.tuning == "lora":
             model.save_pretrained(folder / "adapter")
             model = model.merge_and_unload()
-        model.save_pretrained(folder)
+        model.to(dtype).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         if not local:
             filesystem.put(str(folder), f"{path}/student", recursive=True)

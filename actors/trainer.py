@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
     from ray.actor import ActorHandle
 
-    from actors.train_host import TrainJob
+    from actors.train_host import Progress, TrainJob
 
 __all__ = ["OnProgress", "TrainError", "TrainOutcome", "TrainPlacement", "TrainSpec", "train"]
 
@@ -116,7 +116,8 @@ def _watch(host: ActorHandle[Any], result: ray.ObjectRef[TrainOutcome], on_progr
     """Wait for the result and tell of new steps in the meantime."""
     import ray
 
-    seen, question = None, host.progress.remote()
+    seen: Progress | None = None
+    question: Any = host.progress.remote()
     while result not in ray.wait([result, question], num_returns=1)[0]:
         latest = ray.get(question)
         if latest is not None and latest != seen and on_progress is not None:
