@@ -9,6 +9,7 @@ import jinja2
 from pipelines.report import accounts, format, plots
 from pipelines.report.csv_files import csv_files
 from pipelines.report.data import ReportData
+from pipelines.report.effects import effects
 from pipelines.report.examples import seed_views
 from pipelines.report.heat import heat_tables
 from pipelines.report.plots.canvas import Figure
@@ -49,6 +50,7 @@ def _facts(data: ReportData) -> dict[str, object]:
         "rows": rows(data.results),
         "best": best(data.results),
         "heat": heat_tables(data),
+        "effects": effects(data),
         "seeds": seed_views(data.examples),
         "steps": accounts.ordered(data.steps),
         "totals": accounts.kind_totals(data.steps),
