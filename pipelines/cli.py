@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -72,7 +72,10 @@ def run(
     from pipelines.store.store import Store
 
     console = Console()
-    summary = run_study(_load(study, seeds, local=address is None), Store(store), address, console)
+    try:
+        summary = run_study(_load(study, seeds, local=address is None), Store(store), address, console)
+    except KeyboardInterrupt:
+        _quit("Interrupted. What was finished is kept: run the same command again to continue.", INTERRUPTED)
     console.print(
         f"[bold]{summary.executed} steps run, {summary.reused} reused[/bold] in {summary.seconds:.0f} s",
         highlight=False,
@@ -125,11 +128,9 @@ def main() -> None:
         _quit(str(error), BAD_INPUT)
     except (ClusterError, LoadError, EngineLost) as error:
         _quit(str(error), FAILED)
-    except KeyboardInterrupt:
-        _quit("Interrupted. What was finished is kept: run the same command again to continue.", INTERRUPTED)
 
 
-def _quit(message: str, code: int) -> None:
+def _quit(message: str, code: int) -> NoReturn:
     Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     sys.stdout.flush()
     # threads that still wait for Ray must not hold the process back

@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from actors.pool import Pool
+from cluster.errors import ClusterError
+from cluster.inventory import inventory
+from cluster.placement import Request, check_fits
 from pipelines.plan import Plan
 from pipelines.progress import Board
 from pipelines.store.manifest import Manifest
@@ -33,7 +36,11 @@ class Context:
 
     @contextmanager
     def pools(self, names: set[str]) -> Iterator[dict[str, Pool]]:
-        """Pools of these models, loaded at the same time, and freed at the end."""
+        """Pools of these models, loaded at the same time, and freed at the end.
+
+        Raises ClusterError if the cluster could not hold them all even when idle, LoadError if one can not be loaded.
+        """
+        self.check_room(names)
         pools = {name: self.pool(name) for name in sorted(names)}
         try:
             for pool in pools.values():
@@ -42,6 +49,23 @@ class Context:
         finally:
             for pool in pools.values():
                 pool.close()
+
+    def check_room(self, names: set[str]) -> None:
+        """Refuse models that do not fit side by side: some would wait for ever."""
+        models = [self.study.models[name] for name in names]
+        here = inventory()
+        asks = [Request(name, m.cpus, m.gpus, m.replicas) for name, m in zip(names, models, strict=True)]
+        for misfit in check_fits(asks, here):
+            raise ClusterError(misfit)
+        for what, asked, have in (
+            ("CPUs", sum(model.cpus * model.replicas for model in models), here.cpus),
+            ("GPUs", sum(model.gpus * model.replicas for model in models), here.gpus),
+        ):
+            if asked > have:
+                raise ClusterError(
+                    f"{', '.join(sorted(names))} need {asked:g} {what} together, the cluster has {have:g}: "
+                    f"lower their replicas or {what.lower()} in the study, or use a larger cluster"
+                )
 
     def pool(self, name: str, path: str | None = None) -> Pool:
         """The replicas of one model of the study; `path` replaces its weights by a trained checkpoint's."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Mapping
-from threading import Thread
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any
 
 import ray
@@ -95,10 +96,12 @@ def _stream(context: Context, trees: list[Root], tally: RemoteTally, actor: Any)
         num_cpus=WALKER_CPUS,
         compute=ActorPoolStrategy(size=WALKERS),
     )
-    errors: list[BaseException] = []
-    _watch(context, Thread(target=_drain, args=(walked, errors), daemon=True), actor)
-    if errors:
-        raise _plain(errors[0])
+    with _shown(context, actor):
+        try:
+            for _ in walked.iter_batches(batch_size=None):
+                pass
+        except Exception as error:
+            raise _plain(error) from None
 
 
 def _quiet_ray_data() -> None:
@@ -108,14 +111,6 @@ def _quiet_ray_data() -> None:
     data.print_on_execution_start = False
     for name in ("ray.data", "ray.data._internal.execution.streaming_executor"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _drain(dataset: Any, errors: list[BaseException]) -> None:
-    try:
-        for _ in dataset.iter_batches(batch_size=None):
-            pass
-    except BaseException as error:
-        errors.append(error)
 
 
 def _plain(error: BaseException) -> BaseException:
@@ -130,11 +125,21 @@ def _plain(error: BaseException) -> BaseException:
     return error
 
 
-def _watch(context: Context, thread: Thread, actor: Any) -> None:
-    """Show progress until the stream has ended."""
+@contextmanager
+def _shown(context: Context, actor: Any) -> Iterator[None]:
+    """Show progress on the board while the block runs."""
+    ended = Event()
+    thread = Thread(target=_watch, args=(context, actor, ended), daemon=True)
     thread.start()
-    while thread.is_alive():
-        thread.join(POLL_SECONDS)
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _watch(context: Context, actor: Any, ended: Event) -> None:
+    while not ended.wait(POLL_SECONDS):
         totals: dict[str, Total] = ray.get(actor.totals.remote())
         for key, total in totals.items():
             step = context.plan.grid.steps[key]

@@ -18,7 +18,9 @@ def test_five_methods_rotate_by_row_and_round(number: int, ids: list[int]) -> No
     assert [FIVE.index(method_for(FIVE, row, number)) for row in range(6)] == ids
 
 
-@pytest.mark.parametrize(("row", "number", "method"), [(3, 2, "constraints"), (2, 3, "constraints"), (7, 1, "reasoning")])
+@pytest.mark.parametrize(
+    ("row", "number", "method"), [(3, 2, "constraints"), (2, 3, "constraints"), (7, 1, "reasoning")]
+)
 def test_four_methods_without_breadth(row: int, number: int, method: str) -> None:
     assert method_for(FOUR, row, number) == method
 

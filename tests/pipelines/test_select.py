@@ -41,7 +41,10 @@ def test_the_share_is_rounded_down_but_one_pair_is_always_kept() -> None:
 
 def test_ties_go_to_the_earlier_seed() -> None:
     even = [pair(index) for index in range(4)]
-    assert [row.index for row in choose(even, [score(i, 1.0) for i in range(4)], Selection(name="x", by="ifd", keep=0.5), 0, "k")[0]] == [0, 1]
+    assert [
+        row.index
+        for row in choose(even, [score(i, 1.0) for i in range(4)], Selection(name="x", by="ifd", keep=0.5), 0, "k")[0]
+    ] == [0, 1]
 
 
 def test_random_depends_on_the_seed_and_not_on_the_order_of_rows() -> None:

@@ -70,7 +70,13 @@ def test_placement_is_in_no_key(changes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"source": "other"}, {"revision": "abc"}, {"dtype": "bfloat16"}, {"max_length": 77}, {"options": {"style": "echo"}}],
+    [
+        {"source": "other"},
+        {"revision": "abc"},
+        {"dtype": "bfloat16"},
+        {"max_length": 77},
+        {"options": {"style": "echo"}},
+    ],
     ids=str,
 )
 def test_whatever_changes_a_models_words_is_in_its_keys(changes: dict[str, Any]) -> None:
@@ -99,7 +105,9 @@ def test_every_field_of_a_model_is_either_identity_or_placement() -> None:
 )
 def test_what_changes_an_evolution_changes_all_that_follows(changes: dict[str, Any]) -> None:
     before, after = build(scripted_study(), HERE), build(scripted_study(**changes), HERE)
-    evolved = [step for step in after.steps.values() if step.kind == "evolve" or " r1" in step.label or " r2" in step.label]
+    evolved = [
+        step for step in after.steps.values() if step.kind == "evolve" or " r1" in step.label or " r2" in step.label
+    ]
     assert evolved and all(step.key not in before.steps for step in evolved)
 
 

@@ -41,11 +41,20 @@ def test_words_headings_and_sentences_are_unambiguous() -> None:
         ("Find the largest of the numbers: 9 12 3.", "12"),
         ("Repeat the animals: fox plum dog.", "fox dog"),
         ("Copy the even numbers: 3 12 30.", "12 30"),
-        ("Repeat the words: fox plum red. Put a dash between the items. Put the result in brackets.", "( fox - plum - red )"),
+        (
+            "Repeat the words: fox plum red. Put a dash between the items. Put the result in brackets.",
+            "( fox - plum - red )",
+        ),
         ("Count the words: fox plum red. Start with the word yes. End with the word done.", "yes 3 done"),
-        ("Repeat the words: fox plum red. Before that drop the first item. Also repeat the last item.", "plum red, red"),
+        (
+            "Repeat the words: fox plum red. Before that drop the first item. Also repeat the last item.",
+            "plum red, red",
+        ),
         ("Repeat the words: fox plum red. Work on the reversed list. Work without the last item.", "plum fox"),
-        ("Count the fruits: fox plum fig. Also give the length of the list. Also name the kind of the first item.", "2, 3, animal"),
+        (
+            "Count the fruits: fox plum fig. Also give the length of the list. Also name the kind of the first item.",
+            "2, 3, animal",
+        ),
     ],
 )
 def test_gold_answers(instruction: str, answer: str) -> None:
@@ -106,7 +115,9 @@ def test_an_evolution_that_loses_something_is_not_valid(method: str) -> None:
             continue
         assert not world.is_valid_evolution(instruction, instruction, method)
         assert not world.is_valid_evolution(instruction, child + " fox", method)
-        assert not any(world.is_valid_evolution(instruction, child, other) for other in IN_DEPTH_METHODS if other != method)
+        assert not any(
+            world.is_valid_evolution(instruction, child, other) for other in IN_DEPTH_METHODS if other != method
+        )
         assert not world.is_valid_evolution(child, instruction, method)
 
 

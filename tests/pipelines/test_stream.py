@@ -1,0 +1,132 @@
+"""Rows walk through all unfinished steps without barriers; what is durable is never asked for again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines.commit import commit_rows
+from pipelines.ledger import Progress
+from pipelines.operators import Rejected
+from pipelines.rows import InstructionRow, Row, row_id
+from pipelines.store.parts import read_parts
+from pipelines.store.store import Store
+from pipelines.stream import Branch, Root, Walker
+from pipelines.study.steps import ScoreJob, identify, make_step
+
+SEEDS = make_step(identify("seeds", {}), "test", ScoreJob("m"), ())
+
+
+@dataclass
+class Clock:
+    """Notes when which row went through which step."""
+
+    events: list[tuple[str, int]] = field(default_factory=list)
+
+
+@dataclass
+class Append:
+    """Adds its name to the instruction, after a delay for some rows."""
+
+    name: str
+    clock: Clock
+    slow: frozenset[int] = frozenset()
+    rejects: frozenset[int] = frozenset()
+    dies: frozenset[int] = frozenset()
+
+    async def __call__(self, row: Row, new_id: str) -> InstructionRow:
+        assert isinstance(row, InstructionRow)
+        if row.index in self.dies:
+            await asyncio.sleep(0.05)
+            raise ConnectionError("the engine is gone")
+        await asyncio.sleep(0.3 if row.index in self.slow else 0.0)
+        self.clock.events.append((self.name, row.index))
+        if row.index in self.rejects:
+            raise Rejected("tested")
+        return replace(row, id=new_id, parent_id=row.id, instruction=f"{row.instruction} {self.name}")
+
+
+@dataclass
+class Tally:
+    added: list[Mapping[str, Progress]] = field(default_factory=list)
+
+    def add(self, progress: Mapping[str, Progress]) -> None:
+        self.added.append(progress)
+
+    def rows(self, key: str) -> int:
+        return sum(progress[key].rows for progress in self.added if key in progress)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    made = Store(str(tmp_path))
+    rows = [
+        InstructionRow(
+            row_id(str(i), "seed"), "", row_id(str(i), "seed"), i, 0, "seed", "go", "", "", "", "accepted", 0, 0
+        )
+        for i in range(6)
+    ]
+    commit_rows(made, SEEDS, [*rows], [], 6, 0.0)
+    return made
+
+
+def chain(first: Append, second: Append) -> list[Root]:
+    below = Branch("evolve", "second", second, ())
+    return [Root("seeds", SEEDS.key, (Branch("evolve", "first", first, (below,)),))]
+
+
+def walk(store: Store, roots: list[Root]) -> Tally:
+    tally = Tally()
+
+    async def drain() -> None:
+        async for _ in Walker(store, roots, tally)({"unit": np.array([0])}):
+            pass
+
+    asyncio.run(drain())
+    return tally
+
+
+def test_every_row_goes_through_every_step(store: Store) -> None:
+    clock = Clock()
+    tally = walk(store, chain(Append("a", clock), Append("b", clock)))
+    done = read_parts(store, "evolve", "second", 0)
+    assert [row.instruction for row in done.rows if isinstance(row, InstructionRow)] == ["go a b"] * 6
+    assert tally.rows("first") == tally.rows("second") == 6
+
+
+def test_a_slow_row_holds_no_other_back(store: Store) -> None:
+    clock = Clock()
+    walk(store, chain(Append("a", clock, slow=frozenset({0})), Append("b", clock)))
+    assert clock.events.index(("a", 0)) > max(clock.events.index(("b", row)) for row in range(1, 6))
+
+
+def test_a_rejected_row_goes_no_further_and_is_kept_with_its_reason(store: Store) -> None:
+    clock = Clock()
+    walk(store, chain(Append("a", clock, rejects=frozenset({2})), Append("b", clock)))
+    first, second = read_parts(store, "evolve", "first", 0), read_parts(store, "evolve", "second", 0)
+    assert (len(first.rows), [r.reason for r in first.rejections], len(second.rows)) == (5, ["tested"], 5)
+
+
+def test_after_a_dead_engine_only_what_is_missing_is_asked_for(store: Store) -> None:
+    before, after = Clock(), Clock()
+    with pytest.raises(ExceptionGroup):
+        walk(store, chain(Append("a", before, rejects=frozenset({1})), Append("b", before, dies=frozenset({4}))))
+    tally = walk(store, chain(Append("a", after), Append("b", after)))
+    assert after.events == [("b", 4)], "rows that were done, and the one that was rejected, stay so"
+    assert tally.rows("first") == 5 and tally.rows("second") == 5
+    assert len(read_parts(store, "evolve", "second", 0).rows) == 5
+
+
+def test_a_step_that_was_finished_meanwhile_is_a_root_like_any_other(store: Store) -> None:
+    clock = Clock()
+    walk(store, chain(Append("a", clock), Append("b", clock)))
+    clock.events.clear()
+    below = Branch("evolve", "third", Append("c", clock), ())
+    second = Branch("evolve", "second", Append("b", clock), (below,))
+    walk(store, [Root("seeds", SEEDS.key, (Branch("evolve", "first", Append("a", clock), (second,)),))])
+    assert clock.events == [("c", row) for row in range(6)]
