@@ -99,7 +99,6 @@ class TrainHost:
 @cache
 def _import_once() -> None:
     importlib.import_module("actors.train_loop")
-
     gc.freeze()  # transformers collects garbage in every training: 0.3 s if it has to look through the libraries
 
 
@@ -128,14 +127,10 @@ _idle_lock = threading.Lock()  # trainings start from several threads
 
 @contextmanager
 def leased_host(cpus: float) -> Generator[ActorHandle[Any]]:
-    """A host with so many CPUs, for the caller alone; killed at once if the body raises, else kept warm for a while."""
+    """A host with so many CPUs, for the caller alone. It stays warm for a while afterwards, unless the body raises."""
     cluster = ray.get_runtime_context().get_node_id()
     host = _take(cluster, cpus) or _new_host(cpus)
-    try:
-        yield host
-    except BaseException:
-        ray.kill(host)
-        raise
+    yield host
     idle = _Idle(cluster, cpus, host)
     with _idle_lock:
         _idle.append(idle)
@@ -163,5 +158,5 @@ def _retire(idle: _Idle) -> None:
         if idle not in _idle:
             return
         _idle.remove(idle)
-    if ray.is_initialized():
+    if ray.is_initialized() and ray.get_runtime_context().get_node_id() == idle.cluster:
         ray.kill(idle.host)

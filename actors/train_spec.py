@@ -37,7 +37,10 @@ class TrainSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrainPlacement:
-    """How many worker processes share a training, and the CPUs and GPUs of each. Never changes the result."""
+    """How many worker processes share a training, and the CPUs and GPUs of each.
+
+    Changes the result by rounding at most: the rows of every step and their weights stay the same.
+    """
 
     workers: int = 1
     cpus: float = 1

@@ -21,6 +21,7 @@ __all__ = ["OnProgress", "TrainError", "TrainOutcome", "TrainPlacement", "TrainS
 
 OnProgress = Callable[[int, int, float], None]  # step, all steps, loss
 POLL_SECONDS = 0.2
+KILL_SECONDS = 10.0
 
 
 def train(
@@ -113,16 +114,21 @@ def _attempt(job: TrainJob, placement: TrainPlacement, on_progress: OnProgress |
 
 
 def _watch(host: ActorHandle[Any], result: ray.ObjectRef[TrainOutcome], on_progress: OnProgress | None) -> TrainOutcome:
-    """Wait for the result and tell of new steps in the meantime."""
+    """Wait for the result and tell of new steps in the meantime. Whatever goes wrong, the host does not survive it."""
     import ray
 
     seen: Progress | None = None
     question: Any = host.progress.remote()
-    while result not in ray.wait([result, question], num_returns=1)[0]:
-        latest = ray.get(question)
-        if latest is not None and latest != seen and on_progress is not None:
-            on_progress(*latest)
-        seen = latest
-        ray.wait([result], timeout=POLL_SECONDS)
-        question = host.progress.remote()
-    return ray.get(result)
+    try:
+        while result not in ray.wait([result, question], num_returns=1)[0]:
+            latest = ray.get(question)
+            if latest is not None and latest != seen and on_progress is not None:
+                on_progress(*latest)
+            seen = latest
+            ray.wait([result], timeout=POLL_SECONDS)
+            question = host.progress.remote()
+        return ray.get(result)
+    except BaseException:
+        ray.kill(host)
+        ray.wait([result], timeout=KILL_SECONDS)  # a dead process writes no more files
+        raise
