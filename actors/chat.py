@@ -134,7 +134,7 @@ def _control_ids(tokenizer: PreTrainedTokenizerBase, pieces: Iterable[Piece]) ->
     added = tokenizer.added_tokens_decoder
     special = {token for token, entry in added.items() if entry.special} | set(tokenizer.all_special_ids)
     used = {token for text, content in pieces if not content for token in _encode(tokenizer, text) if token in added}
-    return frozenset((special | used) - {tokenizer.unk_token_id})
+    return frozenset(token for token in special | used if token != tokenizer.unk_token_id)
 
 
 def _kept(ids: Iterable[int], control: frozenset[int]) -> list[int]:

@@ -10,6 +10,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from actors.engine import Sampling
+from actors.text import cut
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -39,22 +40,15 @@ def generate_rows(
     config = GenerationConfig(
         do_sample=False, max_new_tokens=int(limits.max()), eos_token_id=sorted(stops) or None, pad_token_id=pad
     )
-    output = model.generate(
+    output = model.generate(  # pyright: ignore[reportCallIssue]
         input_ids=ids,
         attention_mask=mask,
         generation_config=config,
         logits_processor=LogitsProcessorList([GumbelSampler(rows, model.device)]),
         stopping_criteria=StoppingCriteriaList([RowLimits(limits, width)]),
     )
-    return [
-        cut(new[: row.sampling.max_tokens], stops) for row, new in zip(rows, output[:, width:].tolist(), strict=True)
-    ]
-
-
-def cut(tokens: list[int], stops: frozenset[int]) -> tuple[list[int], bool]:
-    """The tokens before the first stop token, and whether there was one."""
-    end = next((i for i, token in enumerate(tokens) if token in stops), None)
-    return (tokens, False) if end is None else (tokens[:end], True)
+    drawn: list[list[int]] = output[:, width:].tolist()
+    return [cut(new[: row.sampling.max_tokens], stops) for row, new in zip(rows, drawn, strict=True)]
 
 
 class RowLimits(StoppingCriteria):

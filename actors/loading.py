@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from actors.engine import EngineSpec
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def load_tokenizer(spec: EngineSpec) -> PreTrainedTokenizerBase:
@@ -28,29 +27,44 @@ def load_tokenizer(spec: EngineSpec) -> PreTrainedTokenizerBase:
 def load_model(spec: EngineSpec) -> PreTrainedModel:
     """The model in evaluation mode on the best device; a LoRA adapter's folder gives its base with the adapter merged.
 
-    `dtype` auto is float32 on a CPU and bfloat16 on a GPU. OSError if there are no safetensors.
+    OSError if there are no safetensors.
     """
-    import torch
     from transformers import AutoModelForCausalLM
 
     check_folder(spec.model)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    arguments: dict[str, Any] = {"revision": spec.revision, "dtype": torch_dtype(spec.dtype, device)}
+    device = device_name()
+    arguments: dict[str, Any] = {"revision": spec.revision, "dtype": dtype_name(spec.dtype, device)}
     arguments |= {"use_safetensors": True, "trust_remote_code": False}
-    if is_adapter(spec.model):
-        return _merged_adapter(spec.model, arguments).to(device).eval()
-    return AutoModelForCausalLM.from_pretrained(spec.model, **arguments).to(device).eval()
+    load = _merged_adapter if is_adapter(spec.model) else AutoModelForCausalLM.from_pretrained
+    model: Any = load(spec.model, **arguments)
+    return model.to(device).eval()
 
 
-def torch_dtype(name: str, device: str) -> torch.dtype:
-    """The torch type of `float32`, `float16`, `bfloat16` or `auto`; ValueError for any other name."""
+def load_defaults(spec: EngineSpec) -> GenerationConfig | None:
+    """The model folder's own generation settings, which name its stop tokens; None if it has none."""
+    from transformers import GenerationConfig
+
+    try:
+        return GenerationConfig.from_pretrained(spec.model, **({"revision": spec.revision} if spec.revision else {}))
+    except OSError:
+        return None
+
+
+def device_name() -> str:
+    """`cuda` where there is a CUDA device, else `cpu`."""
     import torch
 
-    names = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-    names["auto"] = torch.float32 if device == "cpu" else torch.bfloat16
-    if name not in names:
-        raise ValueError(f"unknown dtype {name!r}: one of {', '.join(names)}")
-    return names[name]
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def dtype_name(dtype: str, device: str) -> str:
+    """The number type of the weights: `auto` is float32 on a CPU and bfloat16 on a GPU. ValueError if unknown."""
+    names = ("float32", "bfloat16", "float16")
+    if dtype == "auto":
+        return "float32" if device == "cpu" else "bfloat16"
+    if dtype not in names:
+        raise ValueError(f"unknown dtype {dtype!r}: one of auto, {', '.join(names)}")
+    return dtype
 
 
 def is_adapter(model: str) -> bool:
@@ -65,7 +79,7 @@ def check_folder(model: str) -> None:
         raise FileNotFoundError(f"model folder {model} does not exist")
 
 
-def _merged_adapter(folder: str, arguments: dict[str, Any]) -> PreTrainedModel:
+def _merged_adapter(folder: str, **arguments: Any) -> Any:
     from peft import PeftConfig, PeftModel
     from transformers import AutoModelForCausalLM
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
@@ -23,18 +23,17 @@ from actors.engine import (
 )
 from actors.replica import Replica, ReplicaStats
 
-if TYPE_CHECKING:
-    from ray.actor import ActorHandle
-
+Handle = Any  # of a Replica: Ray's handles do not tell the checker what their methods give
 RESTARTS = 3  # of one replica, and retries of one call on it
 CALLS_AT_ONCE = 1000
+_IDENTIFIERS = ("class_name:", "actor_id:", "namespace:", "name:")
 CLOSE_SECONDS = 10.0  # for a model to be freed in good order before its process is killed
 
 
 class EngineClient:
-    """Sends requests to the least loaded replica, a bounded number at a time. Picklable; each copy has its own bound."""
+    """Sends requests to the least loaded replica, a bounded number at once. Picklable; each copy has its own bound."""
 
-    def __init__(self, spec: EngineSpec, replicas: Sequence[ActorHandle[Replica]], in_flight: int) -> None:
+    def __init__(self, spec: EngineSpec, replicas: Sequence[Handle], in_flight: int) -> None:
         self._spec, self._replicas, self._bound = spec, tuple(replicas), in_flight
         self._load = [0] * len(self._replicas)
         self._slots: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
@@ -82,8 +81,8 @@ class EngineClient:
 class Pool:
     """Starts the replicas of one model as named actors `NAME/0`, `NAME/1`... that end with the driver or `close`.
 
-    `cpus` and `gpus` are of one replica, whose threads are the CPUs rounded up. `in_flight` bounds the requests that one client
-    has at one replica.
+    `cpus` and `gpus` are of one replica, whose threads are the CPUs rounded up. `in_flight` bounds the requests that
+    one client has at one replica.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class Pool:
         self._spec, self._in_flight = spec, in_flight
         self._share = f"{cpus:g} CPUs and {gpus:g} GPUs"
         threads = max(1, math.ceil(cpus))
-        self._replicas = [
+        self._replicas: list[Handle] = [
             ray.remote(Replica)
             .options(
                 name=f"{name}/{i}",
@@ -163,6 +162,4 @@ class Pool:
 def _summary(error: RayActorError) -> str:
     """What Ray knows of an actor's end, without the traceback and the identifiers."""
     lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(
-        line for line in lines if line and not line.startswith(("class_name", "actor_id", "namespace", "name:"))
-    )
+    return " ".join(line for line in lines if line and not line.startswith(_IDENTIFIERS))

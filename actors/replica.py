@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from actors.engine import (
@@ -91,7 +91,7 @@ class Replica:
             await self._unload()
 
     @contextlib.asynccontextmanager
-    async def _using(self, spec: EngineSpec) -> AsyncIterator[Engine]:
+    async def _using(self, spec: EngineSpec) -> AsyncGenerator[Engine]:
         engine = await self._enter(spec)
         try:
             yield engine

@@ -21,8 +21,8 @@ def score_rows(model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int) 
 
     The first token has none. A large vocabulary splits the rows over several passes to bound memory.
     """
-    width, vocabulary = max(len(row) for row in rows), model.get_input_embeddings().weight.shape[0]
-    step = max(1, LOGITS_AT_ONCE // (width * int(vocabulary)))
+    width, vocabulary = max(len(row) for row in rows), int(model.get_input_embeddings().weight.shape[0])  # pyright: ignore[reportIndexIssue]
+    step = max(1, LOGITS_AT_ONCE // (width * vocabulary))
     return [scored for i in range(0, len(rows), step) for scored in _one_pass(model, rows[i : i + step], pad)]
 
 

@@ -23,44 +23,10 @@ from actors.engine import (
 from actors.options import take_options
 
 _REWRITING = ("instruction rewriter", "instruction creator", "rewrite", "new instruction")
-_WORDS = [
-    "every",
-    "answer",
-    "must",
-    "list",
-    "exactly",
-    "two",
-    "short",
-    "reasons",
-    "and",
-    "one",
-    "clear",
-    "example",
-    "about",
-    "water",
-    "stone",
-    "light",
-    "river",
-    "garden",
-    "market",
-    "winter",
-    "music",
-    "number",
-    "letter",
-    "with",
-    "care",
-    "before",
-    "noon",
-    "in",
-    "simple",
-    "order",
-    "under",
-    "strict",
-    "limits",
-    "for",
-    "young",
-    "readers",
-]
+_WORDS = (
+    "every answer must list exactly two short reasons and one clear example about water stone light river garden "
+    "market winter music number letter with care before noon in simple order under strict limits for young readers"
+)
 
 
 class ScriptedEngine:
@@ -135,4 +101,4 @@ def reply(message: str, draw: random.Random) -> str:
 
 
 def _phrase(draw: random.Random, least: int, most: int) -> str:
-    return " ".join(draw.choices(_WORDS, k=draw.randint(least, most)))
+    return " ".join(draw.choices(_WORDS.split(), k=draw.randint(least, most)))

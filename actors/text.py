@@ -23,7 +23,7 @@ class TextEncoder:
     ) -> None:
         self._tokenizer, self._max_length = tokenizer, max_length
         self.stops = _stop_tokens(tokenizer, defaults)
-        self.pad = int(tokenizer.pad_token_id or 0)
+        self.pad = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
 
     def prompt(self, messages: Sequence[Message], max_tokens: int) -> tuple[list[int], int]:
         """The prompt's ids and how many tokens may follow: `max_tokens`, or what room the prompt leaves.
@@ -49,10 +49,16 @@ class TextEncoder:
         return Generation(request_id, text, "stop" if stopped else "length", tokens_in, len(tokens))
 
 
+def cut(tokens: list[int], stops: frozenset[int]) -> tuple[list[int], bool]:
+    """The tokens before the first stop token, and whether there was one."""
+    end = next((i for i, token in enumerate(tokens) if token in stops), None)
+    return (tokens, False) if end is None else (tokens[:end], True)
+
+
 def _stop_tokens(tokenizer: PreTrainedTokenizerBase, defaults: GenerationConfig | None) -> frozenset[int]:
     """The EOS of tokenizer and model, and the template's end of turn."""
     named = defaults.eos_token_id if defaults else None
-    stops = {tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])}
+    candidates: list[object] = [tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
     if tokenizer.chat_template:
-        stops.add(end_of_turn(tokenizer))
-    return frozenset(token for token in stops if isinstance(token, int))
+        candidates.append(end_of_turn(tokenizer))
+    return frozenset(token for token in candidates if isinstance(token, int))
