@@ -102,8 +102,8 @@ class EngineLost(Exception):
         return f"the engine of model {self.model} is lost: {self.detail}"
 
 
-class Engine(Protocol):
-    """One loaded model. Calls may overlap freely; the engine batches them."""
+class Client(Protocol):
+    """What can be asked of a model, wherever it runs. Calls may overlap freely; the engine batches them."""
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """Continue one conversation. Raises RequestError if the prompt does not fit."""
@@ -112,6 +112,10 @@ class Engine(Protocol):
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Score one text. Raises RequestError if the text does not fit."""
         ...
+
+
+class Engine(Client, Protocol):
+    """One loaded model."""
 
     def close(self) -> None:
         """Free the model's memory."""

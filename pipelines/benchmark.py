@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from actors.engine import Engine, GenerateRequest, Generation, RequestError, Sampling
+from actors.engine import Client, GenerateRequest, Generation, RequestError, Sampling
 from pipelines.rows import AnswerRow, Rejection, row_id
 from pipelines.study.spec import Benchmark
 from pipelines.world import WorldTask, correct, heldout
 
 
 async def evaluate(
-    client: Engine, benchmark: Benchmark, seed: int, key: str
+    client: Client, benchmark: Benchmark, seed: int, key: str
 ) -> tuple[list[AnswerRow], list[Rejection]]:
     """Ask all tasks. A task that the engine could not answer is a failed row and never a wrong answer."""
     tasks = heldout(benchmark.world.count, seed, tuple(benchmark.world.levels))
@@ -21,7 +21,7 @@ async def evaluate(
     return rows, [answer for answer in answers if isinstance(answer, Rejection)]
 
 
-async def _ask(client: Engine, benchmark: Benchmark, task: WorldTask, index: int, key: str) -> AnswerRow | Rejection:
+async def _ask(client: Client, benchmark: Benchmark, task: WorldTask, index: int, key: str) -> AnswerRow | Rejection:
     made = row_id(str(index), key)
     sampling = Sampling(max_tokens=benchmark.max_tokens)
     try:

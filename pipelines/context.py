@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,7 @@ class Context:
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
 
     @contextmanager
-    def pools(self, names: set[str]) -> Iterator[dict[str, Pool]]:
+    def pools(self, names: set[str]) -> Generator[dict[str, Pool]]:
         """Pools of these models, loaded at the same time, and freed at the end.
 
         Raises ClusterError if the cluster could not hold them all even when idle, LoadError if one can not be loaded.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from threading import Event, Thread
 from typing import Any
@@ -126,7 +126,7 @@ def _plain(error: BaseException) -> BaseException:
 
 
 @contextmanager
-def _shown(context: Context, actor: Any) -> Iterator[None]:
+def _shown(context: Context, actor: Any) -> Generator[None]:
     """Show progress on the board while the block runs."""
     ended = Event()
     thread = Thread(target=_watch, args=(context, actor, ended), daemon=True)

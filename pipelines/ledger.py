@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -30,7 +30,7 @@ class Ledger:
         self.kinds = {key: kind for kind, key in steps}
         self.known: dict[str, Row] = {}
         self.fresh: dict[str, list[Row]] = defaultdict(list)
-        self.waited: Counter[str] = Counter()
+        self.waited: dict[str, float] = defaultdict(float)
         self.resumed: dict[str, Progress] = {}  # what earlier runs left, by step
         for key, kind in self.kinds.items():
             done = read_parts(store, kind, key, unit)
@@ -51,7 +51,7 @@ class Ledger:
     def flush(self) -> Mapping[str, Progress]:
         """Make all fresh rows durable, and say how many there were by step."""
         fresh, self.fresh = self.fresh, defaultdict(list)
-        waited, self.waited = self.waited, Counter()
+        waited, self.waited = self.waited, defaultdict(float)
         return {key: self._write(key, rows, waited[key]) for key, rows in fresh.items()}
 
     def _write(self, key: str, rows: list[Row], waited: float) -> Progress:

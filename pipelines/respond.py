@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import prompts
-from actors.engine import Engine, GenerateRequest, Sampling
+from actors.engine import Client, GenerateRequest, Sampling
 from pipelines.operators import Rejected
 from pipelines.rows import InstructionRow, ResponseRow, Row, request_seed
 
@@ -14,7 +14,7 @@ from pipelines.rows import InstructionRow, ResponseRow, Row, request_seed
 class Respond:
     """Answers an instruction. A truncated answer is kept and marked; an empty one is rejected."""
 
-    client: Engine
+    client: Client
     sampling: Sampling
     study_seed: int
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +47,7 @@ def run_students(context: Context) -> list[str]:
 
 
 @contextmanager
-def _workers(count: int) -> Iterator[ThreadPoolExecutor]:
+def _workers(count: int) -> Generator[ThreadPoolExecutor]:
     """Threads that are not waited for if the run is interrupted: shutting Ray down ends what they wait on."""
     workers = ThreadPoolExecutor(count)
     try:

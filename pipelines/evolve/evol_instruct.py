@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import prompts
-from actors.engine import Engine, GenerateRequest, Sampling
+from actors.engine import Client, GenerateRequest, Sampling
 from pipelines.evolve.methods import method_for, prompt_name
 from pipelines.operators import Rejected
 from pipelines.rows import InstructionRow, Row, request_seed
@@ -18,7 +18,7 @@ class Evolve:
     Rejected: a reply that was cut off, is empty, quotes its frame, or gives the instruction back unchanged.
     """
 
-    client: Engine
+    client: Client
     round: int
     methods: tuple[str, ...]
     sampling: Sampling

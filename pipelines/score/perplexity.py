@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from actors.engine import Engine, LogprobRequest
+from actors.engine import Client, LogprobRequest
 from pipelines.operators import Rejected
 from pipelines.respond import user_turn
 from pipelines.rows import ResponseRow, Row, ScoreRow
@@ -25,7 +25,7 @@ class Score:
     Rejected: a pair of which one loss is undefined (nothing to predict) or zero (a ratio would be infinite).
     """
 
-    client: Engine
+    client: Client
 
     async def __call__(self, row: Row, new_id: str) -> ScoreRow:
         assert isinstance(row, ResponseRow)

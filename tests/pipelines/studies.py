@@ -8,7 +8,7 @@ from pipelines.study.spec import Study
 
 
 def scripted_study(**changes: Any) -> Study:
-    """2 evolvers x 2 rounds (and the seeds) x 2 teachers, scored; without students. `changes` replace top-level keys."""
+    """2 evolvers x 2 rounds (and the seeds) x 2 teachers, scored, no students. `changes` replace top-level keys."""
     model = {"engine": "scripted", "cpus": 0.1}
     content: dict[str, Any] = {
         "study": "scripted",

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from actors.engine import Generation, GenerateRequest, LogprobRequest, RequestError, Sampling, TokenLogprobs
+from actors.engine import GenerateRequest, Generation, LogprobRequest, RequestError, Sampling, TokenLogprobs
 from pipelines.evolve.evol_instruct import Evolve
 from pipelines.evolve.methods import rotation
-from pipelines.operators import Operator, Rejected
+from pipelines.operators import Operator
 from pipelines.respond import Respond
 from pipelines.rows import InstructionRow, Rejection, ResponseRow, Row, ScoreRow
 from pipelines.score.perplexity import Score

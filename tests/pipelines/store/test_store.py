@@ -83,4 +83,4 @@ def test_committing_removes_the_parts(store: Store) -> None:
 
 def test_an_empty_step_keeps_its_schema(store: Store) -> None:
     commit_rows(store, step("select"), [], [], 0, 0.0)
-    assert store.rows("select", step("select").key).column_names == [field for field in PairRow.__dataclass_fields__]
+    assert store.rows("select", step("select").key).column_names == list(PairRow.__dataclass_fields__)
