@@ -74,23 +74,19 @@ def foreign() -> ReportData:
     return replace(sample(), study="alpaca-sample", results=(), losses=(), sets=sets, examples=(_hostile_example(),))
 
 
-def large(count: int = 2000) -> ReportData:
-    """A study with `count` result rows, of many evolvers and teachers."""
+def large() -> ReportData:
+    """A study with 2,000 trained cells: 4 evolvers x 5 rounds x 25 teachers x 4 selections."""
     rng = random.Random(1)
-    rows = [
+    results = tuple(
         _result(
-            rng,
-            "tiny-base",
-            "full",
-            f"evolver-{n % 10}",
-            1 + n // 10 % 5,
-            f"teacher-{n // 50 % 8}",
-            20 + n % 60,
-            f"top-{n // 400}",
+            rng, "tiny-base", "full", f"evolver-{evolver}", number, f"teacher-{teacher}", 30 + 5 * number, selection
         )
-        for n in range(count)
-    ]
-    return replace(sample(), results=tuple(rows))
+        for selection in ("all", "ifd-10", "ifd-25", "random-25")
+        for teacher in range(25)
+        for evolver in range(4)
+        for number in range(1, 6)
+    )
+    return replace(sample(), results=results)
 
 
 def _results(rng: random.Random) -> list[Result]:

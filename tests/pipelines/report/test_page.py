@@ -9,6 +9,7 @@ import pytest
 
 from pipelines.report import write
 from pipelines.report.page import html, markdown
+from pipelines.report.plots import scores
 from tests.pipelines.report import sample
 
 VOID = {"meta", "link", "input", "br", "img"}
@@ -179,11 +180,12 @@ def test_odd_numbers_do_not_break_the_page():
     assert "NaN" in source
 
 
-def test_thousands_of_cells_stay_usable():
+def test_thousands_of_cells_stay_usable(monkeypatch):
+    monkeypatch.setattr(scores, "MOST_PANELS", 2)
     source = html(sample.large())
     table = source.split('id="all-results"')[1].split("</table>")[0]
     assert table.count("<tr") == 2001
-    assert "The first 16 of" in source
+    assert "The first 2 of 100 panels" in source
     assert len(source) < 4_000_000
 
 
@@ -195,8 +197,8 @@ def test_write_makes_every_file_and_returns_the_page(tmp_path: Path):
 
 
 def test_the_same_data_gives_the_same_page():
-    data = replace(sample.sample(), losses=sample.sample().losses[:1], results=sample.sample().results[:3])
-    assert html(data) == html(data)
+    assert "<svg" in html(PLAIN)
+    assert html(PLAIN) == html(PLAIN)
 
 
 def test_markdown_tables_keep_their_columns_whatever_the_names():
