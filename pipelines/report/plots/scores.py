@@ -44,9 +44,8 @@ def by_round(data: ReportData) -> Figure | None:
     note = "Bars are 95 % bootstrap intervals; round 0 is training on the un-evolved seeds."
     if len(groups) > len(shown):
         note += f" The first {len(shown)} of {len(groups)} panels; the table above has every cell."
-    return Figure(
-        "Score by round", note, tuple(panels), (*evolver_legend(evolvers), Legend("untuned base", "muted", "dash"))
-    )
+    base = (Legend("untuned base", "muted", "dash"),) if any(bases.values()) else ()
+    return Figure("Score by round", note, tuple(panels), evolver_legend(evolvers) + base)
 
 
 def _round_panel(
