@@ -50,6 +50,11 @@ def load_defaults(spec: EngineSpec) -> GenerationConfig | None:
         return None
 
 
+def usable_length(spec: EngineSpec, config: Any) -> int:
+    """Tokens of prompt and reply together: as the spec says, but no more than the model's config has positions."""
+    return min(spec.max_length, int(getattr(config, "max_position_embeddings", spec.max_length)))
+
+
 def device_name() -> str:
     """`cuda` where there is a CUDA device, else `cpu`."""
     import torch

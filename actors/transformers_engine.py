@@ -8,7 +8,7 @@ from dataclasses import replace
 from actors.batching import MicroBatcher
 from actors.decoding import Row, generate_rows
 from actors.engine import EngineSpec, GenerateRequest, Generation, LogprobRequest, TokenLogprobs
-from actors.loading import load_model, load_tokenizer
+from actors.loading import load_model, load_tokenizer, usable_length
 from actors.options import take_options
 from actors.scoring import Scored, score_rows
 from actors.text import TextEncoder
@@ -20,8 +20,8 @@ class TransformersEngine:
     def __init__(self, spec: EngineSpec) -> None:
         options = take_options(spec, max_batch=32, max_batch_tokens=16384)
         tokenizer, self._model = load_tokenizer(spec), load_model(spec)
-        positions = getattr(self._model.config, "max_position_embeddings", spec.max_length)
-        self._text = TextEncoder(tokenizer, min(spec.max_length, positions), self._model.generation_config)
+        length = usable_length(spec, self._model.config)
+        self._text = TextEncoder(tokenizer, length, self._model.generation_config)
         self._batcher = MicroBatcher(int(options["max_batch"]), int(options["max_batch_tokens"]))
 
     async def generate(self, request: GenerateRequest) -> Generation:

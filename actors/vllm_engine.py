@@ -8,9 +8,19 @@ import sys
 from typing import Any
 
 from actors.engine import EngineSpec, GenerateRequest, Generation, LogprobRequest, TokenLogprobs
-from actors.loading import check_folder, device_name, dtype_name, is_adapter, load_defaults, load_tokenizer
+from actors.loading import (
+    check_folder,
+    device_name,
+    dtype_name,
+    is_adapter,
+    load_defaults,
+    load_tokenizer,
+    usable_length,
+)
 from actors.options import take_options
 from actors.text import TextEncoder, cut
+
+KV_CACHE_ON_CPU = 2**30  # bytes
 
 
 class VllmEngine:
@@ -21,11 +31,18 @@ class VllmEngine:
     """
 
     def __init__(self, spec: EngineSpec) -> None:
-        arguments = engine_arguments(spec)
+        check_folder(spec.model)
+        if is_adapter(spec.model):
+            raise ValueError(f"{spec.model} holds a LoRA adapter: the vllm engine takes whole models only")
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(spec.model, revision=spec.revision, trust_remote_code=False)
+        length = usable_length(spec, config)
+        arguments = engine_arguments(spec, length)
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        self._text = TextEncoder(load_tokenizer(spec), spec.max_length, load_defaults(spec))
+        self._text = TextEncoder(load_tokenizer(spec), length, load_defaults(spec))
         self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         self._ids = itertools.count()
 
@@ -47,7 +64,7 @@ class VllmEngine:
         tokens, boundary = self._text.scored_text(request.context, request.text)
         if len(tokens) < 2:
             return TokenLogprobs(request.id, boundary, (None,) * len(tokens))
-        # vLLM always generates: the last token is only seen, and its own log-probability is that of the prompt's end
+        # vLLM always generates: one token is drawn for nothing
         output = await self._run(tokens, temperature=0.0, max_tokens=1, prompt_logprobs=0)
         scored = zip(tokens[1:], output.prompt_logprobs[1:], strict=True)
         return TokenLogprobs(request.id, boundary, (None, *(entry[token].logprob for token, entry in scored)))
@@ -72,30 +89,28 @@ class VllmEngine:
         return outputs[-1]
 
 
-def engine_arguments(spec: EngineSpec) -> dict[str, Any]:
-    """vLLM's engine arguments; ValueError for an unknown option or an adapter's folder."""
+def engine_arguments(spec: EngineSpec, length: int) -> dict[str, Any]:
+    """vLLM's engine arguments for a model of `length` tokens; ValueError for an unknown option or dtype."""
     options = take_options(spec, tensor_parallel_size=1, gpu_memory_utilization=0.9, max_num_seqs=256)
-    check_folder(spec.model)
-    if is_adapter(spec.model):
-        raise ValueError(f"{spec.model} holds a LoRA adapter: the vllm engine takes whole models only")
+    os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"  # the one token more is never fed back into the model
     device = device_name()
     arguments: dict[str, Any] = {
         "model": spec.model,
         "revision": spec.revision,
         "dtype": dtype_name(spec.dtype, device),
-        "max_model_len": spec.max_length,
+        "max_model_len": length + 1,  # a text that fills the model can be scored, although vLLM draws a token
         "trust_remote_code": False,
         "load_format": "safetensors",
         "generation_config": "vllm",  # the model folder's own sampling defaults must not leak into a study's
         "disable_log_stats": True,
         **options,
     }
-    return arguments | _on_cpu(spec.max_length, int(options["max_num_seqs"])) if device == "cpu" else arguments
+    return arguments | _on_cpu(length + 1, int(options["max_num_seqs"])) if device == "cpu" else arguments
 
 
 def _on_cpu(max_length: int, rows: int) -> dict[str, Any]:
     """Arguments for vLLM's CPU build. A seeded draw together with chunked prefill kills it."""
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # or engines side by side share one core
     tokens = max(2048, max_length, rows)
-    return {"enforce_eager": True, "enable_chunked_prefill": False, "max_num_batched_tokens": tokens}
+    fixed = {"enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": KV_CACHE_ON_CPU}
+    return {**fixed, "max_num_batched_tokens": tokens}

@@ -14,6 +14,12 @@ CHAT_TEMPLATE = (
 TEXTS = ["Name three words that start with the letter a.", "The quick brown fox jumps over the lazy dog.", "1 2 3 4 5"]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "vllm: starts a vLLM engine (a minute); skipped where vLLM is missing"
+    )
+
+
 @pytest.fixture(scope="session")
 def tokenizer():
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
@@ -52,8 +58,8 @@ def model_folder(tokenizer, tmp_path_factory) -> Path:
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
         max_position_embeddings=256,
         initializer_range=0.2,
         bos_token_id=tokenizer.bos_token_id,
