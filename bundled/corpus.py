@@ -100,7 +100,9 @@ CONVERSATIONS: Final[dict[Draw, float]] = {plain_turn: 0.3, answer_turn: 0.3, ev
 
 def document_row(encoder: Encoder, prompt: str, target: str) -> Row:
     """A plain document: begin of text, prompt, target, end."""
-    return _row([encoder.control("bos"), *encoder.text(prompt)], [*encoder.text(target), encoder.control("end")], PROMPT_WEIGHT)
+    return _row(
+        [encoder.control("bos"), *encoder.text(prompt)], [*encoder.text(target), encoder.control("end")], PROMPT_WEIGHT
+    )
 
 
 def chat_row(encoder: Encoder, prompt: str, target: str) -> Row:

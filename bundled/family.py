@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from torch import Tensor
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from bundled.tokenizer import ASSISTANT, BOS, CONTEXT, END, PAD, SYSTEM, USER
 
@@ -33,7 +34,7 @@ class RowEncoder:
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
         names = {"bos": BOS, "pad": PAD, "user": USER, "assistant": ASSISTANT, "system": SYSTEM, "end": END}
-        self._controls = {name: int(tokenizer.convert_tokens_to_ids(token)) for name, token in names.items()}
+        self._controls = {name: tokenizer.get_vocab()[token] for name, token in names.items()}
 
     def text(self, content: str) -> list[int]:
         """Ids of content; control tokens written in it stay text."""
@@ -46,8 +47,14 @@ class RowEncoder:
 
 def new_model(size: Size, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """A freshly initialised model in float32."""
+    ids = tokenizer.get_vocab()
+    tokens = LlamaConfig(vocab_size=len(ids), bos_token_id=ids[BOS], eos_token_id=ids[END], pad_token_id=ids[PAD])
+    return _new_model(size, tokens)
+
+
+def _new_model(size: Size, tokens: LlamaConfig) -> LlamaForCausalLM:
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=tokens.vocab_size,
         hidden_size=size.width,
         intermediate_size=size.inner,
         num_hidden_layers=size.layers,
@@ -55,9 +62,9 @@ def new_model(size: Size, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalL
         num_key_value_heads=size.heads,
         max_position_embeddings=CONTEXT,
         tie_word_embeddings=True,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokens.bos_token_id,
+        eos_token_id=tokens.eos_token_id,
+        pad_token_id=tokens.pad_token_id,
         rms_norm_eps=1e-5,
     )
     return LlamaForCausalLM(config)
@@ -68,10 +75,12 @@ def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Pa
     copy = LlamaForCausalLM(model.config)
     copy.load_state_dict(model.state_dict())
     copy.generation_config = GenerationConfig(
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
+        bos_token_id=copy.config.bos_token_id,
+        eos_token_id=copy.config.eos_token_id,
+        pad_token_id=copy.config.pad_token_id,
     )
     partial = folder.with_name(f".{folder.name}.partial")
-    copy.to(torch.bfloat16).save_pretrained(partial)
+    copy.bfloat16().save_pretrained(partial)
     tokenizer.save_pretrained(partial, save_jinja_files=False)
     _name_common_tokenizer_class(partial / "tokenizer_config.json")
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,4 +98,34 @@ def _name_common_tokenizer_class(file: Path) -> None:
 
 def load(folder: Path) -> LlamaForCausalLM:
     """The model of a folder in float32."""
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
+def grown(small: LlamaForCausalLM, size: Size, noise: float = 0.02) -> LlamaForCausalLM:
+    """A model of twice the width that computes the same function as `small`; the depth must agree.
+
+    Every hidden unit is there twice. What enters through the two copies is split unevenly (noise that cancels out),
+    so that training makes the copies different.
+    """
+    old = small.config
+    doubled = Size(2 * old.hidden_size, old.num_hidden_layers, 2 * old.num_attention_heads, 2 * old.intermediate_size)
+    if size != doubled:
+        raise ValueError(f"cannot grow to {size}, only to {doubled}")
+    large = _new_model(size, old)
+    targets = large.state_dict()
+    for name, weight in small.state_dict().items():
+        targets[name].copy_(_doubled(name, weight, noise))
+    return large
+
+
+def _doubled(name: str, weight: Tensor, noise: float) -> Tensor:
+    if name == "model.norm.weight":
+        # The tied head sums over both copies
+        return weight.repeat(2) / 2
+    if weight.ndim == 1:
+        return weight.repeat(2)
+    if name in ("model.embed_tokens.weight", "lm_head.weight"):
+        return weight.repeat(1, 2)
+    uneven = noise * torch.randn(2 * weight.shape[0], weight.shape[1])
+    half = weight.repeat(2, 1) / 2
+    return torch.cat([half + uneven, half - uneven], dim=1)

@@ -1,12 +1,13 @@
 """Make the bundled models from nothing: `python -m bundled.make`.
 
-Every base model learns the skills from textbook documents; its chat model goes on from there with conversations.
+tiny-1m-base learns the skills from textbook documents. tiny-4m-base is grown from it: twice as wide, the same function
+at first, then trained on. The chat model of each size goes on from its base with conversations.
 """
 
 import argparse
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -23,10 +24,15 @@ MODELS: Final = Path(__file__).parent / "models"
 SAVE_EVERY: Final = 50
 
 RECIPES: Final[dict[str, Recipe]] = {
-    "tiny-4m-base": Recipe(steps=900),
-    "tiny-4m-chat": Recipe(steps=650, matrix_rate=0.01, rate=3e-3),
     "tiny-1m-base": Recipe(steps=2000),
-    "tiny-1m-chat": Recipe(steps=1000, matrix_rate=0.01, rate=3e-3),
+    "tiny-1m-chat": Recipe(steps=300, matrix_rate=0.01, rate=3e-3),
+    "tiny-4m-base": Recipe(steps=300, matrix_rate=0.01, rate=3e-3),
+    "tiny-4m-chat": Recipe(steps=750, matrix_rate=0.01, rate=3e-3),
+}
+STARTS_FROM: Final = {
+    "tiny-1m-chat": "tiny-1m-base",
+    "tiny-4m-base": "tiny-1m-base",
+    "tiny-4m-chat": "tiny-4m-base",
 }
 
 
@@ -52,7 +58,12 @@ BASE_LESSON: Final = Lesson(
         (1.0, Stage()),
     ),
 )
-CHAT_LESSON: Final = Lesson(corpus.CONVERSATIONS, chat=True, stages=((1.0, Stage()),))
+LESSONS: Final = {
+    "tiny-1m-base": BASE_LESSON,
+    "tiny-1m-chat": Lesson(corpus.CONVERSATIONS, chat=True, stages=((1.0, Stage()),)),
+    "tiny-4m-base": Lesson(corpus.TEXTBOOK, chat=False, stages=((1.0, Stage()),)),
+    "tiny-4m-chat": Lesson(corpus.CONVERSATIONS, chat=True, stages=((1.0, Stage()),)),
+}
 
 
 def main() -> None:
@@ -69,26 +80,35 @@ def main() -> None:
 
 
 def make(name: str, recipe: Recipe, words: PreTrainedTokenizerFast, out: Path) -> None:
-    """Train one model and keep it in `out/name`; a chat model starts from the base model in `out`."""
-    size, role = name.rsplit("-", 1)
+    """Train one model and keep it in `out/name`; all but the first start from another model in `out`."""
     torch.manual_seed(0)
-    lesson = BASE_LESSON if role == "base" else CHAT_LESSON
-    model = family.new_model(family.SIZES[size], words) if role == "base" else family.load(out / f"{size}-base")
+    model = _start(name, words, out)
     model.to("cuda" if torch.cuda.is_available() else "cpu")  # pyright: ignore[reportArgumentType]
+    encoder = RowEncoder(words)
     started = time.monotonic()
 
     def report(step: int, loss: float, tokens: int) -> None:
-        last = step + 1 == recipe.steps
-        if last or step % SAVE_EVERY == SAVE_EVERY - 1:
+        done = step + 1
+        if done == recipe.steps or done % SAVE_EVERY == 0:
             family.save(model, words, out / name)
             seconds = time.monotonic() - started
-            print(f"{name} step {step + 1}/{recipe.steps} loss {loss:.3f} tokens {tokens} seconds {seconds:.0f}", flush=True)
+            print(
+                f"{name} step {done}/{recipe.steps} loss {loss:.3f} tokens {tokens} seconds {seconds:.0f}", flush=True
+            )
 
-    rows = _rows(lesson, recipe.steps, RowEncoder(words), random.Random(name))
-    train(model, recipe, rows, words.pad_token_id, report)
+    rows = _rows(LESSONS[name], recipe.steps, encoder, random.Random(name))
+    train(model, recipe, rows, encoder.control("pad"), report)
 
 
-def _rows(lesson: Lesson, steps: int, encoder: RowEncoder, rng: random.Random):
+def _start(name: str, words: PreTrainedTokenizerFast, out: Path) -> LlamaForCausalLM:
+    size = family.SIZES[name.rsplit("-", 1)[0]]
+    if name not in STARTS_FROM:
+        return family.new_model(size, words)
+    parent = family.load(out / STARTS_FROM[name])
+    return parent if parent.config.hidden_size == size.width else family.grown(parent, size)
+
+
+def _rows(lesson: Lesson, steps: int, encoder: RowEncoder, rng: random.Random) -> Callable[[int], Row]:
     layout = corpus.chat_row if lesson.chat else corpus.document_row
     draws, shares = list(lesson.draws), list(lesson.draws.values())
 

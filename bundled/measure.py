@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Final
+from typing import Any, Final
 
 import torch
 from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
@@ -40,26 +40,32 @@ class Chat:
     """A model folder asked through its chat form."""
 
     def __init__(self, folder: Path) -> None:
-        self._model = family.load(folder)
-        self._model.eval()
+        model: Any = family.load(folder)
+        self._generate = model.eval().generate
         self._tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder)
         self._encoder = family.RowEncoder(self._tokenizer)
 
     def replies(self, asked: Sequence[str], temperature: float = 0.0) -> list[str]:
         """One stripped reply per user turn, greedy or sampled with top_p 0.95."""
-        return [reply for start in range(0, len(asked), BATCH) for reply in self._batch(asked[start:][:BATCH], temperature)]
+        return [
+            reply for start in range(0, len(asked), BATCH) for reply in self._batch(asked[start:][:BATCH], temperature)
+        ]
 
     def _batch(self, asked: Sequence[str], temperature: float) -> list[str]:
         rows = [self._ids(content) for content in asked]
         width = max(map(len, rows))
         pad = self._encoder.control("pad")
         ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
-        how = {"do_sample": True, "temperature": temperature, "top_p": 0.95, "top_k": 0} if temperature else {"do_sample": False}
+        how = (
+            {"do_sample": True, "temperature": temperature, "top_p": 0.95, "top_k": 0}
+            if temperature
+            else {"do_sample": False}
+        )
         config = GenerationConfig(
             max_new_tokens=MAX_NEW_TOKENS, eos_token_id=self._encoder.control("end"), pad_token_id=pad, **how
         )
         with torch.no_grad():
-            out = self._model.generate(ids, attention_mask=(ids != pad).long(), generation_config=config)
+            out = self._generate(ids, attention_mask=(ids != pad).long(), generation_config=config)
         return [text.strip() for text in self._tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)]
 
     def _ids(self, content: str) -> list[int]:
@@ -75,7 +81,7 @@ def measure(chat: Chat, count: int) -> Skills:
     return Skills(
         student=_answering(chat, tasks, lambda instruction: instruction),
         teacher=_answering(chat, tasks, lambda instruction: template.render(instruction=instruction)),
-        evolution=dict(_evolving(chat, count)),
+        evolution=measure_evolution(chat, count),
         difficulty=_rating(chat, count),
     )
 
@@ -89,11 +95,13 @@ def _answering(chat: Chat, tasks: Sequence[WorldTask], ask: Callable[[str], str]
     return by_level | {name: mean(oks) for name, oks in plain.items() if oks}
 
 
-def _evolving(chat: Chat, count: int) -> Iterable[tuple[str, float]]:
-    for level in EVOLVED_LEVELS:
+def measure_evolution(chat: Chat, count: int, levels: Sequence[int] = EVOLVED_LEVELS) -> Scores:
+    """Shares of valid children, sampled at temperature 0.7, by method and level of the parent."""
+    scores: Scores = {}
+    for level in levels:
         parents = [task.instruction for task in heldout(count, SEED + 1, (level,))]
-        for method in METHODS:
-            yield f"{method}, from level {level}", _valid_share(chat, parents, method)
+        scores |= {f"{method}, from level {level}": _valid_share(chat, parents, method) for method in METHODS}
+    return scores
 
 
 def _valid_share(chat: Chat, parents: Sequence[str], method: str) -> float:
@@ -126,7 +134,11 @@ def table(skills: dict[str, Skills]) -> str:
 
 
 def _flat(skills: Skills) -> Iterable[tuple[str, float]]:
-    for part, scores in (("answer, plain", skills.student), ("answer, template", skills.teacher), ("evolve", skills.evolution)):
+    for part, scores in (
+        ("answer, plain", skills.student),
+        ("answer, template", skills.teacher),
+        ("evolve", skills.evolution),
+    ):
         yield from ((f"{part}: {name}", share) for name, share in scores.items())
     yield "difficulty label", skills.difficulty
 

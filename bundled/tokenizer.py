@@ -42,7 +42,7 @@ Some of these things are small and some are large; all of them are part of the s
 Return the answer with reasons: who did it, where, when, how and why? Choose between these options or suggest better ones.
 Calculate the total price, convert the temperature, rewrite the email politely, translate it and summarize the article.
 Compare two countries, name their largest cities, and use data to show which has the higher number of people.
-"""
+"""  # noqa: E501
 
 
 def build() -> PreTrainedTokenizerFast:
@@ -92,4 +92,4 @@ def _texts() -> Iterator[str]:
 
 def _rendered(name: str) -> str:
     prompt = prompts.get(name)
-    return prompt.render(**{variable: "Repeat" for variable in prompt.variables})
+    return prompt.render(**dict.fromkeys(prompt.variables, "Repeat"))

@@ -80,7 +80,9 @@ class Muon:
             momenta.lerp_(gradients, 1 - self._momentum)
             updates = orthogonalised(gradients.lerp(momenta, self._momentum))
             for matrix, update in zip(group, updates, strict=True):
-                matrix.mul_(1 - rate * 0.01).add_(update, alpha=-rate * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5)
+                matrix.mul_(1 - rate * 0.01).add_(
+                    update, alpha=-rate * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
+                )
                 matrix.grad = None
 
 
