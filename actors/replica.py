@@ -119,7 +119,7 @@ class Replica:
         try:
             self._engine = await asyncio.to_thread(create, spec)
         except Exception as error:
-            failure = LoadError(spec.model, f"{type(error).__name__}: {error}")
+            failure = LoadError(spec.model, " ".join(f"{type(error).__name__}: {error}".split()))
             self._failure = spec, failure
             raise failure from error
         self._spec = spec

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -119,7 +120,7 @@ def test_a_request_that_always_kills_its_process_ends_as_a_lost_engine():
         assert str(lost).startswith("the engine of model teacher is lost")
 
 
-def test_another_model_in_the_same_process(model_folder):
+def test_another_model_in_the_same_process(model_folder, tmp_path):
     with pool_of(scripted("first")) as pool:
         first = ask(pool.client(), 3)
         before = pool.stats()[0].pid
@@ -131,6 +132,10 @@ def test_another_model_in_the_same_process(model_folder):
         assert len({reply.text for reply in first + second + real}) == 9
         scored = asyncio.run(pool.client().logprobs(LogprobRequest("s", "river ", "stone")))
         assert scored.id == "s" and scored.boundary > 0
+        shutil.copytree(model_folder, tmp_path / "plain", ignore=shutil.ignore_patterns("*.jinja"))
+        pool.reload(EngineSpec("transformers", str(tmp_path / "plain"), max_length=128))
+        (error,) = ask(pool.client())
+        assert type(error) is ValueError and str(error).endswith("plain has no chat template")
 
 
 def test_a_restarted_process_answers_with_the_model_that_is_asked_for():

@@ -20,7 +20,8 @@ pytestmark = [
 TEXTS = [" ".join(["river", "stone", "light", "<|im_end|>"][: i % 4 + 1]) * (i % 3 + 1) for i in range(12)]
 GREEDY = [GenerateRequest(f"g{i}", (("user", text),), Sampling(max_tokens=6 + i)) for i, text in enumerate(TEXTS)]
 DRAWN = [
-    GenerateRequest(f"d{i}", (("user", text),), Sampling(1.0, 0.9, 8), seed=i) for i, text in enumerate([*TEXTS, *TEXTS])
+    GenerateRequest(f"d{i}", (("user", text),), Sampling(1.0, 0.9, 8), seed=i)
+    for i, text in enumerate([*TEXTS, *TEXTS])
 ]
 SCORED = [LogprobRequest(f"s{i}", f"{text} " if i % 3 else "", "some words") for i, text in enumerate(TEXTS)]
 
