@@ -53,7 +53,7 @@ class ScriptedEngine:
         room = self._room(prompt, tokens_in)
         sampled = (request.sampling, request.seed) if request.sampling.temperature > 0 else ()
         draw = self._draw("generate", request.messages, *sampled)
-        await self._wait(draw)
+        await self._wait(self._draw("wait", request.messages, *sampled))
         words = (prompt if self._style == "echo" else reply(request.messages[-1][1], draw)).split()
         kept = words[: min(request.sampling.max_tokens, room)]
         reason: FinishReason = "stop" if len(kept) == len(words) else "length"

@@ -68,12 +68,15 @@ def run(
     ] = None,
 ) -> None:
     """Run a study: only what the store does not hold yet. Interrupt it at any time; the next run continues."""
+    from pipelines.noise import noise_to_file
     from pipelines.runner import run as run_study
     from pipelines.store.store import Store
 
     console = Console()
+    loaded = _load(study, seeds, local=address is None)
     try:
-        summary = run_study(_load(study, seeds, local=address is None), Store(store), address, console)
+        with noise_to_file():
+            summary = run_study(loaded, Store(store), address, console)
     except KeyboardInterrupt:
         _quit("Interrupted. What was finished is kept: run the same command again to continue.", INTERRUPTED)
     console.print(
@@ -122,6 +125,8 @@ def _load(path: Path, seeds: Path | None, local: bool = False) -> Loaded:
 
 def main() -> None:
     """The entry point: mistakes of the user and of the cluster end in one message, not in a traceback."""
+    # after an interrupt, threads that still ask Ray must get an error and not a new Ray
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:
         app()
     except InputError as error:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from statistics import fmean
 
 from pipelines.report.data import Example, SetScore, Turn
+from pipelines.respond import user_turn
 from pipelines.rows import InstructionRow, ResponseRow, ScoreRow, from_table
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid, PairSet
@@ -73,25 +74,38 @@ class Sets:
         return 100.0 * fmean(checked) if checked else None
 
     def examples(self) -> Iterator[Example]:
-        """The first seeds that went through all rounds, by evolver."""
+        """The first seeds that went through all rounds of all their evolvers, evolver by evolver."""
         last = {(pairs.seeds, pairs.evolver): pairs.instructions for pairs in self.sets if pairs.evolver}
-        for (seeds, evolver), step in last.items():
-            for row in list(self.instructions(step).values())[:EXAMPLES]:
-                yield Example(row.seed_id, seeds, evolver, tuple(self._turns(row, step))[::-1])
+        for seeds, evolver in last:
+            shown = self._shown([step for (of, _), step in last.items() if of == seeds])
+            step = last[seeds, evolver]
+            for row in self.instructions(step).values():
+                if row.seed_id in shown:
+                    yield Example(row.seed_id, seeds, evolver, tuple(self._turns(row, step))[::-1])
+
+    def _shown(self, steps: list[Step]) -> set[str]:
+        """The first few seeds that all these last rounds still have."""
+        left = [{row.seed_id: row.index for row in self.instructions(step).values()} for step in steps]
+        common = set[str].intersection(*(set(seeds) for seeds in left))
+        return set(sorted(common, key=left[0].__getitem__)[:EXAMPLES])
 
     def _turns(self, row: InstructionRow, step: Step) -> Iterator[Turn]:
         """The chain from a row back to its seed."""
-        yield Turn(row.round, row.method, row.instruction, row.outcome, self._answers(row, step))
+        shown = user_turn(row.instruction, row.input)
+        yield Turn(row.round, row.method, shown, row.outcome, self._answers(row, step))
         if step.inputs:
             parent = self.instructions(step.inputs[0])[row.parent_id]
             yield from self._turns(parent, step.inputs[0])
 
     def _answers(self, row: InstructionRow, step: Step) -> tuple[tuple[str, str], ...]:
-        found = ((pairs.teacher, self.responses(pairs.responses).get(row.id)) for pairs in self._answered(step))
-        return tuple((teacher, answer.response) for teacher, answer in found if answer)
-
-    def _answered(self, step: Step) -> Iterator[PairSet]:
-        return (pairs for pairs in self.sets if pairs.instructions is step)
+        answered = [pairs for pairs in self.sets if pairs.instructions is step]
+        several = len({pairs.decoding for pairs in answered}) > 1
+        found = ((pairs, self.responses(pairs.responses).get(row.id)) for pairs in answered)
+        return tuple(
+            (f"{pairs.teacher} {pairs.decoding}" if several else pairs.teacher, answer.response)
+            for pairs, answer in found
+            if answer
+        )
 
 
 def _mean(values: list[float]) -> float | None:

@@ -82,3 +82,9 @@ def test_neither_torch_nor_transformers_is_imported():
         "import sys, actors.scripted_engine, actors.pool; sys.exit(bool({'torch', 'transformers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_latency_changes_no_word() -> None:
+    request = GenerateRequest("x", (("user", "Say something."),), Sampling(temperature=1.0), seed=3)
+    quick, slow = engine(), engine(latency=0.01, latency_sigma=0.5)
+    assert asyncio.run(quick.generate(request)) == asyncio.run(slow.generate(request))

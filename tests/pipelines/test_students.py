@@ -1,0 +1,79 @@
+"""Real tiny models all the way: evolved, answered, scored, selected, trained, examined, reported."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from pipelines.rows import AnswerRow, ScoreRow, from_table
+from pipelines.runner import Summary, run
+from pipelines.store.store import Store
+from pipelines.study.load import load
+
+STUDY = """\
+study: real
+seeds:
+  - {name: world, world: {count: 24}}
+models:
+  chat: {source: "bundled:tiny-1m-chat", max_length: 512, cpus: 0.3}
+  base: {source: "bundled:tiny-1m-base", max_length: 512, cpus: 0.5, dtype: float32}
+evolution:
+  evolvers: [chat]
+  rounds: 1
+  sampling: {temperature: 0.7, top_p: 0.95, max_tokens: 64}
+responses:
+  teachers: [chat]
+  decodings: [{name: greedy, max_tokens: 32}]
+scoring: {scorer: base}
+selection:
+  - {name: half, by: ic_ifd, keep: 0.5}
+recipes:
+  quick: {learning_rate: 1.0e-3, epochs: 2, batch_size: 8, micro_batch_size: 8, max_length: 128}
+  adapter: {tuning: lora, learning_rate: 1.0e-3, epochs: 1, batch_size: 8, micro_batch_size: 8, max_length: 128}
+students:
+  - {model: base, recipe: quick}
+  - {model: base, recipe: adapter}
+benchmarks:
+  - {name: world, world: {count: 12}, max_tokens: 16}
+"""
+
+
+def go(folder: Path, text: str = STUDY) -> tuple[Summary, Store]:
+    (folder / "study.yaml").write_text(text)
+    store = Store(str(folder / "store"))
+    return run(load(folder / "study.yaml"), store, None, Console(file=io.StringIO(), width=200)), store
+
+
+@pytest.mark.usefixtures("ray_local")
+def test_a_whole_study_with_real_models(tmp_path: Path) -> None:
+    summary, store = go(tmp_path)
+    assert summary.failures == []
+    assert len(store.keys("train")) == 4
+    assert len(store.keys("evaluate")) == 5
+
+    for key in store.keys("score"):
+        for row in from_table(ScoreRow, store.rows("score", key)):
+            assert row.ic_ifd == pytest.approx(row.ifd / row.loss_instruction)
+    for key in store.keys("evaluate"):
+        assert len(from_table(AnswerRow, store.rows("evaluate", key))) == 12
+    for key in store.keys("train"):
+        manifest = store.manifest("train", key)
+        assert manifest.account.rows_out == 12
+        assert len(manifest.extra["losses"]) == manifest.payload["recipe"]["epochs"] * 2
+        assert (store.checkout("train", key, "model") / "model.safetensors").is_file()
+
+    page = Path(summary.report)
+    assert "half" in page.read_text()
+    assert len((page.parent / "results.csv").read_text().splitlines()) == 1 + 2 + 4
+
+
+@pytest.mark.usefixtures("ray_local")
+def test_a_student_without_data_does_not_hold_back_the_others(tmp_path: Path) -> None:
+    short = STUDY.replace("max_tokens: 32}", "max_tokens: 32}, {name: cut, max_tokens: 1}")
+    summary, store = go(tmp_path, short)
+    assert summary.failures and all("/ chat cut / half" in failure for failure in summary.failures)
+    assert len(store.keys("train")) == 4, "those with whole answers"
+    assert summary.executed == len(store.done())
