@@ -7,8 +7,9 @@ from typing import Final, Protocol
 
 import prompts
 from pipelines.world.evolution import IN_DEPTH_METHODS, evolve
-from pipelines.world.generate import draw_task
+from pipelines.world.generate import KINDS, draw_task
 from pipelines.world.lexicon import NUMBERS, WORDS, kind_of
+from pipelines.world.tasks import LIST_KINDS
 
 LEVEL_SHARES: Final = (0.4, 0.3, 0.2, 0.1)
 PROMPT_WEIGHT: Final = 0.1
@@ -32,10 +33,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Stage:
-    """How hard the drawn tasks are: shares of levels 0, 1, 2, ... and sizes of lists."""
+    """How hard the drawn tasks are: shares of levels 0, 1, 2, ..., sizes of lists, kinds (twice is twice as often)."""
 
     levels: Sequence[float] = LEVEL_SHARES
     sizes: Sequence[int] = (3, 4, 5)
+    kinds: Sequence[str] = KINDS
 
 
 Draw = Callable[[random.Random, Stage], tuple[str, str]]
@@ -44,7 +46,7 @@ Draw = Callable[[random.Random, Stage], tuple[str, str]]
 def draw_instruction(rng: random.Random, stage: Stage) -> tuple[str, str]:
     """An instruction of the training side and its gold answer."""
     level = rng.choices(range(len(stage.levels)), stage.levels)[0]
-    task = draw_task(rng, level, sizes=stage.sizes)
+    task = draw_task(rng, level, kinds=stage.kinds, sizes=stage.sizes)
     return task.render(rng), task.answer()
 
 
@@ -57,7 +59,7 @@ def question(rng: random.Random, stage: Stage) -> tuple[str, str]:
 def variation(rng: random.Random, stage: Stage) -> tuple[str, str]:
     """A textbook question and a harder one."""
     instruction, _ = draw_instruction(rng, stage)
-    harder = _evolved(rng, instruction, rng.choice(IN_DEPTH_METHODS))
+    harder = evolve(instruction, rng.choice(IN_DEPTH_METHODS), rng)
     return (f"Question: {instruction}\nHarder question:", harder) if harder else variation(rng, stage)
 
 
@@ -82,7 +84,7 @@ def evolve_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     """What an evolver is asked, for one of the five methods."""
     instruction, _ = draw_instruction(rng, stage)
     method = rng.choice((*IN_DEPTH_METHODS, "breadth"))
-    evolved = _evolved(rng, instruction, method)
+    evolved = evolve(instruction, method, rng)
     prompt = prompts.get(f"evol_{method}").render(instruction=instruction)
     return (prompt, evolved) if evolved else evolve_turn(rng, stage)
 
@@ -96,6 +98,13 @@ def difficulty_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
 
 TEXTBOOK: Final[dict[Draw, float]] = {question: 0.88, variation: 0.09, fact: 0.03}
 CONVERSATIONS: Final[dict[Draw, float]] = {plain_turn: 0.3, answer_turn: 0.3, evolve_turn: 0.35, difficulty_turn: 0.05}
+LATE_CONVERSATIONS: Final[dict[Draw, float]] = {
+    plain_turn: 0.26,
+    answer_turn: 0.26,
+    evolve_turn: 0.4,
+    difficulty_turn: 0.08,
+}
+LATE: Final = Stage(levels=(0.3, 0.3, 0.25, 0.15), kinds=(*KINDS, *LIST_KINDS))
 
 
 def document_row(encoder: Encoder, prompt: str, target: str) -> Row:
@@ -115,8 +124,3 @@ def _row(before: list[int], target: list[int], prompt_weight: float) -> Row:
     # Between a sum and a mean over the row: long copies are easier per token than short answers
     share = len(target) ** -0.5
     return Row([*before, *target], [0.0, *[prompt_weight * share] * (len(before) - 1), *[share] * len(target)])
-
-
-def _evolved(rng: random.Random, instruction: str, method: str) -> str | None:
-    evolved = evolve(instruction, method, rng)
-    return None if evolved is None else evolved

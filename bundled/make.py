@@ -21,13 +21,13 @@ from bundled.family import RowEncoder
 from bundled.training import Recipe, train
 
 MODELS: Final = Path(__file__).parent / "models"
-SAVE_EVERY: Final = 50
+SAVE_EVERY: Final = 100
 
 RECIPES: Final[dict[str, Recipe]] = {
     "tiny-1m-base": Recipe(steps=2000),
     "tiny-1m-chat": Recipe(steps=300, matrix_rate=0.01, rate=3e-3),
     "tiny-4m-base": Recipe(steps=300, matrix_rate=0.01, rate=3e-3),
-    "tiny-4m-chat": Recipe(steps=750, matrix_rate=0.01, rate=3e-3),
+    "tiny-4m-chat": Recipe(steps=900, matrix_rate=0.01, rate=3e-3),
 }
 STARTS_FROM: Final = {
     "tiny-1m-chat": "tiny-1m-base",
@@ -37,32 +37,26 @@ STARTS_FROM: Final = {
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """What is drawn at which share, how it is laid out, and how its difficulty grows."""
+class Part:
+    """What is drawn at which share and how hard it is, until that share of a model's steps is done (0 to 1)."""
 
+    until: float
     draws: dict[Draw, float]
-    chat: bool
-    stages: tuple[tuple[float, Stage], ...]
-
-    def stage(self, progress: float) -> Stage:
-        """The stage at that share of the steps done (0 to 1)."""
-        return next(stage for end, stage in self.stages if progress <= end)
+    stage: Stage
 
 
-BASE_LESSON: Final = Lesson(
-    corpus.TEXTBOOK,
-    chat=False,
-    stages=(
-        (0.15, Stage(levels=(1.0,), sizes=(2, 3, 4))),
-        (0.35, Stage(levels=(0.6, 0.4), sizes=(3, 4, 5))),
-        (1.0, Stage()),
+CONVERSATION: Final = Part(1.0, corpus.CONVERSATIONS, Stage())
+TEXTBOOK: Final = Part(1.0, corpus.TEXTBOOK, Stage())
+
+LESSONS: Final[dict[str, tuple[Part, ...]]] = {
+    "tiny-1m-base": (
+        Part(0.15, corpus.TEXTBOOK, Stage(levels=(1.0,), sizes=(2, 3, 4))),
+        Part(0.35, corpus.TEXTBOOK, Stage(levels=(0.6, 0.4), sizes=(3, 4, 5))),
+        TEXTBOOK,
     ),
-)
-LESSONS: Final = {
-    "tiny-1m-base": BASE_LESSON,
-    "tiny-1m-chat": Lesson(corpus.CONVERSATIONS, chat=True, stages=((1.0, Stage()),)),
-    "tiny-4m-base": Lesson(corpus.TEXTBOOK, chat=False, stages=((1.0, Stage()),)),
-    "tiny-4m-chat": Lesson(corpus.CONVERSATIONS, chat=True, stages=((1.0, Stage()),)),
+    "tiny-1m-chat": (CONVERSATION,),
+    "tiny-4m-base": (TEXTBOOK,),
+    "tiny-4m-chat": (replace(CONVERSATION, until=1 / 3), Part(1.0, corpus.LATE_CONVERSATIONS, corpus.LATE)),
 }
 
 
@@ -96,8 +90,7 @@ def make(name: str, recipe: Recipe, words: PreTrainedTokenizerFast, out: Path) -
                 f"{name} step {done}/{recipe.steps} loss {loss:.3f} tokens {tokens} seconds {seconds:.0f}", flush=True
             )
 
-    rows = _rows(LESSONS[name], recipe.steps, encoder, random.Random(name))
-    train(model, recipe, rows, encoder.control("pad"), report)
+    train(model, recipe, _rows(name, recipe.steps, encoder), encoder.control("pad"), report)
 
 
 def _start(name: str, words: PreTrainedTokenizerFast, out: Path) -> LlamaForCausalLM:
@@ -108,12 +101,13 @@ def _start(name: str, words: PreTrainedTokenizerFast, out: Path) -> LlamaForCaus
     return parent if parent.config.hidden_size == size.width else family.grown(parent, size)
 
 
-def _rows(lesson: Lesson, steps: int, encoder: RowEncoder, rng: random.Random) -> Callable[[int], Row]:
-    layout = corpus.chat_row if lesson.chat else corpus.document_row
-    draws, shares = list(lesson.draws), list(lesson.draws.values())
+def _rows(name: str, steps: int, encoder: RowEncoder) -> Callable[[int], Row]:
+    layout = corpus.chat_row if name.endswith("-chat") else corpus.document_row
+    rng = random.Random(name)
 
     def draw(step: int) -> Row:
-        prompt, target = rng.choices(draws, shares)[0](rng, lesson.stage(step / steps))
+        part = next(part for part in LESSONS[name] if step / steps <= part.until)
+        prompt, target = rng.choices(list(part.draws), list(part.draws.values()))[0](rng, part.stage)
         return layout(encoder, prompt, target)
 
     return draw

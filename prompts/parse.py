@@ -9,7 +9,9 @@ PARSER_VERSION = 1
 
 DIFFICULTY_LABELS: tuple[str, ...] = ("very easy", "easy", "medium", "hard", "very hard")
 
-_HEADING = re.compile(r"\A\W*(?:the |my )?(?:new|rewritten|created|evolved|final)\s+(?:instruction|prompt)\b[ \t#*]*:[\s#*]*", re.I)
+_HEADING = re.compile(
+    r"\A\W*(?:the |my )?(?:new|rewritten|created|evolved|final)\s+(?:instruction|prompt)\b[ \t#*]*:[\s#*]*", re.I
+)
 _FENCE = re.compile(r"\A```[^\n`]*\n(?P<body>.*?)\n?```\Z", re.DOTALL)
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
 _FRAME = re.compile(
@@ -69,11 +71,11 @@ def _strip_fence(text: str) -> str:
 
 def _strip_quotes(text: str) -> str:
     closing = _QUOTES.get(text[:1])
-    enclosed = len(text) >= 2 and closing is not None and text.endswith(closing)
-    # A further quote inside means that the outer two may not belong together, as in: "a" or "b"
-    if not enclosed or text[0] in text[1:-1] or closing in text[1:-1]:
+    if closing is None or len(text) < 2 or not text.endswith(closing):
         return text
-    return text[1:-1]
+    inner = text[1:-1]
+    # A further quote inside means that the outer two may not belong together, as in: "a" or "b"
+    return text if text[0] in inner or closing in inner else inner
 
 
 def _answer(reply: str) -> Reply:

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from pipelines.world.lexicon import NUMBERS, WORDS, kind_of
 from pipelines.world.tasks import (
-    HEADS, LIST_KINDS, MAX_ITEMS, METHOD_CONSTRAINTS, MIN_ITEMS, NUMBER_KINDS, WORD_KINDS, Task,
+    HEADS,
+    LIST_KINDS,
+    MAX_ITEMS,
+    METHOD_CONSTRAINTS,
+    MIN_ITEMS,
+    NUMBER_KINDS,
+    WORD_KINDS,
+    Task,
 )
 
 NUMBER_SHARE = 0.35

@@ -110,4 +110,4 @@ def test_every_model_has_a_recipe_a_lesson_and_comes_after_its_start() -> None:
     assert set(RECIPES) == set(LESSONS) == set(bundled.names())
     order = list(RECIPES)
     assert all(order.index(parent) < order.index(child) for child, parent in STARTS_FROM.items())
-    assert all(lesson.stages[-1][0] == 1.0 for lesson in LESSONS.values())
+    assert all(parts[-1].until == 1.0 for parts in LESSONS.values())

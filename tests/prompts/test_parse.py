@@ -51,7 +51,22 @@ def test_an_unknown_parser_names_the_nearest() -> None:
 @pytest.mark.parametrize("parser", PARSERS)
 def test_parsers_are_total_and_consistent_on_odd_replies(parser: str) -> None:
     rng = random.Random(0)
-    pieces = ["#", '"', "`", "```", "\n", " ", "New Instruction", ":", "given prompt", "\x00", "é", "字", "{instruction}", "<|end|>"]
+    pieces = [
+        "#",
+        '"',
+        "`",
+        "```",
+        "\n",
+        " ",
+        "New Instruction",
+        ":",
+        "given prompt",
+        "\x00",
+        "é",
+        "字",
+        "{instruction}",
+        "<|end|>",
+    ]
     pieces += ["very hard", "\u2028", "\ud800", "“", "”", "'"]
     for _ in range(2000):
         reply = prompts.parse(parser, "".join(rng.choices(pieces, k=rng.randrange(9))))
