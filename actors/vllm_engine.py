@@ -111,6 +111,7 @@ def engine_arguments(spec: EngineSpec, length: int) -> dict[str, Any]:
 def _on_cpu(max_length: int, rows: int) -> dict[str, Any]:
     """Arguments for vLLM's CPU build. A seeded draw together with chunked prefill kills it."""
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # or engines side by side share one core
+    os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")  # or the first scored text waits minutes for a C++ compiler
     tokens = max(2048, max_length, rows)
     fixed = {"enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": KV_CACHE_ON_CPU}
     return {**fixed, "max_num_batched_tokens": tokens}
