@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from actors.train_spec import TrainError, TrainOutcome, TrainPlacement, TrainSpec, accumulation_steps
 
@@ -88,6 +88,7 @@ def _job(spec: TrainSpec, pairs: Sequence[tuple[str, str]], aside: str, placemen
 
 def _run(job: TrainJob, placement: TrainPlacement, on_progress: OnProgress | None) -> TrainOutcome:
     """Small trainings run in a warm process, all others in Ray Train's worker group, which outlives lost workers."""
+    import ray
     from ray.exceptions import RayActorError, RayTaskError
 
     from actors.train_host import MAX_FAILURES
@@ -96,7 +97,7 @@ def _run(job: TrainJob, placement: TrainPlacement, on_progress: OnProgress | Non
         try:
             return _attempt(job, placement, on_progress)
         except RayActorError as error:
-            if failures == MAX_FAILURES:
+            if failures == MAX_FAILURES or not ray.is_initialized():
                 raise TrainError(f"{job.spec.base}: the training lost its process {failures + 1} times") from error
         except RayTaskError as error:
             raise TrainError(f"{job.spec.base}: the training failed: {error.cause}") from error
@@ -121,14 +122,25 @@ def _watch(host: ActorHandle[Any], result: ray.ObjectRef[TrainOutcome], on_progr
     question: Any = host.progress.remote()
     try:
         while result not in ray.wait([result, question], num_returns=1)[0]:
-            latest = ray.get(question)
+            _require_ray()
+            latest = cast("Progress | None", ray.get(question))
             if latest is not None and latest != seen and on_progress is not None:
                 on_progress(*latest)
             seen = latest
             ray.wait([result], timeout=POLL_SECONDS)
+            _require_ray()
             question = host.progress.remote()
         return ray.get(result)
     except BaseException:
-        ray.kill(host)
-        ray.wait([result], timeout=KILL_SECONDS)  # a dead process writes no more files
+        if ray.is_initialized():
+            ray.kill(host)
+            ray.wait([result], timeout=KILL_SECONDS)  # a dead process writes no more files
         raise
+
+
+def _require_ray() -> None:
+    """Ray's calls start a new Ray where the old one has been shut down from another thread."""
+    import ray
+
+    if not ray.is_initialized():
+        raise TrainError("Ray was shut down during the training")
