@@ -106,15 +106,6 @@ def test_the_micro_batch_does_not_change_the_losses(ray_local, spec, tmp_path) -
     assert [loss for _, loss in runs[0]] == pytest.approx([loss for _, loss in runs[1]], abs=1e-4)
 
 
-def test_two_workers_train_as_one_does(ray_local, spec, tmp_path) -> None:
-    pairs = [*PAIRS, ("Say nothing.", "a much longer answer than all the others")]
-    spec = dataclasses.replace(spec, micro_batch_size=2)
-    one = train(spec, pairs, tmp_path / "one")
-    two = train(spec, pairs, tmp_path / "two", TrainPlacement(workers=2))
-    assert (one.rows, one.steps, one.tokens) == (two.rows, two.steps, two.tokens)
-    assert [loss for _, loss in one.losses] == pytest.approx([loss for _, loss in two.losses], abs=1e-4)
-
-
 def test_rows_without_a_response_are_dropped(ray_local, spec, tmp_path) -> None:
     plain = train(spec, PAIRS, tmp_path / "plain")
     mixed = train(spec, [*PAIRS, ("Say nothing.", ""), ("Say nothing.", "  ")], tmp_path / "mixed")
@@ -170,3 +161,12 @@ def test_a_lost_process_resumes_at_the_last_checkpoint(ray_local, spec, tmp_path
     assert len(hosts) == 2
     assert broken.losses == whole.losses
     assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
+
+
+def test_two_workers_train_as_one_does(ray_local, spec, tmp_path) -> None:
+    pairs = [*PAIRS, ("Say nothing.", "a much longer answer than all the others")]
+    spec = dataclasses.replace(spec, micro_batch_size=2)
+    one = train(spec, pairs, tmp_path / "one")
+    two = train(spec, pairs, tmp_path / "two", TrainPlacement(workers=2))
+    assert (one.rows, one.steps, one.tokens) == (two.rows, two.steps, two.tokens)
+    assert [loss for _, loss in one.losses] == pytest.approx([loss for _, loss in two.losses], abs=1e-4)
