@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actors.engine import Engine, EngineSpec
+from actors.loading import check_folder
 
 NAMES = ("transformers", "vllm", "scripted")
 
@@ -15,8 +16,11 @@ def resolve(engine: str, gpus: float) -> str:
 def create(spec: EngineSpec) -> Engine:
     """Load the model with the engine that the spec names.
 
-    ValueError for an unknown engine or option; whatever the engine raises if the model can not be loaded.
+    ValueError for an unknown engine or option, FileNotFoundError for a missing folder; whatever the engine raises if
+    the model can not be loaded.
     """
+    if spec.engine in ("transformers", "vllm"):
+        check_folder(spec.model)  # before torch is imported: the commonest mistake is told at once
     match spec.engine:
         case "transformers":
             from actors.transformers_engine import TransformersEngine

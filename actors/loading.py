@@ -12,10 +12,9 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(spec: EngineSpec) -> PreTrainedTokenizerBase:
-    """The tokenizer in the model's folder. FileNotFoundError if a path is given that does not exist."""
+    """The tokenizer in the model's folder, with a padding token."""
     from transformers import AutoTokenizer
 
-    check_folder(spec.model)
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         spec.model, revision=spec.revision, trust_remote_code=False
     )
@@ -31,7 +30,6 @@ def load_model(spec: EngineSpec) -> PreTrainedModel:
     """
     from transformers import AutoModelForCausalLM
 
-    check_folder(spec.model)
     device = device_name()
     arguments: dict[str, Any] = {"revision": spec.revision, "dtype": dtype_name(spec.dtype, device)}
     arguments |= {"use_safetensors": True, "trust_remote_code": False}
@@ -45,7 +43,7 @@ def load_defaults(spec: EngineSpec) -> GenerationConfig | None:
     from transformers import GenerationConfig
 
     try:
-        return GenerationConfig.from_pretrained(spec.model, **({"revision": spec.revision} if spec.revision else {}))
+        return GenerationConfig.from_pretrained(spec.model, revision=spec.revision or "main")
     except OSError:
         return None
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from actors.engine import EngineSpec, GenerateRequest, Generation, LogprobRequest, TokenLogprobs
 from actors.loading import (
-    check_folder,
     device_name,
     dtype_name,
     is_adapter,
@@ -31,7 +30,6 @@ class VllmEngine:
     """
 
     def __init__(self, spec: EngineSpec) -> None:
-        check_folder(spec.model)
         if is_adapter(spec.model):
             raise ValueError(f"{spec.model} holds a LoRA adapter: the vllm engine takes whole models only")
         from transformers import AutoConfig

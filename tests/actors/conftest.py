@@ -15,9 +15,7 @@ TEXTS = ["Name three words that start with the letter a.", "The quick brown fox 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "vllm: starts a vLLM engine (a minute); skipped where vLLM is missing"
-    )
+    config.addinivalue_line("markers", "vllm: starts a vLLM engine (a minute); skipped where vLLM is missing")
 
 
 @pytest.fixture(scope="session")

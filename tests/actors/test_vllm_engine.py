@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import time
 
 import psutil
 import pytest
@@ -34,7 +35,10 @@ def vllm_pool(model_folder, local_ray):
         yield pool
     finally:
         pool.close()
-    assert not [process for process in psutil.process_iter(["name"]) if "VLLM" in (process.info["name"] or "")]
+    deadline = time.monotonic() + 30
+    while left := [process for process in psutil.process_iter() if process.name().startswith("VLLM")]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
 
 
 def together(call, requests):
