@@ -156,6 +156,6 @@ def test_a_model_that_can_not_be_loaded_is_one_clear_message(tmp_path: Path, ray
     path.write_text(path.read_text().replace("source: small, engine: scripted", "source: ./broken"))
     environment = os.environ | {"RAY_DEDUP_LOGS": "0"}
     command = [sys.executable, "-m", "pipelines.cli", "run", str(path), "--store", str(tmp_path / "store")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, check=False)
     assert done.returncode == 1
     assert "can not be loaded" in done.stderr and "Traceback" not in done.stdout + done.stderr
