@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +23,7 @@ __all__ = ["OnProgress", "TrainError", "TrainOutcome", "TrainPlacement", "TrainS
 OnProgress = Callable[[int, int, float], None]  # step, all steps, loss
 POLL_SECONDS = 0.2
 KILL_SECONDS = 10.0
+REMOVE_PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds
 
 
 def train(
@@ -67,8 +69,15 @@ def _is_local(filesystem: AbstractFileSystem) -> bool:
 
 
 def _remove(filesystem: AbstractFileSystem, path: str) -> None:
-    if filesystem.exists(path):
-        filesystem.rm(path, recursive=True)
+    """Remove what is there. A process that was just killed may write for a moment longer: then try again."""
+    for pause in REMOVE_PAUSES:
+        try:
+            if filesystem.exists(path):
+                filesystem.rm(path, recursive=True)
+            return
+        except OSError:
+            time.sleep(pause)
+    filesystem.rm(path, recursive=True)
 
 
 def _job(spec: TrainSpec, pairs: Sequence[tuple[str, str]], aside: str, placement: TrainPlacement) -> TrainJob:

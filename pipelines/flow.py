@@ -16,6 +16,7 @@ from ray.data import ActorPoolStrategy, DataContext
 
 from actors.engine import EngineLost, LoadError, Sampling
 from actors.pool import Pool
+from pipelines.attribution import model_of, step_seconds
 from pipelines.commit import commit
 from pipelines.context import Context
 from pipelines.evolve.evol_instruct import Evolve
@@ -39,11 +40,12 @@ def run_stream(context: Context) -> None:
     if not steps:
         return
     started = time.monotonic()
-    with context.pools({_model(step) for step in steps}) as pools:
+    with context.pools({model_of(step) for step in steps}) as pools:
         tally: Any = TallyActor.remote()
         _stream(context, roots(context, steps, pools), RemoteTally(tally), tally)
         totals: dict[str, Total] = ray.get(tally.totals.remote())
-    _commit_all(context, steps, totals, time.monotonic() - started)
+        busy = {name: sum(replica.busy_seconds for replica in pool.stats()) for name, pool in pools.items()}
+    _commit_all(context, steps, step_seconds(steps, totals, busy, time.monotonic() - started))
 
 
 def roots(context: Context, steps: tuple[Step, ...], pools: Mapping[str, Pool]) -> list[Root]:
@@ -77,11 +79,6 @@ def operator(step: Step, clients: Mapping[str, Any], seed: int) -> Operator:
 def sampling(spec: SamplingSpec) -> Sampling:
     """The engine's words for a study's sampling."""
     return Sampling(spec.temperature, spec.top_p, spec.max_tokens)
-
-
-def _model(step: Step) -> str:
-    assert isinstance(step.job, EvolveJob | RespondJob | ScoreJob)
-    return step.job.model
 
 
 def _stream(context: Context, trees: list[Root], tally: RemoteTally, actor: Any) -> None:
@@ -146,13 +143,10 @@ def _watch(context: Context, actor: Any, ended: Event) -> None:
             context.board.update(key, step.label, total.done, context.expected_rows(step))
 
 
-def _commit_all(context: Context, steps: tuple[Step, ...], totals: Mapping[str, Total], seconds: float) -> None:
-    """Commit each step; its time is its share of the stream's, by the time that its requests took."""
-    waited = sum(total.waited for total in totals.values()) or 1.0
+def _commit_all(context: Context, steps: tuple[Step, ...], seconds: Mapping[str, float]) -> None:
     for step in steps:
         source = step.inputs[0]
         rows_in = context.store.manifest(source.kind, source.key).account.rows_out
         shards, account = write_shards(context.store, step.kind, step.key, rows_in)
-        share = totals[step.key].waited / waited if step.key in totals else 0.0
-        manifest = commit(context.store, step, account, shards, seconds * share)
+        manifest = commit(context.store, step, account, shards, seconds[step.key])
         context.board.finish(step.key, context.told(manifest))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
 from collections.abc import Generator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Lock
 
 import ray
@@ -86,15 +84,14 @@ def _train(context: Context, step: Step) -> None:
     texts = [(user_turn(pair.instruction, pair.input), pair.response) for pair in pairs]
     model = context.study.models[job.model]
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="evolgrid-train-") as folder:
-        outcome = train(
-            train_spec(context, job),
-            texts,
-            Path(folder) / CHECKPOINT,
-            TrainPlacement(cpus=model.cpus, gpus=model.gpus),
-            lambda done, total, loss: context.board.update(step.key, step.label, done, total),
-        )
-        shards = context.store.put_folder(step.kind, step.key, CHECKPOINT, Path(folder) / CHECKPOINT)
+    outcome = train(
+        train_spec(context, job),
+        texts,
+        context.store.place(step.kind, step.key, CHECKPOINT),
+        TrainPlacement(cpus=model.cpus, gpus=model.gpus),
+        lambda done, total, loss: context.board.update(step.key, step.label, done, total),
+    )
+    shards = context.store.files(step.kind, step.key, CHECKPOINT)
     manifest = commit(context.store, step, _account(outcome), shards, time.monotonic() - started, _extra(outcome))
     context.board.finish(step.key, context.told(manifest))
 

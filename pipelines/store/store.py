@@ -103,18 +103,23 @@ class Store:
         """Paths of an unfinished step's parts, sorted by name. `pattern` is a glob of file names."""
         return sorted(self.fs.glob(posixpath.join(self.folder(kind, key), "parts", pattern)))
 
-    def put_folder(self, kind: str, key: str, name: str, local: Path) -> tuple[Shard, ...]:
-        """Copy a local folder (a checkpoint) into a step's folder, and say what was copied."""
+    def place(self, kind: str, key: str, name: str) -> str:
+        """A free place for a folder (a checkpoint) of an unfinished step: a path or URL that workers can write to."""
         target = posixpath.join(self.folder(kind, key), name)
         if self.fs.exists(target):
             self.fs.rm(target, recursive=True)
-        files = sorted(path for path in local.rglob("*") if path.is_file())
-        return tuple(self._put(path, target, name, path.relative_to(local).as_posix()) for path in files)
+        self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
+        return target if isinstance(self.fs, LocalFileSystem) else self.fs.unstrip_protocol(target)
 
-    def _put(self, path: Path, target: str, name: str, relative: str) -> Shard:
-        data = path.read_bytes()
-        self.write_bytes(posixpath.join(target, relative), data)
-        return Shard(file=f"{name}/{relative}", rows=0, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+    def files(self, kind: str, key: str, name: str) -> tuple[Shard, ...]:
+        """What lies in a folder of a step, hashed."""
+        folder = self.folder(kind, key)
+        paths: list[str] = sorted(self.fs.find(posixpath.join(folder, name)))
+        return tuple(self._file(path, posixpath.relpath(path, folder)) for path in paths)
+
+    def _file(self, path: str, relative: str) -> Shard:
+        data = self.read_bytes(path)
+        return Shard(file=relative, rows=0, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     def checkout(self, kind: str, key: str, name: str) -> Path:
         """A step's folder as a local path, copied to a temporary place if the store is remote."""

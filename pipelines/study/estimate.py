@@ -16,10 +16,10 @@ from pipelines.study.models import resolve_model_path
 from pipelines.study.spec import Model, Study
 from pipelines.study.steps import EvaluateJob, EvolveJob, RespondJob, ScoreJob, SeedsJob, Step, TrainJob
 
-CPU_RATE = {"generate": 4e9, "score": 2.5e10, "train": 2.5e10}
+CPU_RATE = {"generate": 1.4e10, "score": 8e10, "train": 6e10}
 GPU_RATE = {"generate": 4e12, "score": 2e13, "train": 2e13}
 TOKENS_OF_TEXT = 60
-TRAIN_OVERHEAD = 9.0
+TRAIN_OVERHEAD = 1.0
 EVALUATE_OVERHEAD = 1.0
 BYTES_PER_PARAMETER = 2
 UNKNOWN_ROWS = 1000
@@ -65,7 +65,7 @@ def _seconds(step: Step, rows: int, study: Study, sizes: Mapping[str, int]) -> f
     if isinstance(job, ScoreJob):
         return rows * 3 * TOKENS_OF_TEXT * _cost("score", job.model, study, sizes)
     if isinstance(job, TrainJob):
-        tokens = rows * job.recipe.epochs * 2 * TOKENS_OF_TEXT
+        tokens = rows * job.recipe.epochs * TOKENS_OF_TEXT
         return TRAIN_OVERHEAD + 3 * tokens * _cost("train", job.model, study, sizes)
     if isinstance(job, EvaluateJob):
         tokens = min(job.benchmark.max_tokens, TOKENS_OF_TEXT)

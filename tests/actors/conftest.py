@@ -1,8 +1,7 @@
-"""A random tiny Llama with a byte-level BPE of its own, and a local Ray."""
+"""A random tiny Llama with a byte-level BPE of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,6 @@ CHAT_TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 TEXTS = ["Name three words that start with the letter a.", "The quick brown fox jumps over the lazy dog.", "1 2 3 4 5"]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "vllm: starts a vLLM engine (a minute); skipped where vLLM is missing")
 
 
 @pytest.fixture(scope="session")
@@ -68,12 +63,3 @@ def model_folder(tokenizer, tmp_path_factory) -> Path:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
-
-
-@pytest.fixture(scope="session")
-def local_ray() -> Iterator[None]:
-    import ray
-
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()

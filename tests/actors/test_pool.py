@@ -16,7 +16,7 @@ import ray
 from actors.engine import EngineLost, EngineSpec, GenerateRequest, LoadError, LogprobRequest, RequestError, Sampling
 from actors.pool import Pool
 
-pytestmark = pytest.mark.usefixtures("local_ray")
+pytestmark = pytest.mark.usefixtures("ray_local")
 SAMPLING = Sampling(temperature=1.0, max_tokens=8)
 
 

@@ -79,7 +79,7 @@ def test_a_typo_is_told_with_file_line_field_and_the_nearest_name(tmp_path: Path
         ("cpus: 0.2}", "cpus: 4000}", "4000"),
         ("cpus: 0.2}", "engine: vlm}", "Did you mean 'vllm'?"),
         ("teachers: [tiny-1m, tiny-4m]", "teachers: [tiny-1m, tiny-5m]", "Did you mean 'tiny-4m'?"),
-        ("world: {count: 210, levels: [0]}", "file: seeds.jsonl", "seeds.jsonl"),
+        ("world: {count: 240, levels: [0]}", "file: seeds.jsonl", "seeds.jsonl"),
         ("epochs: ", "epochs: three #", "a whole number"),
     ],
 )
@@ -96,7 +96,7 @@ def test_what_would_fail_later_is_refused_before_anything_starts(tmp_path: Path,
 def test_a_bad_seed_row_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "seeds.jsonl").write_text('{"instruction": "Name a bird."}\n{"instruction": ""}\n')
     text = (ROOT / "studies/quickstart.yaml").read_text()
-    (tmp_path / "study.yaml").write_text(text.replace("world: {count: 210, levels: [0]}", "file: seeds.jsonl"))
+    (tmp_path / "study.yaml").write_text(text.replace("world: {count: 240, levels: [0]}", "file: seeds.jsonl"))
     done = evolgrid("run", "study.yaml", folder=tmp_path)
     assert done.returncode == 2
     assert "seeds.jsonl:2" in done.stderr.replace("\n", "") and "Traceback" not in done.stderr
