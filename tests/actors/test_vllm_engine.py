@@ -28,7 +28,7 @@ SCORED = [LogprobRequest(f"s{i}", f"{text} " if i % 3 else "", "some words") for
 
 
 @pytest.fixture(scope="module")
-def vllm_pool(model_folder, local_ray):
+def vllm_pool(model_folder, ray_local):
     pool = Pool(EngineSpec("vllm", str(model_folder), max_length=128), "vllm", cpus=1)
     try:
         pool.ready(1000)

@@ -48,7 +48,7 @@ def _options(text: str) -> list[str]:
 
 
 def test_the_schema_is_json() -> None:
-    assert json.loads(evolgrid("schema").stdout)["title"] == "Study"
+    assert json.loads(evolgrid("schema").stdout)["title"] == "evolgrid study"
 
 
 def test_a_plan_of_the_quickstart_lists_its_steps(tmp_path: Path) -> None:
