@@ -28,7 +28,7 @@ OURS = {*MAY_IMPORT, "benchmarks", "scripts", "tests"}
 HEAVY = ("torch", "transformers", "vllm", "matplotlib", "ray", "pyarrow")
 DISTRIBUTIONS = {"grpc": "grpcio", "ruamel": "ruamel.yaml", "yaml": "pyyaml"}
 BINARY = {".safetensors", ".png", ".parquet", ".gz"}
-PERSONAL = re.compile(r"/(?:home|Users)/\w+|/root/|/tmp/\w")
+PERSONAL = re.compile(r"/(?:home|Users|root|tmp)/\w")
 
 
 @cache
