@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 FinishReason = Literal["stop", "length"]
+Feature = Literal["prompt_logprobs", "reply_logprobs", "schema", "adapter", "sleep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +20,36 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class GenerateRequest:
-    """One conversation to continue. `messages` are (role, content) pairs; content is never read as control tokens."""
+    """One conversation to continue. `messages` are (role, content) pairs; content is never read as control tokens.
+
+    `logprobs` asks for the log-probabilities of the reply's tokens, `schema` (JSON Schema, as JSON text) for a reply
+    that satisfies it, `adapter` (a folder) for the model with this LoRA adapter. What an engine's `features` do not
+    name it refuses with RequestError("unsupported").
+    """
 
     id: str
     messages: tuple[tuple[str, str], ...]
     sampling: Sampling
     seed: int = 0
+    logprobs: bool = False
+    schema: str | None = None
+    adapter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """The reply to one request, with token counts of prompt and reply (the end token is counted in neither)."""
+    """The reply to one request, with token counts of prompt and reply (the end token is counted in neither).
+
+    `logprobs`, if asked for, are natural logs of the `tokens_out` tokens' probabilities under the model itself:
+    temperature 1, whole vocabulary, however they were drawn.
+    """
 
     id: str
     text: str
     finish_reason: FinishReason
     tokens_in: int
     tokens_out: int
+    logprobs: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +129,21 @@ class Client(Protocol):
 
 
 class Engine(Client, Protocol):
-    """One loaded model."""
+    """One loaded model. `features` names what it can do beyond plain generation."""
+
+    features: frozenset[Feature]
+
+    def progress(self) -> int:
+        """A number that changes while the engine works on a request: if it stands still, the engine hangs."""
+        ...
+
+    async def sleep(self) -> None:
+        """Leave the device and keep the weights in host memory; only with the feature `sleep` and nothing in flight."""
+        ...
+
+    async def wake(self) -> None:
+        """Come back to the device."""
+        ...
 
     def close(self) -> None:
         """Free the model's memory."""
