@@ -116,6 +116,21 @@ class EngineLost(Exception):
         return f"the engine of model {self.model} is lost: {self.detail}"
 
 
+def check_features(features: frozenset[Feature], request: GenerateRequest | LogprobRequest) -> None:
+    """RequestError("unsupported") if the request asks for what `features` does not name."""
+    if isinstance(request, LogprobRequest):
+        asked: dict[Feature, bool] = {"prompt_logprobs": True}
+    else:
+        asked = {
+            "reply_logprobs": request.logprobs,
+            "schema": request.schema is not None,
+            "adapter": request.adapter is not None,
+        }
+    missing = [feature for feature, wanted in asked.items() if wanted and feature not in features]
+    if missing:
+        raise RequestError("unsupported", f"this engine has no {', '.join(missing)}")
+
+
 class Client(Protocol):
     """What can be asked of a model, wherever it runs. Calls may overlap freely; the engine batches them."""
 

@@ -6,23 +6,39 @@ It drives tests, simulations of scale and fault injection through the same path 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import math
 import os
 import random
+import time
 
 from actors.engine import (
     EngineSpec,
+    Feature,
     FinishReason,
     GenerateRequest,
     Generation,
     LogprobRequest,
     RequestError,
     TokenLogprobs,
+    check_features,
 )
-from actors.options import take_options
+from actors.options import Option, take_options
 
 _REWRITING = ("instruction rewriter", "instruction creator", "rewrite", "new instruction")
+_OPTIONS: dict[str, Option] = {
+    "latency": 0.0,
+    "latency_sigma": 0.0,
+    "slots": 0,
+    "style": "answer",
+    "poison": "",
+    "refuse": "",
+    "hang": "",
+    "load_seconds": 0.0,
+    "fail_load": False,
+    "die_load": False,
+}
 _WORDS = (
     "every answer must list exactly two short reasons and one clear example about water stone light river garden "
     "market winter music number letter with care before noon in simple order under strict limits for young readers"
@@ -32,42 +48,66 @@ _WORDS = (
 class ScriptedEngine:
     """Replies are a pure function of model, messages, sampling and seed; a token is a word.
 
-    Options: `latency` mean seconds of a request, log-normal with `latency_sigma`; a request that contains the text
-    `poison` kills the process; one that contains `refuse` raises RequestError; `style` is `answer` (rewriting prompts
-    get a longer instruction, all others an answer) or `echo` (the last message comes back).
+    Options: `latency` mean seconds of a request, log-normal with `latency_sigma`; `slots` requests are served at a
+    time and others wait (0: no bound); `style` is `answer` (rewriting prompts get a longer instruction, all others an
+    answer) or `echo` (the last message comes back). Faults: a request that contains the text `poison` kills the
+    process, one that contains `refuse` raises RequestError, one that contains `hang` never returns and no other does
+    from then on. Loading takes `load_seconds`; with `fail_load` it raises RuntimeError, with `die_load` the process
+    dies of it.
     """
 
+    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "sleep"})
+
     def __init__(self, spec: EngineSpec) -> None:
-        options = take_options(spec, latency=0.0, latency_sigma=0.0, poison="", refuse="", style="answer")
+        options = take_options(spec, **_OPTIONS)
         self._model, self._max_length = spec.model, spec.max_length
         self._latency, self._sigma = float(options["latency"]), float(options["latency_sigma"])
-        self._poison, self._refuse = str(options["poison"]), str(options["refuse"])
+        self._poison, self._refuse, self._hang = (str(options[name]) for name in ("poison", "refuse", "hang"))
         self._style = str(options["style"])
         if self._style not in ("answer", "echo"):
             raise ValueError(f"scripted style {self._style!r}: one of answer, echo")
+        self._slots = _Slots(int(options["slots"]))
+        self._stuck_at: int | None = None
+        self._awake = True
+        _load(float(options["load_seconds"]), bool(options["fail_load"]), bool(options["die_load"]))
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """A scripted reply. RequestError for a refused or over-long prompt."""
+        check_features(self.features, request)
         prompt = "\n".join(content for _, content in request.messages)
         tokens_in = len(prompt.split())
         room = self._room(prompt, tokens_in)
         sampled = (request.sampling, request.seed) if request.sampling.temperature > 0 else ()
         draw = self._draw("generate", request.messages, *sampled)
-        await self._wait(self._draw("wait", request.messages, *sampled))
+        await self._serve(prompt, self._draw("wait", request.messages, *sampled))
         words = (prompt if self._style == "echo" else reply(request.messages[-1][1], draw)).split()
         kept = words[: min(request.sampling.max_tokens, room)]
         reason: FinishReason = "stop" if len(kept) == len(words) else "length"
-        return Generation(request.id, " ".join(kept), reason, tokens_in, len(kept))
+        logprobs = tuple(-draw.expovariate(1.0) for _ in kept) if request.logprobs else None
+        return Generation(request.id, " ".join(kept), reason, tokens_in, len(kept), logprobs)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Scripted log-probabilities, one per word; a word after a context is a little likelier than without."""
-        words = (request.context + request.text).split()
-        self._room(request.context + request.text, len(words) - 1)
+        text = request.context + request.text
+        words = text.split()
+        self._room(text, len(words) - 1)
         boundary = len(request.context.split())
-        await self._wait(self._draw("wait", request.context, request.text))
+        await self._serve(text, self._draw("wait", request.context, request.text))
         scale = 0.8 if boundary else 1.0
         scored = [-scale * self._draw("logprobs", i, word).uniform(0.5, 3.0) for i, word in enumerate(words[1:])]
         return TokenLogprobs(request.id, boundary, (None, *scored) if words else ())
+
+    def progress(self) -> int:
+        """Tenths of a second, until a request hangs."""
+        return int(time.monotonic() * 10) if self._stuck_at is None else self._stuck_at
+
+    async def sleep(self) -> None:
+        """Refuse requests (RuntimeError) until `wake`: a real engine's weights are gone from the device."""
+        self._awake = False
+
+    async def wake(self) -> None:
+        """Take requests again."""
+        self._awake = True
 
     def close(self) -> None:
         """Nothing is held."""
@@ -86,10 +126,43 @@ class ScriptedEngine:
         digest = hashlib.sha256(repr((self._model, *identity)).encode()).digest()
         return random.Random(digest)
 
-    async def _wait(self, draw: random.Random) -> None:
-        if self._latency > 0:
-            mu = math.log(self._latency) - self._sigma**2 / 2  # so that the mean is `latency` whatever sigma
-            await asyncio.sleep(draw.lognormvariate(mu, self._sigma))
+    async def _serve(self, text: str, draw: random.Random) -> None:
+        """Take the request's time in a slot; no return once the engine is stuck."""
+        if not self._awake:
+            raise RuntimeError("the engine sleeps")
+        async with self._slots.one():
+            if self._hang and self._hang in text:
+                self._stuck_at = self.progress()
+            if self._latency > 0 and self._stuck_at is None:
+                mu = math.log(self._latency) - self._sigma**2 / 2  # so that the mean is `latency` whatever sigma
+                await asyncio.sleep(draw.lognormvariate(mu, self._sigma))
+            while self._stuck_at is not None:
+                await asyncio.sleep(3600)
+
+
+class _Slots:
+    """At most `count` holders at a time, 0 for no bound; a semaphore belongs to one event loop."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._semaphore = asyncio.Semaphore(count)
+
+    def one(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Holds one slot."""
+        if not self._count:
+            return contextlib.nullcontext()
+        if self._loop is not asyncio.get_running_loop():
+            self._loop, self._semaphore = asyncio.get_running_loop(), asyncio.Semaphore(self._count)
+        return self._semaphore
+
+
+def _load(seconds: float, fail: bool, die: bool) -> None:
+    time.sleep(seconds)
+    if die:
+        os._exit(1)
+    if fail:
+        raise RuntimeError("the load is scripted to fail")
 
 
 def reply(message: str, draw: random.Random) -> str:

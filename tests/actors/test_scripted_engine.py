@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -88,3 +89,78 @@ def test_latency_changes_no_word() -> None:
     request = GenerateRequest("x", (("user", "Say something."),), Sampling(temperature=1.0), seed=3)
     quick, slow = engine(), engine(latency=0.01, latency_sigma=0.5)
     assert asyncio.run(quick.generate(request)) == asyncio.run(slow.generate(request))
+
+
+def test_only_so_many_requests_are_served_at_a_time() -> None:
+    bounded = engine(latency=0.1, slots=2)
+
+    async def many():
+        await asyncio.gather(
+            *(bounded.generate(GenerateRequest(str(i), (("user", "x"),), Sampling())) for i in range(6))
+        )
+
+    for _ in range(2):  # a second event loop too
+        start = time.monotonic()
+        asyncio.run(many())
+        assert 0.3 <= time.monotonic() - start < 0.8
+
+
+def test_progress_runs_on_until_a_request_hangs_and_then_nothing_returns() -> None:
+    stuck = engine(hang="stop here", latency=0.2)
+
+    async def scene():
+        before = stuck.progress()
+        await asyncio.sleep(0.15)
+        assert stuck.progress() != before
+        early = asyncio.create_task(stuck.generate(GenerateRequest("a", (("user", "fine"),), Sampling())))
+        await asyncio.sleep(0.05)
+        hung = asyncio.create_task(stuck.generate(GenerateRequest("b", (("user", "now stop here"),), Sampling())))
+        await asyncio.sleep(0)
+        late = asyncio.create_task(stuck.logprobs(LogprobRequest("c", "", "also fine")))
+        before = stuck.progress()
+        done, pending = await asyncio.wait([early, hung, late], timeout=0.5)
+        assert not done and len(pending) == 3
+        assert stuck.progress() == before
+
+    asyncio.run(scene())
+
+
+def test_loads_can_be_slow_or_fail_or_kill_the_process() -> None:
+    start = time.monotonic()
+    engine(load_seconds=0.2)
+    assert time.monotonic() - start >= 0.2
+    with pytest.raises(RuntimeError, match="scripted to fail"):
+        engine(fail_load=True)
+    code = (
+        "from actors.engine import EngineSpec\nfrom actors.engines import create\n"
+        "create(EngineSpec('scripted', 'm', options=(('die_load', True),)))\nprint('alive')"
+    )
+    died = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (died.returncode, died.stdout) == (1, "")
+
+
+def test_a_sleeping_engine_takes_no_requests() -> None:
+    async def scene():
+        sleepy = engine()
+        await sleepy.sleep()
+        with pytest.raises(RuntimeError, match="sleeps"):
+            await sleepy.logprobs(LogprobRequest("s", "", "a b"))
+        await sleepy.wake()
+        assert (await sleepy.logprobs(LogprobRequest("s", "", "a b"))).logprobs[0] is None
+
+    asyncio.run(scene())
+
+
+def test_logprobs_of_a_reply_come_when_asked_for_and_change_no_word() -> None:
+    plain = GenerateRequest("x", (("user", "Say something."),), Sampling(temperature=1.0), seed=3)
+    asked = replace(plain, logprobs=True)
+    without, with_logprobs = asyncio.run(engine().generate(plain)), asyncio.run(engine().generate(asked))
+    assert without.logprobs is None and len(with_logprobs.logprobs) == with_logprobs.tokens_out
+    assert replace(with_logprobs, logprobs=None) == without
+
+
+@pytest.mark.parametrize("extra", [{"schema": "{}"}, {"adapter": "folder"}])
+def test_what_the_engine_has_not_is_unsupported(extra) -> None:
+    request = replace(GenerateRequest("x", (("user", "hi"),), Sampling()), **extra)
+    with pytest.raises(RequestError, match="unsupported"):
+        asyncio.run(engine().generate(request))
