@@ -10,6 +10,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from actors.engine import RequestError
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -28,7 +30,10 @@ class Job:
 
 
 class MicroBatcher:
-    """One worker thread that runs batches of at most `max_rows` rows and `max_size` = rows x their largest size."""
+    """One worker thread that runs batches of at most `max_rows` rows and `max_size` = rows x their largest size.
+
+    A batch on which its run raises MemoryError is done again in halves, and later batches are made smaller.
+    """
 
     def __init__(self, max_rows: int, max_size: int) -> None:
         self._max_rows, self._max_size = max_rows, max_size
@@ -43,7 +48,8 @@ class MicroBatcher:
     ) -> Result:
         """The result of `run` for one item; an exception of `run` on the item's batch is raised here.
 
-        RuntimeError if the batcher is closed before the item's turn.
+        RequestError("out_of_memory") if the item alone is too much, RuntimeError if the batcher is closed before the
+        item's turn.
         """
         if self._closed:
             raise RuntimeError("the engine is closed")
@@ -63,10 +69,24 @@ class MicroBatcher:
             batch = take_batch(self._waiting, self._max_rows, self._max_size)
             running = [job for job in batch if job.done.set_running_or_notify_cancel()]
             if running:
-                _finish(running)
+                self._finish(running)
         for job in self._waiting:
             if job.done.set_running_or_notify_cancel():
                 job.done.set_exception(RuntimeError("the engine was closed"))
+
+    def _finish(self, batch: Sequence[Job]) -> None:
+        results, error = _attempt(batch)
+        if isinstance(error, MemoryError) and len(batch) > 1:
+            self._max_size = min(self._max_size, len(batch) * max(job.size for job in batch) // 2)
+            middle = len(batch) // 2
+            self._finish(batch[:middle])
+            self._finish(batch[middle:])
+        elif error:
+            for job in batch:
+                job.done.set_exception(error)
+        else:
+            for job, result in zip(batch, results, strict=True):
+                job.done.set_result(result)
 
     def _gather(self) -> bool:
         """Collect what has arrived, waiting for the first job if there is none. False once closed."""
@@ -100,12 +120,11 @@ def take_batch(waiting: list[Job], max_rows: int, max_size: int) -> list[Job]:
     return batch
 
 
-def _finish(batch: Sequence[Job]) -> None:
+def _attempt(batch: Sequence[Job]) -> tuple[Sequence[Any], Exception | None]:
+    """What the batch's run gives or raises: the thread outlives a failed batch, and its callers get the failure."""
     try:
-        results = batch[0].run([job.item for job in batch])
-    except Exception as error:  # the thread outlives a failed batch, and its callers get the failure
-        for job in batch:
-            job.done.set_exception(error)
-        return
-    for job, result in zip(batch, results, strict=True):
-        job.done.set_result(result)
+        return batch[0].run([job.item for job in batch]), None
+    except MemoryError as error:
+        return [], error if len(batch) > 1 else RequestError("out_of_memory", str(error))
+    except Exception as error:
+        return [], error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from actors.engine import Sampling
-from actors.text import cut
+from actors.text import Drawn, cut
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One prompt as token ids with what is to be drawn after it."""
+    """One prompt as token ids with what is to be drawn after it, and whether log-probabilities are wanted."""
 
     prompt: tuple[int, ...]
     sampling: Sampling
     seed: int
+    logprobs: bool = False
 
 
 @torch.inference_mode()
 def generate_rows(
-    model: PreTrainedModel, rows: Sequence[Row], stops: frozenset[int], pad: int
-) -> list[tuple[list[int], bool]]:
-    """For each row the new token ids, without the stop token, and whether it stopped by itself.
+    model: PreTrainedModel, rows: Sequence[Row], stops: frozenset[int], pad: int, on_step: Callable[[], None]
+) -> list[Drawn]:
+    """What is drawn for each row; `on_step` is called for every token position.
 
     Padding is on the left. Draws do not depend on the batch except through rounding of the logits.
     """
@@ -40,15 +41,19 @@ def generate_rows(
     config = GenerationConfig(
         do_sample=False, max_new_tokens=int(limits.max()), eos_token_id=sorted(stops) or None, pad_token_id=pad
     )
+    sampler = GumbelSampler(rows, model.device, on_step)
     output = model.generate(  # pyright: ignore[reportCallIssue]
         input_ids=ids,
         attention_mask=mask,
         generation_config=config,
-        logits_processor=LogitsProcessorList([GumbelSampler(rows, model.device)]),
+        logits_processor=LogitsProcessorList([sampler]),
         stopping_criteria=StoppingCriteriaList([RowLimits(limits, width)]),
     )
     drawn: list[list[int]] = output[:, width:].tolist()
-    return [cut(new[: row.sampling.max_tokens], stops) for row, new in zip(rows, drawn, strict=True)]
+    return [
+        cut(new[: row.sampling.max_tokens], stops, logprobs and logprobs[: row.sampling.max_tokens])
+        for row, new, logprobs in zip(rows, drawn, sampler.logprobs(), strict=True)
+    ]
 
 
 class RowLimits(StoppingCriteria):
@@ -68,7 +73,10 @@ class GumbelSampler(LogitsProcessor):
     Noise comes from one generator per row, so a row's draw depends on its own seed and step alone.
     """
 
-    def __init__(self, rows: Sequence[Row], device: torch.device) -> None:
+    def __init__(self, rows: Sequence[Row], device: torch.device, on_step: Callable[[], None]) -> None:
+        self._on_step, self._rows = on_step, len(rows)
+        self._asked = [i for i, row in enumerate(rows) if row.logprobs]
+        self._logprobs: list[torch.Tensor] = []  # one for each step: of the rows that asked
         drawn = [i for i, row in enumerate(rows) if row.sampling.temperature > 0]
         self._drawn = torch.tensor(drawn, dtype=torch.long, device=device)
         self._temperature = torch.tensor([[rows[i].sampling.temperature] for i in drawn], device=device)
@@ -77,11 +85,23 @@ class GumbelSampler(LogitsProcessor):
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Scores (rows x vocabulary) whose argmax is the next token."""
-        if not self._generators:
-            return scores
-        scores = scores.float()
-        scores[self._drawn] = nucleus(scores[self._drawn] / self._temperature, self._top_p) + self._noise(scores)
+        self._on_step()
+        raw = scores[self._asked].float() if self._asked else None  # a copy
+        if self._generators:
+            scores = scores.float()
+            scores[self._drawn] = nucleus(scores[self._drawn] / self._temperature, self._top_p) + self._noise(scores)
+        if raw is not None:
+            chosen = scores[self._asked].argmax(dim=-1)
+            self._logprobs.append(-torch.nn.functional.cross_entropy(raw, chosen, reduction="none"))
         return scores
+
+    def logprobs(self) -> list[list[float] | None]:
+        """For each row the log-probabilities of all tokens chosen so far under the model; None if not asked for."""
+        rows: list[list[float] | None] = [None] * self._rows
+        if self._asked:
+            for i, values in zip(self._asked, torch.stack(self._logprobs, dim=1).tolist(), strict=True):
+                rows[i] = values
+        return rows
 
     def _noise(self, scores: torch.Tensor) -> torch.Tensor:
         noise = torch.empty(len(self._generators), scores.shape[1], device=scores.device)

@@ -75,6 +75,22 @@ def is_adapter(model: str) -> bool:
     return Path(model, "adapter_config.json").is_file()
 
 
+def adapter_base(folder: str) -> str:
+    """The model that a LoRA adapter's folder names as its base.
+
+    FileNotFoundError if the base's folder or the adapter's safetensors are missing, ValueError if no base is named.
+    """
+    from peft import PeftConfig
+
+    if not Path(folder, "adapter_model.safetensors").is_file():
+        raise FileNotFoundError(f"adapter folder {folder} has no adapter_model.safetensors")
+    base = PeftConfig.from_pretrained(folder).base_model_name_or_path
+    if base is None:
+        raise ValueError(f"adapter folder {folder} does not name its base model")
+    check_folder(base)
+    return base
+
+
 def check_folder(model: str) -> None:
     """FileNotFoundError for a path that is no folder; a hub name `owner/name` passes."""
     looks_like_path = model.startswith(("/", ".", "~")) or model.count("/") > 1
@@ -83,14 +99,8 @@ def check_folder(model: str) -> None:
 
 
 def _merged_adapter(folder: str, **arguments: Any) -> Any:
-    from peft import PeftConfig, PeftModel
+    from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    if not Path(folder, "adapter_model.safetensors").is_file():
-        raise FileNotFoundError(f"adapter folder {folder} has no adapter_model.safetensors")
-    base = PeftConfig.from_pretrained(folder).base_model_name_or_path
-    if base is None:
-        raise ValueError(f"adapter folder {folder} does not name its base model")
-    check_folder(base)
-    model = AutoModelForCausalLM.from_pretrained(base, **arguments)
+    model = AutoModelForCausalLM.from_pretrained(adapter_base(folder), **arguments)
     return PeftModel.from_pretrained(model, folder).merge_and_unload()

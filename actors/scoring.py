@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,14 +16,21 @@ Scored = tuple[float | None, ...]
 
 
 @torch.inference_mode()
-def score_rows(model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int) -> list[Scored]:
+def score_rows(
+    model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int, on_pass: Callable[[], None]
+) -> list[Scored]:
     """For each row (at least one token) the natural-log probability of each token given those before it.
 
-    The first token has none. A large vocabulary splits the rows over several passes to bound memory.
+    The first token has none. A large vocabulary splits the rows over several passes to bound memory; `on_pass` is
+    called after each.
     """
     width, vocabulary = max(len(row) for row in rows), int(model.get_input_embeddings().weight.shape[0])  # pyright: ignore[reportIndexIssue]
     step = max(1, LOGITS_AT_ONCE // (width * vocabulary))
-    return [scored for i in range(0, len(rows), step) for scored in _one_pass(model, rows[i : i + step], pad)]
+    scored: list[Scored] = []
+    for start in range(0, len(rows), step):
+        scored += _one_pass(model, rows[start : start + step], pad)
+        on_pass()
+    return scored
 
 
 def _one_pass(model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int) -> list[Scored]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.chat import Message, encode_chat, encode_text, end_of_turn
@@ -10,6 +11,15 @@ from actors.engine import Generation, RequestError
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """New tokens without the stop token, whether there was one, and the tokens' log-probabilities if asked for."""
+
+    tokens: list[int]
+    stopped: bool
+    logprobs: tuple[float, ...] | None = None
 
 
 class TextEncoder:
@@ -43,16 +53,17 @@ class TextEncoder:
             raise RequestError("too_long", f"the text has {len(ids)} tokens, the model takes {self._max_length}")
         return ids, len(encode_text(self._tokenizer, context)) if context else 0
 
-    def generation(self, request_id: str, tokens_in: int, tokens: list[int], stopped: bool) -> Generation:
-        """The reply made of new tokens (without the end token)."""
-        text = str(self._tokenizer.decode(tokens, skip_special_tokens=True))
-        return Generation(request_id, text, "stop" if stopped else "length", tokens_in, len(tokens))
+    def generation(self, request_id: str, tokens_in: int, drawn: Drawn) -> Generation:
+        """The reply made of new tokens."""
+        text = str(self._tokenizer.decode(drawn.tokens, skip_special_tokens=True))
+        reason = "stop" if drawn.stopped else "length"
+        return Generation(request_id, text, reason, tokens_in, len(drawn.tokens), drawn.logprobs)
 
 
-def cut(tokens: list[int], stops: frozenset[int]) -> tuple[list[int], bool]:
-    """The tokens before the first stop token, and whether there was one."""
-    end = next((i for i, token in enumerate(tokens) if token in stops), None)
-    return (tokens, False) if end is None else (tokens[:end], True)
+def cut(tokens: Sequence[int], stops: frozenset[int], logprobs: Sequence[float] | None = None) -> Drawn:
+    """The tokens (and their log-probabilities) before the first stop token."""
+    end = next((i for i, token in enumerate(tokens) if token in stops), len(tokens))
+    return Drawn(list(tokens[:end]), end < len(tokens), None if logprobs is None else tuple(logprobs[:end]))
 
 
 def _stop_tokens(tokenizer: PreTrainedTokenizerBase, defaults: GenerationConfig | None) -> frozenset[int]:

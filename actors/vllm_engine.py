@@ -57,7 +57,7 @@ class VllmEngine:
             max_tokens=max_tokens,
             stop_token_ids=sorted(self._text.stops),
         )
-        return self._text.generation(request.id, len(prompt), *cut(list(output.outputs[0].token_ids), self._text.stops))
+        return self._text.generation(request.id, len(prompt), cut(output.outputs[0].token_ids, self._text.stops))
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Score one text. RequestError if it does not fit."""

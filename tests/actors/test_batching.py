@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from actors.batching import Job, MicroBatcher, take_batch
+from actors.engine import RequestError
 
 
 def run(items):
@@ -74,3 +75,45 @@ def test_a_failed_batch_fails_its_own_calls_only():
         batcher.close()
 
     asyncio.run(submit())
+
+
+def test_a_batch_without_memory_is_done_in_halves_and_later_ones_are_smaller():
+    batches = []
+
+    def run_three(items):
+        batches.append(len(items))
+        if len(items) > 3:
+            raise MemoryError("too many")
+        return [item * 2 for item in items]
+
+    async def submit():
+        batcher = MicroBatcher(max_rows=16, max_size=1000)
+        try:
+            first = await asyncio.gather(*(batcher.submit(run_three, i, None, 10) for i in range(16)))
+            assert batches == [16, 8, 4, 2, 2, 4, 2, 2, 8, 4, 2, 2, 4, 2, 2]
+            return first + await asyncio.gather(*(batcher.submit(run_three, i, None, 10) for i in range(16, 24)))
+        finally:
+            batcher.close()
+
+    assert asyncio.run(submit()) == [2 * i for i in range(24)]
+    assert max(batches[15:]) <= 3
+
+
+def test_an_item_that_is_too_much_alone_is_an_error_of_its_own():
+    def no_sevens(items):
+        if 7 in items:
+            raise MemoryError("seven")
+        return list(items)
+
+    async def submit():
+        batcher = MicroBatcher(max_rows=16, max_size=1000)
+        try:
+            return await asyncio.gather(
+                *(batcher.submit(no_sevens, i, None, 10) for i in range(16)), return_exceptions=True
+            )
+        finally:
+            batcher.close()
+
+    answers = asyncio.run(submit())
+    assert isinstance(answers[7], RequestError) and answers[7].reason == "out_of_memory"
+    assert [answer for answer in answers if answer is not answers[7]] == [i for i in range(16) if i != 7]

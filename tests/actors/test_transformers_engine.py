@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
+from actors import transformers_engine
 from actors.chat import encode_chat
+from actors.decoding import Row, generate_rows
 from actors.engine import EngineSpec, GenerateRequest, LogprobRequest, RequestError, Sampling
 from actors.engines import create
 from actors.options import take_options
@@ -169,3 +172,84 @@ def test_unknown_engines_and_options_are_named():
         take_options(EngineSpec("transformers", "m", options=(("max_btch", 3),)), max_batch=1)
     with pytest.raises(ValueError, match="must be int, not 'x'"):
         take_options(EngineSpec("transformers", "m", options=(("max_batch", "x"),)), max_batch=1)
+
+
+def test_logprobs_of_a_reply_come_when_asked_for_and_change_no_word(engine):
+    plain = [request(i, [GREEDY, Sampling(1.3, 0.5, 9)][i % 2], seed=i) for i in range(8)]
+    asked = [replace(one, logprobs=i % 4 < 2) for i, one in enumerate(plain)]
+    with_logprobs = together(engine.generate, asked)
+    assert [replace(got, logprobs=None) for got in with_logprobs] == together(engine.generate, plain)
+    assert [got.logprobs and len(got.logprobs) for got in with_logprobs] == [
+        got.tokens_out if sent.logprobs else None for sent, got in zip(asked, with_logprobs, strict=True)
+    ]
+
+
+def test_logprobs_of_a_reply_are_the_models_own_however_the_tokens_were_drawn(model, tokenizer):
+    drawings = [Sampling(max_tokens=6), Sampling(1.3, 0.5, 9), Sampling(0.2, 1.0, 12), Sampling(1.0, 1.0, 3)]
+    prompts = [encode_chat(tokenizer, request(i).messages, add_generation_prompt=True) for i in range(4)]
+    rows = [Row(tuple(ids), drawings[i], i, logprobs=i != 1) for i, ids in enumerate(prompts)]
+    for row, drawn in zip(rows, generate_rows(model, rows, frozenset(), 0, lambda: None), strict=True):
+        assert len(drawn.tokens) == row.sampling.max_tokens
+        if not row.logprobs:
+            assert drawn.logprobs is None
+            continue
+        ids = [*row.prompt, *drawn.tokens]
+        with torch.inference_mode():
+            expected = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+        values = [float(expected[i - 1, ids[i]]) for i in range(len(row.prompt), len(ids))]
+        assert drawn.logprobs == pytest.approx(values, abs=1e-4)
+
+
+@pytest.mark.parametrize("call", ["generate", "logprobs"])
+def test_a_batch_without_memory_is_split_and_gives_the_same(model_folder, monkeypatch, call):
+    requests = [request(i) for i in range(12)]
+    if call == "logprobs":
+        requests = [LogprobRequest(f"s{i}", "", " ".join(WORDS[: i % 5 + 1])) for i in range(12)]
+    name = {"generate": "generate_rows", "logprobs": "score_rows"}[call]
+    run, failed = getattr(transformers_engine, name), []
+
+    def scarce(model, rows, *rest):
+        if len(rows) > 2:
+            failed.append(len(rows))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return run(model, rows, *rest)
+
+    engine = create(EngineSpec("transformers", str(model_folder), max_length=128))
+    try:
+        expected = together(getattr(engine, call), requests)
+        monkeypatch.setattr(transformers_engine, name, scarce)
+        got = together(getattr(engine, call), requests)
+        assert max(failed) > 4
+    finally:
+        engine.close()
+    if call == "generate":
+        assert got == expected
+    for ours, theirs in zip(got, expected, strict=True):  # scores are the same but for rounding
+        assert ours.id == theirs.id
+        assert call == "generate" or ours.logprobs[1:] == pytest.approx(theirs.logprobs[1:], abs=1e-4)
+
+
+def test_a_row_that_needs_more_memory_than_there_is_is_a_request_error(engine, monkeypatch):
+    def greedy_for_memory(*_):
+        return torch.empty(2**50)
+
+    monkeypatch.setattr(transformers_engine, "score_rows", greedy_for_memory)
+    (error,) = together(engine.logprobs, [LogprobRequest("s", "", "words")])
+    assert isinstance(error, RequestError) and error.reason == "out_of_memory"
+
+
+def test_other_failures_of_torch_are_not_taken_for_lack_of_memory(engine, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(transformers_engine, "score_rows", broken)
+    (error,) = together(engine.logprobs, [LogprobRequest("s", "", "words")])
+    assert type(error) is RuntimeError and "shapes" in str(error)
+
+
+def test_progress_counts_decoding_steps_and_scoring_passes(engine):
+    before = engine.progress()
+    (got,) = together(engine.generate, [request(1, Sampling(max_tokens=5))])
+    assert engine.progress() - before == got.tokens_out + (got.finish_reason == "stop")
+    together(engine.logprobs, [LogprobRequest("s", "", "words")])
+    assert engine.progress() - before == got.tokens_out + (got.finish_reason == "stop") + 1
