@@ -1,165 +1,126 @@
-"""All replicas of one model, as the driver sees them, and the client by which any worker reaches them."""
+"""All replicas of one model, as the driver sees them."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import math
+import threading
+import time
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayActorError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.engine import (
-    EngineLost,
-    EngineSpec,
-    GenerateRequest,
-    Generation,
-    LoadError,
-    LogprobRequest,
-    RequestError,
-    TokenLogprobs,
-)
-from actors.replica import Replica, ReplicaStats
+from actors.berth import Berth
+from actors.client import Connection, EngineClient
+from actors.engine import EngineLost, EngineSpec, LoadError
+from actors.router import LEASE_SECONDS, PoolStats, Router
+from actors.seat import NAMESPACE, Terms
 
-Handle = Any  # of a Replica: Ray's handles do not tell the checker what their methods give
-RESTARTS = 3  # of one replica, and retries of one call on it
-CALLS_AT_ONCE = 1000
-_IDENTIFIERS = ("class_name:", "actor_id:", "namespace:", "name:")
-CLOSE_SECONDS = 10.0  # for a model to be freed in good order before its process is killed
-
-
-class EngineClient:
-    """Sends requests to the least loaded replica, a bounded number at once. Picklable; each copy has its own bound."""
-
-    def __init__(self, spec: EngineSpec, replicas: Sequence[Handle], in_flight: int) -> None:
-        self._spec, self._replicas, self._bound = spec, tuple(replicas), in_flight
-        self._load = [0] * len(self._replicas)
-        self._slots: tuple[asyncio.AbstractEventLoop, asyncio.Semaphore] | None = None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return EngineClient, (self._spec, self._replicas, self._bound)
-
-    async def generate(self, request: GenerateRequest) -> Generation:
-        """Continue one conversation.
-
-        RequestError if it can not be answered, LoadError if the model can not be loaded, EngineLost if replicas die on
-        it again and again.
-        """
-        return await self._call("generate", request)
-
-    async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """Score one text; errors as of `generate`."""
-        return await self._call("logprobs", request)
-
-    async def _call(self, method: str, request: GenerateRequest | LogprobRequest) -> Any:
-        async with self._semaphore():
-            chosen = min(range(len(self._replicas)), key=self._load.__getitem__)
-            self._load[chosen] += 1
-            try:
-                answer = await getattr(self._replicas[chosen], method).remote(self._spec, request)
-            except RayActorError as error:
-                raise EngineLost(self._spec.model, _summary(error)) from error
-            except RayTaskError as error:
-                raise error.cause from error
-            finally:
-                self._load[chosen] -= 1
-        if isinstance(answer, RequestError | LoadError):
-            raise answer
-        return answer
-
-    def _semaphore(self) -> asyncio.Semaphore:
-        """The bound on requests in flight; a semaphore belongs to one event loop."""
-        loop = asyncio.get_running_loop()
-        if self._slots is None or self._slots[0] is not loop:
-            self._slots = loop, asyncio.Semaphore(self._bound * len(self._replicas))
-            self._load = [0] * len(self._replicas)
-        return self._slots[1]
+CALLS_AT_ONCE = 10_000
+CLOSE_SECONDS = 15.0
 
 
 class Pool:
-    """Starts the replicas of one model as named actors `NAME/0`, `NAME/1`... that end with the driver or `close`.
+    """The router of one model, a named actor, and through it the replicas `NAME/0`, `NAME/1`...
 
-    `cpus` and `gpus` are of one replica, whose threads are the CPUs rounded up. `in_flight` bounds the requests that
-    one client has at one replica.
+    It ends with the driver or with `close`. A `shared` one is joined by every driver that opens the same name, and
+    ends with the last of them. `berths` are those of a pool that sleeps meanwhile.
     """
 
-    def __init__(
-        self,
-        spec: EngineSpec,
-        name: str,
-        replicas: int = 1,
-        cpus: float = 1,
-        gpus: float = 0,
-        namespace: str | None = None,
-        in_flight: int = 64,
-    ) -> None:
-        self._spec, self._in_flight = spec, in_flight
-        self._share = f"{cpus:g} CPUs and {gpus:g} GPUs"
-        threads = max(1, math.ceil(cpus))
-        self._replicas: list[Handle] = [
-            ray.remote(Replica)
-            .options(
-                name=f"{name}/{i}",
-                namespace=namespace,
-                num_cpus=cpus,
-                num_gpus=gpus,
-                max_restarts=RESTARTS,
-                max_task_retries=RESTARTS,
-                max_concurrency=CALLS_AT_ONCE,
-            )
-            .remote(threads)
-            for i in range(replicas)
-        ]
+    def __init__(self, terms: Terms, shared: bool = False, berths: Sequence[Berth] = ()) -> None:
+        self.terms = terms
+        self._driver = uuid.uuid4().hex
+        self._closed = threading.Event()
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        actor: Any = ray.remote(Router)
+        self._router: Any = actor.options(
+            name=terms.name,
+            namespace=NAMESPACE,
+            get_if_exists=shared,
+            lifetime="detached" if shared else None,
+            num_cpus=0,
+            max_restarts=-1,
+            max_concurrency=CALLS_AT_ONCE,
+            scheduling_strategy=here,
+        ).remote(terms, tuple(berths), shared)
+        self._router.open.remote(self._driver)
+        if shared:
+            threading.Thread(target=self._renew, daemon=True).start()
 
     def ready(self, timeout: float = 600) -> None:
-        """Wait until every replica has loaded the model.
+        """Wait until the least number of replicas have loaded the model, or one at least when time is up.
 
-        LoadError if it can not be loaded, if its process dies while loading, or after `timeout` seconds, which ends
-        the pool.
+        LoadError if it can not be loaded, or if there is none after `timeout` seconds, which ends the pool.
         """
-        try:
-            answers = ray.get([replica.load.remote(self._spec) for replica in self._replicas], timeout=timeout)
-        except GetTimeoutError as error:
+        deadline = time.monotonic() + timeout
+        while True:
+            count, failure = self._ready(deadline)
+            if failure is not None:
+                raise failure
+            if count >= self.terms.least:
+                return
+            if time.monotonic() > deadline:
+                break
+        if not count:
             free = {name: ray.available_resources().get(name, 0) for name in ("CPU", "GPU")}
-            self._kill()  # or it would be asked for as long as the driver lives
-            detail = f"not ready after {timeout:g} s; each of {len(self._replicas)} replicas asks for {self._share}"
-            raise LoadError(self._spec.model, f"{detail}, free now: {free}") from error
-        except RayActorError as error:
-            raise LoadError(self._spec.model, _summary(error)) from error
-        for answer in answers:
-            if answer is not None:
-                raise answer
+            share = f"{self.terms.share.cpus:g} CPUs and {self.terms.share.gpus:g} GPUs"
+            self.close()  # or it would be asked for as long as the driver lives
+            detail = f"not ready after {timeout:g} s; each of {self.terms.least} replicas asks for {share}"
+            raise LoadError(self.terms.spec.model, f"{detail}, free now: {free}")
 
-    def reload(self, spec: EngineSpec, timeout: float = 600) -> None:
-        """Put another model in the same processes, once their requests in flight have ended; errors as of `ready`.
-
-        Clients handed out before go on asking for the former model: take a new one.
-        """
-        self._spec = spec
-        self.ready(timeout)
+    def reload(self, spec: EngineSpec) -> None:
+        """Put another model in the same processes, once nothing is open; errors as of `ready`."""
+        failure: LoadError | EngineLost | None = ray.get(self._router.reload.remote(spec))
+        if failure is not None:
+            raise failure
 
     def client(self) -> EngineClient:
-        """A client for the present model, to be used here or sent to workers."""
-        return EngineClient(self._spec, self._replicas, self._in_flight)
+        """A client, to be used here or sent to workers."""
+        window = 2 * self.terms.in_flight * max(self.terms.most, 1)
+        return EngineClient(Connection(self._router, self.terms.spec.model), window)
 
-    def stats(self) -> list[ReplicaStats]:
-        """What each replica has done since its process started."""
-        return ray.get([replica.stats.remote() for replica in self._replicas])
+    def expect(self) -> None:
+        """Work is coming: bring the least number of replicas back."""
+        ray.get(self._router.open.remote(self._driver))
+
+    def rest(self) -> None:
+        """No more work is coming: idle replicas give their CPUs and GPUs back."""
+        self._router.rest.remote()
+
+    def sleep(self) -> list[Berth]:
+        """Take the model off its devices, weights in host memory; the berths may be used until `wake`."""
+        return ray.get(self._router.sleep.remote())
+
+    def wake(self) -> None:
+        """Bring the model back to its berths, which must be free again."""
+        ray.get(self._router.wake.remote())
+
+    def stats(self) -> PoolStats:
+        """What the pool is doing and has done."""
+        return ray.get(self._router.stats.remote())
 
     def close(self) -> None:
-        """Free the models and end the processes."""
+        """Free the model, end its processes, and give CPUs and GPUs back, unless another driver uses the pool."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        last = True
         with contextlib.suppress(GetTimeoutError, RayActorError):
-            ray.get([replica.close.remote() for replica in self._replicas], timeout=CLOSE_SECONDS)
-        self._kill()
+            last = ray.get(self._router.close.remote(self._driver), timeout=CLOSE_SECONDS)
+        if last:
+            ray.kill(self._router)
 
-    def _kill(self) -> None:
-        for replica in self._replicas:
-            ray.kill(replica)
+    def _ready(self, deadline: float) -> tuple[int, LoadError | EngineLost | None]:
+        left = max(0.1, deadline - time.monotonic())
+        with contextlib.suppress(GetTimeoutError):
+            return ray.get(self._router.ready.remote(), timeout=left)
+        return 0, None
 
-
-def _summary(error: RayActorError) -> str:
-    """What Ray knows of an actor's end, without the traceback and the identifiers."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith(_IDENTIFIERS))
+    def _renew(self) -> None:
+        while not self._closed.wait(LEASE_SECONDS / 4):
+            if not ray.is_initialized():
+                return
+            self._router.renew.remote(self._driver)

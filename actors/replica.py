@@ -5,135 +5,142 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import time
-from collections.abc import AsyncGenerator
+import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import ray
 
 from actors.engine import (
     Engine,
     EngineSpec,
+    Feature,
     GenerateRequest,
     Generation,
     LoadError,
     LogprobRequest,
-    RequestError,
     TokenLogprobs,
 )
 from actors.engines import create
+from actors.outbox import Outbox
+from cluster.devices import wait_until_free
+
+Request = GenerateRequest | LogprobRequest
+Answer = Generation | TokenLogprobs | Exception
+LINGER_SECONDS = 0.005
+FREE_SHARE = 0.9  # of a GPU's memory, where the engine does not say what it will take
+FREE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicaStats:
-    """What one replica has done since its process started. `busy_seconds` is the time with a request in flight."""
+class Loaded:
+    """A replica is ready: its process, the node (by Ray's id) that it runs on, and what its engine can do."""
 
     pid: int
-    requests: int
-    tokens_in: int
-    tokens_out: int
-    busy_seconds: float
+    node: str
+    features: frozenset[Feature]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A sign of life. `progress` changes while the engine works; `rss_bytes` is of the process and its children."""
+
+    progress: int
     rss_bytes: int
 
 
 class Replica:
-    """One engine at a time. Every call names the model that it means.
+    """One engine. Only its router calls it: requests go in by number, answers are fetched as they become ready."""
 
-    A call for another model than the loaded one waits until the requests in flight have ended and then swaps, so a
-    process that was restarted never answers with a model that nobody asked for.
-    """
-
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, gpus: tuple[str, ...] | None, share: float) -> None:
+        """`gpus` are the devices to use, None for those that Ray gives; `share` is the part of each that is ours."""
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported, which reads it once
-        self._spec: EngineSpec | None = None
+        if gpus is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+        self._gpus, self._share = gpus or (), share
         self._engine: Engine | None = None
-        self._failure: tuple[EngineSpec, LoadError] | None = None
-        self._in_flight = 0
-        self._state = asyncio.Condition()
-        self._requests = self._tokens_in = self._tokens_out = 0
-        self._busy, self._busy_since = 0.0, 0.0
+        self._memory = FREE_SHARE
+        self._answers: Outbox[tuple[int, Answer]] = Outbox(LINGER_SECONDS)
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def load(self, spec: EngineSpec) -> LoadError | None:
-        """Make `spec` the loaded model; a LoadError is returned, not raised."""
+    async def load(self, spec: EngineSpec) -> Loaded | LoadError:
+        """Load a model in place of the one before, once its devices are free. A LoadError is returned, not raised."""
         try:
-            async with self._using(spec):
-                return None
-        except LoadError as error:
-            return error
-
-    async def generate(self, spec: EngineSpec, request: GenerateRequest) -> Generation | RequestError | LoadError:
-        """Continue one conversation with the model `spec`."""
-        try:
-            async with self._using(spec) as engine:
-                reply = await engine.generate(request)
-        except (RequestError, LoadError) as error:
-            return error
-        self._count(reply.tokens_in, reply.tokens_out)
-        return reply
-
-    async def logprobs(self, spec: EngineSpec, request: LogprobRequest) -> TokenLogprobs | RequestError | LoadError:
-        """Score one text with the model `spec`."""
-        try:
-            async with self._using(spec) as engine:
-                scored = await engine.logprobs(request)
-        except (RequestError, LoadError) as error:
-            return error
-        self._count(len(scored.logprobs), 0)
-        return scored
-
-    async def stats(self) -> ReplicaStats:
-        """Counters since the start of this process."""
-        busy = self._busy + (time.monotonic() - self._busy_since if self._in_flight else 0.0)
-        return ReplicaStats(os.getpid(), self._requests, self._tokens_in, self._tokens_out, busy, rss_bytes())
-
-    async def close(self) -> None:
-        """Free the model once the requests in flight have ended."""
-        async with self._state:
-            await self._state.wait_for(lambda: self._in_flight == 0)
             await self._unload()
-
-    @contextlib.asynccontextmanager
-    async def _using(self, spec: EngineSpec) -> AsyncGenerator[Engine]:
-        engine = await self._enter(spec)
-        try:
-            yield engine
-        finally:
-            async with self._state:
-                self._in_flight -= 1
-                if self._in_flight == 0:
-                    self._busy += time.monotonic() - self._busy_since
-                    self._state.notify_all()
-
-    async def _enter(self, spec: EngineSpec) -> Engine:
-        async with self._state:
-            await self._state.wait_for(lambda: spec == self._spec or self._in_flight == 0)
-            engine = self._engine if self._engine and spec == self._spec else await self._swap(spec)
-            if self._in_flight == 0:
-                self._busy_since = time.monotonic()
-            self._in_flight += 1
-            return engine
-
-    async def _swap(self, spec: EngineSpec) -> Engine:
-        """Load `spec` in place of the present model. A model that failed is not tried again by every waiting call."""
-        if self._failure and self._failure[0] == spec:
-            raise self._failure[1]
-        await self._unload()
-        try:
+            self._memory = float(dict(spec.options).get("gpu_memory_utilization", FREE_SHARE))
+            await asyncio.to_thread(self._wait_for_devices)
             self._engine = await asyncio.to_thread(create, spec)
         except Exception as error:
-            failure = LoadError(spec.model, " ".join(f"{type(error).__name__}: {error}".split()))
-            self._failure = spec, failure
-            raise failure from error
-        self._spec = spec
-        return self._engine
+            return LoadError(spec.model, " ".join(f"{type(error).__name__}: {error}".split()))
+        return Loaded(os.getpid(), ray.get_runtime_context().get_node_id(), self._engine.features)
+
+    async def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
+        """Start on numbered requests."""
+        for number, request in requests:
+            task = asyncio.create_task(self._work(number, request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def collect(self) -> list[tuple[int, Answer]]:
+        """Answers with their requests' numbers, as soon as there are any."""
+        return await self._answers.take()
+
+    async def beat(self) -> Beat:
+        """Answer the watchdog."""
+        return Beat(self._engine.progress() if self._engine else 0, rss_bytes())
+
+    async def sleep(self) -> None:
+        """Leave the devices; nothing may be in flight."""
+        if self._engine:
+            await self._engine.sleep()
+
+    async def wake(self) -> None:
+        """Come back, once the devices are free."""
+        await asyncio.to_thread(self._wait_for_devices)
+        if self._engine:
+            await self._engine.wake()
+
+    async def close(self) -> None:
+        """Free the model."""
+        await self._unload()
+
+    async def _work(self, number: int, request: Request) -> None:
+        assert self._engine is not None
+        ask = self._engine.generate if isinstance(request, GenerateRequest) else self._engine.logprobs
+        answer: Answer
+        try:
+            answer = await ask(request)  # pyright: ignore[reportArgumentType]
+        except Exception as error:  # travels to who asked, and is raised there
+            answer = portable(error)
+        self._answers.put([(number, answer)])
 
     async def _unload(self) -> None:
         if self._engine:
-            await asyncio.to_thread(self._engine.close)
-        self._spec = self._engine = self._failure = None
+            engine, self._engine = self._engine, None
+            await asyncio.to_thread(engine.close)
 
-    def _count(self, tokens_in: int, tokens_out: int) -> None:
-        self._requests += 1
-        self._tokens_in += tokens_in
-        self._tokens_out += tokens_out
+    def _wait_for_devices(self) -> None:
+        wait_until_free(self._gpus, self._memory * min(self._share, 1), FREE_SECONDS)
+
+
+def portable(error: Exception) -> Exception:
+    """The error itself if it survives the way to another process, else its text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+@ray.remote(num_cpus=0)
+def kill_replica(pid: int) -> None:
+    """Kill a replica's process on this node. A stopped process does not hear Ray, which would wait for it."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if process.name().startswith("ray::"):  # and not another one that has this number by now
+            process.kill()
 
 
 def rss_bytes() -> int:

@@ -1,0 +1,153 @@
+"""Where requests wait for a replica, and answers for those who asked. No Ray in here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from actors.engine import EngineLost, LoadError, RequestError
+from actors.outbox import Outbox
+from actors.replica import Answer, Request
+from actors.suspects import Suspects
+from actors.turns import Turns
+
+LINGER_SECONDS = 0.005
+COLLECT_SECONDS = 10.0  # a call for answers returns without any after so long
+SUSPECTS_SECONDS = 5.0
+FORGET_SECONDS = 60.0  # an asker that has not fetched for so long is gone
+
+
+@dataclass(slots=True, eq=False)
+class Ticket:
+    """One request on its way: whose it is, and by what number the asker knows it."""
+
+    asker: str
+    number: int
+    request: Request
+
+
+@dataclass(slots=True)
+class _Asker:
+    """Answers that wait for an asker, and when it last came for them."""
+
+    answers: Outbox[tuple[int, Answer]] = field(default_factory=lambda: Outbox(LINGER_SECONDS))
+    seen: float = field(default_factory=time.monotonic)
+    waiting: int = 0
+
+
+class Desk:
+    """Takes requests from many askers, deals them out in turns, and keeps answers until they are fetched."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+        self.failure: LoadError | EngineLost | None = None
+        self.answered = 0
+        self.poisoned: list[str] = []  # ids of quarantined requests
+        self._queue: Turns[Ticket] = Turns()
+        self._suspects: Suspects[Ticket] = Suspects()
+        self._askers: dict[str, _Asker] = {}
+        self._waiting_since = 0.0  # suspects, for an idle replica
+        self._wakers: set[asyncio.Event] = set()
+
+    @property
+    def queued(self) -> int:
+        """Requests that no replica has yet."""
+        return len(self._queue) + len(self._suspects)
+
+    def submit(self, asker: str, requests: Sequence[tuple[int, Hashable, Request]]) -> None:
+        """Take (number, lane, request) from an asker, whose lanes are served in turn."""
+        self._asker(asker)
+        for number, lane, request in requests:
+            ticket = Ticket(asker, number, request)
+            if self.failure:
+                self._deliver(ticket, self.failure)
+            else:
+                self._queue.put(asker, lane, ticket)
+        self.wake_all()
+
+    async def collect(self, asker: str) -> list[tuple[int, Answer]]:
+        """Answers for an asker by its own numbers; none after a while without."""
+        who = self._asker(asker)
+        who.waiting += 1
+        try:
+            return await who.answers.take(COLLECT_SECONDS)
+        finally:
+            who.waiting -= 1
+            who.seen = time.monotonic()
+
+    def take(self, room: int, idle: bool) -> tuple[list[Ticket], bool]:
+        """Tickets for a replica with `room` for so many more, and whether they are to be alone with it.
+
+        Suspects go first, to a replica with nothing in flight. If none comes for them within a few seconds (the one
+        that died should start again), nobody gets anything else until one is idle.
+        """
+        if self._suspects:
+            if idle:
+                self._waiting_since = time.monotonic()
+                return self._suspects.next(), True
+            if time.monotonic() - self._waiting_since > SUSPECTS_SECONDS:
+                return [], False
+        return self._queue.take(room), False
+
+    def answer(self, ticket: Ticket, answer: Answer) -> None:
+        """Hand in an answer."""
+        self.answered += 1
+        self._deliver(ticket, answer)
+
+    def died(self, tickets: Sequence[Ticket], alone: bool) -> None:
+        """A replica died with these in flight: they will be tried again, and the one that kills is quarantined."""
+        self._waiting_since = time.monotonic()
+        if not alone:
+            self._suspects.suspect(tickets)
+        elif guilty := self._suspects.died(tickets):
+            self.poisoned.append(guilty.request.id)
+            detail = "the engine's process died each time it had this request, also with nothing beside it"
+            self._deliver(guilty, RequestError("poisoned", detail))
+        self.wake_all()
+
+    def back(self, tickets: Iterable[Ticket]) -> None:
+        """Tickets of a replica that was taken away through no fault of theirs."""
+        for ticket in tickets:
+            self._queue.put(ticket.asker, "back", ticket)
+        self.wake_all()
+
+    def fail(self, failure: LoadError | EngineLost, tickets: Iterable[Ticket] = ()) -> None:
+        """Nothing can be answered any more: all that wait, and all that come, get this."""
+        self.failure = failure
+        for ticket in (*tickets, *self._suspects.clear(), *self._queue.take(len(self._queue))):
+            self._deliver(ticket, failure)
+        self.wake_all()
+
+    def recover(self, model: str) -> None:
+        """Another model takes over."""
+        self.model, self.failure = model, None
+
+    def forget_absent(self) -> None:
+        """Drop what askers have waiting that do not fetch answers any more: their process is gone."""
+        now = time.monotonic()
+        for name, asker in list(self._askers.items()):
+            if not asker.waiting and now - asker.seen > FORGET_SECONDS:
+                self._queue.drop(name)
+                del self._askers[name]
+
+    def add_waker(self, event: asyncio.Event) -> None:
+        """Set this event whenever there may be something to take."""
+        self._wakers.add(event)
+
+    def remove_waker(self, event: asyncio.Event) -> None:
+        """No more."""
+        self._wakers.discard(event)
+
+    def wake_all(self) -> None:
+        """Something has changed."""
+        for event in self._wakers:
+            event.set()
+
+    def _asker(self, name: str) -> _Asker:
+        return self._askers.setdefault(name, _Asker())
+
+    def _deliver(self, ticket: Ticket, answer: Answer) -> None:
+        if asker := self._askers.get(ticket.asker):
+            asker.answers.put([(ticket.number, answer)])

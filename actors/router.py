@@ -1,0 +1,128 @@
+"""The actor between those who ask a model and the replicas that answer: one for each pool, without a model itself."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import ray
+
+from actors.berth import Berth, remove_leftovers
+from actors.crew import Crew, Event
+from actors.desk import Desk
+from actors.engine import EngineLost, EngineSpec, LoadError
+from actors.replica import Answer, Request
+from actors.seat import Terms, Work
+
+LEASE_SECONDS = 60.0  # a shared pool ends when no driver has renewed its lease for so long
+READY_SECONDS = 5.0  # of one look whether replicas are ready
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """A pool now: its replicas' processes, what waits and what is in flight, and what it has done in all."""
+
+    pids: tuple[int, ...]
+    replicas: int
+    queued: int
+    in_flight: int
+    work: Work
+    poisoned: tuple[str, ...]
+    events: tuple[Event, ...]
+
+
+class Router:
+    """Takes requests from any number of clients, serves them in turns, and answers each exactly once."""
+
+    def __init__(self, terms: Terms, berths: Sequence[Berth], leased: bool) -> None:
+        self._desk = Desk(terms.spec.model)
+        self._terms, self._berths = terms, berths
+        self._crew: Crew | None = None
+        self._leases: dict[str, float] = {}
+        self._leased = leased
+        self._lessor: asyncio.Task[None] | None = None
+
+    async def open(self, driver: str) -> None:
+        """Start the replicas, if they are not there, and note that a driver uses them."""
+        self._leases[driver] = time.monotonic()
+        self._running().expect()
+        if self._leased and self._lessor is None:
+            self._lessor = asyncio.create_task(self._end_without_lease())
+
+    async def submit(self, asker: str, requests: Sequence[tuple[int, Hashable, Request]]) -> None:
+        """Take (number, lane, request); numbers are the asker's own."""
+        self._running()
+        self._desk.submit(asker, requests)
+
+    async def collect(self, asker: str) -> list[tuple[int, Answer]]:
+        """Answers as they become ready, by the asker's numbers; empty after some seconds without any."""
+        return await self._desk.collect(asker)
+
+    async def ready(self) -> tuple[int, LoadError | EngineLost | None]:
+        """How many replicas are ready, after a short wait for those that are not, and why no more will be."""
+        crew = self._running()
+        if crew.ready < self._terms.least and not self._desk.failure:
+            crew.settled.clear()
+            try:
+                await asyncio.wait_for(crew.settled.wait(), READY_SECONDS)
+            except TimeoutError:
+                pass
+        return crew.ready, self._desk.failure
+
+    async def reload(self, spec: EngineSpec) -> LoadError | EngineLost | None:
+        """Put another model into the replicas, once nothing is open."""
+        crew = self._running()
+        while self._desk.queued or crew.in_flight:
+            await asyncio.sleep(0.05)
+        await crew.reload(spec)
+        return self._desk.failure
+
+    async def rest(self) -> None:
+        """Let idle replicas go."""
+        self._running().rest()
+
+    async def sleep(self) -> list[Berth]:
+        """Put the replicas to sleep and lend their berths."""
+        return await self._running().sleep()
+
+    async def wake(self) -> None:
+        """Wake the replicas in their berths."""
+        await self._running().wake()
+
+    async def stats(self) -> PoolStats:
+        """The present state."""
+        crew = self._running()
+        pids = tuple(seat.work.pid for seat in crew.seats if seat.state in ("ready", "asleep"))
+        events, poisoned = tuple(crew.events), tuple(self._desk.poisoned)
+        return PoolStats(pids, len(crew.seats), self._desk.queued, crew.in_flight, crew.work(), poisoned, events)
+
+    async def renew(self, driver: str) -> None:
+        """A driver still uses the pool."""
+        self._leases[driver] = time.monotonic()
+
+    async def close(self, driver: str) -> bool:
+        """A driver uses the pool no more; without others, all replicas end. True if the router may be ended too."""
+        self._leases.pop(driver, None)
+        if self._leases:
+            return False
+        if self._crew is not None:
+            await self._crew.close()
+        return True
+
+    async def _end_without_lease(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 4)
+            now = time.monotonic()
+            self._leases = {name: seen for name, seen in self._leases.items() if now - seen < LEASE_SECONDS}
+            if not self._leases:
+                await self._running().close()
+                ray.kill(ray.get_runtime_context().current_actor)
+
+    def _running(self) -> Crew:
+        """The crew; a router that was killed has lost its own, and clients that ask again bring a new one."""
+        if self._crew is None:
+            remove_leftovers(self._terms.name, range(self._terms.most))
+            self._crew = Crew(self._terms, self._desk, self._berths)
+        return self._crew

@@ -1,0 +1,249 @@
+"""One replica as its router sees it: started in its berth, fed, watched, and taken away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import ray
+from ray.exceptions import RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from actors.berth import Berth, Share, reserve
+from actors.desk import Desk, Ticket
+from actors.engine import EngineSpec, Generation, LoadError
+from actors.replica import Answer, Beat, Loaded, Replica, kill_replica
+
+NAMESPACE = "evolgrid-engines"
+LINGER_SECONDS = 0.002  # for requests that come together to be sent together
+BEAT_SECONDS = 2.0
+SILENT_SECONDS = 30.0  # a process that does not answer for so long is stuck
+CLOSE_SECONDS = 10.0  # for a model to be freed in good order before its process is killed
+_IDENTIFIERS = ("class_name:", "actor_id:", "namespace:", "name:", "pid:", "ip:")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a pool runs, and where. `least` and `most` bound the number of replicas, `in_flight` the requests at one.
+
+    `patience` is how many seconds an engine may show no progress, `load_seconds` how long a load may take.
+    """
+
+    spec: EngineSpec
+    name: str
+    share: Share = field(default_factory=Share)
+    least: int = 1
+    most: int = 1
+    in_flight: int = 64
+    patience: float = 120.0
+    load_seconds: float = 600.0
+
+
+class Died(Exception):
+    """A replica's process has ended or is stuck."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What a seat has done, whatever became of its processes. `busy_seconds` is the time with a request in flight."""
+
+    requests: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    busy_seconds: float = 0.0
+    loads: int = 0
+    deaths: int = 0
+    rss_bytes: int = 0
+    pid: int = 0
+
+
+class Seat:
+    """State: waiting for its berth, loading, ready, or asleep with its berth lent to another model."""
+
+    def __init__(self, number: int, terms: Terms, desk: Desk, berth: Berth | None, room: Callable[[Seat], int]) -> None:
+        """`room` says how many more requests the seat may take now."""
+        self.number, self.terms, self.desk, self.berth, self.room = number, terms, desk, berth, room
+        self.borrowed = berth is not None
+        self.state: Literal["waiting", "loading", "ready", "asleep"] = "waiting"
+        self.retiring = False
+        self.work = Work()
+        self.in_flight: dict[int, Ticket] = {}
+        self.alone = False
+        self.woken = asyncio.Event()
+        self._replica: Any = None
+        self._node = ""
+        self._sent = 0
+        self._busy_since = 0.0
+
+    async def start(self, spec: EngineSpec) -> None:
+        """Get a berth and load the model. LoadError if it can not be loaded, Died if its process ends meanwhile."""
+        self.state = "waiting"
+        if self.berth is None or not self.berth.exists():
+            self.berth, self.borrowed = await reserve(self.terms.share, f"{self.terms.name}/{self.number}"), False
+        self.state = "loading"
+        self._replica = self._new_replica(self.berth)
+        await self.load(spec)
+        self.state = "ready"
+
+    async def load(self, spec: EngineSpec) -> None:
+        """Load a model in the process that is there; errors as of `start`."""
+        try:
+            answer: Loaded | LoadError = await asyncio.wait_for(
+                _future(self._replica.load.remote(spec)), self.terms.load_seconds
+            )
+        except TimeoutError as error:
+            raise LoadError(spec.model, f"not loaded after {self.terms.load_seconds:g} s") from error
+        except RayError as error:
+            raise Died(summary(error)) from error
+        if isinstance(answer, LoadError):
+            raise answer
+        self.work.pid, self._node = answer.pid, answer.node
+        self.work.loads += 1
+
+    async def serve(self) -> None:
+        """Send requests and hand in answers until the seat is retired and empty. Died if the process is lost."""
+        self.desk.add_waker(self.woken)
+        self.woken.set()
+        tasks = [asyncio.create_task(each) for each in (self._feed(), self._collect(), self._watch())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.desk.remove_waker(self.woken)
+            for task in tasks:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in ended:
+            if isinstance(result, Exception):
+                raise result
+
+    async def sleep(self) -> None:
+        """Leave the devices; nothing is in flight."""
+        self.state = "asleep"
+        await self._replica.sleep.remote()
+
+    async def wake(self) -> None:
+        """Come back to the devices. Died if the process was lost meanwhile."""
+        try:
+            await self._replica.wake.remote()
+        except RayError as error:
+            raise Died(summary(error)) from error
+        self.state = "ready"
+        self.woken.set()
+
+    def abandon(self) -> list[Ticket]:
+        """The tickets of a dead or stuck process, which is ended for good."""
+        if self._node:
+            on_its_node = NodeAffinitySchedulingStrategy(self._node, soft=False)
+            kill_replica.options(scheduling_strategy=on_its_node).remote(self.work.pid)
+            self._node = ""
+        self._kill()
+        tickets = list(self.in_flight.values())
+        self.in_flight.clear()
+        self._count_busy()
+        return tickets
+
+    async def end(self) -> None:
+        """Free the model, end the process, and give the berth back unless it is another pool's."""
+        if self._replica is not None:
+            with contextlib.suppress(TimeoutError, RayError):
+                await asyncio.wait_for(_future(self._replica.close.remote()), CLOSE_SECONDS)
+        self._kill()
+        if self.berth is not None and not self.borrowed:
+            self.berth.release()
+        self.berth = None
+
+    def _new_replica(self, berth: Berth) -> Any:
+        threads = max(1, math.ceil(self.terms.share.cpus))
+        gpus = None if berth.several_nodes else berth.gpus
+        options = {"max_concurrency": 1000, "max_restarts": 0, "max_task_retries": 0, **berth.options()}
+        name = f"{self.terms.name}/{self.number}" + (f"+{self.work.deaths}" if self.work.deaths else "")
+        actor: Any = ray.remote(Replica)
+        return actor.options(name=name, namespace=NAMESPACE, **options).remote(threads, gpus, self.terms.share.gpus)
+
+    def _kill(self) -> None:
+        if self._replica is not None:
+            ray.kill(self._replica)
+            self._replica = None
+
+    async def _feed(self) -> None:
+        while self.in_flight or not self.retiring:
+            await self.woken.wait()
+            self.woken.clear()
+            if self.retiring or self.state == "asleep" or (self.alone and self.in_flight):
+                continue
+            await asyncio.sleep(LINGER_SECONDS)
+            tickets, self.alone = self.desk.take(self.room(self), idle=not self.in_flight)
+            if tickets:
+                self._send(tickets)
+
+    def _send(self, tickets: list[Ticket]) -> None:
+        if not self.in_flight:
+            self._busy_since = time.monotonic()
+        first = self._sent
+        self._sent += len(tickets)
+        numbered = dict(enumerate(tickets, first))
+        self.in_flight |= numbered
+        self._replica.submit.remote([(number, ticket.request) for number, ticket in numbered.items()])
+
+    async def _collect(self) -> None:
+        while True:
+            try:
+                answers: list[tuple[int, Answer]] = await self._replica.collect.remote()
+            except RayError as error:
+                raise Died(summary(error)) from error
+            for number, answer in answers:
+                self.desk.answer(self.in_flight.pop(number), answer)
+                self._count(answer)
+            self._count_busy()
+            self.woken.set()
+
+    async def _watch(self) -> None:
+        """Died if the process is silent, or if its engine stands still with requests in flight."""
+        seen, since = (0, 0), time.monotonic()
+        while True:
+            await asyncio.sleep(min(BEAT_SECONDS, self.terms.patience / 4))
+            try:
+                beat: Beat = await asyncio.wait_for(_future(self._replica.beat.remote()), SILENT_SECONDS)
+            except TimeoutError as error:
+                raise Died(f"its process gave no sign of life for {SILENT_SECONDS:g} s") from error
+            except RayError as error:
+                raise Died(summary(error)) from error
+            self.work.rss_bytes = beat.rss_bytes
+            now = time.monotonic()
+            if not self.in_flight or (beat.progress, self.work.requests) != seen:
+                seen, since = (beat.progress, self.work.requests), now
+            elif now - since > self.terms.patience:
+                raise Died(f"no progress for {self.terms.patience:g} s with {len(self.in_flight)} requests in flight")
+
+    def _count(self, answer: Answer) -> None:
+        self.work.requests += 1
+        if isinstance(answer, Generation):
+            self.work.tokens_in += answer.tokens_in
+            self.work.tokens_out += answer.tokens_out
+        elif not isinstance(answer, Exception):
+            self.work.tokens_in += len(answer.logprobs)
+
+    def _count_busy(self) -> None:
+        if self._busy_since:
+            now = time.monotonic()
+            self.work.busy_seconds += now - self._busy_since
+            self._busy_since = now if self.in_flight else 0.0
+
+
+async def _future(ref: Any) -> Any:
+    """A reference as what asyncio can wait for with a limit."""
+    return await ref
+
+
+def summary(error: RayError) -> str:
+    """What Ray knows of an actor's end, without the traceback, the identifiers and the guesses."""
+    if not isinstance(error, RayActorError):
+        return " ".join(str(error).split())
+    lines = [line.strip() for line in str(error).splitlines()]
+    told = " ".join(line for line in lines if line and not line.startswith(_IDENTIFIERS))
+    return told.partition(" Some common causes")[0].rpartition("The actor is dead because ")[2]

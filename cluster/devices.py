@@ -1,0 +1,57 @@
+"""GPU memory as the driver tells it: a device is handed on only after it was seen to be free."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cluster.errors import ClusterError
+
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """One GPU by its index or UUID, and its memory in MiB."""
+
+    name: str
+    used: int
+    total: int
+
+    @property
+    def free(self) -> int:
+        """MiB that nobody holds."""
+        return self.total - self.used
+
+
+def device_memory(gpus: Sequence[str]) -> list[DeviceMemory]:
+    """Memory of these GPUs (indexes or UUIDs) of this machine. Empty where no NVIDIA driver can be asked."""
+    command = shutil.which("nvidia-smi")
+    if command is None or not gpus:
+        return []
+    query = [command, f"--id={','.join(gpus)}", "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (subprocess.SubprocessError, OSError):
+        return []
+    rows = [line.split(",") for line in answer.strip().splitlines()]
+    return [DeviceMemory(gpu, int(used), int(total)) for gpu, (used, total) in zip(gpus, rows, strict=True)]
+
+
+def wait_until_free(gpus: Sequence[str], share: float, timeout: float) -> None:
+    """Return when `share` (0 to 1) of each GPU's memory is free. ClusterError after `timeout` seconds.
+
+    A process that has ended can hold its memory for a moment longer, and an engine that starts in that moment fails.
+    """
+    deadline = time.monotonic() + timeout
+    while busy := [device for device in device_memory(gpus) if device.free < share * device.total]:
+        if time.monotonic() > deadline:
+            held = ", ".join(f"GPU {d.name} has {d.free} of {d.total} MiB free" for d in busy)
+            raise ClusterError(
+                f"{held} after {timeout:g} s, and {share:.0%} are needed: another process holds the memory "
+                "(nvidia-smi shows which)"
+            )
+        time.sleep(POLL_SECONDS)
