@@ -1,0 +1,239 @@
+"""More models than fit: phases that can be run, with as few loads as any order of the same steps could have."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import combinations, count
+
+import pytest
+
+from cluster.inventory import Inventory, Node
+from pipelines.attribution import model_of
+from pipelines.phases import STREAM_CPUS, Phase, Size, capacity, loads, lower_bound, order, sizes
+from pipelines.study.steps import ScoreJob, Step
+from tests.pipelines.studies import scripted_study
+
+Sizes = dict[str, Size]
+WITHIN = 1.2
+WITHIN_OF_ALL_SIZES = 1.3
+
+
+def step(name: str, model: str, *inputs: Step) -> Step:
+    return Step("score", f"score {name}", name, {}, inputs, ScoreJob(model))
+
+
+def grid(evolvers: Sequence[str], teachers: Sequence[str], scorer: str, rounds: int = 2) -> list[Step]:
+    """The row-wise steps of a study: every teacher answers the seeds and every round, and all answers are scored."""
+    steps: list[Step] = []
+
+    def answered(*source: Step) -> None:
+        for teacher in teachers:
+            answer = step(f"{source[0].key if source else 'seeds'}/{teacher}", teacher, *source)
+            steps.extend((answer, step(f"{answer.key}/{scorer}", scorer, answer)))
+
+    answered()
+    for evolver in evolvers:
+        source: tuple[Step, ...] = ()
+        for number in range(rounds):
+            source = (step(f"{evolver}{number}", evolver, *source),)
+            steps.extend(source)
+            answered(*source)
+    return steps
+
+
+def gpus(steps: Sequence[Step], each: float = 1) -> Sizes:
+    return {model_of(one): Size(0, each) for one in steps}
+
+
+def room(have: float) -> Size:
+    return Size(0, have)
+
+
+def names(prefix: str, number: int) -> list[str]:
+    return [f"{prefix}{one:02}" for one in range(number)]
+
+
+def check_valid(phases: Sequence[Phase], steps: Sequence[Step], sized: Sizes, have: Size) -> None:
+    """Every step once, with its model resident and after its inputs; no more models than there is room for."""
+    keys = {one.key for one in steps}
+    done: set[str] = set()
+    before: set[str] = set()
+    for phase in phases:
+        assert phase.models == tuple(sorted(phase.models))
+        assert phase.loads == tuple(sorted(set(phase.models) - before))
+        assert len(phase.models) == 1 or sum(sized[name].gpus for name in phase.models) <= have.gpus
+        assert len(phase.models) == 1 or sum(sized[name].cpus for name in phase.models) <= have.cpus
+        for one in phase.steps:
+            assert one.key not in done and model_of(one) in phase.models
+            assert all(needed.key in done for needed in one.inputs if needed.key in keys)
+            done.add(one.key)
+        before = set(phase.models)
+    assert done == keys
+
+
+def test_what_fits_together_is_one_phase() -> None:
+    steps = grid(names("m", 3), names("m", 3), "scorer")
+    (phase,) = order(steps, gpus(steps), room(4))
+    assert phase.models == phase.loads == ("m00", "m01", "m02", "scorer")
+    assert phase.steps == tuple(steps), "one stream, in the study's order"
+
+
+def test_nothing_to_do_is_no_phase() -> None:
+    assert order([], {}, room(1)) == ()
+    assert lower_bound([], {}, room(1)) == 0
+
+
+def test_evolvers_come_before_teachers_and_the_scorer_last() -> None:
+    steps = grid(["e1", "e2"], ["t1", "t2"], "scorer")
+    phases = order(steps, gpus(steps), room(1))
+    assert sorted(phase.models for phase in phases[:2]) == [("e1",), ("e2",)]
+    assert sorted(phase.models for phase in phases[2:4]) == [("t1",), ("t2",)]
+    assert phases[4].models == ("scorer",)
+    assert loads(phases) == lower_bound(steps, gpus(steps), room(1)) == 5
+
+
+def test_models_that_answer_each_other_come_in_twice_but_for_those_that_stay() -> None:
+    steps = grid(names("m", 6), names("m", 6), "scorer")
+    phases = order(steps, gpus(steps), room(2))
+    check_valid(phases, steps, gpus(steps), room(2))
+    assert loads(phases) == lower_bound(steps, gpus(steps), room(2)) == 6 + 4 + 1
+
+
+def test_a_model_with_work_left_stays_if_there_is_room() -> None:
+    first, second = step("a1", "a"), step("b1", "b")
+    third = step("c1", "c", second)
+    steps = [first, second, third, step("a2", "a", third)]
+    phases = order(steps, gpus(steps), room(2))
+    assert [phase.models for phase in phases] == [("a", "b"), ("a", "c")]
+    assert phases[1].loads == ("c",)
+
+
+def test_steps_whose_inputs_are_finished_already_can_start() -> None:
+    finished = step("before", "elsewhere")
+    steps = [step("a", "a", finished)]
+    assert [phase.models for phase in order(steps, gpus(steps), room(1))] == [("a",)]
+
+
+def test_a_model_that_never_fits_gets_a_phase_of_its_own() -> None:
+    steps = [step("a", "small"), step("b", "huge"), step("c", "small2")]
+    sized = {"small": Size(0, 1), "huge": Size(0, 9), "small2": Size(0, 1)}
+    phases = order(steps, sized, room(2))
+    check_valid(phases, steps, sized, room(2))
+    assert sorted(phase.models for phase in phases) == [("huge",), ("small", "small2")]
+
+
+def test_cpus_count_as_much_as_gpus() -> None:
+    steps = [step(name, name) for name in "abcd"]
+    sized = {"a": Size(1, 1), "b": Size(1, 0), "c": Size(0, 1), "d": Size(0, 1)}
+    phases = order(steps, sized, Size(1, 2))
+    check_valid(phases, steps, sized, Size(1, 2))
+    assert (len(phases), loads(phases)) == (2, 4)
+
+
+def test_many_small_shares_add_up_without_rounding() -> None:
+    steps = [step(name, name) for name in names("m", 10)]
+    assert len(order(steps, gpus(steps, 0.1), room(1))) == 1
+
+
+def test_the_order_does_not_depend_on_chance() -> None:
+    steps = grid(names("m", 9), names("m", 9), "m03")
+    assert order(steps, gpus(steps), room(3)) == order(steps, gpus(steps), room(3))
+
+
+def small_case(number: int) -> tuple[list[Step], Sizes, Size]:
+    """2 to 5 models of size 1 or 2, up to 10 steps with up to 2 inputs, room for 1 to 3."""
+    rng = random.Random(number)
+    models, have = names("m", rng.randint(2, 5)), rng.randint(1, 3)
+    steps: list[Step] = []
+    for index in range(rng.randint(1, 10)):
+        inputs = rng.sample(steps, min(len(steps), rng.choice([0, 1, 1, 1, 2])))
+        steps.append(step(str(index), rng.choice(models), *inputs))
+    return steps, {name: Size(0, min(have, rng.randint(1, 2))) for name in models}, room(have)
+
+
+def fewest(steps: Sequence[Step], sized: Sizes, have: Size) -> tuple[int, int]:
+    """The fewest loads, then phases, of all orders: Dijkstra over (steps done, models resident)."""
+    models = sorted({model_of(one) for one in steps})
+    together = [frozenset(some) for some in _subsets(models) if sum(sized[m].gpus for m in some) <= have.gpus]
+    tickets = count()
+    heap = [(0, 0, next(tickets), frozenset[str](), frozenset[str]())]
+    seen: set[tuple[frozenset[str], frozenset[str]]] = set()
+    while True:
+        loaded, phases, _, done, resident = heappop(heap)
+        if len(done) == len(steps):
+            return loaded, phases
+        if (done, resident) in seen:
+            continue
+        seen.add((done, resident))
+        for new in together:
+            heappush(heap, (loaded + len(new - resident), phases + 1, next(tickets), _ran(steps, done, new), new))
+
+
+def _subsets(models: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for number in range(1, len(models) + 1):
+        yield from combinations(models, number)
+
+
+def _ran(steps: Sequence[Step], done: frozenset[str], resident: frozenset[str]) -> frozenset[str]:
+    ran = set(done)
+    for one in steps:
+        if model_of(one) in resident and all(needed.key in ran for needed in one.inputs):
+            ran.add(one.key)
+    return frozenset(ran)
+
+
+def test_small_cases_are_as_good_as_the_best_of_all_orders() -> None:
+    more_phases = 0
+    for number in range(600):
+        steps, sized, have = small_case(number)
+        phases = order(steps, sized, have)
+        check_valid(phases, steps, sized, have)
+        best_loads, best_phases = fewest(steps, sized, have)
+        assert loads(phases) == best_loads, f"case {number}"
+        assert lower_bound(steps, sized, have) <= best_loads, f"case {number}"
+        more_phases += len(phases) > best_phases
+    assert more_phases <= 3, "phases come second: they may be one too many once in a while"
+
+
+@pytest.mark.parametrize("have", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("teachers", ["e", "t"], ids=["the evolvers teach", "others teach"])
+@pytest.mark.parametrize("scorer", ["scorer", "e03"])
+def test_a_large_study_comes_close_to_the_lower_bound(have: int, teachers: str, scorer: str) -> None:
+    steps = grid(names("e", 20), names(teachers, 20), scorer, rounds=3)
+    sized = gpus(steps)
+    started = time.perf_counter()
+    phases = order(steps, sized, room(have))
+    print(f"{len(steps)} steps, {len(sized)} models, room for {have}: {time.perf_counter() - started:.2f} s")
+    check_valid(phases, steps, sized, room(have))
+    assert loads(phases) <= WITHIN * lower_bound(steps, sized, room(have))
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_an_interrupted_study_with_models_of_all_sizes_comes_close_too(number: int) -> None:
+    rng = random.Random(number)
+    models = names("m", rng.randint(6, 16))
+    steps = grid(rng.sample(models, 5), rng.sample(models, 5), rng.choice(models))
+    left: dict[str, Step] = {}
+    for one in steps:
+        if rng.random() < 0.6 or any(needed.key in left for needed in one.inputs):
+            left[one.key] = one
+    have = room(rng.choice([2, 4, 8]))
+    sized = {model: Size(0, min(have.gpus, rng.choice([1, 1, 2, 4]))) for model in models}
+    phases = order([*left.values()], sized, have)
+    check_valid(phases, [*left.values()], sized, have)
+    assert loads(phases) <= WITHIN_OF_ALL_SIZES * lower_bound([*left.values()], sized, have)
+
+
+def test_a_model_takes_what_all_its_replicas_take() -> None:
+    study = scripted_study()
+    large = study.models["large"].model_copy(update={"replicas": 3, "cpus": 2.0, "gpus": 0.5})
+    models = dict(study.models) | {"large": large}
+    assert sizes(study.model_copy(update={"models": models}))["large"] == Size(6.0, 1.5)
+
+
+def test_the_stream_itself_needs_a_share_of_the_cpus() -> None:
+    here = Inventory((Node("one", 2, 1, 0), Node("two", 4, 0, 0)))
+    assert capacity(here) == Size(6 - STREAM_CPUS, 1)
