@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.engine import Engine, EngineSpec
 from actors.loading import check_folder
 
-NAMES = ("transformers", "vllm", "scripted")
+NAMES = ("transformers", "vllm", "http", "scripted")
 
 
 def resolve(engine: str, gpus: float) -> str:
@@ -30,6 +30,10 @@ def create(spec: EngineSpec) -> Engine:
             from actors.vllm_engine import VllmEngine
 
             return VllmEngine(spec)
+        case "http":
+            from actors.http_engine import HttpEngine
+
+            return HttpEngine(spec)
         case "scripted":
             from actors.scripted_engine import ScriptedEngine
 

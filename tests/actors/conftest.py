@@ -1,10 +1,16 @@
-"""A random tiny Llama with a byte-level BPE of its own."""
+"""A random tiny Llama with a byte-level BPE of its own, and endpoints that are served by the stub."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -63,3 +69,31 @@ def model_folder(tokenizer, tmp_path_factory) -> Path:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@contextmanager
+def serving(*arguments: str) -> Iterator[str]:
+    """The URL of a stub endpoint in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.stub_endpoint", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        try:
+            word, port = process.stdout.readline().split()
+            assert word == "listening"
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="session")
+def stub() -> Iterator[Callable[..., str]]:
+    """Starts stub endpoints with the command line's arguments; each lives until the end."""
+    started: dict[tuple[str, ...], str] = {}
+    with ExitStack() as stack:
+
+        def start(*arguments: str) -> str:
+            if arguments not in started:
+                started[arguments] = stack.enter_context(serving(*arguments))
+            return started[arguments]
+
+        yield start
