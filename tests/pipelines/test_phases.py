@@ -103,7 +103,8 @@ def test_models_that_answer_each_other_come_in_twice_but_for_those_that_stay() -
 
 
 def test_a_model_with_work_left_stays_if_there_is_room() -> None:
-    first, second = step("a1", "a"), step("b1", "b")
+    first = step("a1", "a")
+    second = step("b1", "b", first)
     third = step("c1", "c", second)
     steps = [first, second, third, step("a2", "a", third)]
     phases = order(steps, gpus(steps), room(2))
