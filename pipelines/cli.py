@@ -48,14 +48,18 @@ def plan(
     seeds: SeedFile = None,
     explain: Annotated[bool, typer.Option("--explain", help="Say of each step why it is not reused.")] = False,
     all_steps: Annotated[bool, typer.Option("--all", help="Print every step of a large study.")] = False,
+    cpus: Annotated[int | None, typer.Option(min=1, help="Plan for so many CPUs; default: this machine's.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=0, help="Plan for so many GPUs; default: this machine's.")] = None,
 ) -> None:
-    """Print the graph of steps: what is done, what will run, and how long that may take."""
+    """Print the graph of steps: what is done, what will run in which phases, and how long that may take."""
     from pipelines.plan import make_plan
+    from pipelines.show_phases import planned_cluster
     from pipelines.show_plan import show
     from pipelines.store.store import Store
 
     loaded, target = _load(study, seeds), Store(store)
-    show(Console(), loaded.study, make_plan(loaded.study, loaded.folder, target), target, explain, all_steps)
+    made, cluster = make_plan(loaded.study, loaded.folder, target), planned_cluster(cpus, gpus)
+    show(Console(), loaded.study, made, target, cluster, explain=explain, all_steps=all_steps)
 
 
 @app.command(epilog="Example: [bold]evolgrid run studies/quickstart.yaml[/bold]")

@@ -1,11 +1,13 @@
-"""The plan as tables: steps by kind, then the steps themselves, with the reasons why they will run."""
+"""The plan as tables: steps by kind, the phases, then the steps themselves, with the reasons why they will run."""
 
 from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
 
+from cluster.inventory import Inventory
 from pipelines.plan import KINDS, Plan
+from pipelines.show_phases import show_phases
 from pipelines.store.store import Store
 from pipelines.study.spec import Study
 from pipelines.why import Explainer
@@ -13,8 +15,10 @@ from pipelines.why import Explainer
 MANY_STEPS = 120
 
 
-def show(console: Console, study: Study, plan: Plan, store: Store, explain: bool, all_steps: bool) -> None:
-    """Print a plan."""
+def show(
+    console: Console, study: Study, plan: Plan, store: Store, cluster: Inventory, *, explain: bool, all_steps: bool
+) -> None:
+    """Print a plan, with the phases that it has on a cluster of some size."""
     grid = plan.grid
     console.print(
         f"[bold]{study.study}[/bold]: {len(grid.cells)} cells share {len(grid.steps)} steps; "
@@ -22,6 +26,7 @@ def show(console: Console, study: Study, plan: Plan, store: Store, explain: bool
         highlight=False,
     )
     console.print(_summary(plan))
+    show_phases(console, study, plan, cluster)
     if len(grid.steps) <= MANY_STEPS or all_steps:
         console.print(_steps(plan))
     else:

@@ -36,7 +36,7 @@ def test_help_shows_the_commands_with_an_example_each() -> None:
 def test_the_options_are_the_ones_that_are_documented() -> None:
     found = {command: set(_options(evolgrid(command, "--help").stdout)) for command in ("plan", "run", "report")}
     assert found == {
-        "plan": {"--store", "--seeds", "--explain", "--all", "--help"},
+        "plan": {"--store", "--seeds", "--explain", "--all", "--cpus", "--gpus", "--help"},
         "run": {"--store", "--seeds", "--address", "--help"},
         "report": {"--store", "--seeds", "--help"},
     }
@@ -58,6 +58,36 @@ def test_a_plan_of_the_quickstart_lists_its_steps(tmp_path: Path) -> None:
     assert "evolve world tiny-4m r3" in told.stdout
     assert "no train step is in the store yet" in told.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def planned(folder: Path, *size: str, gpus: int = 0) -> str:
+    """The plan of the quickstart, whose models each ask for some GPUs, on a cluster of some size."""
+    text = (ROOT / "studies/quickstart.yaml").read_text().replace("cpus: 0.", f"gpus: {gpus}, cpus: 0.")
+    (folder / "study.yaml").write_text(text)
+    told = evolgrid("plan", "study.yaml", *size, folder=folder)
+    assert told.returncode == 0, told.stderr
+    return told.stdout
+
+
+def test_models_that_fit_together_are_planned_in_one_line(tmp_path: Path) -> None:
+    told = planned(tmp_path, "--cpus", "2", "--gpus", "0")
+    assert "Phases on 2 CPUs and 0 GPUs: 1 phase, 3 loads (base-4m, tiny-1m, tiny-4m)" in told
+    assert "comes in" not in told
+
+
+def test_a_plan_for_a_smaller_cluster_shows_which_models_take_turns(tmp_path: Path) -> None:
+    told = planned(tmp_path, "--cpus", "8", "--gpus", "2", gpus=1)
+    assert "Phases on 8 CPUs and 2 GPUs: 2 phases, 3 loads; no order has fewer than 3" in told
+    rows = [
+        [cell.strip() for cell in line.split("│")[1:-1]] for line in told.splitlines() if "tiny-1m, tiny-4m" in line
+    ]
+    assert [row[:4] for row in rows] == [["1", "tiny-1m, tiny-4m", "tiny-1m, tiny-4m", "20"]]
+
+
+def test_a_plan_for_a_machine_that_can_not_hold_a_model_says_so_and_how_to_plan_on(tmp_path: Path) -> None:
+    told = planned(tmp_path, "--cpus", "8", "--gpus", "1", gpus=2)
+    assert "Phases on 8 CPUs and 1 GPU: none. tiny-1m asks for" in told
+    assert "--cpus and --gpus" in told and "2 other models" in told
 
 
 def test_a_typo_is_told_with_file_line_field_and_the_nearest_name(tmp_path: Path) -> None:

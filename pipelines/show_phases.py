@@ -1,0 +1,65 @@
+"""The phases of a plan as a table: which models are in memory when, and how often one comes in."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rich.console import Console
+from rich.table import Table
+
+from cluster.inventory import Inventory, machine
+from cluster.placement import Request, check_fits
+from pipelines.attribution import model_of
+from pipelines.phases import Phase, capacity, loads, lower_bound, order, sizes
+from pipelines.plan import Plan
+from pipelines.study.spec import Study
+from pipelines.study.steps import Step
+
+
+def planned_cluster(cpus: int | None, gpus: int | None) -> Inventory:
+    """This machine; numbers that are given replace its own, as if it were a cluster of one node of that size."""
+    (node,) = machine().nodes
+    node = replace(node, cpus=node.cpus if cpus is None else cpus, gpus=node.gpus if gpus is None else gpus)
+    return Inventory((node,))
+
+
+def show_phases(console: Console, study: Study, plan: Plan, cluster: Inventory) -> None:
+    """Print the phases of the unfinished row-wise steps on a cluster; one line if all models fit side by side."""
+    steps = plan.pending_of("evolve", "respond", "score")
+    if not steps:
+        return
+    where = f"Phases on {_count(cluster.cpus, 'CPU')} and {_count(cluster.gpus, 'GPU')}"
+    if misfits := _misfits(study, steps, cluster):
+        others = f" (and {_count(len(misfits) - 1, 'other model')} can not be placed)" if misfits[1:] else ""
+        remedy = "Plan for a cluster of another size with --cpus and --gpus."
+        console.print(f"{where}: none. {misfits[0]}{others}. {remedy}\n", highlight=False, soft_wrap=True)
+        return
+    sized, have = sizes(study), capacity(cluster)
+    phases = order(steps, sized, have)
+    told = f"{where}: {_count(len(phases), 'phase')}, {_count(loads(phases), 'load')}"
+    if len(phases) == 1:
+        console.print(f"{told} ({', '.join(phases[0].loads)})\n", highlight=False, soft_wrap=True)
+        return
+    bound = lower_bound(steps, sized, have)
+    console.print(f"{told}; no order has fewer than {bound}", highlight=False, soft_wrap=True)
+    console.print(_table(phases, plan))
+
+
+def _misfits(study: Study, steps: tuple[Step, ...], cluster: Inventory) -> list[str]:
+    models = {name: study.models[name] for name in dict.fromkeys(model_of(step) for step in steps)}
+    return check_fits([Request(name, m.cpus, m.gpus, m.replicas) for name, m in models.items()], cluster)
+
+
+def _table(phases: tuple[Phase, ...], plan: Plan) -> Table:
+    table = Table("phase", "models in memory", "comes in")
+    for name in ("steps", "planned time"):
+        table.add_column(name, justify="right")
+    for number, phase in enumerate(phases, 1):
+        seconds = sum(plan.seconds[step.key] for step in phase.steps)
+        models, new = ", ".join(phase.models), ", ".join(phase.loads)
+        table.add_row(str(number), models, new, str(len(phase.steps)), f"{seconds:.0f} s")
+    return table
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
