@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from pipelines.attribution import model_of
 from pipelines.study.steps import Step
@@ -124,16 +125,17 @@ class Room:
             return True
         return all(sum(asks[m] for m in bits(models)) <= have for asks, have in zip(self.asks, self.have, strict=True))
 
-    def most(self, models: int) -> int:
-        """No more than so many of these models fit together."""
-        counts = (self._most(models, asks, have) for asks, have in zip(self.asks, self.have, strict=True))
-        return max(1, min(counts))
+    def most(self, models: int, beside: int | None = None) -> int:
+        """No more than so many of these models fit together, or together with one more, `beside` them."""
+        if self.fits(models | (0 if beside is None else 1 << beside)):
+            return models.bit_count()
+        counts = [
+            _most(sorted(asks[model] for model in bits(models)), have - (0 if beside is None else asks[beside]))
+            for asks, have in zip(self.asks, self.have, strict=True)
+        ]
+        return max(0 if beside is not None else 1, min(counts))
 
-    @staticmethod
-    def _most(models: int, asks: Sequence[float], have: float) -> int:
-        total = 0.0
-        for count, ask in enumerate(sorted(asks[model] for model in bits(models))):
-            total += ask
-            if total > have:
-                return count
-        return models.bit_count()
+
+def _most(asks: Iterable[float], have: float) -> int:
+    """How many of the smallest fit."""
+    return sum(total <= have for total in accumulate(asks))

@@ -50,24 +50,38 @@ class State(NamedTuple):
 def at_least(groups: Groups, room: Room, done: int, resident: int) -> int:
     """A lower bound for the loads that are still to come.
 
-    Every model that is away and has something to do comes in at least once. If it does so only once, and resident ones
-    never leave, then each is there for one interval of time. Two models overlap if each waits for the other, or if a
-    resident one waits for the other. Intervals that overlap in pairs have a moment in common (Helly), in which all of
-    them need room: of such a clique, those that find none come in once more.
+    Every model that is away and has something to do comes in at least once; beyond that see `_again`.
     """
     pending = groups.pending(done)
     away, resident = pending & ~resident, pending & resident
     if not away or room.fits(pending):
         return away.bit_count()
     later = groups.later(done)
-    loads = away.bit_count()
+    again = _again(away, resident, later, room)
+    if displaced := max(_displaced(model, later[model] & resident, room) for model in bits(away)):
+        again = max(again, displaced + _again(away, 0, later, room))
+    return away.bit_count() + again
+
+
+def _again(away: int, resident: int, later: list[int], room: Room) -> int:
+    """How many models must come in once more, at least.
+
+    If a model that is away comes in only once, or a resident one never leaves, then it is there for one interval of
+    time. Two such models overlap if each waits for the other, or if a resident one waits for the other. Intervals that
+    overlap in pairs have a moment in common (Helly), in which all of them need room.
+    """
+    again = 0
     while away:
         clique, common = _clique(away, later)
         together = clique | (resident & common)
-        if not room.fits(together):
-            loads += together.bit_count() - room.most(together)
+        again += together.bit_count() - room.most(together)
         away, resident = away & ~clique, resident & ~common
-    return loads
+    return again
+
+
+def _displaced(model: int, waiting: int, room: Room) -> int:
+    """How many of the resident models that wait for this one must make room for it, at least."""
+    return waiting.bit_count() - room.most(waiting, beside=model) if waiting else 0
 
 
 def _clique(away: int, later: list[int]) -> tuple[int, int]:

@@ -17,8 +17,8 @@ from pipelines.study.steps import ScoreJob, Step
 from tests.pipelines.studies import scripted_study
 
 Sizes = dict[str, Size]
-WITHIN = 1.2
-WITHIN_OF_ALL_SIZES = 1.3
+WITHIN = 1.05
+WITHIN_OF_ALL_SIZES = 1.1
 
 
 def step(name: str, model: str, *inputs: Step) -> Step:
@@ -110,6 +110,14 @@ def test_a_model_with_work_left_stays_if_there_is_room() -> None:
     phases = order(steps, gpus(steps), room(2))
     assert [phase.models for phase in phases] == [("a", "b"), ("a", "c")]
     assert phases[1].loads == ("c",)
+
+
+def test_of_models_that_answer_each_other_the_small_ones_stay() -> None:
+    steps = grid(names("m", 12), names("m", 12), "scorer")
+    sized = {name: Size(0, (1, 2, 4)[number % 3]) for number, name in enumerate([*names("m", 12), "scorer"])}
+    phases = order(steps, sized, room(4))
+    check_valid(phases, steps, sized, room(4))
+    assert loads(phases) == lower_bound(steps, sized, room(4)) == 12 + 8 + 1
 
 
 def test_steps_whose_inputs_are_finished_already_can_start() -> None:

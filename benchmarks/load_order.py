@@ -1,0 +1,121 @@
+"""How often models are loaded if not all of them fit: `python -m benchmarks.load_order`.
+
+Ours is compared with a lower bound for any order, and with the usual way: step after step in the study's order, where
+the model that was used longest ago leaves.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pipelines.attribution import model_of
+from pipelines.phases import Size, loads, lower_bound, order, sizes
+from pipelines.study.grid import build
+from pipelines.study.spec import Evolution, Model, Responses, Scoring, Seeds, Study, World
+from pipelines.study.steps import ROW_WISE, Step
+
+GOAL = 1.2
+ROUNDS = 3
+
+
+class Case(NamedTuple):
+    """A grid on some GPUs: the models numbered from 0 evolve, those from `first_teacher` on answer."""
+
+    name: str
+    evolvers: int
+    first_teacher: int
+    teachers: int
+    gpus: int
+    sizes: Sequence[int] = (1,)
+    scorer: int | None = None
+
+
+CASES = (
+    Case("others teach", 4, 4, 4, 2),
+    Case("the evolvers teach", 6, 0, 6, 4),
+    Case("the evolvers teach", 20, 0, 20, 1),
+    Case("the evolvers teach", 20, 0, 20, 8),
+    Case("half of them teach", 20, 10, 20, 8),
+    Case("others teach", 20, 20, 20, 8),
+    Case("a teacher scores", 20, 0, 20, 4, scorer=3),
+    Case("1, 2 and 4 GPUs each", 12, 0, 12, 4, sizes=(1, 2, 4)),
+    Case("1, 2 and 4 GPUs each", 20, 10, 20, 8, sizes=(1, 2, 4)),
+    Case("1, 2 and 4 GPUs each", 20, 0, 20, 16, sizes=(1, 2, 4)),
+)
+
+
+class Result(NamedTuple):
+    """What a case came to."""
+
+    models: int
+    steps: int
+    loads: int
+    phases: int
+    bound: int
+    naive: int
+    seconds: float
+
+
+def study(case: Case) -> Study:
+    """The case as a study with a scorer; models take turns in their sizes."""
+    names = [f"model-{number:02d}" for number in range(max(case.evolvers, case.first_teacher + case.teachers))]
+    models = {
+        name: Model(source=name, engine="scripted", cpus=0, gpus=case.sizes[number % len(case.sizes)])
+        for number, name in enumerate([*names, "scorer"])
+    }
+    return Study(
+        study="load_order",
+        seeds=[Seeds(name="world", world=World(count=1000))],
+        models=models,
+        evolution=Evolution(evolvers=names[: case.evolvers], rounds=ROUNDS),
+        responses=Responses(teachers=names[case.first_teacher : case.first_teacher + case.teachers]),
+        scoring=Scoring(scorer="scorer" if case.scorer is None else names[case.scorer]),
+    )
+
+
+def naive_loads(steps: Sequence[Step], sized: Mapping[str, Size], gpus: float) -> int:
+    """Loads of one step after another in the study's order, with the least recently used model leaving."""
+    resident: list[str] = []
+    count = 0
+    for model in map(model_of, steps):
+        if model in resident:
+            resident.remove(model)
+        else:
+            count += 1
+            while resident and sum(sized[name].gpus for name in (*resident, model)) > gpus:
+                resident.pop(0)
+        resident.append(model)
+    return count
+
+
+def measured(case: Case) -> Result:
+    """Order a case's steps; seconds are those of our order alone."""
+    made = study(case)
+    steps = [step for step in build(made, Path()).steps.values() if step.kind in ROW_WISE]
+    sized, have = sizes(made), Size(0, case.gpus)
+    started = time.perf_counter()
+    phases = order(steps, sized, have)
+    seconds = time.perf_counter() - started
+    models, naive = len({model_of(step) for step in steps}), naive_loads(steps, sized, case.gpus)
+    bound = lower_bound(steps, sized, have)
+    return Result(models, len(steps), loads(phases), len(phases), bound, naive, seconds)
+
+
+def main() -> None:
+    """Print a table and the figure."""
+    row = "{:<21}{:>7}{:>5}{:>6}{:>6}{:>7}{:>6}{:>6}{:>8}"
+    print(row.format("grid", "models", "GPUs", "steps", "loads", "phases", "bound", "naive", "seconds"))
+    worst = 1.0
+    for case in CASES:
+        one = measured(case)
+        worst = max(worst, one.loads / one.bound)
+        counts = (one.models, case.gpus, one.steps, one.loads, one.phases, one.bound, one.naive)
+        print(row.format(case.name, *counts, f"{one.seconds:.2f}"))
+    print(f"load_order.loads_over_bound value={worst:.2f} goal<={GOAL}")
+
+
+if __name__ == "__main__":
+    main()
