@@ -129,11 +129,11 @@ class Room:
         """No more than so many of these models fit together, or together with one more, `beside` them."""
         if self.fits(models | (0 if beside is None else 1 << beside)):
             return models.bit_count()
-        counts = [
-            _most(sorted(asks[model] for model in bits(models)), have - (0 if beside is None else asks[beside]))
-            for asks, have in zip(self.asks, self.have, strict=True)
-        ]
-        return max(0 if beside is not None else 1, min(counts))
+        counts: list[int] = []
+        for asks, have in zip(self.asks, self.have, strict=True):
+            left = have if beside is None else have - asks[beside]
+            counts.append(_most(sorted(asks[model] for model in bits(models)), left))
+        return max(min(counts), int(beside is None))
 
 
 def _most(asks: Iterable[float], have: float) -> int:
