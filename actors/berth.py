@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -37,16 +37,25 @@ class Share:
 
 @dataclass(frozen=True)
 class Berth:
-    """A placed group, and the names of its GPUs if it lies on one node. Travels between the routers of a driver."""
+    """A placement group of one share, asked for or placed already. Travels between a driver and its routers."""
 
     share: Share
     group: PlacementGroup
-    gpus: tuple[str, ...] = field(default=())
 
     @property
     def several_nodes(self) -> bool:
         """Whether the replica is spread over bundles that may lie on different nodes."""
         return self.group.bundle_count > 1
+
+    async def placed(self) -> tuple[str, ...]:
+        """Wait until the cluster has room, and return the names of the GPUs (none if there are several nodes)."""
+        while not await asyncio.to_thread(self.group.wait, WAIT_SECONDS):
+            pass
+        if self.several_nodes or not self.share.gpus:
+            return ()
+        strategy = PlacementGroupSchedulingStrategy(self.group, 0)
+        asked = _visible_gpus.options(num_cpus=0, num_gpus=self.share.gpus, scheduling_strategy=strategy)
+        return tuple(await asked.remote())
 
     def options(self) -> dict[str, Any]:
         """Ray's options for an actor in this berth.
@@ -66,18 +75,9 @@ class Berth:
         remove_placement_group(self.group)
 
 
-async def reserve(share: Share, name: str) -> Berth:
-    """A berth of this share, as soon as the cluster has room; until then the group is demand for its autoscaler."""
-    group = placement_group(share.bundles(), strategy="PACK", name=name)
-    try:
-        while not await asyncio.to_thread(group.wait, WAIT_SECONDS):
-            pass
-        spread = group.bundle_count > 1
-        gpus = () if spread or not share.gpus else await _gpus(share, group)
-        return Berth(share, group, tuple(gpus))
-    except BaseException:
-        remove_placement_group(group)
-        raise
+def reserve(share: Share, name: str) -> Berth:
+    """Ask for a berth. Until the cluster has room, its group is demand that the cluster's autoscaler sees."""
+    return Berth(share, placement_group(share.bundles(), strategy="PACK", name=name))
 
 
 def remove_leftovers(name: str, numbers: Sequence[int]) -> None:
@@ -87,11 +87,6 @@ def remove_leftovers(name: str, numbers: Sequence[int]) -> None:
             remove_placement_group(ray.util.get_placement_group(f"{name}/{number}"))
         except ValueError:
             continue
-
-
-async def _gpus(share: Share, group: PlacementGroup) -> list[str]:
-    strategy = PlacementGroupSchedulingStrategy(group, 0)
-    return await _visible_gpus.options(num_cpus=0, num_gpus=share.gpus, scheduling_strategy=strategy).remote()
 
 
 @ray.remote

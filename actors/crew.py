@@ -39,7 +39,7 @@ class Crew:
         self.past = Work()  # of seats that are no more
         self.events: list[Event] = []
         self.settled = asyncio.Event()  # set at every change that `ready` waits for
-        self._lent = list(berths)
+        self._lent = list(berths)  # the driver's, for the first seats
         self._tasks: dict[Seat, asyncio.Task[None]] = {}
         self._load_deaths = self._deaths = self._number = self._told = 0
         self._answered = 0
@@ -79,12 +79,13 @@ class Crew:
         await asyncio.gather(*(self._reload(seat) for seat in loaded))
         self._set_size(max(self._least, len(self.seats)))
 
-    async def sleep(self) -> list[Berth]:
-        """Take all models off their devices; their berths may then be used by another pool, until `wake`."""
+    async def sleep(self) -> None:
+        """Take all models off their devices; other pools may then use the driver's berths, until `wake`."""
         self._awake.clear()
-        ready = [seat for seat in self.seats if seat.state == "ready"]
+        for seat in [seat for seat in self.seats if not seat.borrowed]:
+            self._retire(seat)  # a berth of its own would be held for nothing
+        ready = [seat for seat in self.seats if seat.state == "ready" and not seat.retiring]
         await asyncio.gather(*(seat.sleep() for seat in ready))
-        return [seat.berth for seat in ready if seat.berth]
 
     async def wake(self) -> None:
         """Bring the models back to their berths."""

@@ -27,7 +27,7 @@ class Pool:
     """The router of one model, a named actor, and through it the replicas `NAME/0`, `NAME/1`...
 
     It ends with the driver or with `close`. A `shared` one is joined by every driver that opens the same name, and
-    ends with the last of them. `berths` are those of a pool that sleeps meanwhile.
+    ends with the last of them. `berths` are the driver's, for the first replicas; others get their own.
     """
 
     def __init__(self, terms: Terms, shared: bool = False, berths: Sequence[Berth] = ()) -> None:
@@ -90,9 +90,9 @@ class Pool:
         """No more work is coming: idle replicas give their CPUs and GPUs back."""
         self._router.rest.remote()
 
-    def sleep(self) -> list[Berth]:
-        """Take the model off its devices, weights in host memory; the berths may be used until `wake`."""
-        return ray.get(self._router.sleep.remote())
+    def sleep(self) -> None:
+        """Take the model off its devices, weights in host memory; its berths may be used until `wake`."""
+        ray.get(self._router.sleep.remote())
 
     def wake(self) -> None:
         """Bring the model back to its berths, which must be free again."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ import ray
 from actors.berth import Berth, remove_leftovers
 from actors.crew import Crew, Event
 from actors.desk import Desk
-from actors.engine import EngineLost, EngineSpec, LoadError
+from actors.engine import EngineLost, EngineSpec, Feature, LoadError
 from actors.replica import Answer, Request
 from actors.seat import Terms, Work
 
@@ -29,6 +30,7 @@ class PoolStats:
     queued: int
     in_flight: int
     work: Work
+    features: frozenset[Feature]
     poisoned: tuple[str, ...]
     events: tuple[Event, ...]
 
@@ -65,10 +67,8 @@ class Router:
         crew = self._running()
         if crew.ready < self._terms.least and not self._desk.failure:
             crew.settled.clear()
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(crew.settled.wait(), READY_SECONDS)
-            except TimeoutError:
-                pass
         return crew.ready, self._desk.failure
 
     async def reload(self, spec: EngineSpec) -> LoadError | EngineLost | None:
@@ -83,9 +83,9 @@ class Router:
         """Let idle replicas go."""
         self._running().rest()
 
-    async def sleep(self) -> list[Berth]:
-        """Put the replicas to sleep and lend their berths."""
-        return await self._running().sleep()
+    async def sleep(self) -> None:
+        """Put the replicas to sleep."""
+        await self._running().sleep()
 
     async def wake(self) -> None:
         """Wake the replicas in their berths."""
@@ -94,9 +94,12 @@ class Router:
     async def stats(self) -> PoolStats:
         """The present state."""
         crew = self._running()
-        pids = tuple(seat.work.pid for seat in crew.seats if seat.state in ("ready", "asleep"))
+        loaded = [seat for seat in crew.seats if seat.state in ("ready", "asleep")]
+        pids = tuple(seat.work.pid for seat in loaded)
+        features = loaded[0].features if loaded else frozenset[Feature]()
         events, poisoned = tuple(crew.events), tuple(self._desk.poisoned)
-        return PoolStats(pids, len(crew.seats), self._desk.queued, crew.in_flight, crew.work(), poisoned, events)
+        waits = self._desk.queued, crew.in_flight
+        return PoolStats(pids, len(crew.seats), *waits, crew.work(), features, poisoned, events)
 
     async def renew(self, driver: str) -> None:
         """A driver still uses the pool."""

@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.berth import Berth, Share, reserve
 from actors.desk import Desk, Ticket
-from actors.engine import EngineSpec, Generation, LoadError
+from actors.engine import EngineSpec, Feature, Generation, LoadError
 from actors.replica import Answer, Beat, Loaded, Replica, kill_replica
 
 NAMESPACE = "evolgrid-engines"
@@ -76,6 +76,7 @@ class Seat:
         self.alone = False
         self.woken = asyncio.Event()
         self._replica: Any = None
+        self.features: frozenset[Feature] = frozenset()
         self._node = ""
         self._sent = 0
         self._busy_since = 0.0
@@ -84,9 +85,10 @@ class Seat:
         """Get a berth and load the model. LoadError if it can not be loaded, Died if its process ends meanwhile."""
         self.state = "waiting"
         if self.berth is None or not self.berth.exists():
-            self.berth, self.borrowed = await reserve(self.terms.share, f"{self.terms.name}/{self.number}"), False
+            self.berth, self.borrowed = reserve(self.terms.share, f"{self.terms.name}/{self.number}"), False
+        gpus = await self.berth.placed()
         self.state = "loading"
-        self._replica = self._new_replica(self.berth)
+        self._replica = self._new_replica(self.berth, gpus)
         await self.load(spec)
         self.state = "ready"
 
@@ -102,6 +104,7 @@ class Seat:
             raise Died(summary(error)) from error
         if isinstance(answer, LoadError):
             raise answer
+        self.features = answer.features
         self.work.pid, self._node = answer.pid, answer.node
         self.work.loads += 1
 
@@ -148,7 +151,7 @@ class Seat:
         return tickets
 
     async def end(self) -> None:
-        """Free the model, end the process, and give the berth back unless it is another pool's."""
+        """Free the model, end the process, and give the berth back unless it is the driver's."""
         if self._replica is not None:
             with contextlib.suppress(TimeoutError, RayError):
                 await asyncio.wait_for(_future(self._replica.close.remote()), CLOSE_SECONDS)
@@ -157,13 +160,14 @@ class Seat:
             self.berth.release()
         self.berth = None
 
-    def _new_replica(self, berth: Berth) -> Any:
+    def _new_replica(self, berth: Berth, gpus: tuple[str, ...]) -> Any:
         threads = max(1, math.ceil(self.terms.share.cpus))
-        gpus = None if berth.several_nodes else berth.gpus
         options = {"max_concurrency": 1000, "max_restarts": 0, "max_task_retries": 0, **berth.options()}
         name = f"{self.terms.name}/{self.number}" + (f"+{self.work.deaths}" if self.work.deaths else "")
         actor: Any = ray.remote(Replica)
-        return actor.options(name=name, namespace=NAMESPACE, **options).remote(threads, gpus, self.terms.share.gpus)
+        return actor.options(name=name, namespace=NAMESPACE, **options).remote(
+            threads, None if berth.several_nodes else gpus, self.terms.share.gpus
+        )
 
     def _kill(self) -> None:
         if self._replica is not None:

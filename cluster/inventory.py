@@ -8,8 +8,10 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 CGROUP = Path("/sys/fs/cgroup")
+LAUNCHED_WITH = Path("~/ray_bootstrap_config.yaml")  # where Ray's launcher leaves its configuration on the head node
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,21 @@ def inventory() -> Inventory:
     return Inventory(tuple(_node(record) for record in ray.nodes() if record["Alive"]))
 
 
+def possible() -> Inventory:
+    """Return the living nodes, or those that the cluster's autoscaler can make of it where we run on its head node."""
+    here = inventory()
+    path = LAUNCHED_WITH.expanduser()
+    if not path.is_file():
+        return here
+    from ruamel.yaml import YAML
+
+    config = YAML(typ="safe").load(path)
+    limit = int(config.get("max_workers", 2)) + 1
+    nodes = [node for name, kind in config["available_node_types"].items() for node in _kind(name, kind, limit)]
+    grown = Inventory(tuple(nodes))
+    return grown if (grown.gpus, grown.cpus) > (here.gpus, here.cpus) else here
+
+
 def machine() -> Inventory:
     """Return this machine without Ray: what affinity, container limits and CUDA_VISIBLE_DEVICES leave to us."""
     return Inventory((Node(os.uname().nodename, _cpus(), len(_visible_gpus()), _memory()),))
@@ -68,6 +85,13 @@ def _node(record: dict[str, object]) -> Node:
         memory_bytes=int(resources.get("memory", 0)),
         accelerator=kinds[0] if kinds else None,
     )
+
+
+def _kind(name: str, kind: dict[str, Any], limit: int) -> list[Node]:
+    """Return all nodes that one type of the launcher's configuration may have."""
+    resources: dict[str, Any] = kind.get("resources", {})
+    node = Node(name, resources.get("CPU", 0), resources.get("GPU", 0), int(resources.get("memory", 0)))
+    return [node] * min(int(kind.get("max_workers", limit)) or 1, limit)
 
 
 def _cpus() -> int:

@@ -10,12 +10,16 @@ from cluster.inventory import Inventory, Node
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What one model asks for: `replicas` workers, each with `cpus` and `gpus` on a single node."""
+    """What one model asks for: `replicas` workers, each with `cpus` and `gpus` on a single node.
+
+    A `spread` worker may take its GPUs (whole ones) from several nodes.
+    """
 
     name: str
     cpus: float
     gpus: float
     replicas: int = 1
+    spread: bool = False
 
 
 def check_fits(requests: Sequence[Request], inventory: Inventory) -> list[str]:
@@ -29,6 +33,8 @@ def check_fits(requests: Sequence[Request], inventory: Inventory) -> list[str]:
 
 def _misfit(request: Request, inventory: Inventory) -> str | None:
     room = sum(_room(request, node) for node in inventory.nodes)
+    if request.spread and request.gpus > 1:
+        room = max(room, int(sum(int(node.gpus) for node in inventory.nodes) // request.gpus))
     if room >= request.replicas:
         return None
     wanted = f"{request.name} asks for {_amount(request.cpus, request.gpus)}"

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
-from actors.pool import Pool
-from cluster.errors import ClusterError
-from cluster.inventory import inventory
-from cluster.placement import Request, check_fits
+from actors.berth import Share
+from actors.stage import Stage
+from cluster.inventory import Inventory, possible
+from pipelines import cast
+from pipelines.phases import Phase, capacity, order, sizes
 from pipelines.plan import Plan
 from pipelines.progress import Board
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
-from pipelines.study.models import engine_spec
 from pipelines.study.spec import Study
 from pipelines.study.steps import Step
 
@@ -33,51 +34,44 @@ class Context:
     plan: Plan
     board: Board
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    rows: dict[str, int] = field(default_factory=dict[str, int])  # of finished steps, by key
+
+    @cached_property
+    def cluster(self) -> Inventory:
+        """The connected cluster, as large as it can become."""
+        return possible()
+
+    def phases(self, steps: Sequence[Step]) -> tuple[Phase, ...]:
+        """The order of row-wise steps in which models are loaded as seldom as possible.
+
+        Raises ClusterError for a model that the cluster could not hold even alone.
+        """
+        room = capacity(self.cluster)
+        phases = order(steps, sizes(self.study), room)
+        cast.check_room(self.study, {name for phase in phases for name in phase.models}, self.cluster)
+        return phases
 
     @contextmanager
-    def pools(self, names: set[str]) -> Generator[dict[str, Pool]]:
-        """Pools of these models, loaded at the same time, and freed at the end.
-
-        Raises ClusterError if the cluster could not hold them all even when idle, LoadError if one can not be loaded.
-        """
-        self.check_room(names)
-        pools = {name: self.pool(name) for name in sorted(names)}
+    def stage(self) -> Generator[Stage]:
+        """The models of the study, which come and go within the block."""
+        room = capacity(self.cluster)
+        stage = cast.stage(self.study, self.folder, self.run, Share(room.cpus, room.gpus), self.cluster)
         try:
-            for pool in pools.values():
-                pool.ready(READY_SECONDS)
-            yield pools
+            yield stage
         finally:
-            for pool in pools.values():
-                pool.close()
-
-    def check_room(self, names: set[str]) -> None:
-        """Refuse models that do not fit side by side: some would wait for ever."""
-        models = [self.study.models[name] for name in names]
-        here = inventory()
-        asks = [Request(name, m.cpus, m.gpus, m.replicas) for name, m in zip(names, models, strict=True)]
-        for misfit in check_fits(asks, here):
-            raise ClusterError(misfit)
-        for what, asked, have in (
-            ("CPUs", sum(model.cpus * model.replicas for model in models), here.cpus),
-            ("GPUs", sum(model.gpus * model.replicas for model in models), here.gpus),
-        ):
-            if asked > have:
-                raise ClusterError(
-                    f"{', '.join(sorted(names))} need {asked:g} {what} together, the cluster has {have:g}: "
-                    f"lower their replicas or {what.lower()} in the study, or use a larger cluster"
-                )
-
-    def pool(self, name: str, path: str | None = None) -> Pool:
-        """The replicas of one model of the study; `path` replaces its weights by a trained checkpoint's."""
-        model = self.study.models[name]
-        spec = engine_spec(model, self.folder, path)
-        return Pool(spec, f"{self.run}/{name}", model.replicas, model.cpus, model.gpus)
+            stage.close()
 
     def expected_rows(self, step: Step) -> int:
         """The rows that will reach a row-wise step if none is rejected before."""
         while step.inputs:
             step = step.inputs[0]
-        return self.store.manifest(step.kind, step.key).account.rows_out
+        return self.rows_of(step)
+
+    def rows_of(self, step: Step) -> int:
+        """The rows that a finished step has."""
+        if step.key not in self.rows:
+            self.rows[step.key] = self.store.manifest(step.kind, step.key).account.rows_out
+        return self.rows[step.key]
 
     def told(self, manifest: Manifest) -> str:
         """A finished step in one line."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.rows import Rejection, Row
@@ -24,19 +24,20 @@ class Progress:
 class Ledger:
     """Rows of one unit by step. Not thread-safe: `flush` is called from the event loop that adds rows."""
 
-    def __init__(self, store: Store, unit: int, steps: Iterable[tuple[str, str]]) -> None:
-        """`steps` are (kind, key) of all unfinished steps of the stream."""
+    def __init__(
+        self, store: Store, unit: int, steps: Iterable[tuple[str, str]], parts: Mapping[str, Sequence[str]]
+    ) -> None:
+        """`steps` are (kind, key) of all unfinished steps of the stream, `parts` earlier runs' parts by key."""
         self.store, self.unit = store, unit
         self.kinds = {key: kind for kind, key in steps}
         self.known: dict[str, Row] = {}
         self.fresh: dict[str, list[Row]] = defaultdict(list)
         self.waited: dict[str, float] = defaultdict(float)
         self.resumed: dict[str, Progress] = {}  # what earlier runs left, by step
-        for key, kind in self.kinds.items():
-            done = read_parts(store, kind, key, unit)
+        for key, paths in parts.items():
+            done = read_parts(store, self.kinds[key], paths)
             self.known |= {row.id: row for row in (*done.rows, *done.rejections)}
-            if done.rows or done.rejections:
-                self.resumed[key] = _progress(done.rows, done.rejections, 0.0)
+            self.resumed[key] = _progress(done.rows, done.rejections, 0.0)
 
     def get(self, row_id: str) -> Row | None:
         """The row or the rejection with this id, if this unit already has it."""

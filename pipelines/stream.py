@@ -18,7 +18,7 @@ from actors.engine import RequestError
 from pipelines.ledger import Ledger, Progress
 from pipelines.operators import Operator, Rejected
 from pipelines.rows import Rejection, Row, row_id
-from pipelines.store.parts import read_unit
+from pipelines.store.parts import find_parts, read_unit
 from pipelines.store.store import Store
 
 FLUSH_SECONDS = 2.0
@@ -58,21 +58,27 @@ class Tally(Protocol):
 
 
 class Walker:
-    """Walks the rows of a unit through all unfinished steps. One instance serves several units at once."""
+    """Walks the rows of units through all unfinished steps, several units at once."""
 
-    def __init__(self, store: Store, roots: Sequence[Root], tally: Tally) -> None:
+    def __init__(self, store: Store, roots: Sequence[Root], tally: Tally, units_at_once: int = 4) -> None:
         self.store, self.roots, self.tally = store, roots, tally
+        self.units_at_once = asyncio.Semaphore(units_at_once)
+        branches = [found for root in roots for branch in root.branches for found in branch.walk()]
+        self.steps = [(branch.kind, branch.key) for branch in branches]
+        self.parts = {key: find_parts(store, kind, key) for kind, key in self.steps}
 
     async def __call__(self, batch: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Finish the units in `batch["unit"]`; yields them when everything of theirs is durable."""
-        for unit in batch["unit"]:
-            await self.unit(int(unit))
+        async with asyncio.TaskGroup() as group:
+            for unit in batch["unit"]:
+                await self.units_at_once.acquire()
+                group.create_task(self.unit(int(unit))).add_done_callback(lambda _: self.units_at_once.release())
         yield {"unit": np.asarray(batch["unit"])}
 
     async def unit(self, unit: int) -> None:
         """Finish one unit."""
-        branches = [found for root in self.roots for branch in root.branches for found in branch.walk()]
-        ledger = Ledger(self.store, unit, [(branch.kind, branch.key) for branch in branches])
+        parts = {key: found[unit] for key, found in self.parts.items() if unit in found}
+        ledger = Ledger(self.store, unit, self.steps, parts)
         self.tally.add(ledger.resumed)
         flusher = asyncio.create_task(self.flush_often(ledger))
         try:

@@ -11,10 +11,13 @@ from threading import Lock
 
 import ray
 
+from actors.berth import Share
 from actors.pool import Pool
+from actors.seat import Terms
 from actors.train_spec import TrainError, TrainOutcome, TrainPlacement, TrainSpec
 from actors.trainer import train
 from pipelines.benchmark import evaluate
+from pipelines.cast import IN_FLIGHT
 from pipelines.commit import commit, commit_rows
 from pipelines.context import READY_SECONDS, Context
 from pipelines.respond import user_turn
@@ -153,7 +156,8 @@ class Examiner:
         trained = [str(context.store.checkout(needed.kind, needed.key, CHECKPOINT)) for needed in step.inputs]
         spec = engine_spec(context.study.models[name], context.folder, *trained)
         if self.pool is None:
-            self.pool = Pool(spec, f"{context.run}/examiner", 1, self.cpus, self.gpus)
+            share, in_flight = Share(self.cpus, self.gpus), IN_FLIGHT[spec.engine]
+            self.pool = Pool(Terms(spec, f"{context.run}/examiner", share, in_flight=in_flight))
             self.pool.ready(READY_SECONDS)
         else:
             self.pool.reload(spec)

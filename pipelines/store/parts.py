@@ -10,9 +10,11 @@ import posixpath
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.rows import ROW_TYPES, Rejection, Row, from_table, schema, to_table
 from pipelines.store.manifest import Account, Shard
@@ -47,24 +49,27 @@ def write_part(store: Store, kind: str, key: str, unit: int, done: Finished) -> 
         store.write_table(folder, f"{name}.rejected.parquet", to_table(Rejection, done.rejections))
 
 
-def read_parts(store: Store, kind: str, key: str, unit: int) -> Finished:
-    """What is durable of one unit of an unfinished step, each row once."""
+def find_parts(store: Store, kind: str, key: str) -> dict[int, list[str]]:
+    """What is durable of an unfinished step: the paths of its parts, by unit."""
+    found: dict[int, list[str]] = {}
+    for path in store.parts(kind, key, "*.parquet"):
+        found.setdefault(int(posixpath.basename(path)[:8]), []).append(path)
+    return found
+
+
+def read_parts(store: Store, kind: str, paths: Sequence[str]) -> Finished:
+    """What one unit's parts hold, each row once."""
+    rejected = [path for path in paths if path.endswith(".rejected.parquet")]
     return Finished(
-        _read(store, kind, key, f"{unit:08d}-*.rows.parquet", ROW_TYPES[kind]),
-        _read(store, kind, key, f"{unit:08d}-*.rejected.parquet", Rejection),
+        _read(store, [path for path in paths if path not in rejected], ROW_TYPES[kind]),
+        _read(store, rejected, Rejection),
     )
 
 
-def _read(store: Store, kind: str, key: str, pattern: str, row_type: type[R]) -> list[R]:
-    tables = [store.read_table(path) for path in store.parts(kind, key, pattern)]
+def _read(store: Store, paths: Sequence[str], row_type: type[R]) -> list[R]:
+    tables = [store.read_table(path) for path in paths]
     unique = {row.id: row for row in from_table(row_type, concat(tables, schema(row_type)))}
     return sorted(unique.values(), key=lambda row: (row.index, row.id))
-
-
-def units_with_parts(store: Store, kind: str, key: str) -> list[int]:
-    """Units of which something is durable."""
-    names = (posixpath.basename(path) for path in store.parts(kind, key, "*.parquet"))
-    return sorted({int(name[:8]) for name in names})
 
 
 def write_shards(store: Store, kind: str, key: str, rows_in: int) -> tuple[tuple[Shard, ...], Account]:
@@ -72,10 +77,10 @@ def write_shards(store: Store, kind: str, key: str, rows_in: int) -> tuple[tuple
     shards: list[Shard] = []
     totals = {"rows": 0, "rejected": 0, "failed": 0}
     reasons: dict[str, int] = {}
-    units = units_with_parts(store, kind, key)
-    for number in sorted({unit // SHARD_UNITS for unit in units}) or [0]:
-        members = [unit for unit in units if unit // SHARD_UNITS == number]
-        done = [read_parts(store, kind, key, unit) for unit in members]
+    parts = find_parts(store, kind, key)
+    for number in sorted({unit // SHARD_UNITS for unit in parts}) or [0]:
+        members = sorted(unit for unit in parts if unit // SHARD_UNITS == number)
+        done = [read_parts(store, kind, parts[unit]) for unit in members]
         rows = [row for part in done for row in part.rows]
         rejections = [row for part in done for row in part.rejections]
         shards += write_shard(store, kind, key, number, rows, rejections)
@@ -107,9 +112,17 @@ def write_shard(
 
 def read_unit(store: Store, kind: str, key: str, unit: int) -> list[Row]:
     """The rows of one unit of a finished step, in order."""
-    first = unit * UNIT_ROWS
-    table = store.rows_between(kind, key, f"rows-{unit // SHARD_UNITS:05d}.parquet", first, first + UNIT_ROWS)
-    return from_table(ROW_TYPES[kind], table)
+    table = _shard(store.url, kind, key, unit // SHARD_UNITS)
+    index = pc.field("index")
+    first, end = unit * UNIT_ROWS, (unit + 1) * UNIT_ROWS
+    return from_table(ROW_TYPES[kind], table.filter((index >= first) & (index < end)))
+
+
+@lru_cache(maxsize=8)
+def _shard(url: str, kind: str, key: str, number: int) -> pa.Table:
+    """A shard, kept for the neighbours of the unit that asked."""
+    store = Store(url)
+    return store.read_table(posixpath.join(store.folder(kind, key), f"rows-{number:05d}.parquet"))
 
 
 def units_of(store: Store, kind: str, key: str) -> list[int]:

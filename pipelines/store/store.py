@@ -81,11 +81,6 @@ class Store:
         shards = [s for s in _cached_manifest(self.url, kind, key).shards if s.file.startswith(prefix)]
         return pa.concat_tables(self.read_table(posixpath.join(folder, s.file), columns) for s in shards)
 
-    def rows_between(self, kind: str, key: str, name: str, first: int, end: int) -> pa.Table:
-        """Rows of one shard with `first <= index < end`."""
-        with self.fs.open(posixpath.join(self.folder(kind, key), name), "rb") as file:
-            return pq.read_table(file, filters=[("index", ">=", first), ("index", "<", end)])
-
     def write_bytes(self, path: str, data: bytes) -> None:
         """Write a file under a temporary name and rename it: readers see all or nothing."""
         self.fs.makedirs(posixpath.dirname(path), exist_ok=True)

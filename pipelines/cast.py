@@ -1,0 +1,52 @@
+"""The models of a study as pools: what each one needs, and which of them are in memory when."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+from actors.berth import Share
+from actors.seat import Terms
+from actors.stage import Part, Stage
+from cluster.errors import ClusterError
+from cluster.inventory import Inventory
+from cluster.placement import Request, check_fits
+from pipelines.study.estimate import BYTES_PER_PARAMETER, parameters
+from pipelines.study.models import engine_spec
+from pipelines.study.spec import Model, Study
+
+# requests at one replica: more than an engine works on at once, so that requests and answers travel in bulk
+IN_FLIGHT = {"transformers": 64, "vllm": 512, "http": 128, "scripted": 256}
+SLEEPING_SHARE = 0.5  # of all memory, for the weights of models that sleep
+
+
+def terms(model: Model, name: str, folder: Path, path: str | None = None) -> Terms:
+    """How to run a model as a pool of this name; `path` replaces its weights by a trained checkpoint's."""
+    spec = engine_spec(model, folder, path)
+    most = max(model.replicas, model.max_replicas or 0)
+    in_flight = model.in_flight or IN_FLIGHT[spec.engine]
+    return Terms(spec, name, Share(model.cpus, model.gpus), model.replicas, most, in_flight)
+
+
+def stage(study: Study, folder: Path, run: str, room: Share, here: Inventory) -> Stage:
+    """The stage for a study's models. `run` names what belongs to this run alone."""
+    parts = {name: _part(name, model, folder, run) for name, model in study.models.items()}
+    return Stage(parts, room, int(SLEEPING_SHARE * here.memory_bytes))
+
+
+def check_room(study: Study, names: Collection[str], here: Inventory) -> None:
+    """Raise ClusterError for a model that the cluster could not hold even alone. Models that fit take turns."""
+    for name in sorted(names):
+        model = study.models[name]
+        spread = engine_spec(model, Path()).engine == "vllm"
+        for misfit in check_fits([Request(name, model.cpus, model.gpus, model.replicas, spread)], here):
+            raise ClusterError(misfit)
+
+
+def _part(name: str, model: Model, folder: Path, run: str) -> Part:
+    weights = parameters(model, folder) * BYTES_PER_PARAMETER * model.replicas
+    if not model.shared:
+        return Part(terms(model, f"{run}/{name}", folder), False, weights)
+    described = repr(terms(model, name, folder))
+    return Part(terms(model, f"shared/{hashlib.sha256(described.encode()).hexdigest()[:16]}", folder), True, weights)

@@ -1,0 +1,79 @@
+"""What the user sees of a stream while it runs, and which engines have nothing more to do."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Event, Thread
+from typing import Any
+
+import ray
+
+from actors.pool import Pool
+from pipelines.attribution import model_of
+from pipelines.context import Context
+from pipelines.study.steps import Step
+from pipelines.tally import Total
+
+POLL_SECONDS = 0.5
+
+
+@contextmanager
+def shown(context: Context, steps: Sequence[Step], pools: Mapping[str, Pool], tally: Any) -> Generator[None]:
+    """Show progress and what happens to engines on the board while the block runs."""
+    ended = Event()
+    watcher = _Watcher(context, steps, pools, tally)
+    thread = Thread(target=watcher.watch, args=(ended,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+class _Watcher:
+    def __init__(self, context: Context, steps: Sequence[Step], pools: Mapping[str, Pool], tally: Any) -> None:
+        self.context, self.pools, self.tally = context, pools, tally
+        self.expected = {step.key: context.expected_rows(step) for step in steps}
+        self.pending = {step.key: step for step in steps}
+        self.steps: dict[str, list[Step]] = defaultdict(list)
+        for step in steps:
+            self.steps[model_of(step)].append(step)
+        self.heard = dict.fromkeys(pools, 0)
+        self.resting: set[str] = set()
+
+    def watch(self, ended: Event) -> None:
+        """Look until the end."""
+        while not ended.wait(POLL_SECONDS):
+            self.look()
+
+    def look(self) -> None:
+        """Show where every step is and what the pools tell; let engines rest whose rows are all through."""
+        totals: dict[str, Total] = ray.get(self.tally.totals.remote())
+        for key, total in totals.items():
+            self.context.board.update(key, self.pending[key].label, total.done, self.expected[key])
+        through: set[str] = set()
+        for key, step in self.pending.items():
+            if totals.get(key, Total()).done == self.entering(step, totals, through):
+                through.add(key)
+        for name, pool in self.pools.items():
+            self.tell(name, pool)
+            if name not in self.resting and all(step.key in through for step in self.steps[name]):
+                self.resting.add(name)
+                pool.rest()
+
+    def entering(self, step: Step, totals: Mapping[str, Total], through: set[str]) -> int | None:
+        """How many rows go into a step in all; None while that is not known."""
+        source = step.inputs[0]
+        if source.key not in self.pending:
+            return self.context.rows_of(source)
+        return totals[source.key].rows if source.key in through else None
+
+    def tell(self, name: str, pool: Pool) -> None:
+        """Print what has happened to an engine since the last look."""
+        for event in pool.stats().events:
+            if event.number > self.heard[name]:
+                self.heard[name] = event.number
+                self.context.board.say(f"[yellow]{name}[/yellow]: {event.text}")
