@@ -1,0 +1,127 @@
+"""Runs jobs and checks in zygotes of this machine: levels, self-test, recycling, reruns after a fault of our own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from queue import SimpleQueue
+from types import TracebackType
+from typing import TypeVar
+
+from actors.sandbox.attempt import Refused, attempt_cases, attempt_check
+from actors.sandbox.host import Zygote, ZygoteLost
+from actors.sandbox.job import LAYERS, Check, Job, Level, Outcome, Plain, SandboxError
+from actors.sandbox.selftest import self_test
+
+ATTEMPTS = 3
+JOBS_PER_ZYGOTE = 2000
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Sandbox:
+    """Runs foreign Python on `workers` zygotes. Threads may share it. SandboxError where `level` can not be had.
+
+    A level below L2 must be named, and every Outcome carries it: there is no way down by itself.
+    """
+
+    def __init__(self, level: Level = "L2", workers: int = 1, layers: frozenset[str] | None = None) -> None:
+        if sys.platform != "linux":
+            raise SandboxError("foreign code can be run on Linux only; use a container or a virtual machine")
+        self.level: Level = level
+        self._layers = LAYERS[level] if layers is None else layers
+        self._workers = workers
+        self._zygotes: SimpleQueue[Zygote | None] = SimpleQueue()
+        try:
+            for _ in range(workers):
+                self._zygotes.put(self._start())
+        except ZygoteLost as error:
+            self.close()
+            raise SandboxError(_unavailable(level, str(error))) from None
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def run(self, job: Job) -> Outcome:
+        """Execute the source and, if the job names a function, call it with the job's arguments."""
+        return self.run_cases(job, [job.arguments])[0]
+
+    def run_cases(self, job: Job, cases: Sequence[tuple[Plain, ...]]) -> list[Outcome]:
+        """One outcome per tuple of arguments, in order; one process does them all as long as it lives.
+
+        A case that ends the process ends only itself: the rest is done by a new one.
+        """
+        outcomes: list[Outcome] = []
+        while left := cases[len(outcomes) :]:
+            outcomes += self._attempt(job.id, len(left), lambda zygote, left=left: attempt_cases(zygote, job, left))
+        return outcomes
+
+    def check(self, check: Check) -> Outcome:
+        """Run a benchmark's tests on a solution; all passed if the outcome's value is True.
+
+        That verdict comes from the tests' process, which runs no line of the solution.
+        """
+        return self._attempt(check.id, 1, lambda zygote: [attempt_check(zygote, check)])[0]
+
+    def map(self, act: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+        """Do something with each item, on all zygotes at once: `sandbox.map(sandbox.run, jobs)`."""
+        with ThreadPoolExecutor(self._workers) as threads:
+            return list(threads.map(act, items))
+
+    def close(self) -> None:
+        """End all zygotes that are not in use, and what they started."""
+        while not self._zygotes.empty():
+            zygote = self._zygotes.get()
+            if zygote is not None:
+                zygote.close()
+
+    def _start(self) -> Zygote:
+        zygote = Zygote(sorted(self._layers), sorted(LAYERS[self.level]))
+        try:
+            self_test(zygote, self.level)
+        except ZygoteLost:
+            zygote.close()
+            raise
+        return zygote
+
+    def _attempt(self, identity: str, count: int, act: Callable[[Zygote], list[Outcome]]) -> list[Outcome]:
+        """Outcomes of an act on a zygote, which is done again on a new one where the sandbox itself fails."""
+        zygote = self._zygotes.get()
+        try:
+            fault = ""
+            for _ in range(ATTEMPTS):
+                try:
+                    zygote = self._fit(zygote)
+                    return [replace(outcome, level=self.level) for outcome in act(zygote)]
+                except Refused as error:
+                    return [Outcome(identity, "refused", detail=str(error), level=self.level)] * count
+                except ZygoteLost as error:
+                    fault = str(error)
+                    zygote = _end(zygote)
+            return [Outcome(identity, "infrastructure", detail=fault, level=self.level)] * count
+        finally:
+            self._zygotes.put(zygote)
+
+    def _fit(self, zygote: Zygote | None) -> Zygote:
+        """A zygote that is alive and not worn out."""
+        if zygote is not None and zygote.jobs >= JOBS_PER_ZYGOTE:
+            zygote = _end(zygote)
+        return zygote or self._start()
+
+
+def _end(zygote: Zygote | None) -> None:
+    if zygote is not None:
+        zygote.close()
+
+
+def _unavailable(level: Level, why: str) -> str:
+    return (
+        f"the sandbox can not protect this machine at level {level}: {why}. Level L2 needs Linux with user namespaces "
+        "and Landlock (docs/install.md says how to get them). To run foreign code with less protection, name the level."
+    )
