@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from actors.sandbox import jail, landlock, seccomp
 from actors.sandbox.job import Limits
-from actors.sandbox.kernel import NAMESPACES, drop_capabilities, map_user, namespace_ids
+from actors.sandbox.kernel import NAMESPACES, call, drop_capabilities, map_user, namespace_ids
 
 NOBODY = 65534
 _INSIDE = 1000  # who a job is in its own user namespace
@@ -35,6 +35,8 @@ class Walls:
 def confine(walls: Walls, limits: Limits) -> list[str]:
     """Put up all layers and say which are in force, as the kernel shows it. OSError if one can not be put up."""
     names = [name for name, number in namespace_ids().items() if walls.namespaces[name] != number]
+    if "uts" in walls.layers:
+        call("sethostname", b"sandbox", 7)
     if "user" in walls.layers:
         map_user(_INSIDE, walls.user)
     if "mount" in walls.layers:
@@ -53,7 +55,7 @@ def confine(walls: Walls, limits: Limits) -> list[str]:
         names.append("landlock")
     if seccomp.installed():
         names.append("seccomp")
-    if resource.getrlimit(resource.RLIMIT_NPROC) == (limits.processes, limits.processes):
+    if resource.getrlimit(resource.RLIMIT_NPROC) == (limits.threads, limits.threads):
         names.append("rlimits")
     return names
 
@@ -64,7 +66,7 @@ def limit_resources(limits: Limits, base_bytes: int) -> None:
         (resource.RLIMIT_CPU, limits.cpu_seconds),
         (resource.RLIMIT_AS, base_bytes + limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
-        (resource.RLIMIT_NPROC, limits.processes),
+        (resource.RLIMIT_NPROC, limits.threads),
         (resource.RLIMIT_NOFILE, _DESCRIPTORS),
         (resource.RLIMIT_CORE, 0),
     ):

@@ -28,6 +28,7 @@ _FLAGS = ("-s", "-S", "-P")  # no packages of users and sites, nothing from the 
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"}  # the same order of sets at every run; small threads
 _READY_SECONDS = 60.0
 _ANSWER_SECONDS = 10.0
+_CLOSE_SECONDS = 2.0
 _MESSAGE_BYTES = 1 << 16
 
 
@@ -113,9 +114,12 @@ class Zygote:
 
     def close(self) -> None:
         """Kill it, and with it everything that it started."""
-        self._control.close()
-        self._process.kill()
-        self._process.wait()
+        self._control.close()  # at which it kills its tasks and ends
+        try:
+            self._process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 @dataclass(frozen=True)

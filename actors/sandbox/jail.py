@@ -24,6 +24,7 @@ from actors.sandbox.kernel import (
     mount,
 )
 
+_ANY_FOLDER = "/tmp"  # where the new root lies for a moment, seen by nobody else
 _NOEXEC = 8  # the same in mount(2) and statvfs(3)
 
 
@@ -36,10 +37,10 @@ def libraries() -> list[str]:
 def build(folders: list[str]) -> None:
     """Leave the machine's file system: from now on the root holds `/runtime` (what jobs see), `/jail` and `/proc`."""
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
-    mount("none", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
+    mount("none", _ANY_FOLDER, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
     for name in ("old", "proc", "jail", "runtime"):
-        Path("/tmp", name).mkdir(mode=0o755)
-    change_root("/tmp", "/tmp/old")
+        Path(_ANY_FOLDER, name).mkdir(mode=0o755)
+    change_root(_ANY_FOLDER, f"{_ANY_FOLDER}/old")
     mount("/old/proc", "/proc", flags=MS_BIND | MS_REC)
     mount("/runtime", "/runtime", flags=MS_BIND)
     for name in ("tmp", "empty"):

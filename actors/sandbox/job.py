@@ -28,7 +28,7 @@ class Limits:
     wall_seconds: float = 15.0
     cpu_seconds: int = 10
     memory_bytes: int = 512 << 20  # of address space, beyond what the interpreter has mapped itself
-    processes: int = 4  # and threads
+    threads: int = 16  # further processes a job can not start at all
     file_bytes: int = 16 << 20  # all files together
     files: int = 256
     output_bytes: int = 1 << 20  # of one encoded result

@@ -43,8 +43,7 @@ def prepare(layers: frozenset[str]) -> Walls:
         os.setresuid(NOBODY, NOBODY, NOBODY)
         prctl(PR_SET_DUMPABLE, 1)  # or /proc/self belongs to root and no job can map its user
     base_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    code = seccomp.program(forks="pid" in layers)
-    return Walls(layers, code, folders, base_bytes, namespace_ids(), (os.getuid(), os.getgid()))
+    return Walls(layers, seccomp.program(), folders, base_bytes, namespace_ids(), (os.getuid(), os.getgid()))
 
 
 def leave_the_machine(layers: frozenset[str]) -> None:

@@ -1,6 +1,6 @@
 """The system calls that a job may make: an allow-list as a BPF program. What is not on it fails with EPERM.
 
-Not on it, among others: socket, connect, execve, kill, ptrace, mount, unshare, setns, chroot, setuid, memfd_create,
+Not on it, among others: fork (threads may be made), socket, execve, kill, ptrace, mount, unshare, setns, memfd_create,
 io_uring, keyctl, bpf, userfaultfd, perf_event_open, shmget. The numbers are those of the kernel's headers (unistd_64.h,
 asm-generic/unistd.h).
 """
@@ -29,7 +29,7 @@ _X86_64 = """
     getpid=39 getppid=110 gettid=186 getuid=102 geteuid=107 getgid=104 getegid=108 getgroups=115 getpgrp=111
     getpgid=121 getsid=124 getpriority=140 sched_yield=24 sched_getaffinity=204 sched_getparam=143
     sched_getscheduler=145 getrusage=98 getrlimit=97 sysinfo=99 uname=63 getcpu=309 getrandom=318 wait4=61
-    waitid=247 exit=60 exit_group=231 fork=57 vfork=58 futex=202 set_robust_list=273 get_robust_list=274
+    waitid=247 exit=60 exit_group=231 vfork=58 futex=202 set_robust_list=273 get_robust_list=274
     set_tid_address=218 rseq=334 arch_prctl=158 membarrier=324 clone=56 clone3=435 ioctl=16 prlimit64=302
 """
 _AARCH64 = """
@@ -61,19 +61,17 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def program(forks: bool) -> bytes:
-    """The filter for this machine; without `forks` a job may make threads only. SandboxError on other machines."""
+def program() -> bytes:
+    """The filter for this machine; SandboxError on machines whose calls are not known."""
     if platform.machine() not in _MACHINES:
         raise SandboxError(f"the sandbox knows no system calls of {platform.machine()} machines")
     architecture, table = _MACHINES[platform.machine()]
     numbers = {name: int(number) for name, _, number in (item.partition("=") for item in table.split())}
     code = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
     code += _rule(numbers.pop("clone3"), [(_RETURN, 0, 0, _FAIL | errno.ENOSYS)])  # the C library then uses clone
-    code += _rule(numbers.pop("clone"), _clone(forks))
+    code += _rule(numbers.pop("clone"), _clone())
     code += _rule(numbers.pop("ioctl"), [(_LOAD, 0, 0, _ARGUMENTS + 8), *_one_of(_IOCTLS)])
     code += _rule(numbers.pop("prlimit64"), [(_LOAD, 0, 0, _ARGUMENTS), *_one_of((0,))])  # of itself only
-    if not forks:
-        numbers.pop("fork", None)
     for number in numbers.values():
         code += _rule(number, [(_RETURN, 0, 0, _ALLOW)])
     code.append((_RETURN, 0, 0, _FAIL | errno.EPERM))
@@ -85,11 +83,10 @@ def _rule(number: int, then: list[Instruction]) -> list[Instruction]:
     return [(_EQUAL, 0, len(then), number), *then]
 
 
-def _clone(forks: bool) -> list[Instruction]:
-    flags = (_LOAD, 0, 0, _ARGUMENTS)
+def _clone() -> list[Instruction]:
+    """Threads, but neither processes nor namespaces."""
     refuse, allow = (_RETURN, 0, 0, _FAIL | errno.EPERM), (_RETURN, 0, 0, _ALLOW)
-    thread = [] if forks else [(_ANY_BIT, 1, 0, _THREAD), refuse]
-    return [flags, *thread, (_ANY_BIT, 0, 1, _NEW_NAMESPACES), refuse, allow]
+    return [(_LOAD, 0, 0, _ARGUMENTS), (_ANY_BIT, 0, 1, _THREAD), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), refuse, allow]
 
 
 def _one_of(values: tuple[int, ...]) -> list[Instruction]:

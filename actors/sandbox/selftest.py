@@ -31,7 +31,7 @@ def answer():
         "password file": lambda: open("/etc/passwd"),
         "processes": lambda: os.listdir("/proc"),
         "root folder": lambda: os.listdir("/"),
-        "earlier job's file": lambda: os.listdir("/tmp") or None,
+        "earlier job's file": lambda: os.listdir(".") or None,
         "write to the library": lambda: open(os.__file__, "a"),
         "new program": lambda: os.execv("/bin/true", ["true"]),
         "signal": lambda: os.kill(os.getpid(), 0) or 1,
@@ -50,7 +50,7 @@ def self_test(zygote: Zygote, level: Level) -> None:
         raise ZygoteLost(f"self-test: honest work fails ({outcome.status} {outcome.detail} {outcome.value})")
     if level == "L0":
         return
-    attempt_cases(zygote, Job("canary", _LEAVE, "leave", limits=_LIMITS), [("/tmp/canary",)])
+    attempt_cases(zygote, Job("canary", _LEAVE, "leave", limits=_LIMITS), [("canary",)])
     outcome = attempt_cases(zygote, Job("attacks", _ATTACKS, "answer", limits=_LIMITS), [()])[0]
     if not agrees(outcome, []):
         raise ZygoteLost(f"self-test: attacks succeed ({outcome.status} {outcome.detail} {outcome.value})")

@@ -12,12 +12,13 @@ import json
 import os
 import signal
 import socket
+from itertools import pairwise
 from typing import Any
 
 from actors.sandbox.child import work
 from actors.sandbox.confine import Walls, confine
 from actors.sandbox.job import Limits
-from actors.sandbox.kernel import clone
+from actors.sandbox.kernel import PR_SET_PDEATHSIG, clone, prctl
 from actors.sandbox.prepare import prepare
 
 MESSAGE_BYTES = 1 << 16
@@ -39,7 +40,7 @@ def main(control_fd: int, layers: list[str], required: list[str]) -> None:
 
 
 def answer_one(control: socket.socket, walls: Walls, required: frozenset[str]) -> bool:
-    """Start the tasks of one request, say whether their walls stand, end them at the next word. False when all is over."""
+    """Start one request's tasks, say whether their walls stand, end them at the next word. False if there is no request."""
     message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 16)
     if not message:
         return False
@@ -82,10 +83,8 @@ def begin(task: str, fds: list[int], walls: Walls, limits: Limits, report: int) 
     """The job's process, from its first moment to its last."""
     try:
         os.setsid()
-        keep = {0, 1, 2, report, *fds}
-        for fd in range(3, 64):
-            if fd not in keep:
-                _close(fd)
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        close_all_but({0, 1, 2, report, *fds})
         said: dict[str, Any] = {"layers": confine(walls, limits)}
     except BaseException as error:
         said = {"error": f"{type(error).__name__}: {error}"}
@@ -99,11 +98,11 @@ def begin(task: str, fds: list[int], walls: Walls, limits: Limits, report: int) 
     os._exit(0)
 
 
-def _close(fd: int) -> None:
-    try:
-        os.close(fd)
-    except OSError:
-        return
+def close_all_but(kept: set[int]) -> None:
+    """Close all other descriptors of this process, above all the zygote's own socket."""
+    for low, high in pairwise([-1, *sorted(kept), 1 << 30]):
+        if low + 1 < high:  # an empty range would be taken for all
+            os.closerange(low + 1, high)
 
 
 def end(pid: int, walls: Walls) -> tuple[int, float]:
