@@ -20,7 +20,7 @@ from pipelines.commit import commit
 from pipelines.context import READY_SECONDS, Context
 from pipelines.evolve.evol_instruct import Evolve
 from pipelines.operators import Operator
-from pipelines.phases import STREAM_CPUS, Phase, loads
+from pipelines.phases import Phase, loads
 from pipelines.respond import Respond
 from pipelines.score.perplexity import Score
 from pipelines.store.parts import UNIT_ROWS, units_of, write_shards
@@ -46,10 +46,11 @@ def run_stream(context: Context) -> None:
         for number, phase in enumerate(phases):
             started = time.monotonic()
             pools = stage.enter(phase.models, [later.models for later in phases[number + 1 :]], READY_SECONDS)
-            _run_phase(context, phase, pools, started)
+            run_phase(context, phase, pools, started)
 
 
-def _run_phase(context: Context, phase: Phase, pools: Mapping[str, Pool], started: float) -> None:
+def run_phase(context: Context, phase: Phase, pools: Mapping[str, Pool], started: float) -> None:
+    """Run the steps of a phase as one stream over its pools, and commit them with their parts of the wall time."""
     tally: Any = TallyActor.remote()
     before = {name: pool.stats().work.busy_seconds for name, pool in pools.items()}
     with shown(context, phase.steps, pools, tally):
@@ -108,7 +109,7 @@ def _stream(context: Context, trees: list[Root], tally: RemoteTally, open_rows: 
         Walker,  # pyright: ignore[reportArgumentType]
         fn_constructor_args=(context.store, trees, tally, UNITS_AHEAD + math.ceil(open_rows / UNIT_ROWS)),
         batch_size=None,
-        num_cpus=STREAM_CPUS / WALKERS,
+        num_cpus=0,  # it waits for engines, which may hold all that there is
         compute=ActorPoolStrategy(size=WALKERS),
     )
     try:

@@ -16,9 +16,7 @@ from pipelines.load_search import at_least, search
 from pipelines.study.spec import Study
 from pipelines.study.steps import Step
 
-__all__ = ["STREAM_CPUS", "Phase", "Size", "capacity", "loads", "lower_bound", "order", "sizes"]
-
-STREAM_CPUS = 0.1
+__all__ = ["Phase", "Size", "capacity", "loads", "lower_bound", "order", "sizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,8 @@ def sizes(study: Study) -> dict[str, Size]:
 
 
 def capacity(here: Inventory) -> Size:
-    """What a cluster has for models while the stream itself, which takes `STREAM_CPUS`, runs on it."""
-    return Size(here.cpus - STREAM_CPUS, here.gpus)
+    """What a cluster has for models: everything, as the stream itself asks for no CPU of its own."""
+    return Size(here.cpus, here.gpus)
 
 
 def order(steps: Sequence[Step], sizes: Mapping[str, Size], capacity: Size) -> tuple[Phase, ...]:

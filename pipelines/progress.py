@@ -39,7 +39,7 @@ class Board:
             disable=not console.is_terminal,
         )
         self.tasks: dict[str, TaskID] = {}
-        self.started: dict[str, float] = {}
+        self.started: dict[str, tuple[float, int]] = {}  # when a step was first heard of, and how far it was
         self.spoke = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -59,17 +59,18 @@ class Board:
         """Say how far a step is, in rows or optimizer steps."""
         if key not in self.tasks:
             self.tasks[key] = self.bars.add_task(label, total=total)
-            self.started[key] = time.monotonic()
+            self.started[key] = time.monotonic(), done
         self.bars.update(self.tasks[key], completed=done, total=total, visible=done < total)
-        if not self.console.is_terminal and time.monotonic() - self.spoke > LINE_SECONDS:
+        if done < total and not self.console.is_terminal and time.monotonic() - self.spoke > LINE_SECONDS:
             self.spoke = time.monotonic()
             self.say(self.line(key, label, done, total))
 
     def line(self, key: str, label: str, done: int, total: int) -> str:
         """A step's progress in words."""
-        rate = done / max(time.monotonic() - self.started[key], 1e-3)
-        eta = f", {(total - done) / rate:.0f} s left" if rate > 0 else ""
-        return f"  {label}: {done}/{total}, {rate:.1f}/s{eta}"
+        started, before = self.started[key]
+        rate = (done - before) / max(time.monotonic() - started, 1e-3)
+        pace = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if rate > 0 else ""
+        return f"  {label}: {done}/{total}{pace}"
 
     def finish(self, key: str, text: str) -> None:
         """Take a step's bar away and print what became of it."""

@@ -60,7 +60,7 @@ def _context(loaded: Loaded, store: Store, board: Board) -> Context:
 
 def _run_phases(context: Context, address: str | None) -> list[str]:
     for step in context.plan.pending_of("seeds"):
-        _seed(context, step)
+        run_seeds(context, step)
     if not context.plan.pending_of("evolve", "respond", "score", "select", "train", "evaluate"):
         return []
     with connect(address) as session:
@@ -75,7 +75,7 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         return run_students(context)
 
 
-def _seed(context: Context, step: Step) -> None:
+def run_seeds(context: Context, step: Step) -> None:
     job = step.job
     assert isinstance(job, SeedsJob)
     started = time.monotonic()

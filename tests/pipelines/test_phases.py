@@ -12,7 +12,7 @@ import pytest
 
 from cluster.inventory import Inventory, Node
 from pipelines.attribution import model_of
-from pipelines.phases import STREAM_CPUS, Phase, Size, capacity, loads, lower_bound, order, sizes
+from pipelines.phases import Phase, Size, capacity, loads, lower_bound, order, sizes
 from pipelines.study.steps import ScoreJob, Step
 from tests.pipelines.studies import scripted_study
 
@@ -243,6 +243,6 @@ def test_a_model_takes_what_all_its_replicas_take() -> None:
     assert sizes(study.model_copy(update={"models": models}))["large"] == Size(6.0, 1.5)
 
 
-def test_the_stream_itself_needs_a_share_of_the_cpus() -> None:
+def test_models_may_take_all_of_a_cluster() -> None:
     here = Inventory((Node("one", 2, 1, 0), Node("two", 4, 0, 0)))
-    assert capacity(here) == Size(6 - STREAM_CPUS, 1)
+    assert capacity(here) == Size(6, 1)

@@ -113,7 +113,7 @@ def _word_of_some_seeds(store: Store, folder: Path) -> str:
 
 
 def test_an_interrupted_run_is_continued_and_ends_like_an_undisturbed_one(tmp_path: Path, ray_local: Session) -> None:
-    slow = ", runtime: {latency: 0.25}"
+    slow = ", runtime: {latency: 1.0}"
     path, store = write(tmp_path, options=slow), Store(str(tmp_path / "store"))
     command = [sys.executable, "-m", "pipelines.cli", "run", str(path), "--store", str(tmp_path / "store")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
