@@ -29,7 +29,7 @@ _X86_64 = """
     getpid=39 getppid=110 gettid=186 getuid=102 geteuid=107 getgid=104 getegid=108 getgroups=115 getpgrp=111
     getpgid=121 getsid=124 getpriority=140 sched_yield=24 sched_getaffinity=204 sched_getparam=143
     sched_getscheduler=145 getrusage=98 getrlimit=97 sysinfo=99 uname=63 getcpu=309 getrandom=318 wait4=61
-    waitid=247 exit=60 exit_group=231 vfork=58 futex=202 set_robust_list=273 get_robust_list=274
+    waitid=247 exit=60 exit_group=231 futex=202 set_robust_list=273 get_robust_list=274
     set_tid_address=218 rseq=334 arch_prctl=158 membarrier=324 clone=56 clone3=435 ioctl=16 prlimit64=302
 """
 _AARCH64 = """

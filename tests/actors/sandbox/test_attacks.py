@@ -1,0 +1,159 @@
+"""Every attack of attacks.toml, several times: nothing gets out, nothing is faked, nothing is left, limits are kept."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import threading
+import time
+import tomllib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from actors.sandbox.job import Check, Job, Limits, Outcome
+from actors.sandbox.sandbox import Sandbox
+from actors.sandbox.verdict import agrees
+
+TABLE = tomllib.loads(Path(__file__).with_name("attacks.toml").read_text())
+CLASSES = {"network", "load", "reading", "writing", "killing", "escaping", "text"}
+LIMITS = Limits(wall_seconds=1.5, cpu_seconds=1, memory_bytes=128 << 20)
+TESTS = "assert add(2, 3) == 5\nassert add(-1, 1) == 0"
+SECRET = uuid.uuid4().hex
+
+
+class Target:
+    """What attackers aim at on this machine: servers, a secret file, a secret in the environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.contacts = 0
+        self.folder = folder
+        self.secret = folder / "secret.txt"
+        self.secret.write_text(SECRET)
+        self.tcp = socket.create_server(("127.0.0.1", 0))
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", 0))
+        self.abstract, self.unix = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+        self.abstract.bind(f"\0{SECRET[:8]}")
+        self.unix.bind(str(folder / "socket"))
+        self.sockets = [self.tcp, self.udp, self.abstract, self.unix]
+        for server in (self.abstract, self.unix):
+            server.listen()
+        for server in self.sockets:
+            threading.Thread(target=self._watch, args=(server,), daemon=True).start()
+
+    def _watch(self, server: socket.socket) -> None:
+        while True:
+            try:
+                server.recv(1) if server is self.udp else server.accept()
+            except OSError:
+                return
+            self.contacts += 1
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "tcp": self.tcp.getsockname()[1],
+            "udp": self.udp.getsockname()[1],
+            "abstract": SECRET[:8],
+            "unix": str(self.folder / "socket"),
+            "secret": str(self.secret),
+            "folder": str(self.folder),
+            "pid": os.getpid(),
+            "descriptor": 100_000,
+            "host": platform.node(),
+            "earlier": ["EARLIER-", SECRET],
+            "marker": "a marker of an earlier job",
+        }
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    os.environ["SANDBOX_SECRET"] = SECRET
+    aim = Target(tmp_path_factory.mktemp("target"))
+    aim.folder.chmod(0o777)
+    yield aim
+    del os.environ["SANDBOX_SECRET"]
+    for server in aim.sockets:
+        server.close()
+
+
+@pytest.fixture
+def nothing_left(sandbox: Sandbox, target: Target) -> Iterator[None]:
+    """No process, mount or file is there afterwards that was not there before, and nobody was reached."""
+    settled = sandbox.run(Job("warm", "1")).status
+    before = state(target)
+    yield
+    deadline = time.monotonic() + 5
+    while (after := state(target)) != before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert settled == "returned"
+    assert after == before
+    assert target.contacts == 0
+
+
+def state(target: Target) -> dict[str, Any]:
+    return {
+        "processes": sorted(process.pid for process in psutil.Process().children(recursive=True)),
+        "mounts": Path("/proc/self/mountinfo").read_text(),
+        "files": sorted(path.name for path in target.folder.iterdir()),
+        "secret": target.secret.read_text(),
+        "root": sorted(os.listdir("/")),
+        "shared memory": sorted(os.listdir("/dev/shm")),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+    }
+
+
+def timed(act: Any, limits: Limits, calls: int = 1) -> Outcome:
+    """The outcome, after a look at the clock: the limit is kept, and half a second more."""
+    started = time.monotonic()
+    outcome = act()
+    assert time.monotonic() - started <= calls * limits.wall_seconds + 0.5
+    return outcome
+
+
+def names(kind: str) -> Any:
+    return pytest.mark.parametrize(kind, TABLE[kind], ids=lambda row: row["name"])
+
+
+def test_every_class_of_attacks_is_tried() -> None:
+    assert {row["class"] for row in TABLE["attack"]} == CLASSES
+
+
+@names("attack")
+def test_attack_achieves_nothing(
+    attack: dict[str, Any], sandbox: Sandbox, target: Target, rounds: int, nothing_left: None
+) -> None:
+    source = TABLE["prelude"] + attack["source"].replace("SURROGATE", "\ud800")
+    earlier = f"import json\nmark = {{'a marker of an earlier job': 'EARLIER-{SECRET}'}}\ndef see(x): return mark"
+    for number in range(rounds):
+        sandbox.run(Job("earlier", earlier, "see", (f"EARLIER-{SECRET}",)))
+        job = Job(f"attack {number}", source, "attack", (target.facts(),), LIMITS)
+        outcome = timed(lambda job=job: sandbox.run(job), LIMITS)
+        assert SECRET not in f"{outcome.value} {outcome.detail}"
+        assert agrees(outcome, []) or outcome.status in attack.get("ends", ()), outcome
+        outcome.detail.encode()
+    assert agrees(sandbox.run(Job("honest", "def f(): return 7", "f")), 7)
+
+
+@names("fake")
+def test_fake_does_not_pass(fake: dict[str, Any], sandbox: Sandbox, rounds: int, nothing_left: None) -> None:
+    for number in range(rounds):
+        check = Check(f"fake {number}", fake["source"], TESTS, ("add",), limits=LIMITS)
+        outcome = timed(lambda check=check: sandbox.check(check), LIMITS)
+        assert outcome.value is not True
+        assert outcome.status in ("raised", "killed", "output", "timeout"), outcome
+
+
+@names("claim")
+def test_claim_does_not_agree_with_true(
+    claim: dict[str, Any], sandbox: Sandbox, rounds: int, nothing_left: None
+) -> None:
+    for number in range(rounds):
+        outcome = sandbox.run(Job(f"claim {number}", claim["source"], "evaluate", ("text",), LIMITS))
+        assert not agrees(outcome, True)
+        assert outcome.status != "infrastructure"
