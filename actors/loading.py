@@ -78,17 +78,42 @@ def is_adapter(model: str) -> bool:
 def adapter_base(folder: str) -> str:
     """The model that a LoRA adapter's folder names as its base.
 
-    FileNotFoundError if the base's folder or the adapter's safetensors are missing, ValueError if no base is named.
+    FileNotFoundError if the base's folder does not exist, ValueError if no base is named.
     """
     from peft import PeftConfig
 
-    if not Path(folder, "adapter_model.safetensors").is_file():
-        raise FileNotFoundError(f"adapter folder {folder} has no adapter_model.safetensors")
     base = PeftConfig.from_pretrained(folder).base_model_name_or_path
     if base is None:
         raise ValueError(f"adapter folder {folder} does not name its base model")
     check_folder(base)
     return base
+
+
+def adapter_rank(folder: str) -> int:
+    """The rank of the LoRA adapter in this folder.
+
+    FileNotFoundError without the adapter's safetensors, ValueError if it is no LoRA adapter.
+    """
+    from peft import LoraConfig, PeftConfig
+
+    if not Path(folder, "adapter_model.safetensors").is_file():
+        raise FileNotFoundError(f"adapter folder {folder} has no adapter_model.safetensors")
+    config = PeftConfig.from_pretrained(folder)
+    if not isinstance(config, LoraConfig):
+        raise ValueError(f"{folder} holds no LoRA adapter")
+    return max([config.r, *(config.rank_pattern or {}).values()])
+
+
+def linear_names(config: Any) -> list[str]:
+    """The names of the linear layers of a model with this config, without the one that gives the logits."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):  # shapes only
+        model = AutoModelForCausalLM.from_config(config)
+    head = model.get_output_embeddings()
+    layers = [name for name, part in model.named_modules() if isinstance(part, torch.nn.Linear) and part is not head]
+    return sorted({name.rpartition(".")[2] for name in layers})
 
 
 def check_folder(model: str) -> None:
@@ -102,5 +127,6 @@ def _merged_adapter(folder: str, **arguments: Any) -> Any:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
+    adapter_rank(folder)  # refuses what is no safetensors
     model = AutoModelForCausalLM.from_pretrained(adapter_base(folder), **arguments)
     return PeftModel.from_pretrained(model, folder).merge_and_unload()

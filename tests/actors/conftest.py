@@ -1,14 +1,21 @@
-"""A random tiny Llama with a byte-level BPE of its own, and endpoints that are served by the stub."""
+"""A random tiny Llama with a byte-level BPE of its own, vLLM on it, and endpoints that are served by the stub."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
+
+from actors.berth import Share
+from actors.engine import EngineSpec
+from actors.pool import Pool
+from actors.seat import Terms
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,6 +76,40 @@ def model_folder(tokenizer, tmp_path_factory) -> Path:
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def adapter_folders(model_folder, tokenizer, tmp_path_factory) -> list[Path]:
+    """Two different LoRA adapters of the tiny model."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    folders = []
+    for seed in range(2):
+        torch.manual_seed(seed)
+        base = AutoModelForCausalLM.from_pretrained(model_folder)
+        tuned = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False))
+        folders.append(tmp_path_factory.mktemp("adapter"))
+        tuned.save_pretrained(folders[-1])
+        tokenizer.save_pretrained(folders[-1])
+    return folders
+
+
+@pytest.fixture(scope="session")
+def vllm_pool(model_folder, ray_local) -> Iterator[Pool]:
+    """The one vLLM engine of all tests: starting it is slow."""
+    spec = EngineSpec("vllm", str(model_folder), max_length=256, options=(("lora", True),))
+    pool = Pool(Terms(spec, "vllm", Share(cpus=1)))
+    try:
+        pool.ready(1000)
+        yield pool
+    finally:
+        pool.close()
+    deadline = time.monotonic() + 30
+    while left := [process for process in psutil.process_iter() if process.name().startswith("VLLM")]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
 
 
 @contextmanager
