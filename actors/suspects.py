@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Hashable)
 
 DEATHS_ALONE = 2  # a single request is not blamed for one death: the process may have been killed from outside
 
@@ -20,7 +20,7 @@ class Suspects(Generic[T]):
 
     def __init__(self) -> None:
         self._groups: deque[list[T]] = deque()
-        self._alone: dict[int, int] = {}  # deaths of single suspects, by identity
+        self._alone: dict[T, int] = {}  # deaths of single suspects
 
     def __bool__(self) -> bool:
         return bool(self._groups)
@@ -46,10 +46,10 @@ class Suspects(Generic[T]):
             self._groups.extendleft([list(group[half:]), list(group[:half])])
             return None
         only = group[0]
-        deaths = self._alone.pop(id(only), 0) + 1
+        deaths = self._alone.pop(only, 0) + 1
         if deaths >= DEATHS_ALONE:
             return only
-        self._alone[id(only)] = deaths
+        self._alone[only] = deaths
         self._groups.appendleft([only])
         return None
 
