@@ -40,7 +40,7 @@ def main(control_fd: int, layers: list[str], required: list[str]) -> None:
 
 
 def answer_one(control: socket.socket, walls: Walls, required: frozenset[str]) -> bool:
-    """Start one request's tasks, say whether their walls stand, end them at the next word. False if no request comes."""
+    """Start one request's tasks, say whether their walls stand, end them at the next word. False if none comes."""
     message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 16)
     if not message:
         return False

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
 from actors.sandbox.job import SandboxError
@@ -27,3 +29,18 @@ def sandbox() -> Iterator[Sandbox]:
 def rounds() -> int:
     """How often each attack is tried: `SANDBOX_ROUNDS`."""
     return ROUNDS
+
+
+@pytest.fixture(scope="session")
+def zygotes() -> Callable[[], list[int]]:
+    """Lists the processes of all sandboxes that this process, or nobody any more, has: zygotes and jobs."""
+
+    def listed() -> list[int]:
+        found: list[int] = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                mine = process.ppid() == 1 or os.getpid() in (parent.pid for parent in process.parents())
+                found += [process.pid] if mine and "sandbox.zygote" in " ".join(process.cmdline()) else []
+        return found
+
+    return listed

@@ -9,11 +9,10 @@ import threading
 import time
 import tomllib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from actors.sandbox.job import Check, Job, Limits, Outcome
@@ -83,13 +82,13 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 
 @pytest.fixture
-def nothing_left(sandbox: Sandbox, target: Target) -> Iterator[None]:
+def nothing_left(sandbox: Sandbox, target: Target, zygotes: Callable[[], list[int]]) -> Iterator[None]:
     """No process, mount or file is there afterwards that was not there before, and nobody was reached."""
     settled = sandbox.run(Job("warm", "1")).status
-    before = state(target)
+    before = state(target), zygotes()
     yield
     deadline = time.monotonic() + 5
-    while (after := state(target)) != before and time.monotonic() < deadline:
+    while (after := (state(target), zygotes())) != before and time.monotonic() < deadline:
         time.sleep(0.02)
     assert settled == "returned"
     assert after == before
@@ -98,13 +97,12 @@ def nothing_left(sandbox: Sandbox, target: Target) -> Iterator[None]:
 
 def state(target: Target) -> dict[str, Any]:
     return {
-        "processes": sorted(process.pid for process in psutil.Process().children(recursive=True)),
         "mounts": Path("/proc/self/mountinfo").read_text(),
         "files": sorted(path.name for path in target.folder.iterdir()),
         "secret": target.secret.read_text(),
-        "root": sorted(os.listdir("/")),
-        "shared memory": sorted(os.listdir("/dev/shm")),
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        "root": sorted(Path("/").iterdir()),
+        "shared memory": sorted(Path("/dev/shm").iterdir()),
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
     }
 
 
@@ -138,6 +136,13 @@ def test_attack_achieves_nothing(
         assert agrees(outcome, []) or outcome.status in attack.get("ends", ()), outcome
         outcome.detail.encode()
     assert agrees(sandbox.run(Job("honest", "def f(): return 7", "f")), 7)
+
+
+def test_search_of_the_memory_finds_what_is_there(sandbox: Sandbox, target: Target) -> None:
+    search = next(row for row in TABLE["attack"] if row["name"] == "earlier jobs in memory")
+    held = f"held = [''.join(['EARLIER-', *reversed('{SECRET[::-1]}')])]"
+    job = Job("control", f"{TABLE['prelude']}{search['source']}\n{held}", "attack", (target.facts(),), LIMITS)
+    assert "memory" in (sandbox.run(job).value or ())
 
 
 @names("fake")

@@ -1,0 +1,65 @@
+"""Sandboxes as Ray actors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+import signal
+import time
+from collections.abc import Callable
+
+import psutil
+import pytest
+
+from actors.sandbox.job import Check, Job, Limits
+from actors.sandbox.pool import SandboxPool
+from actors.sandbox.sandbox import Sandbox
+from actors.sandbox.verdict import agrees
+from cluster.session import Session
+
+TRIPLE = "def triple(x): return 3 * x"
+
+
+Zygotes = Callable[[], list[int]]
+
+
+def test_jobs_of_many_callers_are_done_and_nothing_is_left(
+    ray_local: Session, sandbox: Sandbox, zygotes: Zygotes
+) -> None:
+    before = zygotes()
+    with SandboxPool(size=2) as pool:
+        client = pickle.loads(pickle.dumps(pool.client()))
+
+        async def work() -> None:
+            jobs = [client.run(Job(str(number), TRIPLE, "triple", (number,))) for number in range(20)]
+            for number, outcome in enumerate(await asyncio.gather(*jobs)):
+                assert (outcome.id, outcome.level) == (str(number), "L2")
+                assert agrees(outcome, 3 * number)
+            cases = await client.run_cases(Job("cases", TRIPLE, "triple"), [(1,), ("a",)])
+            assert [outcome.value for outcome in cases] == [3, "aaa"]
+            assert (await client.check(Check("check", TRIPLE, "assert triple(2) == 6", ("triple",)))).value is True
+
+        asyncio.run(work())
+    deadline = time.monotonic() + 10
+    while zygotes() != before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert zygotes() == before
+
+
+@pytest.mark.parametrize("victim", ["zygote", "actor"])
+def test_job_is_rerun_when_its_sandbox_is_killed(
+    ray_local: Session, sandbox: Sandbox, zygotes: Zygotes, victim: str
+) -> None:
+    before = zygotes()
+    slow = Job("slow", "import time\ndef f(): time.sleep(1); return 'done'", "f", limits=Limits(wall_seconds=10))
+    with SandboxPool(size=1) as pool:
+
+        async def work() -> None:
+            running = asyncio.create_task(pool.client().run(slow))
+            await asyncio.sleep(0.5)
+            new = min(pid for pid in zygotes() if pid not in before)
+            os.kill(new if victim == "zygote" else psutil.Process(new).ppid(), signal.SIGKILL)
+            assert agrees(await running, "done")
+
+        asyncio.run(work())
