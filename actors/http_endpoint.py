@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from actors.engine import RequestError
 
 PROBE_SECONDS = 10.0
-_TOO_LONG = re.compile(r"context.length|context.window|maximum.*(length|tokens)|too long", re.IGNORECASE)
+_TOO_LONG = re.compile(r"context.length|context.window|max_model_len|maximum.*(length|tokens)|too long", re.IGNORECASE)
 _FILTERED = re.compile(r"content.filter|content.policy|content management", re.IGNORECASE)
 
 

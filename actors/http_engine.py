@@ -30,8 +30,8 @@ class HttpEngine:
     the key; `in_flight`, `requests_per_minute` and `tokens_per_minute` (0: no bound) say how hard the server may be
     used; `retries` and `timeout` (seconds) how patient we are.
 
-    The server tokenises: it alone decides whether content that spells control tokens is text, and it may count the
-    end token in `tokens_out` where no log-probabilities are asked for.
+    The server tokenises: it alone decides whether content that spells control tokens is text, it may refuse a prompt
+    that leaves no room for `max_tokens`, and count the end token in `tokens_out` where no log-probabilities are asked.
     """
 
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "schema"})

@@ -126,9 +126,9 @@ def serving(*arguments: str) -> Iterator[str]:
             process.terminate()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stub() -> Iterator[Callable[..., str]]:
-    """Starts stub endpoints with the command line's arguments; each lives until the end."""
+    """Starts stub endpoints with the command line's arguments; each lives until the module's end."""
     started: dict[tuple[str, ...], str] = {}
     with ExitStack() as stack:
 
