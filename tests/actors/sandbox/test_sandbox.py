@@ -1,0 +1,206 @@
+"""The sandbox as its callers use it: values, cases, limits, levels, faults of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.sandbox import sandbox as module
+from actors.sandbox.host import ZygoteLost
+from actors.sandbox.job import LAYERS, Job, Limits, SandboxError
+from actors.sandbox.sandbox import ATTEMPTS, Sandbox
+from actors.sandbox.verdict import agrees
+
+ROOT = Path(__file__).parents[3]
+SHORT = Limits(wall_seconds=0.5, cpu_seconds=1)
+ECHO = "def echo(x): return x"
+
+
+@pytest.mark.parametrize("value", [None, True, 3, 2.5, "ä\0", [1, ["a"]], {"a": {"b": None}}])
+def test_plain_values_go_in_and_come_out(sandbox: Sandbox, value: Any) -> None:
+    outcome = sandbox.run(Job("x", ECHO, "echo", (value,)))
+    assert agrees(outcome, value)
+    assert (outcome.id, outcome.level) == ("x", "L2")
+
+
+@pytest.mark.parametrize(
+    ("source", "status", "detail"),
+    [
+        ("x = 1", "raised", "NameError"),
+        ("def f(): return 1 / 0", "raised", "ZeroDivisionError: division by zero"),
+        ("def f(): return (1,)", "raised", "type tuple"),
+        ("def f(:", "raised", "SyntaxError"),
+        ("import requests", "raised", "ModuleNotFoundError"),
+        ("def f(): return 'x' * 2_000_000", "output", "2,000,002 bytes"),
+        ("def f(): return bytearray(1 << 30)", "memory", ""),
+        ("import os; os._exit(4)", "killed", "exit code 4"),
+        ("import ctypes; ctypes.string_at(0)", "killed", "SIGSEGV"),
+    ],
+)
+def test_other_ends_have_their_status(sandbox: Sandbox, source: str, status: str, detail: str) -> None:
+    outcome = sandbox.run(Job("x", source, "f"))
+    assert (outcome.status, outcome.value) == (status, None)
+    assert detail in outcome.detail
+
+
+def test_source_alone_is_executed(sandbox: Sandbox) -> None:
+    assert sandbox.run(Job("x", "assert 1 + 1 == 2")).status == "returned"
+    assert sandbox.run(Job("x", "assert 1 + 1 == 3")).status == "raised"
+
+
+def test_what_can_not_be_sent_is_refused(sandbox: Sandbox) -> None:
+    for job in (Job("x", "'\ud800'"), Job("x", ECHO, "echo", (object(),))):  # type: ignore[arg-type]
+        assert sandbox.run(job).status == "refused"
+
+
+def test_case_that_ends_its_process_ends_only_itself(sandbox: Sandbox) -> None:
+    source = (
+        "import os, time\ndef f(x):\n    if x == 'die': os._exit(1)\n    if x == 'hang': time.sleep(9)\n    return x"
+    )
+    cases = [(1,), ("die",), (2,), ("hang",), (3,), (4,)]
+    outcomes = sandbox.run_cases(Job("x", source, "f", limits=SHORT), cases)
+    statuses = ["returned", "killed", "returned", "timeout", "returned", "returned"]
+    assert [outcome.status for outcome in outcomes] == statuses
+    assert [outcome.value for outcome in outcomes] == [1, None, 2, None, 3, 4]
+
+
+def test_each_case_has_its_own_clock(sandbox: Sandbox) -> None:
+    job = Job("x", "import time\ndef f(): time.sleep(0.2); return 1", "f", limits=SHORT)
+    assert [outcome.value for outcome in sandbox.run_cases(job, [()] * 5)] == [1] * 5
+
+
+def test_source_that_does_not_load_fails_all_cases_at_once(sandbox: Sandbox) -> None:
+    started = time.monotonic()
+    outcomes = sandbox.run_cases(Job("x", "while True: pass", "f", limits=SHORT), [()] * 10)
+    assert {outcome.status for outcome in outcomes} == {"timeout"}
+    assert time.monotonic() - started < 1.5
+
+
+def test_no_cases_no_outcomes(sandbox: Sandbox) -> None:
+    assert sandbox.run_cases(Job("x", ECHO, "echo"), []) == []
+
+
+def test_cpu_time_is_limited_where_the_clock_is_not(sandbox: Sandbox) -> None:
+    outcome = sandbox.run(Job("x", "while True: pass", limits=Limits(wall_seconds=20, cpu_seconds=1)))
+    assert (outcome.status, outcome.detail) == ("timeout", "1 s of CPU are allowed")
+
+
+def test_same_job_gives_the_same_value_in_every_process() -> None:
+    source = "import random\ndef f(): return [random.random(), *map(str, {'a', 'b', 'c', 'd', 'e'}), hash('x')]"
+    values: list[Any] = []
+    for _ in range(2):
+        with Sandbox() as own:
+            values += [own.run(Job("x", source, "f")).value for _ in range(2)]
+    assert values[0] is not None
+    assert all(value == values[0] for value in values)
+
+
+def test_jobs_of_several_threads_keep_their_own_answers(sandbox: Sandbox) -> None:
+    jobs = [Job(str(number), ECHO, "echo", (number,)) for number in range(50)]
+    outcomes = sandbox.map(sandbox.run, jobs)
+    assert [(outcome.id, outcome.value) for outcome in outcomes] == [(str(number), number) for number in range(50)]
+
+
+@pytest.mark.parametrize("layer", sorted(LAYERS["L2"]))
+def test_refuses_to_start_without_any_one_layer(layer: str) -> None:
+    if layer == "uid" and os.getuid() != 0:
+        pytest.skip("needs to be root to keep being root")
+    with pytest.raises(SandboxError, match="can not protect this machine at level L2"):
+        Sandbox(layers=LAYERS["L2"] - {layer}).close()
+
+
+def test_refuses_to_start_where_the_kernel_gives_no_namespaces() -> None:
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        pytest.skip("no unshare")
+    code = "from actors.sandbox.sandbox import Sandbox; Sandbox()"
+    command = [unshare, "--user", sys.executable, "-c", code]  # a user who may nothing
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 1
+    assert "SandboxError: the sandbox can not protect this machine at level L2" in result.stderr
+
+
+def test_lower_level_is_taken_only_by_name_and_is_told() -> None:
+    with Sandbox(level="L0") as weak:
+        outcome = weak.run(Job("x", ECHO, "echo", (1,)))
+        assert (outcome.value, outcome.level) == (1, "L0")
+
+
+def test_level_without_namespaces_leaves_no_files_and_no_network() -> None:
+    try:
+        weak = Sandbox(level="L1")
+    except SandboxError as error:
+        pytest.skip(f"an interpreter that others may not read: {error}")
+    with weak:
+        for act in ("open('x', 'w')", "__import__('socket').socket()", "open('/etc/passwd')"):
+            outcome = weak.run(Job("x", act))
+            assert (outcome.status, outcome.level) == ("raised", "L1")
+            assert "PermissionError" in outcome.detail
+
+
+def test_job_whose_zygote_is_killed_is_run_again(zygotes: Callable[[], list[int]]) -> None:
+    before = zygotes()
+    with Sandbox() as own:
+        victim = min(pid for pid in zygotes() if pid not in before)
+        threading.Timer(0.3, os.kill, (victim, signal.SIGKILL)).start()
+        outcome = own.run(Job("x", "import time\ndef f(): time.sleep(0.6); return 1", "f"))
+        assert agrees(outcome, 1)
+
+
+def test_sandbox_that_fails_again_and_again_is_no_fault_of_the_job(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def lost(*_: Any) -> Any:
+        tried.append(1)
+        raise ZygoteLost("gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "attempt_cases", lost)
+        outcomes = sandbox.run_cases(Job("x", ECHO, "echo"), [(1,), (2,)])
+    assert [(outcome.status, outcome.detail) for outcome in outcomes] == [("infrastructure", "gone")] * 2
+    assert len(tried) == ATTEMPTS
+    assert agrees(sandbox.run(Job("x", ECHO, "echo", (1,))), 1)
+
+
+def test_zygotes_are_renewed_after_a_number_of_jobs(
+    monkeypatch: pytest.MonkeyPatch, zygotes: Callable[[], list[int]]
+) -> None:
+    monkeypatch.setattr(module, "JOBS_PER_ZYGOTE", 6)
+    with Sandbox() as own:
+        seen: set[int] = set()
+        for number in range(10):
+            assert agrees(own.run(Job("x", ECHO, "echo", (number,))), number)
+            seen |= set(zygotes())
+    assert len(seen) > 2
+
+
+def test_nothing_stays_when_the_caller_is_killed(zygotes: Callable[[], list[int]]) -> None:
+    before = zygotes()
+    code = (
+        "from actors.sandbox.sandbox import Sandbox, Job\n"
+        "box = Sandbox()\nprint(flush=True)\nbox.run(Job('x', 'while True: pass'))"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    assert caller.stdout is not None
+    with caller.stdout:
+        caller.stdout.readline()
+        time.sleep(0.3)
+        assert set(zygotes()) > set(before)
+        caller.kill()
+        caller.wait()
+    deadline = time.monotonic() + 5
+    while set(zygotes()) - set(before) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not set(zygotes()) - set(before)
