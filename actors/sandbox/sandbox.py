@@ -25,7 +25,8 @@ Result = TypeVar("Result")
 class Sandbox:
     """Runs foreign Python on `workers` zygotes. Threads may share it. SandboxError where `level` can not be had.
 
-    A level below L2 must be named, and every Outcome carries it: there is no way down by itself.
+    A level below L2 must be named, and every Outcome carries it: there is no way down by itself. `layers` are those to
+    be put up instead of the level's, which must all be there nevertheless.
     """
 
     def __init__(self, level: Level = "L2", workers: int = 1, layers: frozenset[str] | None = None) -> None:
@@ -122,6 +123,6 @@ def _end(zygote: Zygote | None) -> None:
 
 def _unavailable(level: Level, why: str) -> str:
     return (
-        f"the sandbox can not protect this machine at level {level}: {why}. Level L2 needs Linux with user namespaces "
-        "and Landlock (docs/install.md says how to get them). To run foreign code with less protection, name the level."
+        f"the sandbox can not protect this machine at level {level}: {why}. What each level needs, and how to get it, "
+        "is in docs/install.md. To run foreign code with less protection, name the level."
     )
