@@ -41,6 +41,7 @@ class Stage:
         self._parts, self._room, self._host_bytes = parts, room, host_bytes
         self._present: dict[str, _Present] = {}
         self._berths: list[Berth] = []
+        self._made = 0
 
     def enter(self, models: Collection[str], later: Sequence[Collection[str]], timeout: float) -> dict[str, Pool]:
         """Pools of these models, ready; `later` says which models the next phases need.
@@ -101,7 +102,8 @@ class Stage:
         if like:
             return min(like, key=lambda berth: len(self._sleepers(berth)))
         self._make_room(terms.share, free)
-        made = reserve(terms.share, f"{terms.name}/berth")
+        self._made += 1
+        made = reserve(terms.share, f"{terms.name}/berth-{self._made}")
         self._berths.append(made)
         return made
 

@@ -1,0 +1,73 @@
+"""A study on a store of its own, its seeds made and its pools ready: what several benchmarks start from."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from actors.pool import Pool
+from actors.stage import Stage
+from pipelines.context import READY_SECONDS, Context
+from pipelines.flow import run_phase
+from pipelines.phases import Phase
+from pipelines.plan import make_plan
+from pipelines.progress import Board
+from pipelines.runner import run_seeds
+from pipelines.store.store import Store
+from pipelines.study.spec import Study
+from pipelines.study.steps import Step
+
+
+@dataclass
+class Lab:
+    """A study whose models all fit at once. `steps` are its row-wise steps, unfinished at first."""
+
+    context: Context
+    stage: Stage
+    steps: tuple[Step, ...]
+    pools: Mapping[str, Pool]
+
+    def stream(self) -> float:
+        """Seconds in which the runner takes all rows through all steps and commits them."""
+        started = time.monotonic()
+        (phase,) = self.context.phases(self.steps)
+        run_phase(self.context, phase, self.pools, started)
+        return time.monotonic() - started
+
+
+@contextmanager
+def lab(study: Study) -> Generator[Lab]:
+    """A lab on the connected Ray; its files and pools are gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder, Board(Console(file=io.StringIO())) as board:
+        store = Store(folder)
+        plan = make_plan(study, Path(folder), store)
+        context = Context(study, Path(folder), store, plan, board)
+        for step in plan.pending_of("seeds"):
+            run_seeds(context, step)
+        steps = plan.pending_of("evolve", "respond", "score")
+        phase: Phase = context.phases(steps)[0]
+        with context.stage() as stage:
+            yield Lab(context, stage, steps, stage.enter(phase.models, [], READY_SECONDS))
+
+
+def study(models: Mapping[str, Mapping[str, Any]], rows: int, **content: Any) -> Study:
+    """A study of the world's instructions with these models."""
+    base: dict[str, Any] = {
+        "study": "benchmark",
+        "seeds": [{"name": "world", "world": {"count": rows}}],
+        "models": {name: {"source": name, **model} for name, model in models.items()},
+    }
+    return Study.model_validate(base | content)
+
+
+def figure(name: str, value: float, goal: str, digits: int = 2) -> None:
+    """Print one figure as the last lines of a benchmark have it."""
+    print(f"{name} value={value:.{digits}f} goal{goal}")

@@ -1,0 +1,123 @@
+"""Rows that walk against stages that wait, on engines of variable latency: `python -m benchmarks.no_barrier`.
+
+The same study runs twice over the same pools: as the runner does it, and with a barrier after every stage. The peer is
+timed generously: its requests only, without the start of a stage. The floor is the bottleneck engine's pure service
+time: the sum of all its scripted latencies, divided by its slots.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+
+from actors.engine import Client
+from actors.pool import Pool
+from actors.scripted_engine import ScriptedEngine
+from benchmarks.lab import Lab, figure, lab, study
+from cluster.session import connect
+from pipelines.attribution import model_of
+from pipelines.flow import operator
+from pipelines.rows import Rejection, Row, row_id
+from pipelines.store.parts import read_unit, units_of
+from pipelines.stream import make
+from pipelines.study.models import engine_spec
+from pipelines.study.spec import Study
+from pipelines.study.steps import Step
+
+ROWS = 700
+GOAL = 1.1
+SIGMA = 1.0
+SLOTS = 16
+LATENCY = {"evolver": 0.15, "teacher": 0.30, "scorer": 0.03}  # mean seconds
+
+
+class Timed(ScriptedEngine):
+    """The scripted engine without waiting: it adds up how long it would have waited."""
+
+    seconds = 0.0
+
+    async def _serve(self, text: str, draw: random.Random) -> None:
+        self.seconds += self._latency * draw.lognormvariate(-(self._sigma**2) / 2, self._sigma)
+
+
+def the_study() -> Study:
+    """Three rounds of one evolver, answers to every round, scores: 7 requests of the slow kinds per row."""
+    engine = {"engine": "scripted", "cpus": 0.2}
+    models = {
+        name: {**engine, "runtime": {"latency": seconds, "latency_sigma": SIGMA, "slots": SLOTS}}
+        for name, seconds in LATENCY.items()
+    }
+    return study(
+        models,
+        ROWS,
+        evolution={"evolvers": ["evolver"], "rounds": 3},
+        responses={"teachers": ["teacher"]},
+        scoring={"scorer": "scorer"},
+    )
+
+
+async def by_stages(here: Lab, clients: Mapping[str, Client]) -> float:
+    """Seconds of all steps one after another, each with all its rows at once."""
+    context, made = here.context, dict[str, list[Row]]()
+    started = time.monotonic()
+    for step in here.steps:
+        source = step.inputs[0]
+        rows = made.get(source.key) or seeds(here, source)
+        does = operator(step, clients[model_of(step)], context.study.seed)
+        results = await asyncio.gather(*(make(does, row, row_id(row.id, step.key)) for row in rows))
+        made[step.key] = [row for row in results if not isinstance(row, Rejection)]
+    return time.monotonic() - started
+
+
+def seeds(here: Lab, step: Step) -> list[Row]:
+    """The rows of a finished step."""
+    store = here.context.store
+    return [row for unit in units_of(store, step.kind, step.key) for row in read_unit(store, step.kind, step.key, unit)]
+
+
+def service_seconds(here: Lab) -> dict[str, float]:
+    """Each engine's pure service time for the study's very requests."""
+    context = here.context
+    engines = {name: Timed(engine_spec(model, context.folder)) for name, model in context.study.models.items()}
+    asyncio.run(by_stages(here, engines))
+    return {name: engine.seconds / SLOTS for name, engine in engines.items()}
+
+
+def table(pure: Mapping[str, float], busy: Mapping[str, float], ours: float, theirs: float) -> None:
+    """Print what was measured."""
+    floor = max(pure.values())
+    print(f"{'':<28}{'seconds':>9}{'x floor':>9}")
+    for name, seconds in pure.items():
+        print(f"{name + ', pure service time':<28}{seconds:>9.1f}{seconds / floor:>9.2f}   busy {busy[name]:.1f} s")
+    print(f"{'a barrier after each stage':<28}{theirs:>9.1f}{theirs / floor:>9.2f}")
+    print(f"{'rows walk (the runner)':<28}{ours:>9.1f}{ours / floor:>9.2f}")
+
+
+def busy_seconds(pools: Mapping[str, Pool]) -> dict[str, float]:
+    """How long each pool has had requests in flight."""
+    busy: dict[str, float] = defaultdict(float)
+    for name, pool in pools.items():
+        busy[name] = pool.stats().work.busy_seconds
+    return busy
+
+
+def main() -> None:
+    """Print a table and the figures."""
+    with connect(None), lab(the_study()) as here:
+        pure = service_seconds(here)
+        theirs = asyncio.run(by_stages(here, {name: pool.client() for name, pool in here.pools.items()}))
+        before = busy_seconds(here.pools)
+        ours = here.stream()
+        busy = {name: seconds - before[name] for name, seconds in busy_seconds(here.pools).items()}
+    table(pure, busy, ours, theirs)
+    floor = max(pure.values())
+    print(f"{ROWS} rows, {SLOTS} slots an engine, log-normal latencies of sigma {SIGMA:g}")
+    figure("no_barrier.barrier_ratio", theirs / floor, ">1.1")
+    figure("no_barrier.ratio", ours / floor, f"<={GOAL}")
+
+
+if __name__ == "__main__":
+    main()

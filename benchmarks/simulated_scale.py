@@ -1,0 +1,150 @@
+"""The real runner on simulated clusters of 1 to 16 nodes: `python -m benchmarks.simulated_scale`.
+
+Each node is a raylet of its own on this machine with one fake GPU; the engines are scripted and wait instead of
+computing, so that two cores can play sixteen nodes. `--rows 1000000` streams so many rows through one node instead and
+reports rate and the driver's memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import threading
+import time
+from collections.abc import Generator
+from typing import Any
+
+import psutil
+
+from benchmarks.lab import Lab, figure, lab, study
+from cluster.session import connect
+from pipelines.study.spec import Study
+
+NODES = (1, 2, 4, 8, 16)
+SLOTS, LATENCY = 8, 0.4  # of the engine on each node: 20 rows/s
+ROWS_PER_NODE = 160
+MODELS = 8  # of the grid whose steps are counted
+
+
+@contextlib.contextmanager
+def cluster(nodes: int) -> Generator[None]:
+    """A simulated cluster, connected: a head without GPU and so many nodes with one each."""
+    from ray.cluster_utils import Cluster
+
+    from cluster.auth import ensure_token, use_token
+
+    ensure_token()
+    use_token(required=True)
+    simulated: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
+    try:
+        for _ in range(nodes):
+            simulated.add_node(num_cpus=1, num_gpus=1)
+        with connect(simulated.address):
+            yield
+    finally:
+        simulated.shutdown()
+
+
+def engine(gpus: float, **runtime: float) -> dict[str, Any]:
+    """A scripted model of the study file."""
+    return {"engine": "scripted", "cpus": 0, "gpus": gpus, "runtime": runtime}
+
+
+def scaled(nodes: int) -> Study:
+    """One model with a replica on each node; as much work for each."""
+    model = engine(1, latency=LATENCY, slots=SLOTS) | {"replicas": nodes, "in_flight": 3 * SLOTS}
+    return study(
+        {"model": model},
+        ROWS_PER_NODE * nodes,
+        evolution={"evolvers": ["model"], "rounds": 1},
+        responses={"teachers": ["model"]},
+    )
+
+
+def throughput(nodes: int) -> float:
+    """Rows per second at this number of nodes, from the first request to the last commit."""
+    with cluster(nodes), lab(scaled(nodes)) as here:
+        started = begun(here)
+        here.stream()
+        ended = time.monotonic()
+        return rows_of(here) / (ended - started[0])
+
+
+def begun(here: Lab) -> list[float]:
+    """Where the time of the first request will be noted."""
+    started: list[float] = []
+
+    def watch() -> None:
+        while not any(pool.stats().in_flight for pool in here.pools.values()):
+            time.sleep(0.01)
+        started.append(time.monotonic())
+
+    threading.Thread(target=watch, daemon=True).start()
+    return started
+
+
+def rows_of(here: Lab) -> int:
+    """All rows that the lab's steps have."""
+    return sum(here.context.rows_of(step) for step in here.steps)
+
+
+def step_overhead() -> tuple[float, int]:
+    """Milliseconds of the runner for each step of a wide grid with hardly a row, and the number of steps."""
+    names = [f"model-{number}" for number in range(MODELS)]
+    wide = study(
+        {name: engine(0) for name in names},
+        2,
+        evolution={"evolvers": names, "rounds": 2},
+        responses={"teachers": names},
+        scoring={"scorer": names[0]},
+    )
+    with connect(None), lab(wide) as here:
+        return here.stream() / len(here.steps) * 1000, len(here.steps)
+
+
+def many_rows(rows: int) -> None:
+    """Print the rate and the driver's peak memory of a long stream."""
+    model = engine(0) | {"in_flight": 512}
+    long = study(
+        {"model": model},
+        rows,
+        evolution={"evolvers": ["model"], "rounds": 1},
+        responses={"teachers": ["model"], "answer_seeds": False},
+    )
+    peak = [0]
+    threading.Thread(target=memory, args=(peak,), daemon=True).start()
+    with connect(None), lab(long) as here:
+        seconds = here.stream()
+        made = rows_of(here)
+    print(f"{rows} seeds, {made} rows made in {seconds:.0f} s")
+    figure("simulated_scale.rows_per_second", made / seconds, ">=0", 0)
+    figure("simulated_scale.driver_gib", peak[0] / 2**30, "<2")
+
+
+def memory(peak: list[int]) -> None:
+    """Follow this process's resident memory."""
+    while True:
+        peak[0] = max(peak[0], psutil.Process().memory_info().rss)
+        time.sleep(0.2)
+
+
+def main() -> None:
+    """Print a table and the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=0, help="stream so many seeds instead")
+    chosen = parser.parse_args()
+    if chosen.rows:
+        many_rows(chosen.rows)
+        return
+    overhead, steps = step_overhead()
+    rates = {nodes: throughput(nodes) for nodes in NODES}
+    print(f"{'nodes':>6}{'rows/s':>9}{'efficiency':>12}")
+    for nodes, rate in rates.items():
+        print(f"{nodes:>6}{rate:>9.1f}{rate / nodes / rates[1]:>12.2f}")
+    print(f"{steps} steps of a wide grid, each with two rows: {overhead:.1f} ms a step")
+    figure("simulated_scale.efficiency_8", rates[8] / 8 / rates[1], ">=0.9")
+    figure("simulated_scale.step_overhead_ms", overhead, "<50", 1)
+
+
+if __name__ == "__main__":
+    main()

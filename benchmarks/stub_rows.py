@@ -1,0 +1,109 @@
+"""Rows per second against an endpoint of 50 ms with 50 requests in flight: `python -m benchmarks.stub_rows`.
+
+1,000 rows/s are the ideal. Ours go the whole way: Ray Data, the walker, the router, the HTTP engine, Parquet. The
+peer is a bare aiohttp loop that keeps nothing. The clock runs from the first request to the last commit; starting Ray
+and loading are left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import aiohttp
+
+from actors.pool import Pool
+from benchmarks.lab import figure, lab, study
+from cluster.session import connect
+from pipelines.study.spec import Study
+
+ROWS = 16000
+RUNS = 1
+IN_FLIGHT = 50
+LATENCY = 0.05
+GOAL = 900
+
+
+@contextmanager
+def endpoint() -> Generator[str]:
+    """The address of a stub endpoint in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.stub_endpoint", "--latency", str(LATENCY)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = re.findall(r"\d+", process.stdout.readline())[-1]
+        try:
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.kill()
+
+
+def the_study(url: str) -> Study:
+    """One evolution and one answer per row: two requests."""
+    runtime = {"url": url, "in_flight": IN_FLIGHT}
+    return study(
+        {"stub": {"engine": "http", "cpus": 0.5, "runtime": runtime, "in_flight": 4 * IN_FLIGHT}},
+        ROWS // 2,
+        evolution={"evolvers": ["stub"], "rounds": 1, "breadth": False},
+        responses={"teachers": ["stub"], "answer_seeds": False},
+    )
+
+
+def ours(url: str) -> float:
+    """Rows per second of the runner: each row of each step is one request."""
+    with lab(the_study(url)) as here:
+        starts: list[float] = []
+        watcher = threading.Thread(target=first_request, args=(here.pools["stub"], starts), daemon=True)
+        watcher.start()
+        here.stream()
+        ended = time.monotonic()
+        watcher.join()
+        done = sum(here.context.store.manifest(step.kind, step.key).account.rows_out for step in here.steps)
+    return done / (ended - starts[0])
+
+
+def first_request(pool: Pool, starts: list[float]) -> None:
+    """Note when a pool gets something to do."""
+    while True:
+        stats = pool.stats()
+        if stats.in_flight or stats.work.requests:
+            starts.append(time.monotonic())
+            return
+        time.sleep(0.01)
+
+
+async def bare(url: str) -> float:
+    """Rows per second of an aiohttp loop."""
+    gate = asyncio.Semaphore(IN_FLIGHT)
+
+    async def ask(session: aiohttp.ClientSession, number: int) -> None:
+        body = {"model": "stub", "messages": [{"role": "user", "content": f"Instruction {number}."}], "max_tokens": 64}
+        async with gate, session.post(f"{url}/chat/completions", json=body) as answer:
+            await answer.json()
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT)) as session:
+        started = time.monotonic()
+        await asyncio.gather(*(ask(session, number) for number in range(ROWS)))
+        return ROWS / (time.monotonic() - started)
+
+
+def main() -> None:
+    """Print a table and the figures."""
+    with endpoint() as url, connect(None):
+        runs = [(ours(url), asyncio.run(bare(url))) for _ in range(RUNS)]
+    print(f"{'run':>4}{'evolgrid':>10}{'aiohttp':>10}   rows/s")
+    for number, (mine, peer) in enumerate(runs, start=1):
+        print(f"{number:>4}{mine:>10.0f}{peer:>10.0f}")
+    print(f"{ROWS} requests of {LATENCY * 1000:.0f} ms, {IN_FLIGHT} in flight; ideal {IN_FLIGHT / LATENCY:.0f}; medians:")
+    figure("stub_rows.aiohttp_rows_per_second", statistics.median(peer for _, peer in runs), ">=0", 0)
+    figure("stub_rows.rows_per_second", statistics.median(mine for mine, _ in runs), f">={GOAL}", 0)
+
+
+if __name__ == "__main__":
+    main()
