@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,13 +80,13 @@ def reserve(share: Share, name: str) -> Berth:
     return Berth(share, placement_group(share.bundles(), strategy="PACK", name=name))
 
 
-def remove_leftovers(name: str, numbers: Sequence[int]) -> None:
-    """Remove groups that an earlier life of a router, killed without warning, has left under these names."""
-    for number in numbers:
-        try:
-            remove_placement_group(ray.util.get_placement_group(f"{name}/{number}"))
-        except ValueError:
-            continue
+def remove_leftovers(name: str) -> None:
+    """Remove the groups `NAME/0`, `NAME/1`... that an earlier life of a router, killed without warning, has left."""
+    for group in placement_group_table().values():
+        owner, _, number = group["name"].rpartition("/")
+        if owner == name and number.isdigit() and group["state"] != "REMOVED":
+            with contextlib.suppress(ValueError):  # gone meanwhile
+                remove_placement_group(ray.util.get_placement_group(group["name"]))
 
 
 @ray.remote

@@ -126,6 +126,6 @@ class Router:
     def _running(self) -> Crew:
         """The crew; a router that was killed has lost its own, and clients that ask again bring a new one."""
         if self._crew is None:
-            remove_leftovers(self._terms.name, range(self._terms.most))
+            remove_leftovers(self._terms.name)
             self._crew = Crew(self._terms, self._desk, self._berths)
         return self._crew
