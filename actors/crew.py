@@ -71,28 +71,32 @@ class Crew:
         self._idle_since = -math.inf
 
     async def reload(self, spec: EngineSpec) -> None:
-        """Put another model into the same processes; nothing may be in flight. LoadError, Died."""
+        """Put another model into the same processes; nothing may be in flight."""
         self.terms = replace(self.terms, spec=spec)
         self.desk.recover(spec.model)
         self._load_deaths = self._deaths = 0
-        loaded = [seat for seat in self.seats if seat.state == "ready"]
+        for seat in self._not_ready():
+            self._retire(seat)  # it may be loading the model before
+        loaded = [seat for seat in self.seats if not seat.retiring]
         await asyncio.gather(*(self._reload(seat) for seat in loaded))
-        self._set_size(max(self._least, len(self.seats)))
+        self._set_size(max(self._least, len(loaded)))
 
     async def sleep(self) -> None:
         """Take all models off their devices; other pools may then use the driver's berths, until `wake`."""
         self._awake.clear()
-        for seat in [seat for seat in self.seats if not seat.borrowed]:
-            self._retire(seat)  # a berth of its own would be held for nothing
-        ready = [seat for seat in self.seats if seat.state == "ready" and not seat.retiring]
-        await asyncio.gather(*(seat.sleep() for seat in ready))
+        # a berth of its own would be held for nothing, and what loads now is no more needed
+        own = [seat for seat in self.seats if not seat.borrowed and not seat.retiring]
+        for seat in {*own, *self._not_ready()}:
+            self._retire(seat)
+        leaving = [task for seat, task in self._tasks.items() if seat.retiring]
+        await asyncio.gather(*(seat.sleep() for seat in self.seats if not seat.retiring))
+        await asyncio.gather(*leaving, return_exceptions=True)
 
     async def wake(self) -> None:
         """Bring the models back to their berths."""
         for seat in self.seats:
             if seat.state == "asleep":
-                with contextlib.suppress(Died):  # its watchdog knows, and it starts anew
-                    await seat.wake()
+                await seat.wake()
         self._awake.set()
 
     async def close(self) -> None:
@@ -124,9 +128,13 @@ class Crew:
 
     async def _reload(self, seat: Seat) -> None:
         try:
-            await seat.load(self.terms.spec)
+            with contextlib.suppress(Died):  # its watchdog sees that, too, and it starts with the new model
+                await seat.load(self.terms.spec)
         except LoadError as error:
             self.desk.fail(error)
+
+    def _not_ready(self) -> list[Seat]:
+        return [seat for seat in self.seats if seat.state != "ready" and not seat.retiring]
 
     def _set_size(self, size: int) -> None:
         active = [seat for seat in self.seats if not seat.retiring]
@@ -157,10 +165,18 @@ class Crew:
                 await self._live(seat)
         finally:
             if self._tasks.pop(seat, None):
-                await asyncio.shield(seat.end())
-                self.past = _sum(self.past, seat.work)
-                self.seats.remove(seat)
+                await self._dismiss(seat)
             self.settled.set()
+
+    async def _dismiss(self, seat: Seat) -> None:
+        """End a seat. The driver's berth is for the next one, and so is what an unforeseen error has left in flight."""
+        seat.retiring = True
+        lent = [seat.berth] if seat.berth is not None and seat.borrowed else []
+        self.desk.back(seat.in_flight.values())
+        await asyncio.shield(seat.end())
+        self._lent += lent
+        self.past = _sum(self.past, seat.work)
+        self.seats.remove(seat)
 
     async def _live(self, seat: Seat) -> None:
         """From a start to a death or to retirement."""

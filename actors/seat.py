@@ -22,7 +22,6 @@ from actors.replica import Answer, Beat, Loaded, Replica, kill_replica
 NAMESPACE = "evolgrid-engines"
 LINGER_SECONDS = 0.002  # for requests that come together to be sent together
 BEAT_SECONDS = 2.0
-SILENT_SECONDS = 30.0  # a process that does not answer for so long is stuck
 CLOSE_SECONDS = 10.0  # for a model to be freed in good order before its process is killed
 _IDENTIFIERS = ("class_name:", "actor_id:", "namespace:", "name:", "pid:", "ip:")
 
@@ -31,7 +30,8 @@ _IDENTIFIERS = ("class_name:", "actor_id:", "namespace:", "name:", "pid:", "ip:"
 class Terms:
     """What a pool runs, and where. `least` and `most` bound the number of replicas, `in_flight` the requests at one.
 
-    `patience` is how many seconds an engine may show no progress, `load_seconds` how long a load may take.
+    `patience` is how many seconds an engine may show no progress, `silence` how many its process may give no sign of
+    life, `load_seconds` how long a load may take.
     """
 
     spec: EngineSpec
@@ -42,6 +42,7 @@ class Terms:
     in_flight: int = 64
     patience: float = 120.0
     load_seconds: float = 600.0
+    silence: float = 30.0
 
 
 class Died(Exception):
@@ -125,18 +126,15 @@ class Seat:
                 raise result
 
     async def sleep(self) -> None:
-        """Leave the devices; nothing is in flight."""
+        """Leave the devices; nothing is in flight. A process that fails to is ended, which `serve` finds."""
         self.state = "asleep"
-        await self._replica.sleep.remote()
+        await self._followed("sleep")
 
     async def wake(self) -> None:
-        """Come back to the devices. Died if the process was lost meanwhile."""
-        try:
-            await self._replica.wake.remote()
-        except RayError as error:
-            raise Died(summary(error)) from error
-        self.state = "ready"
-        self.woken.set()
+        """Come back to the devices; failures as of `sleep`."""
+        if await self._followed("wake"):
+            self.state = "ready"
+            self.woken.set()
 
     def abandon(self) -> list[Ticket]:
         """The tickets of a dead or stuck process, which is ended for good."""
@@ -173,6 +171,15 @@ class Seat:
         if self._replica is not None:
             ray.kill(self._replica)
             self._replica = None
+
+    async def _followed(self, order: Literal["sleep", "wake"]) -> bool:
+        replica = self._replica
+        try:
+            await getattr(replica, order).remote()
+        except RayError:
+            ray.kill(replica)
+            return False
+        return True
 
     async def _feed(self) -> None:
         while self.in_flight or not self.retiring:
@@ -212,9 +219,9 @@ class Seat:
         while True:
             await asyncio.sleep(min(BEAT_SECONDS, self.terms.patience / 4))
             try:
-                beat: Beat = await asyncio.wait_for(_future(self._replica.beat.remote()), SILENT_SECONDS)
+                beat: Beat = await asyncio.wait_for(_future(self._replica.beat.remote()), self.terms.silence)
             except TimeoutError as error:
-                raise Died(f"its process gave no sign of life for {SILENT_SECONDS:g} s") from error
+                raise Died(f"its process gave no sign of life for {self.terms.silence:g} s") from error
             except RayError as error:
                 raise Died(summary(error)) from error
             self.work.rss_bytes = beat.rss_bytes
