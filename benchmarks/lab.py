@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import threading
 import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -35,12 +36,27 @@ class Lab:
     steps: tuple[Step, ...]
     pools: Mapping[str, Pool]
 
-    def stream(self) -> float:
-        """Seconds in which the runner takes all rows through all steps and commits them."""
+    def stream(self, *steps: Step) -> float:
+        """Seconds in which the runner takes all rows through these steps, or all, and commits them."""
         started = time.monotonic()
-        (phase,) = self.context.phases(self.steps)
+        (phase,) = self.context.phases(steps or self.steps)
         run_phase(self.context, phase, self.pools, started)
         return time.monotonic() - started
+
+    def first_request(self) -> list[float]:
+        """Where the time (monotonic) at which the first request reaches an engine will be noted."""
+        noted: list[float] = []
+        done = sum(pool.stats().work.requests for pool in self.pools.values())
+
+        def watch() -> None:
+            while not noted:
+                stats = [pool.stats() for pool in self.pools.values()]
+                if any(each.in_flight for each in stats) or sum(each.work.requests for each in stats) > done:
+                    noted.append(time.monotonic())
+                time.sleep(0.01)
+
+        threading.Thread(target=watch, daemon=True).start()
+        return noted
 
 
 @contextmanager

@@ -64,23 +64,10 @@ def scaled(nodes: int) -> Study:
 def throughput(nodes: int) -> float:
     """Rows per second at this number of nodes, from the first request to the last commit."""
     with cluster(nodes), lab(scaled(nodes)) as here:
-        started = begun(here)
+        first = here.first_request()
         here.stream()
         ended = time.monotonic()
-        return rows_of(here) / (ended - started[0])
-
-
-def begun(here: Lab) -> list[float]:
-    """Where the time of the first request will be noted."""
-    started: list[float] = []
-
-    def watch() -> None:
-        while not any(pool.stats().in_flight for pool in here.pools.values()):
-            time.sleep(0.01)
-        started.append(time.monotonic())
-
-    threading.Thread(target=watch, daemon=True).start()
-    return started
+        return rows_of(here) / (ended - first[0])
 
 
 def rows_of(here: Lab) -> int:

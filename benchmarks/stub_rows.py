@@ -12,20 +12,18 @@ import re
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
 import aiohttp
 
-from actors.pool import Pool
 from benchmarks.lab import figure, lab, study
 from cluster.session import connect
 from pipelines.study.spec import Study
 
 ROWS = 16000
-RUNS = 1
+RUNS = 3
 IN_FLIGHT = 50
 LATENCY = 0.05
 GOAL = 900
@@ -58,24 +56,11 @@ def the_study(url: str) -> Study:
 def ours(url: str) -> float:
     """Rows per second of the runner: each row of each step is one request."""
     with lab(the_study(url)) as here:
-        starts: list[float] = []
-        watcher = threading.Thread(target=first_request, args=(here.pools["stub"], starts), daemon=True)
-        watcher.start()
+        first = here.first_request()
         here.stream()
         ended = time.monotonic()
-        watcher.join()
-        done = sum(here.context.store.manifest(step.kind, step.key).account.rows_out for step in here.steps)
-    return done / (ended - starts[0])
-
-
-def first_request(pool: Pool, starts: list[float]) -> None:
-    """Note when a pool gets something to do."""
-    while True:
-        stats = pool.stats()
-        if stats.in_flight or stats.work.requests:
-            starts.append(time.monotonic())
-            return
-        time.sleep(0.01)
+        done = sum(here.context.rows_of(step) for step in here.steps)
+    return done / (ended - first[0])
 
 
 async def bare(url: str) -> float:

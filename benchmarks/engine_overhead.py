@@ -1,0 +1,148 @@
+"""Tokens per second through the whole path against plain offline vLLM: `python -m benchmarks.engine_overhead`.
+
+The same 1,000 prompts of mixed length, the same engine arguments, one after the other in one run. Ours: Ray Data, the
+walker, the router, the replica, vLLM, Parquet; from the first request to the commit. The peer: `LLM.chat` of vLLM,
+from the call to its return. Loading is left out of both, and each is warmed up with the same few prompts.
+"""
+
+# pyright: reportMissingImports=false
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import bundled
+from benchmarks.lab import Lab, figure, lab, study
+from cluster.session import connect
+from pipelines.respond import ask
+from pipelines.rows import ResponseRow, from_table
+from pipelines.study.models import engine_spec
+from pipelines.study.spec import Study
+from pipelines.study.steps import RespondJob, Step
+
+PROMPTS = 1000
+WARM_UP = 32
+RUNS = 1
+MAX_TOKENS = 96
+MAX_LENGTH = 512
+GOAL = 0.95
+
+
+def instructions(count: int, seed: int) -> list[str]:
+    """Instructions of 3 to 120 words; most are short."""
+    draw = random.Random(seed)
+    words = "name three rivers that flow through large cities and say why water stone light matter to them".split()
+    return [" ".join(draw.choices(words, k=min(120, 3 + int(draw.expovariate(1 / 25))))) for _ in range(count)]
+
+
+def make_model(folder: Path) -> Path:
+    """A model of 27 million random parameters with the tokenizer of a bundled one: it rarely ends by itself."""
+    import torch
+    from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(bundled.path("tiny-4m-chat"))
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=512,
+        intermediate_size=1408,
+        num_hidden_layers=8,
+        num_attention_heads=8,
+        num_key_value_heads=8,
+        max_position_embeddings=MAX_LENGTH,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def the_study(model: Path, seeds: Path) -> Study:
+    """Answers to the instructions of a file."""
+    engine = {"engine": "vllm", "source": str(model), "cpus": 2, "max_length": MAX_LENGTH, "dtype": "float32"}
+    return study(
+        {"model": engine},
+        1,
+        seeds=[{"name": name, "file": str(seeds / f"{name}.jsonl")} for name in ("warm", "full")],
+        evolution={"evolvers": ["model"], "rounds": 1},
+        responses={"teachers": ["model"], "decodings": [{"name": "greedy", "max_tokens": MAX_TOKENS}]},
+    )
+
+
+def ours(chosen: Study) -> float:
+    """Tokens per second of the runner."""
+    with connect(None), lab(chosen) as here:
+        warm, full = (answers(here, name) for name in ("warm", "full"))
+        here.stream(warm)
+        first = here.first_request()
+        here.stream(full)
+        ended = time.monotonic()
+        rows = from_table(ResponseRow, here.context.store.rows(full.kind, full.key))
+        return sum(row.tokens_out for row in rows) / (ended - first[0])
+
+
+def answers(here: Lab, seeds: str) -> Step:
+    """The step that answers one file's instructions."""
+    found = [step for step in here.steps if isinstance(step.job, RespondJob) and step.inputs[0].kind == "seeds"]
+    return next(step for step in found if step.subject.startswith(seeds))
+
+
+def plain(folder: Path) -> float:
+    """Tokens per second of offline vLLM, in this process."""
+    from transformers import AutoConfig
+    from vllm import LLM, SamplingParams
+
+    from actors.vllm_arguments import engine_arguments
+
+    spec = engine_spec(the_study(folder / "model", folder).models["model"], folder)
+    config = AutoConfig.from_pretrained(spec.model)
+    engine = LLM(**engine_arguments(spec, config))
+    sampling = SamplingParams(temperature=0.0, max_tokens=MAX_TOKENS)
+
+    def answer(name: str) -> int:
+        lines = (folder / f"{name}.jsonl").read_text().splitlines()
+        chats: Any = [[{"role": "user", "content": ask(json.loads(line)["instruction"], "")}] for line in lines]
+        return sum(len(each.outputs[0].token_ids) for each in engine.chat(chats, sampling, use_tqdm=False))
+
+    answer("warm")
+    started = time.monotonic()
+    return answer("full") / (time.monotonic() - started)
+
+
+def plain_elsewhere(folder: Path) -> float:
+    """`plain` in a process of its own, which frees its memory at the end."""
+    command = [sys.executable, "-m", "benchmarks.engine_overhead", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+def main() -> None:
+    """Print a table and the figure; with a folder as argument, the peer's number alone."""
+    if len(sys.argv) > 1:
+        print(plain(Path(sys.argv[1])))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_model(folder / "model")
+        for seeds, count in (("warm", WARM_UP), ("full", PROMPTS)):
+            lines = [json.dumps({"instruction": text}) for text in instructions(count, count)]
+            (folder / f"{seeds}.jsonl").write_text("\n".join(lines))
+        runs = [(ours(the_study(folder / "model", folder)), plain_elsewhere(folder)) for _ in range(RUNS)]
+    print(f"{'run':>4}{'evolgrid':>10}{'vLLM':>10}{'ratio':>8}   tokens/s")
+    for number, (mine, peer) in enumerate(runs, start=1):
+        print(f"{number:>4}{mine:>10.0f}{peer:>10.0f}{mine / peer:>8.2f}")
+    print(f"{PROMPTS} prompts of mixed length, up to {MAX_TOKENS} tokens each; medians:")
+    figure("engine_overhead.ratio", statistics.median(mine / peer for mine, peer in runs), f">={GOAL}")
+
+
+if __name__ == "__main__":
+    main()
