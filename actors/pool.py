@@ -21,6 +21,7 @@ from actors.seat import NAMESPACE, Terms
 
 CALLS_AT_ONCE = 10_000
 CLOSE_SECONDS = 15.0
+READY_SECONDS = 5.0  # of one look whether replicas are ready
 
 
 class Pool:
@@ -116,7 +117,7 @@ class Pool:
     def _ready(self, deadline: float) -> tuple[int, LoadError | EngineLost | None]:
         left = max(0.1, deadline - time.monotonic())
         with contextlib.suppress(GetTimeoutError):
-            return ray.get(self._router.ready.remote(), timeout=left)
+            return ray.get(self._router.ready.remote(min(left, READY_SECONDS)), timeout=left + READY_SECONDS)
         return 0, None
 
     def _renew(self) -> None:

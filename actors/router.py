@@ -18,7 +18,6 @@ from actors.replica import Answer, Request
 from actors.seat import Terms, Work
 
 LEASE_SECONDS = 60.0  # a shared pool ends when no driver has renewed its lease for so long
-READY_SECONDS = 5.0  # of one look whether replicas are ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +61,13 @@ class Router:
         """Answers as they become ready, by the asker's numbers; empty after some seconds without any."""
         return await self._desk.collect(asker)
 
-    async def ready(self) -> tuple[int, LoadError | EngineLost | None]:
-        """How many replicas are ready, after a short wait for those that are not, and why no more will be."""
+    async def ready(self, seconds: float) -> tuple[int, LoadError | EngineLost | None]:
+        """How many replicas are ready, after so long a wait for those that are not, and why no more will be."""
         crew = self._running()
         if crew.ready < self._terms.least and not self._desk.failure:
             crew.settled.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(crew.settled.wait(), READY_SECONDS)
+                await asyncio.wait_for(crew.settled.wait(), seconds)
         return crew.ready, self._desk.failure
 
     async def reload(self, spec: EngineSpec) -> LoadError | EngineLost | None:
