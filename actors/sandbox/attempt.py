@@ -34,9 +34,9 @@ def attempt_cases(zygote: Zygote, job: Job, cases: Sequence[tuple[Plain, ...]]) 
         given, give = pipes.new()
         results, result = pipes.new()
         tasks = [("run", [pipes.pass_on(given), pipes.pass_on(result)])]
-        answers = Answers(job.id, results, job.limits)
         with zygote.running(tasks, job.limits) as ends:
             _send(give, request)
+            answers = Answers(job.id, results, job.limits)
             loaded = answers.next()
             works = loaded.status == "returned"
             outcomes = list(answers.of_cases(len(cases))) if works else [loaded] * len(cases)
@@ -57,10 +57,10 @@ def attempt_check(zygote: Zygote, check: Check) -> Outcome:
             ("check", [pipes.pass_on(fd) for fd in (given_tests, result, calls[1], replies[0])]),
             ("serve", [pipes.pass_on(fd) for fd in (given_solution, calls[0], replies[1])]),
         ]
-        answers = Answers(check.id, results, check.limits)
         with zygote.running(tasks, check.limits) as ends:
             _send(give_solution, solution)
             _send(give_tests, tests)
+            answers = Answers(check.id, results, check.limits)
             outcome = answers.next()
     return answers.explain(outcome, ends[-1])  # tests that miss their solution say that they were killed
 

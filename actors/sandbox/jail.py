@@ -28,13 +28,17 @@ _ANY_FOLDER = "/tmp"  # where the new root lies for a moment, seen by nobody els
 _NOEXEC = 8  # the same in mount(2) and statvfs(3)
 
 
-def libraries() -> list[str]:
-    """The folders of this interpreter's standard library, none inside another. Needs `sys.path` as Python set it."""
-    folders = sorted(os.path.normpath(path) for path in sys.path if Path(path).is_dir())
-    return [path for path in folders if not any(Path(path).is_relative_to(other) for other in folders if other != path)]
+def libraries() -> dict[str, str]:
+    """The folders of this interpreter's standard library and where they really are, none inside another.
+
+    Needs `sys.path` as Python set it.
+    """
+    folders = {os.path.normpath(path) for path in sys.path if Path(path).is_dir()}
+    inside = {path for path in folders for other in folders - {path} if Path(path).is_relative_to(other)}
+    return {path: os.path.realpath(path) for path in sorted(folders - inside)}
 
 
-def build(folders: list[str]) -> None:
+def build(folders: dict[str, str]) -> None:
     """Leave the machine's file system: from now on the root holds `/runtime` (what jobs see), `/jail` and `/proc`."""
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
     mount("none", _ANY_FOLDER, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
@@ -45,17 +49,17 @@ def build(folders: list[str]) -> None:
     mount("/runtime", "/runtime", flags=MS_BIND)
     for name in ("tmp", "empty"):
         Path("/runtime", name).mkdir(mode=0o755)
-    for folder in folders:
-        _show(folder)
+    for folder, place in folders.items():
+        _show(folder, f"/old{place}")
     _make_read_only("/runtime")
     detach("/old")
 
 
-def _show(folder: str) -> None:
-    """Put one folder of the machine where jobs find it under its own name, without packages that others installed."""
+def _show(folder: str, place: str) -> None:
+    """Put one folder of the machine where jobs find it under its own name, without installed packages."""
     target = Path("/runtime" + folder)
     target.mkdir(mode=0o755, parents=True)
-    mount(os.path.realpath("/old" + folder), str(target), flags=MS_BIND)
+    mount(place, str(target), flags=MS_BIND)
     _make_read_only(str(target))
     for packages in ("site-packages", "dist-packages"):
         if (target / packages).is_dir():

@@ -42,12 +42,14 @@ def prepare(layers: frozenset[str]) -> Walls:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
         prctl(PR_SET_DUMPABLE, 1)  # or /proc/self belongs to root and no job can map its user
+    if "mount" in layers:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # only now: changing the user had cleared it
     base_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    return Walls(layers, seccomp.program(), folders, base_bytes, namespace_ids(), (os.getuid(), os.getgid()))
+    return Walls(layers, seccomp.program(), list(folders), base_bytes, namespace_ids(), (os.getuid(), os.getgid()))
 
 
 def leave_the_machine(layers: frozenset[str]) -> None:
-    """Continue as the first process of new namespaces; everything in them ends with it, and it ends with its parent."""
+    """Continue as the first process of new namespaces; everything in them ends with it."""
     ids = os.getuid(), os.getgid()
     root = ids[0] == 0
     flags = sum(flag for name, flag in NAMESPACES.items() if name in layers)
@@ -58,4 +60,3 @@ def leave_the_machine(layers: frozenset[str]) -> None:
     if pid:
         os.waitpid(pid, 0)
         os._exit(0)
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

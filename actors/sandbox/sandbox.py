@@ -35,6 +35,7 @@ class Sandbox:
         self.level: Level = level
         self._layers = LAYERS[level] if layers is None else layers
         self._workers = workers
+        self._closed = False
         self._zygotes: SimpleQueue[Zygote | None] = SimpleQueue()
         try:
             for _ in range(workers):
@@ -76,7 +77,8 @@ class Sandbox:
             return list(threads.map(act, items))
 
     def close(self) -> None:
-        """End all zygotes that are not in use, and what they started."""
+        """End all zygotes and what they started; one that is at work does so after its job."""
+        self._closed = True
         while not self._zygotes.empty():
             zygote = self._zygotes.get()
             if zygote is not None:
@@ -93,6 +95,8 @@ class Sandbox:
 
     def _attempt(self, identity: str, count: int, act: Callable[[Zygote], list[Outcome]]) -> list[Outcome]:
         """Outcomes of an act on a zygote, which is done again on a new one where the sandbox itself fails."""
+        if self._closed:
+            raise SandboxError("the sandbox is closed")
         zygote = self._zygotes.get()
         try:
             fault = ""
@@ -107,7 +111,7 @@ class Sandbox:
                     zygote = _end(zygote)
             return [Outcome(identity, "infrastructure", detail=fault, level=self.level)] * count
         finally:
-            self._zygotes.put(zygote)
+            self._zygotes.put(_end(zygote) if self._closed else zygote)
 
     def _fit(self, zygote: Zygote | None) -> Zygote:
         """A zygote that is alive and not worn out."""

@@ -52,6 +52,7 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _NEW_NAMESPACES = 0x7E020000
 _THREAD = 0x00010000
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONCLEX, FIOCLEX
+_FCNTLS = (*range(8), 1030)  # duplicating, flags, locks; not F_SETOWN, by which signals are sent, nor larger pipes
 _FILTER_MODE = 2
 
 Instruction = tuple[int, int, int, int]
@@ -71,6 +72,7 @@ def program() -> bytes:
     code += _rule(numbers.pop("clone3"), [(_RETURN, 0, 0, _FAIL | errno.ENOSYS)])  # the C library then uses clone
     code += _rule(numbers.pop("clone"), _clone())
     code += _rule(numbers.pop("ioctl"), [(_LOAD, 0, 0, _ARGUMENTS + 8), *_one_of(_IOCTLS)])
+    code += _rule(numbers.pop("fcntl"), [(_LOAD, 0, 0, _ARGUMENTS + 8), *_one_of(_FCNTLS)])
     code += _rule(numbers.pop("prlimit64"), [(_LOAD, 0, 0, _ARGUMENTS), *_one_of((0,))])  # of itself only
     for number in numbers.values():
         code += _rule(number, [(_RETURN, 0, 0, _ALLOW)])
@@ -101,8 +103,9 @@ def install(code: bytes) -> None:
 
 
 def installed() -> bool:
-    """True if a filter is on this process: then asking is refused or tells so."""
+    """True if this filter is on this process: then even asking is refused, as other filters may not do."""
     try:
-        return prctl(PR_GET_SECCOMP) == _FILTER_MODE
+        prctl(PR_GET_SECCOMP)
     except PermissionError:
         return True
+    return False

@@ -1,4 +1,4 @@
-"""One sandbox for all tests of this folder; skipped where the machine can not give its default level."""
+"""One sandbox for the tests of each file; skipped where the machine can not give its default level."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from actors.sandbox.sandbox import Sandbox
 ROUNDS = int(os.environ.get("SANDBOX_ROUNDS", "2"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     try:
         box = Sandbox(workers=2)

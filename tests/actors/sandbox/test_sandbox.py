@@ -148,13 +148,17 @@ def test_level_without_namespaces_leaves_no_files_and_no_network() -> None:
             assert "PermissionError" in outcome.detail
 
 
-def test_job_whose_zygote_is_killed_is_run_again(zygotes: Callable[[], list[int]]) -> None:
+@pytest.mark.parametrize("which", ["outer", "inner"])
+def test_job_whose_zygote_is_killed_is_run_again(zygotes: Callable[[], list[int]], which: str) -> None:
     before = zygotes()
     with Sandbox() as own:
-        victim = min(pid for pid in zygotes() if pid not in before)
+        old = [pid for pid in zygotes() if pid not in before]
+        victim = min(old) if which == "outer" else max(old)
         threading.Timer(0.3, os.kill, (victim, signal.SIGKILL)).start()
-        outcome = own.run(Job("x", "import time\ndef f(): time.sleep(0.6); return 1", "f"))
-        assert agrees(outcome, 1)
+        started = time.monotonic()
+        assert agrees(own.run(Job("x", "import time\ndef f(): time.sleep(0.6); return 1", "f")), 1)
+        assert time.monotonic() - started > 0.9
+        assert not set(old) & set(zygotes())
 
 
 def test_sandbox_that_fails_again_and_again_is_no_fault_of_the_job(
@@ -184,6 +188,13 @@ def test_zygotes_are_renewed_after_a_number_of_jobs(
             assert agrees(own.run(Job("x", ECHO, "echo", (number,))), number)
             seen |= set(zygotes())
     assert len(seen) > 2
+
+
+def test_closed_sandbox_says_so(sandbox: Sandbox) -> None:
+    with Sandbox() as own:
+        pass
+    with pytest.raises(SandboxError, match="closed"):
+        own.run(Job("x", ECHO, "echo", (1,)))
 
 
 def test_nothing_stays_when_the_caller_is_killed(zygotes: Callable[[], list[int]]) -> None:
