@@ -28,7 +28,7 @@ class DeviceMemory:
 
 
 def device_memory(gpus: Sequence[str]) -> list[DeviceMemory]:
-    """Memory of these GPUs (indexes or UUIDs) of this machine. Empty where no NVIDIA driver can be asked."""
+    """Memory of these GPUs (indexes or UUIDs) of this machine, without those of which no NVIDIA driver tells it."""
     command = shutil.which("nvidia-smi")
     if command is None or not gpus:
         return []
@@ -37,8 +37,9 @@ def device_memory(gpus: Sequence[str]) -> list[DeviceMemory]:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
     except (subprocess.SubprocessError, OSError):
         return []
-    rows = [line.split(",") for line in answer.strip().splitlines()]
-    return [DeviceMemory(gpu, int(used), int(total)) for gpu, (used, total) in zip(gpus, rows, strict=True)]
+    rows = [line.split(", ") for line in answer.strip().splitlines()]
+    told = [(gpu, *row) for gpu, row in zip(gpus, rows, strict=True) if all(each.isdigit() for each in row)]
+    return [DeviceMemory(gpu, int(used), int(total)) for gpu, used, total in told]  # [N/A]: shared with the CPU
 
 
 def wait_until_free(gpus: Sequence[str], share: float, timeout: float) -> None:
