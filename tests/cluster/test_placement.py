@@ -46,3 +46,23 @@ def test_too_many_replicas_tells_how_many_fit() -> None:
 def test_empty_cluster_holds_nothing() -> None:
     [message] = check_fits([Request("any", cpus=1, gpus=0)], Inventory(()))
     assert message.endswith("there is no node")
+
+
+def test_a_spread_worker_takes_gpus_of_several_nodes() -> None:
+    two = Inventory((LARGE, LARGE))
+    assert len(check_fits([Request("wide", cpus=1, gpus=16)], two)) == 1
+    assert check_fits([Request("wide", cpus=1, gpus=16, spread=True)], two) == []
+
+
+def test_spread_workers_share_what_all_nodes_have() -> None:
+    nodes = Inventory(tuple(Node(f"node {i}", cpus=32, gpus=3.5, memory_bytes=2**38) for i in range(4)))
+    assert check_fits([Request("pool", cpus=1, gpus=4, replicas=3, spread=True)], nodes) == []
+    [message] = check_fits([Request("pool", cpus=1, gpus=4, replicas=4, spread=True)], nodes)
+    assert "room for 3" in message  # whole GPUs only: 4 x 3
+    [message] = check_fits([Request("pool", cpus=1, gpus=13, spread=True)], nodes)
+    assert message.startswith("pool asks for 1 CPUs and 13 GPUs on one node")
+
+
+def test_spreading_does_not_help_a_worker_of_one_gpu_or_none() -> None:
+    assert len(check_fits([Request("wide", cpus=100, gpus=0, spread=True)], CLUSTER)) == 1
+    assert len(check_fits([Request("wide", cpus=100, gpus=1, spread=True)], CLUSTER)) == 1
