@@ -45,7 +45,7 @@ class Crew:
         self._answered = 0
         self._awake = asyncio.Event()
         self._awake.set()
-        self._least = terms.least
+        self._least, self._most = terms.least, terms.most  # less where work is over, or where replicas were given up
         self._idle_since = time.monotonic()
         self._set_size(terms.least)
         self._scaler = asyncio.create_task(self._scale())
@@ -60,9 +60,14 @@ class Crew:
         """Requests at replicas."""
         return sum(len(seat.in_flight) for seat in self.seats)
 
+    @property
+    def missing(self) -> int:
+        """Seats that are still to be made ready, of the least number."""
+        return max(0, min(self.terms.least, self._most) - self.ready)
+
     def expect(self) -> None:
         """Work is coming: at least the least number of seats."""
-        self._least = self.terms.least
+        self._least, self._most = self.terms.least, self.terms.most
         self._set_size(max(self._least, sum(not seat.retiring for seat in self.seats)))
 
     def rest(self) -> None:
@@ -195,6 +200,7 @@ class Crew:
         """One seat among others is given up (its node may be at fault); without others, so is the model."""
         seat.retiring = True
         if any(other.state == "ready" for other in self.seats if other is not seat):
+            self._most = max(1, sum(not other.retiring for other in self.seats))
             self.tell(f"a replica of {self.desk.model} is given up: {error.detail}")
         else:
             self.desk.fail(error)
@@ -223,7 +229,7 @@ class Crew:
             if self.desk.failure or not self._awake.is_set():
                 continue
             active = sum(not seat.retiring for seat in self.seats)
-            want = wanted(self.desk.queued + self.in_flight, self.terms.in_flight, self._least, self.terms.most)
+            want = wanted(self.desk.queued + self.in_flight, self.terms.in_flight, self._least, self._most)
             now = time.monotonic()
             if want >= active:
                 self._idle_since = now if self._least else -math.inf

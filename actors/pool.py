@@ -58,10 +58,10 @@ class Pool:
         """
         deadline = time.monotonic() + timeout
         while True:
-            count, failure = self._ready(deadline)
+            count, missing, failure = self._ready(deadline)
             if failure is not None:
                 raise failure
-            if count >= self.terms.least:
+            if not missing:
                 return
             if time.monotonic() > deadline:
                 break
@@ -114,11 +114,11 @@ class Pool:
         if last:
             ray.kill(self._router)
 
-    def _ready(self, deadline: float) -> tuple[int, LoadError | EngineLost | None]:
+    def _ready(self, deadline: float) -> tuple[int, int, LoadError | EngineLost | None]:
         left = max(0.1, deadline - time.monotonic())
         with contextlib.suppress(GetTimeoutError):
             return ray.get(self._router.ready.remote(min(left, READY_SECONDS)), timeout=left + READY_SECONDS)
-        return 0, None
+        return 0, self.terms.least, None
 
     def _renew(self) -> None:
         while not self._closed.wait(LEASE_SECONDS / 4):

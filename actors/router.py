@@ -61,14 +61,14 @@ class Router:
         """Answers as they become ready, by the asker's numbers; empty after some seconds without any."""
         return await self._desk.collect(asker)
 
-    async def ready(self, seconds: float) -> tuple[int, LoadError | EngineLost | None]:
-        """How many replicas are ready, after so long a wait for those that are not, and why no more will be."""
+    async def ready(self, seconds: float) -> tuple[int, int, LoadError | EngineLost | None]:
+        """How many replicas are ready and how many are not yet, after so long a wait; and why no more will be."""
         crew = self._running()
-        if crew.ready < self._terms.least and not self._desk.failure:
+        if crew.missing and not self._desk.failure:
             crew.settled.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(crew.settled.wait(), seconds)
-        return crew.ready, self._desk.failure
+        return crew.ready, crew.missing, self._desk.failure
 
     async def reload(self, spec: EngineSpec) -> LoadError | EngineLost | None:
         """Put another model into the replicas, once nothing is open."""
