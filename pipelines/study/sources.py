@@ -43,7 +43,7 @@ def check_source(model: Model, folder: Path) -> Finding | None:
     if model.engine in NAMED:
         return None
     if resolve(model.engine, model.gpus) == "vllm" and find_spec("vllm") is None:
-        remedy = "Install it with 'make vllm', or with \"pip install 'evolgrid[vllm]'\" on GPUs, or choose another engine."
+        remedy = "Install it with 'make vllm', or \"pip install 'evolgrid[vllm]'\", or choose another engine."
         return "engine", "the package 'vllm' is not installed", remedy
     if model.source.startswith("bundled:"):
         return _check_bundled(model)
