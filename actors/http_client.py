@@ -21,6 +21,7 @@ Answer = TypeVar("Answer")
 FIRST_DELAY, LONGEST_DELAY = 0.5, 60.0  # seconds between attempts: doubled each time, half to all of it
 CLOSE_SECONDS = 10.0
 RETRIED = frozenset({408, 409, 429})  # and all from 500 on
+CLOSED = frozenset({401, 403, 404})  # was open at load: a key was withdrawn, or the model
 
 
 class HttpClient:
@@ -39,7 +40,8 @@ class HttpClient:
     ) -> Answer:
         """What `read` makes of the answer; `tokens` is how many the request is guessed to take.
 
-        RequestError if the endpoint refuses this request, EngineLost if it gives no answer after all retries.
+        RequestError if the endpoint refuses this request, EngineLost if it gives no answer after all retries or lets us
+        in no more.
         """
         data, problem = json.dumps(body).encode(), ""
         for attempt in range(self._endpoint.retries + 1):
@@ -51,6 +53,8 @@ class HttpClient:
                     return read(parsed)
                 except (KeyError, IndexError, TypeError, ValueError) as error:
                     problem = f"an answer that is no completion, {type(error).__name__}: {error}"
+            elif status in CLOSED:
+                raise EngineLost(self._model, f"{self._endpoint.url}: HTTP {status} {self._endpoint.message(answer)}")
             elif 400 <= status < 500 and status not in RETRIED:
                 raise self._endpoint.refusal(status, answer)
             else:

@@ -211,12 +211,12 @@ def test_the_key_shows_nowhere(stub, monkeypatch, caplog, capfd):
     assert KEY not in written.out + written.err + caplog.text
 
 
-def test_a_key_that_is_withdrawn_is_an_error_without_the_key(stub, monkeypatch):
+def test_a_key_that_is_withdrawn_loses_the_engine_and_blames_no_row(stub, monkeypatch):
     monkeypatch.setenv("TEST_KEY", KEY)
     keyed = engine(stub("--key", KEY), key_env="TEST_KEY")
     keyed._client._endpoint = replace(keyed._client._endpoint, key_env="")
     (error,) = ask(keyed, [request(0)])
-    assert isinstance(error, RequestError) and error.reason == "http_401"
+    assert isinstance(error, EngineLost) and "HTTP 401" in str(error)
 
 
 def test_closing_leaves_no_connection(stub):
