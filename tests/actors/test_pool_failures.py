@@ -40,7 +40,7 @@ def test_exactly_the_requests_that_kill_are_quarantined(guilty: list[int], repli
 
 def test_a_request_that_hangs_its_engine_is_quarantined_and_all_others_are_answered() -> None:
     texts = ["stuck" if i == 1 else f"Why? {i}" for i in range(6)]
-    with pool_of(scripted(hang="stuck"), in_flight=2, patience=0.5) as pool:
+    with pool_of(scripted(hang="stuck", latency=0.05), in_flight=2, patience=0.5) as pool:
         pool.ready(60)
         answers = asyncio.run(ask_all(pool.client(), texts))
         assert poisoned(answers) == [1]
