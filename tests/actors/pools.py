@@ -72,7 +72,12 @@ def groups(name: str) -> dict[str, str]:
     return {group["name"]: group["state"] for group in present if group["name"].startswith(f"{name}/")}
 
 
+def in_router(name: str, function: Callable[[Any], Any]) -> Any:
+    """What a function returns in the process of a pool's router, to which it is given."""
+    router: Any = ray.get_actor(name, namespace=NAMESPACE)
+    return ray.get(router.__ray_call__.remote(function))
+
+
 def router_process(name: str) -> psutil.Process:
     """The process of a pool's router."""
-    router: Any = ray.get_actor(name, namespace=NAMESPACE)
-    return psutil.Process(ray.get(router.__ray_call__.remote(lambda _: os.getpid())))
+    return psutil.Process(in_router(name, lambda _: os.getpid()))

@@ -9,11 +9,12 @@ import pytest
 import ray
 from ray.autoscaler.v2.sdk import get_cluster_status
 
+from actors import crew
 from actors.berth import Share, reserve
 from actors.crew import wanted
 from actors.pool import Pool
 from actors.seat import Terms
-from tests.actors.pools import ask, ask_all, free_cpus, groups, ids, pool_of, router_process, scripted, until
+from tests.actors.pools import ask, ask_all, free_cpus, groups, ids, in_router, pool_of, router_process, scripted, until
 
 pytestmark = pytest.mark.usefixtures("ray_local")
 
@@ -39,11 +40,12 @@ def test_replicas_come_with_the_queue_go_when_idle_rest_at_zero_and_come_back() 
     with pool_of(scripted(latency=0.3), "scaled", share=Share(1), least=1, most=3, in_flight=4) as pool:
         pool.ready(60)
         assert (pool.stats().replicas, free_cpus()) == (1, 3)
+        in_router("scaled", lambda _: setattr(crew, "IDLE_SECONDS", 2.0))
         seen, answers = asyncio.run(most_seen(pool, [f"Why? {i}" for i in range(120)]))
         assert (seen, len(ids(answers))) == (3, 120)
         assert len(groups("scaled")) == 3
         assert len(set(pool.stats().pids)) == 3  # idle ones are kept for a while
-        until(lambda: pool.stats().replicas == 1, 20)
+        until(lambda: pool.stats().replicas == 1)
         assert pool.stats().work.requests == 120  # of those that are gone, too
         pool.rest()
         until(lambda: pool.stats().replicas == 0 and free_cpus() == 4 and not groups("scaled"))

@@ -111,8 +111,8 @@ def test_a_model_that_dies_when_it_should_sleep_ends_no_run(watched: Watched) ->
 def test_a_model_that_has_no_room_is_an_error(watched: Watched) -> None:
     stage = Stage({"wide": part("wide", 2), "wider": part("wider", 3)}, Share(9, 0), 0)
     try:
-        with pytest.raises(LoadError, match="not ready after 3 s"):
-            stage.enter(["wide", "wider"], [], 3)
+        with pytest.raises(LoadError, match="not ready after 2 s"):
+            stage.enter(["wide", "wider"], [], 2)
     finally:
         stage.close()
 
