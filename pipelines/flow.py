@@ -18,6 +18,7 @@ from actors.pool import Pool
 from pipelines.attribution import model_of, step_seconds
 from pipelines.commit import commit
 from pipelines.context import READY_SECONDS, Context
+from pipelines.evolve.elimination import Eliminate
 from pipelines.evolve.evol_instruct import Evolve
 from pipelines.operators import Operator
 from pipelines.phases import Phase, loads
@@ -26,7 +27,7 @@ from pipelines.score.perplexity import Score
 from pipelines.store.parts import UNIT_ROWS, units_of, write_shards
 from pipelines.stream import Branch, Root, Walker
 from pipelines.study.spec import SamplingSpec
-from pipelines.study.steps import EvolveJob, RespondJob, ScoreJob, Step
+from pipelines.study.steps import ROW_WISE, EliminateJob, EvolveJob, RespondJob, ScoreJob, Step
 from pipelines.tally import RemoteTally, TallyActor, Total
 from pipelines.watch import shown
 
@@ -36,7 +37,7 @@ UNITS_AHEAD = 3  # units begun beyond those that fill a lane: the last rows of a
 
 def run_stream(context: Context) -> None:
     """Run all unfinished row-wise steps of the plan, phase by phase, and commit them."""
-    steps = context.plan.pending_of("evolve", "respond", "score")
+    steps = context.plan.pending_of(*ROW_WISE)
     if not steps:
         return
     phases = context.phases(steps)
@@ -82,7 +83,9 @@ def operator(step: Step, client: Client, seed: int) -> Operator:
     """What a row-wise step does with a row."""
     job = step.job
     if isinstance(job, EvolveJob):
-        return Evolve(client, job.round, job.methods, sampling(job.sampling), seed)
+        return Evolve(client, job, sampling(job.sampling), seed)
+    if isinstance(job, EliminateJob):
+        return Eliminate(client, job.elimination)
     if isinstance(job, RespondJob):
         return Respond(client, sampling(job.sampling), seed)
     if isinstance(job, ScoreJob):

@@ -9,10 +9,15 @@ from actors.engine import Client, GenerateRequest, Sampling
 from pipelines.operators import Rejected
 from pipelines.rows import InstructionRow, ResponseRow, Row, request_seed
 
+NOT_EVOLVED = "not_evolved"
+
 
 @dataclass(frozen=True)
 class Respond:
-    """Answers an instruction. A truncated answer is kept and marked; an empty one is rejected."""
+    """Answers an instruction. A truncated answer is kept and marked; an empty one is rejected.
+
+    An instruction whose evolution was undone is rejected without being asked: it was answered where it came from.
+    """
 
     client: Client
     sampling: Sampling
@@ -20,12 +25,14 @@ class Respond:
 
     async def __call__(self, row: Row, new_id: str) -> ResponseRow:
         assert isinstance(row, InstructionRow)
+        if row.eliminated:
+            raise Rejected(NOT_EVOLVED, row.outcome)
         message = ("user", ask(row.instruction, row.input))
         seed = request_seed(new_id) ^ self.study_seed
         said = await self.client.generate(GenerateRequest(new_id, (message,), self.sampling, seed))
         reply = prompts.parse("answer", said.text)
         if reply.value is None:
-            raise Rejected(reply.outcome.removeprefix("rejected:"), "", said.text)
+            raise Rejected(reply.reason, "", said.text)
         return ResponseRow(
             id=new_id,
             parent_id=row.id,

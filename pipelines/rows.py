@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import pyarrow as pa
 
-KEY_FIELDS = ("id", "parent_id", "seed_id", "index")
+ELIMINATED = "eliminated:"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,12 @@ class Row:
 
 @dataclass(frozen=True)
 class InstructionRow(Row):
-    """A seed (round 0) or an evolved instruction, with the reply it was parsed from and the parser's word for it."""
+    """A seed (round 0) or an evolved instruction, with the reply it was parsed from and the parser's word for it.
+
+    `before` is the instruction that was evolved, `answer` what the evolver answers to its own evolution (only where
+    the study eliminates). A row whose outcome is "eliminated:<reason>" has the un-evolved instruction: it goes on to
+    the next round, and is not a member of its own round's data set.
+    """
 
     round: int
     method: str
@@ -35,6 +40,13 @@ class InstructionRow(Row):
     outcome: str
     tokens_in: int
     tokens_out: int
+    before: str = ""
+    answer: str = ""
+
+    @property
+    def eliminated(self) -> bool:
+        """Whether the evolution failed and was undone."""
+        return self.outcome.startswith(ELIMINATED)
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,7 @@ class Rejection(Row):
 ROW_TYPES: dict[str, type[Row]] = {
     "seeds": InstructionRow,
     "evolve": InstructionRow,
+    "eliminate": InstructionRow,
     "respond": ResponseRow,
     "score": ScoreRow,
     "select": PairRow,

@@ -13,7 +13,7 @@ from pipelines.attribution import model_of
 from pipelines.phases import Phase, capacity, loads, lower_bound, order, sizes
 from pipelines.plan import Plan
 from pipelines.study.spec import Study
-from pipelines.study.steps import Step
+from pipelines.study.steps import ROW_WISE, Step
 
 
 def planned_cluster(cpus: int | None, gpus: int | None) -> Inventory:
@@ -25,7 +25,7 @@ def planned_cluster(cpus: int | None, gpus: int | None) -> Inventory:
 
 def show_phases(console: Console, study: Study, plan: Plan, cluster: Inventory) -> None:
     """Print the phases of the unfinished row-wise steps on a cluster; one line if all models fit side by side."""
-    steps = plan.pending_of("evolve", "respond", "score")
+    steps = plan.pending_of(*ROW_WISE)
     if not steps:
         return
     where = f"Phases on {_count(cluster.cpus, 'CPU')} and {_count(cluster.gpus, 'GPU')}"

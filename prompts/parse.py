@@ -5,21 +5,22 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-PARSER_VERSION = 1
+from prompts.repair import Unfinished, repaired, without_thinking
+
+PARSER_VERSION = 2
 
 DIFFICULTY_LABELS: tuple[str, ...] = ("very easy", "easy", "medium", "hard", "very hard")
+EQUAL, NOT_EQUAL = "equal", "not equal"
 
-_HEADING = re.compile(
-    r"\A\W*(?:the |my )?(?:new|rewritten|created|evolved|final)\s+(?:instruction|prompt)\b[ \t#*]*:[\s#*]*", re.I
-)
-_FENCE = re.compile(r"\A```[^\n`]*\n(?P<body>.*?)\n?```\Z", re.DOTALL)
-_QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
 _FRAME = re.compile(
     r"#\s*(?:new|given|rewritten|created)\s+(?:instruction|prompt)\s*#"
     r"|\b(?:given|rewritten|created)\s+(?:instruction|prompt)\b"
     r"|\bnew instruction\s*:",
     re.I,
 )
+# "equal" is a part of "not equal": the longer one has to be tried first
+_EQUALITY = re.compile(r"\b(?P<not>not[\s_-]+)?equal\b", re.I)
+_BEFORE_LABEL = re.compile(r"\A\W*(?:(?:label|answer|verdict|result)\W+)?\Z", re.I)
 
 
 @dataclass(frozen=True)
@@ -32,50 +33,34 @@ class Reply:
     value: str | None
     outcome: str
 
+    @property
+    def reason(self) -> str:
+        """Why there is no value; empty where there is one."""
+        return self.outcome.removeprefix("rejected:") if self.value is None else ""
+
 
 def parse(parser: str, reply: str) -> Reply:
     """Read `reply` with the parser of that name; never raises for any reply, ValueError for an unknown parser."""
     if parser not in PARSERS:
         near = difflib.get_close_matches(parser, PARSERS, n=1, cutoff=0.0)
         raise ValueError(f"no parser {parser!r}; did you mean {near[0]!r}?")
-    return PARSERS[parser](reply)
+    try:
+        return PARSERS[parser](reply)
+    except Unfinished:
+        return Reply(None, "rejected:unfinished_thinking")
+
+
+def _accepted(value: str, rules: list[str]) -> Reply:
+    return Reply(value, "repaired:" + "+".join(rules) if rules else "accepted")
 
 
 def _instruction(reply: str) -> Reply:
-    text, rules = _repair(reply.strip())
+    text, rules = repaired(reply)
     if not text:
         return Reply(None, "rejected:empty")
     if _FRAME.search(text):
         return Reply(None, "rejected:leaked_frame")
-    return Reply(text, "repaired:" + "+".join(rules) if rules else "accepted")
-
-
-def _repair(text: str) -> tuple[str, list[str]]:
-    rules: list[str] = []
-    for rule, strip in (("heading", _strip_heading), ("code_fence", _strip_fence), ("quotes", _strip_quotes)):
-        repaired = strip(text).strip()
-        if repaired != text:
-            text = repaired
-            rules.append(rule)
-    return text, rules
-
-
-def _strip_heading(text: str) -> str:
-    return _HEADING.sub("", text, count=1)
-
-
-def _strip_fence(text: str) -> str:
-    match = _FENCE.match(text)
-    return match["body"] if match else text
-
-
-def _strip_quotes(text: str) -> str:
-    closing = _QUOTES.get(text[:1])
-    if closing is None or len(text) < 2 or not text.endswith(closing):
-        return text
-    inner = text[1:-1]
-    # A further quote inside means that the outer two may not belong together, as in: "a" or "b"
-    return text if text[0] in inner or closing in inner else inner
+    return _accepted(text, rules)
 
 
 def _answer(reply: str) -> Reply:
@@ -92,8 +77,24 @@ def _difficulty_label(reply: str) -> Reply:
     return Reply(text, "accepted")
 
 
+def _equality(reply: str) -> Reply:
+    """One label at the start, explained or not; a reply that has both labels says neither."""
+    text, rules = without_thinking(reply)
+    if not text:
+        return Reply(None, "rejected:empty")
+    found = list(_EQUALITY.finditer(text))
+    if not found or not _BEFORE_LABEL.match(text[: found[0].start()]):
+        return Reply(None, "rejected:not_a_label")
+    labels = {NOT_EQUAL if match["not"] else EQUAL for match in found}
+    if len(labels) > 1:
+        return Reply(None, "rejected:two_labels")
+    label = labels.pop()
+    return _accepted(label, [*rules, "label"] if text != label else rules)
+
+
 PARSERS: dict[str, Callable[[str], Reply]] = {
     "instruction": _instruction,
     "answer": _answer,
     "difficulty_label": _difficulty_label,
+    "equality": _equality,
 }

@@ -1,55 +1,98 @@
-"""Evol-Instruct: one rewrite of one instruction (WizardLM; 2412.11231, App. A.1)."""
+"""Evol-Instruct: one rewrite of one instruction (WizardLM, 2304.12244; 2412.11231, App. A.1)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import prompts
-from actors.engine import Client, GenerateRequest, Sampling
-from pipelines.evolve.methods import method_for, prompt_name
+from actors.engine import Client, GenerateRequest, Generation, Sampling
+from pipelines.evolve.methods import prompt_name
 from pipelines.operators import Rejected
-from pipelines.rows import InstructionRow, Row, request_seed
+from pipelines.respond import ask, user_turn
+from pipelines.rows import ELIMINATED, InstructionRow, Row, request_seed
+from pipelines.study.spec import Growth
+from pipelines.study.steps import EvolveJob
 
 
 @dataclass(frozen=True)
 class Evolve:
-    """Rewrites the instruction; `input` is copied unchanged and the evolver does not see it (as in 2412.11231).
+    """Rewrites the instruction. The evolver does not see the `input`, which is copied (as in 2412.11231), or sees the
+    two as one text and gives an instruction without input (WizardLM's code).
 
-    Rejected: a reply that was cut off, is empty, quotes its frame, or gives the instruction back unchanged.
+    Rejected: a reply that was cut off, is empty, quotes its frame, gives the instruction back unchanged, or grew too
+    much. Where the study eliminates, such a row is not rejected but passed on with the un-evolved instruction, and the
+    evolver answers the other ones.
     """
 
     client: Client
-    round: int
-    methods: tuple[str, ...]
+    job: EvolveJob
     sampling: Sampling
     study_seed: int
 
     async def __call__(self, row: Row, new_id: str) -> InstructionRow:
         assert isinstance(row, InstructionRow)
-        method = method_for(self.methods, row.index, self.round)
+        row = merged(row) if self.job.input == "merge" else row
+        method = self.job.method(row.index, row.seed_id, self.study_seed)
         prompt = prompts.get(prompt_name(method))
-        message = ("user", prompt.render(instruction=row.instruction))
-        seed = request_seed(new_id) ^ self.study_seed
-        said = await self.client.generate(GenerateRequest(new_id, (message,), self.sampling, seed))
-        if said.finish_reason == "length":
-            raise Rejected("truncated", f"{said.tokens_out} tokens without an end", said.text)
-        reply = prompts.parse(prompt.parser, said.text)
-        if reply.value is None:
-            raise Rejected(reply.outcome.removeprefix("rejected:"), method, said.text)
-        if reply.value == row.instruction:
-            raise Rejected("unchanged", method, said.text)
-        return InstructionRow(
+        said = await self.ask(new_id, prompt.render(instruction=row.instruction))
+        made = replace(
+            row,
             id=new_id,
             parent_id=row.id,
-            seed_id=row.seed_id,
-            index=row.index,
-            round=self.round,
+            round=self.job.round,
             method=method,
-            instruction=reply.value,
-            input=row.input,
             reference="",
             raw=said.text,
-            outcome=reply.outcome,
             tokens_in=said.tokens_in,
             tokens_out=said.tokens_out,
+            before=row.instruction,
+            answer="",
         )
+        try:
+            reply = read(said, prompt.parser, row.instruction, self.job.growth)
+        except Rejected as why:
+            if not self.job.eliminates:
+                raise
+            return replace(made, outcome=ELIMINATED + why.reason)
+        made = replace(made, instruction=reply.value or "", outcome=reply.outcome)
+        return replace(made, answer=await self.answer(made)) if self.job.eliminates else made
+
+    async def answer(self, row: InstructionRow) -> str:
+        """What the evolver answers to its own evolution."""
+        said = await self.ask(row.id, ask(row.instruction, row.input))
+        return said.text
+
+    async def ask(self, row: str, prompt: str) -> Generation:
+        """Ask the evolver on behalf of a row."""
+        seed = request_seed(row) ^ self.study_seed
+        return await self.client.generate(GenerateRequest(row, (("user", prompt),), self.sampling, seed))
+
+
+def read(said: Generation, parser: str, before: str, growth: Growth | None) -> prompts.Reply:
+    """The evolution in a reply. Raises Rejected with the reason why there is none."""
+    if said.finish_reason == "length":
+        raise Rejected("truncated", f"{said.tokens_out} tokens without an end", said.text)
+    reply = prompts.parse(parser, said.text)
+    if reply.value is None:
+        raise Rejected(reply.reason, "", said.text)
+    if reply.value == before:
+        raise Rejected("unchanged", "", said.text)
+    if growth is not None and grew_too_much(before, reply.value, growth):
+        raise Rejected("grew_too_much", f"{_words(before)} words to {_words(reply.value)}", said.text)
+    return reply
+
+
+def grew_too_much(before: str, after: str, bound: Growth) -> bool:
+    """Whether an instruction became longer than a bound allows."""
+    old, new = _words(before), _words(after)
+    too_many = bound.words is not None and new - old > bound.words
+    return too_many or (bound.ratio is not None and new > bound.ratio * old)
+
+
+def _words(text: str) -> int:
+    return len(text.split())
+
+
+def merged(row: InstructionRow) -> InstructionRow:
+    """The row with instruction, newline and input as its instruction."""
+    return replace(row, instruction=user_turn(row.instruction, row.input), input="")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import Literal
+
 IN_DEPTH = ("constraints", "deepen", "concretize", "reasoning")
 BREADTH = "breadth"
+
+Assignment = Literal["rotation", "random"]
 
 
 def rotation(breadth: bool) -> tuple[str, ...]:
@@ -17,6 +22,12 @@ def method_for(methods: tuple[str, ...], index: int, number: int) -> str:
     `index` is the row's place in the seed file, not among the rows that are left: rejections do not shift it.
     """
     return methods[(index + number - 1) % len(methods)]
+
+
+def drawn_method(methods: tuple[str, ...], seed_id: str, number: int, study_seed: int) -> str:
+    """A method drawn uniformly for a seed and a round (WizardLM's code); the same for all evolvers of a study."""
+    digest = hashlib.sha256(f"{study_seed} {seed_id} {number}".encode()).digest()
+    return methods[int.from_bytes(digest[:8]) % len(methods)]
 
 
 def prompt_name(method: str) -> str:

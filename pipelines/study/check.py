@@ -53,6 +53,8 @@ def _model_names(loaded: Loaded) -> Iterator[tuple[Loc, str]]:
     study = loaded.study
     for index, name in enumerate(study.evolution.evolvers):
         yield ("evolution", "evolvers", index), name
+    if study.evolution.elimination and study.evolution.elimination.judge:
+        yield ("evolution", "elimination", "judge"), study.evolution.elimination.judge
     for index, name in enumerate(study.responses.teachers):
         yield ("responses", "teachers", index), name
     if study.scoring is not None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from pipelines.study.grid import Grid
 from pipelines.study.models import resolve_model_path
 from pipelines.study.spec import Model, Study
-from pipelines.study.steps import EvaluateJob, EvolveJob, RespondJob, ScoreJob, SeedsJob, Step, TrainJob
+from pipelines.study.steps import EliminateJob, EvaluateJob, EvolveJob, RespondJob, ScoreJob, SeedsJob, Step, TrainJob
 
 CPU_RATE = {"generate": 1.4e10, "score": 8e10, "train": 6e10}
 GPU_RATE = {"generate": 4e12, "score": 2e13, "train": 2e13}
@@ -59,8 +59,12 @@ def _rows(step: Step, rows: Mapping[str, int]) -> int:
 
 def _seconds(step: Step, rows: int, study: Study, sizes: Mapping[str, int]) -> float:
     job = step.job
+    if isinstance(job, EliminateJob):
+        tokens = min(job.elimination.max_tokens, TOKENS_OF_TEXT)
+        return rows * tokens * _cost("generate", job.model, study, sizes)
     if isinstance(job, EvolveJob | RespondJob):
         tokens = min(job.sampling.max_tokens, TOKENS_OF_TEXT)
+        tokens *= 2 if isinstance(job, EvolveJob) and job.eliminates else 1
         return rows * tokens * _cost("generate", job.model, study, sizes)
     if isinstance(job, ScoreJob):
         return rows * 3 * TOKENS_OF_TEXT * _cost("score", job.model, study, sizes)

@@ -14,6 +14,7 @@ from pipelines.store.fingerprint import hash_file
 from pipelines.study.models import identity
 from pipelines.study.spec import Benchmark, Decoding, SamplingSpec, Seeds, Selection, Student, Study
 from pipelines.study.steps import (
+    EliminateJob,
     EvaluateJob,
     EvolveJob,
     Identity,
@@ -30,10 +31,16 @@ from pipelines.study.steps import (
 )
 from pipelines.world import WORLD_VERSION
 
+ANSWERING = ("answer", "answer_with_input")
+
 
 @dataclass(frozen=True, slots=True)
 class PairSet:
-    """One data set: the instructions of a round and a teacher's answers. Round 0 are the seeds, without evolver."""
+    """One data set: the instructions of a round and a teacher's answers. Round 0 are the seeds, without evolver.
+
+    Where a study eliminates, `instructions` also holds the rows that only go on to the next round: they are not
+    answered.
+    """
 
     seeds: str
     evolver: str
@@ -101,7 +108,7 @@ class _Builder:
             for evolver in self.study.evolution.evolvers:
                 step = start
                 for number in range(1, self.study.evolution.rounds + 1):
-                    step = self.evolve(step, seeds.name, evolver, number)
+                    step = self.eliminate(self.evolve(step, seeds.name, evolver, number), evolver)
                     yield from self.answered(seeds.name, evolver, number, step)
 
     def answered(self, seeds: str, evolver: str, number: int, step: Step) -> Iterator[PairSet]:
@@ -131,14 +138,44 @@ class _Builder:
                 "method": spec.method,
                 "round": number,
                 "rotation": methods,
-                "prompts": _digests(tuple(prompt_name(method) for method in methods)),
+                "assignment": spec.assignment,
+                "input": spec.input,
+                "growth": spec.growth,
+                "eliminates": spec.elimination is not None,
+                "prompts": _digests((*map(prompt_name, methods), *(ANSWERING if spec.elimination else ()))),
                 "model": self.models[evolver],
                 "sampling": spec.sampling,
                 "seed": self.study.seed,
             },
         )
-        job = EvolveJob(evolver, number, methods, spec.sampling)
+        job = EvolveJob(
+            model=evolver,
+            round=number,
+            methods=methods,
+            assignment=spec.assignment,
+            input=spec.input,
+            growth=spec.growth,
+            eliminates=spec.elimination is not None,
+            sampling=spec.sampling,
+        )
         return self.add(identity, f"{seeds} {evolver} r{number}", job, step)
+
+    def eliminate(self, evolved: Step, evolver: str) -> Step:
+        """The step that undoes failed evolutions; the evolutions themselves if the study eliminates none."""
+        spec = self.study.evolution.elimination
+        if spec is None:
+            return evolved
+        judge = spec.judge or evolver
+        identity = self.identify(
+            "eliminate",
+            judge,
+            payload=lambda: {
+                "elimination": spec.model_dump(exclude={"judge"}),
+                "prompts": _digests(("equality",)),
+                "model": self.models[judge],
+            },
+        )
+        return self.add(identity, evolved.subject, EliminateJob(judge, spec), evolved)
 
     def respond(self, step: Step, teacher: str, decoding: Decoding) -> Step:
         sampling = SamplingSpec(**decoding.model_dump(exclude={"name"}))
@@ -147,7 +184,7 @@ class _Builder:
             teacher,
             decoding.name,
             payload=lambda: {
-                "prompts": _digests(("answer", "answer_with_input")),
+                "prompts": _digests(ANSWERING),
                 "model": self.models[teacher],
                 "sampling": sampling,
                 "seed": self.study.seed,

@@ -51,8 +51,8 @@ def _child(node: Node, part: str | int) -> Node | None:
 
 
 def _resolved(node: Node) -> Node:
-    """Follow references, and take the part that is not null of an optional value."""
+    """Follow references, and take the block of a value that may also be left out or only switched on."""
     if "$ref" in node:
         return _resolved(_schema()["$defs"][node["$ref"].rsplit("/", 1)[-1]])
-    choices = [choice for choice in node.get("anyOf", []) if choice.get("type") != "null"]
+    choices = [choice for choice in node.get("anyOf", []) if choice.get("type") not in ("null", "boolean")]
     return _resolved(choices[0]) if len(choices) == 1 else node

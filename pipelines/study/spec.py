@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from pipelines.evolve.methods import Assignment
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -72,6 +74,42 @@ class SamplingSpec(Strict):
     max_tokens: int = Field(default=512, gt=0)
 
 
+class Growth(Strict):
+    """How much longer than the one before an evolved instruction may be, in words (split at white space)."""
+
+    words: int | None = Field(default=None, gt=0, description="so many words more, at most")
+    ratio: float | None = Field(default=None, ge=1, description="so many times as long, at most")
+
+    @model_validator(mode="after")
+    def _some_bound(self) -> Growth:
+        if self.words is None and self.ratio is None:
+            raise ValueError("give 'words', 'ratio' or both")
+        return self
+
+
+class Elimination(Strict):
+    """Failed evolutions are undone: the un-evolved instruction goes on to the next round (WizardLM, 2304.12244)."""
+
+    judge: Name | None = Field(
+        default=None, description="who says whether an evolution gained anything; default: the evolver itself"
+    )
+    max_tokens: int = Field(default=16, gt=0, description="of the judge's label; more for a judge that thinks first")
+    sorry_words: int = Field(
+        default=80, ge=0, description="an answer that says sorry in fewer words means: too hard to answer"
+    )
+
+
+def _block(value: Any) -> Any:
+    """`true` is a block of defaults, `false` is none."""
+    if isinstance(value, bool):
+        return {} if value else None
+    return value
+
+
+def _or_boolean(schema: dict[str, Any]) -> None:
+    schema["anyOf"] = [*schema["anyOf"], {"type": "boolean"}]
+
+
 class Evolution(Strict):
     """Evol-Instruct: which models rewrite the instructions and how often (2412.11231, App. A.1)."""
 
@@ -79,6 +117,16 @@ class Evolution(Strict):
     evolvers: list[Name] = Field(min_length=1)
     rounds: int = Field(default=3, ge=1, le=10)
     breadth: bool = Field(default=True, description="a fifth method in the rotation: a new instruction, same domain")
+    assignment: Assignment = Field(
+        default="rotation",
+        description="which row gets which method: by its place in the seed file and the round, or drawn at random",
+    )
+    input: Literal["copy", "merge"] = Field(
+        default="copy",
+        description="copy: the evolver does not see a row's input, which stays; merge: it joins the instruction",
+    )
+    growth: Growth | None = Field(default=None, description="bounds on the length of an evolved instruction")
+    elimination: Annotated[Elimination | None, BeforeValidator(_block), Field(json_schema_extra=_or_boolean)] = None
     sampling: SamplingSpec = SamplingSpec(temperature=0.7, top_p=0.95, max_tokens=2048)
 
 

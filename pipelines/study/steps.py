@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pipelines.evolve.methods import Assignment, drawn_method, method_for
 from pipelines.store.fingerprint import fingerprint
-from pipelines.study.spec import Benchmark, Recipe, SamplingSpec, Seeds, Selection
+from pipelines.study.spec import Benchmark, Elimination, Growth, Recipe, SamplingSpec, Seeds, Selection
 
-Kind = Literal["seeds", "evolve", "respond", "score", "select", "train", "evaluate"]
+Kind = Literal["seeds", "evolve", "eliminate", "respond", "score", "select", "train", "evaluate"]
 
 # Raised by hand when the meaning of a kind's output changes: old outputs are then made again.
 CODE_VERSION: Mapping[Kind, int] = {
     "seeds": 1,
-    "evolve": 1,
+    "evolve": 2,
+    "eliminate": 1,
     "respond": 1,
     "score": 1,
     "select": 1,
@@ -22,7 +24,7 @@ CODE_VERSION: Mapping[Kind, int] = {
     "evaluate": 1,
 }
 
-ROW_WISE: frozenset[Kind] = frozenset({"evolve", "respond", "score"})
+ROW_WISE: frozenset[Kind] = frozenset({"evolve", "eliminate", "respond", "score"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,33 @@ class SeedsJob:
 
 @dataclass(frozen=True, slots=True)
 class EvolveJob:
-    """Rewrite every instruction once. `round` starts at 1; `methods` is the rotation."""
+    """Rewrite every instruction once. `round` starts at 1; `methods` is the rotation, or what is drawn from.
+
+    `eliminates`: a failed evolution keeps the un-evolved instruction, and the others are answered by the evolver.
+    """
 
     model: str
     round: int
     methods: tuple[str, ...]
+    assignment: Assignment
+    input: Literal["copy", "merge"]
+    growth: Growth | None
+    eliminates: bool
     sampling: SamplingSpec
+
+    def method(self, index: int, seed_id: str, study_seed: int) -> str:
+        """The method of the seed with this id, at this place in its file."""
+        if self.assignment == "random":
+            return drawn_method(self.methods, seed_id, self.round, study_seed)
+        return method_for(self.methods, index, self.round)
+
+
+@dataclass(frozen=True, slots=True)
+class EliminateJob:
+    """Undo evolutions that failed: by their answers, and by the judge `model`'s word."""
+
+    model: str
+    elimination: Elimination
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +105,7 @@ class EvaluateJob:
     benchmark: Benchmark
 
 
-Job = SeedsJob | EvolveJob | RespondJob | ScoreJob | SelectJob | TrainJob | EvaluateJob
+Job = SeedsJob | EvolveJob | EliminateJob | RespondJob | ScoreJob | SelectJob | TrainJob | EvaluateJob
 
 
 @dataclass(frozen=True, slots=True, eq=False)

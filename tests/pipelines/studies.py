@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.study.spec import Study
+from pipelines.evolve.methods import rotation
+from pipelines.study.spec import SamplingSpec, Study
+from pipelines.study.steps import EvolveJob
 
 
 def scripted_study(**changes: Any) -> Study:
@@ -19,6 +21,21 @@ def scripted_study(**changes: Any) -> Study:
         "scoring": {"scorer": "scorer"},
     }
     return Study.model_validate(content | changes)
+
+
+def evolve_job(**changes: Any) -> EvolveJob:
+    """The first round of Evol-Instruct as it is by default."""
+    job: dict[str, Any] = {
+        "model": "small",
+        "round": 1,
+        "methods": rotation(True),
+        "assignment": "rotation",
+        "input": "copy",
+        "growth": None,
+        "eliminates": False,
+        "sampling": SamplingSpec(),
+    }
+    return EvolveJob(**job | changes)
 
 
 STUDENTS: dict[str, Any] = {

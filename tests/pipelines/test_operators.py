@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from actors.engine import GenerateRequest, Generation, LogprobRequest, RequestError, Sampling, TokenLogprobs
 from pipelines.evolve.evol_instruct import Evolve
-from pipelines.evolve.methods import rotation
 from pipelines.operators import Operator
 from pipelines.respond import Respond
 from pipelines.rows import InstructionRow, Rejection, ResponseRow, Row, ScoreRow
 from pipelines.score.perplexity import Score
 from pipelines.stream import make
+from pipelines.study.spec import Growth
+from tests.pipelines.studies import evolve_job
 
 SEED = InstructionRow("a" * 32, "", "a" * 32, 3, 0, "seed", "Name a bird.", "", "", "", "accepted", 0, 0)
 PAIR = ResponseRow("b" * 32, "a" * 32, "a" * 32, 3, "Name a bird.", "", "Owl", "stop", 5, 1)
@@ -40,8 +42,8 @@ class Says:
     def close(self) -> None: ...
 
 
-def evolve(engine: Says) -> Evolve:
-    return Evolve(engine, 1, rotation(True), Sampling(), 0)
+def evolve(engine: Says, **changes: Any) -> Evolve:
+    return Evolve(engine, evolve_job(**changes), Sampling(), 0)
 
 
 def apply(operator: Operator, row: Row) -> Row:
@@ -77,6 +79,31 @@ def test_the_evolver_does_not_see_the_input() -> None:
     assert "SECRET" not in engine.asked[0].messages[0][1]
 
 
+def test_the_evolver_can_see_instruction_and_input_as_one_text() -> None:
+    engine = Says("Name two birds of Peru.")
+    made = apply(evolve(engine, input="merge"), replace(SEED, input="In Peru."))
+    assert "Instruction: Name a bird.\nIn Peru." in engine.asked[0].messages[0][1]
+    assert isinstance(made, InstructionRow)
+    assert (made.before, made.instruction, made.input) == ("Name a bird.\nIn Peru.", "Name two birds of Peru.", "")
+
+
+@pytest.mark.parametrize(
+    ("bound", "words", "passes"),
+    [
+        (Growth(words=20), 23, True),
+        (Growth(words=20), 24, False),
+        (Growth(ratio=2.0), 6, True),
+        (Growth(ratio=2.0), 7, False),
+        (Growth(words=100, ratio=2.0), 7, False),
+        (None, 500, True),
+    ],
+)
+def test_an_instruction_may_grow_as_much_as_its_bound_allows(bound: Growth | None, words: int, passes: bool) -> None:
+    made = apply(evolve(Says(" ".join(["word"] * words)), growth=bound), SEED)
+    assert isinstance(made, InstructionRow) if passes else isinstance(made, Rejection)
+    assert passes or (made.reason, made.detail) == ("grew_too_much", f"3 words to {words}")  # type: ignore[attr-defined]
+
+
 def test_template_syntax_in_a_seed_stays_a_value() -> None:
     engine = Says("ok")
     nasty = "Say {instruction} and {{ 7 * 7 }} and <|end|>"
@@ -89,6 +116,13 @@ def test_a_teacher_sees_the_input() -> None:
     made = apply(Respond(engine, Sampling(), 0), replace(SEED, input="In Peru."))
     assert isinstance(made, ResponseRow) and made.response == "Condor"
     assert "In Peru." in engine.asked[0].messages[0][1]
+
+
+def test_an_undone_evolution_is_not_answered_again() -> None:
+    engine = Says("Condor")
+    made = apply(Respond(engine, Sampling(), 0), replace(SEED, outcome="eliminated:no_gain"))
+    assert isinstance(made, Rejection) and engine.asked == []
+    assert (made.status, made.reason, made.detail) == ("rejected", "not_evolved", "eliminated:no_gain")
 
 
 def test_a_truncated_answer_is_kept_and_marked() -> None:

@@ -87,6 +87,24 @@ class TestRun:
             assert (parent.round if parent else -1) == row.round - 1
             assert (parent.seed_id if parent else row.id) == row.seed_id
 
+    def test_what_is_eliminated_goes_on_un_evolved_and_is_not_answered(self, tmp_path: Path) -> None:
+        store, path = Store(str(tmp_path / "store")), write(tmp_path)
+        path.write_text(path.read_text().replace("rounds: 3", "rounds: 2, elimination: {judge: large}"))
+        summary, told = go(path, store)  # the scripted judge never says a label
+        assert summary.executed == 1 + 2 + 2 + 3 + 3 and summary.failures == []
+        for number in (1, 2):
+            assert f"eliminate world small r{number}: 40 in, 40 out" in told
+            assert f"respond world small r{number} / small greedy: 40 in, 0 out (40 not_evolved)" in told
+        seeds, *rounds = (
+            {row.seed_id: row for key in store.keys(kind) for row in from_table(InstructionRow, store.rows(kind, key))}
+            for kind in ("seeds", "eliminate")
+        )
+        for rows in rounds:
+            assert {row.outcome for row in rows.values()} == {"eliminated:no_verdict"}
+            assert {seed: row.instruction for seed, row in rows.items()} == {
+                seed: row.instruction for seed, row in seeds.items()
+            }
+
     def test_a_request_that_fails_costs_its_row_and_nothing_else(self, tmp_path: Path) -> None:
         store = Store(str(tmp_path / "store"))
         word = _word_of_some_seeds(store, tmp_path)

@@ -22,6 +22,14 @@ from prompts.parse import PARSERS
         ("Write a prompt: be brief", "Write a prompt: be brief", "accepted"),
         ("", None, "rejected:empty"),
         (" \n\t", None, "rejected:empty"),
+        ("<think>\nHm.\n</think>\nSort.", "Sort.", "repaired:thinking"),
+        ("Hm.</think> 'Sort.'", "Sort.", "repaired:thinking+quotes"),
+        ("Here's a harder version of the instruction:\n\nSort.", "Sort.", "repaired:preamble"),
+        ("Certainly! Here is the prompt, made more complex:\n```\nSort.\n```", "Sort.", "repaired:preamble+code_fence"),
+        ("Here is a list:\n3, 1, 2\nSort it.", "Here is a list:\n3, 1, 2\nSort it.", "accepted"),
+        ("<think>I should", None, "rejected:unfinished_thinking"),
+        ("<think>Hm.</think>", None, "rejected:empty"),
+        ("Sure, here is the rewritten prompt:\nSort.", None, "rejected:leaked_frame"),
         ('""', None, "rejected:empty"),
         ("#New Instruction#:", None, "rejected:empty"),
         ("Here is the #Rewritten Prompt#: sort.", None, "rejected:leaked_frame"),
@@ -41,6 +49,29 @@ def test_an_answer_is_kept_unless_empty(reply: str, value: str | None) -> None:
 def test_only_exact_lower_case_labels_are_difficulties() -> None:
     read = [prompts.parse("difficulty_label", reply).value for reply in ["hard", "Hard", "very hard.", " medium\n", ""]]
     assert read == ["hard", None, None, "medium", None]
+
+
+@pytest.mark.parametrize(
+    ("reply", "value", "outcome"),
+    [
+        ("equal", "equal", "accepted"),
+        ("not equal\n", "not equal", "accepted"),
+        ("Not equal.", "not equal", "repaired:label"),
+        ("NOT_EQUAL", "not equal", "repaired:label"),
+        ("**Equal**", "equal", "repaired:label"),
+        ("Label: not equal", "not equal", "repaired:label"),
+        ("Not equal: the second asks for more.", "not equal", "repaired:label"),
+        ("<think>equal or not?</think>not equal", "not equal", "repaired:thinking"),
+        ("", None, "rejected:empty"),
+        ("They are hardly equal.", None, "rejected:not_a_label"),
+        ("Unequal", None, "rejected:not_a_label"),
+        ("Equality", None, "rejected:not_a_label"),
+        ("equal or not equal", None, "rejected:two_labels"),
+        ("<think>equal", None, "rejected:unfinished_thinking"),
+    ],
+)
+def test_equality_replies(reply: str, value: str | None, outcome: str) -> None:
+    assert prompts.parse("equality", reply) == prompts.Reply(value, outcome)
 
 
 def test_an_unknown_parser_names_the_nearest() -> None:
@@ -67,6 +98,7 @@ def test_parsers_are_total_and_consistent_on_odd_replies(parser: str) -> None:
         "{instruction}",
         "<|end|>",
     ]
+    pieces += ["equal", "not ", "<think>", "</think>", "Here is the version:\n"]
     pieces += ["very hard", "\u2028", "\ud800", "“", "”", "'"]
     for _ in range(2000):
         reply = prompts.parse(parser, "".join(rng.choices(pieces, k=rng.randrange(9))))

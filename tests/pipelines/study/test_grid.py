@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from pipelines.attribution import model_of
 from pipelines.study.grid import Grid, build
 from pipelines.study.spec import Model, Study
 from tests.pipelines.studies import STUDENTS, scripted_study
 
 HERE = Path()
+EVOLUTION: dict[str, Any] = {"evolvers": ["small", "large"], "rounds": 2}
 
 
 def keys(study: Study) -> set[str]:
@@ -90,7 +92,7 @@ def test_whatever_changes_a_models_words_is_in_its_keys(changes: dict[str, Any])
 
 def test_every_field_of_a_model_is_either_identity_or_placement() -> None:
     identity = {"source", "revision", "engine", "dtype", "max_length", "options"}
-    placement = {"replicas", "cpus", "gpus", "runtime"}
+    placement = {"replicas", "max_replicas", "in_flight", "shared", "cpus", "gpus", "runtime"}
     assert set(Model.model_fields) == identity | placement
 
 
@@ -98,10 +100,15 @@ def test_every_field_of_a_model_is_either_identity_or_placement() -> None:
     "changes",
     [
         {"seed": 1},
-        {"evolution": {"evolvers": ["small", "large"], "rounds": 2, "breadth": False}},
-        {"evolution": {"evolvers": ["small", "large"], "rounds": 2, "sampling": {"temperature": 0.1}}},
+        {"evolution": EVOLUTION | {"breadth": False}},
+        {"evolution": EVOLUTION | {"sampling": {"temperature": 0.1}}},
+        {"evolution": EVOLUTION | {"assignment": "random"}},
+        {"evolution": EVOLUTION | {"input": "merge"}},
+        {"evolution": EVOLUTION | {"growth": {"words": 40}}},
+        {"evolution": EVOLUTION | {"growth": {"ratio": 3}}},
+        {"evolution": EVOLUTION | {"elimination": True}},
     ],
-    ids=["seed", "rotation", "sampling"],
+    ids=["seed", "rotation", "sampling", "assignment", "input", "words", "ratio", "elimination"],
 )
 def test_what_changes_an_evolution_changes_all_that_follows(changes: dict[str, Any]) -> None:
     before, after = build(scripted_study(), HERE), build(scripted_study(**changes), HERE)
@@ -109,6 +116,36 @@ def test_what_changes_an_evolution_changes_all_that_follows(changes: dict[str, A
         step for step in after.steps.values() if step.kind == "evolve" or " r1" in step.label or " r2" in step.label
     ]
     assert evolved and all(step.key not in before.steps for step in evolved)
+
+
+def eliminating(elimination: Any) -> Grid:
+    return build(scripted_study(evolution=EVOLUTION | {"elimination": elimination}), HERE)
+
+
+def test_elimination_is_a_step_between_rounds_that_asks_the_judge() -> None:
+    grid = eliminating({"judge": "scorer"})
+    assert kinds(grid)["eliminate"] == kinds(grid)["evolve"] == 4
+    for step in grid.steps.values():
+        if step.kind == "eliminate":
+            assert model_of(step) == "scorer" and step.inputs[0].kind == "evolve"
+        if step.kind == "evolve" and step.label.endswith("r2"):
+            assert step.inputs[0].kind == "eliminate"
+    assert {pairs.instructions.kind for pairs in grid.sets} == {"seeds", "eliminate"}
+
+
+def test_without_a_judge_each_evolver_judges_its_own_evolutions() -> None:
+    judges = {model_of(step) for step in eliminating(True).steps.values() if step.kind == "eliminate"}
+    assert judges == {"small", "large"}
+    assert set(eliminating({}).steps) == set(eliminating(True).steps)
+    assert set(eliminating(False).steps) == keys(scripted_study())
+
+
+@pytest.mark.parametrize("changes", [{"judge": "scorer"}, {"sorry_words": 40}, {"max_tokens": 64}])
+def test_what_changes_an_elimination_keeps_the_first_round_of_rewriting(changes: dict[str, Any]) -> None:
+    before, after = eliminating(True), eliminating(changes)
+    new = [step.label for key, step in after.steps.items() if key not in before.steps]
+    assert "eliminate world small r1" in new and "evolve world small r2" in new
+    assert "evolve world small r1" not in new
 
 
 def test_a_changed_prompt_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,8 +53,8 @@ def test_whole_numbers_are_taken_where_fractions_are_expected(write_study: Write
             "engine: scripted",
             "engine: scriptd",
             [
-                "8: models.tiny.engine: must be one of auto, transformers, vllm, scripted; here is the text 'scriptd'."
-                " Did you mean 'scripted'?"
+                "8: models.tiny.engine: must be one of auto, transformers, vllm, http, scripted; "
+                "here is the text 'scriptd'. Did you mean 'scripted'?"
             ],
         ),
         (
@@ -82,6 +82,21 @@ def test_whole_numbers_are_taken_where_fractions_are_expected(write_study: Write
             "  tiny:\n    source: any\n    engine: scripted",
             "  tiny: any",
             ["6: models.tiny: must be a mapping of keys to values; here is the text 'any'"],
+        ),
+        (
+            "evolvers: [tiny]",
+            "evolvers: [tiny]\n  elimination: {juge: tiny}",
+            ["11: evolution.elimination.juge: unknown key 'juge'. Did you mean 'judge'?"],
+        ),
+        (
+            "evolvers: [tiny]",
+            "evolvers: [tiny]\n  elimination: 3",
+            ["11: evolution.elimination: must be a mapping of keys to values; here is the number 3"],
+        ),
+        (
+            "evolvers: [tiny]",
+            "evolvers: [tiny]\n  growth: {}",
+            ["11: evolution.growth: give 'words', 'ratio' or both"],
         ),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from pipelines.study.load import load
 from pipelines.study.schema import node_at, schema
 from pipelines.study.yaml_tree import parse
 
@@ -32,6 +33,8 @@ def test_every_shipped_study_fits_the_schema(path: Path) -> None:
         ("  quick:\n", "  Quick!:\n"),
         ("epochs: 1", "epochs: 0"),
         ("engine: scripted", "engine: other"),
+        ("evolvers: [tiny]", "evolvers: [tiny]\n  elimination: {judgee: tiny}"),
+        ("evolvers: [tiny]", "evolvers: [tiny]\n  elimination: yes please"),
     ],
 )
 def test_what_the_loader_refuses_the_schema_refuses(write_study: Callable[..., Path], old: str, new: str) -> None:
@@ -40,8 +43,15 @@ def test_what_the_loader_refuses_the_schema_refuses(write_study: Callable[..., P
     assert not validator.is_valid(parse(write_study({old: new}).read_text(), "study.yaml").value)
 
 
+@pytest.mark.parametrize("elimination", ["true", "false", "{}", "{judge: tiny, sorry_words: 40}"])
+def test_a_block_can_be_written_out_or_only_switched_on(write_study: Callable[..., Path], elimination: str) -> None:
+    path = write_study({"evolvers: [tiny]": f"evolvers: [tiny]\n  elimination: {elimination}"})
+    Validator(schema()).validate(parse(path.read_text(), "study.yaml").value)
+    assert (load(path).study.evolution.elimination is None) == (elimination == "false")
+
+
 def test_a_place_of_the_study_is_found_through_maps_lists_and_options() -> None:
-    assert (node_at(("models", "any", "engine")) or {})["enum"] == ["auto", "transformers", "vllm", "scripted"]
+    assert (node_at(("models", "any", "engine")) or {})["enum"] == ["auto", "transformers", "vllm", "http", "scripted"]
     assert (node_at(("seeds", 0, "world", "count")) or {})["type"] == "integer"
     assert (node_at(("seeds", 0, "limit")) or {})["type"] == "integer"
     assert node_at(("models", "any", "nothing")) is None
