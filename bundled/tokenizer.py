@@ -18,6 +18,17 @@ SYSTEM: Final = "<|system|>"
 END: Final = "<|end|>"
 SPECIALS: Final = (PAD, BOS, END, USER, ASSISTANT, SYSTEM)
 VOCABULARY: Final = 1024
+# the vocabulary stays what it is when the project asks more than these
+PROMPTS: Final = (
+    "answer",
+    "answer_with_input",
+    "difficulty",
+    "evol_breadth",
+    "evol_concretize",
+    "evol_constraints",
+    "evol_deepen",
+    "evol_reasoning",
+)
 CONTEXT: Final = 1024
 
 CHAT_TEMPLATE: Final = (
@@ -86,7 +97,7 @@ def _texts() -> Iterator[str]:
     yield from [phrase.format(noun="words") + ": fox." for phrases in HEADS.values() for phrase in phrases] * 30
     yield from ["fox. " + sentence for sentences in SENTENCES.values() for sentence in sentences] * 30
     yield from ["( fox - cow ), 3 done", "yes fox", "Question: fox\nSolution: fox\nHarder question: fox"] * 60
-    yield from [_rendered(name) for name in prompts.names()] * 30
+    yield from [_rendered(name) for name in PROMPTS] * 30
     yield ENGLISH
 
 
