@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from actors.engine import EngineLost, GenerateRequest, Generation, LogprobRequest, TokenLogprobs
+from actors.engine import EngineLost, EngineSpec, GenerateRequest, Generation, LogprobRequest, TokenLogprobs
 from actors.replica import Answer, Request
 
 LINGER_SECONDS = 0.002
@@ -32,9 +32,9 @@ class _Open:
 class _Line:
     """One event loop's connection to a router."""
 
-    def __init__(self, router: Any, model: str) -> None:
+    def __init__(self, router: Any, spec: EngineSpec) -> None:
         self.loop = asyncio.get_running_loop()
-        self.router, self.model = router, model
+        self.router, self.spec = router, spec
         self.name = uuid.uuid4().hex
         self.numbers = itertools.count()
         self.open: dict[int, _Open] = {}
@@ -63,7 +63,8 @@ class _Line:
             await asyncio.sleep(LINGER_SECONDS)
             numbers, self.unsent = self.unsent, []
             entries = [(number, self.open[number]) for number in numbers if number in self.open]
-            self.router.submit.remote(self.name, [(number, entry.lane, entry.request) for number, entry in entries])
+            requests = [(number, entry.lane, entry.request) for number, entry in entries]
+            self.router.submit.remote(self.name, self.spec, requests)
 
     async def _fetch(self) -> None:
         losses = 0
@@ -86,7 +87,7 @@ class _Line:
             await asyncio.sleep(0)  # those answered leave `open` before it is looked at
 
     def _give_up(self, error: RayActorError) -> None:
-        lost = EngineLost(self.model, f"its router is gone: {' '.join(str(error).split())}")
+        lost = EngineLost(self.spec.model, f"its router is gone: {' '.join(str(error).split())}")
         for entry in self.open.values():
             if not entry.answer.done():
                 entry.answer.set_result(lost)
@@ -95,17 +96,17 @@ class _Line:
 class Connection:
     """A process's way to a router. Lanes of one client share it, also after they have travelled together."""
 
-    def __init__(self, router: Any, model: str) -> None:
-        self._router, self._model = router, model
+    def __init__(self, router: Any, spec: EngineSpec) -> None:
+        self._router, self._spec = router, spec
         self._line: _Line | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Connection, (self._router, self._model)
+        return Connection, (self._router, self._spec)
 
     def line(self) -> _Line:
         """The line of the running event loop; an earlier loop's is gone with it."""
         if self._line is None or self._line.loop is not asyncio.get_running_loop():
-            self._line = _Line(self._router, self._model)
+            self._line = _Line(self._router, self._spec)
         return self._line
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -74,14 +75,15 @@ class Pool:
 
     def reload(self, spec: EngineSpec) -> None:
         """Put another model in the same processes, once nothing is open; errors as of `ready`."""
+        self.terms = replace(self.terms, spec=spec)
         failure: LoadError | EngineLost | None = ray.get(self._router.reload.remote(spec))
         if failure is not None:
             raise failure
 
     def client(self) -> EngineClient:
-        """A client, to be used here or sent to workers."""
+        """A client for the present model, to be used here or sent to workers."""
         window = 2 * self.terms.in_flight * max(self.terms.most, 1)
-        return EngineClient(Connection(self._router, self.terms.spec.model), window)
+        return EngineClient(Connection(self._router, self.terms.spec), window)
 
     def expect(self) -> None:
         """Work is coming: bring the least number of replicas back."""

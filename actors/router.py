@@ -44,17 +44,20 @@ class Router:
         self._leases: dict[str, float] = {}
         self._leased = leased
         self._lessor: asyncio.Task[None] | None = None
+        self._swapping = asyncio.Lock()
 
     async def open(self, driver: str) -> None:
         """Start the replicas, if they are not there, and note that a driver uses them."""
         self._leases[driver] = time.monotonic()
         self._running().expect()
-        if self._leased and self._lessor is None:
-            self._lessor = asyncio.create_task(self._end_without_lease())
 
-    async def submit(self, asker: str, requests: Sequence[tuple[int, Hashable, Request]]) -> None:
-        """Take (number, lane, request); numbers are the asker's own."""
-        self._running()
+    async def submit(self, asker: str, spec: EngineSpec, requests: Sequence[tuple[int, Hashable, Request]]) -> None:
+        """Take (number, lane, request) for the model `spec`; numbers are the asker's own.
+
+        Another model than the present one is swapped in first: a router that was killed knows its first model only.
+        """
+        while spec != self._running().terms.spec:
+            await self.reload(spec)
         self._desk.submit(asker, requests)
 
     async def collect(self, asker: str) -> list[tuple[int, Answer]]:
@@ -72,10 +75,11 @@ class Router:
 
     async def reload(self, spec: EngineSpec) -> LoadError | EngineLost | None:
         """Put another model into the replicas, once nothing is open."""
-        crew = self._running()
-        while self._desk.queued or crew.in_flight:
-            await asyncio.sleep(0.05)
-        await crew.reload(spec)
+        async with self._swapping:
+            crew = self._running()
+            while self._desk.queued or crew.in_flight:
+                await asyncio.sleep(0.05)
+            await crew.reload(spec)
         return self._desk.failure
 
     async def rest(self) -> None:
@@ -107,7 +111,8 @@ class Router:
     async def close(self, driver: str) -> bool:
         """A driver uses the pool no more; without others, all replicas end. True if the router may be ended too."""
         self._leases.pop(driver, None)
-        if self._leases:
+        forgotten = self._leased and ray.get_runtime_context().was_current_actor_reconstructed
+        if self._leases or forgotten:  # a router that was killed does not know all leases: it waits until they run out
             return False
         if self._crew is not None:
             await self._crew.close()
@@ -127,4 +132,6 @@ class Router:
         if self._crew is None:
             remove_leftovers(self._terms.name)
             self._crew = Crew(self._terms, self._desk, self._berths)
+            if self._leased:
+                self._lessor = asyncio.create_task(self._end_without_lease())
         return self._crew

@@ -27,7 +27,7 @@ from pipelines.study.models import engine_spec
 from pipelines.study.spec import Study
 from pipelines.study.steps import Step
 
-ROWS = 700
+ROWS = 900
 GOAL = 1.1
 SIGMA = 1.0
 SLOTS = 16

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -12,8 +11,9 @@ from actors.stage import Part, Stage
 from cluster.errors import ClusterError
 from cluster.inventory import Inventory
 from cluster.placement import Request, check_fits
+from pipelines.store.fingerprint import fingerprint
 from pipelines.study.estimate import BYTES_PER_PARAMETER, parameters
-from pipelines.study.models import engine_spec
+from pipelines.study.models import engine_spec, identity
 from pipelines.study.spec import Model, Study
 
 # requests at one replica: more than an engine works on at once, so that requests and answers travel in bulk
@@ -48,5 +48,7 @@ def _part(name: str, model: Model, folder: Path, run: str) -> Part:
     weights = parameters(model, folder) * BYTES_PER_PARAMETER * model.replicas
     if not model.shared:
         return Part(terms(model, f"{run}/{name}", folder), False, weights)
-    described = repr(terms(model, name, folder))
-    return Part(terms(model, f"shared/{hashlib.sha256(described.encode()).hexdigest()[:16]}", folder), True, weights)
+    # by content, so that equal models meet whatever a study calls them, and changed weights do not
+    placement = model.model_dump(include={"runtime", "cpus", "gpus", "replicas", "max_replicas", "in_flight"})
+    described = fingerprint([identity(model, folder), placement])
+    return Part(terms(model, f"shared/{described[:16]}", folder), True, weights)

@@ -69,7 +69,7 @@ class _Watcher:
         source = step.inputs[0]
         if source.key not in self.pending:
             return self.context.rows_of(source)
-        return totals[source.key].rows if source.key in through else None
+        return totals.get(source.key, Total()).rows if source.key in through else None
 
     def tell(self, name: str, pool: Pool) -> None:
         """Print what has happened to an engine since the last look."""

@@ -134,3 +134,12 @@ def test_a_killed_router_starts_again_and_all_are_answered() -> None:
         assert pool.stats().work.requests < 300  # those answered before were not asked for again
         assert len(groups("pool")) == 1
     until(lambda: free_cpus() == 4 and not groups("pool"))
+
+
+def test_a_router_killed_after_a_swap_answers_with_the_model_that_is_asked_for() -> None:
+    with pool_of(scripted("first")) as pool:
+        pool.ready(60)
+        pool.reload(scripted("second"))
+        before = ask(pool.client(), 3)
+        router_process("pool").kill()
+        assert ask(pool.client(), 3) == before
