@@ -1,4 +1,4 @@
-"""The command line: `evolgrid plan`, `run`, `report`, `schema`."""
+"""The command line: `evolgrid plan`, `run`, `report`, `show`, `schema`."""
 
 from __future__ import annotations
 
@@ -103,6 +103,29 @@ def report(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = 
     loaded = _load(study, seeds)
     page = publish(loaded.study, loaded.folder, build(loaded.study, loaded.folder), Store(store))
     Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
+
+
+@app.command(epilog="Example: [bold]evolgrid show studies/quickstart.yaml --row 3f2a91[/bold]")
+def show(
+    study: StudyFile,
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+    row: Annotated[
+        str | None, typer.Option(help="The id of a row, or its first digits; default: show some ids to start from.")
+    ] = None,
+) -> None:
+    """Follow a row back to its seed: who was asked what in every round, what came back, what was made of it."""
+    from pipelines.lineage import Lineage
+    from pipelines.show_row import show_chain, show_samples
+    from pipelines.store.store import Store
+    from pipelines.study.grid import build
+
+    loaded = _load(study, seeds)
+    lineage = Lineage(Store(store), build(loaded.study, loaded.folder))
+    if row is None:
+        show_samples(Console(), lineage)
+    else:
+        show_chain(Console(), lineage.chain(row), loaded.study.seed)
 
 
 @app.command(epilog="Example: [bold]evolgrid schema > study.schema.json[/bold]")

@@ -28,17 +28,20 @@ def test_every_shipped_study_loads(path: Path) -> None:
 def test_help_shows_the_commands_with_an_example_each() -> None:
     told = evolgrid("--help")
     assert told.returncode == 0
-    for command in ("plan", "run", "report", "schema"):
+    for command in ("plan", "run", "report", "show", "schema"):
         assert command in told.stdout
         assert "Example: evolgrid" in evolgrid(command, "--help").stdout
 
 
 def test_the_options_are_the_ones_that_are_documented() -> None:
-    found = {command: set(_options(evolgrid(command, "--help").stdout)) for command in ("plan", "run", "report")}
+    found = {
+        command: set(_options(evolgrid(command, "--help").stdout)) for command in ("plan", "run", "report", "show")
+    }
     assert found == {
         "plan": {"--store", "--seeds", "--explain", "--all", "--cpus", "--gpus", "--help"},
         "run": {"--store", "--seeds", "--address", "--help"},
         "report": {"--store", "--seeds", "--help"},
+        "show": {"--store", "--seeds", "--row", "--help"},
     }
 
 
@@ -58,6 +61,12 @@ def test_a_plan_of_the_quickstart_lists_its_steps(tmp_path: Path) -> None:
     assert "evolve world tiny-4m r3" in told.stdout
     assert "no train step is in the store yet" in told.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_that_is_not_there_is_told_without_a_traceback(tmp_path: Path) -> None:
+    told = evolgrid("show", "studies/quickstart.yaml", "--row", "3f2a", "--store", str(tmp_path))
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "'3f2a'" in told.stderr and "Without --row" in told.stderr and "Traceback" not in told.stderr
 
 
 def planned(folder: Path, *size: str, gpus: int = 0) -> str:

@@ -1,0 +1,61 @@
+"""The row-wise steps of a study without Ray: every step after the other, on engines in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from actors.engine import Client, EngineSpec
+from actors.scripted_engine import ScriptedEngine
+from pipelines import seeds
+from pipelines.attribution import model_of
+from pipelines.commit import commit, commit_rows
+from pipelines.flow import operator
+from pipelines.ledger import Progress
+from pipelines.store.parts import write_shards
+from pipelines.store.store import Store
+from pipelines.stream import Branch, Root, Walker
+from pipelines.study.grid import Grid, build
+from pipelines.study.spec import Study
+from pipelines.study.steps import ROW_WISE, SeedsJob, Step
+
+HERE = Path()
+
+
+class _Silent:
+    def add(self, progress: Mapping[str, Progress]) -> None:
+        """Nobody looks."""
+
+
+def run_offline(study: Study, store: Store, engines: Mapping[str, Client] | None = None) -> Grid:
+    """Run seeds and all row-wise steps; `engines` replace the scripted ones by name."""
+    names = {name: engines[name] if engines and name in engines else _scripted(name) for name in study.models}
+    grid = build(study, HERE)
+    for step in grid.steps.values():
+        if isinstance(step.job, SeedsJob):
+            rows, bad = seeds.make(step.job.seeds, HERE, study.seed, step.key)
+            commit_rows(store, step, [*rows], bad, len(rows) + len(bad), 0.0)
+        elif step.kind in ROW_WISE:
+            run_step(store, step, names[model_of(step)], study.seed)
+    return grid
+
+
+def run_step(store: Store, step: Step, client: Client, seed: int) -> None:
+    """Run one row-wise step whose input is finished."""
+    source = step.inputs[0]
+    roots = [Root(source.kind, source.key, (Branch(step.kind, step.key, operator(step, client, seed), ()),))]
+
+    async def walk() -> None:
+        async for _ in Walker(store, roots, _Silent())({"unit": np.array([0])}):
+            pass
+
+    asyncio.run(walk())
+    shards, account = write_shards(store, step.kind, step.key, store.rows(source.kind, source.key).num_rows)
+    commit(store, step, account, shards, 0.0)
+
+
+def _scripted(name: str) -> Client:
+    return ScriptedEngine(EngineSpec("scripted", name))
