@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines.commit import versions
 from pipelines.record import Record, load_record
 from pipelines.report.data import LossCurve, ReportData, Result, StepAccount
+from pipelines.report.outcomes import Outcomes
 from pipelines.report.sets import Sets
 from pipelines.report.statistics import interval, mean_by
 from pipelines.rows import AnswerRow, from_table
@@ -23,7 +24,7 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
     done = store.done()
     record = load_record(store, study.study)
     manifests = {key: store.manifest(step.kind, key) for key, step in grid.steps.items() if key in done}
-    sets = Sets(store, grid, done)
+    sets, outcomes = Sets(store, grid, done), Outcomes(store, grid, done)
     return ReportData(
         study=study.study,
         description=study.description,
@@ -37,6 +38,8 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
         examples=tuple(sets.examples()),
         steps=tuple(_account(manifest, record) for manifest in manifests.values()),
         losses=tuple(_losses(grid, manifests)),
+        rounds=tuple(outcomes.rounds()),
+        replies=tuple(outcomes.replies()),
     )
 
 

@@ -8,16 +8,19 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 
-from pipelines.report.data import LossCurve, ReportData, Result, SetScore, StepAccount
+from pipelines.report.data import LossCurve, ReplyOutcome, ReportData, Result, RoundOutcome, SetScore, StepAccount
 
 Cell = str | int | float | bool | None
+Fact = Result | SetScore | RoundOutcome | ReplyOutcome | StepAccount
 
 
 def csv_files(data: ReportData) -> dict[str, str]:
-    """File name to content for `results.csv`, `sets.csv`, `steps.csv` and `losses.csv`."""
+    """File name to content for `results.csv`, `sets.csv`, `rounds.csv`, `replies.csv`, `steps.csv`, `losses.csv`."""
     return {
         "results.csv": _table(_names(Result), map(_flat, data.results)),
         "sets.csv": _table(_names(SetScore), map(_flat, data.sets)),
+        "rounds.csv": _table(_names(RoundOutcome), map(_flat, data.rounds)),
+        "replies.csv": _table(_names(ReplyOutcome), map(_flat, data.replies)),
         "steps.csv": _table(_names(StepAccount), map(_flat, data.steps)),
         "losses.csv": _table(["label", "student", "evolver", "round", "teacher", "step", "loss"], _points(data.losses)),
     }
@@ -29,11 +32,11 @@ def _points(curves: Iterable[LossCurve]) -> Iterable[list[Cell]]:
             yield [curve.label, curve.student, curve.evolver, curve.round, curve.teacher, step, loss]
 
 
-def _names(kind: type[Result] | type[SetScore] | type[StepAccount]) -> list[str]:
+def _names(kind: type[Fact]) -> list[str]:
     return [field.name for field in fields(kind)]
 
 
-def _flat(fact: Result | SetScore | StepAccount) -> list[Cell]:
+def _flat(fact: Fact) -> list[Cell]:
     return [json.dumps(dict(value)) if isinstance(value, tuple) else value for value in astuple(fact)]
 
 

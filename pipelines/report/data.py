@@ -53,6 +53,36 @@ class SetScore:
 
 
 @dataclass(frozen=True, slots=True)
+class RoundOutcome:
+    """What became of `rows` of the rows that went into a round; `rate` is their percentage.
+
+    `outcome`: "evolved", "eliminated:<reason>" (goes on un-evolved), "rejected:<reason>" or "failed:<reason>".
+    """
+
+    seeds: str
+    evolver: str
+    round: int
+    outcome: str
+    rows: int
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyOutcome:
+    """How `rows` replies of a model in one role were read; `rate` is their percentage.
+
+    `outcome`: "accepted", "repaired:<rule>", "rejected:<reason>" or "failed:<reason>"; a judge's may also be
+    "eliminated:<reason>".
+    """
+
+    model: str
+    role: str
+    outcome: str
+    rows: int
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One round of a seed's evolution: round 0 is the seed itself; `outcome` is the parser's word."""
 
@@ -122,3 +152,5 @@ class ReportData:
     examples: tuple[Example, ...]
     steps: tuple[StepAccount, ...]
     losses: tuple[LossCurve, ...]
+    rounds: tuple[RoundOutcome, ...] = ()
+    replies: tuple[ReplyOutcome, ...] = ()

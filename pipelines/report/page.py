@@ -12,6 +12,7 @@ from pipelines.report.data import ReportData
 from pipelines.report.effects import effects
 from pipelines.report.examples import seed_views
 from pipelines.report.heat import heat_tables
+from pipelines.report.outcome_rows import reply_rows, round_rows
 from pipelines.report.plots.canvas import Figure
 from pipelines.report.summary import best, key_figures, rows
 
@@ -50,6 +51,8 @@ def _facts(data: ReportData) -> dict[str, object]:
         "rows": rows(data.results),
         "best": best(data.results),
         "heat": heat_tables(data),
+        "rounds": round_rows(data.rounds),
+        "replies": reply_rows(data.replies),
         "effects": effects(data),
         "seeds": seed_views(data.examples),
         "steps": accounts.ordered(data.steps),

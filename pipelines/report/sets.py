@@ -62,14 +62,11 @@ class Sets:
         return from_table(ScoreRow, self.store.rows(step.kind, step.key))
 
     def _valid(self, step: Step) -> float | None:
-        """The share of verifiable evolutions among those of verifiable parents, in percent."""
-        if step.kind != "evolve":
-            return None
-        parents = self.instructions(step.inputs[0])
+        """The share of verifiable evolutions among those of verifiable instructions, in percent."""
         checked = [
-            is_valid_evolution(parents[row.parent_id].instruction, row.instruction, row.method)
+            is_valid_evolution(row.before, row.instruction, row.method)
             for row in self.instructions(step).values()
-            if level_of(parents[row.parent_id].instruction) is not None
+            if row.round > 0 and not row.eliminated and level_of(row.before) is not None
         ]
         return 100.0 * fmean(checked) if checked else None
 
@@ -90,9 +87,12 @@ class Sets:
         return set(sorted(common, key=left[0].__getitem__)[:EXAMPLES])
 
     def _turns(self, row: InstructionRow, step: Step) -> Iterator[Turn]:
-        """The chain from a row back to its seed."""
+        """The chain from a row back to its seed, one turn a round."""
         shown = user_turn(row.instruction, row.input)
         yield Turn(row.round, row.method, shown, row.outcome, self._answers(row, step))
+        if step.kind == "eliminate":
+            step = step.inputs[0]
+            row = self.instructions(step)[row.parent_id]
         if step.inputs:
             parent = self.instructions(step.inputs[0])[row.parent_id]
             yield from self._turns(parent, step.inputs[0])

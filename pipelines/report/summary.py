@@ -90,7 +90,8 @@ def cells(data: ReportData) -> int:
 
 def _rows_figure(data: ReportData) -> KeyFigure:
     made = {kind: sum(step.rows_out for step in data.steps if step.kind == kind) for kind in ("evolve", "respond")}
-    note = f"{made['evolve']:,} instructions evolved, {made['respond']:,} answered"
+    evolved = made["evolve"] - sum(one.rows for one in data.rounds if one.outcome.startswith("eliminated:"))
+    note = f"{evolved:,} instructions evolved, {made['respond']:,} answered"
     return KeyFigure("Rows", f"{sum(made.values()):,}", note)
 
 

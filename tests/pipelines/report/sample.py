@@ -4,7 +4,17 @@ import math
 import random
 from dataclasses import replace
 
-from pipelines.report.data import Example, LossCurve, ReportData, Result, SetScore, StepAccount, Turn
+from pipelines.report.data import (
+    Example,
+    LossCurve,
+    ReplyOutcome,
+    ReportData,
+    Result,
+    RoundOutcome,
+    SetScore,
+    StepAccount,
+    Turn,
+)
 
 EVOLVERS, TEACHERS, STUDENTS = ("tiny", "small"), ("tiny", "small"), (("tiny-base", "full"), ("small-base", "lora"))
 SIZES = (("tiny", 1_180_000), ("small", 7_340_000), ("tiny-base", 1_180_000), ("small-base", 7_340_000))
@@ -44,13 +54,24 @@ def sample() -> ReportData:
         examples=tuple(_examples()),
         steps=tuple(_steps(rng)),
         losses=tuple(_losses(rng)),
+        rounds=(
+            RoundOutcome("world", "tiny", 1, "evolved", 188, 94.0),
+            RoundOutcome("world", "tiny", 1, "eliminated:no_gain", 12, 6.0),
+            RoundOutcome("world", "small", 1, "evolved", 200, 100.0),
+        ),
+        replies=(
+            ReplyOutcome("tiny", "evolver", "accepted", 150, 75.0),
+            ReplyOutcome("tiny", "evolver", "repaired:quotes", 40, 20.0),
+            ReplyOutcome("tiny", "evolver", "rejected:<b>odd</b>", 10, 5.0),
+            ReplyOutcome("small", "teacher", "accepted", 400, 100.0),
+        ),
     )
 
 
 def empty() -> ReportData:
     """A study that has only just begun: no students, no scores, no examples."""
     nothing: dict[str, tuple[()]] = dict.fromkeys(
-        ("results", "sets", "examples", "steps", "losses", "model_sizes", "versions"), ()
+        ("results", "sets", "examples", "steps", "losses", "rounds", "replies", "model_sizes", "versions"), ()
     )
     return replace(sample(), description="", wall_seconds=0.0, peak_memory_gib=None, **nothing)
 

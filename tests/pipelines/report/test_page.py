@@ -193,7 +193,8 @@ def test_write_makes_every_file_and_returns_the_page(tmp_path: Path):
     index = write(PLAIN, tmp_path / "new" / "report")
     assert index == tmp_path / "new" / "report" / "index.html"
     names = {path.name for path in index.parent.iterdir()}
-    assert names == {"index.html", "report.md", "results.csv", "sets.csv", "steps.csv", "losses.csv"}
+    numbers = {f"{name}.csv" for name in ("results", "sets", "rounds", "replies", "steps", "losses")}
+    assert names == {"index.html", "report.md"} | numbers
 
 
 def test_the_same_data_gives_the_same_page():
@@ -205,7 +206,16 @@ def test_markdown_tables_keep_their_columns_whatever_the_names():
     data = replace(sample.sample(), steps=(replace(sample.sample().steps[0], label="a | b\nc `d` <i>"),))
     lines = markdown(data).splitlines()
     rows = [line for line in lines if line.startswith("| ")]
-    assert all(len(re.findall(r"(?<!\\)\|", row)) in (6, 11, 13, 16) for row in rows)
+    assert all(len(re.findall(r"(?<!\\)\|", row)) in (5, 6, 11, 13, 16) for row in rows)
     assert any(r"a \| b c" in row for row in rows)
     fences = [line for line in lines if re.fullmatch(r"`{3,}(text)?", line)]
     assert "````text" in fences, "a text with a fence of its own is wrapped in a longer one"
+
+
+def test_the_rates_of_every_round_and_the_reasons_by_model_are_shown():
+    told = " ".join(Page(html(PLAIN)).text)
+    told = re.sub(r"\s+", " ", told)
+    assert "eliminated:no_gain 6.0 % 12" in told and "rejected:<b>odd</b>" in told
+    text = markdown(PLAIN)
+    assert "| world | tiny | 1 | 200 | evolved 94.0 % (188), eliminated:no\\_gain 6.0 % (12) |" in text
+    assert "| tiny | evolver | 200 |" in text

@@ -1,0 +1,93 @@
+"""What became of rows in every round of evolution, and how every model's replies were read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from pipelines.evolve.elimination import NO_GAIN, NO_VERDICT
+from pipelines.report.data import ReplyOutcome, RoundOutcome
+from pipelines.respond import NOT_EVOLVED
+from pipelines.rows import ELIMINATED
+from pipelines.store.store import Store
+from pipelines.study.grid import Grid
+from pipelines.study.steps import EliminateJob, EvolveJob, RespondJob, Step
+
+EVOLVED = "evolved"
+
+# the judge was asked and these are its words; other eliminations happen before it
+_OF_JUDGE = {ELIMINATED + NO_GAIN, ELIMINATED + NO_VERDICT}
+
+
+class Outcomes:
+    """Counts the outcomes of a grid's finished steps."""
+
+    def __init__(self, store: Store, grid: Grid, done: frozenset[str]) -> None:
+        self.store, self.grid, self.done = store, grid, done
+
+    def rounds(self) -> Iterator[RoundOutcome]:
+        """By seeds, evolver and round: the share of rows that evolved, and of each reason why others did not."""
+        for pairs in {pairs.instructions.key: pairs for pairs in self.grid.sets if pairs.evolver}.values():
+            last = pairs.instructions
+            if last.key not in self.done:
+                continue
+            counts = self.lost(last)
+            if last.kind == "eliminate":
+                counts += self.lost(last.inputs[0])
+            for outcome, rows in self.made(last).items():
+                counts[outcome if outcome.startswith(ELIMINATED) else EVOLVED] += rows
+            for outcome, rows, rate in _rates(counts):
+                yield RoundOutcome(pairs.seeds, pairs.evolver, pairs.round, outcome, rows, rate)
+
+    def replies(self) -> Iterator[ReplyOutcome]:
+        """By model and role: how its replies were read, over all steps."""
+        counts: dict[tuple[str, str], Counter[str]] = {}
+        for step in (step for key, step in self.grid.steps.items() if key in self.done):
+            job = step.job
+            if isinstance(job, EvolveJob):
+                counts.setdefault((job.model, "evolver"), Counter()).update(self.read(step))
+            elif isinstance(job, EliminateJob):
+                counts.setdefault((job.model, "judge"), Counter()).update(self.verdicts(step))
+            elif isinstance(job, RespondJob):
+                counts.setdefault((job.model, "teacher"), Counter()).update(self.answers(step))
+        for (model, role), found in sorted(counts.items()):
+            for outcome, rows, rate in _rates(found):
+                yield ReplyOutcome(model, role, outcome, rows, rate)
+
+    def read(self, step: Step) -> Counter[str]:
+        """How an evolver's replies were read: an elimination by the reply itself is a rejection of that reply."""
+        made = {outcome.replace(ELIMINATED, "rejected:"): rows for outcome, rows in self.made(step).items()}
+        return Counter(made) + self.lost(step)
+
+    def verdicts(self, step: Step) -> Counter[str]:
+        """How a judge's replies were read; rows that it was not asked about do not count."""
+        made = self.made(step)
+        known = {outcome: rows for outcome, rows in made.items() if outcome in _OF_JUDGE or ELIMINATED not in outcome}
+        return Counter(known) + self.lost(step)
+
+    def answers(self, step: Step) -> Counter[str]:
+        """How a teacher's answers were read; rows that only go on to the next round are not asked."""
+        found = Counter(self.column(step, "rows", "finish_reason"))
+        lost = self.lost(step)
+        del lost[f"rejected:{NOT_EVOLVED}"]
+        return Counter({"accepted": found["stop"], "accepted:truncated": found["length"]}) + lost
+
+    def made(self, step: Step) -> Counter[str]:
+        """The outcomes of a step's rows."""
+        return Counter(self.column(step, "rows", "outcome"))
+
+    def lost(self, step: Step) -> Counter[str]:
+        """What a step did not pass on, as `rejected:<reason>` and `failed:<reason>`."""
+        table = self.store.rows(step.kind, step.key, "rejected", columns=["status", "reason"])
+        return Counter(f"{row['status']}:{row['reason']}" for row in table.to_pylist())
+
+    def column(self, step: Step, file: str, name: str) -> list[str]:
+        """One column of a step's file."""
+        return self.store.rows(step.kind, step.key, file, columns=[name]).column(name).to_pylist()
+
+
+def _rates(counts: Mapping[str, int]) -> Iterator[tuple[str, int, float]]:
+    """Outcome, rows and percentage of all: successes first, then by frequency."""
+    whole = sum(counts.values())
+    order = sorted(counts, key=lambda name: (name.split(":")[0] not in (EVOLVED, "accepted"), -counts[name], name))
+    return ((name, counts[name], 100.0 * counts[name] / whole) for name in order)
