@@ -16,7 +16,7 @@ PROMPT = "autoif_score"
 HIGHEST = 10
 
 _SCORE = re.compile(r"\AScore: (\d{1,2})\Z")
-_DRESSED = re.compile(r"\A\W*score\W+(\d{1,2})(?:\s*(?:/|out of)\s*10)?\W*\Z", re.I)
+_DRESSED = re.compile(r"\bscore[\s*_:=`]+(\d{1,2})(?:\s*(?:/|out of)\s*10)?[\s*_.`]*\Z", re.I)
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class Score:
 def parse_score(text: str, lowest: int) -> Reading[int]:
     """The integer in the last line, "Score: n".
 
-    Repaired: a line that says so with other marks, or "n/10" (`score_line`). Rejected: `no_score`, `out_of_range`.
+    Repaired: a line that ends so, with other marks, or in "n/10" (`score_line`). Rejected: `no_score`, `out_of_range`.
     """
     lines = text.strip().splitlines()
     last = lines[-1].strip() if lines else ""
     exact = _SCORE.match(last)
-    match = exact or _DRESSED.match(last)
+    match = exact or _DRESSED.search(last)
     if match is None:
         return rejected("no_score")
     if not lowest <= int(match[1]) <= HIGHEST:

@@ -58,7 +58,10 @@ read_material = complete(parse_material)
 
 def distinct(cases: Iterable[Case]) -> tuple[Case, ...]:
     """Each case once, in order."""
-    return tuple({case.key: case for case in reversed([*cases])}.values())[::-1]
+    kept: dict[str, Case] = {}
+    for case in cases:
+        kept.setdefault(case.key, case)
+    return tuple(kept.values())
 
 
 def _of_object(fields: dict[str, Any]) -> Reading[Material]:
