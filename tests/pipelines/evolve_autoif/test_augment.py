@@ -47,3 +47,13 @@ def test_seeds_come_first_and_nothing_comes_twice(asker: Callable[..., Asker]) -
     ask = asker("- use  ten words.\n- Use no commas", "no list", "- Use no commas.")
     draws = asyncio.run(Augment(ask, runs=3)(["Use ten words"], "a" * 32))
     assert union(["Use ten words", "", "Use ten words"], draws) == ("Use ten words", "Use no commas")
+
+
+def test_draws_repeat_with_the_study_seed_and_change_with_it(asker: Callable[..., Asker]) -> None:
+    def seeds(study_seed: int) -> list[int]:
+        ask = asker("- Use no commas", study_seed=study_seed)
+        asyncio.run(Augment(ask, runs=2)(["Answer in verse"], "a" * 32))
+        return [request.seed for request in ask.client.asked]  # type: ignore[attr-defined]
+
+    assert seeds(1) == seeds(1)
+    assert not set(seeds(1)) & set(seeds(2))
