@@ -26,7 +26,8 @@ with cluster(2):
     (group,) = [each for each in placement_group_table().values() if each["name"].startswith("wide/")]
     request = GenerateRequest("r", (("user", "Why?"),), Sampling(max_tokens=3))
     answer = asyncio.run(pool.client().generate(request))
-    print("nodes", len(set(group["bundles_to_node_id"].values())), "tokens", answer.tokens_out, "free", free(), flush=True)
+    nodes = set(group["bundles_to_node_id"].values())
+    print("nodes", len(nodes), "tokens", answer.tokens_out, "free", free(), flush=True)
     pool.close()
     until(lambda: free() == 2 and not groups("wide"))
     print("given back", flush=True)
