@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.console import Console
 
 from actors.pool import Pool
@@ -72,6 +73,22 @@ def lab(study: Study) -> Generator[Lab]:
         phase: Phase = context.phases(steps)[0]
         with context.stage() as stage:
             yield Lab(context, stage, steps, stage.enter(phase.models, [], READY_SECONDS))
+
+
+@contextmanager
+def peak_memory() -> Generator[list[int]]:
+    """The largest resident memory of this process within the block, in bytes, as a list of one."""
+    peak, ended = [0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.2):
+            peak[0] = max(peak[0], psutil.Process().memory_info().rss)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield peak
+    finally:
+        ended.set()
 
 
 def study(models: Mapping[str, Mapping[str, Any]], rows: int, **content: Any) -> Study:

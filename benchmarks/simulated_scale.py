@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import threading
 import time
 from collections.abc import Generator
 from typing import Any
 
-import psutil
-
-from benchmarks.lab import Lab, figure, lab, study
+from benchmarks.lab import Lab, figure, lab, peak_memory, study
 from cluster.session import connect
 from pipelines.study.spec import Study
 
@@ -98,21 +95,12 @@ def many_rows(rows: int) -> None:
         evolution={"evolvers": ["model"], "rounds": 1},
         responses={"teachers": ["model"], "answer_seeds": False},
     )
-    peak = [0]
-    threading.Thread(target=memory, args=(peak,), daemon=True).start()
-    with connect(None), lab(long) as here:
+    with peak_memory() as peak, connect(None), lab(long) as here:
         seconds = here.stream()
         made = rows_of(here)
     print(f"{rows} seeds, {made} rows made in {seconds:.0f} s")
     figure("simulated_scale.rows_per_second", made / seconds, ">=0", 0)
     figure("simulated_scale.driver_gib", peak[0] / 2**30, "<2")
-
-
-def memory(peak: list[int]) -> None:
-    """Follow this process's resident memory."""
-    while True:
-        peak[0] = max(peak[0], psutil.Process().memory_info().rss)
-        time.sleep(0.2)
 
 
 def main() -> None:
