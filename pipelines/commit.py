@@ -54,7 +54,13 @@ def commit(
 
 
 def commit_rows(
-    store: Store, step: Step, rows: list[Row], rejections: list[Rejection], rows_in: int, seconds: float
+    store: Store,
+    step: Step,
+    rows: list[Row],
+    rejections: list[Rejection],
+    rows_in: int,
+    seconds: float,
+    extra: Mapping[str, Any] | None = None,
 ) -> Manifest:
     """Write and commit a step whose rows were all made in memory."""
     shards: list[Shard] = []
@@ -75,7 +81,7 @@ def commit_rows(
         failed=failed,
         reasons=dict(sorted(Counter(rejection.reason for rejection in rejections).items())),
     )
-    return commit(store, step, account, tuple(shards), seconds)
+    return commit(store, step, account, tuple(shards), seconds, extra)
 
 
 def shard_of(row: Row) -> int:

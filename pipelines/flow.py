@@ -21,6 +21,7 @@ from pipelines.context import READY_SECONDS, Context
 from pipelines.evolve.elimination import Eliminate
 from pipelines.evolve.evol_instruct import Evolve
 from pipelines.operators import Operator
+from pipelines.optimize import best_methods
 from pipelines.phases import Phase, loads
 from pipelines.respond import Respond
 from pipelines.score.perplexity import Score
@@ -64,26 +65,29 @@ def run_phase(context: Context, phase: Phase, pools: Mapping[str, Pool], started
 def roots(context: Context, steps: tuple[Step, ...], pools: Mapping[str, Pool]) -> list[Root]:
     """The trees of unfinished steps, by the finished steps that they start from."""
     clients = {name: pool.client() for name, pool in pools.items()}  # one each: a step is a lane of it
+    methods = best_methods(context.store, steps)
     children: dict[str, list[Step]] = defaultdict(list)
     for step in steps:
         children[step.inputs[0].key].append(step)
 
     def branch(step: Step) -> Branch:
         below = tuple(branch(child) for child in children[step.key])
-        return Branch(
-            step.kind, step.key, operator(step, clients[model_of(step)].lane(step.key), context.study.seed), below
-        )
+        lane = clients[model_of(step)].lane(step.key)
+        does = operator(step, lane, context.study.seed, methods.get(step.key, ""))
+        return Branch(step.kind, step.key, does, below)
 
     pending = {step.key for step in steps}
     starts = {step.inputs[0].key: step.inputs[0] for step in steps if step.inputs[0].key not in pending}
     return [Root(start.kind, key, tuple(branch(step) for step in children[key])) for key, start in starts.items()]
 
 
-def operator(step: Step, client: Client, seed: int) -> Operator:
-    """What a row-wise step does with a row."""
+def operator(step: Step, client: Client, seed: int, method: str = "") -> Operator:
+    """What a row-wise step does with a row; `method` is the optimized one, for a step that evolves with it."""
     job = step.job
     if isinstance(job, EvolveJob):
-        return Evolve(client, job, sampling(job.sampling), seed)
+        if job.parser and not method:
+            raise ValueError(f"{step.label} evolves with an optimized method, and was given none")
+        return Evolve(client, job, sampling(job.sampling), seed, method)
     if isinstance(job, EliminateJob):
         return Eliminate(client, job.elimination)
     if isinstance(job, RespondJob):

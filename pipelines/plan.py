@@ -12,7 +12,17 @@ from pipelines.study.grid import Grid, build
 from pipelines.study.spec import Study
 from pipelines.study.steps import Kind, Step
 
-KINDS: tuple[Kind, ...] = ("seeds", "evolve", "eliminate", "respond", "score", "select", "train", "evaluate")
+KINDS: tuple[Kind, ...] = (
+    "seeds",
+    "optimize",
+    "evolve",
+    "eliminate",
+    "respond",
+    "score",
+    "select",
+    "train",
+    "evaluate",
+)
 
 
 @dataclass(frozen=True, slots=True)

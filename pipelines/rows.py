@@ -50,6 +50,33 @@ class InstructionRow(Row):
 
 
 @dataclass(frozen=True)
+class MethodRow(Row):
+    """A method of evolution, measured: one of `step`'s candidates, or (candidate 0) the method that it began with.
+
+    `feedback` and `raw` are the optimizer's replies that it came from, `outcome` is the parser's word. The counts are
+    evolutions on the dev set by how they failed, of `measured` ones; `score` is the authors' measure. `parent_id` is
+    the method that it improves upon, `seed_id` the first one, `index` its number among all.
+    """
+
+    step: int
+    candidate: int
+    method: str
+    feedback: str
+    raw: str
+    outcome: str
+    measured: int
+    stagnant: int
+    unqualified: int
+    lost_information: int
+    empty: int
+    unreadable: int
+    failure_rate: float
+    score: float
+    chosen: bool
+    best: bool
+
+
+@dataclass(frozen=True)
 class ResponseRow(Row):
     """A teacher's answer. `finish_reason` "length" marks a truncated one."""
 
@@ -112,6 +139,7 @@ class Rejection(Row):
 
 ROW_TYPES: dict[str, type[Row]] = {
     "seeds": InstructionRow,
+    "optimize": MethodRow,
     "evolve": InstructionRow,
     "eliminate": InstructionRow,
     "respond": ResponseRow,

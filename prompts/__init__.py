@@ -1,6 +1,18 @@
 """What is asked: one template file per prompt, its variables, and how its reply is parsed."""
 
 from prompts.catalog import Prompt, get, names
+from prompts.methods import fill
 from prompts.parse import DIFFICULTY_LABELS, EQUAL, NOT_EQUAL, PARSER_VERSION, Reply, parse
 
-__all__ = ["DIFFICULTY_LABELS", "EQUAL", "NOT_EQUAL", "PARSER_VERSION", "Prompt", "Reply", "get", "names", "parse"]
+__all__ = [
+    "DIFFICULTY_LABELS",
+    "EQUAL",
+    "NOT_EQUAL",
+    "PARSER_VERSION",
+    "Prompt",
+    "Reply",
+    "fill",
+    "get",
+    "names",
+    "parse",
+]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from prompts.methods import PLACEHOLDER, after_final_heading, labelled_block, only_block
 from prompts.repair import Unfinished, repaired, without_thinking
 
 PARSER_VERSION = 2
@@ -92,9 +93,40 @@ def _equality(reply: str) -> Reply:
     return _accepted(label, [*rules, "label"] if text != label else rules)
 
 
+def _final_instruction(reply: str) -> Reply:
+    """Auto Evol-Instruct: the text below the final heading (2406.00770, Fig. 2; 2412.11231's code drops all others)."""
+    found = after_final_heading(reply)
+    return Reply(None, "rejected:no_final_heading") if found is None else _instruction(found)
+
+
+def _final_instruction_or_all(reply: str) -> Reply:
+    """The same as the code of 2406.00770 has it: without a final heading, the whole reply is the instruction."""
+    found = after_final_heading(reply)
+    if found is not None:
+        return _instruction(found)
+    text = reply.strip()
+    return Reply(text, "repaired:whole_reply") if text else Reply(None, "rejected:empty")
+
+
+def _method(reply: str) -> Reply:
+    """A template with a place for the instruction, in a block that is labelled as the optimized method."""
+    text, rules = without_thinking(reply)
+    method = labelled_block(text)
+    if method is None:
+        method, rules = only_block(text), [*rules, "unlabelled_block"]
+    if method is None:
+        return Reply(None, "rejected:no_method_block")
+    if PLACEHOLDER not in method:
+        return Reply(None, "rejected:no_placeholder")
+    return _accepted(method, rules)
+
+
 PARSERS: dict[str, Callable[[str], Reply]] = {
     "instruction": _instruction,
     "answer": _answer,
     "difficulty_label": _difficulty_label,
     "equality": _equality,
+    "final_instruction": _final_instruction,
+    "final_instruction_or_all": _final_instruction_or_all,
+    "method": _method,
 }

@@ -21,20 +21,21 @@ class Evolve:
 
     Rejected: a reply that was cut off, is empty, quotes its frame, gives the instruction back unchanged, or grew too
     much. Where the study eliminates, such a row is not rejected but passed on with the un-evolved instruction, and the
-    evolver answers the other ones.
+    evolver answers the other ones. `optimized` is the method that Auto Evol-Instruct found, in place of the named ones.
     """
 
     client: Client
     job: EvolveJob
     sampling: Sampling
     study_seed: int
+    optimized: str = ""
 
     async def __call__(self, row: Row, new_id: str) -> InstructionRow:
         assert isinstance(row, InstructionRow)
         row = merged(row) if self.job.input == "merge" else row
         method = self.job.method(row.index, row.seed_id, self.study_seed)
-        prompt = prompts.get(prompt_name(method))
-        said = await self.ask(new_id, prompt.render(instruction=row.instruction))
+        prompt, parser = self.prompt(method, row.instruction)
+        said = await self.ask(new_id, prompt)
         made = replace(
             row,
             id=new_id,
@@ -49,13 +50,20 @@ class Evolve:
             answer="",
         )
         try:
-            reply = read(said, prompt.parser, row.instruction, self.job.growth)
+            reply = read(said, parser, row.instruction, self.job.growth)
         except Rejected as why:
             if not self.job.eliminates:
                 raise
             return replace(made, outcome=ELIMINATED + why.reason)
         made = replace(made, instruction=reply.value or "", outcome=reply.outcome)
         return replace(made, answer=await self.answer(made)) if self.job.eliminates else made
+
+    def prompt(self, method: str, instruction: str) -> tuple[str, str]:
+        """What the evolver is asked, and the parser of its reply."""
+        if self.optimized:
+            return prompts.fill(self.optimized, instruction), self.job.parser
+        template = prompts.get(prompt_name(method))
+        return template.render(instruction=instruction), template.parser
 
     async def answer(self, row: InstructionRow) -> str:
         """What the evolver answers to its own evolution."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 from typing import Literal
 
+from pipelines.evolve.failure import Variant
+
 IN_DEPTH = ("constraints", "deepen", "concretize", "reasoning")
 BREADTH = "breadth"
+AUTO = "auto"
 
 Assignment = Literal["rotation", "random"]
 
@@ -33,3 +36,8 @@ def drawn_method(methods: tuple[str, ...], seed_id: str, number: int, study_seed
 def prompt_name(method: str) -> str:
     """The template that asks for a method."""
     return f"evol_{method}"
+
+
+def reply_parser(variant: Variant) -> str:
+    """How replies to an optimized method are read."""
+    return "final_instruction" if variant == "paper" else "final_instruction_or_all"

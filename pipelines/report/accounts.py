@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipelines.report.data import StepAccount
 
-KINDS = ("seeds", "evolve", "eliminate", "respond", "score", "select", "train", "evaluate")
+KINDS = ("seeds", "optimize", "evolve", "eliminate", "respond", "score", "select", "train", "evaluate")
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,8 @@ def _model_names(loaded: Loaded) -> Iterator[tuple[Loc, str]]:
         yield ("evolution", "evolvers", index), name
     if study.evolution.elimination and study.evolution.elimination.judge:
         yield ("evolution", "elimination", "judge"), study.evolution.elimination.judge
+    if study.evolution.optimization:
+        yield ("evolution", "optimization", "optimizer"), study.evolution.optimization.optimizer
     for index, name in enumerate(study.responses.teachers):
         yield ("responses", "teachers", index), name
     if study.scoring is not None:

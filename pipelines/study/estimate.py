@@ -11,10 +11,21 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
+from pipelines.evolve.choice import published_calls
 from pipelines.study.grid import Grid
 from pipelines.study.models import resolve_model_path
 from pipelines.study.spec import Model, Study
-from pipelines.study.steps import EliminateJob, EvaluateJob, EvolveJob, RespondJob, ScoreJob, SeedsJob, Step, TrainJob
+from pipelines.study.steps import (
+    EliminateJob,
+    EvaluateJob,
+    EvolveJob,
+    OptimizeJob,
+    RespondJob,
+    ScoreJob,
+    SeedsJob,
+    Step,
+    TrainJob,
+)
 
 CPU_RATE = {"generate": 1.4e10, "score": 8e10, "train": 6e10}
 GPU_RATE = {"generate": 4e12, "score": 2e13, "train": 2e13}
@@ -59,6 +70,9 @@ def _rows(step: Step, rows: Mapping[str, int]) -> int:
 
 def _seconds(step: Step, rows: int, study: Study, sizes: Mapping[str, int]) -> float:
     job = step.job
+    if isinstance(job, OptimizeJob):
+        tokens = min(job.max_tokens, TOKENS_OF_TEXT)
+        return published_calls(job.optimization) * tokens * _cost("generate", job.model, study, sizes)
     if isinstance(job, EliminateJob):
         tokens = min(job.elimination.max_tokens, TOKENS_OF_TEXT)
         return rows * tokens * _cost("generate", job.model, study, sizes)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import prompts
-from pipelines.evolve.methods import prompt_name, rotation
+from pipelines.evolve.methods import AUTO, prompt_name, reply_parser, rotation
 from pipelines.store.fingerprint import hash_file
 from pipelines.study.models import identity
 from pipelines.study.spec import Benchmark, Decoding, SamplingSpec, Seeds, Selection, Student, Study
@@ -20,6 +20,7 @@ from pipelines.study.steps import (
     Identity,
     Job,
     Kind,
+    OptimizeJob,
     RespondJob,
     ScoreJob,
     SeedsJob,
@@ -32,6 +33,7 @@ from pipelines.study.steps import (
 from pipelines.world import WORLD_VERSION
 
 ANSWERING = ("answer", "answer_with_input")
+OPTIMIZING = ("auto_evol_analyze", "auto_evol_optimize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +108,9 @@ class _Builder:
             if self.study.responses.answer_seeds:
                 yield from self.answered(seeds.name, "", 0, start)
             for evolver in self.study.evolution.evolvers:
-                step = start
+                step, found = start, self.optimize(start, seeds.name, evolver)
                 for number in range(1, self.study.evolution.rounds + 1):
-                    step = self.eliminate(self.evolve(step, seeds.name, evolver, number), evolver)
+                    step = self.eliminate(self.evolve(step, found, seeds.name, evolver, number), evolver)
                     yield from self.answered(seeds.name, evolver, number, step)
 
     def answered(self, seeds: str, evolver: str, number: int, step: Step) -> Iterator[PairSet]:
@@ -127,38 +129,65 @@ class _Builder:
 
         return self.add(self.identify("seeds", seeds.name, payload=payload), seeds.name, SeedsJob(seeds))
 
-    def evolve(self, step: Step, seeds: str, evolver: str, number: int) -> Step:
+    def optimize(self, start: Step, seeds: str, evolver: str) -> Step | None:
+        """The step that finds an evolver's method; None if the study takes methods as they are."""
         spec = self.study.evolution
-        methods = rotation(spec.breadth)
+        if spec.optimization is None:
+            return None
+        job = OptimizeJob(evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.study.seed)
+        optimizer = self.models[spec.optimization.optimizer]
+        identity = self.identify(
+            "optimize",
+            evolver,
+            payload=lambda: {
+                "optimization": job.optimization.model_dump(exclude={"optimizer"}),
+                "input": job.input,
+                "max_tokens": job.max_tokens,
+                "prompts": _digests((prompt_name(AUTO), *OPTIMIZING, *ANSWERING)),
+                "model": self.models[evolver],
+                "optimizer": optimizer,
+                "seed": job.seed,
+            },
+        )
+        return self.add(identity, f"{seeds} {evolver}", job, start)
+
+    def evolve(self, step: Step, found: Step | None, seeds: str, evolver: str, number: int) -> Step:
+        job = self.evolve_job(evolver, number)
+        names = () if found else tuple(map(prompt_name, job.methods))
         identity = self.identify(
             "evolve",
             evolver,
             str(number),
             payload=lambda: {
-                "method": spec.method,
+                "method": self.study.evolution.method,
                 "round": number,
-                "rotation": methods,
-                "assignment": spec.assignment,
-                "input": spec.input,
-                "growth": spec.growth,
-                "eliminates": spec.elimination is not None,
-                "prompts": _digests((*map(prompt_name, methods), *(ANSWERING if spec.elimination else ()))),
+                "rotation": job.methods,
+                "assignment": job.assignment,
+                "input": job.input,
+                "growth": job.growth,
+                "eliminates": job.eliminates,
+                "reply_parser": job.parser,
+                "prompts": _digests((*names, *(ANSWERING if job.eliminates else ()))),
                 "model": self.models[evolver],
-                "sampling": spec.sampling,
+                "sampling": job.sampling,
                 "seed": self.study.seed,
             },
         )
-        job = EvolveJob(
+        return self.add(identity, f"{seeds} {evolver} r{number}", job, step, *([found] if found else []))
+
+    def evolve_job(self, evolver: str, number: int) -> EvolveJob:
+        spec = self.study.evolution
+        return EvolveJob(
             model=evolver,
             round=number,
-            methods=methods,
+            methods=rotation(spec.breadth) if spec.method == "evol-instruct" else (AUTO,),
             assignment=spec.assignment,
             input=spec.input,
             growth=spec.growth,
             eliminates=spec.elimination is not None,
             sampling=spec.sampling,
+            parser=reply_parser(spec.optimization.variant) if spec.optimization else "",
         )
-        return self.add(identity, f"{seeds} {evolver} r{number}", job, step)
 
     def eliminate(self, evolved: Step, evolver: str) -> Step:
         """The step that undoes failed evolutions; the evolutions themselves if the study eliminates none."""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
+from pipelines.evolve.failure import Variant
 from pipelines.evolve.methods import Assignment
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
@@ -99,6 +100,25 @@ class Elimination(Strict):
     )
 
 
+class Optimization(Strict):
+    """How Auto Evol-Instruct improves its method, for each evolver (2406.00770, App. F.2 gives the defaults)."""
+
+    optimizer: Name = Field(description="the model that reads how evolutions went, and writes better methods")
+    variant: Variant = Field(
+        default="paper",
+        description="paper: a fixed dev set, the lowest failure rate, an early stop; authors: as their code has it",
+    )
+    subset: int = Field(default=2000, gt=0, description="seeds that the optimization draws from")
+    batch: int = Field(default=10, gt=0, description="seeds whose evolution the optimizer reads in a step")
+    dev: int = Field(default=50, gt=0, description="seeds on which candidates are measured")
+    candidates: int = Field(default=5, gt=0, description="methods that are drawn in a step")
+    steps: int = Field(default=10, gt=0, description="at most so many improvements")
+    rounds: int = Field(default=1, gt=0, description="of evolution that the optimizer sees of each seed")
+    sampling: SamplingSpec = Field(
+        default=SamplingSpec(temperature=0.6, top_p=0.95, max_tokens=2048), description="the optimizer's"
+    )
+
+
 def _block(value: Any) -> Any:
     """`true` is a block of defaults, `false` is none."""
     if isinstance(value, bool):
@@ -111,11 +131,14 @@ def _or_boolean(schema: dict[str, Any]) -> None:
 
 
 class Evolution(Strict):
-    """Evol-Instruct: which models rewrite the instructions and how often (2412.11231, App. A.1)."""
+    """Which models rewrite the instructions, how, and how often (2412.11231, App. A.1; 2406.00770)."""
 
-    method: Literal["evol-instruct"] = "evol-instruct"
+    method: Literal["evol-instruct", "auto-evol-instruct"] = "evol-instruct"
     evolvers: list[Name] = Field(min_length=1)
-    rounds: int = Field(default=3, ge=1, le=10)
+    rounds: int = Field(default=3, ge=1, le=10, description="default: 3, or 1 with auto-evol-instruct")
+    optimization: Optimization | None = Field(
+        default=None, description="auto-evol-instruct: how to improve its method; default: the first one as it is"
+    )
     breadth: bool = Field(default=True, description="a fifth method in the rotation: a new instruction, same domain")
     assignment: Assignment = Field(
         default="rotation",
@@ -128,6 +151,20 @@ class Evolution(Strict):
     growth: Growth | None = Field(default=None, description="bounds on the length of an evolved instruction")
     elimination: Annotated[Elimination | None, BeforeValidator(_block), Field(json_schema_extra=_or_boolean)] = None
     sampling: SamplingSpec = SamplingSpec(temperature=0.7, top_p=0.95, max_tokens=2048)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _published_rounds(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("method") == "auto-evol-instruct":
+            return {"rounds": 1, **value}
+        return value
+
+    @model_validator(mode="after")
+    def _one_method(self) -> Evolution:
+        foreign = {"optimization"} if self.method == "evol-instruct" else {"breadth", "assignment"}
+        for name in sorted(foreign & self.model_fields_set):
+            raise ValueError(f"'{name}' has no meaning with the method '{self.method}'")
+        return self
 
 
 class Decoding(SamplingSpec):

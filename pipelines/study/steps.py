@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 from pipelines.evolve.methods import Assignment, drawn_method, method_for
 from pipelines.store.fingerprint import fingerprint
-from pipelines.study.spec import Benchmark, Elimination, Growth, Recipe, SamplingSpec, Seeds, Selection
+from pipelines.study.spec import Benchmark, Elimination, Growth, Optimization, Recipe, SamplingSpec, Seeds, Selection
 
-Kind = Literal["seeds", "evolve", "eliminate", "respond", "score", "select", "train", "evaluate"]
+Kind = Literal["seeds", "optimize", "evolve", "eliminate", "respond", "score", "select", "train", "evaluate"]
 
 # Raised by hand when the meaning of a kind's output changes: old outputs are then made again.
 CODE_VERSION: Mapping[Kind, int] = {
     "seeds": 1,
+    "optimize": 1,
     "evolve": 2,
     "eliminate": 1,
     "respond": 1,
@@ -35,9 +36,21 @@ class SeedsJob:
 
 
 @dataclass(frozen=True, slots=True)
+class OptimizeJob:
+    """Find the best method for the evolver `model`. `max_tokens` bounds each of its replies."""
+
+    model: str
+    optimization: Optimization
+    input: Literal["copy", "merge"]
+    max_tokens: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class EvolveJob:
     """Rewrite every instruction once. `round` starts at 1; `methods` is the rotation, or what is drawn from.
 
+    `parser` reads the replies to an optimized method (the method's own prompt names its parser otherwise).
     `eliminates`: a failed evolution keeps the un-evolved instruction, and the others are answered by the evolver.
     """
 
@@ -49,6 +62,7 @@ class EvolveJob:
     growth: Growth | None
     eliminates: bool
     sampling: SamplingSpec
+    parser: str = ""
 
     def method(self, index: int, seed_id: str, study_seed: int) -> str:
         """The method of the seed with this id, at this place in its file."""
@@ -105,7 +119,7 @@ class EvaluateJob:
     benchmark: Benchmark
 
 
-Job = SeedsJob | EvolveJob | EliminateJob | RespondJob | ScoreJob | SelectJob | TrainJob | EvaluateJob
+Job = SeedsJob | OptimizeJob | EvolveJob | EliminateJob | RespondJob | ScoreJob | SelectJob | TrainJob | EvaluateJob
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,12 +15,13 @@ from pipelines.attribution import model_of
 from pipelines.commit import commit, commit_rows
 from pipelines.flow import operator
 from pipelines.ledger import Progress
+from pipelines.optimize import best_methods, optimize
 from pipelines.store.parts import write_shards
 from pipelines.store.store import Store
 from pipelines.stream import Branch, Root, Walker
 from pipelines.study.grid import Grid, build
 from pipelines.study.spec import Study
-from pipelines.study.steps import ROW_WISE, SeedsJob, Step
+from pipelines.study.steps import ROW_WISE, OptimizeJob, SeedsJob, Step
 
 HERE = Path()
 
@@ -40,13 +41,16 @@ def run_offline(study: Study, store: Store, engines: Mapping[str, Client] | None
             commit_rows(store, step, [*rows], bad, len(rows) + len(bad), 0.0)
         elif step.kind in ROW_WISE:
             run_step(store, step, names[model_of(step)], study.seed)
+        elif isinstance(step.job, OptimizeJob):
+            optimize(store, step, names)
     return grid
 
 
 def run_step(store: Store, step: Step, client: Client, seed: int) -> None:
     """Run one row-wise step whose input is finished."""
-    source = step.inputs[0]
-    roots = [Root(source.kind, source.key, (Branch(step.kind, step.key, operator(step, client, seed), ()),))]
+    source, method = step.inputs[0], best_methods(store, [step]).get(step.key, "")
+    does = operator(step, client, seed, method)
+    roots = [Root(source.kind, source.key, (Branch(step.kind, step.key, does, ()),))]
 
     async def walk() -> None:
         async for _ in Walker(store, roots, _Silent())({"unit": np.array([0])}):

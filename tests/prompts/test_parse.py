@@ -74,6 +74,59 @@ def test_equality_replies(reply: str, value: str | None, outcome: str) -> None:
     assert prompts.parse("equality", reply) == prompts.Reply(value, outcome)
 
 
+STEPS = "#Methods List#:\n1. More.\n#Plan#:\nAll.\n#Rewritten Instruction#:\nSort it well.\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "value", "outcome"),
+    [
+        (f"{STEPS}#Finally Rewritten Instruction#:\nSort it. \n", "Sort it.", "accepted"),
+        (f"{STEPS}#Finally Rewritten Instruction#\nSort it.", "Sort it.", "accepted"),
+        (f"{STEPS}**Finally Rewritten Instruction:**\nSort it.", "Sort it.", "accepted"),
+        (f"{STEPS}Finally rewritten prompt: Sort it.", "Sort it.", "accepted"),
+        (f"{STEPS}#Finally Rewritten Instruction#:\n```\nSort it.\n```", "Sort it.", "repaired:code_fence"),
+        (f"{STEPS}#Finally Rewritten Instruction#:\n", None, "rejected:empty"),
+        (STEPS, None, "rejected:no_final_heading"),
+        ("", None, "rejected:no_final_heading"),
+        (f"{STEPS}#Finally Rewritten Instruction#:\nAs #Rewritten Instruction#.", None, "rejected:leaked_frame"),
+    ],
+)
+def test_the_instruction_is_what_stands_below_the_final_heading(reply: str, value: str | None, outcome: str) -> None:
+    assert prompts.parse("final_instruction", reply) == prompts.Reply(value, outcome)
+
+
+def test_without_a_final_heading_the_published_code_keeps_the_whole_reply() -> None:
+    parsed = [
+        prompts.parse("final_instruction_or_all", reply)
+        for reply in ("Sort. ", " ", f"{STEPS}#Finally Rewritten Instruction#:\nX")
+    ]
+    assert [(one.value, one.outcome) for one in parsed] == [
+        ("Sort.", "repaired:whole_reply"),
+        (None, "rejected:empty"),
+        ("X", "accepted"),
+    ]
+
+
+METHOD = "Make it harder.\n```\ncode\n```\nInstruction: {instruction}"
+
+
+@pytest.mark.parametrize(
+    ("reply", "value", "outcome"),
+    [
+        (f"Here:\n```Optimized Method\n{METHOD}\n```\nDone.", METHOD, "accepted"),
+        (f"```optimised_method\n{METHOD}\n```", METHOD, "accepted"),
+        ("```\nDo {instruction}\n```", "Do {instruction}", "repaired:unlabelled_block"),
+        ("```a\n{instruction}\n```\n```b\n{instruction}\n```", None, "rejected:no_method_block"),
+        ("Do {instruction}", None, "rejected:no_method_block"),
+        ("```Optimized Method\nDo it.\n```", None, "rejected:no_placeholder"),
+        ("```Optimized Method\nDo {instruction}", None, "rejected:no_method_block"),
+        ("", None, "rejected:no_method_block"),
+    ],
+)
+def test_a_method_is_the_labelled_block_of_a_reply(reply: str, value: str | None, outcome: str) -> None:
+    assert prompts.parse("method", reply) == prompts.Reply(value, outcome)
+
+
 def test_an_unknown_parser_names_the_nearest() -> None:
     with pytest.raises(ValueError, match="'instruction'"):
         prompts.parse("instructoin", "x")
@@ -98,6 +151,7 @@ def test_parsers_are_total_and_consistent_on_odd_replies(parser: str) -> None:
         "{instruction}",
         "<|end|>",
     ]
+    pieces += ["Finally Rewritten Instruction", "```Optimized Method\n", "\n```"]
     pieces += ["equal", "not ", "<think>", "</think>", "Here is the version:\n"]
     pieces += ["very hard", "\u2028", "\ud800", "“", "”", "'"]
     for _ in range(2000):

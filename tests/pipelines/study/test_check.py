@@ -61,6 +61,11 @@ def test_a_sound_study_passes(write_study: WriteStudy) -> None:
             "evolvers: [tiny]\n  elimination: {judge: tinny}",
             "11: evolution.elimination.judge: no model is named 'tinny'. Did you mean 'tiny'?",
         ),
+        (
+            "evolvers: [tiny]",
+            "evolvers: [tiny]\n  method: auto-evol-instruct\n  optimization: {optimizer: tinny}",
+            "12: evolution.optimization.optimizer: no model is named 'tinny'. Did you mean 'tiny'?",
+        ),
         ("model: tiny", "model: tin", "17: students[0].model: no model is named 'tin'. Did you mean 'tiny'?"),
         ("recipe: quick", "recipe: quik", "18: students[0].recipe: no recipe is named 'quik'. Did you mean 'quick'?"),
         (

@@ -148,6 +148,47 @@ def test_what_changes_an_elimination_keeps_the_first_round_of_rewriting(changes:
     assert "evolve world small r1" not in new
 
 
+AUTO: dict[str, Any] = {"method": "auto-evol-instruct", "evolvers": ["small", "large"]}
+
+
+def auto(**changes: Any) -> Grid:
+    return build(scripted_study(evolution=AUTO | changes), HERE)
+
+
+def test_each_evolver_evolves_with_the_method_that_was_optimized_for_it() -> None:
+    grid = auto(optimization={"optimizer": "scorer"}, rounds=2)
+    assert kinds(grid)["optimize"] == 2 and kinds(grid)["evolve"] == 4
+    for step in grid.steps.values():
+        if step.kind == "evolve":
+            before, found = step.inputs
+            assert before.kind == ("seeds" if step.label.endswith("r1") else "evolve") and found.kind == "optimize"
+            assert found.subject == step.subject.rpartition(" ")[0]
+
+
+def test_the_first_method_as_it_is_needs_no_optimization_and_evolves_once() -> None:
+    found = kinds(auto())
+    assert "optimize" not in found and found["evolve"] == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "large"},
+        {"variant": "authors"},
+        {"candidates": 3},
+        {"dev": 49},
+        {"rounds": 2},
+        {"sampling": {"temperature": 0.0}},
+    ],
+    ids=str,
+)
+def test_what_changes_an_optimization_changes_all_that_follows(changes: dict[str, Any]) -> None:
+    before = auto(optimization={"optimizer": "scorer"})
+    after = auto(optimization={"optimizer": "scorer"} | changes)
+    new = {step.kind for key, step in after.steps.items() if key not in before.steps}
+    assert new == {"optimize", "evolve", "respond", "score"}
+
+
 def test_a_changed_prompt_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     import dataclasses
 

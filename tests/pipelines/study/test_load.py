@@ -98,6 +98,24 @@ def test_whole_numbers_are_taken_where_fractions_are_expected(write_study: Write
             "evolvers: [tiny]\n  growth: {}",
             ["11: evolution.growth: give 'words', 'ratio' or both"],
         ),
+        (
+            "evolvers: [tiny]",
+            "evolvers: [tiny]\n  method: auto-evol-instruct\n  breadth: false",
+            ["9: evolution: 'breadth' has no meaning with the method 'auto-evol-instruct'"],
+        ),
+        (
+            "evolvers: [tiny]",
+            "evolvers: [tiny]\n  optimization: {optimizer: tiny}",
+            ["9: evolution: 'optimization' has no meaning with the method 'evol-instruct'"],
+        ),
+        (
+            "evolvers: [tiny]",
+            "evolvers: [tiny]\n  method: auto-evol-instruct\n  optimization: {}",
+            [
+                "12: evolution.optimization: missing key 'optimizer' (the model that reads how evolutions went, "
+                "and writes better methods). Add for example 'optimizer: my-optimizer'."
+            ],
+        ),
     ],
 )
 def test_a_mistake_is_told_with_line_field_and_remedy(
