@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow.compute as pc
 
 from pipelines.errors import InputError
-from pipelines.rows import ROW_TYPES, Rejection, Row, from_table
+from pipelines.rows import ROW_TYPES, MethodRow, Rejection, Row, from_table
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid
 from pipelines.study.steps import Step
@@ -19,10 +19,11 @@ MANY = 8
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A row (or the rejection that took its place) and the step that made it."""
+    """A row (or the rejection that took its place), the step that made it, and the optimized method that it used."""
 
     step: Step
     row: Row
+    method: MethodRow | None = None
 
 
 class Lineage:
@@ -61,7 +62,7 @@ class Lineage:
 
     def parent(self, link: Link) -> Link | None:
         """Where a row came from; None for a seed, and for what does not come from a row."""
-        for step in link.step.inputs:
+        for step in (link.step, *link.step.inputs) if link.row.parent_id else ():
             if step in self.steps and link.row.parent_id in self.ids_of(step):
                 return self.link(step, "rows", link.row.parent_id)
         return None
@@ -70,7 +71,15 @@ class Lineage:
         """A row by its whole id."""
         table = self.store.rows(step.kind, step.key, file)
         row_type = Rejection if file == "rejected" else ROW_TYPES[step.kind]
-        return Link(step, from_table(row_type, table.filter(pc.field("id") == row))[0])
+        return Link(step, from_table(row_type, table.filter(pc.field("id") == row))[0], self.method(step))
+
+    def method(self, step: Step) -> MethodRow | None:
+        """The optimized method that a step evolves with, if it does."""
+        for source in step.inputs if step.kind == "evolve" else ():
+            if source.kind == "optimize":
+                table = self.store.rows(source.kind, source.key)
+                return from_table(MethodRow, table.filter(pc.field("best")))[0]
+        return None
 
     def ids(self, step: Step, prefix: str) -> Iterator[tuple[str, str]]:
         """The file and the id of each row of a step whose id starts with `prefix`."""

@@ -11,11 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 import prompts
+from pipelines.evolve.failure import CLASSES
 from pipelines.evolve.methods import prompt_name
 from pipelines.lineage import FILES, Lineage, Link
-from pipelines.rows import InstructionRow, PairRow, Rejection, ResponseRow, Row, ScoreRow
+from pipelines.rows import InstructionRow, MethodRow, PairRow, Rejection, ResponseRow, Row, ScoreRow
 from pipelines.study.spec import SamplingSpec
-from pipelines.study.steps import EliminateJob, EvolveJob, RespondJob, ScoreJob, SelectJob, Step
+from pipelines.study.steps import EliminateJob, EvolveJob, OptimizeJob, RespondJob, ScoreJob, SelectJob, Step
 
 Facts = Iterator[tuple[str, object]]
 
@@ -23,7 +24,13 @@ SHORT = 12
 SAMPLES = 2
 WIDTH = 13
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_ROLES = {EvolveJob: "evolver", EliminateJob: "judge", RespondJob: "teacher", ScoreJob: "scorer"}
+_ROLES = {
+    OptimizeJob: "evolver",
+    EvolveJob: "evolver",
+    EliminateJob: "judge",
+    RespondJob: "teacher",
+    ScoreJob: "scorer",
+}
 
 
 def show_chain(console: Console, links: list[Link], study_seed: int) -> None:
@@ -53,11 +60,13 @@ def _line(console: Console, name: str, value: str, style: str = "") -> None:
 
 def _facts(link: Link, study_seed: int) -> Facts:
     step, row = link.step, link.row
-    yield from _asked(step, row, study_seed)
+    yield from _asked(link, study_seed)
     if isinstance(row, Rejection):
         yield row.status, f"{row.reason}: {row.detail}" if row.detail else row.reason
         if row.raw:
             yield "reply", row.raw
+    elif isinstance(row, MethodRow):
+        yield from _optimized(step, row)
     elif isinstance(row, InstructionRow):
         yield from _instruction(step, row)
     elif isinstance(row, ResponseRow):
@@ -70,22 +79,46 @@ def _facts(link: Link, study_seed: int) -> Facts:
         yield "chosen by", f"{step.job.selection.by}: {row.score:.6g}"
 
 
-def _asked(step: Step, row: Row, study_seed: int) -> Facts:
+def _asked(link: Link, study_seed: int) -> Facts:
     """Which model was asked what, and how it was to draw."""
-    job = step.job
-    if isinstance(job, EvolveJob | EliminateJob | RespondJob | ScoreJob):
+    step, row, job = link.step, link.row, link.step.job
+    if isinstance(job, EvolveJob | EliminateJob | RespondJob | ScoreJob | OptimizeJob):
         yield _ROLES[type(job)], f"{job.model} ({_model(step)})"
     if isinstance(job, EvolveJob):
-        method = job.method(row.index, row.seed_id, study_seed)
         yield "round", job.round
-        yield "method", f"{method} ({job.assignment} over {', '.join(job.methods)})"
-        yield "prompt", _prompt(step, prompt_name(method))
+        yield from _method(step, job, link.method, job.method(row.index, row.seed_id, study_seed))
     if isinstance(job, EliminateJob):
         yield "prompt", _prompt(step, "equality")
     if isinstance(job, RespondJob) and isinstance(row, ResponseRow):
         yield "prompt", _prompt(step, "answer_with_input" if row.input else "answer")
     if isinstance(job, EvolveJob | RespondJob):
         yield "sampling", _sampling(job.sampling)
+
+
+def _method(step: Step, job: EvolveJob, optimized: MethodRow | None, method: str) -> Facts:
+    if optimized is not None:
+        yield "method", f"optimized, row {optimized.id[:SHORT]} of {step.inputs[1].label}"
+        yield "prompt", optimized.method
+        yield "parser", f"{job.parser} version {step.payload['prompts']['parser']}"
+        return
+    several = f" ({job.assignment} over {', '.join(job.methods)})" if len(job.methods) > 1 else ""
+    yield "method", method + several
+    yield "prompt", _prompt(step, prompt_name(method))
+
+
+def _optimized(step: Step, row: MethodRow) -> Facts:
+    assert isinstance(step.job, OptimizeJob)
+    spec = step.job.optimization
+    yield "optimizer", f"{spec.optimizer}, {_sampling(spec.sampling)}"
+    yield "step", f"{row.step}, " + (f"candidate {row.candidate}" if row.candidate else "the method it began with")
+    if row.candidate:
+        yield "feedback", row.feedback
+        yield "reply", row.raw
+        yield "outcome", row.outcome
+    yield "method", row.method
+    failed = ", ".join(f"{name.replace('_', ' ')} {count}" for name in CLASSES if (count := getattr(row, name)))
+    yield "failures", f"{100 * row.failure_rate:.1f} % of {row.measured}" + (f": {failed}" if failed else "")
+    yield "chosen", ("best of all" if row.best else "for the next step") if row.chosen else "no"
 
 
 def _instruction(step: Step, row: InstructionRow) -> Facts:

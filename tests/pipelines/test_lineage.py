@@ -132,3 +132,45 @@ def test_an_undone_evolution_shows_the_verdict_that_undid_it(tmp_path: Path) -> 
     assert "judge        scorer (scripted, scorer)" in told and "equality, sha256" in told
     assert "eliminated:no_verdict: the un-evolved instruction goes on" in told
     assert "not_evolved: eliminated:no_verdict" in told and "own answer" in told
+
+
+def test_an_optimized_method_is_shown_with_the_row_and_followed_to_where_it_came_from(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    optimization = {"optimizer": "large", "steps": 1, "candidates": 1, "dev": 5, "batch": 2}
+    evolution = {"method": "auto-evol-instruct", "evolvers": ["small"], "optimization": optimization}
+    study = scripted_study(evolution=evolution, responses={"teachers": ["scorer"]}, scoring=None)
+    ran = store, run_offline(study, store, {"small": Evolves(), "large": Improves()})
+    told = shown(ran, ids(ran, "evolve world small r1")[0])
+    (method,) = (row for row in ids(ran, "optimize world small") if row[:12] in told)
+    assert f"method       optimized, row {method[:12]} of optimize world small" in told
+    assert "Better.\n" in told and "parser       final_instruction version" in told
+    chain = Lineage(*ran).chain(method)
+    assert [link.row.parent_id for link in chain] == ["", chain[0].row.id]
+    told = shown(ran, method)
+    assert "optimizer    large, temperature 0.6" in told and "feedback     It failed." in told
+    assert "100.0 % of 5: unqualified 5" in told and "0.0 % of 5\n" in told and "chosen       best of all" in told
+
+
+class Evolves(ScriptedEngine):
+    """Evolves as it is asked; what comes of a better method is answered, the rest is not."""
+
+    def __init__(self) -> None:
+        super().__init__(EngineSpec("scripted", "small"))
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        head, _, instruction = request.messages[0][1].rpartition("Instruction:")
+        mark = "Well" if "Better" in head else "More"
+        text = f"#Finally Rewritten Instruction#: {instruction} {mark}." if head else "Sure, what?"
+        return Generation(request.id, "Done" if "Well." in instruction else text, "stop", 1, 1)
+
+
+class Improves(ScriptedEngine):
+    """Finds a better method."""
+
+    def __init__(self) -> None:
+        super().__init__(EngineSpec("scripted", "large"))
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        asked = "Current method:" in request.messages[0][1]
+        text = "```Optimized Method\nBetter.\nInstruction: {instruction}\n```" if asked else "It failed."
+        return Generation(request.id, text, "stop", 1, 1)
