@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelines.commit import versions
 from pipelines.record import Record, load_record
 from pipelines.report.data import LossCurve, ReportData, Result, StepAccount
+from pipelines.report.methods import methods
 from pipelines.report.outcomes import Outcomes
 from pipelines.report.sets import Sets
 from pipelines.report.statistics import interval, mean_by
@@ -40,6 +41,7 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
         losses=tuple(_losses(grid, manifests)),
         rounds=tuple(outcomes.rounds()),
         replies=tuple(outcomes.replies()),
+        methods=tuple(methods(store, grid, done)),
     )
 
 

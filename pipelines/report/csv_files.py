@@ -8,19 +8,29 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, fields
 
-from pipelines.report.data import LossCurve, ReplyOutcome, ReportData, Result, RoundOutcome, SetScore, StepAccount
+from pipelines.report.data import (
+    LossCurve,
+    MethodResult,
+    ReplyOutcome,
+    ReportData,
+    Result,
+    RoundOutcome,
+    SetScore,
+    StepAccount,
+)
 
 Cell = str | int | float | bool | None
-Fact = Result | SetScore | RoundOutcome | ReplyOutcome | StepAccount
+Fact = Result | SetScore | RoundOutcome | ReplyOutcome | MethodResult | StepAccount
 
 
 def csv_files(data: ReportData) -> dict[str, str]:
-    """File name to content for `results.csv`, `sets.csv`, `rounds.csv`, `replies.csv`, `steps.csv`, `losses.csv`."""
+    """File name to content, one file per kind of fact."""
     return {
         "results.csv": _table(_names(Result), map(_flat, data.results)),
         "sets.csv": _table(_names(SetScore), map(_flat, data.sets)),
         "rounds.csv": _table(_names(RoundOutcome), map(_flat, data.rounds)),
         "replies.csv": _table(_names(ReplyOutcome), map(_flat, data.replies)),
+        "methods.csv": _table(_names(MethodResult), map(_flat, data.methods)),
         "steps.csv": _table(_names(StepAccount), map(_flat, data.steps)),
         "losses.csv": _table(["label", "student", "evolver", "round", "teacher", "step", "loss"], _points(data.losses)),
     }

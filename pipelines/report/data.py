@@ -83,6 +83,31 @@ class ReplyOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class MethodResult:
+    """One method that an optimization tried; candidate 0 is the one that the step began with.
+
+    `failure_rate` is a percentage of `measured` evolutions, None where the optimizer's reply held no method; `outcome`
+    is the parser's word for that reply.
+    """
+
+    seeds: str
+    evolver: str
+    optimizer: str
+    step: int
+    candidate: int
+    outcome: str
+    failure_rate: float | None
+    measured: int
+    failures: tuple[tuple[str, int], ...]
+    score: float | None
+    chosen: bool
+    best: bool
+    method: str
+    feedback: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One round of a seed's evolution: round 0 is the seed itself; `outcome` is the parser's word."""
 
@@ -154,3 +179,4 @@ class ReportData:
     losses: tuple[LossCurve, ...]
     rounds: tuple[RoundOutcome, ...] = ()
     replies: tuple[ReplyOutcome, ...] = ()
+    methods: tuple[MethodResult, ...] = ()

@@ -11,7 +11,7 @@ from pipelines.respond import NOT_EVOLVED
 from pipelines.rows import ELIMINATED
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid
-from pipelines.study.steps import EliminateJob, EvolveJob, RespondJob, Step
+from pipelines.study.steps import EliminateJob, EvolveJob, OptimizeJob, RespondJob, Step
 
 EVOLVED = "evolved"
 
@@ -44,7 +44,9 @@ class Outcomes:
         counts: dict[tuple[str, str], Counter[str]] = {}
         for step in (step for key, step in self.grid.steps.items() if key in self.done):
             job = step.job
-            if isinstance(job, EvolveJob):
+            if isinstance(job, OptimizeJob):
+                counts.setdefault((job.optimization.optimizer, "optimizer"), Counter()).update(self.drafts(step))
+            elif isinstance(job, EvolveJob):
                 counts.setdefault((job.model, "evolver"), Counter()).update(self.read(step))
             elif isinstance(job, EliminateJob):
                 counts.setdefault((job.model, "judge"), Counter()).update(self.verdicts(step))
@@ -53,6 +55,11 @@ class Outcomes:
         for (model, role), found in sorted(counts.items()):
             for outcome, rows, rate in _rates(found):
                 yield ReplyOutcome(model, role, outcome, rows, rate)
+
+    def drafts(self, step: Step) -> Counter[str]:
+        """How an optimizer's replies were read; the methods that steps began with are none."""
+        table = self.store.rows(step.kind, step.key, columns=["outcome", "candidate"])
+        return Counter(row["outcome"] for row in table.to_pylist() if row["candidate"]) + self.lost(step)
 
     def read(self, step: Step) -> Counter[str]:
         """How an evolver's replies were read: an elimination by the reply itself is a rejection of that reply."""

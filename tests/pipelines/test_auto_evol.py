@@ -12,6 +12,8 @@ import prompts
 from actors.engine import GenerateRequest, Generation, RequestError
 from pipelines.evolve.auto_evol import AutoEvol
 from pipelines.evolve.choice import published_calls
+from pipelines.report.methods import methods
+from pipelines.report.outcomes import Outcomes
 from pipelines.rows import InstructionRow, MethodRow, Rejection, from_table
 from pipelines.store.store import Store
 from pipelines.study.spec import Optimization
@@ -200,3 +202,23 @@ def test_the_first_method_can_be_used_as_it_is(tmp_path: Path) -> None:
     (step,) = (step for step in grid.steps.values() if step.kind == "evolve")
     rows = from_table(InstructionRow, store.rows("evolve", step.key))
     assert len(rows) == 20 and all(row.instruction.endswith("More.") for row in rows)
+
+
+def test_the_report_has_every_candidate_with_its_rate_and_what_the_optimizer_said(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    optimization = {"optimizer": "large", "steps": 2, "candidates": 2, "dev": 5, "batch": 2}
+    engines = {"small": Plain(), "large": Optimizer(["Nothing to do.", better(1)])}
+    grid = run_offline(study(optimization=optimization), store, engines)
+    found = list(methods(store, grid, store.done()))
+    assert [(one.step, one.candidate, one.outcome) for one in found] == [
+        (1, 0, "accepted"),
+        (1, 1, "rejected:no_method_block"),
+        (1, 2, "accepted"),
+    ]
+    assert [one.failure_rate for one in found] == [100.0, None, 100.0]
+    assert found[0].best and found[0].failures == (("unqualified", 5),) and found[1].reply == "Nothing to do."
+    assert (found[0].seeds, found[0].evolver, found[0].optimizer) == ("world", "small", "large")
+    counted = {(one.model, one.role): one for one in Outcomes(store, grid, store.done()).replies()}
+    assert (
+        counted["large", "optimizer"].rows == 1 and counted["large", "optimizer"].outcome == "rejected:no_method_block"
+    )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pipelines.report.data import (
     Example,
     LossCurve,
+    MethodResult,
     ReplyOutcome,
     ReportData,
     Result,
@@ -65,13 +66,15 @@ def sample() -> ReportData:
             ReplyOutcome("tiny", "evolver", "rejected:<b>odd</b>", 10, 5.0),
             ReplyOutcome("small", "teacher", "accepted", 400, 100.0),
         ),
+        methods=tuple(_methods()),
     )
 
 
 def empty() -> ReportData:
     """A study that has only just begun: no students, no scores, no examples."""
     nothing: dict[str, tuple[()]] = dict.fromkeys(
-        ("results", "sets", "examples", "steps", "losses", "rounds", "replies", "model_sizes", "versions"), ()
+        ("results", "sets", "examples", "steps", "losses", "rounds", "replies", "methods", "model_sizes", "versions"),
+        (),
     )
     return replace(sample(), description="", wall_seconds=0.0, peak_memory_gib=None, **nothing)
 
@@ -145,6 +148,17 @@ def _sets(rng: random.Random) -> list[SetScore]:
         for evolver, number in SOURCES
         for teacher in TEACHERS
     ]  # fmt: skip
+
+
+def _methods() -> list[MethodResult]:
+    place = ("world", "tiny", "small", 1)
+    first, better = "Instruction: {instruction}", "Better. <b>\nInstruction: {instruction}"
+    said = "I would not change it. <br>"
+    return [
+        MethodResult(*place, 0, "accepted", 20.0, 50, (("stagnant", 10),), 1.1, True, False, first, "", ""),
+        MethodResult(*place, 1, "accepted", 6.0, 50, (("stagnant", 3),), 1.7, True, True, better, "Case 1.", better),
+        MethodResult(*place, 2, "rejected:no_method_block", None, 0, (), None, False, False, "", "Case 1.", said),
+    ]
 
 
 def _examples() -> list[Example]:

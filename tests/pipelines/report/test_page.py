@@ -193,7 +193,7 @@ def test_write_makes_every_file_and_returns_the_page(tmp_path: Path):
     index = write(PLAIN, tmp_path / "new" / "report")
     assert index == tmp_path / "new" / "report" / "index.html"
     names = {path.name for path in index.parent.iterdir()}
-    numbers = {f"{name}.csv" for name in ("results", "sets", "rounds", "replies", "steps", "losses")}
+    numbers = {f"{name}.csv" for name in ("results", "sets", "rounds", "replies", "methods", "steps", "losses")}
     assert names == {"index.html", "report.md"} | numbers
 
 
@@ -206,7 +206,7 @@ def test_markdown_tables_keep_their_columns_whatever_the_names():
     data = replace(sample.sample(), steps=(replace(sample.sample().steps[0], label="a | b\nc `d` <i>"),))
     lines = markdown(data).splitlines()
     rows = [line for line in lines if line.startswith("| ")]
-    assert all(len(re.findall(r"(?<!\\)\|", row)) in (5, 6, 11, 13, 16) for row in rows)
+    assert all(len(re.findall(r"(?<!\\)\|", row)) in (5, 6, 9, 11, 13, 16) for row in rows)
     assert any(r"a \| b c" in row for row in rows)
     fences = [line for line in lines if re.fullmatch(r"`{3,}(text)?", line)]
     assert "````text" in fences, "a text with a fence of its own is wrapped in a longer one"
@@ -219,3 +219,11 @@ def test_the_rates_of_every_round_and_the_reasons_by_model_are_shown():
     text = markdown(PLAIN)
     assert "| world | tiny | 1 | 200 | evolved 94.0 % (188), eliminated:no\\_gain 6.0 % (12) |" in text
     assert "| tiny | evolver | 200 |" in text
+
+
+def test_every_method_is_shown_with_its_rate_and_what_the_optimizer_said():
+    told = re.sub(r"\s+", " ", " ".join(Page(html(PLAIN)).text))
+    assert "rejected:no_method_block" in told and "I would not change it. <br>" in told and "stagnant 3" in told
+    text = markdown(PLAIN)
+    assert "| world | tiny | small | 1 | 1 | 6.0 | 50 | best |" in text
+    assert "Better. <b>\nInstruction: {instruction}" in text

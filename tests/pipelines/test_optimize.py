@@ -1,0 +1,59 @@
+"""Optimizations of methods on a real Ray: both models on a stage, a step committed, or refused for want of room."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cluster.errors import ClusterError
+from cluster.session import connect
+from pipelines.context import Context
+from pipelines.flow import run_stream
+from pipelines.optimize import best_methods, run_optimizations
+from pipelines.plan import make_plan
+from pipelines.progress import Board
+from pipelines.runner import run_seeds
+from pipelines.store.store import Store
+from pipelines.study.spec import Study
+from tests.pipelines.studies import scripted_study
+
+
+def study(**changes: Any) -> Study:
+    optimization = {"optimizer": "large", "steps": 2, "candidates": 2, "dev": 6, "batch": 3}
+    evolution = {"method": "auto-evol-instruct", "evolvers": ["small"], "optimization": optimization}
+    return scripted_study(evolution=evolution, responses={"teachers": ["small"]}, scoring=None, **changes)
+
+
+def go(made: Study, store: Store) -> tuple[Context, str]:
+    output = io.StringIO()
+    with Board(Console(file=output, width=200)) as board, connect(None):
+        context = Context(made, Path(), store, make_plan(made, Path(), store), board)
+        for step in context.plan.pending_of("seeds"):
+            run_seeds(context, step)
+        run_optimizations(context)
+        run_stream(context)
+    return context, output.getvalue()
+
+
+@pytest.mark.usefixtures("ray_local")
+class TestOptimize:
+    def test_what_was_tried_is_a_step_and_the_rows_evolve_after_it(self, tmp_path: Path) -> None:
+        store = Store(str(tmp_path))
+        context, told = go(study(), store)
+        (step,) = context.plan.pending_of("optimize")
+        account = store.manifest("optimize", step.key).account
+        assert account.rows_out == 1 and account.reasons == {"no_method_block": 2}, "scripted text has no block"
+        assert "optimize world small: 3 in, 1 out (2 no_method_block)" in told
+        (evolve,) = context.plan.pending_of("evolve")
+        assert "Instruction: {instruction}" in best_methods(store, [evolve])[evolve.key]
+        assert store.manifest("evolve", evolve.key).account.rows_in == 20
+        assert make_plan(study(), Path(), store).pending == ()
+
+    def test_two_models_that_do_not_fit_together_are_refused_before_anything_loads(self, tmp_path: Path) -> None:
+        models = {name: {"source": name, "engine": "scripted", "cpus": 60.0} for name in ("small", "large")}
+        with pytest.raises(ClusterError, match="small and large work together in an optimization and ask for 120 CPUs"):
+            go(study(models=models), Store(str(tmp_path)))
