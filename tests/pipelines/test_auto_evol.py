@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import prompts
 from actors.engine import GenerateRequest, Generation, RequestError
@@ -51,8 +54,9 @@ class Evolver(Base):
         if "Instruction:" in prompt:
             instruction = prompt.rpartition("Instruction:")[2].strip()
             return f"#Plan#:\nHarder.\n{FINAL}{instruction} [{level[1] if level else 0}]"
-        number, reached = re.search(r"Say (\d+)\..*\[(\d+)\]", prompt).groups()  # type: ignore[union-attr]
-        return "Sure, which one?" if int(number) % 10 >= int(reached) else "Said."
+        number = re.search(r"Say (\d+)", prompt)
+        luck = int(number[1]) if number else zlib.crc32(prompt.partition("[")[0].encode())
+        return "Sure, which one?" if luck % 10 >= int(re.findall(r"\[(\d+)\]", prompt)[-1]) else "Said."
 
 
 @dataclass
@@ -222,3 +226,36 @@ def test_the_report_has_every_candidate_with_its_rate_and_what_the_optimizer_sai
     assert (
         counted["large", "optimizer"].rows == 1 and counted["large", "optimizer"].outcome == "rejected:no_method_block"
     )
+
+
+def contents(store: Store) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(store.root).glob("steps/optimize/*/*.parquet")}
+
+
+@pytest.mark.parametrize("dies_at", [1, 2, 3])
+def test_an_optimization_that_dies_goes_on_with_its_next_step_and_ends_the_same(tmp_path: Path, dies_at: int) -> None:
+    class Drafts(Base):
+        """Better with every step, by what it is shown; the process may die at one of them."""
+
+        def __init__(self, dies_at: int = 0) -> None:
+            self.dies_at, self.steps = dies_at, set[int]()
+
+        def said(self, prompt: str, request: GenerateRequest) -> str:
+            if "Current method:" not in prompt:
+                return "Case 1 failed."
+            found = re.search(r"LEVEL (\d+)", prompt.partition("Current method:")[2])
+            step = int(found[1]) // 3 + 1 if found else 1
+            if step == self.dies_at:
+                raise ConnectionError("gone")
+            self.steps.add(step)
+            return better(3 * step)
+
+    optimization = {"optimizer": "large", "steps": 3, "candidates": 2, "dev": 10, "batch": 2}
+    stores = [Store(str(tmp_path / name)) for name in ("died", "whole")]
+    with pytest.raises(ConnectionError):
+        run_offline(study(optimization=optimization), stores[0], {"small": Evolver(), "large": Drafts(dies_at)})
+    resumed = Drafts()
+    run_offline(study(optimization=optimization), stores[0], {"small": Evolver(), "large": resumed})
+    run_offline(study(optimization=optimization), stores[1], {"small": Evolver(), "large": Drafts()})
+    assert resumed.steps == set(range(dies_at, 4))
+    assert contents(stores[0]) == contents(stores[1])
