@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from pipelines.evolve.failure import UNREADABLE, Variant, failure
-from pipelines.study.spec import Optimization
+from pipelines.study.evolution import Optimization
 
 
 @dataclass(frozen=True, slots=True)

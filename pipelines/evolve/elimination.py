@@ -9,7 +9,7 @@ import prompts
 from actors.engine import Client, GenerateRequest, Sampling
 from pipelines.evolve.stop_words import STOP_WORDS
 from pipelines.rows import ELIMINATED, InstructionRow, Row
-from pipelines.study.spec import Elimination
+from pipelines.study.evolution import Elimination
 
 NO_GAIN, NO_VERDICT, HARD, DEGENERATE = "no_gain", "no_verdict", "hard_to_answer", "degenerate_answer"
 

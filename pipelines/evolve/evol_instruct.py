@@ -10,7 +10,7 @@ from pipelines.evolve.methods import prompt_name
 from pipelines.operators import Rejected
 from pipelines.respond import ask, user_turn
 from pipelines.rows import ELIMINATED, InstructionRow, Row, request_seed
-from pipelines.study.spec import Growth
+from pipelines.study.evolution import Growth
 from pipelines.study.steps import EvolveJob
 
 

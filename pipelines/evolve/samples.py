@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from pipelines.rows import InstructionRow
-from pipelines.study.spec import Optimization
+from pipelines.study.evolution import Optimization
 
 
 class Samples:

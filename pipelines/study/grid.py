@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import prompts
-from pipelines.evolve.methods import AUTO, prompt_name, reply_parser, rotation
 from pipelines.store.fingerprint import hash_file
+from pipelines.study.asked import ANSWERING, digests
+from pipelines.study.evolution_steps import EvolutionSteps
 from pipelines.study.models import identity
 from pipelines.study.spec import Benchmark, Decoding, SamplingSpec, Seeds, Selection, Student, Study
 from pipelines.study.steps import (
-    EliminateJob,
     EvaluateJob,
-    EvolveJob,
     Identity,
     Job,
     Kind,
-    OptimizeJob,
+    Payload,
     RespondJob,
     ScoreJob,
     SeedsJob,
@@ -31,9 +28,6 @@ from pipelines.study.steps import (
     make_step,
 )
 from pipelines.world import WORLD_VERSION
-
-ANSWERING = ("answer", "answer_with_input")
-OPTIMIZING = ("auto_evol_analyze", "auto_evol_optimize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +89,7 @@ class _Builder:
         step = make_step(identity, subject, job, inputs)
         return self.steps.setdefault(step.key, step)
 
-    def identify(self, kind: Kind, *names: str, payload: Callable[[], dict[str, Any]]) -> Identity:
+    def identify(self, kind: Kind, *names: str, payload: Payload) -> Identity:
         """The identity that all steps of a kind with these names share, made once."""
         place = (kind, *names)
         if place not in self.identities:
@@ -103,14 +97,15 @@ class _Builder:
         return self.identities[place]
 
     def sets(self) -> Iterator[PairSet]:
+        evolution = EvolutionSteps(self.study, self.models, self.identify, self.add)
         for seeds in self.study.seeds:
             start = self.seeds(seeds)
             if self.study.responses.answer_seeds:
                 yield from self.answered(seeds.name, "", 0, start)
             for evolver in self.study.evolution.evolvers:
-                step, found = start, self.optimize(start, seeds.name, evolver)
+                step, found = start, evolution.optimize(start, seeds.name, evolver)
                 for number in range(1, self.study.evolution.rounds + 1):
-                    step = self.eliminate(self.evolve(step, found, seeds.name, evolver, number), evolver)
+                    step = evolution.round(step, found, seeds.name, evolver, number)
                     yield from self.answered(seeds.name, evolver, number, step)
 
     def answered(self, seeds: str, evolver: str, number: int, step: Step) -> Iterator[PairSet]:
@@ -129,83 +124,6 @@ class _Builder:
 
         return self.add(self.identify("seeds", seeds.name, payload=payload), seeds.name, SeedsJob(seeds))
 
-    def optimize(self, start: Step, seeds: str, evolver: str) -> Step | None:
-        """The step that finds an evolver's method; None if the study takes methods as they are."""
-        spec = self.study.evolution
-        if spec.optimization is None:
-            return None
-        job = OptimizeJob(evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.study.seed)
-        optimizer = self.models[spec.optimization.optimizer]
-        identity = self.identify(
-            "optimize",
-            evolver,
-            payload=lambda: {
-                "optimization": job.optimization.model_dump(exclude={"optimizer"}),
-                "input": job.input,
-                "max_tokens": job.max_tokens,
-                "prompts": _digests((prompt_name(AUTO), *OPTIMIZING, *ANSWERING)),
-                "model": self.models[evolver],
-                "optimizer": optimizer,
-                "seed": job.seed,
-            },
-        )
-        return self.add(identity, f"{seeds} {evolver}", job, start)
-
-    def evolve(self, step: Step, found: Step | None, seeds: str, evolver: str, number: int) -> Step:
-        job = self.evolve_job(evolver, number)
-        names = () if found else tuple(map(prompt_name, job.methods))
-        identity = self.identify(
-            "evolve",
-            evolver,
-            str(number),
-            payload=lambda: {
-                "method": self.study.evolution.method,
-                "round": number,
-                "rotation": job.methods,
-                "assignment": job.assignment,
-                "input": job.input,
-                "growth": job.growth,
-                "eliminates": job.eliminates,
-                "reply_parser": job.parser,
-                "prompts": _digests((*names, *(ANSWERING if job.eliminates else ()))),
-                "model": self.models[evolver],
-                "sampling": job.sampling,
-                "seed": self.study.seed,
-            },
-        )
-        return self.add(identity, f"{seeds} {evolver} r{number}", job, step, *([found] if found else []))
-
-    def evolve_job(self, evolver: str, number: int) -> EvolveJob:
-        spec = self.study.evolution
-        return EvolveJob(
-            model=evolver,
-            round=number,
-            methods=rotation(spec.breadth) if spec.method == "evol-instruct" else (AUTO,),
-            assignment=spec.assignment,
-            input=spec.input,
-            growth=spec.growth,
-            eliminates=spec.elimination is not None,
-            sampling=spec.sampling,
-            parser=reply_parser(spec.optimization.variant) if spec.optimization else "",
-        )
-
-    def eliminate(self, evolved: Step, evolver: str) -> Step:
-        """The step that undoes failed evolutions; the evolutions themselves if the study eliminates none."""
-        spec = self.study.evolution.elimination
-        if spec is None:
-            return evolved
-        judge = spec.judge or evolver
-        identity = self.identify(
-            "eliminate",
-            judge,
-            payload=lambda: {
-                "elimination": spec.model_dump(exclude={"judge"}),
-                "prompts": _digests(("equality",)),
-                "model": self.models[judge],
-            },
-        )
-        return self.add(identity, evolved.subject, EliminateJob(judge, spec), evolved)
-
     def respond(self, step: Step, teacher: str, decoding: Decoding) -> Step:
         sampling = SamplingSpec(**decoding.model_dump(exclude={"name"}))
         identity = self.identify(
@@ -213,7 +131,7 @@ class _Builder:
             teacher,
             decoding.name,
             payload=lambda: {
-                "prompts": _digests(ANSWERING),
+                "prompts": digests(ANSWERING),
                 "model": self.models[teacher],
                 "sampling": sampling,
                 "seed": self.study.seed,
@@ -278,8 +196,3 @@ class _Builder:
         who = train.subject if train else f"untuned {student.model}"
         job = EvaluateJob(student.model, bench)
         return self.add(identity, f"{bench.name} of {who}", job, *([train] if train else []))
-
-
-@lru_cache(maxsize=64)
-def _digests(names: tuple[str, ...]) -> dict[str, str | int]:
-    return {"parser": prompts.PARSER_VERSION, **{name: prompts.get(name).digest for name in names}}

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from pipelines.evolve.failure import Variant
-from pipelines.evolve.methods import Assignment
+from pipelines.study.basics import Name, SamplingSpec, Strict
+from pipelines.study.evolution import Evolution
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Metric = Literal["ifd", "ic_ifd", "ppl_instruction", "ppl_answer", "ppl_conditional", "length", "random"]
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors, values are not coerced, and nothing changes after validation."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class World(Strict):
@@ -65,106 +58,6 @@ class Model(Strict):
     shared: bool = Field(default=False, description="placement: one pool for all studies that run on the cluster")
     cpus: float = Field(default=0.5, ge=0, description="placement: CPUs of one replica")
     gpus: float = Field(default=0, ge=0, description="placement: GPUs of one replica")
-
-
-class SamplingSpec(Strict):
-    """How tokens are drawn; temperature 0 is greedy."""
-
-    temperature: float = Field(default=0.0, ge=0, le=2)
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    max_tokens: int = Field(default=512, gt=0)
-
-
-class Growth(Strict):
-    """How much longer than the one before an evolved instruction may be, in words (split at white space)."""
-
-    words: int | None = Field(default=None, gt=0, description="so many words more, at most")
-    ratio: float | None = Field(default=None, ge=1, description="so many times as long, at most")
-
-    @model_validator(mode="after")
-    def _some_bound(self) -> Growth:
-        if self.words is None and self.ratio is None:
-            raise ValueError("give 'words', 'ratio' or both")
-        return self
-
-
-class Elimination(Strict):
-    """Failed evolutions are undone: the un-evolved instruction goes on to the next round (WizardLM, 2304.12244)."""
-
-    judge: Name | None = Field(
-        default=None, description="who says whether an evolution gained anything; default: the evolver itself"
-    )
-    max_tokens: int = Field(default=16, gt=0, description="of the judge's label; more for a judge that thinks first")
-    sorry_words: int = Field(
-        default=80, ge=0, description="an answer that says sorry in fewer words means: too hard to answer"
-    )
-
-
-class Optimization(Strict):
-    """How Auto Evol-Instruct improves its method, for each evolver (2406.00770, App. F.2 gives the defaults)."""
-
-    optimizer: Name = Field(description="the model that reads how evolutions went, and writes better methods")
-    variant: Variant = Field(
-        default="paper",
-        description="paper: a fixed dev set, the lowest failure rate, an early stop; authors: as their code has it",
-    )
-    subset: int = Field(default=2000, gt=0, description="seeds that the optimization draws from")
-    batch: int = Field(default=10, gt=0, description="seeds whose evolution the optimizer reads in a step")
-    dev: int = Field(default=50, gt=0, description="seeds on which candidates are measured")
-    candidates: int = Field(default=5, gt=0, description="methods that are drawn in a step")
-    steps: int = Field(default=10, gt=0, description="at most so many improvements")
-    rounds: int = Field(default=1, gt=0, description="of evolution that the optimizer sees of each seed")
-    sampling: SamplingSpec = Field(
-        default=SamplingSpec(temperature=0.6, top_p=0.95, max_tokens=2048), description="the optimizer's"
-    )
-
-
-def _block(value: Any) -> Any:
-    """`true` is a block of defaults, `false` is none."""
-    if isinstance(value, bool):
-        return {} if value else None
-    return value
-
-
-def _or_boolean(schema: dict[str, Any]) -> None:
-    schema["anyOf"] = [*schema["anyOf"], {"type": "boolean"}]
-
-
-class Evolution(Strict):
-    """Which models rewrite the instructions, how, and how often (2412.11231, App. A.1; 2406.00770)."""
-
-    method: Literal["evol-instruct", "auto-evol-instruct"] = "evol-instruct"
-    evolvers: list[Name] = Field(min_length=1)
-    rounds: int = Field(default=3, ge=1, le=10, description="default: 3, or 1 with auto-evol-instruct")
-    optimization: Optimization | None = Field(
-        default=None, description="auto-evol-instruct: how to improve its method; default: the first one as it is"
-    )
-    breadth: bool = Field(default=True, description="a fifth method in the rotation: a new instruction, same domain")
-    assignment: Assignment = Field(
-        default="rotation",
-        description="which row gets which method: by its place in the seed file and the round, or drawn at random",
-    )
-    input: Literal["copy", "merge"] = Field(
-        default="copy",
-        description="copy: the evolver does not see a row's input, which stays; merge: it joins the instruction",
-    )
-    growth: Growth | None = Field(default=None, description="bounds on the length of an evolved instruction")
-    elimination: Annotated[Elimination | None, BeforeValidator(_block), Field(json_schema_extra=_or_boolean)] = None
-    sampling: SamplingSpec = SamplingSpec(temperature=0.7, top_p=0.95, max_tokens=2048)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _published_rounds(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("method") == "auto-evol-instruct":
-            return {"rounds": 1, **value}
-        return value
-
-    @model_validator(mode="after")
-    def _one_method(self) -> Evolution:
-        foreign = {"optimization"} if self.method == "evol-instruct" else {"breadth", "assignment"}
-        for name in sorted(foreign & self.model_fields_set):
-            raise ValueError(f"'{name}' has no meaning with the method '{self.method}'")
-        return self
 
 
 class Decoding(SamplingSpec):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipelines.evolve.methods import Assignment, drawn_method, method_for
 from pipelines.store.fingerprint import fingerprint
-from pipelines.study.spec import Benchmark, Elimination, Growth, Optimization, Recipe, SamplingSpec, Seeds, Selection
+from pipelines.study.evolution import Elimination, Growth, Optimization
+from pipelines.study.spec import Benchmark, Recipe, SamplingSpec, Seeds, Selection
 
+Payload = Callable[[], dict[str, Any]]
 Kind = Literal["seeds", "optimize", "evolve", "eliminate", "respond", "score", "select", "train", "evaluate"]
 
 # Raised by hand when the meaning of a kind's output changes: old outputs are then made again.

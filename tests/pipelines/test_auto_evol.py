@@ -19,7 +19,7 @@ from pipelines.report.methods import methods
 from pipelines.report.outcomes import Outcomes
 from pipelines.rows import InstructionRow, MethodRow, Rejection, from_table
 from pipelines.store.store import Store
-from pipelines.study.spec import Optimization
+from pipelines.study.evolution import Optimization
 from pipelines.study.steps import OptimizeJob
 from tests.pipelines.offline import run_offline
 from tests.pipelines.studies import scripted_study

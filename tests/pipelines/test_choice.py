@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from pipelines.evolve.choice import Measured, Trial, choose, measure, published_calls
-from pipelines.study.spec import Optimization
+from pipelines.study.evolution import Optimization
 
 
 def with_rate(rate: float, score: float = 0.0) -> Measured:

@@ -13,7 +13,7 @@ from pipelines.evolve.elimination import Eliminate, failed_answer
 from pipelines.evolve.evol_instruct import Evolve
 from pipelines.rows import InstructionRow
 from pipelines.stream import make
-from pipelines.study.spec import Elimination, Growth
+from pipelines.study.evolution import Elimination, Growth
 from tests.pipelines.studies import evolve_job
 
 SEED = InstructionRow("a" * 32, "", "a" * 32, 3, 0, "seed", "Name a bird.", "Peru", "", "", "accepted", 0, 0)

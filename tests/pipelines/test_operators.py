@@ -16,7 +16,7 @@ from pipelines.respond import Respond
 from pipelines.rows import InstructionRow, Rejection, ResponseRow, Row, ScoreRow
 from pipelines.score.perplexity import Score
 from pipelines.stream import make
-from pipelines.study.spec import Growth
+from pipelines.study.evolution import Growth
 from tests.pipelines.studies import evolve_job
 
 SEED = InstructionRow("a" * 32, "", "a" * 32, 3, 0, "seed", "Name a bird.", "", "", "", "accepted", 0, 0)

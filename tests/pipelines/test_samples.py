@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.evolve.samples import Samples
 from pipelines.rows import InstructionRow
-from pipelines.study.spec import Optimization
+from pipelines.study.evolution import Optimization
 
 SEEDS = [
     InstructionRow(f"{i:032x}", "", f"{i:032x}", i, 0, "seed", f"Say {i}.", "", "", "", "accepted", 0, 0)

@@ -193,14 +193,14 @@ def test_a_changed_prompt_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> No
     import dataclasses
 
     import prompts
-    from pipelines.study import grid
+    from pipelines.study import asked
 
     before = keys(scripted_study())
     real = prompts.get
     monkeypatch.setattr(prompts, "get", lambda name: dataclasses.replace(real(name), digest="changed"))
-    grid._digests.cache_clear()
+    asked.digests.cache_clear()
     after = keys(scripted_study())
-    grid._digests.cache_clear()
+    asked.digests.cache_clear()
     assert len(before & after) == 1, "only the seeds do not depend on a prompt"
 
 

@@ -1,0 +1,114 @@
+"""The steps of evolution: a method is found, rounds rewrite, and what failed is undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from pipelines.evolve.methods import AUTO, prompt_name, reply_parser, rotation
+from pipelines.study.asked import ANSWERING, OPTIMIZING, digests
+from pipelines.study.spec import Study
+from pipelines.study.steps import EliminateJob, EvolveJob, Identity, Job, Kind, OptimizeJob, Payload, Step
+
+
+class Identify(Protocol):
+    """The identity that all steps of a kind with these names share; `payload` is called once."""
+
+    def __call__(self, kind: Kind, *names: str, payload: Payload) -> Identity: ...
+
+
+class Add(Protocol):
+    """A step of the grid: the one that is there already, if it is the same."""
+
+    def __call__(self, identity: Identity, subject: str, job: Job, *inputs: Step) -> Step: ...
+
+
+class EvolutionSteps:
+    """Adds the steps of a study's evolution to its grid. `models` are the models' identities by name."""
+
+    def __init__(self, study: Study, models: Mapping[str, Any], identify: Identify, add: Add) -> None:
+        self.spec, self.seed = study.evolution, study.seed
+        self.models, self.identify, self.add = models, identify, add
+
+    def optimize(self, start: Step, seeds: str, evolver: str) -> Step | None:
+        """The step that finds an evolver's method; None if the study takes methods as they are."""
+        spec = self.spec
+        if spec.optimization is None:
+            return None
+        job = OptimizeJob(evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.seed)
+        optimizer = self.models[spec.optimization.optimizer]
+        identity = self.identify(
+            "optimize",
+            evolver,
+            payload=lambda: {
+                "optimization": job.optimization.model_dump(exclude={"optimizer"}),
+                "input": job.input,
+                "max_tokens": job.max_tokens,
+                "prompts": digests((prompt_name(AUTO), *OPTIMIZING, *ANSWERING)),
+                "model": self.models[evolver],
+                "optimizer": optimizer,
+                "seed": job.seed,
+            },
+        )
+        return self.add(identity, f"{seeds} {evolver}", job, start)
+
+    def round(self, step: Step, found: Step | None, seeds: str, evolver: str, number: int) -> Step:
+        """The step whose rows are what a round made of the rows of `step`; `found` is the evolver's `optimize` step."""
+        return self.eliminate(self.evolve(step, found, seeds, evolver, number), evolver)
+
+    def evolve(self, step: Step, found: Step | None, seeds: str, evolver: str, number: int) -> Step:
+        """One rewrite of every row."""
+        job = self.job(evolver, number)
+        names = () if found else tuple(map(prompt_name, job.methods))
+        identity = self.identify(
+            "evolve",
+            evolver,
+            str(number),
+            payload=lambda: {
+                "method": self.spec.method,
+                "round": number,
+                "rotation": job.methods,
+                "assignment": job.assignment,
+                "input": job.input,
+                "growth": job.growth,
+                "eliminates": job.eliminates,
+                "reply_parser": job.parser,
+                "prompts": digests((*names, *(ANSWERING if job.eliminates else ()))),
+                "model": self.models[evolver],
+                "sampling": job.sampling,
+                "seed": self.seed,
+            },
+        )
+        return self.add(identity, f"{seeds} {evolver} r{number}", job, step, *([found] if found else []))
+
+    def job(self, evolver: str, number: int) -> EvolveJob:
+        """What an evolver does in a round."""
+        spec = self.spec
+        return EvolveJob(
+            model=evolver,
+            round=number,
+            methods=rotation(spec.breadth) if spec.method == "evol-instruct" else (AUTO,),
+            assignment=spec.assignment,
+            input=spec.input,
+            growth=spec.growth,
+            eliminates=spec.elimination is not None,
+            sampling=spec.sampling,
+            parser=reply_parser(spec.optimization.variant) if spec.optimization else "",
+        )
+
+    def eliminate(self, evolved: Step, evolver: str) -> Step:
+        """The step that undoes failed evolutions; the evolutions themselves if the study eliminates none."""
+        spec = self.spec.elimination
+        if spec is None:
+            return evolved
+        judge = spec.judge or evolver
+        identity = self.identify(
+            "eliminate",
+            judge,
+            payload=lambda: {
+                "elimination": spec.model_dump(exclude={"judge"}),
+                "prompts": digests(("equality",)),
+                "model": self.models[judge],
+            },
+        )
+        return self.add(identity, evolved.subject, EliminateJob(judge, spec), evolved)
