@@ -25,7 +25,7 @@ from pipelines.progress import Board
 from pipelines.runner import run_seeds
 from pipelines.store.store import Store
 from pipelines.study.spec import Study
-from pipelines.study.steps import Step
+from pipelines.study.steps import ROW_WISE, Step
 
 
 @dataclass
@@ -69,7 +69,7 @@ def lab(study: Study) -> Generator[Lab]:
         context = Context(study, Path(folder), store, plan, board)
         for step in plan.pending_of("seeds"):
             run_seeds(context, step)
-        steps = plan.pending_of("evolve", "respond", "score")
+        steps = plan.pending_of(*ROW_WISE)
         phase: Phase = context.phases(steps)[0]
         with context.stage() as stage:
             yield Lab(context, stage, steps, stage.enter(phase.models, [], READY_SECONDS))

@@ -61,14 +61,16 @@ def _context(loaded: Loaded, store: Store, board: Board) -> Context:
 def _run_phases(context: Context, address: str | None) -> list[str]:
     for step in context.plan.pending_of("seeds"):
         run_seeds(context, step)
-    if not context.plan.pending_of("evolve", "respond", "score", "select", "train", "evaluate"):
+    if all(step.kind == "seeds" for step in context.plan.pending):
         return []
     with connect(address) as session:
         context.board.say(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
         # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
         from pipelines.flow import run_stream
+        from pipelines.optimize import run_optimizations
         from pipelines.students import run_students
 
+        run_optimizations(context)
         run_stream(context)
         for step in context.plan.pending_of("select"):
             _select(context, step)
