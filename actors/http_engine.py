@@ -111,12 +111,20 @@ def parse_schema(schema: str) -> Any:
 
 
 def generation(request: GenerateRequest, answer: dict[str, Any]) -> Generation:
-    """The reply in a chat completion. RequestError("refused") if the server withholds it."""
+    """The reply in a chat completion.
+
+    RequestError("refused") if the server withholds it, RequestError("not_unicode") if it holds half a character, which
+    JSON can spell and no file can keep.
+    """
     choice, usage = answer["choices"][0], answer["usage"]
     message, reason = choice["message"], choice["finish_reason"]
     if reason == "content_filter" or message.get("refusal"):
         raise RequestError("refused", str(message.get("refusal") or "the server's content filter withholds the reply"))
     text = str(message["content"] or "")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise RequestError("not_unicode", "the reply holds a lone surrogate") from None
     logprobs = reply_logprobs(choice["logprobs"]["content"], text) if request.logprobs else None
     tokens_out = usage["completion_tokens"] if logprobs is None else len(logprobs)
     ended = "length" if reason == "length" else "stop"

@@ -233,3 +233,10 @@ def test_closing_leaves_no_connection(stub):
     asyncio.run(scene())
     ask(open_engine, [request(0)])  # an event loop that ends takes its connections along
     assert len(here.net_connections()) == before
+
+
+def test_half_a_character_in_a_reply_is_an_error_of_its_row():
+    usage = {"prompt_tokens": 3, "completion_tokens": 1}
+    message = json.loads('{"content": "\\ud83d"}')
+    with pytest.raises(RequestError, match="not_unicode"):
+        generation(request(0), {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
