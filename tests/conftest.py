@@ -23,8 +23,10 @@ from cluster.session import Session, connect  # noqa: E402 Ray reads its environ
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs vLLM where it is not installed."""
+    """What needs vLLM comes last, as its one engine then keeps a CPU until the end; it is skipped without vLLM."""
+    items.sort(key=lambda item: item.get_closest_marker("vllm") is not None)
     if find_spec("vllm") is None:
         for item in items:
             if item.get_closest_marker("vllm"):
