@@ -39,6 +39,8 @@ _OPTIONS: dict[str, Option] = {
     "fail_load": False,
     "die_load": False,
 }
+_FINAL_HEADING = "#Finally Rewritten Instruction#:"
+_NOT_EQUAL = "not equal"
 _WORDS = (
     "every answer must list exactly two short reasons and one clear example about water stone light river garden "
     "market winter music number letter with care before noon in simple order under strict limits for young readers"
@@ -166,10 +168,16 @@ def _load(seconds: float, fail: bool, die: bool) -> None:
 
 
 def reply(message: str, draw: random.Random) -> str:
-    """A longer instruction for a rewriting prompt, else an answer."""
+    """A longer instruction for a rewriting prompt (under its final heading, if it asks for one), else an answer.
+
+    A judge who may say "not equal" says so: a longer instruction is another one.
+    """
     head, _, instruction = message.rpartition("Instruction:")
     if any(phrase in head.lower() for phrase in _REWRITING):
-        return f"{instruction.strip()} Also, {_phrase(draw, 10, 20)}."
+        heading = f"{_FINAL_HEADING} " if _FINAL_HEADING in head else ""
+        return f"{heading}{instruction.strip()} Also, {_phrase(draw, 10, 20)}."
+    if _NOT_EQUAL in message:
+        return _NOT_EQUAL
     return f"{_phrase(draw, 5, 40).capitalize()}."
 
 

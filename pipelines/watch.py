@@ -24,7 +24,7 @@ def shown(context: Context, steps: Sequence[Step], pools: Mapping[str, Pool], ta
     """Show progress and what happens to engines on the board while the block runs."""
     ended = Event()
     watcher = _Watcher(context, steps, pools, tally)
-    thread = Thread(target=watcher.watch, args=(ended,), daemon=True)
+    thread = Thread(target=watcher.watch, args=(ended,), name="stream-watch", daemon=True)
     thread.start()
     try:
         yield

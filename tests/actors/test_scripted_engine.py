@@ -43,6 +43,12 @@ def test_rewriting_prompts_get_a_longer_instruction():
     assert 10 <= len(text.split()) - 4 <= 20
 
 
+def test_prompts_with_a_final_heading_get_it_and_judges_say_not_equal():
+    asked = REWRITE.replace("Return only", "End with #Finally Rewritten Instruction#: and return only")
+    assert ask(engine(), asked).text.startswith("#Finally Rewritten Instruction#: Name a river. Also, ")
+    assert ask(engine(), "Return only the label: equal or not equal.").text == "not equal"
+
+
 def test_replies_are_cut_at_their_limit():
     got = ask(engine(), REWRITE, Sampling(max_tokens=5))
     assert (got.finish_reason, got.tokens_out) == ("length", 5)

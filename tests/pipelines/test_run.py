@@ -89,8 +89,9 @@ class TestRun:
 
     def test_what_is_eliminated_goes_on_un_evolved_and_is_not_answered(self, tmp_path: Path) -> None:
         store, path = Store(str(tmp_path / "store")), write(tmp_path)
-        path.write_text(path.read_text().replace("rounds: 3", "rounds: 2, elimination: {judge: large}"))
-        summary, told = go(path, store)  # the scripted judge never says a label
+        text = path.read_text().replace("rounds: 3", "rounds: 2, elimination: {judge: large}")
+        path.write_text(text.replace("source: large, ", "source: large, options: {style: echo}, "))
+        summary, told = go(path, store)  # a judge that repeats the question says both labels
         assert summary.executed == 1 + 2 + 2 + 3 + 3 and summary.failures == []
         for number in (1, 2):
             assert f"eliminate world small r{number}: 40 in, 40 out" in told

@@ -61,7 +61,8 @@ def test_a_whole_study_with_real_models(tmp_path: Path) -> None:
         assert len(from_table(AnswerRow, store.rows("evaluate", key))) == 12
     for key in store.keys("train"):
         manifest = store.manifest("train", key)
-        assert manifest.account.rows_out == 12
+        chosen = store.manifest("select", manifest.inputs[0]).account.rows_out
+        assert manifest.account.rows_out == chosen >= 10  # the tiny evolver may give a seed back unchanged
         assert len(manifest.extra["losses"]) == manifest.payload["recipe"]["epochs"] * 2
         assert (store.checkout("train", key, "model") / "model.safetensors").is_file()
 

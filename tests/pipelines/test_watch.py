@@ -149,8 +149,7 @@ def tally(ray_local: object) -> Iterator[Any]:
 def test_while_the_block_runs_somebody_looks_and_no_longer(tally: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
     pool, context = FakePool(events=(Event(1, "it started"),)), FakeContext(seeds=0)
-    threads = threading.active_count()
     with shown(context, [A1], {"a": pool}, tally):  # type: ignore[arg-type, dict-item]
         until(lambda: pool.rests == 1)
-    assert threading.active_count() == threads
+    assert "stream-watch" not in {thread.name for thread in threading.enumerate()}
     assert context.said() == "a: it started\n"
