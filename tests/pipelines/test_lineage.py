@@ -11,6 +11,7 @@ from rich.console import Console
 
 import prompts
 from actors.engine import EngineSpec, GenerateRequest, Generation
+from actors.engines import create
 from actors.scripted_engine import ScriptedEngine
 from pipelines.errors import InputError
 from pipelines.lineage import Lineage
@@ -124,7 +125,8 @@ def test_an_undone_evolution_shows_the_verdict_that_undid_it(tmp_path: Path) -> 
     study = scripted_study(
         evolution=EVOLUTION | {"elimination": {"judge": "scorer"}}, responses={"teachers": ["large"]}, scoring=None
     )
-    ran = store, run_offline(study, store)
+    echo = create(EngineSpec("scripted", "scorer", options=(("style", "echo"),)))  # says both labels
+    ran = store, run_offline(study, store, {"scorer": echo})
     row = ids(ran, "respond world small r2 / large greedy", "rejected")[0]
     links = Lineage(*ran).chain(row)
     assert [link.step.kind for link in links] == ["seeds", "evolve", "eliminate", "evolve", "eliminate", "respond"]
