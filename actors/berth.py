@@ -16,6 +16,8 @@ from ray.util.placement_group import (
 )
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from cluster.inventory import possible
+
 WAIT_SECONDS = 1.0  # of one look whether the group is placed
 LEAST_CPUS = 0.001  # a placement group may not be empty
 
@@ -29,7 +31,7 @@ class Share:
 
     def bundles(self) -> list[dict[str, float]]:
         """What a placement group has to hold: one bundle on one node, or one for each GPU."""
-        largest = max((node["Resources"].get("GPU", 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
+        largest = max((node.gpus for node in possible().nodes), default=0.0)  # also of nodes that may still come
         if self.gpus <= max(largest, 1):
             return [_bundle(self.cpus, self.gpus)]
         return [_bundle(self.cpus / self.gpus, 1)] * int(self.gpus)

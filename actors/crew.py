@@ -250,6 +250,5 @@ def _sum(one: Work, other: Work) -> Work:
         one.busy_seconds + other.busy_seconds,
         one.loads + other.loads,
         one.deaths + other.deaths,
-        one.rss_bytes + other.rss_bytes,
         other.pid or one.pid,
     )

@@ -99,7 +99,9 @@ class Desk:
     def died(self, tickets: Sequence[Ticket], alone: bool) -> None:
         """A replica died with these in flight: they will be tried again, and the one that kills is quarantined."""
         self._waiting_since = time.monotonic()
-        if not alone:
+        if self.failure:
+            self._give_up(tickets, self.failure)
+        elif not alone:
             self._suspects.suspect(tickets)
         elif guilty := self._suspects.died(tickets):
             self.poisoned.append(guilty.request.id)
@@ -109,15 +111,17 @@ class Desk:
 
     def back(self, tickets: Iterable[Ticket]) -> None:
         """Tickets of a replica that was taken away through no fault of theirs."""
-        for ticket in tickets:
-            self._queue.put(ticket.asker, "back", ticket)
+        if self.failure:
+            self._give_up(tickets, self.failure)
+        else:
+            for ticket in tickets:
+                self._queue.put(ticket.asker, "back", ticket)
         self.wake_all()
 
-    def fail(self, failure: LoadError | EngineLost, tickets: Iterable[Ticket] = ()) -> None:
-        """Nothing can be answered any more: all that wait, and all that come, get this."""
+    def fail(self, failure: LoadError | EngineLost) -> None:
+        """Nothing can be answered any more: all that wait, and all that come or come back, get this."""
         self.failure = failure
-        for ticket in (*tickets, *self._suspects.clear(), *self._queue.take(len(self._queue))):
-            self._deliver(ticket, failure)
+        self._give_up([*self._suspects.clear(), *self._queue.take(len(self._queue))], failure)
         self.wake_all()
 
     def recover(self, model: str) -> None:
@@ -147,6 +151,10 @@ class Desk:
 
     def _asker(self, name: str) -> _Asker:
         return self._askers.setdefault(name, _Asker())
+
+    def _give_up(self, tickets: Iterable[Ticket], failure: LoadError | EngineLost) -> None:
+        for ticket in tickets:
+            self._deliver(ticket, failure)
 
     def _deliver(self, ticket: Ticket, answer: Answer) -> None:
         if asker := self._askers.get(ticket.asker):

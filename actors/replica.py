@@ -41,14 +41,6 @@ class Loaded:
     features: frozenset[Feature]
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """A sign of life. `progress` changes while the engine works; `rss_bytes` is of the process and its children."""
-
-    progress: int
-    rss_bytes: int
-
-
 class Replica:
     """One engine. Only its router calls it: requests go in by number, answers are fetched as they become ready."""
 
@@ -85,9 +77,9 @@ class Replica:
         """Answers with their requests' numbers, as soon as there are any."""
         return await self._answers.take()
 
-    async def beat(self) -> Beat:
-        """Answer the watchdog."""
-        return Beat(self._engine.progress() if self._engine else 0, rss_bytes())
+    async def beat(self) -> int:
+        """A sign of life: a number that changes while the engine works."""
+        return self._engine.progress() if self._engine else 0
 
     async def sleep(self) -> None:
         """Leave the devices; nothing may be in flight."""
@@ -141,15 +133,3 @@ def kill_replica(pid: int) -> None:
         process = psutil.Process(pid)
         if process.name().startswith("ray::"):  # and not another one that has this number by now
             process.kill()
-
-
-def rss_bytes() -> int:
-    """Resident memory of this process and its children."""
-    import psutil
-
-    process = psutil.Process()
-    total = 0
-    for each in [process, *process.children(recursive=True)]:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            total += each.memory_info().rss
-    return total

@@ -17,7 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from actors.berth import Berth, Share, reserve
 from actors.desk import Desk, Ticket
 from actors.engine import EngineSpec, Feature, Generation, LoadError
-from actors.replica import Answer, Beat, Loaded, Replica, kill_replica
+from actors.replica import Answer, Loaded, Replica, kill_replica
 
 NAMESPACE = "evolgrid-engines"
 LINGER_SECONDS = 0.002  # for requests that come together to be sent together
@@ -59,7 +59,6 @@ class Work:
     busy_seconds: float = 0.0
     loads: int = 0
     deaths: int = 0
-    rss_bytes: int = 0
     pid: int = 0
 
 
@@ -219,15 +218,14 @@ class Seat:
         while True:
             await asyncio.sleep(min(BEAT_SECONDS, self.terms.patience / 4))
             try:
-                beat: Beat = await asyncio.wait_for(_future(self._replica.beat.remote()), self.terms.silence)
+                progress: int = await asyncio.wait_for(_future(self._replica.beat.remote()), self.terms.silence)
             except TimeoutError as error:
                 raise Died(f"its process gave no sign of life for {self.terms.silence:g} s") from error
             except RayError as error:
                 raise Died(summary(error)) from error
-            self.work.rss_bytes = beat.rss_bytes
             now = time.monotonic()
-            if not self.in_flight or (beat.progress, self.work.requests) != seen:
-                seen, since = (beat.progress, self.work.requests), now
+            if not self.in_flight or (progress, self.work.requests) != seen:
+                seen, since = (progress, self.work.requests), now
             elif now - since > self.terms.patience:
                 raise Died(f"no progress for {self.terms.patience:g} s with {len(self.in_flight)} requests in flight")
 

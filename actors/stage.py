@@ -9,6 +9,8 @@ from actors.berth import Berth, Share, reserve
 from actors.pool import Pool
 from actors.seat import Terms
 
+ROUNDING = 1e-6  # of sums of fractions of CPUs
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -111,8 +113,8 @@ class Stage:
         """Release free berths, those with the fewest sleepers first, until the cluster can hold one more share."""
         for berth in sorted(free, key=lambda berth: len(self._sleepers(berth))):
             shares = [berth.share for berth in self._berths]
-            fits = sum(each.cpus for each in shares) + share.cpus <= self._room.cpus
-            if fits and sum(each.gpus for each in shares) + share.gpus <= self._room.gpus:
+            fits = sum(each.cpus for each in shares) + share.cpus <= self._room.cpus + ROUNDING
+            if fits and sum(each.gpus for each in shares) + share.gpus <= self._room.gpus + ROUNDING:
                 return
             for name in self._sleepers(berth):
                 self._close(name)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import defaultdict
 from collections.abc import Mapping
 
 from actors.engine import Client
@@ -98,10 +97,7 @@ def table(pure: Mapping[str, float], busy: Mapping[str, float], ours: float, the
 
 def busy_seconds(pools: Mapping[str, Pool]) -> dict[str, float]:
     """How long each pool has had requests in flight."""
-    busy: dict[str, float] = defaultdict(float)
-    for name, pool in pools.items():
-        busy[name] = pool.stats().work.busy_seconds
-    return busy
+    return {name: pool.stats().work.busy_seconds for name, pool in pools.items()}
 
 
 def main() -> None:

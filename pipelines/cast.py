@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from actors.berth import Share
+from actors.engines import resolve
 from actors.seat import Terms
 from actors.stage import Part, Stage
 from cluster.errors import ClusterError
@@ -39,7 +40,7 @@ def check_room(study: Study, names: Collection[str], here: Inventory) -> None:
     """Raise ClusterError for a model that the cluster could not hold even alone. Models that fit take turns."""
     for name in sorted(names):
         model = study.models[name]
-        spread = engine_spec(model, Path()).engine == "vllm"
+        spread = resolve(model.engine, model.gpus) == "vllm"
         for misfit in check_fits([Request(name, model.cpus, model.gpus, model.replicas, spread)], here):
             raise ClusterError(misfit)
 

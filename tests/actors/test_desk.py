@@ -121,12 +121,14 @@ def test_the_one_that_kills_is_quarantined_and_all_others_are_answered_once() ->
 
 
 @pytest.mark.parametrize("failure", [LoadError("m", "no such folder"), EngineLost("m", "it is dead")])
-def test_a_failure_answers_all_that_wait_and_all_that_come(failure: LoadError | EngineLost) -> None:
+def test_a_failure_answers_all_that_wait_that_come_and_that_come_back(failure: LoadError | EngineLost) -> None:
     desk = Desk("m")
     submit(desk, "a", range(6))
     desk.died(*desk.take(2, idle=True))  # two are suspects
     in_flight, _ = desk.take(2, idle=False)
-    desk.fail(failure, in_flight)
+    desk.fail(failure)
+    desk.died(in_flight[:1], alone=False)  # other replicas may still be at work, and end
+    desk.back(in_flight[1:])
     submit(desk, "a", [6])
     submit(desk, "b", [1])
     assert fetched(desk, "a") == dict.fromkeys(range(7), failure)
