@@ -148,7 +148,8 @@ ROW_TYPES: dict[str, type[Row]] = {
     "evaluate": AnswerRow,
 }
 
-_ARROW: dict[type, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_ARROW: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_ARROW |= {list[kind]: pa.list_(pa.field("item", of, nullable=False)) for kind, of in [*_ARROW.items()]}
 
 
 def schema(row_type: type[Row]) -> pa.Schema:
