@@ -148,8 +148,9 @@ ROW_TYPES: dict[str, type[Row]] = {
     "evaluate": AnswerRow,
 }
 
-_ARROW: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-_ARROW |= {list[kind]: pa.list_(pa.field("item", of, nullable=False)) for kind, of in [*_ARROW.items()]}
+_PLAIN: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_LISTS = {list[kind]: pa.list_(pa.field("item", of, nullable=False)) for kind, of in _PLAIN.items()}
+_ARROW: dict[Any, pa.DataType] = _PLAIN | _LISTS
 
 
 def schema(row_type: type[Row]) -> pa.Schema:
