@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from pipelines.store.store import Store
 from pipelines.study.estimate import estimate
@@ -12,17 +13,7 @@ from pipelines.study.grid import Grid, build
 from pipelines.study.spec import Study
 from pipelines.study.steps import Kind, Step
 
-KINDS: tuple[Kind, ...] = (
-    "seeds",
-    "optimize",
-    "evolve",
-    "eliminate",
-    "respond",
-    "score",
-    "select",
-    "train",
-    "evaluate",
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,49 @@ class InstructionRow(Row):
 
 
 @dataclass(frozen=True)
+class FormatRow(Row):
+    """AutoIF: an instruction on the format of an answer, given (`raw` is empty) or read from the reply `raw`.
+
+    It descends from no seed: `seed_id` is its own id, `index` its number among all.
+    """
+
+    instruction: str
+    raw: str
+    outcome: str
+
+
+@dataclass(frozen=True)
+class VerifiedRow(Row):
+    """AutoIF: an instruction whose functions passed cross-validation, each with its accuracy on the surviving cases.
+
+    `cases` are JSON lists of a response and its label; `raw` are the replies that functions and cases were read from,
+    each with its outcome. `translations` say what the first functions check, `relations` how the instruction relates
+    to that, both read from `translation_raw`; empty where nothing is back-translated.
+    """
+
+    instruction: str
+    functions: list[str]
+    accuracies: list[float]
+    cases: list[str]
+    raw: list[str]
+    outcomes: list[str]
+    translations: list[str]
+    relations: list[str]
+    translation_raw: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedRow(InstructionRow):
+    """AutoIF: a query (`before`, a seed) to be answered under `constraint`, which `functions` check.
+
+    `instruction` and `input` are how the two are put together for training.
+    """
+
+    constraint: str
+    functions: list[str]
+
+
+@dataclass(frozen=True)
 class MethodRow(Row):
     """A method of evolution, measured: one of `step`'s candidates, or (candidate 0) the method that it began with.
 
@@ -86,6 +129,19 @@ class ResponseRow(Row):
     finish_reason: str
     tokens_in: int
     tokens_out: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedRow(ResponseRow):
+    """AutoIF: an answer that passed: the share of functions that accept it, and the judge's mean score (0 to 10).
+
+    `raw` are the judge's replies, `outcomes` how they were read.
+    """
+
+    pass_rate: float
+    judged: float
+    raw: list[str]
+    outcomes: list[str]
 
 
 @dataclass(frozen=True)
@@ -140,9 +196,13 @@ class Rejection(Row):
 ROW_TYPES: dict[str, type[Row]] = {
     "seeds": InstructionRow,
     "optimize": MethodRow,
+    "augment": FormatRow,
+    "verify": VerifiedRow,
+    "pair": PairedRow,
     "evolve": InstructionRow,
     "eliminate": InstructionRow,
     "respond": ResponseRow,
+    "check": CheckedRow,
     "score": ScoreRow,
     "select": PairRow,
     "evaluate": AnswerRow,
@@ -168,8 +228,8 @@ R = TypeVar("R", bound=Row)
 
 
 def from_table(row_type: type[R], table: pa.Table) -> list[R]:
-    """The inverse of `to_table`."""
-    records: Sequence[dict[str, Any]] = table.to_pylist()
+    """The inverse of `to_table`; columns of a more special row type are left out."""
+    records: Sequence[dict[str, Any]] = table.select([each.name for each in fields(row_type)]).to_pylist()
     return [row_type(**record) for record in records]
 
 

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator
 
 from pipelines.errors import InputError, combined
 from pipelines.readers import check_seed_file
+from pipelines.study.evolution import Evolution
 from pipelines.study.explain import nearest
+from pipelines.study.formats import read_formats
 from pipelines.study.load import Loaded
 from pipelines.study.sources import check_source, resolve_model_path
 from pipelines.study.spec import Model
-from pipelines.study.yaml_tree import Loc, dotted
+from pipelines.study.yaml_tree import Loc, as_in_file, dotted
 
 __all__ = ["check", "resolve_model_path"]
 
@@ -25,6 +27,7 @@ def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = Non
         *_duplicates(loaded),
         *_selections(loaded),
         *_seed_files(loaded),
+        *_format_files(loaded),
         *_sources(loaded),
         *_resources(loaded, cpus, gpus),
         *_batches(loaded),
@@ -34,7 +37,8 @@ def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = Non
 
 
 def _problem(loaded: Loaded, loc: Loc, message: str, remedy: str | None = None) -> InputError:
-    return InputError(message, file=str(loaded.path), line=loaded.line_of(loc), field=dotted(loc), remedy=remedy)
+    field = dotted(as_in_file(loc, loaded.lines))
+    return InputError(message, file=str(loaded.path), line=loaded.line_of(loc), field=field, remedy=remedy)
 
 
 def _references(loaded: Loaded) -> Iterator[InputError]:
@@ -51,12 +55,8 @@ def _references(loaded: Loaded) -> Iterator[InputError]:
 def _model_names(loaded: Loaded) -> Iterator[tuple[Loc, str]]:
     """Every place that refers to a model."""
     study = loaded.study
-    for index, name in enumerate(study.evolution.evolvers):
-        yield ("evolution", "evolvers", index), name
-    if study.evolution.elimination and study.evolution.elimination.judge:
-        yield ("evolution", "elimination", "judge"), study.evolution.elimination.judge
-    if study.evolution.optimization:
-        yield ("evolution", "optimization", "optimizer"), study.evolution.optimization.optimizer
+    for number, evolution in enumerate(study.evolution):
+        yield from ((("evolution", number, *loc), name) for loc, name in _models_of_evolution(evolution))
     for index, name in enumerate(study.responses.teachers):
         yield ("responses", "teachers", index), name
     if study.scoring is not None:
@@ -65,9 +65,23 @@ def _model_names(loaded: Loaded) -> Iterator[tuple[Loc, str]]:
         yield ("students", index, "model"), student.model
 
 
+def _models_of_evolution(evolution: Evolution) -> Iterator[tuple[Loc, str]]:
+    for index, name in enumerate(evolution.evolvers):
+        yield ("evolvers", index), name
+    if evolution.elimination and evolution.elimination.judge:
+        yield ("elimination", "judge"), evolution.elimination.judge
+    if evolution.optimization:
+        yield ("optimization", "optimizer"), evolution.optimization.optimizer
+    for role in ("nli", "judge") if evolution.autoif else ():
+        if name := getattr(evolution.autoif, role):
+            yield ("autoif", role), name
+
+
 def _duplicates(loaded: Loaded) -> Iterator[InputError]:
     study = loaded.study
-    yield from _repeated(loaded, ("evolution", "evolvers"), study.evolution.evolvers)
+    yield from _repeated(loaded, ("evolution",), [evolution.name for evolution in study.evolution], "name")
+    for number, evolution in enumerate(study.evolution):
+        yield from _repeated(loaded, ("evolution", number, "evolvers"), evolution.evolvers)
     yield from _repeated(loaded, ("responses", "teachers"), study.responses.teachers)
     yield from _repeated(loaded, ("seeds",), [seeds.name for seeds in study.seeds], "name")
     yield from _repeated(loaded, ("responses", "decodings"), [one.name for one in study.responses.decodings], "name")
@@ -112,6 +126,19 @@ def _seed_files(loaded: Loaded) -> Iterator[InputError]:
             check_seed_file(loaded.folder / seeds.file)
         except InputError as error:
             yield _problem(loaded, loc, f"{error.file}: {error.message}", error.remedy or remedy)
+
+
+def _format_files(loaded: Loaded) -> Iterator[InputError]:
+    for index, evolution in enumerate(loaded.study.evolution):
+        if evolution.autoif is None:
+            continue
+        try:
+            read_formats(loaded.folder, evolution)
+        except InputError as error:
+            where = f"{error.file}, line {error.line}" if error.line else error.file
+            yield _problem(
+                loaded, ("evolution", index, "autoif", "instructions"), f"{where}: {error.message}", error.remedy
+            )
 
 
 def _sources(loaded: Loaded) -> Iterator[InputError]:

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.evolve.failure import Variant
 from pipelines.evolve.methods import Assignment
+from pipelines.study.autoif import AutoIF
 from pipelines.study.basics import Name, SamplingSpec, Strict
 
 
@@ -66,12 +67,24 @@ def _or_boolean(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [*schema["anyOf"], {"type": "boolean"}]
 
 
-class Evolution(Strict):
-    """Which models rewrite the instructions, how, and how often (2412.11231, App. A.1; 2406.00770)."""
+Method = Literal["evol-instruct", "auto-evol-instruct", "autoif"]
 
-    method: Literal["evol-instruct", "auto-evol-instruct"] = "evol-instruct"
+# the keys that have a meaning with some methods only
+_OWN: dict[Method, frozenset[str]] = {
+    "evol-instruct": frozenset({"breadth", "assignment", "input", "growth", "elimination"}),
+    "auto-evol-instruct": frozenset({"optimization", "input", "growth", "elimination"}),
+    "autoif": frozenset({"autoif"}),
+}
+
+
+class Evolution(Strict):
+    """Which models rewrite the instructions, how, and how often (2412.11231, App. A.1; 2406.00770; 2406.13542)."""
+
+    name: Name = Field(default="", description="default: the method")
+    method: Method = "evol-instruct"
     evolvers: list[Name] = Field(min_length=1)
-    rounds: int = Field(default=3, ge=1, le=10, description="default: 3, or 1 with auto-evol-instruct")
+    rounds: int = Field(default=3, ge=1, le=10, description="default: 3 with evol-instruct, else 1")
+    autoif: AutoIF | None = Field(default=None, description="autoif: what is asked, how often, and what is kept")
     optimization: Optimization | None = Field(
         default=None, description="auto-evol-instruct: how to improve its method; default: the first one as it is"
     )
@@ -90,14 +103,19 @@ class Evolution(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _published_rounds(cls, value: Any) -> Any:
-        if isinstance(value, dict) and value.get("method") == "auto-evol-instruct":
-            return {"rounds": 1, **value}
-        return value
+    def _defaults_of_the_method(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        method = value.get("method", "evol-instruct")
+        return {"name": method, **({} if method == "evol-instruct" else {"rounds": 1}), **value}
 
     @model_validator(mode="after")
     def _one_method(self) -> Evolution:
-        foreign = {"optimization"} if self.method == "evol-instruct" else {"breadth", "assignment"}
+        foreign = frozenset[str]().union(*_OWN.values()) - _OWN[self.method]
         for name in sorted(foreign & self.model_fields_set):
             raise ValueError(f"'{name}' has no meaning with the method '{self.method}'")
+        if self.method == "autoif" and self.autoif is None:
+            raise ValueError("the method 'autoif' needs the block 'autoif', with at least 'instructions'")
+        if self.method == "autoif" and self.rounds != 1:
+            raise ValueError("the method 'autoif' has one round")
         return self

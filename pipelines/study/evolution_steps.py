@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from pipelines.evolve.methods import AUTO, prompt_name, reply_parser, rotation
 from pipelines.study.asked import ANSWERING, OPTIMIZING, digests
-from pipelines.study.spec import Study
+from pipelines.study.evolution import Evolution
 from pipelines.study.steps import EliminateJob, EvolveJob, Identity, Job, Kind, OptimizeJob, Payload, Step
 
 
@@ -24,13 +24,16 @@ class Add(Protocol):
 
 
 class EvolutionSteps:
-    """Adds the steps of a study's evolution to its grid. `models` are the models' identities by name."""
+    """Adds the steps of one evolution of a study to its grid. `models` are the models' identities by name.
 
-    def __init__(self, study: Study, models: Mapping[str, Any], identify: Identify, add: Add) -> None:
-        self.spec, self.seed = study.evolution, study.seed
+    A `subject` says for people what is evolved by whom.
+    """
+
+    def __init__(self, spec: Evolution, seed: int, models: Mapping[str, Any], identify: Identify, add: Add) -> None:
+        self.spec, self.seed = spec, seed
         self.models, self.identify, self.add = models, identify, add
 
-    def optimize(self, start: Step, seeds: str, evolver: str) -> Step | None:
+    def optimize(self, start: Step, subject: str, evolver: str) -> Step | None:
         """The step that finds an evolver's method; None if the study takes methods as they are."""
         spec = self.spec
         if spec.optimization is None:
@@ -39,6 +42,7 @@ class EvolutionSteps:
         optimizer = self.models[spec.optimization.optimizer]
         identity = self.identify(
             "optimize",
+            spec.name,
             evolver,
             payload=lambda: {
                 "optimization": job.optimization.model_dump(exclude={"optimizer"}),
@@ -50,18 +54,19 @@ class EvolutionSteps:
                 "seed": job.seed,
             },
         )
-        return self.add(identity, f"{seeds} {evolver}", job, start)
+        return self.add(identity, subject, job, start)
 
-    def round(self, step: Step, found: Step | None, seeds: str, evolver: str, number: int) -> Step:
+    def round(self, step: Step, found: Step | None, subject: str, evolver: str, number: int) -> Step:
         """The step whose rows are what a round made of the rows of `step`; `found` is the evolver's `optimize` step."""
-        return self.eliminate(self.evolve(step, found, seeds, evolver, number), evolver)
+        return self.eliminate(self.evolve(step, found, subject, evolver, number), evolver)
 
-    def evolve(self, step: Step, found: Step | None, seeds: str, evolver: str, number: int) -> Step:
+    def evolve(self, step: Step, found: Step | None, subject: str, evolver: str, number: int) -> Step:
         """One rewrite of every row."""
         job = self.job(evolver, number)
         names = () if found else tuple(map(prompt_name, job.methods))
         identity = self.identify(
             "evolve",
+            self.spec.name,
             evolver,
             str(number),
             payload=lambda: {
@@ -79,7 +84,7 @@ class EvolutionSteps:
                 "seed": self.seed,
             },
         )
-        return self.add(identity, f"{seeds} {evolver} r{number}", job, step, *([found] if found else []))
+        return self.add(identity, f"{subject} r{number}", job, step, *([found] if found else []))
 
     def job(self, evolver: str, number: int) -> EvolveJob:
         """What an evolver does in a round."""
@@ -104,6 +109,7 @@ class EvolutionSteps:
         judge = spec.judge or evolver
         identity = self.identify(
             "eliminate",
+            self.spec.name,
             judge,
             payload=lambda: {
                 "elimination": spec.model_dump(exclude={"judge"}),

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pipelines.errors import InputError
 from pipelines.study.schema import Node, node_at
-from pipelines.study.yaml_tree import Loc, Tree, dotted
+from pipelines.study.yaml_tree import Loc, Tree, dotted, written
 
 NAME_RULE = "lower-case letters, digits, '.', '_' and '-', at most 64, the first a letter or a digit"
 _EXAMPLES = {"array": "[...]", "object": "{...}", "integer": "1", "number": "0.5", "boolean": "true", "string": "..."}
@@ -34,7 +34,7 @@ def explain(error: ValidationError, tree: Tree, file: str) -> list[InputError]:
         loc, is_missing = item["loc"], item["type"] == "missing"
         if is_missing and loc in suggested:
             continue  # the misspelt key beside it is reported with this very name
-        here = _written(loc, tree)
+        here = written(loc, tree.lines)
         message, remedy = _told(item["type"], loc, here, item)
         line = tree.lines.get(here, 1)
         problem = InputError(message, file=file, line=line, field=dotted(here) or None, remedy=remedy)
@@ -63,13 +63,6 @@ def kind_of(value: object) -> str:
     if value in ([], {}):
         return "an empty list" if isinstance(value, list) else "an empty mapping"
     return "a list" if isinstance(value, list) else "a mapping"
-
-
-def _written(loc: Loc, tree: Tree) -> Loc:
-    """The longest part of a pydantic location that the file writes out; the rest names types or missing keys."""
-    while loc and loc not in tree.lines:
-        loc = loc[:-1]
-    return loc
 
 
 def _told(kind: str, loc: Loc, here: Loc, item: Mapping[str, Any]) -> tuple[str, str | None]:

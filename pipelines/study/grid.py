@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.evolve.autoif import respond as autoif
 from pipelines.store.fingerprint import hash_file
 from pipelines.study.asked import ANSWERING, digests
+from pipelines.study.autoif_steps import AutoIFSteps
+from pipelines.study.evolution import Evolution
 from pipelines.study.evolution_steps import EvolutionSteps
+from pipelines.study.formats import read_formats
 from pipelines.study.models import identity
 from pipelines.study.spec import Benchmark, Decoding, SamplingSpec, Seeds, Selection, Student, Study
 from pipelines.study.steps import (
@@ -29,16 +33,22 @@ from pipelines.study.steps import (
 )
 from pipelines.world import WORLD_VERSION
 
+Source = tuple[str, str, str, int]
+"""Names of seeds, evolution and evolver, and the round."""
+
 
 @dataclass(frozen=True, slots=True)
 class PairSet:
     """One data set: the instructions of a round and a teacher's answers. Round 0 are the seeds, without evolver.
+
+    `method` is the name of the evolution in the study.
 
     Where a study eliminates, `instructions` also holds the rows that only go on to the next round: they are not
     answered.
     """
 
     seeds: str
+    method: str
     evolver: str
     round: int
     teacher: str
@@ -97,23 +107,38 @@ class _Builder:
         return self.identities[place]
 
     def sets(self) -> Iterator[PairSet]:
-        evolution = EvolutionSteps(self.study, self.models, self.identify, self.add)
         for seeds in self.study.seeds:
             start = self.seeds(seeds)
             if self.study.responses.answer_seeds:
-                yield from self.answered(seeds.name, "", 0, start)
-            for evolver in self.study.evolution.evolvers:
-                step, found = start, evolution.optimize(start, seeds.name, evolver)
-                for number in range(1, self.study.evolution.rounds + 1):
-                    step = evolution.round(step, found, seeds.name, evolver, number)
-                    yield from self.answered(seeds.name, evolver, number, step)
+                yield from self.answered((seeds.name, "", "", 0), start)
+            for evolution in self.study.evolution:
+                for evolver in evolution.evolvers:
+                    yield from self.evolved(start, seeds.name, evolution, evolver)
 
-    def answered(self, seeds: str, evolver: str, number: int, step: Step) -> Iterator[PairSet]:
+    def evolved(self, start: Step, seeds: str, evolution: Evolution, evolver: str) -> Iterator[PairSet]:
+        """The sets of one evolver by one method."""
+        several = len(self.study.evolution) > 1
+        subject = " ".join([seeds, *([evolution.name] if several else []), evolver])
+        common = (self.study.seed, self.models, self.identify, self.add)
+        if evolution.method == "autoif":
+            steps = AutoIFSteps(evolution, read_formats(self.folder, evolution), *common)
+            paired = steps.pairs(start, subject, evolver)
+            yield from self.answered((seeds, evolution.name, evolver, 1), paired, steps)
+            return
+        steps = EvolutionSteps(evolution, *common)
+        step, found = start, steps.optimize(start, subject, evolver)
+        for number in range(1, evolution.rounds + 1):
+            step = steps.round(step, found, subject, evolver, number)
+            yield from self.answered((seeds, evolution.name, evolver, number), step)
+
+    def answered(self, of: Source, step: Step, formats: AutoIFSteps | None = None) -> Iterator[PairSet]:
+        draws = formats.block.responses if formats else 1
         for teacher in self.study.responses.teachers:
             for decoding in self.study.responses.decodings:
-                responses = self.respond(step, teacher, decoding)
-                scores = self.score(responses)
-                yield PairSet(seeds, evolver, number, teacher, decoding.name, step, responses, scores)
+                responses = self.respond(step, teacher, decoding, draws)
+                if formats:
+                    responses = formats.check(responses, of[2])
+                yield PairSet(*of, teacher, decoding.name, step, responses, self.score(responses))
 
     def seeds(self, seeds: Seeds) -> Step:
         def payload() -> dict[str, Any]:
@@ -124,20 +149,26 @@ class _Builder:
 
         return self.add(self.identify("seeds", seeds.name, payload=payload), seeds.name, SeedsJob(seeds))
 
-    def respond(self, step: Step, teacher: str, decoding: Decoding) -> Step:
+    def respond(self, step: Step, teacher: str, decoding: Decoding, draws: int) -> Step:
         sampling = SamplingSpec(**decoding.model_dump(exclude={"name"}))
+        asked = (autoif.PROMPT,) if step.kind == "pair" else ANSWERING
         identity = self.identify(
             "respond",
             teacher,
             decoding.name,
+            *asked,
+            str(draws),
             payload=lambda: {
-                "prompts": digests(ANSWERING),
+                "prompts": digests(asked),
                 "model": self.models[teacher],
                 "sampling": sampling,
+                "draws": draws,
                 "seed": self.study.seed,
             },
         )
-        return self.add(identity, f"{step.subject} / {teacher} {decoding.name}", RespondJob(teacher, sampling), step)
+        return self.add(
+            identity, f"{step.subject} / {teacher} {decoding.name}", RespondJob(teacher, sampling, draws), step
+        )
 
     def score(self, responses: Step) -> Step | None:
         if self.study.scoring is None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pipelines.errors import InputError, combined
 from pipelines.study.explain import explain
 from pipelines.study.spec import Study
-from pipelines.study.yaml_tree import Loc, Tree, parse
+from pipelines.study.yaml_tree import Loc, Tree, parse, written
 
 MAX_BYTES = 1_000_000
 
@@ -44,9 +44,7 @@ def load(path: Path) -> Loaded:
 
 def nearest_line(lines: Mapping[Loc, int], loc: Loc) -> int:
     """The line of `loc` or of its nearest parent; 1 where nothing around it is known."""
-    while loc and loc not in lines:
-        loc = loc[:-1]
-    return lines.get(loc, 1)
+    return lines.get(written(loc, lines), 1)
 
 
 def _text(path: Path) -> str:

@@ -39,7 +39,7 @@ def _schema() -> Node:
 
 
 def _child(node: Node, part: str | int) -> Node | None:
-    node = _resolved(node)
+    node = _one_of(_resolved(node), "items" if isinstance(part, int) else "properties")
     if isinstance(part, int):
         return node.get("items")
     named = node.get("properties", {}).get(part)
@@ -48,6 +48,11 @@ def _child(node: Node, part: str | int) -> Node | None:
     patterns = node.get("patternProperties") or {"": node.get("additionalProperties")}
     found = next(iter(patterns.values()))
     return cast(Node, found) if isinstance(found, dict) else None
+
+
+def _one_of(node: Node, has: str) -> Node:
+    """Of a list that may also be given as its one item, the form that has items or properties."""
+    return next((found for choice in node.get("anyOf", []) if has in (found := _resolved(choice))), node)
 
 
 def _resolved(node: Node) -> Node:

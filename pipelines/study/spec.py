@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.study.basics import Name, SamplingSpec, Strict
 from pipelines.study.evolution import Evolution
@@ -124,15 +124,25 @@ class Benchmark(Strict):
     max_tokens: int = Field(default=64, gt=0)
 
 
+def _listed(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _or_one(schema: dict[str, Any]) -> None:
+    """One block may stand for a list of one."""
+    array = {key: schema.pop(key) for key in ("type", "items", "minItems")}
+    schema["anyOf"] = [array["items"], array]
+
+
 class Study(Strict):
-    """A whole study. The grid is evolver x round x teacher x decoding x selection x student."""
+    """A whole study. The grid is method x evolver x round x teacher x decoding x selection x student."""
 
     study: Name
     description: str = ""
     seed: int = 0
     seeds: list[Seeds] = Field(min_length=1)
     models: dict[Name, Model] = Field(min_length=1)
-    evolution: Evolution
+    evolution: Annotated[list[Evolution], BeforeValidator(_listed), Field(min_length=1, json_schema_extra=_or_one)]
     responses: Responses
     scoring: Scoring | None = None
     selection: list[Selection] = Field(default=[Selection(name="all")], min_length=1)

@@ -6,28 +6,48 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from actors.sandbox.job import Level
 from pipelines.evolve.methods import Assignment, drawn_method, method_for
 from pipelines.store.fingerprint import fingerprint
+from pipelines.study.autoif import RuleSet
 from pipelines.study.evolution import Elimination, Growth, Optimization
 from pipelines.study.spec import Benchmark, Recipe, SamplingSpec, Seeds, Selection
 
 Payload = Callable[[], dict[str, Any]]
-Kind = Literal["seeds", "optimize", "evolve", "eliminate", "respond", "score", "select", "train", "evaluate"]
+Kind = Literal[
+    "seeds",
+    "optimize",
+    "augment",
+    "verify",
+    "pair",
+    "evolve",
+    "eliminate",
+    "respond",
+    "check",
+    "score",
+    "select",
+    "train",
+    "evaluate",
+]
 
 # Raised by hand when the meaning of a kind's output changes: old outputs are then made again.
 CODE_VERSION: Mapping[Kind, int] = {
     "seeds": 1,
     "optimize": 1,
+    "augment": 1,
+    "verify": 1,
+    "pair": 1,
     "evolve": 2,
     "eliminate": 1,
     "respond": 1,
+    "check": 1,
     "score": 1,
     "select": 1,
     "train": 1,
     "evaluate": 1,
 }
 
-ROW_WISE: frozenset[Kind] = frozenset({"evolve", "eliminate", "respond", "score"})
+ROW_WISE: frozenset[Kind] = frozenset({"evolve", "eliminate", "respond", "check", "score"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +65,42 @@ class OptimizeJob:
     optimization: Optimization
     input: Literal["copy", "merge"]
     max_tokens: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentJob:
+    """AutoIF: new instructions on the format of answers beside the given ones."""
+
+    model: str
+    instructions: tuple[str, ...]
+    runs: int
+    sampling: SamplingSpec
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyJob:
+    """AutoIF: functions that check whether an answer follows an instruction, cross-validated and back-translated.
+
+    `nli` is the classifier model that compares back-translations; None: there are none.
+    """
+
+    model: str
+    nli: str | None
+    rules: RuleSet
+    generations: int
+    sampling: SamplingSpec
+    level: Level
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PairJob:
+    """AutoIF: seeds as queries that are to be answered under the verified instructions."""
+
+    rules: RuleSet
+    queries: int
     seed: int
 
 
@@ -83,10 +139,23 @@ class EliminateJob:
 
 @dataclass(frozen=True, slots=True)
 class RespondJob:
-    """Answer every instruction."""
+    """Answer every instruction `draws` times: as many rows."""
 
     model: str
     sampling: SamplingSpec
+    draws: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CheckJob:
+    """AutoIF: keep the answers that functions accept and the judge `model` scores high enough."""
+
+    model: str
+    rules: RuleSet
+    judgements: int
+    sampling: SamplingSpec
+    level: Level
+    seed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +190,26 @@ class EvaluateJob:
     benchmark: Benchmark
 
 
-Job = SeedsJob | OptimizeJob | EvolveJob | EliminateJob | RespondJob | ScoreJob | SelectJob | TrainJob | EvaluateJob
+Job = (
+    SeedsJob
+    | OptimizeJob
+    | AugmentJob
+    | VerifyJob
+    | PairJob
+    | EvolveJob
+    | EliminateJob
+    | RespondJob
+    | CheckJob
+    | ScoreJob
+    | SelectJob
+    | TrainJob
+    | EvaluateJob
+)
+
+
+def rows_of_one(job: Job) -> int:
+    """How many rows (or rejections) a row-wise step makes of one row."""
+    return job.draws if isinstance(job, RespondJob) else 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -161,6 +161,23 @@ class _Builder:
     def _error(self, event: Any, message: str, loc: Loc = (), remedy: str | None = None) -> InputError:
         line: int = event.start_mark.line + 1
         return InputError(message, file=self.file, line=line, field=dotted(loc) or None, remedy=remedy)
+
+
+def written(loc: Loc, lines: Mapping[Loc, int]) -> Loc:
+    """The longest part of a place that the file writes out."""
+    here = as_in_file(loc, lines)
+    while here and here not in lines:
+        here = here[:-1]
+    return here
+
+
+def as_in_file(loc: Loc, lines: Mapping[Loc, int]) -> Loc:
+    """A place without the numbers that the file leaves out, where one block stands for a list of one."""
+    here: Loc = ()
+    for part in loc:
+        if not isinstance(part, int) or (*here, part) in lines:
+            here = (*here, part)
+    return here
 
 
 def dotted(loc: Loc) -> str:

@@ -47,7 +47,7 @@ def test_what_the_loader_refuses_the_schema_refuses(write_study: Callable[..., P
 def test_a_block_can_be_written_out_or_only_switched_on(write_study: Callable[..., Path], elimination: str) -> None:
     path = write_study({"evolvers: [tiny]": f"evolvers: [tiny]\n  elimination: {elimination}"})
     Validator(schema()).validate(parse(path.read_text(), "study.yaml").value)
-    assert (load(path).study.evolution.elimination is None) == (elimination == "false")
+    assert (load(path).study.evolution[0].elimination is None) == (elimination == "false")
 
 
 def test_a_place_of_the_study_is_found_through_maps_lists_and_options() -> None:
