@@ -12,7 +12,16 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from actors.engine import EngineLost, EngineSpec, GenerateRequest, Generation, LogprobRequest, TokenLogprobs
+from actors.engine import (
+    Classification,
+    ClassifyRequest,
+    EngineLost,
+    EngineSpec,
+    GenerateRequest,
+    Generation,
+    LogprobRequest,
+    TokenLogprobs,
+)
 from actors.replica import Answer, Request
 
 LINGER_SECONDS = 0.002
@@ -139,6 +148,12 @@ class EngineClient:
         """Score one text; errors as of `generate`."""
         answer = await self._ask(request)
         assert isinstance(answer, TokenLogprobs)
+        return answer
+
+    async def classify(self, request: ClassifyRequest) -> Classification:
+        """Judge one text, pair or conversation; errors as of `generate`."""
+        answer = await self._ask(request)
+        assert isinstance(answer, Classification)
         return answer
 
     async def _ask(self, request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""What every engine can do: generate with sampling and seeds, and give token log-probabilities of given text."""
+"""What can be asked of an engine: replies, token log-probabilities of given text, a classifier's logits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 FinishReason = Literal["stop", "length"]
-Feature = Literal["prompt_logprobs", "reply_logprobs", "schema", "adapter", "sleep"]
+Feature = Literal["prompt_logprobs", "reply_logprobs", "schema", "adapter", "classify", "sleep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,39 @@ class TokenLogprobs:
 
 
 @dataclass(frozen=True, slots=True)
+class ClassifyRequest:
+    """What a sequence classifier is to judge: raw text, a pair of texts (premise and hypothesis), or a conversation.
+
+    `pair` is the second text. `messages` are (role, content) pairs and go through the model's chat template, with no
+    reply begun. Content is never read as control tokens. ValueError for messages beside a text.
+    """
+
+    id: str
+    text: str = ""
+    pair: str | None = None
+    messages: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.messages and (self.text or self.pair is not None):
+            raise ValueError("a classifier is given either messages or text")
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """A classifier's logits, without softmax or sigmoid, and the names of its labels, both in the order of its config.
+
+    `reward` is the logit that is the model's scalar reward: its only one, or the one that the model's option
+    `reward_index` names; None for a model of several labels without that option. `tokens_in` counts all tokens read.
+    """
+
+    id: str
+    logits: tuple[float, ...]
+    labels: tuple[str, ...]
+    reward: float | None = None
+    tokens_in: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class EngineSpec:
     """Which engine runs which model. `model` is a local folder or a hub name; `dtype` is float32, bfloat16 or auto."""
 
@@ -140,6 +173,10 @@ class Client(Protocol):
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Score one text. Raises RequestError if the text does not fit."""
+        ...
+
+    async def classify(self, request: ClassifyRequest) -> Classification:
+        """Judge one text, pair or conversation. Raises RequestError if it does not fit."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.engine import Engine, EngineSpec
 from actors.loading import check_folder
 
-NAMES = ("transformers", "vllm", "http", "scripted")
+NAMES = ("transformers", "vllm", "classifier", "http", "scripted")
 
 
 def resolve(engine: str, gpus: float) -> str:
@@ -19,7 +19,7 @@ def create(spec: EngineSpec) -> Engine:
     ValueError for an unknown engine or option, FileNotFoundError for a missing folder; whatever the engine raises if
     the model can not be loaded.
     """
-    if spec.engine in ("transformers", "vllm"):
+    if spec.engine in ("transformers", "vllm", "classifier"):
         check_folder(spec.model)  # before torch is imported: the commonest mistake is told at once
     match spec.engine:
         case "transformers":
@@ -30,6 +30,10 @@ def create(spec: EngineSpec) -> Engine:
             from actors.vllm_engine import VllmEngine
 
             return VllmEngine(spec)
+        case "classifier":
+            from actors.classifier_engine import ClassifierEngine
+
+            return ClassifierEngine(spec)
         case "http":
             from actors.http_engine import HttpEngine
 

@@ -19,11 +19,12 @@ from actors.engine import (
 from actors.http_client import HttpClient
 from actors.http_endpoint import Endpoint, probe
 from actors.options import take_options
+from actors.refusing import Refusing
 
 LETTERS_PER_TOKEN = 4  # a guess, for the pace; the answer's usage corrects it
 
 
-class HttpEngine:
+class HttpEngine(Refusing):
     """A model that a server knows as `spec.model`; the spec's revision, dtype and length are the server's business.
 
     Option `url` is the API's address, like http://host:8000/v1. `key_env` names the environment variable that holds

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from actors.engine import EngineSpec
 
 Option = str | int | float | bool
@@ -20,3 +22,15 @@ def take_options(spec: EngineSpec, **defaults: Option) -> dict[str, Option]:
         if type(value) is not expected and not (expected is float and type(value) is int):
             raise ValueError(f"engine {spec.engine!r}: option {name!r} must be {expected.__name__}, not {value!r}")
     return defaults | given
+
+
+def reward_index(asked: int, labels: Sequence[str]) -> int | None:
+    """The place of the reward among a classifier's logits; None for several of which none is named (-1).
+
+    ValueError if there is no such logit.
+    """
+    if asked == -1:
+        return 0 if len(labels) == 1 else None
+    if not 0 <= asked < len(labels):
+        raise ValueError(f"reward_index {asked}: the model has {len(labels)} logits: {', '.join(labels)}")
+    return asked

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import ray
 
 from actors.engine import (
+    Classification,
+    ClassifyRequest,
     Engine,
     EngineSpec,
     Feature,
@@ -25,8 +27,8 @@ from actors.engines import create
 from actors.outbox import Outbox
 from cluster.devices import wait_until_free
 
-Request = GenerateRequest | LogprobRequest
-Answer = Generation | TokenLogprobs | Exception
+Request = GenerateRequest | LogprobRequest | ClassifyRequest
+Answer = Generation | TokenLogprobs | Classification | Exception
 LINGER_SECONDS = 0.005
 FREE_SHARE = 0.9  # of a GPU's memory, where the engine does not say what it will take
 FREE_SECONDS = 60.0
@@ -98,10 +100,9 @@ class Replica:
 
     async def _work(self, number: int, request: Request) -> None:
         assert self._engine is not None
-        ask = self._engine.generate if isinstance(request, GenerateRequest) else self._engine.logprobs
         answer: Answer
         try:
-            answer = await ask(request)  # pyright: ignore[reportArgumentType]
+            answer = await _ask(self._engine, request)
         except Exception as error:  # travels to who asked, and is raised there
             answer = portable(error)
         self._answers.put([(number, answer)])
@@ -113,6 +114,16 @@ class Replica:
 
     def _wait_for_devices(self) -> None:
         wait_until_free(self._gpus, self._memory * min(self._share, 1), FREE_SECONDS)
+
+
+async def _ask(engine: Engine, request: Request) -> Answer:
+    match request:
+        case GenerateRequest():
+            return await engine.generate(request)
+        case LogprobRequest():
+            return await engine.logprobs(request)
+        case ClassifyRequest():
+            return await engine.classify(request)
 
 
 def portable(error: Exception) -> Exception:

@@ -14,6 +14,8 @@ import random
 import time
 
 from actors.engine import (
+    Classification,
+    ClassifyRequest,
     EngineSpec,
     Feature,
     FinishReason,
@@ -24,7 +26,7 @@ from actors.engine import (
     TokenLogprobs,
     check_features,
 )
-from actors.options import Option, take_options
+from actors.options import Option, reward_index, take_options
 
 _REWRITING = ("instruction rewriter", "instruction creator", "rewrite", "new instruction")
 _OPTIONS: dict[str, Option] = {
@@ -38,6 +40,9 @@ _OPTIONS: dict[str, Option] = {
     "load_seconds": 0.0,
     "fail_load": False,
     "die_load": False,
+    "labels": "reward",
+    "logits": "",
+    "reward_index": -1,
 }
 _FINAL_HEADING = "#Finally Rewritten Instruction#:"
 _NOT_EQUAL = "not equal"
@@ -56,9 +61,13 @@ class ScriptedEngine:
     process, one that contains `refuse` raises RequestError, one that contains `hang` never returns and no other does
     from then on. Loading takes `load_seconds`; with `fail_load` it raises RuntimeError, with `die_load` the process
     dies of it.
+
+    As a classifier it has `labels` (names between commas) and draws their logits, unless a rule of `logits` holds:
+    rules stand between semicolons, as `TEXT=0.1,2,-1` for requests that contain TEXT, or `0,1,2` for all others;
+    `reward_index` is the classifier engine's.
     """
 
-    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "sleep"})
+    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "classify", "sleep"})
 
     def __init__(self, spec: EngineSpec) -> None:
         options = take_options(spec, **_OPTIONS)
@@ -68,6 +77,9 @@ class ScriptedEngine:
         self._style = str(options["style"])
         if self._style not in ("answer", "echo"):
             raise ValueError(f"scripted style {self._style!r}: one of answer, echo")
+        self._labels = tuple(str(options["labels"]).split(","))
+        self._rules = _rules(str(options["logits"]), len(self._labels))
+        self._reward_index = reward_index(int(options["reward_index"]), self._labels)
         self._slots = _Slots(int(options["slots"]))
         self._stuck_at: int | None = None
         self._awake = True
@@ -98,6 +110,19 @@ class ScriptedEngine:
         scale = 0.8 if boundary else 1.0
         scored = [-scale * self._draw("logprobs", i, word).uniform(0.5, 3.0) for i, word in enumerate(words[1:])]
         return TokenLogprobs(request.id, boundary, (None, *scored) if words else ())
+
+    async def classify(self, request: ClassifyRequest) -> Classification:
+        """Scripted logits."""
+        texts = (request.text, request.pair or "", *(content for _, content in request.messages))
+        text = "\n".join(texts)
+        tokens = len(text.split())
+        self._room(text, tokens - 1)
+        await self._serve(text, self._draw("wait", texts))
+        draw = self._draw("classify", texts)
+        scripted = next((logits for part, logits in self._rules if part in text), None)
+        logits = scripted or tuple(draw.gauss(0.0, 1.0) for _ in self._labels)
+        reward = None if self._reward_index is None else logits[self._reward_index]
+        return Classification(request.id, logits, self._labels, reward, tokens)
 
     def progress(self) -> int:
         """Tenths of a second, until a request hangs."""
@@ -179,6 +204,17 @@ def reply(message: str, draw: random.Random) -> str:
     if _NOT_EQUAL in message:
         return _NOT_EQUAL
     return f"{_phrase(draw, 5, 40).capitalize()}."
+
+
+def _rules(text: str, labels: int) -> list[tuple[str, tuple[float, ...]]]:
+    """Which logits requests with a text get; ValueError for a rule that has not one number for each label."""
+    rules: list[tuple[str, tuple[float, ...]]] = []
+    for rule in filter(None, text.split(";")):
+        part, _, numbers = rule.rpartition("=")
+        rules.append((part, tuple(map(float, numbers.split(",")))))
+        if len(rules[-1][1]) != labels:
+            raise ValueError(f"scripted logits {rule!r}: there are {labels} labels")
+    return rules
 
 
 def _phrase(draw: random.Random, least: int, most: int) -> str:

@@ -16,7 +16,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.berth import Berth, Share, reserve
 from actors.desk import Desk, Ticket
-from actors.engine import EngineSpec, Feature, Generation, LoadError
+from actors.engine import Classification, EngineSpec, Feature, Generation, LoadError
 from actors.replica import Answer, Loaded, Replica, kill_replica
 
 NAMESPACE = "evolgrid-engines"
@@ -234,6 +234,8 @@ class Seat:
         if isinstance(answer, Generation):
             self.work.tokens_in += answer.tokens_in
             self.work.tokens_out += answer.tokens_out
+        elif isinstance(answer, Classification):
+            self.work.tokens_in += answer.tokens_in
         elif not isinstance(answer, Exception):
             self.work.tokens_in += len(answer.logprobs)
 

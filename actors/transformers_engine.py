@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
-import torch
-
-from actors.batching import MicroBatcher
 from actors.decoding import Row, generate_rows
 from actors.engine import (
     EngineSpec,
@@ -24,23 +19,19 @@ from actors.loading import load_model, load_tokenizer, usable_length
 from actors.options import take_options
 from actors.scoring import Scored, score_rows
 from actors.text import Drawn, TextEncoder
+from actors.torch_engine import TorchEngine, within_memory
 
-Result = TypeVar("Result")
 
-
-class TransformersEngine:
+class TransformersEngine(TorchEngine):
     """A Hugging Face causal LM. Options: `max_batch` rows and `max_batch_tokens` tokens (padding counts) of a batch."""
 
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "sleep"})
 
     def __init__(self, spec: EngineSpec) -> None:
         options = take_options(spec, max_batch=32, max_batch_tokens=16384)
-        tokenizer, self._model = load_tokenizer(spec), load_model(spec)
-        self._device = self._model.device
-        length = usable_length(spec, self._model.config)
-        self._text = TextEncoder(tokenizer, length, self._model.generation_config)
-        self._batcher = MicroBatcher(int(options["max_batch"]), int(options["max_batch_tokens"]))
-        self._steps = 0
+        tokenizer, model = load_tokenizer(spec), load_model(spec)
+        self._text = TextEncoder(tokenizer, usable_length(spec, model.config), model.generation_config)
+        super().__init__(model, int(options["max_batch"]), int(options["max_batch_tokens"]))
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """Continue one conversation. RequestError if the prompt does not fit or the chat template refuses it."""
@@ -60,46 +51,8 @@ class TransformersEngine:
         logprobs = await self._batcher.submit(self._score, tuple(tokens), None, len(tokens))
         return TokenLogprobs(request.id, boundary, logprobs)
 
-    def progress(self) -> int:
-        """Decoding steps and scoring passes so far."""
-        return self._steps
-
-    async def sleep(self) -> None:
-        """Move the weights to host memory; on a CPU they are there already."""
-        await asyncio.to_thread(self._move, torch.device("cpu"))
-
-    async def wake(self) -> None:
-        """Move the weights back to the device."""
-        await asyncio.to_thread(self._move, self._device)
-
-    def close(self) -> None:
-        """Free the model's memory; calls that still wait raise RuntimeError."""
-        self._batcher.close()
-        del self._model
-        torch.cuda.empty_cache()
-
     def _generate(self, rows: Sequence[Row]) -> list[Drawn]:
         return within_memory(lambda: generate_rows(self._model, rows, self._text.stops, self._text.pad, self._step))
 
     def _score(self, rows: Sequence[tuple[int, ...]]) -> list[Scored]:
         return within_memory(lambda: score_rows(self._model, rows, self._text.pad, self._step))
-
-    def _move(self, device: torch.device) -> None:
-        self._model.to(device)  # pyright: ignore[reportArgumentType]
-        torch.cuda.empty_cache()
-
-    def _step(self) -> None:
-        self._steps += 1
-
-
-def within_memory(run: Callable[[], Result]) -> Result:
-    """The result of `run`; MemoryError where torch has no memory left, once that is free again."""
-    try:
-        return run()
-    except RuntimeError as error:
-        detail = str(error).partition("\n")[0]
-        if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator: can't allocate" not in detail:
-            raise
-    # out of the handler: what is being handled keeps the failed run's tensors alive
-    torch.cuda.empty_cache()
-    raise MemoryError(detail)

@@ -23,11 +23,12 @@ from actors.engine import (
     check_features,
 )
 from actors.loading import adapter_base, is_adapter, load_defaults, load_tokenizer, usable_length
+from actors.refusing import Refusing
 from actors.text import TextEncoder, cut
 from actors.vllm_arguments import engine_arguments, usable_rank, vllm_options
 
 
-class VllmEngine:
+class VllmEngine(Refusing):
     """A causal LM under vLLM, or a LoRA adapter on its base; needs the extra `vllm`, or `make vllm`.
 
     Options as vLLM's engine arguments of the same name: `tensor_parallel_size`, `pipeline_parallel_size`,

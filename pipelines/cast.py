@@ -18,7 +18,7 @@ from pipelines.study.models import engine_spec, identity
 from pipelines.study.spec import Model, Study
 
 # requests at one replica: more than an engine works on at once, so that requests and answers travel in bulk
-IN_FLIGHT = {"transformers": 64, "vllm": 512, "http": 128, "scripted": 256}
+IN_FLIGHT = {"transformers": 64, "vllm": 512, "classifier": 64, "http": 128, "scripted": 256}
 SLEEPING_SHARE = 0.5  # of all memory, for the weights of models that sleep
 
 

@@ -41,8 +41,8 @@ class Model(Strict):
 
     source: str = Field(description="'bundled:NAME', a local folder (relative to the study file) or a hub name")
     revision: str | None = Field(default=None, description="hub models: the commit")
-    engine: Literal["auto", "transformers", "vllm", "http", "scripted"] = Field(
-        default="auto", description="auto: vllm for a model with GPUs, else transformers"
+    engine: Literal["auto", "transformers", "vllm", "classifier", "http", "scripted"] = Field(
+        default="auto", description="auto: vllm for a model with GPUs, else transformers; classifier: rewards and NLI"
     )
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     max_length: int = Field(default=1024, gt=0, description="tokens of prompt and reply together")

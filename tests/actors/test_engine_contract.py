@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from actors.engine import Client, Engine, EngineSpec, Feature, GenerateRequest, LogprobRequest, RequestError, Sampling
+from actors.engine import (
+    ClassifyRequest,
+    Client,
+    Engine,
+    EngineSpec,
+    Feature,
+    GenerateRequest,
+    LogprobRequest,
+    RequestError,
+    Sampling,
+)
 from actors.engines import create
 
 pytestmark = pytest.mark.timeout(1200)
@@ -142,6 +152,15 @@ def test_what_an_engine_has_not_is_unsupported(subject):
         subject.client.generate, [one for name, one in wanted.items() if name not in subject.features]
     ):
         assert isinstance(error, RequestError) and error.reason == "unsupported"
+
+
+def test_only_a_classifier_classifies(subject):
+    request = ClassifyRequest("c", messages=(("user", "Name a river."), ("assistant", "The Nile.")))
+    (got,) = together(subject.client.classify, [request])
+    if "classify" in subject.features:
+        assert got.id == "c" and len(got.logits) == len(got.labels) and got.tokens_in > 0
+    else:
+        assert isinstance(got, RequestError) and got.reason == "unsupported"
 
 
 def test_content_that_spells_control_tokens_is_text(subject):

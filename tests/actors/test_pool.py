@@ -14,7 +14,15 @@ import pytest
 import ray
 
 from actors.berth import Share
-from actors.engine import EngineLost, EngineSpec, GenerateRequest, LoadError, LogprobRequest, RequestError
+from actors.engine import (
+    ClassifyRequest,
+    EngineLost,
+    EngineSpec,
+    GenerateRequest,
+    LoadError,
+    LogprobRequest,
+    RequestError,
+)
 from actors.seat import NAMESPACE
 from cluster.session import Session
 from tests.actors.pools import SAMPLING, ask, ask_all, free_cpus, groups, ids, pool_of, scripted, until
@@ -106,6 +114,9 @@ def test_another_model_in_the_same_process(model_folder: Path, tmp_path: Path) -
         assert len({reply.text for reply in first + second + real}) == 9
         scored = asyncio.run(pool.client().logprobs(LogprobRequest("s", "river ", "stone")))
         assert scored.id == "s" and scored.boundary > 0
+        pool.reload(scripted("judge", logits="stone=2;-1"))
+        judged = asyncio.run(pool.client().classify(ClassifyRequest("c", "river", "stone")))
+        assert (judged.id, judged.reward) == ("c", 2.0)
         shutil.copytree(model_folder, tmp_path / "plain", ignore=shutil.ignore_patterns("*.jinja"))
         pool.reload(EngineSpec("transformers", str(tmp_path / "plain"), max_length=128))
         (error,) = ask(pool.client())

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from actors.engine import EngineSpec, GenerateRequest, LogprobRequest, RequestError, Sampling
+from actors.engine import ClassifyRequest, EngineSpec, GenerateRequest, LogprobRequest, RequestError, Sampling
 from actors.engines import create
 
 REWRITE = "You are an instruction rewriter. Return only the new instruction.\n\nInstruction: Name a river."
@@ -52,6 +52,27 @@ def test_prompts_with_a_final_heading_get_it_and_judges_say_not_equal():
 def test_replies_are_cut_at_their_limit():
     got = ask(engine(), REWRITE, Sampling(max_tokens=5))
     assert (got.finish_reason, got.tokens_out) == ("length", 5)
+
+
+def judge(text, **options):
+    return asyncio.run(engine(**options).classify(ClassifyRequest("c", text)))
+
+
+def test_a_classifier_draws_logits_that_depend_on_model_and_text():
+    assert judge("an owl") == judge("an owl")
+    assert judge("an owl").reward != judge("a cat").reward
+    got = judge("an owl", labels="entailment,neutral,contradiction")
+    assert (len(set(got.logits)), got.reward, got.tokens_in) == (3, None, 2)
+
+
+def test_the_first_rule_that_holds_says_the_logits():
+    rules = "owl=1,0,-1;cat=0,2,0;0,0,3.5"
+    texts = {"an owl and a cat": (1, 0, -1), "a cat": (0, 2, 0), "a dog": (0, 0, 3.5)}
+    for text, logits in texts.items():
+        assert judge(text, labels="a,b,c", logits=rules, reward_index=2).logits == logits
+    assert judge("a dog", labels="a,b,c", logits=rules, reward_index=2).reward == 3.5
+    with pytest.raises(ValueError, match="there are 2 labels"):
+        judge("a dog", labels="a,b", logits="1,2,3")
 
 
 def test_echo_style_gives_the_prompt_back():
