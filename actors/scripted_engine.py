@@ -11,6 +11,7 @@ import hashlib
 import math
 import os
 import random
+import re
 import time
 
 from actors.engine import (
@@ -27,8 +28,8 @@ from actors.engine import (
     check_features,
 )
 from actors.options import Option, reward_index, take_options
+from actors.scripted_replies import reply
 
-_REWRITING = ("instruction rewriter", "instruction creator", "rewrite", "new instruction")
 _OPTIONS: dict[str, Option] = {
     "latency": 0.0,
     "latency_sigma": 0.0,
@@ -44,12 +45,6 @@ _OPTIONS: dict[str, Option] = {
     "logits": "",
     "reward_index": -1,
 }
-_FINAL_HEADING = "#Finally Rewritten Instruction#:"
-_NOT_EQUAL = "not equal"
-_WORDS = (
-    "every answer must list exactly two short reasons and one clear example about water stone light river garden "
-    "market winter music number letter with care before noon in simple order under strict limits for young readers"
-)
 
 
 class ScriptedEngine:
@@ -94,11 +89,12 @@ class ScriptedEngine:
         sampled = (request.sampling, request.seed) if request.sampling.temperature > 0 else ()
         draw = self._draw("generate", request.messages, *sampled)
         await self._serve(prompt, self._draw("wait", request.messages, *sampled))
-        words = (prompt if self._style == "echo" else reply(request.messages[-1][1], draw)).split()
+        text = prompt if self._style == "echo" else reply(request.messages[-1][1], draw)
+        words = re.findall(r"\s*\S+", text)
         kept = words[: min(request.sampling.max_tokens, room)]
         reason: FinishReason = "stop" if len(kept) == len(words) else "length"
         logprobs = tuple(-draw.expovariate(1.0) for _ in kept) if request.logprobs else None
-        return Generation(request.id, " ".join(kept), reason, tokens_in, len(kept), logprobs)
+        return Generation(request.id, "".join(kept).lstrip(), reason, tokens_in, len(kept), logprobs)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Scripted log-probabilities, one per word; a word after a context is a little likelier than without."""
@@ -192,20 +188,6 @@ def _load(seconds: float, fail: bool, die: bool) -> None:
         raise RuntimeError("the load is scripted to fail")
 
 
-def reply(message: str, draw: random.Random) -> str:
-    """A longer instruction for a rewriting prompt (under its final heading, if it asks for one), else an answer.
-
-    A judge who may say "not equal" says so: a longer instruction is another one.
-    """
-    head, _, instruction = message.rpartition("Instruction:")
-    if any(phrase in head.lower() for phrase in _REWRITING):
-        heading = f"{_FINAL_HEADING} " if _FINAL_HEADING in head else ""
-        return f"{heading}{instruction.strip()} Also, {_phrase(draw, 10, 20)}."
-    if _NOT_EQUAL in message:
-        return _NOT_EQUAL
-    return f"{_phrase(draw, 5, 40).capitalize()}."
-
-
 def _rules(text: str, labels: int) -> list[tuple[str, tuple[float, ...]]]:
     """Which logits requests with a text get; ValueError for a rule that has not one number for each label."""
     rules: list[tuple[str, tuple[float, ...]]] = []
@@ -215,7 +197,3 @@ def _rules(text: str, labels: int) -> list[tuple[str, tuple[float, ...]]]:
         if len(rules[-1][1]) != labels:
             raise ValueError(f"scripted logits {rule!r}: there are {labels} labels")
     return rules
-
-
-def _phrase(draw: random.Random, least: int, most: int) -> str:
-    return " ".join(draw.choices(_WORDS.split(), k=draw.randint(least, most)))

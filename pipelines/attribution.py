@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from pipelines.study.steps import EliminateJob, EvolveJob, RespondJob, ScoreJob, Step
+from pipelines.study.steps import CheckJob, EliminateJob, EvolveJob, RespondJob, ScoreJob, Step
 from pipelines.tally import Total
 
 
 def model_of(step: Step) -> str:
     """The model that a row-wise step asks."""
-    assert isinstance(step.job, EvolveJob | EliminateJob | RespondJob | ScoreJob)
+    assert isinstance(step.job, EvolveJob | EliminateJob | RespondJob | CheckJob | ScoreJob)
     return step.job.model
 
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from actors.engine import EngineLost, LoadError
+from actors.sandbox.job import SandboxError
 from cluster.errors import ClusterError
 from pipelines.errors import InputError
 from pipelines.study.load import Loaded, load
@@ -158,7 +159,7 @@ def main() -> None:
         app()
     except InputError as error:
         _quit(str(error), BAD_INPUT)
-    except (ClusterError, LoadError, EngineLost) as error:
+    except (ClusterError, LoadError, EngineLost, SandboxError) as error:
         _quit(str(error), FAILED)
 
 

@@ -19,7 +19,7 @@ from pipelines.progress import Board
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.spec import Study
-from pipelines.study.steps import Step
+from pipelines.study.steps import ROW_WISE, Step, rows_of_one
 
 READY_SECONDS = 600.0
 
@@ -62,10 +62,10 @@ class Context:
             stage.close()
 
     def expected_rows(self, step: Step) -> int:
-        """The rows that will reach a row-wise step if none is rejected before."""
-        while step.inputs:
-            step = step.inputs[0]
-        return self.rows_of(step)
+        """The rows that a row-wise step will make if none is rejected before."""
+        if step.kind not in ROW_WISE:
+            return self.rows_of(step)
+        return self.expected_rows(step.inputs[0]) * rows_of_one(step.job)
 
     def rows_of(self, step: Step) -> int:
         """The rows that a finished step has."""

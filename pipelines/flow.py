@@ -13,11 +13,15 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
-from actors.engine import Client, EngineLost, LoadError, Sampling
+from actors.engine import Client, EngineLost, LoadError
 from actors.pool import Pool
+from actors.sandbox.job import Level, SandboxError
 from pipelines.attribution import model_of, step_seconds
+from pipelines.boxes import sandboxes
+from pipelines.checking import checker
 from pipelines.commit import commit
 from pipelines.context import READY_SECONDS, Context
+from pipelines.evolve.autoif.verdicts import Runner
 from pipelines.evolve.elimination import Eliminate
 from pipelines.evolve.evol_instruct import Evolve
 from pipelines.operators import Operator
@@ -27,8 +31,7 @@ from pipelines.respond import Respond
 from pipelines.score.perplexity import Score
 from pipelines.store.parts import UNIT_ROWS, units_of, write_shards
 from pipelines.stream import Branch, Root, Walker
-from pipelines.study.spec import SamplingSpec
-from pipelines.study.steps import ROW_WISE, EliminateJob, EvolveJob, RespondJob, ScoreJob, Step
+from pipelines.study.steps import ROW_WISE, CheckJob, EliminateJob, EvolveJob, RespondJob, ScoreJob, Step, rows_of_one
 from pipelines.tally import RemoteTally, TallyActor, Total
 from pipelines.watch import shown
 
@@ -55,15 +58,17 @@ def run_phase(context: Context, phase: Phase, pools: Mapping[str, Pool], started
     """Run the steps of a phase as one stream over its pools, and commit them with their parts of the wall time."""
     tally: Any = TallyActor.remote()
     before = {name: pool.stats().work.busy_seconds for name, pool in pools.items()}
-    with shown(context, phase.steps, pools, tally):
-        _stream(context, roots(context, phase.steps, pools), RemoteTally(tally), window(pools))
+    with shown(context, phase.steps, pools, tally), sandboxes(context, phase.steps) as boxes:
+        _stream(context, roots(context, phase.steps, pools, boxes), RemoteTally(tally), window(pools))
     totals: dict[str, Total] = ray.get(tally.totals.remote())
     busy = {name: pool.stats().work.busy_seconds - before[name] for name, pool in pools.items()}
     _commit_all(context, phase.steps, step_seconds(phase.steps, totals, busy, time.monotonic() - started))
 
 
-def roots(context: Context, steps: tuple[Step, ...], pools: Mapping[str, Pool]) -> list[Root]:
-    """The trees of unfinished steps, by the finished steps that they start from."""
+def roots(
+    context: Context, steps: tuple[Step, ...], pools: Mapping[str, Pool], boxes: Mapping[Level, Runner]
+) -> list[Root]:
+    """The trees of unfinished steps, by the finished steps that they start from. `boxes` are sandboxes by level."""
     clients = {name: pool.client() for name, pool in pools.items()}  # one each: a step is a lane of it
     methods = best_methods(context.store, steps)
     children: dict[str, list[Step]] = defaultdict(list)
@@ -73,8 +78,11 @@ def roots(context: Context, steps: tuple[Step, ...], pools: Mapping[str, Pool]) 
     def branch(step: Step) -> Branch:
         below = tuple(branch(child) for child in children[step.key])
         lane = clients[model_of(step)].lane(step.key)
-        does = operator(step, lane, context.study.seed, methods.get(step.key, ""))
-        return Branch(step.kind, step.key, does, below)
+        if isinstance(step.job, CheckJob):
+            does: Operator = checker(context.store, step, lane, boxes[step.job.level])
+        else:
+            does = operator(step, lane, context.study.seed, methods.get(step.key, ""))
+        return Branch(step.kind, step.key, does, below, rows_of_one(step.job))
 
     pending = {step.key for step in steps}
     starts = {step.inputs[0].key: step.inputs[0] for step in steps if step.inputs[0].key not in pending}
@@ -87,11 +95,11 @@ def operator(step: Step, client: Client, seed: int, method: str = "") -> Operato
     if isinstance(job, EvolveJob):
         if job.parser and not method:
             raise ValueError(f"{step.label} evolves with an optimized method, and was given none")
-        return Evolve(client, job, sampling(job.sampling), seed, method)
+        return Evolve(client, job, job.sampling.sampling, seed, method)
     if isinstance(job, EliminateJob):
         return Eliminate(client, job.elimination)
     if isinstance(job, RespondJob):
-        return Respond(client, sampling(job.sampling), seed)
+        return Respond(client, job.sampling.sampling, seed)
     if isinstance(job, ScoreJob):
         return Score(client)
     raise TypeError(f"{step.kind} is not a row-wise step")
@@ -100,11 +108,6 @@ def operator(step: Step, client: Client, seed: int, method: str = "") -> Operato
 def window(pools: Mapping[str, Pool]) -> int:
     """The requests that a lane may have open, at most."""
     return max(pool.client().window for pool in pools.values())
-
-
-def sampling(spec: SamplingSpec) -> Sampling:
-    """The engine's words for a study's sampling."""
-    return Sampling(spec.temperature, spec.top_p, spec.max_tokens)
 
 
 def _stream(context: Context, trees: list[Root], tally: RemoteTally, open_rows: int) -> None:
@@ -137,7 +140,7 @@ def _quiet_ray_data() -> None:
 
 def _plain(error: BaseException) -> BaseException:
     """What went wrong in a worker, without the layers that carried it here."""
-    while not isinstance(error, EngineLost | LoadError):
+    while not isinstance(error, EngineLost | LoadError | SandboxError):
         inner = getattr(error, "cause", None) or error.__cause__
         if isinstance(error, BaseExceptionGroup):
             inner = error.exceptions[0]
@@ -151,6 +154,6 @@ def _commit_all(context: Context, steps: tuple[Step, ...], seconds: Mapping[str,
     for step in steps:
         source = step.inputs[0]
         rows_in = context.rows_of(source)
-        shards, account = write_shards(context.store, step.kind, step.key, rows_in)
+        shards, account = write_shards(context.store, step.kind, step.key, rows_in * rows_of_one(step.job))
         manifest = commit(context.store, step, account, shards, seconds[step.key])
         context.board.finish(step.key, context.told(manifest))

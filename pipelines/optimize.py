@@ -32,7 +32,7 @@ def run_optimizations(context: Context) -> None:
         return
     casts = [models_of(step) for step in steps]
     for models in casts:
-        _check_room(context, models)
+        check_room(context, models)
     with context.stage() as stage:
         for number, step in enumerate(steps):
             pools = stage.enter(casts[number], casts[number + 1 :], READY_SECONDS)
@@ -102,11 +102,12 @@ def _shown(context: Context, step: Step) -> Progress:
     return lambda done: context.board.update(step.key, step.label, done, total)
 
 
-def _check_room(context: Context, models: tuple[str, ...]) -> None:
+def check_room(context: Context, models: tuple[str, ...]) -> None:
+    """Raise ClusterError if the cluster can not hold these models of one step at once."""
     room, asked = capacity(context.cluster), [sizes(context.study)[name] for name in models]
     cpus, gpus = sum(size.cpus for size in asked), sum(size.gpus for size in asked)
     if cpus > room.cpus or gpus > room.gpus:
         raise ClusterError(
-            f"{' and '.join(models)} work together in an optimization and ask for {cpus:g} CPUs and {gpus:g} GPUs; "
+            f"{' and '.join(models)} work together in one step and ask for {cpus:g} CPUs and {gpus:g} GPUs; "
             f"the cluster has {room.cpus:g} and {room.gpus:g}. Give them less, or the same model both roles."
         )

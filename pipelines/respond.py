@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import prompts
 from actors.engine import Client, GenerateRequest, Sampling
 from pipelines.operators import Rejected
-from pipelines.rows import InstructionRow, ResponseRow, Row, request_seed
+from pipelines.rows import InstructionRow, PairedRow, ResponseRow, Row, request_seed
+from pipelines.study.asked import CONSTRAINED
 
 NOT_EVOLVED = "not_evolved"
 
@@ -27,7 +28,7 @@ class Respond:
         assert isinstance(row, InstructionRow)
         if row.eliminated:
             raise Rejected(NOT_EVOLVED, row.outcome)
-        message = ("user", ask(row.instruction, row.input))
+        message = ("user", asked(row))
         seed = request_seed(new_id) ^ self.study_seed
         said = await self.client.generate(GenerateRequest(new_id, (message,), self.sampling, seed))
         reply = prompts.parse("answer", said.text)
@@ -47,8 +48,15 @@ class Respond:
         )
 
 
+def asked(row: InstructionRow) -> str:
+    """The prompt of a teacher: a query under AutoIF's constraint has one of its own."""
+    if isinstance(row, PairedRow):
+        return prompts.get(CONSTRAINED).render(instruction=row.constraint, query=row.before)
+    return ask(row.instruction, row.input)
+
+
 def ask(instruction: str, extra: str) -> str:
-    """The prompt of a teacher."""
+    """The prompt of an instruction, with its input if there is one."""
     if extra:
         return prompts.get("answer_with_input").render(instruction=instruction, input=extra)
     return prompts.get("answer").render(instruction=instruction)

@@ -66,11 +66,13 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
     with connect(address) as session:
         context.board.say(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
         # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
+        from pipelines.autoif import run_autoif
         from pipelines.flow import run_stream
         from pipelines.optimize import run_optimizations
         from pipelines.students import run_students
 
         run_optimizations(context)
+        run_autoif(context)
         run_stream(context)
         for step in context.plan.pending_of("select"):
             _select(context, step)

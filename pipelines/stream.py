@@ -26,12 +26,13 @@ FLUSH_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Branch:
-    """An unfinished row-wise step, and those that continue from its rows."""
+    """An unfinished row-wise step, and those that continue from its rows. It makes `draws` rows of each."""
 
     kind: str
     key: str
     operator: Operator
     children: tuple[Branch, ...]
+    draws: int = 1
 
     def walk(self) -> Iterator[Branch]:
         """This branch and all below it."""
@@ -86,7 +87,8 @@ class Walker:
                 for root in self.roots:
                     for row in read_unit(self.store, root.kind, root.key, unit):
                         for branch in root.branches:
-                            group.create_task(self.walk(ledger, row, branch))
+                            for draw in range(branch.draws):
+                                group.create_task(self.walk(ledger, row, branch, draw))
         finally:
             flusher.cancel()
             self.flush(ledger)
@@ -103,16 +105,17 @@ class Walker:
         if progress:
             self.tally.add(progress)
 
-    async def walk(self, ledger: Ledger, row: Row, branch: Branch) -> None:
+    async def walk(self, ledger: Ledger, row: Row, branch: Branch, draw: int = 0) -> None:
         """Take one row through a step and, as soon as that is done, through the steps that follow."""
-        new_id = row_id(row.id, branch.key)
+        new_id = row_id(row.id, branch.key, draw)
         made = ledger.get(new_id)
         if made is None:
             started = time.monotonic()
             made = await make(branch.operator, row, new_id)
             ledger.add(branch.key, made, time.monotonic() - started)
         if not isinstance(made, Rejection):
-            await asyncio.gather(*(self.walk(ledger, made, child) for child in branch.children))
+            below = [(child, draw) for child in branch.children for draw in range(child.draws)]
+            await asyncio.gather(*(self.walk(ledger, made, child, draw) for child, draw in below))
 
 
 async def make(operator: Operator, row: Row, new_id: str) -> Row:

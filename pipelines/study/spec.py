@@ -8,9 +8,9 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.study.basics import Name, SamplingSpec, Strict
 from pipelines.study.evolution import Evolution
+from pipelines.study.metrics import METRICS, End, Metric
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-Metric = Literal["ifd", "ic_ifd", "ppl_instruction", "ppl_answer", "ppl_conditional", "length", "random"]
 
 
 class World(Strict):
@@ -80,18 +80,49 @@ class Scoring(Strict):
     scorer: Name
 
 
+class Diversity(Strict):
+    """How near the instructions of a set are to one another (2412.11231, minimum neighbor distance)."""
+
+    encoder: str = Field(
+        description="sentence-transformers model: an installed package, a local folder (relative to the study file) "
+        "or a hub name"
+    )
+    revision: str | None = Field(default=None, description="hub models: the commit")
+
+
 class Selection(Strict):
-    """Which share of the scored pairs goes into training. `order` says which end of the metric is kept."""
+    """Which pairs go into training: the best by a metric, within bounds.
+
+    Of the pairs within all bounds the best `keep` share of `share_of` (all pairs, or those within the bounds) are
+    chosen, or `size` pairs. `equal` chooses no more than the same selection finds in every set of the same seeds.
+    """
 
     name: Name
     by: Metric = "random"
     keep: Fraction = 1.0
-    order: Literal["high", "low"] = "high"
+    share_of: Literal["all", "left"] = Field(default="all", description="'left': of the pairs within the bounds")
+    size: int | None = Field(default=None, gt=0, description="this many pairs instead of a share")
+    equal: bool = Field(default=False, description="as many as the smallest selection of the same seeds has")
+    order: End | None = Field(default=None, description="the end of the metric that is kept; default: the better one")
+    above: float | None = Field(default=None, description="only pairs whose metric is greater")
+    below: float | None = Field(default=None, description="only pairs whose metric is less: 1 with IFD: Superfiltering")
+    at_most: float | None = Field(
+        default=None, description="only pairs whose metric is not greater: 1 with IFD: Cherry"
+    )
+    apart: float | None = Field(
+        default=None, gt=0, le=4, description="pass over an instruction that is nearer to a better one chosen before"
+    )
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> Selection:
+        if self.size is not None and self.keep != 1.0:
+            raise ValueError("give 'keep' or 'size', not both")
+        return self
 
     @property
-    def needs_scores(self) -> bool:
-        """Whether the metric comes from the scoring step."""
-        return self.by not in ("random", "length")
+    def needs(self) -> tuple[str, ...]:
+        """The kinds of the steps whose rows are needed beside the pairs."""
+        return tuple(dict.fromkeys([*METRICS[self.by].needs, *(["diversity"] if self.apart else [])]))
 
 
 class Recipe(Strict):
@@ -145,6 +176,7 @@ class Study(Strict):
     evolution: Annotated[list[Evolution], BeforeValidator(_listed), Field(min_length=1, json_schema_extra=_or_one)]
     responses: Responses
     scoring: Scoring | None = None
+    diversity: Diversity | None = None
     selection: list[Selection] = Field(default=[Selection(name="all")], min_length=1)
     recipes: dict[Name, Recipe] = Field(default={})
     students: list[Student] = Field(default=[])

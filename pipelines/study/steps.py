@@ -42,7 +42,7 @@ CODE_VERSION: Mapping[Kind, int] = {
     "respond": 1,
     "check": 1,
     "score": 1,
-    "select": 1,
+    "select": 2,
     "train": 1,
     "evaluate": 1,
 }

@@ -10,8 +10,10 @@ import prompts
 from actors.engine import Generation
 from pipelines.evolve.autoif.asking import Asker, Draw
 from pipelines.evolve.autoif.reading import Reading, accepted, is_text, rejected, repaired, without_thoughts
+from pipelines.rows import FormatRow, Rejection, row_id
 
 RUNS = 100
+GIVEN = "given"  # the outcome of an instruction that no model wrote
 PROMPT = "autoif_augment"
 
 _DASHED = re.compile(r"\A-\s*(?P<item>\S.*)\Z")
@@ -53,6 +55,24 @@ def parse_instructions(text: str) -> Reading[tuple[str, ...]]:
         return rejected("no_list")
     rules = {"list_marks": any(marked), "other_lines": len(items) < len(lines)}
     return accepted(items, *(rule for rule, used in rules.items() if used))
+
+
+def format_rows(
+    given: Sequence[str], draws: Sequence[Draw[tuple[str, ...]]], key: str
+) -> tuple[list[FormatRow], list[Rejection]]:
+    """Rows of the `union`, and the replies that held no list. `key` is the step's."""
+    said = {item.strip(): draw for draw in reversed(draws) for item in draw.value or ()}
+    rows: list[FormatRow] = []
+    for number, text in enumerate(union(given, draws)):
+        made, draw = row_id("", key, number), None if text in given else said[text]
+        rows.append(FormatRow(made, "", made, number, text, draw.raw if draw else "", draw.outcome if draw else GIVEN))
+    unread = [draw for draw in draws if draw.value is None]
+    return rows, [_unread(draw, key, len(rows) + number) for number, draw in enumerate(unread)]
+
+
+def _unread(draw: Draw[tuple[str, ...]], key: str, number: int) -> Rejection:
+    made, reason = row_id("", key, number), draw.outcome.removeprefix("rejected:")
+    return Rejection(made, "", made, number, "rejected", reason, "", draw.raw)
 
 
 def union(seeds: Iterable[str], draws: Iterable[Draw[tuple[str, ...]]]) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class BackTranslate:
         (draw,) = await self.ask(prompt, read, identity, PROMPT, 1)
         if draw.value is None:
             raise Rejected(draw.outcome.removeprefix("rejected:"), "back-translation", draw.raw)
-        relations = await self.nli.relations([(instruction, text) for text in draw.value])
+        relations = await self.nli.relations([(instruction, text) for text in draw.value], identity)
         pairs = tuple(zip(draw.value, relations, strict=True))
         if against := contradictions(pairs):
             raise Rejected("contradiction", "; ".join(against), draw.raw)

@@ -3,72 +3,52 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, get_args
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
 
-from actors.engine import LoadError
-from actors.loading import check_folder, device_name
+from actors.engine import Classification, ClassifyRequest, Client, LoadError
 
 Relation = Literal["entailment", "neutral", "contradiction"]
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
-PAIRS_AT_ONCE = 16
-LENGTH = 512  # tokens of a pair: instructions are short
 
 
 class Nli(Protocol):
     """A model of natural language inference."""
 
-    async def relations(self, pairs: Sequence[tuple[str, str]]) -> list[Relation]:
-        """The most probable relation of each (premise, hypothesis)."""
+    async def relations(self, pairs: Sequence[tuple[str, str]], identity: str) -> list[Relation]:
+        """The most probable relation of each (premise, hypothesis), asked on behalf of the row `identity`."""
         ...
 
 
-class SequenceClassifier:
-    """A sequence classifier of transformers, from a local folder or the hub; long pairs are cut to what it takes.
+@dataclass(frozen=True)
+class NliModel:
+    """A classifier's client; `model` is its name. 2406.13542 uses mDeBERTa-v3-base-xnli-multilingual-nli-2mil7.
 
-    2406.13542 uses mDeBERTa-v3-base-xnli-multilingual-nli-2mil7. LoadError if the model can not be loaded or its
-    labels are not the three relations by name, in whatever order and case.
+    LoadError if the classifier's labels are not the three relations by name, in whatever order and case.
     """
 
-    def __init__(self, model: str, revision: str | None = None) -> None:
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    client: Client
+    model: str
 
-        safe: dict[str, Any] = {"revision": revision, "trust_remote_code": False}
-        try:
-            check_folder(model)
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(model, **safe)
-            loaded: Any = AutoModelForSequenceClassification.from_pretrained(model, use_safetensors=True, **safe)
-        except (OSError, ValueError) as error:
-            raise LoadError(model, " ".join(str(error).split())) from None
-        self._relations = relations_by_label(model, loaded.config.id2label)
-        self._device = device_name()
-        self._model = loaded.to(self._device).eval()
-        self._length = min(LENGTH, getattr(loaded.config, "max_position_embeddings", LENGTH))
+    async def relations(self, pairs: Sequence[tuple[str, str]], identity: str) -> list[Relation]:
+        """As of `Nli`."""
+        requests = [
+            ClassifyRequest(f"{identity}-nli-{number}", premise, hypothesis)
+            for number, (premise, hypothesis) in enumerate(pairs)
+        ]
+        found = await asyncio.gather(*map(self.client.classify, requests))
+        return [self._most_probable(one) for one in found]
 
-    async def relations(self, pairs: Sequence[tuple[str, str]]) -> list[Relation]:
-        """As of `Nli`. The model works in a thread of its own."""
-        return await asyncio.to_thread(self._classify, pairs)
-
-    def _classify(self, pairs: Sequence[tuple[str, str]]) -> list[Relation]:
-        batches = [pairs[start : start + PAIRS_AT_ONCE] for start in range(0, len(pairs), PAIRS_AT_ONCE)]
-        return [self._relations[label] for batch in batches for label in self._labels(batch)]
-
-    def _labels(self, pairs: Sequence[tuple[str, str]]) -> list[int]:
-        import torch
-
-        premises, hypotheses = zip(*pairs, strict=True)
-        cut = {"truncation": True, "max_length": self._length}
-        encoded = self._tokenizer(list(premises), list(hypotheses), padding=True, return_tensors="pt", **cut)
-        with torch.inference_mode():
-            return self._model(**encoded.to(self._device)).logits.argmax(-1).tolist()
+    def _most_probable(self, found: Classification) -> Relation:
+        relations = relations_by_label(self.model, found.labels)
+        return relations[found.logits.index(max(found.logits))]
 
 
-def relations_by_label(model: str, names: Mapping[int, str]) -> dict[int, Relation]:
+def relations_by_label(model: str, labels: Sequence[str]) -> list[Relation]:
     """The relation that each label of a model stands for. LoadError unless their names are those of the relations."""
     by_name: dict[str, Relation] = {relation: relation for relation in RELATIONS}
-    found: dict[int, Relation] = {
-        label: by_name[name.lower()] for label, name in names.items() if name.lower() in by_name
-    }
-    if sorted(found.values()) != sorted(RELATIONS) or len(found) < len(names):
-        raise LoadError(model, f"its labels are {[*names.values()]}; those of an NLI model are {[*RELATIONS]}")
+    found: list[Relation] = [by_name[label.lower()] for label in labels if label.lower() in by_name]
+    if sorted(found) != sorted(RELATIONS) or len(found) < len(labels):
+        raise LoadError(model, f"its labels are {[*labels]}; those of an NLI model are {[*RELATIONS]}")
     return found

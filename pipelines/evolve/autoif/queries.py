@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from pipelines.evolve.autoif.export import joined
 from pipelines.evolve.autoif.reading import is_text
+from pipelines.rows import InstructionRow, PairedRow, VerifiedRow, row_id
+from pipelines.study.steps import PairJob
+
+T = TypeVar("T")
 
 QUERIES = 16
 SHORTEST, LONGEST = 21, 299
@@ -19,18 +24,50 @@ def first_turn(conversation: Mapping[str, Any]) -> str | None:
     return next((turn["value"] for turn in turns if turn.get("from") in USERS and is_text(turn.get("value"))), None)
 
 
-def usable(queries: Iterable[str]) -> tuple[str, ...]:
-    """Queries of more than 20 and fewer than 300 characters, each once, in order."""
-    return tuple(dict.fromkeys(query for query in queries if SHORTEST <= len(query) <= LONGEST))
+def usable(queries: Mapping[str, T]) -> dict[str, T]:
+    """Queries of more than 20 and fewer than 300 characters, with what they stand for."""
+    return {query: each for query, each in queries.items() if SHORTEST <= len(query) <= LONGEST}
 
 
 def pair(instruction: str, queries: Sequence[str], count: int = QUERIES, seed: int = 0) -> tuple[str, ...]:
-    """`count` queries for an instruction, drawn without replacement.
+    """`count` queries for an instruction, drawn without replacement from at least as many.
 
-    They depend on the instruction and the seed, not on the other instructions. ValueError if there are too few.
+    They depend on the instruction and the seed, not on the other instructions.
     """
-    if len(queries) < count:
-        raise ValueError(
-            f"{count} queries per instruction are to be drawn from {len(queries)}; give more, or draw fewer"
-        )
     return tuple(random.Random(f"{seed} {instruction}").sample(queries, count))
+
+
+def paired_rows(
+    formats: Iterable[VerifiedRow], queries: Mapping[str, InstructionRow], job: PairJob, key: str
+) -> list[PairedRow]:
+    """Every instruction with its queries, by the queries' places among the seeds. `key` is the step's."""
+    texts = sorted(queries, key=lambda query: queries[query].index)
+    rows = [
+        _paired(one, query, queries[query], job, row_id(one.id, key, number))
+        for one in formats
+        for number, query in enumerate(pair(one.instruction, texts, job.queries, job.seed))
+    ]
+    return sorted(rows, key=lambda row: (row.index, row.id))
+
+
+def _paired(verified: VerifiedRow, query: str, seed: InstructionRow, job: PairJob, made: str) -> PairedRow:
+    # 2412.11231's code trains on the query as the input, 2406.13542 on one text
+    apart = job.rules == "port"
+    return PairedRow(
+        id=made,
+        parent_id=verified.id,
+        seed_id=seed.seed_id,
+        index=seed.index,
+        round=1,
+        method="autoif",
+        instruction=verified.instruction if apart else joined(verified.instruction, query),
+        input=query if apart else "",
+        reference="",
+        raw="",
+        outcome="accepted",
+        tokens_in=0,
+        tokens_out=0,
+        before=query,
+        constraint=verified.instruction,
+        functions=verified.functions,
+    )

@@ -1,0 +1,89 @@
+"""What the scripted engine says: by marks in the prompt, which are those that the replies are read by."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable
+
+_REWRITING = ("instruction rewriter", "instruction creator", "rewrite", "new instruction")
+_FINAL_HEADING = "#Finally Rewritten Instruction#:"
+_NOT_EQUAL = "not equal"
+_METHOD = re.compile(r"```Method\n(?P<text>.*?)\n```", re.DOTALL)
+_WORDS = (
+    "every answer must list exactly two short reasons and one clear example about water stone light river garden "
+    "market winter music number letter with care before noon in simple order under strict limits for young readers"
+)
+_SENTENCES = (
+    "Keep all data of the instruction.",
+    "Do not change what is asked.",
+    "Each added word must matter.",
+    "The result must be one instruction.",
+)
+
+
+def reply(message: str, draw: random.Random) -> str:
+    """A reply of the form that a prompt asks for; an answer where it asks for none.
+
+    A rewriting prompt gets a longer instruction (under its final heading, if it asks for one), a judge who may say
+    "not equal" says so: a longer instruction is another one. AutoIF's functions check the least number of words.
+    """
+    for mark, written in _MARKED:
+        if mark in message:
+            return written(message, draw)
+    head, _, instruction = message.rpartition("Instruction:")
+    if any(phrase in head.lower() for phrase in _REWRITING):
+        heading = f"{_FINAL_HEADING} " if _FINAL_HEADING in head else ""
+        return f"{heading}{instruction.strip()} Also, {_phrase(draw, 10, 20)}."
+    if _NOT_EQUAL in message:
+        return _NOT_EQUAL
+    return f"{_phrase(draw, 5, 40).capitalize()}."
+
+
+def _phrase(draw: random.Random, least: int, most: int) -> str:
+    return " ".join(draw.choices(_WORDS.split(), k=draw.randint(least, most)))
+
+
+def _improved_method(message: str, draw: random.Random) -> str:
+    """The method with a sentence more; now and then without its block."""
+    found = _METHOD.search(message)
+    if found is None or draw.random() < 0.1:
+        return "The method is good as it is."
+    return f"```Optimized Method\n{draw.choice(_SENTENCES)}\n\n{found['text']}\n```"
+
+
+def _instructions(message: str, draw: random.Random) -> str:
+    return "\n".join(f"- Write at least {draw.randint(5, 30)} words {_phrase(draw, 1, 2)}." for _ in range(8))
+
+
+def _material(message: str, draw: random.Random) -> str:
+    """A function and cases for "at least N words"; one in ten functions is wrong, one reply in ten is no JSON."""
+    number = re.search(r"\d+(?= words)", message.rpartition("Instruction:")[2])
+    least, chance = int(number[0]) if number else 10, draw.random()
+    if chance < 0.1:
+        return "It can not be checked."
+    bound = least + 1000 if chance < 0.2 else least
+    spelling = draw.choice(("len(response.split()) >= {}", "not len(response.split()) < {}"))
+    source = f"def evaluate(response):\n    return {spelling.format(bound)}"
+    lengths = draw.sample(range(1, 60), 3)
+    cases = [{"input": " ".join(["word"] * length), "output": length >= least} for length in lengths]
+    return f"```json\n{json.dumps({'func': source, 'cases': cases})}\n```"
+
+
+def _back_translations(message: str, draw: random.Random) -> str:
+    numbers = re.findall(r"(?:>=|<) (\d+)", message)
+    return f"```json\n{json.dumps([f'Write at least {number} words.' for number in numbers])}\n```"
+
+
+def _judgement(message: str, draw: random.Random) -> str:
+    return f"{_phrase(draw, 3, 8).capitalize()}.\nScore: {draw.randint(6, 10)}"
+
+
+_MARKED: tuple[tuple[str, Callable[[str, random.Random], str]], ...] = (
+    ("```Optimized Method", _improved_method),
+    ('starting with "- "', _instructions),
+    ('"cases"', _material),
+    ("one JSON list", _back_translations),
+    ("Score: n", _judgement),
+)

@@ -1,0 +1,28 @@
+"""Sandboxes for as long as steps need them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import ExitStack, contextmanager
+
+from actors.sandbox.job import Level
+from actors.sandbox.pool import SandboxClient, SandboxPool
+from pipelines.context import Context
+from pipelines.study.steps import CheckJob, Step, VerifyJob
+
+MOST = 16
+
+
+@contextmanager
+def sandboxes(context: Context, steps: Iterable[Step]) -> Generator[Mapping[Level, SandboxClient]]:
+    """Sandboxes of every level that these steps run foreign code at, within the block: one for each CPU.
+
+    SandboxError, with what is missing, where a machine can not give the level.
+    """
+    levels: set[Level] = {step.job.level for step in steps if isinstance(step.job, CheckJob | VerifyJob)}
+    size = max(1, min(MOST, int(context.cluster.cpus)))
+    with ExitStack() as stack:
+        # they ask for no CPU of their own: engines may hold all that there is
+        pools = {level: stack.enter_context(SandboxPool(size, level, cpus_each=0)) for level in levels}
+        clients: dict[Level, SandboxClient] = {level: pool.client() for level, pool in pools.items()}
+        yield clients
