@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers.processors import TemplateProcessing
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, LlamaConfig
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, LlamaConfig
 
 from actors.chat import encode_chat
 from actors.engine import ClassifyRequest, EngineSpec, GenerateRequest, LogprobRequest, RequestError, Sampling
@@ -214,13 +216,88 @@ def test_a_causal_model_is_no_classifier(model_folder):
         engine_on(model_folder)
 
 
-def test_a_head_of_another_name_is_named_in_the_error(reward_folder, tmp_path):
-    folder = tmp_path / "foreign"
-    shutil.copytree(reward_folder, folder)
+def with_head(source: Path, folder: Path, head, **settings) -> Path:
+    """A copy of a checkpoint with another head, which `head` makes of its own; `settings` go into the config."""
+    shutil.copytree(source, folder)
     weights = load_file(folder / "model.safetensors")
-    weights["judge.weight"] = weights.pop("score.weight")
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=r"score\.weight; it has judge\.weight, which llama models"):
+    score = weights.pop("score.weight")
+    save_file(weights | head(score), folder / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | settings))
+    return folder
+
+
+def test_a_head_of_another_name_is_named_in_the_error(reward_folder, tmp_path):
+    folder = with_head(reward_folder, tmp_path / "foreign", lambda score: {"judge.weight": score})
+    with pytest.raises(ValueError, match=r"for score\.weight; those for judge\.weight have no place"):
+        engine_on(folder)
+
+
+def test_a_value_head_is_read_at_the_reward_token(reward_folder, tmp_path, tokenizer):
+    """As InternLM's reward models: the row v_head, and a token behind the conversation."""
+    end = tokenizer.convert_tokens_to_ids("<|im_start|>")
+    head = {"reward_token_id": end, "id2label": {"0": "a", "1": "b"}}  # without num_labels, transformers assumes two
+    folder = with_head(reward_folder, tmp_path / "value", lambda score: {"v_head.weight": score}, **head)
+    engine = engine_on(folder)
+    *got, text = together(
+        engine, [*(ClassifyRequest(f"r{i}", messages=talk(i)) for i in range(5)), ClassifyRequest("t", "river")]
+    )
+    engine.close()
+    for i, one in enumerate(got):
+        ids = encode_chat(tokenizer, talk(i), add_generation_prompt=False)
+        assert one.logits == pytest.approx(alone(reward_folder, input_ids=[*ids, end]), abs=1e-5)
+        assert one.reward == one.logits[0]
+    assert isinstance(text, RequestError) and text.reason == "unsupported"
+
+
+def gated_head(score: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Four objectives and a gate of three layers, as ArmoRM has nineteen and four."""
+    torch.manual_seed(1)
+    sizes = [score.shape[1], 16, 16, 4]
+    gate = {}
+    for number, (inner, outer) in enumerate(pairwise(sizes)):
+        gate[f"gating.layers.{number}.weight"] = torch.randn(outer, inner)
+        gate[f"gating.layers.{number}.bias"] = torch.randn(outer)
+    transform = torch.eye(4) - 0.3 * torch.rand(4, 4).triu(1)
+    objectives = {"regression_layer.weight": torch.randn(4, sizes[0]), "reward_transform_matrix": transform}
+    return gate | objectives | {"gating.logit_scale": torch.tensor([1.5])}
+
+
+def gated_score(folder: Path, head, ids: list[int], prompt: int, temperature: float) -> float:
+    """The definition, for one row: rewards at the last token, corrected, weighed by the gate at the prompt's end."""
+    with torch.inference_mode():
+        hidden = AutoModel.from_pretrained(folder).eval()(torch.tensor([ids])).last_hidden_state[0]
+        gate = hidden[prompt - 1]
+        for number in range(3):
+            gate = head[f"gating.layers.{number}.weight"] @ gate + head[f"gating.layers.{number}.bias"]
+            gate = gate.relu() if number < 2 else gate
+        weights = (gate / temperature).softmax(0) * head["gating.logit_scale"]
+        rewards = (head["regression_layer.weight"] @ hidden[-1]) @ head["reward_transform_matrix"]
+        return float((weights * rewards).sum())
+
+
+@pytest.mark.parametrize("settings", [{}, {"gating_temperature": 2.0}])
+def test_armorms_score_weighs_objectives_by_what_the_gate_read_in_the_prompt(
+    reward_folder, tmp_path, tokenizer, settings
+):
+    folder = with_head(reward_folder, tmp_path / "gated", gated_head, **settings)
+    engine = engine_on(folder)
+    requests = [ClassifyRequest(f"r{i}", messages=talk(i)) for i in range(6)]
+    *got, text = together(engine, [*requests, ClassifyRequest("t", "river")])
+    engine.close()
+    head = gated_head(torch.zeros(1, 32))
+    for i, one in enumerate(got):
+        ids = encode_chat(tokenizer, talk(i), add_generation_prompt=False)
+        prompt = len(encode_chat(tokenizer, talk(i)[:1], add_generation_prompt=False))
+        expected = gated_score(folder, head, ids, prompt, settings.get("gating_temperature", 10.0))
+        assert one.reward == pytest.approx(expected, abs=1e-4) and one.logits == (one.reward,)
+    assert isinstance(text, RequestError) and text.reason == "unsupported"
+
+
+def test_a_gate_of_another_form_is_refused(reward_folder, tmp_path):
+    extra = {"gating.layers.1.running_mean": torch.zeros(16)}
+    folder = with_head(reward_folder, tmp_path / "quantiles", lambda score: gated_head(score) | extra)
+    with pytest.raises(ValueError, match="a gate of another form than ArmoRM's"):
         engine_on(folder)
 
 
