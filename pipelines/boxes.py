@@ -23,6 +23,7 @@ def sandboxes(context: Context, steps: Iterable[Step]) -> Generator[Mapping[Leve
     size = max(1, min(MOST, int(context.cluster.cpus)))
     with ExitStack() as stack:
         # they ask for no CPU of their own: engines may hold all that there is
-        pools = {level: stack.enter_context(SandboxPool(size, level, cpus_each=0)) for level in levels}
-        clients: dict[Level, SandboxClient] = {level: pool.client() for level, pool in pools.items()}
+        clients: dict[Level, SandboxClient] = {}
+        for level in levels:
+            clients[level] = stack.enter_context(SandboxPool(size, level, cpus_each=0)).client()
         yield clients

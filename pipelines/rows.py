@@ -65,9 +65,9 @@ class FormatRow(Row):
 class VerifiedRow(Row):
     """AutoIF: an instruction whose functions passed cross-validation, each with its accuracy on the surviving cases.
 
-    `cases` are JSON lists of a response and its label; `raw` are the replies that functions and cases were read from,
-    each with its outcome. `translations` say what the first functions check, `relations` how the instruction relates
-    to that, both read from `translation_raw`; empty where nothing is back-translated.
+    `cases` are JSON lists of a response and its label; `raw` are the replies that functions and cases were read from.
+    `translations` say what the first functions check, `relations` how the instruction relates to that, both read from
+    `translation_raw`; empty where nothing is back-translated. `outcomes` say how all these replies were read.
     """
 
     instruction: str
@@ -162,6 +162,20 @@ class ScoreRow(Row):
 
 
 @dataclass(frozen=True)
+class DiversityRow(Row):
+    """An instruction among those of its set (2412.11231, minimum neighbor distance); `parent_id` is the instruction.
+
+    `distance` is the squared L2 distance of its unit embedding to the nearest other one's, `nearest` that row's id,
+    `repeats` how many other rows are nearer than 0.05 (499 at most), `vector` the embedding as float32.
+    """
+
+    distance: float
+    nearest: str
+    repeats: int
+    vector: bytes
+
+
+@dataclass(frozen=True)
 class PairRow(Row):
     """An instruction and its answer, chosen for training. `score` is the metric that chose it."""
 
@@ -204,11 +218,18 @@ ROW_TYPES: dict[str, type[Row]] = {
     "respond": ResponseRow,
     "check": CheckedRow,
     "score": ScoreRow,
+    "diversity": DiversityRow,
     "select": PairRow,
     "evaluate": AnswerRow,
 }
 
-_PLAIN: dict[Any, pa.DataType] = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_PLAIN: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    bytes: pa.binary(),
+}
 _LISTS = {list[kind]: pa.list_(pa.field("item", of, nullable=False)) for kind, of in _PLAIN.items()}
 _ARROW: dict[Any, pa.DataType] = _PLAIN | _LISTS
 

@@ -59,7 +59,7 @@ def _results(cell: Cell, store: Store, manifests: dict[str, Manifest]) -> Iterat
             student=cell.student.model,
             recipe=cell.student.recipe,
             seeds=pairs.seeds if pairs else "",
-            evolver=pairs.evolver if pairs else "",
+            evolver=pairs.evolved_by if pairs else "",
             round=pairs.round if pairs else -1,
             teacher=pairs.teacher if pairs else "",
             decoding=pairs.decoding if pairs else "",
@@ -99,7 +99,7 @@ def _losses(grid: Grid, manifests: dict[str, Manifest]) -> Iterator[LossCurve]:
             student=f"{cell.student.model} {cell.student.recipe}",
             steps=tuple(step for step, _ in losses),
             losses=tuple(loss for _, loss in losses),
-            evolver=cell.pairs.evolver,
+            evolver=cell.pairs.evolved_by,
             round=cell.pairs.round,
             teacher=cell.pairs.teacher,
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import chain
 
 from pipelines.evolve.elimination import NO_GAIN, NO_VERDICT
 from pipelines.report.data import ReplyOutcome, RoundOutcome
@@ -11,9 +13,20 @@ from pipelines.respond import NOT_EVOLVED
 from pipelines.rows import ELIMINATED
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid
-from pipelines.study.steps import EliminateJob, EvolveJob, OptimizeJob, RespondJob, Step
+from pipelines.study.steps import (
+    AugmentJob,
+    CheckJob,
+    EliminateJob,
+    EvolveJob,
+    Kind,
+    OptimizeJob,
+    RespondJob,
+    Step,
+    VerifyJob,
+)
 
 EVOLVED = "evolved"
+AUTOIF_ROLES: Mapping[Kind, str] = {"augment": "writer of formats", "verify": "verifier", "check": "judge of answers"}
 
 # the judge was asked and these are its words; other eliminations happen before it
 _OF_JUDGE = {ELIMINATED + NO_GAIN, ELIMINATED + NO_VERDICT}
@@ -27,17 +40,19 @@ class Outcomes:
 
     def rounds(self) -> Iterator[RoundOutcome]:
         """By seeds, evolver and round: the share of rows that evolved, and of each reason why others did not."""
-        for pairs in {pairs.instructions.key: pairs for pairs in self.grid.sets if pairs.evolver}.values():
+        for pairs in {pairs.instructions.key: pairs for pairs in self.grid.sets if pairs.evolved_by}.values():
             last = pairs.instructions
             if last.key not in self.done:
                 continue
+            if last.kind == "pair":
+                last = last.inputs[0]  # what became of the instructions that queries are paired with
             counts = self.lost(last)
             if last.kind == "eliminate":
                 counts += self.lost(last.inputs[0])
             for outcome, rows in self.made(last).items():
                 counts[outcome if outcome.startswith(ELIMINATED) else EVOLVED] += rows
             for outcome, rows, rate in _rates(counts):
-                yield RoundOutcome(pairs.seeds, pairs.evolver, pairs.round, outcome, rows, rate)
+                yield RoundOutcome(pairs.seeds, pairs.evolved_by, pairs.round, outcome, rows, rate)
 
     def replies(self) -> Iterator[ReplyOutcome]:
         """By model and role: how its replies were read, over all steps."""
@@ -50,6 +65,8 @@ class Outcomes:
                 counts.setdefault((job.model, "evolver"), Counter()).update(self.read(step))
             elif isinstance(job, EliminateJob):
                 counts.setdefault((job.model, "judge"), Counter()).update(self.verdicts(step))
+            elif isinstance(job, AugmentJob | VerifyJob | CheckJob):
+                counts.setdefault((job.model, AUTOIF_ROLES[step.kind]), Counter()).update(self.draws(step))
             elif isinstance(job, RespondJob):
                 counts.setdefault((job.model, "teacher"), Counter()).update(self.answers(step))
         for (model, role), found in sorted(counts.items()):
@@ -60,6 +77,14 @@ class Outcomes:
         """How an optimizer's replies were read; the methods that steps began with are none."""
         table = self.store.rows(step.kind, step.key, columns=["outcome", "candidate"])
         return Counter(row["outcome"] for row in table.to_pylist() if row["candidate"]) + self.lost(step)
+
+    def draws(self, step: Step) -> Counter[str]:
+        """How the replies in a step of AutoIF were read, whatever became of the rows that they were for."""
+        if step.kind == "augment":
+            return Counter(self.store.manifest(step.kind, step.key).extra["replies"])
+        kept = chain.from_iterable(self.column(step, "rows", "outcomes"))
+        lost = (each["outcome"] for raw in self.column(step, "rejected", "raw") if raw for each in json.loads(raw))
+        return Counter(chain(kept, lost))
 
     def read(self, step: Step) -> Counter[str]:
         """How an evolver's replies were read: an elimination by the reply itself is a rejection of that reply."""
@@ -80,7 +105,9 @@ class Outcomes:
         return Counter({"accepted": found["stop"], "accepted:truncated": found["length"]}) + lost
 
     def made(self, step: Step) -> Counter[str]:
-        """The outcomes of a step's rows."""
+        """The outcomes of a step's rows; those without one are simply there."""
+        if step.kind == "verify":
+            return Counter({EVOLVED: len(self.column(step, "rows", "id"))})
         return Counter(self.column(step, "rows", "outcome"))
 
     def lost(self, step: Step) -> Counter[str]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from statistics import fmean
 
+from pipelines.evolve.methods import AUTO
 from pipelines.report.data import Example, SetScore, Turn
 from pipelines.respond import user_turn
 from pipelines.rows import InstructionRow, ResponseRow, ScoreRow, from_table
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid, PairSet
 from pipelines.study.steps import Step
-from pipelines.world import correct, is_valid_evolution, level_of
+from pipelines.world import METHODS, correct, is_valid_evolution, level_of
 
 EXAMPLES = 4
 SCORES = ("ppl_instruction", "ppl_answer", "ppl_conditional", "ifd", "ic_ifd")
@@ -26,12 +27,23 @@ class Sets:
         self.sets = [pairs for pairs in grid.sets if pairs.responses.key in done]
         self.instructions = lru_cache(maxsize=None)(self._instructions)
         self.responses = lru_cache(maxsize=None)(self._responses)
+        self.answers = lru_cache(maxsize=None)(self._answers_by_instruction)
 
     def _instructions(self, step: Step) -> Mapping[str, InstructionRow]:
         return {row.id: row for row in from_table(InstructionRow, self.store.rows(step.kind, step.key))}
 
-    def _responses(self, step: Step) -> Mapping[str, ResponseRow]:
-        return {row.parent_id: row for row in from_table(ResponseRow, self.store.rows(step.kind, step.key))}
+    def _responses(self, step: Step) -> Sequence[ResponseRow]:
+        return from_table(ResponseRow, self.store.rows(step.kind, step.key))
+
+    def _answers_by_instruction(self, pairs: PairSet) -> Mapping[str, ResponseRow]:
+        """An answer to each instruction; steps between the two have rows of their own."""
+        found = {row.id: row for row in reversed(self.responses(pairs.responses))}
+        step = pairs.responses
+        while step.key != pairs.instructions.key:
+            parents = self.store.rows(step.kind, step.key, columns=["id", "parent_id"]).to_pylist()
+            found = {row["parent_id"]: found[row["id"]] for row in reversed(parents) if row["id"] in found}
+            step = step.inputs[0]
+        return found
 
     def scores(self) -> Iterator[SetScore]:
         """One entry per data set."""
@@ -39,12 +51,12 @@ class Sets:
             yield self._score(pairs)
 
     def _score(self, pairs: PairSet) -> SetScore:
-        responses = list(self.responses(pairs.responses).values())
+        responses = self.responses(pairs.responses)
         scores = self._score_rows(pairs.scores)
         means = {name: _mean([getattr(score, name) for score in scores]) for name in SCORES}
         return SetScore(
             seeds=pairs.seeds,
-            evolver=pairs.evolver,
+            evolver=pairs.evolved_by,
             round=pairs.round,
             teacher=pairs.teacher,
             decoding=pairs.decoding,
@@ -64,19 +76,19 @@ class Sets:
     def _valid(self, step: Step) -> float | None:
         """The share of verifiable evolutions among those of verifiable instructions, in percent."""
         checked = [
-            is_valid_evolution(row.before, row.instruction, row.method)
+            any(is_valid_evolution(row.before, row.instruction, method) for method in _kinds(row.method))
             for row in self.instructions(step).values()
-            if row.round > 0 and not row.eliminated and level_of(row.before) is not None
+            if row.round > 0 and not row.eliminated and _kinds(row.method) and level_of(row.before) is not None
         ]
         return 100.0 * fmean(checked) if checked else None
 
     def examples(self) -> Iterator[Example]:
         """The first seeds that went through all rounds of all their evolvers, evolver by evolver."""
-        last = {(pairs.seeds, pairs.evolver): pairs.instructions for pairs in self.sets if pairs.evolver}
+        last = {(pairs.seeds, pairs.evolved_by): pairs.instructions for pairs in self.sets if pairs.evolved_by}
         for seeds, evolver in last:
             shown = self._shown([step for (of, _), step in last.items() if of == seeds])
             step = last[seeds, evolver]
-            for row in self.instructions(step).values():
+            for row in {row.seed_id: row for row in reversed([*self.instructions(step).values()])}.values():
                 if row.seed_id in shown:
                     yield Example(row.seed_id, seeds, evolver, tuple(self._turns(row, step))[::-1])
 
@@ -93,14 +105,17 @@ class Sets:
         if step.kind == "eliminate":
             step = step.inputs[0]
             row = self.instructions(step)[row.parent_id]
-        if step.inputs:
+        if step.kind == "pair":
+            seeds = step.inputs[1]
+            yield from self._turns(self.instructions(seeds)[row.seed_id], seeds)
+        elif step.inputs:
             parent = self.instructions(step.inputs[0])[row.parent_id]
             yield from self._turns(parent, step.inputs[0])
 
     def _answers(self, row: InstructionRow, step: Step) -> tuple[tuple[str, str], ...]:
         answered = [pairs for pairs in self.sets if pairs.instructions is step]
         several = len({pairs.decoding for pairs in answered}) > 1
-        found = ((pairs, self.responses(pairs.responses).get(row.id)) for pairs in answered)
+        found = ((pairs, self.answers(pairs).get(row.id)) for pairs in answered)
         return tuple(
             (f"{pairs.teacher} {pairs.decoding}" if several else pairs.teacher, answer.response)
             for pairs, answer in found
@@ -112,7 +127,14 @@ def _mean(values: list[float]) -> float | None:
     return fmean(values) if values else None
 
 
-def _correct(responses: list[ResponseRow]) -> float | None:
+def _kinds(method: str) -> Sequence[str]:
+    """The closed world's methods that an evolution may be one of: any, for a prompt that leaves the choice open."""
+    if method == AUTO:
+        return METHODS
+    return [method] if method in METHODS else []
+
+
+def _correct(responses: Sequence[ResponseRow]) -> float | None:
     """The share of right answers among those that the closed world can check, in percent."""
     checkable = [row for row in responses if not row.input and level_of(row.instruction) is not None]
     return 100.0 * fmean(correct(row.instruction, row.response) for row in checkable) if checkable else None

@@ -40,7 +40,7 @@ Source = tuple[str, str, str, int]
 class PairSet:
     """One data set: the instructions of a round and a teacher's answers. Round 0 are the seeds, without evolver.
 
-    `method` is the name of the evolution in the study.
+    `method` is the name of the evolution, empty if the study has only one.
 
     Where a study eliminates, `instructions` also holds the rows that only go on to the next round: they are not
     answered.
@@ -55,6 +55,12 @@ class PairSet:
     instructions: Step
     responses: Step
     scores: Step | None
+
+    @property
+    def evolved_by(self) -> str:
+        """The evolver, for people: after the evolution's name if the study has several."""
+        return f"{self.method} {self.evolver}".strip()
+
     diversity: Step | None = None
 
     def needed(self, selection: Selection) -> tuple[Step, ...]:
@@ -125,16 +131,17 @@ class _Builder:
         several = len(self.study.evolution) > 1
         subject = " ".join([seeds, *([evolution.name] if several else []), evolver])
         common = (self.study.seed, self.models, self.identify, self.add)
+        method = evolution.name if several else ""
         if evolution.method == "autoif":
             steps = AutoIFSteps(evolution, read_formats(self.folder, evolution), *common)
             paired = steps.pairs(start, subject, evolver)
-            yield from self.answered((seeds, evolution.name, evolver, 1), paired, steps)
+            yield from self.answered((seeds, method, evolver, 1), paired, steps)
             return
         steps = EvolutionSteps(evolution, *common)
         step, found = start, steps.optimize(start, subject, evolver)
         for number in range(1, evolution.rounds + 1):
             step = steps.round(step, found, subject, evolver, number)
-            yield from self.answered((seeds, evolution.name, evolver, number), step)
+            yield from self.answered((seeds, method, evolver, number), step)
 
     def answered(self, of: Source, step: Step, formats: AutoIFSteps | None = None) -> Iterator[PairSet]:
         draws = formats.block.responses if formats else 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from actors.engine import Client, FinishReason, GenerateRequest, Sampling
 from pipelines.evolve.autoif.reading import Reader
@@ -27,6 +29,11 @@ class Draw(Generic[T]):
     finish_reason: FinishReason
     tokens_in: int
     tokens_out: int
+
+
+def told(draws: Sequence[Draw[Any]]) -> str:
+    """Replies and how they were read, as JSON: what a rejection keeps of them."""
+    return json.dumps([{"outcome": draw.outcome, "reply": draw.raw} for draw in draws], ensure_ascii=False)
 
 
 @dataclass(frozen=True)

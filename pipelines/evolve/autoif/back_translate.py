@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import prompts
-from pipelines.evolve.autoif.asking import Asker, Draw
+from pipelines.evolve.autoif.asking import Asker, Draw, told
 from pipelines.evolve.autoif.crosscheck import Function
 from pipelines.evolve.autoif.nli import Nli, Relation
 from pipelines.evolve.autoif.reading import Reading, accepted, complete, is_text, json_in, rejected
@@ -42,11 +42,11 @@ class BackTranslate:
         read = complete(lambda text: parse_back_translations(text, len(asked)))
         (draw,) = await self.ask(prompt, read, identity, PROMPT, 1)
         if draw.value is None:
-            raise Rejected(draw.outcome.removeprefix("rejected:"), "back-translation", draw.raw)
+            raise Rejected(draw.outcome.removeprefix("rejected:"), "back-translation", told((draw,)))
         relations = await self.nli.relations([(instruction, text) for text in draw.value], identity)
         pairs = tuple(zip(draw.value, relations, strict=True))
         if against := contradictions(pairs):
-            raise Rejected("contradiction", "; ".join(against), draw.raw)
+            raise Rejected("contradiction", "; ".join(against), told((draw,)))
         return BackTranslated(pairs, draw)
 
 

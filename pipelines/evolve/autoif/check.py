@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.evolve.autoif.asking import told
 from pipelines.evolve.autoif.judge import Score, mean_score
 from pipelines.evolve.autoif.rules import Rules
 from pipelines.evolve.autoif.verdicts import Runner, pass_rates
@@ -36,10 +37,16 @@ class Check:
         if not self.rules.response.passes(rate):
             raise Rejected(FAILS_CHECK, f"{rate:.3f}")
         draws = await self.score(pair.constraint, pair.before, row.response, new_id)
-        raw, mean = [draw.raw for draw in draws], mean_score(draws)
+        mean = mean_score(draws)
         if all(draw.value is None for draw in draws):
-            raise Rejected(NO_SCORE, "", "\n\n".join(raw))
+            raise Rejected(NO_SCORE, "", told(draws))
         if not self.rules.score.passes(mean):
-            raise Rejected(LOW_SCORE, f"{mean:g}", "\n\n".join(raw))
+            raise Rejected(LOW_SCORE, f"{mean:g}", told(draws))
         own: dict[str, Any] = vars(row) | {"id": new_id, "parent_id": row.id}
-        return CheckedRow(**own, pass_rate=rate, judged=mean, raw=raw, outcomes=[draw.outcome for draw in draws])
+        return CheckedRow(
+            **own,
+            pass_rate=rate,
+            judged=mean,
+            raw=[draw.raw for draw in draws],
+            outcomes=[draw.outcome for draw in draws],
+        )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from pipelines.evolve.autoif.asking import told
 from pipelines.evolve.autoif.back_translate import BackTranslate, BackTranslated
 from pipelines.evolve.autoif.material import Case
 from pipelines.evolve.autoif.verify import Verified, Verify
+from pipelines.operators import Rejected
 from pipelines.rows import FormatRow, Row, VerifiedRow
 
 
@@ -23,7 +25,11 @@ class VerifyFormat:
         verified = await self.verify(row.instruction, new_id)
         said = None
         if self.translate:
-            said = await self.translate(row.instruction, verified.survivors.functions, new_id)
+            try:
+                said = await self.translate(row.instruction, verified.survivors.functions, new_id)
+            except Rejected as error:
+                replies = json.loads(told(verified.draws)) + json.loads(error.raw)
+                raise Rejected(error.reason, error.detail, json.dumps(replies, ensure_ascii=False)) from None
         return _row(row, new_id, verified, said)
 
 
@@ -39,7 +45,7 @@ def _row(row: FormatRow, new_id: str, verified: Verified, said: BackTranslated |
         accuracies=[function.accuracy for function in kept.functions],
         cases=[case_json(case) for case in kept.cases],
         raw=[draw.raw for draw in verified.draws],
-        outcomes=[draw.outcome for draw in verified.draws],
+        outcomes=[draw.outcome for draw in (*verified.draws, *([said.draw] if said else []))],
         translations=[text for text, _ in relations],
         relations=[relation for _, relation in relations],
         translation_raw=said.draw.raw if said else "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import prompts
-from pipelines.evolve.autoif.asking import Asker, Draw
+from pipelines.evolve.autoif.asking import Asker, Draw, told
 from pipelines.evolve.autoif.crosscheck import Survivors, survivors, truth_of
 from pipelines.evolve.autoif.material import GENERATIONS, PROMPT, Material, read_material
 from pipelines.evolve.autoif.rules import PAPER, Rules
@@ -41,4 +41,4 @@ class Verify:
         try:
             return Verified(instruction, survivors(truth, self.rules), draws)
         except Rejected as error:
-            raise Rejected(error.reason, error.detail, "\n\n".join(draw.raw for draw in draws)) from None
+            raise Rejected(error.reason, error.detail, told(draws)) from None
