@@ -15,11 +15,10 @@ from pipelines.plan import make_plan
 from pipelines.progress import Board
 from pipelines.record import Meter, load_record, metered, save_record
 from pipelines.report.publish import publish, report_path
-from pipelines.rows import PairRow, ResponseRow, ScoreRow, from_table
-from pipelines.select import choose
+from pipelines.selections import run_selections
 from pipelines.store.store import Store
 from pipelines.study.load import Loaded
-from pipelines.study.steps import SeedsJob, SelectJob, Step
+from pipelines.study.steps import SeedsJob, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,7 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         run_optimizations(context)
         run_autoif(context)
         run_stream(context)
-        for step in context.plan.pending_of("select"):
-            _select(context, step)
+        run_selections(context)
         return run_students(context)
 
 
@@ -86,19 +84,6 @@ def run_seeds(context: Context, step: Step) -> None:
     rows, bad = seeds.make(job.seeds, context.folder, context.study.seed, step.key)
     seconds = time.monotonic() - started
     manifest = commit_rows(context.store, step, [*rows], bad, len(rows) + len(bad), seconds)
-    context.board.finish(step.key, context.told(manifest))
-
-
-def _select(context: Context, step: Step) -> None:
-    job = step.job
-    assert isinstance(job, SelectJob)
-    started = time.monotonic()
-    responses, *scored = step.inputs
-    pairs = from_table(ResponseRow, context.store.rows(responses.kind, responses.key))
-    scores = [row for s in scored for row in from_table(ScoreRow, context.store.rows(s.kind, s.key))]
-    chosen, left_out = choose(pairs, scores, job.selection, job.seed, step.key)
-    rows: list[PairRow] = [*chosen]
-    manifest = commit_rows(context.store, step, [*rows], left_out, len(pairs), time.monotonic() - started)
     context.board.finish(step.key, context.told(manifest))
 
 

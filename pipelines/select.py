@@ -1,56 +1,96 @@
-"""Which pairs go into training: the top share of a set by one metric (2412.11231, Table 5)."""
+"""Which pairs go into training: the best of a set by one metric, within bounds (2412.11231, Table 5)."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from pipelines.rows import PairRow, Rejection, ResponseRow, ScoreRow, row_id
+from pipelines.apart import too_near
+from pipelines.rows import DiversityRow, PairRow, Rejection, ResponseRow, Row, row_id
+from pipelines.study.metrics import METRICS, Candidate
 from pipelines.study.spec import Selection
 
-Value = Callable[[ResponseRow], float | None]
+ROUNDING = 1e-9  # 0.29 of 100 are 29, although 0.29 * 100 is a little less
+
+Measurements = Mapping[str, Mapping[str, Row]]
+"""The rows that measure pairs: by the kinds of their steps, and then by the pairs' ids."""
 
 
 def choose(
-    pairs: Sequence[ResponseRow], scores: Sequence[ScoreRow], selection: Selection, seed: int, key: str
+    pairs: Sequence[ResponseRow],
+    measured: Measurements,
+    selection: Selection,
+    seed: int,
+    key: str,
+    limit: int | None = None,
 ) -> tuple[list[PairRow], list[Rejection]]:
     """The chosen pairs in file order, and the others with a reason.
 
-    `floor(keep * pairs)` are kept, at least one; ties go to the earlier seed. A truncated answer and a pair without
-    a score are never chosen.
+    Of a share the whole pairs are taken, at least one if any can be chosen, and no more than `limit`. Ties go to the
+    earlier seed. A truncated answer and a pair without a value of the metric are never chosen. With
+    `selection.apart`, pairs are taken from the best on; one is passed over if its instruction's embedding has a
+    squared L2 distance of less than that to the embedding of one taken before.
     """
-    value = _metric(selection, {score.parent_id: score for score in scores}, seed)
-    valued = [(value(pair), pair) for pair in pairs]
-    known = [(number, pair) for number, pair in valued if number is not None and pair.finish_reason != "length"]
-    sign = -1 if selection.order == "high" else 1
-    ranked = sorted(known, key=lambda entry: (sign * entry[0], entry[1].index))
-    count = max(1, math.floor(selection.keep * len(pairs)))
-    kept = {pair.id: number for number, pair in ranked[:count]}
-    chosen = [_pair(pair, kept[pair.id], key) for pair in pairs if pair.id in kept]
-    return chosen, [_left_out(pair, number, key) for number, pair in valued if pair.id not in kept]
+    values = _values(pairs, measured, selection, seed)
+    flaws = {pair.id: flaw for pair in pairs if (flaw := _flaw(pair, values.get(pair.id), selection))}
+    sign = -1 if (selection.order or METRICS[selection.by].better) == "high" else 1
+    ranked = sorted(
+        (pair for pair in pairs if pair.id not in flaws), key=lambda pair: (sign * values[pair.id], pair.index)
+    )
+    count = min(_count(selection, len(pairs), len(ranked)), len(pairs) if limit is None else limit)
+    if selection.apart is not None:
+        flaws |= dict.fromkeys(_crowded(ranked, measured["diversity"], selection.apart, count), "too_near")
+    taken = {pair.id for pair in [pair for pair in ranked if pair.id not in flaws][:count]}
+    chosen = [_pair(pair, values[pair.id], key) for pair in pairs if pair.id in taken]
+    rest = [pair for pair in pairs if pair.id not in taken]
+    return chosen, [_left_out(pair, flaws.get(pair.id, "not_selected"), key) for pair in rest]
 
 
-def _metric(selection: Selection, scores: Mapping[str, ScoreRow], seed: int) -> Value:
-    if selection.by == "random":
-        return lambda pair: _draw(pair.id, seed)
-    if selection.by == "length":
-        return lambda pair: float(len(pair.instruction.split()))
-    return lambda pair: getattr(scores[pair.id], selection.by) if pair.id in scores else None
+def _values(pairs: Sequence[ResponseRow], measured: Measurements, selection: Selection, seed: int) -> dict[str, float]:
+    """The metric of every pair that has all rows that the selection needs, by its id."""
+    metric, values = METRICS[selection.by], dict[str, float]()
+    for pair in pairs:
+        rows = {kind: measured[kind].get(pair.id) for kind in selection.needs}
+        if None not in rows.values():
+            values[pair.id] = metric.value(Candidate(pair, rows, seed))
+    return {row: value for row, value in values.items() if math.isfinite(value)}
 
 
-def _draw(row: str, seed: int) -> float:
-    """A number in [0, 1) that depends on the row and the seed alone."""
-    return int(hashlib.sha256(f"{seed} {row}".encode()).hexdigest()[:13], 16) / 16**13
+def _flaw(pair: ResponseRow, value: float | None, selection: Selection) -> str:
+    """Why a pair can not be chosen; empty if it can."""
+    if pair.finish_reason == "length":
+        return "truncated"
+    if value is None:
+        return "no_score"
+    return "" if _within(value, selection) else "out_of_bounds"
 
 
-def _pair(pair: ResponseRow, number: float, key: str) -> PairRow:
-    return PairRow(
-        row_id(pair.id, key), pair.id, pair.seed_id, pair.index, pair.instruction, pair.input, pair.response, number
+def _within(value: float, bounds: Selection) -> bool:
+    return (
+        (bounds.above is None or value > bounds.above)
+        and (bounds.below is None or value < bounds.below)
+        and (bounds.at_most is None or value <= bounds.at_most)
     )
 
 
-def _left_out(pair: ResponseRow, number: float | None, key: str) -> Rejection:
-    truncated = pair.finish_reason == "length"
-    reason = "truncated" if truncated else "no_score" if number is None else "not_selected"
+def _count(selection: Selection, pairs: int, left: int) -> int:
+    if selection.size is not None:
+        return selection.size
+    return max(1, math.floor(selection.keep * (left if selection.share_of == "left" else pairs) + ROUNDING))
+
+
+def _crowded(ranked: Sequence[ResponseRow], embedded: Mapping[str, Row], apart: float, count: int) -> list[str]:
+    """The ids of the pairs that are too near to better ones, down to the last one that is taken."""
+    rows = [embedded[pair.id] for pair in ranked]
+    vectors = [row.vector for row in rows if isinstance(row, DiversityRow)]
+    return [ranked[place].id for place in too_near(vectors, apart, count)]
+
+
+def _pair(pair: ResponseRow, value: float, key: str) -> PairRow:
+    return PairRow(
+        row_id(pair.id, key), pair.id, pair.seed_id, pair.index, pair.instruction, pair.input, pair.response, value
+    )
+
+
+def _left_out(pair: ResponseRow, reason: str, key: str) -> Rejection:
     return Rejection(row_id(pair.id, key), pair.id, pair.seed_id, pair.index, "rejected", reason, "", "")

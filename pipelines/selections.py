@@ -1,0 +1,61 @@
+"""Selections, each committed as a step: the chosen pairs, and of every other one why it was left out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from functools import lru_cache
+
+from pipelines.commit import commit_rows
+from pipelines.context import Context
+from pipelines.rows import ROW_TYPES, ResponseRow, Row, from_table
+from pipelines.select import choose
+from pipelines.store.manifest import Manifest
+from pipelines.store.store import Store
+from pipelines.study.steps import SelectJob, Step
+
+KEPT = 4096  # sizes of rival selections that a run remembers
+
+
+def run_selections(context: Context) -> None:
+    """Run and commit all unfinished selections of the plan, whose inputs are finished."""
+    for step in context.plan.pending_of("select"):
+        context.board.finish(step.key, context.told(select(context.store, step)))
+
+
+def select(store: Store, step: Step) -> Manifest:
+    """Run and commit one selection. Its inputs are the answers and what measures them, then those of its rivals."""
+    started, job = time.monotonic(), step.job
+    assert isinstance(job, SelectJob)
+    size = 1 + len(job.selection.needs)
+    own, *rivals = (step.inputs[low : low + size] for low in range(0, len(step.inputs), size))
+    limit = min((_size(store.url, job, rival) for rival in rivals), default=None)
+    pairs, measured = _read(store, own)
+    rows, left_out = choose(pairs, measured, job.selection, job.seed, step.key, limit)
+    return commit_rows(store, step, [*rows], left_out, len(pairs), time.monotonic() - started)
+
+
+@lru_cache(maxsize=KEPT)
+def _size(url: str, job: SelectJob, steps: tuple[Step, ...]) -> int:
+    """How many pairs the same selection would choose of another set alone."""
+    return len(choose(*_read(Store(url), steps), job.selection, job.seed, "")[0])
+
+
+def _read(store: Store, steps: Sequence[Step]) -> tuple[list[ResponseRow], dict[str, dict[str, Row]]]:
+    """The answers of a set, and the rows that measure them."""
+    answers, *others = steps
+    pairs = [row for row in _rows(store, answers) if isinstance(row, ResponseRow)]
+    asked = {pair.id: pair.parent_id for pair in pairs}
+    if answers.kind == "check":  # a checked answer's parent is the answer
+        parents = {row.id: row.parent_id for row in _rows(store, answers.inputs[0])}
+        asked = {row: parents[answer] for row, answer in asked.items()}
+    measured: dict[str, dict[str, Row]] = {}
+    for step in others:
+        found = {row.parent_id: row for row in _rows(store, step)}
+        about = asked if step.kind == "diversity" else {row: row for row in asked}
+        measured[step.kind] = {row: found[parent] for row, parent in about.items() if parent in found}
+    return pairs, measured
+
+
+def _rows(store: Store, step: Step) -> list[Row]:
+    return [*from_table(ROW_TYPES[step.kind], store.rows(step.kind, step.key))]
