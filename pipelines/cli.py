@@ -1,4 +1,4 @@
-"""The command line: `evolgrid plan`, `run`, `report`, `show`, `schema`."""
+"""The command line: `evolgrid plan`, `run`, `report`, `show`, `export`, `schema`."""
 
 from __future__ import annotations
 
@@ -127,6 +127,26 @@ def show(
         show_samples(Console(), lineage)
     else:
         show_chain(Console(), lineage.chain(row), loaded.study.seed)
+
+
+@app.command(epilog="Example: [bold]evolgrid export studies/three_methods.yaml data[/bold]")
+def export(
+    study: StudyFile,
+    folder: Annotated[Path, typer.Argument(help="Where the files go; it is made.", show_default=False)],
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+) -> None:
+    """Write every finished data set as JSON Lines: instruction, input, output; AutoIF's also as preference pairs."""
+    from pipelines.export import export as write
+    from pipelines.store.store import Store
+    from pipelines.study.grid import build
+
+    loaded = _load(study, seeds)
+    written = write(Store(store), build(loaded.study, loaded.folder), folder, loaded.study.seed)
+    for file in written:
+        Console().print(f"{file.path}: {file.rows:,} rows", soft_wrap=True, highlight=False)
+    if not written:
+        Console().print("No data set of this study is finished yet: run it first.")
 
 
 @app.command(epilog="Example: [bold]evolgrid schema > study.schema.json[/bold]")

@@ -11,12 +11,38 @@ from rich.table import Table
 from rich.text import Text
 
 import prompts
+from pipelines.evolve.autoif import augment, judge, material
 from pipelines.evolve.failure import CLASSES
 from pipelines.evolve.methods import prompt_name
 from pipelines.lineage import FILES, Lineage, Link
-from pipelines.rows import InstructionRow, MethodRow, PairRow, Rejection, ResponseRow, Row, ScoreRow
+from pipelines.rows import (
+    FormatRow,
+    InstructionRow,
+    MethodRow,
+    PairedRow,
+    PairRow,
+    Rejection,
+    ResponseRow,
+    Row,
+    ScoreRow,
+    VerifiedRow,
+)
+from pipelines.show_autoif import autoif_facts
+from pipelines.study.asked import CONSTRAINED
 from pipelines.study.spec import SamplingSpec
-from pipelines.study.steps import EliminateJob, EvolveJob, OptimizeJob, RespondJob, ScoreJob, SelectJob, Step
+from pipelines.study.steps import (
+    AugmentJob,
+    CheckJob,
+    EliminateJob,
+    EvolveJob,
+    Kind,
+    OptimizeJob,
+    RespondJob,
+    ScoreJob,
+    SelectJob,
+    Step,
+    VerifyJob,
+)
 
 Facts = Iterator[tuple[str, object]]
 
@@ -30,7 +56,11 @@ _ROLES = {
     EliminateJob: "judge",
     RespondJob: "teacher",
     ScoreJob: "scorer",
+    AugmentJob: "evolver",
+    VerifyJob: "evolver",
+    CheckJob: "judge",
 }
+_AUTOIF_PROMPTS: dict[Kind, str] = {"augment": augment.PROMPT, "verify": material.PROMPT, "check": judge.PROMPT}
 
 
 def show_chain(console: Console, links: list[Link], study_seed: int) -> None:
@@ -65,6 +95,8 @@ def _facts(link: Link, study_seed: int) -> Facts:
         yield row.status, f"{row.reason}: {row.detail}" if row.detail else row.reason
         if row.raw:
             yield "reply", row.raw
+    elif isinstance(row, FormatRow | VerifiedRow | PairedRow):
+        yield from autoif_facts(row)
     elif isinstance(row, MethodRow):
         yield from _optimized(step, row)
     elif isinstance(row, InstructionRow):
@@ -72,6 +104,7 @@ def _facts(link: Link, study_seed: int) -> Facts:
     elif isinstance(row, ResponseRow):
         yield "outcome", "accepted" if row.finish_reason == "stop" else "accepted, cut off at the token limit"
         yield "answer", row.response
+        yield from autoif_facts(row)
     elif isinstance(row, ScoreRow):
         own = {field.name for field in fields(Row)}
         yield from ((name, f"{value:.6g}") for name, value in asdict(row).items() if name not in own)
@@ -82,7 +115,9 @@ def _facts(link: Link, study_seed: int) -> Facts:
 def _asked(link: Link, study_seed: int) -> Facts:
     """Which model was asked what, and how it was to draw."""
     step, row, job = link.step, link.row, link.step.job
-    if isinstance(job, EvolveJob | EliminateJob | RespondJob | ScoreJob | OptimizeJob):
+    if isinstance(
+        job, EvolveJob | EliminateJob | RespondJob | ScoreJob | OptimizeJob | AugmentJob | VerifyJob | CheckJob
+    ):
         yield _ROLES[type(job)], f"{job.model} ({_model(step)})"
     if isinstance(job, EvolveJob):
         yield "round", job.round
@@ -90,8 +125,11 @@ def _asked(link: Link, study_seed: int) -> Facts:
     if isinstance(job, EliminateJob):
         yield "prompt", _prompt(step, "equality")
     if isinstance(job, RespondJob) and isinstance(row, ResponseRow):
-        yield "prompt", _prompt(step, "answer_with_input" if row.input else "answer")
-    if isinstance(job, EvolveJob | RespondJob):
+        constrained = CONSTRAINED in step.payload["prompts"]
+        yield "prompt", _prompt(step, CONSTRAINED if constrained else "answer_with_input" if row.input else "answer")
+    if name := _AUTOIF_PROMPTS.get(step.kind):
+        yield "prompt", _prompt(step, name)
+    if isinstance(job, EvolveJob | RespondJob | AugmentJob | VerifyJob | CheckJob):
         yield "sampling", _sampling(job.sampling)
 
 
