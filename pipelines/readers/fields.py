@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from pipelines.readers.rows import RowProblem, SeedRow
+from pipelines.readers.turns import flat
 
 ALIASES = {
     "instruction": ("instruction", "question", "prompt"),
@@ -36,7 +37,7 @@ def to_row(index: int, record: object) -> SeedRow:
     """The seed row of a record, its text unchanged. Raises RowProblem. Fields that we do not know are left out."""
     if not isinstance(record, dict):
         raise RowProblem("not-an-object", f"a row must be an object with an instruction; here is {_kind(record)}")
-    values = cast(Mapping[str, object], record)
+    values = flat(cast(Mapping[str, object], record))
     chosen = columns(values)
     texts = {field: _text(name, values[name]) for field, name in chosen.items()}
     if not texts["instruction"].strip():

@@ -12,7 +12,10 @@ from actors.engine import Client, EngineSpec
 from actors.scripted_engine import ScriptedEngine
 from pipelines import seeds
 from pipelines.attribution import model_of
+from pipelines.autoif import augment, pair, verify
+from pipelines.checking import checker
 from pipelines.commit import commit, commit_rows
+from pipelines.evolve.autoif.verdicts import Runner
 from pipelines.flow import operator
 from pipelines.ledger import Progress
 from pipelines.optimize import best_methods, optimize
@@ -21,7 +24,17 @@ from pipelines.store.store import Store
 from pipelines.stream import Branch, Root, Walker
 from pipelines.study.grid import Grid, build
 from pipelines.study.spec import Study
-from pipelines.study.steps import ROW_WISE, OptimizeJob, SeedsJob, Step
+from pipelines.study.steps import (
+    ROW_WISE,
+    AugmentJob,
+    CheckJob,
+    OptimizeJob,
+    PairJob,
+    SeedsJob,
+    Step,
+    VerifyJob,
+    rows_of_one,
+)
 
 HERE = Path()
 
@@ -31,8 +44,10 @@ class _Silent:
         """Nobody looks."""
 
 
-def run_offline(study: Study, store: Store, engines: Mapping[str, Client] | None = None) -> Grid:
-    """Run seeds and all row-wise steps; `engines` replace the scripted ones by name."""
+def run_offline(
+    study: Study, store: Store, engines: Mapping[str, Client] | None = None, runner: Runner | None = None
+) -> Grid:
+    """Run all steps but selection and students; `engines` replace the scripted ones by name, `runner` is a sandbox."""
     names = {name: engines[name] if engines and name in engines else _scripted(name) for name in study.models}
     grid = build(study, HERE)
     for step in grid.steps.values():
@@ -40,24 +55,38 @@ def run_offline(study: Study, store: Store, engines: Mapping[str, Client] | None
             rows, bad = seeds.make(step.job.seeds, HERE, study.seed, step.key)
             commit_rows(store, step, [*rows], bad, len(rows) + len(bad), 0.0)
         elif step.kind in ROW_WISE:
-            run_step(store, step, names[model_of(step)], study.seed)
+            run_step(store, step, names[model_of(step)], study.seed, runner)
         elif isinstance(step.job, OptimizeJob):
             optimize(store, step, names)
+        else:
+            run_autoif_step(store, step, names, runner)
     return grid
 
 
-def run_step(store: Store, step: Step, client: Client, seed: int) -> None:
+def run_autoif_step(store: Store, step: Step, engines: Mapping[str, Client], runner: Runner | None) -> None:
+    """Run one step of AutoIF that comes before the stream, if it is one."""
+    if isinstance(step.job, AugmentJob):
+        augment(store, step, engines)
+    elif isinstance(step.job, VerifyJob) and runner:
+        verify(store, step, engines, runner, _Silent())
+    elif isinstance(step.job, PairJob):
+        pair(store, step)
+
+
+def run_step(store: Store, step: Step, client: Client, seed: int, runner: Runner | None = None) -> None:
     """Run one row-wise step whose input is finished."""
     source, method = step.inputs[0], best_methods(store, [step]).get(step.key, "")
-    does = operator(step, client, seed, method)
-    roots = [Root(source.kind, source.key, (Branch(step.kind, step.key, does, ()),))]
+    checks = isinstance(step.job, CheckJob) and runner
+    does = checker(store, step, client, runner) if checks and runner else operator(step, client, seed, method)
+    draws = rows_of_one(step.job)
+    roots = [Root(source.kind, source.key, (Branch(step.kind, step.key, does, (), draws),))]
 
     async def walk() -> None:
         async for _ in Walker(store, roots, _Silent())({"unit": np.array([0])}):
             pass
 
     asyncio.run(walk())
-    shards, account = write_shards(store, step.kind, step.key, store.rows(source.kind, source.key).num_rows)
+    shards, account = write_shards(store, step.kind, step.key, store.rows(source.kind, source.key).num_rows * draws)
     commit(store, step, account, shards, 0.0)
 
 

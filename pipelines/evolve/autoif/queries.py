@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pipelines.evolve.autoif.export import joined
-from pipelines.evolve.autoif.reading import is_text
 from pipelines.rows import InstructionRow, PairedRow, VerifiedRow, row_id
 from pipelines.study.steps import PairJob
 
@@ -15,13 +14,6 @@ T = TypeVar("T")
 
 QUERIES = 16
 SHORTEST, LONGEST = 21, 299
-USERS = ("human", "user")
-
-
-def first_turn(conversation: Mapping[str, Any]) -> str | None:
-    """The first turn of the user in a row of ShareGPT's form, {"conversations": [{"from", "value"}, ...]}, if any."""
-    turns = conversation.get("conversations") or []
-    return next((turn["value"] for turn in turns if turn.get("from") in USERS and is_text(turn.get("value"))), None)
 
 
 def usable(queries: Mapping[str, T]) -> dict[str, T]:

@@ -38,7 +38,7 @@ def test_every_run_sees_the_seeds_and_draws_with_a_seed_of_its_own(asker: Callab
     ask = asker("- Use no commas", "- Use ten words")
     draws = asyncio.run(Augment(ask, runs=3)(["Answer in verse", "Use {braces}"], "a" * 32))
     asked = ask.client.asked  # type: ignore[attr-defined]
-    assert all("- Answer in verse\n- Use {braces}\n" in request.messages[0][1] for request in asked)
+    assert all("- Answer in verse\n- Use {braces}" in request.messages[0][1] for request in asked)
     assert len({request.seed for request in asked}) == len({draw.id for draw in draws}) == 3
     assert [draw.raw for draw in draws] == ["- Use no commas", "- Use ten words", "- Use no commas"]
 

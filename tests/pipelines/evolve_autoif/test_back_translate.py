@@ -25,7 +25,7 @@ class Relates:
         self.given = relations
         self.pairs: list[tuple[str, str]] = []
 
-    async def relations(self, pairs: Sequence[tuple[str, str]]) -> list[Relation]:
+    async def relations(self, pairs: Sequence[tuple[str, str]], identity: str) -> list[Relation]:
         self.pairs += pairs
         return list(self.given)
 
@@ -52,7 +52,8 @@ def test_one_contradiction_among_three_drops_the_instruction(asker: Callable[...
 def test_a_reply_that_can_not_be_read_drops_the_instruction_with_its_reason(asker: Callable[..., Asker]) -> None:
     with pytest.raises(Rejected) as caught:
         asyncio.run(BackTranslate(asker("No."), Relates())("Write a lot.", FUNCTIONS, "a" * 32))
-    assert (caught.value.reason, caught.value.raw) == ("not_json", "No.")
+    assert caught.value.reason == "not_json"
+    assert json.loads(caught.value.raw) == [{"outcome": "rejected:not_json", "reply": "No."}]
 
 
 @pytest.mark.parametrize(

@@ -148,4 +148,5 @@ def test_an_instruction_whose_replies_can_not_be_read_is_rejected_with_what_was_
 ) -> None:
     with pytest.raises(Rejected) as caught:
         asyncio.run(Verify(asker("I can not."), runner, generations=2)("Use no 'e'.", "a" * 32))
-    assert (caught.value.reason, caught.value.raw) == ("too_few_functions", "I can not.\n\nI can not.")
+    said = {"outcome": "rejected:not_json", "reply": "I can not."}
+    assert (caught.value.reason, json.loads(caught.value.raw)) == ("too_few_functions", [said, said])

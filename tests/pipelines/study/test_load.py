@@ -53,7 +53,7 @@ def test_whole_numbers_are_taken_where_fractions_are_expected(write_study: Write
             "engine: scripted",
             "engine: scriptd",
             [
-                "8: models.tiny.engine: must be one of auto, transformers, vllm, http, scripted; "
+                "8: models.tiny.engine: must be one of auto, transformers, vllm, classifier, http, scripted; "
                 "here is the text 'scriptd'. Did you mean 'scripted'?"
             ],
         ),

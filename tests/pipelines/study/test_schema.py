@@ -51,7 +51,14 @@ def test_a_block_can_be_written_out_or_only_switched_on(write_study: Callable[..
 
 
 def test_a_place_of_the_study_is_found_through_maps_lists_and_options() -> None:
-    assert (node_at(("models", "any", "engine")) or {})["enum"] == ["auto", "transformers", "vllm", "http", "scripted"]
+    assert (node_at(("models", "any", "engine")) or {})["enum"] == [
+        "auto",
+        "transformers",
+        "vllm",
+        "classifier",
+        "http",
+        "scripted",
+    ]
     assert (node_at(("seeds", 0, "world", "count")) or {})["type"] == "integer"
     assert (node_at(("seeds", 0, "limit")) or {})["type"] == "integer"
     assert node_at(("models", "any", "nothing")) is None
