@@ -16,6 +16,7 @@ from rich.console import Console
 from actors.engine import EngineSpec
 from actors.scripted_engine import ScriptedEngine
 from pipelines.autoif import usable_queries
+from pipelines.commit import commit_rows
 from pipelines.errors import InputError
 from pipelines.evolve.autoif.verdicts import Runner
 from pipelines.export import export
@@ -23,6 +24,7 @@ from pipelines.lineage import Lineage
 from pipelines.report.outcomes import Outcomes
 from pipelines.report.sets import Sets
 from pipelines.rows import CheckedRow, FormatRow, PairedRow, ResponseRow, VerifiedRow, from_table
+from pipelines.seeds import make
 from pipelines.show_row import show_chain
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid, build
@@ -133,7 +135,7 @@ def test_a_kept_answer_is_followed_to_the_instruction_its_functions_and_its_quer
     output = io.StringIO()
     show_chain(Console(file=output, width=80), links, 0)
     told = output.getvalue()
-    for expected in ("def evaluate(response)", "(entailment)", f"its seed      {row.seed_id}", "of 10", "autoif_answer"):
+    for expected in ("def evaluate(response)", "(entailment)", "its seed", row.seed_id, "of 10", "autoif_answer"):
         assert expected in told
 
 
@@ -152,15 +154,14 @@ def test_exports_are_the_kept_answers_and_pairs_of_an_accepted_and_a_refused_one
         assert row["chosen"] in [one.response for one in kept] and row["rejected"] not in [one.response for one in kept]
 
 
-def test_a_study_that_draws_more_queries_than_it_has_is_told_before_anything_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_study_that_draws_more_queries_than_it_has_is_told_before_anything_is_asked(tmp_path: Path) -> None:
     study, store = autoif_study(tmp_path, queries=50), Store(str(tmp_path / "store"))
+    steps = build(study, tmp_path).steps.values()
+    (seeding,) = (step for step in steps if step.kind == "seeds")
+    rows, _ = make(study.seeds[0], tmp_path, study.seed, seeding.key)
+    commit_rows(store, seeding, [*rows], [], len(rows), 0.0)
+    (pairing,) = (step for step in steps if isinstance(step.job, PairJob))
     with pytest.raises(InputError, match="50 queries are to be drawn for each instruction, and the seeds 'world' have"):
-        run_offline(study, store)
-    (pairing,) = (step for step in build(study, tmp_path).steps.values() if isinstance(step.job, PairJob))
-    with pytest.raises(InputError):
         usable_queries(store, pairing)
 
 
