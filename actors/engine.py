@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 FinishReason = Literal["stop", "length"]
+Bos = Literal["auto", "always", "never"]
 Feature = Literal["prompt_logprobs", "reply_logprobs", "schema", "adapter", "classify", "sleep"]
 
 
@@ -54,24 +55,35 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class LogprobRequest:
-    """Raw text to be scored as the concatenation `context + text`, without a chat template."""
+    """Text to be scored as the concatenation `context + text`; and `alone`, unless it is empty, as a text of its own.
+
+    Both are scored in one go. They are raw text; with `chat`, `context` is a user's turn and the others are the
+    assistant's words in the model's chat template, and only these contents are scored. `bos` says whether a text begins
+    with the BOS: "auto" as the tokenizer (or the template) has it, "always" or "never".
+    """
 
     id: str
     context: str
     text: str
+    alone: str = ""
+    chat: bool = False
+    bos: Bos = "auto"
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
-    """Natural-log probabilities of the tokens of `context + text`, special tokens included.
+    """Natural-log probabilities of the tokens of `context + text`, special tokens included, and of those of `alone`.
 
-    `boundary` is the number of tokens of `context` tokenised alone (the BOS included, 0 for an empty context);
-    the first token has no prediction and is None. (2412.11231, reference code `eval_loss.py`.)
+    `boundary` is the number of tokens of `context` tokenised alone (the BOS included, 0 for an empty context).
+    (2412.11231, reference code `eval_loss.py`.) A text's first token has no prediction and is None, and so are tokens
+    of a chat template. `lengths` count the tokens of `context`, `text` and `alone`, without BOS and template.
     """
 
     id: str
     boundary: int
     logprobs: tuple[float | None, ...]
+    alone: tuple[float | None, ...] = ()
+    lengths: tuple[int, int, int] = (0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)

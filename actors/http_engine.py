@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 from actors.engine import (
@@ -60,13 +62,24 @@ class HttpEngine(Refusing):
         )
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """Score one text by the route /completions with `echo`, as vLLM serves it; errors as of `generate`."""
-        prompt = request.context + request.text
+        """Score texts by the route /completions with `echo`, as vLLM serves it; errors as of `generate`."""
+        if request.chat or request.bos != "auto":
+            raise RequestError("unsupported", "an endpoint scores raw text only, and decides about the BOS itself")
+        pair, alone = await asyncio.gather(
+            self._scores(request.id, request.context, request.text), self._scores(request.id, "", request.alone)
+        )
+        return replace(pair, alone=alone.logprobs, lengths=(*pair.lengths[:2], alone.lengths[1]))
+
+    async def _scores(self, request_id: str, context: str, text: str) -> TokenLogprobs:
+        prompt = context + text
         if not prompt:
-            return TokenLogprobs(request.id, 0, ())
+            return TokenLogprobs(request_id, 0, ())
         body = {"model": self._model, "prompt": prompt, "echo": True, "max_tokens": 1, "logprobs": 1, "temperature": 0}
         return await self._client.post(
-            "/completions", body, len(prompt) // LETTERS_PER_TOKEN, lambda answer: scores(request, answer)
+            "/completions",
+            body,
+            len(prompt) // LETTERS_PER_TOKEN,
+            lambda answer: scores(request_id, context, text, answer),
         )
 
     def progress(self) -> int:
@@ -138,7 +151,7 @@ def reply_logprobs(content: list[dict[str, Any]], text: str) -> tuple[float, ...
     return tuple(float(entry["logprob"]) for entry in (content[:-1] if ended else content))
 
 
-def scores(request: LogprobRequest, answer: dict[str, Any]) -> TokenLogprobs:
+def scores(request_id: str, context: str, text: str, answer: dict[str, Any]) -> TokenLogprobs:
     """The prompt's log-probabilities in an echoed completion, without the token that was generated.
 
     The boundary is the number of tokens that start before the context's end. A start token, which the echo spells out
@@ -146,7 +159,8 @@ def scores(request: LogprobRequest, answer: dict[str, Any]) -> TokenLogprobs:
     """
     entries, count = answer["choices"][0]["logprobs"], answer["usage"]["prompt_tokens"]
     first = entries["tokens"][0]
-    shift = 0 if (request.context + request.text).startswith(first) else len(first)
-    end = len(request.context) + shift
-    boundary = sum(offset < end for offset in entries["text_offset"][:count]) if request.context else 0
-    return TokenLogprobs(request.id, boundary, (None, *entries["token_logprobs"][1:count]))
+    start = not (context + text).startswith(first)
+    end = len(context) + len(first) * start
+    boundary = sum(offset < end for offset in entries["text_offset"][:count]) if context else 0
+    lengths = (max(0, boundary - start), count - max(boundary, start), 0)
+    return TokenLogprobs(request_id, boundary, (None, *entries["token_logprobs"][1:count]), lengths=lengths)

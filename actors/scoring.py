@@ -1,18 +1,26 @@
-"""Log-probabilities of given tokens by right-padded forward passes."""
+"""Log-probabilities of given tokens by right-padded forward passes that never hold a batch's logits.
+
+The last layer is taken in tiles of positions and vocabulary that stay in the cache, and only where a token is to be
+predicted: the logits of a batch would be by far its largest tensor, and most of the time would go into writing it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LOGITS_AT_ONCE = 2**28  # values of one forward pass's logits; 1 GiB in float32
+TILE_ON_CPU = (512, 1024)  # positions, vocabulary
+LOGITS_AT_ONCE = 2**26  # values; 256 MiB in float32
 
 Scored = tuple[float | None, ...]
+
+_PLAIN: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 @torch.inference_mode()
@@ -21,27 +29,66 @@ def score_rows(
 ) -> list[Scored]:
     """For each row (at least one token) the natural-log probability of each token given those before it.
 
-    The first token has none. A large vocabulary splits the rows over several passes to bound memory; `on_pass` is
-    called after each.
+    The first token has none. `on_pass` is called after each forward pass.
     """
-    width, vocabulary = max(len(row) for row in rows), int(model.get_input_embeddings().weight.shape[0])  # pyright: ignore[reportIndexIssue]
-    step = max(1, LOGITS_AT_ONCE // (width * vocabulary))
-    scored: list[Scored] = []
-    for start in range(0, len(rows), step):
-        scored += _one_pass(model, rows[start : start + step], pad)
-        on_pass()
-    return scored
-
-
-def _one_pass(model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int) -> list[Scored]:
     width = max(len(row) for row in rows)
     ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=model.device)
+    lengths = torch.tensor([len(row) for row in rows], device=model.device)
+    predicted = torch.arange(1, width, device=model.device) < lengths[:, None]
     # no attention mask: in a causal model no token sees the padding on its right
-    logits = model(input_ids=ids, use_cache=False).logits
-    return [_row_logprobs(logits[i], ids[i], len(row)) for i, row in enumerate(rows)]
+    if has_plain_head(model):
+        hidden = model.base_model(input_ids=ids, use_cache=False)[0][:, :-1][predicted]
+        values = head_logprobs(model.get_output_embeddings(), hidden, ids[:, 1:][predicted])
+        on_pass()
+    else:
+        values = _by_logits(model, ids, predicted, on_pass)
+    return [(None, *part.tolist()) for part in values.cpu().split([len(row) - 1 for row in rows])]
 
 
-def _row_logprobs(logits: torch.Tensor, ids: torch.Tensor, length: int) -> Scored:
-    # one row at a time, so that only one row's float32 logits are alive
-    losses = torch.nn.functional.cross_entropy(logits[: length - 1].float(), ids[1:length], reduction="none")
-    return (None, *(-losses).tolist())
+def has_plain_head(model: PreTrainedModel) -> bool:
+    """Whether the logits are the last layer of the hidden states and nothing else: some models scale or cap them."""
+    if model not in _PLAIN:
+        ids = torch.zeros((1, 2), dtype=torch.long, device=model.device)
+        head: Any = model.get_output_embeddings()
+        logits = model(input_ids=ids, use_cache=False).logits
+        ours = head(model.base_model(input_ids=ids, use_cache=False)[0])
+        _PLAIN[model] = isinstance(head, torch.nn.Linear) and torch.allclose(logits, ours, rtol=1e-3, atol=1e-3)
+    return _PLAIN[model]
+
+
+def head_logprobs(head: Any, hidden: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """The log-probabilities (float32) of `tokens` [n] by a linear layer over `hidden` [n, features]."""
+    weight, bias = head.weight, head.bias
+    on_cpu = hidden.device.type == "cpu"
+    positions, vocabulary = TILE_ON_CPU if on_cpu else (max(1, LOGITS_AT_ONCE // len(weight)), len(weight))
+    biases = bias.split(vocabulary) if bias is not None else [None] * -(-len(weight) // vocabulary)
+    tiles = list(zip(weight.split(vocabulary), biases, strict=True))
+    normalisers = [_normaliser(rows, tiles) for rows in hidden.split(positions)]
+    own = (hidden.float() * weight[tokens].float()).sum(1)
+    if bias is not None:
+        own += bias[tokens].float()
+    return (own - torch.cat(normalisers)).clamp(max=0)
+
+
+def _normaliser(hidden: torch.Tensor, tiles: Sequence[tuple[torch.Tensor, torch.Tensor | None]]) -> torch.Tensor:
+    """The logarithm of the sum of exponentials of each row's logits."""
+    total = torch.full((len(hidden),), -torch.inf, device=hidden.device)
+    for weight, bias in tiles:
+        logits = torch.nn.functional.linear(hidden, weight, bias).float()
+        # log_softmax goes over the logits once, while they are in the cache; logsumexp would several times
+        total = torch.logaddexp(total, logits[:, 0] - torch.log_softmax(logits, 1)[:, 0])
+    return total
+
+
+def _by_logits(
+    model: PreTrainedModel, ids: torch.Tensor, predicted: torch.Tensor, on_pass: Callable[[], None]
+) -> torch.Tensor:
+    """The same by the model's own logits, of as few rows at a time as memory asks for."""
+    width, vocabulary = ids.shape[1], int(model.get_input_embeddings().weight.shape[0])  # pyright: ignore[reportIndexIssue]
+    step = max(1, LOGITS_AT_ONCE // (width * vocabulary))
+    found: list[torch.Tensor] = []
+    for part, wanted in zip(ids.split(step), predicted.split(step), strict=True):
+        logits = model(input_ids=part, use_cache=False).logits[:, :-1][wanted].float()
+        found.append(-torch.nn.functional.cross_entropy(logits, part[:, 1:][wanted], reduction="none"))
+        on_pass()
+    return torch.cat(found)

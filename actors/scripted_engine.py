@@ -98,14 +98,18 @@ class ScriptedEngine:
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Scripted log-probabilities, one per word; a word after a context is a little likelier than without."""
-        text = request.context + request.text
+        text, alone = request.context + request.text, request.alone.split()
         words = text.split()
-        self._room(text, len(words) - 1)
+        self._room(text, max(len(words), len(alone)) - 1)
         boundary = len(request.context.split())
         await self._serve(text, self._draw("wait", request.context, request.text))
-        scale = 0.8 if boundary else 1.0
-        scored = [-scale * self._draw("logprobs", i, word).uniform(0.5, 3.0) for i, word in enumerate(words[1:])]
-        return TokenLogprobs(request.id, boundary, (None, *scored) if words else ())
+        lengths = (boundary, len(words) - boundary, len(alone))
+        pair = self._scripted(words, 0.8 if boundary else 1.0)
+        return TokenLogprobs(request.id, boundary, pair, self._scripted(alone, 1.0), lengths)
+
+    def _scripted(self, words: list[str], scale: float) -> tuple[float | None, ...]:
+        drawn = [-scale * self._draw("logprobs", i, word).uniform(0.5, 3.0) for i, word in enumerate(words[1:])]
+        return (None, *drawn) if words else ()
 
     async def classify(self, request: ClassifyRequest) -> Classification:
         """Scripted logits."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.chat import Message, encode_chat, encode_text, end_of_turn
-from actors.engine import Generation, RequestError
+from actors.chat import Message, encode_chat, end_of_turn
+from actors.engine import Generation, LogprobRequest, RequestError
+from actors.passages import Passage, passages
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
@@ -46,12 +47,13 @@ class TextEncoder:
             raise RequestError("too_long", f"the prompt has {len(ids)} tokens, the model takes {self._max_length}")
         return ids, min(max_tokens, room)
 
-    def scored_text(self, context: str, text: str) -> tuple[list[int], int]:
-        """The ids of `context + text` and the number of ids of `context` alone. RequestError("too_long")."""
-        ids = encode_text(self._tokenizer, context + text)
-        if len(ids) > self._max_length:
-            raise RequestError("too_long", f"the text has {len(ids)} tokens, the model takes {self._max_length}")
-        return ids, len(encode_text(self._tokenizer, context)) if context else 0
+    def passages(self, request: LogprobRequest) -> list[Passage]:
+        """What the request wants scored; RequestError("too_long"), and errors as of `actors.passages.passages`."""
+        found = passages(self._tokenizer, request)
+        longest = max(len(passage.ids) for passage in found)
+        if longest > self._max_length:
+            raise RequestError("too_long", f"the text has {longest} tokens, the model takes {self._max_length}")
+        return found
 
     def generation(self, request_id: str, tokens_in: int, drawn: Drawn) -> Generation:
         """The reply made of new tokens."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from actors.engine import (
 )
 from actors.loading import load_model, load_tokenizer, usable_length
 from actors.options import take_options
+from actors.passages import answered
 from actors.scoring import Scored, score_rows
 from actors.text import Drawn, TextEncoder
 from actors.torch_engine import TorchEngine, within_memory
@@ -44,12 +46,12 @@ class TransformersEngine(TorchEngine):
         return self._text.generation(request.id, len(prompt), drawn)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """Score one text. RequestError if it does not fit."""
-        tokens, boundary = self._text.scored_text(request.context, request.text)
-        if not tokens:
-            return TokenLogprobs(request.id, 0, ())
-        logprobs = await self._batcher.submit(self._score, tuple(tokens), None, len(tokens))
-        return TokenLogprobs(request.id, boundary, logprobs)
+        """Score texts. RequestError if one does not fit."""
+        found = self._text.passages(request)
+        return answered(request.id, found, await asyncio.gather(*(self._values(passage.ids) for passage in found)))
+
+    async def _values(self, ids: tuple[int, ...]) -> Scored:
+        return await self._batcher.submit(self._score, ids, None, len(ids)) if ids else ()
 
     def _generate(self, rows: Sequence[Row]) -> list[Drawn]:
         return within_memory(lambda: generate_rows(self._model, rows, self._text.stops, self._text.pad, self._step))

@@ -4,6 +4,7 @@
 # vLLM is optional: where it is not installed, the checker has nothing to look at.
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import os
@@ -23,6 +24,7 @@ from actors.engine import (
     check_features,
 )
 from actors.loading import adapter_base, is_adapter, load_defaults, load_tokenizer, usable_length
+from actors.passages import answered
 from actors.refusing import Refusing
 from actors.text import TextEncoder, cut
 from actors.vllm_arguments import engine_arguments, usable_rank, vllm_options
@@ -84,13 +86,9 @@ class VllmEngine(Refusing):
         return self._text.generation(request.id, len(prompt), cut(drawn.token_ids, self._text.stops, logprobs))
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """Score one text. RequestError if it does not fit."""
-        tokens, boundary = self._text.scored_text(request.context, request.text)
-        if len(tokens) < 2:
-            return TokenLogprobs(request.id, boundary, (None,) * len(tokens))
-        # vLLM always generates: one token is drawn for nothing
-        output = await self._run(tokens, self._own_adapter, temperature=0.0, max_tokens=1, prompt_logprobs=0)
-        return TokenLogprobs(request.id, boundary, (None, *_chosen(tokens[1:], output.prompt_logprobs[1:])))
+        """Score texts. RequestError if one does not fit."""
+        found = self._text.passages(request)
+        return answered(request.id, found, await asyncio.gather(*(self._values(passage.ids) for passage in found)))
 
     def progress(self) -> int:
         """Iterations of vLLM's engine from which something came."""
@@ -109,6 +107,14 @@ class VllmEngine(Refusing):
     def close(self) -> None:
         """Stop vLLM's process and free its memory."""
         self._engine.shutdown()
+
+    async def _values(self, ids: tuple[int, ...]) -> tuple[float | None, ...]:
+        """Log-probabilities of a text's tokens; vLLM computes them anew also where its prefix cache holds the text."""
+        if len(ids) < 2:
+            return (None,) * len(ids)
+        # vLLM always generates: one token is drawn for nothing
+        output = await self._run(list(ids), self._own_adapter, temperature=0.0, max_tokens=1, prompt_logprobs=0)
+        return (None, *_chosen(ids[1:], output.prompt_logprobs[1:]))
 
     async def _run(self, prompt: list[int], adapter: str | None, **sampling: Any) -> Any:
         """vLLM's final output for one prompt."""
