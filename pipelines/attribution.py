@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from pipelines.study.steps import CheckJob, EliminateJob, EvolveJob, RespondJob, ScoreJob, Step
+from pipelines.study.steps import (
+    CheckJob,
+    ChooseJob,
+    DrawJob,
+    EliminateJob,
+    EvolveJob,
+    RespondJob,
+    RewardJob,
+    ScoreJob,
+    Step,
+)
 from pipelines.tally import Total
 
 
 def model_of(step: Step) -> str:
     """The model that a row-wise step asks."""
-    assert isinstance(step.job, EvolveJob | EliminateJob | RespondJob | CheckJob | ScoreJob)
+    assert isinstance(
+        step.job, EvolveJob | EliminateJob | RespondJob | DrawJob | ChooseJob | CheckJob | ScoreJob | RewardJob
+    )
     return step.job.model
 
 

@@ -18,6 +18,7 @@ from actors.pool import Pool
 from actors.sandbox.job import Level, SandboxError
 from pipelines.attribution import model_of, step_seconds
 from pipelines.boxes import sandboxes
+from pipelines.candidates import Choose, Draw
 from pipelines.checking import checker
 from pipelines.commit import commit
 from pipelines.context import READY_SECONDS, Context
@@ -29,9 +30,22 @@ from pipelines.optimize import best_methods
 from pipelines.phases import Phase, loads
 from pipelines.respond import Respond
 from pipelines.score.perplexity import Score
+from pipelines.score.reward import Reward
 from pipelines.store.parts import UNIT_ROWS, units_of, write_shards
 from pipelines.stream import Branch, Root, Walker
-from pipelines.study.steps import ROW_WISE, CheckJob, EliminateJob, EvolveJob, RespondJob, ScoreJob, Step, rows_of_one
+from pipelines.study.steps import (
+    ROW_WISE,
+    CheckJob,
+    ChooseJob,
+    DrawJob,
+    EliminateJob,
+    EvolveJob,
+    RespondJob,
+    RewardJob,
+    ScoreJob,
+    Step,
+    rows_of_one,
+)
 from pipelines.tally import RemoteTally, TallyActor, Total
 from pipelines.watch import shown
 
@@ -100,8 +114,14 @@ def operator(step: Step, client: Client, seed: int, method: str = "") -> Operato
         return Eliminate(client, job.elimination)
     if isinstance(job, RespondJob):
         return Respond(client, job.sampling.sampling, seed)
+    if isinstance(job, DrawJob):
+        return Draw(client, job.sampling.sampling, job.candidates, seed)
+    if isinstance(job, ChooseJob):
+        return Choose(client, job.pick)
+    if isinstance(job, RewardJob):
+        return Reward(client)
     if isinstance(job, ScoreJob):
-        return Score(client)
+        return Score(client, job.options)
     raise TypeError(f"{step.kind} is not a row-wise step")
 
 

@@ -5,32 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import prompts
-from actors.engine import Client, GenerateRequest, Sampling
+from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.operators import Rejected
+from pipelines.refusal import refuses
 from pipelines.rows import InstructionRow, PairedRow, ResponseRow, Row, request_seed
 from pipelines.study.asked import CONSTRAINED
 
 NOT_EVOLVED = "not_evolved"
+EMPTY = "empty"
 
 
 @dataclass(frozen=True)
 class Respond:
-    """Answers an instruction. A truncated answer is kept and marked; an empty one is rejected.
-
-    An instruction whose evolution was undone is rejected without being asked: it was answered where it came from.
-    """
+    """Answers an instruction. Truncated answers and refusals are kept and marked; an empty answer is rejected."""
 
     client: Client
     sampling: Sampling
     study_seed: int
 
     async def __call__(self, row: Row, new_id: str) -> ResponseRow:
-        assert isinstance(row, InstructionRow)
-        if row.eliminated:
-            raise Rejected(NOT_EVOLVED, row.outcome)
-        message = ("user", asked(row))
-        seed = request_seed(new_id) ^ self.study_seed
-        said = await self.client.generate(GenerateRequest(new_id, (message,), self.sampling, seed))
+        asks = answerable(row)
+        said = await generate(self.client, self.sampling, self.study_seed, asks, new_id)
         reply = prompts.parse("answer", said.text)
         if reply.value is None:
             raise Rejected(reply.reason, "", said.text)
@@ -39,13 +34,34 @@ class Respond:
             parent_id=row.id,
             seed_id=row.seed_id,
             index=row.index,
-            instruction=row.instruction,
-            input=row.input,
+            instruction=asks.instruction,
+            input=asks.input,
             response=reply.value,
             finish_reason=said.finish_reason,
             tokens_in=said.tokens_in,
             tokens_out=said.tokens_out,
+            refused=refuses(reply.value),
         )
+
+
+def answerable(row: Row) -> InstructionRow:
+    """The row as an instruction that is to be answered.
+
+    Rejected, without a model being asked, if its evolution was undone: it was answered where it came from.
+    """
+    assert isinstance(row, InstructionRow)
+    if row.eliminated:
+        raise Rejected(NOT_EVOLVED, row.outcome)
+    return row
+
+
+async def generate(
+    client: Client, sampling: Sampling, study_seed: int, row: InstructionRow, request_id: str
+) -> Generation:
+    """A teacher's answer as it comes, drawn with a seed that belongs to the request's id (hex digits)."""
+    message = ("user", asked(row))
+    seed = request_seed(request_id) ^ study_seed
+    return await client.generate(GenerateRequest(request_id, (message,), sampling, seed))
 
 
 def asked(row: InstructionRow) -> str:

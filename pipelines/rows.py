@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, get_type_hints
 
 import pyarrow as pa
@@ -121,7 +121,7 @@ class MethodRow(Row):
 
 @dataclass(frozen=True)
 class ResponseRow(Row):
-    """A teacher's answer. `finish_reason` "length" marks a truncated one."""
+    """A teacher's answer. `finish_reason` "length" marks a truncated one, `refused` one that opens by declining."""
 
     instruction: str
     input: str
@@ -129,6 +129,28 @@ class ResponseRow(Row):
     finish_reason: str
     tokens_in: int
     tokens_out: int
+    refused: bool = False
+
+
+@dataclass(frozen=True)
+class CandidatesRow(Row):
+    """Several answers of a teacher to one instruction, in the order of their seeds; an empty one is an empty text."""
+
+    instruction: str
+    input: str
+    candidates: list[str]
+    finish_reasons: list[str]
+    tokens_in: int
+    tokens_out: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenRow(ResponseRow):
+    """The candidate that a reward model picked: its number, and the `rewards` of all that were `judged`, by number."""
+
+    chosen: int
+    judged: list[int]
+    rewards: list[float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +168,12 @@ class CheckedRow(ResponseRow):
 
 @dataclass(frozen=True)
 class ScoreRow(Row):
-    """Mean cross-entropies in nats per token, and what follows from them (2412.11231, eq. 1 and 2)."""
+    """Mean cross-entropies in nats per token, and what follows from them (2412.11231, eq. 1 and 2).
+
+    `loss_conditional` is the answer's given the instruction (the loss of 2411.07133's CAR), `ifd` the ratio of losses,
+    `ifd_ppl` that of perplexities (2402.00530), `answer_probabilities` those of the answer's first tokens given the
+    instruction. Tokens are counted without BOS and chat template.
+    """
 
     tokens_instruction: int
     tokens_answer: int
@@ -159,6 +186,15 @@ class ScoreRow(Row):
     ifd: float
     ifd_ppl: float
     ic_ifd: float
+    answer_probabilities: list[float] = field(default_factory=list[float])
+
+
+@dataclass(frozen=True)
+class RewardRow(Row):
+    """A reward model's number for a pair; `tokens` count the conversation that it read."""
+
+    reward: float
+    tokens: int
 
 
 @dataclass(frozen=True)
@@ -216,8 +252,11 @@ ROW_TYPES: dict[str, type[Row]] = {
     "evolve": InstructionRow,
     "eliminate": InstructionRow,
     "respond": ResponseRow,
+    "draw": CandidatesRow,
+    "choose": ChosenRow,
     "check": CheckedRow,
     "score": ScoreRow,
+    "reward": RewardRow,
     "diversity": DiversityRow,
     "select": PairRow,
     "evaluate": AnswerRow,

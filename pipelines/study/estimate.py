@@ -18,12 +18,16 @@ from pipelines.study.spec import Model, Study
 from pipelines.study.steps import (
     AugmentJob,
     CheckJob,
+    ChooseJob,
+    DiversityJob,
+    DrawJob,
     EliminateJob,
     EvaluateJob,
     EvolveJob,
     OptimizeJob,
     PairJob,
     RespondJob,
+    RewardJob,
     ScoreJob,
     SeedsJob,
     Step,
@@ -38,6 +42,8 @@ TOKENS_OF_TEXT = 60
 LINES_OF_LIST = 25
 TRAIN_OVERHEAD = 1.0
 EVALUATE_OVERHEAD = 1.0
+ENCODER_OVERHEAD = 5.0
+EMBEDDINGS_PER_SECOND = 50.0
 BYTES_PER_PARAMETER = 2
 UNKNOWN_ROWS = 1000
 
@@ -91,8 +97,15 @@ def _seconds(step: Step, rows: int, study: Study, sizes: Mapping[str, int]) -> f
         tokens = min(job.sampling.max_tokens, TOKENS_OF_TEXT)
         tokens *= 2 if isinstance(job, EvolveJob) and job.eliminates else 1
         return rows * tokens * _cost("generate", job.model, study, sizes)
+    if isinstance(job, DrawJob):
+        tokens = min(job.sampling.max_tokens, TOKENS_OF_TEXT)
+        return rows * job.candidates * tokens * _cost("generate", job.model, study, sizes)
+    if isinstance(job, ChooseJob | RewardJob):
+        return rows * _judged(step) * 2 * TOKENS_OF_TEXT * _cost("score", job.model, study, sizes)
     if isinstance(job, ScoreJob):
         return rows * 3 * TOKENS_OF_TEXT * _cost("score", job.model, study, sizes)
+    if isinstance(job, DiversityJob):
+        return ENCODER_OVERHEAD + rows / EMBEDDINGS_PER_SECOND
     if isinstance(job, TrainJob):
         tokens = rows * job.recipe.epochs * TOKENS_OF_TEXT
         return TRAIN_OVERHEAD + 3 * tokens * _cost("train", job.model, study, sizes)
@@ -100,6 +113,12 @@ def _seconds(step: Step, rows: int, study: Study, sizes: Mapping[str, int]) -> f
         tokens = min(job.benchmark.max_tokens, TOKENS_OF_TEXT)
         return EVALUATE_OVERHEAD + rows * tokens * _cost("generate", job.model, study, sizes)
     return 0.1
+
+
+def _judged(step: Step) -> int:
+    """The answers of a row that a reward model judges."""
+    drawn = step.inputs[0].job
+    return drawn.candidates if isinstance(drawn, DrawJob) else 1
 
 
 def asked_of(job: AugmentJob | VerifyJob | CheckJob, rows: int) -> int:

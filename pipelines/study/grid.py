@@ -10,18 +10,25 @@ from typing import Any
 from pipelines.store.fingerprint import hash_file
 from pipelines.study.asked import ANSWERING, CONSTRAINED, digests
 from pipelines.study.autoif_steps import AutoIFSteps
+from pipelines.study.basics import SamplingSpec
+from pipelines.study.encoders import encoder_identity
 from pipelines.study.evolution import Evolution
 from pipelines.study.evolution_steps import EvolutionSteps
 from pipelines.study.formats import read_formats
 from pipelines.study.models import identity
-from pipelines.study.spec import Benchmark, Decoding, SamplingSpec, Seeds, Selection, Student, Study
+from pipelines.study.responses import Choice, Way
+from pipelines.study.spec import Benchmark, ScoringOptions, Seeds, Selection, Student, Study
 from pipelines.study.steps import (
+    ChooseJob,
+    DiversityJob,
+    DrawJob,
     EvaluateJob,
     Identity,
     Job,
     Kind,
     Payload,
     RespondJob,
+    RewardJob,
     ScoreJob,
     SeedsJob,
     SelectJob,
@@ -62,10 +69,16 @@ class PairSet:
         return f"{self.method} {self.evolver}".strip()
 
     diversity: Step | None = None
+    rewards: tuple[tuple[str, Step], ...] = ()
+
+    def reward(self, model: str | None) -> Step | None:
+        """The rewards of a model, or of the study's first one."""
+        found = [step for name, step in self.rewards if model in (None, name)]
+        return found[0] if found else None
 
     def needed(self, selection: Selection) -> tuple[Step, ...]:
         """What a selection reads: the answers, and the steps that measure them."""
-        found = {"score": self.scores, "diversity": self.diversity}
+        found = {"score": self.scores, "diversity": self.diversity, "reward": self.reward(selection.reward)}
         return (self.responses, *(step for kind in selection.needs if (step := found[kind])))
 
 
@@ -146,11 +159,13 @@ class _Builder:
     def answered(self, of: Source, step: Step, formats: AutoIFSteps | None = None) -> Iterator[PairSet]:
         draws = formats.block.responses if formats else 1
         for teacher in self.study.responses.teachers:
-            for decoding in self.study.responses.decodings:
-                responses = self.respond(step, teacher, decoding, draws)
+            for way in self.study.responses.ways:
+                responses = self.respond(step, teacher, way, draws)
                 if formats:
                     responses = formats.check(responses, of[2])
-                yield PairSet(*of, teacher, decoding.name, step, responses, self.score(responses))
+                rewards = tuple((name, self.reward(responses, name)) for name in self.study.rewards)
+                scores, diversity = self.score(responses), self.diversity(step)
+                yield PairSet(*of, teacher, way.name, step, responses, scores, diversity, rewards)
 
     def seeds(self, seeds: Seeds) -> Step:
         def payload() -> dict[str, Any]:
@@ -161,33 +176,68 @@ class _Builder:
 
         return self.add(self.identify("seeds", seeds.name, payload=payload), seeds.name, SeedsJob(seeds))
 
-    def respond(self, step: Step, teacher: str, decoding: Decoding, draws: int) -> Step:
-        sampling = SamplingSpec(**decoding.model_dump(exclude={"name"}))
+    def respond(self, step: Step, teacher: str, way: Way, draws: int) -> Step:
+        if way.choice:
+            return self.choose(step, teacher, way, way.choice)
         asked = (CONSTRAINED,) if step.kind == "pair" else ANSWERING
         identity = self.identify(
             "respond",
             teacher,
-            decoding.name,
+            way.name,
             *asked,
             str(draws),
-            payload=lambda: {
-                "prompts": digests(asked),
-                "model": self.models[teacher],
-                "sampling": sampling,
-                "draws": draws,
-                "seed": self.study.seed,
-            },
+            payload=lambda: self.answering(teacher, way.sampling, asked) | {"draws": draws},
         )
-        return self.add(
-            identity, f"{step.subject} / {teacher} {decoding.name}", RespondJob(teacher, sampling, draws), step
+        job = RespondJob(teacher, way.sampling, draws)
+        return self.add(identity, f"{step.subject} / {teacher} {way.name}", job, step)
+
+    def answering(self, teacher: str, sampling: SamplingSpec, asked: tuple[str, ...]) -> dict[str, Any]:
+        """What every answer depends on."""
+        common = {"model": self.models[teacher], "sampling": sampling, "seed": self.study.seed}
+        return {"prompts": digests(asked)} | common
+
+    def choose(self, step: Step, teacher: str, way: Way, choice: Choice) -> Step:
+        drawn = self.draw(step, teacher, way.sampling, choice.candidates)
+        identity = self.identify(
+            "choose",
+            choice.pick,
+            choice.reward,
+            payload=lambda: {"pick": choice.pick, "model": self.models[choice.reward]},
         )
+        job = ChooseJob(choice.reward, choice.pick)
+        return self.add(identity, f"{step.subject} / {teacher} {way.name}", job, drawn)
+
+    def draw(self, step: Step, teacher: str, sampling: SamplingSpec, candidates: int) -> Step:
+        """The candidates of a teacher, which all choices among them share."""
+        how = (f"{sampling.temperature:g}", f"{sampling.top_p:g}", str(sampling.max_tokens))
+        identity = self.identify(
+            "draw",
+            teacher,
+            *how,
+            str(candidates),
+            payload=lambda: self.answering(teacher, sampling, ANSWERING) | {"candidates": candidates},
+        )
+        subject = f"{step.subject} / {teacher} {candidates} at t{how[0]} p{how[1]}"
+        return self.add(identity, subject, DrawJob(teacher, sampling, candidates), step)
+
+    def reward(self, responses: Step, model: str) -> Step:
+        identity = self.identify("reward", model, payload=lambda: {"model": self.models[model]})
+        return self.add(identity, f"{responses.subject} by {model}", RewardJob(model), responses)
 
     def score(self, responses: Step) -> Step | None:
         if self.study.scoring is None:
             return None
         scorer = self.study.scoring.scorer
-        identity = self.identify("score", scorer, payload=lambda: {"model": self.models[scorer]})
-        return self.add(identity, responses.subject, ScoreJob(scorer), responses)
+        options = ScoringOptions(**self.study.scoring.model_dump(exclude={"scorer"}))
+        identity = self.identify("score", scorer, payload=lambda: {"options": options, "model": self.models[scorer]})
+        return self.add(identity, responses.subject, ScoreJob(scorer, options), responses)
+
+    def diversity(self, instructions: Step) -> Step | None:
+        block = self.study.diversity
+        if block is None:
+            return None
+        identity = self.identify("diversity", payload=lambda: {"encoder": encoder_identity(block, self.folder)})
+        return self.add(identity, instructions.subject, DiversityJob(block), instructions)
 
     def select(self, pairs: PairSet, selection: Selection, sets: tuple[PairSet, ...]) -> Step:
         seed = self.study.seed
@@ -195,7 +245,7 @@ class _Builder:
         identity = self.identify(
             "select",
             selection.name,
-            payload=lambda: {"selection": selection.model_dump(exclude={"name"}), "seed": seed},
+            payload=lambda: {"selection": selection.model_dump(exclude={"name", "reward"}), "seed": seed},
         )
         needs = [step for one in (pairs, *rivals) for step in one.needed(selection)]
         return self.add(identity, f"{pairs.responses.subject} / {selection.name}", SelectJob(selection, seed), *needs)

@@ -7,22 +7,39 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from pipelines.score.car import Mode, car
+
 if TYPE_CHECKING:
     from pipelines.rows import ResponseRow
 
 Metric = Literal[
-    "ifd", "ic_ifd", "ppl_instruction", "ppl_answer", "ppl_conditional", "distance", "repeats", "length", "random"
+    "ifd",
+    "ic_ifd",
+    "ppl_instruction",
+    "ppl_answer",
+    "ppl_conditional",
+    "reward",
+    "car",
+    "distance",
+    "repeats",
+    "length",
+    "random",
 ]
 End = Literal["high", "low"]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A pair that may be chosen, the rows that measure it, by the kinds of their steps, and the study's seed."""
+    """A pair that may be chosen, the rows that measure it, by the kinds of their steps, and the study's seed.
+
+    `beta` and `mode` are CAR's.
+    """
 
     pair: ResponseRow
     measured: Mapping[str, Any]
     seed: int
+    beta: float = 1.0
+    mode: Mode = "raw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +60,11 @@ def _words(candidate: Candidate) -> float:
     return float(len(candidate.pair.instruction.split()))
 
 
+def _car(candidate: Candidate) -> float:
+    reward, scores = candidate.measured["reward"], candidate.measured["score"]
+    return car(reward.reward, scores.loss_conditional, candidate.beta, candidate.mode)
+
+
 def _draw(candidate: Candidate) -> float:
     """A number in [0, 1) that depends on the row and the seed alone."""
     return int(hashlib.sha256(f"{candidate.seed} {candidate.pair.id}".encode()).hexdigest()[:13], 16) / 16**13
@@ -55,6 +77,8 @@ METRICS: Mapping[Metric, Measure] = {
     "ppl_instruction": _column("score", "ppl_instruction", "low"),
     "ppl_answer": _column("score", "ppl_answer", "low"),
     "ppl_conditional": _column("score", "ppl_conditional", "low"),
+    "reward": _column("reward", "reward", "high"),
+    "car": Measure("high", ("reward", "score"), _car),
     "distance": _column("diversity", "distance", "high"),
     "repeats": _column("diversity", "repeats", "low"),
     "length": Measure("low", (), _words),

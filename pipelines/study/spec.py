@@ -6,9 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipelines.study.basics import Name, SamplingSpec, Strict
+from actors.engine import Bos
+from pipelines.score.car import Mode
+from pipelines.study.basics import Name, Strict
 from pipelines.study.evolution import Evolution
 from pipelines.study.metrics import METRICS, End, Metric
+from pipelines.study.responses import Responses
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -60,21 +63,18 @@ class Model(Strict):
     gpus: float = Field(default=0, ge=0, description="placement: GPUs of one replica")
 
 
-class Decoding(SamplingSpec):
-    """A named way in which teachers answer."""
+class ScoringOptions(Strict):
+    """What exactly is scored of a pair."""
 
-    name: Name
-
-
-class Responses(Strict):
-    """Which models answer the instructions, and how."""
-
-    teachers: list[Name] = Field(min_length=1)
-    decodings: list[Decoding] = Field(default=[Decoding(name="greedy", max_tokens=2048)], min_length=1)
-    answer_seeds: bool = Field(default=True, description="also answer the un-evolved seeds: the round 0 baseline")
+    form: Literal["raw", "chat"] = Field(default="raw", description="raw text, or the scorer's chat template")
+    bos: Bos = Field(default="auto", description="the BOS in front of each text; auto: as the tokenizer has it")
+    boundary: Literal["answer", "question"] = Field(
+        default="answer", description="to which of them the newline between raw texts belongs"
+    )
+    probabilities: int = Field(default=5, ge=0, description="first tokens of an answer whose probabilities are kept")
 
 
-class Scoring(Strict):
+class Scoring(ScoringOptions):
     """Perplexities, IFD and IC-IFD of every pair under one model (2412.11231, eq. 1 and 2)."""
 
     scorer: Name
@@ -88,6 +88,17 @@ class Diversity(Strict):
         "or a hub name"
     )
     revision: str | None = Field(default=None, description="hub models: the commit")
+
+
+class Car(Strict):
+    """CAR of every data set (2411.07133): its mean reward, less the harder its answers are for the scorer."""
+
+    betas: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.5, 1.0, 2.0, 3.0], min_length=1)
+    mode: Mode = Field(
+        default="raw",
+        description="what is done with rewards before, which are not to be negative: nothing, "
+        "'shift' (less the least of the compared sets) or 'sigmoid' (of each set's mean)",
+    )
 
 
 class Selection(Strict):
@@ -112,6 +123,10 @@ class Selection(Strict):
     apart: float | None = Field(
         default=None, gt=0, le=4, description="pass over an instruction that is nearer to a better one chosen before"
     )
+
+    reward: Name | None = Field(default=None, description="by reward or car: which reward model, if there are several")
+    beta: float = Field(default=1.0, ge=0, description="by car: how much a pair's loss counts")
+    mode: Literal["raw", "sigmoid"] = Field(default="raw", description="by car: rewards as they are, or in (0, 1)")
 
     @model_validator(mode="after")
     def _one_amount(self) -> Selection:
@@ -177,6 +192,8 @@ class Study(Strict):
     responses: Responses
     scoring: Scoring | None = None
     diversity: Diversity | None = None
+    rewards: list[Name] = Field(default=[], description="reward models that judge every pair")
+    car: Car = Car()
     selection: list[Selection] = Field(default=[Selection(name="all")], min_length=1)
     recipes: dict[Name, Recipe] = Field(default={})
     students: list[Student] = Field(default=[])

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from actors.sandbox.job import Level
 from pipelines.evolve.methods import Assignment, drawn_method, method_for
 from pipelines.store.fingerprint import fingerprint
 from pipelines.study.autoif import RuleSet
+from pipelines.study.basics import SamplingSpec
 from pipelines.study.evolution import Elimination, Growth, Optimization
-from pipelines.study.spec import Benchmark, Recipe, SamplingSpec, Seeds, Selection
+from pipelines.study.responses import Pick
+from pipelines.study.spec import Benchmark, Diversity, Recipe, ScoringOptions, Seeds, Selection
 
 Payload = Callable[[], dict[str, Any]]
 Kind = Literal[
@@ -23,8 +25,11 @@ Kind = Literal[
     "evolve",
     "eliminate",
     "respond",
+    "draw",
+    "choose",
     "check",
     "score",
+    "reward",
     "diversity",
     "select",
     "train",
@@ -40,16 +45,19 @@ CODE_VERSION: Mapping[Kind, int] = {
     "pair": 1,
     "evolve": 2,
     "eliminate": 1,
-    "respond": 1,
+    "respond": 2,
+    "draw": 1,
+    "choose": 1,
     "check": 1,
-    "score": 1,
+    "score": 2,
     "diversity": 1,
+    "reward": 1,
     "select": 2,
     "train": 1,
     "evaluate": 1,
 }
 
-ROW_WISE: frozenset[Kind] = frozenset({"evolve", "eliminate", "respond", "check", "score"})
+ROW_WISE: frozenset[Kind] = frozenset({"evolve", "eliminate", "respond", "draw", "choose", "check", "score", "reward"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +157,23 @@ class RespondJob:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawJob:
+    """Answer every instruction `candidates` times: one row."""
+
+    model: str
+    sampling: SamplingSpec
+    candidates: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseJob:
+    """Pick one of the candidates by the rewards that the model gives."""
+
+    model: str
+    pick: Pick
+
+
+@dataclass(frozen=True, slots=True)
 class CheckJob:
     """AutoIF: keep the answers that functions accept and the judge `model` scores high enough."""
 
@@ -165,6 +190,21 @@ class ScoreJob:
     """Score every pair under one model."""
 
     model: str
+    options: ScoringOptions = field(default_factory=ScoringOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class RewardJob:
+    """Judge every pair by one reward model."""
+
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiversityJob:
+    """Find how near the instructions of a set are to one another."""
+
+    diversity: Diversity
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +241,12 @@ Job = (
     | EvolveJob
     | EliminateJob
     | RespondJob
+    | DrawJob
+    | ChooseJob
     | CheckJob
     | ScoreJob
+    | RewardJob
+    | DiversityJob
     | SelectJob
     | TrainJob
     | EvaluateJob

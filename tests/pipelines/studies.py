@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.evolve.methods import rotation
-from pipelines.study.spec import SamplingSpec, Study
+from pipelines.study.basics import SamplingSpec
+from pipelines.study.spec import Study
 from pipelines.study.steps import EvolveJob
 
 

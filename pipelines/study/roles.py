@@ -1,0 +1,49 @@
+"""Every place of a study that refers to a model, and whether the model is to write there or to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pipelines.study.evolution import Evolution
+from pipelines.study.spec import Study
+from pipelines.study.yaml_tree import Loc
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A place that names a model. One that classifies gives logits, any other reads and writes text."""
+
+    loc: Loc
+    model: str
+    classifies: bool = False
+
+
+def roles(study: Study) -> Iterator[Role]:
+    """All of a study's roles."""
+    for number, evolution in enumerate(study.evolution):
+        yield from _evolution(("evolution", number), evolution)
+    for index, name in enumerate(study.responses.teachers):
+        yield Role(("responses", "teachers", index), name)
+    for index, decoding in enumerate(study.responses.decodings):
+        if decoding.reward:
+            yield Role(("responses", "decodings", index, "reward"), decoding.reward, classifies=True)
+    if study.scoring is not None:
+        yield Role(("scoring", "scorer"), study.scoring.scorer)
+    for index, name in enumerate(study.rewards):
+        yield Role(("rewards", index), name, classifies=True)
+    for index, student in enumerate(study.students):
+        yield Role(("students", index, "model"), student.model)
+
+
+def _evolution(loc: Loc, evolution: Evolution) -> Iterator[Role]:
+    for index, name in enumerate(evolution.evolvers):
+        yield Role((*loc, "evolvers", index), name)
+    if evolution.elimination and evolution.elimination.judge:
+        yield Role((*loc, "elimination", "judge"), evolution.elimination.judge)
+    if evolution.optimization:
+        yield Role((*loc, "optimization", "optimizer"), evolution.optimization.optimizer)
+    if evolution.autoif and evolution.autoif.nli:
+        yield Role((*loc, "autoif", "nli"), evolution.autoif.nli, classifies=True)
+    if evolution.autoif and evolution.autoif.judge:
+        yield Role((*loc, "autoif", "judge"), evolution.autoif.judge)
