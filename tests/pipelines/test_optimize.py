@@ -46,7 +46,7 @@ class TestOptimize:
         context, told = go(study(), store)
         (step,) = context.plan.pending_of("optimize")
         account = store.manifest("optimize", step.key).account
-        assert account.rows_out == 1 and account.reasons == {"no_method_block": 2}, "scripted text has no block"
+        assert account.rows_out == 2 and account.reasons == {"no_method_block": 1}, "scripted text has a block, as a rule"
         assert "optimize world small: 3 in, 1 out (2 no_method_block)" in told
         (evolve,) = context.plan.pending_of("evolve")
         assert "Instruction: {instruction}" in best_methods(store, [evolve])[evolve.key]
@@ -55,5 +55,5 @@ class TestOptimize:
 
     def test_two_models_that_do_not_fit_together_are_refused_before_anything_loads(self, tmp_path: Path) -> None:
         models = {name: {"source": name, "engine": "scripted", "cpus": 60.0} for name in ("small", "large")}
-        with pytest.raises(ClusterError, match="small and large work together in an optimization and ask for 120 CPUs"):
+        with pytest.raises(ClusterError, match="small and large work together in one step and ask for 120 CPUs"):
             go(study(models=models), Store(str(tmp_path)))
