@@ -1,9 +1,8 @@
-"""One row through evolve, respond and score: what is passed on, what is rejected and why."""
+"""One row through evolve and respond: what is passed on, what is rejected and why."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +12,7 @@ from actors.engine import GenerateRequest, Generation, LogprobRequest, RequestEr
 from pipelines.evolve.evol_instruct import Evolve
 from pipelines.operators import Operator
 from pipelines.respond import Respond
-from pipelines.rows import InstructionRow, Rejection, ResponseRow, Row, ScoreRow
-from pipelines.score.perplexity import Score
+from pipelines.rows import InstructionRow, Rejection, ResponseRow, Row
 from pipelines.stream import make
 from pipelines.study.evolution import Growth
 from tests.pipelines.studies import evolve_job
@@ -26,18 +24,16 @@ PAIR = ResponseRow("b" * 32, "a" * 32, "a" * 32, 3, "Name a bird.", "", "Owl", "
 class Says:
     """An engine that always says the same, and remembers what it was asked."""
 
-    def __init__(self, text: str = "", finish: str = "stop", scores: dict[str, TokenLogprobs] | None = None) -> None:
-        self.text, self.finish, self.scores = text, finish, scores or {}
+    def __init__(self, text: str = "", finish: str = "stop") -> None:
+        self.text, self.finish = text, finish
         self.asked: list[GenerateRequest] = []
-        self.scored: list[LogprobRequest] = []
 
     async def generate(self, request: GenerateRequest) -> Generation:
         self.asked.append(request)
         return Generation(request.id, self.text, self.finish, 9, 4)  # type: ignore[arg-type]
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        self.scored.append(request)
-        return self.scores["alone" if request.context == "" else "pair"]
+        raise NotImplementedError
 
     def close(self) -> None: ...
 
@@ -137,53 +133,3 @@ def test_a_request_that_no_engine_can_answer_is_a_failed_row() -> None:
 
     made = apply(Respond(Refuses(), Sampling(), 0), SEED)
     assert isinstance(made, Rejection) and (made.status, made.reason) == ("failed", "too_long")
-
-
-def logprobs(context: tuple[float | None, ...], text: tuple[float | None, ...]) -> TokenLogprobs:
-    return TokenLogprobs("x", len(context), context + text)
-
-
-def test_worked_example_of_ifd_and_ic_ifd() -> None:
-    engine = Says(
-        scores={"pair": logprobs((None, -2.0, -3.0), (-1.0, -1.4)), "alone": logprobs((), (None, -1.2, -1.8))}
-    )
-    made = apply(Score(engine), PAIR)
-    assert isinstance(made, ScoreRow)
-    assert made.loss_instruction == pytest.approx(2.5)
-    assert made.loss_conditional == pytest.approx(1.2)
-    assert made.loss_answer == pytest.approx(1.5)
-    assert made.ifd == pytest.approx(0.80)
-    assert made.ic_ifd == pytest.approx(0.32)
-    assert made.ifd_ppl == pytest.approx(0.740818, abs=1e-6)
-    assert made.ppl_answer == pytest.approx(math.exp(1.5))
-
-
-def test_perplexity_oracle() -> None:
-    known = tuple(math.log(p) for p in (0.5, 0.25, 0.125))
-    engine = Says(scores={"pair": logprobs((None, *known), known), "alone": logprobs((), (None, *known))})
-    made = apply(Score(engine), PAIR)
-    assert isinstance(made, ScoreRow)
-    assert made.loss_instruction == pytest.approx(1.386294, abs=1e-6)
-    assert made.ppl_instruction == pytest.approx(4.0)
-
-
-@pytest.mark.parametrize(
-    ("pair", "alone", "reason"),
-    [
-        (logprobs((None,), (-1.0,)), logprobs((), (None, -1.0)), "no_tokens"),
-        (logprobs((None, -1.0), (-1.0,)), logprobs((), (None,)), "no_tokens"),
-        (logprobs((None, -1.0), (-1.0,)), logprobs((), (None, 0.0)), "zero_loss"),
-        (logprobs((None, 0.0), (-1.0,)), logprobs((), (None, -1.0)), "zero_loss"),
-    ],
-)
-def test_an_undefined_ratio_is_a_rejection_and_never_nan(
-    pair: TokenLogprobs, alone: TokenLogprobs, reason: str
-) -> None:
-    made = apply(Score(Says(scores={"pair": pair, "alone": alone})), PAIR)
-    assert isinstance(made, Rejection) and made.reason == reason
-
-
-def test_the_scored_text_is_question_newline_answer() -> None:
-    engine = Says(scores={"pair": logprobs((None, -1.0), (-1.0,)), "alone": logprobs((), (None, -1.0))})
-    apply(Score(engine), replace(PAIR, input="In Peru."))
-    assert [(r.context, r.text) for r in engine.scored] == [("Name a bird.\nIn Peru.", "\nOwl"), ("", "Owl")]
