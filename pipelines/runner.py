@@ -66,6 +66,7 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         context.board.say(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
         # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
         from pipelines.autoif import run_autoif
+        from pipelines.diversity import run_diversities
         from pipelines.flow import run_stream
         from pipelines.optimize import run_optimizations
         from pipelines.students import run_students
@@ -73,6 +74,7 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         run_optimizations(context)
         run_autoif(context)
         run_stream(context)
+        run_diversities(context)
         run_selections(context)
         return run_students(context)
 

@@ -68,25 +68,27 @@ def in_process(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -
     return (function(*call) for call in calls)
 
 
-def neighbours(panels: Sequence[Any], each: Each = in_process) -> Neighbours:
-    """The nearest neighbours among unit vectors, float32 [rows, dimensions] in panels of at least one row.
+def neighbours(panels: Sequence[Any], each: Each = in_process, vector_of: Ints | None = None) -> Neighbours:
+    """The nearest neighbours of rows that have unit vectors, float32 [vectors, dimensions] in panels of at least one.
 
-    Distances are 2 - 2cos, in [0, 4]; equal vectors have exactly 0. `repeats` counts the other rows nearer than 0.05,
-    499 at most. `each` runs a function over many arguments, in order: in this process, or elsewhere (the panels may
-    then be what stands for arrays there). Raises ValueError for fewer than two rows and for other than unit vectors.
+    `vector_of` has the number of each row's vector, where several rows share one. Distances are 2 - 2cos, in [0, 4];
+    rows with equal vectors have exactly 0. `repeats` counts the other rows nearer than 0.05, 499 at most. `each` runs
+    a function over many arguments, in order: in this process, or elsewhere (the panels may then be what stands for
+    arrays there). Raises ValueError for fewer than two rows and for other than unit vectors.
     """
     marks = list(each(digests, [(panel,) for panel in panels]))
-    groups = grouped(np.concatenate(marks))
-    if len(groups.group) < 2:
+    vectors = grouped(np.concatenate(marks))
+    rows = vectors if vector_of is None else _of_rows(vectors, vector_of)
+    if len(rows.group) < 2:
         raise ValueError("fewer than two rows have no neighbours")
     ends = np.cumsum([len(mark) for mark in marks])
-    # the distinct rows of each panel, and the number of the first of them
-    cuts = [0, *np.searchsorted(groups.first, ends).tolist()]
+    # the distinct vectors of each panel, and the number of the first of them
+    cuts = [0, *np.searchsorted(vectors.first, ends).tolist()]
     sides = [
-        (panel, groups.first[low:high] - (end - len(mark)), groups.size[low:high], low)
+        (panel, vectors.first[low:high] - (end - len(mark)), rows.size[low:high], low)
         for panel, mark, end, low, high in zip(panels, marks, ends, cuts, cuts[1:], strict=False)
     ]
-    return _of_all_rows(groups, _search([side for side in sides if len(side[1])], each))
+    return _of_all_rows(rows, _search([side for side in sides if len(side[1])], each))
 
 
 def digests(vectors: Vectors) -> npt.NDArray[np.void]:
@@ -105,6 +107,14 @@ def grouped(marks: npt.NDArray[np.void]) -> Groups:
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
     return Groups(first[order], rank[group], size[order])
+
+
+def _of_rows(vectors: Groups, vector_of: Ints) -> Groups:
+    """Groups of equal vectors as groups of the rows that have them."""
+    group = vectors.group[vector_of]
+    first = np.full(len(vectors.first), len(group))
+    np.minimum.at(first, group, np.arange(len(group)))
+    return Groups(first, group, np.bincount(group, minlength=len(first)))
 
 
 def _search(sides: Sequence[tuple[Any, ...]], each: Each) -> Found:

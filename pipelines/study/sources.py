@@ -11,8 +11,8 @@ from actors.engines import resolve
 from pipelines.study.explain import nearest
 from pipelines.study.spec import Model
 
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 NAMED = ("scripted", "http")  # engines whose models are names and no weights of ours
@@ -93,13 +93,13 @@ def _no_safetensors(path: Path, names: set[str]) -> Finding:
 
 
 def _check_hub(model: Model) -> Finding | None:
-    if not _HUB_NAME.fullmatch(model.source):
+    if not HUB_NAME.fullmatch(model.source):
         remedy = "Give 'bundled:NAME', a folder (relative to the study file), or a hub name like 'org/name'."
         return "source", f"'{model.source}' is neither a folder that exists nor a hub name", remedy
     if model.revision is None:
         remedy = f"Add the 40-digit commit of huggingface.co/{model.source}, or put './' before a local folder."
         return "source", "a hub model needs a 'revision', so that the study means the same tomorrow", remedy
-    if not _COMMIT.fullmatch(model.revision):
+    if not COMMIT.fullmatch(model.revision):
         remedy = "Give the commit's 40 hexadecimal digits; branches and tags move."
         return "revision", f"'{model.revision}' is not a commit", remedy
     return None

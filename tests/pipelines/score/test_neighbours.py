@@ -55,6 +55,15 @@ def test_panels_make_no_difference() -> None:
     assert cut.repeats.tolist() == whole.repeats.tolist()
 
 
+def test_rows_that_share_a_vector_are_as_near_as_rows_with_copies_of_it() -> None:
+    vectors = cloud(300, 30, 10)
+    vector_of = np.random.default_rng(1).permutation(np.concatenate([np.arange(340), np.arange(50, 120)]))
+    shared, copied = neighbours([vectors[:200], vectors[200:]], vector_of=vector_of), neighbours([vectors[vector_of]])
+    assert shared.distance == pytest.approx(copied.distance, abs=1e-12)
+    assert shared.nearest.tolist() == copied.nearest.tolist()
+    assert shared.repeats.tolist() == copied.repeats.tolist()
+
+
 @pytest.mark.usefixtures("ray_local")
 def test_tasks_on_ray_find_the_same() -> None:
     import ray

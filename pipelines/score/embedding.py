@@ -1,0 +1,107 @@
+"""Embeddings of many texts, in panels that stay where they were made until they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import numpy as np
+import ray
+
+from actors.embedder import Embedder, EncoderSpec
+from pipelines.score.neighbours import PANEL, Vectors, in_process
+from pipelines.score.spread import on_ray
+
+CHUNK = 1024  # texts of one call: a fixed number, so that the vectors do not depend on the number of embedders
+CHUNKS_AHEAD = 2  # at each embedder
+TRIES = 3
+
+Heard = Callable[[int], None]
+
+
+class Encoder(Protocol):
+    """Embeds texts, and runs functions where the embeddings are."""
+
+    def panels(self, texts: Sequence[str], heard: Heard = lambda done: None) -> list[Any]:
+        """Unit vectors of all texts in order, in panels; `heard` is told how many are done."""
+        ...
+
+    def each(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """Call a function, which may take panels, with each of these arguments; results in order."""
+        ...
+
+    def fetch(self, panel: Any) -> Vectors:
+        """The vectors of one panel."""
+        ...
+
+
+class LocalEncoder:
+    """Embeds in this process."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+
+    def panels(self, texts: Sequence[str], heard: Heard = lambda done: None) -> list[Any]:
+        """As the protocol says."""
+        panels: list[Any] = []
+        for low in range(0, len(texts), PANEL):
+            panels.append(self.embedder.embed(texts[low : low + PANEL]))
+            heard(min(low + PANEL, len(texts)))
+        return panels
+
+    def each(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """As the protocol says."""
+        return in_process(function, calls)
+
+    def fetch(self, panel: Any) -> Vectors:
+        """As the protocol says."""
+        return panel
+
+
+class RayEncoder:
+    """Embeds in actors; panels are references into Ray's object store."""
+
+    def __init__(self, actors: Sequence[Any]) -> None:
+        self.actors = actors
+
+    def panels(self, texts: Sequence[str], heard: Heard = lambda done: None) -> list[Any]:
+        """As the protocol says."""
+        chunks: list[Any] = []
+        window = CHUNKS_AHEAD * len(self.actors)
+        for number, low in enumerate(range(0, len(texts), CHUNK)):
+            if number >= window:
+                ray.wait([chunks[number - window]], fetch_local=False)
+                heard((number - window + 1) * CHUNK)
+            actor = self.actors[number % len(self.actors)]
+            chunks.append(actor.embed.remote(texts[low : low + CHUNK]))
+        join, size = ray.remote(num_cpus=1)(_joined), PANEL // CHUNK
+        return [join.remote(*chunks[low : low + size]) for low in range(0, len(chunks), size)]
+
+    def each(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """As the protocol says."""
+        return on_ray(function, calls)
+
+    def fetch(self, panel: Any) -> Vectors:
+        """As the protocol says."""
+        return ray.get(panel)
+
+
+@contextmanager
+def encoder(spec: EncoderSpec) -> Generator[RayEncoder]:
+    """An encoder with an actor for each GPU of the connected cluster, or if it has none for each CPU."""
+    have = ray.cluster_resources()
+    gpus, cpus = int(have.get("GPU", 0)), int(have.get("CPU", 1))
+    # they ask for no CPU: while they work nothing else does, and what comes after finds all CPUs
+    options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if gpus else 0, "scheduling_strategy": "SPREAD"}
+    host: Any = ray.remote(**options, max_restarts=TRIES, max_task_retries=TRIES)(Embedder)
+    actors = [host.remote(spec) for _ in range(gpus or max(1, cpus))]
+    try:
+        yield RayEncoder(actors)
+    finally:
+        for actor in actors:
+            ray.kill(actor)
+
+
+def _joined(*chunks: Vectors) -> Vectors:
+    return np.concatenate(chunks)
