@@ -1,0 +1,47 @@
+"""Average performance, and how often a smaller teacher makes the better student (2411.07133)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A model that answered, its family, and its size in billions of parameters."""
+
+    name: str
+    family: str
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class Paradox:
+    """Two teachers of one family: the smaller one's student was better with `smaller_wins` of `bases` base models."""
+
+    smaller: str
+    larger: str
+    smaller_wins: int
+    bases: int
+
+
+def average_performance(length_controlled: float, arena_hard: float) -> float:
+    """The mean of AlpacaEval 2's length-controlled win rate and Arena-Hard's, both in per cent (2411.07133)."""
+    return (length_controlled + arena_hard) / 2
+
+
+def paradoxes(teachers: Iterable[Teacher], performance: Mapping[tuple[str, str], float]) -> list[Paradox]:
+    """Every pair of teachers of one family and different size, by `performance[base, teacher]`.
+
+    A base counts where both were measured; a tie is no win of the smaller one.
+    """
+    bases = list(dict.fromkeys(base for base, _ in performance))
+    found: list[Paradox] = []
+    for one, other in combinations(sorted(teachers, key=lambda teacher: teacher.size), 2):
+        if one.family != other.family or one.size == other.size:
+            continue
+        pairs = [(performance.get((base, one.name)), performance.get((base, other.name))) for base in bases]
+        known = [(small, large) for small, large in pairs if small is not None and large is not None]
+        found.append(Paradox(one.name, other.name, sum(small > large for small, large in known), len(known)))
+    return found
