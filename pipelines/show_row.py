@@ -16,6 +16,8 @@ from pipelines.evolve.failure import CLASSES
 from pipelines.evolve.methods import prompt_name
 from pipelines.lineage import FILES, Lineage, Link
 from pipelines.rows import (
+    CandidatesRow,
+    ChosenRow,
     FormatRow,
     InstructionRow,
     MethodRow,
@@ -23,6 +25,7 @@ from pipelines.rows import (
     PairRow,
     Rejection,
     ResponseRow,
+    RewardRow,
     Row,
     ScoreRow,
     VerifiedRow,
@@ -33,11 +36,14 @@ from pipelines.study.basics import SamplingSpec
 from pipelines.study.steps import (
     AugmentJob,
     CheckJob,
+    ChooseJob,
+    DrawJob,
     EliminateJob,
     EvolveJob,
     Kind,
     OptimizeJob,
     RespondJob,
+    RewardJob,
     ScoreJob,
     SelectJob,
     Step,
@@ -56,6 +62,9 @@ _ROLES = {
     EliminateJob: "judge",
     RespondJob: "teacher",
     ScoreJob: "scorer",
+    DrawJob: "teacher",
+    ChooseJob: "judge",
+    RewardJob: "judge",
     AugmentJob: "evolver",
     VerifyJob: "evolver",
     CheckJob: "judge",
@@ -103,13 +112,26 @@ def _facts(link: Link, study_seed: int) -> Facts:
         yield from _instruction(step, row)
     elif isinstance(row, ResponseRow):
         yield "outcome", "accepted" if row.finish_reason == "stop" else "accepted, cut off at the token limit"
+        yield from choice_facts(row)
         yield "answer", row.response
         yield from autoif_facts(row)
-    elif isinstance(row, ScoreRow):
+    elif isinstance(row, CandidatesRow):
+        yield from ((f"candidate {number}", text) for number, text in enumerate(row.candidates))
+    elif isinstance(row, ScoreRow | RewardRow):
         own = {field.name for field in fields(Row)}
         yield from ((name, _numbers(value)) for name, value in asdict(row).items() if name not in own)
     elif isinstance(row, PairRow) and isinstance(step.job, SelectJob):
         yield "chosen by", f"{step.job.selection.by}: {row.score:.6g}"
+
+
+def choice_facts(row: ResponseRow) -> Facts:
+    """The rewards by which an answer was chosen among candidates, and whether it seems to decline."""
+    if isinstance(row, ChosenRow):
+        rewards = zip(row.judged, row.rewards, strict=True)
+        yield "rewards", ", ".join(f"candidate {number}: {reward:.6g}" for number, reward in rewards)
+        yield "chosen", f"candidate {row.chosen}"
+    if row.refused:
+        yield "refused", "it opens by declining"
 
 
 def _numbers(value: float | list[float]) -> str:
@@ -120,7 +142,18 @@ def _asked(link: Link, study_seed: int) -> Facts:
     """Which model was asked what, and how it was to draw."""
     step, row, job = link.step, link.row, link.step.job
     if isinstance(
-        job, EvolveJob | EliminateJob | RespondJob | ScoreJob | OptimizeJob | AugmentJob | VerifyJob | CheckJob
+        job,
+        EvolveJob
+        | EliminateJob
+        | RespondJob
+        | DrawJob
+        | ChooseJob
+        | ScoreJob
+        | RewardJob
+        | OptimizeJob
+        | AugmentJob
+        | VerifyJob
+        | CheckJob,
     ):
         yield _ROLES[type(job)], f"{job.model} ({_model(step)})"
     if isinstance(job, EvolveJob):
@@ -128,12 +161,12 @@ def _asked(link: Link, study_seed: int) -> Facts:
         yield from _method(step, job, link.method, job.method(row.index, row.seed_id, study_seed))
     if isinstance(job, EliminateJob):
         yield "prompt", _prompt(step, "equality")
-    if isinstance(job, RespondJob) and isinstance(row, ResponseRow):
+    if isinstance(job, RespondJob | DrawJob) and isinstance(row, ResponseRow | CandidatesRow):
         constrained = CONSTRAINED in step.payload["prompts"]
         yield "prompt", _prompt(step, CONSTRAINED if constrained else "answer_with_input" if row.input else "answer")
     if name := _AUTOIF_PROMPTS.get(step.kind):
         yield "prompt", _prompt(step, name)
-    if isinstance(job, EvolveJob | RespondJob | AugmentJob | VerifyJob | CheckJob):
+    if isinstance(job, EvolveJob | RespondJob | DrawJob | AugmentJob | VerifyJob | CheckJob):
         yield "sampling", _sampling(job.sampling)
 
 

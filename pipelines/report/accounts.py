@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from pipelines.report.data import StepAccount
+from pipelines.study.steps import Kind
 
-KINDS = ("seeds", "optimize", "evolve", "eliminate", "respond", "score", "select", "train", "evaluate")
+KINDS: tuple[str, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,9 +89,11 @@ def cells(data: ReportData) -> int:
 
 
 def _rows_figure(data: ReportData) -> KeyFigure:
-    made = {kind: sum(step.rows_out for step in data.steps if step.kind == kind) for kind in ("evolve", "respond")}
+    made = {
+        kind: sum(step.rows_out for step in data.steps if step.kind == kind) for kind in ("evolve", "respond", "choose")
+    }
     evolved = made["evolve"] - sum(one.rows for one in data.rounds if one.outcome.startswith("eliminated:"))
-    note = f"{evolved:,} instructions evolved, {made['respond']:,} answered"
+    note = f"{evolved:,} instructions evolved, {made['respond'] + made['choose']:,} answered"
     return KeyFigure("Rows", f"{sum(made.values()):,}", note)
 
 
