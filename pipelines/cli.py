@@ -14,7 +14,7 @@ from rich.console import Console
 from actors.engine import EngineLost, LoadError
 from actors.sandbox.job import SandboxError
 from cluster.errors import ClusterError
-from pipelines.errors import InputError
+from pipelines.errors import Held, InputError, LeaseLost
 from pipelines.study.load import Loaded, load
 
 INTERRUPTED = 130
@@ -179,7 +179,7 @@ def main() -> None:
         app()
     except InputError as error:
         _quit(str(error), BAD_INPUT)
-    except (ClusterError, LoadError, EngineLost, SandboxError) as error:
+    except (ClusterError, LoadError, EngineLost, SandboxError, Held, LeaseLost) as error:
         _quit(str(error), FAILED)
 
 

@@ -1,4 +1,4 @@
-"""Mistakes of the user: shown as one readable block, without a traceback; the command line exits with code 2."""
+"""What is shown as one readable block, without a traceback: mistakes of the user, and two drivers of one study."""
 
 from __future__ import annotations
 
@@ -58,3 +58,11 @@ class InputErrors(InputError):
 def combined(problems: Sequence[InputError]) -> InputError:
     """One exception for one or more mistakes."""
     return problems[0] if len(problems) == 1 else InputErrors(problems)
+
+
+class Held(Exception):
+    """Another driver works on the study, or on steps that it needs; the message says which and what to do."""
+
+
+class LeaseLost(Exception):
+    """Another driver has taken over: nothing more may be written."""

@@ -16,6 +16,7 @@ from pipelines.progress import Board
 from pipelines.record import Meter, load_record, metered, save_record
 from pipelines.report.publish import publish, report_path
 from pipelines.selections import run_selections
+from pipelines.store.lease import held
 from pipelines.store.store import Store
 from pipelines.study.load import Loaded
 from pipelines.study.steps import SeedsJob, Step
@@ -41,7 +42,7 @@ def run(loaded: Loaded, store: Store, address: str | None, console: Console) -> 
         context = _context(loaded, store, board)
         plan = context.plan
         board.say(f"{loaded.study.study}: {len(plan.done)} steps are done, {len(plan.pending)} will run")
-        failures = _run_phases(context, address) if plan.pending else []
+        failures = _run_held(context, address) if plan.pending else []
         report = _report(context, meter)
         seconds = time.monotonic() - meter.started
     executed = len(plan.pending) - _unfinished(context)
@@ -55,6 +56,16 @@ def _unfinished(context: Context) -> int:
 def _context(loaded: Loaded, store: Store, board: Board) -> Context:
     plan = make_plan(loaded.study, loaded.folder, store)
     return Context(loaded.study, loaded.folder, store, plan, board)
+
+
+def _run_held(context: Context, address: str | None) -> list[str]:
+    """Run what is unfinished as the study's one driver."""
+    store, plan = context.store, context.plan
+    with held(store, context.study.study, [step.key for step in plan.pending], context.board.say) as lease:
+        store.fence = lease.check
+        if store.done() & plan.grid.steps.keys() != plan.done:  # whoever held it before has gone on meanwhile
+            context.plan = make_plan(context.study, context.folder, store)
+        return _run_phases(context, address)
 
 
 def _run_phases(context: Context, address: str | None) -> list[str]:

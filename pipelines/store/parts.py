@@ -102,6 +102,7 @@ def write_shard(
     store: Store, kind: str, key: str, number: int, rows: Sequence[Row], rejections: Sequence[Rejection]
 ) -> list[Shard]:
     """Write one shard: its rows and, beside them, what was not passed on."""
+    store.fence()
     folder = store.folder(kind, key)
     tables: list[tuple[str, pa.Table]] = [
         (f"rows-{number:05d}.parquet", to_table(ROW_TYPES[kind], rows)),

@@ -7,8 +7,7 @@ import io
 import json
 import posixpath
 import tempfile
-import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from pipelines.store import files
 from pipelines.store.manifest import Manifest, Shard
 
 MANIFEST = "manifest.json"
@@ -27,10 +27,11 @@ class Store:
     """A tree `steps/KIND/KEY/` on any file system. A step exists once its manifest does."""
 
     def __init__(self, url: str) -> None:
-        fs, root = fsspec.core.url_to_fs(url)
+        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self.fs: Any = fs
         self.root: str = root
         self.url: str = fs.unstrip_protocol(root)  # absolute: workers have another current folder
+        self.fence: Callable[[], None] = lambda: None  # asked before results are written: raises if we may not
 
     def __reduce__(self) -> tuple[type[Store], tuple[str]]:
         return Store, (self.url,)
@@ -55,6 +56,7 @@ class Store:
 
     def commit(self, manifest: Manifest) -> None:
         """Make a step exist. Its shards must have been written; what is left of its parts is removed."""
+        self.fence()
         folder = self.folder(manifest.kind, manifest.key)
         text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True)
         self.write_bytes(posixpath.join(folder, MANIFEST), text.encode())
@@ -82,12 +84,8 @@ class Store:
         return pa.concat_tables(self.read_table(posixpath.join(folder, s.file), columns) for s in shards)
 
     def write_bytes(self, path: str, data: bytes) -> None:
-        """Write a file under a temporary name and rename it: readers see all or nothing."""
-        self.fs.makedirs(posixpath.dirname(path), exist_ok=True)
-        aside = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
-        with self.fs.open(aside, "wb") as file:
-            file.write(data)
-        self.fs.mv(aside, path)
+        """Write a file: readers see all or nothing."""
+        files.write(self.fs, path, data)
 
     def read_bytes(self, path: str) -> bytes:
         """A file's bytes. Raises FileNotFoundError."""

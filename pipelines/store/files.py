@@ -1,0 +1,68 @@
+"""Writing files so that readers see all or nothing, and exactly one of several writers wins where it matters."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+
+def write(fs: Any, path: str, data: bytes) -> None:
+    """Write a file, in place of one that may be there.
+
+    On a local disk: under a temporary name, flushed to the disk, renamed. An object store's write is atomic by itself.
+    """
+    if not isinstance(fs, LocalFileSystem):
+        fs.pipe_file(path, data)
+        return
+    aside = _aside(Path(path), data)
+    aside.replace(path)
+    _flush_folder(Path(path).parent)
+
+
+def create(fs: Any, path: str, data: bytes) -> bool:
+    """Write a file unless there is one: of several writers at once, one gets True (on S3 by a conditional write)."""
+    if isinstance(fs, LocalFileSystem):
+        return _create_local(Path(path), data)
+    try:
+        fs.pipe_file(path, data, mode="create")
+    except OSError as error:
+        if isinstance(error, FileExistsError) or "PreconditionFailed" in str(error) or "pre-condition" in str(error):
+            return False
+        raise
+    return True
+
+
+def _create_local(path: Path, data: bytes) -> bool:
+    aside = _aside(path, data)
+    try:
+        path.hardlink_to(aside)
+    except FileExistsError:
+        return False
+    finally:
+        aside.unlink()
+    _flush_folder(path.parent)
+    return True
+
+
+def _aside(path: Path, data: bytes) -> Path:
+    """The data in a new file beside `path`, on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    with aside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    return aside
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename durable: it is an entry of its folder."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

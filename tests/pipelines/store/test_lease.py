@@ -1,0 +1,142 @@
+"""One driver per study: the second is refused, a dead one's lease is taken over, a zombie writes nothing more."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import Held, LeaseLost
+from pipelines.store import lease as leases
+from pipelines.store.lease import Claim, held, read
+from pipelines.store.store import Store
+
+HOLDER = """
+import sys, time
+from pipelines.store.lease import held
+from pipelines.store.store import Store
+with held(Store(sys.argv[1]), "s", ["k"], print):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "LOST_SECONDS", 1.0)
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lease of study s."""
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def elsewhere(store: Store, beat: int = 0) -> Claim:
+    """A claim of another machine, as it lies in the store."""
+    claim = Claim(study="s", token="theirs", host="other", boot="b", pid=1, since="then", beat=beat, steps=["k"])
+    leases._write(store, claim)  # pyright: ignore[reportPrivateUsage]
+    return claim
+
+
+def test_the_second_driver_of_a_study_is_refused_and_told_who_runs_it(
+    tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LOST_SECONDS", 20.0)  # the holder beats every 5 s
+    told: list[str] = []
+    with (
+        pytest.raises(Held, match=f"being run by process {holder.pid} on .* Wait for it, or stop"),
+        held(Store(str(tmp_path)), "s", ["k"], told.append),
+    ):
+        pass
+    assert "waiting 20 s for a sign of life" in told[0]
+
+
+def test_a_killed_holders_lease_is_taken_over_at_once(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    told, started = list[str](), time.monotonic()
+    with held(Store(str(tmp_path)), "s", ["k"], told.append) as lease:
+        lease.check()
+    assert time.monotonic() - started < 1 and told == [told[0]] and "taken over from process" in told[0]
+
+
+def test_a_lease_of_another_machine_is_taken_over_once_it_gives_no_sign_of_life(tmp_path: Path) -> None:
+    store, started = Store(str(tmp_path)), time.monotonic()
+    elsewhere(store)
+    with held(store, "s", ["k"], lambda told: None) as lease:
+        assert time.monotonic() - started >= 1
+        lease.check()
+    assert read(store, "s") is None
+
+
+def test_a_lease_of_another_machine_that_beats_is_respected(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    elsewhere(store)
+    threading.Timer(0.3, lambda: elsewhere(store, beat=1)).start()
+    with pytest.raises(Held, match="process 1 on other"), held(store, "s", ["k"], lambda told: None):
+        pass
+
+
+def test_a_zombie_can_commit_nothing_after_a_takeover(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with held(store, "s", ["k"], lambda told: None) as lease:
+        store.fence = lease.check
+        store.fence()
+        elsewhere(store)
+        with pytest.raises(LeaseLost, match="study s was taken over by process 1 on other"):
+            store.fence()
+        assert lease.lost.wait(2), "the beats stop, too"
+    assert read(store, "s") is not None, "the lease of the other one stays"
+
+
+def test_two_studies_that_would_run_the_same_step_at_once_are_kept_apart(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with held(store, "one", ["a", "b"], lambda told: None):
+        with pytest.raises(Held, match="1 steps of this study are being run for study one"):
+            with held(store, "two", ["b", "c"], lambda told: None):
+                pass
+        with held(store, "two", ["c"], lambda told: None):
+            pass
+
+
+def test_of_many_that_start_together_exactly_one_holds_the_lease(tmp_path: Path) -> None:
+    store, holders, refused = Store(str(tmp_path)), list[str](), list[str]()
+    done = threading.Event()
+
+    def drive() -> None:
+        try:
+            with held(store, "s", ["k"], lambda told: None) as lease:
+                holders.append(lease.claim.token)
+                done.wait(5)
+        except Held as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=drive) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    while len(refused) < 5:
+        time.sleep(0.05)
+    done.set()
+    for thread in threads:
+        thread.join()
+    assert len(holders) == 1 and len(refused) == 5
+
+
+def test_a_file_that_is_no_lease_holds_nobody_up(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.write_bytes(str(tmp_path / "studies" / "s" / "lease.json"), b'{"study": "s"')
+    assert read(store, "s") is None
+    with held(store, "s", ["k"], lambda told: None) as lease:
+        lease.check()
