@@ -104,9 +104,11 @@ def test_a_zombie_can_commit_nothing_after_a_takeover(tmp_path: Path) -> None:
 def test_two_studies_that_would_run_the_same_step_at_once_are_kept_apart(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with held(store, "one", ["a", "b"], lambda told: None):
-        with pytest.raises(Held, match="1 steps of this study are being run for study one"):
-            with held(store, "two", ["b", "c"], lambda told: None):
-                pass
+        with (
+            pytest.raises(Held, match="1 steps of this study are being run for study one"),
+            held(store, "two", ["b", "c"], lambda told: None),
+        ):
+            pass
         with held(store, "two", ["c"], lambda told: None):
             pass
 
