@@ -131,7 +131,7 @@ def _reward_of(loaded: Loaded, index: int, selection: Selection) -> Iterator[Inp
     """Which of the study's reward models a selection goes by has to be clear."""
     rewards, name = loaded.study.rewards, selection.reward
     if name is not None and name not in rewards:
-        remedy = nearest(name, rewards) or "Add it to 'rewards'."
+        remedy = nearest(name, rewards)
         yield _problem(loaded, ("selection", index, "reward"), f"'{name}' is not among the study's 'rewards'", remedy)
     elif name is None and "reward" in selection.needs and len(rewards) > 1:
         message = f"the study has {len(rewards)} reward models: say by which one"
