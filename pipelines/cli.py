@@ -14,12 +14,9 @@ from rich.console import Console
 from actors.engine import EngineLost, LoadError
 from actors.sandbox.job import SandboxError
 from cluster.errors import ClusterError
+from pipelines.cli_options import BAD_INPUT, DEFAULT_STORE, FAILED, INTERRUPTED, SeedFile, StoreUrl, StudyFile, checked
+from pipelines.cli_store import add_commands
 from pipelines.errors import Held, InputError, LeaseLost
-from pipelines.study.load import Loaded, load
-
-INTERRUPTED = 130
-BAD_INPUT = 2
-FAILED = 1
 
 app = typer.Typer(
     name="evolgrid",
@@ -30,16 +27,6 @@ app = typer.Typer(
     help="Instruction-tuning studies as one file: evolvers x teachers x students, on Ray.",
     epilog="Start with: [bold]evolgrid plan studies/quickstart.yaml[/bold]",
 )
-
-StudyFile = Annotated[Path, typer.Argument(help="The study, a YAML file.", show_default=False)]
-StoreUrl = Annotated[
-    str, typer.Option("--store", envvar="EVOLGRID_STORE", help="Where results live: a folder or an fsspec URL.")
-]
-SeedFile = Annotated[
-    Path | None,
-    typer.Option("--seeds", help="Take the seeds from this file instead of the study's one seed file."),
-]
-DEFAULT_STORE = "evolgrid-store"
 
 
 @app.command(epilog="Example: [bold]evolgrid plan studies/quickstart.yaml --explain[/bold]")
@@ -58,7 +45,7 @@ def plan(
     from pipelines.show_plan import show
     from pipelines.store.store import Store
 
-    loaded, target = _load(study, seeds), Store(store)
+    loaded, target = checked(study, seeds), Store(store)
     made, cluster = make_plan(loaded.study, loaded.folder, target), planned_cluster(cpus, gpus)
     show(Console(), loaded.study, made, target, cluster, explain=explain, all_steps=all_steps)
 
@@ -78,7 +65,7 @@ def run(
     from pipelines.store.store import Store
 
     console = Console()
-    loaded = _load(study, seeds, local=address is None)
+    loaded = checked(study, seeds, local=address is None)
     try:
         with noise_to_file():
             summary = run_study(loaded, Store(store), address, console)
@@ -101,9 +88,23 @@ def report(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = 
     from pipelines.store.store import Store
     from pipelines.study.grid import build
 
-    loaded = _load(study, seeds)
+    loaded = checked(study, seeds)
     page = publish(loaded.study, loaded.folder, build(loaded.study, loaded.folder), Store(store))
     Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
+
+
+@app.command(epilog="Example: [bold]evolgrid predict studies/quickstart.yaml[/bold]")
+def predict(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
+    """Say which metric of a data set predicts the accuracy of its students, by Spearman's rho."""
+    from pipelines.predict.study import larger_teachers, predictions
+    from pipelines.show_predictions import show_predictions
+    from pipelines.store.store import Store
+    from pipelines.study.grid import build
+
+    loaded, target = checked(study, seeds), Store(store)
+    grid = build(loaded.study, loaded.folder)
+    found = predictions(loaded.study, grid, target)
+    show_predictions(Console(), found, larger_teachers(loaded.study, loaded.folder, grid, target))
 
 
 @app.command(epilog="Example: [bold]evolgrid show studies/quickstart.yaml --row 3f2a91[/bold]")
@@ -121,7 +122,7 @@ def show(
     from pipelines.store.store import Store
     from pipelines.study.grid import build
 
-    loaded = _load(study, seeds)
+    loaded = checked(study, seeds)
     lineage = Lineage(Store(store), build(loaded.study, loaded.folder))
     if row is None:
         show_samples(Console(), lineage)
@@ -141,7 +142,7 @@ def export(
     from pipelines.store.store import Store
     from pipelines.study.grid import build
 
-    loaded = _load(study, seeds)
+    loaded = checked(study, seeds)
     written = write(Store(store), build(loaded.study, loaded.folder), folder, loaded.study.seed)
     for file in written:
         Console().print(f"{file.path}: {file.rows:,} rows", soft_wrap=True, highlight=False)
@@ -157,18 +158,7 @@ def schema() -> None:
     typer.echo(json.dumps(study_schema(), indent=2))
 
 
-def _load(path: Path, seeds: Path | None, local: bool = False) -> Loaded:
-    """The study, checked; `local` also checks that this machine can hold its models."""
-    from cluster.inventory import machine
-    from pipelines.study.check import check
-    from pipelines.study.override import with_seed_file
-
-    loaded = load(path)
-    if seeds is not None:
-        loaded = with_seed_file(loaded, seeds)
-    here = machine() if local else None
-    check(loaded, cpus=here.cpus if here else None, gpus=here.gpus if here else None)
-    return loaded
+add_commands(app)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from pipelines.record import Meter, load_record, metered, save_record
 from pipelines.report.publish import publish, report_path
 from pipelines.selections import run_selections
 from pipelines.store.lease import held
+from pipelines.store.needs import save_needs
 from pipelines.store.store import Store
 from pipelines.study.load import Loaded
 from pipelines.study.steps import SeedsJob, Step
@@ -63,6 +64,7 @@ def _run_held(context: Context, address: str | None) -> list[str]:
     store, plan = context.store, context.plan
     with held(store, context.study.study, [step.key for step in plan.pending], context.board.say) as lease:
         store.fence = lease.check
+        save_needs(store, context.study.study, plan.grid.steps)
         if store.done() & plan.grid.steps.keys() != plan.done:  # whoever held it before has gone on meanwhile
             context.plan = make_plan(context.study, context.folder, store)
         return _run_phases(context, address)

@@ -114,6 +114,13 @@ def read(store: Store, study: str) -> Claim | None:
         return None
 
 
+def claims(store: Store) -> list[Claim]:
+    """All leases in a store, their holders alive or not."""
+    paths: list[str] = store.fs.glob(posixpath.join(store.root, "studies", "*", "lease.json"))
+    found = (read(store, posixpath.basename(posixpath.dirname(path))) for path in paths)
+    return [claim for claim in found if claim]
+
+
 def is_gone(claim: Claim) -> bool:
     """Whether the holder was a process of this machine that lives no more; False if that can not be known."""
     if (claim.host, claim.boot) != (socket.gethostname(), _boot()):
@@ -152,9 +159,8 @@ def _refuse_if_alive(store: Store, holder: Claim) -> None:
 
 
 def _refuse_shared_steps(store: Store, mine: Claim) -> None:
-    for path in store.fs.glob(posixpath.join(store.root, "studies", "*", "lease.json")):
-        other = read(store, posixpath.basename(posixpath.dirname(path)))
-        if other is None or other.study == mine.study or is_gone(other):
+    for other in claims(store):
+        if other.study == mine.study or is_gone(other):
             continue
         if shared := set(mine.steps) & set(other.steps):
             raise Held(

@@ -1,0 +1,112 @@
+"""The commands that look at a store: `evolgrid status`, `query`, `verify`, `gc`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli_options import DEFAULT_STORE, FAILED, SeedFile, StoreUrl, StudyFile, checked
+from pipelines.errors import InputError
+
+LONGEST = 200  # rows of an answer that are printed
+
+
+def status(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
+    """Show who runs a study, what is done, how far the rest is, and what was lost and why."""
+    from pipelines.plan import make_plan
+    from pipelines.status import show_status
+    from pipelines.store.store import Store
+
+    loaded, target = checked(study, seeds), Store(store)
+    show_status(Console(), target, loaded.study.study, make_plan(loaded.study, loaded.folder, target))
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="A statement of DuckDB's SQL.", show_default=False)],
+    store: StoreUrl = DEFAULT_STORE,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
+) -> None:
+    """Ask the store with SQL: tables steps, reasons, members, results, sets, rejected, and one for each kind of row."""
+    import duckdb
+    from rich.table import Table
+
+    from pipelines.catalog import catalog, tables
+    from pipelines.store.store import Store
+
+    connection = catalog(Store(store))
+    try:
+        answer = connection.sql(sql)
+        rows = answer.fetchall() if csv else answer.fetchmany(LONGEST + 1)
+    except duckdb.Error as error:
+        remedy = f"Tables: {', '.join(tables(connection))}. 'DESCRIBE steps' shows columns."
+        raise InputError(f"the query failed: {' '.join(str(error).split())}", remedy=remedy) from None
+    if csv:
+        _print_csv(answer.columns, rows)
+        return
+    table = Table(*answer.columns)
+    for row in rows[:LONGEST]:
+        table.add_row(*("" if value is None else str(value) for value in row))
+    Console().print(table)
+    if len(rows) > LONGEST:
+        Console().print(f"The first {LONGEST} rows; --csv prints all.")
+
+
+def verify(store: StoreUrl = DEFAULT_STORE) -> None:
+    """Hash every file of every finished step again and compare with what was written."""
+    from pipelines.store.store import Store
+    from pipelines.store.upkeep import verify as verified
+
+    console, steps, size, broken = Console(), 0, 0, 0
+    for found in verified(Store(store)):
+        steps, size, broken = steps + 1, size + found.bytes, broken + bool(found.problems)
+        for problem in found.problems:
+            console.print(
+                f"[red]{found.label}[/red] ({found.kind}/{found.key}): {problem}", soft_wrap=True, highlight=False
+            )
+    console.print(f"{steps:,} steps, {size / 2**20:,.1f} MiB: {broken or 'none'} broken", highlight=False)
+    if broken:
+        console.print("Delete the folder of a broken step, and run its study again.")
+        raise typer.Exit(FAILED)
+
+
+def gc(
+    store: StoreUrl = DEFAULT_STORE,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only say what would go.")] = False,
+) -> None:
+    """Delete what no study needs: steps of changed or deleted studies, and leftovers of finished steps.
+
+    A study is deleted by its folder in the store, studies/NAME.
+    """
+    from pipelines.store.store import Store
+    from pipelines.store.upkeep import remove, unneeded
+
+    console, target = Console(), Store(store)
+    found = list(unneeded(target))
+    for one in found:
+        console.print(f"{one.path}: {one.why}, {one.bytes / 2**20:.1f} MiB", soft_wrap=True, highlight=False)
+        if yes:
+            remove(target, one)
+    told = f"{len(found):,} folders, {sum(one.bytes for one in found) / 2**20:,.1f} MiB"
+    console.print(f"Deleted: {told}" if yes else f"Would delete: {told}. Add --yes to do it.", highlight=False)
+
+
+def _print_csv(columns: list[str], rows: list[tuple[object, ...]]) -> None:
+    import csv
+    import sys
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the commands into the program."""
+    for command, example in (
+        (status, "evolgrid status studies/quickstart.yaml"),
+        (query, "evolgrid query 'select kind, sum(rows_out) from steps group by kind'"),
+        (verify, "evolgrid verify --store s3://bucket/folder"),
+        (gc, "evolgrid gc --yes"),
+    ):
+        app.command(epilog=f"Example: [bold]{example}[/bold]")(command)

@@ -1,0 +1,82 @@
+"""Where a study stands: who runs it, what is done, how far the unfinished steps are, what was lost and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.plan import KINDS, Plan
+from pipelines.store.lease import is_gone, read
+from pipelines.store.manifest import Account
+from pipelines.store.parts import find_parts
+from pipelines.store.store import Store
+from pipelines.study.steps import Step
+
+MANY = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An unfinished step, and the rows and rejections of it that are durable."""
+
+    step: Step
+    rows: int
+
+
+def show_status(console: Console, store: Store, study: str, plan: Plan) -> None:
+    """Print the status of a planned study."""
+    console.print(f"[bold]{study}[/bold]: {_driver(store, study, plan)}", highlight=False, soft_wrap=True)
+    accounts = {step.key: store.manifest(step.kind, step.key).account for step in _done(plan)}
+    console.print(_table(plan, accounts))
+    reasons = sum((Counter(account.reasons) for account in accounts.values()), Counter[str]())
+    if reasons:
+        told = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(MANY))
+        console.print(f"Not passed on: {told}", highlight=False, soft_wrap=True)
+    for begun in begun_steps(store, plan.pending):
+        console.print(f"begun: {begun.step.label}, {begun.rows:,} rows are durable", highlight=False, soft_wrap=True)
+
+
+def begun_steps(store: Store, pending: Iterable[Step]) -> list[Begun]:
+    """The unfinished steps that have durable parts."""
+    found: list[Begun] = []
+    for step in pending:
+        paths = [path for unit in find_parts(store, step.kind, step.key).values() for path in unit]
+        if paths:
+            found.append(Begun(step, sum(_rows(store, path) for path in paths)))
+    return found
+
+
+def _rows(store: Store, path: str) -> int:
+    with store.fs.open(path, "rb") as file:
+        return pq.read_metadata(file).num_rows
+
+
+def _done(plan: Plan) -> list[Step]:
+    return [step for key, step in plan.grid.steps.items() if key in plan.done]
+
+
+def _driver(store: Store, study: str, plan: Plan) -> str:
+    claim = read(store, study)
+    if claim and is_gone(claim):
+        return f"interrupted ({claim.who}, is gone); run it again to continue"
+    if claim:
+        return f"being run by {claim.who}"
+    return "not running, " + ("finished" if not plan.pending else f"{len(plan.pending)} steps are to be run")
+
+
+def _table(plan: Plan, accounts: dict[str, Account]) -> Table:
+    table = Table("kind")
+    for name in ("steps", "done", "rows", "rejected", "failed"):
+        table.add_column(name, justify="right")
+    for kind in KINDS:
+        steps = [step for step in plan.grid.steps.values() if step.kind == kind]
+        done = [accounts[step.key] for step in steps if step.key in accounts]
+        if steps:
+            sums = (sum(getattr(one, name) for one in done) for name in ("rows_out", "rejected", "failed"))
+            table.add_row(kind, str(len(steps)), str(len(done)), *(f"{number:,}" for number in sums))
+    return table

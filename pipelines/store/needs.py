@@ -1,0 +1,25 @@
+"""Which steps a study consists of, kept in the store: what no study needs may go."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Iterable
+
+from pipelines.store.store import Store
+
+FILE = "steps.json"
+
+
+def save_needs(store: Store, study: str, keys: Iterable[str]) -> None:
+    """Keep the keys of all steps of a study, in place of those of an earlier version of it."""
+    data = json.dumps(sorted(keys), indent=0).encode()
+    store.write_bytes(posixpath.join(store.root, "studies", study, FILE), data)
+
+
+def needed(store: Store) -> dict[str, frozenset[str]]:
+    """The keys of the steps of every study that ever ran in the store, by its name."""
+    paths: list[str] = store.fs.glob(posixpath.join(store.root, "studies", "*", FILE))
+    return {
+        posixpath.basename(posixpath.dirname(path)): frozenset(json.loads(store.read_bytes(path))) for path in paths
+    }

@@ -1,0 +1,97 @@
+"""Looking after a store: is everything as it was written, and what can go?"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from pipelines.store.lease import claims, is_gone
+from pipelines.store.manifest import Manifest, Shard
+from pipelines.store.needs import needed
+from pipelines.store.store import MANIFEST, Store
+
+BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A finished step, and what is wrong with its files (nothing: an empty tuple). `bytes` were read."""
+
+    kind: str
+    key: str
+    label: str
+    bytes: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unneeded:
+    """A folder that can go, why, and its size."""
+
+    path: str
+    why: str
+    bytes: int
+
+
+def verify(store: Store) -> Iterator[Checked]:
+    """Hash every file of every finished step again, block by block, and compare with what was written."""
+    for path in sorted(store.fs.glob(posixpath.join(store.root, "steps", "*", "*", MANIFEST))):
+        folder = posixpath.dirname(path)
+        kind, key = posixpath.split(folder)[0].rsplit("/", 1)[-1], posixpath.basename(folder)
+        try:
+            manifest = Manifest.model_validate_json(store.read_bytes(path))
+        except ValidationError as error:
+            yield Checked(
+                kind, key, f"{kind} {key[:8]}", 0, (f"{MANIFEST} can not be read: {error.error_count()} errors",)
+            )
+            continue
+        problems = tuple(problem for shard in manifest.shards if (problem := _problem(store, folder, shard)))
+        yield Checked(kind, key, manifest.label, sum(shard.bytes for shard in manifest.shards), problems)
+
+
+def _problem(store: Store, folder: str, shard: Shard) -> str:
+    digest, size = hashlib.sha256(), 0
+    try:
+        with store.fs.open(posixpath.join(folder, shard.file), "rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                digest.update(block)
+                size += len(block)
+    except FileNotFoundError:
+        return f"{shard.file} is missing"
+    if size != shard.bytes:
+        return f"{shard.file} has {size:,} bytes instead of {shard.bytes:,}"
+    return "" if digest.hexdigest() == shard.sha256 else f"{shard.file} was changed after it was written"
+
+
+def unneeded(store: Store) -> Iterator[Unneeded]:
+    """Step folders that no study needs, and leftovers of steps that are finished.
+
+    What a driver that lives is running stays, whatever else is known of it.
+    """
+    running = {key for claim in claims(store) if not is_gone(claim) for key in claim.steps}
+    keep = frozenset[str]().union(running, *needed(store).values())
+    for folder in sorted(store.fs.glob(posixpath.join(store.root, "steps", "*", "*"))):
+        key, done = posixpath.basename(folder), store.fs.exists(posixpath.join(folder, MANIFEST))
+        parts = posixpath.join(folder, "parts")
+        if key not in keep:
+            yield Unneeded(
+                folder, "no study has this step" if done else "unfinished, and no study has it", _size(store, folder)
+            )
+        elif done and key not in running and store.fs.exists(parts):
+            yield Unneeded(parts, "parts of a finished step", _size(store, parts))
+
+
+def remove(store: Store, found: Unneeded) -> None:
+    """Delete a folder; of a step, the manifest goes first, so that nobody sees half of it."""
+    manifest = posixpath.join(found.path, MANIFEST)
+    if store.fs.exists(manifest):
+        store.fs.rm(manifest)
+    store.fs.rm(found.path, recursive=True)
+
+
+def _size(store: Store, folder: str) -> int:
+    return store.fs.du(folder)
