@@ -10,6 +10,7 @@ from pipelines.record import Record, load_record
 from pipelines.report.data import LossCurve, ReportData, Result, StepAccount
 from pipelines.report.methods import methods
 from pipelines.report.outcomes import Outcomes
+from pipelines.report.rewards import Rewards
 from pipelines.report.sets import Sets
 from pipelines.report.statistics import interval, mean_by
 from pipelines.rows import AnswerRow, from_table
@@ -25,7 +26,7 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
     done = store.done()
     record = load_record(store, study.study)
     manifests = {key: store.manifest(step.kind, key) for key, step in grid.steps.items() if key in done}
-    sets, outcomes = Sets(store, grid, done), Outcomes(store, grid, done)
+    sets, outcomes, rewards = Sets(store, grid, done), Outcomes(store, grid, done), Rewards(store, grid, done)
     return ReportData(
         study=study.study,
         description=study.description,
@@ -42,6 +43,9 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
         rounds=tuple(outcomes.rounds()),
         replies=tuple(outcomes.replies()),
         methods=tuple(methods(store, grid, done)),
+        rewards=tuple(rewards.rewards()),
+        cars=tuple(rewards.cars(study.car)),
+        flags=tuple(rewards.flags()),
     )
 
 

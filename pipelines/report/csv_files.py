@@ -18,9 +18,10 @@ from pipelines.report.data import (
     SetScore,
     StepAccount,
 )
+from pipelines.report.reward_data import AnswerFlags, SetCar, SetReward
 
 Cell = str | int | float | bool | None
-Fact = Result | SetScore | RoundOutcome | ReplyOutcome | MethodResult | StepAccount
+Fact = Result | SetScore | RoundOutcome | ReplyOutcome | MethodResult | SetReward | SetCar | AnswerFlags | StepAccount
 
 
 def csv_files(data: ReportData) -> dict[str, str]:
@@ -31,6 +32,9 @@ def csv_files(data: ReportData) -> dict[str, str]:
         "rounds.csv": _table(_names(RoundOutcome), map(_flat, data.rounds)),
         "replies.csv": _table(_names(ReplyOutcome), map(_flat, data.replies)),
         "methods.csv": _table(_names(MethodResult), map(_flat, data.methods)),
+        "rewards.csv": _table(_names(SetReward), map(_flat, data.rewards)),
+        "car.csv": _table(_names(SetCar), map(_flat, data.cars)),
+        "answers.csv": _table(_names(AnswerFlags), map(_flat, data.flags)),
         "steps.csv": _table(_names(StepAccount), map(_flat, data.steps)),
         "losses.csv": _table(["label", "student", "evolver", "round", "teacher", "step", "loss"], _points(data.losses)),
     }

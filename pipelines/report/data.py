@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.report.reward_data import AnswerFlags, SetCar, SetReward
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -180,3 +182,6 @@ class ReportData:
     rounds: tuple[RoundOutcome, ...] = ()
     replies: tuple[ReplyOutcome, ...] = ()
     methods: tuple[MethodResult, ...] = ()
+    rewards: tuple[SetReward, ...] = ()
+    cars: tuple[SetCar, ...] = ()
+    flags: tuple[AnswerFlags, ...] = ()

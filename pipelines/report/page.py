@@ -14,6 +14,7 @@ from pipelines.report.examples import seed_views
 from pipelines.report.heat import heat_tables
 from pipelines.report.outcome_rows import reply_rows, round_rows
 from pipelines.report.plots.canvas import Figure
+from pipelines.report.rewards import car_warnings
 from pipelines.report.summary import best, key_figures, rows
 
 
@@ -53,6 +54,7 @@ def _facts(data: ReportData) -> dict[str, object]:
         "heat": heat_tables(data),
         "rounds": round_rows(data.rounds),
         "replies": reply_rows(data.replies),
+        "car_warnings": car_warnings(data.cars),
         "effects": effects(data),
         "seeds": seed_views(data.examples),
         "steps": accounts.ordered(data.steps),

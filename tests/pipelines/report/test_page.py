@@ -193,7 +193,8 @@ def test_write_makes_every_file_and_returns_the_page(tmp_path: Path):
     index = write(PLAIN, tmp_path / "new" / "report")
     assert index == tmp_path / "new" / "report" / "index.html"
     names = {path.name for path in index.parent.iterdir()}
-    numbers = {f"{name}.csv" for name in ("results", "sets", "rounds", "replies", "methods", "steps", "losses")}
+    facts = ("results", "sets", "rounds", "replies", "methods", "rewards", "car", "answers", "steps", "losses")
+    numbers = {f"{name}.csv" for name in facts}
     assert names == {"index.html", "report.md"} | numbers
 
 
