@@ -89,8 +89,7 @@ class Store:
 
     def read_bytes(self, path: str) -> bytes:
         """A file's bytes. Raises FileNotFoundError."""
-        with self.fs.open(path, "rb") as file:
-            return file.read()
+        return self.fs.cat_file(path)  # at once: a file that is opened and then replaced could not be read on
 
     def parts(self, kind: str, key: str, pattern: str) -> list[str]:
         """Paths of an unfinished step's parts, sorted by name. `pattern` is a glob of file names."""

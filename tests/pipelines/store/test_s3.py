@@ -1,0 +1,86 @@
+"""The store on S3's protocol: a real HTTP server, commits, exclusive creation, leases, a whole study's rows."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import Held
+from pipelines.store import files
+from pipelines.store import lease as leases
+from pipelines.store.lease import held
+from pipelines.store.needs import save_needs
+from pipelines.store.store import Store
+from pipelines.store.upkeep import unneeded, verify
+from tests.pipelines.offline import run_offline
+from tests.pipelines.studies import scripted_study
+
+s3fs = pytest.importorskip("s3fs")
+moto = pytest.importorskip("moto.server")
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """An S3 server of our own."""
+    server = moto.ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A store in a new bucket."""
+    for name, value in {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
+    s3fs.S3FileSystem.clear_instance_cache()
+    s3fs.S3FileSystem().mkdir(bucket)
+    return Store(f"s3://{bucket}/store")
+
+
+def test_a_study_has_the_same_rows_on_s3_as_on_a_local_disk(s3: Store, tmp_path: Path) -> None:
+    local, study = Store(str(tmp_path)), scripted_study(responses={"teachers": ["small"]})
+    grid = run_offline(study, s3)
+    run_offline(study, local)
+    assert s3.done() == local.done() == grid.steps.keys()
+    for step in grid.steps.values():
+        assert s3.manifest(step.kind, step.key).shards == local.manifest(step.kind, step.key).shards
+        assert s3.rows(step.kind, step.key).equals(local.rows(step.kind, step.key))
+    assert not any(one.problems for one in verify(s3))
+    save_needs(s3, "scripted", [])
+    assert len(list(unneeded(s3))) == len(grid.steps)
+
+
+def test_of_many_writers_that_create_a_file_one_wins_and_its_content_stays(s3: Store) -> None:
+    path, won = f"{s3.root}/one", list[int]()
+
+    def write(number: int) -> None:
+        if files.create(s3.fs, path, str(number).encode()):
+            won.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1 and s3.read_bytes(path) == str(won[0]).encode()
+
+
+def test_the_second_driver_of_a_study_on_s3_is_refused(s3: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "LOST_SECONDS", 3.0)
+    with held(s3, "s", ["k"], print), pytest.raises(Held, match="is being run by"), held(s3, "s", ["k"], print):
+        pass
+    with held(s3, "s", ["k"], print) as lease:
+        lease.check()
