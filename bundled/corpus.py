@@ -33,20 +33,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Stage:
-    """How hard the drawn tasks are: shares of levels 0, 1, 2, ..., sizes of lists, kinds (twice is twice as often)."""
+    """How hard the drawn tasks are: shares of levels 0, 1, 2, ..., sizes of lists, kinds (twice is twice as often); and
+    from which side of the held-out split."""
 
     levels: Sequence[float] = LEVEL_SHARES
     sizes: Sequence[int] = (3, 4, 5)
     kinds: Sequence[str] = KINDS
+    held_out: bool = False
 
 
 Draw = Callable[[random.Random, Stage], tuple[str, str]]
 
 
 def draw_instruction(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """An instruction of the training side and its gold answer."""
+    """An instruction and its gold answer."""
     level = rng.choices(range(len(stage.levels)), stage.levels)[0]
-    task = draw_task(rng, level, kinds=stage.kinds, sizes=stage.sizes)
+    task = draw_task(rng, level, stage.held_out, stage.kinds, stage.sizes)
     return task.render(rng), task.answer()
 
 
@@ -92,7 +94,7 @@ def evolve_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
 def difficulty_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     """What a judge of difficulty is asked; the label follows from the number of constraints."""
     level = rng.randrange(len(prompts.DIFFICULTY_LABELS))
-    instruction = draw_task(rng, level, sizes=stage.sizes).render(rng)
+    instruction = draw_task(rng, level, stage.held_out, sizes=stage.sizes).render(rng)
     return prompts.get("difficulty").render(instruction=instruction), prompts.DIFFICULTY_LABELS[level]
 
 

@@ -7,7 +7,13 @@ from typing import Final
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
 
 from bundled.tokenizer import ASSISTANT, BOS, CONTEXT, END, PAD, SYSTEM, USER
 
@@ -70,15 +76,18 @@ def _new_model(size: Size, tokens: LlamaConfig) -> LlamaForCausalLM:
     return LlamaForCausalLM(config)
 
 
-def save(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def save(
+    model: LlamaForCausalLM | LlamaForSequenceClassification, tokenizer: PreTrainedTokenizerFast, folder: Path
+) -> None:
     """Write the folder with bfloat16 weights, file by file in one move each; the model itself stays as it is."""
-    copy = LlamaForCausalLM(model.config)
+    copy = type(model)(model.config)
     copy.load_state_dict(model.state_dict())
-    copy.generation_config = GenerationConfig(
-        bos_token_id=copy.config.bos_token_id,
-        eos_token_id=copy.config.eos_token_id,
-        pad_token_id=copy.config.pad_token_id,
-    )
+    if isinstance(copy, LlamaForCausalLM):
+        copy.generation_config = GenerationConfig(
+            bos_token_id=copy.config.bos_token_id,
+            eos_token_id=copy.config.eos_token_id,
+            pad_token_id=copy.config.pad_token_id,
+        )
     partial = folder.with_name(f".{folder.name}.partial")
     copy.bfloat16().save_pretrained(partial)
     tokenizer.save_pretrained(partial, save_jinja_files=False)

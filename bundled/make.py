@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-from bundled import corpus, family, tokenizer
+from bundled import auto_corpus, autoif_corpus, classifiers, corpus, family, tokenizer
 from bundled.corpus import Draw, Row, Stage
 from bundled.family import RowEncoder
-from bundled.training import Recipe, train
+from bundled.training import Losses, Recipe, row_losses, train
 
 MODELS: Final = Path(__file__).parent / "models"
 SAVE_EVERY: Final = 100
@@ -28,11 +28,17 @@ RECIPES: Final[dict[str, Recipe]] = {
     "tiny-1m-chat": Recipe(steps=300, matrix_rate=0.01, rate=3e-3),
     "tiny-4m-base": Recipe(steps=300, matrix_rate=0.01, rate=3e-3),
     "tiny-4m-chat": Recipe(steps=900, matrix_rate=0.01, rate=3e-3),
+    "tiny-4m-methods": Recipe(steps=400, matrix_rate=0.01, rate=3e-3, bfloat16=True),
+    "tiny-1m-nli": Recipe(steps=1200, matrix_rate=0.01, rate=3e-3),
+    "tiny-1m-reward": Recipe(steps=800, matrix_rate=0.01, rate=3e-3),
 }
 STARTS_FROM: Final = {
     "tiny-1m-chat": "tiny-1m-base",
     "tiny-4m-base": "tiny-1m-base",
     "tiny-4m-chat": "tiny-4m-base",
+    "tiny-4m-methods": "tiny-4m-chat",
+    "tiny-1m-nli": "tiny-1m-base",
+    "tiny-1m-reward": "tiny-1m-chat",
 }
 
 
@@ -47,6 +53,23 @@ class Part:
 
 CONVERSATION: Final = Part(1.0, corpus.CONVERSATIONS, Stage())
 TEXTBOOK: Final = Part(1.0, corpus.TEXTBOOK, Stage())
+METHODS: Final[dict[Draw, float]] = {
+    corpus.plain_turn: 0.06,
+    corpus.answer_turn: 0.08,
+    corpus.evolve_turn: 0.08,
+    corpus.difficulty_turn: 0.02,
+    auto_corpus.auto_turn: 0.14,
+    auto_corpus.broken_auto_turn: 0.01,
+    auto_corpus.broken_answer_turn: 0.02,
+    auto_corpus.analyze_turn: 0.08,
+    auto_corpus.optimize_turn: 0.03,
+    auto_corpus.equality_turn: 0.1,
+    autoif_corpus.augment_turn: 0.03,
+    autoif_corpus.material_turn: 0.11,
+    autoif_corpus.back_translate_turn: 0.07,
+    autoif_corpus.format_answer_turn: 0.08,
+    autoif_corpus.score_turn: 0.09,
+}
 
 LESSONS: Final[dict[str, tuple[Part, ...]]] = {
     "tiny-1m-base": (
@@ -57,6 +80,7 @@ LESSONS: Final[dict[str, tuple[Part, ...]]] = {
     "tiny-1m-chat": (CONVERSATION,),
     "tiny-4m-base": (TEXTBOOK,),
     "tiny-4m-chat": (replace(CONVERSATION, until=1 / 3), Part(1.0, corpus.LATE_CONVERSATIONS, corpus.LATE)),
+    "tiny-4m-methods": (Part(1.0, METHODS, corpus.LATE),),
 }
 
 
@@ -90,19 +114,30 @@ def make(name: str, recipe: Recipe, words: PreTrainedTokenizerFast, out: Path) -
                 f"{name} step {done}/{recipe.steps} loss {loss:.3f} tokens {tokens} seconds {seconds:.0f}", flush=True
             )
 
-    train(model, recipe, _rows(name, recipe.steps, encoder), encoder.control("pad"), report)
+    train(model, recipe, _losses(name, model, recipe, encoder), report)
 
 
-def _start(name: str, words: PreTrainedTokenizerFast, out: Path) -> LlamaForCausalLM:
-    size = family.SIZES[name.rsplit("-", 1)[0]]
+def _start(name: str, words: PreTrainedTokenizerFast, out: Path) -> LlamaForCausalLM | LlamaForSequenceClassification:
+    head, size = name.rsplit("-", 1)[1], family.SIZES[name.rsplit("-", 1)[0]]
+    if head in classifiers.LABELS:
+        return classifiers.new_classifier(out / STARTS_FROM[name], classifiers.LABELS[head])
     if name not in STARTS_FROM:
         return family.new_model(size, words)
     parent = family.load(out / STARTS_FROM[name])
     return parent if parent.config.hidden_size == size.width else family.grown(parent, size)
 
 
+def _losses(
+    name: str, model: LlamaForCausalLM | LlamaForSequenceClassification, recipe: Recipe, encoder: RowEncoder
+) -> Losses:
+    if isinstance(model, LlamaForSequenceClassification):
+        losses = classifiers.LOSSES[name.rsplit("-", 1)[1]]
+        return losses(model, encoder, recipe.rows, random.Random(name))
+    return row_losses(model, recipe, _rows(name, recipe.steps, encoder), encoder.control("pad"))
+
+
 def _rows(name: str, steps: int, encoder: RowEncoder) -> Callable[[int], Row]:
-    layout = corpus.chat_row if name.endswith("-chat") else corpus.document_row
+    layout = corpus.document_row if name.endswith("-base") else corpus.chat_row
     rng = random.Random(name)
 
     def draw(step: int) -> Row:

@@ -1,26 +1,23 @@
 """Measure what the bundled models can do, on held-out tasks only: `python -m bundled.measure`."""
 
 import argparse
-import json
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any, Final
+from typing import Final
 
 import torch
-from transformers import AutoTokenizer, GenerationConfig, PreTrainedTokenizerFast
 
 import bundled
 import prompts
-from bundled import family
+from bundled import classifiers, exams
+from bundled.chat import Chat
 from pipelines.world import METHODS, WorldTask, correct, evolve, heldout, is_valid_evolution
 
 LEVELS: Final = (0, 1, 2, 3)
 EVOLVED_LEVELS: Final = (0, 1, 2)
-BATCH: Final = 64
-MAX_NEW_TOKENS: Final = 72
 SEED: Final = 1
 
 Scores = dict[str, float]
@@ -34,43 +31,6 @@ class Skills:
     teacher: Scores
     evolution: Scores
     difficulty: float
-
-
-class Chat:
-    """A model folder asked through its chat form."""
-
-    def __init__(self, folder: Path) -> None:
-        model: Any = family.load(folder)
-        self._generate = model.eval().generate
-        self._tokenizer: PreTrainedTokenizerFast = AutoTokenizer.from_pretrained(folder)
-        self._encoder = family.RowEncoder(self._tokenizer)
-
-    def replies(self, asked: Sequence[str], temperature: float = 0.0) -> list[str]:
-        """One stripped reply per user turn, greedy or sampled with top_p 0.95."""
-        return [
-            reply for start in range(0, len(asked), BATCH) for reply in self._batch(asked[start:][:BATCH], temperature)
-        ]
-
-    def _batch(self, asked: Sequence[str], temperature: float) -> list[str]:
-        rows = [self._ids(content) for content in asked]
-        width = max(map(len, rows))
-        pad = self._encoder.control("pad")
-        ids = torch.tensor([[pad] * (width - len(row)) + row for row in rows])
-        how = (
-            {"do_sample": True, "temperature": temperature, "top_p": 0.95, "top_k": 0}
-            if temperature
-            else {"do_sample": False}
-        )
-        config = GenerationConfig(
-            max_new_tokens=MAX_NEW_TOKENS, eos_token_id=self._encoder.control("end"), pad_token_id=pad, **how
-        )
-        with torch.no_grad():
-            out = self._generate(ids, attention_mask=(ids != pad).long(), generation_config=config)
-        return [text.strip() for text in self._tokenizer.batch_decode(out[:, width:], skip_special_tokens=True)]
-
-    def _ids(self, content: str) -> list[int]:
-        control = self._encoder.control
-        return [control("bos"), control("user"), *self._encoder.text(content), control("end"), control("assistant")]
 
 
 def measure(chat: Chat, count: int) -> Skills:
@@ -144,16 +104,27 @@ def _flat(skills: Skills) -> Iterable[tuple[str, float]]:
 
 
 def main() -> None:
-    """Command line: which models, how many tasks, and whether JSON is wanted."""
+    """Command line: which models, and how many tasks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="*", default=list(bundled.names()), help="bundled names or folders")
-    parser.add_argument("--count", type=int, default=200, help="held-out tasks per level and per method")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--count", type=int, default=200, help="held-out tasks per level, per method and per prompt")
     options = parser.parse_args()
-    folders = {name: Path(name) if Path(name).is_dir() else bundled.path(name) for name in options.models}
-    skills = {folder.name: measure(Chat(folder), options.count) for folder in folders.values()}
-    flat = {name: dict(_flat(measured)) for name, measured in skills.items()}
-    print(json.dumps(flat, indent=1) if options.json else table(skills))
+    folders = [Path(name) if Path(name).is_dir() else bundled.path(name) for name in options.models]
+    chats = {folder.name: Chat(folder) for folder in folders if not _head(folder)}
+    if chats:
+        print(table({name: measure(chat, options.count) for name, chat in chats.items()}), end="\n\n")
+    if methods := {name: chat for name, chat in chats.items() if name.endswith("-methods")}:
+        print(exams.table({name: exams.marks(chat, options.count) for name, chat in methods.items()}), end="\n\n")
+    for folder in folders:
+        if head := _head(folder):
+            shares = classifiers.ACCURACIES[head](classifiers.load(folder), options.count)
+            print("\n".join(f"| {folder.name}: {name} | {100 * share:.0f} |" for name, share in shares.items()))
+
+
+def _head(folder: Path) -> str:
+    """What a classifier's folder is called after its size; empty for a language model."""
+    head = folder.name.rsplit("-", 1)[-1]
+    return head if head in classifiers.ACCURACIES else ""
 
 
 if __name__ == "__main__":
