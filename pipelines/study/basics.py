@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -28,3 +28,14 @@ class SamplingSpec(Strict):
     def sampling(self) -> Sampling:
         """In the engine's words."""
         return Sampling(self.temperature, self.top_p, self.max_tokens)
+
+
+def listed(value: Any) -> Any:
+    """A list, of one where something else is given: for validators that run first."""
+    return value if isinstance(value, list) else [value]
+
+
+def or_one(schema: dict[str, Any]) -> None:
+    """What the JSON Schema of a list says where one value may stand for a list of one."""
+    array = {key: schema.pop(key) for key in ("type", "items", "minItems")}
+    schema["anyOf"] = [array["items"], array]

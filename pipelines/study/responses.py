@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from pipelines.study.basics import Name, SamplingSpec, Strict
+from pipelines.study.basics import Name, SamplingSpec, Strict, listed, or_one
 
 Temperature = Annotated[float, Field(ge=0, le=2)]
 TopP = Annotated[float, Field(gt=0, le=1)]
+ONE_OR_MORE = BeforeValidator(listed), Field(min_length=1, json_schema_extra=or_one)
 Pick = Literal["best", "worst"]
 PICKS: dict[str, Pick] = {"best-of": "best", "worst-of": "worst"}
 
@@ -35,14 +36,6 @@ class Way:
     choice: Choice | None = None
 
 
-def _listed(value: float | Sequence[float]) -> Sequence[float]:
-    return [value] if isinstance(value, float | int) else value
-
-
-def _suffix(letter: str, given: float | Sequence[float], value: float) -> str:
-    return "" if isinstance(given, float | int) else f"-{letter}{value:g}"
-
-
 class Decoding(Strict):
     """A named way in which teachers answer; lists of temperatures and top-p stand for one way for each of their pairs.
 
@@ -52,8 +45,8 @@ class Decoding(Strict):
     """
 
     name: Name
-    temperature: Temperature | list[Temperature] = 0.0
-    top_p: TopP | list[TopP] = 1.0
+    temperature: Annotated[list[Temperature], *ONE_OR_MORE] = Field(default=[0.0])
+    top_p: Annotated[list[TopP], *ONE_OR_MORE] = Field(default=[1.0])
     max_tokens: int = Field(default=512, gt=0)
     draw: Literal["one", "sample", "best-of", "worst-of"] = "one"
     candidates: int = Field(default=5, ge=2, description="best-of and worst-of: how many answers are drawn")
@@ -65,11 +58,10 @@ class Decoding(Strict):
             raise ValueError("'candidates' and 'reward' belong to 'draw: best-of' or 'draw: worst-of'")
         if self.draw in PICKS and self.reward is None:
             raise ValueError(f"'draw: {self.draw}' needs a 'reward', the model that judges the candidates")
-        if self.draw != "one" and min(_listed(self.temperature), default=0.0) == 0:
+        if self.draw != "one" and min(self.temperature) == 0:
             raise ValueError(f"'draw: {self.draw}' needs a temperature above 0: greedy answers are all the same")
-        for values in map(_listed, (self.temperature, self.top_p)):
-            if not values or len(set(values)) < len(values):
-                raise ValueError("a list of temperatures or top-p needs values, each of them once")
+        if any(len(set(values)) < len(values) for values in (self.temperature, self.top_p)):
+            raise ValueError("a temperature or top-p is given twice")
         return self
 
     def ways(self) -> list[Way]:
@@ -81,7 +73,7 @@ class Decoding(Strict):
                 SamplingSpec(temperature=temperature, top_p=top_p, max_tokens=self.max_tokens),
                 choice,
             )
-            for temperature, top_p in product(_listed(self.temperature), _listed(self.top_p))
+            for temperature, top_p in product(self.temperature, self.top_p)
         ]
 
 
@@ -96,3 +88,7 @@ class Responses(Strict):
     def ways(self) -> list[Way]:
         """All ways in which teachers answer."""
         return [way for decoding in self.decodings for way in decoding.ways()]
+
+
+def _suffix(letter: str, given: Sequence[float], value: float) -> str:
+    return f"-{letter}{value:g}" if len(given) > 1 else ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from actors.engine import Bos
 from pipelines.score.car import Mode
-from pipelines.study.basics import Name, Strict
+from pipelines.study.basics import Name, Strict, listed, or_one
 from pipelines.study.evolution import Evolution
 from pipelines.study.metrics import METRICS, End, Metric
 from pipelines.study.responses import Responses
@@ -170,16 +170,6 @@ class Benchmark(Strict):
     max_tokens: int = Field(default=64, gt=0)
 
 
-def _listed(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
-
-
-def _or_one(schema: dict[str, Any]) -> None:
-    """One block may stand for a list of one."""
-    array = {key: schema.pop(key) for key in ("type", "items", "minItems")}
-    schema["anyOf"] = [array["items"], array]
-
-
 class Study(Strict):
     """A whole study. The grid is method x evolver x round x teacher x decoding x selection x student."""
 
@@ -188,7 +178,7 @@ class Study(Strict):
     seed: int = 0
     seeds: list[Seeds] = Field(min_length=1)
     models: dict[Name, Model] = Field(min_length=1)
-    evolution: Annotated[list[Evolution], BeforeValidator(_listed), Field(min_length=1, json_schema_extra=_or_one)]
+    evolution: Annotated[list[Evolution], BeforeValidator(listed), Field(min_length=1, json_schema_extra=or_one)]
     responses: Responses
     scoring: Scoring | None = None
     diversity: Diversity | None = None

@@ -45,9 +45,9 @@ def test_lists_of_temperatures_and_top_p_are_a_grid_of_named_ways() -> None:
     ]
 
 
-def test_what_is_no_list_stays_out_of_the_names() -> None:
-    one = Decoding(name="x", temperature=[0.7], top_p=0.9)
-    assert [way.name for way in one.ways()] == ["x-t0.7"]
+def test_what_has_one_value_stays_out_of_the_names() -> None:
+    one = Decoding.model_validate({"name": "x", "temperature": [0.5, 0.7], "top_p": 0.9})
+    assert [way.name for way in one.ways()] == ["x-t0.5", "x-t0.7"]
     assert [way.name for way in Responses(teachers=["a"]).ways] == ["greedy"]
 
 
@@ -106,8 +106,8 @@ def test_a_choice_is_a_part_of_its_way() -> None:
         ({"draw": "sample"}, "needs a temperature above 0"),
         ({"reward": "judge"}, "belong to 'draw: best-of'"),
         ({"draw": "sample", "temperature": 1.0, "candidates": 3}, "belong to 'draw: best-of'"),
-        ({"temperature": [0.7, 0.7]}, "each of them once"),
-        ({"top_p": []}, "each of them once"),
+        ({"temperature": [0.7, 0.7]}, "given twice"),
+        ({"top_p": []}, "at least 1 item"),
         ({"temperature": [0.7, 3.0]}, "less than or equal to 2"),
     ],
 )
