@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Generator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
@@ -42,9 +44,22 @@ def connect(address: str | None, *, cpus: int | None = None) -> Generator[Sessio
         yield _current(address)
         return
     try:
-        yield _start(cpus) if address is None else _join(address, cpus)
+        with _own_signals():
+            session = _start(cpus) if address is None else _join(address, cpus)
+        yield session
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Generator[None]:
+    """Ray puts a handler of its own for SIGTERM, which ends the process where it stands: ours comes back after it."""
+    ours = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)
 
 
 def _start(cpus: int | None) -> Session:

@@ -14,7 +14,17 @@ from rich.console import Console
 from actors.engine import EngineLost, LoadError
 from actors.sandbox.job import SandboxError
 from cluster.errors import ClusterError
-from pipelines.cli_options import BAD_INPUT, DEFAULT_STORE, FAILED, INTERRUPTED, SeedFile, StoreUrl, StudyFile, checked
+from pipelines.cli_options import (
+    BAD_INPUT,
+    DEFAULT_STORE,
+    FAILED,
+    INTERRUPTED,
+    TERMINATED,
+    SeedFile,
+    StoreUrl,
+    StudyFile,
+    checked,
+)
 from pipelines.cli_store import add_commands
 from pipelines.errors import Held, InputError, LeaseLost
 
@@ -63,14 +73,16 @@ def run(
     from pipelines.noise import noise_to_file
     from pipelines.runner import run as run_study
     from pipelines.store.store import Store
+    from pipelines.termination import Terminated, terminated_gently
 
     console = Console()
     loaded = checked(study, seeds, local=address is None)
     try:
-        with noise_to_file():
+        with noise_to_file(), terminated_gently():
             summary = run_study(loaded, Store(store), address, console)
-    except KeyboardInterrupt:
-        _quit("Interrupted. What was finished is kept: run the same command again to continue.", INTERRUPTED)
+    except KeyboardInterrupt as why:
+        told = "Interrupted. What was finished is kept: run the same command again to continue."
+        _quit(told, TERMINATED if isinstance(why, Terminated) else INTERRUPTED)
     console.print(
         f"[bold]{summary.executed} steps run, {summary.reused} reused[/bold] in {summary.seconds:.0f} s",
         highlight=False,

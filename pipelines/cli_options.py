@@ -10,6 +10,7 @@ import typer
 from pipelines.study.load import Loaded, load
 
 INTERRUPTED = 130
+TERMINATED = 143
 BAD_INPUT = 2
 FAILED = 1
 DEFAULT_STORE = "evolgrid-store"

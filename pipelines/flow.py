@@ -32,7 +32,7 @@ from pipelines.respond import Respond
 from pipelines.score.perplexity import Score
 from pipelines.score.reward import Reward
 from pipelines.store.parts import UNIT_ROWS, units_of, write_shards
-from pipelines.stream import Branch, Root, Walker
+from pipelines.stream import FLUSH_SECONDS, Branch, Root, Walker
 from pipelines.study.steps import (
     ROW_WISE,
     CheckJob,
@@ -145,6 +145,10 @@ def _stream(context: Context, trees: list[Root], tally: RemoteTally, open_rows: 
     try:
         for _ in walked.iter_batches(batch_size=None):
             pass
+    except KeyboardInterrupt:
+        context.board.say("interrupted: waiting a moment for what is finished to be saved")
+        time.sleep(FLUSH_SECONDS + 1)  # the walkers go on meanwhile
+        raise
     except Exception as error:
         raise _plain(error) from None
 
