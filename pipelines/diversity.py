@@ -37,7 +37,8 @@ def run_diversities(context: Context) -> None:
     steps, spec = context.plan.pending_of("diversity"), context.study.diversity
     if not steps or spec is None:
         return
-    with encoder(encoder_spec(spec, context.folder)) as embeds:
+    largest = max(context.rows_of(step.inputs[0]) for step in steps)
+    with encoder(encoder_spec(spec, context.folder), largest) as embeds:
         for step in steps:
             shown = partial(context.board.update, step.key, step.label, total=context.rows_of(step.inputs[0]))
             context.board.finish(step.key, context.told(diversity(context.store, step, embeds, shown)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from statistics import fmean
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,9 @@ class Paradox:
     bases: int
 
 
-def average_performance(length_controlled: float, arena_hard: float) -> float:
-    """The mean of AlpacaEval 2's length-controlled win rate and Arena-Hard's, both in per cent (2411.07133)."""
-    return (length_controlled + arena_hard) / 2
+def average_performance(*benchmarks: float) -> float:
+    """The mean over benchmarks, all in per cent (2411.07133: AlpacaEval 2's length-controlled win rate, Arena-Hard)."""
+    return fmean(benchmarks)
 
 
 def paradoxes(teachers: Iterable[Teacher], performance: Mapping[tuple[str, str], float]) -> list[Paradox]:

@@ -88,14 +88,17 @@ class RayEncoder:
 
 
 @contextmanager
-def encoder(spec: EncoderSpec) -> Generator[RayEncoder]:
-    """An encoder with an actor for each GPU of the connected cluster, or if it has none for each CPU."""
-    have = ray.cluster_resources()
+def encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
+    """An encoder with an actor for each GPU of the connected cluster, or if it has none for each CPU.
+
+    No more are started than find work among `texts` texts.
+    """
+    have, chunks = ray.cluster_resources(), -(-texts // CHUNK)
     gpus, cpus = int(have.get("GPU", 0)), int(have.get("CPU", 1))
     # they ask for no CPU: while they work nothing else does, and what comes after finds all CPUs
     options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if gpus else 0, "scheduling_strategy": "SPREAD"}
     host: Any = ray.remote(**options, max_restarts=TRIES, max_task_retries=TRIES)(Embedder)
-    actors = [host.remote(spec) for _ in range(gpus or max(1, cpus))]
+    actors = [host.remote(spec) for _ in range(max(1, min(gpus or cpus, chunks)))]
     try:
         yield RayEncoder(actors)
     finally:

@@ -101,7 +101,7 @@ def test_actors_find_the_same_in_many_chunks(
         monkeypatch.setattr(f"pipelines.score.{module}.{name}", size)
     monkeypatch.setattr("pipelines.diversity.PANEL", 4)
     done: list[int] = []
-    with encoder(MINILM) as spread:
+    with encoder(MINILM, len(rows)) as spread:
         shared, _ = results(there, diversity(there, step, spread, done.append))
     assert [row.nearest for row in shared] == [row.nearest for row in alone]
     assert [row.repeats for row in shared] == [row.repeats for row in alone]
