@@ -48,12 +48,25 @@ def score_rows(
 def has_plain_head(model: PreTrainedModel) -> bool:
     """Whether the logits are the last layer of the hidden states and nothing else: some models scale or cap them."""
     if model not in _PLAIN:
-        ids = torch.zeros((1, 2), dtype=torch.long, device=model.device)
         head: Any = model.get_output_embeddings()
-        logits = model(input_ids=ids, use_cache=False).logits
-        ours = head(model.base_model(input_ids=ids, use_cache=False)[0])
-        _PLAIN[model] = isinstance(head, torch.nn.Linear) and torch.allclose(logits, ours, rtol=1e-3, atol=1e-3)
+        _PLAIN[model] = isinstance(head, torch.nn.Linear) and _passes_through(model, head)
     return _PLAIN[model]
+
+
+def _passes_through(model: PreTrainedModel, head: torch.nn.Linear) -> bool:
+    """Whether the head is given the hidden states as they are, and what it says comes out as it is."""
+    ids = torch.ones((1, 2), dtype=torch.long, device=model.device)
+    ramp = torch.linspace(-100, 100, head.out_features, device=model.device, dtype=head.weight.dtype).expand(1, 2, -1)
+    given: list[torch.Tensor] = []
+
+    def instead(_: Any, inputs: tuple[torch.Tensor], __: Any) -> torch.Tensor:
+        given.append(inputs[0])
+        return ramp
+
+    with head.register_forward_hook(instead):
+        logits = model(input_ids=ids, use_cache=False).logits
+    hidden = model.base_model(input_ids=ids, use_cache=False)[0]
+    return torch.equal(logits.float(), ramp.float()) and torch.allclose(given[0], hidden, rtol=1e-3)
 
 
 def head_logprobs(head: Any, hidden: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:

@@ -127,6 +127,23 @@ def test_prompt_logprobs_have_a_boundary_and_no_value_for_the_first_token(subjec
     assert empty.logprobs in ((), (None,))
 
 
+def test_one_request_scores_a_text_in_its_context_and_another_alone(subject):
+    context, text, lone = "river stone ", "light water music", "garden number letter"
+    both, pair, alone = together(
+        subject.client.logprobs,
+        [LogprobRequest("b", context, text, lone), LogprobRequest("p", context, text), LogprobRequest("a", "", lone)],
+    )
+    assert (both.boundary, len(both.logprobs), len(both.alone)) == (
+        pair.boundary,
+        len(pair.logprobs),
+        len(alone.logprobs),
+    )
+    assert both.logprobs[1:] == pytest.approx(pair.logprobs[1:], abs=1e-3)
+    assert both.alone[1:] == pytest.approx(alone.logprobs[1:], abs=1e-3)
+    assert both.lengths == (*pair.lengths[:2], alone.lengths[1]) and all(both.lengths)
+    assert len(pair.logprobs) - sum(pair.lengths) in (0, 1)  # the BOS
+
+
 def test_what_does_not_fit_is_refused_and_the_rest_is_not(subject):
     long = "river " * 200
     requests = [prompt(0), prompt(1, messages=(("user", long),)), prompt(2)]

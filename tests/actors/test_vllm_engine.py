@@ -73,6 +73,19 @@ def test_long_prompts_are_request_errors(vllm_pool):
     assert isinstance(error, RequestError) and error.reason == "too_long"
 
 
+@pytest.mark.parametrize(("chat", "bos"), [(False, "auto"), (False, "never"), (True, "auto"), (True, "never")])
+def test_pairs_and_their_lone_answers_agree_also_where_the_cache_holds_them(vllm_pool, engine, chat, bos):
+    requests = [replace(one, alone=f"{one.text} {i}", chat=chat, bos=bos) for i, one in enumerate(SCORED)]
+    theirs = together(engine.logprobs, requests)
+    for _ in range(2):  # the second time, vLLM has the texts in its prefix cache
+        for got, expected in zip(together(vllm_pool.client().logprobs, requests), theirs, strict=True):
+            assert (got.boundary, got.lengths) == (expected.boundary, expected.lengths)
+            for values, others in ((got.logprobs, expected.logprobs), (got.alone, expected.alone)):
+                assert [value is None for value in values] == [value is None for value in others]
+                known = [[value for value in one if value is not None] for one in (values, others)]
+                assert known[0] == pytest.approx(known[1], abs=1e-3)
+
+
 def test_a_text_that_fills_the_model_can_be_scored(vllm_pool, engine):
     request = LogprobRequest("full", "", "z" * 255)  # with the BOS as long as the model
     (ours,), (theirs,) = (together(one.logprobs, [request]) for one in (vllm_pool.client(), engine))

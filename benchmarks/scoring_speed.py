@@ -1,0 +1,167 @@
+"""Scores of 1,000 Alpaca pairs against the published way, in one run: `python -m benchmarks.scoring_speed [FILE]`.
+
+The model is a Llama of 9.4 million random float32 parameters with a vocabulary of 32,000 learnt from Alpaca, which its
+embeddings and its last layer do not share, as in Llama 2. Ours: Ray Data, the walker, the router, replicas, Parquet;
+from the first request to the commit. The peer, `benchmarks.published_scores`: from the first row to the last. Loading
+is left out of both, and both run at the same priority. FILE is Alpaca's data as JSON Lines; by default the copy that
+tests use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.evolve_alpaca import ALPACA
+from benchmarks.lab import Lab, figure, lab, study
+from cluster.session import connect
+from pipelines.commit import commit_rows
+from pipelines.rows import InstructionRow, ResponseRow, Row, ScoreRow, from_table, row_id
+from pipelines.study.spec import Study
+from pipelines.study.steps import Step
+
+ROWS, WARM_UP = 1000, 64
+RUNS = 3
+GOAL = 8.0
+LENGTH = 1024  # tokens
+VOCABULARY, WIDTH, LAYERS = 32_000, 128, 6
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds and mean IFD of one way."""
+
+    seconds: float
+    ifd: float
+
+
+def make_model(folder: Path, texts: Iterator[str]) -> int:
+    """Save the model and its tokenizer; the parameters that a token is multiplied with."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = make_tokenizer(texts)
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=WIDTH,
+        intermediate_size=WIDTH * 8 // 3,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=WIDTH // 64,
+        max_position_embeddings=LENGTH,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    model: Any = LlamaForCausalLM(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return model.num_parameters() - VOCABULARY * WIDTH
+
+
+def make_tokenizer(texts: Iterator[str]) -> Any:
+    """A byte-level BPE of these texts that puts a BOS in front."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw: Any = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    letters, special = pre_tokenizers.ByteLevel.alphabet(), ["<s>", "</s>"]
+    raw.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=letters)
+    )
+    raw.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
+    return PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>", pad_token="</s>")
+
+
+def the_study(folder: Path) -> Study:
+    """Pairs of files, scored by two replicas of one core each: small products gain little from a second core."""
+    scorer = {"source": str(folder / "model"), "dtype": "float32", "max_length": LENGTH, "cpus": 1, "replicas": 2}
+    return study(
+        {"scorer": scorer, "nobody": {"engine": "scripted", "cpus": 0}},
+        1,
+        seeds=[{"name": name, "file": str(folder / f"{name}.jsonl")} for name in ("warm", "full")],
+        evolution={"evolvers": ["nobody"], "rounds": 1},
+        responses={"teachers": ["nobody"]},
+        scoring={"scorer": "scorer"},
+    )
+
+
+def ours(folder: Path) -> Measured:
+    """The runner's way."""
+    with connect(None), lab(the_study(folder)) as here:
+        warm, full = (answered(here, name) for name in ("warm", "full"))
+        here.stream(warm)
+        first = here.first_request()
+        here.stream(full)
+        ended = time.monotonic()
+        rows = from_table(ScoreRow, here.context.store.rows(full.kind, full.key))
+        return Measured(ended - first[0], statistics.fmean(row.ifd for row in rows))
+
+
+def answered(here: Lab, name: str) -> Step:
+    """The step that scores a file's own answers, which are there as if a teacher had given them."""
+    score = next(step for step in here.steps if step.kind == "score" and step.subject.startswith(f"{name} /"))
+    (respond,) = score.inputs
+    (seeds,) = respond.inputs
+    rows = from_table(InstructionRow, here.context.store.rows(seeds.kind, seeds.key))
+    made: list[Row] = [pair(row, row_id(row.id, respond.key)) for row in rows]
+    commit_rows(here.context.store, respond, made, [], len(rows), 0.0)
+    return score
+
+
+def pair(row: InstructionRow, new_id: str) -> ResponseRow:
+    """An instruction and its own answer."""
+    return ResponseRow(new_id, row.id, row.seed_id, row.index, row.instruction, row.input, row.reference, "stop", 0, 0)
+
+
+def published(folder: Path) -> dict[str, float]:
+    """The published way, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.published_scores", str(folder / "model"), str(folder / "full.jsonl")]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    """Print a table and the figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, nargs="?", default=ALPACA)
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 Ray's own spelling
+    with gzip.open(parser.parse_args().file, "rt") as file:
+        rows = [row for row in map(json.loads, file) if row["output"]]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        texts = (f"{row['instruction']}\n{row['input']}\n{row['output']}" for row in rows)
+        multiplied = make_model(folder / "model", texts)
+        for seeds, few in (("warm", rows[ROWS : ROWS + WARM_UP]), ("full", rows[:ROWS])):
+            (folder / f"{seeds}.jsonl").write_text("\n".join(map(json.dumps, few)))
+        runs = [(ours(folder), published(folder)) for _ in range(RUNS)]
+    show(runs, 2 * multiplied)
+
+
+def show(runs: Sequence[tuple[Measured, dict[str, float]]], operations: int) -> None:
+    """Rows per second, and each way's share of the machine's matrix rate; `operations` are those of a token."""
+    print(f"{'run':>4}{'evolgrid':>10}{'published':>11}{'ratio':>8}{'share':>8}{'of it':>8}   rows/s")
+    for number, (mine, peer) in enumerate(runs, start=1):
+        needed = operations * peer["tokens"] / peer["matrix_rate"]
+        speeds = f"{ROWS / mine.seconds:>10.1f}{ROWS / peer['seconds']:>11.1f}{peer['seconds'] / mine.seconds:>8.2f}"
+        print(f"{number:>4}{speeds}{needed / mine.seconds:>8.0%}{needed / peer['seconds']:>8.0%}")
+    rate, tokens = statistics.median(peer["matrix_rate"] for _, peer in runs), runs[0][1]["tokens"]
+    print(
+        f"{tokens:.0f} tokens of {operations / 1e6:.1f} million operations each; shares are of a plain matrix product's"
+    )
+    print(f"{rate / 1e9:.0f} billion a second. Mean IFD {runs[0][0].ifd:.6f} and {runs[0][1]['ifd']:.6f}; medians:")
+    ratio = statistics.median(peer["seconds"] / mine.seconds for mine, peer in runs)
+    figure("scoring_speed.ratio", ratio, f">={GOAL:g}")
+
+
+if __name__ == "__main__":
+    main()
