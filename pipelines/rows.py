@@ -212,6 +212,36 @@ class DiversityRow(Row):
 
 
 @dataclass(frozen=True)
+class ContaminationRow(Row):
+    """What an instruction (`parent_id`) overlaps with: the lists are empty, or have one entry for every source and
+    measure by which it does.
+
+    `tasks` are numbers of tasks in their sources. By n-grams (2406.00770) `values` count those that are shared, of
+    which `shared` has one; by "near" they are cosines of embeddings, and `shared` has the task's text.
+    """
+
+    sources: list[str]
+    measures: list[str]
+    tasks: list[int]
+    values: list[float]
+    shared: list[str]
+
+
+@dataclass(frozen=True)
+class JudgementRow(Row):
+    """A judge's word on an instruction: the label of a level or a kind, or keywords; or the score that it gives.
+
+    `raw` are its replies (keywords: one for each line of the list of methods), `outcomes` how they were read.
+    """
+
+    metric: str
+    labels: list[str]
+    scores: list[float]
+    raw: list[str]
+    outcomes: list[str]
+
+
+@dataclass(frozen=True)
 class PairRow(Row):
     """An instruction and its answer, chosen for training. `score` is the metric that chose it."""
 
@@ -257,7 +287,9 @@ ROW_TYPES: dict[str, type[Row]] = {
     "check": CheckedRow,
     "score": ScoreRow,
     "reward": RewardRow,
+    "judge": JudgementRow,
     "diversity": DiversityRow,
+    "contamination": ContaminationRow,
     "select": PairRow,
     "evaluate": AnswerRow,
 }

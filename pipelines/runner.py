@@ -79,6 +79,7 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         context.board.say(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
         # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
         from pipelines.autoif import run_autoif
+        from pipelines.contamination import run_contaminations
         from pipelines.diversity import run_diversities
         from pipelines.flow import run_stream
         from pipelines.optimize import run_optimizations
@@ -88,6 +89,7 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         run_autoif(context)
         run_stream(context)
         run_diversities(context)
+        run_contaminations(context)
         run_selections(context)
         return run_students(context)
 

@@ -11,6 +11,7 @@ from pipelines.study.explain import nearest
 from pipelines.study.formats import read_formats
 from pipelines.study.load import Loaded
 from pipelines.study.metrics import METRICS
+from pipelines.study.references import check_reference
 from pipelines.study.responses import PICKS
 from pipelines.study.roles import roles
 from pipelines.study.sources import check_source, resolve_model_path
@@ -42,6 +43,7 @@ def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = Non
         *_format_files(loaded),
         *_sources(loaded),
         *_encoder(loaded),
+        *_contamination(loaded),
         *_resources(loaded, cpus, gpus),
         *_batches(loaded),
     ]
@@ -180,6 +182,18 @@ def _encoder(loaded: Loaded) -> Iterator[InputError]:
     if block and (found := check_encoder(block, loaded.folder)):
         key, message, remedy = found
         yield _problem(loaded, ("diversity", key), message, remedy)
+
+
+def _contamination(loaded: Loaded) -> Iterator[InputError]:
+    study, block = loaded.study, loaded.study.contamination
+    for index, name in enumerate(block.against if block else ()):
+        if message := check_reference(study, loaded.folder, name):
+            remedy = nearest(name, [benchmark.name for benchmark in study.benchmarks])
+            yield _problem(loaded, ("contamination", "against", index), message, remedy)
+    if block and block.near and study.diversity is None:
+        what, asked, example = NEEDED["diversity"]
+        message, remedy = f"'near' needs {what}, and the study has no '{asked}'", f"Add for example '{example}'."
+        yield _problem(loaded, ("contamination", "near"), message, remedy)
 
 
 def _resources(loaded: Loaded, cpus: float | None, gpus: float | None) -> Iterator[InputError]:

@@ -19,6 +19,7 @@ from pipelines.study.steps import (
     AugmentJob,
     CheckJob,
     ChooseJob,
+    ContaminationJob,
     DiversityJob,
     DrawJob,
     EliminateJob,
@@ -44,6 +45,7 @@ TRAIN_OVERHEAD = 1.0
 EVALUATE_OVERHEAD = 1.0
 ENCODER_OVERHEAD = 5.0
 EMBEDDINGS_PER_SECOND = 50.0
+CHECKS_PER_SECOND = 5000.0
 BYTES_PER_PARAMETER = 2
 UNKNOWN_ROWS = 1000
 
@@ -106,6 +108,8 @@ def _seconds(step: Step, rows: int, study: Study, sizes: Mapping[str, int]) -> f
         return rows * 3 * TOKENS_OF_TEXT * _cost("score", job.model, study, sizes)
     if isinstance(job, DiversityJob):
         return ENCODER_OVERHEAD + rows / EMBEDDINGS_PER_SECOND
+    if isinstance(job, ContaminationJob):
+        return rows / CHECKS_PER_SECOND
     if isinstance(job, TrainJob):
         tokens = rows * job.recipe.epochs * TOKENS_OF_TEXT
         return TRAIN_OVERHEAD + 3 * tokens * _cost("train", job.model, study, sizes)

@@ -16,10 +16,12 @@ from pipelines.study.evolution import Evolution
 from pipelines.study.evolution_steps import EvolutionSteps
 from pipelines.study.formats import read_formats
 from pipelines.study.models import identity
+from pipelines.study.references import reference_identity
 from pipelines.study.responses import Choice, Way
 from pipelines.study.spec import Benchmark, ScoringOptions, Seeds, Selection, Student, Study
 from pipelines.study.steps import (
     ChooseJob,
+    ContaminationJob,
     DiversityJob,
     DrawJob,
     EvaluateJob,
@@ -69,6 +71,7 @@ class PairSet:
         return f"{self.method} {self.evolver}".strip()
 
     diversity: Step | None = None
+    contamination: Step | None = None
     rewards: tuple[tuple[str, Step], ...] = ()
 
     def reward(self, model: str | None) -> Step | None:
@@ -164,8 +167,8 @@ class _Builder:
                 if formats:
                     responses = formats.check(responses, of[2])
                 rewards = tuple((name, self.reward(responses, name)) for name in self.study.rewards)
-                scores, diversity = self.score(responses), self.diversity(step)
-                yield PairSet(*of, teacher, way.name, step, responses, scores, diversity, rewards)
+                shared = (diversity := self.diversity(step)), self.contamination(step, diversity)
+                yield PairSet(*of, teacher, way.name, step, responses, self.score(responses), *shared, rewards)
 
     def seeds(self, seeds: Seeds) -> Step:
         def payload() -> dict[str, Any]:
@@ -238,6 +241,21 @@ class _Builder:
             return None
         identity = self.identify("diversity", payload=lambda: {"encoder": encoder_identity(block, self.folder)})
         return self.add(identity, instructions.subject, DiversityJob(block), instructions)
+
+    def contamination(self, instructions: Step, diversity: Step | None) -> Step | None:
+        block = self.study.contamination
+        if block is None:
+            return None
+        identity = self.identify(
+            "contamination",
+            payload=lambda: {
+                "against": [reference_identity(self.study, self.folder, name) for name in block.against],
+                "ngrams": block.ngrams,
+                "near": block.near,
+            },
+        )
+        needs = (instructions, *([diversity] if block.near and diversity else []))
+        return self.add(identity, instructions.subject, ContaminationJob(block), *needs)
 
     def select(self, pairs: PairSet, selection: Selection, sets: tuple[PairSet, ...]) -> Step:
         seed = self.study.seed

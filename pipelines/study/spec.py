@@ -10,6 +10,7 @@ from actors.engine import Bos
 from pipelines.score.car import Mode
 from pipelines.study.basics import Name, Strict, listed, or_one
 from pipelines.study.evolution import Evolution
+from pipelines.study.judging import Judging
 from pipelines.study.metrics import METRICS, End, Metric
 from pipelines.study.responses import Responses
 
@@ -88,6 +89,18 @@ class Diversity(Strict):
         "or a hub name"
     )
     revision: str | None = Field(default=None, description="hub models: the commit")
+
+
+class Contamination(Strict):
+    """Which instructions overlap with benchmark tasks: by shared n-grams of words (2406.00770), by embeddings."""
+
+    against: list[str] = Field(
+        min_length=1, description="benchmarks of this study, or files of texts (relative to the study file)"
+    )
+    ngrams: list[Annotated[int, Field(gt=0)]] = Field(default=[13, 8], min_length=1, description="in words")
+    near: float | None = Field(
+        default=None, gt=0, le=1, description="also embeddings whose cosine is not below this; needs 'diversity'"
+    )
 
 
 class Car(Strict):
@@ -182,8 +195,10 @@ class Study(Strict):
     responses: Responses
     scoring: Scoring | None = None
     diversity: Diversity | None = None
+    contamination: Contamination | None = None
     rewards: list[Name] = Field(default=[], description="reward models that judge every pair")
     car: Car = Car()
+    judging: Judging | None = None
     selection: list[Selection] = Field(default=[Selection(name="all")], min_length=1)
     recipes: dict[Name, Recipe] = Field(default={})
     students: list[Student] = Field(default=[])

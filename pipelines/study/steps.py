@@ -12,8 +12,9 @@ from pipelines.store.fingerprint import fingerprint
 from pipelines.study.autoif import RuleSet
 from pipelines.study.basics import SamplingSpec
 from pipelines.study.evolution import Elimination, Growth, Optimization
+from pipelines.study.judging import JudgeMetric
 from pipelines.study.responses import Pick
-from pipelines.study.spec import Benchmark, Diversity, Recipe, ScoringOptions, Seeds, Selection
+from pipelines.study.spec import Benchmark, Contamination, Diversity, Recipe, ScoringOptions, Seeds, Selection
 
 Payload = Callable[[], dict[str, Any]]
 Kind = Literal[
@@ -30,7 +31,9 @@ Kind = Literal[
     "check",
     "score",
     "reward",
+    "judge",
     "diversity",
+    "contamination",
     "select",
     "train",
     "evaluate",
@@ -51,13 +54,17 @@ CODE_VERSION: Mapping[Kind, int] = {
     "check": 1,
     "score": 2,
     "diversity": 1,
+    "contamination": 1,
     "reward": 1,
+    "judge": 1,
     "select": 2,
     "train": 1,
     "evaluate": 1,
 }
 
-ROW_WISE: frozenset[Kind] = frozenset({"evolve", "eliminate", "respond", "draw", "choose", "check", "score", "reward"})
+ROW_WISE: frozenset[Kind] = frozenset(
+    {"evolve", "eliminate", "respond", "draw", "choose", "check", "score", "reward", "judge"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +208,26 @@ class RewardJob:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeJob:
+    """Ask a judge model about every instruction."""
+
+    model: str
+    metric: JudgeMetric
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class DiversityJob:
     """Find how near the instructions of a set are to one another."""
 
     diversity: Diversity
+
+
+@dataclass(frozen=True, slots=True)
+class ContaminationJob:
+    """Find which instructions of a set overlap with benchmark tasks."""
+
+    contamination: Contamination
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +269,9 @@ Job = (
     | CheckJob
     | ScoreJob
     | RewardJob
+    | JudgeJob
     | DiversityJob
+    | ContaminationJob
     | SelectJob
     | TrainJob
     | EvaluateJob

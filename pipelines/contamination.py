@@ -1,0 +1,93 @@
+"""Which instructions of a set overlap with benchmark tasks, each set committed as a step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines.commit import commit_rows
+from pipelines.context import Context
+from pipelines.respond import NOT_EVOLVED, user_turn
+from pipelines.rows import ELIMINATED, ContaminationRow, Rejection, row_id
+from pipelines.score.contamination import Ngrams, Overlap, near_duplicates
+from pipelines.score.embedding import encoder
+from pipelines.score.neighbours import Vectors
+from pipelines.store.manifest import Manifest
+from pipelines.store.store import Store
+from pipelines.study.encoders import encoder_spec
+from pipelines.study.references import label, tasks
+from pipelines.study.steps import ContaminationJob, Step
+
+COLUMNS = ["id", "seed_id", "index", "instruction", "input", "outcome"]
+
+Sources = Mapping[str, Sequence[str]]
+"""The texts of the tasks that instructions are checked against, by the names of their sources."""
+
+
+def run_contaminations(context: Context) -> None:
+    """Run and commit all unfinished contamination steps of the plan, whose inputs are finished."""
+    steps, study = context.plan.pending_of("contamination"), context.study
+    if not steps or study.contamination is None:
+        return
+    sources = {label(study, name): tasks(study, context.folder, name) for name in study.contamination.against}
+    vectors = _embedded(context, sources)
+    for step in steps:
+        context.board.finish(step.key, context.told(contamination(context.store, step, sources, vectors)))
+
+
+def contamination(store: Store, step: Step, sources: Sources, vectors: Mapping[str, Vectors] | None = None) -> Manifest:
+    """Run and commit one contamination step whose inputs are finished.
+
+    `vectors` are the unit embeddings of the sources' tasks, for a step that looks for near-duplicates. The manifest's
+    `extra` counts by measure and source the tasks that are too short to share an n-gram.
+    """
+    started, job = time.monotonic(), step.job
+    assert isinstance(job, ContaminationJob)
+    source, *embedded = step.inputs
+    rows: list[dict[str, Any]] = store.rows(source.kind, source.key, columns=COLUMNS).to_pylist()
+    indices = [Ngrams(sources, n) for n in job.contamination.ngrams]
+    near = _near(store, embedded[0], sources, vectors or {}, job.contamination.near or 0.0) if embedded else {}
+    made: list[ContaminationRow] = []
+    lost: list[Rejection] = []
+    for row in rows:
+        same = row_id(row["id"], step.key), row["id"], row["seed_id"], row["index"]
+        if row["outcome"].startswith(ELIMINATED):
+            lost.append(Rejection(*same, "rejected", NOT_EVOLVED, row["outcome"], ""))
+            continue
+        text = user_turn(row["instruction"], row["input"])
+        overlaps = [overlap for index in indices for overlap in index.overlaps(text)]
+        made.append(ContaminationRow(*same, *_columns([*overlaps, *near.get(row["id"], [])])))
+    short = {index.measure: dict(index.short) for index in indices}
+    return commit_rows(store, step, [*made], lost, len(rows), time.monotonic() - started, {"too_short": short})
+
+
+def _columns(overlaps: Sequence[Overlap]) -> Iterator[list[Any]]:
+    """Overlaps as the lists of a row."""
+    return ([getattr(overlap, name) for overlap in overlaps] for name in Overlap.__dataclass_fields__)
+
+
+def _near(
+    store: Store, step: Step, sources: Sources, vectors: Mapping[str, Vectors], threshold: float
+) -> dict[str, list[Overlap]]:
+    """Near-duplicates among the tasks by the ids of the instructions that a diversity step has embedded."""
+    table = store.rows(step.kind, step.key, columns=["parent_id", "vector"])
+    ids = table.column("parent_id").to_pylist()
+    data = np.frombuffer(b"".join(table.column("vector").to_pylist()), dtype=np.float32)
+    found: dict[str, list[Overlap]] = {}
+    for name, texts in sources.items() if ids else ():
+        for row, overlap in near_duplicates(data.reshape(len(ids), -1), name, texts, vectors[name], threshold).items():
+            found.setdefault(ids[row], []).append(overlap)
+    return found
+
+
+def _embedded(context: Context, sources: Sources) -> dict[str, Vectors]:
+    """The embeddings of all tasks, if near-duplicates are looked for."""
+    study = context.study
+    if study.diversity is None or study.contamination is None or study.contamination.near is None:
+        return {}
+    with encoder(encoder_spec(study.diversity, context.folder), max(map(len, sources.values()))) as embeds:
+        panels = {name: embeds.panels(texts) for name, texts in sources.items()}
+        return {name: np.concatenate([embeds.fetch(panel) for panel in found]) for name, found in panels.items()}
