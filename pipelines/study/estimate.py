@@ -25,6 +25,7 @@ from pipelines.study.steps import (
     EliminateJob,
     EvaluateJob,
     EvolveJob,
+    JudgeJob,
     OptimizeJob,
     PairJob,
     RespondJob,
@@ -45,7 +46,7 @@ TRAIN_OVERHEAD = 1.0
 EVALUATE_OVERHEAD = 1.0
 ENCODER_OVERHEAD = 5.0
 EMBEDDINGS_PER_SECOND = 50.0
-CHECKS_PER_SECOND = 5000.0
+CHECKS_PER_SECOND = 50000.0
 BYTES_PER_PARAMETER = 2
 UNKNOWN_ROWS = 1000
 
@@ -95,6 +96,8 @@ def _seconds(step: Step, rows: int, study: Study, sizes: Mapping[str, int]) -> f
     if isinstance(job, EliminateJob):
         tokens = min(job.elimination.max_tokens, TOKENS_OF_TEXT)
         return rows * tokens * _cost("generate", job.model, study, sizes)
+    if isinstance(job, JudgeJob):
+        return rows * job.max_tokens / 2 * _cost("generate", job.model, study, sizes)
     if isinstance(job, EvolveJob | RespondJob):
         tokens = min(job.sampling.max_tokens, TOKENS_OF_TEXT)
         tokens *= 2 if isinstance(job, EvolveJob) and job.eliminates else 1
