@@ -11,6 +11,7 @@ from pipelines.study.steps import (
     DrawJob,
     EliminateJob,
     EvolveJob,
+    JudgeJob,
     RespondJob,
     RewardJob,
     ScoreJob,
@@ -22,7 +23,8 @@ from pipelines.tally import Total
 def model_of(step: Step) -> str:
     """The model that a row-wise step asks."""
     assert isinstance(
-        step.job, EvolveJob | EliminateJob | RespondJob | DrawJob | ChooseJob | CheckJob | ScoreJob | RewardJob
+        step.job,
+        EvolveJob | EliminateJob | RespondJob | DrawJob | ChooseJob | CheckJob | ScoreJob | RewardJob | JudgeJob,
     )
     return step.job.model
 

@@ -29,6 +29,7 @@ from pipelines.operators import Operator
 from pipelines.optimize import best_methods
 from pipelines.phases import Phase, loads
 from pipelines.respond import Respond
+from pipelines.score.judge import Judge
 from pipelines.score.perplexity import Score
 from pipelines.score.reward import Reward
 from pipelines.store.parts import UNIT_ROWS, units_of, write_shards
@@ -40,6 +41,7 @@ from pipelines.study.steps import (
     DrawJob,
     EliminateJob,
     EvolveJob,
+    JudgeJob,
     RespondJob,
     RewardJob,
     ScoreJob,
@@ -120,6 +122,8 @@ def operator(step: Step, client: Client, seed: int, method: str = "") -> Operato
         return Choose(client, job.pick)
     if isinstance(job, RewardJob):
         return Reward(client)
+    if isinstance(job, JudgeJob):
+        return Judge(client, job.metric, job.max_tokens)
     if isinstance(job, ScoreJob):
         return Score(client, job.options)
     raise TypeError(f"{step.kind} is not a row-wise step")

@@ -20,6 +20,7 @@ from pipelines.rows import (
     ChosenRow,
     FormatRow,
     InstructionRow,
+    JudgementRow,
     MethodRow,
     PairedRow,
     PairRow,
@@ -40,6 +41,7 @@ from pipelines.study.steps import (
     DrawJob,
     EliminateJob,
     EvolveJob,
+    JudgeJob,
     Kind,
     OptimizeJob,
     RespondJob,
@@ -65,6 +67,7 @@ _ROLES = {
     DrawJob: "teacher",
     ChooseJob: "judge",
     RewardJob: "judge",
+    JudgeJob: "judge",
     AugmentJob: "evolver",
     VerifyJob: "evolver",
     CheckJob: "judge",
@@ -117,6 +120,8 @@ def _facts(link: Link, study_seed: int) -> Facts:
         yield from autoif_facts(row)
     elif isinstance(row, CandidatesRow):
         yield from ((f"candidate {number}", text) for number, text in enumerate(row.candidates))
+    elif isinstance(row, JudgementRow):
+        yield row.metric, ", ".join([*row.labels, *(f"{score:g}" for score in row.scores)])
     elif isinstance(row, ScoreRow | RewardRow):
         own = {field.name for field in fields(Row)}
         yield from ((name, _numbers(value)) for name, value in asdict(row).items() if name not in own)
@@ -150,6 +155,7 @@ def _asked(link: Link, study_seed: int) -> Facts:
         | ChooseJob
         | ScoreJob
         | RewardJob
+        | JudgeJob
         | OptimizeJob
         | AugmentJob
         | VerifyJob

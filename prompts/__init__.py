@@ -2,9 +2,11 @@
 
 from prompts.catalog import Prompt, get, names
 from prompts.methods import fill
-from prompts.parse import DIFFICULTY_LABELS, EQUAL, NOT_EQUAL, PARSER_VERSION, Reply, parse
+from prompts.parse import CATEGORIES, DIFFICULTY_LABELS, EQUAL, NOT_EQUAL, PARSER_VERSION, Reply, parse
+from prompts.trajectory import method_lines
 
 __all__ = [
+    "CATEGORIES",
     "DIFFICULTY_LABELS",
     "EQUAL",
     "NOT_EQUAL",
@@ -13,6 +15,7 @@ __all__ = [
     "Reply",
     "fill",
     "get",
+    "method_lines",
     "names",
     "parse",
 ]

@@ -11,6 +11,21 @@ from prompts.repair import Unfinished, repaired, without_thinking
 PARSER_VERSION = 2
 
 DIFFICULTY_LABELS: tuple[str, ...] = ("very easy", "easy", "medium", "hard", "very hard")
+CATEGORIES: tuple[str, ...] = (
+    "information",
+    "reasoning",
+    "planning",
+    "editing",
+    "coding",
+    "mathematics",
+    "data analysis",
+    "creative writing",
+    "role playing",
+    "advice",
+    "brainstorming",
+    "other",
+)
+KEYWORD_WORDS = 8  # more are a sentence and no name
 EQUAL, NOT_EQUAL = "equal", "not equal"
 
 _FRAME = re.compile(
@@ -78,6 +93,38 @@ def _difficulty_label(reply: str) -> Reply:
     return Reply(text, "accepted")
 
 
+def _difficulty_score(reply: str) -> Reply:
+    """A number from 0 to 100 and nothing else."""
+    text = reply.strip()
+    try:
+        number = float(text)
+    except ValueError:
+        return Reply(None, "rejected:not_a_number" if text else "rejected:empty")
+    if not 0 <= number <= 100:
+        return Reply(None, "rejected:out_of_range")
+    return Reply(text, "accepted")
+
+
+def _category(reply: str) -> Reply:
+    """One of the categories, in any case, with or without a full stop."""
+    text = reply.strip()
+    label = text.rstrip(".").lower()
+    if label not in CATEGORIES:
+        return Reply(None, "rejected:not_a_category" if text else "rejected:empty")
+    return _accepted(label, ["label"] if label != text else [])
+
+
+def _keyword(reply: str) -> Reply:
+    """A name of few words, in lower case and without quotes, so that equal ones are found."""
+    text = reply.strip()
+    name = " ".join(text.lower().strip("\"'`*_. ").split())
+    if not name:
+        return Reply(None, "rejected:empty")
+    if "\n" in text or len(name.split()) > KEYWORD_WORDS:
+        return Reply(None, "rejected:not_a_name")
+    return _accepted(name, ["name"] if name != text else [])
+
+
 def _equality(reply: str) -> Reply:
     """One label at the start, explained or not; a reply that has both labels says neither."""
     text, rules = without_thinking(reply)
@@ -125,6 +172,9 @@ PARSERS: dict[str, Callable[[str], Reply]] = {
     "instruction": _instruction,
     "answer": _answer,
     "difficulty_label": _difficulty_label,
+    "difficulty_score": _difficulty_score,
+    "category": _category,
+    "keyword": _keyword,
     "equality": _equality,
     "final_instruction": _final_instruction,
     "final_instruction_or_all": _final_instruction_or_all,

@@ -15,6 +15,7 @@ from pipelines.study.encoders import encoder_identity
 from pipelines.study.evolution import Evolution
 from pipelines.study.evolution_steps import EvolutionSteps
 from pipelines.study.formats import read_formats
+from pipelines.study.judging_steps import Judged, JudgingSteps
 from pipelines.study.models import identity
 from pipelines.study.references import reference_identity
 from pipelines.study.responses import Choice, Way
@@ -73,6 +74,7 @@ class PairSet:
     diversity: Step | None = None
     contamination: Step | None = None
     rewards: tuple[tuple[str, Step], ...] = ()
+    judgements: Judged = ()
 
     def reward(self, model: str | None) -> Step | None:
         """The rewards of a model, or of the study's first one."""
@@ -116,6 +118,7 @@ class _Builder:
         self.steps: dict[str, Step] = {}
         self.identities: dict[tuple[str, ...], Identity] = {}
         self.models = {name: identity(model, folder) for name, model in study.models.items()}
+        self.judging = JudgingSteps(study.judging, self.models, self.identify, self.add)
 
     def grid(self) -> Grid:
         sets = tuple(self.sets())
@@ -166,9 +169,10 @@ class _Builder:
                 responses = self.respond(step, teacher, way, draws)
                 if formats:
                     responses = formats.check(responses, of[2])
+                judged = self.judging.of(step)
                 rewards = tuple((name, self.reward(responses, name)) for name in self.study.rewards)
                 shared = (diversity := self.diversity(step)), self.contamination(step, diversity)
-                yield PairSet(*of, teacher, way.name, step, responses, self.score(responses), *shared, rewards)
+                yield PairSet(*of, teacher, way.name, step, responses, self.score(responses), *shared, rewards, judged)
 
     def seeds(self, seeds: Seeds) -> Step:
         def payload() -> dict[str, Any]:

@@ -32,6 +32,8 @@ def roles(study: Study) -> Iterator[Role]:
         yield Role(("scoring", "scorer"), study.scoring.scorer)
     for index, name in enumerate(study.rewards):
         yield Role(("rewards", index), name, classifies=True)
+    if study.judging is not None:
+        yield Role(("judging", "judge"), study.judging.judge)
     for index, student in enumerate(study.students):
         yield Role(("students", index, "model"), student.model)
 

@@ -1,0 +1,62 @@
+"""A judge model's word on an instruction (2412.11231: difficulty level and score, keywords of evolution methods)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import prompts
+from actors.engine import Client, GenerateRequest, Sampling
+from pipelines.operators import Rejected
+from pipelines.respond import NOT_EVOLVED
+from pipelines.rows import InstructionRow, JudgementRow, Row
+from pipelines.study.judging import PROMPTS, JudgeMetric
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Asks about an instruction, greedily; its input is not shown, as in the reference code.
+
+    Rejected: an evolution that was undone, a reply that is none of those asked for, and an evolution without a list of
+    methods to be named. Of several lines of such a list, those whose name can not be read are marked in `outcomes`.
+    """
+
+    client: Client
+    metric: JudgeMetric
+    max_tokens: int
+
+    async def __call__(self, row: Row, new_id: str) -> JudgementRow:
+        assert isinstance(row, InstructionRow)
+        if row.eliminated:
+            raise Rejected(NOT_EVOLVED, row.outcome)
+        asked = self.questions(row)
+        if not asked:
+            raise Rejected("no_method_list", "the reply lists no methods before its plan", row.raw)
+        raw = await asyncio.gather(*(self.say(f"{new_id}-{i}", text) for i, text in enumerate(asked)))
+        replies = [prompts.parse(prompts.get(PROMPTS[self.metric]).parser, text) for text in raw]
+        values = [reply.value for reply in replies if reply.value is not None]
+        if not values:
+            raise Rejected(replies[0].reason, "", raw[0])
+        return JudgementRow(
+            id=new_id,
+            parent_id=row.id,
+            seed_id=row.seed_id,
+            index=row.index,
+            metric=self.metric,
+            labels=[] if self.metric == "difficulty_score" else list(dict.fromkeys(values)),
+            scores=[float(value) for value in values] if self.metric == "difficulty_score" else [],
+            raw=raw,
+            outcomes=[reply.outcome for reply in replies],
+        )
+
+    def questions(self, row: InstructionRow) -> list[str]:
+        """What the judge is asked."""
+        prompt = prompts.get(PROMPTS[self.metric])
+        if self.metric == "keywords":
+            return [prompt.render(line=line) for line in prompts.method_lines(row.raw)]
+        return [prompt.render(instruction=row.instruction)]
+
+    async def say(self, request_id: str, text: str) -> str:
+        """The judge's reply."""
+        sampling = Sampling(max_tokens=self.max_tokens)
+        return (await self.client.generate(GenerateRequest(request_id, (("user", text),), sampling))).text

@@ -1,0 +1,16 @@
+"""What an evolver lists before it plans: the methods in a reply to an Auto Evol-Instruct prompt."""
+
+import re
+
+_PLAN = re.compile(r"^\W*(?:step[ \t]*2\b|plan[ \t]*#)", re.I | re.MULTILINE)
+_HEADER = re.compile(r"step[ \t]*1\b|methods?[ \t]+list", re.I)
+
+
+def method_lines(reply: str) -> list[str]:
+    """The lines of the list of methods: those before the second step, without headings and empty lines.
+
+    No line without a second step (2412.11231, keywords of evolution trajectories, where it would be one empty line).
+    """
+    plan = _PLAN.search(reply)
+    lines = reply[: plan.start()].splitlines() if plan else []
+    return [line.strip() for line in lines if line.strip() and not _HEADER.search(line)]
