@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from pipelines.apart import too_near
-from pipelines.rows import DiversityRow, PairRow, Rejection, ResponseRow, Row, row_id
+from pipelines.rows import DiversityRow, PairRow, Rejection, ResponseRow, RewardRow, Row, row_id
 from pipelines.study.metrics import METRICS, Candidate
 from pipelines.study.spec import Selection
 
@@ -49,11 +49,17 @@ def choose(
 def _values(pairs: Sequence[ResponseRow], measured: Measurements, selection: Selection, seed: int) -> dict[str, float]:
     """The metric of every pair that has all rows that the selection needs, by its id."""
     metric, values = METRICS[selection.by], dict[str, float]()
+    least = min(rewards(measured), default=0.0)
     for pair in pairs:
         rows = {kind: measured[kind].get(pair.id) for kind in selection.needs}
         if None not in rows.values():
-            values[pair.id] = metric.value(Candidate(pair, rows, seed, selection.beta, selection.mode))
+            values[pair.id] = metric.value(Candidate(pair, rows, seed, selection.beta, selection.mode, least))
     return {row: value for row, value in values.items() if math.isfinite(value)}
+
+
+def rewards(measured: Measurements) -> list[float]:
+    """All rewards among the measurements."""
+    return [row.reward for row in measured.get("reward", {}).values() if isinstance(row, RewardRow)]
 
 
 def _flaw(pair: ResponseRow, value: float | None, selection: Selection) -> str:

@@ -9,7 +9,8 @@ from functools import lru_cache
 from pipelines.commit import commit_rows
 from pipelines.context import Context
 from pipelines.rows import ROW_TYPES, ResponseRow, Row, from_table
-from pipelines.select import choose
+from pipelines.score.car import warning
+from pipelines.select import choose, rewards
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.steps import SelectJob, Step
@@ -20,7 +21,10 @@ KEPT = 4096  # sizes of rival selections that a run remembers
 def run_selections(context: Context) -> None:
     """Run and commit all unfinished selections of the plan, whose inputs are finished."""
     for step in context.plan.pending_of("select"):
-        context.board.finish(step.key, context.told(select(context.store, step)))
+        manifest = select(context.store, step)
+        context.board.finish(step.key, context.told(manifest))
+        if told := manifest.extra["warning"]:
+            context.board.say(f"[yellow]{step.label}[/yellow]: {told}")
 
 
 def select(store: Store, step: Step) -> Manifest:
@@ -32,7 +36,9 @@ def select(store: Store, step: Step) -> Manifest:
     limit = min((_size(store.url, job, rival) for rival in rivals), default=None)
     pairs, measured = _read(store, own)
     rows, left_out = choose(pairs, measured, job.selection, job.seed, step.key, limit)
-    return commit_rows(store, step, [*rows], left_out, len(pairs), time.monotonic() - started)
+    told = warning(rewards(measured), job.selection.mode) if job.selection.by == "car" else ""
+    seconds = time.monotonic() - started
+    return commit_rows(store, step, [*rows], left_out, len(pairs), seconds, {"warning": told})
 
 
 @lru_cache(maxsize=KEPT)

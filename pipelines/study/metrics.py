@@ -32,7 +32,7 @@ End = Literal["high", "low"]
 class Candidate:
     """A pair that may be chosen, the rows that measure it, by the kinds of their steps, and the study's seed.
 
-    `beta` and `mode` are CAR's.
+    `beta` and `mode` are CAR's, `least` is the least reward in the set.
     """
 
     pair: ResponseRow
@@ -40,6 +40,7 @@ class Candidate:
     seed: int
     beta: float = 1.0
     mode: Mode = "raw"
+    least: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def _words(candidate: Candidate) -> float:
 
 def _car(candidate: Candidate) -> float:
     reward, scores = candidate.measured["reward"], candidate.measured["score"]
-    return car(reward.reward, scores.loss_conditional, candidate.beta, candidate.mode)
+    return car(reward.reward, scores.loss_conditional, candidate.beta, candidate.mode, candidate.least)
 
 
 def _draw(candidate: Candidate) -> float:

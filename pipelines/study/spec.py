@@ -136,15 +136,22 @@ class Selection(Strict):
     apart: float | None = Field(
         default=None, gt=0, le=4, description="pass over an instruction that is nearer to a better one chosen before"
     )
-
     reward: Name | None = Field(default=None, description="by reward or car: which reward model, if there are several")
     beta: float = Field(default=1.0, ge=0, description="by car: how much a pair's loss counts")
-    mode: Literal["raw", "sigmoid"] = Field(default="raw", description="by car: rewards as they are, or in (0, 1)")
+    mode: Mode = Field(default="raw", description="by car: what is done with rewards, as under the study's 'car'")
 
     @model_validator(mode="after")
     def _one_amount(self) -> Selection:
         if self.size is not None and self.keep != 1.0:
             raise ValueError("give 'keep' or 'size', not both")
+        return self
+
+    @model_validator(mode="after")
+    def _of_the_metric(self) -> Selection:
+        of = {"reward": ("reward", "car"), "beta": ("car",), "mode": ("car",)}
+        for name in sorted(self.model_fields_set & of.keys()):
+            if self.by not in of[name]:
+                raise ValueError(f"'{name}' belongs to 'by: {of[name][-1]}', and this is 'by: {self.by}'")
         return self
 
     @property

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from rich.console import Console
 
 from pipelines.lineage import Lineage
-from pipelines.rows import ROW_TYPES, ChosenRow, PairRow, from_table
+from pipelines.rows import ROW_TYPES, ChosenRow, PairRow, ResponseRow, RewardRow, Row, ScoreRow, from_table
 from pipelines.score.car import car
+from pipelines.select import choose
 from pipelines.selections import select
 from pipelines.show_row import show_chain
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid, PairSet
-from pipelines.study.spec import Study
-from pipelines.study.steps import Step
+from pipelines.study.spec import Selection, Study
+from pipelines.study.steps import SelectJob, Step
 from tests.pipelines.offline import run_offline
 from tests.pipelines.studies import scripted_study
 
@@ -139,3 +142,36 @@ def test_running_again_makes_the_same_rows(ran: tuple[Store, Grid], tmp_path: Pa
     for step in ran[1].steps.values():
         if step.kind in ("draw", "choose", "reward"):
             assert store.rows(step.kind, step.key).equals(ran[0].rows(step.kind, step.key))
+
+
+def test_negative_rewards_are_warned_of_where_car_takes_them_raw(ran: tuple[Store, Grid]) -> None:
+    pairs = of(ran, "best")
+    for mode, expected in (("raw", "of 20 rewards are negative"), ("shift", ""), ("sigmoid", "")):
+        selection = Selection.model_validate({"name": "x", "by": "car", "mode": mode})
+        (step,) = (one for one in ran[1].steps.values() if one.subject == f"{pairs.responses.subject} / fitting")
+        changed = replace(step, key=f"{mode:0<32}", job=SelectJob(selection, 0))
+        told = select(ran[0], changed).extra["warning"]
+        assert expected in told and bool(told) == (mode == "raw")
+
+
+def score_row(pair: str, loss: float) -> ScoreRow:
+    return ScoreRow(f"s{pair}", pair, "s", 0, 3, 3, 1.0, loss, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+
+
+def test_a_shifted_selection_takes_rewards_above_the_least_of_the_set() -> None:
+    pairs = [ResponseRow(f"{n:032x}", "p", "s", n, "Ask.", "", "yes", "stop", 3, 1) for n in range(3)]
+    judged: dict[str, Row] = {pair.id: RewardRow("r", pair.id, "s", n, n - 5.0, 9) for n, pair in enumerate(pairs)}
+    losses: dict[str, Row] = {
+        pair.id: score_row(pair.id, loss) for pair, loss in zip(pairs, (0.1, 0.1, 4.0), strict=True)
+    }
+    selection = Selection.model_validate({"name": "x", "by": "car", "mode": "shift", "beta": 1.0, "keep": 0.34})
+    chosen, _ = choose(pairs, {"reward": judged, "score": losses}, selection, 0, "key")
+    assert [(row.index, round(row.score, 6)) for row in chosen] == [(1, round(1 / 1.1, 6))]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "by"), [("beta", 2.0, "reward"), ("mode", "raw", "ifd"), ("reward", "judge", "random")]
+)
+def test_what_a_metric_does_not_know_is_refused(field: str, value: Any, by: str) -> None:
+    with pytest.raises(ValidationError, match=f"'{field}' belongs to 'by: car', and this is 'by: {by}'"):
+        Selection.model_validate({"name": "x", "by": by, field: value})
