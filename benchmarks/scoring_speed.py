@@ -84,8 +84,8 @@ def make_tokenizer(texts: Iterator[str]) -> Any:
 
 
 def the_study(folder: Path) -> Study:
-    """Pairs of files, scored by two replicas of one core each: small products gain little from a second core."""
-    scorer = {"source": str(folder / "model"), "dtype": "float32", "max_length": LENGTH, "cpus": 1, "replicas": 2}
+    """Pairs of files, scored by two replicas of one thread each: small products gain little from a second one."""
+    scorer = {"source": str(folder / "model"), "dtype": "float32", "max_length": LENGTH, "cpus": 0.9, "replicas": 2}
     return study(
         {"scorer": scorer, "nobody": {"engine": "scripted", "cpus": 0}},
         1,
