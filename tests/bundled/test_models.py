@@ -4,14 +4,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 import bundled
+from bundled.chat import Chat
 from bundled.family import RowEncoder
-from bundled.measure import Chat, measure_evolution
+from bundled.measure import measure_evolution
 from pipelines.world import correct, heldout
 
-MODELS = ("tiny-1m-base", "tiny-1m-chat", "tiny-4m-base", "tiny-4m-chat")
+CAUSAL = ("tiny-1m-base", "tiny-1m-chat", "tiny-4m-base", "tiny-4m-chat", "tiny-4m-methods")
+CLASSIFIERS = ("tiny-1m-nli", "tiny-1m-reward")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,9 +32,9 @@ def right_share(chat: Chat, count: int) -> float:
     return sum(correct(task.instruction, reply) for task, reply in zip(tasks, replies, strict=True)) / count
 
 
-def test_all_four_models_are_there() -> None:
-    assert bundled.names() == MODELS
-    assert all(isinstance(bundled.path(name), Path) for name in MODELS)
+def test_all_models_are_there() -> None:
+    assert set(bundled.names()) == {*CAUSAL, *CLASSIFIERS}
+    assert all(isinstance(bundled.path(name), Path) for name in bundled.names())
 
 
 def test_an_unknown_model_names_the_nearest() -> None:
@@ -40,14 +42,16 @@ def test_an_unknown_model_names_the_nearest() -> None:
         bundled.path("tiny-4m-chatt")
 
 
-def test_all_weights_together_stay_below_20_megabytes() -> None:
-    files = [file for name in MODELS for file in bundled.path(name).rglob("*") if file.is_file()]
-    assert sum(file.stat().st_size for file in files) < 20_000_000
+def test_every_file_stays_below_10_megabytes_and_all_below_32() -> None:
+    files = [file for name in bundled.names() for file in bundled.path(name).rglob("*") if file.is_file()]
+    assert max(file.stat().st_size for file in files) < 10_000_000
+    assert sum(file.stat().st_size for file in files) < 32_000_000
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*CAUSAL, *CLASSIFIERS])
 def test_a_folder_loads_with_the_auto_classes_as_it_is(name: str) -> None:
-    model = AutoModelForCausalLM.from_pretrained(bundled.path(name))
+    auto = AutoModelForCausalLM if name in CAUSAL else AutoModelForSequenceClassification
+    model = auto.from_pretrained(bundled.path(name))
     tokenizer = AutoTokenizer.from_pretrained(bundled.path(name))
     assert model.dtype == torch.bfloat16
     assert model.config.vocab_size == len(tokenizer)
