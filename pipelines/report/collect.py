@@ -8,9 +8,11 @@ from pathlib import Path
 from pipelines.commit import versions
 from pipelines.record import Record, load_record
 from pipelines.report.data import LossCurve, ReportData, Result, StepAccount
+from pipelines.report.instructions import Instructions
 from pipelines.report.methods import methods
 from pipelines.report.outcomes import Outcomes
 from pipelines.report.rewards import Rewards
+from pipelines.report.score_spread import Spread
 from pipelines.report.sets import Sets
 from pipelines.report.statistics import interval, mean_by
 from pipelines.rows import AnswerRow, from_table
@@ -27,6 +29,7 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
     record = load_record(store, study.study)
     manifests = {key: store.manifest(step.kind, key) for key, step in grid.steps.items() if key in done}
     sets, outcomes, rewards = Sets(store, grid, done), Outcomes(store, grid, done), Rewards(store, grid, done)
+    instructions, spread = Instructions(study, store, grid, done), Spread(store, grid, done)
     return ReportData(
         study=study.study,
         description=study.description,
@@ -46,6 +49,12 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
         rewards=tuple(rewards.rewards()),
         cars=tuple(rewards.cars(study.car)),
         flags=tuple(rewards.flags()),
+        diversities=tuple(instructions.diversities()),
+        overlaps=tuple(instructions.overlaps()),
+        selections=tuple(instructions.selections()),
+        judgements=tuple(spread.judgements()),
+        spreads=tuple(spread.spreads()),
+        probabilities=tuple(spread.probabilities()),
     )
 
 

@@ -18,10 +18,14 @@ from pipelines.report.data import (
     SetScore,
     StepAccount,
 )
+from pipelines.report.instruction_data import SetDiversity, SetOverlap, SetSelection
 from pipelines.report.reward_data import AnswerFlags, SetCar, SetReward
+from pipelines.report.score_data import SetJudgement, SetProbabilities, SetSpread
 
 Cell = str | int | float | bool | None
-Fact = Result | SetScore | RoundOutcome | ReplyOutcome | MethodResult | SetReward | SetCar | AnswerFlags | StepAccount
+OfScores = SetJudgement | SetSpread | SetProbabilities
+OfSet = SetScore | SetReward | SetCar | SetDiversity | SetOverlap | SetSelection | OfScores
+Fact = Result | OfSet | RoundOutcome | ReplyOutcome | MethodResult | AnswerFlags | StepAccount
 
 
 def csv_files(data: ReportData) -> dict[str, str]:
@@ -35,6 +39,12 @@ def csv_files(data: ReportData) -> dict[str, str]:
         "rewards.csv": _table(_names(SetReward), map(_flat, data.rewards)),
         "car.csv": _table(_names(SetCar), map(_flat, data.cars)),
         "answers.csv": _table(_names(AnswerFlags), map(_flat, data.flags)),
+        "diversity.csv": _table(_names(SetDiversity), map(_flat, data.diversities)),
+        "contamination.csv": _table(_names(SetOverlap), map(_flat, data.overlaps)),
+        "selections.csv": _table(_names(SetSelection), map(_flat, data.selections)),
+        "judgements.csv": _table(_names(SetJudgement), map(_flat, data.judgements)),
+        "scores.csv": _table(_names(SetSpread), map(_flat, data.spreads)),
+        "probabilities.csv": _table(_names(SetProbabilities), map(_flat, data.probabilities)),
         "steps.csv": _table(_names(StepAccount), map(_flat, data.steps)),
         "losses.csv": _table(["label", "student", "evolver", "round", "teacher", "step", "loss"], _points(data.losses)),
     }

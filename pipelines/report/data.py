@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.report.instruction_data import SetDiversity, SetOverlap, SetSelection
 from pipelines.report.reward_data import AnswerFlags, SetCar, SetReward
+from pipelines.report.score_data import SetJudgement, SetProbabilities, SetSpread
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +187,9 @@ class ReportData:
     rewards: tuple[SetReward, ...] = ()
     cars: tuple[SetCar, ...] = ()
     flags: tuple[AnswerFlags, ...] = ()
+    diversities: tuple[SetDiversity, ...] = ()
+    overlaps: tuple[SetOverlap, ...] = ()
+    selections: tuple[SetSelection, ...] = ()
+    judgements: tuple[SetJudgement, ...] = ()
+    spreads: tuple[SetSpread, ...] = ()
+    probabilities: tuple[SetProbabilities, ...] = ()

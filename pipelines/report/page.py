@@ -30,6 +30,9 @@ def html(data: ReportData) -> str:
         "scores": _drawn(plots.by_round(data)),
         "models": _drawn(plots.by_model(data, "evolver"), plots.by_model(data, "teacher"), plots.by_level(data)),
         "sets": _drawn(plots.ifd(data)),
+        "diversity": _drawn(plots.distances(data)),
+        "judged": _drawn(plots.difficulty(data)),
+        "probabilities": _drawn(plots.probabilities(data)),
         "losses": _drawn(plots.loss_curves(data)),
         "times": _drawn(plots.times(data)),
     }

@@ -1,10 +1,25 @@
 """The report's figures: each a list of small SVG panels that take their colours from the page."""
 
 from pipelines.report.plots.canvas import Figure, Legend, Panel
+from pipelines.report.plots.distances import distances
+from pipelines.report.plots.judged import difficulty, probabilities
 from pipelines.report.plots.levels import by_level
 from pipelines.report.plots.models import by_model
 from pipelines.report.plots.runs import loss_curves, times
 from pipelines.report.plots.scores import by_round
 from pipelines.report.plots.sets import ifd
 
-__all__ = ["Figure", "Legend", "Panel", "by_level", "by_model", "by_round", "ifd", "loss_curves", "times"]
+__all__ = [
+    "Figure",
+    "Legend",
+    "Panel",
+    "by_level",
+    "by_model",
+    "by_round",
+    "difficulty",
+    "distances",
+    "ifd",
+    "loss_curves",
+    "probabilities",
+    "times",
+]

@@ -194,7 +194,8 @@ def test_write_makes_every_file_and_returns_the_page(tmp_path: Path):
     assert index == tmp_path / "new" / "report" / "index.html"
     names = {path.name for path in index.parent.iterdir()}
     facts = ("results", "sets", "rounds", "replies", "methods", "rewards", "car", "answers", "steps", "losses")
-    numbers = {f"{name}.csv" for name in facts}
+    more = ("diversity", "contamination", "selections", "judgements", "scores", "probabilities")
+    numbers = {f"{name}.csv" for name in (*facts, *more)}
     assert names == {"index.html", "report.md"} | numbers
 
 

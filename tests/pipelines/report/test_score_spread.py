@@ -1,0 +1,119 @@
+"""Judges' words and distributions of scores in the report."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from statistics import fmean
+from typing import Any
+
+import pytest
+
+import prompts
+from actors.engine import EngineSpec, GenerateRequest, Generation
+from actors.scripted_engine import ScriptedEngine
+from pipelines.report.csv_files import csv_files
+from pipelines.report.page import html, markdown
+from pipelines.report.plots.judged import difficulty, probabilities
+from pipelines.report.score_data import SetJudgement, SetProbabilities, SetSpread
+from pipelines.report.score_spread import Spread
+from pipelines.rows import ScoreRow, from_table
+from pipelines.store.store import Store
+from pipelines.study.grid import Grid
+from tests.pipelines.offline import run_offline
+from tests.pipelines.report import sample
+from tests.pipelines.studies import scripted_study
+
+
+class Moody(ScriptedEngine):
+    """Names a level or a number, by what it is asked; of every fourth instruction it says nothing that helps."""
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        mood = int(request.id[0], 16) % 4
+        word = "unsure" if not mood else "40" if "100" in request.messages[0][1] else prompts.DIFFICULTY_LABELS[mood]
+        return Generation(request.id, word, "stop", 1, 1)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid]:
+    store = Store(str(tmp_path_factory.mktemp("store")))
+    study = scripted_study(
+        evolution={"evolvers": ["small"], "rounds": 1},
+        responses={"teachers": ["small"]},
+        judging={"judge": "large", "metrics": ["difficulty", "difficulty_score"]},
+    )
+    return store, run_offline(study, store, {"large": Moody(EngineSpec("scripted", "large"))})
+
+
+def told(ran: tuple[Store, Grid]) -> Spread:
+    return Spread(*ran, ran[0].done())
+
+
+def test_shares_are_of_all_judged_rows(ran: tuple[Store, Grid]) -> None:
+    found = list(told(ran).judgements())
+    assert [(each.metric, each.round) for each in found] == [
+        (metric, number) for number in (0, 1) for metric in ("difficulty", "difficulty_score")
+    ]
+    for each in found:
+        assert each.rows == 20 and 0 < each.unread < 20
+        if each.metric == "difficulty":
+            assert sum(share for _, share in each.shares) == pytest.approx(100 * (20 - each.unread) / 20)
+            assert [label for label, _ in each.shares] == list(prompts.DIFFICULTY_LABELS) and each.mean is None
+        else:
+            assert (each.mean, each.shares) == (40.0, ())
+
+
+def test_spreads_are_those_of_the_sets_scores(ran: tuple[Store, Grid]) -> None:
+    store, grid = ran
+    by_place = {(each.round, each.score): each for each in told(ran).spreads()}
+    for pairs in grid.sets:
+        assert pairs.scores
+        rows = from_table(ScoreRow, store.rows(pairs.scores.kind, pairs.scores.key))
+        for score in ("ifd", "ic_ifd", "ppl_answer"):
+            values = sorted(getattr(row, score) for row in rows)
+            each = by_place[pairs.round, score]
+            assert each.mean == pytest.approx(fmean(values)) and each.rows == len(rows)
+            assert values[0] <= each.low <= each.median <= each.high <= values[-1]
+
+
+def test_probabilities_are_counted_by_bins(ran: tuple[Store, Grid]) -> None:
+    for each in told(ran).probabilities():
+        assert sum(share for _, share in each.bins) == pytest.approx(100)
+        assert 0 < each.mean < 1 and 20 <= each.tokens <= 5 * 20
+
+
+def full() -> Any:
+    shares = tuple(zip(prompts.DIFFICULTY_LABELS, (0.0, 10.0, 40.0, 25.0, 20.0), strict=True))
+    judged = SetJudgement("<i>", "small", 1, "difficulty", 200, 10, None, None, shares)
+    scored = replace(judged, metric="difficulty_score", mean=66.5, shares=())
+    named = replace(judged, metric="keywords", distinct=1234, shares=())
+    spread = SetSpread("<i>", "small", 1, "a|b", "greedy", "ifd", 190, 0.83, 0.7, 0.8, 0.9)
+    bins = tuple((i / 20, 5.0) for i in range(20))
+    sure = SetProbabilities("<i>", "small", 1, "a|b", "greedy", 950, 0.5, bins)
+    return replace(sample.sample(), judgements=(judged, scored, named), spreads=(spread,), probabilities=(sure,))
+
+
+def test_page_and_markdown_show_tables_and_figures() -> None:
+    page = re.sub(r"\s+", " ", html(full()))
+    assert "easy 10.0, medium 40.0, hard 25.0, very hard 20.0" in page and "Probability of the first tokens" in page
+    assert "<i>" not in page.partition("A judge's word")[2].partition("Rows and time")[0]
+    text = markdown(full())
+    assert r"| \<i\> | small | 1 | difficulty\_score | 200 | 10 | 66.5 | – |  |" in text
+    assert r"| \<i\> | small | 1 | a\|b | greedy | ifd | 190 | 0.830 | 0.700 | 0.800 | 0.900 |" in text
+    tables = re.findall(r"(?:^\|.*\n)+", text.partition("## A judge's word")[2].partition("## Rounds")[0], re.M)
+    assert len(tables) == 2
+    for table in tables:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
+
+
+def test_a_report_without_judges_does_not_speak_of_them() -> None:
+    for text in (html(sample.sample()), markdown(sample.sample())):
+        assert "judge's word" not in text and "Distribution of scores" not in text
+    assert difficulty(sample.sample()) is None and probabilities(sample.sample()) is None
+
+
+def test_the_numbers_are_written_as_files() -> None:
+    files = csv_files(full())
+    assert files["judgements.csv"].splitlines()[2] == "<i>,small,1,difficulty_score,200,10,66.5,,{}"
+    assert files["scores.csv"].splitlines()[1] == "<i>,small,1,a|b,greedy,ifd,190,0.83,0.7,0.8,0.9"
+    assert files["probabilities.csv"].splitlines()[1].startswith("<i>,small,1,a|b,greedy,950,0.5,")
