@@ -13,9 +13,9 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
-from actors.engine import Client, EngineLost, LoadError
+from actors.engine import Client
 from actors.pool import Pool
-from actors.sandbox.job import Level, SandboxError
+from actors.sandbox.job import Level
 from pipelines.attribution import model_of, step_seconds
 from pipelines.boxes import sandboxes
 from pipelines.candidates import Choose, Draw
@@ -25,6 +25,7 @@ from pipelines.context import READY_SECONDS, Context
 from pipelines.evolve.autoif.verdicts import Runner
 from pipelines.evolve.elimination import Eliminate
 from pipelines.evolve.evol_instruct import Evolve
+from pipelines.failures import Reporting, innermost, raise_failure
 from pipelines.operators import Operator
 from pipelines.optimize import best_methods
 from pipelines.phases import Phase, loads
@@ -33,7 +34,7 @@ from pipelines.score.judge import Judge
 from pipelines.score.perplexity import Score
 from pipelines.score.reward import Reward
 from pipelines.store.parts import UNIT_ROWS, units_of, write_shards
-from pipelines.stream import FLUSH_SECONDS, Branch, Root, Walker
+from pipelines.stream import FLUSH_SECONDS, Branch, Root
 from pipelines.study.steps import (
     ROW_WISE,
     CheckJob,
@@ -140,21 +141,21 @@ def _stream(context: Context, trees: list[Root], tally: RemoteTally, open_rows: 
     # one block for each walker, which keeps enough units at once for every lane to be full
     dataset = ray.data.from_items([{"unit": unit} for unit in units], override_num_blocks=max(1, WALKERS))
     walked = dataset.map_batches(
-        Walker,  # pyright: ignore[reportArgumentType]
+        Reporting,  # pyright: ignore[reportArgumentType]
         fn_constructor_args=(context.store, trees, tally, UNITS_AHEAD + math.ceil(open_rows / UNIT_ROWS)),
         batch_size=None,
         num_cpus=0,  # it waits for engines, which may hold all that there is
         compute=ActorPoolStrategy(size=WALKERS),
     )
     try:
-        for _ in walked.iter_batches(batch_size=None):
-            pass
+        for block in walked.iter_batches(batch_size=None):
+            raise_failure(block)  # pyright: ignore[reportArgumentType]
     except KeyboardInterrupt:
         context.board.say("interrupted: waiting a moment for what is finished to be saved")
         time.sleep(FLUSH_SECONDS + 1)  # the walkers go on meanwhile
         raise
     except Exception as error:
-        raise _plain(error) from None
+        raise innermost(error) from None
 
 
 def _quiet_ray_data() -> None:
@@ -164,18 +165,6 @@ def _quiet_ray_data() -> None:
     data.print_on_execution_start = False
     for name in ("ray.data", "ray.data._internal.execution.streaming_executor"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _plain(error: BaseException) -> BaseException:
-    """What went wrong in a worker, without the layers that carried it here."""
-    while not isinstance(error, EngineLost | LoadError | SandboxError):
-        inner = getattr(error, "cause", None) or error.__cause__
-        if isinstance(error, BaseExceptionGroup):
-            inner = error.exceptions[0]
-        if not isinstance(inner, BaseException):
-            return error
-        error = inner
-    return error
 
 
 def _commit_all(context: Context, steps: tuple[Step, ...], seconds: Mapping[str, float]) -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from actors.engine import Classification, ClassifyRequest, Client
+from pipelines.errors import InputError
 from pipelines.operators import Rejected
 from pipelines.respond import user_turn
 from pipelines.rows import ResponseRow, RewardRow, Row
@@ -32,7 +33,7 @@ class Reward:
 async def judge(client: Client, request_id: str, question: str, answer: str) -> tuple[float, int]:
     """The reward of an answer, and the tokens of the conversation.
 
-    Rejected("not_finite") for no finite number; RequestError if the model can not take it; ValueError for a model of
+    Rejected("not_finite") for no finite number; RequestError if the model can not take it; InputError for a model of
     several logits of which none is named as the reward.
     """
     messages = (("user", question), ("assistant", answer))
@@ -46,6 +47,6 @@ async def judge(client: Client, request_id: str, question: str, answer: str) -> 
 def _reward(got: Classification) -> float:
     if got.reward is None:
         labels = ", ".join(f"{number} {label}" for number, label in enumerate(got.labels))
-        remedy = "name the one that is the reward with the model's option 'reward_index'"
-        raise ValueError(f"a reward model of {len(got.labels)} logits ({labels}): {remedy}")
+        remedy = "Name the one that is the reward: 'options: {reward_index: 0}' under the model."
+        raise InputError(f"a reward model has {len(got.labels)} logits ({labels})", remedy=remedy)
     return got.reward

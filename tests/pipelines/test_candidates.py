@@ -12,6 +12,7 @@ import pytest
 from actors.engine import Classification, ClassifyRequest, GenerateRequest, Generation, RequestError, Sampling
 from actors.refusing import Refusing
 from pipelines.candidates import Choose, Draw, picked
+from pipelines.errors import InputError
 from pipelines.operators import Operator
 from pipelines.respond import Respond
 from pipelines.rows import CandidatesRow, ChosenRow, InstructionRow, Rejection, ResponseRow, RewardRow, Row, row_id
@@ -174,5 +175,5 @@ def test_a_model_of_several_logits_needs_one_named_as_the_reward() -> None:
         async def classify(self, request: ClassifyRequest) -> Classification:
             return Classification(request.id, (1.0, 2.0), ("helpful", "harmless"))
 
-    with pytest.raises(ValueError, match=r"2 logits \(0 helpful, 1 harmless\): name .* 'reward_index'"):
+    with pytest.raises(InputError, match=r"2 logits \(0 helpful, 1 harmless\)\. Name .*reward_index: 0"):
         apply(Reward(Several()), PAIR)
