@@ -16,6 +16,7 @@ from pipelines.study.grid import Grid
 from pipelines.study.steps import (
     AugmentJob,
     CheckJob,
+    DrawJob,
     EliminateJob,
     EvolveJob,
     Kind,
@@ -69,6 +70,8 @@ class Outcomes:
                 counts.setdefault((job.model, AUTOIF_ROLES[step.kind]), Counter()).update(self.draws(step))
             elif isinstance(job, RespondJob):
                 counts.setdefault((job.model, "teacher"), Counter()).update(self.answers(step))
+            elif isinstance(job, DrawJob):
+                counts.setdefault((job.model, "teacher"), Counter()).update(self.candidates(step))
         for (model, role), found in sorted(counts.items()):
             for outcome, rows, rate in _rates(found):
                 yield ReplyOutcome(model, role, outcome, rows, rate)
@@ -100,9 +103,22 @@ class Outcomes:
     def answers(self, step: Step) -> Counter[str]:
         """How a teacher's answers were read; rows that only go on to the next round are not asked."""
         found = Counter(self.column(step, "rows", "finish_reason"))
+        return Counter({"accepted": found["stop"], "accepted:truncated": found["length"]}) + self.unanswered(step)
+
+    def candidates(self, step: Step) -> Counter[str]:
+        """How the replies of a teacher that draws several at a time were read; empty ones stay candidates."""
+        texts, ends = (
+            chain.from_iterable(self.column(step, "rows", name)) for name in ("candidates", "finish_reasons")
+        )
+        flags = {"stop": "accepted", "length": "accepted:truncated"}
+        found = Counter(flags[end] if text else "accepted:empty" for text, end in zip(texts, ends, strict=True))
+        return found + self.unanswered(step)
+
+    def unanswered(self, step: Step) -> Counter[str]:
+        """The rows that a teacher was asked about in vain."""
         lost = self.lost(step)
         del lost[f"rejected:{NOT_EVOLVED}"]
-        return Counter({"accepted": found["stop"], "accepted:truncated": found["length"]}) + lost
+        return lost
 
     def made(self, step: Step) -> Counter[str]:
         """The outcomes of a step's rows; those without one are simply there."""

@@ -13,6 +13,7 @@ import pytest
 from actors.engine import EngineSpec, GenerateRequest, Generation
 from actors.scripted_engine import ScriptedEngine
 from pipelines.report.csv_files import csv_files
+from pipelines.report.outcomes import Outcomes
 from pipelines.report.page import html, markdown
 from pipelines.report.reward_data import AnswerFlags, SetCar, SetReward
 from pipelines.report.rewards import Rewards, car_warnings
@@ -164,3 +165,12 @@ def test_the_numbers_are_written_as_files(tmp_path: Path) -> None:
         "teacher,decoding,asked,truncated,empty,refused",
         "a|b,best,1200,34,5,6",
     ]
+
+
+def test_replies_that_became_candidates_count_as_the_teachers(ran: tuple[Store, Grid]) -> None:
+    drawn = [row for step in ran[1].steps.values() if step.kind == "draw" for row in rows(ran, step)]
+    texts = [text for row in drawn for text in row.candidates]
+    replies = {(one.role, one.outcome): one.rows for one in Outcomes(*ran, frozenset(ran[0].done())).replies()}
+    assert replies["teacher", "accepted:empty"] == texts.count("") > 0
+    answers = sum(rows for (role, _), rows in replies.items() if role == "teacher")
+    assert answers == len(texts) + 40, "those drawn one by one, too"
