@@ -97,11 +97,11 @@ def test_actors_find_the_same_in_many_chunks(
     step = step_on(here, rows)
     alone, _ = results(here, diversity(here, step, local))
     step_on(there, rows)
-    for module, name, size in (("embedding", "CHUNK", 2), ("embedding", "PANEL", 4)):
+    for module, name, size in (("embedding", "CHUNK", 4), ("embedding", "PANEL", 8)):
         monkeypatch.setattr(f"pipelines.score.{module}.{name}", size)
-    monkeypatch.setattr("pipelines.diversity.PANEL", 4)
+    monkeypatch.setattr("pipelines.diversity.PANEL", 8)
     done: list[int] = []
-    with encoder(MINILM, len(rows)) as spread:
+    with encoder(MINILM, 8) as spread:  # two actors for three chunks in two panels
         shared, _ = results(there, diversity(there, step, spread, done.append))
     assert [row.nearest for row in shared] == [row.nearest for row in alone]
     assert [row.repeats for row in shared] == [row.repeats for row in alone]

@@ -71,7 +71,7 @@ def test_tasks_on_ray_find_the_same() -> None:
     from pipelines.score.spread import on_ray
 
     vectors = cloud(500, 50, 20)
-    spread = neighbours([ray.put(part) for part in np.array_split(vectors, 4)], on_ray)
+    spread = neighbours([ray.put(part) for part in np.array_split(vectors, 2)], on_ray)
     whole = neighbours([vectors])
     assert spread.distance.tolist() == whole.distance.tolist()
     assert spread.repeats.tolist() == whole.repeats.tolist()
