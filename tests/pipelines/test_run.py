@@ -131,19 +131,22 @@ def _word_of_some_seeds(store: Store, folder: Path) -> str:
     return from_table(InstructionRow, store.rows("seeds", key))[7].instruction.replace("'", "''")
 
 
-def test_an_interrupted_run_is_continued_and_ends_like_an_undisturbed_one(tmp_path: Path, ray_local: Session) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_an_ended_run_is_continued_and_ends_like_an_undisturbed_one(
+    tmp_path: Path, ray_local: Session, number: signal.Signals, code: int
+) -> None:
     slow = ", runtime: {latency: 1.0}"
     path, store = write(tmp_path, options=slow), Store(str(tmp_path / "store"))
     command = [sys.executable, "-m", "pipelines.cli", "run", str(path), "--store", str(tmp_path / "store")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         _wait_for_parts(store, process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, _ = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert process.returncode == 130, output
-    assert "run the same command again" in output and "Traceback" not in output
+    assert process.returncode == code, output
+    assert code < 0 or ("run the same command again" in output and "Traceback" not in output)
     durable = len(_ids(store))
     assert 0 < durable < 40 * 7
     assert not store.keys("respond")

@@ -120,7 +120,9 @@ def test_the_report_says_how_replies_were_read_and_shows_the_sets(ran: tuple[Sto
     read = sum(rows for (role, _), rows in replies.items() if role == "verifier")
     assert read == 9 * formats and replies["verifier", "rejected:not_json"] > 0
     assert replies["judge of answers", "accepted"] >= len(rows_of(ran, "check", CheckedRow))
-    outcomes = {one.outcome: one.rows for one in Outcomes(store, grid, store.done()).rounds() if "autoif" in one.evolver}
+    outcomes = {
+        one.outcome: one.rows for one in Outcomes(store, grid, store.done()).rounds() if "autoif" in one.evolver
+    }
     assert outcomes["evolved"] == len(verified) and outcomes["rejected:contradiction"] == formats - len(verified)
     sets = [one for one in Sets(store, grid, store.done()).scores() if one.evolver == "autoif small"]
     assert [one.rows for one in sets] == [len(rows_of(ran, "check", CheckedRow))]
