@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import importlib.util
+import itertools
 import json
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import ray
@@ -16,6 +19,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from actors.engine import EngineSpec, GenerateRequest, LogprobRequest, RequestError, Sampling
 from actors.engines import create
 from actors.vllm_arguments import engine_arguments, usable_rank
+from pipelines.rows import ResponseRow
+from pipelines.score.perplexity import Score
+from pipelines.study.spec import ScoringOptions
 
 pytestmark = [
     pytest.mark.vllm,
@@ -84,6 +90,25 @@ def test_pairs_and_their_lone_answers_agree_also_where_the_cache_holds_them(vllm
                 assert [value is None for value in values] == [value is None for value in others]
                 known = [[value for value in one if value is not None] for one in (values, others)]
                 assert known[0] == pytest.approx(known[1], abs=1e-3)
+
+
+async def scored(operator, pair):
+    return await operator(pair, pair.id)
+
+
+def test_scores_of_real_pairs_agree(vllm_pool, engine, shared_data):
+    with gzip.open(shared_data / "alpaca" / "alpaca_data.jsonl.gz", "rt") as file:
+        rows = [row for line in itertools.islice(file, 2000) if len(str(row := json.loads(line))) < 150]
+    pairs = [
+        ResponseRow(str(i), "", "", i, row["instruction"], row["input"], row["output"], "stop", 0, 0)
+        for i, row in enumerate(rows[:20])
+    ]
+    operators = [Score(client, ScoringOptions()) for client in (vllm_pool.client(), engine)]
+    ours, theirs = (together(partial(scored, operator), pairs) for operator in operators)
+    assert len(pairs) == 20
+    for one, other in zip(ours, theirs, strict=True):
+        for name in ("loss_instruction", "loss_conditional", "loss_answer", "ifd", "ic_ifd"):
+            assert getattr(one, name) == pytest.approx(getattr(other, name), rel=1e-3)
 
 
 def test_a_text_that_fills_the_model_can_be_scored(vllm_pool, engine):
