@@ -8,8 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import ray
+from ray.exceptions import RayActorError
 
 from actors.embedder import Embedder, EncoderSpec
+from actors.engine import LoadError
 from pipelines.score.neighbours import PANEL, Vectors, in_process
 from pipelines.score.spread import on_ray
 
@@ -91,7 +93,7 @@ class RayEncoder:
 def encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
     """An encoder with an actor for each GPU of the connected cluster, or if it has none for each CPU.
 
-    No more are started than find work among `texts` texts.
+    No more are started than find work among `texts` texts. Raises LoadError if the model can not be loaded.
     """
     have, chunks = ray.cluster_resources(), -(-texts // CHUNK)
     gpus, cpus = int(have.get("GPU", 0)), int(have.get("CPU", 1))
@@ -100,10 +102,19 @@ def encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
     host: Any = ray.remote(**options, max_restarts=TRIES, max_task_retries=TRIES)(Embedder)
     actors = [host.remote(spec) for _ in range(max(1, min(gpus or cpus, chunks)))]
     try:
+        _await_loaded(spec, actors)
         yield RayEncoder(actors)
     finally:
         for actor in actors:
             ray.kill(actor)
+
+
+def _await_loaded(spec: EncoderSpec, actors: Sequence[Any]) -> None:
+    try:
+        ray.get([actor.__ray_ready__.remote() for actor in actors])
+    except RayActorError as error:
+        why = str(error).strip().splitlines()[-1]  # the lines before are a traceback
+        raise LoadError(spec.source, why) from error
 
 
 def _joined(*chunks: Vectors) -> Vectors:
