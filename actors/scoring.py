@@ -15,6 +15,7 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+TOKENS_ON_CPU = 512  # of a forward pass, whose activations then stay in a core's cache
 TILE_ON_CPU = (512, 1024)  # positions, vocabulary
 LOGITS_AT_ONCE = 2**26  # values; 256 MiB in float32
 
@@ -31,6 +32,29 @@ def score_rows(
 
     The first token has none. `on_pass` is called after each forward pass.
     """
+    scored: dict[int, Scored] = {}
+    for group in by_length([len(row) for row in rows], TOKENS_ON_CPU if model.device.type == "cpu" else None):
+        found = _one_pass(model, [rows[place] for place in group], pad, on_pass)
+        scored |= zip(group, found, strict=True)
+    return [scored[place] for place in range(len(rows))]
+
+
+def by_length(lengths: Sequence[int], most: int | None) -> list[list[int]]:
+    """The places of rows in groups of like length, of at most `most` tokens with their padding (None: no bound).
+
+    A longer row is a group of its own.
+    """
+    groups: list[list[int]] = [[]]
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if groups[-1] and most is not None and lengths[place] * (len(groups[-1]) + 1) > most:
+            groups.append([])
+        groups[-1].append(place)
+    return groups
+
+
+def _one_pass(
+    model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int, on_pass: Callable[[], None]
+) -> list[Scored]:
     width = max(len(row) for row in rows)
     ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=model.device)
     lengths = torch.tensor([len(row) for row in rows], device=model.device)

@@ -52,6 +52,13 @@ def test_a_model_that_caps_its_logits_is_known_by_them() -> None:
     }
 
 
+def test_rows_of_like_length_share_a_pass() -> None:
+    lengths = [3, 90, 4, 100, 2, 5, 600]
+    groups = scoring.by_length(lengths, 200)
+    assert [[lengths[place] for place in group] for group in groups] == [[2, 3, 4, 5], [90, 100], [600]]
+    assert [lengths[place] for place in scoring.by_length(lengths, None)[0]] == sorted(lengths)
+
+
 @pytest.mark.parametrize("bias", [False, True])
 def test_tiles_of_positions_and_vocabulary_make_the_whole(bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "TILE_ON_CPU", (7, 13))
