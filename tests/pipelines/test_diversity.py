@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from actors.embedder import Embedder, EncoderSpec
-from actors.engine import LoadError
 from pipelines.commit import commit_rows
 from pipelines.diversity import diversity
 from pipelines.rows import DiversityRow, InstructionRow, Rejection, from_table
@@ -108,12 +107,3 @@ def test_actors_find_the_same_in_many_chunks(
     assert [row.repeats for row in shared] == [row.repeats for row in alone]
     assert [row.distance for row in shared] == pytest.approx([row.distance for row in alone], abs=1e-5)
     assert [row.distance for row in shared if row.distance == 0] == [0] * 6
-
-
-@pytest.mark.usefixtures("ray_local")
-def test_an_encoder_that_can_not_be_loaded_is_one_clear_message(tmp_path: Path) -> None:
-    (tmp_path / "modules.json").write_text("[]")
-    (tmp_path / "config.json").write_text("no json")
-    with pytest.raises(LoadError, match="can not be loaded") as told, encoder(EncoderSpec(str(tmp_path)), 1):
-        pass
-    assert "\n" not in str(told.value)
