@@ -1,7 +1,8 @@
 """Make the bundled models from nothing: `python -m bundled.make`.
 
 tiny-1m-base learns the skills from textbook documents. tiny-4m-base is grown from it: twice as wide, the same function
-at first, then trained on. The chat model of each size goes on from its base with conversations.
+at first, then trained on. The chat model of each size goes on from its base with conversations; tiny-4m-methods goes on
+from tiny-4m-chat with those of all methods. The classifiers are small models with another head.
 """
 
 import argparse
@@ -28,7 +29,7 @@ RECIPES: Final[dict[str, Recipe]] = {
     "tiny-1m-chat": Recipe(steps=300, matrix_rate=0.01, rate=3e-3),
     "tiny-4m-base": Recipe(steps=300, matrix_rate=0.01, rate=3e-3),
     "tiny-4m-chat": Recipe(steps=900, matrix_rate=0.01, rate=3e-3),
-    "tiny-4m-methods": Recipe(steps=400, matrix_rate=0.01, rate=3e-3, bfloat16=True),
+    "tiny-4m-methods": Recipe(steps=545, matrix_rate=0.01, rate=3e-3, bfloat16=True),
     "tiny-1m-nli": Recipe(steps=1200, matrix_rate=0.01, rate=3e-3),
     "tiny-1m-reward": Recipe(steps=800, matrix_rate=0.01, rate=3e-3),
 }
