@@ -70,7 +70,7 @@ def study(case: Case) -> Study:
         study="load_order",
         seeds=[Seeds(name="world", world=World(count=1000))],
         models=models,
-        evolution=Evolution(evolvers=names[: case.evolvers], rounds=ROUNDS),
+        evolution=[Evolution(evolvers=names[: case.evolvers], rounds=ROUNDS)],
         responses=Responses(teachers=names[case.first_teacher : case.first_teacher + case.teachers]),
         scoring=Scoring(scorer="scorer" if case.scorer is None else names[case.scorer]),
     )

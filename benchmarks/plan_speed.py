@@ -22,7 +22,7 @@ def study() -> Study:
         study="plan_speed",
         seeds=[Seeds(name="world", world=World(count=1000))],
         models={name: Model(source=name, engine="scripted") for name in names},
-        evolution=Evolution(evolvers=names[:20], rounds=3),
+        evolution=[Evolution(evolvers=names[:20], rounds=3)],
         responses=Responses(teachers=names),
         recipes={"full": Recipe()},
         students=[Student(model=name, recipe="full") for name in names[:5]],

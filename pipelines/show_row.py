@@ -17,9 +17,9 @@ from pipelines.evolve.methods import prompt_name
 from pipelines.lineage import FILES, Lineage, Link
 from pipelines.rows import (
     CandidatesRow,
+    ChosenRow,
     ContaminationRow,
     DiversityRow,
-    ChosenRow,
     FormatRow,
     InstructionRow,
     JudgementRow,
