@@ -30,6 +30,7 @@ from pipelines.operators import Operator
 from pipelines.optimize import best_methods
 from pipelines.phases import Phase, loads
 from pipelines.respond import Respond
+from pipelines.score.instruction_reward import InstructionReward
 from pipelines.score.judge import Judge
 from pipelines.score.perplexity import Score
 from pipelines.score.reward import Reward
@@ -124,7 +125,9 @@ def operator(step: Step, client: Client, seed: int, method: str = "") -> Operato
     if isinstance(job, RewardJob):
         return Reward(client)
     if isinstance(job, JudgeJob):
-        return Judge(client, job.metric, job.max_tokens)
+        return (
+            InstructionReward(client, method) if job.metric == "reward" else Judge(client, job.metric, job.max_tokens)
+        )
     if isinstance(job, ScoreJob):
         return Score(client, job.options)
     raise TypeError(f"{step.kind} is not a row-wise step")

@@ -10,7 +10,7 @@ from actors.engine import Client, GenerateRequest, Sampling
 from pipelines.operators import Rejected
 from pipelines.respond import NOT_EVOLVED
 from pipelines.rows import InstructionRow, JudgementRow, Row
-from pipelines.study.judging import PROMPTS, JudgeMetric
+from pipelines.study.judging import PROMPTS, Question
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Judge:
     """
 
     client: Client
-    metric: JudgeMetric
+    metric: Question
     max_tokens: int
 
     async def __call__(self, row: Row, new_id: str) -> JudgementRow:

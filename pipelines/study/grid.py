@@ -118,7 +118,7 @@ class _Builder:
         self.steps: dict[str, Step] = {}
         self.identities: dict[tuple[str, ...], Identity] = {}
         self.models = {name: identity(model, folder) for name, model in study.models.items()}
-        self.judging = JudgingSteps(study.judging, self.models, self.identify, self.add)
+        self.judging = JudgingSteps(study.judging, study.instruction_reward, self.models, self.identify, self.add)
 
     def grid(self) -> Grid:
         sets = tuple(self.sets())

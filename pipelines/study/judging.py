@@ -9,9 +9,10 @@ from pydantic import Field, field_validator
 
 from pipelines.study.basics import Name, Strict
 
-JudgeMetric = Literal["difficulty", "difficulty_score", "category", "keywords"]
+Question = Literal["difficulty", "difficulty_score", "category", "keywords"]
+JudgeMetric = Literal[Question, "reward"]
 
-PROMPTS: Mapping[JudgeMetric, str] = {
+PROMPTS: Mapping[Question, str] = {
     "difficulty": "difficulty",
     "difficulty_score": "difficulty_score",
     "category": "category",
@@ -26,12 +27,12 @@ class Judging(Strict):
     """
 
     judge: Name
-    metrics: list[JudgeMetric] = Field(default=["difficulty"], min_length=1)
+    metrics: list[Question] = Field(default=["difficulty"], min_length=1)
     max_tokens: int = Field(default=32, gt=0, description="of a reply")
 
     @field_validator("metrics")
     @classmethod
-    def _once(cls, metrics: list[JudgeMetric]) -> list[JudgeMetric]:
+    def _once(cls, metrics: list[Question]) -> list[Question]:
         if len(set(metrics)) < len(metrics):
             raise ValueError("a metric is given twice")
         return metrics

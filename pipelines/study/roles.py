@@ -32,6 +32,8 @@ def roles(study: Study) -> Iterator[Role]:
         yield Role(("scoring", "scorer"), study.scoring.scorer)
     for index, name in enumerate(study.rewards):
         yield Role(("rewards", index), name, classifies=True)
+    if study.instruction_reward:
+        yield Role(("instruction_reward",), study.instruction_reward, classifies=True)
     if study.judging is not None:
         yield Role(("judging", "judge"), study.judging.judge)
     for index, student in enumerate(study.students):

@@ -204,6 +204,10 @@ class Study(Strict):
     diversity: Diversity | None = None
     contamination: Contamination | None = None
     rewards: list[Name] = Field(default=[], description="reward models that judge every pair")
+    instruction_reward: Name | None = Field(
+        default=None,
+        description="a reward model that judges evolved instructions as answers to the prompts that asked for them",
+    )
     car: Car = Car()
     judging: Judging | None = None
     selection: list[Selection] = Field(default=[Selection(name="all")], min_length=1)
