@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,9 @@ for name, value in {
     os.environ.setdefault(name, value)
 
 from cluster.session import Session, connect  # noqa: E402 Ray reads its environment at import
+
+# started in the background, a shell has us ignore Ctrl-C, and all that we start would do so, too
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
