@@ -48,4 +48,6 @@ def _numbers(found: Correlation | None) -> tuple[str, str]:
         return "–", f"fewer than {FEW} sets"
     if math.isnan(found.rho):
         return "–", "all values are equal"
+    if math.isnan(found.low):
+        return f"{found.rho:+.3f}", "too many equal values"
     return f"{found.rho:+.3f}", f"{found.low:+.3f} to {found.high:+.3f}"

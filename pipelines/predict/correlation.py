@@ -14,13 +14,15 @@ Floats = npt.NDArray[np.float64]
 
 RESAMPLES = 2000
 PERCENTILES = (2.5, 97.5)
+MOST_UNDEFINED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
     """Spearman's rho over `n` points and its 95 % bootstrap interval; NaN where it is undefined.
 
-    `undefined` of the resamples had none, because all their values of one side were equal: they are left out.
+    `undefined` of the resamples had none, because all their values of one side were equal. They are left out; there is
+    no interval if they are more than one in twenty, as those that are left are then not drawn by chance alone.
     """
 
     rho: float
@@ -48,8 +50,10 @@ def correlate(metric: Sequence[float], measured: Sequence[float], seed: int = 0)
     drawn = np.random.default_rng(seed).integers(0, max(n, 1), (RESAMPLES, n))
     rhos = _rhos(pair[:, drawn])
     known = rhos[np.isfinite(rhos)]
-    low, high = np.percentile(known, PERCENTILES).tolist() if len(known) else (math.nan, math.nan)
-    return Correlation(spearman(metric, measured), low, high, n, RESAMPLES - len(known))
+    undefined = RESAMPLES - len(known)
+    told = undefined <= MOST_UNDEFINED * RESAMPLES
+    low, high = np.percentile(known, PERCENTILES).tolist() if told else (math.nan, math.nan)
+    return Correlation(spearman(metric, measured), low, high, n, undefined)
 
 
 def _rhos(pairs: Floats) -> Floats:

@@ -58,9 +58,9 @@ def test_the_interval_is_the_percentiles_of_rho_over_resampled_points() -> None:
     assert found.undefined == RESAMPLES - len(known)
 
 
-def test_resamples_of_one_point_alone_are_left_out_and_counted() -> None:
+def test_resamples_of_one_point_alone_are_counted_and_leave_no_interval_if_they_are_many() -> None:
     found = correlate([1, 2], [1, 2])
-    assert (found.rho, found.low, found.high) == (1, 1, 1)
+    assert found.rho == 1 and math.isnan(found.low) and math.isnan(found.high)
     assert 0.4 * RESAMPLES < found.undefined < 0.6 * RESAMPLES
 
 
@@ -74,3 +74,9 @@ def test_where_rho_is_undefined_so_is_the_interval(values: list[float]) -> None:
 def test_values_that_are_not_finite_are_refused() -> None:
     with pytest.raises(ValueError, match="not finite"):
         correlate([1, math.nan, 3], [1, 2, 3])
+
+
+def test_a_side_that_is_nearly_constant_has_a_rho_and_no_interval() -> None:
+    found = correlate([1, 2, 3, 4, 5, 6, 7, 8], [0, 0, 0, 0, 0, 0, 0, 1])
+    assert found.rho > 0 and found.undefined > 100
+    assert math.isnan(found.low) and math.isnan(found.high)
