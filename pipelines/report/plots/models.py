@@ -13,6 +13,8 @@ from pipelines.report.format import parameters
 from pipelines.report.plots.canvas import Canvas, Figure, Legend, Panel, color, variable
 from pipelines.report.summary import by_size
 
+MOST_LETTERS = 40  # of all names under a plot, beside each other
+
 
 def by_model(data: ReportData, role: Literal["evolver", "teacher"]) -> Figure | None:
     """Bars of the mean score per model in that role, smallest model first, with a dot for every cell."""
@@ -24,6 +26,7 @@ def by_model(data: ReportData, role: Literal["evolver", "teacher"]) -> Figure | 
     students = by_size((result.student for result in data.results), data.model_sizes)
     sizes = dict(data.model_sizes)
     ticks = [f"{name} ({parameters(sizes[name])})" if name in sizes else name for name in models]
+    crowded = sum(map(len, ticks)) > MOST_LETTERS
     panels: list[Panel] = []
     for benchmark in dict.fromkeys(result.benchmark for result in evolved):
         canvas = Canvas()
@@ -37,8 +40,8 @@ def by_model(data: ReportData, role: Literal["evolver", "teacher"]) -> Figure | 
             axes.set_xticks(
                 range(len(models)),
                 ticks,
-                rotation=0 if len(models) < 4 else 30,
-                ha="center" if len(models) < 4 else "right",
+                rotation=30 if crowded else 0,
+                ha="right" if crowded else "center",
             )
             axes.set_ylim(0, min(100.0, 1.1 * max(r.value for r in evolved if r.benchmark == benchmark) + 1))
             axes.set_ylabel("%")
