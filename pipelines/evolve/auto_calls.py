@@ -19,8 +19,7 @@ class Calls:
     def __init__(self, evolver: Client, optimizer: Client, job: OptimizeJob) -> None:
         self.evolver, self.optimizer, self.job = evolver, optimizer, job
         self.parser = reply_parser(job.optimization.variant)
-        self.greedy, drawn = Sampling(max_tokens=job.max_tokens), job.optimization.sampling
-        self.drawn = Sampling(drawn.temperature, drawn.top_p, drawn.max_tokens)
+        self.greedy, self.drawn = Sampling(max_tokens=job.max_tokens), job.optimization.sampling.sampling
         self.counted: Counter[str] = Counter()
 
     async def evolve(self, method: str, instruction: str, request: str, purpose: str) -> str | None:

@@ -76,8 +76,8 @@ def run_autoif_step(store: Store, step: Step, engines: Mapping[str, Client], run
 def run_step(store: Store, step: Step, client: Client, seed: int, runner: Runner | None = None) -> None:
     """Run one row-wise step whose input is finished."""
     source, method = step.inputs[0], best_methods(store, [step]).get(step.key, "")
-    checks = isinstance(step.job, CheckJob) and runner
-    does = checker(store, step, client, runner) if checks and runner else operator(step, client, seed, method)
+    checks = runner if isinstance(step.job, CheckJob) else None
+    does = checker(store, step, client, checks) if checks else operator(step, client, seed, method)
     draws = rows_of_one(step.job)
     roots = [Root(source.kind, source.key, (Branch(step.kind, step.key, does, (), draws),))]
 

@@ -14,9 +14,6 @@ from pipelines.rows import request_seed, row_id
 
 T = TypeVar("T")
 
-SAMPLING = Sampling(temperature=0.7, top_p=0.95, max_tokens=2048)
-"""Of instructions, functions and cases in 2412.11231's code."""
-
 
 @dataclass(frozen=True)
 class Draw(Generic[T]):
