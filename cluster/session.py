@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from cluster.errors import ClusterError
 from cluster.inventory import machine
+from cluster.leftovers import none_left
 
 NAMESPACE = "evolgrid"
 OBJECT_STORE_BYTES = 512 * 2**20  # rows of text are small; the models need the memory more
@@ -48,7 +49,8 @@ def connect(address: str | None, *, cpus: int | None = None) -> Generator[Sessio
             session = _start(cpus) if address is None else _join(address, cpus)
         yield session
     finally:
-        ray.shutdown()
+        with none_left():
+            ray.shutdown()
 
 
 @contextmanager

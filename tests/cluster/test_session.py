@@ -58,6 +58,24 @@ with connect(None, cpus=1):
     time.sleep(60)
 """
 
+WORKER_THAT_HANGS = """
+import os, threading, time
+from cluster.session import connect
+import ray
+
+@ray.remote
+class Worker:
+    def pid(self):
+        threading.Thread(target=time.sleep, args=(600,)).start()  # Python's exit waits for it
+        return os.getpid()
+
+with connect(None, cpus=1):
+    worker = Worker.remote()
+    print(ray.get(worker.pid.remote()), flush=True)
+    del worker
+    time.sleep(2)
+"""
+
 
 def driver(folder: Path, script: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """Start a driver as an installed command would run: a script, with `folder` current but not on its path."""
@@ -182,3 +200,8 @@ def test_interrupted_local_session_ran_our_code_and_leaves_no_process(decoy: Pat
     process.communicate(timeout=30)
     assert process.returncode != 0
     assert psutil.wait_procs(family, timeout=20)[1] == []
+
+
+def test_a_worker_that_hangs_does_not_outlive_its_local_session(tmp_path: Path) -> None:
+    said, _ = driver(tmp_path, WORKER_THAT_HANGS).communicate(timeout=60)
+    assert not psutil.pid_exists(int(said))
