@@ -10,6 +10,7 @@ from pipelines.readers.fields import columns
 from pipelines.readers.rows import (
     MAX_PIECE_BYTES,
     MAX_ROW_BYTES,
+    REMEDIES,
     FileProblem,
     Found,
     RowProblem,
@@ -17,6 +18,8 @@ from pipelines.readers.rows import (
     has_bad_bytes,
     printable,
 )
+
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def read_csv(stream: BufferedReader) -> Iterator[Found]:
@@ -75,7 +78,8 @@ def _rows(lines: _Lines) -> Iterator[tuple[int, list[str], str]]:
 def _broken(error: csv.Error, start: int, end: int) -> FileProblem:
     text = str(error)
     if "unexpected end of data" in text or "field larger" in text:
-        return FileProblem("a quote that opens in this row is never closed", start)
+        remedy = "A quote at the start of a cell opens it; one inside is written twice."
+        return FileProblem("a quote that opens in this row is never closed", start, remedy)
     if "new-line character" in text:
         return FileProblem("lines end with CR alone", end, "Save the file with LF or CRLF line ends.")
     remedy = "A quote inside a quoted cell is written twice."
@@ -85,11 +89,17 @@ def _broken(error: csv.Error, start: int, end: int) -> FileProblem:
 def _check_header(line: int, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise FileProblem(f"the header names {printable(', '.join(twice))} twice", line)
+        raise FileProblem(f"the header names {printable(', '.join(twice))} twice", line, REMEDIES["ambiguous-field"])
     try:
         columns(names)
     except RowProblem as problem:
-        raise FileProblem(f"in the header: {problem.detail}", line) from None
+        remedy = _separated_otherwise(names) or REMEDIES[problem.reason]
+        raise FileProblem(f"in the header: {problem.detail}", line, remedy) from None
+
+
+def _separated_otherwise(names: Sequence[str]) -> str | None:
+    found = next((mark for mark in _OTHER_SEPARATORS if len(names) == 1 and mark in names[0]), None)
+    return f"Its cells seem to be separated by {_OTHER_SEPARATORS[found]}: save it with commas." if found else None
 
 
 def _record(names: Sequence[str], cells: Sequence[str], raw: str) -> object:

@@ -8,9 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.readers.fields import columns
-from pipelines.readers.rows import MAX_ROW_BYTES, FileProblem, Found, RowProblem, decoded, has_bad_bytes
+from pipelines.readers.rows import (
+    MAX_ROW_BYTES,
+    REMEDIES,
+    FileProblem,
+    Found,
+    RowProblem,
+    decoded,
+    has_bad_bytes,
+)
+from pipelines.readers.source import check_growth
 
 _BATCH = 1_000
+_ENCRYPTED = b"PARE"
 
 
 def read_parquet(path: Path) -> Iterator[Found]:
@@ -19,27 +29,37 @@ def read_parquet(path: Path) -> Iterator[Found]:
     import pyarrow.parquet as pq
 
     try:
+        _refuse_encrypted(path)
         with pq.ParquetFile(path) as file:
+            groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
+            check_growth(sum(group.total_byte_size for group in groups), path.stat().st_size)
             names = _text_columns(file.schema_arrow)
             for batch in file.iter_batches(batch_size=_BATCH, columns=names):
                 yield from _found(batch, names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FileProblem(f"not a readable Parquet file: {reason}") from None
+        raise FileProblem(f"not a readable Parquet file: {reason}", remedy="Fetch or write it again.") from None
+
+
+def _refuse_encrypted(path: Path) -> None:
+    with path.open("rb") as file:
+        if file.read(len(_ENCRYPTED)) == _ENCRYPTED:
+            raise FileProblem("is an encrypted Parquet file", remedy="Write it without encryption.")
 
 
 def _text_columns(schema: Any) -> list[str]:
     names: list[str] = schema.names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise FileProblem(f"two columns are named {', '.join(twice)}")
+        raise FileProblem(f"two columns are named {', '.join(twice)}", remedy=REMEDIES["ambiguous-field"])
     try:
         chosen = list(columns(names).values())
     except RowProblem as problem:
-        raise FileProblem(f"among its columns: {problem.detail}") from None
+        raise FileProblem(f"among its columns: {problem.detail}", remedy=REMEDIES[problem.reason]) from None
     for name in chosen:
         if not _is_text(schema.field(name).type):
-            raise FileProblem(f"column '{name}' holds {schema.field(name).type}, not text")
+            kind = schema.field(name).type
+            raise FileProblem(f"column '{name}' holds {kind}, not text", remedy="Write its values as texts.")
     return chosen
 
 

@@ -12,6 +12,27 @@ MAX_PIECE_BYTES = 4 * MAX_ROW_BYTES
 
 MAX_RAW = 2_000
 OnBadRow = Literal["refuse", "quarantine"]
+REMEDIES = {
+    "invalid-utf8": "Save the file as UTF-8.",
+    "lone-surrogate": "Write the whole character, or remove it.",
+    "nul": "Remove it.",
+    "not-json": "A row is one JSON object in one line.",
+    "nested-too-deep": "Leave out what is not the row's text.",
+    "not-a-number": "Write null, or a text.",
+    "number-too-large": "Write it as a text.",
+    "duplicate-key": "Keep one of them.",
+    "not-an-object": 'A row is {"instruction": "..."}; rows in one JSON array are a .json file.',
+    "row-too-large": "Shorten it, or leave it out.",
+    "missing-cells": "A cell that holds commas, quotes or line ends stands in quotes.",
+    "extra-cells": "A cell that holds commas, quotes or line ends stands in quotes.",
+    "missing-instruction": "Name the field 'instruction', in lower case.",
+    "ambiguous-field": "Rename or remove one of them.",
+    "empty-instruction": "Fill it in, or leave the row out.",
+    "wrong-type": "Write it as a text.",
+    "no-user-turn": "One turn must be the user's.",
+}
+"""What to do about a bad row, by reason."""
+
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
 
 

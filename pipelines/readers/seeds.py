@@ -15,7 +15,17 @@ from pipelines.readers.fields import to_row
 from pipelines.readers.json_array import read_json_array
 from pipelines.readers.json_lines import read_json_lines
 from pipelines.readers.parquet_rows import read_parquet
-from pipelines.readers.rows import BadRow, FileProblem, Found, OnBadRow, RowProblem, SeedRow, SeedRows, printable
+from pipelines.readers.rows import (
+    REMEDIES,
+    BadRow,
+    FileProblem,
+    Found,
+    OnBadRow,
+    RowProblem,
+    SeedRow,
+    SeedRows,
+    printable,
+)
 from pipelines.readers.source import check_file, format_of, opened
 
 _STREAMED: dict[str, Callable[[BufferedReader], Iterator[Found]]] = {
@@ -92,7 +102,8 @@ def _row(index: int, item: Found) -> SeedRow:
 
 def _row_error(path: Path, row: BadRow) -> InputError:
     place = "" if row.line is not None else f"row {row.index} (from 0): "
-    return InputError(f"{place}{row.detail}", file=str(path), line=row.line, field=row.field)
+    remedy = REMEDIES[row.reason]
+    return InputError(f"{place}{row.detail}", file=str(path), line=row.line, field=row.field, remedy=remedy)
 
 
 def _file_error(path: Path, problem: FileProblem) -> InputError:

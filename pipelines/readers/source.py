@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,6 +16,23 @@ from pipelines.readers.rows import FileProblem
 FORMATS = {".jsonl": "json-lines", ".ndjson": "json-lines", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
+_FOREIGN = {
+    b"PK\x03\x04": ("a zip archive", "Unpack it."),
+    b"BZh": ("a bzip2 file", "Unpack it, or pack it with gzip."),
+    b"\xfd7zXZ": ("an xz file", "Unpack it, or pack it with gzip."),
+    b"\x28\xb5\x2f\xfd": ("a zstd file", "Unpack it, or pack it with gzip."),
+    b"PAR1": ("a Parquet file", "Name it .parquet."),
+    b"SQLite format 3": ("an SQLite database", "Export its rows."),
+    b"%PDF": ("a PDF", "Only JSON Lines, JSON, CSV and Parquet hold rows."),
+    b"<!doctype": ("a web page", "Download the file itself."),
+    b"<html": ("a web page", "Download the file itself."),
+    b"version https://git-lfs": ("a pointer of Git LFS, not the file", "Run 'git lfs pull'."),
+}
+_UTF16 = re.compile(rb"[\t\n\r -~]\0[\t\n\r -~]\0|\0[\t\n\r -~]\0[\t\n\r -~]|\xff\xfe|\xfe\xff|\0\0\xfe\xff")
+MAX_GROWTH = 200
+_NOT_WATCHED = 100_000_000
+_AGAIN = "Fetch or write it again."
+_NAMED = "whose name does not end in .gz"
 
 
 def format_of(path: Path) -> tuple[str, bool]:
@@ -52,25 +70,51 @@ def opened(path: Path, zipped: bool) -> Generator[BufferedReader]:
     """The file's bytes, unzipped and without byte order mark. Raises FileProblem, also for what the body reads."""
     try:
         with path.open("rb") as file:
-            source: Any = gzip.GzipFile(fileobj=file) if zipped else file  # Any: the stubs know no reader of both
+            size = path.stat().st_size
+            source: Any = _Unzipped(file, size) if zipped else file  # Any: the stubs know no reader of both
             stream = BufferedReader(source)
             _skip_mark(stream, zipped)
             yield stream
     except gzip.BadGzipFile as error:
-        raise FileProblem(f"not a good gzip file: {error}") from None
+        raise FileProblem(f"not a good gzip file: {error}", remedy=_AGAIN) from None
     except EOFError:
-        raise FileProblem("the gzip file is cut off before its end") from None
+        raise FileProblem("the gzip file is cut off before its end", remedy=_AGAIN) from None
     except zlib.error as error:
-        raise FileProblem(f"the gzip file is damaged: {error}") from None
+        raise FileProblem(f"the gzip file is damaged: {error}", remedy=_AGAIN) from None
     except OSError as error:
         raise FileProblem(f"cannot be read: {error}") from None
 
 
 def _skip_mark(stream: BufferedReader, zipped: bool) -> None:
-    head = stream.peek(4)[:4]
+    head = stream.peek(32)[:32]
     if head.startswith(_BOM):
         stream.read(len(_BOM))
-    elif head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise FileProblem("is UTF-16", remedy="Save it as UTF-8.")
-    elif head.startswith(_GZIP) and not zipped:
-        raise FileProblem("is a gzip file whose name does not end in .gz", remedy="Rename it.")
+    elif _UTF16.match(head):
+        raise FileProblem("is UTF-16 or UTF-32", remedy="Save it as UTF-8.")
+    elif head.startswith(_GZIP):
+        remedy = "Unpack it once." if zipped else "Rename it."
+        raise FileProblem("is a gzip file " + ("in a gzip file" if zipped else _NAMED), remedy=remedy)
+    for start, (what, remedy) in _FOREIGN.items():
+        if head.lower().startswith(start.lower()):
+            raise FileProblem(f"is {what}", remedy=remedy)
+
+
+def check_growth(unpacked: int, packed: int) -> None:
+    """Raise FileProblem for a file that unpacks to so much that it must be meant to do harm."""
+    if unpacked > max(_NOT_WATCHED, MAX_GROWTH * packed):
+        remedy = "If that is meant, unpack it and name the unpacked file."
+        raise FileProblem(f"unpacks to more than {MAX_GROWTH} times its size", remedy=remedy)
+
+
+class _Unzipped(gzip.GzipFile):
+    """What a gzip file holds, up to a sane size."""
+
+    def __init__(self, file: BufferedReader, size: int) -> None:
+        super().__init__(fileobj=file, mode="rb")
+        self._packed, self._unpacked = size, 0
+
+    def readinto(self, buffer: Any) -> int:
+        count = super().readinto(buffer)
+        self._unpacked += count
+        check_growth(self._unpacked, self._packed)
+        return count

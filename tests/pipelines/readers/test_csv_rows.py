@@ -9,6 +9,8 @@ import pytest
 
 from pipelines.readers import BadRow, SeedRow, read_seeds
 
+QUOTES = "A quote at the start of a cell opens it; one inside is written twice."
+
 
 def lines(*rows: bytes) -> bytes:
     return b"\r\n".join(rows) + b"\r\n"
@@ -41,19 +43,26 @@ def test_bad_rows_are_set_aside_by_the_line_where_they_start(set_aside: Callable
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (b'instruction\ngood\n"abc\n' + b"x\n" * 1000, ":3: a quote that opens in this row is never closed"),
+        (b'instruction\ngood\n"abc\n' + b"x\n" * 1000, ":3: a quote that opens in this row is never closed. " + QUOTES),
         (
             b'instruction,input\nx,"' + (b"y" * 99 + b"\n") * 50_000,
-            ":2: a quote that opens in this row is never closed",
+            ":2: a quote that opens in this row is never closed. " + QUOTES,
         ),
         (
             b'instruction\n"a"b\nc\n',
             ":2: a quoted cell goes on after its closing quote. A quote inside a quoted cell is written twice.",
         ),
         (b"instruction\rab\rc", ":1: lines end with CR alone. Save the file with LF or CRLF line ends."),
-        (b"a,b\n1,2\n", ":1: in the header: there is no instruction (or question, prompt); the fields are a, b"),
-        (b"instruction,instruction\n1,2\n", ":1: the header names instruction twice"),
-        (b"question,prompt\na,b\n", ":1: in the header: both question and prompt could be the instruction"),
+        (
+            b"a,b\n1,2\n",
+            ":1: in the header: there is no instruction (or question, prompt); the fields are a, b."
+            " Name the field 'instruction', in lower case.",
+        ),
+        (b"instruction,instruction\n1,2\n", ":1: the header names instruction twice. Rename or remove one of them."),
+        (
+            b"question,prompt\na,b\n",
+            ":1: in the header: both question and prompt could be the instruction. Rename or remove one of them.",
+        ),
         (b"instruction\n" + b"x" * 5_000_000, ":2: a line is larger than 4,000,000 bytes"),
         (b"instruction\n\n", ": holds no rows"),
     ],

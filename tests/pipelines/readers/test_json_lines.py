@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.readers import BadRow, SeedRow, read_seeds
+from pipelines.readers.rows import REMEDIES
 
 GOOD = b'{"instruction": "ok"}\n'
 
@@ -76,7 +77,8 @@ def test_a_bad_line_is_told_by_number_field_and_reason(
     assert (bad.index, bad.line, bad.field, bad.reason, bad.detail) == (1, 3, field, reason, detail)
     assert len(bad.raw) <= 2_000
     assert bad.raw.isprintable()
-    assert refused("seeds.jsonl", data) == [f":3: {field}: {detail}" if field else f":3: {detail}"]
+    told = f"{field}: {detail}" if field else detail
+    assert refused("seeds.jsonl", data) == [f":3: {told}. {REMEDIES[reason]}"]
 
 
 def test_the_raw_line_of_a_bad_row_shows_bad_bytes_as_escapes(set_aside: Callable[[str, bytes], list[BadRow]]) -> None:
@@ -116,4 +118,7 @@ def test_other_names_for_the_fields_are_understood(tmp_path: Path, line: str) ->
 
 def test_all_bad_lines_are_told_at_once(refused: Callable[[str, bytes], list[str]]) -> None:
     found = refused("seeds.jsonl", b'{"instruction": 1}\n' + GOOD + b"x\n")
-    assert found == [":1: instruction: must be text; here is a number", ":3: expecting value, column 1"]
+    assert found == [
+        ":1: instruction: must be text; here is a number. Write it as a text.",
+        ":3: expecting value, column 1. A row is one JSON object in one line.",
+    ]

@@ -52,16 +52,26 @@ def test_bytes_that_are_not_utf8_are_found_though_arrow_lets_them_pass(tmp_path:
     assert (bad.index, bad.field, bad.reason, bad.raw) == (1, "instruction", "invalid-utf8", '{"instruction": "\\xff"}')
     with pytest.raises(InputError) as caught:
         read_seeds(path)
-    assert str(caught.value) == f"{path}: instruction: row 1 (from 0): the row holds bytes that are not UTF-8"
+    assert (
+        str(caught.value)
+        == f"{path}: instruction: row 1 (from 0): the row holds bytes that are not UTF-8. Save the file as UTF-8."
+    )
 
 
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        ({"instruction": [1, 2]}, "column 'instruction' holds int64, not text"),
-        ({"instruction": [b"a"]}, "column 'instruction' holds binary, not text"),
-        ({"instruction": ["a"], "output": [[1]]}, "column 'output' holds list<element: int64>, not text"),
-        ({"q": ["a"]}, "among its columns: there is no instruction (or question, prompt); the fields are q"),
+        ({"instruction": [1, 2]}, "column 'instruction' holds int64, not text. Write its values as texts."),
+        ({"instruction": [b"a"]}, "column 'instruction' holds binary, not text. Write its values as texts."),
+        (
+            {"instruction": ["a"], "output": [[1]]},
+            "column 'output' holds list<element: int64>, not text. Write its values as texts.",
+        ),
+        (
+            {"q": ["a"]},
+            "among its columns: there is no instruction (or question, prompt); the fields are q."
+            " Name the field 'instruction', in lower case.",
+        ),
         ({"instruction": pa.array([], pa.string())}, "holds no rows"),
     ],
     ids=lambda value: str(value)[:30],

@@ -22,16 +22,24 @@ BAD = b'{"instruction": 1}\n'
     [
         ("seeds.jsonl", b"", ": is empty"),
         ("seeds.jsonl", b"\xef\xbb\xbf\n \n", ": holds no rows"),
-        ("seeds.jsonl", "{}".encode("utf-16"), ": is UTF-16. Save it as UTF-8."),
+        ("seeds.jsonl", "{}".encode("utf-16"), ": is UTF-16 or UTF-32. Save it as UTF-8."),
         ("seeds.jsonl", gzip.compress(GOOD), ": is a gzip file whose name does not end in .gz. Rename it."),
-        ("seeds.jsonl.gz", GOOD, ": not a good gzip file: Not a gzipped file (b'{\"')"),
-        ("seeds.jsonl.gz", gzip.compress(GOOD * 100)[:-9], ": the gzip file is cut off before its end"),
+        ("seeds.jsonl.gz", GOOD, ": not a good gzip file: Not a gzipped file (b'{\"'). Fetch or write it again."),
+        (
+            "seeds.jsonl.gz",
+            gzip.compress(GOOD * 100)[:-9],
+            ": the gzip file is cut off before its end. Fetch or write it again.",
+        ),
         (
             "seeds.csv.gz",
             gzip.compress(b"instruction\n" + b"a\n" * 99)[:-1],
-            ": the gzip file is cut off before its end",
+            ": the gzip file is cut off before its end. Fetch or write it again.",
         ),
-        ("seeds.json.gz", gzip.compress(b"[" + GOOD + b"]")[:-12], ": the gzip file is cut off before its end"),
+        (
+            "seeds.json.gz",
+            gzip.compress(b"[" + GOOD + b"]")[:-12],
+            ": the gzip file is cut off before its end. Fetch or write it again.",
+        ),
         ("seeds.parquet.gz", GOOD, ": Parquet is not read from .gz. It is compressed inside; unzip the file."),
         (
             "seeds.txt",
