@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Generator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -16,10 +15,10 @@ from actors.pool import Pool
 from actors.seat import Terms
 from actors.train_spec import TrainError, TrainOutcome, TrainPlacement, TrainSpec
 from actors.trainer import train
-from pipelines.benchmark import evaluate
 from pipelines.cast import IN_FLIGHT
 from pipelines.commit import commit, commit_rows
 from pipelines.context import READY_SECONDS, Context
+from pipelines.evaluate.steps import evaluate
 from pipelines.respond import user_turn
 from pipelines.rows import PairRow, from_table
 from pipelines.store.manifest import Account
@@ -144,8 +143,7 @@ class Examiner:
         with self.lock:
             started = time.monotonic()
             pool = self.host(job.model, step)
-            answers = evaluate(pool.client(), job.benchmark, self.context.study.seed, step.key)
-            rows, failed = asyncio.run(answers)
+            rows, failed = evaluate(self.context, step, pool.client())
         seconds = time.monotonic() - started
         manifest = commit_rows(self.context.store, step, [*rows], failed, len(rows) + len(failed), seconds)
         self.context.board.finish(step.key, self.context.told(manifest))

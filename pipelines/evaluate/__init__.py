@@ -1,0 +1,1 @@
+"""What students are asked after training, how it is graded, and the numbers that come of it."""
