@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -14,6 +13,8 @@ from rich.console import Console
 from actors.engine import EngineLost, LoadError
 from actors.sandbox.job import SandboxError
 from cluster.errors import ClusterError
+from pipelines.cli_export import add_export
+from pipelines.cli_cluster import app as cluster_commands
 from pipelines.cli_options import (
     BAD_INPUT,
     DEFAULT_STORE,
@@ -142,26 +143,6 @@ def show(
         show_chain(Console(), lineage.chain(row), loaded.study.seed)
 
 
-@app.command(epilog="Example: [bold]evolgrid export studies/three_methods.yaml data[/bold]")
-def export(
-    study: StudyFile,
-    folder: Annotated[Path, typer.Argument(help="Where the files go; it is made.", show_default=False)],
-    store: StoreUrl = DEFAULT_STORE,
-    seeds: SeedFile = None,
-) -> None:
-    """Write every finished data set as JSON Lines: instruction, input, output; AutoIF's also as preference pairs."""
-    from pipelines.export import export as write
-    from pipelines.store.store import Store
-    from pipelines.study.grid import build
-
-    loaded = checked(study, seeds)
-    written = write(Store(store), build(loaded.study, loaded.folder), folder, loaded.study.seed)
-    for file in written:
-        Console().print(f"{file.path}: {file.rows:,} rows", soft_wrap=True, highlight=False)
-    if not written:
-        Console().print("No data set of this study is finished yet: run it first.")
-
-
 @app.command(epilog="Example: [bold]evolgrid schema > study.schema.json[/bold]")
 def schema() -> None:
     """Print the JSON Schema of study files, for editors."""
@@ -171,6 +152,8 @@ def schema() -> None:
 
 
 add_commands(app)
+app.add_typer(cluster_commands, name="cluster")
+add_export(app)
 
 
 def main() -> None:

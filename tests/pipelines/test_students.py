@@ -6,11 +6,16 @@ import io
 from pathlib import Path
 
 import pytest
+import torch
+from peft import AutoPeftModelForCausalLM
 from rich.console import Console
+from transformers import AutoModelForCausalLM
 
+from pipelines.export.students import export_students
 from pipelines.rows import AnswerRow, ScoreRow, from_table
 from pipelines.runner import Summary, run
 from pipelines.store.store import Store
+from pipelines.study.grid import build
 from pipelines.study.load import load
 
 STUDY = """\
@@ -47,6 +52,19 @@ def go(folder: Path, text: str = STUDY) -> tuple[Summary, Store]:
     return run(load(folder / "study.yaml"), store, None, Console(file=io.StringIO(), width=200)), store
 
 
+def exported_students_load(store: Store, folder: Path) -> None:
+    loaded = load(folder / "study.yaml")
+    found = export_students(store, loaded.study, build(loaded.study, folder), folder / "out")
+    assert len({student.path for student in found}) == 4
+    for student in found:
+        model = AutoModelForCausalLM.from_pretrained(student.path)
+        assert "| epochs |" in (student.path / "README.md").read_text() and student.scores[0][0] == "world"
+        if student.recipe.tuning == "lora":
+            apart = AutoPeftModelForCausalLM.from_pretrained(student.path / "adapter")
+            ids = torch.arange(8)[None]
+            torch.testing.assert_close(apart(ids).logits, model(ids).logits, rtol=1e-3, atol=1e-3)
+
+
 @pytest.mark.usefixtures("ray_local")
 def test_a_whole_study_with_real_models(tmp_path: Path) -> None:
     summary, store = go(tmp_path)
@@ -66,6 +84,7 @@ def test_a_whole_study_with_real_models(tmp_path: Path) -> None:
         assert len(manifest.extra["losses"]) == manifest.payload["recipe"]["epochs"] * 2
         assert (store.checkout("train", key, "model") / "model.safetensors").is_file()
 
+    exported_students_load(store, tmp_path)
     page = Path(summary.report)
     assert "half" in page.read_text()
     assert len((page.parent / "results.csv").read_text().splitlines()) == 1 + 2 + 4

@@ -19,7 +19,7 @@ from pipelines.autoif import usable_queries
 from pipelines.commit import commit_rows
 from pipelines.errors import InputError
 from pipelines.evolve.autoif.verdicts import Runner
-from pipelines.export import export
+from pipelines.export.datasets import export_sets
 from pipelines.lineage import Lineage
 from pipelines.report.outcomes import Outcomes
 from pipelines.report.sets import Sets
@@ -144,10 +144,10 @@ def test_a_kept_answer_is_followed_to_the_instruction_its_functions_and_its_quer
 def test_exports_are_the_kept_answers_and_pairs_of_an_accepted_and_a_refused_one(
     ran: tuple[Store, Grid], tmp_path: Path
 ) -> None:
-    files = {file.path.name: file for file in export(*ran, tmp_path, seed=0)}
+    files = {file.path.name: file for file in export_sets(ran[0], autoif_study(tmp_path), ran[1], tmp_path, "alpaca")}
     name = "world-autoif-small-r1-large-drawn"
     kept: list[CheckedRow] = rows_of(ran, "check", CheckedRow)
-    supervised = [json.loads(line) for line in files[f"{name}.sft.jsonl"].path.read_text().splitlines()]
+    supervised = [json.loads(line) for line in files[f"{name}.alpaca.jsonl"].path.read_text().splitlines()]
     assert [row["output"] for row in supervised] == [row.response for row in kept]
     preferred = [json.loads(line) for line in files[f"{name}.dpo.jsonl"].path.read_text().splitlines()]
     assert preferred and files[f"{name}.dpo.jsonl"].rows == len(preferred)

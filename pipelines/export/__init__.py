@@ -1,0 +1,1 @@
+"""Results for other tools: data sets in their formats with a card, students as Hugging Face folders."""

@@ -1,0 +1,53 @@
+"""Trained students as Hugging Face folders: merged weights, a LoRA student's adapter in `adapter/`, a card."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.export.card import student_card
+from pipelines.export.datasets import set_name
+from pipelines.rows import AnswerRow, from_table
+from pipelines.store.store import Store
+from pipelines.students import CHECKPOINT
+from pipelines.study.grid import Cell, Grid
+from pipelines.study.spec import Model, Recipe, Study
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A student that was written to `path`: what it was made of, and its scores by benchmark, in percent."""
+
+    path: Path
+    model: Model
+    recipe: Recipe
+    dataset: str
+    rows: int
+    scores: tuple[tuple[str, float], ...]
+
+
+def export_students(store: Store, study: Study, grid: Grid, folder: Path) -> list[Trained]:
+    """Write every finished student as `folder`/students/NAME, a folder that transformers, peft and vLLM load."""
+    done = store.done()
+    found = [_export(store, study, cell, folder) for cell in grid.cells if cell.train and cell.train.key in done]
+    for student in found:
+        (student.path / "README.md").write_text(student_card(study, student), encoding="utf-8")
+    return found
+
+
+def _export(store: Store, study: Study, cell: Cell, folder: Path) -> Trained:
+    assert cell.train and cell.pairs
+    dataset = f"{set_name(cell.pairs)}-{cell.selection}"
+    path = folder / "students" / f"{cell.student.model}-{cell.student.recipe}-on-{dataset}"
+    shutil.copytree(store.checkout(cell.train.kind, cell.train.key, CHECKPOINT), path, dirs_exist_ok=True)
+    rows = store.manifest(cell.train.kind, cell.train.key).account.rows_out
+    recipe = study.recipes[cell.student.recipe]
+    return Trained(path, study.models[cell.student.model], recipe, dataset, rows, _scores(store, cell))
+
+
+def _scores(store: Store, cell: Cell) -> tuple[tuple[str, float], ...]:
+    done = store.done()
+    finished = [(name, step) for name, step in cell.evaluations if step.key in done]
+    answers = [(name, from_table(AnswerRow, store.rows(step.kind, step.key))) for name, step in finished]
+    return tuple((name, 100 * sum(row.correct for row in rows) / len(rows)) for name, rows in answers if rows)
