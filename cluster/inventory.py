@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
 LAUNCHED_WITH = Path("~/ray_bootstrap_config.yaml")  # where Ray's launcher leaves its configuration on the head node
 

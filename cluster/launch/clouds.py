@@ -1,0 +1,111 @@
+"""The file of `ray up` for a cloud, as Ray's cluster launcher reads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.launch import commands
+from cluster.launch.description import Cloud, Description, Machine, Market, Worker
+
+LIBRARIES: dict[Cloud, tuple[str, ...]] = {
+    "aws": ("boto3",),
+    "gcp": ("google-api-python-client", "google-auth", "cryptography"),
+}
+
+
+def ray_up(cluster: Description, cloud: Cloud) -> dict[str, Any]:
+    """The launcher's configuration of a described cluster."""
+    return {
+        "cluster_name": cluster.name,
+        "max_workers": cluster.max_workers,
+        "upscaling_speed": cluster.upscaling_speed,
+        "idle_timeout_minutes": cluster.idle_minutes,
+        "provider": _provider(cluster, cloud),
+        "auth": {"ssh_user": "ubuntu"},
+        "available_node_types": {"head": _head(cluster, cloud)} | _workers(cluster, cloud),
+        "head_node_type": "head",
+        "file_mounts": {commands.CODE: "."},
+        "rsync_exclude": ["/.git", "/.venv"],
+        "rsync_filter": [".gitignore"],
+        "cluster_synced_files": [commands.TOKEN],
+        "setup_commands": list(commands.SETUP),
+        "head_setup_commands": list(commands.head_setup(*LIBRARIES[cloud])),
+        "head_start_ray_commands": list(commands.HEAD_START),
+        "worker_start_ray_commands": list(commands.WORKER_START),
+    }
+
+
+def _provider(cluster: Description, cloud: Cloud) -> dict[str, Any]:
+    if cloud == "gcp":
+        where = cluster.gcp
+        return {"type": cloud, "region": where.region, "availability_zone": where.zone, "project_id": where.project}
+    # a stopped node still pays for its disk, and a spot node can not be stopped
+    zones = ",".join(cluster.aws.zones)
+    return {"type": cloud, "region": cluster.aws.region, "availability_zone": zones, "cache_stopped_nodes": False}
+
+
+def _head(cluster: Description, cloud: Cloud) -> dict[str, Any]:
+    """The head takes no work: a full one takes the whole cluster down. On demand, since nothing outlives it."""
+    return {"max_workers": 0, "resources": {"CPU": 0}, "node_config": _node(cluster, cloud, cluster.head, "on_demand")}
+
+
+def _workers(cluster: Description, cloud: Cloud) -> dict[str, Any]:
+    return {
+        f"{worker.name}_{market}": _worker(cluster, cloud, worker, market, most)
+        for worker in cluster.workers
+        for market, most in worker.markets()
+    }
+
+
+def _worker(cluster: Description, cloud: Cloud, worker: Worker, market: Market, most: int) -> dict[str, Any]:
+    """The autoscaler tries a higher priority first, and passes over a type for minutes that could not be delivered."""
+    least = worker.least if market == "on_demand" else 0
+    limits: dict[str, Any] = {"min_workers": least, "max_workers": min(most, cluster.max_workers)}
+    limits |= {"priority": 1} if market == "spot" else {}
+    limits |= {"idle_timeout_s": worker.idle_seconds} if worker.idle_seconds else {}
+    return limits | {"resources": resources(worker), "node_config": _node(cluster, cloud, worker, market)}
+
+
+def resources(machine: Machine) -> dict[str, int]:
+    """What Ray schedules on, told before there is a node to ask."""
+    gpus = {"GPU": machine.gpus, f"accelerator_type:{machine.gpu}": 1} if machine.gpus else {}
+    return {"CPU": machine.cpus} | gpus
+
+
+def _node(cluster: Description, cloud: Cloud, machine: Machine, market: Market) -> dict[str, Any]:
+    return _aws(cluster, machine, market) if cloud == "aws" else _gcp(cluster, machine, market)
+
+
+def _aws(cluster: Description, machine: Machine, market: Market) -> dict[str, Any]:
+    """The words of EC2's run_instances."""
+    fast = {"Throughput": 1000, "Iops": 8000} if machine.fast_disk else {}
+    disk = {"VolumeSize": machine.disk_gb, "VolumeType": "gp3"} | fast | {"DeleteOnTermination": True}
+    profile = {"IamInstanceProfile": {"Name": cluster.aws.instance_profile}} if cluster.aws.instance_profile else {}
+    return (
+        profile
+        | {
+            "ImageId": cluster.aws.image,
+            # a request forged through a model's code can not read the node's credentials
+            "MetadataOptions": {"HttpTokens": "required"},
+            "InstanceType": machine.instances["aws"],
+            "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": disk}],
+        }
+        | ({"InstanceMarketOptions": {"MarketType": "spot"}} if market == "spot" else {})
+    )
+
+
+def _gcp(cluster: Description, machine: Machine, market: Market) -> dict[str, Any]:
+    """The words of Compute Engine's instances.insert; machines with GPUs can not be moved while they run."""
+    spot = {"provisioningModel": "SPOT", "instanceTerminationAction": "DELETE"} if market == "spot" else {}
+    moves = {"onHostMaintenance": "TERMINATE"} if machine.gpus or spot else {}
+    kind = "pd-ssd" if machine.fast_disk else "pd-balanced"
+    initial = {
+        "diskSizeGb": machine.disk_gb,
+        "diskType": f"zones/{cluster.gcp.zone}/diskTypes/{kind}",
+        "sourceImage": cluster.gcp.image,
+    }
+    disk = {"boot": True, "autoDelete": True, "type": "PERSISTENT", "initializeParams": initial}
+    node: dict[str, Any] = {"machineType": machine.instances["gcp"], "disks": [disk]}
+    if account := cluster.gcp.service_account:
+        node["serviceAccounts"] = [{"email": account, "scopes": ["https://www.googleapis.com/auth/cloud-platform"]}]
+    return node | ({"scheduling": spot | moves} if spot or moves else {})

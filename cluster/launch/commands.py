@@ -1,0 +1,36 @@
+"""The shell commands of a node's first and later starts. Each may run again at any time, so each looks first."""
+
+from __future__ import annotations
+
+CODE = "~/evolgrid"
+TOKEN = "~/.ray/auth_token"
+PORT = 6379
+LIMIT = "ulimit -n 65536;"
+START = "RAY_AUTH_MODE=token ~/env/bin/ray start"  # `ray start` protects a cluster only when told so
+APT = "sudo apt-get -o DPkg::Lock::Timeout=600 -qq"
+
+SETUP = (
+    "python3 -c 'import venv, ensurepip' 2>/dev/null && command -v make cc >/dev/null || "
+    f"({APT} update && {APT} install -y python3-venv python3-dev make gcc g++)",
+    f"make -C {CODE} install VENV=$HOME/env",
+    'if nvidia-smi -L >/dev/null 2>&1; then ~/env/bin/pip install -q -e "$HOME/evolgrid[vllm]"; fi',
+    "grep -q 'HOME/env/bin' ~/.bashrc || echo 'export PATH=$HOME/env/bin:$PATH RAY_AUTH_MODE=token' >> ~/.bashrc",
+)
+# Ray itself would write the token readable by every user of the machine
+MAKE_TOKEN = "(umask 077 && mkdir -p ~/.ray && ~/env/bin/ray get-auth-token --generate >/dev/null)"
+
+HEAD_START = (
+    "~/env/bin/ray stop",
+    f"{LIMIT} {START} --head --num-cpus=0 --num-gpus=0 --port={PORT} --object-manager-port=8076 "
+    "--dashboard-host=127.0.0.1 --metrics-export-port=8080 --disable-usage-stats "
+    "--autoscaling-config=~/ray_bootstrap_config.yaml",
+)
+WORKER_START = (
+    "~/env/bin/ray stop",
+    f"{LIMIT} {START} --address=$RAY_HEAD_IP:{PORT} --object-manager-port=8076 --metrics-export-port=8080",
+)
+
+
+def head_setup(*libraries: str) -> tuple[str, ...]:
+    """What the head alone needs: the cloud's own libraries, and a token for the cluster."""
+    return f"~/env/bin/pip install -q {' '.join(libraries)}", MAKE_TOKEN

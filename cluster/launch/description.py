@@ -1,0 +1,145 @@
+"""A cluster as one file describes it: which machines it may have, where they come from, how it grows and shrinks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from cluster.accelerators import MEMORY_GIB
+from cluster.errors import ClusterError
+from cluster.inventory import GIB, Inventory, Node
+
+DEFAULT = Path(__file__).with_name("cluster.yaml")
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9_-]{0,38}[a-z0-9])?$")]
+Count = Annotated[int, Field(ge=0)]
+Cloud = Literal["aws", "gcp"]
+Market = Literal["spot", "on_demand"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Machine(_Strict):
+    """One kind of machine. CPUs and GPUs are what Ray schedules on; memory in GiB; `instances` names it by cloud."""
+
+    cpus: int = Field(gt=0)
+    memory_gib: int = Field(gt=0)
+    gpus: Count = 0
+    gpu: str | None = Field(default=None, description="the GPU as Ray calls it, such as L4 or H100")
+    disk_gb: int = Field(default=200, gt=0)
+    fast_disk: bool = Field(default=False, description="a disk that reads large weights in minutes, not in an hour")
+    instances: dict[Cloud, str]
+
+    @model_validator(mode="after")
+    def _gpu_is_known(self) -> Machine:
+        if (self.gpu is None) != (self.gpus == 0):
+            raise ValueError("give 'gpu' (its name) and 'gpus' (how many) together")
+        if self.gpu is not None and self.gpu not in MEMORY_GIB:
+            raise ValueError(f"no GPU is known as '{self.gpu}'; known: {', '.join(MEMORY_GIB)}")
+        return self
+
+
+class Worker(Machine):
+    """A kind of worker, of which there may be so many of the spot market and so many on demand at the same time."""
+
+    name: Name
+    purpose: str = ""
+    spot: Count = 0
+    on_demand: Count = 0
+    least: Count = Field(default=0, description="on-demand nodes that are kept without work")
+    idle_seconds: int | None = Field(default=None, gt=0, description="default: the cluster's idle_minutes")
+
+    @model_validator(mode="after")
+    def _can_exist(self) -> Worker:
+        if self.spot + self.on_demand == 0:
+            raise ValueError(f"worker '{self.name}': 'spot' and 'on_demand' are both 0, so it can never start")
+        if self.least > self.on_demand:
+            raise ValueError(f"worker '{self.name}': 'least' is {self.least} and 'on_demand' {self.on_demand}")
+        return self
+
+    def markets(self) -> list[tuple[Market, int]]:
+        """The markets that it comes from with their bounds, the one to try first in front."""
+        both: list[tuple[Market, int]] = [("spot", self.spot), ("on_demand", self.on_demand)]
+        return [(market, most) for market, most in both if most]
+
+
+class Aws(_Strict):
+    """Where in AWS; `image` is an Ubuntu 24.04 with NVIDIA's driver, whose id differs by region."""
+
+    region: str
+    zones: list[str] = Field(min_length=1)
+    image: str
+    instance_profile: str | None = Field(default=None, description="lets nodes reach a store on S3")
+
+
+class Gcp(_Strict):
+    """Where in GCP; `image` is an Ubuntu 24.04 with NVIDIA's driver."""
+
+    project: str
+    region: str
+    zone: str
+    image: str
+    service_account: str | None = Field(default=None, description="lets nodes reach a store on GCS")
+
+
+class Kubernetes(_Strict):
+    """How pods are made. The image holds evolgrid and its libraries; selectors are labels of the nodes."""
+
+    image: str
+    spot_selector: dict[str, str]
+    gpu_label: str = Field(description="the label of a node that names its GPU")
+    gpu_labels: dict[str, str] = Field(description="its value by GPU")
+    job_hours: int = Field(default=72, gt=0, description="a job that takes longer is ended, with its cluster")
+
+
+class Description(_Strict):
+    """A whole cluster."""
+
+    name: Name
+    max_workers: int = Field(gt=0)
+    upscaling_speed: float = Field(gt=0)
+    idle_minutes: int = Field(gt=0)
+    head: Machine
+    workers: list[Worker] = Field(min_length=1)
+    aws: Aws
+    gcp: Gcp
+    kubernetes: Kubernetes
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Description:
+        names = [worker.name for worker in self.workers]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"two workers are named '{min(twice)}'")
+        for machine in (self.head, *self.workers):
+            if missing := {"aws", "gcp"} - machine.instances.keys():
+                raise ValueError(f"'instances' of {getattr(machine, 'name', 'head')} lacks {min(missing)}")
+        return self
+
+    def inventory(self) -> Inventory:
+        """The cluster when it has grown as far as it may, without its head, which takes no work."""
+        return Inventory(tuple(node for each in self.workers for node in _nodes(each, self.max_workers)))
+
+
+def _nodes(worker: Worker, limit: int) -> list[Node]:
+    memory = worker.memory_gib * GIB
+    node = Node(worker.name, worker.cpus, worker.gpus, memory, worker.gpu)
+    return [node] * min(worker.spot + worker.on_demand, limit)
+
+
+def load(path: Path = DEFAULT) -> Description:
+    """Read a description. ClusterError for what it must not say, naming the keys."""
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        return Description.model_validate(YAML(typ="safe").load(path.read_text()))
+    except (OSError, YAMLError) as error:
+        raise ClusterError(f"{path} can not be read: {error}") from error
+    except ValidationError as error:
+        told = "\n".join(
+            f"{path}: {'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"
+            for each in error.errors()
+        )
+        raise ClusterError(told) from error

@@ -1,0 +1,114 @@
+"""KubeRay's `RayCluster` and `RayJob` (ray.io/v1, KubeRay 1.7 or newer) of a described cluster."""
+
+from __future__ import annotations
+
+import shlex
+from importlib.metadata import version
+from typing import Any
+
+from cluster.launch.description import Description, Machine, Market, Worker
+
+API = "ray.io/v1"
+STUDY_FOLDER = "/study"
+GRACE_SECONDS = 60  # from SIGTERM to SIGKILL: what is finished is saved in that time
+AFTER_SECONDS = 300  # a finished job's cluster and record are kept for so long
+POD_SHARE = 0.9  # of a node, for the one pod that it holds
+HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "metrics": 8080}
+
+
+def ray_cluster(cluster: Description) -> dict[str, Any]:
+    """A cluster that stays until it is deleted."""
+    return {"apiVersion": API, "kind": "RayCluster", "metadata": {"name": cluster.name}, "spec": _spec(cluster)}
+
+
+def ray_job(cluster: Description, study: str, text: str, store: str) -> list[dict[str, Any]]:
+    """A study as a job with a cluster of its own, which goes when the job ends, and the study's file as a ConfigMap.
+
+    `study` is the file's name and `text` its content; `store` a URL that all pods reach.
+    """
+    name = f"{cluster.name}-study"
+    files = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {study: text}}
+    spec = _spec(cluster)
+    pod = spec["headGroupSpec"]["template"]["spec"]
+    pod["containers"][0]["volumeMounts"] = [{"name": "study", "mountPath": STUDY_FOLDER, "readOnly": True}]
+    pod["volumes"] = [{"name": "study", "configMap": {"name": name}}]
+    job = {
+        "entrypoint": shlex.join(["evolgrid", "run", f"{STUDY_FOLDER}/{study}", "--address", "auto", "--store", store]),
+        "submissionMode": "K8sJobMode",
+        "activeDeadlineSeconds": cluster.kubernetes.job_hours * 3600,
+        "backoffLimit": 2,  # a new cluster continues where the last one was lost
+        "deletionStrategy": {"deletionRules": [_after(status) for status in ("SUCCEEDED", "FAILED")]},
+        "rayClusterSpec": spec,
+    }
+    return [files, {"apiVersion": API, "kind": "RayJob", "metadata": {"name": cluster.name}, "spec": job}]
+
+
+def _after(status: str) -> dict[str, Any]:
+    return {"policy": "DeleteCluster", "condition": {"jobStatus": status, "ttlSeconds": AFTER_SECONDS}}
+
+
+def _spec(cluster: Description) -> dict[str, Any]:
+    return {
+        "rayVersion": version("ray"),
+        "authOptions": {"mode": "token"},  # KubeRay makes the token, as a secret with the cluster's name
+        "enableInTreeAutoscaling": True,
+        "autoscalerOptions": {
+            "version": "v2",
+            "upscalingMode": "Default",
+            "idleTimeoutSeconds": cluster.idle_minutes * 60,
+        },
+        "headGroupSpec": _head(cluster),
+        "workerGroupSpecs": [
+            _group(cluster, worker, market, most) for worker in cluster.workers for market, most in worker.markets()
+        ],
+    }
+
+
+def _head(cluster: Description) -> dict[str, Any]:
+    container = _container(cluster, cluster.head, "ray-head")
+    container["ports"] = [{"name": name, "containerPort": port} for name, port in HEAD_PORTS.items()]
+    # no work: a full head takes the whole cluster down
+    return {
+        "serviceType": "ClusterIP",
+        "rayStartParams": {"num-cpus": "0", "num-gpus": "0"},
+        "template": {"spec": {"containers": [container]}},
+    }
+
+
+def _group(cluster: Description, worker: Worker, market: Market, most: int) -> dict[str, Any]:
+    least = worker.least if market == "on_demand" else 0
+    # Kubernetes allows no underscore in a name
+    group: dict[str, Any] = {"groupName": f"{worker.name}-{market}".replace("_", "-")}
+    group |= {"replicas": least, "minReplicas": least, "maxReplicas": min(most, cluster.max_workers)}
+    group |= {"priority": 1} if market == "spot" else {}
+    group |= {"idleTimeoutSeconds": worker.idle_seconds} if worker.idle_seconds else {}
+    return group | {"rayStartParams": {}, "template": {"spec": _worker_pod(cluster, worker, market)}}
+
+
+def _worker_pod(cluster: Description, worker: Worker, market: Market) -> dict[str, Any]:
+    selector = dict(cluster.kubernetes.spot_selector) if market == "spot" else {}
+    if worker.gpu:
+        selector[cluster.kubernetes.gpu_label] = cluster.kubernetes.gpu_labels.get(worker.gpu, worker.gpu)
+    # providers keep other pods off such nodes by taints with the same keys as their labels
+    keys = [*cluster.kubernetes.spot_selector] if market == "spot" else []
+    keys += ["nvidia.com/gpu"] if worker.gpus else []
+    return {
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "containers": [_container(cluster, worker, "ray-worker")],
+        "nodeSelector": selector,
+        "tolerations": [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in keys],
+    }
+
+
+def _container(cluster: Description, machine: Machine, name: str) -> dict[str, Any]:
+    gpus = {"nvidia.com/gpu": str(machine.gpus)} if machine.gpus else {}
+    # the node itself, and what Kubernetes runs on every node, take the rest
+    cpus, memory = max(1, int(POD_SHARE * machine.cpus)), int(POD_SHARE * machine.memory_gib)
+    amount = {"cpu": str(cpus), "memory": f"{memory}Gi"} | gpus
+    disk = {"ephemeral-storage": f"{machine.disk_gb // 2}G"}
+    # equal requests and limits: Ray takes what a limit says for what there is
+    return {
+        "name": name,
+        "image": cluster.kubernetes.image,
+        "resources": {"limits": amount, "requests": amount | disk},
+    }

@@ -1,0 +1,44 @@
+"""What `evolgrid cluster render` writes: a launch file as text, from a description of the cluster."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from cluster.launch.clouds import LIBRARIES, ray_up
+from cluster.launch.description import Description
+from cluster.launch.kuberay import ray_cluster, ray_job
+from cluster.launch.text import dump, header
+
+Target = Literal["aws", "gcp", "kuberay"]
+FILES = {"aws": "ray_config.yaml", "gcp": "ray_config.gcp.yaml"}
+KUBERAY = """\
+Written by `evolgrid cluster render kuberay`; change the description and render again.
+
+  kubectl apply -f FILE                               # KubeRay 1.7 or newer must be installed
+  kubectl get secret {name} -o jsonpath='{{.data.auth_token}}' | base64 -d  # the token
+  kubectl port-forward service/{name}-head-svc 8265   # in another terminal: the way to the head\
+"""
+
+JOB = """\
+Written by `evolgrid cluster render kuberay --study ...`: a job with a cluster of its own, which goes when the job ends.
+
+  kubectl apply -f FILE
+  kubectl logs -f job/NAME     # NAME as `kubectl get jobs` says\
+"""
+
+
+def render(cluster: Description, target: Target) -> str:
+    """The launch file of a described cluster as text."""
+    if target == "kuberay":
+        return dump([ray_cluster(cluster)], KUBERAY.format(name=cluster.name))
+    heading = header(target, LIBRARIES[target], FILES[target])
+    return dump([ray_up(cluster, target)], heading)
+
+
+def render_job(cluster: Description, study: Path, store: str) -> str:
+    """A study as a job on Kubernetes, with a cluster of its own: the text of a launch file.
+
+    The study's file travels in it; whatever it names (seed files, models) must be in the image or at a URL.
+    """
+    return dump(ray_job(cluster, study.name, study.read_text(), store), JOB)

@@ -1,0 +1,80 @@
+"""Launch files as YAML text, with the reasons beside what they explain."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+WIDTH = 118
+
+UP = """\
+Written by `evolgrid cluster render {cloud}`; change the description and render again. Run from the project's folder:
+
+  pip install {libraries}
+  ray up {file}                              # starts the head only; workers come when work waits
+  ray dashboard {file}                       # in another terminal: the way to the head, at 127.0.0.1:8265
+  evolgrid submit studies/quickstart.yaml --address http://127.0.0.1:8265 --store {store}
+  ray down {file}                            # the head costs money until then
+
+{image}
+GPU nodes install vLLM at their first start, which takes minutes. To save these, make an image of a running GPU worker
+and name it in the description: the setup commands below find everything in place and do nothing.\
+"""
+IMAGES = {
+    "aws": """\
+Before the first start set `region` and, for that region, `image`: an Ubuntu 24.04 image with NVIDIA's driver.
+  aws ssm get-parameter --query Parameter.Value --output text --name \\
+    /aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id""",
+    "gcp": """\
+Before the first start set `project` and `image`: an Ubuntu 24.04 image with NVIDIA's driver, from the list of
+  gcloud compute images list --project deeplearning-platform-release --filter="family~ubuntu-2404-nvidia" """.rstrip(),
+}
+STORES = {"aws": "s3://BUCKET/evolgrid", "gcp": "gs://BUCKET/evolgrid"}
+REASONS = {
+    "upscaling_speed": "a phase of a study asks for many nodes at once: do not double from one",
+    "idle_timeout_minutes": "engines give their GPUs back between phases; machines that start anew are dearer",
+    "available_node_types": "`resources` are what Ray schedules on. Spot is tried first; a type that the cloud could "
+    "not deliver is passed\nover for some minutes, so that its on-demand twin takes its place. The head takes no work.",
+    "file_mounts": "this folder; what git ignores stays at home",
+    "cluster_synced_files": "the head makes the cluster's token, the workers get it from the head; it is in no file "
+    "of yours.\nTo submit jobs from your machine: `ray exec FILE 'ray get-auth-token'`",
+    "setup_commands": "each may run again at any time, so each looks first whether there is something to do",
+    "head_start_ray_commands": "written out because Ray's defaults open the dashboard, which runs code for whoever "
+    "asks, to all networks,\nand because `ray start` protects a cluster only when told so",
+}
+
+
+def header(cloud: str, libraries: Sequence[str], file: str) -> str:
+    """What a user of the file of `ray up` has to know first."""
+    return UP.format(cloud=cloud, libraries=" ".join(libraries), file=file, image=IMAGES[cloud], store=STORES[cloud])
+
+
+def dump(documents: Sequence[Mapping[str, Any]], heading: str = "", reasons: Mapping[str, str] = REASONS) -> str:
+    """YAML of one or several documents; `reasons` stand above the top-level keys that they are for."""
+    from ruamel.yaml import YAML, CommentedMap
+
+    yaml = YAML()
+    yaml.width = WIDTH
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    ready: list[CommentedMap] = []
+    for document in documents:
+        mapped = CommentedMap(_plain(document))
+        for key in [key for key in document if key in reasons]:
+            mapped.yaml_set_comment_before_after_key(key, before="\n" + reasons[key])
+        ready.append(mapped)
+    buffer = io.StringIO()
+    yaml.dump_all(ready, buffer)
+    lines = [*(f"# {line}" for line in heading.splitlines()), *buffer.getvalue().splitlines()]
+    return "".join(line.rstrip() + "\n" for line in lines)
+
+
+def _plain(value: Any) -> Any:
+    """A copy in which no two places share an object, for which YAML would write anchors; long text in blocks."""
+    from ruamel.yaml.scalarstring import LiteralScalarString
+
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return LiteralScalarString(value) if isinstance(value, str) and "\n" in value else value

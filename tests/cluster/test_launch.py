@@ -1,0 +1,196 @@
+"""Launch files: rendered from one description, accepted by Ray's and KubeRay's own schemas, without secrets."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from cluster.errors import ClusterError
+from cluster.launch.check import check, check_file, crd_schema
+from cluster.launch.description import DEFAULT, Description, load
+from cluster.launch.render import render, render_job
+from pipelines.cli import app
+
+ROOT = Path(__file__).parents[2]
+SECRETS = re.compile(r"AKIA|ASIA|aws_secret|BEGIN [A-Z ]*PRIVATE KEY|hf_[A-Za-z0-9]{20}|\b[0-9a-f]{64}\b|\b\d{12}\b")
+# a definition with the shape of KubeRay's, as a Kubernetes cluster hands it out
+DEFINITION: dict[str, Any] = {
+    "spec": {
+        "names": {"kind": "RayCluster"},
+        "versions": [
+            {
+                "name": "v1",
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {
+                            "apiVersion": {"type": "string"},
+                            "kind": {"type": "string"},
+                            "metadata": {"type": "object"},
+                            "spec": {
+                                "type": "object",
+                                "required": ["headGroupSpec"],
+                                "properties": {"headGroupSpec": {"type": "object"}, "rayVersion": {"type": "string"}},
+                            },
+                        },
+                    }
+                },
+            }
+        ],
+    }
+}
+
+
+@pytest.fixture
+def described() -> Description:
+    return load()
+
+
+def changed(tmp_path: Path, **changes: Any) -> Path:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(DEFAULT.read_text()) | changes))
+    return path
+
+
+def worker(**changes: Any) -> dict[str, Any]:
+    machine = {"name": "a", "cpus": 8, "memory_gib": 32, "instances": {"aws": "x", "gcp": "y"}, "spot": 1}
+    return machine | changes
+
+
+def test_committed_file_is_what_the_description_renders(described: Description) -> None:
+    assert (ROOT / "ray_config.yaml").read_text() == render(described, "aws")
+
+
+@pytest.mark.parametrize("target", ["aws", "gcp"])
+def test_file_of_ray_up_passes_rays_validation(described: Description, target: Any) -> None:
+    assert check(yaml.safe_load(render(described, target)), {}) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"idle_timeout_minuts": 5}, "idle_timeout_minuts"),
+        ({"head_node_type": "boss"}, "head_node_type"),
+        ({"max_workers": "many"}, "max_workers"),
+    ],
+)
+def test_mistake_in_a_file_of_ray_up_is_told(described: Description, wrong: dict[str, Any], told: str) -> None:
+    assert told in " ".join(check(yaml.safe_load(render(described, "gcp")) | wrong, {}))
+
+
+def test_gcp_takes_spot_machines_that_end_when_they_are_taken_back(described: Description) -> None:
+    types = yaml.safe_load(render(described, "gcp"))["available_node_types"]
+    assert types["l4_spot"]["node_config"]["scheduling"] == {
+        "provisioningModel": "SPOT",
+        "instanceTerminationAction": "DELETE",
+        "onHostMaintenance": "TERMINATE",
+    }
+    assert "provisioningModel" not in types["l4_on_demand"]["node_config"]["scheduling"]
+    assert "scheduling" not in types["head"]["node_config"]
+
+
+def test_kubernetes_has_token_authentication_and_scales_spot_first_from_zero(described: Description) -> None:
+    spec = yaml.safe_load(render(described, "kuberay"))["spec"]
+    assert spec["authOptions"] == {"mode": "token"}
+    assert spec["autoscalerOptions"]["version"] == "v2"
+    groups = {group["groupName"]: group for group in spec["workerGroupSpecs"]}
+    assert all(group["replicas"] == group["minReplicas"] == 0 < group["maxReplicas"] for group in groups.values())
+    assert groups["l4-spot"]["priority"] > groups["l4-on-demand"].get("priority", 0)
+    pod = groups["l4-spot"]["template"]["spec"]
+    assert pod["nodeSelector"] == described.kubernetes.spot_selector | {
+        described.kubernetes.gpu_label: described.kubernetes.gpu_labels["L4"]
+    }
+    assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_a_pod_leaves_room_for_its_node(described: Description) -> None:
+    spec = yaml.safe_load(render(described, "kuberay"))["spec"]
+    asked = spec["workerGroupSpecs"][0]["template"]["spec"]["containers"][0]["resources"]["requests"]
+    assert int(asked["cpu"]) < described.workers[0].cpus
+    assert int(asked["memory"].removesuffix("Gi")) < described.workers[0].memory_gib
+
+
+def test_job_carries_its_study_and_ends_with_its_cluster(described: Description) -> None:
+    study = ROOT / "studies" / "quickstart.yaml"
+    files, job = yaml.safe_load_all(render_job(described, study, "s3://bucket/folder"))
+    assert files["data"] == {"quickstart.yaml": study.read_text()}
+    assert job["spec"]["entrypoint"] == (
+        "evolgrid run /study/quickstart.yaml --address auto --store s3://bucket/folder"
+    )
+    assert {rule["policy"] for rule in job["spec"]["deletionStrategy"]["deletionRules"]} == {"DeleteCluster"}
+    assert job["spec"]["activeDeadlineSeconds"] == described.kubernetes.job_hours * 3600
+
+
+@pytest.mark.parametrize("target", ["aws", "gcp", "kuberay"])
+def test_no_launch_file_holds_a_secret(described: Description, target: Any) -> None:
+    assert SECRETS.search(render(described, target)) is None
+
+
+def test_a_definition_of_kubernetes_refuses_keys_that_it_lacks(described: Description) -> None:
+    kind, schema = crd_schema(DEFINITION)
+    good = {"apiVersion": "ray.io/v1", "kind": kind, "metadata": {}, "spec": {"headGroupSpec": {}}}
+    assert check(good, {kind: schema}) == []
+    bad = copy.deepcopy(good) | {"spec": {"headGroupSpc": {}}}
+    assert any("headGroupSpc" in problem for problem in check(bad, {kind: schema}))
+
+
+@pytest.mark.parametrize("job", [False, True])
+def test_kubernetes_files_satisfy_kuberays_definitions(
+    described: Description, shared_data: Path, tmp_path: Path, job: bool
+) -> None:
+    found = sorted((shared_data / "kuberay").glob("*.yaml"))
+    if not found:
+        pytest.skip("no definitions of KubeRay beside the checkout")
+    schemas = dict(crd_schema(yaml.safe_load(path.read_text())) for path in found)
+    study = ROOT / "studies" / "quickstart.yaml"
+    text = render_job(described, study, "s3://b/f") if job else render(described, "kuberay")
+    for document in yaml.safe_load_all(text):
+        assert check(document, schemas) == []
+
+
+def test_what_is_still_to_be_filled_in_is_told(described: Description, tmp_path: Path) -> None:
+    path = tmp_path / "gcp.yaml"
+    path.write_text(render(described, "gcp"))
+    assert "'YOUR-PROJECT' is still to be replaced" in check_file(path, {})
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"max_worker": 3}, "max_worker"),
+        ({"workers": [worker(spot=0)]}, "can never start"),
+        ({"workers": [worker(gpus=1, gpu="H1000")]}, "H1000"),
+        ({"workers": [worker(gpus=1)]}, "together"),
+        ({"workers": [worker(), worker()]}, "two workers"),
+        ({"workers": [worker(instances={"aws": "x"})]}, "lacks gcp"),
+        ({"workers": [worker(least=2, on_demand=1)]}, "least"),
+        ({"idle_minutes": "5"}, "idle_minutes"),
+    ],
+)
+def test_mistake_in_a_description_is_told(tmp_path: Path, changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ClusterError, match=told):
+        load(changed(tmp_path, **changes))
+
+
+def test_a_described_cluster_has_all_nodes_that_may_run_at_the_same_time(described: Description) -> None:
+    cluster = described.inventory()
+    assert cluster.gpus == (16 + 8) * 1 + (2 + 2) * 8
+    assert {node.accelerator for node in cluster.nodes} == {None, "L4", "H100"}
+
+
+def test_commands_render_and_check_a_changed_description(tmp_path: Path) -> None:
+    aws = {"region": "eu-west-1", "zones": ["eu-west-1a"], "image": "ami-0123456789abcdef0"}
+    run, source, target = CliRunner(), changed(tmp_path, aws=aws), tmp_path / "ray_config.yaml"
+    rendered = run.invoke(app, ["cluster", "render", "aws", "--from", str(source)])
+    assert rendered.exit_code == 0, rendered.output
+    target.write_text(rendered.stdout)
+    checked = run.invoke(app, ["cluster", "check", str(target)])
+    assert (checked.exit_code, "no problem found" in checked.stdout) == (0, True)
+    target.write_text(rendered.stdout.replace("upscaling_speed", "upscaling_sped"))
+    assert run.invoke(app, ["cluster", "check", str(target)]).exit_code == 1
