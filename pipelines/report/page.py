@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import jinja2
 
@@ -20,11 +21,12 @@ from pipelines.report.summary import best, key_figures, rows
 
 def files(data: ReportData) -> dict[str, str]:
     """File name to content of everything that a report consists of."""
-    return {"index.html": html(data), "report.md": markdown(data), **csv_files(data)}
+    tables = csv_files(data)
+    return {"index.html": html(data, [*tables]), "report.md": markdown(data), **tables}
 
 
-def html(data: ReportData) -> str:
-    """The page: one file without any outside reference."""
+def html(data: ReportData, tables: Sequence[str] = ()) -> str:
+    """The page: one file without any outside reference, that names the files of numbers beside it."""
     environment = _environment(autoescape=True)
     figures = {
         "scores": _drawn(plots.by_round(data)),
@@ -36,7 +38,7 @@ def html(data: ReportData) -> str:
         "losses": _drawn(plots.loss_curves(data)),
         "times": _drawn(plots.times(data)),
     }
-    return environment.get_template("page.html.jinja").render(_facts(data), figures=figures)
+    return environment.get_template("page.html.jinja").render(_facts(data), figures=figures, tables=tables)
 
 
 def markdown(data: ReportData) -> str:

@@ -125,7 +125,7 @@ def _selections(loaded: Loaded) -> Iterator[InputError]:
                 key = "by" if kind in METRICS[selection.by].needs else "apart"
                 asker = selection.by if key == "by" else key
                 message = f"'{asker}' needs {what}, and the study has no '{block}'"
-                remedy = f"Add for example '{example}', or select by 'random' or 'length'."
+                remedy = f"Add for example '{example}', or select by 'random' or 'words'."
                 yield _problem(loaded, ("selection", index, key), message, remedy)
 
 

@@ -23,6 +23,7 @@ Metric = Literal[
     "distance",
     "repeats",
     "length",
+    "words",
     "random",
 ]
 End = Literal["high", "low"]
@@ -82,6 +83,7 @@ METRICS: Mapping[Metric, Measure] = {
     "car": Measure("high", ("reward", "score"), _car),
     "distance": _column("diversity", "distance", "high"),
     "repeats": _column("diversity", "repeats", "low"),
-    "length": Measure("low", (), _words),
+    "length": _column("score", "tokens_instruction", "low"),
+    "words": Measure("low", (), _words),
     "random": Measure("high", (), _draw),
 }

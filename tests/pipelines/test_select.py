@@ -88,7 +88,7 @@ def test_nothing_within_the_bounds_is_nothing_chosen() -> None:
     ],
 )
 def test_shares_are_rounded_down(pairs: int, keep: float, count: int) -> None:
-    assert len(chosen([pair(index) for index in range(pairs)], by="length", keep=keep)) == count
+    assert len(chosen([pair(index) for index in range(pairs)], by="words", keep=keep)) == count
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,16 @@ def test_random_depends_on_the_seed_and_not_on_the_order_of_rows() -> None:
     assert chosen(many, keep=0.5) != chosen(many, seed=1, keep=0.5)
 
 
-def test_the_shortest_instructions() -> None:
+def test_the_instructions_of_the_fewest_words() -> None:
     pairs = [pair(0, instruction="one two three"), pair(1, instruction="one"), pair(2, instruction="one two")]
-    assert chosen(pairs, by="length", keep=0.67) == [1, 2]
+    assert chosen(pairs, by="words", keep=0.67) == [1, 2]
+
+
+def test_length_is_in_tokens_of_the_scorer() -> None:
+    rows = {f"{i:032x}": scores(1, tokens_instruction=count)[f"{0:032x}"] for i, count in enumerate((7, 3, 5))}
+    pairs = [pair(0, instruction="one"), pair(1, instruction="one two three"), pair(2, instruction="one two")]
+    assert chosen(pairs, {"score": rows}, by="length", keep=0.67) == [1, 2]
+    assert reasons(pairs, {"score": {}}, by="length") == dict.fromkeys(range(3), "no_score")
 
 
 def test_a_size_is_so_many_pairs_or_all_there_are() -> None:

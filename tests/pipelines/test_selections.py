@@ -37,7 +37,7 @@ def test_a_selection_by_score_reads_the_scores_of_its_pairs(tmp_path: Path) -> N
 
 def test_equal_selections_are_as_large_as_the_smallest_of_the_same_seeds(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    bounds = {"by": "length", "above": 12.0}
+    bounds = {"by": "words", "above": 12.0}
     alone = sizes(store, run(store, **bounds))
     assert len(set(alone)) > 1, "the sets differ, or this test shows nothing"
     equal = run(store, equal=True, **bounds)

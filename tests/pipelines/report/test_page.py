@@ -197,6 +197,8 @@ def test_write_makes_every_file_and_returns_the_page(tmp_path: Path):
     more = ("diversity", "contamination", "selections", "judgements", "scores", "probabilities")
     numbers = {f"{name}.csv" for name in (*facts, *more)}
     assert names == {"index.html", "report.md"} | numbers
+    page = index.read_text()
+    assert all(f"<code>{name}</code>" in page for name in numbers), "the page names every file of numbers"
 
 
 def test_the_same_data_gives_the_same_page():
