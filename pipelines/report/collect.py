@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipelines.commit import versions
 from pipelines.record import Record, load_record
-from pipelines.report.data import LossCurve, ReportData, Result, StepAccount
+from pipelines.report.data import ACCURACY, LossCurve, ReportData, Result, StepAccount
 from pipelines.report.instructions import Instructions
 from pipelines.report.methods import methods
 from pipelines.report.outcomes import Outcomes
@@ -69,6 +69,7 @@ def _results(cell: Cell, store: Store, manifests: dict[str, Manifest]) -> Iterat
         value, low, high = interval(marks)
         yield Result(
             benchmark=benchmark,
+            metric=ACCURACY,
             student=cell.student.model,
             recipe=cell.student.recipe,
             seeds=pairs.seeds if pairs else "",

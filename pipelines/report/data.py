@@ -8,15 +8,18 @@ from pipelines.report.instruction_data import SetDiversity, SetOverlap, SetSelec
 from pipelines.report.reward_data import AnswerFlags, SetCar, SetReward
 from pipelines.report.score_data import SetJudgement, SetProbabilities, SetSpread
 
+ACCURACY = "accuracy"
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One benchmark of one student. `value`, `low` and `high` (95 % bootstrap interval) are percentages.
+    """One number of a benchmark for one student. `value`, `low` and `high` (95 % bootstrap interval) are percentages.
 
     An untuned base model has round -1 and no evolver or teacher (empty strings).
     """
 
     benchmark: str
+    metric: str
     student: str
     recipe: str
     seeds: str
@@ -30,6 +33,11 @@ class Result:
     low: float
     high: float
     by_level: tuple[tuple[int, float], ...]
+
+    @property
+    def measure(self) -> str:
+        """The benchmark, and which number of it where that is no plain accuracy."""
+        return self.benchmark if self.metric == ACCURACY else f"{self.benchmark} {self.metric}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pipelines.report.data import ReportData, Result
 from pipelines.report.summary import by_size
 
 FACTORS = ("evolver", "round", "teacher", "decoding", "selection", "recipe")
-_IDENTITY = ("benchmark", "student", "seeds", *FACTORS)
+_IDENTITY = ("measure", "student", "seeds", *FACTORS)
 
 
 @dataclass(frozen=True, slots=True)

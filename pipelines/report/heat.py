@@ -45,12 +45,12 @@ def heat_tables(data: ReportData) -> list[HeatTable]:
     """A table per student, recipe and benchmark, in the order of the results."""
     tuned = [row for row in rows(data.results) if row.result.round != UNTUNED]
     most = max((abs(row.delta) for row in tuned if row.delta is not None), default=0.0) or 1.0
-    keys = dict.fromkeys((row.result.student, row.result.recipe, row.result.benchmark) for row in tuned)
+    keys = dict.fromkeys((row.result.student, row.result.recipe, row.result.measure) for row in tuned)
     return [_table(data, key, [row for row in tuned if _key(row) == key], most) for key in keys]
 
 
 def _key(row: Row) -> tuple[str, str, str]:
-    return row.result.student, row.result.recipe, row.result.benchmark
+    return row.result.student, row.result.recipe, row.result.measure
 
 
 def _table(data: ReportData, key: tuple[str, str, str], found: Sequence[Row], most: float) -> HeatTable:

@@ -45,8 +45,8 @@ def rows(results: Sequence[Result]) -> list[Row]:
     bases: dict[tuple[str, str], Result] = {}
     for result in results:
         if result.round == UNTUNED:
-            bases.setdefault((result.student, result.benchmark), result)
-    return [Row(result, bases.get((result.student, result.benchmark))) for result in results]
+            bases.setdefault((result.student, result.measure), result)
+    return [Row(result, bases.get((result.student, result.measure))) for result in results]
 
 
 def best(results: Sequence[Result]) -> Row | None:

@@ -17,7 +17,7 @@ from pipelines.report.summary import UNTUNED, by_size
 def by_level(data: ReportData) -> Figure | None:
     """Lines over the levels of difficulty: untuned base, un-evolved seeds and each evolver's last round."""
     leveled = [result for result in data.results if result.by_level]
-    groups = grouped(leveled, ("benchmark", "student", "recipe"))
+    groups = grouped(leveled, ("measure", "student", "recipe"))
     if not groups:
         return None
     evolvers = by_size((r.evolver for r in leveled), data.model_sizes)
@@ -34,7 +34,7 @@ def by_level(data: ReportData) -> Figure | None:
 
 def _level_panel(title: str, found: list[Result], leveled: list[Result], evolvers: Sequence[str]) -> Panel:
     last = max(result.round for result in found)
-    same = [r for r in leveled if (r.student, r.benchmark) == (found[0].student, found[0].benchmark)]
+    same = [r for r in leveled if (r.student, r.measure) == (found[0].student, found[0].measure)]
     canvas = Canvas()
     with canvas as (axes,):
         _levels(axes, [r for r in same if r.round == UNTUNED], MUTED, "", (0, (4, 3)))

@@ -28,12 +28,12 @@ def by_model(data: ReportData, role: Literal["evolver", "teacher"]) -> Figure | 
     ticks = [f"{name} ({parameters(sizes[name])})" if name in sizes else name for name in models]
     crowded = sum(map(len, ticks)) > MOST_LETTERS
     panels: list[Panel] = []
-    for benchmark in dict.fromkeys(result.benchmark for result in evolved):
+    for benchmark in dict.fromkeys(result.measure for result in evolved):
         canvas = Canvas()
         with canvas as (axes,):
             for student in students:
                 cells = [
-                    [r.value for r in evolved if (of(r), r.student, r.benchmark) == (m, student, benchmark)]
+                    [r.value for r in evolved if (of(r), r.student, r.measure) == (m, student, benchmark)]
                     for m in models
                 ]
                 _bars(axes, cells, students.index(student), len(students), color(students, student))
@@ -43,7 +43,7 @@ def by_model(data: ReportData, role: Literal["evolver", "teacher"]) -> Figure | 
                 rotation=30 if crowded else 0,
                 ha="right" if crowded else "center",
             )
-            axes.set_ylim(0, min(100.0, 1.1 * max(r.value for r in evolved if r.benchmark == benchmark) + 1))
+            axes.set_ylim(0, min(100.0, 1.1 * max(r.value for r in evolved if r.measure == benchmark) + 1))
             axes.set_ylabel("%")
             axes.grid(axis="x", visible=False)
         panels.append(canvas.panel(f"Score by {role} size", benchmark))

@@ -11,7 +11,7 @@ from pipelines.report.plots.canvas import INK, MUTED, Canvas, Figure, Legend, Pa
 from pipelines.report.plots.groups import MOST_PANELS, grouped, panel_title
 from pipelines.report.summary import by_size, rows
 
-_PARTS = ("benchmark", "student", "recipe", "seeds", "teacher", "decoding", "selection")
+_PARTS = ("measure", "student", "recipe", "seeds", "teacher", "decoding", "selection")
 
 
 def by_round(data: ReportData) -> Figure | None:
@@ -20,11 +20,11 @@ def by_round(data: ReportData) -> Figure | None:
     groups = grouped(data.results, _PARTS)
     if not groups:
         return None
-    bases = {(row.result.student, row.result.benchmark): row.base for row in rows(data.results)}
+    bases = {(row.result.student, row.result.measure): row.base for row in rows(data.results)}
     shown = list(groups.items())[:MOST_PANELS]
     panels = [
         _round_panel(
-            panel_title(key, groups), found, bases[found[0].student, found[0].benchmark], evolvers, data.results
+            panel_title(key, groups), found, bases[found[0].student, found[0].measure], evolvers, data.results
         )
         for key, found in shown
     ]
@@ -50,7 +50,7 @@ def _round_panel(
             _line(axes, line, (index - (len(present) - 1) / 2) * 0.07, color(evolvers, name), marker(evolvers, name))
         if not present:
             _line(axes, seeds_only, 0, INK, "o")
-        _percent_axis(axes, [r for r in everything if r.benchmark == found[0].benchmark])
+        _percent_axis(axes, [r for r in everything if r.measure == found[0].measure])
         axes.set_xlabel("round")
         axes.set_xticks(sorted({result.round for result in found}))
         axes.grid(axis="x", visible=False)

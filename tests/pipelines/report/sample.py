@@ -132,7 +132,7 @@ def _result(
     levels = tuple((level, round(max(0.0, min(100.0, value + 24 - 16 * level)), 1)) for level in range(4))
     trained = number >= 0
     return Result(
-        "heldout", student, recipe if trained else "", "world" if trained else "", evolver, number, teacher,
+        "heldout", "accuracy", student, recipe if trained else "", "world" if trained else "", evolver, number, teacher,
         "greedy" if trained else "", selection, rng.randint(180, 200) if trained else 0, value,
         max(0.0, value - 4.1), min(100.0, value + 4.3), levels,
     )  # fmt: skip
