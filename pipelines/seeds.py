@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pipelines.readers import BadRow, SeedRow, read_seeds
 from pipelines.rows import InstructionRow, Rejection, row_id
-from pipelines.study.spec import Seeds, World
+from pipelines.study.basics import World
+from pipelines.study.spec import Seeds
 from pipelines.world import seeds as world_seeds
 
 
@@ -45,5 +46,6 @@ def _from_file(row: SeedRow, key: str) -> InstructionRow:
 
 def _quarantined(row: BadRow, key: str) -> Rejection:
     made = row_id(str(row.index), key)
-    detail = f"line {row.line}, {row.field}: {row.detail}"
+    place = [f"line {row.line}"] if row.line is not None else []
+    detail = ": ".join([*place, *([row.field] if row.field is not None else []), row.detail])
     return Rejection(made, "", made, row.index, "rejected", row.reason, detail, row.raw)

@@ -17,7 +17,7 @@ from pipelines.readers.rows import (
     decoded,
     has_bad_bytes,
 )
-from pipelines.readers.source import check_growth
+from pipelines.readers.source import FORMATS, HEAD, PARQUET, check_growth, refuse_foreign
 
 _BATCH = 1_000
 _ENCRYPTED = b"PARE"
@@ -29,7 +29,7 @@ def read_parquet(path: Path) -> Iterator[Found]:
     import pyarrow.parquet as pq
 
     try:
-        _refuse_encrypted(path)
+        _check_head(path)
         with pq.ParquetFile(path) as file:
             groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
             check_growth(sum(group.total_byte_size for group in groups), path.stat().st_size)
@@ -41,10 +41,14 @@ def read_parquet(path: Path) -> Iterator[Found]:
         raise FileProblem(f"not a readable Parquet file: {reason}", remedy="Fetch or write it again.") from None
 
 
-def _refuse_encrypted(path: Path) -> None:
+def _check_head(path: Path) -> None:
     with path.open("rb") as file:
-        if file.read(len(_ENCRYPTED)) == _ENCRYPTED:
-            raise FileProblem("is an encrypted Parquet file", remedy="Write it without encryption.")
+        head = file.read(HEAD)
+    refuse_foreign(head)
+    if head.startswith(_ENCRYPTED):
+        raise FileProblem("is an encrypted Parquet file", remedy="Write it without encryption.")
+    if not head.startswith(PARQUET):
+        raise FileProblem("is not a Parquet file", remedy=f"Give it the name of its format: {', '.join(FORMATS)}.")
 
 
 def _text_columns(schema: Any) -> list[str]:

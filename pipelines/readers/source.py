@@ -14,6 +14,8 @@ from typing import Any
 from pipelines.readers.rows import FileProblem
 
 FORMATS = {".jsonl": "json-lines", ".ndjson": "json-lines", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+HEAD = 32  # bytes in which a foreign file shows itself
+PARQUET = b"PAR1"
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _FOREIGN = {
@@ -21,7 +23,6 @@ _FOREIGN = {
     b"BZh": ("a bzip2 file", "Unpack it, or pack it with gzip."),
     b"\xfd7zXZ": ("an xz file", "Unpack it, or pack it with gzip."),
     b"\x28\xb5\x2f\xfd": ("a zstd file", "Unpack it, or pack it with gzip."),
-    b"PAR1": ("a Parquet file", "Name it .parquet."),
     b"SQLite format 3": ("an SQLite database", "Export its rows."),
     b"%PDF": ("a PDF", "Only JSON Lines, JSON, CSV and Parquet hold rows."),
     b"<!doctype": ("a web page", "Download the file itself."),
@@ -29,8 +30,8 @@ _FOREIGN = {
     b"version https://git-lfs": ("a pointer of Git LFS, not the file", "Run 'git lfs pull'."),
 }
 _UTF16 = re.compile(rb"[\t\n\r -~]\0[\t\n\r -~]\0|\0[\t\n\r -~]\0[\t\n\r -~]|\xff\xfe|\xfe\xff|\0\0\xfe\xff")
-MAX_GROWTH = 200
-_NOT_WATCHED = 100_000_000
+MAX_GROWTH = 200  # times that real text never unpacks to
+ALWAYS_FINE = 100_000_000  # bytes, however small their file
 _AGAIN = "Fetch or write it again."
 _NAMED = "whose name does not end in .gz"
 
@@ -86,22 +87,30 @@ def opened(path: Path, zipped: bool) -> Generator[BufferedReader]:
 
 
 def _skip_mark(stream: BufferedReader, zipped: bool) -> None:
-    head = stream.peek(32)[:32]
+    head = stream.peek(HEAD)[:HEAD]
     if head.startswith(_BOM):
         stream.read(len(_BOM))
-    elif _UTF16.match(head):
+    elif head.startswith(PARQUET):
+        raise FileProblem("is a Parquet file", remedy="Name it .parquet.")
+    else:
+        refuse_foreign(head, zipped)
+
+
+def refuse_foreign(head: bytes, zipped: bool = False) -> None:
+    """Raise FileProblem for a file that begins like none of ours. `zipped` tells whether it was unzipped."""
+    if _UTF16.match(head):
         raise FileProblem("is UTF-16 or UTF-32", remedy="Save it as UTF-8.")
-    elif head.startswith(_GZIP):
+    if head.startswith(_GZIP):
         remedy = "Unpack it once." if zipped else "Rename it."
         raise FileProblem("is a gzip file " + ("in a gzip file" if zipped else _NAMED), remedy=remedy)
     for start, (what, remedy) in _FOREIGN.items():
-        if head.lower().startswith(start.lower()):
+        if head.startswith(start) or head.lower().startswith(start):
             raise FileProblem(f"is {what}", remedy=remedy)
 
 
 def check_growth(unpacked: int, packed: int) -> None:
     """Raise FileProblem for a file that unpacks to so much that it must be meant to do harm."""
-    if unpacked > max(_NOT_WATCHED, MAX_GROWTH * packed):
+    if unpacked > max(ALWAYS_FINE, MAX_GROWTH * packed):
         remedy = "If that is meant, unpack it and name the unpacked file."
         raise FileProblem(f"unpacks to more than {MAX_GROWTH} times its size", remedy=remedy)
 

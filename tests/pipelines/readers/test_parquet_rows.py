@@ -89,7 +89,6 @@ def test_columns_that_hold_no_text_are_refused(tmp_path: Path, columns: dict[str
         lambda data: data[:-20],
         lambda data: data[:2000] + b"\xff" * 100 + data[2100:],
         lambda data: b"PAR1",
-        lambda data: b"instruction\nhello\n",
     ],
 )
 def test_a_damaged_file_is_refused(
