@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli_options import DEFAULT_STORE, SeedFile, StoreUrl, StudyFile, checked
-from pipelines.export.formats import Format
+from pipelines.export import Format
 
 
 def export(

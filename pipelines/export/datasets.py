@@ -10,8 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.export import Format
 from pipelines.export.card import dataset_card
-from pipelines.export.formats import LLAMA_FACTORY, LLAMA_FACTORY_PREFERENCES, RECORDS, Format, Record
+from pipelines.export.formats import LLAMA_FACTORY, LLAMA_FACTORY_PREFERENCES, RECORDS, Record
 from pipelines.export.preferences import preferences
 from pipelines.rows import PairRow, ResponseRow, from_table
 from pipelines.store.store import Store

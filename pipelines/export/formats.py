@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
+from pipelines.export import Format
 from pipelines.respond import user_turn
 from pipelines.rows import PairRow, ResponseRow
 
-Format = Literal["alpaca", "sharegpt", "messages", "parquet"]
 Pair = ResponseRow | PairRow
 Record = dict[str, Any]
 

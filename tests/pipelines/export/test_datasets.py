@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.export import Format
 from pipelines.export.datasets import export_sets
-from pipelines.export.formats import Format
 from pipelines.rows import ResponseRow, from_table
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid
