@@ -26,6 +26,7 @@ from actors.engine import (
 from actors.engines import create
 from actors.outbox import Outbox
 from cluster.devices import wait_until_free
+from cluster.points import reached
 
 Request = GenerateRequest | LogprobRequest | ClassifyRequest
 Answer = Generation | TokenLogprobs | Classification | Exception
@@ -100,6 +101,7 @@ class Replica:
 
     async def _work(self, number: int, request: Request) -> None:
         assert self._engine is not None
+        reached("request.asked", request)
         answer: Answer
         try:
             answer = await _ask(self._engine, request)

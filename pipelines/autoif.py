@@ -23,6 +23,7 @@ from pipelines.evolve.autoif.verdicts import Runner
 from pipelines.evolve.autoif.verify import Verify
 from pipelines.ledger import Progress
 from pipelines.optimize import check_room
+from pipelines.remembering import Remembering, remembered
 from pipelines.respond import user_turn
 from pipelines.rows import InstructionRow, VerifiedRow, from_table
 from pipelines.store.manifest import Manifest
@@ -78,8 +79,9 @@ def augment(store: Store, step: Step, clients: Mapping[str, Client]) -> Manifest
     """Run and commit one augment step: the given instructions and the new ones, each once."""
     job, started = step.job, time.monotonic()
     assert isinstance(job, AugmentJob)
-    ask = Asker(clients[job.model], job.sampling.sampling, job.seed)
-    draws = asyncio.run(Augment(ask, job.runs)(job.instructions, step.key)) if job.runs else ()
+    ask = Asker(Remembering(clients[job.model], step.kind, step.key), job.sampling.sampling, job.seed)
+    with remembered(store, step.kind, step.key):
+        draws = asyncio.run(Augment(ask, job.runs)(job.instructions, step.key)) if job.runs else ()
     rows, lost = format_rows(job.instructions, draws, step.key)
     told = {"replies": dict(Counter(draw.outcome for draw in draws))}
     return commit_rows(store, step, [*rows], lost, len(rows) + len(lost), time.monotonic() - started, extra=told)
@@ -89,8 +91,9 @@ def verify(store: Store, step: Step, clients: Mapping[str, Client], runner: Runn
     """Run and commit one verify step whose instructions are finished, from where an earlier run stopped."""
     job, (source,), started = step.job, step.inputs, time.monotonic()
     assert isinstance(job, VerifyJob)
-    ask, rules = Asker(clients[job.model], job.sampling.sampling, job.seed), RULES[job.rules]
-    translate = BackTranslate(ask, NliModel(clients[job.nli], job.nli)) if job.nli else None
+    kept = {name: Remembering(client, step.kind, step.key) for name, client in clients.items()}
+    ask, rules = Asker(kept[job.model], job.sampling.sampling, job.seed), RULES[job.rules]
+    translate = BackTranslate(ask, NliModel(kept[job.nli], job.nli)) if job.nli else None
     does = VerifyFormat(Verify(ask, runner, rules, job.generations), translate)
     walker = Walker(store, [Root(source.kind, source.key, (Branch(step.kind, step.key, does, ()),))], tally)
 

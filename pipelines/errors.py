@@ -66,3 +66,7 @@ class Held(Exception):
 
 class LeaseLost(Exception):
     """Another driver has taken over: nothing more may be written."""
+
+
+class Spoilt(Exception):
+    """A file of the store is not as it was written; the message says which, and what to do."""

@@ -29,13 +29,14 @@ from pipelines.failures import Reporting, innermost, raise_failure
 from pipelines.operators import Operator
 from pipelines.optimize import best_methods
 from pipelines.phases import Phase, loads
+from pipelines.remembering import FLUSH_SECONDS, Remembering
 from pipelines.respond import Respond
 from pipelines.score.instruction_reward import InstructionReward
 from pipelines.score.judge import Judge
 from pipelines.score.perplexity import Score
 from pipelines.score.reward import Reward
 from pipelines.store.parts import UNIT_ROWS, units_of, write_shards
-from pipelines.stream import FLUSH_SECONDS, Branch, Root
+from pipelines.stream import Branch, Root
 from pipelines.study.steps import (
     ROW_WISE,
     CheckJob,
@@ -95,7 +96,7 @@ def roots(
 
     def branch(step: Step) -> Branch:
         below = tuple(branch(child) for child in children[step.key])
-        lane = clients[model_of(step)].lane(step.key)
+        lane = Remembering(clients[model_of(step)].lane(step.key), step.kind, step.key)
         if isinstance(step.job, CheckJob):
             does: Operator = checker(context.store, step, lane, boxes[step.job.level])
         else:

@@ -1,13 +1,15 @@
-"""What one unit of the stream has done so far: durable parts of earlier runs, and new rows until they are flushed."""
+"""What became of one unit's rows so far: earlier runs' are durable, this one's are made so at the end."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cluster.points import reached
+from pipelines.errors import Spoilt
 from pipelines.rows import Rejection, Row
-from pipelines.store.parts import Finished, read_parts, write_part
+from pipelines.store.parts import Finished, Part, read_part, write_part
 from pipelines.store.store import Store
 
 
@@ -21,23 +23,27 @@ class Progress:
     waited: float
 
 
-class Ledger:
-    """Rows of one unit by step. Not thread-safe: `flush` is called from the event loop that adds rows."""
+@dataclass(frozen=True)
+class Walked:
+    """An unfinished step of the stream; `source` is the key of the step whose rows it takes."""
 
-    def __init__(
-        self, store: Store, unit: int, steps: Iterable[tuple[str, str]], parts: Mapping[str, Sequence[str]]
-    ) -> None:
-        """`steps` are (kind, key) of all unfinished steps of the stream, `parts` earlier runs' parts by key."""
-        self.store, self.unit = store, unit
-        self.kinds = {key: kind for kind, key in steps}
+    kind: str
+    key: str
+    source: str
+
+
+class Ledger:
+    """Rows of one unit by step. Not thread-safe."""
+
+    def __init__(self, store: Store, unit: int, steps: Sequence[Walked], parts: Mapping[str, Part]) -> None:
+        """`steps` are all unfinished ones of the stream, a source before what it feeds; `parts` earlier ones by key."""
+        self.store, self.unit, self.steps = store, unit, steps
         self.known: dict[str, Row] = {}
-        self.fresh: dict[str, list[Row]] = defaultdict(list)
+        self.made: dict[str, list[Row]] = {}
+        self.fresh: dict[str, list[Row]] = defaultdict(list)  # not reported yet
         self.waited: dict[str, float] = defaultdict(float)
-        self.resumed: dict[str, Progress] = {}  # what earlier runs left, by step
-        for key, paths in parts.items():
-            done = read_parts(store, self.kinds[key], paths)
-            self.known |= {row.id: row for row in (*done.rows, *done.rejections)}
-            self.resumed[key] = _progress(done.rows, done.rejections, 0.0)
+        self._take_over(parts)
+        self.resumed = self.progress()
 
     def get(self, row_id: str) -> Row | None:
         """The row or the rejection with this id, if this unit already has it."""
@@ -46,22 +52,43 @@ class Ledger:
     def add(self, key: str, row: Row, waited: float) -> None:
         """Record what became of a row in the step `key`, after `waited` seconds."""
         self.known[row.id] = row
+        self.made.setdefault(key, []).append(row)
         self.fresh[key].append(row)
         self.waited[key] += waited
 
-    def flush(self) -> Mapping[str, Progress]:
-        """Make all fresh rows durable, and say how many there were by step."""
+    def progress(self) -> Mapping[str, Progress]:
+        """What was added since the last call, by step."""
         fresh, self.fresh = self.fresh, defaultdict(list)
         waited, self.waited = self.waited, defaultdict(float)
-        return {key: self._write(key, rows, waited[key]) for key, rows in fresh.items()}
+        return {key: _progress(rows, waited[key]) for key, rows in fresh.items()}
 
-    def _write(self, key: str, rows: list[Row], waited: float) -> Progress:
-        rejections = [row for row in rows if isinstance(row, Rejection)]
-        passed = [row for row in rows if not isinstance(row, Rejection)]
-        write_part(self.store, self.kinds[key], key, self.unit, Finished(passed, rejections))
-        return _progress(passed, rejections, waited)
+    def seal(self) -> None:
+        """The unit is through: make durable what this run made of it, a source before what it feeds."""
+        for step in self.steps:
+            if rows := self.made.get(step.key):
+                rejections = [row for row in rows if isinstance(row, Rejection)]
+                passed = [row for row in rows if not isinstance(row, Rejection)]
+                write_part(self.store, step.kind, step.key, self.unit, Finished(passed, rejections))
+                reached("unit.part", step.key)
+
+    def _take_over(self, parts: Mapping[str, Part]) -> None:
+        """Earlier runs' parts. One that is older than its source's, or can not be read, was made of other rows."""
+        sources = {step.key for step in self.steps}
+        taken: dict[str, int] = {}
+        for step in self.steps:
+            part, made_of = parts.get(step.key), taken.get(step.source, -1 if step.source not in sources else None)
+            if part is None or made_of is None or part.epoch < made_of:
+                continue
+            try:
+                done = read_part(self.store, step.kind, part)
+            except Spoilt:
+                continue
+            taken[step.key] = part.epoch
+            self.fresh[step.key] = [*done.rows, *done.rejections]
+            self.known |= {row.id: row for row in self.fresh[step.key]}
 
 
-def _progress(rows: list[Row], rejections: list[Rejection], waited: float) -> Progress:
-    failed = sum(row.status == "failed" for row in rejections)
-    return Progress(len(rows), len(rejections) - failed, failed, waited)
+def _progress(rows: Sequence[Row], waited: float) -> Progress:
+    failed = sum(isinstance(row, Rejection) and row.status == "failed" for row in rows)
+    rejected = sum(isinstance(row, Rejection) for row in rows) - failed
+    return Progress(len(rows) - rejected - failed, rejected, failed, waited)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
 from actors.engine import Client
 from cluster.errors import ClusterError
@@ -13,9 +12,9 @@ from pipelines.commit import commit_rows
 from pipelines.context import READY_SECONDS, Context
 from pipelines.evolve.auto_evol import AutoEvol
 from pipelines.phases import capacity, sizes
-from pipelines.rows import InstructionRow, MethodRow, Rejection, from_table
+from pipelines.remembering import Remembering, remembered
+from pipelines.rows import InstructionRow, MethodRow, from_table
 from pipelines.store.manifest import Manifest
-from pipelines.store.parts import Finished, find_parts, read_parts, write_part
 from pipelines.store.store import Store
 from pipelines.study.steps import OptimizeJob, Step
 
@@ -44,35 +43,22 @@ def run_optimizations(context: Context) -> None:
 def optimize(
     store: Store, step: Step, clients: Mapping[str, Client], progress: Progress = lambda done: None
 ) -> Manifest:
-    """Run and commit one optimization whose seeds are finished, from where an earlier run stopped.
+    """Run and commit one optimization whose seeds are finished. What an earlier run was answered is not asked again.
 
-    `clients` are by the models' names. The manifest's `extra` counts the requests of this run.
+    `clients` are by the models' names. The manifest's `extra` counts all requests.
     """
     job, source = _job(step), step.inputs[0]
     started = time.monotonic()
     seeds = from_table(InstructionRow, store.rows(source.kind, source.key))
 
-    def finished(number: int, rows: Sequence[MethodRow], lost: Sequence[Rejection]) -> None:
-        write_part(store, step.kind, step.key, 0, Finished([*rows], [*lost]))
-        progress(number)
-
-    done, lost = _durable(store, step)
-    search = AutoEvol(clients[job.model], clients[job.optimization.optimizer], job, step.key, finished, done, lost)
-    rows, rejected = asyncio.run(search.run(seeds))
+    kept = {name: Remembering(client, step.kind, step.key) for name, client in clients.items()}
+    search = AutoEvol(kept[job.model], kept[job.optimization.optimizer], job, step.key, progress)
+    with remembered(store, step.kind, step.key):
+        rows, rejected = asyncio.run(search.run(seeds))
     told = {"requests": dict(search.calls.counted), "published_calls": search.calls.published()}
     return commit_rows(
         store, step, [*rows], rejected, len(rows) + len(rejected), time.monotonic() - started, extra=told
     )
-
-
-def _durable(store: Store, step: Step) -> tuple[list[MethodRow], list[Rejection]]:
-    """What earlier runs left of an optimization: whole steps only."""
-    parts = read_parts(store, step.kind, find_parts(store, step.kind, step.key).get(0, []))
-    size = _job(step).optimization.candidates + 1
-    count = Counter(row.index // size for row in (*parts.rows, *parts.rejections))
-    whole = {number for number in count if count[number] == size}
-    rows = [row for row in parts.rows if isinstance(row, MethodRow) and row.index // size in whole]
-    return rows, [row for row in parts.rejections if row.index // size in whole]
 
 
 def best_methods(store: Store, steps: Iterable[Step]) -> dict[str, str]:

@@ -11,11 +11,13 @@ from cluster.session import connect
 from pipelines import seeds
 from pipelines.commit import commit_rows
 from pipelines.context import Context
+from pipelines.footprints import check_footprints
 from pipelines.plan import make_plan
 from pipelines.progress import Board
 from pipelines.record import Meter, load_record, metered, save_record
 from pipelines.report.publish import publish, report_path
 from pipelines.selections import run_selections
+from pipelines.store.epochs import next_epoch
 from pipelines.store.lease import held
 from pipelines.store.needs import save_needs
 from pipelines.store.store import Store
@@ -63,7 +65,7 @@ def _run_held(context: Context, address: str | None) -> list[str]:
     """Run what is unfinished as the study's one driver."""
     store, plan = context.store, context.plan
     with held(store, context.study.study, [step.key for step in plan.pending], context.board.say) as lease:
-        store.fence = lease.check
+        store.fence, store.epoch = lease.check, next_epoch(store)
         save_needs(store, context.study.study, plan.grid.steps)
         if store.done() & plan.grid.steps.keys() != plan.done:  # whoever held it before has gone on meanwhile
             context.plan = make_plan(context.study, context.folder, store)
@@ -77,6 +79,7 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         return []
     with connect(address) as session:
         context.board.say(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
+        check_footprints(context.study, context.folder, context.cluster)
         # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
         from pipelines.autoif import run_autoif
         from pipelines.contamination import run_contaminations

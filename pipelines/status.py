@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.plan import KINDS, Plan
+from pipelines.store.journal import find_journals
 from pipelines.store.lease import is_gone, read
 from pipelines.store.manifest import Account
 from pipelines.store.parts import find_parts
@@ -18,14 +19,16 @@ from pipelines.store.store import Store
 from pipelines.study.steps import Step
 
 MANY = 20
+BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An unfinished step, and the rows and rejections of it that are durable."""
+    """An unfinished step: its rows and rejections that are durable, and answers of which no rows are made yet."""
 
     step: Step
     rows: int
+    answers: int
 
 
 def show_status(console: Console, store: Store, study: str, plan: Plan) -> None:
@@ -38,22 +41,30 @@ def show_status(console: Console, store: Store, study: str, plan: Plan) -> None:
         told = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(MANY))
         console.print(f"Not passed on: {told}", highlight=False, soft_wrap=True)
     for begun in begun_steps(store, plan.pending):
-        console.print(f"begun: {begun.step.label}, {begun.rows:,} rows are durable", highlight=False, soft_wrap=True)
+        kept = f"{begun.rows:,} rows and {begun.answers:,} answers are durable"
+        console.print(f"begun: {begun.step.label}, {kept}", highlight=False, soft_wrap=True)
 
 
 def begun_steps(store: Store, pending: Iterable[Step]) -> list[Begun]:
     """The unfinished steps that have durable parts."""
     found: list[Begun] = []
     for step in pending:
-        paths = [path for unit in find_parts(store, step.kind, step.key).values() for path in unit]
-        if paths:
-            found.append(Begun(step, sum(_rows(store, path) for path in paths)))
+        parts = find_parts(store, step.kind, step.key).values()
+        journals = [path for paths in find_journals(store, step.kind, step.key).values() for path in paths]
+        if parts or journals:
+            rows = sum(_rows(store, path) for part in parts for path in (part.rows, part.rejected) if path)
+            found.append(Begun(step, rows, sum(_lines(store, path) for path in journals)))
     return found
 
 
 def _rows(store: Store, path: str) -> int:
     with store.fs.open(path, "rb") as file:
         return pq.read_metadata(file).num_rows
+
+
+def _lines(store: Store, path: str) -> int:
+    with store.fs.open(path, "rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
 
 
 def _done(plan: Plan) -> list[Step]:

@@ -7,21 +7,25 @@ stream; what Ray Data deals out are units of seeds, and a unit's rows walk the t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from actors.engine import RequestError
-from pipelines.ledger import Ledger, Progress
+from cluster.points import reached
+from pipelines.ledger import Ledger, Progress, Walked
 from pipelines.operators import Operator, Rejected
+from pipelines.remembering import FLUSH_SECONDS, Journals, here
 from pipelines.rows import Rejection, Row, row_id
+from pipelines.store.journal import find_journals
 from pipelines.store.parts import find_parts, read_unit
 from pipelines.store.store import Store
 
-FLUSH_SECONDS = 2.0
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,11 @@ class Branch:
     children: tuple[Branch, ...]
     draws: int = 1
 
-    def walk(self) -> Iterator[Branch]:
-        """This branch and all below it."""
-        yield self
+    def walk(self, source: str) -> Iterator[Walked]:
+        """This branch, which takes the rows of `source`, and then all below it."""
+        yield Walked(self.kind, self.key, source)
         for child in self.children:
-            yield from child.walk()
+            yield from child.walk(self.key)
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,9 @@ class Walker:
     def __init__(self, store: Store, roots: Sequence[Root], tally: Tally, units_at_once: int = 4) -> None:
         self.store, self.roots, self.tally = store, roots, tally
         self.units_at_once = asyncio.Semaphore(units_at_once)
-        branches = [found for root in roots for branch in root.branches for found in branch.walk()]
-        self.steps = [(branch.kind, branch.key) for branch in branches]
-        self.parts = {key: find_parts(store, kind, key) for kind, key in self.steps}
+        self.steps = [step for root in roots for branch in root.branches for step in branch.walk(root.key)]
+        self.parts = {step.key: find_parts(store, step.kind, step.key) for step in self.steps}
+        self.journals = {step.key: find_journals(store, step.kind, step.key) for step in self.steps}
 
     async def __call__(self, batch: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Finish the units in `batch["unit"]`; yields them when everything of theirs is durable."""
@@ -78,10 +82,12 @@ class Walker:
 
     async def unit(self, unit: int) -> None:
         """Finish one unit."""
-        parts = {key: found[unit] for key, found in self.parts.items() if unit in found}
-        ledger = Ledger(self.store, unit, self.steps, parts)
+        ledger = Ledger(self.store, unit, self.steps, _at(unit, self.parts))
         self.tally.add(ledger.resumed)
-        flusher = asyncio.create_task(self.flush_often(ledger))
+        journals = Journals(self.store, unit, _at(unit, self.journals))
+        here.set(journals)
+        ended = asyncio.Event()
+        flusher = asyncio.create_task(self.flush_often(ledger, journals, ended))
         try:
             async with asyncio.TaskGroup() as group:
                 for root in self.roots:
@@ -90,20 +96,22 @@ class Walker:
                             for draw in range(branch.draws):
                                 group.create_task(self.walk(ledger, row, branch, draw))
         finally:
-            flusher.cancel()
-            self.flush(ledger)
+            ended.set()
+            await flusher
+            journals.close()
+            self.tally.add(ledger.progress())
+        ledger.seal()
+        reached("unit.sealed", unit)
+        journals.drop()
 
-    async def flush_often(self, ledger: Ledger) -> None:
-        """Flush every few seconds until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            self.flush(ledger)
-
-    def flush(self, ledger: Ledger) -> None:
-        """Make what there is durable and report it."""
-        progress = ledger.flush()
-        if progress:
-            self.tally.add(progress)
+    async def flush_often(self, ledger: Ledger, journals: Journals, ended: asyncio.Event) -> None:
+        """Report, and make answers durable, every few seconds until the end."""
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), FLUSH_SECONDS)
+            self.tally.add(ledger.progress())
+            with contextlib.suppress(OSError):  # the store is away for a moment; at the end of the unit it counts
+                await asyncio.to_thread(journals.flush)
 
     async def walk(self, ledger: Ledger, row: Row, branch: Branch, draw: int = 0) -> None:
         """Take one row through a step and, as soon as that is done, through the steps that follow."""
@@ -116,6 +124,11 @@ class Walker:
         if not isinstance(made, Rejection):
             below = [(child, draw) for child in branch.children for draw in range(child.draws)]
             await asyncio.gather(*(self.walk(ledger, made, child, draw) for child, draw in below))
+
+
+def _at(unit: int, found: Mapping[str, Mapping[int, T]]) -> dict[str, T]:
+    """What was found of one unit, by step."""
+    return {key: units[unit] for key, units in found.items() if unit in units}
 
 
 async def make(operator: Operator, row: Row, new_id: str) -> Row:

@@ -18,8 +18,6 @@ from pipelines.operators import Rejected
 from pipelines.rows import InstructionRow, MethodRow, Rejection, row_id
 from pipelines.study.steps import OptimizeJob
 
-Finished = Callable[[int, Sequence[MethodRow], Sequence[Rejection]], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -36,11 +34,7 @@ class Draft:
 
 
 class AutoEvol:
-    """One optimization of a method for one evolver.
-
-    `finished` is called after every step with its number, its rows and its rejections; `done` and `lost` are such rows
-    and rejections of an earlier run, which goes on where it stopped.
-    """
+    """One optimization of a method for one evolver. `finished` is called after every step with its number."""
 
     def __init__(
         self,
@@ -48,37 +42,24 @@ class AutoEvol:
         optimizer: Client,
         job: OptimizeJob,
         key: str,
-        finished: Finished = lambda step, rows, rejected: None,
-        done: Sequence[MethodRow] = (),
-        lost: Sequence[Rejection] = (),
+        finished: Callable[[int], None] = lambda step: None,
     ) -> None:
         self.calls = Calls(evolver, optimizer, job)
         self.job, self.spec, self.key, self.finished = job, job.optimization, key, finished
         self.first = row_id("", key)
-        self.rows, self.rejected = [*done], [*lost]
+        self.rows: list[MethodRow] = []
+        self.rejected: list[Rejection] = []
 
     async def run(self, seeds: Sequence[InstructionRow]) -> tuple[list[MethodRow], list[Rejection]]:
         """Every method that was measured, the best one marked, and the replies that held no method."""
         rows = [merged(row) for row in seeds] if self.job.input == "merge" else seeds
         samples = Samples(rows, self.spec, self.job.seed)
-        best, step = self.restored()
+        best, step = Draft(self.first, "", 1, 0, prompts.get(prompt_name(AUTO)).text), 1
         while step and step <= self.spec.steps:
-            rows_before, rejected_before = len(self.rows), len(self.rejected)
             better = await self.step(best if step == 1 else self.again(best, step), samples)
-            self.finished(step, self.rows[rows_before:], self.rejected[rejected_before:])
+            self.finished(step)
             best, step = better or best, self.following(step, better is not None)
         return [replace(row, best=row.id == best.id) for row in self.rows], self.rejected
-
-    def restored(self) -> tuple[Draft, int]:
-        """The best method so far and the step to go on with: the first method and step 1 at the start."""
-        first = Draft(self.first, "", 1, 0, prompts.get(prompt_name(AUTO)).text)
-        if not self.rows:
-            return first, 1
-        last = max(row.step for row in self.rows)
-        better = any(row.chosen and row.candidate for row in self.rows if row.step == last)
-        chosen = max((row for row in self.rows if row.chosen), key=lambda row: row.index)
-        best = Draft(chosen.id, chosen.parent_id, chosen.step, chosen.candidate, chosen.method)
-        return best, self.following(last, better)
 
     def following(self, step: int, better: bool) -> int:
         """The step after this one; 0 if there is none, because the failure rate falls no longer."""

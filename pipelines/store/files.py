@@ -9,6 +9,8 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
+from cluster.points import reached
+
 
 def write(fs: Any, path: str, data: bytes) -> None:
     """Write a file, in place of one that may be there.
@@ -19,8 +21,9 @@ def write(fs: Any, path: str, data: bytes) -> None:
         fs.pipe_file(path, data)
         return
     aside = _aside(Path(path), data)
+    reached("file.aside", path)
     aside.replace(path)
-    _flush_folder(Path(path).parent)
+    flush_folder(Path(path).parent)
 
 
 def create(fs: Any, path: str, data: bytes) -> bool:
@@ -44,7 +47,7 @@ def _create_local(path: Path, data: bytes) -> bool:
         return False
     finally:
         aside.unlink()
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
     return True
 
 
@@ -59,7 +62,7 @@ def _aside(path: Path, data: bytes) -> Path:
     return aside
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     """Make a rename durable: it is an entry of its folder."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -1,13 +1,15 @@
-"""Rows of an unfinished step: small files by unit, made into deterministic shards when the step is complete.
+"""Rows of an unfinished step: a part for each unit, made into deterministic shards when the step is complete.
 
-A unit is a range of seed indices. All that descends from a seed stays in its unit, so a unit's parts are all that
-a resumed run has to read to know what is done, and a shard is always the same rows in the same order.
+A unit is a range of seed indices. All that descends from a seed stays in its unit, so a unit's part is all that a
+resumed run has to read to know what is done, and a shard is always the same rows in the same order. Parts are named by
+the run that wrote them, and the newest one stands: what a run writes that lives on after its study was taken over by
+another, is not looked at.
 """
 
 from __future__ import annotations
 
+import io
 import posixpath
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,13 +17,17 @@ from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from pipelines.rows import ROW_TYPES, Rejection, Row, from_table, schema, to_table
+from cluster.points import reached
+from pipelines.errors import Spoilt
+from pipelines.rows import ROW_TYPES, Rejection, Row, from_table, to_table
 from pipelines.store.manifest import Account, Shard
-from pipelines.store.store import Store, concat
+from pipelines.store.store import Store
 
 UNIT_ROWS = 256
 SHARD_UNITS = 32
+ROWS, REJECTED = ".rows.parquet", ".rejected.parquet"
 
 R = TypeVar("R", bound=Row)
 
@@ -39,37 +45,51 @@ def unit_of(index: int) -> int:
     return index // UNIT_ROWS
 
 
+@dataclass(frozen=True)
+class Part:
+    """One unit's rows of an unfinished step, all of them, as the run number `epoch` made them."""
+
+    epoch: int
+    rows: str
+    rejected: str | None
+
+
 def write_part(store: Store, kind: str, key: str, unit: int, done: Finished) -> None:
-    """Make rows of an unfinished step durable."""
+    """Make all of a unit's rows of an unfinished step durable. The rows come last: with them, the part exists."""
     folder = posixpath.join(store.folder(kind, key), "parts")
-    name = f"{unit:08d}-{uuid.uuid4().hex[:12]}"
-    if done.rows:
-        store.write_table(folder, f"{name}.rows.parquet", to_table(ROW_TYPES[kind], done.rows))
+    name = f"{unit:08d}-{store.epoch:06d}"
     if done.rejections:
-        store.write_table(folder, f"{name}.rejected.parquet", to_table(Rejection, done.rejections))
+        store.write_table(folder, f"{name}{REJECTED}", to_table(Rejection, done.rejections))
+    store.write_table(folder, f"{name}{ROWS}", to_table(ROW_TYPES[kind], done.rows))
 
 
-def find_parts(store: Store, kind: str, key: str) -> dict[int, list[str]]:
-    """What is durable of an unfinished step: the paths of its parts, by unit."""
-    found: dict[int, list[str]] = {}
-    for path in store.parts(kind, key, "*.parquet"):
-        found.setdefault(int(posixpath.basename(path)[:8]), []).append(path)
+def find_parts(store: Store, kind: str, key: str) -> dict[int, Part]:
+    """What is durable of an unfinished step, by unit: the part of the newest run that made one."""
+    paths = store.parts(kind, key, "*.parquet")  # sorted: a later run's part comes after an earlier one's
+    rejected = {path.removesuffix(REJECTED): path for path in paths if path.endswith(REJECTED)}
+    found: dict[int, Part] = {}
+    for path in paths:
+        if path.endswith(ROWS):
+            stem = path.removesuffix(ROWS)
+            unit, epoch = posixpath.basename(stem).split("-")
+            found[int(unit)] = Part(int(epoch), path, rejected.get(stem))
     return found
 
 
-def read_parts(store: Store, kind: str, paths: Sequence[str]) -> Finished:
-    """What one unit's parts hold, each row once."""
-    rejected = [path for path in paths if path.endswith(".rejected.parquet")]
-    return Finished(
-        _read(store, [path for path in paths if path not in rejected], ROW_TYPES[kind]),
-        _read(store, rejected, Rejection),
-    )
+def read_part(store: Store, kind: str, part: Part) -> Finished:
+    """What a part holds. Raises Spoilt, and removes the part, if it can not be read: then it is made again."""
+    files = [store.read_bytes(path) for path in (part.rows, part.rejected) if path]  # an OSError here is no bad part
+    try:
+        rows, *rejected = (pq.read_table(io.BytesIO(data)) for data in files)
+        rejections = [row for table in rejected for row in from_table(Rejection, table)]
+        return Finished([*from_table(ROW_TYPES[kind], rows)], rejections)
+    except (pa.ArrowException, OSError) as error:
+        store.fs.rm(part.rows)
+        raise Spoilt(f"{part.rows} could not be read and is removed: run again ({error})") from error
 
 
-def _read(store: Store, paths: Sequence[str], row_type: type[R]) -> list[R]:
-    tables = [store.read_table(path) for path in paths]
-    unique = {row.id: row for row in from_table(row_type, concat(tables, schema(row_type)))}
-    return sorted(unique.values(), key=lambda row: (row.index, row.id))
+def _in_order(rows: Sequence[R]) -> list[R]:
+    return sorted(rows, key=lambda row: (row.index, row.id))
 
 
 def write_shards(store: Store, kind: str, key: str, rows_in: int) -> tuple[tuple[Shard, ...], Account]:
@@ -80,9 +100,9 @@ def write_shards(store: Store, kind: str, key: str, rows_in: int) -> tuple[tuple
     parts = find_parts(store, kind, key)
     for number in sorted({unit // SHARD_UNITS for unit in parts}) or [0]:
         members = sorted(unit for unit in parts if unit // SHARD_UNITS == number)
-        done = [read_parts(store, kind, parts[unit]) for unit in members]
-        rows = [row for part in done for row in part.rows]
-        rejections = [row for part in done for row in part.rejections]
+        done = [read_part(store, kind, parts[unit]) for unit in members]
+        rows = [row for part in done for row in _in_order(part.rows)]
+        rejections = [row for part in done for row in _in_order(part.rejections)]
         shards += write_shard(store, kind, key, number, rows, rejections)
         totals["rows"] += len(rows)
         for rejection in rejections:
@@ -108,7 +128,9 @@ def write_shard(
         (f"rows-{number:05d}.parquet", to_table(ROW_TYPES[kind], rows)),
         (f"rejected-{number:05d}.parquet", to_table(Rejection, rejections)),
     ]
-    return [store.write_table(folder, name, table) for name, table in tables]
+    written = [store.write_table(folder, name, table) for name, table in tables]
+    reached("shard.written", folder)
+    return written
 
 
 def read_unit(store: Store, kind: str, key: str, unit: int) -> list[Row]:

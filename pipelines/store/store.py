@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import posixpath
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from cluster.points import reached
 from pipelines.store import files
 from pipelines.store.manifest import Manifest, Shard
 
@@ -24,17 +26,21 @@ MANIFEST = "manifest.json"
 
 
 class Store:
-    """A tree `steps/KIND/KEY/` on any file system. A step exists once its manifest does."""
+    """A tree `steps/KIND/KEY/` on any file system. A step exists once its manifest does.
 
-    def __init__(self, url: str) -> None:
+    `epoch` is the number of the run that writes; workers get it with the store.
+    """
+
+    def __init__(self, url: str, epoch: int = 0) -> None:
         fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         self.fs: Any = fs
         self.root: str = root
         self.url: str = fs.unstrip_protocol(root)  # absolute: workers have another current folder
         self.fence: Callable[[], None] = lambda: None  # asked before results are written: raises if we may not
+        self.epoch = epoch
 
-    def __reduce__(self) -> tuple[type[Store], tuple[str]]:
-        return Store, (self.url,)
+    def __reduce__(self) -> tuple[type[Store], tuple[str, int]]:
+        return Store, (self.url, self.epoch)
 
     def folder(self, kind: str, key: str) -> str:
         """The folder of a step, as a path on the store's file system."""
@@ -59,10 +65,14 @@ class Store:
         self.fence()
         folder = self.folder(manifest.kind, manifest.key)
         text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True)
+        reached("commit.before_manifest", folder)
         self.write_bytes(posixpath.join(folder, MANIFEST), text.encode())
+        reached("commit.after_manifest", folder)
         parts = posixpath.join(folder, "parts")
-        if self.fs.exists(parts):
-            self.fs.rm(parts, recursive=True)
+        with contextlib.suppress(OSError):  # a zombie may still write there: `gc` takes what is left
+            if self.fs.exists(parts):
+                self.fs.rm(parts, recursive=True)
+        reached("commit.after_parts", folder)
 
     def write_table(self, folder: str, name: str, table: pa.Table) -> Shard:
         """Write one Parquet file atomically; the same table gives the same bytes."""
@@ -126,8 +136,3 @@ class Store:
 @lru_cache(maxsize=4096)
 def _cached_manifest(url: str, kind: str, key: str) -> Manifest:
     return Store(url).manifest(kind, key)
-
-
-def concat(tables: Sequence[pa.Table], empty: pa.Schema) -> pa.Table:
-    """All tables as one; no table at all gives no rows of the schema `empty`."""
-    return pa.concat_tables(tables) if tables else empty.empty_table()

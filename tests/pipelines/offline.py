@@ -19,6 +19,7 @@ from pipelines.evolve.autoif.verdicts import Runner
 from pipelines.flow import operator
 from pipelines.ledger import Progress
 from pipelines.optimize import best_methods, optimize
+from pipelines.remembering import Remembering
 from pipelines.store.parts import write_shards
 from pipelines.store.store import Store
 from pipelines.stream import Branch, Root, Walker
@@ -76,6 +77,7 @@ def run_autoif_step(store: Store, step: Step, engines: Mapping[str, Client], run
 def run_step(store: Store, step: Step, client: Client, seed: int, runner: Runner | None = None) -> None:
     """Run one row-wise step whose input is finished."""
     source, method = step.inputs[0], best_methods(store, [step]).get(step.key, "")
+    client = Remembering(client, step.kind, step.key)
     checks = runner if isinstance(step.job, CheckJob) else None
     does = checker(store, step, client, checks) if checks else operator(step, client, seed, method)
     draws = rows_of_one(step.job)

@@ -165,7 +165,7 @@ def _wait_for_parts(store: Store, process: subprocess.Popen[str]) -> None:
 
 
 def _ids(store: Store) -> list[str]:
-    return [str(path) for path in Path(store.root).glob("steps/*/*/parts/*.parquet")]
+    return [str(path) for path in Path(store.root).glob("steps/*/*/parts/*.answers")]
 
 
 def test_a_model_that_can_not_be_loaded_is_one_clear_message(tmp_path: Path, ray_local: Session) -> None:

@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
+from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.commit import commit_rows
 from pipelines.ledger import Progress
 from pipelines.operators import Rejected
+from pipelines.remembering import Remembering
 from pipelines.rows import InstructionRow, Row, row_id
-from pipelines.store.parts import Finished, find_parts, read_parts
+from pipelines.store.parts import Finished, Part, find_parts, read_part, write_part
 from pipelines.store.store import Store
 from pipelines.stream import Branch, Root, Walker
 from pipelines.study.steps import ScoreJob, identify, make_step
@@ -29,9 +32,12 @@ class Clock:
     events: list[tuple[str, int]] = field(default_factory=list)
 
 
+KEYS = {"a": "first", "b": "second", "c": "third"}
+
+
 @dataclass
 class Append:
-    """Adds its name to the instruction, after a delay for some rows."""
+    """Adds its name to the instruction, once its engine (itself) has answered: for some rows late, or never."""
 
     name: str
     clock: Clock
@@ -41,14 +47,20 @@ class Append:
 
     async def __call__(self, row: Row, new_id: str) -> InstructionRow:
         assert isinstance(row, InstructionRow)
-        if row.index in self.dies:
-            await asyncio.sleep(0.05)
-            raise ConnectionError("the engine is gone")
-        await asyncio.sleep(0.3 if row.index in self.slow else 0.0)
-        self.clock.events.append((self.name, row.index))
+        client = Remembering(cast("Client", self), "evolve", KEYS[self.name])
+        await client.generate(GenerateRequest(new_id, (("user", str(row.index)),), Sampling()))
         if row.index in self.rejects:
             raise Rejected("tested")
         return replace(row, id=new_id, parent_id=row.id, instruction=f"{row.instruction} {self.name}")
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        index = int(request.messages[0][1])
+        if index in self.dies:
+            await asyncio.sleep(0.05)
+            raise ConnectionError("the engine is gone")
+        await asyncio.sleep(0.3 if index in self.slow else 0.0)
+        self.clock.events.append((self.name, index))
+        return Generation(request.id, self.name, "stop", 1, 1)
 
 
 @dataclass
@@ -92,7 +104,7 @@ def walk(store: Store, roots: list[Root]) -> Tally:
 
 
 def durable(store: Store, key: str) -> Finished:
-    return read_parts(store, "evolve", find_parts(store, "evolve", key)[0])
+    return read_part(store, "evolve", find_parts(store, "evolve", key)[0])
 
 
 def test_every_row_goes_through_every_step(store: Store) -> None:
@@ -120,8 +132,8 @@ def test_after_a_dead_engine_only_what_is_missing_is_asked_for(store: Store) -> 
     before, after = Clock(), Clock()
     with pytest.raises(ExceptionGroup):
         walk(store, chain(Append("a", before, rejects=frozenset({1})), Append("b", before, dies=frozenset({4}))))
-    tally = walk(store, chain(Append("a", after), Append("b", after)))
-    assert after.events == [("b", 4)], "rows that were done, and the one that was rejected, stay so"
+    tally = walk(store, chain(Append("a", after, rejects=frozenset({1})), Append("b", after)))
+    assert after.events == [("b", 4)], "what was answered is not asked again, also where a row was rejected"
     assert tally.rows("first") == 5 and tally.rows("second") == 5
     assert len(durable(store, "second").rows) == 5
 
@@ -134,3 +146,42 @@ def test_a_step_that_was_finished_meanwhile_is_a_root_like_any_other(store: Stor
     second = Branch("evolve", "second", Append("b", clock), (below,))
     walk(store, [Root("seeds", SEEDS.key, (Branch("evolve", "first", Append("a", clock), (second,)),))])
     assert clock.events == [("c", row) for row in range(6)]
+
+
+def parts_of(store: Store, key: str) -> Part:
+    return find_parts(store, "evolve", key)[0]
+
+
+def test_a_unit_that_is_through_is_not_walked_again_and_leaves_no_answers(store: Store) -> None:
+    clock = Clock()
+    walk(store, chain(Append("a", clock), Append("b", clock)))
+    assert store.parts("evolve", "first", "*.answers") == []
+    clock.events.clear()
+    tally = walk(store, chain(Append("a", clock), Append("b", clock)))
+    assert clock.events == [] and tally.rows("second") == 6
+
+
+@pytest.mark.parametrize("lost", ["removed", "cut"])
+def test_what_was_made_of_rows_that_are_lost_is_made_again_with_them(store: Store, lost: str) -> None:
+    clock = Clock()
+    walk(store, chain(Append("a", clock), Append("b", clock)))
+    path = Path(parts_of(store, "first").rows)
+    path.write_bytes(path.read_bytes()[:-9])
+    if lost == "removed":
+        path.unlink()
+    clock.events.clear()
+    walk(Store(store.url, epoch=1), chain(Append("a", clock), Append("b", clock)))
+    assert sorted(clock.events) == [(name, row) for name in "ab" for row in range(6)]
+    assert {parts_of(store, key).epoch for key in ("first", "second")} == {1}
+
+
+def test_a_late_part_of_an_earlier_run_is_not_mixed_with_a_later_ones(store: Store) -> None:
+    clock, zombie = Clock(), Store(store.url, epoch=1)
+    later = Store(store.url, epoch=2)
+    walk(later, chain(Append("a", clock), Append("b", clock)))
+    store.fs.rm(parts_of(store, "second").rows)  # it died before this one was written
+    write_part(zombie, "evolve", "second", 0, Finished([], []))
+    clock.events.clear()
+    walk(Store(store.url, epoch=3), chain(Append("a", clock), Append("b", clock)))
+    assert sorted(clock.events) == [("b", row) for row in range(6)]
+    assert (parts_of(store, "first").epoch, parts_of(store, "second").epoch) == (2, 3)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from pipelines.commit import commit, commit_rows
+from pipelines.errors import Spoilt
 from pipelines.rows import PairRow, Rejection, ResponseRow, from_table
 from pipelines.store.manifest import Account
-from pipelines.store.parts import Finished, find_parts, read_parts, read_unit, units_of, write_part, write_shards
+from pipelines.store.parts import Finished, find_parts, read_part, read_unit, units_of, write_part, write_shards
 from pipelines.store.store import Store
 from pipelines.study.steps import ScoreJob, Step, identify, make_step
 
@@ -49,11 +50,11 @@ def test_rows_that_do_not_add_up_are_never_committed(store: Store) -> None:
 
 def test_parts_in_any_order_give_the_same_bytes(store: Store, tmp_path: Path) -> None:
     other = Store(str(tmp_path / "other"))
-    rows = [response(index) for index in (3, 1, 600, 9000, 2)]
-    for row in rows:
-        write_part(store, "respond", step().key, row.index // 256, Finished([row], []))
-    for row in sorted(rows, key=lambda found: -found.index):
-        write_part(other, "respond", step().key, row.index // 256, Finished([row], []))
+    units = {0: [response(3), response(1), response(2)], 2: [response(600)], 35: [response(9000)]}
+    for unit, rows in units.items():
+        write_part(store, "respond", step().key, unit, Finished(rows, []))
+    for unit, rows in reversed(units.items()):
+        write_part(other, "respond", step().key, unit, Finished(rows[::-1], []))
     first, account = write_shards(store, "respond", step().key, 5)
     second, _ = write_shards(other, "respond", step().key, 5)
     assert first == second
@@ -61,12 +62,28 @@ def test_parts_in_any_order_give_the_same_bytes(store: Store, tmp_path: Path) ->
     assert account.rows_out == 5
 
 
-def test_a_row_that_was_written_twice_counts_once(store: Store) -> None:
-    for _ in range(2):
-        write_part(store, "respond", step().key, 0, Finished([response(1)], [rejection(2)]))
-    assert read_parts(store, "respond", find_parts(store, "respond", step().key)[0]) == Finished(
-        [response(1)], [rejection(2)]
-    )
+def test_the_part_of_the_newest_run_stands(store: Store) -> None:
+    for epoch, text in ((2, "new"), (1, "old, and late"), (10, "newest")):
+        done = Finished([response(1, text)], [rejection(2)] if epoch == 2 else [])
+        write_part(Store(store.url, epoch), "respond", step().key, 0, done)
+    (part,) = find_parts(store, "respond", step().key).values()
+    assert part.epoch == 10
+    assert read_part(store, "respond", part) == Finished([response(1, "newest")], [])
+
+
+def test_a_part_without_its_rows_is_none(store: Store) -> None:
+    write_part(store, "respond", step().key, 0, Finished([response(1)], [rejection(2)]))
+    store.fs.rm(find_parts(store, "respond", step().key)[0].rows)
+    assert find_parts(store, "respond", step().key) == {}
+
+
+def test_a_part_that_can_not_be_read_is_removed(store: Store) -> None:
+    write_part(store, "respond", step().key, 0, Finished([response(1)], []))
+    path = find_parts(store, "respond", step().key)[0].rows
+    store.write_bytes(path, store.read_bytes(path)[:-20])
+    with pytest.raises(Spoilt, match="could not be read and is removed: run again"):
+        write_shards(store, "respond", step().key, 1)
+    assert find_parts(store, "respond", step().key) == {}
 
 
 def test_a_unit_reads_its_own_rows_only(store: Store) -> None:

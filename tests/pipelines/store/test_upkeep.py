@@ -65,7 +65,6 @@ def test_steps_of_a_changed_study_and_leftovers_go_and_all_else_stays(ran: tuple
     save_needs(store, "scripted", kept)
     (finished, *_) = (step for step in grid.steps.values() if step.kind == "respond")
     write_part(store, "respond", finished.key, 0, Finished([], []))
-    Path(store.folder("respond", finished.key), "parts").mkdir()
     Path(store.folder("evolve", "abandoned"), "parts").mkdir(parents=True)
     found = list(unneeded(store))
     assert {one.why for one in found} == {

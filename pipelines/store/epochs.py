@@ -1,0 +1,24 @@
+"""Every run of a store has a number, larger than those of all before: unfinished work is named by it."""
+
+from __future__ import annotations
+
+import posixpath
+
+from pipelines.store import files
+from pipelines.store.store import Store
+
+
+def next_epoch(store: Store) -> int:
+    """Take the next number. No clock is asked, and of several that take one at once, each gets another."""
+    folder = posixpath.join(store.root, "epochs")
+    while True:
+        mine = max(_taken(store, folder), default=0) + 1
+        if files.create(store.fs, posixpath.join(folder, f"{mine:06d}"), b"") and mine == max(_taken(store, folder)):
+            for old in _taken(store, folder) - {mine}:
+                store.fs.rm(posixpath.join(folder, f"{old:06d}"))
+            return mine
+
+
+def _taken(store: Store, folder: str) -> set[int]:
+    paths: list[str] = store.fs.glob(posixpath.join(folder, "[0-9]" * 6))
+    return {int(posixpath.basename(path)) for path in paths}

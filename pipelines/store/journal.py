@@ -1,0 +1,135 @@
+"""What engines have answered for steps that are not finished: kept answer by answer, so that nothing is asked twice.
+
+On a local disk an answer is appended to its unit's file before anybody sees it: a process that is killed loses only
+what it was still waiting for; a machine that loses its power, the last seconds. An object can not be appended to:
+there, answers of a few seconds are an object of their own. An answer belongs to exactly its request, so it does not
+matter who wrote it, or how often. The file goes when the unit's rows are durable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import posixpath
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from fsspec.implementations.local import LocalFileSystem
+
+from actors.engine import Classification, Generation, RequestError, TokenLogprobs
+from actors.replica import Request
+from cluster.points import reached
+from pipelines.store import files
+from pipelines.store.store import Store
+
+Kept = Generation | TokenLogprobs | Classification | RequestError
+_FIELDS: dict[type[Any], tuple[str, ...]] = {
+    Generation: tuple(Generation.__dataclass_fields__),
+    TokenLogprobs: tuple(TokenLogprobs.__dataclass_fields__),
+    Classification: tuple(Classification.__dataclass_fields__),
+    RequestError: ("reason", "detail"),
+}
+_TYPES = {kind.__name__: kind for kind in _FIELDS}
+SUFFIX = ".answers"
+
+
+class Journal:
+    """The answers to one step's requests on behalf of one unit. `flush` may be called from another thread."""
+
+    def __init__(self, store: Store, kind: str, key: str, unit: int, paths: Sequence[str]) -> None:
+        """`paths` are what earlier runs have left."""
+        self.store, self.paths = store, [*paths]
+        self._name = posixpath.join(store.folder(kind, key), "parts", f"{unit:08d}-")
+        self._answers = {digest: answer for path in paths for digest, answer in _read(store, path)}
+        self._local = isinstance(store.fs, LocalFileSystem)
+        self._handle: int | None = None
+        self._unsafe: list[bytes] = []  # not yet written to the object store
+        self._dirty = False
+        self._lock = Lock()
+
+    def recall(self, request: Request) -> Kept | None:
+        """The answer that there was, if there was one."""
+        return self._answers.get(_digest(request)) if self._answers else None
+
+    def keep(self, request: Request, answer: Kept) -> None:
+        """Make an answer outlive this process (on an object store: once it is flushed)."""
+        line = _line(request, answer)
+        with self._lock:
+            if not self._local:
+                self._unsafe.append(line)
+            elif os.write(self._file(), line) < len(line):
+                raise OSError(f"{self._name}: the disk is full")
+            self._dirty = True
+        reached("answer.kept", request)
+
+    def flush(self) -> None:
+        """Make what was kept outlive this machine."""
+        with self._lock:
+            dirty, self._dirty = self._dirty, False
+            lines = [*self._unsafe]
+        if dirty and self._handle is not None:
+            os.fsync(self._handle)
+        elif lines:
+            self.store.write_bytes(self._next(), b"".join(lines))
+            with self._lock:
+                del self._unsafe[: len(lines)]
+
+    def close(self) -> None:
+        """Flush, and keep what is there for the next run."""
+        self.flush()
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+    def drop(self) -> None:
+        """Remove it: the rows that were made of the answers are durable."""
+        self.close()
+        for path in self.paths:
+            with contextlib.suppress(FileNotFoundError):
+                self.store.fs.rm(path)
+
+    def _file(self) -> int:
+        if self._handle is None:
+            path = Path(self._next())
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            files.flush_folder(path.parent)
+        return self._handle
+
+    def _next(self) -> str:
+        self.paths.append(f"{self._name}{uuid.uuid4().hex[:12]}{SUFFIX}")
+        return self.paths[-1]
+
+
+def find_journals(store: Store, kind: str, key: str) -> dict[int, list[str]]:
+    """Paths of an unfinished step's journals, by unit."""
+    found: dict[int, list[str]] = {}
+    for path in store.parts(kind, key, f"*{SUFFIX}"):
+        found.setdefault(int(posixpath.basename(path)[:8]), []).append(path)
+    return found
+
+
+def _digest(request: Request) -> str:
+    return hashlib.sha256(repr(request).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def _line(request: Request, answer: Kept) -> bytes:
+    """One line of a journal: a checksum, for lines that were torn, and the answer as JSON."""
+    kind = type(answer)
+    record = [_digest(request), kind.__name__, [getattr(answer, name) for name in _FIELDS[kind]]]
+    text = json.dumps(record, separators=(",", ":")).encode()
+    return b"%08x%b\n" % (zlib.crc32(text), text)
+
+
+def _read(store: Store, path: str) -> Iterator[tuple[str, Kept]]:
+    """The answers in a file, without lines that were torn or spoilt."""
+    for line in store.read_bytes(path).splitlines():
+        if line[:8] == b"%08x" % zlib.crc32(line[8:]):
+            digest, kind, values = json.loads(line[8:])
+            yield digest, _TYPES[kind](*(tuple(value) if isinstance(value, list) else value for value in values))
