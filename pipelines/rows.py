@@ -27,8 +27,9 @@ class InstructionRow(Row):
     """A seed (round 0) or an evolved instruction, with the reply it was parsed from and the parser's word for it.
 
     `before` is the instruction that was evolved, `answer` what the evolver answers to its own evolution (only where
-    the study eliminates). A row whose outcome is "eliminated:<reason>" has the un-evolved instruction: it goes on to
-    the next round, and is not a member of its own round's data set.
+    the study eliminates), `probabilities` those of the reply's first tokens under the evolver itself, if the study
+    keeps them. A row whose outcome is "eliminated:<reason>" has the un-evolved instruction: it goes on to the next
+    round, and is not a member of its own round's data set.
     """
 
     round: int
@@ -42,6 +43,7 @@ class InstructionRow(Row):
     tokens_out: int
     before: str = ""
     answer: str = ""
+    probabilities: list[float] = field(default_factory=list[float])
 
     @property
     def eliminated(self) -> bool:
@@ -253,7 +255,14 @@ class PairRow(Row):
 
 @dataclass(frozen=True)
 class AnswerRow(Row):
-    """A student's answer to one benchmark task."""
+    """A model's answer to one item of a benchmark, and what was found out about it.
+
+    `task` groups items (a subject, a category, a kind of task), `item` is the benchmark's own id. `instruction` is the
+    last turn that was asked, `messages` the whole prompt (JSON: role and text of every turn), `answers` has the answers
+    to all turns, `response` the last. Of each measure there are a name, a value and a weight: a benchmark's number is
+    the weighted mean over its rows. `words` say how the answer was read, `raw` are a judge's replies, `other` is the
+    answer that this one was compared with.
+    """
 
     task: str
     level: int
@@ -261,6 +270,20 @@ class AnswerRow(Row):
     reference: str
     response: str
     correct: bool
+    item: str = ""
+    messages: str = ""
+    answers: list[str] = field(default_factory=list[str])
+    finish_reason: str = "stop"
+    measures: list[str] = field(default_factory=list[str])
+    values: list[float] = field(default_factory=list[float])
+    weights: list[float] = field(default_factory=list[float])
+    words: list[str] = field(default_factory=list[str])
+    raw: list[str] = field(default_factory=list[str])
+    other: str = ""
+
+    def measure(self, name: str) -> float | None:
+        """The value of a measure; None if the answer has none of this name."""
+        return self.values[self.measures.index(name)] if name in self.measures else None
 
 
 @dataclass(frozen=True)
@@ -292,6 +315,7 @@ ROW_TYPES: dict[str, type[Row]] = {
     "contamination": ContaminationRow,
     "select": PairRow,
     "evaluate": AnswerRow,
+    "verdict": AnswerRow,
 }
 
 _PLAIN: dict[Any, pa.DataType] = {

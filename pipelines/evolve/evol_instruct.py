@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import prompts
@@ -35,7 +36,7 @@ class Evolve:
         row = merged(row) if self.job.input == "merge" else row
         method = self.job.method(row.index, row.seed_id, self.study_seed)
         prompt, parser = self.prompt(method, row.instruction)
-        said = await self.ask(new_id, prompt)
+        said = await self.ask(new_id, prompt, logprobs=self.job.probabilities > 0)
         made = replace(
             row,
             id=new_id,
@@ -48,6 +49,7 @@ class Evolve:
             tokens_out=said.tokens_out,
             before=row.instruction,
             answer="",
+            probabilities=[math.exp(value) for value in (said.logprobs or ())[: self.job.probabilities]],
         )
         try:
             reply = read(said, parser, row.instruction, self.job.growth)
@@ -70,10 +72,10 @@ class Evolve:
         said = await self.ask(row.id, ask(row.instruction, row.input))
         return said.text
 
-    async def ask(self, row: str, prompt: str) -> Generation:
+    async def ask(self, row: str, prompt: str, logprobs: bool = False) -> Generation:
         """Ask the evolver on behalf of a row."""
         seed = request_seed(row) ^ self.study_seed
-        return await self.client.generate(GenerateRequest(row, (("user", prompt),), self.sampling, seed))
+        return await self.client.generate(GenerateRequest(row, (("user", prompt),), self.sampling, seed, logprobs))
 
 
 def read(said: Generation, parser: str, before: str, growth: Growth | None) -> prompts.Reply:

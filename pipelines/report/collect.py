@@ -7,19 +7,19 @@ from pathlib import Path
 
 from pipelines.commit import versions
 from pipelines.record import Record, load_record
-from pipelines.report.data import ACCURACY, LossCurve, ReportData, Result, StepAccount
+from pipelines.report.data import LossCurve, ReportData, StepAccount
 from pipelines.report.instructions import Instructions
 from pipelines.report.methods import methods
 from pipelines.report.outcomes import Outcomes
+from pipelines.report.results import results
 from pipelines.report.rewards import Rewards
 from pipelines.report.score_spread import Spread
 from pipelines.report.sets import Sets
-from pipelines.report.statistics import interval, mean_by
-from pipelines.rows import AnswerRow, from_table
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.estimate import parameters
-from pipelines.study.grid import Cell, Grid
+from pipelines.study.grid import Grid
+from pipelines.study.published import read_published
 from pipelines.study.spec import Study
 
 
@@ -30,6 +30,7 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
     manifests = {key: store.manifest(step.kind, key) for key, step in grid.steps.items() if key in done}
     sets, outcomes, rewards = Sets(store, grid, done), Outcomes(store, grid, done), Rewards(store, grid, done)
     instructions, spread = Instructions(study, store, grid, done), Spread(store, grid, done)
+    marks = results(grid, store, manifests)
     return ReportData(
         study=study.study,
         description=study.description,
@@ -38,7 +39,9 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
         wall_seconds=record.wall_seconds if record else 0.0,
         peak_memory_gib=record.peak_memory_gib if record else None,
         model_sizes=tuple((name, parameters(model, folder)) for name, model in study.models.items()),
-        results=tuple(result for cell in grid.cells for result in _results(cell, store, manifests)),
+        results=tuple(marks),
+        marks=marks,
+        published=tuple(read_published(folder / study.published)) if study.published else (),
         sets=tuple(sets.scores()),
         examples=tuple(sets.examples()),
         steps=tuple(_account(manifest, record) for manifest in manifests.values()),
@@ -55,35 +58,8 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
         judgements=tuple(spread.judgements()),
         spreads=tuple(spread.spreads()),
         probabilities=tuple(spread.probabilities()),
+        confidences=tuple(spread.confidences()),
     )
-
-
-def _results(cell: Cell, store: Store, manifests: dict[str, Manifest]) -> Iterator[Result]:
-    pairs = cell.pairs
-    rows = manifests[cell.train.key].account.rows_out if cell.train and cell.train.key in manifests else 0
-    for benchmark, step in cell.evaluations:
-        if step.key not in manifests:
-            continue
-        answers = from_table(AnswerRow, store.rows(step.kind, step.key))
-        marks = [100.0 * answer.correct for answer in answers]
-        value, low, high = interval(marks)
-        yield Result(
-            benchmark=benchmark,
-            metric=ACCURACY,
-            student=cell.student.model,
-            recipe=cell.student.recipe,
-            seeds=pairs.seeds if pairs else "",
-            evolver=pairs.evolved_by if pairs else "",
-            round=pairs.round if pairs else -1,
-            teacher=pairs.teacher if pairs else "",
-            decoding=pairs.decoding if pairs else "",
-            selection=cell.selection,
-            rows=rows,
-            value=value,
-            low=low,
-            high=high,
-            by_level=mean_by([answer.level for answer in answers], marks),
-        )
 
 
 def _account(manifest: Manifest, record: Record | None) -> StepAccount:

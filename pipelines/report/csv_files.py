@@ -45,6 +45,7 @@ def csv_files(data: ReportData) -> dict[str, str]:
         "judgements.csv": _table(_names(SetJudgement), map(_flat, data.judgements)),
         "scores.csv": _table(_names(SetSpread), map(_flat, data.spreads)),
         "probabilities.csv": _table(_names(SetProbabilities), map(_flat, data.probabilities)),
+        "confidence.csv": _table(_names(SetProbabilities), map(_flat, data.confidences)),
         "steps.csv": _table(_names(StepAccount), map(_flat, data.steps)),
         "losses.csv": _table(["label", "student", "evolver", "round", "teacher", "step", "loss"], _points(data.losses)),
     }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pipelines.report.instruction_data import SetDiversity, SetOverlap, SetSelection
+from pipelines.report.marks import Marks
 from pipelines.report.reward_data import AnswerFlags, SetCar, SetReward
 from pipelines.report.score_data import SetJudgement, SetProbabilities, SetSpread
+from pipelines.study.published import Published
 
 ACCURACY = "accuracy"
 
@@ -175,7 +178,7 @@ class LossCurve:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything on the page."""
+    """Everything on the page. `marks` are what the tasks of each result earned."""
 
     study: str
     description: str
@@ -201,3 +204,6 @@ class ReportData:
     judgements: tuple[SetJudgement, ...] = ()
     spreads: tuple[SetSpread, ...] = ()
     probabilities: tuple[SetProbabilities, ...] = ()
+    published: tuple[Published, ...] = ()
+    marks: Mapping[Result, Marks] = field(default_factory=dict[Result, Marks])
+    confidences: tuple[SetProbabilities, ...] = ()

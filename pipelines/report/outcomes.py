@@ -11,6 +11,7 @@ from pipelines.evolve.elimination import NO_GAIN, NO_VERDICT
 from pipelines.report.data import ReplyOutcome, RoundOutcome
 from pipelines.respond import NOT_EVOLVED
 from pipelines.rows import ELIMINATED
+from pipelines.score.judge import NO_METHODS
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid
 from pipelines.study.steps import (
@@ -19,6 +20,7 @@ from pipelines.study.steps import (
     DrawJob,
     EliminateJob,
     EvolveJob,
+    JudgeJob,
     Kind,
     OptimizeJob,
     RespondJob,
@@ -66,6 +68,8 @@ class Outcomes:
                 counts.setdefault((job.model, "evolver"), Counter()).update(self.read(step))
             elif isinstance(job, EliminateJob):
                 counts.setdefault((job.model, "judge"), Counter()).update(self.verdicts(step))
+            elif isinstance(job, JudgeJob) and job.metric != "reward":
+                counts.setdefault((job.model, f"judge: {job.metric}"), Counter()).update(self.words(step))
             elif isinstance(job, AugmentJob | VerifyJob | CheckJob):
                 counts.setdefault((job.model, AUTOIF_ROLES[step.kind]), Counter()).update(self.draws(step))
             elif isinstance(job, RespondJob):
@@ -99,6 +103,13 @@ class Outcomes:
         made = self.made(step)
         known = {outcome: rows for outcome, rows in made.items() if outcome in _OF_JUDGE or ELIMINATED not in outcome}
         return Counter(known) + self.lost(step)
+
+    def words(self, step: Step) -> Counter[str]:
+        """How a judge's words on instructions were read; keywords have several to a row."""
+        lost = self.lost(step)
+        for nothing_asked in (NOT_EVOLVED, NO_METHODS):
+            del lost[f"rejected:{nothing_asked}"]
+        return Counter(chain.from_iterable(self.column(step, "rows", "outcomes"))) + lost
 
     def answers(self, step: Step) -> Counter[str]:
         """How a teacher's answers were read; rows that only go on to the next round are not asked."""

@@ -17,6 +17,7 @@ from pipelines.report.outcome_rows import reply_rows, round_rows
 from pipelines.report.plots.canvas import Figure
 from pipelines.report.rewards import car_warnings
 from pipelines.report.summary import best, key_figures, rows
+from pipelines.report.tables import result_table
 
 
 def files(data: ReportData) -> dict[str, str]:
@@ -35,6 +36,7 @@ def html(data: ReportData, tables: Sequence[str] = ()) -> str:
         "diversity": _drawn(plots.distances(data)),
         "judged": _drawn(plots.difficulty(data)),
         "probabilities": _drawn(plots.probabilities(data)),
+        "confidence": _drawn(plots.confidence(data)),
         "losses": _drawn(plots.loss_curves(data)),
         "times": _drawn(plots.times(data)),
     }
@@ -61,6 +63,7 @@ def _facts(data: ReportData) -> dict[str, object]:
         "replies": reply_rows(data.replies),
         "car_warnings": car_warnings(data.cars),
         "effects": effects(data),
+        "table": result_table(data),
         "seeds": seed_views(data.examples),
         "steps": accounts.ordered(data.steps),
         "totals": accounts.kind_totals(data.steps),
@@ -81,6 +84,7 @@ def _environment(autoescape: bool) -> jinja2.Environment:
         number=format.number,
         significant=format.significant,
         signed=format.signed,
+        p_value=format.p_value,
         duration=format.duration,
         moment=format.moment,
         parameters=format.parameters,

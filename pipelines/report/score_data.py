@@ -47,7 +47,10 @@ class SetSpread:
 
 @dataclass(frozen=True, slots=True)
 class SetProbabilities:
-    """Probabilities of the first tokens of a set's answers: `bins` are (lower edge, percentage of the tokens)."""
+    """Probabilities of the first tokens of a set's answers: `bins` are (lower edge, percentage of the tokens).
+
+    Or of the evolver's replies under itself; then there is no teacher and no decoding (empty strings).
+    """
 
     seeds: str
     evolver: str

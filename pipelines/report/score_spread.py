@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 
 import prompts
 from pipelines.report.score_data import SetJudgement, SetProbabilities, SetSpread
@@ -14,7 +15,8 @@ from pipelines.score.judgements import counted, distinct, mean_score, shares
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid, PairSet
 from pipelines.study.judging import JudgeMetric
-from pipelines.study.steps import Step
+from pipelines.study.judging_steps import evolution
+from pipelines.study.steps import EvolveJob, Step
 
 BINS = 20
 SPREAD = ("ppl_instruction", "ppl_answer", "ppl_conditional", "ifd", "ifd_ppl", "ic_ifd")
@@ -49,9 +51,19 @@ class Spread:
         for pairs, rows in self._scored():
             values = np.array([value for row in rows for value in row.answer_probabilities])
             if len(values):
-                counts, edges = np.histogram(values, BINS, (0.0, 1.0))
-                bins = zip(edges[:-1].tolist(), (100.0 * counts / len(values)).tolist(), strict=True)
-                yield SetProbabilities(*_names(pairs), len(values), float(values.mean()), tuple(bins))
+                yield SetProbabilities(*_names(pairs), *_binned(values))
+
+    def confidences(self) -> Iterator[SetProbabilities]:
+        """One entry per evolved set whose evolver's own probabilities were kept (2412.11231: confidence)."""
+        for pairs in {pairs.instructions.key: pairs for pairs in self.grid.sets}.values():
+            step = evolution(pairs.instructions)
+            if step is None or step.key not in self.done:
+                continue
+            assert isinstance(step.job, EvolveJob)
+            if step.job.probabilities:
+                kept = self.store.rows(step.kind, step.key, columns=["probabilities"]).column("probabilities")
+                if len(values := kept.combine_chunks().flatten().to_numpy()):
+                    yield SetProbabilities(*_names(pairs)[:3], "", "", *_binned(values))
 
     def _scored(self) -> Iterator[tuple[PairSet, list[ScoreRow]]]:
         for pairs in self.grid.sets:
@@ -73,6 +85,13 @@ class Spread:
             distinct=distinct(found) if metric == "keywords" else None,
             shares=tuple(shares(counted(found, LABELS.get(metric, ())), rows).items()),
         )
+
+
+def _binned(values: npt.NDArray[np.float64]) -> tuple[int, float, tuple[tuple[float, float], ...]]:
+    """How many there are, their mean, and percentages by bins of [0, 1]."""
+    counts, edges = np.histogram(values, BINS, (0.0, 1.0))
+    bins = zip(edges[:-1].tolist(), (100.0 * counts / len(values)).tolist(), strict=True)
+    return len(values), float(values.mean()), tuple(bins)
 
 
 def _names(pairs: PairSet) -> tuple[str, str, int, str, str]:

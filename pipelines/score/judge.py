@@ -12,6 +12,8 @@ from pipelines.respond import NOT_EVOLVED
 from pipelines.rows import InstructionRow, JudgementRow, Row
 from pipelines.study.judging import PROMPTS, Question
 
+NO_METHODS = "no_method_list"
+
 
 @dataclass(frozen=True)
 class Judge:
@@ -31,7 +33,7 @@ class Judge:
             raise Rejected(NOT_EVOLVED, row.outcome)
         asked = self.questions(row)
         if not asked:
-            raise Rejected("no_method_list", "the reply lists no methods before its plan", row.raw)
+            raise Rejected(NO_METHODS, "the reply lists no methods before its plan", row.raw)
         raw = await asyncio.gather(*(self.say(f"{new_id}-{i}", text) for i, text in enumerate(asked)))
         replies = [prompts.parse(prompts.get(PROMPTS[self.metric]).parser, text) for text in raw]
         values = [reply.value for reply in replies if reply.value is not None]

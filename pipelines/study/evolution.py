@@ -71,8 +71,8 @@ Method = Literal["evol-instruct", "auto-evol-instruct", "autoif"]
 
 # the keys that have a meaning with some methods only
 _OWN: dict[Method, frozenset[str]] = {
-    "evol-instruct": frozenset({"breadth", "assignment", "input", "growth", "elimination"}),
-    "auto-evol-instruct": frozenset({"optimization", "input", "growth", "elimination"}),
+    "evol-instruct": frozenset({"breadth", "assignment", "input", "growth", "elimination", "probabilities"}),
+    "auto-evol-instruct": frozenset({"optimization", "input", "growth", "elimination", "probabilities"}),
     "autoif": frozenset({"autoif"}),
 }
 
@@ -99,6 +99,9 @@ class Evolution(Strict):
     )
     growth: Growth | None = Field(default=None, description="bounds on the length of an evolved instruction")
     elimination: Annotated[Elimination | None, BeforeValidator(_block), Field(json_schema_extra=_or_boolean)] = None
+    probabilities: int = Field(
+        default=0, ge=0, description="first tokens of an evolver's reply whose probabilities are kept; the paper's 5"
+    )
     sampling: SamplingSpec = SamplingSpec(temperature=0.7, top_p=0.95, max_tokens=2048)
 
     @model_validator(mode="before")

@@ -77,6 +77,7 @@ class EvolutionSteps:
                 "input": job.input,
                 "growth": job.growth,
                 "eliminates": job.eliminates,
+                "probabilities": job.probabilities,
                 "reply_parser": job.parser,
                 "prompts": digests((*names, *(ANSWERING if job.eliminates else ()))),
                 "model": self.models[evolver],
@@ -99,6 +100,7 @@ class EvolutionSteps:
             eliminates=spec.elimination is not None,
             sampling=spec.sampling,
             parser=reply_parser(spec.optimization.variant) if spec.optimization else "",
+            probabilities=spec.probabilities,
         )
 
     def eliminate(self, evolved: Step, evolver: str) -> Step:

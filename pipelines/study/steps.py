@@ -11,10 +11,11 @@ from pipelines.evolve.methods import Assignment, drawn_method, method_for
 from pipelines.store.fingerprint import fingerprint
 from pipelines.study.autoif import RuleSet
 from pipelines.study.basics import SamplingSpec
+from pipelines.study.benchmarks import Benchmark
 from pipelines.study.evolution import Elimination, Growth, Optimization
 from pipelines.study.judging import JudgeMetric
 from pipelines.study.responses import Pick
-from pipelines.study.spec import Benchmark, Contamination, Diversity, Recipe, ScoringOptions, Seeds, Selection
+from pipelines.study.spec import Contamination, Diversity, Recipe, ScoringOptions, Seeds, Selection
 
 Payload = Callable[[], dict[str, Any]]
 Kind = Literal[
@@ -41,13 +42,13 @@ Kind = Literal[
 
 # Raised by hand when the meaning of a kind's output changes: old outputs are then made again.
 CODE_VERSION: Mapping[Kind, int] = {
-    "seeds": 1,
+    "seeds": 2,
     "optimize": 1,
     "augment": 1,
     "verify": 1,
-    "pair": 1,
-    "evolve": 2,
-    "eliminate": 1,
+    "pair": 2,
+    "evolve": 3,
+    "eliminate": 2,
     "respond": 2,
     "draw": 1,
     "choose": 1,
@@ -127,6 +128,7 @@ class EvolveJob:
 
     `parser` reads the replies to an optimized method (the method's own prompt names its parser otherwise).
     `eliminates`: a failed evolution keeps the un-evolved instruction, and the others are answered by the evolver.
+    `probabilities` of so many first tokens of each reply are kept.
     """
 
     model: str
@@ -138,6 +140,7 @@ class EvolveJob:
     eliminates: bool
     sampling: SamplingSpec
     parser: str = ""
+    probabilities: int = 0
 
     def method(self, index: int, seed_id: str, study_seed: int) -> str:
         """The method of the seed with this id, at this place in its file."""

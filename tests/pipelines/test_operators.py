@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +31,8 @@ class Says:
 
     async def generate(self, request: GenerateRequest) -> Generation:
         self.asked.append(request)
-        return Generation(request.id, self.text, self.finish, 9, 4)  # type: ignore[arg-type]
+        logprobs = (0.0, math.log(0.5), math.log(0.25), -9.0) if request.logprobs else None
+        return Generation(request.id, self.text, self.finish, 9, 4, logprobs)  # type: ignore[arg-type]
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         raise NotImplementedError
@@ -52,6 +54,18 @@ def test_an_evolved_row_keeps_its_lineage_and_its_raw_reply() -> None:
     assert (made.instruction, made.input, made.raw) == ("Name a rare bird.", "In Peru.", '  "Name a rare bird."\n')
     assert (made.parent_id, made.seed_id, made.index, made.round) == (SEED.id, SEED.id, 3, 1)
     assert (made.method, made.outcome) == ("reasoning", "repaired:quotes")
+
+
+def test_the_probabilities_of_an_evolvers_first_tokens_are_kept_where_they_are_asked_for() -> None:
+    engine = Says("Name a rare bird.")
+    kept = apply(evolve(engine, probabilities=3), SEED)
+    assert isinstance(kept, InstructionRow) and kept.probabilities == pytest.approx([1.0, 0.5, 0.25])
+    none = apply(evolve(engine), SEED)
+    assert isinstance(none, InstructionRow) and none.probabilities == []
+    assert [request.logprobs for request in engine.asked] == [True, False]
+    answered = Says("Name a rare bird.")
+    apply(evolve(answered, probabilities=3, eliminates=True), SEED)
+    assert [request.logprobs for request in answered.asked] == [True, False], "not those of the evolver's answer"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
-"""How difficult instructions are by a judge's word, and how sure a scorer is of the first tokens of answers."""
+"""How difficult instructions are by a judge's word."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
@@ -10,19 +8,13 @@ import prompts
 from pipelines.report.data import ReportData
 from pipelines.report.plots.canvas import (
     GRID,
-    MUTED,
     SERIES,
     Canvas,
     Figure,
     Legend,
-    Panel,
-    color,
-    evolver_legend,
     variable,
 )
-from pipelines.report.plots.groups import MOST_PANELS
-from pipelines.report.score_data import SetJudgement, SetProbabilities
-from pipelines.report.summary import by_size
+from pipelines.report.score_data import SetJudgement
 
 MOST_SETS = 40
 
@@ -60,37 +52,3 @@ def _bar(axes: Axes, place: int, each: SetJudgement) -> None:
         axes.barh(place, share, 0.7, left, color=look)
         left += share
     axes.barh(place, 100 - left, 0.7, left, color=GRID)
-
-
-def probabilities(data: ReportData) -> Figure | None:
-    """A panel for each teacher, round and seeds, a line per evolver; None where no scores are."""
-    known = data.probabilities
-    if not known:
-        return None
-    evolvers = by_size((each.evolver for each in known), data.model_sizes)
-    places = dict.fromkeys((each.seeds, each.round, each.teacher, each.decoding) for each in known if each.evolver)
-    panels = [
-        _panel(f"{seeds}, round {number}, {teacher} {decoding}", found, evolvers)
-        for seeds, number, teacher, decoding in places or {(e.seeds, 0, e.teacher, e.decoding): None for e in known}
-        if (found := [e for e in known if (e.seeds, e.teacher, e.decoding) == (seeds, teacher, decoding)])
-        and (found := [e for e in found if e.round in (0, number)])
-    ]
-    note = "Per cent of the first tokens of answers by their probability under the scorer (2412.11231: confidence)."
-    if len(panels) > MOST_PANELS:
-        note += f" The first {MOST_PANELS} of {len(panels)} panels."
-    seeds_own = (Legend("un-evolved seeds", "muted", "dash"),) if any(not each.evolver for each in known) else ()
-    legend = evolver_legend(evolvers, marked=False) + seeds_own
-    return Figure("Probability of the first tokens", note, tuple(panels[:MOST_PANELS]), legend)
-
-
-def _panel(title: str, shown: Sequence[SetProbabilities], evolvers: Sequence[str]) -> Panel:
-    canvas = Canvas()
-    with canvas as (axes,):
-        for each in shown:
-            edges, shares = [edge for edge, _ in each.bins], [share for _, share in each.bins]
-            look, line = (color(evolvers, each.evolver), "-") if each.evolver else (MUTED, "--")
-            axes.step([*edges, 1.0], [*shares, shares[-1]], where="post", color=look, linestyle=line)
-        axes.set_xlim(0, 1)
-        axes.set_xlabel("probability")
-        axes.set_ylabel("%")
-    return canvas.panel("Probability of the first tokens", title)

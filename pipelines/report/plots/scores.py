@@ -23,9 +23,7 @@ def by_round(data: ReportData) -> Figure | None:
     bases = {(row.result.student, row.result.measure): row.base for row in rows(data.results)}
     shown = list(groups.items())[:MOST_PANELS]
     panels = [
-        _round_panel(
-            panel_title(key, groups), found, bases[found[0].student, found[0].measure], evolvers, data.results
-        )
+        _round_panel(panel_title(key, groups), found, bases[found[0].student, found[0].measure], evolvers, data.results)
         for key, found in shown
     ]
     note = "Bars are 95 % bootstrap intervals; round 0 is training on the un-evolved seeds."

@@ -13,11 +13,13 @@ import prompts
 from actors.engine import EngineSpec, GenerateRequest, Generation
 from actors.scripted_engine import ScriptedEngine
 from pipelines.report.csv_files import csv_files
+from pipelines.report.outcomes import Outcomes
 from pipelines.report.page import html, markdown
-from pipelines.report.plots.judged import difficulty, probabilities
+from pipelines.report.plots.confidence import confidence, probabilities
+from pipelines.report.plots.judged import difficulty
 from pipelines.report.score_data import SetJudgement, SetProbabilities, SetSpread
 from pipelines.report.score_spread import Spread
-from pipelines.rows import ScoreRow, from_table
+from pipelines.rows import InstructionRow, ScoreRow, from_table
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid
 from tests.pipelines.offline import run_offline
@@ -38,7 +40,7 @@ class Moody(ScriptedEngine):
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid]:
     store = Store(str(tmp_path_factory.mktemp("store")))
     study = scripted_study(
-        evolution={"evolvers": ["small"], "rounds": 1},
+        evolution={"evolvers": ["small"], "rounds": 1, "probabilities": 3},
         responses={"teachers": ["small"]},
         judging={"judge": "large", "metrics": ["difficulty", "difficulty_score"]},
     )
@@ -82,6 +84,27 @@ def test_probabilities_are_counted_by_bins(ran: tuple[Store, Grid]) -> None:
         assert 0 < each.mean < 1 and 20 <= each.tokens <= 5 * 20
 
 
+def test_an_evolvers_own_probabilities_are_counted_once_for_a_set(ran: tuple[Store, Grid]) -> None:
+    (found,) = told(ran).confidences()
+    (step,) = (step for step in ran[1].steps.values() if step.kind == "evolve")
+    rows = from_table(InstructionRow, ran[0].rows(step.kind, step.key))
+    kept = [value for row in rows for value in row.probabilities]
+    assert (found.evolver, found.round, found.teacher, found.tokens) == ("small", 1, "", 3 * len(rows))
+    assert found.mean == pytest.approx(fmean(kept)) and sum(share for _, share in found.bins) == pytest.approx(100)
+
+
+def test_what_a_judge_said_of_instructions_is_among_the_replies_and_how_it_was_read(ran: tuple[Store, Grid]) -> None:
+    replies = [each for each in Outcomes(*ran, ran[0].done()).replies() if each.model == "large"]
+    found = {(each.role, each.outcome): each.rows for each in replies if each.role.startswith("judge")}
+    for metric in ("difficulty", "difficulty_score"):
+        unread = sum(each.unread for each in told(ran).judgements() if each.metric == metric)
+        lost = sum(
+            rows for (role, outcome), rows in found.items() if role == f"judge: {metric}" and "rejected" in outcome
+        )
+        assert lost == unread > 0
+        assert sum(rows for (role, _), rows in found.items() if role == f"judge: {metric}") == 40
+
+
 def full() -> Any:
     shares = tuple(zip(prompts.DIFFICULTY_LABELS, (0.0, 10.0, 40.0, 25.0, 20.0), strict=True))
     judged = SetJudgement("<i>", "small", 1, "difficulty", 200, 10, None, None, shares)
@@ -90,26 +113,36 @@ def full() -> Any:
     spread = SetSpread("<i>", "small", 1, "a|b", "greedy", "ifd", 190, 0.83, 0.7, 0.8, 0.9)
     bins = tuple((i / 20, 5.0) for i in range(20))
     sure = SetProbabilities("<i>", "small", 1, "a|b", "greedy", 950, 0.5, bins)
-    return replace(sample.sample(), judgements=(judged, scored, named), spreads=(spread,), probabilities=(sure,))
+    own = SetProbabilities("<i>", "small", 1, "", "", 1234, 0.625, bins)
+    return replace(
+        sample.sample(),
+        judgements=(judged, scored, named),
+        spreads=(spread,),
+        probabilities=(sure,),
+        confidences=(own,),
+    )
 
 
 def test_page_and_markdown_show_tables_and_figures() -> None:
     page = re.sub(r"\s+", " ", html(full()))
     assert "easy 10.0, medium 40.0, hard 25.0, very hard 20.0" in page and "Probability of the first tokens" in page
+    assert "Confidence of the evolvers" in page and "1,234" in page
     assert "<i>" not in page.partition("A judge's word")[2].partition("Rows and time")[0]
     text = markdown(full())
     assert r"| \<i\> | small | 1 | difficulty\_score | 200 | 10 | 66.5 | – |  |" in text
     assert r"| \<i\> | small | 1 | a\|b | greedy | ifd | 190 | 0.830 | 0.700 | 0.800 | 0.900 |" in text
     tables = re.findall(r"(?:^\|.*\n)+", text.partition("## A judge's word")[2].partition("## Rounds")[0], re.M)
-    assert len(tables) == 2
+    assert len(tables) == 3
+    assert r"| \<i\> | small | 1 | 1234 | 0.625 |" in text
     for table in tables:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}) == 1
 
 
 def test_a_report_without_judges_does_not_speak_of_them() -> None:
     for text in (html(sample.sample()), markdown(sample.sample())):
-        assert "judge's word" not in text and "Distribution of scores" not in text
+        assert all(title not in text for title in ("judge's word", "Distribution of scores", "Confidence"))
     assert difficulty(sample.sample()) is None and probabilities(sample.sample()) is None
+    assert confidence(sample.sample()) is None
 
 
 def test_the_numbers_are_written_as_files() -> None:
@@ -117,3 +150,4 @@ def test_the_numbers_are_written_as_files() -> None:
     assert files["judgements.csv"].splitlines()[2] == "<i>,small,1,difficulty_score,200,10,66.5,,{}"
     assert files["scores.csv"].splitlines()[1] == "<i>,small,1,a|b,greedy,ifd,190,0.83,0.7,0.8,0.9"
     assert files["probabilities.csv"].splitlines()[1].startswith("<i>,small,1,a|b,greedy,950,0.5,")
+    assert files["confidence.csv"].splitlines()[1].startswith("<i>,small,1,,,1234,0.625,")

@@ -1,0 +1,56 @@
+"""How sure models are of the first tokens of what is written: a scorer of answers, an evolver of its own replies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pipelines.report.data import ReportData
+from pipelines.report.plots.canvas import MUTED, Canvas, Figure, Legend, Panel, color, evolver_legend
+from pipelines.report.plots.groups import MOST_PANELS
+from pipelines.report.score_data import SetProbabilities
+from pipelines.report.summary import by_size
+
+
+def probabilities(data: ReportData) -> Figure | None:
+    """A panel for each teacher, round and seeds, a line per evolver; None where no scores are."""
+    note = "Per cent of the first tokens of answers by their probability under the scorer."
+    return _figure("Probability of the first tokens", note, data.probabilities, data)
+
+
+def confidence(data: ReportData) -> Figure | None:
+    """A panel for each round and seeds, a line per evolver (2412.11231, Fig. 5); None where they were not kept."""
+    note = "Per cent of the first tokens of the evolvers' own replies by the probability that the evolver gave them."
+    return _figure("Confidence of the evolvers", note, data.confidences, data)
+
+
+def _figure(title: str, note: str, known: Sequence[SetProbabilities], data: ReportData) -> Figure | None:
+    if not known:
+        return None
+    evolvers = by_size((each.evolver for each in known), data.model_sizes)
+    places = dict.fromkeys((each.seeds, each.round, each.teacher, each.decoding) for each in known if each.evolver)
+    panels = [
+        _panel(
+            title, ", ".join(filter(None, (seeds, f"round {number}", f"{teacher} {decoding}".strip()))), found, evolvers
+        )
+        for seeds, number, teacher, decoding in places or {(e.seeds, 0, e.teacher, e.decoding): None for e in known}
+        if (found := [e for e in known if (e.seeds, e.teacher, e.decoding) == (seeds, teacher, decoding)])
+        and (found := [e for e in found if e.round in (0, number)])
+    ]
+    if len(panels) > MOST_PANELS:
+        note += f" The first {MOST_PANELS} of {len(panels)} panels."
+    seeds_own = (Legend("un-evolved seeds", "muted", "dash"),) if any(not each.evolver for each in known) else ()
+    legend = evolver_legend(evolvers, marked=False) + seeds_own
+    return Figure(title, note, tuple(panels[:MOST_PANELS]), legend)
+
+
+def _panel(title: str, place: str, shown: Sequence[SetProbabilities], evolvers: Sequence[str]) -> Panel:
+    canvas = Canvas()
+    with canvas as (axes,):
+        for each in shown:
+            edges, shares = [edge for edge, _ in each.bins], [share for _, share in each.bins]
+            look, line = (color(evolvers, each.evolver), "-") if each.evolver else (MUTED, "--")
+            axes.step([*edges, 1.0], [*shares, shares[-1]], where="post", color=look, linestyle=line)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("probability")
+        axes.set_ylabel("%")
+    return canvas.panel(title, place)
