@@ -27,7 +27,7 @@ from pipelines.cli_options import (
     checked,
 )
 from pipelines.cli_store import add_commands
-from pipelines.errors import Held, InputError, LeaseLost
+from pipelines.errors import Held, InputError, LeaseLost, Spoilt
 
 app = typer.Typer(
     name="evolgrid",
@@ -164,7 +164,7 @@ def main() -> None:
         app()
     except InputError as error:
         _quit(str(error), BAD_INPUT)
-    except (ClusterError, LoadError, EngineLost, SandboxError, Held, LeaseLost) as error:
+    except (ClusterError, LoadError, EngineLost, SandboxError, Held, LeaseLost, Spoilt) as error:
         _quit(str(error), FAILED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -12,11 +13,12 @@ from pipelines import seeds
 from pipelines.commit import commit_rows
 from pipelines.context import Context
 from pipelines.footprints import check_footprints
-from pipelines.plan import make_plan
+from pipelines.plan import Plan, make_plan
 from pipelines.progress import Board
 from pipelines.record import Meter, load_record, metered, save_record
 from pipelines.report.publish import publish, report_path
 from pipelines.selections import run_selections
+from pipelines.store.damage import damaged, made_of
 from pipelines.store.epochs import next_epoch
 from pipelines.store.lease import held
 from pipelines.store.needs import save_needs
@@ -36,36 +38,55 @@ class Summary:
     report: str
 
 
-def run(loaded: Loaded, store: Store, address: str | None, console: Console) -> Summary:
-    """Run a checked study. Without an address, a local Ray lives as long as the run.
+def run(
+    loaded: Loaded,
+    store: Store,
+    address: str | None,
+    console: Console,
+    only: Callable[[Plan], Plan] = lambda plan: plan,
+) -> Summary:
+    """Run a checked study, or of its plan what `only` leaves. Without an address, a local Ray lives as long as the run.
 
     An interrupted run leaves finished steps and the parts of unfinished ones: running again continues there.
     """
     with metered() as meter, Board(console) as board:
-        context = _context(loaded, store, board)
+        context = _context(loaded, store, board, only)
         plan = context.plan
         board.say(f"{loaded.study.study}: {len(plan.done)} steps are done, {len(plan.pending)} will run")
-        failures = _run_held(context, address) if plan.pending else []
+        spoilt = _spoilt(context)
+        failures = _run_held(context, address, spoilt) if plan.pending or spoilt else []
         report = _report(context, meter)
         seconds = time.monotonic() - meter.started
-    executed = len(plan.pending) - _unfinished(context)
-    return Summary(executed, len(plan.done), failures, seconds, report)
+    executed = len(context.plan.pending) - _unfinished(context)
+    return Summary(executed, len(context.plan.done), failures, seconds, report)
 
 
 def _unfinished(context: Context) -> int:
     return len({step.key for step in context.plan.pending} - context.store.done()) if context.plan.pending else 0
 
 
-def _context(loaded: Loaded, store: Store, board: Board) -> Context:
-    plan = make_plan(loaded.study, loaded.folder, store)
+def _context(loaded: Loaded, store: Store, board: Board, only: Callable[[Plan], Plan]) -> Context:
+    plan = only(make_plan(loaded.study, loaded.folder, store))
     return Context(loaded.study, loaded.folder, store, plan, board)
 
 
-def _run_held(context: Context, address: str | None) -> list[str]:
-    """Run what is unfinished as the study's one driver."""
+def _spoilt(context: Context) -> list[Step]:
+    """Finished steps that must be made again, because their files or those that they were made of are damaged."""
+    steps, done = context.plan.grid.steps, context.plan.done
+    found = damaged(context.store, steps, done)
+    for key, wrong in found.items():
+        context.board.say(f"[yellow]damaged[/yellow] {steps[key].label}: {wrong}: made again, with all made of it")
+    return [steps[key] for key in {*found, *(made_of(steps, found) & done)}]
+
+
+def _run_held(context: Context, address: str | None, spoilt: list[Step]) -> list[str]:
+    """Run what is unfinished, and what is spoilt, as the study's one driver."""
     store, plan = context.store, context.plan
-    with held(store, context.study.study, [step.key for step in plan.pending], context.board.say) as lease:
+    ours = [step.key for step in (*plan.pending, *spoilt)]
+    with held(store, context.study.study, ours, context.board.say) as lease:
         store.fence, store.epoch = lease.check, next_epoch(store)
+        for step in spoilt:
+            store.withdraw(step.kind, step.key)
         save_needs(store, context.study.study, plan.grid.steps)
         if store.done() & plan.grid.steps.keys() != plan.done:  # whoever held it before has gone on meanwhile
             context.plan = make_plan(context.study, context.folder, store)
@@ -84,7 +105,7 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         from pipelines.autoif import run_autoif
         from pipelines.contamination import run_contaminations
         from pipelines.diversity import run_diversities
-        from pipelines.flow import run_stream
+        from pipelines.flow import run_stream, run_verdicts
         from pipelines.optimize import run_optimizations
         from pipelines.students import run_students
 
@@ -94,7 +115,9 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         run_diversities(context)
         run_contaminations(context)
         run_selections(context)
-        return run_students(context)
+        failures = run_students(context)
+        run_verdicts(context)
+        return failures
 
 
 def run_seeds(context: Context, step: Step) -> None:

@@ -74,6 +74,12 @@ class Store:
                 self.fs.rm(parts, recursive=True)
         reached("commit.after_parts", folder)
 
+    def withdraw(self, kind: str, key: str) -> None:
+        """Make a step not exist any more: its files are to be written again."""
+        self.fence()
+        self.fs.rm(posixpath.join(self.folder(kind, key), MANIFEST))
+        _cached_manifest.cache_clear()
+
     def write_table(self, folder: str, name: str, table: pa.Table) -> Shard:
         """Write one Parquet file atomically; the same table gives the same bytes."""
         buffer = io.BytesIO()

@@ -49,11 +49,12 @@ def verify(store: Store) -> Iterator[Checked]:
                 kind, key, f"{kind} {key[:8]}", 0, (f"{MANIFEST} can not be read: {error.error_count()} errors",)
             )
             continue
-        problems = tuple(problem for shard in manifest.shards if (problem := _problem(store, folder, shard)))
+        problems = tuple(problem for shard in manifest.shards if (problem := what_is_wrong(store, folder, shard)))
         yield Checked(kind, key, manifest.label, sum(shard.bytes for shard in manifest.shards), problems)
 
 
-def _problem(store: Store, folder: str, shard: Shard) -> str:
+def what_is_wrong(store: Store, folder: str, shard: Shard) -> str:
+    """What is wrong with a file of a step, by its hash; nothing: an empty text."""
     digest, size = hashlib.sha256(), 0
     try:
         with store.fs.open(posixpath.join(folder, shard.file), "rb") as file:
