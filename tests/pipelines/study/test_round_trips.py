@@ -1,0 +1,120 @@
+"""A study that is written out says the same when it is read again, and so does any YAML of plain values."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from pipelines.study.grid import build
+from pipelines.study.load import load
+from pipelines.study.spec import Study
+from pipelines.study.yaml_tree import parse
+
+TEXT = st.text(
+    st.characters(exclude_categories=["Cs", "Cc", "Cn"], exclude_characters="\u2028\u2029\ufeff"), max_size=20
+)
+NAME = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
+FLOAT = st.floats(1e-6, 1e6)
+SETTING = TEXT | st.integers(-(2**60), 2**60) | FLOAT | st.booleans()
+VALUE = st.recursive(
+    st.none() | SETTING,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=10,
+)
+MODEL = st.fixed_dictionaries(
+    {"source": TEXT, "engine": st.sampled_from(["scripted", "http", "transformers"])},
+    optional={
+        "max_length": st.integers(1, 10**6),
+        "options": st.dictionaries(NAME, SETTING, max_size=3),
+        "runtime": st.dictionaries(NAME, SETTING, max_size=2),
+        "cpus": st.floats(0, 64),
+        "replicas": st.integers(1, 99),
+    },
+)
+RECIPE = st.fixed_dictionaries(
+    {},
+    optional={
+        "tuning": st.sampled_from(["full", "lora"]),
+        "learning_rate": st.floats(1e-9, 1),
+        "epochs": st.integers(1, 20),
+        "weight_decay": st.floats(0, 1),
+    },
+)
+
+
+@st.composite
+def studies(draw: st.DrawFn) -> dict[str, Any]:
+    """A study's content: any names, texts and numbers."""
+    models = draw(st.dictionaries(NAME, MODEL, min_size=1, max_size=3))
+    model = st.sampled_from(sorted(models))
+    recipes = draw(st.dictionaries(NAME, RECIPE, max_size=2))
+    count = st.integers(1, 10**6)
+    students = [{"model": draw(model), "recipe": name} for name in recipes]
+    return {
+        "study": draw(NAME),
+        "description": draw(TEXT),
+        "seed": draw(st.integers(-(2**60), 2**60)),
+        "seeds": [{"name": draw(NAME), "world": {"count": draw(count)}}, {"name": draw(NAME), "file": draw(TEXT)}],
+        "models": models,
+        "evolution": {"evolvers": [draw(model)], "rounds": draw(st.integers(1, 4))},
+        "responses": {"teachers": [draw(model)]},
+        "recipes": recipes,
+        "students": students,
+    }
+
+
+def dumped(value: Any, block: bool) -> str:
+    stream = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = not block
+    yaml.width = 60
+    yaml.dump(value, stream)
+    return stream.getvalue()
+
+
+@settings(max_examples=50, deadline=None)
+@given(content=studies(), block=st.booleans(), brief=st.booleans())
+def test_a_study_that_is_written_out_says_the_same(content: dict[str, Any], block: bool, brief: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "study.yaml")
+        path.write_text(dumped(content, block))
+        study = load(path).study
+        assert study == Study.model_validate(content)
+        path.write_text(
+            dumped(study.model_dump(mode="json", exclude_unset=brief, exclude_defaults=not brief), not block)
+        )
+        assert load(path).study == study
+
+
+@settings(max_examples=50, deadline=None)
+@given(value=VALUE, block=st.booleans())
+def test_plain_values_are_read_as_they_were_written(value: Any, block: bool) -> None:
+    assert parse(dumped(value, block), "any").value == value
+
+
+@settings(max_examples=20, deadline=None)
+@given(replicas=st.integers(1, 50), cpus=st.floats(0, 8), data=st.data())
+def test_no_placement_of_a_model_enters_a_key(replicas: int, cpus: float, data: st.DataObject) -> None:
+    runtime = data.draw(st.dictionaries(NAME, SETTING, max_size=2))
+    placed = {"replicas": replicas, "max_replicas": replicas, "cpus": cpus, "runtime": runtime, "in_flight": replicas}
+    grids = [
+        build(Study.model_validate(_small(placement)), Path())
+        for placement in ({}, placed, {**placed, "shared": True, "gpus": 1.0})
+    ]
+    assert grids[0].steps.keys() == grids[1].steps.keys() == grids[2].steps.keys()
+
+
+def _small(placement: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "study": "small",
+        "seeds": [{"name": "world", "world": {"count": 4}}],
+        "models": {"one": {"source": "one", "engine": "scripted", **placement}},
+        "evolution": {"evolvers": ["one"]},
+        "responses": {"teachers": ["one"]},
+    }
