@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from difflib import get_close_matches
 from typing import Any
 
@@ -29,13 +29,17 @@ def explain(error: ValidationError, tree: Tree, file: str) -> list[InputError]:
     """Every mistake as an InputError; at least one."""
     found: dict[tuple[Loc, str], InputError] = {}
     details = error.errors(include_url=False)
-    suggested = {_meant(item["loc"]) for item in details if item["type"] == "extra_forbidden"}
+    missing = {item["loc"] for item in details if item["type"] == "missing"}
+    meant = {item["loc"]: _meant(item["loc"], missing) for item in details if item["type"] == "extra_forbidden"}
     for item in details:
         loc, is_missing = item["loc"], item["type"] == "missing"
-        if is_missing and loc in suggested:
+        if is_missing and loc in meant.values():
             continue  # the misspelt key beside it is reported with this very name
         here = written(loc, tree.lines)
-        message, remedy = _told(item["type"], loc, here, item)
+        if name := meant.get(loc):
+            message, remedy = f"unknown key '{loc[-1]}'", f"Did you mean '{name[-1]}'?"
+        else:
+            message, remedy = _told(item["type"], loc, here, item)
         line = tree.lines.get(here, 1)
         problem = InputError(message, file=file, line=line, field=dotted(here) or None, remedy=remedy)
         found[(loc if is_missing else here, item["type"] if here == loc else "")] = problem
@@ -124,7 +128,8 @@ def _keys(loc: Loc) -> list[str]:
     return list((node_at(loc) or {}).get("properties", {}))
 
 
-def _meant(loc: Loc) -> Loc:
-    """The location of the valid key that is nearest to an unknown one."""
-    close = get_close_matches(str(loc[-1]), _keys(loc[:-1]), n=1, cutoff=0.6)
-    return (*loc[:-1], close[0]) if close else loc
+def _meant(loc: Loc, missing: Set[Loc]) -> Loc | None:
+    """The place of the valid key that is nearest to an unknown one; one that is missing comes before all others."""
+    absent = [str(other[-1]) for other in missing if other[:-1] == loc[:-1]]
+    close = [*get_close_matches(str(loc[-1]), absent, n=1), *get_close_matches(str(loc[-1]), _keys(loc[:-1]), n=1)]
+    return (*loc[:-1], close[0]) if close else None
