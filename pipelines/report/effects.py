@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from pipelines.report.data import ReportData, Result
+from pipelines.report.marks import Difference, difference
 from pipelines.report.summary import by_size
 
 FACTORS = ("evolver", "round", "teacher", "decoding", "selection", "recipe")
@@ -17,7 +18,7 @@ _IDENTITY = ("measure", "student", "seeds", *FACTORS)
 class Effect:
     """`level` against `reference` of one factor: the mean difference in points over `pairs` pairs of cells.
 
-    `higher` counts the pairs in which `level` scored higher.
+    `higher` counts the pairs in which `level` scored higher; `test` is of the tasks that the pairs share.
     """
 
     factor: str
@@ -26,6 +27,7 @@ class Effect:
     difference: float
     higher: int
     pairs: int
+    test: Difference | None = None
 
 
 def effects(data: ReportData) -> list[Effect]:
@@ -34,29 +36,34 @@ def effects(data: ReportData) -> list[Effect]:
 
 
 def _effects(data: ReportData, factor: str) -> Iterator[Effect]:
-    results = list(_with_seeds_as_round_0(data.results) if factor == "round" else _tuned(data.results))
-    values = {_place(result, factor): result.value for result in results}
-    reference, *others = _levels(data, results, factor) or [""]
+    places = _seeds_as_round_0(data.results) if factor == "round" else [(one, one) for one in _tuned(data.results)]
+    found = {_place(place, factor): result for place, result in places}
+    reference, *others = _levels(data, [place for place, _ in places], factor) or [""]
     for level in others:
-        differences = [
-            value - values[rest, reference]
-            for (rest, own), value in values.items()
-            if own == level and (rest, reference) in values
+        pairs = [
+            (result, found[rest, reference])
+            for (rest, own), result in found.items()
+            if own == level and (rest, reference) in found
         ]
-        if differences:
-            higher = sum(difference > 0 for difference in differences)
-            yield Effect(factor, level, reference, fmean(differences), higher, len(differences))
+        if pairs:
+            differences = [result.value - other.value for result, other in pairs]
+            marks = [(data.marks[a], data.marks[b]) for a, b in pairs if a in data.marks and b in data.marks]
+            higher = sum(d > 0 for d in differences)
+            yield Effect(factor, level, reference, fmean(differences), higher, len(pairs), difference(marks))
 
 
 def _tuned(results: Sequence[Result]) -> Iterator[Result]:
     return (result for result in results if result.round >= 0)
 
 
-def _with_seeds_as_round_0(results: Sequence[Result]) -> Iterator[Result]:
-    """Training on un-evolved seeds is where every evolver starts."""
+def _seeds_as_round_0(results: Sequence[Result]) -> list[tuple[Result, Result]]:
+    """Results and where they stand: training on un-evolved seeds is where every evolver starts."""
     evolvers = dict.fromkeys(result.evolver for result in results if result.evolver)
-    for result in _tuned(results):
-        yield from [result] if result.evolver else (replace(result, evolver=name) for name in evolvers)
+    return [
+        (replace(result, evolver=name), result)
+        for result in _tuned(results)
+        for name in ([result.evolver] if result.evolver else evolvers)
+    ]
 
 
 def _place(result: Result, factor: str) -> tuple[tuple[str, ...], str]:

@@ -28,6 +28,11 @@ def signed(value: float | None) -> str:
     return MISSING if value is None else _odd(value) or f"{value:+.1f}".replace("-", "−")
 
 
+def p_value(value: float) -> str:
+    """Two digits, `< 0.001` below that."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
 def duration(seconds: float) -> str:
     """Seconds in the two units that matter: `0.4 s`, `12 s`, `4 min 12 s`, `2 h 03 min`, `3 d 04 h`."""
     if seconds < 60:

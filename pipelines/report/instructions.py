@@ -28,11 +28,12 @@ class Instructions:
     def diversities(self) -> Iterator[SetDiversity]:
         """One entry per set of instructions that was embedded."""
         for pairs, step in self._once("diversity"):
-            rows = self._rows(step, "distance", "repeats")
-            distances = np.array([row["distance"] for row in rows])
-            repeats = np.array([row["repeats"] for row in rows])
+            table = self.store.rows(step.kind, step.key, columns=["distance", "repeats"])
+            distances, repeats = (table.column(name).to_numpy() for name in ("distance", "repeats"))
             skipped = self.store.manifest(step.kind, step.key).account.rejected
-            yield SetDiversity(*_names(pairs), len(rows), skipped, *_spread(distances), *_shares(distances, repeats))
+            yield SetDiversity(
+                *_names(pairs), len(distances), skipped, *_spread(distances), *_shares(distances, repeats)
+            )
 
     def overlaps(self) -> Iterator[SetOverlap]:
         """One entry per set of instructions, source of tasks and measure."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +20,13 @@ class Marks:
     IFEval's instruction level has as many points as the prompt has instructions.
     """
 
-    got: Mapping[str, float]
-    of: Mapping[str, float]
+    got: dict[str, float]
+    of: dict[str, float]
+
+    def add(self, task: str, got: float, of: float) -> None:
+        """Count a task that earned `got` of `of` points."""
+        self.got[task] = self.got.get(task, 0.0) + got
+        self.of[task] = self.of.get(task, 0.0) + of
 
     @property
     def value(self) -> float:

@@ -11,6 +11,7 @@ from pipelines.study.explain import nearest
 from pipelines.study.formats import read_formats
 from pipelines.study.load import Loaded
 from pipelines.study.metrics import METRICS
+from pipelines.study.published import read_published
 from pipelines.study.references import check_reference
 from pipelines.study.responses import PICKS
 from pipelines.study.roles import roles
@@ -46,6 +47,7 @@ def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = Non
         *_contamination(loaded),
         *_resources(loaded, cpus, gpus),
         *_batches(loaded),
+        *_published(loaded),
     ]
     if problems:
         raise combined(problems)
@@ -215,3 +217,11 @@ def _batches(loaded: Loaded) -> Iterator[InputError]:
         if recipe.batch_size % recipe.micro_batch_size:
             message = f"batch_size {recipe.batch_size} is not a multiple of micro_batch_size {recipe.micro_batch_size}"
             yield _problem(loaded, ("recipes", name, "batch_size"), message)
+
+
+def _published(loaded: Loaded) -> Iterator[InputError]:
+    if loaded.study.published:
+        try:
+            read_published(loaded.folder / loaded.study.published)
+        except InputError as error:
+            yield error

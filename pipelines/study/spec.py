@@ -8,20 +8,14 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from actors.engine import Bos
 from pipelines.score.car import Mode
-from pipelines.study.basics import Name, Strict, listed, or_one
+from pipelines.study.basics import Name, Strict, World, listed, or_one
+from pipelines.study.benchmarks import Benchmark
 from pipelines.study.evolution import Evolution
 from pipelines.study.judging import Judging
 from pipelines.study.metrics import METRICS, End, Metric
 from pipelines.study.responses import Responses
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-
-
-class World(Strict):
-    """Tasks of the bundled closed world: every answer can be checked. `levels` counts the constraints of a task."""
-
-    count: int = Field(gt=0, le=1_000_000)
-    levels: list[int] = Field(default=[0], min_length=1)
 
 
 class Seeds(Strict):
@@ -182,14 +176,6 @@ class Student(Strict):
     recipe: Name
 
 
-class Benchmark(Strict):
-    """What the students are asked after training."""
-
-    name: Name
-    world: World
-    max_tokens: int = Field(default=64, gt=0)
-
-
 class Study(Strict):
     """A whole study. The grid is method x evolver x round x teacher x decoding x selection x student."""
 
@@ -214,3 +200,8 @@ class Study(Strict):
     recipes: dict[Name, Recipe] = Field(default={})
     students: list[Student] = Field(default=[])
     benchmarks: list[Benchmark] = Field(default=[])
+    published: str | None = Field(
+        default=None,
+        description="CSV file (relative to the study file) of published numbers to stand beside ours: 'value', "
+        "'source', and any columns of results.csv that say which result it is",
+    )

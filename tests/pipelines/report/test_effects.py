@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.report.data import ReportData, Result
 from pipelines.report.effects import effects
+from pipelines.report.marks import Marks
 from tests.pipelines.report import sample
 
 
@@ -49,3 +50,16 @@ def test_untuned_bases_take_no_part_and_every_pair_of_the_grid_does():
 
 def test_a_study_without_students_has_no_effects():
     assert effects(sample.foreign()) == []
+
+
+def test_an_effect_is_tested_on_the_tasks_that_its_pairs_share(cell):
+    other = replace(cell, evolver="small", value=100.0)
+    better = Marks({str(i): 1.0 for i in range(20)}, {str(i): 1.0 for i in range(20)})
+    worse = Marks({str(i): float(i < 8) for i in range(20)}, {str(i): 1.0 for i in range(20)})
+    (effect,) = effects(replace(study(replace(cell, value=40.0), other), marks={other: better, cell: worse}))
+    assert effect.test is None, "the marks of the result with another value are not these"
+    (effect,) = effects(
+        replace(study(replace(cell, value=40.0), other), marks={other: better, replace(cell, value=40.0): worse})
+    )
+    assert effect.test is not None and effect.test.points == effect.difference == 60.0
+    assert effect.test.p < 0.01 and effect.test.low > 0
