@@ -16,6 +16,7 @@ from pipelines.study.steps import (
     RewardJob,
     ScoreJob,
     Step,
+    VerdictJob,
 )
 from pipelines.tally import Total
 
@@ -24,7 +25,16 @@ def model_of(step: Step) -> str:
     """The model that a row-wise step asks."""
     assert isinstance(
         step.job,
-        EvolveJob | EliminateJob | RespondJob | DrawJob | ChooseJob | CheckJob | ScoreJob | RewardJob | JudgeJob,
+        EvolveJob
+        | EliminateJob
+        | RespondJob
+        | DrawJob
+        | ChooseJob
+        | CheckJob
+        | ScoreJob
+        | RewardJob
+        | JudgeJob
+        | VerdictJob,
     )
     return step.job.model
 

@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 from actors.sandbox.job import Level
 from actors.sandbox.pool import SandboxClient, SandboxPool
 from pipelines.context import Context
-from pipelines.study.steps import CheckJob, Step, VerifyJob
+from pipelines.study.benchmarks import CODE
+from pipelines.study.steps import CheckJob, EvaluateJob, Step, VerifyJob
 
 MOST = 16
 
@@ -19,7 +20,7 @@ def sandboxes(context: Context, steps: Iterable[Step]) -> Generator[Mapping[Leve
 
     SandboxError, with what is missing, where a machine can not give the level.
     """
-    levels: set[Level] = {step.job.level for step in steps if isinstance(step.job, CheckJob | VerifyJob)}
+    levels: set[Level] = {level for step in steps if (level := _level(step))}
     size = max(1, min(MOST, int(context.cluster.cpus)))
     with ExitStack() as stack:
         # they ask for no CPU of their own: engines may hold all that there is
@@ -27,3 +28,10 @@ def sandboxes(context: Context, steps: Iterable[Step]) -> Generator[Mapping[Leve
         for level in levels:
             clients[level] = stack.enter_context(SandboxPool(size, level, cpus_each=0)).client()
         yield clients
+
+
+def _level(step: Step) -> Level | None:
+    """The level at which a step runs foreign code, if it does."""
+    if isinstance(step.job, EvaluateJob):
+        return step.job.benchmark.level if step.job.benchmark.kind in CODE else None
+    return step.job.level if isinstance(step.job, CheckJob | VerifyJob) else None

@@ -22,6 +22,7 @@ from pipelines.candidates import Choose, Draw
 from pipelines.checking import checker
 from pipelines.commit import commit
 from pipelines.context import READY_SECONDS, Context
+from pipelines.evaluate.judged import verdict
 from pipelines.evolve.autoif.verdicts import Runner
 from pipelines.evolve.elimination import Eliminate
 from pipelines.evolve.evol_instruct import Evolve
@@ -49,6 +50,7 @@ from pipelines.study.steps import (
     RewardJob,
     ScoreJob,
     Step,
+    VerdictJob,
     rows_of_one,
 )
 from pipelines.tally import RemoteTally, TallyActor, Total
@@ -59,8 +61,19 @@ UNITS_AHEAD = 3  # units begun beyond those that fill a lane: the last rows of a
 
 
 def run_stream(context: Context) -> None:
-    """Run all unfinished row-wise steps of the plan, phase by phase, and commit them."""
-    steps = context.plan.pending_of(*ROW_WISE)
+    """Run all unfinished row-wise steps of the plan that come before training, and commit them."""
+    run_steps(context, context.plan.pending_of(*sorted(ROW_WISE - {"verdict"})))
+
+
+def run_verdicts(context: Context) -> None:
+    """Have judges read the answers that students gave, and commit; those of a student that failed are left out."""
+    done = context.store.done()
+    steps = context.plan.pending_of("verdict")
+    run_steps(context, tuple(step for step in steps if all(needed.key in done for needed in step.inputs)))
+
+
+def run_steps(context: Context, steps: tuple[Step, ...]) -> None:
+    """Run row-wise steps, phase by phase, and commit them."""
     if not steps:
         return
     phases = context.phases(steps)
@@ -99,6 +112,8 @@ def roots(
         lane = Remembering(clients[model_of(step)].lane(step.key), step.kind, step.key)
         if isinstance(step.job, CheckJob):
             does: Operator = checker(context.store, step, lane, boxes[step.job.level])
+        elif isinstance(step.job, VerdictJob):
+            does = verdict.operator(context.store, context.folder, step, lane)
         else:
             does = operator(step, lane, context.study.seed, methods.get(step.key, ""))
         return Branch(step.kind, step.key, does, below, rows_of_one(step.job))

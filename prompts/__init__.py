@@ -3,6 +3,7 @@
 from prompts.catalog import Prompt, get, names
 from prompts.methods import fill
 from prompts.parse import CATEGORIES, DIFFICULTY_LABELS, EQUAL, NOT_EQUAL, PARSER_VERSION, Reply, parse
+from prompts.shots import Shots, shots
 from prompts.trajectory import method_lines
 
 __all__ = [
@@ -13,9 +14,11 @@ __all__ = [
     "PARSER_VERSION",
     "Prompt",
     "Reply",
+    "Shots",
     "fill",
     "get",
     "method_lines",
     "names",
     "parse",
+    "shots",
 ]

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_ROLE = re.compile(r"^\[(system|user|assistant)\]\n", re.MULTILINE)
 _FRONT_MATTER = re.compile(r"\A---\n(?P<head>.*?)\n---\n(?P<text>.*)\Z", re.DOTALL)
 
 
@@ -34,13 +35,31 @@ class Prompt:
         Values are inserted in a single pass and never read as template text. A missing or an unknown variable
         raises PromptError.
         """
+        self._check(values)
+        return _filled(self.text, values)
+
+    def turns(self, **values: str) -> tuple[tuple[str, str], ...]:
+        """The prompt as (role, text) turns: lines `[system]`, `[user]` and `[assistant]` of the template begin them.
+
+        A template without such lines is one turn of the user. Values are inserted as in `render`.
+        """
+        self._check(values)
+        before, *parts = _ROLE.split(self.text)
+        found = [("user", before), *zip(parts[::2], parts[1::2], strict=True)]
+        return tuple((role, _filled(text.strip(), values)) for role, text in found if text.strip())
+
+    def _check(self, values: dict[str, str]) -> None:
         missing = [name for name in self.variables if name not in values]
         unknown = [name for name in values if name not in self.variables]
         if missing or unknown:
             raise PromptError(
                 f"prompt {self.name!r} takes {list(self.variables)}: missing {missing}, unknown {unknown}"
             )
-        return _PLACEHOLDER.sub(lambda match: values[match[1]], self.text)
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    """All places in one pass: a value is never read as a template."""
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
 def parse_template(name: str, content: str) -> Prompt:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from prompts.methods import PLACEHOLDER, after_final_heading, labelled_block, only_block
 from prompts.repair import Unfinished, repaired, without_thinking
+from prompts.verdicts import arena_label, model_label, rating, win_tie_lose, yes_no_list
 
 PARSER_VERSION = 2
 
@@ -168,6 +169,16 @@ def _method(reply: str) -> Reply:
     return _accepted(method, rules)
 
 
+def _verdict(read: Callable[[str], str | None]) -> Callable[[str], Reply]:
+    """A judge's verdict, or none."""
+
+    def parsed(reply: str) -> Reply:
+        found = read(reply)
+        return Reply(found, "rejected:no_verdict") if found is None else Reply(found, "accepted")
+
+    return parsed
+
+
 PARSERS: dict[str, Callable[[str], Reply]] = {
     "instruction": _instruction,
     "answer": _answer,
@@ -179,4 +190,9 @@ PARSERS: dict[str, Callable[[str], Reply]] = {
     "final_instruction": _final_instruction,
     "final_instruction_or_all": _final_instruction_or_all,
     "method": _method,
+    "rating": _verdict(rating),
+    "arena": _verdict(arena_label),
+    "label_m": _verdict(model_label),
+    "win_tie_lose": _verdict(win_tie_lose),
+    "yes_no_list": _verdict(yes_no_list),
 }

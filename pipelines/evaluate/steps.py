@@ -1,18 +1,97 @@
-"""One evaluate step: a model is asked the tasks of a benchmark."""
+"""One evaluate step: a model is asked the items of a benchmark, and its answers are graded where no judge is needed."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from actors.engine import Client
+from pipelines.boxes import sandboxes
 from pipelines.context import Context
-from pipelines.evaluate import world
+from pipelines.errors import InputError
+from pipelines.evaluate import code, hub, opencompass, world
+from pipelines.evaluate.asking import Asked, ask_all, graded
+from pipelines.evaluate.items import Item
+from pipelines.evaluate.judged import followbench, questions
 from pipelines.rows import AnswerRow, Rejection
+from pipelines.study.benchmarks import CODE, JUDGED, Benchmark
 from pipelines.study.steps import EvaluateJob, Step
 
+Answers = tuple[list[AnswerRow], list[Rejection]]
 
-def evaluate(context: Context, step: Step, client: Client) -> tuple[list[AnswerRow], list[Rejection]]:
-    """Ask all tasks of the step's benchmark. What the engine could not answer is a failed row, never a wrong answer."""
-    job = step.job
-    assert isinstance(job, EvaluateJob)
-    return asyncio.run(world.evaluate(client, job.benchmark, context.study.seed, step.key))
+
+def evaluate(context: Context, step: Step, client: Client) -> Answers:
+    """Ask all items of the step's benchmark. What the engine could not answer is a failed row, never a wrong answer.
+
+    InputError for data that is not to be had, SandboxError where the sandbox fails.
+    """
+    bench = _bench(step)
+    if bench.harness:
+        return _by_harness(context.folder, step, client)
+    if bench.kind not in CODE:
+        return asyncio.run(answer(client, bench, context.folder, context.study.seed, step.key))
+    with sandboxes(context, [step]) as boxes:
+        sandbox = boxes[bench.level]
+        return asyncio.run(answer(client, bench, context.folder, context.study.seed, step.key, sandbox))
+
+
+def _bench(step: Step) -> Benchmark:
+    assert isinstance(step.job, EvaluateJob)
+    return step.job.benchmark
+
+
+def _by_harness(folder: Path, step: Step, client: Client) -> Answers:
+    """lm-eval in a process of its own, on this machine, where the files are."""
+    import ray
+    from ray.exceptions import RayTaskError
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    from pipelines.evaluate.harness import run
+    from pipelines.failures import innermost
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    task: Any = ray.remote(run)
+    task = task.options(num_cpus=0, max_retries=0, scheduling_strategy=here)
+    try:
+        return ray.get(task.remote(client, _bench(step), folder, step.key))
+    except RayTaskError as error:
+        raise innermost(error) from None
+
+
+async def answer(
+    client: Client, bench: Benchmark, folder: Path, seed: int, key: str, sandbox: code.Checker | None = None
+) -> Answers:
+    """Answers to a benchmark that lm-eval is not needed for, graded unless a judge does it. `folder` is the study's."""
+    asked = items(bench, folder, seed)
+    answers = await ask_all(client, asked, bench.answer_tokens, key)
+    made = await asyncio.gather(*(_graded(bench, *pair, sandbox) for pair in zip(asked, answers, strict=True)))
+    return [row for row in made if isinstance(row, AnswerRow)], [row for row in made if isinstance(row, Rejection)]
+
+
+async def _graded(bench: Benchmark, item: Item, row: Asked, sandbox: code.Checker | None) -> Asked:
+    if isinstance(row, Rejection) or bench.kind in JUDGED:
+        return row
+    if bench.kind in CODE:
+        assert sandbox is not None
+        return graded(row, await code.grade(bench, item, row, sandbox))
+    return graded(row, (world if bench.world else opencompass).grade(bench, item, row))
+
+
+def items(bench: Benchmark, folder: Path, seed: int) -> Sequence[Item]:
+    """The items of a benchmark that lm-eval is not needed for. InputError if an id is there twice."""
+    if bench.world:
+        return world.items(bench.world, seed)
+    path = folder / bench.file if bench.file else hub.fetched(bench)
+    made = {
+        **dict.fromkeys(CODE, code),
+        "followbench": followbench,
+        **dict.fromkeys(JUDGED - {"followbench"}, questions),
+    }
+    found = made.get(bench.kind, opencompass).items(bench, path)
+    if len({item.id for item in found}) < len(found):
+        raise InputError("two items have the same id", file=str(path))
+    if not found:
+        raise InputError("holds no items", file=str(path))
+    return found

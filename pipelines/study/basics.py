@@ -17,6 +17,13 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+class World(Strict):
+    """Tasks of the bundled closed world: every answer can be checked. `levels` counts the constraints of a task."""
+
+    count: int = Field(gt=0, le=1_000_000)
+    levels: list[int] = Field(default=[0], min_length=1)
+
+
 class SamplingSpec(Strict):
     """How tokens are drawn; temperature 0 is greedy."""
 

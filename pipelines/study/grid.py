@@ -11,6 +11,7 @@ from pipelines.store.fingerprint import hash_file
 from pipelines.study.asked import ANSWERING, CONSTRAINED, digests
 from pipelines.study.autoif_steps import AutoIFSteps
 from pipelines.study.basics import SamplingSpec
+from pipelines.study.benchmark_steps import BenchmarkSteps
 from pipelines.study.encoders import encoder_identity
 from pipelines.study.evolution import Evolution
 from pipelines.study.evolution_steps import EvolutionSteps
@@ -19,13 +20,12 @@ from pipelines.study.judging_steps import Judged, JudgingSteps
 from pipelines.study.models import identity
 from pipelines.study.references import reference_identity
 from pipelines.study.responses import Choice, Way
-from pipelines.study.spec import Benchmark, ScoringOptions, Seeds, Selection, Student, Study
+from pipelines.study.spec import ScoringOptions, Seeds, Selection, Student, Study
 from pipelines.study.steps import (
     ChooseJob,
     ContaminationJob,
     DiversityJob,
     DrawJob,
-    EvaluateJob,
     Identity,
     Job,
     Kind,
@@ -118,6 +118,7 @@ class _Builder:
         self.steps: dict[str, Step] = {}
         self.identities: dict[tuple[str, ...], Identity] = {}
         self.models = {name: identity(model, folder) for name, model in study.models.items()}
+        self.examined = BenchmarkSteps(study, folder, self.models, self.identify, self.add)
         self.judging = JudgingSteps(study.judging, study.instruction_reward, self.models, self.identify, self.add)
 
     def grid(self) -> Grid:
@@ -295,20 +296,4 @@ class _Builder:
             yield Cell(None, "", student, None, self.evaluations(student, None))
 
     def evaluations(self, student: Student, train: Step | None) -> tuple[tuple[str, Step], ...]:
-        return tuple((bench.name, self.evaluate(student, train, bench)) for bench in self.study.benchmarks)
-
-    def evaluate(self, student: Student, train: Step | None, bench: Benchmark) -> Step:
-        identity = self.identify(
-            "evaluate",
-            student.model,
-            bench.name,
-            payload=lambda: {
-                "benchmark": bench.model_dump(exclude={"name"}),
-                "world_version": WORLD_VERSION,
-                "model": self.models[student.model],
-                "seed": self.study.seed,
-            },
-        )
-        who = train.subject if train else f"untuned {student.model}"
-        job = EvaluateJob(student.model, bench)
-        return self.add(identity, f"{bench.name} of {who}", job, *([train] if train else []))
+        return tuple((bench.name, self.examined.of(student.model, train, bench)) for bench in self.study.benchmarks)

@@ -38,6 +38,9 @@ def roles(study: Study) -> Iterator[Role]:
         yield Role(("judging", "judge"), study.judging.judge)
     for index, student in enumerate(study.students):
         yield Role(("students", index, "model"), student.model)
+    for index, benchmark in enumerate(study.benchmarks):
+        if benchmark.judge:
+            yield Role(("benchmarks", index, "judge", "model"), benchmark.judge.model)
 
 
 def _evolution(loc: Loc, evolution: Evolution) -> Iterator[Role]:

@@ -38,6 +38,7 @@ Kind = Literal[
     "select",
     "train",
     "evaluate",
+    "verdict",
 ]
 
 # Raised by hand when the meaning of a kind's output changes: old outputs are then made again.
@@ -60,11 +61,12 @@ CODE_VERSION: Mapping[Kind, int] = {
     "judge": 1,
     "select": 2,
     "train": 1,
-    "evaluate": 1,
+    "evaluate": 2,
+    "verdict": 1,
 }
 
 ROW_WISE: frozenset[Kind] = frozenset(
-    {"evolve", "eliminate", "respond", "draw", "choose", "check", "score", "reward", "judge"}
+    {"evolve", "eliminate", "respond", "draw", "choose", "check", "score", "reward", "judge", "verdict"}
 )
 
 
@@ -258,6 +260,14 @@ class EvaluateJob:
     benchmark: Benchmark
 
 
+@dataclass(frozen=True, slots=True)
+class VerdictJob:
+    """Have the benchmark's judge `model` read answers; a second input step, if any, has those to compare with."""
+
+    model: str
+    benchmark: Benchmark
+
+
 Job = (
     SeedsJob
     | OptimizeJob
@@ -278,6 +288,7 @@ Job = (
     | SelectJob
     | TrainJob
     | EvaluateJob
+    | VerdictJob
 )
 
 

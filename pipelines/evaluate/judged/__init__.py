@@ -1,0 +1,1 @@
+"""Benchmarks whose answers a judge model reads."""

@@ -1,0 +1,102 @@
+"""FollowBench (2310.20410): instructions to which one constraint after the other is added; are all of them met?
+
+Judged by a model, or by rules where the benchmark has them. Rows of level 0, the instructions alone, are not asked.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.evaluate.data import SUFFIXES, need, records
+from pipelines.evaluate.items import Grade, Item
+from pipelines.evaluate.judged.asking import Asker, Case, Judged
+from pipelines.evaluate.judged.followbench_rules import has_rule, satisfied
+from pipelines.rows import AnswerRow
+from pipelines.study.benchmarks import Benchmark, Judge
+
+PROMPTS = ("judge_followbench", "judge_followbench_one")
+LEVELS = (1, 2, 3, 4, 5)
+CHINESE = "data_zh"
+SITUATION = "situation constraint (information to describe a specific situation/background)"
+
+
+def items(bench: Benchmark, path: Path) -> list[Item]:
+    """The English tasks of levels 1 to 5 of a folder or file, with all levels' instructions as history."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    rows = [row for file in files if _english(file, path) for row in records(file)]
+    groups: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        category, example, _, _ = need(row, path, "category", "example_id", "level", "instruction")
+        groups[category, example].append(row)
+    made = [
+        _item(category, example, row, group)
+        for (category, example), group in groups.items()
+        for row in group
+        if row["level"] > 0
+    ]
+    return made[: bench.limit]
+
+
+def _english(file: Path, path: Path) -> bool:
+    return file == path or (file.name.endswith(SUFFIXES) and not file.name.startswith(CHINESE))
+
+
+def _item(category: str, example: int, row: Mapping[str, Any], group: Sequence[Mapping[str, Any]]) -> Item:
+    history = [
+        one["instruction"] for one in sorted(group, key=lambda one: one["level"]) if one["level"] <= row["level"]
+    ]
+    name, level = f"{category}/{example}/{row['level']}", int(row["level"])
+    data = {**row, "history": history}
+    return Item(name, (("user", row["instruction"]),), str(row.get("target", "")), category, level, data=data)
+
+
+async def judge(asker: Asker, case: Case, by: Judge) -> Judged:
+    """Which constraints the answer meets. What can not be read meets none, and is counted."""
+    del by
+    if has_rule(case.data):
+        met = satisfied(case.data, case.answers[-1])
+        return Judged(_grade([met], lost=False, words=("rule",)))
+    level, history = case.level, case.data["history"]
+    added = {"situation": SITUATION, "mixed": "constraint"}.get(case.kind, f"{case.kind} constraint")
+    shown = {"constraint": added, "history": told(history), "answer": case.answers[-1]}
+    if level == 1:
+        reply = await asker.read("judge_followbench_one", **shown)
+    else:
+        reply = await asker.read("judge_followbench", **shown, level=str(level))
+    words = (reply.value or "").split(",")
+    lost = reply.value is None or (level > 1 and len(words) != level)
+    return Judged(_grade([word == "YES" for word in words[:level]], lost, tuple(words)), tuple(asker.raw))
+
+
+def told(history: Sequence[str]) -> str:
+    """The instruction with no, one and more constraints, under their headings."""
+    parts = [f"#Initial Instruction#\n{history[0]}"]
+    for count, text in enumerate(history[1:], 1):
+        parts.append(f"#Initial Instruction + {count} constraint{'s' if count > 1 else ''}#\n{text}")
+    return "\n\n".join(parts)
+
+
+def _grade(met: Sequence[bool], lost: bool, words: tuple[str, ...]) -> Grade:
+    hard, soft = (False, 0.0) if lost else (all(met), sum(met) / len(met))
+    return Grade(hard, {"HSR": (float(hard), 1.0), "SSR": (soft, 1.0), "unparsed": (float(lost), 1.0)}, words)
+
+
+def by_level(rows: Sequence[AnswerRow], measure: str) -> dict[int, float]:
+    """The mean of a measure in per cent at each level that has rows."""
+    values: dict[int, list[float]] = defaultdict(list)
+    for row in rows:
+        values[row.level].append(row.measure(measure) or 0.0)
+    return {level: 100 * sum(values[level]) / len(values[level]) for level in sorted(values)}
+
+
+def plain(levels: Mapping[int, float]) -> float:
+    """The mean of the levels (2412.11231)."""
+    return sum(levels.values()) / len(levels)
+
+
+def weighted(levels: Mapping[int, float]) -> float:
+    """The mean of the levels, each counted as often as it has constraints (FollowBench's own code)."""
+    return sum(level * value for level, value in levels.items()) / sum(levels)

@@ -1,0 +1,164 @@
+"""FollowBench's rules for tasks that need no judge, ported from its code (github.com/YJiangcm/FollowBench, Apache-2.0).
+
+They keep its ways: sentences end at every '.', '!' and '?', words are what lies between blanks.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import string
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+Test = Callable[[str], bool]
+
+
+def has_rule(row: Mapping[str, Any]) -> bool:
+    """Whether a row is checked by a rule."""
+    by_text = row["category"] == "format" and row["example_id"] in (22, 30)
+    return by_text or row["category"] == "example" or row["source"] in _TARGETS or row["source"] in _TESTS
+
+
+def satisfied(row: Mapping[str, Any], answer: str) -> bool:
+    """Whether an answer meets all constraints of a row that has a rule."""
+    level, source = int(row["level"]), str(row["source"])
+    if row["category"] == "example":
+        return matches(str(row["target"]).replace("{instruction}\n", ""), answer)
+    if row["category"] == "format" and row["example_id"] == 22:
+        return _paragraphs(answer, level)
+    if row["category"] == "format" and row["example_id"] == 30:
+        return all(test(answer) for test in _POINTS[:level])
+    if source in _TARGETS:
+        return _TARGETS[source](answer, str(row["target"]))
+    return all(test(answer) for test in _TESTS[source][:level])
+
+
+def matches(template: str, answer: str) -> bool:
+    """Whether an answer has the form of a template, whose {answer} stands for anything within a line."""
+    pattern = template.replace("{{", "{").replace("}}", "}").replace("{answer}", ".*")
+    return re.fullmatch(re.escape(pattern).replace("\\.\\*", ".*"), answer) is not None
+
+
+def _sentences(text: str) -> list[str]:
+    return [part for part in re.split(r"[.!?]", text) if part]
+
+
+def _count(number: int) -> Test:
+    return lambda text: len(_sentences(text)) == number
+
+
+def _has(word: str) -> Test:
+    return lambda text: re.search(rf"\b{re.escape(word)}\b", text) is not None
+
+
+def _not(test: Test) -> Test:
+    return lambda text: not test(text)
+
+
+def _in_sentence(number: int, test: Test) -> Test:
+    return lambda text: len(found := _sentences(text)) >= number and test(found[number - 1])
+
+
+def _words(least: int, most: int) -> Test:
+    return lambda text: least <= len(text.split(" ")) <= most
+
+
+def _matched(pattern: str, flags: int = 0) -> Test:
+    return lambda text: re.search(pattern, text, flags) is not None
+
+
+def _short_sentences(text: str) -> bool:
+    return all(len(one.split()) < 15 for one in _sentences(text))
+
+
+def _long_sentences(text: str) -> bool:
+    return all(len(one.split()) > 20 for one in _sentences(text))
+
+
+def _marks(text: str) -> int:
+    return sum(char in string.punctuation for char in text)
+
+
+def _all(*tests: Test) -> Test:
+    return lambda text: all(test(text) for test in tests)
+
+
+_PERFECT, _CONTINUOUS = _matched(r"\b(has|have)\s+\w+"), _matched(r"\b(am|is|are)\s+\w+ing\b")
+
+# by source, the tests that each level adds
+_TESTS: dict[str, Sequence[Test]] = {
+    "cnn_dailymail": (
+        _count(3),
+        _short_sentences,
+        _all(*(_in_sentence(n, _has(word)) for n, word in enumerate(("Potter", "actor", "films"), 1))),
+        _not(_in_sentence(2, _has("lavish"))),
+        _in_sentence(3, _PERFECT),
+    ),
+    "xsum": (_count(1), _words(0, 19), _not(_has("Newton Stewart")), _CONTINUOUS, _has("operation")),
+    "samsum": (
+        _count(1),
+        _words(0, 14),
+        _has("stuff"),
+        _not(_matched("procrast", re.IGNORECASE)),
+        lambda text: _marks(text) == 1,
+    ),
+    "gigaword": (_words(8, 8), lambda text: _marks(text) == 0, str.islower, _not(_has("bus")), _has("in")),
+    "arxiv": (
+        _count(1),
+        _words(0, 20),
+        lambda text: text.startswith("We"),
+        _has("activations"),
+        _not(_has("transformer")),
+    ),
+}
+
+
+def _last(pattern: str) -> Callable[[str, str], bool]:
+    return lambda answer, target: (re.findall(pattern, answer) or [None])[-1] == target
+
+
+# by source, how an answer is compared with the row's target, at every level
+_TARGETS: dict[str, Callable[[str, str], bool]] = {
+    "E2E": str.__eq__,
+    "text_editing": str.__eq__,
+    "WIKIEVENTS": lambda answer, target: set(answer.split("\n")) <= set(target.split("\n")),
+    "CONLL2003": lambda answer, target: answer in ast.literal_eval(target),
+    "BBH_logical": _last(r"\([A-Z]\)"),
+    "BBH_time": _last(r"\d{2}/\d{2}/\d{4}"),
+    "self_made_space": lambda answer, target: target in answer,
+    "gsm_8k": _last(r"\$\d+"),
+}
+
+
+def _paragraphs(text: str, level: int) -> bool:
+    """Format task 22: three short paragraphs of long sentences, numbered; at level 5 and a closing line."""
+    parts = text.split("\n\n")
+    numbered = all(re.match(r"\d+\.", part.lstrip()) for part in parts if part.strip())
+    tests = (
+        len(parts) == (4 if level == 5 else 3),
+        all(len(_sentences(part)) < 3 for part in parts[:3]),
+        _long_sentences(text),
+        numbered,
+        text.endswith("Those are suggestions"),
+    )
+    return all(tests[:level])
+
+
+def _points(text: str) -> list[str]:
+    return re.split(r"(?<!\w\.\w.)(?<![A-Z][a-z]\.)(?<=\.|\?)\s", text)
+
+
+def _short_points(text: str) -> bool:
+    numbered = [one for one in _points(text) if any(f"{number}." in one for number in range(1, 6))]
+    return all(len(one.split(".")) < 3 for one in numbered)
+
+
+# format task 30: five bold points
+_POINTS: Sequence[Test] = (
+    lambda text: "**" in text,
+    lambda text: len(re.findall(r"\*\*[\d].+?:", text)) == 5,
+    _short_points,
+    lambda text: all(10 <= len(one.split()) <= 15 for one in _points(text)),
+    lambda text: not any(word.endswith("-ly") for word in text.split()),
+)

@@ -1,0 +1,80 @@
+"""A verdict step's operator: a judge reads one answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from actors.engine import Client
+from pipelines.evaluate.asking import graded
+from pipelines.evaluate.data import records
+from pipelines.evaluate.judged import alpaca_eval, arena_hard, compare, followbench, mt_bench, questions
+from pipelines.evaluate.judged.asking import Asker, Case, Judged
+from pipelines.evaluate.steps import items
+from pipelines.operators import Rejected
+from pipelines.rows import AnswerRow, Row, from_table
+from pipelines.store.store import Store
+from pipelines.study.benchmarks import PAIRED, Benchmark, Judge
+from pipelines.study.steps import Step, VerdictJob
+
+JUDGES: Mapping[str, Callable[[Asker, Case, Judge], Awaitable[Judged]]] = {
+    "followbench": followbench.judge,
+    "alpaca_eval": alpaca_eval.judge,
+    "arena_hard": arena_hard.judge,
+    "mt_bench": mt_bench.judge,
+    "compare": compare.judge,
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Has answers judged. `data` are the benchmark's own rows, `others` the answers to compare with, by item.
+
+    Rejected where there is no answer to compare with, as the reference model failed on it.
+    """
+
+    client: Client
+    bench: Benchmark
+    data: Mapping[str, Mapping[str, Any]]
+    others: Mapping[str, tuple[str, ...]]
+
+    async def __call__(self, row: Row, new_id: str) -> AnswerRow:
+        assert isinstance(row, AnswerRow) and self.bench.judge
+        other = self.others.get(row.item, ())
+        if self.bench.kind in PAIRED and not other:
+            raise Rejected("no_reference", "the reference model gave no answer to this item")
+        questions = tuple(text for role, text in json.loads(row.messages) if role == "user")
+        case = Case(questions, tuple(row.answers), row.level, row.task, other, self.data.get(row.item, {}))
+        asker = Asker(self.client, new_id, self.bench.judge.max_tokens)
+        judged = await JUDGES[self.bench.kind](asker, case, self.bench.judge)
+        made = graded(replace(row, id=new_id, parent_id=row.id), judged.grade)
+        return replace(made, raw=list(judged.raw), other=judged.other)
+
+
+def operator(store: Store, folder: Path, step: Step, client: Client) -> Verdict:
+    """What a verdict step does with an answer; its inputs are finished. `folder` is the study file's."""
+    job = step.job
+    assert isinstance(job, VerdictJob) and job.benchmark.judge
+    bench, judge = job.benchmark, job.benchmark.judge
+    asked = items(bench, folder, 0)
+    data = {item.id: item.data for item in asked}
+    if judge.difficulty:
+        data = _with_difficulty(data, folder / judge.difficulty)
+    others: dict[str, tuple[str, ...]] = {}
+    if len(step.inputs) > 1:
+        source = step.inputs[1]
+        rows = from_table(AnswerRow, store.rows(source.kind, source.key))
+        others = {row.item: tuple(row.answers) for row in rows}
+    elif judge.reference:
+        others = questions.references(bench, folder / judge.reference, asked)
+    return Verdict(client, bench, data, others)
+
+
+def _with_difficulty(data: Mapping[str, Mapping[str, Any]], path: Path) -> dict[str, Mapping[str, Any]]:
+    """The rows with AlpacaEval's pre-fitted difficulty of each instruction, by its number."""
+    name = alpaca_eval.DIFFICULTY
+    found = {str(row["index"]): float(row[name]) for row in records(path)}
+    return {item: {**row, name: found[item]} if item in found else row for item, row in data.items()}
