@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.commit import commit_rows
+from pipelines.commit import commit
 from pipelines.context import Context
-from pipelines.respond import NOT_EVOLVED, user_turn
-from pipelines.rows import ELIMINATED, ContaminationRow, Rejection, row_id
+from pipelines.members import instructions, tables, write
+from pipelines.rows import ContaminationRow, Row
 from pipelines.score.contamination import Ngrams, Overlap, near_duplicates
 from pipelines.score.embedding import encoder
 from pipelines.score.neighbours import Vectors
@@ -20,8 +20,6 @@ from pipelines.store.store import Store
 from pipelines.study.encoders import encoder_spec
 from pipelines.study.references import label, tasks
 from pipelines.study.steps import ContaminationJob, Step
-
-COLUMNS = ["id", "seed_id", "index", "instruction", "input", "outcome"]
 
 Sources = Mapping[str, Sequence[str]]
 """The texts of the tasks that instructions are checked against, by the names of their sources."""
@@ -47,21 +45,20 @@ def contamination(store: Store, step: Step, sources: Sources, vectors: Mapping[s
     started, job = time.monotonic(), step.job
     assert isinstance(job, ContaminationJob)
     source, *embedded = step.inputs
-    rows: list[dict[str, Any]] = store.rows(source.kind, source.key, columns=COLUMNS).to_pylist()
     indices = [Ngrams(sources, n) for n in job.contamination.ngrams]
     near = _near(store, embedded[0], sources, vectors or {}, job.contamination.near or 0.0) if embedded else {}
-    made: list[ContaminationRow] = []
-    lost: list[Rejection] = []
-    for row in rows:
-        same = row_id(row["id"], step.key), row["id"], row["seed_id"], row["index"]
-        if row["outcome"].startswith(ELIMINATED):
-            lost.append(Rejection(*same, "rejected", NOT_EVOLVED, row["outcome"], ""))
-            continue
-        text = user_turn(row["instruction"], row["input"])
-        overlaps = [overlap for index in indices for overlap in index.overlaps(text)]
-        made.append(ContaminationRow(*same, *_columns([*overlaps, *near.get(row["id"], [])])))
+
+    def found() -> Iterator[Row]:
+        for row in instructions(store, source):
+            if row.member:
+                overlaps = [overlap for index in indices for overlap in index.overlaps(row.text)]
+                yield ContaminationRow(*row.made(step.key), *_columns([*overlaps, *near.get(row.id, [])]))
+            else:
+                yield row.left_out(step.key)
+
+    shards, account = write(store, step, found())
     short = {index.measure: dict(index.short) for index in indices}
-    return commit_rows(store, step, [*made], lost, len(rows), time.monotonic() - started, {"too_short": short})
+    return commit(store, step, account, shards, time.monotonic() - started, {"too_short": short})
 
 
 def _columns(overlaps: Sequence[Overlap]) -> Iterator[list[Any]]:
@@ -73,13 +70,14 @@ def _near(
     store: Store, step: Step, sources: Sources, vectors: Mapping[str, Vectors], threshold: float
 ) -> dict[str, list[Overlap]]:
     """Near-duplicates among the tasks by the ids of the instructions that a diversity step has embedded."""
-    table = store.rows(step.kind, step.key, columns=["parent_id", "vector"])
-    ids = table.column("parent_id").to_pylist()
-    data = np.frombuffer(b"".join(table.column("vector").to_pylist()), dtype=np.float32)
     found: dict[str, list[Overlap]] = {}
-    for name, texts in sources.items() if ids else ():
-        for row, overlap in near_duplicates(data.reshape(len(ids), -1), name, texts, vectors[name], threshold).items():
-            found.setdefault(ids[row], []).append(overlap)
+    for table in tables(store, step, ["parent_id", "vector"]):
+        ids = table.column("parent_id").to_pylist()
+        data = np.frombuffer(b"".join(table.column("vector").to_pylist()), dtype=np.float32)
+        for name, texts in sources.items() if ids else ():
+            near = near_duplicates(data.reshape(len(ids), -1), name, texts, vectors[name], threshold)
+            for row, overlap in near.items():
+                found.setdefault(ids[row], []).append(overlap)
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,7 +26,7 @@ Heard = Callable[[int], None]
 class Encoder(Protocol):
     """Embeds texts, and runs functions where the embeddings are."""
 
-    def panels(self, texts: Sequence[str], heard: Heard = lambda done: None) -> list[Any]:
+    def panels(self, texts: Iterable[str], heard: Heard = lambda done: None) -> list[Any]:
         """Unit vectors of all texts in order, in panels; `heard` is told how many are done."""
         ...
 
@@ -44,12 +45,13 @@ class LocalEncoder:
     def __init__(self, embedder: Embedder) -> None:
         self.embedder = embedder
 
-    def panels(self, texts: Sequence[str], heard: Heard = lambda done: None) -> list[Any]:
+    def panels(self, texts: Iterable[str], heard: Heard = lambda done: None) -> list[Any]:
         """As the protocol says."""
         panels: list[Any] = []
-        for low in range(0, len(texts), PANEL):
-            panels.append(self.embedder.embed(texts[low : low + PANEL]))
-            heard(min(low + PANEL, len(texts)))
+        done = 0
+        for part in _parts(texts, PANEL):
+            panels.append(self.embedder.embed(part))
+            heard(done := done + len(part))
         return panels
 
     def each(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
@@ -67,16 +69,15 @@ class RayEncoder:
     def __init__(self, actors: Sequence[Any]) -> None:
         self.actors = actors
 
-    def panels(self, texts: Sequence[str], heard: Heard = lambda done: None) -> list[Any]:
-        """As the protocol says."""
+    def panels(self, texts: Iterable[str], heard: Heard = lambda done: None) -> list[Any]:
+        """As the protocol says. Texts are taken no faster than they are embedded."""
         chunks: list[Any] = []
         window = CHUNKS_AHEAD * len(self.actors)
-        for number, low in enumerate(range(0, len(texts), CHUNK)):
+        for number, part in enumerate(_parts(texts, CHUNK)):
             if number >= window:
                 ray.wait([chunks[number - window]], fetch_local=False)
                 heard((number - window + 1) * CHUNK)
-            actor = self.actors[number % len(self.actors)]
-            chunks.append(actor.embed.remote(texts[low : low + CHUNK]))
+            chunks.append(self.actors[number % len(self.actors)].embed.remote(part))
         join, size = ray.remote(num_cpus=1)(_joined), PANEL // CHUNK
         return [join.remote(*chunks[low : low + size]) for low in range(0, len(chunks), size)]
 
@@ -115,6 +116,12 @@ def _await_loaded(spec: EncoderSpec, actors: Sequence[Any]) -> None:
     except RayActorError as error:
         why = str(error).strip().splitlines()[-1]  # the lines before are a traceback
         raise LoadError(spec.source, why) from error
+
+
+def _parts(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    rest = iter(texts)
+    while part := list(islice(rest, size)):
+        yield part
 
 
 def _joined(*chunks: Vectors) -> Vectors:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from pipelines.commit import commit_rows
 from pipelines.diversity import diversity
 from pipelines.rows import DiversityRow, InstructionRow, Rejection, from_table
 from pipelines.score.embedding import LocalEncoder, encoder
+from pipelines.score.neighbours import Vectors
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.grid import build
@@ -85,6 +88,32 @@ def test_a_set_of_one_has_no_distance_and_says_so(tmp_path: Path, local: LocalEn
     made = diversity(store, step_on(store, [instruction(i, text) for i, text in enumerate(texts)]), local)
     assert made.account.rows_out == 0
     assert made.account.rejected == made.account.reasons.get("no_neighbour", 0) == len(texts)
+
+
+class Points:
+    """Stands for an encoder: a random unit vector for each text."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        made = np.random.default_rng(0).standard_normal((len(texts), 8), dtype=np.float32)
+        return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+
+def test_a_sets_texts_are_never_all_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("diversity", "score.embedding"):
+        monkeypatch.setattr(f"pipelines.{module}.PANEL", 64)
+    store, chars, count = Store(str(tmp_path)), 20_000, 600
+    rows = [instruction(i * 128, f"{i:05d}" * (chars // 5)) for i in range(count)]  # 64 to a shard
+    step = step_on(store, rows)
+    del rows
+    importlib.import_module("pipelines.score.products")  # torch's own memory is not counted
+    tracemalloc.start()
+    try:
+        made = diversity(store, step, LocalEncoder(Points()), lambda done: None)  # type: ignore[arg-type]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert made.account.rows_out == made.extra["distinct_texts"] == count
+    assert peak < chars * count / 2
 
 
 @pytest.mark.usefixtures("ray_local")
