@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 from collections import defaultdict
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from pipelines.report.data import Result, SetScore
 from pipelines.rows import ROW_TYPES, Rejection, schema
 from pipelines.store.manifest import Manifest
 from pipelines.store.needs import needed
@@ -28,6 +31,8 @@ _STEPS = pa.schema(
         ("bytes", pa.int64()),
         ("seconds", pa.float64()),
         ("finished", pa.string()),
+        ("payload", pa.string()),
+        ("versions", pa.string()),
     ]
 )
 _REASONS = pa.schema([("key", pa.string()), ("reason", pa.string()), ("rows", pa.int64())])
@@ -37,9 +42,9 @@ _MEMBERS = pa.schema([("study", pa.string()), ("key", pa.string())])
 def catalog(store: Store) -> duckdb.DuckDBPyConnection:
     """A connection that sees the store as tables, without copying rows.
 
-    `steps`, `reasons` (of rejections, by step), `members` (which study has which step), one table for each kind of
-    row-making step with its rows and `step`, the step's key, `rejected` (with `kind` and `step`), and `results` and
-    `sets` of all studies' reports, with `study`. A kind without finished steps is an empty table.
+    `steps` (`payload` and `versions` are JSON), `reasons` (of rejections, by step), `members` (which study has which
+    step), one table for each kind of row-making step with its rows and `step`, the step's key, `rejected` (with `kind`
+    and `step`), and `results` and `sets` of all studies' reports, with `study`. What nothing was made of is empty.
     """
     import duckdb
 
@@ -53,8 +58,8 @@ def catalog(store: Store) -> duckdb.DuckDBPyConnection:
     members = [(study, key) for study, keys in needed(store).items() for key in sorted(keys)]
     _register(connection, "members", _table(members, _MEMBERS))
     _rows(connection, store, manifests)
-    for name in ("results", "sets"):
-        _reports(connection, store, name)
+    for name, fact in (("results", Result), ("sets", SetScore)):
+        _reports(connection, store, name, ["study", *(field.name for field in fields(fact))])
     return connection
 
 
@@ -72,7 +77,8 @@ def _finished(store: Store) -> list[tuple[str, str]]:
 def _step(manifest: Manifest) -> dict[str, Any]:
     account = manifest.account.model_dump(include={"rows_in", "rows_out", "rejected", "failed"})
     named = manifest.model_dump(include={"key", "kind", "label", "seconds", "finished"})
-    return {**named, **account, "bytes": sum(shard.bytes for shard in manifest.shards)}
+    told = {"payload": json.dumps(manifest.payload), "versions": json.dumps(manifest.versions)}
+    return {**named, **account, **told, "bytes": sum(shard.bytes for shard in manifest.shards)}
 
 
 def _rows(connection: duckdb.DuckDBPyConnection, store: Store, manifests: list[Manifest]) -> None:
@@ -97,13 +103,17 @@ def _selected(paths: list[str], kind: str) -> str:
     return f"SELECT * EXCLUDE (filename), {place} FROM {read}"
 
 
-def _reports(connection: duckdb.DuckDBPyConnection, store: Store, name: str) -> None:
-    paths: list[str] = store.fs.glob(posixpath.join(store.root, "studies", "*", "report", f"{name}.csv"))
-    if paths:
-        listed = ", ".join("'" + _address(store, path).replace("'", "''") + "'" for path in sorted(paths))
-        read = f"read_csv([{listed}], filename = true, union_by_name = true, header = true)"
-        study = "split_part(filename, '/', -3) AS study"
-        connection.execute(f'CREATE VIEW "{name}" AS SELECT {study}, * EXCLUDE (filename) FROM {read}')
+def _reports(connection: duckdb.DuckDBPyConnection, store: Store, name: str, columns: list[str]) -> None:
+    found: list[str] = store.fs.glob(posixpath.join(store.root, "studies", "*", "report", f"{name}.csv"))
+    # a file of a header alone would turn the numbers of all others into texts
+    paths = [path for path in sorted(found) if store.read_bytes(path).count(b"\n") > 1]
+    if not paths:
+        _register(connection, name, pa.schema([(column, pa.string()) for column in columns]).empty_table())
+        return
+    listed = ", ".join("'" + _address(store, path).replace("'", "''") + "'" for path in paths)
+    read = f"read_csv([{listed}], filename = true, union_by_name = true, header = true)"
+    study = "split_part(filename, '/', -3) AS study"
+    connection.execute(f'CREATE VIEW "{name}" AS SELECT {study}, * EXCLUDE (filename) FROM {read}')
 
 
 def _remote(store: Store) -> bool:

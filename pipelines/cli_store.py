@@ -6,11 +6,21 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from pipelines.cli_options import DEFAULT_STORE, FAILED, SeedFile, StoreUrl, StudyFile, checked
 from pipelines.errors import InputError
 
 LONGEST = 200  # rows of an answer that are printed
+MANY_COLUMNS = 8
+QUERIES = (
+    'evolgrid query "select kind, count(*) steps, sum(rows_out) made, sum(rejected) lost from steps group by kind"',
+    'evolgrid query "select study, student, teacher, round, value from results order by value desc"',
+    'evolgrid query "select study, label, reason, rows from reasons join steps using (key) join members using (key)"',
+    "evolgrid query \"select label, payload->>'$.sampling' from steps where kind = 'respond'\"",
+    "evolgrid query --csv \"select * from respond where finish_reason = 'length'\" > cut.csv",
+)
 
 
 def status(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
@@ -28,9 +38,14 @@ def query(
     store: StoreUrl = DEFAULT_STORE,
     csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
 ) -> None:
-    """Ask the store with SQL: tables steps, reasons, members, results, sets, rejected, and one for each kind of row."""
+    """Ask the store with SQL: all studies' results, their steps with accounts, and every row that was made.
+
+    Tables: steps, reasons (of lost rows), members (which study has which
+    step), results (students' scores), sets (data sets' scores), rejected,
+    and one for each kind of step with its rows. 'describe steps' shows the
+    columns. What is too wide for the terminal is printed row by row.
+    """
     import duckdb
-    from rich.table import Table
 
     from pipelines.catalog import catalog, tables
     from pipelines.store.store import Store
@@ -45,10 +60,7 @@ def query(
     if csv:
         _print_csv(answer.columns, rows)
         return
-    table = Table(*answer.columns)
-    for row in rows[:LONGEST]:
-        table.add_row(*("" if value is None else str(value) for value in row))
-    Console().print(table)
+    _print_table(Console(), answer.columns, rows[:LONGEST])
     if len(rows) > LONGEST:
         Console().print(f"The first {LONGEST} rows; --csv prints all.")
 
@@ -92,6 +104,24 @@ def gc(
     console.print(f"Deleted: {told}" if yes else f"Would delete: {told}. Add --yes to do it.", highlight=False)
 
 
+def _print_table(console: Console, columns: list[str], rows: list[tuple[object, ...]]) -> None:
+    """A table, or row by row if the terminal is too narrow for it."""
+    cells = [["" if value is None else escape(str(value)) for value in row] for row in rows]
+    widths = (max(len(cell.split("\n")[0]) for cell in column) for column in zip(columns, *cells, strict=True))
+    if sum(widths) + 3 * len(columns) + 1 <= console.width or len(columns) < MANY_COLUMNS:
+        table = Table(*columns)
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+        return
+    for row in cells:
+        grid = Table(*["", ""], box=None, show_header=False, title_justify="left")
+        for name, cell in zip(columns, row, strict=True):
+            grid.add_row(f"[bold]{name}[/bold]", cell)
+        console.print(grid)
+        console.rule()
+
+
 def _print_csv(columns: list[str], rows: list[tuple[object, ...]]) -> None:
     import csv
     import sys
@@ -103,10 +133,10 @@ def _print_csv(columns: list[str], rows: list[tuple[object, ...]]) -> None:
 
 def add_commands(app: typer.Typer) -> None:
     """Put the commands into the program."""
-    for command, example in (
+    for command, *examples in (
         (status, "evolgrid status studies/quickstart.yaml"),
-        (query, "evolgrid query 'select kind, sum(rows_out) from steps group by kind'"),
+        (query, *QUERIES),
         (verify, "evolgrid verify --store s3://bucket/folder"),
-        (gc, "evolgrid gc --yes"),
+        (gc, "evolgrid gc", "evolgrid gc --yes"),
     ):
-        app.command(epilog=f"Example: [bold]{example}[/bold]")(command)
+        app.command(epilog="\n\n".join(f"Example: [bold]{escape(example)}[/bold]" for example in examples))(command)
