@@ -21,3 +21,28 @@ MEMORY_GIB: dict[str, int] = {
     "B200": 180,
     "B300": 288,
 }
+
+# GB/s of memory, and dense 16-bit TFLOP/s, as the makers' data sheets have them
+_SPEED: dict[str, tuple[int, int]] = {
+    "T4": (320, 65),
+    "V100": (900, 125),
+    "A10G": (600, 70),
+    "L4": (300, 121),
+    "A100": (1555, 312),
+    "A100-40G": (1555, 312),
+    "L40S": (864, 362),
+    "A100-80G": (2039, 312),
+    "H100": (3350, 989),
+    "H200": (4800, 989),
+    "B200": (8000, 2250),
+}
+
+
+def relative_bandwidth(gpu: str) -> float:
+    """How fast a GPU reads its memory, an H100 being 1; GPUs that are not known count as an L4."""
+    return _SPEED.get(gpu, _SPEED["L4"])[0] / _SPEED["H100"][0]
+
+
+def relative_compute(gpu: str) -> float:
+    """How fast a GPU multiplies, an H100 being 1; GPUs that are not known count as an L4."""
+    return _SPEED.get(gpu, _SPEED["L4"])[1] / _SPEED["H100"][1]

@@ -13,8 +13,8 @@ from rich.console import Console
 from actors.engine import EngineLost, LoadError
 from actors.sandbox.job import SandboxError
 from cluster.errors import ClusterError
-from pipelines.cli_export import add_export
 from pipelines.cli_cluster import app as cluster_commands
+from pipelines.cli_export import add_export
 from pipelines.cli_options import (
     BAD_INPUT,
     DEFAULT_STORE,
@@ -26,6 +26,7 @@ from pipelines.cli_options import (
     StudyFile,
     checked,
 )
+from pipelines.cli_plan import CloudName, ClusterFile, Profiled
 from pipelines.cli_store import add_commands
 from pipelines.errors import Held, InputError, LeaseLost, Spoilt
 
@@ -49,16 +50,21 @@ def plan(
     all_steps: Annotated[bool, typer.Option("--all", help="Print every step of a large study.")] = False,
     cpus: Annotated[int | None, typer.Option(min=1, help="Plan for so many CPUs; default: this machine's.")] = None,
     gpus: Annotated[int | None, typer.Option(min=0, help="Plan for so many GPUs; default: this machine's.")] = None,
+    cluster: ClusterFile = None,
+    cloud: CloudName = "aws",
+    profile: Profiled = False,
 ) -> None:
-    """Print the graph of steps: what is done, what will run in which phases, and how long that may take."""
+    """Print the graph of steps: what is done, what will run in which phases, and what that will take."""
+    from pipelines.cli_plan import measured, offered
     from pipelines.plan import make_plan
-    from pipelines.show_phases import planned_cluster
     from pipelines.show_plan import show
     from pipelines.store.store import Store
 
     loaded, target = checked(study, seeds), Store(store)
-    made, cluster = make_plan(loaded.study, loaded.folder, target), planned_cluster(cpus, gpus)
-    show(Console(), loaded.study, made, target, cluster, explain=explain, all_steps=all_steps)
+    if profile:
+        measured(loaded, target)
+    made, (room, offer) = make_plan(loaded.study, loaded.folder, target), offered(cluster, cloud, cpus, gpus)
+    show(Console(), loaded, made, target, room, offer, explain=explain, all_steps=all_steps)
 
 
 @app.command(epilog="Example: [bold]evolgrid run studies/quickstart.yaml[/bold]")

@@ -6,20 +6,30 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.inventory import Inventory
+from pipelines.bill import Offer
 from pipelines.plan import KINDS, Plan
+from pipelines.show_bill import show_bill
 from pipelines.show_phases import show_phases
 from pipelines.store.store import Store
-from pipelines.study.spec import Study
+from pipelines.study.load import Loaded
 from pipelines.why import Explainer
 
 MANY_STEPS = 120
 
 
 def show(
-    console: Console, study: Study, plan: Plan, store: Store, cluster: Inventory, *, explain: bool, all_steps: bool
+    console: Console,
+    loaded: Loaded,
+    plan: Plan,
+    store: Store,
+    cluster: Inventory,
+    offer: Offer | None = None,
+    *,
+    explain: bool,
+    all_steps: bool,
 ) -> None:
-    """Print a plan, with the phases that it has on a cluster of some size."""
-    grid = plan.grid
+    """Print a plan, with the phases and the bill that it has on a cluster of some size."""
+    grid, study = plan.grid, loaded.study
     console.print(
         f"[bold]{study.study}[/bold]: {len(grid.cells)} cells share {len(grid.steps)} steps; "
         f"{len(plan.done)} are done, {len(plan.pending)} will run",
@@ -27,6 +37,7 @@ def show(
     )
     console.print(_summary(plan))
     show_phases(console, study, plan, cluster)
+    show_bill(console, study, loaded.folder, plan, cluster, offer)
     if len(grid.steps) <= MANY_STEPS or all_steps:
         console.print(_steps(plan))
     else:
@@ -48,7 +59,7 @@ def _summary(plan: Plan) -> Table:
     total = sum(plan.seconds[step.key] for step in plan.pending)
     table.add_section()
     table.add_row("all, one after another", str(len(plan.done)), str(len(plan.pending)), f"{total:.0f} s")
-    table.caption = "Times are estimates from assumed rates, without a profile of this machine."
+    table.caption = f"Times are estimates from {plan.basis}."
     return table
 
 

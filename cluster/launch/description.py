@@ -65,6 +65,10 @@ class Worker(Machine):
         both: list[tuple[Market, int]] = [("spot", self.spot), ("on_demand", self.on_demand)]
         return [(market, most) for market, most in both if most]
 
+    def node(self) -> Node:
+        """One such machine."""
+        return Node(self.name, self.cpus, self.gpus, self.memory_gib * GIB, self.gpu)
+
 
 class Aws(_Strict):
     """Where in AWS; `image` is an Ubuntu 24.04 with NVIDIA's driver, whose id differs by region."""
@@ -120,13 +124,8 @@ class Description(_Strict):
 
     def inventory(self) -> Inventory:
         """The cluster when it has grown as far as it may, without its head, which takes no work."""
-        return Inventory(tuple(node for each in self.workers for node in _nodes(each, self.max_workers)))
-
-
-def _nodes(worker: Worker, limit: int) -> list[Node]:
-    memory = worker.memory_gib * GIB
-    node = Node(worker.name, worker.cpus, worker.gpus, memory, worker.gpu)
-    return [node] * min(worker.spot + worker.on_demand, limit)
+        counts = [(worker, min(worker.spot + worker.on_demand, self.max_workers)) for worker in self.workers]
+        return Inventory(tuple(worker.node() for worker, count in counts for _ in range(count)))
 
 
 def load(path: Path = DEFAULT) -> Description:

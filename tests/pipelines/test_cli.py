@@ -38,7 +38,10 @@ def test_the_options_are_the_ones_that_are_documented() -> None:
         command: set(_options(evolgrid(command, "--help").stdout)) for command in ("plan", "run", "report", "show")
     }
     assert found == {
-        "plan": {"--store", "--seeds", "--explain", "--all", "--cpus", "--gpus", "--help"},
+        "plan": {
+            *("--store", "--seeds", "--explain", "--all", "--cpus", "--gpus", "--cluster", "--cloud", "--profile"),
+            "--help",
+        },
         "run": {"--store", "--seeds", "--address", "--help"},
         "report": {"--store", "--seeds", "--help"},
         "show": {"--store", "--seeds", "--row", "--help"},

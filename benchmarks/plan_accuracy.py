@@ -1,0 +1,56 @@
+"""How well a profile foretells a study's time: `python -m benchmarks.plan_accuracy`.
+
+The quickstart is profiled on a few seeds, planned from that, and run; planned and actual time are compared, for each
+kind of step and in all. `--study` names another study.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.lab import figure
+from cluster.inventory import machine
+from pipelines.bill import timed, together
+from pipelines.plan import Plan, make_plan
+from pipelines.profile import measure
+from pipelines.runner import run
+from pipelines.store.store import Store
+from pipelines.study.load import load
+
+QUICKSTART = Path("studies/quickstart.yaml")
+
+
+def by_kind(plan: Plan, store: Store) -> dict[str, tuple[float, float]]:
+    """Planned and actual seconds, summed over the steps of each kind."""
+    sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for step in plan.pending:
+        sums[step.kind][0] += plan.seconds[step.key]
+        sums[step.kind][1] += store.manifest(step.kind, step.key).seconds
+    return {kind: (planned, actual) for kind, (planned, actual) in sums.items()}
+
+
+def main() -> None:
+    """Print a table and the figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--study", type=Path, default=QUICKSTART)
+    loaded, console = load(parser.parse_args().study), Console()
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        profile = measure(loaded, store, None, console)
+        plan = make_plan(loaded.study, loaded.folder, store)
+        planned = together(timed(plan), loaded.study, machine()) + plan.overhead
+        actual = run(loaded, store, None, console).seconds
+        print(f"{'kind':>12}{'planned s':>12}{'actual s':>12}")
+        for kind, (expected, took) in by_kind(plan, store).items():
+            print(f"{kind:>12}{expected:>12.1f}{took:>12.1f}")
+    print(f"{'wall':>12}{planned:>12.1f}{actual:>12.1f}   (overhead {profile.overhead:.1f} s)")
+    figure("plan_accuracy.error_fraction", abs(planned / actual - 1), "<=0.15")
+
+
+if __name__ == "__main__":
+    main()

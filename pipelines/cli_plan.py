@@ -1,0 +1,47 @@
+"""What `evolgrid plan` plans for: a cluster of some size, at whose prices, and measured how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from cluster.launch.description import Cloud
+
+if TYPE_CHECKING:
+    from cluster.inventory import Inventory
+    from pipelines.bill import Offer
+    from pipelines.store.store import Store
+    from pipelines.study.load import Loaded
+
+ClusterFile = Annotated[
+    str | None,
+    typer.Option("--cluster", help="Plan for a described cluster, with prices: its file, or 'default'."),
+]
+CloudName = Annotated[Cloud, typer.Option("--cloud", help="Whose prices, for a described cluster.")]
+Profiled = Annotated[bool, typer.Option("--profile", help="First run the study's own steps on a few seeds.")]
+
+
+def offered(named: str | None, cloud: Cloud, cpus: int | None, gpus: int | None) -> tuple[Inventory, Offer | None]:
+    """The machines to plan for, and what they cost where a described cluster is named."""
+    from cluster.launch.description import DEFAULT, load
+    from cluster.prices import load as load_prices
+    from pipelines.bill import Offer
+    from pipelines.show_phases import planned_cluster
+
+    if named is None:
+        return planned_cluster(cpus, gpus), None
+    described = load(DEFAULT if named == "default" else Path(named))
+    room = described.inventory() if cpus is None and gpus is None else planned_cluster(cpus, gpus)
+    return room, Offer(described, load_prices(), cloud)
+
+
+def measured(loaded: Loaded, store: Store) -> None:
+    """Profile a study on this machine; its plans are made from that from now on."""
+    from pipelines.noise import noise_to_file
+    from pipelines.profile import measure
+
+    with noise_to_file():
+        measure(loaded, store, None, Console())

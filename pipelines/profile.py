@@ -1,0 +1,195 @@
+"""A short profile of a study: its own steps on a few seeds, twice, from which the time of all of it is foretold.
+
+Two sizes tell what a step costs before its first row and what each row costs. What stays unexplained of the runs' wall
+time (starting Ray, the report) is kept as the overhead of a run.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import tempfile
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from pydantic import BaseModel
+from rich.console import Console
+
+from cluster.inventory import machine
+from pipelines.record import study_folder
+from pipelines.store.store import Store
+from pipelines.study.load import Loaded
+from pipelines.study.spec import Study
+from pipelines.study.steps import Step
+from pipelines.study.workload import Line, role
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pipelines.plan import Plan
+
+SIZES = (8, 40)  # seeds
+TRAININGS = 2  # of each student and recipe
+READ = ("tokens_in", "tokens_instruction", "tokens_answer", "tokens")
+WRITTEN = ("tokens_out",)
+
+
+class Profile(BaseModel):
+    """What was measured when and on what; `lines` by role of step, `overhead` in seconds of a run."""
+
+    created: str
+    cpus: int
+    gpus: int
+    overhead: float
+    lines: dict[str, Line]
+
+    @property
+    def told(self) -> str:
+        """Where the numbers come from."""
+        return f"a profile on {self.cpus} CPUs and {self.gpus} GPUs, {self.created[:10]}"
+
+
+class Measured(NamedTuple):
+    """One step, or the mean of some: rows, seconds, tokens, bytes."""
+
+    rows_in: float
+    seconds: float
+    rows_out: float
+    tokens_in: float
+    tokens_out: float
+    bytes_out: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A run on a few seeds: its finished steps with what was measured of each, and its wall time in seconds."""
+
+    steps: tuple[tuple[Step, Measured], ...]
+    seconds: float
+
+
+def load_profile(store: Store, study: str) -> Profile | None:
+    """The profile of a study, if it was ever measured in this store."""
+    try:
+        return Profile.model_validate_json(store.read_bytes(_path(store, study)))
+    except FileNotFoundError:
+        return None
+
+
+def measure(loaded: Loaded, store: Store, address: str | None, console: Console) -> Profile:
+    """Run a part of a study on a few seeds in a store of its own, and keep what was measured beside the report."""
+    from pipelines.bill import together
+
+    samples: list[Sample] = []
+    for size in SIZES:
+        console.print(f"Profile: the study's own steps on {size} seeds ...", highlight=False)
+        samples.append(_sample(loaded, size, address))
+    here = machine()
+    lines = fit(samples)
+    overheads = [
+        sample.seconds - together([(step, measured.seconds) for step, measured in sample.steps], loaded.study, here)
+        for sample in samples
+    ]
+    profile = Profile(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        cpus=here.cpus,
+        gpus=here.gpus,
+        overhead=max(0.0, min(overheads)),
+        lines=lines,
+    )
+    store.write_bytes(_path(store, loaded.study.study), profile.model_dump_json(indent=1).encode())
+    return profile
+
+
+def _path(store: Store, study: str) -> str:
+    return posixpath.join(study_folder(store, study), "profile.json")
+
+
+def _sample(loaded: Loaded, size: int, address: str | None) -> Sample:
+    from pipelines.runner import run
+
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(folder)
+        small = replace(loaded, study=_limited(loaded.study, size))
+        summary = run(small, store, address, Console(file=io.StringIO()), only=_chosen)
+        from pipelines.study.grid import build
+
+        grid = build(small.study, small.folder)
+        done = store.done()
+        return Sample(
+            tuple((step, _measured(step, store)) for key, step in grid.steps.items() if key in done), summary.seconds
+        )
+
+
+def _limited(study: Study, size: int) -> Study:
+    seeds = [
+        each.model_copy(update={"world": each.world.model_copy(update={"count": min(size, each.world.count)})})
+        if each.world
+        else each.model_copy(update={"limit": min(size, each.limit or size)})
+        for each in study.seeds
+    ]
+    return study.model_copy(update={"seeds": seeds})
+
+
+def _chosen(plan: Plan) -> Plan:
+    """The plan with a few trainings of each role, and the evaluations of these and of the bases."""
+    kept: dict[str, list[Step]] = defaultdict(list)
+    for step in plan.pending_of("train"):
+        kept[role(step)].append(step)
+    trained = {step.key for steps in kept.values() for step in steps[-TRAININGS:]}
+    left_out = {step.key for step in plan.pending_of("train")} - trained
+    pending = [
+        step
+        for step in plan.pending
+        if step.key not in left_out and not any(needed.key in left_out for needed in step.inputs)
+    ]
+    return replace(plan, pending=tuple(pending))
+
+
+def _measured(step: Step, store: Store) -> Measured:
+    manifest = store.manifest(step.kind, step.key)
+    account, size = manifest.account, sum(shard.bytes for shard in manifest.shards)
+    if step.kind == "train":
+        return Measured(account.rows_in, manifest.seconds, account.rows_out, manifest.extra["tokens"], 0, size)
+    rows = store.rows(step.kind, step.key)
+    read, written = (sum(_total(rows, name) for name in names) for names in (READ, WRITTEN))
+    return Measured(account.rows_in, manifest.seconds, account.rows_out, read, written, size)
+
+
+def _total(rows: pa.Table, column: str) -> float:
+    """The sum of a column of numbers or of lists of numbers; 0 if there is none."""
+    if column not in rows.column_names:
+        return 0.0
+    return float(np.sum([np.sum(value) for value in rows[column].to_pylist() if value is not None]))
+
+
+def fit(samples: Sequence[Sample]) -> dict[str, Line]:
+    """A line for each role through the mean step of every sample."""
+    means: dict[str, list[Measured]] = defaultdict(list)
+    for sample in samples:
+        by_role: dict[str, list[Measured]] = defaultdict(list)
+        for step, measured in sample.steps:
+            by_role[role(step)].append(measured)
+        for name, values in by_role.items():
+            means[name].append(Measured(*(sum(column) / len(values) for column in zip(*values, strict=True))))
+    return {name: _line(points[0], points[-1]) for name, points in means.items()}
+
+
+def _line(few: Measured, many: Measured) -> Line:
+    """Through two points; a step whose time does not grow with its rows (or only noise does) has its mean time."""
+    more = many.rows_in - few.rows_in
+    per_row = max(0.0, (many.seconds - few.seconds) / more) if more > 0 else 0.0
+    fixed = max(0.0, many.seconds - per_row * many.rows_in) if per_row else (few.seconds + many.seconds) / 2
+    rows = max(many.rows_in, 1.0)
+    return Line(
+        fixed=fixed,
+        per_row=(many.seconds - fixed) / rows if per_row else 0.0,
+        rows_out=many.rows_out / rows,
+        tokens_in=many.tokens_in / rows,
+        tokens_out=many.tokens_out / rows,
+        bytes_out=many.bytes_out / rows,
+    )
