@@ -66,11 +66,11 @@ class BenchmarkSteps:
         return self.add(identity, subject, VerdictJob(judge.model, bench), answers, *other)
 
     def _judged(self, bench: Benchmark, judge: Judge, by_model: bool) -> dict[str, Any]:
-        files = {"reference": None if by_model else judge.reference, "difficulty": judge.difficulty}
+        reference = judge.reference if judge.reference and not by_model else None
         return {
             "task": bench.kind,
-            "judge": judge.model_dump(exclude={"model", "reference", "difficulty"}),
-            "files": {name: hash_file(self.folder / file) if file else None for name, file in files.items()},
+            "judge": judge.model_dump(exclude={"model", "reference", "length_control"}),
+            "reference": hash_file(self.folder / reference) if reference else None,
             "prompts": digests(JUDGING[bench.kind]),
             "model": self.models[judge.model],
         }

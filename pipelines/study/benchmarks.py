@@ -64,8 +64,8 @@ class Judge(Strict):
         description="alpaca_eval: the probabilities of the labels m and M, or the label that is written",
     )
     max_tokens: int = Field(default=OPEN, gt=0, description="of a judgement")
-    difficulty: str | None = Field(
-        default=None, description="alpaca_eval: file of 'instruction_difficulty' by 'index', for length control"
+    length_control: str | None = Field(
+        default=None, description="alpaca_eval: its df_gamed.csv, for the length-controlled win rate"
     )
 
 

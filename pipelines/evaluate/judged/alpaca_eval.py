@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 import prompts
+from pipelines.errors import InputError
 from pipelines.evaluate.items import Grade
 from pipelines.evaluate.judged.asking import Asker, Case, Judged
 from pipelines.rows import AnswerRow
 from pipelines.study.benchmarks import Judge
 
-PROMPTS = ("judge_alpaca_eval",)
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
+
 FOLDS = 5
 SEED = 123
+GAMED_WEIGHT = 0.2 / 2  # of a row of the two gamed baselines
 DIFFICULTY = "instruction_difficulty"
 
 
@@ -32,8 +43,6 @@ async def judge(asker: Asker, case: Case, by: Judge) -> Judged:
         better = None if said is None else float(said == label)
     measures = {"unparsed": (float(better is None), 1.0), "characters": (float(len(mine)), 1.0)}
     measures["reference characters"] = (float(len(other)), 1.0)
-    if DIFFICULTY in case.data:
-        measures[DIFFICULTY] = (float(case.data[DIFFICULTY]), 1.0)
     if better is not None:
         measures = {"win rate": (better, 1.0)} | measures
     return Judged(Grade((better or 0.0) > 0.5, measures, (label,)), tuple(asker.raw), other)
@@ -44,67 +53,92 @@ def is_first(instruction: str) -> bool:
     return hashlib.sha256(instruction.encode()).digest()[0] % 2 == 0
 
 
-def length_controlled(rows: Sequence[AnswerRow]) -> float | None:
-    """The win rate in per cent had all answers their reference's length; None for fewer rows than folds.
+@dataclass(frozen=True)
+class Gamed:
+    """AlpacaEval's `df_gamed.csv`: verdicts on baselines made longer and shorter, and every instruction's difficulty.
+
+    A row is (preference in [0, 1], standardised difference of lengths, difficulty); `difficulty` is by instruction.
+    """
+
+    rows: tuple[tuple[float, float, float], ...]
+    difficulty: Mapping[str, float]
+
+
+def read_gamed(path: Path) -> Gamed:
+    """The file as published. InputError for any other."""
+    try:
+        with path.open(newline="") as file:
+            found = list(csv.DictReader(file))
+        rows = [(float(row["preference"]), float(row["std_delta_len"]), float(row[DIFFICULTY])) for row in found]
+        return Gamed(tuple(rows), {row["index"]: float(row[DIFFICULTY]) for row in found})
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"is not AlpacaEval's df_gamed.csv: {error!r}", file=str(path)) from None
+
+
+def length_controlled(rows: Sequence[AnswerRow], gamed: Gamed) -> float:
+    """The win rate in per cent had all answers their reference's length; NaN without verdicts.
 
     Logistic regression on soft labels: a bias, the tanh of the standardised difference of lengths, and the
-    instructions' difficulty where rows have it; no intercept, L1 by 5-fold cross-validation. (2404.04475, section 3;
-    the code's `length_controlled_noreg`, or `length_controlled_minimal` without difficulties.) Its regularisation
-    towards gamed baselines needs their annotations and is left out. 50 where no answer differs from its reference.
+    instructions' difficulty; no intercept, L1 chosen by 5-fold cross-validation, and the gamed baselines as further
+    rows of small weight that have no bias. (2404.04475, section 3; `length_controlled_v1` of its code.) Answers that
+    are their references give 50.
     """
     judged = [row for row in rows if row.measure("win rate") is not None]
-    if judged and all(row.response == row.other for row in judged):
-        return 50.0
     if len(judged) < FOLDS:
-        return None
-    wins = [_of(row, "win rate") for row in judged]
-    difference = [_of(row, "reference characters") - _of(row, "characters") for row in judged]
-    difficulties = [row.measure(DIFFICULTY) for row in judged]
-    known = [value for value in difficulties if value is not None]
-    weights = fitted(wins, difference, known if len(known) == len(judged) else None)
-    return controlled(weights, known if len(known) == len(judged) else [0.0] * len(judged))
+        return math.nan
+    if all(row.response == row.other for row in judged):
+        return 50.0
+    wins, difficulty = [_of(row, "win rate") for row in judged], [gamed.difficulty[row.item] for row in judged]
+    longer = [_of(row, "reference characters") - _of(row, "characters") for row in judged]
+    _, hardness, bias = fitted(wins, longer, difficulty, gamed.rows)
+    return controlled(bias, hardness, difficulty)
 
 
-def controlled(weights: tuple[float, float], difficulties: Sequence[float]) -> float:
+def controlled(bias: float, hardness: float, difficulties: Sequence[float]) -> float:
     """The mean win rate in per cent by the weights of bias and difficulty, without the term of length."""
-    bias, difficulty = weights
-    return 100 * math.fsum(1 / (1 + math.exp(-bias - difficulty * one)) for one in difficulties) / len(difficulties)
+    return 100 * math.fsum(1 / (1 + math.exp(-bias - hardness * one)) for one in difficulties) / len(difficulties)
 
 
 def fitted(
-    wins: Sequence[float], difference: Sequence[float], difficulties: Sequence[float] | None
-) -> tuple[float, float]:
-    """The weights of bias and difficulty (0 without difficulties) of the regression on probabilities `wins`."""
+    wins: Sequence[float],
+    longer: Sequence[float],
+    difficulties: Sequence[float],
+    gamed: Sequence[tuple[float, float, float]],
+) -> tuple[float, float, float]:
+    """The weights of length, difficulty and bias; `longer` are references' lengths less the answers'."""
     import numpy as np
 
-    spread = float(np.std(np.asarray(difference), ddof=1)) or 1.0
-    columns = [np.ones(len(wins)), np.tanh(np.asarray(difference) / spread)]
-    columns += [np.asarray(difficulties)] if difficulties is not None else []
-    found = _regressed(np.column_stack(columns), np.asarray(wins))
-    return found[0], found[2] if difficulties is not None else 0.0
+    spread = float(np.std(np.asarray(longer), ddof=1)) or 1.0
+    ours = np.column_stack([np.tanh(np.asarray(longer) / spread), difficulties, np.ones(len(wins))])
+    known = np.asarray(gamed, dtype=float).reshape(-1, 3)
+    theirs = np.column_stack([np.tanh(known[:, 1]), known[:, 2], np.zeros(len(known))])
+    weights = np.concatenate([np.full(len(known), GAMED_WEIGHT), np.ones(len(wins))])
+    found = _regressed(np.vstack([theirs, ours]), np.concatenate([known[:, 0], np.asarray(wins)]), weights)
+    return found[0], found[1], found[2]
 
 
-def _regressed(features: object, wins: object) -> list[float]:
+def _regressed(features: Array, wins: Array, counts: Array) -> list[float]:
     """Coefficients by cross-validated L1, every row given once with each label, weighted by its probability."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold
 
-    x, p = np.asarray(features), np.asarray(wins)
-    doubled, labels = np.vstack([x, x]), np.repeat([1, 0], len(p))
-    weights, groups = np.concatenate([p, 1 - p]), np.tile(np.arange(len(p)), 2)
+    doubled, labels = np.vstack([features, features]), np.repeat([1, 0], len(wins))
+    weights = np.concatenate([wins * counts, (1 - wins) * counts])
+    groups = np.tile(np.arange(len(wins)), 2)
 
     def model(strength: float) -> LogisticRegression:
-        return LogisticRegression(C=strength, penalty="l1", solver="liblinear", fit_intercept=False, random_state=SEED)
+        return LogisticRegression(C=strength, l1_ratio=1, solver="liblinear", fit_intercept=False, random_state=SEED)
 
     def loss(strength: float) -> float:
-        total = 0.0
+        means: list[float] = []
         for train, test in GroupKFold(FOLDS).split(doubled, labels, groups):
             fit = model(strength).fit(doubled[train], labels[train], sample_weight=weights[train])
             likely = np.clip(fit.predict_proba(doubled[test])[:, 1], 1e-15, 1 - 1e-15)
-            ones = labels[test] == 1
-            total -= float(np.sum(weights[test] * np.log(np.where(ones, likely, 1 - likely))))
-        return total
+            true = np.concatenate([wins, wins])[test]
+            each = true * np.log(likely) + (1 - true) * np.log(1 - likely)
+            means.append(-float(np.mean(each * np.concatenate([counts, counts])[test])))
+        return fmean(means)
 
     best = min(np.logspace(-4, 4, 10), key=loss)
     return [float(value) for value in model(best).fit(doubled, labels, sample_weight=weights).coef_[0]]

@@ -10,7 +10,6 @@ from pipelines.evaluate.judged.asking import Asker, Case, Judged
 from pipelines.rows import AnswerRow
 from pipelines.study.benchmarks import Judge
 
-PROMPTS = ("judge_arena_hard",)
 AGAIN = "continue your judgment and finish by outputting a final verdict label"
 STRONG = 3
 BOOTSTRAPS = 100

@@ -6,7 +6,6 @@ from pipelines.evaluate.items import Grade
 from pipelines.evaluate.judged.asking import Asker, Case, Judged
 from pipelines.study.benchmarks import Judge
 
-PROMPTS = ("judge_compare",)
 MIRRORED = {"win": "lose", "tie": "tie", "lose": "win"}
 
 

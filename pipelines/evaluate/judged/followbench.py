@@ -17,7 +17,6 @@ from pipelines.evaluate.judged.followbench_rules import has_rule, satisfied
 from pipelines.rows import AnswerRow
 from pipelines.study.benchmarks import Benchmark, Judge
 
-PROMPTS = ("judge_followbench", "judge_followbench_one")
 LEVELS = (1, 2, 3, 4, 5)
 CHINESE = "data_zh"
 SITUATION = "situation constraint (information to describe a specific situation/background)"

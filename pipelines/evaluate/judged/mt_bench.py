@@ -6,7 +6,6 @@ from pipelines.evaluate.items import Grade
 from pipelines.evaluate.judged.asking import Asker, Case, Judged
 from pipelines.study.benchmarks import Judge
 
-PROMPTS = ("judge_rate", "judge_rate_turns", "judge_rate_math", "judge_rate_math_turns")
 REFERENCED = frozenset({"math", "reasoning", "coding", "arena-hard-200"})
 TEMPERATURES = {"writing": 0.7, "roleplay": 0.7, "stem": 0.1, "humanities": 0.1}  # of answers; others: 0
 GOOD = 5.0

@@ -10,7 +10,6 @@ from typing import Any
 
 from actors.engine import Client
 from pipelines.evaluate.asking import graded
-from pipelines.evaluate.data import records
 from pipelines.evaluate.judged import alpaca_eval, arena_hard, compare, followbench, mt_bench, questions
 from pipelines.evaluate.judged.asking import Asker, Case, Judged
 from pipelines.evaluate.steps import items
@@ -61,8 +60,6 @@ def operator(store: Store, folder: Path, step: Step, client: Client) -> Verdict:
     bench, judge = job.benchmark, job.benchmark.judge
     asked = items(bench, folder, 0)
     data = {item.id: item.data for item in asked}
-    if judge.difficulty:
-        data = _with_difficulty(data, folder / judge.difficulty)
     others: dict[str, tuple[str, ...]] = {}
     if len(step.inputs) > 1:
         source = step.inputs[1]
@@ -71,10 +68,3 @@ def operator(store: Store, folder: Path, step: Step, client: Client) -> Verdict:
     elif judge.reference:
         others = questions.references(bench, folder / judge.reference, asked)
     return Verdict(client, bench, data, others)
-
-
-def _with_difficulty(data: Mapping[str, Mapping[str, Any]], path: Path) -> dict[str, Mapping[str, Any]]:
-    """The rows with AlpacaEval's pre-fitted difficulty of each instruction, by its number."""
-    name = alpaca_eval.DIFFICULTY
-    found = {str(row["index"]): float(row[name]) for row in records(path)}
-    return {item: {**row, name: found[item]} if item in found else row for item, row in data.items()}
