@@ -1,0 +1,140 @@
+"""A store that has grown: `status` and `plan` of 1,000 finished steps, `verify` of 10 million rows in bounded memory.
+
+`python -m benchmarks.store_scale` prints a table and figures; `--rows` sets another number of rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pyarrow as pa
+
+from benchmarks.lab import figure, peak_memory
+from pipelines.commit import commit, commit_rows
+from pipelines.plan import make_plan
+from pipelines.rows import Rejection, ResponseRow, to_table
+from pipelines.store.manifest import Account
+from pipelines.store.needs import save_needs
+from pipelines.store.parts import SHARD_UNITS, UNIT_ROWS
+from pipelines.store.store import Store
+from pipelines.store.upkeep import verify
+from pipelines.study.load import load
+from pipelines.study.steps import Step
+
+ROWS = 10_000_000
+RUNS = 5
+GOAL_SECONDS, GOAL_GIB = 2.0, 1.0
+STUDY = """\
+study: grown
+seeds:
+  - {name: world, world: {count: 20}}
+models:
+"""
+
+
+def study_text() -> str:
+    """10 evolvers x 3 rounds (and the seeds) x 16 teachers, scored: 1,023 steps."""
+    names = [f"model-{number:02d}" for number in range(16)]
+    models = "".join(f"  {name}: {{source: {name}, engine: scripted}}\n" for name in names)
+    listed = ", ".join(names)
+    rest = f"evolution: {{evolvers: [{', '.join(names[:10])}], rounds: 3}}\nresponses: {{teachers: [{listed}]}}\n"
+    return STUDY + models + rest + "scoring: {scorer: model-00}\n"
+
+
+def finish(store: Store, steps: list[Step]) -> None:
+    """Give every step an output: a rejection, which every kind may have."""
+    for step in steps:
+        lost = Rejection(step.key, "", step.key, 0, "rejected", "empty", "", "")
+        commit_rows(store, step, [], [lost], 1, 1.0)
+
+
+def timed(command: str, study: Path, store: Path) -> float:
+    """Seconds that a command of the program takes in this process's Python, its start included."""
+    started = time.perf_counter()
+    words = [sys.executable, "-m", "pipelines.cli", command, str(study), "--store", str(store)]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "COLUMNS": "200"})
+    return time.perf_counter() - started
+
+
+def fill(store: Store, step: Step, rows: int) -> None:
+    """Make a step of so many small rows, in shards of the size that they always have."""
+    size, shards, left = UNIT_ROWS * SHARD_UNITS, [], rows
+    folder = store.folder(step.kind, step.key)
+    while left > 0:
+        count, first = min(size, left), rows - left
+        shards.append(store.write_table(folder, f"rows-{len(shards):05d}.parquet", responses(first, count)))
+        left -= count
+    commit(store, step, Account(rows_in=rows, rows_out=rows), tuple(shards), 1.0)
+
+
+def responses(first: int, count: int) -> pa.Table:
+    """Answers with ids of their own, which no compression makes small."""
+    ids = [hashlib.blake2b(number.to_bytes(8), digest_size=16).hexdigest() for number in range(first, first + count)]
+    one = to_table(ResponseRow, [ResponseRow("", "p", "s", 0, "What is 1 + 1?", "", "2", "stop", 9, 1)])
+    columns = {
+        name: pa.array([value] * count, one.schema.field(name).type) for name, value in one.to_pylist()[0].items()
+    }
+    columns |= {"id": pa.array(ids), "index": pa.array(range(first, first + count), pa.int64())}
+    return pa.table(columns, schema=one.schema)
+
+
+def small_steps(folder: Path) -> tuple[int, float, float]:
+    """The number of finished steps, and the median seconds of `status` and of `plan`."""
+    study, store = folder / "grown.yaml", Store(str(folder / "steps"))
+    study.write_text(study_text())
+    loaded = load(study)
+    steps = [*make_plan(loaded.study, folder, store).pending]
+    finish(store, steps)
+    save_needs(store, "grown", [step.key for step in steps])
+    seconds = {name: [timed(name, study, Path(store.root)) for _ in range(RUNS)] for name in ("status", "plan")}
+    for name, runs in seconds.items():
+        print(f"{name:>8} {' '.join(f'{run:6.2f}' for run in runs)} s")
+    return len(steps), statistics.median(seconds["status"]), statistics.median(seconds["plan"])
+
+
+def many_rows(folder: Path, rows: int) -> float:
+    """The growth of this process's memory in GiB while it verifies so many rows."""
+    study, store = folder / "grown.yaml", Store(str(folder / "rows"))
+    step = next(step for step in make_plan(load(study).study, folder, store).pending if step.kind == "respond")
+    fill(store, step, rows)
+    before = _memory()
+    started = time.perf_counter()
+    with peak_memory() as peak:
+        found = list(verify(store))
+        seconds = time.perf_counter() - started
+    assert not any(one.problems for one in found)
+    size = sum(one.bytes for one in found) / 2**30
+    print(f"{rows:,} rows, {size:.2f} GiB on disk: verified in {seconds:.1f} s, {size / seconds:.2f} GiB/s")
+    return max(0.0, peak[0] - before) / 2**30
+
+
+def _memory() -> int:
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
+def main() -> None:
+    """Print a table and the figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rows", type=int, default=ROWS)
+    rows = parser.parse_args().rows
+    with tempfile.TemporaryDirectory() as name:
+        steps, status, plan = small_steps(Path(name))
+        print(f"{steps:,} finished steps; medians of {RUNS} runs, the program's start included")
+        grown = many_rows(Path(name), rows)
+    figure("store_scale.status_seconds", status, f"<{GOAL_SECONDS}")
+    figure("store_scale.plan_seconds", plan, f"<{GOAL_SECONDS}")
+    figure("store_scale.verify_gib", grown, f"<{GOAL_GIB}")
+
+
+if __name__ == "__main__":
+    main()
