@@ -7,12 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from pipelines.evaluate.scores import headline
 from pipelines.predict.paradox import average_performance
+from pipelines.rows import AnswerRow, from_table
 from pipelines.score.car import cars
 from pipelines.store.store import Store
 from pipelines.study.grid import Grid, PairSet
 from pipelines.study.spec import Study
-from pipelines.study.steps import Step
+from pipelines.study.steps import EvaluateJob, Step, VerdictJob
 
 SCORES = ("ppl_instruction", "ppl_answer", "ppl_conditional", "ifd", "ifd_ppl", "ic_ifd")
 LOSS = "loss_conditional"  # of which CAR is made
@@ -48,17 +50,17 @@ def points(study: Study, grid: Grid, store: Store) -> list[Point]:
 
 
 def performances(grid: Grid, store: Store) -> dict[Place, dict[PairSet, float]]:
-    """The share of right answers in per cent of every student that is evaluated, by the data set it was trained on."""
+    """The number that stands for each benchmark of every evaluated student, by the data set it was trained on."""
     done, found = store.done(), dict[Place, dict[PairSet, float]]()
     for cell in grid.cells:
         pairs, student = cell.pairs, f"{cell.student.model} {cell.student.recipe}"
-        marks = {name: _mean(store, step, "correct") for name, step in cell.evaluations if step.key in done}
+        marks = {name: _score(store, step) for name, step in cell.evaluations if step.key in done}
         if pairs is None or not marks:
             continue
         if len(marks) > 1 and len(marks) == len(cell.evaluations):
             marks["mean"] = average_performance(*marks.values())
         for name, mark in marks.items():
-            found.setdefault(Place(pairs.seeds, student, cell.selection, name), {})[pairs] = 100 * mark
+            found.setdefault(Place(pairs.seeds, student, cell.selection, name), {})[pairs] = mark
     return found
 
 
@@ -84,6 +86,12 @@ def _cars(study: Study, found: list[Point]) -> list[dict[str, float]]:
             for place, value in zip(known, cars(compared, beta, study.car.mode), strict=True):
                 made[place][f"car {name}, beta {beta:g}"] = value
     return made
+
+
+def _score(store: Store, step: Step) -> float:
+    """The number of a benchmark, from the rows of its last step."""
+    assert isinstance(step.job, EvaluateJob | VerdictJob)
+    return headline(step.job.benchmark, from_table(AnswerRow, store.rows(step.kind, step.key)))
 
 
 def _mean(store: Store, step: Step, column: str) -> float:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from pipelines.evaluate.scores import measures, name_of, points
 from pipelines.report.data import Result
 from pipelines.report.marks import Marks
 from pipelines.report.statistics import mean_by
 from pipelines.rows import AnswerRow, from_table
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
+from pipelines.study.benchmarks import Benchmark
 from pipelines.study.grid import Cell, Grid
+from pipelines.study.steps import EvaluateJob, VerdictJob
 
 
 def results(grid: Grid, store: Store, manifests: Mapping[str, Manifest]) -> dict[Result, Marks]:
@@ -19,14 +21,13 @@ def results(grid: Grid, store: Store, manifests: Mapping[str, Manifest]) -> dict
     return {found: marks for cell in grid.cells for found, marks in _of_cell(cell, store, manifests)}
 
 
-def marks(benchmark: str, rows: Iterable[AnswerRow]) -> dict[str, Marks]:
-    """The points of every task by the benchmark's measures."""
-    found: dict[str, Marks] = defaultdict(lambda: Marks({}, {}))
-    for row in rows:
-        task = f"{benchmark} {row.item}"
-        for measure, value, weight in zip(row.measures, row.values, row.weights, strict=True):
-            found[measure].add(task, value * weight, weight)
-    return dict(found)
+def marks(bench: Benchmark, rows: Sequence[AnswerRow]) -> dict[str, Marks]:
+    """The points of every task by the benchmark's measures, the one that stands for it first."""
+    found = {measure: Marks({}, {}) for measure in measures(bench, rows)}
+    for measure, counted in found.items():
+        for item, (got, of) in points(bench, rows, measure).items():
+            counted.add(f"{bench.name} {item}", got, of)
+    return found
 
 
 def _of_cell(cell: Cell, store: Store, manifests: Mapping[str, Manifest]) -> Iterator[tuple[Result, Marks]]:
@@ -36,12 +37,13 @@ def _of_cell(cell: Cell, store: Store, manifests: Mapping[str, Manifest]) -> Ite
         if step.key not in manifests:
             continue
         rows = from_table(AnswerRow, store.rows(step.kind, step.key))
-        for metric, found in marks(benchmark, rows).items():
+        assert isinstance(step.job, EvaluateJob | VerdictJob)
+        for measure, found in marks(step.job.benchmark, rows).items():
             low, high = found.interval()
             yield (
                 Result(
                     benchmark=benchmark,
-                    metric=metric,
+                    metric=name_of(measure),
                     student=cell.student.model,
                     recipe=cell.student.recipe,
                     seeds=pairs.seeds if pairs else "",
@@ -54,7 +56,7 @@ def _of_cell(cell: Cell, store: Store, manifests: Mapping[str, Manifest]) -> Ite
                     value=found.value,
                     low=low,
                     high=high,
-                    by_level=_by_level(rows, metric),
+                    by_level=_by_level(rows, measure),
                 ),
                 found,
             )

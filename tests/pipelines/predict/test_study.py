@@ -12,6 +12,9 @@ import pytest
 from rich.console import Console
 
 from pipelines.commit import commit_rows
+from pipelines.evaluate.asking import answer_row, graded
+from pipelines.evaluate.items import Item
+from pipelines.evaluate.items import right as accuracy
 from pipelines.predict.paradox import Paradox
 from pipelines.predict.points import points
 from pipelines.predict.study import larger_teachers, predictions
@@ -28,9 +31,14 @@ ONE_STUDENT = STUDENTS | {"students": [{"model": "small", "recipe": "full"}]}
 TASKS = 10
 
 
+def answer(index: int, right: bool) -> AnswerRow:
+    asked = Item(str(index), (("user", "?"),))
+    return graded(answer_row(f"{index:032x}", asked, index, asked.messages, [""], "stop"), accuracy(right))
+
+
 def answers(store: Store, step: Step, right: int) -> None:
     """Commit an evaluation with so many right answers."""
-    rows = [AnswerRow(f"{i:032x}", "", "", i, "task", 0, "?", "", "", i < right) for i in range(TASKS)]
+    rows = [answer(i, i < right) for i in range(TASKS)]
     commit_rows(store, step, [*rows], [], TASKS, 0.0)
 
 
