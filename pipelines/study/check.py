@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from pipelines.errors import InputError, combined
 from pipelines.readers import check_seed_file
+from pipelines.study.benchmark_check import check_benchmark
 from pipelines.study.encoders import check_encoder
 from pipelines.study.explain import nearest
 from pipelines.study.formats import read_formats
@@ -44,6 +45,7 @@ def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = Non
         *_format_files(loaded),
         *_sources(loaded),
         *_encoder(loaded),
+        *_benchmarks(loaded),
         *_contamination(loaded),
         *_resources(loaded, cpus, gpus),
         *_batches(loaded),
@@ -184,6 +186,12 @@ def _encoder(loaded: Loaded) -> Iterator[InputError]:
     if block and (found := check_encoder(block, loaded.folder)):
         key, message, remedy = found
         yield _problem(loaded, ("diversity", key), message, remedy)
+
+
+def _benchmarks(loaded: Loaded) -> Iterator[InputError]:
+    for index, benchmark in enumerate(loaded.study.benchmarks):
+        for loc, message, remedy in check_benchmark(loaded.study, benchmark, loaded.folder):
+            yield _problem(loaded, ("benchmarks", index, *loc), message, remedy)
 
 
 def _contamination(loaded: Loaded) -> Iterator[InputError]:
