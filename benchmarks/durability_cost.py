@@ -1,0 +1,97 @@
+"""What it costs that nothing is lost: `python -m benchmarks.durability_cost`.
+
+The runner takes rows through one step on a scripted engine that answers 1,000 of them a second, as it always does, and
+in turns without what makes unfinished work survive a crash: no answer is kept before its row is finished, and nothing
+is flushed to the disk. Rows per second from the first request to the commit, medians of alternating runs in one Ray.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from unittest import mock
+
+from actors.engine import Client
+from benchmarks.lab import figure, lab, study
+from cluster.session import connect
+from pipelines import flow
+from pipelines.study.spec import Study
+
+ROWS, RATE, LATENCY = 8_000, 1_000, 0.25
+RUNS = 5
+GOAL = 0.03
+
+
+@dataclass(frozen=True)
+class Forgetful:
+    """Stands for a client that keeps nothing; where it arrives, nothing is flushed to the disk either."""
+
+    client: Client
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _arrived, (self.client,)
+
+
+def _arrived(client: Client) -> Client:
+    os.fsync = _nothing
+    return client
+
+
+def _nothing(handle: object) -> None:
+    """In place of a flush."""
+
+
+@contextmanager
+def durable(kept: bool) -> Generator[None]:
+    """Within the block, unfinished work survives a crash, or does not."""
+    with ExitStack() as patches:
+        if not kept:
+            patches.enter_context(mock.patch.object(flow, "Remembering", lambda client, kind, key: Forgetful(client)))
+            patches.enter_context(mock.patch.object(os, "fsync", _nothing))
+        yield
+
+
+def the_study(number: int, rows: int) -> Study:
+    """Answers to so many instructions by an engine with the rate; another study for every number."""
+    runtime = {"latency": LATENCY, "slots": int(RATE * LATENCY)}
+    engine = {"engine": "scripted", "cpus": 0.1, "runtime": runtime, "in_flight": 3 * runtime["slots"]}
+    roles = {"evolution": {"evolvers": ["model"], "rounds": 1}, "responses": {"teachers": ["model"]}}
+    return study({"model": engine}, rows, seed=number, **roles)
+
+
+def rate(number: int, rows: int, kept: bool) -> float:
+    """Rows per second of the whole path."""
+    with durable(kept), lab(the_study(number, rows)) as here:
+        (step,) = (step for step in here.steps if step.kind == "respond" and step.inputs[0].kind == "seeds")
+        first = here.first_request()
+        here.stream(step)
+        return rows / (time.monotonic() - first[0])
+
+
+def main() -> None:
+    """Print a table and the figure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--runs", type=int, default=RUNS)
+    asked = parser.parse_args()
+    rates: dict[bool, list[float]] = {True: [], False: []}
+    with connect(None):
+        rate(0, asked.rows // 8, kept=True)
+        for number in range(1, asked.runs + 1):
+            for kept in (True, False) if number % 2 else (False, True):
+                rates[kept].append(rate(number, asked.rows, kept))
+    print(f"{'run':>4}{'durable':>10}{'not':>10}   rows/s")
+    for number, (with_it, without) in enumerate(zip(rates[True], rates[False], strict=True), start=1):
+        print(f"{number:>4}{with_it:>10.0f}{without:>10.0f}")
+    with_it, without = statistics.median(rates[True]), statistics.median(rates[False])
+    print(f"{asked.rows:,} rows in each run; medians {with_it:.0f} and {without:.0f} rows/s")
+    figure("durability_cost.fraction", 1 - with_it / without, f"<={GOAL}", digits=3)
+
+
+if __name__ == "__main__":
+    main()
