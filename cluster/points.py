@@ -10,19 +10,22 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
-_chosen = dict(each.split("=", 1) for each in os.environ.get("EVOLGRID_FAULTS", "").split(";") if each)
+_chosen: dict[str, list[str]] = defaultdict(list)
+for _each in filter(None, os.environ.get("EVOLGRID_FAULTS", "").split(";")):
+    _chosen[_each.partition("=")[0]].append(_each.partition("=")[2])
 _folder = Path(os.environ.get("EVOLGRID_FAULTS_FOLDER", "."))
 _passed: Counter[str] = Counter()
 
 
 def reached(point: str, subject: object = None) -> None:
     """The code has come to a point, with the thing that it is about."""
-    if action := _chosen.get(point):
-        _strike(point, action, subject)
+    if _chosen:
+        for action in _chosen.get(point, ()):
+            _strike(point, action, subject)
 
 
 def _strike(point: str, action: str, subject: object) -> None:

@@ -13,8 +13,11 @@ def next_epoch(store: Store) -> int:
     folder = posixpath.join(store.root, "epochs")
     while True:
         mine = max(_taken(store, folder), default=0) + 1
-        if files.create(store.fs, posixpath.join(folder, f"{mine:06d}"), b"") and mine == max(_taken(store, folder)):
-            for old in _taken(store, folder) - {mine}:
+        if not files.create(store.fs, posixpath.join(folder, f"{mine:06d}"), b""):
+            continue
+        taken = _taken(store, folder)
+        if mine >= max(taken, default=0):
+            for old in taken - {mine}:
                 store.fs.rm(posixpath.join(folder, f"{old:06d}"))
             return mine
 

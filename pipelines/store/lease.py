@@ -125,7 +125,10 @@ def is_gone(claim: Claim) -> bool:
     """Whether the holder was a process of this machine that lives no more; False if that can not be known."""
     if (claim.host, claim.boot) != (socket.gethostname(), _boot()):
         return claim.host == socket.gethostname()  # the machine has been started again
-    return not psutil.pid_exists(claim.pid)
+    try:
+        return psutil.Process(claim.pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _acquired(store: Store, mine: Claim, tell: Callable[[str], None]) -> Claim:

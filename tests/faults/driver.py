@@ -1,0 +1,117 @@
+"""The real command line with its engines in its own process: all of a run but Ray, so that it can be killed often.
+
+There is no report, for it is slow. `FAULTS_LEASE` are seconds between the lease's beats and until it counts as lost,
+`FAULTS_SALT` makes the engine answer differently, `FAULTS_CLOCK` makes the time of day jump by an hour at every look.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections import defaultdict
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from actors.engine import GenerateRequest, Generation, LogprobRequest, TokenLogprobs
+from actors.scripted_engine import ScriptedEngine
+from cluster.inventory import Inventory, machine
+from cluster.points import reached
+from cluster.session import Session
+from pipelines import cli, commit, context, flow, runner
+from pipelines.attribution import model_of
+from pipelines.context import Context
+from pipelines.failures import innermost
+from pipelines.ledger import Progress
+from pipelines.store import lease
+from pipelines.store.parts import units_of
+from pipelines.stream import Walker
+from pipelines.study.models import engine_spec
+from pipelines.study.steps import ROW_WISE
+
+
+class Here:
+    """A pool and its client: a scripted engine of this process."""
+
+    window = 256
+
+    def __init__(self, context: Context, name: str) -> None:
+        spec = engine_spec(context.study.models[name], context.folder)
+        self.engine = ScriptedEngine(replace(spec, model=spec.model + os.environ.get("FAULTS_SALT", "")))
+        self.room = asyncio.Semaphore(32)
+
+    def client(self) -> Here:
+        return self
+
+    def lane(self, name: str) -> Here:
+        return self
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        async with self.room:
+            reached("request.asked", request)
+            return await self.engine.generate(request)
+
+    async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
+        async with self.room:
+            reached("request.asked", request)
+            return await self.engine.logprobs(request)
+
+
+class Nobody:
+    def add(self, progress: Mapping[str, Progress]) -> None:
+        """Nobody looks."""
+
+
+def stream(context: Context) -> None:
+    """As `flow.run_stream`, in this process."""
+    steps = context.plan.pending_of(*ROW_WISE)
+    if not steps:
+        return
+    pools: Any = {name: Here(context, name) for name in {model_of(step) for step in steps}}
+    trees = flow.roots(context, steps, pools, {})
+    walker = Walker(context.store, trees, Nobody())
+    units = sorted({unit for root in trees for unit in units_of(context.store, root.kind, root.key)})
+
+    async def walk() -> None:
+        async for _ in walker({"unit": units}):
+            pass
+
+    try:
+        asyncio.run(walk())
+    except Exception as error:
+        raise innermost(error) from None
+    flow._commit_all(context, steps, defaultdict(float))
+
+
+@contextmanager
+def nowhere(address: str | None) -> Generator[Session]:
+    yield Session("nowhere", local=True)
+
+
+class Jumping(datetime):
+    """A clock that jumps."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime.now(UTC) + timedelta(hours=random.choice((-1, 0, 1)))
+
+
+def main() -> None:
+    runner.connect, context.possible = nowhere, lambda: Inventory((machine(),))
+    flow.run_stream = stream
+    runner.publish = lambda study, *_: f"none of {study.study}"
+    if beats := os.environ.get("FAULTS_LEASE"):
+        lease.BEAT_SECONDS, lease.LOST_SECONDS = map(float, beats.split(","))
+    if os.environ.get("FAULTS_CLOCK"):
+        real = time.time
+        time.time = lambda: real() + random.choice((-3600, 0, 3600))
+        lease.datetime = commit.datetime = Jumping
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

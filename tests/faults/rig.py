@@ -1,0 +1,263 @@
+"""A study in a folder of its own, run by processes that are killed and disturbed, and what must hold at the end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pipelines.rows import ROW_TYPES, InstructionRow, Rejection, ResponseRow, from_table
+from pipelines.store.store import Store
+from pipelines.store.upkeep import verify
+
+ROOT = Path(__file__).parents[2]
+HANG_SECONDS = 60.0  # by then there is progress, or a clear error
+NOTED = "request.asked=note;answer.kept=note"
+STUDY = """\
+study: faulty
+seeds:
+  - {name: world, world: {count: 300}}
+models:
+  small: {source: small, engine: scripted, cpus: 0.1, runtime: {latency: 0.01}}
+  large: {source: large, engine: scripted, cpus: 0.1, runtime: {latency: 0.01}}
+evolution: {evolvers: [small], rounds: 2}
+responses: {teachers: [large]}
+scoring: {scorer: small}
+"""
+
+
+class Forked:
+    """A driver that the zygote has started; as much of a Popen as is needed."""
+
+    _zygote: subprocess.Popen[str] | None = None
+    _codes: dict[int, int] = {}  # noqa: RUF012 one zygote for all
+
+    def __init__(self, arguments: list[str], environment: Mapping[str, str], output: Path) -> None:
+        if Forked._zygote is None:
+            command = [sys.executable, "-m", "tests.faults.zygote"]
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+            Forked._zygote = subprocess.Popen(command, cwd=ROOT, text=True, bufsize=1, **pipes)
+        self.output = output
+        order = {"arguments": arguments, "environment": dict(environment), "output": str(output)}
+        assert Forked._zygote.stdin
+        Forked._zygote.stdin.write(json.dumps(order) + "\n")
+        while len(told := self._told()) > 1:
+            pass
+        self.pid = told[0]
+
+    def poll(self) -> int | None:
+        """The exit code, once it has ended."""
+        assert Forked._zygote and Forked._zygote.stdout
+        while self.pid not in Forked._codes and select.select([Forked._zygote.stdout], [], [], 0)[0]:
+            self._told()
+        return Forked._codes.get(self.pid)
+
+    def wait(self, seconds: float) -> int:
+        """The exit code; TimeoutExpired if it does not end."""
+        deadline = time.monotonic() + seconds
+        while (code := self.poll()) is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("driver", seconds)
+            time.sleep(0.02)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it, if it has not."""
+        self.send_signal(signal.SIGKILL)
+
+    def said(self) -> str:
+        """What it printed so far."""
+        return self.output.read_text() if self.output.exists() else ""
+
+    @staticmethod
+    def _told() -> list[int]:
+        """One line of the zygote: a process that it started, or one that has ended."""
+        assert Forked._zygote and Forked._zygote.stdout
+        told = [int(word) for word in Forked._zygote.stdout.readline().split()]
+        if len(told) == 2:
+            Forked._codes[told[0]] = told[1]
+        return told
+
+    @staticmethod
+    def end_all() -> None:
+        """End the zygote."""
+        if Forked._zygote is not None:
+            Forked._zygote.kill()
+            Forked._zygote.wait()
+            Forked._zygote = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, in how many seconds."""
+
+    code: int
+    output: str
+    seconds: float
+
+
+@dataclass
+class Rig:
+    """Where a study lies and runs. Every process has a folder of its own for its traces."""
+
+    folder: Path
+    text: str = STUDY
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+    url: str = ""
+    traces: list[Path] = field(default_factory=list[Path])
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.study = self.folder / "faulty.yaml"
+        self.url = self.url or str(self.folder / "store")
+        self.write(self.text)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.url)
+
+    def write(self, text: str) -> None:
+        """Another study file."""
+        self.text = text
+        self.study.write_text(text)
+
+    def start(self, faults: str = "", *arguments: str, **environment: str) -> Forked:
+        """A process that runs the study, with faults at named points."""
+        self.traces.append(self.folder / "traces" / str(len(self.traces)))
+        self.traces[-1].mkdir(parents=True)
+        points = {"EVOLGRID_FAULTS": f"{NOTED};{faults}", "EVOLGRID_FAULTS_FOLDER": str(self.traces[-1])}
+        arguments = ("run", str(self.study), "--store", self.url, *arguments)
+        environment = {"COLUMNS": "200", **self.environment, **points, **environment}
+        return Forked([*arguments], environment, self.traces[-1] / "output.txt")
+
+    def run(self, faults: str = "", *arguments: str, seconds: float = HANG_SECONDS, **environment: str) -> Ended:
+        """Run the study to the process's end, whatever that is; a hang is an error."""
+        return ended(self.start(faults, *arguments, **environment), seconds)
+
+    def command(self, name: str, *arguments: str, text: str = "") -> Ended:
+        """What another command says about the study, or about another study file."""
+        self.write(text or self.text)
+        command = [sys.executable, "-m", "pipelines.cli", name, str(self.study), "--store", self.url, *arguments]
+        started = time.monotonic()
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
+        return Ended(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
+
+    def asked(self, last: int | None = None) -> list[set[str]]:
+        """The requests that reached an engine, by process."""
+        return [noted(trace, "request.asked") for trace in self.traces[:last]]
+
+    def kept(self) -> list[set[str]]:
+        """The requests whose answers were durable, by process."""
+        return [noted(trace, "answer.kept") for trace in self.traces]
+
+    def repeated(self) -> list[tuple[int, int]]:
+        """For every process but the first: the requests asked again, and those that were in flight before.
+
+        AssertionError if one was asked again whose answer was there.
+        """
+        asked, kept, told = self.asked(), self.kept(), list[tuple[int, int]]()
+        for number in range(1, len(asked)):
+            before, answered = set().union(*asked[:number]), set().union(*kept[:number])
+            again = asked[number] & before
+            assert not again & answered, f"{len(again & answered)} answers were there and were asked for again"
+            told.append((len(again), len(before - answered)))
+        return told
+
+    def check(self, reference: Mapping[str, str] | None = None) -> None:
+        """The study is finished, as it would be without any fault, and nothing is left over."""
+        assert hashes(self.store) == (reference if reference is not None else undisturbed(self.text))
+        check_rows(self.store)
+        check_left_over(self.store)
+
+
+def ended(process: Forked, seconds: float = HANG_SECONDS) -> Ended:
+    """Wait for a process; a hang is an error that shows what it said."""
+    started = time.monotonic()
+    try:
+        code = process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError(f"it hangs after {seconds:.0f} s:\n{process.said()}") from None
+    return Ended(code, process.said(), time.monotonic() - started)
+
+
+def noted(trace: Path, point: str) -> set[str]:
+    """What passed a point."""
+    return {line for file in trace.glob(f"{point}.*.notes") for line in file.read_text().split("\n") if line}
+
+
+def hashes(store: Store) -> dict[str, str]:
+    """The sha256 of every file of rows, by its path."""
+    root = f"{store.root}/steps"
+    paths: list[str] = [path for path in store.fs.find(root) if path.endswith((".parquet", ".safetensors"))]
+    return {path.removeprefix(root): hashlib.sha256(store.read_bytes(path)).hexdigest() for path in paths}
+
+
+def check_rows(store: Store) -> None:
+    """Every step's files are as its manifest has them, no id is there twice, and answers belong to their questions."""
+    assert not [one for one in verify(store) if one.problems]
+    instructions: dict[str, str] = {}
+    for kind in ROW_TYPES:
+        for key in store.keys(kind):
+            tables = [store.rows(kind, key), store.rows(kind, key, "rejected")]
+            ids = Counter(row for table in tables for row in table.column("id").to_pylist())
+            account = store.manifest(kind, key).account
+            assert not [row for row, count in ids.items() if count > 1]
+            assert len(ids) == account.rows_out + account.rejected + account.failed
+            if issubclass(ROW_TYPES[kind], InstructionRow):
+                instructions |= {row.id: row.instruction for row in from_table(InstructionRow, tables[0])}
+    for key in store.keys("respond"):
+        for row in from_table(ResponseRow, store.rows("respond", key)):
+            assert row.instruction == instructions[row.parent_id]
+
+
+def check_left_over(store: Store) -> None:
+    """No parts, no temporary files, no lease, one epoch."""
+    paths: list[str] = store.fs.find(store.root)
+    assert not [path for path in paths if "/parts/" in path or path.endswith((".tmp", "lease.json"))]
+    assert len([path for path in paths if "/epochs/" in path]) == 1
+
+
+def rejections(store: Store, *kinds: str) -> list[Rejection]:
+    """All rows that steps of these kinds did not pass on."""
+    return [
+        row
+        for kind in kinds
+        for key in store.keys(kind)
+        for row in from_table(Rejection, store.rows(kind, key, "rejected"))
+    ]
+
+
+@cache
+def undisturbed(text: str) -> Mapping[str, str]:
+    """The hashes of a study that nothing disturbed."""
+    with TemporaryDirectory() as folder:
+        rig = Rig(Path(folder), text)
+        run = rig.run()
+        assert run.code == 0, run.output
+        return hashes(rig.store)
+
+
+def wait_for(holds: Callable[[], bool], process: Forked, seconds: float = HANG_SECONDS) -> None:
+    """Until it holds; the process must live so long."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert process.poll() is None, process.said()
+        assert time.monotonic() < deadline, "it does not come true"
+        time.sleep(0.02)
