@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,3 +54,26 @@ class Embedder:
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors [texts, dimensions], made in batches of texts of like lengths."""
         return self.model.encode(list(texts), batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False)
+
+
+class EmbedderHost:
+    """The actor that hosts an embedder: that a model can not be loaded comes back as a value, not as a crash."""
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        self._spec = spec
+
+    def trouble(self) -> str:
+        """Why the model can not be loaded, in one line; empty once it is."""
+        try:
+            _ = self._embedder
+        except Exception as error:
+            return " ".join(f"{type(error).__name__}: {error}".split())
+        return ""
+
+    def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """As `Embedder` does."""
+        return self._embedder.embed(texts)
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return Embedder(self._spec)

