@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 Message = tuple[str, str]
 Piece = tuple[str, bool]  # rendered text, and whether it is message content
 IGNORED = -100  # the label that torch's cross entropy leaves out
+# For base models that come without a template, as LLaMA-Factory's `default`: no control token but the EOS
+PLAIN_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}{{ message['content'] }}"
+    "{% else %}{{ {'user': 'Human', 'system': 'System'}[message['role']] + ': ' + message['content'] }}{% endif %}"
+    "{{ eos_token + '\\n' }}{% if message['role'] == 'user' %}Assistant:{% endif %}{% endfor %}"
+)
 _SLOT = re.compile(r"( ?)evolgrid-slot-(\d+)-end( ?)")
 
 

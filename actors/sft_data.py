@@ -1,13 +1,10 @@
-"""From (user turn, response) pairs to padded batches whose loss counts the response only."""
+"""From (user turn, response) pairs to token ids and labels that count the response only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import torch
-from torch.utils.data import Sampler
 
 from actors.chat import IGNORED, encode_example
 
@@ -60,45 +57,3 @@ def encode_pairs(
     ]
     examples = [example for example in encoded if example is not None]
     return SftData(examples, len(encoded) - len(examples), sum(len(example["input_ids"]) for example in examples))
-
-
-def collate(examples: Sequence[Example], pad: int) -> dict[str, torch.Tensor]:
-    """Right-padded int64 tensors (rows, longest row) for a causal language model."""
-    longest = max(len(example["input_ids"]) for example in examples)
-
-    def padded(rows: Iterator[list[int]], fill: int) -> torch.Tensor:
-        return torch.tensor([row + [fill] * (longest - len(row)) for row in rows])
-
-    return {
-        "input_ids": padded((e["input_ids"] for e in examples), pad),
-        "attention_mask": padded(([1] * len(e["input_ids"]) for e in examples), 0),
-        "labels": padded((e["labels"] for e in examples), IGNORED),
-    }
-
-
-def with_filler(examples: list[Example], multiple: int) -> list[Example]:
-    """Append rows without any label until `multiple` divides the count.
-
-    Workers then get equally many rows without one being seen twice, so their number does not change the gradient.
-    """
-    filler: Example = {"input_ids": [0], "labels": [IGNORED]}
-    return examples + [filler] * (-len(examples) % multiple)
-
-
-class EpochOrder(Sampler[int]):
-    """A fresh order for every epoch that depends on the seed and the epoch only; filler rows stay at the end."""
-
-    def __init__(self, rows: int, filler: int, seed: int) -> None:
-        self._rows, self._filler, self._seed, self._epoch = rows, filler, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch (from 0) whose order comes next."""
-        self._epoch = epoch
-
-    def __len__(self) -> int:
-        return self._rows + self._filler
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self._epoch)
-        yield from torch.randperm(self._rows, generator=generator).tolist()
-        yield from range(self._rows, self._rows + self._filler)

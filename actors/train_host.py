@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import logging
+import math
 import os
 import threading
 from collections.abc import Generator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from ray.actor import ActorHandle
 
+KEPT = 2  # checkpoints of a worker group
 MAX_FAILURES = 3  # lost workers per training
 WARM_SECONDS = 10.0  # an idle host keeps its CPUs for so long
 Progress = tuple[int, int, float]  # step, all steps, loss
@@ -29,13 +31,20 @@ Progress = tuple[int, int, float]  # step, all steps, loss
 
 @dataclass(frozen=True, slots=True)
 class TrainJob:
-    """A training as it travels to its workers. `aside` is the folder or URL that holds everything until the end."""
+    """A training as it travels to its workers: one student, or several LoRA ones that share all but their rows.
+
+    `aside` is the folder or URL that holds everything until the end.
+    """
 
     spec: TrainSpec
-    pairs: ray.ObjectRef[pa.Table]  # columns user, response
+    placement: TrainPlacement
+    pairs: tuple[ray.ObjectRef[pa.Table], ...]  # of each student, columns user, response
     aside: str
-    threads: int
-    gpu: bool
+
+    @property
+    def threads(self) -> int:
+        """Of each worker."""
+        return max(1, math.ceil(self.placement.cpus))
 
 
 class TrainHost:
@@ -56,7 +65,7 @@ class TrainHost:
         """Take a report of the training's worker 0."""
         self._progress = (step, steps, loss)
 
-    def train_here(self, job: TrainJob) -> TrainOutcome:
+    def train_here(self, job: TrainJob) -> list[TrainOutcome]:
         """Train in this very process (Ray Train's local mode); checkpoints lie aside and outlive the process."""
         from ray.train import ScalingConfig
 
@@ -65,35 +74,49 @@ class TrainHost:
         scratch = Path(job.aside) / "checkpoints"
         return self._fit(job, scratch, self.record, scaling_config=ScalingConfig(num_workers=0))
 
-    def train_group(self, job: TrainJob, placement: TrainPlacement) -> TrainOutcome:
+    def train_group(self, job: TrainJob) -> list[TrainOutcome]:
         """Train in a group of worker processes; Ray Train keeps the checkpoints and restarts lost workers."""
         from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
         from ray.train.v2.api.config import LoggingConfig
 
-        os.environ["RAY_TRAIN_HEALTH_CHECK_INTERVAL_S"] = "0.5"  # also how long a finished group is waited for
+        # how often the group is looked at, also how long a finished one is waited for; and for a free place
+        os.environ |= {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}
         self._progress = None
+        placement, (filesystem, path) = job.placement, _storage(job.aside)
         scaling = ScalingConfig(
             num_workers=placement.workers,
             use_gpu=placement.gpus > 0,
             resources_per_worker={"CPU": placement.cpus} | ({"GPU": placement.gpus} if placement.gpus else {}),
         )
         run = RunConfig(
-            name="ray",
-            storage_path=job.aside,
+            name=f"{placement.sharding}-{placement.workers}",  # who comes later with another layout starts anew
+            storage_path=path,
+            storage_filesystem=filesystem,
             failure_config=FailureConfig(max_failures=MAX_FAILURES),
-            checkpoint_config=CheckpointConfig(num_to_keep=1),
+            checkpoint_config=CheckpointConfig(num_to_keep=KEPT),
             logging_config=LoggingConfig(log_level="ERROR"),
         )
         report = partial(_send, ray.get_runtime_context().current_actor)
         return self._fit(job, None, report, scaling_config=scaling, run_config=run)
 
-    def _fit(self, job: TrainJob, scratch: Path | None, report: Any, **config: Any) -> TrainOutcome:
+    def _fit(self, job: TrainJob, scratch: Path | None, report: Any, **config: Any) -> list[TrainOutcome]:
         from ray.train.torch import TorchTrainer
 
         loop_config = {"job": job, "scratch": scratch, "report": report}
         outcome = TorchTrainer(_loop, train_loop_config=loop_config, **config).fit().return_value
-        assert isinstance(outcome, TrainOutcome)
+        assert isinstance(outcome, list)
         return outcome
+
+
+def _storage(url: str) -> tuple[Any, str]:
+    """The file system of the store for Ray Train, whatever fsspec knows of it (endpoints, credentials)."""
+    import pyarrow.fs as pafs
+    from fsspec.core import url_to_fs
+
+    filesystem, path = url_to_fs(url)
+    if "file" in filesystem.protocol:
+        return None, path
+    return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), path
 
 
 @cache
@@ -102,7 +125,7 @@ def _import_once() -> None:
     gc.freeze()  # transformers collects garbage in every training: 0.3 s if it has to look through the libraries
 
 
-def _loop(config: dict[str, Any]) -> TrainOutcome:
+def _loop(config: dict[str, Any]) -> list[TrainOutcome]:
     from actors.train_loop import train_worker
 
     return train_worker(**config)

@@ -1,100 +1,126 @@
-"""What every worker of a training does: load, encode, train with `transformers.Trainer`, save. Import it late."""
+"""What every worker of a training does: load, encode, train step by step, save. Import it late."""
 
 from __future__ import annotations
 
+import json
 import logging
-import tempfile
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ray
 import ray.train
+import ray.train.torch
 import torch
 import transformers
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
 
-from actors.sft_data import EpochOrder, SftData, collate, encode_pairs, with_filler
-from actors.train_spec import TrainOutcome, TrainSpec, accumulation_steps
+from actors.device_speed import peak_flops
+from actors.learner import CopiedLearner, Learner, ShardedLearner
+from actors.sft_data import SftData, encode_pairs
+from actors.stacked_learner import StackedLearner
+from actors.train_batches import Course, Rows, answer_tokens, laid_out, passes
+from actors.train_checkpoints import GroupCheckpoints, LocalCheckpoints
+from actors.train_model import compute_dtype, load_model, load_tokenizer, save_student
+from actors.train_spec import Speed, TrainOutcome, TrainSpec, accumulation_steps, learning_rate
 
 if TYPE_CHECKING:
-    from peft import PeftModel
+    import pyarrow as pa
 
     from actors.train_host import TrainJob
 
 Report = Callable[[int, int, float], None]  # step, all steps, loss
-STATE_FILE = "trainer_state.json"  # written last into a checkpoint by transformers
+NOTES = "notes.json"
 
 
-class _SftTrainer(Trainer):
-    """transformers' Trainer with our order of rows."""
+@dataclass
+class Training:
+    """One worker's part of a training. `losses` holds every finished step's, one per student."""
 
-    def __init__(self, order: EpochOrder, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self._order = order
+    job: TrainJob
+    learner: Learner
+    courses: Sequence[Course]
+    pad: int
+    report: Report
+    worker: int
+    workers: int
+    losses: list[list[float]] = field(default_factory=list[list[float]])
+    seen_tokens: int = 0
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> EpochOrder:
-        return self._order
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in all; students with fewer rows are ready before."""
+        return max(course.steps for course in self.courses)
+
+    def run(self, checkpoints: LocalCheckpoints | GroupCheckpoints) -> None:
+        """Train to the end, from the last complete checkpoint if there is one."""
+        with checkpoints.latest() as folder:
+            if folder is not None:
+                self.learner.load(folder)
+                self.losses = json.loads((folder / NOTES).read_text())
+        every = self.job.placement.checkpoint_steps or math.ceil(self.steps / self.job.spec.epochs)
+        self.learner.model.train()
+        while (step := len(self.losses)) < self.steps:
+            self.losses.append(self.step(step))
+            if self.worker == 0:
+                self.report(step + 1, self.steps, sum(self.losses[-1]) / len(self.losses[-1]))
+            if (step + 1) % every == 0 and step + 1 < self.steps:
+                checkpoints.save(step + 1, self.write)
+
+    def step(self, step: int) -> list[float]:
+        """Take one optimizer step; each student's mean loss over the answer tokens of all workers."""
+        spec, rows = self.job.spec, [course.rows(step) for course in self.courses]
+        torch.manual_seed(hash((spec.seed, step, self.worker)) % 2**63)  # dropout is the same after a resume
+        counts = torch.tensor([max(1, answer_tokens(one)) for one in rows], device=self.learner.device)
+        least = accumulation_steps(spec, self.workers) if self.learner.full_steps else 1
+        todo = [*passes(rows, spec.micro_batch_size, self.worker, self.workers, least)]
+        total = torch.zeros(len(rows), device=self.learner.device)
+        for number, part in enumerate(todo):
+            total += self.forward_and_backward(part, counts, number == len(todo) - 1)
+        self.learner.step([learning_rate(spec, step, course.steps) for course in self.courses])
+        if self.workers > 1:
+            torch.distributed.all_reduce(total)
+        self.seen_tokens += sum(len(row["input_ids"]) for one in rows for row in one)
+        return (total / counts).tolist()
+
+    def forward_and_backward(self, rows: Sequence[Rows], counts: Tensor, last: bool) -> Tensor:
+        """One forward pass of this worker and its gradients; each student's sum of losses."""
+        self.learner.begin(last)
+        losses = self.learner.losses(laid_out(rows, self.pad, self.job.spec.packing))
+        self.learner.backward((losses / counts).sum() * self.workers)  # workers' gradients are averaged
+        return losses.detach()
+
+    def write(self, folder: Path) -> None:
+        """Write this worker's part of a checkpoint."""
+        self.learner.save(folder)
+        if self.worker == 0:
+            (folder / NOTES).write_text(json.dumps(self.losses))
 
 
-class _Progress(TrainerCallback):
-    """Reports every step's loss and asks for a checkpoint after every epoch but the last."""
-
-    def __init__(self, report: Report) -> None:
-        self._report = report
-
-    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        loss = kwargs["logs"].get("loss")
-        if loss is not None and state.is_world_process_zero:
-            self._report(state.global_step, state.max_steps, loss)
-
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        control.should_save = state.global_step < state.max_steps
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        folder = Path(str(args.output_dir)) / f"checkpoint-{state.global_step}"
-        checkpoint = ray.train.Checkpoint.from_directory(folder) if state.is_world_process_zero else None
-        ray.train.report({"step": state.global_step}, checkpoint=checkpoint)
-
-
-def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> TrainOutcome:
-    """Run one worker's share of `job` inside Ray Train; worker 0 leaves the trained model in `student` aside.
+def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[TrainOutcome]:
+    """Run one worker's share of `job` inside Ray Train; worker 0 leaves the trained students aside.
 
     Checkpoints are written to `scratch` and taken up from there, or, if it is None, kept by Ray Train.
     """
     _be_quiet()
     torch.set_num_threads(job.threads)
-    transformers.set_seed(job.spec.seed)
-    tokenizer = AutoTokenizer.from_pretrained(job.spec.base, revision=job.spec.revision)
-    table = ray.get(job.pairs)
-    data = encode_pairs(tokenizer, table["user"].to_pylist(), table["response"].to_pylist(), job.spec.max_length)
-    dtype = _dtype(job.spec)
-    model = _load_model(job.spec, dtype)
-    with tempfile.TemporaryDirectory() as temporary:
-        trainer = _trainer(job, model, tokenizer, data, scratch or Path(temporary), dtype, report)
-        started = time.monotonic()
-        _fit(trainer, scratch)
-        seconds = time.monotonic() - started
-    if trainer.is_world_process_zero():
-        _save(model, tokenizer, job, dtype)
-    losses = tuple((int(entry["step"]), entry["loss"]) for entry in trainer.state.log_history if "loss" in entry)
-    rows, tokens = len(data.examples), data.tokens * job.spec.epochs
-    return TrainOutcome(rows, data.dropped, trainer.state.global_step, tokens, seconds, losses)
+    tokenizer, dtype = load_tokenizer(job.spec), compute_dtype(job.spec)
+    data = [_encoded(job.spec, tokenizer, table) for table in ray.get(list(job.pairs))]
+    workers, worker = (1, 0) if scratch else _place()
+    learner = _learner(job, dtype, workers, alone=scratch is not None)
+    courses = [Course(one.examples, job.spec) for one in data]
+    training = Training(job, learner, courses, _pad_id(tokenizer), report, worker, workers)
+    started = time.monotonic()
+    training.run(LocalCheckpoints(scratch) if scratch else GroupCheckpoints())
+    seconds = time.monotonic() - started
+    for number, model in enumerate(learner.trained()):
+        save_student(model, tokenizer, dtype, f"{job.aside}/student-{number}")
+    return _outcomes(training, data, seconds, dtype)
 
 
 def _be_quiet() -> None:
@@ -105,77 +131,40 @@ def _be_quiet() -> None:
     transformers.logging.disable_progress_bar()
 
 
-def _dtype(spec: TrainSpec) -> torch.dtype:
-    """The dtype of computation and of the saved weights."""
-    if spec.dtype != "auto":
-        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[spec.dtype]
-    saved = AutoConfig.from_pretrained(spec.base, revision=spec.revision).dtype
-    return torch.bfloat16 if saved == torch.bfloat16 else torch.float32
+def _encoded(spec: TrainSpec, tokenizer: PreTrainedTokenizerBase, table: pa.Table) -> SftData:
+    return encode_pairs(tokenizer, table["user"].to_pylist(), table["response"].to_pylist(), spec.max_length)
 
 
-def _load_model(spec: TrainSpec, dtype: torch.dtype) -> PreTrainedModel | PeftModel:
-    # AdamW's small updates vanish in bfloat16: weights that are trained stay float32
-    held = torch.float32 if spec.tuning == "full" else dtype
-    model = AutoModelForCausalLM.from_pretrained(spec.base, revision=spec.revision, dtype=held)
-    if spec.tuning == "full":
-        return model
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=spec.lora_rank, lora_alpha=spec.lora_alpha, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    return get_peft_model(model, config)  # pyright: ignore[reportReturnType]
+def _place() -> tuple[int, int]:
+    context = ray.train.get_context()
+    return context.get_world_size(), context.get_world_rank()
 
 
-def _trainer(
-    job: TrainJob,
-    model: PreTrainedModel | PeftModel,
-    tokenizer: PreTrainedTokenizerBase,
-    data: SftData,
-    scratch: Path,
-    dtype: torch.dtype,
-    report: Report,
-) -> Trainer:
-    workers = ray.train.get_context().get_world_size()
-    examples = with_filler(data.examples, workers * job.spec.micro_batch_size)
-    rows = len(data.examples)
-    trainer = _SftTrainer(
-        EpochOrder(rows, len(examples) - rows, job.spec.seed),
-        model=model,
-        args=_arguments(job, workers, scratch, dtype == torch.bfloat16),
-        train_dataset=examples,
-        data_collator=partial(collate, pad=_pad_id(tokenizer)),
-        callbacks=[_Progress(report)],
-    )
-    trainer.remove_callback(transformers.PrinterCallback)
-    return trainer
+def _learner(job: TrainJob, dtype: torch.dtype, workers: int, alone: bool) -> Learner:
+    spec, sharding, bfloat16 = job.spec, job.placement.sharding, dtype == torch.bfloat16
+    load = partial(_load, job, dtype)
+    device = torch.device("cpu") if alone else ray.train.torch.get_device()
+    assert isinstance(device, torch.device)
+    if sharding in ("zero2", "zero3"):
+        from actors.zero_learner import ZeroLearner, zero_config
+
+        config = zero_config(int(sharding[-1]), spec, accumulation_steps(spec, workers), bfloat16)
+        return ZeroLearner(load, spec, bfloat16, config, device)
+    model = load().to(device)
+    if len(job.pairs) > 1:
+        return StackedLearner(model, spec, bfloat16, load, len(job.pairs))
+    if sharding == "fsdp":
+        return ShardedLearner(model, spec, bfloat16, load)
+    return (CopiedLearner if workers > 1 else Learner)(model, spec, bfloat16, load)
 
 
-def _arguments(job: TrainJob, workers: int, scratch: Path, bf16: bool) -> TrainingArguments:
-    spec = job.spec
-    return TrainingArguments(
-        output_dir=str(scratch),
-        per_device_train_batch_size=spec.micro_batch_size,
-        gradient_accumulation_steps=accumulation_steps(spec, workers),
-        learning_rate=spec.learning_rate,
-        weight_decay=spec.weight_decay,
-        num_train_epochs=spec.epochs,
-        lr_scheduler_type="cosine",
-        warmup_steps=spec.warmup_ratio,
-        bf16=bf16,
-        seed=spec.seed,
-        use_cpu=not job.gpu,
-        ddp_backend=None if job.gpu or workers == 1 else "gloo",
-        ddp_find_unused_parameters=False,
-        dataloader_pin_memory=job.gpu,
-        remove_unused_columns=False,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        disable_tqdm=True,
-        report_to="none",
-        save_strategy="no",
-        save_total_limit=1,
-    )
+def _load(job: TrainJob, dtype: torch.dtype) -> nn.Module:
+    transformers.set_seed(job.spec.seed)  # for LoRA's first weights
+    # FSDP2 shards layers whose weights have one dtype
+    model = load_model(job.spec, torch.float32 if job.placement.sharding == "fsdp" else dtype)
+    if job.placement.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    return model
 
 
 def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
@@ -183,30 +172,28 @@ def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
     return tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
 
 
-def _fit(trainer: Trainer, scratch: Path | None) -> None:
-    """Train from the last complete checkpoint, or from the start."""
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is not None:
-        with checkpoint.as_directory() as folder:
-            trainer.train(resume_from_checkpoint=folder)
-    else:
-        folders = [file.parent for file in scratch.glob(f"checkpoint-*/{STATE_FILE}")] if scratch else []
-        last = max(folders, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
-        trainer.train(resume_from_checkpoint=None if last is None else str(last))
+def _outcomes(training: Training, data: Sequence[SftData], seconds: float, dtype: torch.dtype) -> list[TrainOutcome]:
+    """What the driver is told; students of one process share its seconds by their tokens."""
+    speed, epochs = _speed(training, seconds, dtype), training.job.spec.epochs
+    total = sum(one.tokens for one in data)
+    return [
+        TrainOutcome(
+            rows=len(one.examples),
+            dropped=one.dropped,
+            steps=course.steps,
+            tokens=one.tokens * epochs,
+            seconds=seconds * one.tokens / total,
+            losses=tuple((step + 1, training.losses[step][number]) for step in range(course.steps)),
+            speed=speed,
+            together=len(data),
+        )
+        for number, (one, course) in enumerate(zip(data, training.courses, strict=True))
+    ]
 
 
-def _save(model: Any, tokenizer: PreTrainedTokenizerBase, job: TrainJob, dtype: torch.dtype) -> None:
-    """Write the student as a Hugging Face folder: LoRA merged into the base, the adapter itself in `adapter/`."""
-    from fsspec.core import url_to_fs
-
-    filesystem, path = url_to_fs(job.aside)
-    with tempfile.TemporaryDirectory() as temporary:
-        local = filesystem.protocol[0] == "file"
-        folder = Path(path if local else temporary) / "student"
-        if job.spec.tuning == "lora":
-            model.save_pretrained(folder / "adapter")
-            model = model.merge_and_unload()
-        model.to(dtype).save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        if not local:
-            filesystem.put(str(folder), f"{path}/student", recursive=True)
+def _speed(training: Training, seconds: float, dtype: torch.dtype) -> Speed:
+    """Over the steps since the last resume."""
+    rate = training.seen_tokens / max(seconds, 1e-9)
+    peak, source = peak_flops(training.learner.device, dtype, training.job.threads)
+    count = training.learner.parameter_count
+    return Speed(rate, 6 * count * rate / (peak * training.workers), count, peak * training.workers, source)

@@ -1,9 +1,9 @@
-"""Fine-tune one student on (user turn, response) pairs: Ray Train runs the workers, transformers' Trainer the steps."""
+"""Fine-tune one student on (user turn, response) pairs: Ray Train runs the workers and restarts lost ones."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,8 +18,18 @@ if TYPE_CHECKING:
 
     from actors.train_host import Progress, TrainJob
 
-__all__ = ["OnProgress", "TrainError", "TrainOutcome", "TrainPlacement", "TrainSpec", "train"]
+__all__ = [
+    "OnProgress",
+    "TrainError",
+    "TrainOutcome",
+    "TrainPlacement",
+    "TrainSpec",
+    "can_share",
+    "train",
+    "train_together",
+]
 
+Pairs = Sequence[tuple[str, str]]  # user turn, response
 OnProgress = Callable[[int, int, float], None]  # step, all steps, loss
 POLL_SECONDS = 0.2
 KILL_SECONDS = 10.0
@@ -28,7 +38,7 @@ REMOVE_PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds
 
 def train(
     spec: TrainSpec,
-    pairs: Sequence[tuple[str, str]],
+    pairs: Pairs,
     output: Path | str,
     placement: TrainPlacement | None = None,
     on_progress: OnProgress | None = None,
@@ -37,31 +47,71 @@ def train(
 
     `output` is a path or an fsspec URL that every node can reach; it must not exist and appears only when it is
     complete. LoRA students are merged into their base, the adapter itself lies in `adapter/`. Lost workers are
-    replaced and resume at the last checkpoint (one per epoch). Several threads may train at the same time; an
-    exception in the calling thread, also one that `on_progress` raises, ends the training without output.
+    replaced and resume at the last checkpoint; so does a call after one that was interrupted, with the same spec,
+    pairs and output. Several threads may train at the same time; an exception in the calling thread, also one that
+    `on_progress` raises, ends the training without output.
 
     Raises TrainError if the batch can not be split, `output` exists, no row has a response, or the training failed.
     (2412.11231, Section 3 and Table 6: loss on the response only, cosine schedule with warm-up, AdamW.)
     """
+    return train_together(spec, [pairs], [output], placement, on_progress)[0]
+
+
+def train_together(
+    spec: TrainSpec,
+    sets: Sequence[Pairs],
+    outputs: Sequence[Path | str],
+    placement: TrainPlacement | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[TrainOutcome]:
+    """Train as many LoRA students as there are sets of pairs over one frozen base, in one process.
+
+    Each takes the steps that it would take alone (`train`, whose rules hold), so that its weights are the same but
+    for rounding. Several students can not have dropout, or share workers.
+    """
     from fsspec.core import url_to_fs
 
     placement = placement or TrainPlacement()
-    accumulation_steps(spec, placement.workers)
-    if not any(response.strip() for _, response in pairs):
-        raise TrainError(f"none of {len(pairs)} rows has a response to learn from")
-    filesystem, target = url_to_fs(output if isinstance(output, str) else str(output.absolute()))
-    if filesystem.exists(target):
-        raise TrainError(f"{output} exists already")
-    parent, _, name = target.rpartition("/")
-    aside = f"{parent}/.{name}.partial"
+    _check(spec, sets, placement)
+    filesystem, _ = url_to_fs(str(outputs[0]))
+    targets = [_target(output) for output in outputs]
+    for target, output in zip(targets, outputs, strict=True):
+        if filesystem.exists(target):
+            raise TrainError(f"{output} exists already")
+    parent, _, name = targets[0].rpartition("/")
+    aside = f"{parent}/.{name}.{_digest(spec, sets)}.partial"
+    job = _job(spec, sets, aside if _is_local(filesystem) else filesystem.unstrip_protocol(aside), placement)
+    outcomes = _run(job, on_progress, lambda: _remove(filesystem, aside))
+    for number, target in enumerate(targets):
+        filesystem.mv(f"{aside}/student-{number}", target, recursive=True)  # on a disk, one rename
     _remove(filesystem, aside)
-    try:
-        job = _job(spec, pairs, aside if _is_local(filesystem) else filesystem.unstrip_protocol(aside), placement)
-        outcome = _run(job, placement, on_progress)
-        filesystem.mv(f"{aside}/student", target, recursive=True)  # on a disk, one rename
-    finally:
-        _remove(filesystem, aside)
-    return outcome
+    return outcomes
+
+
+def can_share(spec: TrainSpec, placement: TrainPlacement) -> bool:
+    """Whether students with this recipe can be trained together in one process."""
+    return spec.tuning == "lora" and spec.lora_dropout == 0 and placement.workers == 1 and placement.sharding == "none"
+
+
+def _check(spec: TrainSpec, sets: Sequence[Pairs], placement: TrainPlacement) -> None:
+    accumulation_steps(spec, placement.workers)
+    for pairs in sets:
+        if not any(response.strip() for _, response in pairs):
+            raise TrainError(f"none of {len(pairs)} rows has a response to learn from")
+    if len(sets) > 1 and not can_share(spec, placement):
+        raise TrainError("only LoRA students without dropout and with one worker each can be trained together")
+
+
+def _target(output: Path | str) -> str:
+    from fsspec.core import url_to_fs
+
+    return url_to_fs(output if isinstance(output, str) else str(output.absolute()))[1]
+
+
+def _digest(spec: TrainSpec, sets: Sequence[Pairs]) -> str:
+    """What is taken up where it was left has to be the same training."""
+    told = repr(spec) + repr([list(pairs) for pairs in sets])
+    return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def _is_local(filesystem: AbstractFileSystem) -> bool:
@@ -80,7 +130,7 @@ def _remove(filesystem: AbstractFileSystem, path: str) -> None:
     filesystem.rm(path, recursive=True)
 
 
-def _job(spec: TrainSpec, pairs: Sequence[tuple[str, str]], aside: str, placement: TrainPlacement) -> TrainJob:
+def _job(spec: TrainSpec, sets: Sequence[Pairs], aside: str, placement: TrainPlacement) -> TrainJob:
     """The rows go to Ray's object store once, whatever the number of workers."""
     import pyarrow as pa
     import ray
@@ -90,12 +140,16 @@ def _job(spec: TrainSpec, pairs: Sequence[tuple[str, str]], aside: str, placemen
     base = Path(spec.base)
     if base.is_dir():  # workers have their own working directory
         spec = dataclasses.replace(spec, base=str(base.absolute()))
-    users, responses = zip(*pairs, strict=True)
-    table = pa.table({"user": pa.array(users, pa.string()), "response": pa.array(responses, pa.string())})
-    return TrainJob(spec, ray.put(table), aside, max(1, math.ceil(placement.cpus)), placement.gpus > 0)
+    tables: list[Any] = []
+    for pairs in sets:
+        users, responses = zip(*pairs, strict=True)
+        tables.append(
+            ray.put(pa.table({"user": pa.array(users, pa.string()), "response": pa.array(responses, pa.string())}))
+        )
+    return TrainJob(spec, placement, tuple(tables), aside)
 
 
-def _run(job: TrainJob, placement: TrainPlacement, on_progress: OnProgress | None) -> TrainOutcome:
+def _run(job: TrainJob, on_progress: OnProgress | None, give_up: Callable[[], None]) -> list[TrainOutcome]:
     """Small trainings run in a warm process, all others in Ray Train's worker group, which outlives lost workers."""
     import ray
     from ray.exceptions import RayActorError, RayTaskError
@@ -104,26 +158,29 @@ def _run(job: TrainJob, placement: TrainPlacement, on_progress: OnProgress | Non
 
     for failures in range(MAX_FAILURES + 1):
         try:
-            return _attempt(job, placement, on_progress)
+            return _attempt(job, on_progress)
         except RayActorError as error:
             if failures == MAX_FAILURES or not ray.is_initialized():
                 raise TrainError(f"{job.spec.base}: the training lost its process {failures + 1} times") from error
         except RayTaskError as error:
+            give_up()  # it would fail again
             raise TrainError(f"{job.spec.base}: the training failed: {error.cause}") from error
     raise AssertionError("unreachable")
 
 
-def _attempt(job: TrainJob, placement: TrainPlacement, on_progress: OnProgress | None) -> TrainOutcome:
+def _attempt(job: TrainJob, on_progress: OnProgress | None) -> list[TrainOutcome]:
     from actors.train_host import leased_host
 
-    if placement.workers == 1 and not placement.gpus and "://" not in job.aside:
-        with leased_host(placement.cpus) as host:
+    if not job.placement.in_group and "://" not in job.aside:
+        with leased_host(job.placement.cpus) as host:
             return _watch(host, host.train_here.remote(job), on_progress)
     with leased_host(0) as host:
-        return _watch(host, host.train_group.remote(job, placement), on_progress)
+        return _watch(host, host.train_group.remote(job), on_progress)
 
 
-def _watch(host: ActorHandle[Any], result: ray.ObjectRef[TrainOutcome], on_progress: OnProgress | None) -> TrainOutcome:
+def _watch(
+    host: ActorHandle[Any], result: ray.ObjectRef[list[TrainOutcome]], on_progress: OnProgress | None
+) -> list[TrainOutcome]:
     """Wait for the result and tell of new steps in the meantime. Whatever goes wrong, the host does not survive it."""
     import ray
 

@@ -60,7 +60,7 @@ CODE_VERSION: Mapping[Kind, int] = {
     "reward": 1,
     "judge": 1,
     "select": 2,
-    "train": 1,
+    "train": 2,
     "evaluate": 2,
     "verdict": 1,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.chat import IGNORED
-from actors.sft_data import EpochOrder, collate, encode_pair, encode_pairs, lengths_after_cutoff, with_filler
+from actors.sft_data import encode_pair, encode_pairs, lengths_after_cutoff
 
 
 @pytest.mark.parametrize(
@@ -45,27 +45,3 @@ def test_rows_without_a_response_are_dropped_and_counted(tokenizer) -> None:
     data = encode_pairs(tokenizer, ["a", "b", "c"], ["one", "", " \n"], 256)
     assert (len(data.examples), data.dropped) == (1, 2)
     assert data.tokens == len(data.examples[0]["input_ids"])
-
-
-def test_padding_is_neither_attended_to_nor_learned() -> None:
-    batch = collate([{"input_ids": [5, 6, 7], "labels": [IGNORED, 6, 7]}, {"input_ids": [5], "labels": [5]}], pad=0)
-    assert batch["input_ids"].tolist() == [[5, 6, 7], [5, 0, 0]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
-    assert batch["labels"].tolist() == [[IGNORED, 6, 7], [5, IGNORED, IGNORED]]
-
-
-def test_filler_rows_carry_no_labels_and_come_last() -> None:
-    rows = with_filler([{"input_ids": [i], "labels": [i]} for i in range(5)], 4)
-    assert len(rows) == 8 and all(set(row["labels"]) == {IGNORED} for row in rows[5:])
-    assert list(EpochOrder(5, 3, seed=0))[5:] == [5, 6, 7]
-
-
-def test_the_order_depends_on_seed_and_epoch_only() -> None:
-    def order(seed: int, epoch: int) -> list[int]:
-        sampler = EpochOrder(50, 0, seed)
-        sampler.set_epoch(epoch)
-        return list(sampler)
-
-    assert order(1, 2) == order(1, 2)
-    assert sorted(order(1, 2)) == list(range(50))
-    assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4

@@ -131,13 +131,23 @@ def test_an_existing_output_is_not_touched(spec, tmp_path) -> None:
         train(spec, PAIRS, tmp_path)
 
 
-def test_an_interrupt_ends_the_training(ray_local, spec, tmp_path) -> None:
+def test_an_interrupted_training_is_taken_up_where_it_was(ray_local, spec, tmp_path) -> None:
     def interrupt(step: int, steps: int, loss: float) -> None:
-        raise KeyboardInterrupt
+        if step > 6:
+            raise KeyboardInterrupt
 
+    spec = dataclasses.replace(spec, epochs=60)
+    placement = TrainPlacement(checkpoint_steps=2)
+    whole = train(spec, PAIRS, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(dataclasses.replace(spec, epochs=200), PAIRS, tmp_path / "student", on_progress=interrupt)
-    assert not list(tmp_path.iterdir())
+        train(spec, PAIRS, tmp_path / "student", placement, on_progress=interrupt)
+    assert not (tmp_path / "student").exists()
+    started: list[int] = []
+    resumed = train(spec, PAIRS, tmp_path / "student", placement, lambda step, steps, loss: started.append(step))
+    assert min(started) > 6 - 2
+    assert resumed.losses == whole.losses
+    assert weights(tmp_path / "student") == weights(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["student", "whole"]
 
 
 def test_a_lost_process_resumes_at_the_last_checkpoint(ray_local, spec, tmp_path, monkeypatch) -> None:
@@ -163,10 +173,19 @@ def test_a_lost_process_resumes_at_the_last_checkpoint(ray_local, spec, tmp_path
     assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
 
 
-def test_two_workers_train_as_one_does(ray_local, spec, tmp_path) -> None:
-    pairs = [*PAIRS, ("Say nothing.", "a much longer answer than all the others")]
-    spec = dataclasses.replace(spec, micro_batch_size=2)
-    one = train(spec, pairs, tmp_path / "one")
-    two = train(spec, pairs, tmp_path / "two", TrainPlacement(workers=2))
-    assert (one.rows, one.steps, one.tokens) == (two.rows, two.steps, two.tokens)
-    assert [loss for _, loss in one.losses] == pytest.approx([loss for _, loss in two.losses], abs=1e-4)
+@pytest.mark.parametrize("damage", ["half written", "cut off", "lost"])
+def test_a_damaged_checkpoint_is_passed_over(tmp_path, damage) -> None:
+    from actors.train_checkpoints import LocalCheckpoints
+
+    checkpoints = LocalCheckpoints(tmp_path)
+    for step in (1, 2, 3):
+        checkpoints.save(step, lambda folder: (folder / "weights").write_text(f"those of {folder}"))
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["2", "3"], "the one before is kept"
+    if damage == "half written":  # killed before it got its name
+        (tmp_path / "3").rename(tmp_path / "writing")
+    elif damage == "cut off":
+        (tmp_path / "3" / "weights").write_text("those")
+    else:
+        (tmp_path / "3" / "weights").unlink()
+    with checkpoints.latest() as folder:
+        assert folder == tmp_path / "2"

@@ -1,0 +1,117 @@
+"""Which rows a worker sees in which forward pass, and how they lie in it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from actors.chat import IGNORED
+from actors.sft_data import Example
+from actors.train_spec import TrainSpec, step_count
+
+Rows = list[Example]
+FILLER: Example = {"input_ids": [0], "labels": [IGNORED]}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One forward pass: what the model is given, and the token that follows each one, -100 where it is not learned.
+
+    All tensors are (sequences, tokens), int64. With several students, each has equally many sequences, in turn.
+    """
+
+    inputs: dict[str, Tensor]
+    targets: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        return Batch({name: tensor.to(device) for name, tensor in self.inputs.items()}, self.targets.to(device))
+
+
+class Course:
+    """The rows of one student, step by step. The order is that of transformers' Trainer with the same seed."""
+
+    def __init__(self, examples: Rows, spec: TrainSpec) -> None:
+        self._examples, self._spec = examples, spec
+        self.steps = step_count(spec, len(examples))
+        self._order = lru_cache(maxsize=1)(self._shuffled)
+
+    def rows(self, step: int) -> Rows:
+        """The rows of an optimizer step (from 0), over all workers; none after the last step."""
+        size, rows = self._spec.batch_size, len(self._examples)
+        if step >= self.steps:
+            return []
+        epoch, place = divmod(step, math.ceil(rows / size))
+        return [self._examples[i] for i in self._order(epoch)[place * size : (place + 1) * size]]
+
+    def _shuffled(self, epoch: int) -> list[int]:
+        generator = torch.Generator().manual_seed(self._spec.seed + epoch)
+        return torch.randperm(len(self._examples), generator=generator).tolist()
+
+
+def answer_tokens(rows: Rows) -> int:
+    """How many tokens of the rows are learned."""
+    return sum(label != IGNORED for row in rows for label in row["labels"])
+
+
+def passes(students: Sequence[Rows], size: int, worker: int, workers: int, least: int = 1) -> Iterator[list[Rows]]:
+    """One worker's forward passes of a step: in each, `size` rows at most of every student.
+
+    All workers have equally many, `least` at least; where no rows are left for one, it has an empty list.
+    """
+    chunks = [[list(part) for part in _chunks(rows, size)] for rows in students]
+    count = max(least, *(math.ceil(len(parts) / workers) for parts in chunks))
+    for number in range(count):
+        place = number * workers + worker
+        yield [parts[place] if place < len(parts) else [] for parts in chunks]
+
+
+def laid_out(students: Sequence[Rows], pad: int, packing: bool) -> Batch:
+    """The rows of one forward pass: of each student one behind another (packing), or one below another."""
+    return _packed(students, pad) if packing else _padded(students, pad)
+
+
+def _chunks(rows: Rows, size: int) -> Iterator[Rows]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _packed(students: Sequence[Rows], pad: int) -> Batch:
+    """One sequence per student. Positions start anew with each row: transformers keeps rows apart by that."""
+    packs = [rows or [FILLER] for rows in students]
+    longest = max(sum(len(row["input_ids"]) for row in rows) for rows in packs)
+
+    def tensor(parts: Iterator[list[list[int]]], fill: int) -> Tensor:
+        flat = (list(itertools.chain.from_iterable(part)) for part in parts)
+        return torch.tensor([one + [fill] * (longest - len(one)) for one in flat])
+
+    inputs = {
+        "input_ids": tensor(([row["input_ids"] for row in rows] for rows in packs), pad),
+        "position_ids": tensor(([list(range(len(row["input_ids"]))) for row in rows] for rows in packs), 0),
+    }
+    return Batch(inputs, tensor(([_targets(row) for row in rows] for rows in packs), IGNORED))
+
+
+def _padded(students: Sequence[Rows], pad: int) -> Batch:
+    """One sequence per row, padded on the right; students with fewer rows than others get filler ones."""
+    most = max(1, *(len(rows) for rows in students))
+    rows = [row for one in students for row in [*one, *[FILLER] * (most - len(one))]]
+    longest = max(len(row["input_ids"]) for row in rows)
+
+    def tensor(values: Iterator[list[int]], fill: int) -> Tensor:
+        return torch.tensor([one + [fill] * (longest - len(one)) for one in values])
+
+    inputs = {
+        "input_ids": tensor((row["input_ids"] for row in rows), pad),
+        "attention_mask": tensor(([1] * len(row["input_ids"]) for row in rows), 0),
+    }
+    return Batch(inputs, tensor((_targets(row) for row in rows), IGNORED))
+
+
+def _targets(row: Example) -> list[int]:
+    return [*row["labels"][1:], IGNORED]
