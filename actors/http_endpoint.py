@@ -6,8 +6,10 @@ import http.client
 import json
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,12 +22,13 @@ _FILTERED = re.compile(r"content.filter|content.policy|content management", re.I
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a model is served, in which environment variable its key is (empty: none), and how hard it may be used.
+    """Where a model is served, in which file or environment variable its key is (if any), how hard it may be used.
 
     The key itself is read where it is needed and kept in no field. ValueError for a wrong address or a missing key.
     """
 
     url: str
+    key_file: str
     key_env: str
     in_flight: int
     requests_per_minute: int
@@ -37,20 +40,30 @@ class Endpoint:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
             raise ValueError("engine 'http': option 'url' must be the API's address alone, like http://host:8000/v1")
+        if self.key_file and self.key_env:
+            raise ValueError("engine 'http': give one of the options 'key_file' and 'key_env'")
         if self.in_flight < 1:
             raise ValueError("engine 'http': option 'in_flight' must be at least 1")
         self.key()
 
     def key(self) -> str:
-        """The key, empty if none is needed. ValueError that names the variable, never its value."""
-        if not self.key_env:
+        """The key, empty if none is needed. ValueError that names the file or the variable, never what it holds."""
+        if not self.place:
             return ""
-        key = os.environ.get(self.key_env, "").strip()
+        key = _key_in(Path(self.key_file)) if self.key_file else os.environ.get(self.key_env, "").strip()
         if not key:
-            raise ValueError(f"the environment variable {self.key_env}, which option 'key_env' names, is not set")
+            option, what = ("key_file", "holds nothing") if self.key_file else ("key_env", "is not set")
+            raise ValueError(f"{self.place}, which option '{option}' names, {what}")
         if not (key.isascii() and key.isprintable()):  # or the HTTP library's error would quote it
-            raise ValueError(f"the environment variable {self.key_env} holds characters that no key has")
+            raise ValueError(f"{self.place} holds characters that no key has")
         return key
+
+    @property
+    def place(self) -> str:
+        """Where the key is, for people; empty if none is needed."""
+        if self.key_file:
+            return f"the file {self.key_file}"
+        return f"the environment variable {self.key_env}" if self.key_env else ""
 
     def headers(self) -> dict[str, str]:
         """The headers of every request."""
@@ -93,11 +106,20 @@ def probe(endpoint: Endpoint, model: str, ask: Mapping[str, Any]) -> None:
     if status not in (401, 403):
         status, answer = _blocking(endpoint, "POST", "/chat/completions", json.dumps(ask))
     if status in (401, 403):
-        refused = f"the key in {endpoint.key_env}" if endpoint.key_env else "requests without a key (option 'key_env')"
+        refused = f"the key in {endpoint.place}" if endpoint.place else "requests without a key (option 'key_file')"
         raise ValueError(f"{endpoint.url} refuses {refused}: HTTP {status}")
     if status == 404:
         known = f"; it serves {', '.join(served[:10])}" if served else ""
         raise ValueError(f"{endpoint.url} does not serve the model {model!r}: HTTP 404{known}")
+
+
+def _key_in(path: Path) -> str:
+    try:
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ValueError(f"the key file {path} can be read by others: chmod 600 it")
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the key file {path} can not be read: {type(error).__name__}") from None
 
 
 def _models(answer: bytes) -> list[str]:

@@ -29,9 +29,10 @@ LETTERS_PER_TOKEN = 4  # a guess, for the pace; the answer's usage corrects it
 class HttpEngine(Refusing):
     """A model that a server knows as `spec.model`; the spec's revision, dtype and length are the server's business.
 
-    Option `url` is the API's address, like http://host:8000/v1. `key_env` names the environment variable that holds
-    the key; `in_flight`, `requests_per_minute` and `tokens_per_minute` (0: no bound) say how hard the server may be
-    used; `retries` and `timeout` (seconds) how patient we are.
+    Option `url` is the API's address, like http://host:8000/v1. `key_file` is the path of the file that holds the key
+    (mode 0600, on every node that may run the engine), or `key_env` the name of an environment variable that holds it;
+    `in_flight`, `requests_per_minute` and `tokens_per_minute` (0: no bound) say how hard the server may be used;
+    `retries` and `timeout` (seconds) how patient we are.
 
     The server tokenises: it alone decides whether content that spells control tokens is text, it may refuse a prompt
     that leaves no room for `max_tokens`, and count the end token in `tokens_out` where no log-probabilities are asked.
@@ -41,7 +42,7 @@ class HttpEngine(Refusing):
 
     def __init__(self, spec: EngineSpec) -> None:
         defaults = {"in_flight": 64, "requests_per_minute": 0, "tokens_per_minute": 0, "retries": 6, "timeout": 600.0}
-        options: dict[str, Any] = take_options(spec, url="", key_env="", **defaults)
+        options: dict[str, Any] = take_options(spec, url="", key_file="", key_env="", **defaults)
         if not options["url"]:
             raise ValueError("engine 'http' needs the option 'url', the API's address, like http://host:8000/v1")
         self._model = spec.model

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
 from cluster.errors import ClusterError
+from cluster.floors import check_floors
 from cluster.inventory import machine
 from cluster.leftovers import none_left
 
@@ -37,13 +38,15 @@ def connect(address: str | None, *, cpus: int | None = None) -> Generator[Sessio
     cluster is joined and left as it was; this machine must be one of its nodes. Inside another `connect` (or after
     `ray.init`) the connection is shared and stays open.
 
-    Raises ClusterError if the cluster can not be reached, demands another token or version, or has no authentication.
+    Raises ClusterError if the cluster can not be reached, demands another token or version, or has no authentication,
+    and for libraries of a version with known holes.
     """
     import ray
 
     if ray.is_initialized():
         yield _current(address)
         return
+    check_floors()
     try:
         with _own_signals():
             session = _start(cpus) if address is None else _join(address, cpus)

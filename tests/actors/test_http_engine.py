@@ -219,6 +219,33 @@ def test_a_key_that_is_withdrawn_loses_the_engine_and_blames_no_row(stub, monkey
     assert isinstance(error, EngineLost) and "HTTP 401" in str(error)
 
 
+def test_a_key_in_a_file_opens_the_endpoint_and_shows_nowhere(stub, tmp_path, caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    file = tmp_path / "key"
+    file.write_text(f"{KEY}\n")
+    file.chmod(0o600)
+    keyed = engine(stub("--key", KEY), key_file=str(file))
+    assert ask(keyed, [request(0)])[0].text
+    written = capfd.readouterr()
+    assert KEY not in written.out + written.err + caplog.text + repr(keyed._client._endpoint)
+
+
+def test_a_key_file_that_others_can_read_is_not_there_or_empty_is_refused(stub, tmp_path):
+    url, file = stub("--key", KEY), tmp_path / "key"
+    with pytest.raises(ValueError, match=f"key file {file} can not be read: FileNotFoundError"):
+        engine(url, key_file=str(file))
+    file.write_text(KEY)
+    file.chmod(0o640)
+    with pytest.raises(ValueError, match="can be read by others: chmod 600 it"):
+        engine(url, key_file=str(file))
+    file.write_text("\n")
+    file.chmod(0o600)
+    with pytest.raises(ValueError, match=f"the file {file}, which option 'key_file' names, holds nothing"):
+        engine(url, key_file=str(file))
+    with pytest.raises(ValueError, match="one of the options 'key_file' and 'key_env'"):
+        engine(url, key_file=str(file), key_env="TEST_KEY")
+
+
 def test_closing_leaves_no_connection(stub):
     here = psutil.Process()
     before = len(here.net_connections())

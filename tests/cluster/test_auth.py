@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,3 +55,13 @@ def test_unwritable_home_is_told(token: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HOME", "/dev/null")
     with pytest.raises(ClusterError, match="RAY_AUTH_TOKEN_PATH"):
         ensure_token()
+
+
+def test_token_is_private_whatever_the_umask(token: Path) -> None:
+    before = os.umask(0)
+    try:
+        ensure_token()
+    finally:
+        os.umask(before)
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert token.parent.stat().st_mode & 0o777 == 0o700

