@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -15,6 +16,7 @@ from actors.sandbox.job import SandboxError
 from cluster.errors import ClusterError
 from pipelines.cli_cluster import app as cluster_commands
 from pipelines.cli_export import add_export
+from pipelines.cli_jobs import add_job_commands
 from pipelines.cli_options import (
     BAD_INPUT,
     DEFAULT_STORE,
@@ -29,6 +31,11 @@ from pipelines.cli_options import (
 from pipelines.cli_plan import CloudName, ClusterFile, Profiled
 from pipelines.cli_store import add_commands
 from pipelines.errors import Held, InputError, LeaseLost, Spoilt
+
+# what a disk or an object store says that is full, away or overloaded
+STORAGE = {
+    getattr(errno, name) for name in "ENOSPC EDQUOT EROFS EIO EBUSY ETIMEDOUT ECONNREFUSED ECONNRESET EPIPE".split()
+}
 
 app = typer.Typer(
     name="evolgrid",
@@ -158,6 +165,7 @@ def schema() -> None:
 
 
 add_commands(app)
+add_job_commands(app)
 app.add_typer(cluster_commands, name="cluster")
 add_export(app)
 
@@ -172,6 +180,10 @@ def main() -> None:
         _quit(str(error), BAD_INPUT)
     except (ClusterError, LoadError, EngineLost, SandboxError, Held, LeaseLost, Spoilt) as error:
         _quit(str(error), FAILED)
+    except OSError as error:
+        if error.errno not in STORAGE:
+            raise
+        _quit(f"{error}: once that is mended, run the same command again to continue", FAILED)
 
 
 def _quit(message: str, code: int) -> NoReturn:
