@@ -98,7 +98,8 @@ def run(
         told = "Interrupted. What was finished is kept: run the same command again to continue."
         _quit(told, TERMINATED if isinstance(why, Terminated) else INTERRUPTED)
     console.print(
-        f"[bold]{summary.executed} steps run, {summary.reused} reused[/bold] in {summary.seconds:.0f} s",
+        f"[bold]{summary.executed} steps run, {summary.reused} reused[/bold] in {summary.seconds:.0f} s"
+        + (f" (planned: {summary.planned:.0f} s)" if summary.planned else ""),
         highlight=False,
     )
     console.print(f"Report: {summary.report}", soft_wrap=True, highlight=False)

@@ -68,5 +68,5 @@ class LeaseLost(Exception):
     """Another driver has taken over: nothing more may be written."""
 
 
-class Spoilt(Exception):
-    """A file of the store is not as it was written; the message says which, and what to do."""
+class Spoilt(RuntimeError):
+    """The store does not hold what was written to it; the message says what is wrong, and what to do."""

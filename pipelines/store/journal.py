@@ -9,6 +9,7 @@ matter who wrote it, or how often. The file goes when the unit's rows are durabl
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -64,7 +65,7 @@ class Journal:
             if not self._local:
                 self._unsafe.append(line)
             elif os.write(self._file(), line) < len(line):
-                raise OSError(f"{self._name}: the disk is full")
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.paths[-1])
             self._dirty = True
         reached("answer.kept", request)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from pipelines.errors import Spoilt
+
 FORMAT = 1
 
 
@@ -33,11 +35,12 @@ class Account(BaseModel):
     reasons: dict[str, int] = {}
 
     def check(self, label: str) -> None:
-        """Raise RuntimeError unless in = out + rejected + failed."""
+        """Raise Spoilt unless in = out + rejected + failed."""
         if self.rows_in != self.rows_out + self.rejected + self.failed:
-            raise RuntimeError(
+            raise Spoilt(
                 f"{label}: {self.rows_in} rows went in, but {self.rows_out} came out, "
-                f"{self.rejected} were rejected and {self.failed} failed"
+                f"{self.rejected} were rejected and {self.failed} failed. "
+                "Nothing was committed: run the same command again"
             )
 
 

@@ -85,7 +85,7 @@ def read_part(store: Store, kind: str, part: Part) -> Finished:
         return Finished([*from_table(ROW_TYPES[kind], rows)], rejections)
     except (pa.ArrowException, OSError) as error:
         store.fs.rm(part.rows)
-        raise Spoilt(f"{part.rows} could not be read and is removed: run again ({error})") from error
+        raise Spoilt(f"{part.rows} could not be read and is removed ({error}): run the same command again") from error
 
 
 def _in_order(rows: Sequence[R]) -> list[R]:

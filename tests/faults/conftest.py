@@ -23,7 +23,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def chance(seed: int, request: pytest.FixtureRequest) -> random.Random:
     """The moment and the place of a fault: another one for every test and seed, the same ones every time."""
-    return random.Random(f"{request.function.__name__} {seed}")
+    return random.Random(request.node.name)
 
 
 @pytest.fixture

@@ -209,6 +209,11 @@ def hashes(store: Store) -> dict[str, str]:
     return {path.removeprefix(root): hashlib.sha256(store.read_bytes(path)).hexdigest() for path in paths}
 
 
+def finished(store: Store) -> dict[str, str]:
+    """As `hashes`, without what is or was unfinished."""
+    return {path: sha for path, sha in hashes(store).items() if "/parts/" not in path}
+
+
 def check_rows(store: Store) -> None:
     """Every step's files are as its manifest has them, no id is there twice, and answers belong to their questions."""
     assert not [one for one in verify(store) if one.problems]

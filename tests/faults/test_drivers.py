@@ -11,7 +11,7 @@ import pytest
 
 from pipelines.store.lease import Claim
 from tests.faults.conftest import SEEDS
-from tests.faults.rig import Forked, Rig, check_left_over, check_rows, ended, hashes, undisturbed, wait_for
+from tests.faults.rig import Forked, Rig, check_left_over, check_rows, ended, finished, hashes, undisturbed, wait_for
 
 QUICK = {"FAULTS_LEASE": "0.2,1.5"}
 # with about how often a calm run of 9 steps passes them
@@ -49,8 +49,7 @@ def test_a_step_without_its_manifest_does_not_exist_and_is_finished_by_the_next_
     rig: Rig, chance: random.Random
 ) -> None:
     assert rig.run(somewhere(chance, "commit.before_manifest")).code == -signal.SIGKILL
-    begun = {path for path in hashes(rig.store) if "/parts/" not in path}
-    steps = {path.split("/")[2] for path in begun}
+    steps = {path.split("/")[2] for path in finished(rig.store)}
     assert len(steps - rig.store.done()) == 1
     assert rig.run().code == 0
     rig.check()
@@ -82,8 +81,7 @@ def test_a_zombie_that_wakes_after_a_takeover_changes_nothing(rig: Rig, chance: 
     finally:
         zombie.kill()
     assert late.code == 1 and "this run ends, and what it finished before is kept" in late.output, late.output
-    finished = {path: sha for path, sha in hashes(rig.store).items() if "/parts/" not in path}
-    assert finished == undisturbed(rig.text)
+    assert finished(rig.store) == undisturbed(rig.text)
     check_rows(rig.store)
 
 
@@ -164,14 +162,14 @@ def test_a_changed_study_never_picks_up_what_another_one_began(rig: Rig, chance:
     assert rig.run(somewhere(chance)).code == -signal.SIGKILL
     rig.write(before.replace("rounds: 2", "rounds: 2, sampling: {temperature: 0.5}"))
     assert rig.run().code == 0
-    finished = {path: sha for path, sha in hashes(rig.store).items() if "/parts/" not in path}
-    assert finished == undisturbed(rig.text)
+    changed = finished(rig.store)
+    assert changed == undisturbed(rig.text)
     check_rows(rig.store)
     told = rig.command("plan", "--explain", text=before).output
     assert "temperature" in told, told
     rig.write(before)
     assert rig.run().code == 0
-    assert hashes(rig.store) == {**undisturbed(before), **finished}
+    assert hashes(rig.store) == {**undisturbed(before), **changed}
     repeated, in_flight = rig.repeated()[-1]
     assert repeated <= in_flight
 

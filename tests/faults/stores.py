@@ -1,0 +1,79 @@
+"""An S3 of our own that stumbles: it answers 503, slowly, or not at all, and lists what was there a moment ago."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+
+STALE_SECONDS = 1.0
+SLOW_DOWN = b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Reduce your request rate</Message></Error>'
+
+
+class FlakyS3:
+    """A server of the S3 protocol. `begin` says what goes wrong from now on: 503, slow, stale, away or nothing."""
+
+    def __init__(self) -> None:
+        from moto.server import DomainDispatcherApplication, create_backend_app
+        from werkzeug.serving import make_server
+
+        self._app: Any = DomainDispatcherApplication(create_backend_app)
+        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self._fault, self._chance = "", random.Random(0)
+        self._listed: dict[str, tuple[float, list[bytes], Any]] = {}
+
+    def serve(self) -> None:
+        """Until `end`."""
+        self._server.serve_forever()
+
+    def end(self) -> None:
+        """No more."""
+        self._server.shutdown()
+
+    def begin(self, fault: str, chance: random.Random) -> None:
+        """Go wrong in this way."""
+        self._fault, self._chance = fault, random.Random(chance.random())
+
+    def environment(self) -> dict[str, str]:
+        """What clients must know."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.server_port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def bucket(self) -> str:
+        """The URL of a store in a new bucket."""
+        import os
+
+        import s3fs
+
+        os.environ.update(self.environment())
+        name = f"bucket-{uuid.uuid4().hex[:12]}"
+        s3fs.S3FileSystem(skip_instance_cache=True).mkdir(name)
+        return f"s3://{name}/store"
+
+    def _answer(self, environ: dict[str, Any], begin: Callable[..., Any]) -> Iterable[bytes]:
+        if self._fault == "away" or (self._fault == "503" and self._chance.random() < 0.1):
+            begin("503 Slow Down", [("Content-Type", "application/xml")])
+            return [SLOW_DOWN]
+        if self._fault == "slow":
+            time.sleep(self._chance.random() ** 4)
+        query = environ.get("QUERY_STRING", "")
+        if self._fault == "stale" and environ["REQUEST_METHOD"] == "GET" and "list-type=2" in query:
+            return self._stale(environ["PATH_INFO"] + query, environ, begin)
+        return self._app(environ, begin)
+
+    def _stale(self, what: str, environ: dict[str, Any], begin: Callable[..., Any]) -> Iterable[bytes]:
+        """A list, half of the time as it was."""
+        then, body, head = self._listed.get(what, (0.0, [], None))
+        if head is None or time.monotonic() - then > STALE_SECONDS or self._chance.random() < 0.5:
+            heads: list[Any] = []
+            body = list(self._app(environ, lambda status, headers, *_: heads.append((status, headers))))
+            head = heads[0]
+            self._listed[what] = time.monotonic(), body, head
+        begin(*head)
+        return body

@@ -1,0 +1,120 @@
+"""Disks fill up, files are cut, object stores stumble: a clear error at most, and the next run ends as a calm one."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.store.store import Store
+from tests.faults.rig import Rig, finished, undisturbed
+from tests.faults.stores import FlakyS3
+from tests.faults.test_drivers import somewhere
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk that is full soon."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False).returncode:
+        pytest.skip("a disk of its own can not be mounted here")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.mark.case(11)
+def test_a_full_disk_is_one_clear_message_and_the_study_goes_on_when_there_is_room(
+    tmp_path: Path, small_disk: Path, chance: random.Random
+) -> None:
+    rig = Rig(tmp_path / "rig", url=str(small_disk / "store"))
+    _resize(small_disk, chance.randint(300, 1400))
+    full = rig.run()
+    assert full.code == 1 and "no space left" in full.output.lower() and "Traceback" not in full.output, full.output
+    assert "run the same command again" in full.output
+    _resize(small_disk, 64 * 1024)
+    assert rig.run().code == 0
+    rig.check()
+    assert all(repeated <= in_flight for repeated, in_flight in rig.repeated())
+
+
+def _resize(disk: Path, kib: int) -> None:
+    subprocess.run(["mount", "-o", f"remount,size={kib}k", str(disk)], check=True)
+
+
+HARMS = {
+    "cut": lambda data, chance: data[: chance.randrange(len(data))],
+    "emptied": lambda data, chance: b"",
+    "overwritten": lambda data, chance: data[: len(data) // 2] + bytes(64) + data[len(data) // 2 + 64 :],
+}
+
+
+@pytest.mark.case(12)
+@pytest.mark.parametrize("victim", ["*.rows.parquet", "*.rejected.parquet", "*.answers", "lease.json", "steps.json"])
+def test_a_spoilt_file_of_an_interrupted_run_is_made_again(rig: Rig, chance: random.Random, victim: str) -> None:
+    rig.write(rig.text.replace("latency: 0.01", "latency: 0.01, refuse: garden", 1))
+    assert rig.run(somewhere(chance, "shard.written")).code == -signal.SIGKILL
+    found = sorted(Path(rig.url).rglob(victim))
+    for path in chance.sample(found, min(2, len(found))):
+        _spoil(path, chance)
+    again = rig.run()
+    assert again.code == 0, again.output
+    rig.check()
+
+
+@pytest.mark.case(12)
+@pytest.mark.parametrize("victim", ["rows-00000.parquet", "rejected-00000.parquet", "manifest.json"])
+def test_a_spoilt_file_of_a_finished_step_is_found_and_made_again(rig: Rig, chance: random.Random, victim: str) -> None:
+    assert rig.run(somewhere(chance, "commit.after_manifest", 0.7)).code == -signal.SIGKILL
+    committed = sorted(path.parent for path in Path(rig.url).rglob("manifest.json"))
+    path = chance.choice(committed) / victim
+    path.write_bytes(HARMS[chance.choice(["cut", "emptied"])](path.read_bytes(), chance))
+    again = rig.run()
+    assert again.code == 0 and "damaged" in again.output, again.output
+    rig.check()
+
+
+def _spoil(path: Path, chance: random.Random) -> None:
+    path.write_bytes(HARMS[chance.choice([*HARMS])](path.read_bytes(), chance))
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[FlakyS3]:
+    server = FlakyS3()
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    yield server
+    server.end()
+    thread.join()
+
+
+@pytest.mark.case(17)
+@pytest.mark.parametrize("fault", ["503", "slow", "stale", "away"])
+def test_an_object_store_that_stumbles_ends_with_the_same_rows(
+    tmp_path: Path, s3: FlakyS3, chance: random.Random, fault: str
+) -> None:
+    rig = Rig(tmp_path / "rig", url=s3.bucket(), environment=s3.environment())
+    s3.begin(fault, chance)
+    codes = list[int]()
+    while not codes or (codes[-1] and len(codes) < 6):
+        run = rig.run(somewhere(chance) if not codes else "", seconds=120)
+        codes.append(run.code)
+        assert run.code in (0, -signal.SIGKILL) or "run the same command again" in run.output, run.output
+        if fault == "away":
+            s3.begin("", chance)
+    s3.begin("", chance)
+    assert codes[-1] == 0 or rig.run().code == 0
+    assert finished(_client(s3, rig)) == undisturbed(rig.text)
+
+
+def _client(s3: FlakyS3, rig: Rig) -> Store:
+    """The store as this process sees it."""
+    import os
+
+    os.environ.update(s3.environment())
+    return Store(rig.url)
