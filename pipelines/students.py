@@ -3,126 +3,68 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from threading import Lock
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
-import ray
+from ray.exceptions import RayError
 
 from actors.berth import Share
+from actors.engine import EngineLost, LoadError
 from actors.pool import Pool
+from actors.sandbox.job import SandboxError
 from actors.seat import Terms
-from actors.train_spec import TrainError, TrainOutcome, TrainPlacement, TrainSpec
-from actors.trainer import train
+from pipelines.again import tried_again
 from pipelines.cast import IN_FLIGHT
-from pipelines.commit import commit, commit_rows
+from pipelines.commit import commit_rows
 from pipelines.context import READY_SECONDS, Context
-from pipelines.evaluate.steps import evaluate
-from pipelines.respond import user_turn
-from pipelines.rows import PairRow, from_table
-from pipelines.store.manifest import Account
+from pipelines.evaluate.steps import Answers, evaluate
+from pipelines.gangs import run_gangs
 from pipelines.study.models import engine_spec
-from pipelines.study.steps import EvaluateJob, Step, TrainJob
+from pipelines.study.steps import EvaluateJob, Step
+from pipelines.trainings import CHECKPOINT, Trainer
 
-CHECKPOINT = "model"
+STATS_SECONDS = 5.0
 
 
 def run_students(context: Context) -> list[str]:
     """Run all unfinished train and evaluate steps of the plan, and commit them.
 
-    A student that can not be trained does not hold back the others: returns one message for each.
+    A student that can not be trained or examined does not hold back the others: returns one message for each.
     """
     trains = context.plan.pending_of("train")
     evaluations = context.plan.pending_of("evaluate")
     if not trains and not evaluations:
         return []
-    after = {step.key: [e for e in evaluations if step in e.inputs] for step in trains}
-    at_once = [e for e in evaluations if not any(needed.key in after for needed in e.inputs)]
-    with Examiner(context) as examiner, _workers(_side_by_side(context, trains, examiner)) as workers:
-        futures: list[Future[str | None]] = [workers.submit(examiner.examine, step) for step in at_once]
-        futures += [workers.submit(_train_and_examine, context, step, after[step.key], examiner) for step in trains]
-        finished = wait(futures, return_when=FIRST_EXCEPTION).done
-        return [message for future in finished if (message := future.result())]
+    failures: list[str] = []
 
+    def failed(step: Step, why: str) -> None:
+        failures.append(f"{step.label}: {why}")
+        context.board.finish(step.key, f"[red]failed[/red] {step.label}: {why}")
 
-@contextmanager
-def _workers(count: int) -> Generator[ThreadPoolExecutor]:
-    """Threads that are not waited for if the run is interrupted: shutting Ray down ends what they wait on."""
-    workers = ThreadPoolExecutor(count)
-    try:
-        yield workers
-    finally:
-        workers.shutdown(wait=False, cancel_futures=True)
+    with Examiner(context, failed) as examiner:
+        for step in evaluations:
+            if not {needed.key for needed in step.inputs} & {train.key for train in trains}:
+                examiner.submit(step)
+        after = {train.key: [step for step in evaluations if train in step.inputs] for train in trains}
 
+        def trained(step: Step) -> None:
+            for evaluation in after[step.key]:
+                examiner.submit(evaluation)
 
-def _side_by_side(context: Context, trains: tuple[Step, ...], examiner: Examiner) -> int:
-    """How many trainings the cluster's CPUs and GPUs hold, beside the examiner."""
-    total = ray.cluster_resources()
-    models = [context.study.models[step.job.model] for step in trains if isinstance(step.job, TrainJob)]
-    cpus = max((model.cpus for model in models), default=1.0)
-    gpus = max((model.gpus for model in models), default=0.0)
-    fits = [(total.get("CPU", 0) - examiner.cpus) / cpus] if cpus else []
-    fits += [(total.get("GPU", 0) - examiner.gpus) / gpus] if gpus else []
-    return max(1, int(min(fits, default=1)))
-
-
-def _train_and_examine(context: Context, step: Step, evaluations: list[Step], examiner: Examiner) -> str | None:
-    try:
-        _train(context, step)
-    except TrainError as error:
-        context.board.finish(step.key, f"[red]failed[/red] {step.label}: {error}")
-        return f"{step.label}: {error}"
-    for evaluation in evaluations:
-        examiner.examine(evaluation)
-    return None
-
-
-def _train(context: Context, step: Step) -> None:
-    job = step.job
-    assert isinstance(job, TrainJob)
-    source = step.inputs[0]
-    pairs = from_table(PairRow, context.store.rows(source.kind, source.key))
-    texts = [(user_turn(pair.instruction, pair.input), pair.response) for pair in pairs]
-    model = context.study.models[job.model]
-    started = time.monotonic()
-    outcome = train(
-        train_spec(context, job),
-        texts,
-        context.store.place(step.kind, step.key, CHECKPOINT),
-        TrainPlacement(cpus=model.cpus, gpus=model.gpus),
-        lambda done, total, loss: context.board.update(step.key, step.label, done, total),
-    )
-    shards = context.store.files(step.kind, step.key, CHECKPOINT)
-    manifest = commit(context.store, step, _account(outcome), shards, time.monotonic() - started, _extra(outcome))
-    context.board.finish(step.key, context.told(manifest))
-
-
-def train_spec(context: Context, job: TrainJob) -> TrainSpec:
-    """The trainer's words for a recipe."""
-    model = context.study.models[job.model]
-    base = engine_spec(model, context.folder)
-    return TrainSpec(
-        base=base.model, revision=base.revision, dtype=model.dtype, seed=job.seed, **job.recipe.model_dump()
-    )
-
-
-def _account(outcome: TrainOutcome) -> Account:
-    reasons = {"no_target": outcome.dropped} if outcome.dropped else {}
-    total = outcome.rows + outcome.dropped
-    return Account(rows_in=total, rows_out=outcome.rows, rejected=outcome.dropped, reasons=reasons)
-
-
-def _extra(outcome: TrainOutcome) -> dict[str, object]:
-    return {"losses": outcome.losses, "tokens": outcome.tokens, "train_seconds": outcome.seconds}
+        room = Share(context.cluster.cpus - examiner.cpus, context.cluster.gpus - examiner.gpus)
+        run_gangs(Trainer(context, trained, failed).gangs(trains, room), room)
+        examiner.finish()
+    return failures
 
 
 class Examiner:
     """One warm replica that takes student after student: a checkpoint is loaded in a fraction of a process start."""
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
-        self.lock = Lock()
+    def __init__(self, context: Context, failed: Callable[[Step, str], None]) -> None:
+        self.context, self.failed = context, failed
+        self.thread = ThreadPoolExecutor(1)
+        self.open: list[Future[None]] = []
         self.pool: Pool | None = None
         names = {step.job.model for step in context.plan.pending_of("evaluate") if isinstance(step.job, EvaluateJob)}
         models = [context.study.models[name] for name in names]
@@ -133,17 +75,45 @@ class Examiner:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.thread.shutdown(wait=False, cancel_futures=True)
+        self.end()
+
+    def submit(self, step: Step) -> None:
+        """Examine as soon as those before are examined."""
+        self.open.append(self.thread.submit(self.attempt, step))
+
+    def finish(self) -> None:
+        """Wait for all that was submitted. Raises what one of them has raised."""
+        for future in self.open:
+            future.result()
+
+    def attempt(self, step: Step) -> None:
+        """Examine; a student that can not be examined is a failure of its own."""
+        try:
+            self.examine(step)
+        except (LoadError, EngineLost, SandboxError) as error:
+            self.failed(step, str(error))
+            self.end()
+
+    def end(self) -> None:
+        """End the replica."""
         if self.pool is not None:
+            with suppress(RayError):
+                self.context.retries.of_pool("students", self.pool.stats(STATS_SECONDS))
             self.pool.close()
+            self.pool = None
 
     def examine(self, step: Step) -> None:
         """Run and commit one evaluate step."""
         job = step.job
         assert isinstance(job, EvaluateJob)
-        with self.lock:
-            started = time.monotonic()
-            pool = self.host(job.model, step)
-            rows, failed = evaluate(self.context, step, pool.client())
+        model = job.model
+
+        def attempt() -> Answers:
+            return evaluate(self.context, step, self.host(model, step).client())
+
+        started = time.monotonic()
+        rows, failed = tried_again(self.context.retries, step.label, attempt, self.context.board.say, self.end)
         seconds = time.monotonic() - started
         manifest = commit_rows(self.context.store, step, [*rows], failed, len(rows) + len(failed), seconds)
         self.context.board.finish(step.key, self.context.told(manifest))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pipelines.commit import versions
 from pipelines.record import Record, load_record
-from pipelines.report.data import LossCurve, ReportData, StepAccount
+from pipelines.report.data import LossCurve, ReportData, Retried, StepAccount
 from pipelines.report.instructions import Instructions
 from pipelines.report.methods import methods
 from pipelines.report.outcomes import Outcomes
@@ -15,6 +16,7 @@ from pipelines.report.results import results
 from pipelines.report.rewards import Rewards
 from pipelines.report.score_spread import Spread
 from pipelines.report.sets import Sets
+from pipelines.retries import load_retries
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.estimate import parameters
@@ -59,6 +61,7 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
         spreads=tuple(spread.spreads()),
         probabilities=tuple(spread.probabilities()),
         confidences=tuple(spread.confidences()),
+        retries=tuple(Retried(**retry.model_dump()) for retry in load_retries(store, study.study)),
     )
 
 
@@ -83,7 +86,9 @@ def _losses(grid: Grid, manifests: dict[str, Manifest]) -> Iterator[LossCurve]:
     for cell in grid.cells:
         if cell.train is None or cell.pairs is None or cell.train.key not in manifests:
             continue
-        losses: list[tuple[int, float]] = manifests[cell.train.key].extra["losses"]
+        extra = manifests[cell.train.key].extra
+        losses: list[tuple[int, float]] = extra["losses"]
+        speed: dict[str, Any] = {name: value for name, value in extra["speed"].items() if name != "parameters"}
         yield LossCurve(
             label=cell.train.subject,
             student=f"{cell.student.model} {cell.student.recipe}",
@@ -92,4 +97,6 @@ def _losses(grid: Grid, manifests: dict[str, Manifest]) -> Iterator[LossCurve]:
             evolver=cell.pairs.evolved_by,
             round=cell.pairs.round,
             teacher=cell.pairs.teacher,
+            together=extra["placement"]["together"],
+            **speed,
         )

@@ -27,6 +27,9 @@ OfScores = SetJudgement | SetSpread | SetProbabilities
 OfSet = SetScore | SetReward | SetCar | SetDiversity | SetOverlap | SetSelection | OfScores
 Fact = Result | OfSet | RoundOutcome | ReplyOutcome | MethodResult | AnswerFlags | StepAccount
 
+TRAINED = ("label", "student", "evolver", "round", "teacher")
+SPEEDS = (*TRAINED, "tokens_per_second", "mfu", "peak_flops", "peak", "together")
+
 
 def csv_files(data: ReportData) -> dict[str, str]:
     """File name to content, one file per kind of fact."""
@@ -47,14 +50,15 @@ def csv_files(data: ReportData) -> dict[str, str]:
         "probabilities.csv": _table(_names(SetProbabilities), map(_flat, data.probabilities)),
         "confidence.csv": _table(_names(SetProbabilities), map(_flat, data.confidences)),
         "steps.csv": _table(_names(StepAccount), map(_flat, data.steps)),
-        "losses.csv": _table(["label", "student", "evolver", "round", "teacher", "step", "loss"], _points(data.losses)),
+        "trainings.csv": _table(SPEEDS, ([getattr(curve, name) for name in SPEEDS] for curve in data.losses)),
+        "losses.csv": _table([*TRAINED, "step", "loss"], _points(data.losses)),
     }
 
 
 def _points(curves: Iterable[LossCurve]) -> Iterable[list[Cell]]:
     for curve in curves:
         for step, loss in zip(curve.steps, curve.losses, strict=True):
-            yield [curve.label, curve.student, curve.evolver, curve.round, curve.teacher, step, loss]
+            yield [*(getattr(curve, name) for name in TRAINED), step, loss]
 
 
 def _names(kind: type[Fact]) -> list[str]:

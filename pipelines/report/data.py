@@ -164,8 +164,22 @@ class StepAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class Retried:
+    """What the last run tried again: requests, replicas, steps or trainings, how often, and how often it may be."""
+
+    level: str
+    of: str
+    spent: int
+    allowed: str
+
+
+@dataclass(frozen=True, slots=True)
 class LossCurve:
-    """Training loss by optimizer step of one student, and which set it was trained on (as in `Result`)."""
+    """Training loss by optimizer step of one student, and which set it was trained on (as in `Result`).
+
+    Speed and peak (floating-point operations per second, and where the figure is from) are of its whole process,
+    which `together` students shared.
+    """
 
     label: str
     student: str
@@ -174,6 +188,11 @@ class LossCurve:
     evolver: str = ""
     round: int = 0
     teacher: str = ""
+    tokens_per_second: float = 0.0
+    mfu: float = 0.0
+    peak_flops: float = 0.0
+    peak: str = ""
+    together: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,3 +226,4 @@ class ReportData:
     published: tuple[Published, ...] = ()
     marks: Mapping[Result, Marks] = field(default_factory=dict[Result, Marks])
     confidences: tuple[SetProbabilities, ...] = ()
+    retries: tuple[Retried, ...] = ()

@@ -37,7 +37,7 @@ def html(data: ReportData, tables: Sequence[str] = ()) -> str:
         "judged": _drawn(plots.difficulty(data)),
         "probabilities": _drawn(plots.probabilities(data)),
         "confidence": _drawn(plots.confidence(data)),
-        "losses": _drawn(plots.loss_curves(data)),
+        "losses": _drawn(plots.loss_curves(data), plots.speeds(data)),
         "times": _drawn(plots.times(data)),
     }
     return environment.get_template("page.html.jinja").render(_facts(data), figures=figures, tables=tables)

@@ -13,6 +13,7 @@ from pipelines.study.formats import read_formats
 from pipelines.study.load import Loaded
 from pipelines.study.metrics import METRICS
 from pipelines.study.published import read_published
+from pipelines.study.recipes import published
 from pipelines.study.references import check_reference
 from pipelines.study.responses import PICKS
 from pipelines.study.roles import roles
@@ -68,7 +69,7 @@ def _references(loaded: Loaded) -> Iterator[InputError]:
             yield _problem(loaded, role.loc, f"no model is named '{role.model}'", remedy)
     for index, student in enumerate(study.students):
         if student.recipe not in study.recipes:
-            remedy = nearest(student.recipe, list(study.recipes)) or "Add it under 'recipes'."
+            remedy = nearest(student.recipe, [*study.recipes, *published()]) or "Add it under 'recipes'."
             yield _problem(loaded, ("students", index, "recipe"), f"no recipe is named '{student.recipe}'", remedy)
 
 
@@ -213,6 +214,12 @@ def _resources(loaded: Loaded, cpus: float | None, gpus: float | None) -> Iterat
                 message = f"one replica asks for {wanted:g}; the whole cluster has {total:g} {key.upper()[:-1]}s"
                 yield _problem(loaded, ("models", name, key), message)
         yield from _whole_gpus(loaded, name, model)
+    for index, student in enumerate(loaded.study.students):
+        for key, total in (("cpus", cpus), ("gpus", gpus)):
+            wanted = student.workers * (getattr(student, key) or 0)
+            if total is not None and wanted > total:
+                message = f"the training asks for {wanted:g}; the whole cluster has {total:g} {key.upper()[:-1]}s"
+                yield _problem(loaded, ("students", index, key), message)
 
 
 def _whole_gpus(loaded: Loaded, name: str, model: Model) -> Iterator[InputError]:
@@ -225,6 +232,14 @@ def _batches(loaded: Loaded) -> Iterator[InputError]:
         if recipe.batch_size % recipe.micro_batch_size:
             message = f"batch_size {recipe.batch_size} is not a multiple of micro_batch_size {recipe.micro_batch_size}"
             yield _problem(loaded, ("recipes", name, "batch_size"), message)
+    for index, student in enumerate(loaded.study.students):
+        recipe = loaded.study.recipes.get(student.recipe)
+        if recipe and student.workers > 1 and recipe.batch_size % (recipe.micro_batch_size * student.workers):
+            message = (
+                f"{student.workers} workers x micro_batch_size {recipe.micro_batch_size} do not divide the recipe's "
+                f"batch_size {recipe.batch_size}"
+            )
+            yield _problem(loaded, ("students", index, "workers"), message)
 
 
 def _published(loaded: Loaded) -> Iterator[InputError]:

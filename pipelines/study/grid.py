@@ -289,7 +289,7 @@ class _Builder:
             payload=lambda: {"recipe": recipe, "model": self.models[student.model], "seed": seed},
         )
         subject = f"{student.model} {student.recipe} on {selected.subject}"
-        return self.add(identity, subject, TrainJob(student.model, recipe, seed), selected)
+        return self.add(identity, subject, TrainJob(student.model, recipe, seed, student.place), selected)
 
     def bases(self) -> Iterator[Cell]:
         for student in self.study.students:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -13,6 +13,7 @@ from pipelines.study.benchmarks import Benchmark
 from pipelines.study.evolution import Evolution
 from pipelines.study.judging import Judging
 from pipelines.study.metrics import METRICS, End, Metric
+from pipelines.study.recipes import Recipe, Student, with_published
 from pipelines.study.responses import Responses
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -154,28 +155,6 @@ class Selection(Strict):
         return tuple(dict.fromkeys([*METRICS[self.by].needs, *(["diversity"] if self.apart else [])]))
 
 
-class Recipe(Strict):
-    """Hyper-parameters of one fine-tuning (2412.11231, Table 6 gives the defaults)."""
-
-    tuning: Literal["full", "lora"] = "full"
-    learning_rate: float = Field(default=2e-5, gt=0)
-    epochs: int = Field(default=3, gt=0)
-    batch_size: int = Field(default=64, gt=0, description="rows of one optimizer step, over all workers")
-    micro_batch_size: int = Field(default=1, gt=0, description="rows of one forward pass of one worker")
-    warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
-    weight_decay: float = Field(default=0.0, ge=0)
-    max_length: int = Field(default=2048, gt=0)
-    lora_rank: int = Field(default=8, gt=0)
-    lora_alpha: int = Field(default=8, gt=0)
-
-
-class Student(Strict):
-    """A base model and the recipe by which it is tuned."""
-
-    model: Name
-    recipe: Name
-
-
 class Study(Strict):
     """A whole study. The grid is method x evolver x round x teacher x decoding x selection x student."""
 
@@ -205,3 +184,8 @@ class Study(Strict):
         description="CSV file (relative to the study file) of published numbers to stand beside ours: 'value', "
         "'source', and any columns of results.csv that say which result it is",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _papers_recipes(cls, value: Any) -> Any:
+        return with_published(value)

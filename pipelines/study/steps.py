@@ -14,8 +14,9 @@ from pipelines.study.basics import SamplingSpec
 from pipelines.study.benchmarks import Benchmark
 from pipelines.study.evolution import Elimination, Growth, Optimization
 from pipelines.study.judging import JudgeMetric
+from pipelines.study.recipes import Recipe, TrainingPlace
 from pipelines.study.responses import Pick
-from pipelines.study.spec import Contamination, Diversity, Recipe, ScoringOptions, Seeds, Selection
+from pipelines.study.spec import Contamination, Diversity, ScoringOptions, Seeds, Selection
 
 Payload = Callable[[], dict[str, Any]]
 Kind = Literal[
@@ -245,11 +246,12 @@ class SelectJob:
 
 @dataclass(frozen=True, slots=True)
 class TrainJob:
-    """Fine-tune a student on the selected pairs."""
+    """Fine-tune a student on the selected pairs, at a place that changes nothing."""
 
     model: str
     recipe: Recipe
     seed: int
+    place: TrainingPlace = field(default_factory=TrainingPlace)
 
 
 @dataclass(frozen=True, slots=True)

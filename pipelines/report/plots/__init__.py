@@ -9,6 +9,7 @@ from pipelines.report.plots.models import by_model
 from pipelines.report.plots.runs import loss_curves, times
 from pipelines.report.plots.scores import by_round
 from pipelines.report.plots.sets import ifd
+from pipelines.report.plots.speeds import speeds
 
 __all__ = [
     "Figure",
@@ -23,5 +24,6 @@ __all__ = [
     "ifd",
     "loss_curves",
     "probabilities",
+    "speeds",
     "times",
 ]

@@ -193,7 +193,19 @@ def test_write_makes_every_file_and_returns_the_page(tmp_path: Path):
     index = write(PLAIN, tmp_path / "new" / "report")
     assert index == tmp_path / "new" / "report" / "index.html"
     names = {path.name for path in index.parent.iterdir()}
-    facts = ("results", "sets", "rounds", "replies", "methods", "rewards", "car", "answers", "steps", "losses")
+    facts = (
+        "results",
+        "sets",
+        "rounds",
+        "replies",
+        "methods",
+        "rewards",
+        "car",
+        "answers",
+        "steps",
+        "losses",
+        "trainings",
+    )
     more = ("diversity", "contamination", "selections", "judgements", "scores", "probabilities", "confidence")
     numbers = {f"{name}.csv" for name in (*facts, *more)}
     assert names == {"index.html", "report.md"} | numbers

@@ -1,0 +1,167 @@
+"""Trainings of a study: which students share a process, what each process needs, and what is kept of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from actors.berth import Share
+from actors.train_spec import TrainError, TrainOutcome, TrainPlacement, TrainSpec
+from actors.trainer import can_share, train_together
+from pipelines.commit import commit
+from pipelines.context import Context
+from pipelines.gangs import Gang
+from pipelines.respond import user_turn
+from pipelines.rows import PairRow, from_table
+from pipelines.store.manifest import Account
+from pipelines.study.models import engine_spec
+from pipelines.study.steps import Step, TrainJob
+
+CHECKPOINT = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Train steps of one process: one, or several LoRA ones that share all but their rows."""
+
+    spec: TrainSpec
+    placement: TrainPlacement
+    steps: tuple[Step, ...]
+
+    @property
+    def share(self) -> Share:
+        """What all its workers need at once."""
+        return Share(self.placement.workers * self.placement.cpus, self.placement.workers * self.placement.gpus)
+
+    def alone(self) -> list[Training]:
+        """Its students one by one."""
+        return [dataclasses.replace(self, steps=(step,)) for step in self.steps]
+
+
+class Trainer:
+    """Trains the students of a plan. `trained` is told of every finished step at once, `failed` of every failure."""
+
+    def __init__(self, context: Context, trained: Callable[[Step], None], failed: Callable[[Step, str], None]) -> None:
+        self.context, self.trained, self.failed = context, trained, failed
+
+    def gangs(self, steps: Sequence[Step], room: Share) -> list[Gang]:
+        """All trainings, for a cluster with so much room."""
+        return [self.gang(training) for training in shared(self.context, steps, room)]
+
+    def gang(self, training: Training) -> Gang:
+        """A training as work to be placed."""
+        seconds = sum(self.context.plan.seconds[step.key] for step in training.steps)
+        return Gang(training.share, seconds, lambda: self.run(training))
+
+    def run(self, training: Training) -> list[Gang]:
+        """Train and commit. Students that fail together are tried again one by one: those gangs are returned."""
+        try:
+            self.train(training)
+        except TrainError as error:
+            if len(training.steps) > 1:
+                return [self.gang(one) for one in training.alone()]
+            for step in training.steps:
+                self.failed(step, str(error))
+        return []
+
+    def train(self, training: Training) -> None:
+        """Train and commit all students of one process."""
+        context, steps, started = self.context, training.steps, time.monotonic()
+
+        def told(done: int, total: int, loss: float) -> None:
+            for step in steps:
+                context.board.update(step.key, step.label, done, total)
+
+        places = [context.store.place(step.kind, step.key, CHECKPOINT) for step in steps]
+        texts = [self.texts(step) for step in steps]
+        outcomes = train_together(training.spec, texts, places, training.placement, told)
+        context.retries.of_training(steps[0].label, outcomes[0].restarts)
+        for step, outcome in zip(steps, outcomes, strict=True):
+            shards = context.store.files(step.kind, step.key, CHECKPOINT)
+            seconds = (time.monotonic() - started) / len(steps)
+            manifest = commit(context.store, step, _account(outcome), shards, seconds, _extra(outcome, training))
+            context.board.finish(step.key, context.told(manifest))
+            self.trained(step)
+
+    def texts(self, step: Step) -> list[tuple[str, str]]:
+        """The rows of a train step: user turns and responses."""
+        source = step.inputs[0]
+        pairs = from_table(PairRow, self.context.store.rows(source.kind, source.key))
+        return [(user_turn(pair.instruction, pair.input), pair.response) for pair in pairs]
+
+
+def shared(context: Context, steps: Sequence[Step], room: Share) -> Iterator[Training]:
+    """The steps as trainings. LoRA students of one base and recipe share processes as far as none stays idle for it.
+
+    Those with like many rows come together, as all take as many steps as the largest.
+    """
+    alike: defaultdict[tuple[TrainSpec, TrainPlacement, int], list[Step]] = defaultdict(list)
+    for step in steps:
+        job = _job(step)
+        alike[train_spec(context, job), placement(context, job), job.place.together].append(step)
+    for (spec, place, most), group in alike.items():
+        slots = _slots(Training(spec, place, ()).share, room)
+        size = min(most, math.ceil(len(group) / slots)) if can_share(spec, place) else 1
+        group.sort(key=lambda step: context.rows_of(step.inputs[0]))
+        for start in range(0, len(group), size):
+            yield Training(spec, place, tuple(group[start : start + size]))
+
+
+def train_spec(context: Context, job: TrainJob) -> TrainSpec:
+    """The trainer's words for a recipe."""
+    model, recipe = context.study.models[job.model], job.recipe
+    base = engine_spec(model, context.folder)
+    targets = recipe.lora_targets if isinstance(recipe.lora_targets, list) else [recipe.lora_targets]
+    return TrainSpec(
+        base=base.model,
+        revision=base.revision,
+        dtype=model.dtype if recipe.precision == "auto" else recipe.precision,
+        seed=job.seed,
+        lora_targets=tuple(targets),
+        **recipe.model_dump(exclude={"precision", "lora_targets"}),
+    )
+
+
+def placement(context: Context, job: TrainJob) -> TrainPlacement:
+    """Where a training runs: as its student says, on the model's CPUs and GPUs unless it says otherwise."""
+    model, place = context.study.models[job.model], job.place
+    return TrainPlacement(
+        workers=place.workers,
+        cpus=model.cpus if place.cpus is None else place.cpus,
+        gpus=model.gpus if place.gpus is None else place.gpus,
+        sharding=place.sharding,
+        gradient_checkpointing=place.gradient_checkpointing,
+        checkpoint_steps=place.checkpoint_steps,
+    )
+
+
+def _job(step: Step) -> TrainJob:
+    assert isinstance(step.job, TrainJob)
+    return step.job
+
+
+def _slots(share: Share, room: Share) -> int:
+    """How many such trainings run side by side."""
+    fits = [int(has / wants) for has, wants in ((room.cpus, share.cpus), (room.gpus, share.gpus)) if wants]
+    return max(1, min(fits, default=1))
+
+
+def _account(outcome: TrainOutcome) -> Account:
+    reasons = {"no_target": outcome.dropped} if outcome.dropped else {}
+    total = outcome.rows + outcome.dropped
+    return Account(rows_in=total, rows_out=outcome.rows, rejected=outcome.dropped, reasons=reasons)
+
+
+def _extra(outcome: TrainOutcome, training: Training) -> dict[str, object]:
+    return {
+        "losses": outcome.losses,
+        "tokens": outcome.tokens,
+        "train_seconds": outcome.seconds,
+        "restarts": outcome.restarts,
+        "speed": dataclasses.asdict(outcome.speed),
+        "placement": dataclasses.asdict(training.placement) | {"together": outcome.together},
+    }
