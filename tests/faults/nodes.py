@@ -1,0 +1,167 @@
+"""Real processes of Ray: nodes on ports of their own, and the command line as a user calls it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from cluster.auth import ensure_token
+from tests.faults.rig import ROOT, Rig
+
+START_SECONDS = 120
+
+
+class Spawned(subprocess.Popen[str]):
+    """A run of the command line in a process of its own; its output is a file."""
+
+    def __init__(self, arguments: list[str], environment: dict[str, str], output: Path) -> None:
+        self.output = output
+        with output.open("w") as file:
+            super().__init__(
+                [sys.executable, "-m", "pipelines.cli", *arguments],
+                cwd=ROOT,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=os.environ | environment,
+            )
+
+    def said(self) -> str:
+        """What it printed so far."""
+        return self.output.read_text()
+
+    def tree(self, *names: str) -> list[psutil.Process]:
+        """Its processes whose command begins like one of these."""
+        with contextlib.suppress(psutil.Error):
+            return [one for one in psutil.Process(self.pid).children(recursive=True) if is_one_of(one, names)]
+        return []
+
+
+def is_one_of(process: psutil.Process, names: tuple[str, ...]) -> bool:
+    """Whether a process's command begins like this."""
+    try:
+        return process.name().startswith(names) or " ".join(process.cmdline()).startswith(names)
+    except psutil.Error:
+        return False
+
+
+@dataclass
+class RayRig(Rig):
+    """A study that runs on Ray: one that lives as long as the run, or the cluster at `address`."""
+
+    address: str = ""
+
+    def begin(self, arguments: list[str], environment: dict[str, str], output: Path) -> Spawned:
+        """As a user does."""
+        address = ["--address", self.address] if self.address else []
+        return Spawned([*arguments, *address], environment, output)
+
+
+@dataclass
+class Nodes:
+    """A cluster of this machine: a head without CPUs, and workers that come and go."""
+
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="f", dir="/tmp")))
+    head: subprocess.Popen[bytes] | None = None
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
+    port: int = 0
+
+    def begin(self) -> str:
+        """Start a head; its address."""
+        ensure_token()
+        self.port = _free_port()
+        self.head = self._node("--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false")
+        _until(lambda: _listens(self.port))
+        return f"127.0.0.1:{self.port}"
+
+    def add(self, cpus: int = 2) -> subprocess.Popen[bytes]:
+        """Start a worker node."""
+        self.workers.append(self._node(f"--address=127.0.0.1:{self.port}", f"--num-cpus={cpus}"))
+        return self.workers[-1]
+
+    def kill(self, node: subprocess.Popen[bytes], *names: str) -> None:
+        """Kill a node's processes of these names; all of them without a name."""
+        processes = psutil.Process(node.pid).children(recursive=True)
+        for process in processes if not names else [one for one in processes if _is(one, names)]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        if not names:
+            node.kill()
+            node.wait()
+
+    def end(self) -> None:
+        """Kill everything that is left."""
+        for node in [self.head, *self.workers]:
+            if node is not None and node.poll() is None:
+                self.kill(node)
+        mine = [one for one in psutil.process_iter() if _mentions(one, str(self.folder))]
+        for process in mine:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _node(self, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [str(Path(sys.executable).with_name("ray")), "start", "--block", *arguments]
+        mine = {"RAY_AUTH_MODE": "token", "RAY_TMPDIR": str(self.folder), "PYTHONPATH": str(ROOT)}
+        with (self.folder / f"node-{time.monotonic_ns()}.txt").open("w") as file:
+            return subprocess.Popen(
+                [*command, "--disable-usage-stats"],
+                cwd=self.folder,
+                env=os.environ | mine,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+
+
+@contextlib.contextmanager
+def nodes() -> Iterator[Nodes]:
+    """A cluster that is gone afterwards."""
+    made = Nodes()
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def _is(process: psutil.Process, names: tuple[str, ...]) -> bool:
+    try:
+        return process.name() in names
+    except psutil.Error:
+        return False
+
+
+def _mentions(process: psutil.Process, text: str) -> bool:
+    try:
+        return text in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _until(true) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not true():
+        assert time.monotonic() < deadline, "it does not come true"
+        time.sleep(0.2)
