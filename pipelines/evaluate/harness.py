@@ -19,9 +19,9 @@ from pipelines.evaluate.asking import answer_row, failed, graded
 from pipelines.evaluate.data import choices, records
 from pipelines.evaluate.items import Grade, Item
 from pipelines.rows import AnswerRow, Rejection, row_id
+from pipelines.study.benchmark_check import EXTRA, SENTENCES, has_sentences
 from pipelines.study.benchmarks import Benchmark
 
-HINT = "pip install 'evolgrid[eval]'"
 OUTPUTS = ("generate_until", "multiple_choice")
 SHOT_SEED = 1234
 # our name -> the folder of lm-eval's tasks that it is in, and its name there
@@ -71,21 +71,9 @@ def _installed(bench: Benchmark) -> None:
     try:
         importlib.import_module("lm_eval")
     except ImportError as error:
-        raise InputError(f"benchmark {bench.name} needs lm-eval: {error}", remedy=f"Install it: {HINT}") from None
-    if bench.kind == "ifeval":
-        _sentences(bench)
-
-
-def _sentences(bench: Benchmark) -> None:
-    """NLTK's data, which IFEval splits sentences by."""
-    import nltk
-
-    try:
-        nltk.data.find("tokenizers/punkt_tab")
-    except LookupError:
-        message = f"benchmark {bench.name} needs NLTK's data 'punkt_tab'"
-        remedy = "Run 'python -m nltk.downloader punkt_tab', or set NLTK_DATA to a folder that holds it."
-        raise InputError(message, remedy=remedy) from None
+        raise InputError(f"benchmark {bench.name} needs lm-eval: {error}", remedy=f"Install it: {EXTRA}") from None
+    if bench.kind == "ifeval" and not has_sentences():
+        raise InputError(f"benchmark {bench.name} needs NLTK's data 'punkt_tab'", remedy=SENTENCES)
 
 
 def _tasks(bench: Benchmark, folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pipelines.study.benchmarks import JUDGED, SUBJECTS, Benchmark
 from pipelines.study.explain import nearest
 from pipelines.study.spec import Study
 
+SENTENCES = "Run 'python -m nltk.downloader punkt_tab', or set NLTK_DATA to a folder that holds it."
 EXTRA = "pip install 'evolgrid[eval]'"
 ON_HUB = frozenset({"gsm8k", "math", "humaneval", "mbpp"})
 Found = tuple[tuple[str, ...], str, str | None]
@@ -38,6 +39,18 @@ def _packages(bench: Benchmark) -> Iterator[Found]:
     if (bench.harness or hub) and (find_spec("lm_eval") is None or find_spec("datasets") is None):
         key = "lm_eval" if bench.lm_eval else "task"
         yield (key,), f"{bench.kind} needs lm-eval, which is not installed", f"Install it: {EXTRA}"
+    elif bench.kind == "ifeval" and not has_sentences():
+        yield ("task",), "IFEval needs NLTK's data 'punkt_tab'", SENTENCES
+
+
+def has_sentences() -> bool:
+    """Whether NLTK's data is there that IFEval splits sentences by."""
+    import nltk
+
+    try:
+        return bool(nltk.data.find("tokenizers/punkt_tab"))
+    except LookupError:
+        return False
 
 
 def _files(study: Study, bench: Benchmark, folder: Path) -> Iterator[Found]:
