@@ -13,6 +13,7 @@ from actors.berth import Share
 from actors.stage import Stage
 from cluster.inventory import Inventory, possible
 from pipelines import cast
+from pipelines.again import Retries
 from pipelines.phases import Phase, capacity, order, sizes
 from pipelines.plan import Plan
 from pipelines.progress import Board
@@ -35,6 +36,8 @@ class Context:
     board: Board
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     rows: dict[str, int] = field(default_factory=dict[str, int])  # of finished steps, by key
+    planned_wall: float = 0.0  # seconds that the run was planned to take on this cluster
+    retries: Retries = field(default_factory=Retries)
 
     @cached_property
     def cluster(self) -> Inventory:
@@ -60,6 +63,8 @@ class Context:
             yield stage
         finally:
             stage.close()
+            for name, stats in stage.left:
+                self.retries.of_pool(name, stats)
 
     def expected_rows(self, step: Step) -> int:
         """The rows that a row-wise step will make if none is rejected before."""

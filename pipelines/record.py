@@ -22,6 +22,7 @@ class Record(BaseModel):
 
     created: str
     wall_seconds: float
+    planned_wall: float = 0.0
     peak_memory_gib: float | None
     planned: dict[str, float]
     ran: list[str]
@@ -60,11 +61,12 @@ class Meter:
         while not self.stopped.wait(SAMPLE_SECONDS):
             self.peak_bytes = max(self.peak_bytes, _tree_memory())
 
-    def record(self, planned: dict[str, float], ran: list[str]) -> Record:
+    def record(self, planned: dict[str, float], ran: list[str], planned_wall: float = 0.0) -> Record:
         """What was measured so far."""
         return Record(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             wall_seconds=round(time.monotonic() - self.started, 1),
+            planned_wall=round(planned_wall, 1),
             peak_memory_gib=round(self.peak_bytes / 2**30, 2) if self.peak_bytes else None,
             planned=planned,
             ran=ran,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
 from cluster.session import connect
 from pipelines import seeds
+from pipelines.bill import timed, together
 from pipelines.commit import commit_rows
 from pipelines.context import Context
 from pipelines.footprints import check_footprints
@@ -17,6 +18,7 @@ from pipelines.plan import Plan, make_plan
 from pipelines.progress import Board
 from pipelines.record import Meter, load_record, metered, save_record
 from pipelines.report.publish import publish, report_path
+from pipelines.retries import save_retries
 from pipelines.selections import run_selections
 from pipelines.store.damage import damaged, made_of
 from pipelines.store.epochs import next_epoch
@@ -35,6 +37,7 @@ class Summary:
     reused: int
     failures: list[str]
     seconds: float
+    planned: float
     report: str
 
 
@@ -58,7 +61,7 @@ def run(
         report = _report(context, meter)
         seconds = time.monotonic() - meter.started
     executed = len(context.plan.pending) - _unfinished(context)
-    return Summary(executed, len(context.plan.done), failures, seconds, report)
+    return Summary(executed, len(context.plan.done), failures, seconds, context.planned_wall, report)
 
 
 def _unfinished(context: Context) -> int:
@@ -90,7 +93,11 @@ def _run_held(context: Context, address: str | None, spoilt: list[Step]) -> list
         save_needs(store, context.study.study, plan.grid.steps)
         if store.done() & plan.grid.steps.keys() != plan.done:  # whoever held it before has gone on meanwhile
             context.plan = make_plan(context.study, context.folder, store)
-        return _run_phases(context, address)
+        try:
+            return _run_phases(context, address)
+        finally:
+            if not lease.lost.is_set():
+                save_retries(store, context.study.study, context.retries.all())
 
 
 def _run_phases(context: Context, address: str | None) -> list[str]:
@@ -101,6 +108,7 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
     with connect(address) as session:
         context.board.say(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
         check_footprints(context.study, context.folder, context.cluster)
+        context.planned_wall = together(timed(context.plan), context.study, context.cluster) + context.plan.overhead
         # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
         from pipelines.autoif import run_autoif
         from pipelines.contamination import run_contaminations
@@ -109,15 +117,33 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         from pipelines.optimize import run_optimizations
         from pipelines.students import run_students
 
-        run_optimizations(context)
-        run_autoif(context)
-        run_stream(context)
-        run_diversities(context)
-        run_contaminations(context)
+        _insist(context, "optimization of methods", run_optimizations)
+        _insist(context, "AutoIF", run_autoif)
+        _insist(context, "stream of rows", run_stream)
+        _insist(context, "diversity", run_diversities)
+        _insist(context, "contamination", run_contaminations)
         run_selections(context)
         failures = run_students(context)
-        run_verdicts(context)
+        _insist(context, "judges of answers", run_verdicts)
         return failures
+
+
+def _insist(context: Context, label: str, run: Callable[[Context], None]) -> None:
+    """Run a phase; after a failure of infrastructure again, with what is still unfinished."""
+    from pipelines.again import tried_again
+
+    whole = context.plan
+
+    def before() -> None:
+        done = context.store.done() & context.plan.grid.steps.keys()
+        pending = tuple(step for step in context.plan.pending if step.key not in done)
+        context.plan = replace(context.plan, done=done, pending=pending)
+        context.store.epoch = next_epoch(context.store)  # what is left of the attempt before must not mix with this one
+
+    try:
+        tried_again(context.retries, label, lambda: run(context), context.board.say, before)
+    finally:
+        context.plan = whole
 
 
 def run_seeds(context: Context, step: Step) -> None:
@@ -135,6 +161,7 @@ def _report(context: Context, meter: Meter) -> str:
     store, study, plan = context.store, context.study, context.plan
     if plan.pending or load_record(store, study.study) is None:
         planned = {key: round(seconds, 2) for key, seconds in plan.seconds.items()}
-        save_record(store, study.study, meter.record(planned, [step.key for step in plan.pending]))
+        record = meter.record(planned, [step.key for step in plan.pending], context.planned_wall)
+        save_record(store, study.study, record)
         return publish(study, context.folder, plan.grid, store)
     return report_path(store, study.study)

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.plan import KINDS, Plan
+from pipelines.retries import Retry, load_retries
 from pipelines.store.journal import find_journals
 from pipelines.store.lease import is_gone, read
-from pipelines.store.manifest import Account
+from pipelines.store.manifest import Manifest
 from pipelines.store.parts import find_parts
 from pipelines.store.store import Store
 from pipelines.study.steps import Step
@@ -34,15 +35,29 @@ class Begun:
 def show_status(console: Console, store: Store, study: str, plan: Plan) -> None:
     """Print the status of a planned study."""
     console.print(f"[bold]{study}[/bold]: {_driver(store, study, plan)}", highlight=False, soft_wrap=True)
-    accounts = {step.key: store.manifest(step.kind, step.key).account for step in _done(plan)}
-    console.print(_table(plan, accounts))
+    manifests = {step.key: store.manifest(step.kind, step.key) for step in _done(plan)}
+    accounts = {key: manifest.account for key, manifest in manifests.items()}
+    console.print(_table(plan, manifests))
     reasons = sum((Counter(account.reasons) for account in accounts.values()), Counter[str]())
     if reasons:
         told = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(MANY))
         console.print(f"Not passed on: {told}", highlight=False, soft_wrap=True)
+    _show_retries(console, load_retries(store, study))
     for begun in begun_steps(store, plan.pending):
         kept = f"{begun.rows:,} rows and {begun.answers:,} answers are durable"
         console.print(f"begun: {begun.step.label}, {kept}", highlight=False, soft_wrap=True)
+
+
+def _show_retries(console: Console, retries: list[Retry]) -> None:
+    if not retries:
+        console.print("Retries: none in the last run", highlight=False)
+        return
+    table = Table("retries of a", "of", title="Tried again in the last run", title_justify="left")
+    table.add_column("spent", justify="right")
+    table.add_column("allowed")
+    for retry in retries:
+        table.add_row(retry.level, retry.of, f"{retry.spent:,}", retry.allowed)
+    console.print(table)
 
 
 def begun_steps(store: Store, pending: Iterable[Step]) -> list[Begun]:
@@ -80,14 +95,18 @@ def _driver(store: Store, study: str, plan: Plan) -> str:
     return "not running, " + ("finished" if not plan.pending else f"{len(plan.pending)} steps are to be run")
 
 
-def _table(plan: Plan, accounts: dict[str, Account]) -> Table:
-    table = Table("kind")
-    for name in ("steps", "done", "rows", "rejected", "failed"):
+def _table(plan: Plan, manifests: dict[str, Manifest]) -> Table:
+    table = Table("kind", caption=f"Planned from {plan.basis}.")
+    for name in ("steps", "done", "rows", "rejected", "failed", "took", "planned", "planned to come"):
         table.add_column(name, justify="right")
     for kind in KINDS:
         steps = [step for step in plan.grid.steps.values() if step.kind == kind]
-        done = [accounts[step.key] for step in steps if step.key in accounts]
+        done = [manifests[step.key] for step in steps if step.key in manifests]
         if steps:
-            sums = (sum(getattr(one, name) for one in done) for name in ("rows_out", "rejected", "failed"))
-            table.add_row(kind, str(len(steps)), str(len(done)), *(f"{number:,}" for number in sums))
+            sums = (sum(getattr(one.account, name) for one in done) for name in ("rows_out", "rejected", "failed"))
+            counts = (f"{number:,}" for number in sums)
+            planned = sum(plan.seconds[one.key] for one in done)
+            times = (sum(one.seconds for one in done), planned, sum(plan.seconds[s.key] for s in steps) - planned)
+            told = (f"{seconds:,.0f} s" for seconds in times)
+            table.add_row(kind, str(len(steps)), str(len(done)), *counts, *told)
     return table

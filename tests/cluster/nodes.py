@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,10 @@ class Nodes:
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
         """Start a worker."""
         return self.start(f"--address={self.address}", *options)
+
+    def told(self, number: int) -> str:
+        """What a node has printed."""
+        return (self.folder / f"node-{number}.log").read_text(errors="replace")
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """End a node with all its processes, without warning."""
@@ -96,19 +100,26 @@ def head(*options: str, dashboard: bool = False, path: tuple[Path, ...] = ()) ->
                 f"--ray-client-server-port={free_port()}",
                 *options,
             )
-            _wait(board if dashboard else port, nodes)
+            _wait(lambda: "Ray runtime started" in nodes.told(0), nodes)
+            if dashboard:
+                _wait(lambda: _listens(board), nodes)
             yield nodes
         finally:
             nodes.close()
 
 
-def _wait(port: int, nodes: Nodes) -> None:
+def _wait(ready: Callable[[], bool], nodes: Nodes) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and nodes.processes[0].poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
+    while not ready():
+        if time.monotonic() > deadline or nodes.processes[0].poll() is not None:
+            raise RuntimeError(nodes.told(0))
         time.sleep(0.2)
-    raise RuntimeError((nodes.folder / "node-0.log").read_text(errors="replace"))
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
