@@ -102,7 +102,7 @@ def _shares(distances: Any, repeats: Any) -> tuple[float | None, float | None, t
     """Percentages of equal and of near ones, and by bins."""
     if not len(distances):
         return None, None, ()
-    edges = np.linspace(0, 1, BINS + 1)
+    edges = np.linspace(0, 1, BINS + 1).round(2)
     counts, _ = np.histogram(np.minimum(distances, 1.0), edges)
     bins = tuple((float(edge), float(part)) for edge, part in zip(edges, 100 * counts / len(distances), strict=False))
     return float(100 * (distances == 0).mean()), float(100 * (repeats > 0).mean()), bins

@@ -90,7 +90,7 @@ class Spread:
 def _binned(values: npt.NDArray[np.float64]) -> tuple[int, float, tuple[tuple[float, float], ...]]:
     """How many there are, their mean, and percentages by bins of [0, 1]."""
     counts, edges = np.histogram(values, BINS, (0.0, 1.0))
-    bins = zip(edges[:-1].tolist(), (100.0 * counts / len(values)).tolist(), strict=True)
+    bins = zip(edges[:-1].round(2).tolist(), (100.0 * counts / len(values)).tolist(), strict=True)
     return len(values), float(values.mean()), tuple(bins)
 
 
