@@ -14,6 +14,7 @@ SERVE_WORKSPACE = int(1.5 * GIB)  # CUDA's context, activations, graphs
 CPU_WORKSPACE = int(0.7 * GIB)  # an interpreter with torch and transformers
 ADAM_BYTES = 16  # of a trained parameter: float32 weight, gradient and two moments
 ACTIVATION_BYTES = 34  # of a token, layer and hidden unit, 16 bit, attention not kept (2205.05198, section 4.1)
+BORDER_BYTES = 2  # of a token and hidden unit between two layers
 LOGIT_BYTES = 10  # of a token and vocabulary entry: 16 bit, the loss's float32 copy and its gradient
 
 
@@ -32,13 +33,15 @@ class Serving:
 @dataclass(frozen=True, slots=True)
 class Training:
     """How a model is trained: full or LoRA of a rank, rows of a forward pass, their length in tokens, and over how many
-    GPUs weights and optimizer are sharded (ZeRO-3, FSDP)."""
+    GPUs weights and optimizer are sharded (ZeRO-3, FSDP). `recomputed`: activations are kept at the layers' borders
+    only (gradient checkpointing)."""
 
     number_bytes: int = 2
     lora_rank: int | None = None
     rows: int = 1
     length: int = 2048
     shards: int = 1
+    recomputed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +86,8 @@ def training(model: Architecture, how: Training, gpu: bool = True) -> Footprint:
     optimizer = (ADAM_BYTES - 4) * trained
     scale = how.number_bytes / 2
     tokens = how.rows * how.length
-    activations = int(
-        tokens * scale * (ACTIVATION_BYTES * model.hidden * model.layers + LOGIT_BYTES * model.vocabulary)
-    )
+    kept = (ACTIVATION_BYTES + BORDER_BYTES * model.layers) if how.recomputed else ACTIVATION_BYTES * model.layers
+    activations = int(tokens * scale * (kept * model.hidden + LOGIT_BYTES * model.vocabulary))
     workspace = SERVE_WORKSPACE if gpu else CPU_WORKSPACE
     return Footprint(ceil(weights / how.shards), 0, ceil(optimizer / how.shards), activations, workspace)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from pipelines.footprints import needs
 from pipelines.phases import capacity, order, sizes
 from pipelines.plan import Plan
 from pipelines.study.estimate import BYTES_PER_PARAMETER, parameters
+from pipelines.study.recipes import TrainingPlace
 from pipelines.study.spec import Model, Study
 from pipelines.study.steps import ROW_WISE, EvaluateJob, Step, TrainJob
 
+SLACK = 1e-6  # shares are sums of fractions
 BYTES_OF_ROW = 600  # of a row's Parquet, where nothing was measured
 Timed = Sequence[tuple[Step, float]]
 """Steps with their seconds, in an order that can be run."""
@@ -27,18 +29,18 @@ Timed = Sequence[tuple[Step, float]]
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What the unfinished steps of a plan take whatever the cluster. Hours count the replicas at work."""
+    """What the unfinished steps of a plan take whatever the cluster. `hours` are those of CPUs and GPUs by model."""
 
     tokens_in: float
     tokens_out: float
     gpu_hours: float
     disk_bytes: float
-    hours: dict[str, float]
+    hours: dict[str, tuple[float, float]]
 
 
 def make_bill(study: Study, folder: Path, plan: Plan) -> Bill:
     """The bill of what is still to be run."""
-    hours: dict[str, float] = defaultdict(float)
+    hours: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
     disk = read = written = 0.0
     for step in plan.pending:
         work = plan.works[step.key]
@@ -49,13 +51,9 @@ def make_bill(study: Study, folder: Path, plan: Plan) -> Bill:
         else:
             disk += work.rows_in * line.bytes_out if line else work.rows_out * BYTES_OF_ROW
         if work.model:
-            hours[work.model] += plan.seconds[step.key] * _workers(study.models[work.model], step) / 3600
-    gpu_hours = sum(amount * study.models[name].gpus for name, amount in hours.items())
-    return Bill(read, written, gpu_hours, disk, dict(hours))
-
-
-def _workers(model: Model, step: Step) -> int:
-    return 1 if isinstance(step.job, TrainJob | EvaluateJob) else model.replicas
+            spent, (cpus, gpus) = plan.seconds[step.key] / 3600, _share_of(study, step)
+            hours[work.model] = (hours[work.model][0] + cpus * spent, hours[work.model][1] + gpus * spent)
+    return Bill(read, written, sum(gpus for _, gpus in hours.values()), disk, dict(hours))
 
 
 def timed(plan: Plan) -> Timed:
@@ -84,50 +82,65 @@ def _phase(steps: Timed, study: Study) -> float:
 
 
 def _students(steps: Timed, study: Study, cluster: Inventory) -> float:
-    """Trainings side by side as far as there is room; each student is examined, one at a time, when it is trained."""
-    exams: dict[str, list[float]] = defaultdict(list)
-    for step, seconds in steps:
-        if isinstance(step.job, EvaluateJob):
-            exams[step.inputs[0].key if step.inputs else ""].append(seconds)
+    """Trainings side by side as far as there is room, the longest first; students are examined one at a time, as soon
+    as they are trained."""
     trains = [(step, seconds) for step, seconds in steps if step.kind == "train"]
     trained = {step.key for step, _ in trains}
-    lanes = [0.0] * _lanes([step for step, _ in steps], study, cluster)
-    examiner = ended = 0.0
-    alone = [sum(each) for key, each in exams.items() if key not in trained]
-    for key, seconds in [*(("", 0.0) for _ in alone), *((step.key, seconds) for step, seconds in trains)]:
-        free = heapq.heappop(lanes) + seconds
-        for exam in exams[key] if key else [alone.pop()]:
-            free = examiner = max(free, examiner) + exam
-        heapq.heappush(lanes, free)
-        ended = max(ended, free)
-    return ended
+    exams: dict[str, float] = defaultdict(float)
+    for step, seconds in steps:
+        if isinstance(step.job, EvaluateJob):
+            source = step.inputs[0].key if step.inputs else ""
+            exams[source if source in trained else ""] += seconds
+    waiting = sorted(trains, key=lambda each: -each[1])
+    running: list[tuple[float, str, tuple[float, float]]] = []
+    free, now, examined = _room(steps, study, cluster), 0.0, exams[""]
+    while waiting or running:
+        for step, seconds in [*waiting]:
+            share = _share_of(study, step)
+            if not running or all(wants <= has + SLACK for wants, has in zip(share, free, strict=True)):
+                waiting.remove((step, seconds))
+                heapq.heappush(running, (now + seconds, step.key, share))
+                free = (free[0] - share[0], free[1] - share[1])
+        now, key, share = heapq.heappop(running)
+        free = (free[0] + share[0], free[1] + share[1])
+        if exams[key]:
+            examined = max(examined, now) + exams[key]
+    return max(now, examined)
 
 
-def _lanes(steps: Iterable[Step], study: Study, cluster: Inventory) -> int:
-    """How many trainings fit beside the examiner."""
-    models = [study.models[step.job.model] for step in steps if isinstance(step.job, TrainJob | EvaluateJob)]
-    room: list[float] = []
-    for most, each in ((cluster.cpus, [m.cpus for m in models]), (cluster.gpus, [m.gpus for m in models])):
-        largest = max(each, default=0.0)
-        room += [(most - largest) / largest] if largest else []
-    return max(1, int(min(room, default=1) + 1e-9))
+def _room(steps: Timed, study: Study, cluster: Inventory) -> tuple[float, float]:
+    """CPUs and GPUs for trainings, beside the examiner."""
+    models = [study.models[step.job.model] for step, _ in steps if isinstance(step.job, EvaluateJob)]
+    taken = (max((m.cpus for m in models), default=0.0), max((m.gpus for m in models), default=0.0))
+    return cluster.cpus - taken[0], cluster.gpus - taken[1]
+
+
+def _share_of(study: Study, step: Step) -> tuple[float, float]:
+    """The CPUs and GPUs that a step holds while it runs: of its training's workers, or of its model's replicas."""
+    model = study.models[getattr(step.job, "model", "")]
+    if isinstance(step.job, TrainJob):
+        place = step.job.place
+        cpus, gpus = (mine if mine is not None else its for mine, its in _pairs(place, model))
+        return place.workers * cpus, place.workers * gpus
+    replicas = 1 if isinstance(step.job, EvaluateJob) else model.replicas
+    return replicas * model.cpus, replicas * model.gpus
+
+
+def _pairs(place: TrainingPlace, model: Model) -> tuple[tuple[float | None, float], tuple[float | None, float]]:
+    return (place.cpus, model.cpus), (place.gpus, model.gpus)
 
 
 def lower_bound(plan: Plan, study: Study, cluster: Inventory) -> float:
     """Seconds below which no order of the unfinished steps can get: all GPUs (or CPUs) always busy, or the longest
-    training with its examination."""
-    area = {"gpus": 0.0, "cpus": 0.0}
-    longest = 0.0
+    step."""
+    cpus = gpus = longest = 0.0
     for step in plan.pending:
-        seconds, work = plan.seconds[step.key], plan.works[step.key]
-        if not work.model:
+        if not plan.works[step.key].model:
             continue
-        model = study.models[work.model]
-        area["gpus"] += seconds * model.gpus * _workers(model, step)
-        area["cpus"] += seconds * model.cpus * _workers(model, step)
+        seconds, share = plan.seconds[step.key], _share_of(study, step)
+        cpus, gpus = cpus + seconds * share[0], gpus + seconds * share[1]
         longest = max(longest, seconds)
-    rooms = ((area["gpus"], cluster.gpus), (area["cpus"], cluster.cpus))
-    return max(longest, *(wanted / room for wanted, room in rooms if room))
+    return max(longest, *(wanted / room for wanted, room in ((cpus, cluster.cpus), (gpus, cluster.gpus)) if room))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +164,12 @@ def money(bill: Bill, study: Study, folder: Path, wall: float, offer: Offer, mar
     """
     head = offer.hourly(offer.cluster.head, "on_demand")
     parts = [None if head is None else head * wall / 3600]
-    for name, hours in bill.hours.items():
+    for name, (cpus, gpus) in bill.hours.items():
         kinds = [worker for worker in offer.cluster.workers if _holds(study, folder, name, worker)]
-        prices = [(offer.hourly(kind, market), _share(study.models[name], kind)) for kind in kinds]
-        parts.append(min((price * share * hours for price, share in prices if price is not None), default=None))
+        prices = [(offer.hourly(kind, market), gpus / kind.gpus if gpus else cpus / kind.cpus) for kind in kinds]
+        parts.append(min((price * machines for price, machines in prices if price is not None), default=None))
     known = [part for part in parts if part is not None]
     return sum(known) if len(known) == len(parts) else None
-
-
-def _share(model: Model, worker: Worker) -> float:
-    """The part of a machine that a replica takes; more than one machine if it is spread."""
-    return model.gpus / worker.gpus if model.gpus else model.cpus / worker.cpus
 
 
 def _holds(study: Study, folder: Path, name: str, worker: Worker) -> bool:

@@ -14,11 +14,14 @@ from cluster.architecture import Architecture, architecture
 from cluster.errors import ClusterError
 from cluster.footprint import Footprint, Serving, Training, gpu_bytes, holds, serving, split, training
 from cluster.inventory import GIB, Inventory
+from pipelines.study.recipes import Recipe, Student
 from pipelines.study.roles import roles
 from pipelines.study.sources import NAMED, resolve_model_path
-from pipelines.study.spec import Model, Recipe, Study
+from pipelines.study.spec import Model, Study
 
 STEP_OF_LENGTH = 256  # tokens
+NUMBER_BYTES = {"float32": 4, "bfloat16": 2}
+SHARDED = ("fsdp", "zero3")  # gradients and optimizer alone (zero2) leave the weights whole
 Change = tuple[str, float, Footprint]
 """What to write into the study, and the GPUs and memory that are needed then."""
 
@@ -42,9 +45,9 @@ def needs(study: Study, folder: Path) -> list[Need]:
         known = known_architecture(model, folder)
         if known is None:
             continue
-        found += [_serves(name, model, known[0], known[1])] if name in asked else []
-        for recipe in dict.fromkeys(each.recipe for each in study.students if each.model == name):
-            found.append(_trains(name, model, recipe, study.recipes[recipe], known[0], known[1]))
+        found += [_serves(name, model, *known)] if name in asked else []
+        for student in (each for each in study.students if each.model == name):
+            found.append(_trains(model, student, study.recipes[student.recipe], *known))
     return found
 
 
@@ -105,29 +108,42 @@ def _serves(name: str, model: Model, sizes: Architecture, saved: int) -> Need:
     return Need(name, "to serve", model.gpus, serving(sizes, how, gpu), changes)
 
 
-def _trains(name: str, model: Model, named: str, recipe: Recipe, sizes: Architecture, saved: int) -> Need:
-    rank = recipe.lora_rank if recipe.tuning == "lora" else None
-    how = Training(_bytes(model, saved), rank, recipe.micro_batch_size, recipe.max_length)
-    gpu = model.gpus > 0
+def _trains(model: Model, student: Student, recipe: Recipe, sizes: Architecture, saved: int) -> Need:
+    place, batch, named = student.place, recipe.batch_size, student.recipe
+    gpus = model.gpus if place.gpus is None else place.gpus
+    how = Training(
+        number_bytes=_bytes(model, saved) if recipe.precision == "auto" else NUMBER_BYTES[recipe.precision],
+        lora_rank=recipe.lora_rank if recipe.tuning == "lora" else None,
+        rows=recipe.micro_batch_size,
+        length=recipe.max_length,
+        shards=place.workers if place.sharding in SHARDED else 1,
+        recomputed=place.gradient_checkpointing,
+    )
+
+    def fewer(more: Training) -> Iterator[tuple[str, Training]]:
+        yield "", more
+        for rows in (n for n in range(recipe.micro_batch_size - 1, 0, -1) if batch % n == 0):
+            yield f" and 'micro_batch_size: {rows}' under recipes.{named}", replace(more, rows=rows)
 
     def changes(cluster: Inventory) -> Iterator[Change]:
-        for rows in (n for n in range(recipe.micro_batch_size - 1, 0, -1) if recipe.batch_size % n == 0):
-            less = training(sizes, replace(how, rows=rows), gpu)
-            yield f"set 'micro_batch_size: {rows}' under recipes.{named}", model.gpus, less
-        lora = replace(how, lora_rank=recipe.lora_rank)
-        if rank is None:
-            yield f"set 'tuning: lora' under recipes.{named}", model.gpus, training(sizes, lora, gpu)
-        smallest = replace(lora, rows=1, number_bytes=2)
-        told = f"set 'tuning: lora' and 'micro_batch_size: 1' under recipes.{named}"
-        yield told, model.gpus, training(sizes, smallest, gpu)
-        if not gpu:
-            yield f"set 'gpus: 1' under models.{name}", 1, training(sizes, how)
+        it = f"for the student {student.model}"
+        tried = [("", how), (f"'gradient_checkpointing: true' {it}", replace(how, recomputed=True))]
+        for workers in (n for n in (2, 4, 8, 16) if gpus and how.shards < n <= cluster.gpus / gpus and batch % n == 0):
+            less = replace(how, recomputed=True, shards=workers)
+            tried.append((f"'workers: {workers}', 'sharding: fsdp', 'gradient_checkpointing: true' {it}", less))
+        if how.lora_rank is None:
+            tried.append((f"'tuning: lora' under recipes.{named}", replace(how, lora_rank=recipe.lora_rank)))
+        for told, changed in tried:
+            for more, less in fewer(changed):
+                yield f"set {told}{more}".replace("set  and", "set"), gpus, training(sizes, less, gpus > 0)
+        if not gpus:
+            yield f"set 'gpus: 1' under models.{student.model}", 1, training(sizes, how)
 
-    return Need(name, f"to be trained by '{named}'", model.gpus, training(sizes, how, gpu), changes)
+    return Need(student.model, f"to be trained by '{named}'", gpus, training(sizes, how, gpus > 0), changes)
 
 
 def _bytes(model: Model, saved: int) -> int:
-    return {"auto": saved, "float32": 4, "bfloat16": 2}[model.dtype]
+    return NUMBER_BYTES.get(model.dtype, saved)
 
 
 def _fits(need: Footprint, gpus: float, cluster: Inventory) -> bool:

@@ -68,8 +68,15 @@ def test_half_the_bytes_make_weights_fit(folder: Path) -> None:
 
 
 def test_lora_makes_a_training_fit(folder: Path) -> None:
+    found = study({"source": "llama-8b", "gpus": 1}, {"max_length": 256})
+    assert remedy(found, folder, L4) == "set 'tuning: lora' under recipes.sft"
+
+
+def test_more_gpus_for_a_training_change_less_than_another_recipe(folder: Path) -> None:
     found = study({"source": "llama-8b", "gpus": 1}, {"max_length": 1024})
-    assert remedy(found, folder, H100) == "set 'tuning: lora' under recipes.sft"
+    assert remedy(found, folder, H100) == (
+        "set 'workers: 2', 'sharding: fsdp', 'gradient_checkpointing: true' for the student large"
+    )
 
 
 def test_fewer_rows_at_once_come_before_lora(folder: Path) -> None:
