@@ -251,4 +251,5 @@ def _sum(one: Work, other: Work) -> Work:
         one.loads + other.loads,
         one.deaths + other.deaths,
         other.pid or one.pid,
+        one.retries + other.retries,
     )

@@ -45,6 +45,7 @@ class Desk:
         self.failure: LoadError | EngineLost | None = None
         self.answered = 0
         self.poisoned: list[str] = []  # ids of quarantined requests
+        self.again = 0  # requests that were in flight when their replica died
         self._queue: Turns[Ticket] = Turns()
         self._suspects: Suspects[Ticket] = Suspects()
         self._askers: dict[str, _Asker] = {}
@@ -99,6 +100,7 @@ class Desk:
     def died(self, tickets: Sequence[Ticket], alone: bool) -> None:
         """A replica died with these in flight: they will be tried again, and the one that kills is quarantined."""
         self._waiting_since = time.monotonic()
+        self.again += len(tickets)
         if self.failure:
             self._give_up(tickets, self.failure)
         elif not alone:

@@ -34,6 +34,7 @@ class HttpClient:
         self._session: aiohttp.ClientSession | None = None
         self._sessions: AsyncGenerator[aiohttp.ClientSession] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.retried = 0
 
     async def post(
         self, path: str, body: Mapping[str, Any], tokens: int, read: Callable[[dict[str, Any]], Answer]
@@ -60,6 +61,7 @@ class HttpClient:
             else:
                 problem = (f"HTTP {status} " if status else "") + self._endpoint.message(answer)
             if attempt < self._endpoint.retries:
+                self.retried += 1
                 await asyncio.sleep(delay(attempt, headers.get("Retry-After", "")))
         attempts = self._endpoint.retries + 1
         raise EngineLost(self._model, f"{self._endpoint.url} gave no answer in {attempts} attempts: {problem}")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from actors.engine import RequestError
 
 PROBE_SECONDS = 10.0
+RETRIES = 6  # of a request, where the option does not say
 _TOO_LONG = re.compile(r"context.length|context.window|max_model_len|maximum.*(length|tokens)|too long", re.IGNORECASE)
 _FILTERED = re.compile(r"content.filter|content.policy|content management", re.IGNORECASE)
 

@@ -19,7 +19,7 @@ from actors.engine import (
     check_features,
 )
 from actors.http_client import HttpClient
-from actors.http_endpoint import Endpoint, probe
+from actors.http_endpoint import RETRIES, Endpoint, probe
 from actors.options import take_options
 from actors.refusing import Refusing
 
@@ -41,7 +41,13 @@ class HttpEngine(Refusing):
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "schema"})
 
     def __init__(self, spec: EngineSpec) -> None:
-        defaults = {"in_flight": 64, "requests_per_minute": 0, "tokens_per_minute": 0, "retries": 6, "timeout": 600.0}
+        defaults = {
+            "in_flight": 64,
+            "requests_per_minute": 0,
+            "tokens_per_minute": 0,
+            "retries": RETRIES,
+            "timeout": 600.0,
+        }
         options: dict[str, Any] = take_options(spec, url="", key_file="", key_env="", **defaults)
         if not options["url"]:
             raise ValueError("engine 'http' needs the option 'url', the API's address, like http://host:8000/v1")
@@ -50,6 +56,11 @@ class HttpEngine(Refusing):
         shortest = {"model": spec.model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
         probe(endpoint, spec.model, shortest)
         self._client = HttpClient(endpoint, spec.model)
+
+    @property
+    def retried(self) -> int:
+        """Requests that were sent again."""
+        return self._client.retried
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """Continue one conversation.

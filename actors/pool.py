@@ -101,9 +101,9 @@ class Pool:
         """Bring the model back to its berths, which must be free again."""
         ray.get(self._router.wake.remote())
 
-    def stats(self) -> PoolStats:
-        """What the pool is doing and has done."""
-        return ray.get(self._router.stats.remote())
+    def stats(self, timeout: float | None = None) -> PoolStats:
+        """What the pool is doing and has done. GetTimeoutError if it does not say so in `timeout` seconds."""
+        return ray.get(self._router.stats.remote(), timeout=timeout)
 
     def close(self) -> None:
         """Free the model, end its processes, and give CPUs and GPUs back, unless another driver uses the pool."""

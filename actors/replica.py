@@ -57,6 +57,7 @@ class Replica:
         self._memory = FREE_SHARE
         self._answers: Outbox[tuple[int, Answer]] = Outbox(LINGER_SECONDS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._retried = 0
 
     async def load(self, spec: EngineSpec) -> Loaded | LoadError:
         """Load a model in place of the one before, once its devices are free. A LoadError is returned, not raised."""
@@ -76,9 +77,11 @@ class Replica:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def collect(self) -> list[tuple[int, Answer]]:
-        """Answers with their requests' numbers, as soon as there are any."""
-        return await self._answers.take()
+    async def collect(self) -> tuple[list[tuple[int, Answer]], int]:
+        """Answers with their requests' numbers, as soon as there are any, and the engine's retries since the last."""
+        answers, before = await self._answers.take(), self._retried
+        self._retried = getattr(self._engine, "retried", 0)  # of those that ask an endpoint
+        return answers, max(0, self._retried - before)
 
     async def beat(self) -> int:
         """A sign of life: a number that changes while the engine works."""

@@ -22,7 +22,10 @@ LEASE_SECONDS = 60.0  # a shared pool ends when no driver has renewed its lease 
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """A pool now: its replicas' processes, what waits and what is in flight, and what it has done in all."""
+    """A pool now: its replicas' processes, what waits and what is in flight, and what it has done in all.
+
+    `again` are requests that were in flight when their replica died.
+    """
 
     pids: tuple[int, ...]
     replicas: int
@@ -32,6 +35,7 @@ class PoolStats:
     features: frozenset[Feature]
     poisoned: tuple[str, ...]
     events: tuple[Event, ...]
+    again: int = 0
 
 
 class Router:
@@ -102,7 +106,7 @@ class Router:
         features = loaded[0].features if loaded else frozenset[Feature]()
         events, poisoned = tuple(crew.events), tuple(self._desk.poisoned)
         waits = self._desk.queued, crew.in_flight
-        return PoolStats(pids, len(crew.seats), *waits, crew.work(), features, poisoned, events)
+        return PoolStats(pids, len(crew.seats), *waits, crew.work(), features, poisoned, events, self._desk.again)
 
     async def renew(self, driver: str) -> None:
         """A driver still uses the pool."""

@@ -51,7 +51,10 @@ class Died(Exception):
 
 @dataclass(slots=True)
 class Work:
-    """What a seat has done, whatever became of its processes. `busy_seconds` is the time with a request in flight."""
+    """What a seat has done, whatever became of its processes. `busy_seconds` is the time with a request in flight.
+
+    `retries` are those of an engine that asks an endpoint.
+    """
 
     requests: int = 0
     tokens_in: int = 0
@@ -60,6 +63,7 @@ class Work:
     loads: int = 0
     deaths: int = 0
     pid: int = 0
+    retries: int = 0
 
 
 class Seat:
@@ -203,9 +207,11 @@ class Seat:
     async def _collect(self) -> None:
         while True:
             try:
-                answers: list[tuple[int, Answer]] = await self._replica.collect.remote()
+                collected: tuple[list[tuple[int, Answer]], int] = await self._replica.collect.remote()
             except RayError as error:
                 raise Died(summary(error)) from error
+            answers, retries = collected
+            self.work.retries += retries
             for number, answer in answers:
                 self.desk.answer(self.in_flight.pop(number), answer)
                 self._count(answer)

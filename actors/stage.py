@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from ray.exceptions import RayError
+
 from actors.berth import Berth, Share, reserve
-from actors.pool import Pool
+from actors.pool import Pool, PoolStats
 from actors.seat import Terms
 
+STATS_SECONDS = 5.0
 ROUNDING = 1e-6  # of sums of fractions of CPUs
 
 
@@ -44,6 +48,7 @@ class Stage:
         self._present: dict[str, _Present] = {}
         self._berths: list[Berth] = []
         self._made = 0
+        self.left: list[tuple[str, PoolStats]] = []  # the last figures of pools that are no more
 
     def enter(self, models: Collection[str], later: Sequence[Collection[str]], timeout: float) -> dict[str, Pool]:
         """Pools of these models, ready; `later` says which models the next phases need.
@@ -139,4 +144,7 @@ class Stage:
         return {name for name, each in self._present.items() if each.asleep and berth in each.berths}
 
     def _close(self, name: str) -> None:
-        self._present.pop(name).pool.close()
+        pool = self._present.pop(name).pool
+        with contextlib.suppress(RayError):
+            self.left.append((name, pool.stats(STATS_SECONDS)))
+        pool.close()

@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,13 +56,15 @@ class TrainHost:
     def __init__(self) -> None:
         logging.getLogger("ray.train").setLevel(logging.ERROR)
         self._progress: Progress | None = None
+        self._restarts = 0
 
     def progress(self) -> Progress | None:
         """The last step reported by the training, or None before its first step."""
         return self._progress
 
     def record(self, step: int, steps: int, loss: float) -> None:
-        """Take a report of the training's worker 0."""
+        """Take a report of the training's worker 0. One that goes back in steps has been replaced."""
+        self._restarts += self._progress is not None and step <= self._progress[0]
         self._progress = (step, steps, loss)
 
     def train_here(self, job: TrainJob) -> list[TrainOutcome]:
@@ -81,7 +83,7 @@ class TrainHost:
 
         # how often the group is looked at, also how long a finished one is waited for; and for a free place
         os.environ |= {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}
-        self._progress = None
+        self._progress, self._restarts = None, 0
         placement, (filesystem, path) = job.placement, _storage(job.aside)
         scaling = ScalingConfig(
             num_workers=placement.workers,
@@ -97,7 +99,8 @@ class TrainHost:
             logging_config=LoggingConfig(log_level="ERROR"),
         )
         report = partial(_send, ray.get_runtime_context().current_actor)
-        return self._fit(job, None, report, scaling_config=scaling, run_config=run)
+        outcomes = self._fit(job, None, report, scaling_config=scaling, run_config=run)
+        return [replace(outcome, restarts=self._restarts) for outcome in outcomes]
 
     def _fit(self, job: TrainJob, scratch: Path | None, report: Any, **config: Any) -> list[TrainOutcome]:
         from ray.train.torch import TorchTrainer

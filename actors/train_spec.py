@@ -87,7 +87,7 @@ class Speed:
 class TrainOutcome:
     """What was trained on: rows used and dropped, optimizer steps, input tokens over all epochs (padding excluded),
     seconds of the training itself since its last resume, the mean loss per answer token of every step, as (step
-    from 1, loss), and how many students shared the process."""
+    from 1, loss), how many students shared the process, and how often lost workers were replaced."""
 
     rows: int
     dropped: int
@@ -97,6 +97,7 @@ class TrainOutcome:
     losses: tuple[tuple[int, float], ...]
     speed: Speed
     together: int = 1
+    restarts: int = 0
 
 
 def accumulation_steps(spec: TrainSpec, workers: int) -> int:

@@ -158,7 +158,8 @@ def _run(job: TrainJob, on_progress: OnProgress | None, give_up: Callable[[], No
 
     for failures in range(MAX_FAILURES + 1):
         try:
-            return _attempt(job, on_progress)
+            outcomes = _attempt(job, on_progress)
+            return [dataclasses.replace(outcome, restarts=outcome.restarts + failures) for outcome in outcomes]
         except RayActorError as error:
             if failures == MAX_FAILURES or not ray.is_initialized():
                 raise TrainError(f"{job.spec.base}: the training lost its process {failures + 1} times") from error
