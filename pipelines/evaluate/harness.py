@@ -47,7 +47,7 @@ def run(client: Client, bench: Benchmark, folder: Path, key: str) -> Answers:
     _installed(bench)
     from pipelines.evaluate.pool_model import PoolModel
 
-    tasks, model = _tasks(bench, folder), PoolModel(client, key, bench.max_tokens)
+    tasks, model = load_tasks(bench, folder), PoolModel(client, key, bench.max_tokens)
     choosing = any(task.OUTPUT_TYPE == "multiple_choice" for task in tasks.values())
     for task in tasks.values():
         if bench.shots is not None:
@@ -76,7 +76,7 @@ def _installed(bench: Benchmark) -> None:
         raise InputError(f"benchmark {bench.name} needs NLTK's data 'punkt_tab'", remedy=SENTENCES)
 
 
-def _tasks(bench: Benchmark, folder: Path) -> dict[str, Any]:
+def load_tasks(bench: Benchmark, folder: Path) -> dict[str, Any]:
     """lm-eval's tasks by name, with the study's data instead of the hub's where it names a file."""
     import lm_eval
     from lm_eval.tasks import TaskManager

@@ -34,8 +34,8 @@ UNPARSED = "unparsed"
 
 def measures(bench: Benchmark, rows: Sequence[AnswerRow]) -> list[str]:
     """The measures whose weighted means over rows are a benchmark's numbers, the one that stands for it first."""
-    found = list(dict.fromkeys(name for row in rows for name in row.measures if name != UNPARSED))
-    known = _OF.get(bench.kind, tuple(found))
+    found = list(dict.fromkeys(name for row in rows for name in row.measures))
+    known = (*_OF[bench.kind], UNPARSED) if bench.kind in _OF else tuple(found)
     return [name for name in known if name in found]
 
 
@@ -74,18 +74,22 @@ def scores(bench: Benchmark, rows: Sequence[AnswerRow], folder: Path | None = No
     `folder` is the study file's: with it AlpacaEval's length-controlled win rate is computed, if the study names the
     data for it. Empty without rows.
     """
-    scale = 10.0 if bench.kind == "mt_bench" else 100.0
-    found = {name_of(one): scale * _ratio(points(bench, rows, one)) for one in measures(bench, rows)}
+    found = {name_of(one): _number(bench, rows, one) for one in measures(bench, rows)}
+    unparsed = found.pop(UNPARSED, None)
     if bench.kind == "followbench" and rows:
         found = _by_levels(rows)
     if bench.kind == "arena_hard" and rows:
         found["low"], found["high"] = arena_hard.interval(rows)
-    if bench.judge and bench.judge.length_control and folder and found:
+    if bench.judge and bench.judge.length_control and folder and rows:
         gamed = alpaca_eval.read_gamed(folder / bench.judge.length_control)
         found["length-controlled"] = alpaca_eval.length_controlled(rows, gamed)
-    if bench.judge and rows:
-        found[UNPARSED] = 100 * _ratio(points(bench, rows, UNPARSED))
-    return found
+    return found if unparsed is None else found | {UNPARSED: unparsed}
+
+
+def _number(bench: Benchmark, rows: Sequence[AnswerRow], measure: str) -> float:
+    """The weighted mean of a measure in per cent; of ratings as they are given."""
+    scale = 10.0 if bench.kind == "mt_bench" and measure != UNPARSED else 100.0
+    return scale * _ratio(points(bench, rows, measure))
 
 
 def headline(bench: Benchmark, rows: Sequence[AnswerRow]) -> float:

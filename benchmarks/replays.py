@@ -1,0 +1,193 @@
+"""Answers whose verdicts are known, through the whole evaluation: `python -m benchmarks.replays [FOLDER]`.
+
+FOLDER has the public data sets (humaneval, mbpp, gsm8k, math, ifeval). Reference solutions must all be right, and
+verdicts on models' answers those that were published with them, or lm-eval's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from actors.engine import Classification, ClassifyRequest, GenerateRequest, Generation, LogprobRequest, TokenLogprobs
+from actors.sandbox.job import Check, Outcome
+from actors.sandbox.sandbox import Sandbox
+from benchmarks.lab import figure
+from pipelines.evaluate import code, opencompass
+from pipelines.evaluate.asking import answer_row
+from pipelines.evaluate.data import records
+from pipelines.evaluate.harness import run
+from pipelines.evaluate.items import Item
+from pipelines.rows import AnswerRow
+from pipelines.study.benchmarks import Benchmark
+
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A model that says what is known, by the last turn that it is asked, without blanks around it."""
+
+    said: Mapping[str, str]
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        """The known answer."""
+        return Generation(request.id, self.said[request.messages[-1][1].strip()], "stop", 1, 1)
+
+    async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
+        """Nothing is known of that."""
+        raise NotImplementedError
+
+    async def classify(self, request: ClassifyRequest) -> Classification:
+        """Nothing is known of that."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """A local sandbox as the evaluation asks one, several checks at once."""
+
+    sandbox: Sandbox
+
+    async def check(self, check: Check) -> Outcome:
+        """As `Sandbox.check`."""
+        return await asyncio.to_thread(self.sandbox.check, check)
+
+
+def graded(bench: Benchmark, items: list[Item], answers: Mapping[str, str], sandbox: Sandbox) -> dict[str, bool]:
+    """By item, whether its answer passes in the sandbox."""
+
+    async def one(item: Item) -> bool:
+        row = answer_row("0", item, 0, item.messages, [answers[item.id]], "stop")
+        return (await code.grade(bench, item, row, Boxes(sandbox))).correct
+
+    async def every() -> list[bool]:
+        return list(await asyncio.gather(*(one(item) for item in items)))
+
+    return dict(zip((item.id for item in items), asyncio.run(every()), strict=True))
+
+
+def references(kind: str, path: Path, sandbox: Sandbox, most: int | None = None) -> tuple[int, int]:
+    """Reference solutions of a code benchmark that pass, and how many there are."""
+    bench = Benchmark.model_validate({"name": kind, "task": kind, "file": str(path), "limit": most})
+    items = code.items(bench, path)
+    passed = graded(bench, items, {item.id: item.reference for item in items}, sandbox)
+    return sum(passed.values()), len(passed)
+
+
+def wizard(folder: Path, sandbox: Sandbox, most: int | None = None) -> tuple[int, int, int]:
+    """Of WizardCoder-15B's answers to HumanEval: verdicts that agree, answers, and how many pass."""
+    problems = folder / "humaneval/HumanEval.jsonl.gz"
+    bench = Benchmark(name="humaneval", task="humaneval", file=str(problems), limit=most)
+    known = {row["task_id"]: row for row in records(folder / "humaneval/wizardcoder15b_samples.results.jsonl.gz")}
+    said = {name: str(row["completion"]) for name, row in known.items()}
+    passed = graded(bench, code.items(bench, problems), said, sandbox)
+    agree = sum(passed[name] == known[name]["passed"] for name in passed)
+    return agree, len(passed), sum(passed.values())
+
+
+def gold(task: str, path: Path, most: int | None = None) -> dict[str, tuple[int, int]]:
+    """By measure, gold answers of GSM8K or MATH that lm-eval finds right, and how many there are; ours, too."""
+    question, answer = ("question", "answer") if task == "gsm8k" else ("problem", "solution")
+    rows = records(path)[:most]
+    bench = Benchmark.model_validate({"name": task, "task": task, "file": str(path), "shots": 0, "limit": most})
+    shape = "Question: {}\nAnswer:" if task == "gsm8k" else "Problem:\n{}\n\nSolution:"
+    client = Replay({shape.format(row[question]): row[answer] for row in rows})
+    found, lost = run(client, bench, Path(), "replay")
+    assert not lost
+    counts = {name: (int(sum(_values(found, name))), len(found)) for name in found[0].measures}
+    own = Benchmark.model_validate({**bench.model_dump(exclude_unset=True), "protocol": "opencompass"})
+    items = opencompass.items(own, path)
+    right = [
+        opencompass.grade(own, item, answer_row("0", item, 0, item.messages, [row[answer]], "stop")).correct
+        for item, row in zip(items, rows, strict=True)
+    ]
+    return counts | {"opencompass": (sum(right), len(right))}
+
+
+def _values(rows: list[AnswerRow], name: str) -> list[float]:
+    return [value for row in rows if (value := row.measure(name)) is not None]
+
+
+def ifeval(folder: Path, most: int | None = None) -> tuple[int, int, dict[str, float]]:
+    """Of IFEval's verdicts on a model's responses, those that equal lm-eval's own run; how many; our four numbers."""
+    path = folder / "ifeval/input_data.jsonl.gz"
+    answers = records(folder / "ifeval/example_en_responses.jsonl.gz")  # in the items' order; one prompt is misspelt
+    said = {row["prompt"].strip(): each["response"] for row, each in zip(records(path), answers, strict=True)}
+    bench = Benchmark(name="ifeval", task="ifeval", file=str(path), limit=most)
+    from pipelines.evaluate.scores import scores
+
+    ours, lost = run(Replay(said), bench, Path(), "replay")
+    assert not lost
+    theirs = own_run(bench, said)
+    agree = sum(_same(row, sample) for row, sample in zip(ours, theirs, strict=True))
+    return agree, len(theirs), scores(bench, ours)
+
+
+def own_run(bench: Benchmark, said: Mapping[str, str]) -> list[dict[str, Any]]:
+    """lm-eval's own loop over the same task, with a model of its own kind that says what is known."""
+    from lm_eval.api.model import LM
+    from lm_eval.evaluator import evaluate
+
+    from pipelines.evaluate.harness import load_tasks
+
+    class Known(LM):
+        def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
+            return [said[request.args[0].strip()] for request in requests]
+
+        def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+            raise NotImplementedError
+
+        def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
+            raise NotImplementedError
+
+    found: Any = evaluate(Known(), {"tasks": load_tasks(bench, Path())}, limit=bench.limit, bootstrap_iters=0)
+    return found["samples"]["ifeval"]
+
+
+def _same(row: AnswerRow, sample: Mapping[str, Any]) -> bool:
+    for name, value, weight in zip(row.measures, row.values, row.weights, strict=True):
+        theirs = sample[name]
+        number = sum(theirs) / len(theirs) if isinstance(theirs, list) else float(theirs)
+        if value != number or (isinstance(theirs, list) and weight != len(theirs)):
+            return False
+    return row.response == sample["resps"][0][0]
+
+
+def _timed(label: str, act: Callable[[], Any]) -> Any:
+    started = time.monotonic()
+    found = act()
+    print(f"{label:<40} {found!s:<60} {time.monotonic() - started:6.1f} s", flush=True)
+    return found
+
+
+def main() -> None:
+    """Print the table and the figures."""
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2] / "shared" / "data")
+    with Sandbox(workers=WORKERS) as sandbox:
+        human = _timed(
+            "HumanEval, canonical solutions",
+            lambda: references("humaneval", folder / "humaneval/HumanEval.jsonl.gz", sandbox),
+        )
+        mbpp = _timed(
+            "MBPP test, reference solutions", lambda: references("mbpp", folder / "mbpp/mbpp.jsonl.gz", sandbox)
+        )
+        coder = _timed("WizardCoder-15B: agree, answers, pass", lambda: wizard(folder, sandbox))
+    gsm = _timed("GSM8K, gold answers", lambda: gold("gsm8k", folder / "gsm8k/train.jsonl.gz"))
+    mathematics = _timed("MATH-500, gold solutions", lambda: gold("math", folder / "math/math500.jsonl.gz"))
+    agree, all_of_it, _ = _timed("IFEval: agree, answers, scores", lambda: ifeval(folder))
+    figure("replays.humaneval_passed", human[0], f">={human[1]}", 0)
+    figure("replays.mbpp_passed", mbpp[0], f">={mbpp[1]}", 0)
+    figure("replays.wizardcoder_agree", coder[0], f">={coder[1]}", 0)
+    figure("replays.gsm8k_gold_percent", 100 * min(got / of for got, of in gsm.values()), ">=100")
+    figure("replays.math500_gold_percent", 100 * mathematics["math_verify"][0] / mathematics["math_verify"][1], ">=100")
+    figure("replays.ifeval_agree", agree, f">={all_of_it}", 0)
+
+
+if __name__ == "__main__":
+    main()
