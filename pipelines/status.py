@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow.parquet as pq
@@ -12,7 +13,6 @@ from rich.table import Table
 
 from pipelines.plan import KINDS, Plan
 from pipelines.retries import Retry, load_retries
-from pipelines.store.journal import find_journals
 from pipelines.store.lease import is_gone, read
 from pipelines.store.manifest import Manifest
 from pipelines.store.parts import find_parts
@@ -60,16 +60,22 @@ def _show_retries(console: Console, retries: list[Retry]) -> None:
     console.print(table)
 
 
-def begun_steps(store: Store, pending: Iterable[Step]) -> list[Begun]:
+def begun_steps(store: Store, pending: Sequence[Step]) -> list[Begun]:
     """The unfinished steps that have durable parts."""
-    found: list[Begun] = []
-    for step in pending:
-        parts = find_parts(store, step.kind, step.key).values()
-        journals = [path for paths in find_journals(store, step.kind, step.key).values() for path in paths]
-        if parts or journals:
-            rows = sum(_rows(store, path) for part in parts for path in (part.rows, part.rejected) if path)
-            found.append(Begun(step, rows, sum(_lines(store, path) for path in journals)))
-    return found
+    folders = store.fs.glob(posixpath.join(store.root, "steps", "*", "*", "parts")) if pending else []
+    begun = {posixpath.basename(posixpath.dirname(folder)) for folder in folders}
+    return [found for step in pending if step.key in begun and (found := _begun(store, step))]
+
+
+def _begun(store: Store, step: Step) -> Begun | None:
+    from pipelines.store.journal import find_journals  # Ray comes with it
+
+    parts = find_parts(store, step.kind, step.key).values()
+    journals = [path for paths in find_journals(store, step.kind, step.key).values() for path in paths]
+    if not parts and not journals:
+        return None
+    rows = sum(_rows(store, path) for part in parts for path in (part.rows, part.rejected) if path)
+    return Begun(step, rows, sum(_lines(store, path) for path in journals))
 
 
 def _rows(store: Store, path: str) -> int:

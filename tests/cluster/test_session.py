@@ -205,3 +205,8 @@ def test_interrupted_local_session_ran_our_code_and_leaves_no_process(decoy: Pat
 def test_a_worker_that_hangs_does_not_outlive_its_local_session(tmp_path: Path) -> None:
     said, _ = driver(tmp_path, WORKER_THAT_HANGS).communicate(timeout=60)
     assert not psutil.pid_exists(int(said))
+
+
+@pytest.mark.usefixtures("ray_local")
+def test_a_local_ray_opens_no_dashboard() -> None:
+    assert not ray._private.worker.global_worker.node.address_info["webui_url"]
