@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from benchmarks.lab import figure
 from pipelines.evaluate import code, opencompass
 from pipelines.evaluate.asking import answer_row
 from pipelines.evaluate.data import records
-from pipelines.evaluate.harness import run
+from pipelines.evaluate.harness import load_tasks, run, seed_checks
 from pipelines.evaluate.items import Item
 from pipelines.rows import AnswerRow
 from pipelines.study.benchmarks import Benchmark
@@ -134,8 +135,6 @@ def own_run(bench: Benchmark, said: Mapping[str, str]) -> list[dict[str, Any]]:
     from lm_eval.api.model import LM
     from lm_eval.evaluator import evaluate
 
-    from pipelines.evaluate.harness import load_tasks
-
     class Known(LM):
         def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
             return [said[request.args[0].strip()] for request in requests]
@@ -146,8 +145,22 @@ def own_run(bench: Benchmark, said: Mapping[str, str]) -> list[dict[str, Any]]:
         def loglikelihood_rolling(self, requests: Any, disable_tqdm: bool = False) -> list[float]:
             raise NotImplementedError
 
-    found: Any = evaluate(Known(), {"tasks": load_tasks(bench, Path())}, limit=bench.limit, bootstrap_iters=0)
+    tasks = load_tasks(bench, Path())
+    for task in tasks.values():
+        _seeded(task)
+    found: Any = evaluate(Known(), {"tasks": tasks}, limit=bench.limit, bootstrap_iters=0)
     return found["samples"]["ifeval"]
+
+
+def _seeded(task: Any) -> None:
+    """Give lm-eval's checks the seeds that ours have: some draw what an instruction leaves open."""
+    process, numbers = task.process_results, count()
+
+    def process_results(doc: Any, results: Any) -> Any:
+        seed_checks(next(numbers))
+        return process(doc, results)
+
+    task.process_results = process_results
 
 
 def _same(row: AnswerRow, sample: Mapping[str, Any]) -> bool:

@@ -6,6 +6,8 @@ Only the loop around them is ours, as lm-eval's own would count what an engine c
 from __future__ import annotations
 
 import importlib
+import random
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -191,8 +193,16 @@ def _rows(name: str, task: Any, model: Any, bench: Benchmark, key: str, start: i
             continue
         item = Item(f"{name}/{number}", turns(asked[0].args[0]), str(task.doc_to_target(doc)), _subject(bench, name))
         said = [str(reply) for reply in chain(*(request.resps for request in asked))]
+        seed_checks(number)
         row = answer_row(made, item, index, item.messages, said, model.ended.get((name, number), "stop"))
         yield graded(row, grade(task, doc, asked, HEADLINES.get(bench.kind)))
+
+
+def seed_checks(number: int) -> None:
+    """Before the checks of a document: IFEval's draw what an instruction leaves open, and guess languages by chance."""
+    random.seed(number)
+    if detect := sys.modules.get("langdetect"):
+        detect.DetectorFactory.seed = number
 
 
 def _subject(bench: Benchmark, task: str) -> str:
