@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipelines.report.data import Result, SetScore
+from pipelines.retries import load_retries
 from pipelines.rows import ROW_TYPES, Rejection, schema
 from pipelines.store.manifest import Manifest
 from pipelines.store.needs import needed
@@ -37,6 +38,15 @@ _STEPS = pa.schema(
 )
 _REASONS = pa.schema([("key", pa.string()), ("reason", pa.string()), ("rows", pa.int64())])
 _MEMBERS = pa.schema([("study", pa.string()), ("key", pa.string())])
+_RETRIES = pa.schema(
+    [
+        ("study", pa.string()),
+        ("level", pa.string()),
+        ("of", pa.string()),
+        ("spent", pa.int64()),
+        ("allowed", pa.string()),
+    ]
+)
 
 
 def catalog(store: Store) -> duckdb.DuckDBPyConnection:
@@ -44,7 +54,8 @@ def catalog(store: Store) -> duckdb.DuckDBPyConnection:
 
     `steps` (`payload` and `versions` are JSON), `reasons` (of rejections, by step), `members` (which study has which
     step), one table for each kind of row-making step with its rows and `step`, the step's key, `rejected` (with `kind`
-    and `step`), and `results` and `sets` of all studies' reports, with `study`. What nothing was made of is empty.
+    and `step`), `retries` of every study's last run, and `results` and `sets` of all studies' reports, with `study`.
+    What nothing was made of is empty.
     """
     import duckdb
 
@@ -57,6 +68,8 @@ def catalog(store: Store) -> duckdb.DuckDBPyConnection:
     _register(connection, "reasons", _table(reasons, _REASONS))
     members = [(study, key) for study, keys in needed(store).items() for key in sorted(keys)]
     _register(connection, "members", _table(members, _MEMBERS))
+    retries = [(study, *retry.model_dump().values()) for study in _ran(store) for retry in load_retries(store, study)]
+    _register(connection, "retries", _table(retries, _RETRIES))
     _rows(connection, store, manifests)
     for name, fact in (("results", Result), ("sets", SetScore)):
         _reports(connection, store, name, ["study", *(field.name for field in fields(fact))])
@@ -72,6 +85,11 @@ def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def _finished(store: Store) -> list[tuple[str, str]]:
     paths = store.fs.glob(posixpath.join(store.root, "steps", "*", "*", "manifest.json"))
     return [(parts[-3], parts[-2]) for path in sorted(paths) if (parts := path.split("/"))]
+
+
+def _ran(store: Store) -> list[str]:
+    paths = store.fs.glob(posixpath.join(store.root, "studies", "*", "retries.json"))
+    return [path.split("/")[-2] for path in sorted(paths)]
 
 
 def _step(manifest: Manifest) -> dict[str, Any]:

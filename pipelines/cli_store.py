@@ -41,9 +41,9 @@ def query(
     """Ask the store with SQL: all studies' results, their steps with accounts, and every row that was made.
 
     Tables: steps, reasons (of lost rows), members (which study has which
-    step), results (students' scores), sets (data sets' scores), rejected,
-    and one for each kind of step with its rows. 'describe steps' shows the
-    columns. What is too wide for the terminal is printed row by row.
+    step), results (students' scores), sets (data sets' scores), retries,
+    rejected, and one for each kind of step with its rows. 'describe steps'
+    shows columns. What is too wide for the terminal is printed row by row.
     """
     import duckdb
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from pipelines.catalog import catalog
 from pipelines.cli import app
 from pipelines.cli_store import QUERIES
+from pipelines.retries import Retry, save_retries
 from pipelines.store.needs import save_needs
 from pipelines.store.store import Store
 from tests.pipelines.offline import run_offline
@@ -39,6 +40,13 @@ def test_a_store_without_a_report_has_empty_results_with_their_columns(tmp_path:
     connection = catalog(Store(str(tmp_path)))
     assert connection.sql("SELECT study, student, teacher, value FROM results").fetchall() == []
     assert connection.sql("SELECT study, ifd, words FROM sets").fetchall() == []
+
+
+def test_retries_of_all_studies_are_a_table(store: Store) -> None:
+    save_retries(store, "first", [Retry(level="replica", of="small", spent=3, allowed="16")])
+    save_retries(store, "second", [])
+    asked = "SELECT study, level, spent FROM retries"
+    assert catalog(store).sql(asked).fetchall() == [("first", "replica", 3)]
 
 
 def test_a_step_tells_what_its_key_is_made_of(store: Store) -> None:
