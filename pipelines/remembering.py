@@ -19,6 +19,7 @@ from actors.engine import (
     RequestError,
     TokenLogprobs,
 )
+from cluster.points import reached
 from pipelines.store.journal import Journal, find_journals
 from pipelines.store.store import Store
 
@@ -87,6 +88,7 @@ class Remembering:
         journal = journals.of(self.kind, self.key)
         known = journal.recall(request)
         if known is None:
+            reached("request.sent", request)
             try:
                 known = await ask(request)
             except RequestError as why:

@@ -11,6 +11,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from cluster.points import reached
 
+ASIDE = ".tmp"
+
 
 def write(fs: Any, path: str, data: bytes) -> None:
     """Write a file, in place of one that may be there.
@@ -54,11 +56,15 @@ def _create_local(path: Path, data: bytes) -> bool:
 def _aside(path: Path, data: bytes) -> Path:
     """The data in a new file beside `path`, on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{ASIDE}")
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        aside.unlink(missing_ok=True)  # it takes room on a disk that is full
+        raise
     return aside
 
 

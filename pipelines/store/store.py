@@ -68,10 +68,11 @@ class Store:
         reached("commit.before_manifest", folder)
         self.write_bytes(posixpath.join(folder, MANIFEST), text.encode())
         reached("commit.after_manifest", folder)
+        left: list[str] = self.fs.glob(posixpath.join(folder, f"*{files.ASIDE}"))  # by a run that was killed
         parts = posixpath.join(folder, "parts")
         with contextlib.suppress(OSError):  # a zombie may still write there: `gc` takes what is left
-            if self.fs.exists(parts):
-                self.fs.rm(parts, recursive=True)
+            for path in (*left, *([parts] if self.fs.exists(parts) else [])):
+                self.fs.rm(path, recursive=True)
         reached("commit.after_parts", folder)
 
     def withdraw(self, kind: str, key: str) -> None:

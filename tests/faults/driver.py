@@ -17,6 +17,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import ray
+
 from actors.engine import GenerateRequest, Generation, LogprobRequest, TokenLogprobs
 from actors.scripted_engine import ScriptedEngine
 from cluster.inventory import Inventory, machine
@@ -102,6 +104,7 @@ class Jumping(datetime):
 
 def main() -> None:
     runner.connect, context.possible = nowhere, lambda: Inventory((machine(),))
+    ray.cluster_resources = ray.available_resources = dict
     flow.run_stream = stream
     runner.publish = lambda study, *_: f"none of {study.study}"
     if beats := os.environ.get("FAULTS_LEASE"):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,7 +82,6 @@ class Nodes:
         ensure_token()
         self.port = _free_port()
         self.head = self._node("--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false")
-        _until(lambda: _listens(self.port))
         return f"127.0.0.1:{self.port}"
 
     def add(self, cpus: int = 2) -> subprocess.Popen[bytes]:
@@ -114,8 +113,9 @@ class Nodes:
     def _node(self, *arguments: str) -> subprocess.Popen[bytes]:
         command = [str(Path(sys.executable).with_name("ray")), "start", "--block", *arguments]
         mine = {"RAY_AUTH_MODE": "token", "RAY_TMPDIR": str(self.folder), "PYTHONPATH": str(ROOT)}
-        with (self.folder / f"node-{time.monotonic_ns()}.txt").open("w") as file:
-            return subprocess.Popen(
+        told = self.folder / f"node-{time.monotonic_ns()}.txt"
+        with told.open("w") as file:
+            node = subprocess.Popen(
                 [*command, "--disable-usage-stats"],
                 cwd=self.folder,
                 env=os.environ | mine,
@@ -123,6 +123,8 @@ class Nodes:
                 stderr=file,
                 start_new_session=True,
             )
+        _until(lambda: "Ray runtime started" in told.read_text())
+        return node
 
 
 @contextlib.contextmanager
@@ -155,12 +157,7 @@ def _free_port() -> int:
         return probe.getsockname()[1]
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _until(true) -> None:
+def _until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not true():
         assert time.monotonic() < deadline, "it does not come true"

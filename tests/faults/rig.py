@@ -239,9 +239,10 @@ def check_rows(store: Store) -> None:
 
 
 def check_left_over(store: Store) -> None:
-    """No parts, no temporary files, no lease, one epoch."""
+    """No parts, no lease, one epoch, no temporary files among the steps."""
     paths: list[str] = store.fs.find(store.root)
-    assert not [path for path in paths if "/parts/" in path or path.endswith((".tmp", "lease.json"))]
+    assert not [path for path in paths if "/parts/" in path or path.endswith("lease.json")]
+    assert not [path for path in paths if "/steps/" in path and path.endswith(".tmp")]
     assert len([path for path in paths if "/epochs/" in path]) == 1
 
 

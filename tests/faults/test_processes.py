@@ -25,6 +25,7 @@ from tests.faults.nodes import is_one_of
 from tests.faults.proxy import Proxy
 from tests.faults.rig import STUDY, finished, rejections, undisturbed
 from tests.pipelines.test_run import go
+from tests.pipelines.test_run_autoif import write
 
 pytestmark = [pytest.mark.usefixtures("ray_local"), pytest.mark.timeout(580)]
 SMALL = STUDY.replace("count: 300", "count: 60").replace("latency: 0.01", "latency: 0.3, slots: 16")
@@ -116,7 +117,7 @@ def test_the_row_that_kills_its_engine_is_set_aside_and_no_other(tmp_path: Path,
     assert "died and starts again" in told
     failed = rejections(store, "evolve", "respond", "score")
     assert failed and {(row.status, row.reason, row.index) for row in failed} == {("failed", "poisoned", victim.index)}
-    assert others(store, victim) == others(clean, victim)
+    assert others(store, victim.index) == others(clean, victim.index)
 
 
 @pytest.mark.case(9)
@@ -134,7 +135,7 @@ def test_an_over_long_prompt_is_a_row_with_its_error_and_no_other_is_touched(
     store, _ = run(tmp_path / "short", text.replace("cpus: 0.1", "cpus: 0.1, max_length: 2000"))
     failed = rejections(store, "evolve", "respond", "score")
     assert {(row.status, row.reason, row.index) for row in failed} == {("failed", "too_long", long)}
-    assert others(store, seeds(store)[long]) == others(roomy, seeds(store)[long])
+    assert others(store, long) == others(roomy, long)
 
 
 @pytest.mark.case(23)
@@ -163,20 +164,6 @@ def test_a_network_that_is_cut_for_a_while_costs_no_row(tmp_path: Path, chance: 
             proxy.end()
 
 
-AUTOIF = """\
-study: faulty
-seeds:
-  - {name: world, world: {count: 30}}
-models:
-  small: {source: small, engine: scripted, cpus: 0.1}
-evolution:
-  method: autoif
-  evolvers: [small]
-  autoif: {instructions: formats.txt, runs: 2, generations: 4, queries: 2, responses: 3, back_translation: false}
-responses: {teachers: [small], decodings: [{name: drawn, temperature: 0.7}], answer_seeds: false}
-"""
-
-
 def seeds(store: Store) -> list[InstructionRow]:
     (key,) = store.keys("seeds")
     return from_table(InstructionRow, store.rows("seeds", key))
@@ -186,14 +173,14 @@ def quoted(row: InstructionRow) -> str:
     return row.instruction.replace("'", "''")
 
 
-def others(store: Store, victim: InstructionRow) -> set[str]:
-    """The ids of all rows that do not descend from one seed."""
+def others(store: Store, victim: int) -> set[tuple[str, str, int]]:
+    """Where all rows are that do not descend from one seed."""
+    steps = [store.manifest(kind, key) for kind in ("evolve", "respond", "score") for key in store.keys(kind)]
     return {
-        row["id"]
-        for kind in ("evolve", "respond", "score")
-        for key in store.keys(kind)
-        for row in store.rows(kind, key).to_pylist()
-        if row["seed_id"] != victim.id
+        (step.kind, step.label, index)
+        for step in steps
+        for index in store.rows(step.kind, step.key, columns=["index"]).column("index").to_pylist()
+        if index != victim
     }
 
 
@@ -211,8 +198,8 @@ def test_killed_sandboxes_are_no_wrong_answers(tmp_path: Path, chance: random.Ra
         pytest.skip("no sandbox on this machine")
     for name in ("calm", "struck"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "formats.txt").write_text("Write at least 8 words.\n\nWrite at least 15 words.\n")
-    calm, _ = run(tmp_path / "calm", AUTOIF)
+        text = write(tmp_path / name).read_text()
+    calm, _ = run(tmp_path / "calm", text)
     ended = threading.Event()
 
     def kill() -> None:
@@ -223,7 +210,7 @@ def test_killed_sandboxes_are_no_wrong_answers(tmp_path: Path, chance: random.Ra
     killer.start()
     threading.Timer(5.0, ended.set).start()
     try:
-        struck, _ = run(tmp_path / "struck", AUTOIF)
+        struck, _ = run(tmp_path / "struck", text)
     finally:
         ended.set()
         killer.join()
