@@ -44,6 +44,7 @@ def bench(task: str, **judge: Any) -> Benchmark:
     return Benchmark.model_validate(content)
 
 
+OFFICIAL = 3.8283439683079212
 WIN, TIE, LOSE = (f"Assistant 1 is {word} Assistant 2" for word in ("better than", "equal to", "worse than"))
 
 
@@ -81,7 +82,7 @@ def test_with_swap_the_second_verdict_is_read_from_the_other_side() -> None:
 
 
 def test_worked_example_of_arena_hard() -> None:
-    first = row("a", {"score": (0.9, 5.0)})
+    first = row("a", {"score": (0.9, 5.0)}, words=("B>>A", "A>B"))
     assert arena_hard.win_probability([(1.0, 3), (0.5, 1), (1.0, 1)]) == 0.9
     assert arena_hard.win_probability([(1.0, 3), (0.5, 1), (0.0, 1)]) == 0.7
     assert arena_hard.win_probability([(0.0, 3), (0.0, 1)]) == 0.0
@@ -181,9 +182,6 @@ def test_length_control_equals_the_official_code(shared_data: Path, tmp_path: Pa
     assert found["length-controlled"] == pytest.approx(OFFICIAL, abs=1e-6)
 
 
-OFFICIAL = 3.8283439683079212
-
-
 def test_worked_example_of_followbench() -> None:
     levels = dict(zip((1, 2, 3, 4, 5), (60.0, 50.0, 40.0, 30.0, 20.0), strict=True))
     assert followbench.plain(levels) == 40.0
@@ -201,19 +199,9 @@ def test_levels_count_alike_and_all_of_their_numbers_are_told() -> None:
     )
 
 
-FOLLOW = Case(
-    ("Base and more.",),
-    ("Answer.",),
-    2,
-    "content",
-    data={
-        "category": "content",
-        "source": "s",
-        "example_id": 1,
-        "level": 2,
-        "history": ["Base.", "More.", "Base and more."],
-    },
-)
+HISTORY = ["Base.", "More.", "Base and more."]
+ROW = {"category": "content", "source": "s", "example_id": 1, "level": 2, "history": HISTORY}
+FOLLOW = Case(("Base and more.",), ("Answer.",), 2, "content", data=ROW)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +270,6 @@ def test_mathematics_is_rated_against_a_reference() -> None:
     case = Case(("First?", "Second?"), ("One.", "Two."), kind="math", other=("Gold 1", "Gold 2"))
     _, client = judged(mt_bench.judge, ["[[1]]", "[[1]]"], case)
     assert "Gold 1" in client.asked[0].messages[-1][1] and "Gold 2" in client.asked[1].messages[-1][1]
-    _, client = judged(
-        mt_bench.judge, ["[[1]]", "[[1]]"], Case(TALK.questions, TALK.answers, kind="writing", other=("Gold",))
-    )
+    writing = Case(TALK.questions, TALK.answers, kind="writing", other=("Gold",))
+    _, client = judged(mt_bench.judge, ["[[1]]", "[[1]]"], writing)
     assert not any("Gold" in request.messages[-1][1] for request in client.asked)
