@@ -122,7 +122,7 @@ def test_an_unknown_scorer_is_told(write_study: WriteStudy) -> None:
         (
             "selection:\n  - name: best\n    by: ifd\n",
             "21: selection[0].by: 'ifd' needs scores, and the study has no 'scoring'."
-            " Add for example 'scoring: {scorer: MODEL}', or select by 'random' or 'length'.",
+            " Add for example 'scoring: {scorer: MODEL}', or select by 'random' or 'words'.",
         ),
     ],
 )
@@ -130,8 +130,12 @@ def test_doubled_names_and_scores_that_nobody_makes_are_told(write_study: WriteS
     assert problems(write_study(add=add)) == [expected]
 
 
-def test_a_selection_by_length_needs_no_scores(write_study: WriteStudy) -> None:
-    check(load(write_study(add="selection:\n  - {name: long, by: length, keep: 0.5}\n")))
+def test_a_selection_by_words_needs_no_scores_and_one_by_length_needs_the_scorers_tokens(
+    write_study: WriteStudy,
+) -> None:
+    check(load(write_study(add="selection:\n  - {name: long, by: words, keep: 0.5}\n")))
+    (told,) = problems(write_study(add="selection:\n  - {name: long, by: length, keep: 0.5}\n"))
+    assert "'length' needs scores" in told and "'words'" in told
 
 
 @pytest.mark.parametrize(
