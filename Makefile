@@ -16,7 +16,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_VLLM := $(VENV)/.installed-vllm
 SOURCES := prompts cluster actors pipelines bundled benchmarks scripts tests
 
-.PHONY: help install quickstart test lint models vllm clean
+.PHONY: help install quickstart test faults soak lint models vllm clean
 
 help: ## list the targets (default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' \
@@ -31,6 +31,13 @@ quickstart: $(INSTALLED) ## install and run a complete study on this machine; en
 
 test: $(INSTALLED_DEV) $(INSTALLED_VLLM) ## run all tests (installs vLLM too, where there is a build for this machine)
 	@$(VENV)/bin/pytest
+
+faults: $(INSTALLED_DEV) ## inject every fault of the table with five seeds each: about an hour
+	@EVOLGRID_FAULT_SEEDS=5 $(VENV)/bin/pytest -m "case" --durations=0 --durations-min=60
+
+N ?= 200
+soak: $(INSTALLED_DEV) ## kill N random processes of a running study (N=200)
+	@$(VENV)/bin/python -m tests.faults.soak --kills $(N)
 
 lint: $(INSTALLED_DEV) ## check style and types
 	@$(VENV)/bin/ruff check .

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Generator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from cluster.session import Session, connect  # noqa: E402 Ray reads its environ
 # started in the background, a shell has us ignore Ctrl-C, and all that we start would do so, too
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+SEEDS = int(os.environ.get("EVOLGRID_FAULT_SEEDS", "1"))  # with which each case of the table of faults is run
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -35,6 +37,39 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("vllm"):
                 item.add_marker(pytest.mark.skip(reason="vLLM is not installed"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A case of the table of faults runs with several seeds; one that knows none is repeated as often."""
+    case = metafunc.definition.get_closest_marker("case")
+    if case and SEEDS > 1 and "seed" not in metafunc.fixturenames:
+        metafunc.fixturenames.append("seed")
+    if case and "seed" in metafunc.fixturenames:
+        metafunc.parametrize("seed", range(SEEDS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Reports know of which case they are."""
+    report = yield
+    mark = item.get_closest_marker("case")
+    report.case = mark.args[0] if mark else 0
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Cases of the fault table with their results and seconds."""
+    seconds, results = defaultdict[int, float](float), defaultdict[int, dict[str, int]](lambda: defaultdict(int))
+    for outcome in ("passed", "failed", "skipped", "error"):
+        for report in terminalreporter.stats.get(outcome, []):
+            if case := getattr(report, "case", 0):
+                seconds[case] += report.duration
+                results[case][outcome] += 1
+    if results:
+        terminalreporter.write_line("case  seconds  faults")
+    for case in sorted(results):
+        told = ", ".join(f"{count} {outcome}" for outcome, count in results[case].items())
+        terminalreporter.write_line(f"{case:>4}{seconds[case]:>9.1f}  {told}")
 
 
 @pytest.fixture(scope="session")

@@ -77,6 +77,7 @@ def test_a_failed_batch_fails_its_own_calls_only():
     asyncio.run(submit())
 
 
+@pytest.mark.case(10)
 def test_a_batch_without_memory_is_done_in_halves_and_later_ones_are_smaller():
     batches = []
 

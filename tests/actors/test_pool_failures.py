@@ -22,6 +22,7 @@ def poisoned(answers: list[Any]) -> list[int]:
     return [i for i, each in enumerate(answers) if isinstance(each, RequestError) and each.reason == "poisoned"]
 
 
+@pytest.mark.case(8)
 @pytest.mark.parametrize(("guilty", "replicas"), [([3], 1), ([2, 9], 2)])
 def test_exactly_the_requests_that_kill_are_quarantined(guilty: list[int], replicas: int) -> None:
     texts = [f"kill {i}" if i in guilty else f"Why? {i}" for i in range(12)]
@@ -54,6 +55,7 @@ def test_a_slow_engine_that_makes_progress_is_not_taken_for_a_hanging_one() -> N
         assert pool.stats().work.deaths == 0
 
 
+@pytest.mark.case(6)
 def test_a_stopped_process_is_killed_and_started_again() -> None:
     with pool_of(scripted(latency=0.05), silence=1.5, patience=2.0) as pool:
         pool.ready(60)
@@ -81,6 +83,7 @@ def test_a_model_that_never_loads_is_an_error_and_not_a_loop(fault: str, detail:
     until(lambda: free_cpus() == 4)
 
 
+@pytest.mark.case(7)
 def test_a_killed_replica_costs_only_what_was_in_flight() -> None:
     async def run(pool: Pool) -> list[Any]:
         asking = asyncio.create_task(ask_all(pool.client(), [f"Why? {i}" for i in range(100)]))

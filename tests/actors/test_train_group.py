@@ -49,7 +49,7 @@ def test_a_killed_worker_changes_nothing(ray_local, spec, tmp_path) -> None:
             killed.append(victim.pid)
             victim.kill()
 
-    spec = dataclasses.replace(spec, epochs=40)
+    spec = dataclasses.replace(spec, epochs=10)
     placement = TrainPlacement(workers=2, cpus=0.5, checkpoint_steps=3)
     whole = train(spec, PAIRS, tmp_path / "whole", placement)
     broken = train(spec, PAIRS, tmp_path / "broken", placement, kill_once)

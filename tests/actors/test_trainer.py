@@ -150,6 +150,7 @@ def test_an_interrupted_training_is_taken_up_where_it_was(ray_local, spec, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["student", "whole"]
 
 
+@pytest.mark.case(18)
 def test_a_lost_process_resumes_at_the_last_checkpoint(ray_local, spec, tmp_path, monkeypatch) -> None:
     import ray
 

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from pipelines.store.lease import Claim
-from tests.faults.conftest import SEEDS
+from tests.conftest import SEEDS
 from tests.faults.rig import Forked, Rig, check_left_over, check_rows, ended, finished, hashes, undisturbed, wait_for
 
 QUICK = {"FAULTS_LEASE": "0.2,1.5"}

@@ -20,7 +20,7 @@ from actors.sandbox.sandbox import Sandbox
 from pipelines.rows import InstructionRow, Rejection, from_table
 from pipelines.store.store import Store
 from tests.actors.conftest import serving
-from tests.faults.conftest import SEEDS
+from tests.conftest import SEEDS
 from tests.faults.nodes import is_one_of
 from tests.faults.proxy import Proxy
 from tests.faults.rig import STUDY, finished, rejections, undisturbed

@@ -47,6 +47,7 @@ def test_jobs_of_many_callers_are_done_and_nothing_is_left(
     assert zygotes() == before
 
 
+@pytest.mark.case(24)
 @pytest.mark.parametrize("victim", ["zygote", "actor"])
 def test_job_is_rerun_when_its_sandbox_is_killed(
     ray_local: Session, sandbox: Sandbox, zygotes: Zygotes, victim: str
