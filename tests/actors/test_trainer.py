@@ -131,6 +131,7 @@ def test_an_existing_output_is_not_touched(spec, tmp_path) -> None:
         train(spec, PAIRS, tmp_path)
 
 
+@pytest.mark.case(18)
 def test_an_interrupted_training_is_taken_up_where_it_was(ray_local, spec, tmp_path) -> None:
     def interrupt(step: int, steps: int, loss: float) -> None:
         if step > 6:
@@ -151,7 +152,7 @@ def test_an_interrupted_training_is_taken_up_where_it_was(ray_local, spec, tmp_p
 
 
 @pytest.mark.case(18)
-def test_a_lost_process_resumes_at_the_last_checkpoint(ray_local, spec, tmp_path, monkeypatch) -> None:
+def test_a_lost_process_resumes_at_the_last_checkpoint(ray_local, spec, tmp_path, monkeypatch, seed: int) -> None:
     import ray
 
     hosts, steps, take = [], [], train_host._take
@@ -162,7 +163,7 @@ def test_a_lost_process_resumes_at_the_last_checkpoint(ray_local, spec, tmp_path
 
     def kill_once(step: int, total: int, loss: float) -> None:
         steps.append(step)
-        if len(hosts) == 1 and step > 6:
+        if len(hosts) == 1 and step > 6 + 15 * seed:
             ray.kill(hosts[0])
 
     spec = dataclasses.replace(spec, epochs=30)
@@ -174,6 +175,7 @@ def test_a_lost_process_resumes_at_the_last_checkpoint(ray_local, spec, tmp_path
     assert weights(tmp_path / "broken") == weights(tmp_path / "whole")
 
 
+@pytest.mark.case(19)
 @pytest.mark.parametrize("damage", ["half written", "cut off", "lost"])
 def test_a_damaged_checkpoint_is_passed_over(tmp_path, damage) -> None:
     from actors.train_checkpoints import LocalCheckpoints
