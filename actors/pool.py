@@ -15,7 +15,7 @@ from ray.exceptions import GetTimeoutError, RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.berth import Berth
-from actors.client import Connection, EngineClient
+from actors.client import RETRIES, RETRY_SECONDS, Connection, EngineClient
 from actors.engine import EngineLost, EngineSpec, LoadError
 from actors.router import LEASE_SECONDS, PoolStats, Router
 from actors.seat import NAMESPACE, Terms
@@ -76,7 +76,7 @@ class Pool:
     def reload(self, spec: EngineSpec) -> None:
         """Put another model in the same processes, once nothing is open; errors as of `ready`."""
         self.terms = replace(self.terms, spec=spec)
-        failure: LoadError | EngineLost | None = ray.get(self._router.reload.remote(spec))
+        failure: LoadError | EngineLost | None = self._ask("reload", spec)
         if failure is not None:
             raise failure
 
@@ -87,7 +87,7 @@ class Pool:
 
     def expect(self) -> None:
         """Work is coming: bring the least number of replicas back."""
-        ray.get(self._router.open.remote(self._driver))
+        self._ask("open", self._driver)
 
     def rest(self) -> None:
         """No more work is coming: idle replicas give their CPUs and GPUs back."""
@@ -95,15 +95,15 @@ class Pool:
 
     def sleep(self) -> None:
         """Take the model off its devices, weights in host memory; its berths may be used until `wake`."""
-        ray.get(self._router.sleep.remote())
+        self._ask("sleep")
 
     def wake(self) -> None:
         """Bring the model back to its berths, which must be free again."""
-        ray.get(self._router.wake.remote())
+        self._ask("wake")
 
     def stats(self, timeout: float | None = None) -> PoolStats:
         """What the pool is doing and has done. GetTimeoutError if it does not say so in `timeout` seconds."""
-        return ray.get(self._router.stats.remote(), timeout=timeout)
+        return self._ask("stats", timeout=timeout)
 
     def close(self) -> None:
         """Free the model, end its processes, and give CPUs and GPUs back, unless another driver uses the pool."""
@@ -116,10 +116,24 @@ class Pool:
         if last:
             ray.kill(self._router)
 
+    def _ask(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
+        """What the router answers. One that was killed starts again and is asked again; EngineLost if it does not."""
+        for attempt in range(RETRIES + 1):
+            try:
+                return ray.get(getattr(self._router, method).remote(*arguments), timeout=timeout)
+            except RayActorError as error:
+                if attempt == RETRIES or not ray.is_initialized():
+                    raise EngineLost(self.terms.spec.model, "its router is gone") from error
+                time.sleep(RETRY_SECONDS)
+        raise AssertionError("unreachable")
+
     def _ready(self, deadline: float) -> tuple[int, int, LoadError | EngineLost | None]:
         left = max(0.1, deadline - time.monotonic())
         with contextlib.suppress(GetTimeoutError):
-            return ray.get(self._router.ready.remote(min(left, READY_SECONDS)), timeout=left + READY_SECONDS)
+            try:
+                return ray.get(self._router.ready.remote(min(left, READY_SECONDS)), timeout=left + READY_SECONDS)
+            except RayActorError:
+                time.sleep(RETRY_SECONDS)  # it starts again
         return 0, self.terms.least, None
 
     def _renew(self) -> None:
