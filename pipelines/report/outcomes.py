@@ -106,10 +106,16 @@ class Outcomes:
 
     def words(self, step: Step) -> Counter[str]:
         """How a judge's words on instructions were read; keywords have several to a row."""
-        lost = self.lost(step)
-        for nothing_asked in (NOT_EVOLVED, NO_METHODS):
-            del lost[f"rejected:{nothing_asked}"]
-        return Counter(chain.from_iterable(self.column(step, "rows", "outcomes"))) + lost
+        found = Counter(chain.from_iterable(self.column(step, "rows", "outcomes")))
+        rejected = self.store.rows(step.kind, step.key, "rejected", columns=["status", "reason", "raw"])
+        for row in rejected.to_pylist():
+            if row["reason"] in (NOT_EVOLVED, NO_METHODS):
+                continue
+            if isinstance(step.job, JudgeJob) and step.job.metric == "keywords" and row["raw"]:
+                found.update(each["outcome"] for each in json.loads(row["raw"]))
+            else:
+                found[f"{row['status']}:{row['reason']}"] += 1
+        return found
 
     def answers(self, step: Step) -> Counter[str]:
         """How a teacher's answers were read; rows that only go on to the next round are not asked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import dataclass
 
 import prompts
@@ -20,7 +21,8 @@ class Judge:
     """Asks about an instruction, greedily; its input is not shown, as in the reference code.
 
     Rejected: an evolution that was undone, a reply that is none of those asked for, and an evolution without a list of
-    methods to be named. Of several lines of such a list, those whose name can not be read are marked in `outcomes`.
+    methods to be named. Of several lines of such a list, those whose name can not be read are marked in `outcomes`; if
+    none can, the rejection keeps all replies as JSON.
     """
 
     client: Client
@@ -38,7 +40,9 @@ class Judge:
         replies = [prompts.parse(prompts.get(PROMPTS[self.metric]).parser, text) for text in raw]
         values = [reply.value for reply in replies if reply.value is not None]
         if not values:
-            raise Rejected(replies[0].reason, "", raw[0])
+            told = [{"outcome": reply.outcome, "reply": text} for reply, text in zip(replies, raw, strict=True)]
+            kept = json.dumps(told, ensure_ascii=False) if self.metric == "keywords" else raw[0]
+            raise Rejected(replies[0].reason, "", kept)
         return JudgementRow(
             id=new_id,
             parent_id=row.id,

@@ -59,7 +59,7 @@ CODE_VERSION: Mapping[Kind, int] = {
     "diversity": 1,
     "contamination": 1,
     "reward": 1,
-    "judge": 1,
+    "judge": 2,
     "select": 2,
     "train": 2,
     "evaluate": 2,

@@ -14,6 +14,8 @@ import pytest
 import prompts
 from actors.engine import EngineSpec, GenerateRequest, Generation
 from actors.scripted_engine import ScriptedEngine
+from pipelines.commit import commit_rows
+from pipelines.report.outcomes import Outcomes
 from pipelines.rows import InstructionRow, JudgementRow, Rejection, Row, from_table
 from pipelines.score.judge import Judge
 from pipelines.score.judgements import counted, distinct, mean_score, shares
@@ -74,12 +76,25 @@ def test_an_instruction_is_judged_without_its_input(
         ("difficulty", "very hard.", "not_a_label"),
         ("difficulty_score", "high", "not_a_number"),
         ("category", "birds", "not_a_category"),
-        ("keywords", "", "empty"),
     ],
 )
 def test_a_reply_that_says_none_of_it_is_a_rejection_that_keeps_it(metric: JudgeMetric, word: str, reason: str) -> None:
     made = judged(Says(lambda _: word), metric)
     assert isinstance(made, Rejection) and (made.status, made.reason, made.raw) == ("rejected", reason, word)
+
+
+def test_every_reply_about_a_list_counts_also_where_none_can_be_read(tmp_path: Path) -> None:
+    names = iter(["", "a sentence\nand another", "", "", "limits", ""])
+    unread, read = (judged(Says(lambda _: next(names)), "keywords", replace(ROW, index=index)) for index in (3, 4))
+    assert isinstance(unread, Rejection) and unread.reason == "empty" and isinstance(read, JudgementRow)
+    auto = {"method": "auto-evol-instruct", "evolvers": ["small"], "rounds": 1}
+    grid = build(scripted_study(evolution=auto, judging=JUDGING | {"metrics": ["keywords"]}), tmp_path)
+    store, step = Store(str(tmp_path)), next(step for step in grid.steps.values() if step.kind == "judge")
+    undone = replace(unread, reason="no_method_list", raw="Name a rare bird.")
+    failed = replace(unread, status="failed", reason="too_long", raw="")
+    commit_rows(store, step, [read], [unread, undone, failed], 4, 0.0)
+    found = {each.outcome: each.rows for each in Outcomes(store, grid, store.done()).replies()}
+    assert found == {"accepted": 1, "rejected:empty": 4, "rejected:not_a_name": 1, "failed:too_long": 1}
 
 
 def test_every_line_of_a_list_is_named_and_equal_names_count_once() -> None:
