@@ -22,7 +22,7 @@ from pipelines.score.judgements import counted, distinct, mean_score, shares
 from pipelines.store.store import Store
 from pipelines.stream import make
 from pipelines.study.grid import build
-from pipelines.study.judging import JudgeMetric
+from pipelines.study.judging import Question
 from pipelines.study.spec import Study
 from tests.pipelines.offline import run_offline
 from tests.pipelines.studies import scripted_study
@@ -44,7 +44,7 @@ class Says(ScriptedEngine):
         return Generation(request.id, self.word(request.messages[-1][1].splitlines()[-1]), "stop", 1, 1)
 
 
-def judged(engine: Says, metric: JudgeMetric, row: InstructionRow = ROW) -> Row:
+def judged(engine: Says, metric: Question, row: InstructionRow = ROW) -> Row:
     return asyncio.run(make(Judge(engine, metric, 7), row, "c" * 32))
 
 
@@ -57,7 +57,7 @@ def judged(engine: Says, metric: JudgeMetric, row: InstructionRow = ROW) -> Row:
     ],
 )
 def test_an_instruction_is_judged_without_its_input(
-    metric: JudgeMetric, word: str, labels: list[str], scores: list[float]
+    metric: Question, word: str, labels: list[str], scores: list[float]
 ) -> None:
     engine = Says(lambda _: word)
     made = judged(engine, metric)
@@ -78,7 +78,7 @@ def test_an_instruction_is_judged_without_its_input(
         ("category", "birds", "not_a_category"),
     ],
 )
-def test_a_reply_that_says_none_of_it_is_a_rejection_that_keeps_it(metric: JudgeMetric, word: str, reason: str) -> None:
+def test_a_reply_that_says_none_of_it_is_a_rejection_that_keeps_it(metric: Question, word: str, reason: str) -> None:
     made = judged(Says(lambda _: word), metric)
     assert isinstance(made, Rejection) and (made.status, made.reason, made.raw) == ("rejected", reason, word)
 
