@@ -6,6 +6,7 @@ Only the loop around them is ours, as lm-eval's own would count what an engine c
 from __future__ import annotations
 
 import importlib
+import logging
 import random
 import sys
 from collections import defaultdict
@@ -26,6 +27,7 @@ from pipelines.study.benchmarks import Benchmark
 
 OUTPUTS = ("generate_until", "multiple_choice")
 SHOT_SEED = 1234
+SHOTS = {"mmlu": 5, "ceval": 5}  # as published; lm-eval leaves them to its caller
 # our name -> the folder of lm-eval's tasks that it is in, and its name there
 NAMES: Mapping[str, tuple[str, str]] = {
     "ifeval": ("ifeval", "ifeval"),
@@ -49,11 +51,13 @@ def run(client: Client, bench: Benchmark, folder: Path, key: str) -> Answers:
     _installed(bench)
     from pipelines.evaluate.pool_model import PoolModel
 
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     tasks, model = load_tasks(bench, folder), PoolModel(client, key, bench.max_tokens)
     choosing = any(task.OUTPUT_TYPE == "multiple_choice" for task in tasks.values())
     for task in tasks.values():
-        if bench.shots is not None:
-            task.set_config(key="num_fewshot", value=bench.shots)
+        shots = SHOTS.get(bench.kind) if bench.shots is None else bench.shots
+        if shots is not None:
+            task.set_config(key="num_fewshot", value=shots)
         task.set_fewshot_seed(seed=SHOT_SEED)
         task.build_all_requests(
             limit=bench.limit,

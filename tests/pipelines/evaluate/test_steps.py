@@ -1,0 +1,140 @@
+"""Evaluations and verdicts as steps: every item is a row or a failed row, and judges read what models answered."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from actors.berth import Share
+from actors.pool import Pool
+from actors.seat import Terms
+from pipelines.commit import commit_rows
+from pipelines.context import Context
+from pipelines.errors import InputError
+from pipelines.evaluate.judged import verdict
+from pipelines.evaluate.scores import scores
+from pipelines.evaluate.steps import answer, evaluate, items
+from pipelines.plan import make_plan
+from pipelines.progress import Board
+from pipelines.rows import AnswerRow, from_table
+from pipelines.store.store import Store
+from pipelines.study.benchmarks import Benchmark
+from pipelines.study.grid import build
+from pipelines.study.models import engine_spec
+from pipelines.study.spec import Study
+from pipelines.study.steps import Step
+from tests.pipelines.evaluate.conftest import Told
+from tests.pipelines.studies import scripted_study
+
+QUESTIONS = [{"instruction": f"Question {n}?"} for n in range(4)]
+
+
+def written(folder: Path) -> None:
+    rows = [{"question": f"{n}?", "answer": f"#### {n}"} for n in range(3)]
+    (folder / "gsm.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with gzip.open(folder / "ask.json.gz", "wt") as file:
+        json.dump(QUESTIONS, file)
+    (folder / "gold.json").write_text(json.dumps([row | {"output": "Gold."} for row in QUESTIONS]))
+    problem = {"task_id": "T/0", "prompt": "def f(x):\n", "entry_point": "f", "canonical_solution": "    return x\n"}
+    (folder / "code.jsonl").write_text(json.dumps(problem | {"test": "def check(f):\n    assert f(1) == 1\n"}))
+
+
+def study(*benchmarks: dict[str, Any]) -> Study:
+    return scripted_study(
+        scoring=None,
+        recipes={"full": {}},
+        students=[{"model": "small", "recipe": "full"}],
+        benchmarks=list(benchmarks),
+    )
+
+
+def first(found: Study, folder: Path, kind: str) -> Step:
+    return next(step for step in build(found, folder).steps.values() if step.kind == kind)
+
+
+DUEL = {"name": "duel", "task": "compare", "file": "ask.json.gz", "judge": {"model": "large", "reference": "gold.json"}}
+
+
+def test_every_item_is_a_row_or_a_failed_row(tmp_path: Path) -> None:
+    written(tmp_path)
+    bench = Benchmark(name="duel", task="compare", file="ask.json.gz", judge=DUEL["judge"])
+    client = Told(lambda messages: None if "2" in messages[-1][1] else "So.")
+    rows, lost = asyncio.run(answer(client, bench, tmp_path, 0, "key"))
+    assert [row.item for row in rows] == ["0", "1", "3"] and [one.index for one in lost] == [2]
+    assert (lost[0].status, lost[0].reason) == ("failed", "too_long")
+    assert json.loads(rows[0].messages) == [["user", "Question 0?"]] and rows[0].answers == ["So."]
+
+
+def test_later_turns_follow_the_answers_before_them(tmp_path: Path) -> None:
+    turns = {"question_id": 81, "category": "writing", "turns": ["First?", "Second?"]}
+    (tmp_path / "mt.jsonl").write_text(json.dumps(turns))
+    bench = Benchmark.model_validate({"name": "m", "task": "mt_bench", "file": "mt.jsonl", "judge": {"model": "large"}})
+    client = Told(lambda messages: f"Answer {len(messages)}.")
+    rows, _ = asyncio.run(answer(client, bench, tmp_path, 0, "key"))
+    assert rows[0].answers == ["Answer 1.", "Answer 3."]
+    assert [role for role, _ in client.asked[1].messages] == ["user", "assistant", "user"]
+    assert {request.sampling.temperature for request in client.asked} == {0.7}
+
+
+def test_a_judge_reads_answers_and_every_verdict_is_a_row(tmp_path: Path) -> None:
+    written(tmp_path)
+    found, store = study(DUEL), Store(str(tmp_path / "store"))
+    step = first(found, tmp_path, "verdict")
+    bench = found.benchmarks[0]
+    rows, lost = asyncio.run(answer(Told(lambda _: "Mine."), bench, tmp_path, 0, step.inputs[0].key))
+    commit_rows(store, step.inputs[0], [*rows], lost, 4, 0.0)
+    judge = Told(lambda _: "Assistant 1 is better than Assistant 2")
+    act = verdict.operator(store, tmp_path, step, judge)
+    made = [asyncio.run(act(row, f"{n:032x}")) for n, row in enumerate(rows)]
+    assert scores(bench, made) == {"win": 100.0, "tie": 0.0, "lose": 0.0, "unparsed": 0.0}
+    assert {(row.response, row.other, len(row.raw)) for row in made} == {("Mine.", "Gold.", 1)}
+    assert [row.parent_id for row in made] == [row.id for row in rows]
+
+
+def test_answers_of_another_file_are_no_reference(tmp_path: Path) -> None:
+    written(tmp_path)
+    (tmp_path / "gold.json").write_text(json.dumps([{"instruction": "Something else", "output": "Gold."}]))
+    step = first(study(DUEL), tmp_path, "verdict")
+    with pytest.raises(InputError, match="no answer to 4 of 4 items"):
+        verdict.operator(Store(str(tmp_path / "store")), tmp_path, step, Told(lambda _: ""))
+
+
+@pytest.mark.parametrize(("text", "complaint"), [("", "no items"), ("[1]", "no JSON objects"), ("{", "JSON Lines")])
+def test_a_file_without_items_is_told(tmp_path: Path, text: str, complaint: str) -> None:
+    (tmp_path / "bad.jsonl").write_text(text)
+    bench = Benchmark.model_validate({"name": "a", "task": "compare", "file": "bad.jsonl", "judge": DUEL["judge"]})
+    with pytest.raises(InputError, match=complaint):
+        items(bench, tmp_path, 0)
+
+
+@pytest.mark.usefixtures("ray_local")
+def test_code_and_lm_evals_tasks_run_apart_on_ray(tmp_path: Path) -> None:
+    written(tmp_path)
+    gsm = {"name": "gsm", "task": "gsm8k", "file": "gsm.jsonl", "shots": 0, "limit": 2}
+    code = {"name": "code", "task": "humaneval", "file": "code.jsonl"}
+    found, store = study(gsm, code), Store(str(tmp_path / "store"))
+    plan = make_plan(found, tmp_path, store)
+    context = Context(found, tmp_path, store, plan, Board(Console(file=io.StringIO())))
+    spec = engine_spec(found.models["small"], tmp_path)
+    pool = Pool(Terms(spec, "evaluated", Share(0.1, 0), in_flight=8))
+    try:
+        for name, count in (("gsm", 2), ("code", 1)):
+            step = next(
+                step
+                for step in plan.pending
+                if step.kind == "evaluate" and step.label.startswith(f"evaluate {name} of untuned")
+            )
+            rows, lost = evaluate(context, step, pool.client())
+            assert len(rows) == count and not lost and not any(row.correct for row in rows)
+            commit_rows(store, step, [*rows], lost, count, 0.0)
+            assert len(from_table(AnswerRow, store.rows("evaluate", step.key))) == count
+        assert rows[0].words[0] == "raised", "the scripted answer is no Python"
+    finally:
+        pool.close()
