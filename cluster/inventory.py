@@ -6,12 +6,14 @@ import math
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
+LAUNCHED = "EVOLGRID_LAUNCHED"  # where ours leaves as much of it in pods: a variable
 LAUNCHED_WITH = Path("~/ray_bootstrap_config.yaml")  # where Ray's launcher leaves its configuration on the head node
 
 
@@ -58,16 +60,20 @@ def inventory() -> Inventory:
 def possible() -> Inventory:
     """Return the living nodes, or those that the cluster's autoscaler can make of it where we run on its head node."""
     here = inventory()
-    path = LAUNCHED_WITH.expanduser()
-    if not path.is_file():
-        return here
+    grown = Inventory(tuple(_launched()))
+    return grown if (grown.gpus, grown.cpus) > (here.gpus, here.cpus) else here
+
+
+def _launched() -> list[Node]:
+    """All nodes that the cluster's autoscaler may start, as the launcher has told its head; none if it has not."""
+    path, told = LAUNCHED_WITH.expanduser(), os.environ.get(LAUNCHED)
+    if not told and not path.is_file():
+        return []
     from ruamel.yaml import YAML
 
-    config = YAML(typ="safe").load(path)
+    config = YAML(typ="safe").load(told or path.read_text())
     limit = int(config.get("max_workers", 2)) + 1
-    nodes = [node for name, kind in config["available_node_types"].items() for node in _kind(name, kind, limit)]
-    grown = Inventory(tuple(nodes))
-    return grown if (grown.gpus, grown.cpus) > (here.gpus, here.cpus) else here
+    return [node for name, kind in config["available_node_types"].items() for node in _kind(name, kind, limit)]
 
 
 def machine() -> Inventory:
@@ -78,21 +84,19 @@ def machine() -> Inventory:
 def _node(record: dict[str, object]) -> Node:
     resources = record["Resources"]
     assert isinstance(resources, dict)
+    return _typed(str(record["NodeName"]), resources)
+
+
+def _typed(name: str, resources: Mapping[str, Any]) -> Node:
+    """A node by its name and Ray's resources."""
     kinds = [key.removeprefix("accelerator_type:") for key in resources if key.startswith("accelerator_type:")]
-    return Node(
-        name=str(record["NodeName"]),
-        cpus=resources.get("CPU", 0.0),
-        gpus=resources.get("GPU", 0.0),
-        memory_bytes=int(resources.get("memory", 0)),
-        accelerator=kinds[0] if kinds else None,
-    )
+    memory = int(resources.get("memory", 0))
+    return Node(name, resources.get("CPU", 0.0), resources.get("GPU", 0.0), memory, kinds[0] if kinds else None)
 
 
 def _kind(name: str, kind: dict[str, Any], limit: int) -> list[Node]:
     """Return all nodes that one type of the launcher's configuration may have."""
-    resources: dict[str, Any] = kind.get("resources", {})
-    node = Node(name, resources.get("CPU", 0), resources.get("GPU", 0), int(resources.get("memory", 0)))
-    return [node] * min(int(kind.get("max_workers", limit)) or 1, limit)
+    return [_typed(name, kind.get("resources", {}))] * min(int(kind.get("max_workers", limit)) or 1, limit)
 
 
 def _cpus() -> int:

@@ -23,6 +23,7 @@ from pipelines.cli_options import (
     FAILED,
     INTERRUPTED,
     TERMINATED,
+    LogFile,
     SeedFile,
     StoreUrl,
     StudyFile,
@@ -82,8 +83,10 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="A Ray cluster, as host:port or 'auto'; default: start a local Ray.")
     ] = None,
+    log: LogFile = None,
 ) -> None:
     """Run a study: only what the store does not hold yet. Interrupt it at any time; the next run continues."""
+    from pipelines.events import logged
     from pipelines.noise import noise_to_file
     from pipelines.runner import run as run_study
     from pipelines.store.store import Store
@@ -92,7 +95,7 @@ def run(
     console = Console()
     loaded = checked(study, seeds, local=address is None)
     try:
-        with noise_to_file(), terminated_gently():
+        with noise_to_file(), terminated_gently(), logged(log, study=loaded.study.study):
             summary = run_study(loaded, Store(store), address, console)
     except KeyboardInterrupt as why:
         told = "Interrupted. What was finished is kept: run the same command again to continue."

@@ -19,6 +19,10 @@ StudyFile = Annotated[Path, typer.Argument(help="The study, a YAML file.", show_
 StoreUrl = Annotated[
     str, typer.Option("--store", envvar="EVOLGRID_STORE", help="Where results live: a folder or an fsspec URL.")
 ]
+LogFile = Annotated[
+    Path | None,
+    typer.Option("--log", envvar="EVOLGRID_LOG", help="Append what happens to this file, as JSON lines."),
+]
 SeedFile = Annotated[
     Path | None,
     typer.Option("--seeds", help="Take the seeds from this file instead of the study's one seed file."),

@@ -10,6 +10,7 @@ from functools import lru_cache
 from importlib import metadata
 from typing import Any
 
+from pipelines.events import event
 from pipelines.rows import Rejection, Row
 from pipelines.store.fingerprint import canonical
 from pipelines.store.manifest import Account, Manifest, Shard
@@ -60,7 +61,19 @@ def commit(
         extra=dict(extra or {}),
     )
     store.commit(manifest)
+    counts = account.model_dump(exclude={"reasons"})
+    event("step finished", step=step.key, kind=step.kind, label=step.label, seconds=manifest.seconds, **counts)
+    if account.failed:
+        _tell_failed(store, step)
     return manifest
+
+
+def _tell_failed(store: Store, step: Step) -> None:
+    """Each row that an engine has failed; rejected ones are results, and in the store."""
+    lost = store.rows(step.kind, step.key, "rejected", ["id", "parent_id", "seed_id", "status", "reason"])
+    for row in lost.to_pylist():
+        if row["status"] == "failed":
+            event("row failed", step=step.key, kind=step.kind, row=row["id"], seed=row["seed_id"], reason=row["reason"])
 
 
 def commit_rows(

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from actors.berth import Share
 from actors.stage import Stage
+from cluster.demand import ask
 from cluster.inventory import Inventory, possible
 from pipelines import cast
 from pipelines.again import Retries
@@ -21,6 +23,9 @@ from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.spec import Study
 from pipelines.study.steps import ROW_WISE, Step, rows_of_one
+
+if TYPE_CHECKING:
+    from pipelines.telemetry import Telemetry
 
 READY_SECONDS = 600.0
 
@@ -37,6 +42,8 @@ class Context:
     run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     rows: dict[str, int] = field(default_factory=dict[str, int])  # of finished steps, by key
     planned_wall: float = 0.0  # seconds that the run was planned to take on this cluster
+    telemetry: Telemetry | None = None  # while Ray is connected
+    joined: bool = False  # to a cluster, which may have an autoscaler
     retries: Retries = field(default_factory=Retries)
 
     @cached_property
@@ -65,6 +72,11 @@ class Context:
             stage.close()
             for name, stats in stage.left:
                 self.retries.of_pool(name, stats)
+
+    def ask(self, shares: Sequence[Share]) -> None:
+        """Have a cluster with an autoscaler grow to hold so much at once, and no longer what was asked for before."""
+        if self.joined:
+            ask([bundle for share in shares for bundle in share.bundles()])
 
     def expected_rows(self, step: Step) -> int:
         """The rows that a row-wise step will make if none is rejected before."""

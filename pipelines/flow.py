@@ -13,6 +13,7 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
+from actors.berth import Share
 from actors.engine import Client
 from actors.pool import Pool
 from actors.sandbox.job import Level
@@ -82,8 +83,15 @@ def run_steps(context: Context, steps: tuple[Step, ...]) -> None:
     with context.stage() as stage:
         for number, phase in enumerate(phases):
             started = time.monotonic()
+            context.ask(_shares(context, phase))
             pools = stage.enter(phase.models, [later.models for later in phases[number + 1 :]], READY_SECONDS)
+            context.ask([])  # now the replicas hold what they need, and give it back one by one
             run_phase(context, phase, pools, started)
+
+
+def _shares(context: Context, phase: Phase) -> list[Share]:
+    models = [context.study.models[name] for name in phase.models]
+    return [Share(model.cpus, model.gpus) for model in models for _ in range(model.replicas)]
 
 
 def run_phase(context: Context, phase: Phase, pools: Mapping[str, Pool], started: float) -> None:

@@ -25,11 +25,14 @@ class Gang:
     work: Callable[[], Sequence[Gang]]
 
 
-def run_gangs(gangs: Sequence[Gang], room: Share) -> None:
+def run_gangs(
+    gangs: Sequence[Gang], room: Share, placed: Callable[[Sequence[Share]], None] = lambda shares: None
+) -> None:
     """Run all gangs, and those that come of them; what one raises ends the others' waiting and is raised here.
 
     No gang takes resources before all of it fits beside the running ones, so none waits for another's half. One that
-    is larger than the whole room runs alone, and waits in Ray for what the cluster may grow by.
+    is larger than the whole room runs alone, and waits in Ray for what the cluster may grow by. `placed` is told the
+    shares of all that run whenever these change.
     """
     waiting = sorted(gangs, key=lambda gang: -gang.seconds)
     running: dict[Future[Sequence[Gang]], Gang] = {}
@@ -39,6 +42,7 @@ def run_gangs(gangs: Sequence[Gang], room: Share) -> None:
                 if not running or _fits(gang, running.values(), room):
                     waiting.remove(gang)
                     running[threads.submit(gang.work)] = gang
+            placed([gang.share for gang in running.values()])
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 del running[future]
                 waiting = sorted([*waiting, *future.result()], key=lambda gang: -gang.seconds)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from pipelines import seeds
 from pipelines.bill import timed, together
 from pipelines.commit import commit_rows
 from pipelines.context import Context
+from pipelines.events import event
 from pipelines.footprints import check_footprints
 from pipelines.plan import Plan, make_plan
 from pipelines.progress import Board
@@ -109,6 +111,7 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         context.board.say(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
         check_footprints(context.study, context.folder, context.cluster)
         context.planned_wall = together(timed(context.plan), context.study, context.cluster) + context.plan.overhead
+        event("run started", run=context.run, steps=len(context.plan.pending), planned=round(context.planned_wall, 1))
         # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
         from pipelines.autoif import run_autoif
         from pipelines.contamination import run_contaminations
@@ -116,16 +119,28 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
         from pipelines.flow import run_stream, run_verdicts
         from pipelines.optimize import run_optimizations
         from pipelines.students import run_students
+        from pipelines.telemetry import observed
 
-        _insist(context, "optimization of methods", run_optimizations)
-        _insist(context, "AutoIF", run_autoif)
-        _insist(context, "stream of rows", run_stream)
-        _insist(context, "diversity", run_diversities)
-        _insist(context, "contamination", run_contaminations)
-        run_selections(context)
-        failures = run_students(context)
-        _insist(context, "judges of answers", run_verdicts)
+        context.joined = not session.local
+        with observed(context), _released(context):
+            _insist(context, "optimization of methods", run_optimizations)
+            _insist(context, "AutoIF", run_autoif)
+            _insist(context, "stream of rows", run_stream)
+            _insist(context, "diversity", run_diversities)
+            _insist(context, "contamination", run_contaminations)
+            run_selections(context)
+            failures = run_students(context)
+            _insist(context, "judges of answers", run_verdicts)
         return failures
+
+
+@contextmanager
+def _released(context: Context) -> Generator[None]:
+    """Ask the cluster for nothing any more at the end."""
+    try:
+        yield
+    finally:
+        context.ask([])
 
 
 def _insist(context: Context, label: str, run: Callable[[Context], None]) -> None:

@@ -53,7 +53,9 @@ def run_students(context: Context) -> list[str]:
                 examiner.submit(evaluation)
 
         room = Share(context.cluster.cpus - examiner.cpus, context.cluster.gpus - examiner.gpus)
-        run_gangs(Trainer(context, trained, failed).gangs(trains, room), room)
+        gangs = Trainer(context, trained, failed).gangs(trains, room)
+        run_gangs(gangs, room, lambda shares: context.ask([*shares, Share(examiner.cpus, examiner.gpus)]))
+        context.ask([])
         examiner.finish()
     return failures
 

@@ -11,8 +11,10 @@ from typing import Any
 import ray
 
 from actors.pool import Pool
+from actors.router import PoolStats
 from pipelines.attribution import model_of
 from pipelines.context import Context
+from pipelines.events import event
 from pipelines.study.steps import Step, rows_of_one
 from pipelines.tally import Total
 
@@ -48,6 +50,8 @@ class _Watcher:
         """Look until the end."""
         while not ended.wait(POLL_SECONDS):
             self.look()
+        if self.context.telemetry:
+            self.context.telemetry.pools({})
 
     def look(self) -> None:
         """Show where every step is and what the pools tell; let engines rest whose rows are all through."""
@@ -58,8 +62,11 @@ class _Watcher:
         for key, step in self.pending.items():
             if totals.get(key, Total()).done == self.entering(step, totals, through):
                 through.add(key)
+        stats = {name: pool.stats() for name, pool in self.pools.items()}
+        if self.context.telemetry:
+            self.context.telemetry.pools(stats)
         for name, pool in self.pools.items():
-            self.tell(name, pool)
+            self.tell(name, stats[name])
             if name not in self.resting and all(step.key in through for step in self.steps[name]):
                 self.resting.add(name)
                 pool.rest()
@@ -71,9 +78,10 @@ class _Watcher:
             return self.context.rows_of(source) * rows_of_one(step.job)
         return totals.get(source.key, Total()).rows * rows_of_one(step.job) if source.key in through else None
 
-    def tell(self, name: str, pool: Pool) -> None:
+    def tell(self, name: str, stats: PoolStats) -> None:
         """Print what has happened to an engine since the last look."""
-        for event in pool.stats().events:
-            if event.number > self.heard[name]:
-                self.heard[name] = event.number
-                self.context.board.say(f"[yellow]{name}[/yellow]: {event.text}")
+        for happened in stats.events:
+            if happened.number > self.heard[name]:
+                self.heard[name] = happened.number
+                self.context.board.say(f"[yellow]{name}[/yellow]: {happened.text}")
+                event("engine", model=name, text=happened.text)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from importlib.metadata import version
 from typing import Any
 
+from cluster.inventory import LAUNCHED
+from cluster.launch.clouds import resources
 from cluster.launch.description import Description, Machine, Market, Worker
 
 API = "ray.io/v1"
@@ -66,6 +69,7 @@ def _spec(cluster: Description) -> dict[str, Any]:
 
 def _head(cluster: Description) -> dict[str, Any]:
     container = _container(cluster, cluster.head, "ray-head")
+    container["env"] = [{"name": LAUNCHED, "value": json.dumps(_told(cluster))}]
     container["ports"] = [{"name": name, "containerPort": port} for name, port in HEAD_PORTS.items()]
     # no work: a full head takes the whole cluster down
     return {
@@ -73,6 +77,22 @@ def _head(cluster: Description) -> dict[str, Any]:
         "rayStartParams": {"num-cpus": "0", "num-gpus": "0"},
         "template": {"spec": {"containers": [container]}},
     }
+
+
+def _told(cluster: Description) -> dict[str, Any]:
+    """What a run on the head has to know of nodes that are not there yet, in the words of Ray's own launcher."""
+    kinds = {worker.name: worker for worker in cluster.workers}
+    counts = {name: min(kind.spot + kind.on_demand, cluster.max_workers) for name, kind in kinds.items()}
+    types = {
+        name: {"resources": resources(kind) | {"CPU": _cpus(kind)}, "max_workers": counts[name]}
+        for name, kind in kinds.items()
+    }
+    return {"max_workers": cluster.max_workers, "available_node_types": types}
+
+
+def _cpus(machine: Machine) -> int:
+    """Of a pod: the node itself, and what Kubernetes runs on every node, take the rest."""
+    return max(1, int(POD_SHARE * machine.cpus))
 
 
 def _group(cluster: Description, worker: Worker, market: Market, most: int) -> dict[str, Any]:
@@ -102,9 +122,7 @@ def _worker_pod(cluster: Description, worker: Worker, market: Market) -> dict[st
 
 def _container(cluster: Description, machine: Machine, name: str) -> dict[str, Any]:
     gpus = {"nvidia.com/gpu": str(machine.gpus)} if machine.gpus else {}
-    # the node itself, and what Kubernetes runs on every node, take the rest
-    cpus, memory = max(1, int(POD_SHARE * machine.cpus)), int(POD_SHARE * machine.memory_gib)
-    amount = {"cpu": str(cpus), "memory": f"{memory}Gi"} | gpus
+    amount = {"cpu": str(_cpus(machine)), "memory": f"{int(POD_SHARE * machine.memory_gib)}Gi"} | gpus
     disk = {"ephemeral-storage": f"{machine.disk_gb // 2}G"}
     # equal requests and limits: Ray takes what a limit says for what there is
     return {

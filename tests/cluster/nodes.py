@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,10 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -20,6 +22,12 @@ from cluster.auth import ensure_token
 
 START_SECONDS = 90.0
 STORE_BYTES = 100 * 2**20
+HEAD = "ray.head.default"  # the simulated provider knows no other name
+PROVIDER = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
+LISTS = (
+    *("cluster_synced_files", "initialization_commands", "setup_commands", "head_setup_commands"),
+    *("worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands"),
+)
 
 
 def free_port() -> int:
@@ -75,18 +83,69 @@ class Nodes:
 
 
 @contextmanager
-def head(*options: str, dashboard: bool = False, path: tuple[Path, ...] = ()) -> Iterator[Nodes]:
+def autoscaling(kinds: dict[str, Any], idle_seconds: float) -> Iterator[Nodes]:
+    """A head without CPUs whose autoscaler starts and ends simulated nodes of these kinds on this machine.
+
+    Ray's own `AutoscalingCluster` would end every Ray on the machine, and needs a file that its wheel lacks.
+    """
+    from ray._private.services import get_node_ip_address
+    from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
+
+    port = free_port()
+    # "external", because for its own type Ray looks for that file
+    provider: dict[str, Any] = {"type": "external", "module": PROVIDER, "use_node_id_as_ip": True}
+    provider |= {"launch_multiple": True, "disable_node_updaters": True, "disable_launch_config_check": True}
+    provider |= {"head_node_id": FAKE_HEAD_NODE_ID, "gcs_address": f"{get_node_ip_address()}:{port}"}
+    config = {
+        "cluster_name": "simulated",
+        "max_workers": 8,
+        "upscaling_speed": 10.0,
+        "idle_timeout_minutes": idle_seconds / 60,
+        "provider": provider,
+        "auth": {},
+        "available_node_types": {HEAD: {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0}} | kinds,
+        "head_node_type": HEAD,
+        **{name: {} for name in ("docker", "file_mounts")},
+        **{name: [] for name in LISTS},
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(config, file)
+        file.flush()
+        environment = {
+            "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+            "RAY_FAKE_CLUSTER": "1",
+            "RAY_enable_autoscaler_v2": "1",
+            "RAY_CLOUD_INSTANCE_ID": FAKE_HEAD_NODE_ID,
+            "RAY_OVERRIDE_NODE_ID_FOR_TESTING": FAKE_HEAD_NODE_ID,
+        }
+        options = (f"--autoscaling-config={file.name}", "--num-cpus=0")
+        with head(*options, port=port, environment=environment) as nodes:
+            yield nodes
+
+
+@contextmanager
+def head(
+    *options: str,
+    dashboard: bool = False,
+    path: tuple[Path, ...] = (),
+    port: int = 0,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Nodes]:
     """A head with token authentication; `path` is what its jobs import from."""
     ensure_token()
     # Ray's sockets lie in its folder, and their names must be short
     with tempfile.TemporaryDirectory(prefix="r", ignore_cleanup_errors=True) as name:
-        port, board = free_port(), free_port()
+        port, board = port or free_port(), free_port()
         python = Path(sys.executable).parent
-        environment = os.environ | {
-            "RAY_AUTH_MODE": "token",
-            "PATH": f"{python}:{os.environ['PATH']}",
-            "PYTHONPATH": ":".join(map(str, path)),
-        }
+        environment = (
+            os.environ
+            | (environment or {})
+            | {
+                "RAY_AUTH_MODE": "token",
+                "PATH": f"{python}:{os.environ['PATH']}",
+                "PYTHONPATH": ":".join(map(str, path)),
+            }
+        )
         url = f"http://127.0.0.1:{board}" if dashboard else ""
         nodes = Nodes(Path(name), f"127.0.0.1:{port}", url, environment)
         try:

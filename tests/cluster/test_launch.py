@@ -12,6 +12,7 @@ import yaml
 from typer.testing import CliRunner
 
 from cluster.errors import ClusterError
+from cluster.inventory import Inventory, possible
 from cluster.launch.check import check, check_file, crd_schema
 from cluster.launch.description import DEFAULT, Description, load
 from cluster.launch.render import render, render_job
@@ -107,6 +108,16 @@ def test_kubernetes_has_token_authentication_and_scales_spot_first_from_zero(des
         described.kubernetes.gpu_label: described.kubernetes.gpu_labels["L4"]
     }
     assert pod["containers"][0]["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
+def test_a_head_knows_which_nodes_may_still_come(described: Description, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = yaml.safe_load(render(described, "kuberay"))["spec"]
+    (told,) = spec["headGroupSpec"]["template"]["spec"]["containers"][0]["env"]
+    monkeypatch.setenv(told["name"], told["value"])
+    monkeypatch.setattr("cluster.inventory.inventory", lambda: Inventory(()))
+    found = possible()
+    assert found.gpus == described.inventory().gpus
+    assert {node.accelerator for node in found.nodes} == {None, "L4", "H100"}
 
 
 def test_a_pod_leaves_room_for_its_node(described: Description) -> None:

@@ -42,7 +42,7 @@ def test_the_options_are_the_ones_that_are_documented() -> None:
             *("--store", "--seeds", "--explain", "--all", "--cpus", "--gpus", "--cluster", "--cloud", "--profile"),
             "--help",
         },
-        "run": {"--store", "--seeds", "--address", "--help"},
+        "run": {"--store", "--seeds", "--address", "--log", "--help"},
         "report": {"--store", "--seeds", "--help"},
         "show": {"--store", "--seeds", "--row", "--help"},
     }

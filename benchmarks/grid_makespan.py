@@ -1,0 +1,178 @@
+"""How well a grid keeps a large cluster busy: `python -m benchmarks.grid_makespan`.
+
+A simulated cluster of 64 GPUs (8 nodes, each a raylet of its own on this machine), an evolver of three rounds, 20
+teachers, and 100 trainings of five students on what each teacher answered to the last round. Engines and trainings are
+scripted: they hold their fake GPUs and wait. The run goes through the real runner; its time from the first request to
+the last training is compared with the lower bound that the plan has for these durations.
+"""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
+
+from actors.train_spec import Speed, TrainOutcome, TrainPlacement, TrainSpec
+from benchmarks.lab import Lab, figure, lab, study
+from benchmarks.simulated_scale import engine
+from cluster.session import connect
+from pipelines import trainings
+from pipelines.bill import lower_bound
+from pipelines.plan import Plan
+from pipelines.selections import run_selections
+from pipelines.students import run_students
+from pipelines.study.spec import Study
+from pipelines.study.steps import Step
+
+NODES, GPUS = 8, 8
+TEACHERS, ROUNDS, ROWS = 20, 3, 96
+SLOTS, LATENCY = 8, 1.0
+EVOLVER_LATENCY = 0.3
+STUDENTS = {"xs": (1, 60.0), "s": (1, 45.0), "m": (2, 40.0), "l": (4, 30.0), "xl": (8, 25.0)}  # GPUs, seconds
+
+
+@dataclass
+class Meter:
+    """GPU-seconds of trainings, and which GPUs are at work now."""
+
+    training: int = 0
+    started: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def change(self, gpus: int) -> None:
+        """So many more (or fewer) GPUs train."""
+        with self.lock:
+            self.training += gpus
+            self.started += gpus > 0
+
+
+@contextmanager
+def cluster() -> Generator[None]:
+    """The simulated cluster, connected."""
+    from ray.cluster_utils import Cluster
+
+    from cluster.auth import ensure_token, use_token
+
+    ensure_token()
+    use_token(required=True)
+    simulated: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
+    try:
+        for _ in range(NODES):
+            simulated.add_node(num_cpus=GPUS, num_gpus=GPUS)
+        with connect(simulated.address):
+            yield
+    finally:
+        simulated.shutdown()
+
+
+def grid() -> Study:
+    """The study: 4 GPUs for the evolver and 3 for each teacher, which makes 64."""
+    teachers = [f"teacher-{number:02}" for number in range(TEACHERS)]
+    models = {"evolver": engine(4, latency=EVOLVER_LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS}}
+    models |= {name: engine(3, latency=LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS} for name in teachers}
+    models |= {name: engine(1) for name in STUDENTS}
+    return study(
+        models,
+        ROWS,
+        evolution={"evolvers": ["evolver"], "rounds": ROUNDS},
+        responses={"teachers": teachers, "answer_seeds": False},
+        recipes={"full": {}},
+        students=[{"model": name, "recipe": "full", "workers": gpus} for name, (gpus, _) in STUDENTS.items()],
+    )
+
+
+def seconds(step: Step) -> float:
+    """How long a scripted step takes if nothing else holds it up."""
+    if step.kind == "train":
+        return STUDENTS[step.job.model][1]  # pyright: ignore[reportAttributeAccessIssue]
+    return {"evolve": EVOLVER_LATENCY, "respond": LATENCY}.get(step.kind, 0.0) * ROWS / SLOTS
+
+
+def planned(plan: Plan) -> Plan:
+    """The plan with the scripted durations, and trainings on the last round alone."""
+    kept = [step for step in plan.pending if step.kind != "train" or f" r{ROUNDS} " in step.label]
+    return replace(plan, pending=tuple(kept), seconds={key: seconds(each) for key, each in plan.grid.steps.items()})
+
+
+@contextmanager
+def scripted_trainer(meter: Meter) -> Generator[None]:
+    """Trainings hold their GPUs, wait as long as they would take, and leave a file."""
+    lengths = {name: length for name, (_, length) in STUDENTS.items()}
+
+    def train(
+        spec: TrainSpec, sets: Sequence[Any], outputs: Sequence[Path | str], placement: TrainPlacement, told: Any
+    ) -> list[TrainOutcome]:
+        group = placement_group([{"GPU": placement.gpus}] * placement.workers, strategy="PACK")
+        ray.get(group.ready())
+        meter.change(placement.workers)
+        time.sleep(lengths[spec.base])
+        meter.change(-placement.workers)
+        remove_placement_group(group)
+        for output in outputs:
+            Path(output).mkdir(parents=True)
+            (Path(output) / "config.json").write_text("{}")
+        speed = Speed(0.0, 0.0, 0, 0.0, "scripted")
+        return [TrainOutcome(len(pairs), 0, 1, 0, lengths[spec.base], (), speed) for pairs in sets]
+
+    before = trainings.train_together
+    trainings.train_together = train  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+        yield
+    finally:
+        trainings.train_together = before
+
+
+class Idle:
+    """Samples the GPUs at work until told that everything has begun."""
+
+    def __init__(self, here: Lab, meter: Meter, trains: int) -> None:
+        self.shares: list[float] = []
+        self.streaming, self.ended = True, threading.Event()
+        self._here, self._meter, self._trains = here, meter, trains
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        models = self._here.context.study.models
+        while not self.ended.wait(0.5) and self._meter.started < self._trains:
+            busy = self._meter.training
+            if self.streaming:
+                stats = {name: pool.stats() for name, pool in self._here.pools.items()}
+                busy += sum(int(models[name].gpus) for name, each in stats.items() if each.in_flight)
+            self.shares.append(1 - busy / (NODES * GPUS))
+
+
+def main() -> None:
+    """Print the timeline and the figures."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    meter = Meter()
+    with cluster(), scripted_trainer(meter), lab(grid()) as here:
+        context = here.context
+        context.plan = planned(context.plan)
+        trains = len(context.plan.pending_of("train"))
+        bound = lower_bound(context.plan, context.study, context.cluster)
+        first = here.first_request()
+        idle = Idle(here, meter, trains)
+        streamed = here.stream()
+        idle.streaming = False
+        here.stage.close()
+        run_selections(context)
+        failures = run_students(context)
+        ended = time.monotonic()
+        idle.ended.set()
+    assert not failures, failures
+    makespan = ended - first[0]
+    print(f"{trains} trainings; stream {streamed:.0f} s, all {makespan:.0f} s, not below {bound:.0f} s")
+    figure("grid_makespan.makespan_ratio", makespan / bound, "<=1.2")
+    figure("grid_makespan.idle_share", sum(idle.shares) / len(idle.shares), "<0.10")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""What a run asks the cluster's autoscaler for: all that its next phase needs at once, and nothing between phases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+LEAST_CPUS = 0.001  # of a bundle: an empty one is no demand
+
+
+def ask(bundles: Sequence[Mapping[str, float]]) -> None:
+    """Have the cluster grow until all bundles fit at once, and keep it so large until something else is asked for.
+
+    No bundles: it may shrink as far as what is at work there allows. Actors and placement groups are demand too, but
+    each only when it is made, and theirs ends with them. A cluster without an autoscaler takes no notice.
+    """
+    from ray.autoscaler.sdk import request_resources
+
+    request_resources(bundles=[_bundle(bundle) for bundle in bundles])
+
+
+def _bundle(wanted: Mapping[str, float]) -> dict[str, float]:
+    gpus = {"GPU": wanted["GPU"]} if wanted.get("GPU") else {}
+    return {"CPU": max(wanted.get("CPU", 0.0), LEAST_CPUS)} | gpus

@@ -1,0 +1,75 @@
+"""Metrics of a run reach Ray's exporter, the dashboard asks for those that exist, events are JSON lines with ids."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import time
+import urllib.request
+from pathlib import Path
+
+import ray
+from rich.console import Console
+
+from cluster.session import Session
+from pipelines.events import event, logged
+from pipelines.runner import run
+from pipelines.store.store import Store
+from pipelines.study.load import load
+from tests.pipelines.studies import scripted_study
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 40.0
+
+
+def exported(names: set[str]) -> str:
+    """What Prometheus would read from the node's exporter, once all these metrics are there."""
+    port = ray.nodes()[0]["MetricsExportPort"]
+    deadline = time.monotonic() + SECONDS
+    while True:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        if all(name in text for name in names) or time.monotonic() > deadline:
+            return text
+        time.sleep(0.5)
+
+
+def write(folder: Path) -> Path:
+    engine = {"engine": "scripted", "cpus": 0.1, "runtime": {"refuse": "Say 2."}}
+    models = {name: engine | {"source": name} for name in ("small", "large", "scorer")}
+    (folder / "seeds.jsonl").write_text("".join(f'{{"instruction": "Say {n}."}}\n' for n in range(6)))
+    study = scripted_study(models=models, seeds=[{"name": "own", "file": "seeds.jsonl"}], study="observed")
+    (folder / "study.yaml").write_text(json.dumps(study.model_dump(exclude_defaults=True)))
+    return folder / "study.yaml"
+
+
+def test_a_run_is_seen_by_prometheus_and_told_in_events(ray_local: Session, tmp_path: Path) -> None:
+    log, store = tmp_path / "logs" / "run.jsonl", Store(str(tmp_path / "store"))
+    with logged(log, study="observed"):
+        run(load(write(tmp_path)), store, None, Console(file=io.StringIO()))
+    wanted = {"evolgrid_steps_total", "evolgrid_rows_total", "evolgrid_gpu_idle_share", "evolgrid_tokens_total"}
+    text = exported(wanted)
+    assert all(name in text for name in wanted)
+    assert re.search(r'evolgrid_steps_total\{[^}]*Study="observed"|evolgrid_steps_total\{[^}]*study="observed"', text)
+
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert {each["study"] for each in events} == {"observed"}
+    finished = [each for each in events if each["event"] == "step finished"]
+    assert {each["step"] for each in finished} == store.done()
+    assert all(each["rows_in"] == each["rows_out"] + each["rejected"] + each["failed"] for each in finished)
+    lost = [each for each in events if each["event"] == "row failed"]
+    assert lost and sum(each["failed"] for each in finished) == len(lost)
+    assert all(each["row"] and each["step"] and each["reason"] == "refused" for each in lost)
+
+
+def test_the_dashboard_asks_for_metrics_that_exist() -> None:
+    asked = set(re.findall(r"ray_(evolgrid_\w+)", (ROOT / "docs" / "grafana.json").read_text()))
+    made = set(re.findall(r'"(evolgrid_\w+)"', (ROOT / "pipelines" / "telemetry.py").read_text()))
+    assert asked and asked <= made
+
+
+def test_nothing_is_written_without_a_file(tmp_path: Path) -> None:
+    with logged(None, study="silent"):
+        event("step finished", step="a")
+    assert list(tmp_path.iterdir()) == []
