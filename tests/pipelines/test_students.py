@@ -60,7 +60,7 @@ def exported_students_load(store: Store, folder: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(student.path)
         assert "| epochs |" in (student.path / "README.md").read_text() and student.scores[0][0] == "world"
         if student.recipe.tuning == "lora":
-            apart = AutoPeftModelForCausalLM.from_pretrained(student.path / "adapter")
+            apart = AutoPeftModelForCausalLM.from_pretrained(student.path / "adapter", dtype=model.dtype)
             ids = torch.arange(8)[None]
             torch.testing.assert_close(apart(ids).logits, model(ids).logits, rtol=1e-3, atol=1e-3)
 
