@@ -23,5 +23,5 @@ def next_epoch(store: Store) -> int:
 
 
 def _taken(store: Store, folder: str) -> set[int]:
-    paths: list[str] = store.fs.glob(posixpath.join(folder, "[0-9]" * 6))
+    paths = files.listed(store.fs, posixpath.join(folder, "[0-9]" * 6))
     return {int(posixpath.basename(path)) for path in paths}

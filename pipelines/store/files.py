@@ -28,6 +28,14 @@ def write(fs: Any, path: str, data: bytes) -> None:
     flush_folder(Path(path).parent)
 
 
+def listed(fs: Any, pattern: str) -> list[str]:
+    """Paths of a pattern. A list that an object store gives may name what is gone already: that is nothing."""
+    try:
+        return fs.glob(pattern)
+    except FileNotFoundError:
+        return []
+
+
 def create(fs: Any, path: str, data: bytes) -> bool:
     """Write a file unless there is one: of several writers at once, one gets True (on S3 by a conditional write)."""
     if isinstance(fs, LocalFileSystem):

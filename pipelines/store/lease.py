@@ -116,7 +116,7 @@ def read(store: Store, study: str) -> Claim | None:
 
 def claims(store: Store) -> list[Claim]:
     """All leases in a store, their holders alive or not."""
-    paths: list[str] = store.fs.glob(posixpath.join(store.root, "studies", "*", "lease.json"))
+    paths = files.listed(store.fs, posixpath.join(store.root, "studies", "*", "lease.json"))
     found = (read(store, posixpath.basename(posixpath.dirname(path))) for path in paths)
     return [claim for claim in found if claim]
 

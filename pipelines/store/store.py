@@ -32,7 +32,7 @@ class Store:
     """
 
     def __init__(self, url: str, epoch: int = 0) -> None:
-        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **_options(url))
         self.fs: Any = fs
         self.root: str = root
         self.url: str = fs.unstrip_protocol(root)  # absolute: workers have another current folder
@@ -48,12 +48,12 @@ class Store:
 
     def done(self) -> frozenset[str]:
         """Keys of all finished steps, with one listing."""
-        paths: list[str] = self.fs.glob(posixpath.join(self.root, "steps", "*", "*", MANIFEST))
+        paths = files.listed(self.fs, posixpath.join(self.root, "steps", "*", "*", MANIFEST))
         return frozenset(posixpath.basename(posixpath.dirname(path)) for path in paths)
 
     def keys(self, kind: str) -> tuple[str, ...]:
         """Keys of all finished steps of one kind."""
-        paths: list[str] = self.fs.glob(posixpath.join(self.root, "steps", kind, "*", MANIFEST))
+        paths = files.listed(self.fs, posixpath.join(self.root, "steps", kind, "*", MANIFEST))
         return tuple(sorted(posixpath.basename(posixpath.dirname(path)) for path in paths))
 
     def manifest(self, kind: str, key: str) -> Manifest:
@@ -68,7 +68,7 @@ class Store:
         reached("commit.before_manifest", folder)
         self.write_bytes(posixpath.join(folder, MANIFEST), text.encode())
         reached("commit.after_manifest", folder)
-        left: list[str] = self.fs.glob(posixpath.join(folder, f"*{files.ASIDE}"))  # by a run that was killed
+        left = files.listed(self.fs, posixpath.join(folder, f"*{files.ASIDE}"))  # by a run that was killed
         parts = posixpath.join(folder, "parts")
         with contextlib.suppress(OSError):  # a zombie may still write there: `gc` takes what is left
             for path in (*left, *([parts] if self.fs.exists(parts) else [])):
@@ -110,7 +110,7 @@ class Store:
 
     def parts(self, kind: str, key: str, pattern: str) -> list[str]:
         """Paths of an unfinished step's parts, sorted by name. `pattern` is a glob of file names."""
-        return sorted(self.fs.glob(posixpath.join(self.folder(kind, key), "parts", pattern)))
+        return sorted(files.listed(self.fs, posixpath.join(self.folder(kind, key), "parts", pattern)))
 
     def place(self, kind: str, key: str, name: str) -> str:
         """A free place for a folder (a checkpoint) of an unfinished step: a path or URL that workers can write to."""
@@ -138,6 +138,14 @@ class Store:
         target = Path(tempfile.mkdtemp(prefix="evolgrid-")) / name
         self.fs.get(source, str(target), recursive=True)
         return target
+
+
+def _options(url: str) -> dict[str, Any]:
+    """An S3 client tries again for a moment, as s3fs around it does five times: together less than a minute."""
+    if not url.startswith(("s3://", "s3a://")):
+        return {}
+    tries = {"mode": "standard", "max_attempts": 2}
+    return {"config_kwargs": {"retries": tries, "connect_timeout": 5, "read_timeout": 30}}
 
 
 @lru_cache(maxsize=4096)

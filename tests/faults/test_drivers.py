@@ -28,7 +28,7 @@ POINTS = {
 
 
 def somewhere(chance: random.Random, point: str = "answer.kept", share: float = 0.8) -> str:
-    return f"{point}=kill@{chance.randint(1, int(POINTS[point] * share))}"
+    return f"{point}=kill@{chance.randint(1, max(1, int(POINTS[point] * share)))}"
 
 
 @pytest.mark.case(2)
