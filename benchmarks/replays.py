@@ -22,7 +22,8 @@ from benchmarks.lab import figure
 from pipelines.evaluate import code, opencompass
 from pipelines.evaluate.asking import answer_row
 from pipelines.evaluate.data import records
-from pipelines.evaluate.harness import load_tasks, run, seed_checks
+from pipelines.evaluate.harness import run, seed_checks
+from pipelines.evaluate.harness_tasks import load_tasks
 from pipelines.evaluate.items import Item
 from pipelines.rows import AnswerRow
 from pipelines.study.benchmarks import Benchmark

@@ -10,7 +10,7 @@ import logging
 import random
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
@@ -19,24 +19,14 @@ from typing import Any
 from actors.engine import Client
 from pipelines.errors import InputError
 from pipelines.evaluate.asking import answer_row, failed, graded
-from pipelines.evaluate.data import choices, records
+from pipelines.evaluate.harness_tasks import NAMES, load_tasks
 from pipelines.evaluate.items import Grade, Item
 from pipelines.rows import AnswerRow, Rejection, row_id
 from pipelines.study.benchmark_check import EXTRA, SENTENCES, has_sentences
-from pipelines.study.benchmarks import Benchmark
+from pipelines.study.benchmarks import SUBJECTS, Benchmark
 
-OUTPUTS = ("generate_until", "multiple_choice")
 SHOT_SEED = 1234
 SHOTS = {"mmlu": 5, "ceval": 5}  # as published; lm-eval leaves them to its caller
-# our name -> the folder of lm-eval's tasks that it is in, and its name there
-NAMES: Mapping[str, tuple[str, str]] = {
-    "ifeval": ("ifeval", "ifeval"),
-    "gsm8k": ("gsm8k", "gsm8k"),
-    "math": ("minerva_math", "minerva_math500"),
-    "mmlu": ("mmlu/default", "mmlu_{}"),
-    "ceval": ("ceval", "ceval-valid_{}"),
-}
-MATH_ON_HUB = "minerva_math"  # all 5,000 problems, seven tasks
 HEADLINES = {"math": "math_verify"}
 
 Answers = tuple[list[AnswerRow], list[Rejection]]
@@ -82,95 +72,6 @@ def _installed(bench: Benchmark) -> None:
         raise InputError(f"benchmark {bench.name} needs NLTK's data 'punkt_tab'", remedy=SENTENCES)
 
 
-def load_tasks(bench: Benchmark, folder: Path) -> dict[str, Any]:
-    """lm-eval's tasks by name, with the study's data instead of the hub's where it names a file."""
-    import lm_eval
-    from lm_eval.tasks import TaskManager
-
-    own, name = NAMES.get(bench.kind, ("", bench.lm_eval or ""))
-    place = Path(lm_eval.__file__).parent / "tasks" / own
-    manager = TaskManager(include_defaults=not own, include_path=[place] if own else None)
-    wanted = [name.format(subject) for subject in bench.subjects or [""]] if bench.subjects else [name]
-    local = local_data(bench, folder) if bench.file else {}
-    if own and "{}" in name and not bench.subjects:
-        wanted = [name.format(subject) for subject in local] or [name.removesuffix("_{}")]
-    if bench.kind == "math" and not bench.file:
-        wanted = [MATH_ON_HUB]
-    overrides = [{"task": one, **_data(local, name, one), **_revision(bench)} for one in wanted]
-    try:
-        found = manager.load({"group": bench.name, "task": overrides})["tasks"]
-    except KeyError as error:
-        raise InputError(f"lm-eval has no task {error}", field=bench.name) from None
-    strange = {str(task.OUTPUT_TYPE) for task in found.values()} - {*OUTPUTS}
-    if strange:
-        raise InputError(f"{bench.name}: tasks that ask for {', '.join(strange)} are not for chat models")
-    return dict(found)
-
-
-def _data(local: Mapping[str, Callable[..., Any]], pattern: str, task: str) -> dict[str, Any]:
-    if not local:
-        return {}
-    before, _, _ = pattern.partition("{}")
-    return {"custom_dataset": local.get(task.removeprefix(before)) or local[""]}
-
-
-def _revision(bench: Benchmark) -> dict[str, Any]:
-    return {"dataset_kwargs": {"revision": bench.revision}} if bench.revision else {}
-
-
-def local_data(bench: Benchmark, folder: Path) -> dict[str, Callable[..., Any]]:
-    """What loads the splits that lm-eval's task of each subject expects; one, without a name, where there are none."""
-    path = folder / (bench.file or "")
-    if bench.kind in ("mmlu", "ceval"):
-        split = "test" if bench.kind == "mmlu" else "val"
-        asked, shots = choices(path, split), choices(path, "dev")
-        missing = sorted(set(bench.subjects or ()) - asked.keys())
-        if missing or not asked:
-            raise InputError(f"has no subjects {missing}", file=str(path), remedy=f"There are: {', '.join(asked)}")
-        return {
-            name: _loader(
-                {split: _of_mmlu(name, asked[name], bench), "dev": _of_mmlu(name, shots.get(name, []), bench)}
-            )
-            for name in bench.subjects or asked
-        }
-    splits = {_SPLITS.get(bench.kind, "test"): records(path)}
-    if bench.shots_file:
-        splits["train"] = records(folder / bench.shots_file)
-    elif bench.kind == "gsm8k" and bench.shots != 0:
-        message = f"{bench.name}: lm-eval takes GSM8K's examples from its training split"
-        raise InputError(message, remedy="Name it as 'shots_file', or ask without examples: 'shots: 0'.")
-    if bench.kind == "gsm8k" and "train" not in splits:
-        splits["train"] = splits["test"]
-    return {"": _loader(splits)}
-
-
-_SPLITS = {"ifeval": "train"}
-
-
-def _loader(splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> Callable[..., Any]:
-    def load(**_: Any) -> Any:
-        from datasets import Dataset, DatasetDict
-
-        return DatasetDict({name: Dataset.from_list([dict(row) for row in rows]) for name, rows in splits.items()})
-
-    return load
-
-
-def _of_mmlu(subject: str, rows: list[dict[str, str]], bench: Benchmark) -> list[dict[str, Any]]:
-    """Rows as the hub's data sets have them."""
-    if bench.kind == "ceval":
-        return [{key: row[key] for key in ("question", "A", "B", "C", "D", "answer")} for row in rows]
-    return [
-        {
-            "question": row["question"],
-            "subject": subject,
-            "choices": [row[letter] for letter in "ABCD"],
-            "answer": "ABCD".index(row["answer"]),
-        }
-        for row in rows
-    ]
-
-
 def _answer(model: Any, requests: list[Any]) -> None:
     """Have all requests answered, each kind in one batch."""
     kinds: dict[str, list[Any]] = defaultdict(list)
@@ -211,8 +112,7 @@ def seed_checks(number: int) -> None:
 
 def _subject(bench: Benchmark, task: str) -> str:
     """What groups rows: the subject, or the task's name."""
-    before, mark, _ = NAMES.get(bench.kind, ("", ""))[1].partition("{}")
-    return task.removeprefix(before) if mark else task
+    return task.removeprefix(NAMES[bench.kind][1]) if bench.kind in SUBJECTS else task
 
 
 def grade(task: Any, doc: Any, requests: list[Any], headline: str | None = None) -> Grade:

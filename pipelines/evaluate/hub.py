@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 from pipelines.errors import InputError
 from pipelines.study.benchmarks import Benchmark
@@ -21,16 +23,22 @@ SETS: Mapping[str, tuple[str, str | None, str]] = {
 
 def fetched(bench: Benchmark) -> Path:
     """A JSON Lines file of the benchmark's items at its `revision`; InputError where the hub has no simple set."""
-    from datasets import load_dataset
-
     if bench.kind not in SETS:
         raise InputError(f"benchmark {bench.name} has no data", remedy="Name its 'file'.")
-    name, configuration, split = SETS[bench.kind]
+    return _written(bench.kind, bench.revision)
+
+
+@lru_cache(maxsize=16)
+def _written(kind: str, revision: str | None) -> Path:
+    """The file, made once for all models that are asked."""
+    import datasets
+
+    name, configuration, split = SETS[kind]
     try:
-        found = load_dataset(name, configuration, split=split, revision=bench.revision)
+        found: Any = datasets.load_dataset(name, configuration, split=split, revision=revision)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{name} can not be had: {reason}", remedy="Name a local 'file'.") from None
-    path = Path(mkdtemp()) / f"{bench.kind}.jsonl"
+    path = Path(mkdtemp()) / f"{kind}.jsonl"
     path.write_text("".join(f"{json.dumps(dict(row))}\n" for row in found))
     return path

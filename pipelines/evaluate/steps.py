@@ -19,6 +19,7 @@ from pipelines.rows import AnswerRow, Rejection
 from pipelines.study.benchmarks import CODE, JUDGED, Benchmark
 from pipelines.study.steps import EvaluateJob, Step
 
+RETRIES = 2  # of lm-eval's process, should its machine kill it
 Answers = tuple[list[AnswerRow], list[Rejection]]
 
 
@@ -53,7 +54,7 @@ def _by_harness(folder: Path, step: Step, client: Client) -> Answers:
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     task: Any = ray.remote(run)
-    task = task.options(num_cpus=0, max_retries=0, scheduling_strategy=here)
+    task = task.options(num_cpus=0, max_retries=RETRIES, scheduling_strategy=here)
     try:
         return ray.get(task.remote(client, _bench(step), folder, step.key))
     except RayTaskError as error:
