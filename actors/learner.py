@@ -25,10 +25,14 @@ def answer_losses(model: Callable[..., Any], batch: Batch, students: int) -> Ten
     kept = (batch.targets != IGNORED).any(0).nonzero().squeeze(1)
     if not len(kept):  # nothing is learned, but all workers have to take part
         kept = torch.zeros(1, dtype=torch.int64, device=batch.targets.device)
-    logits = model(**batch.inputs, use_cache=False, logits_to_keep=kept).logits
+    rows_apart = {} if batch.row_lengths is None else {"row_lengths": batch.row_lengths}
+    logits = model(**batch.inputs, **rows_apart, use_cache=False, logits_to_keep=kept).logits
     targets = batch.targets[:, kept].flatten()
     losses = F.cross_entropy(logits.float().flatten(0, 1), targets, ignore_index=IGNORED, reduction="none")
-    return losses.view(students, -1).sum(1)
+    sequences, tokens = batch.targets.shape
+    places = torch.arange(sequences, device=kept.device)[:, None] * tokens + kept
+    owners = places.flatten() * students // (sequences * tokens)
+    return losses.new_zeros(students).index_add(0, owners, losses)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

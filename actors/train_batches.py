@@ -23,15 +23,18 @@ FILLER: Example = {"input_ids": [0], "labels": [IGNORED]}
 class Batch:
     """One forward pass: what the model is given, and the token that follows each one, -100 where it is not learned.
 
-    All tensors are (sequences, tokens), int64. With several students, each has equally many sequences, in turn.
+    All tensors are (sequences, tokens), int64. With several students, each has equally many tokens, in turn.
+    `row_lengths` are those of packed rows, one behind another in a single sequence.
     """
 
     inputs: dict[str, Tensor]
     targets: Tensor
+    row_lengths: tuple[int, ...] | None = None
 
     def to(self, device: torch.device) -> Batch:
         """The same on another device."""
-        return Batch({name: tensor.to(device) for name, tensor in self.inputs.items()}, self.targets.to(device))
+        inputs = {name: tensor.to(device) for name, tensor in self.inputs.items()}
+        return Batch(inputs, self.targets.to(device), self.row_lengths)
 
 
 class Course:
@@ -82,19 +85,23 @@ def _chunks(rows: Rows, size: int) -> Iterator[Rows]:
 
 
 def _packed(students: Sequence[Rows], pad: int) -> Batch:
-    """One sequence per student. Positions start anew with each row: transformers keeps rows apart by that."""
-    packs = [rows or [FILLER] for rows in students]
-    longest = max(sum(len(row["input_ids"]) for row in rows) for rows in packs)
+    """One sequence, in which students with fewer tokens than others get a row that nobody learns."""
+    tokens = [sum(len(row["input_ids"]) for row in rows) for rows in students]
+    longest = max(1, *tokens)
+    packed: Rows = []
+    for rows, count in zip(students, tokens, strict=True):
+        filler = [pad] * (longest - count)
+        packed += [*rows, *([{"input_ids": filler, "labels": [IGNORED] * len(filler)}] if filler else [])]
+    lengths = tuple(len(row["input_ids"]) for row in packed)
 
-    def tensor(parts: Iterator[list[list[int]]], fill: int) -> Tensor:
-        flat = (list(itertools.chain.from_iterable(part)) for part in parts)
-        return torch.tensor([one + [fill] * (longest - len(one)) for one in flat])
+    def tensor(values: Iterator[Sequence[int]]) -> Tensor:
+        return torch.tensor([list(itertools.chain.from_iterable(values))])
 
     inputs = {
-        "input_ids": tensor(([row["input_ids"] for row in rows] for rows in packs), pad),
-        "position_ids": tensor(([list(range(len(row["input_ids"]))) for row in rows] for rows in packs), 0),
+        "input_ids": tensor(row["input_ids"] for row in packed),
+        "position_ids": tensor(range(length) for length in lengths),
     }
-    return Batch(inputs, tensor(([_targets(row) for row in rows] for rows in packs), IGNORED))
+    return Batch(inputs, tensor(_targets(row) for row in packed), lengths)
 
 
 def _padded(students: Sequence[Rows], pad: int) -> Batch:

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from actors.chat import PLAIN_TEMPLATE
+from actors.packed_attention import attention_for
 from actors.train_spec import ALL_LINEAR, TrainSpec
 
 if TYPE_CHECKING:
@@ -38,19 +39,23 @@ def load_model(spec: TrainSpec, held: torch.dtype) -> PreTrainedModel | PeftMode
     AdamW's small updates would vanish in bfloat16. `held` is the dtype of weights that stay frozen.
     """
     dtype = torch.float32 if spec.tuning == "full" else held
-    model = AutoModelForCausalLM.from_pretrained(spec.base, revision=spec.revision, dtype=dtype)
+    config = AutoConfig.from_pretrained(spec.base, revision=spec.revision)
+    attention = attention_for(config, spec.packing)
+    model = AutoModelForCausalLM.from_pretrained(
+        spec.base, revision=spec.revision, dtype=dtype, attn_implementation=attention
+    )
     if spec.tuning == "full":
         return model
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(
+    adapter = LoraConfig(
         r=spec.lora_rank,
         lora_alpha=spec.lora_alpha,
         lora_dropout=spec.lora_dropout,
         target_modules=ALL_LINEAR if ALL_LINEAR in spec.lora_targets else list(spec.lora_targets),
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)  # pyright: ignore[reportReturnType]
+    return get_peft_model(model, adapter)  # pyright: ignore[reportReturnType]
 
 
 def save_student(model: Any, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype, target: str) -> None:

@@ -79,12 +79,8 @@ def main() -> None:
             apart, alone = one_after_another(recipe, sets, Path(name) / f"{run}-apart")
             joint, shared = together(recipe, sets, Path(name) / f"{run}-together")
             ratios.append(joint / apart)
-            losses = zip(
-                (loss for one in alone for loss in one.losses),
-                (loss for one in shared for loss in one.losses),
-                strict=False,
-            )
-            worst = max(abs(one - other) for (_, one), (_, other) in zip(before, after, strict=True))
+            before, after = ([loss for one in way for _, loss in one.losses] for way in (alone, shared))
+            worst = max(abs(one - other) for one, other in zip(before, after, strict=True))
             print(f"{run + 1:>3} {apart:>22.1f} {joint:>12.1f} {ratios[-1]:>6.2f} {worst:>16.1e}", flush=True)
     figure("packed_lora.ratio", statistics.median(ratios), f"<={GOAL}")
 

@@ -38,10 +38,13 @@ def test_all_workers_together_see_the_rows_of_the_step(workers: int) -> None:
     assert all(len(one[0]) <= 2 for part in parts for one in part)
 
 
-def test_students_have_equally_many_sequences_in_every_pass() -> None:
+@pytest.mark.parametrize("packing", [False, True])
+def test_students_have_equally_many_tokens_in_every_pass(packing: bool) -> None:
     for rows in passes([ROWS, ROWS[:3], []], 2, 0, 1):
-        assert len(laid_out(rows, 0, packing=False).targets) % 3 == 0
-        assert len(laid_out(rows, 0, packing=True).targets) == 3
+        batch = laid_out(rows, 0, packing)
+        for one, targets in zip(rows, batch.targets.reshape(3, -1), strict=True):
+            assert sum(target != IGNORED for target in targets.tolist()) == answer_tokens(one)
+        assert batch.row_lengths is None or sum(batch.row_lengths) == batch.targets.numel()
 
 
 def test_padding_is_neither_attended_to_nor_learned() -> None:
@@ -57,6 +60,7 @@ def test_packed_rows_keep_their_positions_and_learn_nothing_across_their_ends() 
     batch = laid_out([ROWS[:3]], 0, packing=True)
     assert batch.inputs["input_ids"].tolist() == [[1, 1, 1, 2, 2, 2, 2, 3, 3]]
     assert batch.inputs["position_ids"].tolist() == [[0, 1, 2, 0, 1, 2, 3, 0, 1]]
+    assert batch.row_lengths == (3, 4, 2)
     assert batch.targets.tolist() == [[1, 1, IGNORED, 2, 2, 2, IGNORED, 3, IGNORED]]
 
 
