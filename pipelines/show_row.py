@@ -16,6 +16,7 @@ from pipelines.evolve.failure import CLASSES
 from pipelines.evolve.methods import prompt_name
 from pipelines.lineage import FILES, Lineage, Link
 from pipelines.rows import (
+    AnswerRow,
     CandidatesRow,
     ChosenRow,
     ContaminationRow,
@@ -33,6 +34,7 @@ from pipelines.rows import (
     ScoreRow,
     VerifiedRow,
 )
+from pipelines.show_answer import answer_facts
 from pipelines.show_autoif import autoif_facts
 from pipelines.study.asked import CONSTRAINED
 from pipelines.study.basics import SamplingSpec
@@ -120,6 +122,8 @@ def _facts(link: Link, study_seed: int) -> Facts:
         yield from choice_facts(row)
         yield "answer", row.response
         yield from autoif_facts(row)
+    elif isinstance(row, AnswerRow):
+        yield from answer_facts(row, judged=step.kind == "verdict")
     elif isinstance(row, DiversityRow):
         yield "nearest", f"{row.nearest}, at a squared distance of {row.distance:.6g}; {row.repeats} are near repeats"
     elif isinstance(row, ContaminationRow):
