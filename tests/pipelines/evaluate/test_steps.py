@@ -18,16 +18,20 @@ from actors.seat import Terms
 from pipelines.commit import commit_rows
 from pipelines.context import Context
 from pipelines.errors import InputError
+from pipelines.evaluate.asking import answer_row, graded
+from pipelines.evaluate.items import Item, right
 from pipelines.evaluate.judged import verdict
 from pipelines.evaluate.scores import scores
 from pipelines.evaluate.steps import answer, evaluate, items
 from pipelines.plan import make_plan
 from pipelines.progress import Board
 from pipelines.rows import AnswerRow, from_table
+from pipelines.show_answer import answer_facts
 from pipelines.store.store import Store
 from pipelines.study.benchmarks import Benchmark
 from pipelines.study.grid import build
 from pipelines.study.models import engine_spec
+from pipelines.study.references import check_reference, reference_identity, tasks
 from pipelines.study.spec import Study
 from pipelines.study.steps import Step
 from tests.pipelines.evaluate.conftest import Told
@@ -114,6 +118,43 @@ def test_a_file_without_items_is_told(tmp_path: Path, text: str, complaint: str)
         items(bench, tmp_path, 0)
 
 
+def test_an_answer_tells_what_was_asked_said_and_read() -> None:
+    asked = Item("7", (("system", "Be short."), ("user", "Why?")), "Because.", "reasons")
+    row = graded(answer_row("0" * 32, asked, 0, asked.messages, ["So."], "length"), right(False, "no reason"))
+    told = [tuple(one) for one in answer_facts(row, judged=False)]
+    assert told[:4] == [("item", "7 (reasons)"), ("system", "Be short."), ("user", "Why?"), ("answer", "So.")]
+    assert told[4:] == [
+        ("reference", "Because."),
+        ("outcome", "cut off at the token limit"),
+        ("read as", "no reason"),
+        ("measures", "accuracy 0"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "texts"),
+    [
+        ({"name": "g", "task": "gsm8k", "file": "gsm.jsonl", "shots": 0, "limit": 2}, ["0?", "1?"]),
+        ({"name": "c", "task": "humaneval", "file": "code.jsonl"}, ["def f(x):\n"]),
+        (DUEL, [row["instruction"] for row in QUESTIONS]),
+    ],
+)
+def test_contamination_is_looked_for_in_the_questions(
+    tmp_path: Path, benchmark: dict[str, Any], texts: list[str]
+) -> None:
+    written(tmp_path)
+    found = study(benchmark)
+    assert check_reference(found, tmp_path, benchmark["name"]) == ""
+    assert tasks(found, tmp_path, benchmark["name"]) == texts
+    before = reference_identity(found, tmp_path, benchmark["name"])
+    (tmp_path / benchmark["file"]).write_bytes(b"")
+    assert reference_identity(found, tmp_path, benchmark["name"]) != before
+
+
+def untuned(steps: tuple[Step, ...], name: str) -> Step:
+    return next(step for step in steps if step.label.startswith(f"evaluate {name} of untuned"))
+
+
 @pytest.mark.usefixtures("ray_local")
 def test_code_and_lm_evals_tasks_run_apart_on_ray(tmp_path: Path) -> None:
     written(tmp_path)
@@ -126,11 +167,7 @@ def test_code_and_lm_evals_tasks_run_apart_on_ray(tmp_path: Path) -> None:
     pool = Pool(Terms(spec, "evaluated", Share(0.1, 0), in_flight=8))
     try:
         for name, count in (("gsm", 2), ("code", 1)):
-            step = next(
-                step
-                for step in plan.pending
-                if step.kind == "evaluate" and step.label.startswith(f"evaluate {name} of untuned")
-            )
+            step = untuned(plan.pending, name)
             rows, lost = evaluate(context, step, pool.client())
             assert len(rows) == count and not lost and not any(row.correct for row in rows)
             commit_rows(store, step, [*rows], lost, count, 0.0)
