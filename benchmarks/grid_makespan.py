@@ -1,6 +1,6 @@
 """How well a grid keeps a large cluster busy: `python -m benchmarks.grid_makespan`.
 
-A simulated cluster of 64 GPUs (8 nodes, each a raylet of its own on this machine), an evolver of three rounds, 20
+A simulated cluster of 64 GPUs (4 nodes, each a raylet of its own on this machine), an evolver of three rounds, 20
 teachers, and 100 trainings of five students on what each teacher answered to the last round. Engines and trainings are
 scripted: they hold their fake GPUs and wait. The run goes through the real runner; its time from the first request to
 the last training is compared with the lower bound that the plan has for these durations.
@@ -32,7 +32,7 @@ from pipelines.students import run_students
 from pipelines.study.spec import Study
 from pipelines.study.steps import Step
 
-NODES, GPUS = 8, 8
+NODES, GPUS = 4, 16
 TEACHERS, ROUNDS, ROWS = 20, 3, 96
 SLOTS, LATENCY = 8, 1.0
 EVOLVER_LATENCY = 0.3
@@ -74,10 +74,10 @@ def cluster() -> Generator[None]:
 
 
 def grid() -> Study:
-    """The study: 4 GPUs for the evolver and 3 for each teacher, which makes 64."""
+    """The study: three evolvers' replicas of 8 GPUs and 20 teachers of 2, which makes 64."""
     teachers = [f"teacher-{number:02}" for number in range(TEACHERS)]
-    models = {"evolver": engine(4, latency=EVOLVER_LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS}}
-    models |= {name: engine(3, latency=LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS} for name in teachers}
+    models = {"evolver": engine(8, latency=EVOLVER_LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS, "replicas": 3}}
+    models |= {name: engine(2, latency=LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS} for name in teachers}
     models |= {name: engine(1) for name in STUDENTS}
     return study(
         models,
@@ -93,7 +93,7 @@ def seconds(step: Step) -> float:
     """How long a scripted step takes if nothing else holds it up."""
     if step.kind == "train":
         return STUDENTS[step.job.model][1]  # pyright: ignore[reportAttributeAccessIssue]
-    return {"evolve": EVOLVER_LATENCY, "respond": LATENCY}.get(step.kind, 0.0) * ROWS / SLOTS
+    return {"evolve": EVOLVER_LATENCY / 3, "respond": LATENCY}.get(step.kind, 0.0) * ROWS / SLOTS
 
 
 def planned(plan: Plan) -> Plan:

@@ -9,7 +9,7 @@ from typing import get_args
 
 from pipelines.profile import Profile, load_profile
 from pipelines.store.store import Store
-from pipelines.study.estimate import estimate
+from pipelines.study.estimate import ASSUMED_GPU, estimate
 from pipelines.study.grid import Grid, build
 from pipelines.study.spec import Study
 from pipelines.study.steps import Kind, Step
@@ -33,7 +33,11 @@ class Plan:
     @property
     def basis(self) -> str:
         """Where the estimates come from."""
-        return self.profile.told if self.profile else "published throughputs and assumed rates, without a profile"
+        return (
+            self.profile.told
+            if self.profile
+            else f"published throughputs (GPUs: of {ASSUMED_GPU}s) and assumed rates, without a profile"
+        )
 
     @property
     def overhead(self) -> float:

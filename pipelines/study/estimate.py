@@ -37,9 +37,8 @@ def estimate(
     grid: Grid,
     works: Mapping[str, Work],
     lines: Mapping[str, Line],
-    accelerator: str | None = None,
 ) -> dict[str, float]:
-    """Seconds by step key, each step taken alone, on GPUs of this kind. `lines` are a profile's by role."""
+    """Seconds by step key, each step taken alone. `lines` are a profile's by role."""
     sizes = {name: active_parameters(model, folder) for name, model in study.models.items()}
     seconds: dict[str, float] = {}
     for key, step in grid.steps.items():
@@ -47,7 +46,7 @@ def estimate(
         if line is not None:
             seconds[key] = line.fixed + line.per_row * works[key].rows_in
         else:
-            seconds[key] = _seconds(step, works[key], study, sizes, accelerator or ASSUMED_GPU)
+            seconds[key] = _seconds(step, works[key], study, sizes)
     return seconds
 
 
@@ -77,7 +76,7 @@ def _parameters(path: str) -> int:
     return sum(file.stat().st_size for file in files) // BYTES_PER_PARAMETER
 
 
-def _seconds(step: Step, work: Work, study: Study, sizes: Mapping[str, int], accelerator: str) -> float:
+def _seconds(step: Step, work: Work, study: Study, sizes: Mapping[str, int]) -> float:
     if isinstance(step.job, DiversityJob):
         return ENCODER_OVERHEAD + work.rows_in / EMBEDDINGS_PER_SECOND
     if isinstance(step.job, ContaminationJob):
@@ -86,13 +85,13 @@ def _seconds(step: Step, work: Work, study: Study, sizes: Mapping[str, int], acc
         return 0.1
     tokens = work.tokens_out if work.doing == "generate" else work.tokens_in
     passes = 3 if work.doing == "train" else 1
-    cost = 2 * sizes[work.model] / rate(work.doing, study.models[work.model], accelerator)
+    cost = 2 * sizes[work.model] / rate(work.doing, study.models[work.model])
     return OVERHEAD.get(step.kind, 0.0) + passes * tokens * cost
 
 
-def rate(doing: str, model: Model, accelerator: str) -> float:
+def rate(doing: str, model: Model) -> float:
     """Assumed floating-point operations per second of all replicas of a model."""
     if not model.gpus:
         return CPU_RATE[doing] * model.replicas
     relative = relative_bandwidth if doing == "generate" else relative_compute
-    return GPU_RATE[doing] * relative(accelerator) * model.gpus * model.replicas
+    return GPU_RATE[doing] * relative(ASSUMED_GPU) * model.gpus * model.replicas
