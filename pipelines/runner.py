@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from pipelines.retries import save_retries
 from pipelines.selections import run_selections
 from pipelines.store.damage import damaged, made_of
 from pipelines.store.epochs import next_epoch
-from pipelines.store.lease import held
+from pipelines.store.lease import held, read
 from pipelines.store.needs import save_needs
 from pipelines.store.store import Store
 from pipelines.study.load import Loaded
@@ -59,7 +60,8 @@ def run(
         plan = context.plan
         board.say(f"{loaded.study.study}: {len(plan.done)} steps are done, {len(plan.pending)} will run")
         spoilt = _spoilt(context)
-        failures = _run_held(context, address, spoilt) if plan.pending or spoilt else []
+        begun = plan.pending or spoilt or _leftovers(context) or read(store, loaded.study.study)
+        failures = _run_held(context, address, spoilt) if begun else []
         report = _report(context, meter)
         seconds = time.monotonic() - meter.started
     executed = len(context.plan.pending) - _unfinished(context)
@@ -84,6 +86,12 @@ def _spoilt(context: Context) -> list[Step]:
     return [steps[key] for key in {*found, *(made_of(steps, found) & done)}]
 
 
+def _leftovers(context: Context) -> list[str]:
+    """What a run that was killed has left beside finished steps."""
+    left = context.store.leftovers()
+    return [path for path in left if posixpath.basename(posixpath.dirname(path)) in context.plan.done]
+
+
 def _run_held(context: Context, address: str | None, spoilt: list[Step]) -> list[str]:
     """Run what is unfinished, and what is spoilt, as the study's one driver."""
     store, plan = context.store, context.plan
@@ -92,6 +100,7 @@ def _run_held(context: Context, address: str | None, spoilt: list[Step]) -> list
         store.fence, store.epoch = lease.check, next_epoch(store)
         for step in spoilt:
             store.withdraw(step.kind, step.key)
+        store.remove(_leftovers(context))
         save_needs(store, context.study.study, plan.grid.steps)
         if store.done() & plan.grid.steps.keys() != plan.done:  # whoever held it before has gone on meanwhile
             context.plan = make_plan(context.study, context.folder, store)

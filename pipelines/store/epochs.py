@@ -19,6 +19,7 @@ def next_epoch(store: Store) -> int:
         if mine >= max(taken, default=0):
             for old in taken - {mine}:
                 store.fs.rm(posixpath.join(folder, f"{old:06d}"))
+            files.sweep(store.fs, posixpath.join(folder, "*"))
             return mine
 
 

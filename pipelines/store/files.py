@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from pathlib import Path
@@ -49,14 +50,21 @@ def create(fs: Any, path: str, data: bytes) -> bool:
     return True
 
 
+def sweep(fs: Any, path: str) -> None:
+    """Remove what writers of this file that were killed have left beside it."""
+    for aside in listed(fs, f"{path}.*{ASIDE}"):
+        with contextlib.suppress(FileNotFoundError):
+            fs.rm(aside)
+
+
 def _create_local(path: Path, data: bytes) -> bool:
     aside = _aside(path, data)
     try:
         path.hardlink_to(aside)
-    except FileExistsError:
+    except (FileExistsError, FileNotFoundError):  # somebody was first, or took our file for a leftover: look again
         return False
     finally:
-        aside.unlink()
+        aside.unlink(missing_ok=True)
     flush_folder(path.parent)
     return True
 

@@ -104,6 +104,7 @@ def held(store: Store, study: str, steps: Iterable[str], tell: Callable[[str], N
         found = read(store, study)
         if found and found.token == lease.claim.token:
             store.fs.rm(_path(store, study))
+            files.sweep(store.fs, _path(store, study))
 
 
 def read(store: Store, study: str) -> Claim | None:

@@ -8,7 +8,7 @@ import io
 import json
 import posixpath
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pipelines.store import files
 from pipelines.store.manifest import Manifest, Shard
 
 MANIFEST = "manifest.json"
+LEFT = ("parts", f"*{files.ASIDE}")
 
 
 class Store:
@@ -68,12 +69,18 @@ class Store:
         reached("commit.before_manifest", folder)
         self.write_bytes(posixpath.join(folder, MANIFEST), text.encode())
         reached("commit.after_manifest", folder)
-        left = files.listed(self.fs, posixpath.join(folder, f"*{files.ASIDE}"))  # by a run that was killed
-        parts = posixpath.join(folder, "parts")
-        with contextlib.suppress(OSError):  # a zombie may still write there: `gc` takes what is left
-            for path in (*left, *([parts] if self.fs.exists(parts) else [])):
-                self.fs.rm(path, recursive=True)
+        self.remove(self.leftovers(f"{manifest.kind}/{manifest.key}"))
         reached("commit.after_parts", folder)
+
+    def leftovers(self, step: str = "*/*") -> list[str]:
+        """What steps (KIND/KEY, or a pattern) have beside their results: parts, and files of killed writers."""
+        return [path for name in LEFT for path in files.listed(self.fs, posixpath.join(self.root, "steps", step, name))]
+
+    def remove(self, leftovers: Iterable[str]) -> None:
+        """Remove leftovers. Where a zombie writes, something may stay: it is for the next run."""
+        for path in leftovers:
+            with contextlib.suppress(OSError):
+                self.fs.rm(path, recursive=True)
 
     def withdraw(self, kind: str, key: str) -> None:
         """Make a step not exist any more: its files are to be written again."""
