@@ -74,3 +74,10 @@ def test_an_unforeseen_error_is_raised() -> None:
 
     with pytest.raises(ZeroDivisionError):
         run_gangs([Gang(Share(1, 0), 1, broken), Cluster().gang("other", 1, 0, 1)], Share(2, 0))
+
+
+def test_what_runs_now_is_told_whenever_it_changes() -> None:
+    cluster, told = Cluster(), list[float]()
+    gangs = [cluster.gang(f"{n}", 1, 4, n + 1) for n in range(3)]
+    run_gangs(gangs, Share(16, 8), lambda shares: told.append(sum(share.gpus for share in shares)))
+    assert told[0] == 8 and told[-1] == 4, "two side by side, then the last one"
