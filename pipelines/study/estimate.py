@@ -42,7 +42,7 @@ def estimate(
     sizes = {name: active_parameters(model, folder) for name, model in study.models.items()}
     seconds: dict[str, float] = {}
     for key, step in grid.steps.items():
-        line = lines.get(role(step))
+        line = lines.get(role(step)) if lines else None
         if line is not None:
             seconds[key] = line.fixed + line.per_row * works[key].rows_in
         else:

@@ -81,7 +81,7 @@ def workload(grid: Grid, lines: Mapping[str, Line]) -> dict[str, Work]:
     for key, step in grid.steps.items():
         before = works[step.inputs[0].key].rows_out if step.inputs else 0
         assumed = _assumed(step, before)
-        line = lines.get(role(step))
+        line = lines.get(role(step)) if lines else None
         works[key] = assumed if line is None or not step.inputs else _measured(assumed, line)
     return works
 
