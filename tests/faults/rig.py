@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -193,14 +194,18 @@ class Rig:
 
 
 def ended(process: Any, seconds: float = HANG_SECONDS) -> Ended:
-    """Wait for a process; a hang is an error that shows what it said."""
-    started = time.monotonic()
-    try:
-        code = process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise AssertionError(f"it hangs after {seconds:.0f} s:\n{process.said()}") from None
-    return Ended(code, process.said(), time.monotonic() - started)
+    """Wait for a process. A hang is an error: nothing said, asked or answered in so long."""
+    started = since = time.monotonic()
+    seen = -1
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return Ended(process.wait(1.0), process.said(), time.monotonic() - started)
+        told = sum(file.stat().st_size for file in process.output.parent.iterdir())
+        if told != seen:
+            seen, since = told, time.monotonic()
+        if time.monotonic() - since > seconds:
+            process.kill()
+            raise AssertionError(f"it hangs after {seconds:.0f} s:\n{process.said()}")
 
 
 def noted(trace: Path, point: str) -> set[str]:
