@@ -30,9 +30,9 @@ GOAL = 0.5
 Pairs = Sequence[tuple[str, str]]
 
 
-def data_sets() -> list[Pairs]:
+def data_sets(rows: int) -> list[Pairs]:
     """Tasks of the world with their right answers, other ones for every student."""
-    tasks = heldout(STUDENTS * ROWS, 0, (0,))
+    tasks = heldout(STUDENTS * rows, 0, (0,))
     pairs = [(task.instruction, task.answer) for task in tasks]
     return [pairs[start::STUDENTS] for start in range(STUDENTS)]
 
@@ -69,9 +69,10 @@ def main() -> None:
     """Print a table and the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows-per-pass", type=int, default=1)
+    parser.add_argument("--rows", type=int, default=ROWS, help="of each student")
     parser.add_argument("--runs", type=int, default=RUNS)
     arguments = parser.parse_args()
-    recipe, sets, ratios = spec(arguments.rows_per_pass), data_sets(), list[float]()
+    recipe, sets, ratios = spec(arguments.rows_per_pass), data_sets(arguments.rows), list[float]()
     with connect(None, cpus=CPUS), tempfile.TemporaryDirectory() as name:
         train(recipe, sets[0][:8], Path(name) / "warm-up", PLACE)
         print(f"{'run':>3} {'one after another, s':>22} {'together, s':>12} {'ratio':>6} {'most loss apart':>16}")

@@ -35,10 +35,10 @@ GOAL = 1.0
 Pair = tuple[str, str]
 
 
-def pairs(file: Path) -> list[Pair]:
+def pairs(file: Path, count: int) -> list[Pair]:
     """The first rows of the file: user turns and answers."""
     with gzip.open(file, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in islice(lines, ROWS)]
+        rows = [json.loads(line) for line in islice(lines, count)]
     return [("\n".join(filter(None, (row["instruction"], row["input"]))), row["output"]) for row in rows]
 
 
@@ -66,9 +66,9 @@ def ours(model: Path, rows: list[Pair], output: Path, cpus: int) -> TrainOutcome
     return train(spec, rows, output, TrainPlacement(cpus=cpus))
 
 
-def theirs(model: Path, file: Path, cpus: int) -> float:
+def theirs(model: Path, file: Path, steps: int, cpus: int) -> float:
     """TRL's tokens per second."""
-    words = [str(model), str(file), str(LENGTH), str(ROWS // BATCH), str(cpus)]
+    words = [str(model), str(file), str(LENGTH), str(steps), str(cpus)]
     command = [sys.executable, "-m", "benchmarks.trl_sft", *words]
     environment = os.environ | {"OMP_NUM_THREADS": str(cpus)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
@@ -80,7 +80,10 @@ def main() -> None:
     """Print a table and the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, nargs="?", default=ALPACA)
-    rows, cpus = pairs(parser.parse_args().file), int(machine().cpus)
+    parser.add_argument("--rows", type=int, default=ROWS)
+    parser.add_argument("--runs", type=int, default=RUNS)
+    arguments = parser.parse_args()
+    rows, cpus = pairs(arguments.file, arguments.rows), int(machine().cpus)
     ratios: list[float] = []
     with tempfile.TemporaryDirectory() as name, connect(None, cpus=cpus):
         model = Path(name) / "model"
@@ -88,9 +91,9 @@ def main() -> None:
         write_rows(model, rows, Path(name) / "rows.json")
         ours(model, rows[:BATCH], Path(name) / "warm-up", cpus)
         print(f"{'run':>3} {'ours, tokens/s':>15} {'MFU':>6} {'TRL, tokens/s':>14} {'ratio':>6}")
-        for run in range(RUNS):
+        for run in range(arguments.runs):
             speed = ours(model, rows, Path(name) / f"student-{run}", cpus).speed
-            other = theirs(model, Path(name) / "rows.json", cpus)
+            other = theirs(model, Path(name) / "rows.json", len(rows) // BATCH, cpus)
             ratios.append(speed.tokens_per_second / other)
             print(f"{run + 1:>3} {speed.tokens_per_second:>15.0f} {speed.mfu:>6.1%} {other:>14.0f} {ratios[-1]:>6.2f}")
     figure("sft_throughput.ratio", statistics.median(ratios), f">={GOAL}")
