@@ -47,6 +47,14 @@ _OF: Mapping[str, frozenset[str]] = {
     "judge": JUDGED,
 }
 
+_OF_JUDGE: Mapping[str, frozenset[str]] = {
+    "reference": PAIRED | {"mt_bench"},
+    "swap": frozenset({"compare"}),
+    "verdict": frozenset({"alpaca_eval"}),
+    "length_control": frozenset({"alpaca_eval"}),
+}
+_OF_PROTOCOL: Mapping[str, Protocol] = {"shots_file": "lm-eval", "thousands": "opencompass"}
+
 
 class Judge(Strict):
     """The model that judges answers, and how.
@@ -67,6 +75,13 @@ class Judge(Strict):
     length_control: str | None = Field(
         default=None, description="alpaca_eval: its df_gamed.csv, for the length-controlled win rate"
     )
+
+
+def _refuse_strangers(kind: str, given: set[str], known: Mapping[str, frozenset[str]]) -> None:
+    """ValueError for a key that has no meaning for this kind of benchmark."""
+    for name in sorted(given & known.keys()):
+        if kind not in known[name]:
+            raise ValueError(f"'{name}' does not belong to {kind}; it is for {', '.join(sorted(known[name]))}")
 
 
 class Benchmark(Strict):
@@ -99,9 +114,11 @@ class Benchmark(Strict):
     @model_validator(mode="after")
     def _of_the_task(self) -> Benchmark:
         kind = self.kind
-        for name in sorted(self.model_fields_set & _OF.keys()):
-            if kind not in _OF[name]:
-                raise ValueError(f"'{name}' does not belong to {kind}; it is for {', '.join(sorted(_OF[name]))}")
+        _refuse_strangers(kind, self.model_fields_set, _OF)
+        _refuse_strangers(kind, self.judge.model_fields_set if self.judge else set(), _OF_JUDGE)
+        for name in sorted(self.model_fields_set & _OF_PROTOCOL.keys()):
+            if self.protocol != _OF_PROTOCOL[name]:
+                raise ValueError(f"'{name}' belongs to 'protocol: {_OF_PROTOCOL[name]}'")
         if kind in JUDGED and self.judge is None:
             raise ValueError(f"{kind} needs a judge: add for example 'judge: {{model: MODEL}}'")
         if kind in PAIRED and self.judge and self.judge.reference is None:

@@ -39,6 +39,8 @@ def problem(folder: Path, benchmark: str) -> str:
         ("task: ifeval, protocol: opencompass", "'protocol' does not belong to ifeval"),
         ("task: humaneval, judge: {model: tiny}", "'judge' does not belong to humaneval"),
         ("task: mt_bench, file: there.jsonl", "mt_bench needs a judge"),
+        ("task: arena_hard, judge: {model: tiny, reference: tiny, swap: true}", "'swap' does not belong to arena_hard"),
+        ("task: gsm8k, file: there.jsonl, thousands: false", "'thousands' belongs to 'protocol: opencompass'"),
         ("task: compare, file: there.jsonl, judge: {model: tiny}", "add 'reference' under 'judge'"),
         ("task: gsm8k, shots: 0, file: nowhere.jsonl", "7: benchmarks[0].file: nowhere.jsonl: no such file"),
         ("task: gsm8k, file: there.jsonl", "Name the training split as 'shots_file'"),

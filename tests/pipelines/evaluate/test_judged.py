@@ -40,7 +40,8 @@ def row(item: str, measures: dict[str, tuple[float, float]], level: int = 0, wor
 
 
 def bench(task: str, **judge: Any) -> Benchmark:
-    content = {"name": "b", "task": task, "file": "f.json", "judge": {"model": "judge", "reference": "o", **judge}}
+    compared = {} if task == "followbench" else {"reference": "o"}
+    content = {"name": "b", "task": task, "file": "f.json", "judge": {"model": "judge", **compared, **judge}}
     return Benchmark.model_validate(content)
 
 
