@@ -19,12 +19,18 @@ def speeds(data: ReportData) -> Figure | None:
         _panel("input tokens per second", students, curves, [curve.tokens_per_second for curve in curves]),
         _panel("MFU, %", students, curves, [100 * curve.mfu for curve in curves]),
     )
-    peaks = "; ".join(dict.fromkeys(f"{curve.peak_flops / 1e12:.3g} TFLOP/s, {curve.peak}" for curve in curves))
+    peaks = "; ".join(_peak(curves, source) for source in dict.fromkeys(curve.peak for curve in curves))
     together = max(curve.together for curve in curves)
     note = f"A dot per training. MFU: 6 operations per parameter and token over a peak ({peaks})."
     if together > 1:
         note += f" Up to {together} LoRA students shared a process: each dot is then its process's speed."
     return Figure("Training speed", note, panels)
+
+
+def _peak(curves: Sequence[LossCurve], source: str) -> str:
+    values = [curve.peak_flops / 1e12 for curve in curves if curve.peak == source]
+    least, most = f"{min(values):.2g}", f"{max(values):.2g}"
+    return f"{least if least == most else f'{least} to {most}'} TFLOP/s, {source}"
 
 
 def _panel(title: str, students: Sequence[str], curves: Sequence[LossCurve], values: Sequence[float]) -> Panel:
