@@ -15,6 +15,7 @@ _WORDS = (
     "every answer must list exactly two short reasons and one clear example about water stone light river garden "
     "market winter music number letter with care before noon in simple order under strict limits for young readers"
 )
+_LABELS = ("A>>B", "A>B", "A=B", "B>A", "B>>A")
 _SENTENCES = (
     "Keep all data of the instruction.",
     "Do not change what is asked.",
@@ -80,10 +81,34 @@ def _judgement(message: str, draw: random.Random) -> str:
     return f"{_phrase(draw, 3, 8).capitalize()}.\nScore: {draw.randint(6, 10)}"
 
 
+def _rating(message: str, draw: random.Random) -> str:
+    return f"{_phrase(draw, 3, 8).capitalize()}.\nRating: [[{draw.randint(1, 10)}]]"
+
+
+def _game(message: str, draw: random.Random) -> str:
+    """Now and then without a label, as judges do."""
+    return f"My verdict is [[{draw.choice(_LABELS)}]]." if draw.random() < 0.9 else "I can not say."
+
+
+def _comparison(message: str, draw: random.Random) -> str:
+    word = draw.choice(("better than", "worse than", "equal to"))
+    return f"{_phrase(draw, 3, 8).capitalize()}.\nAssistant 1 is {word} Assistant 2"
+
+
+def _constraints_met(message: str, draw: random.Random) -> str:
+    number = re.search(r"LIST with (\d+)", message)
+    return str(draw.choices(["YES", "NO"], k=int(number[1]) if number else 1))
+
+
 _MARKED: tuple[tuple[str, Callable[[str, random.Random], str]], ...] = (
     ("```Optimized Method", _improved_method),
     ('starting with "- "', _instructions),
     ('"cases"', _material),
     ("one JSON list", _back_translations),
     ("Score: n", _judgement),
+    ("[[rating]]", _rating),
+    ("Conversation with User|>", _rating),
+    ("<|The Start of Assistant A's Answer|>", _game),
+    ("Assistant 1 is better than Assistant 2", _comparison),
+    ("Python LIST", _constraints_met),
 )

@@ -7,12 +7,15 @@ import gzip
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from actors.engine import EngineSpec
+from actors.scripted_engine import ScriptedEngine
 from pipelines.evaluate.asking import answer_row, graded
 from pipelines.evaluate.items import Grade, Item
 from pipelines.evaluate.judged import alpaca_eval, arena_hard, compare, followbench, mt_bench
@@ -251,6 +254,22 @@ def test_tasks_with_rules_ask_no_judge(shared_data: Path) -> None:
 def test_rules_of_followbench(source: str, level: int, answer: str, met: bool) -> None:
     data = {"category": "mixed", "example_id": 1, "source": source, "level": level, "target": ""}
     assert satisfied(data, answer) is met
+
+
+@pytest.mark.parametrize(
+    ("act", "case"),
+    [
+        (compare.judge, CASE),
+        (arena_hard.judge, CASE),
+        (mt_bench.judge, Case(("First?", "Second?"), ("One.", "Two."))),
+        (followbench.judge, FOLLOW),
+    ],
+)
+def test_the_scripted_engine_can_judge(act: Callable[..., Any], case: Case) -> None:
+    engine, by = ScriptedEngine(EngineSpec("scripted", "judge")), Judge(model="judge", reference="other")
+    cases = [replace(case, answers=(*case.answers[:-1], f"{n}.")) for n in range(20)]
+    found = [asyncio.run(act(Asker(engine, str(n), 512), one, by)) for n, one in enumerate(cases)]
+    assert sum(one.grade.measures["unparsed"][0] for one in found) / len(found) < 0.3
 
 
 TALK = Case(("First?", "Second?"), ("One.", "Two."), kind="writing")
