@@ -221,7 +221,8 @@ def _losses(rng: random.Random) -> list[LossCurve]:
         LossCurve(
             f"{student} {evolver or 'seeds'} r{number} {teacher}", student, steps,
             tuple(0.4 + 3.1 * math.exp(-step / 14) + 0.05 * number + rng.uniform(-0.06, 0.06) for step in steps),
-            evolver, number, teacher, 900.0 + 50 * number, 0.04 + 0.01 * number, 1.5e11, "measured on 2 threads", 1 + number,
+            evolver, number, teacher,
+            900.0 + 50 * number, 0.04 + 0.01 * number, 1.5e11, "measured on 2 threads", 1 + number,
         )
         for student, _ in STUDENTS
         for evolver, number in SOURCES

@@ -81,7 +81,7 @@ def test_references_inside_drawings_have_a_target(source):
 
 def test_drawings_take_every_colour_from_the_page_so_that_dark_mode_works(source):
     drawings = re.findall(r"<svg.*?</svg>", source, re.DOTALL)
-    assert len(drawings) == 12
+    assert len(drawings) == 14
     assert not [drawing for drawing in drawings if re.search(r"#[0-9a-f]{6}\b", drawing)]
     names = set(re.findall(r"var\(--([\w-]+)\)", "".join(drawings)))
     assert all(source.count(f"--{name}:") >= 2 for name in names)
