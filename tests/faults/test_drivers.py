@@ -56,6 +56,7 @@ def test_a_step_without_its_manifest_does_not_exist_and_is_finished_by_the_next_
     assert rig.repeated() == [(0, 0)]
 
 
+@pytest.mark.faults
 @pytest.mark.case(13)
 def test_repeated_requests_of_an_engine_that_answers_differently_each_time_give_each_row_once(
     rig: Rig, chance: random.Random
@@ -85,6 +86,7 @@ def test_a_zombie_that_wakes_after_a_takeover_changes_nothing(rig: Rig, chance: 
     check_rows(rig.store)
 
 
+@pytest.mark.faults
 @pytest.mark.case(14)
 def test_rows_of_a_zombie_and_of_its_successors_never_mix(rig: Rig, chance: random.Random) -> None:
     zombie = rig.start(somewhere(chance).replace("kill", "stop"), **QUICK, FAULTS_SALT="zombie")

@@ -120,6 +120,7 @@ def test_the_row_that_kills_its_engine_is_set_aside_and_no_other(tmp_path: Path,
     assert others(store, victim.index) == others(clean, victim.index)
 
 
+@pytest.mark.faults
 @pytest.mark.case(9)
 def test_an_over_long_prompt_is_a_row_with_its_error_and_no_other_is_touched(
     tmp_path: Path, chance: random.Random
@@ -192,6 +193,7 @@ def sandboxed() -> bool:
     return True
 
 
+@pytest.mark.faults
 @pytest.mark.case(24)
 def test_killed_sandboxes_are_no_wrong_answers(tmp_path: Path, chance: random.Random) -> None:
     if not sandboxed():

@@ -92,6 +92,7 @@ def s3() -> Iterator[FlakyS3]:
     thread.join()
 
 
+@pytest.mark.faults
 @pytest.mark.case(17)
 @pytest.mark.timeout(580)
 def test_an_object_store_that_stumbles_ends_with_the_same_rows(
