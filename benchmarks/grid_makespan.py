@@ -74,10 +74,10 @@ def cluster() -> Generator[None]:
 
 
 def grid() -> Study:
-    """The study: three evolvers' replicas of 8 GPUs and 20 teachers of 2, which makes 64."""
+    """The study: an evolver of one GPU and 20 teachers of three, of which five fit on a node."""
     teachers = [f"teacher-{number:02}" for number in range(TEACHERS)]
-    models = {"evolver": engine(8, latency=EVOLVER_LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS, "replicas": 3}}
-    models |= {name: engine(2, latency=LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS} for name in teachers}
+    models = {"evolver": engine(1, latency=EVOLVER_LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS}}
+    models |= {name: engine(3, latency=LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS} for name in teachers}
     models |= {name: engine(1) for name in STUDENTS}
     return study(
         models,
@@ -93,7 +93,7 @@ def seconds(step: Step) -> float:
     """How long a scripted step takes if nothing else holds it up."""
     if step.kind == "train":
         return STUDENTS[step.job.model][1]  # pyright: ignore[reportAttributeAccessIssue]
-    return {"evolve": EVOLVER_LATENCY / 3, "respond": LATENCY}.get(step.kind, 0.0) * ROWS / SLOTS
+    return {"evolve": EVOLVER_LATENCY, "respond": LATENCY}.get(step.kind, 0.0) * ROWS / SLOTS
 
 
 def planned(plan: Plan) -> Plan:
