@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -98,6 +99,9 @@ def _check(spec: TrainSpec, sets: Sequence[Pairs], placement: TrainPlacement) ->
     for pairs in sets:
         if not any(response.strip() for _, response in pairs):
             raise TrainError(f"none of {len(pairs)} rows has a response to learn from")
+    if placement.sharding.startswith("zero") and find_spec("deepspeed") is None:
+        remedy = "install it with `pip install 'evolgrid[deepspeed]'`, or use `sharding: fsdp`"
+        raise TrainError(f"sharding {placement.sharding} needs DeepSpeed, which is not installed: {remedy}")
     if len(sets) > 1 and not can_share(spec, placement):
         raise TrainError("only LoRA students without dropout and with one worker each can be trained together")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actors import train_host
+from actors import train_host, trainer
 from actors.trainer import TrainError, TrainPlacement, TrainSpec, train
 
 WORDS = ("red", "blue", "green", "white")
@@ -118,6 +118,12 @@ def test_rows_without_a_response_are_dropped(ray_local, spec, tmp_path) -> None:
 def test_an_impossible_split_is_refused(spec, tmp_path) -> None:
     with pytest.raises(TrainError, match=r"8 rows can not be split into 3 worker\(s\) x 8 rows.*multiple of 24"):
         train(spec, PAIRS, tmp_path / "student", TrainPlacement(workers=3))
+
+
+def test_zero_without_deepspeed_names_what_to_install(spec, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(trainer, "find_spec", lambda name: None)
+    with pytest.raises(TrainError, match=r"zero3 needs DeepSpeed.*pip install 'evolgrid\[deepspeed\]'"):
+        train(spec, PAIRS, tmp_path / "student", TrainPlacement(sharding="zero3"))
 
 
 def test_a_failed_training_leaves_nothing(ray_local, spec, tmp_path) -> None:
