@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import RayActorError
 
 from actors.engine import (
+    Answer,
     Classification,
     ClassifyRequest,
     EngineLost,
@@ -20,9 +21,9 @@ from actors.engine import (
     GenerateRequest,
     Generation,
     LogprobRequest,
+    Request,
     TokenLogprobs,
 )
-from actors.replica import Answer, Request
 
 LINGER_SECONDS = 0.002
 RETRIES = 5  # after the loss of the router, which Ray starts again

@@ -7,9 +7,8 @@ import time
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from actors.engine import EngineLost, LoadError, RequestError
+from actors.engine import Answer, EngineLost, LoadError, Request, RequestError
 from actors.outbox import Outbox
-from actors.replica import Answer, Request
 from actors.suspects import Suspects
 from actors.turns import Turns
 

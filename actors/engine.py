@@ -119,6 +119,10 @@ class Classification:
     tokens_in: int = 0
 
 
+Request = GenerateRequest | LogprobRequest | ClassifyRequest
+Answer = Generation | TokenLogprobs | Classification | Exception
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
     """Which engine runs which model. `model` is a local folder or a hub name; `dtype` is float32, bfloat16 or auto."""

@@ -12,24 +12,21 @@ from dataclasses import dataclass
 import ray
 
 from actors.engine import (
-    Classification,
+    Answer,
     ClassifyRequest,
     Engine,
     EngineSpec,
     Feature,
     GenerateRequest,
-    Generation,
     LoadError,
     LogprobRequest,
-    TokenLogprobs,
+    Request,
 )
 from actors.engines import create
 from actors.outbox import Outbox
 from cluster.devices import wait_until_free
 from cluster.points import reached
 
-Request = GenerateRequest | LogprobRequest | ClassifyRequest
-Answer = Generation | TokenLogprobs | Classification | Exception
 LINGER_SECONDS = 0.005
 FREE_SHARE = 0.9  # of a GPU's memory, where the engine does not say what it will take
 FREE_SECONDS = 60.0

@@ -13,8 +13,7 @@ import ray
 from actors.berth import Berth, remove_leftovers
 from actors.crew import Crew, Event
 from actors.desk import Desk
-from actors.engine import EngineLost, EngineSpec, Feature, LoadError
-from actors.replica import Answer, Request
+from actors.engine import Answer, EngineLost, EngineSpec, Feature, LoadError, Request
 from actors.seat import Terms, Work
 
 LEASE_SECONDS = 60.0  # a shared pool ends when no driver has renewed its lease for so long

@@ -26,7 +26,13 @@ MAY_IMPORT = {
 }
 OURS = {*MAY_IMPORT, "benchmarks", "scripts", "tests"}
 HEAVY = ("torch", "transformers", "vllm", "matplotlib", "ray", "pyarrow")
-DISTRIBUTIONS = {"faiss": "faiss_cpu", "grpc": "grpcio", "ruamel": "ruamel.yaml", "sklearn": "scikit_learn", "yaml": "pyyaml"}
+DISTRIBUTIONS = {
+    "faiss": "faiss_cpu",
+    "grpc": "grpcio",
+    "ruamel": "ruamel.yaml",
+    "sklearn": "scikit_learn",
+    "yaml": "pyyaml",
+}
 BINARY = {".safetensors", ".png", ".parquet", ".gz"}
 PERSONAL = re.compile(r"/(?:home|Users|root|tmp)/\w")
 

@@ -23,8 +23,7 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from actors.engine import Classification, Generation, RequestError, TokenLogprobs
-from actors.replica import Request
+from actors.engine import Classification, Generation, Request, RequestError, TokenLogprobs
 from cluster.points import reached
 from pipelines.store import files
 from pipelines.store.store import Store

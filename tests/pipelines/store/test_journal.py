@@ -14,11 +14,11 @@ from actors.engine import (
     GenerateRequest,
     Generation,
     LogprobRequest,
+    Request,
     RequestError,
     Sampling,
     TokenLogprobs,
 )
-from actors.replica import Request
 from pipelines.store.journal import Journal, Kept, find_journals
 from pipelines.store.store import Store
 

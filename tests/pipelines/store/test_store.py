@@ -81,7 +81,7 @@ def test_a_part_that_can_not_be_read_is_removed(store: Store) -> None:
     write_part(store, "respond", step().key, 0, Finished([response(1)], []))
     path = find_parts(store, "respond", step().key)[0].rows
     store.write_bytes(path, store.read_bytes(path)[:-20])
-    with pytest.raises(Spoilt, match="could not be read and is removed .*: run the same command again"):
+    with pytest.raises(Spoilt, match=r"could not be read and is removed .*: run the same command again"):
         write_shards(store, "respond", step().key, 1)
     assert find_parts(store, "respond", step().key) == {}
 
