@@ -22,8 +22,8 @@ def rig(tmp_path: Path) -> Rig:
     return Rig(tmp_path / "rig")
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def zygote() -> Iterator[None]:
-    """The process that drivers are forked from ends with the tests."""
+    """The process that drivers are forked from ends with the tests of a file: none may be left when Ray ends."""
     yield
     Forked.end_all()
