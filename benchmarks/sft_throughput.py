@@ -1,6 +1,6 @@
 """Tokens per second of one epoch over Alpaca pairs, against TRL's SFTTrainer with packing, side by side.
 
-`python -m benchmarks.sft_throughput [FILE]` needs `pip install 'evolgrid[bench]'`. The model is that of
+`python -m benchmarks.sft_throughput [FILE]` needs `pip install 'evolgrid[dev]'`. The model is that of
 `benchmarks.scoring_speed`: 9.4 million random float32 parameters, a vocabulary of 32,000. Both train on the same
 tokens with all CPUs of this machine, in processes of their own that take turns; loading and tokenising are left out.
 Ours packs the rows of a forward pass, TRL fills packs of a fixed length.

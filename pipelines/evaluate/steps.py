@@ -15,7 +15,9 @@ from pipelines.evaluate import code, hub, opencompass, world
 from pipelines.evaluate.asking import Asked, ask_all, graded
 from pipelines.evaluate.items import Item
 from pipelines.evaluate.judged import followbench, questions
+from pipelines.remembering import Remembering, remembered
 from pipelines.rows import AnswerRow, Rejection
+from pipelines.store.store import Store
 from pipelines.study.benchmarks import CODE, JUDGED, Benchmark
 from pipelines.study.steps import EvaluateJob, Step
 
@@ -26,16 +28,18 @@ Answers = tuple[list[AnswerRow], list[Rejection]]
 def evaluate(context: Context, step: Step, client: Client) -> Answers:
     """Ask all items of the step's benchmark. What the engine could not answer is a failed row, never a wrong answer.
 
-    InputError for data that is not to be had, SandboxError where the sandbox fails.
+    Answers are kept as they come: a step that is interrupted asks nothing twice. InputError for data that is not to
+    be had, SandboxError where the sandbox fails.
     """
     bench = _bench(step)
     if bench.harness:
-        return _by_harness(context.folder, step, client)
-    if bench.kind not in CODE:
-        return asyncio.run(answer(client, bench, context.folder, context.study.seed, step.key))
-    with sandboxes(context, [step]) as boxes:
-        sandbox = boxes[bench.level]
-        return asyncio.run(answer(client, bench, context.folder, context.study.seed, step.key, sandbox))
+        return _by_harness(context.folder, context.store, step, client)
+    kept, place = Remembering(client, step.kind, step.key), (context.folder, context.study.seed, step.key)
+    with remembered(context.store, step.kind, step.key):
+        if bench.kind not in CODE:
+            return asyncio.run(answer(kept, bench, *place))
+        with sandboxes(context, [step]) as boxes:
+            return asyncio.run(answer(kept, bench, *place, boxes[bench.level]))
 
 
 def _bench(step: Step) -> Benchmark:
@@ -43,22 +47,29 @@ def _bench(step: Step) -> Benchmark:
     return step.job.benchmark
 
 
-def _by_harness(folder: Path, step: Step, client: Client) -> Answers:
+def _by_harness(folder: Path, store: Store, step: Step, client: Client) -> Answers:
     """lm-eval in a process of its own, on this machine, where the files are."""
     import ray
     from ray.exceptions import RayTaskError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    from pipelines.evaluate.harness import run
     from pipelines.failures import innermost
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    task: Any = ray.remote(run)
+    task: Any = ray.remote(keeping)
     task = task.options(num_cpus=0, max_retries=RETRIES, scheduling_strategy=here)
     try:
-        return ray.get(task.remote(client, _bench(step), folder, step.key))
+        return ray.get(task.remote(client, _bench(step), folder, store, step.kind, step.key))
     except RayTaskError as error:
         raise innermost(error) from None
+
+
+def keeping(client: Client, bench: Benchmark, folder: Path, store: Store, kind: str, key: str) -> Answers:
+    """As `harness.run`, with answers kept for the step."""
+    from pipelines.evaluate.harness import run
+
+    with remembered(store, kind, key):
+        return run(Remembering(client, kind, key), bench, folder, key)
 
 
 async def answer(

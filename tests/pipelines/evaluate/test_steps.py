@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from actors.berth import Share
+from actors.engine import EngineLost
 from actors.pool import Pool
 from actors.seat import Terms
 from pipelines.commit import commit_rows
@@ -22,9 +23,10 @@ from pipelines.evaluate.asking import answer_row, graded
 from pipelines.evaluate.items import Item, right
 from pipelines.evaluate.judged import verdict
 from pipelines.evaluate.scores import scores
-from pipelines.evaluate.steps import answer, evaluate, items
+from pipelines.evaluate.steps import Answers, answer, evaluate, items, keeping
 from pipelines.plan import make_plan
 from pipelines.progress import Board
+from pipelines.remembering import Remembering, remembered
 from pipelines.rows import AnswerRow, from_table
 from pipelines.show_answer import answer_facts
 from pipelines.store.store import Store
@@ -175,3 +177,29 @@ def test_code_and_lm_evals_tasks_run_apart_on_ray(tmp_path: Path) -> None:
         assert rows[0].words[0] == "raised", "the scripted answer is no Python"
     finally:
         pool.close()
+
+
+@pytest.mark.parametrize("protocol", ["lm-eval", "opencompass"])
+def test_an_evaluation_that_is_interrupted_asks_nothing_twice(tmp_path: Path, protocol: str) -> None:
+    lines = [{"question": f"What is {n} + 1?", "answer": f"#### {n + 1}"} for n in range(3)]
+    (tmp_path / "gsm.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    told = {"name": "gsm8k", "task": "gsm8k", "file": "gsm.jsonl", "shots": 0, "protocol": protocol}
+    bench, store = Benchmark.model_validate(told), Store(str(tmp_path / "store"))
+
+    def dies(messages: tuple[tuple[str, str], ...]) -> str:
+        if "2 + 1" in messages[-1][1]:
+            raise EngineLost("model", "gone")
+        return "#### 1"
+
+    with pytest.raises(EngineLost):
+        answers_kept(Told(dies), bench, tmp_path, store)
+    again = Told(lambda _: "#### 3")
+    rows, _ = answers_kept(again, bench, tmp_path, store)
+    assert len(again.asked) == 1 and [row.correct for row in rows] == [True, False, True]
+
+
+def answers_kept(client: Told, bench: Benchmark, folder: Path, store: Store) -> Answers:
+    if bench.harness:
+        return keeping(client, bench, folder, store, "evaluate", "key")
+    with remembered(store, "evaluate", "key"):
+        return asyncio.run(answer(Remembering(client, "evaluate", "key"), bench, folder, 0, "key"))
