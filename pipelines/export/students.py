@@ -6,6 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.evaluate.scores import ACCURACY, scores
 from pipelines.export.card import student_card
 from pipelines.export.datasets import set_name
 from pipelines.rows import AnswerRow, from_table
@@ -13,11 +14,12 @@ from pipelines.store.store import Store
 from pipelines.students import CHECKPOINT
 from pipelines.study.grid import Cell, Grid
 from pipelines.study.spec import Model, Recipe, Study
+from pipelines.study.steps import EvaluateJob, VerdictJob
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A student that was written to `path`: what it was made of, and its scores by benchmark, in percent."""
+    """A student that was written to `path`: what it was made of, and its numbers by benchmark."""
 
     path: Path
     model: Model
@@ -47,7 +49,10 @@ def _export(store: Store, study: Study, cell: Cell, folder: Path) -> Trained:
 
 
 def _scores(store: Store, cell: Cell) -> tuple[tuple[str, float], ...]:
-    done = store.done()
-    finished = [(name, step) for name, step in cell.evaluations if step.key in done]
-    answers = [(name, from_table(AnswerRow, store.rows(step.kind, step.key))) for name, step in finished]
-    return tuple((name, 100 * sum(row.correct for row in rows) / len(rows)) for name, rows in answers if rows)
+    done, found = store.done(), list[tuple[str, float]]()
+    for name, step in cell.evaluations:
+        if step.key in done and isinstance(step.job, EvaluateJob | VerdictJob):
+            rows = from_table(AnswerRow, store.rows(step.kind, step.key))
+            numbers = scores(step.job.benchmark, rows)
+            found += [(name if number == ACCURACY else f"{name} {number}", value) for number, value in numbers.items()]
+    return tuple(found)

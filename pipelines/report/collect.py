@@ -32,7 +32,7 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
     manifests = {key: store.manifest(step.kind, key) for key, step in grid.steps.items() if key in done}
     sets, outcomes, rewards = Sets(store, grid, done), Outcomes(store, grid, done), Rewards(store, grid, done)
     instructions, spread = Instructions(study, store, grid, done), Spread(store, grid, done)
-    marks = results(grid, store, manifests)
+    marks = results(grid, store, manifests, folder)
     return ReportData(
         study=study.study,
         description=study.description,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from pipelines.evaluate.scores import measures, name_of, points
+from pipelines.evaluate.scores import measures, name_of, points, scores
 from pipelines.report.data import Result
 from pipelines.report.marks import Marks
 from pipelines.report.statistics import mean_by
@@ -15,10 +17,26 @@ from pipelines.study.benchmarks import Benchmark
 from pipelines.study.grid import Cell, Grid
 from pipelines.study.steps import EvaluateJob, VerdictJob
 
+Levels = tuple[tuple[int, float], ...]
 
-def results(grid: Grid, store: Store, manifests: Mapping[str, Manifest]) -> dict[Result, Marks]:
-    """In the order of the grid's cells, as far as they are finished; `manifests` are those of finished steps."""
-    return {found: marks for cell in grid.cells for found, marks in _of_cell(cell, store, manifests)}
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """One number of a benchmark, as in `Result`."""
+
+    metric: str
+    value: float
+    low: float
+    high: float
+    by_level: Levels = ()
+
+
+def results(grid: Grid, store: Store, manifests: Mapping[str, Manifest], folder: Path) -> dict[Result, Marks]:
+    """In the order of the grid's cells, as far as they are finished; `manifests` are those of finished steps.
+
+    `folder` is the study file's. Numbers that are no mean over tasks have empty marks, and no interval of their own.
+    """
+    return {found: marks for cell in grid.cells for found, marks in _of_cell(cell, store, manifests, folder)}
 
 
 def marks(bench: Benchmark, rows: Sequence[AnswerRow]) -> dict[str, Marks]:
@@ -30,39 +48,54 @@ def marks(bench: Benchmark, rows: Sequence[AnswerRow]) -> dict[str, Marks]:
     return found
 
 
-def _of_cell(cell: Cell, store: Store, manifests: Mapping[str, Manifest]) -> Iterator[tuple[Result, Marks]]:
-    pairs = cell.pairs
+def _of_cell(
+    cell: Cell, store: Store, manifests: Mapping[str, Manifest], folder: Path
+) -> Iterator[tuple[Result, Marks]]:
     trained = manifests.get(cell.train.key) if cell.train else None
     for benchmark, step in cell.evaluations:
         if step.key not in manifests:
             continue
         rows = from_table(AnswerRow, store.rows(step.kind, step.key))
         assert isinstance(step.job, EvaluateJob | VerdictJob)
-        for measure, found in marks(step.job.benchmark, rows).items():
-            low, high = found.interval()
-            yield (
-                Result(
-                    benchmark=benchmark,
-                    metric=name_of(measure),
-                    student=cell.student.model,
-                    recipe=cell.student.recipe,
-                    seeds=pairs.seeds if pairs else "",
-                    evolver=pairs.evolved_by if pairs else "",
-                    round=pairs.round if pairs else -1,
-                    teacher=pairs.teacher if pairs else "",
-                    decoding=pairs.decoding if pairs else "",
-                    selection=cell.selection,
-                    rows=trained.account.rows_out if trained else 0,
-                    value=found.value,
-                    low=low,
-                    high=high,
-                    by_level=_by_level(rows, measure),
-                ),
-                found,
-            )
+        rows_out = trained.account.rows_out if trained else 0
+        for number, found in numbers(step.job.benchmark, rows, folder):
+            yield _result(cell, rows_out, benchmark, number), found
 
 
-def _by_level(rows: Iterable[AnswerRow], metric: str) -> tuple[tuple[int, float], ...]:
+def numbers(bench: Benchmark, rows: Sequence[AnswerRow], folder: Path) -> Iterator[tuple[Number, Marks]]:
+    """The numbers of a benchmark: those by tasks, then what is computed of all of them together."""
+    by_task, others = marks(bench, rows), scores(bench, rows, folder)
+    fitted = (others.pop("low"), others.pop("high")) if "low" in others else None  # Arena-Hard's own bootstrap
+    for place, (measure, found) in enumerate(by_task.items()):
+        low, high = fitted if fitted and place == 0 else found.interval()
+        yield Number(name_of(measure), found.value, low, high, _by_level(rows, measure)), found
+        others.pop(name_of(measure), None)
+    for name, value in others.items():
+        yield Number(name, value, value, value), Marks({}, {})
+
+
+def _result(cell: Cell, rows: int, benchmark: str, number: Number) -> Result:
+    pairs = cell.pairs
+    return Result(
+        benchmark=benchmark,
+        metric=number.metric,
+        student=cell.student.model,
+        recipe=cell.student.recipe,
+        seeds=pairs.seeds if pairs else "",
+        evolver=pairs.evolved_by if pairs else "",
+        round=pairs.round if pairs else -1,
+        teacher=pairs.teacher if pairs else "",
+        decoding=pairs.decoding if pairs else "",
+        selection=cell.selection,
+        rows=rows,
+        value=number.value,
+        low=number.low,
+        high=number.high,
+        by_level=number.by_level,
+    )
+
+
+def _by_level(rows: Iterable[AnswerRow], metric: str) -> Levels:
     """The mean of every level of difficulty, of benchmarks that have several."""
     found = [(row.level, 100.0 * value) for row in rows if (value := row.measure(metric)) is not None]
     levels = [level for level, _ in found]
