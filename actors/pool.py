@@ -118,6 +118,8 @@ class Pool:
 
     def _ask(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
         """What the router answers. One that was killed starts again and is asked again; EngineLost if it does not."""
+        if self._closed.is_set():
+            raise EngineLost(self.terms.spec.model, "its pool is closed")
         for attempt in range(RETRIES + 1):
             try:
                 return ray.get(getattr(self._router, method).remote(*arguments), timeout=timeout)

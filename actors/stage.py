@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ray.exceptions import RayError
 
 from actors.berth import Berth, Share, reserve
+from actors.engine import EngineLost
 from actors.pool import Pool, PoolStats
 from actors.seat import Terms
 
@@ -145,6 +146,6 @@ class Stage:
 
     def _close(self, name: str) -> None:
         pool = self._present.pop(name).pool
-        with contextlib.suppress(RayError):
+        with contextlib.suppress(RayError, EngineLost):
             self.left.append((name, pool.stats(STATS_SECONDS)))
         pool.close()

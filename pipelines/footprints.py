@@ -63,13 +63,17 @@ def check_footprints(study: Study, folder: Path, cluster: Inventory) -> None:
 
 
 def known_architecture(model: Model, folder: Path) -> tuple[Architecture, int] | None:
-    """Sizes of a model and the bytes of one of its saved numbers, by its config.json; None where there is none."""
+    """Sizes of a model and the bytes of one of its saved numbers; None without a config.json that tells them."""
     if model.engine in NAMED:
         return None
     config = _config(resolve_model_path(model, folder), model.revision)
     if config is None:
         return None
-    return architecture(config), 4 if (config.get("dtype") or config.get("torch_dtype")) == "float32" else 2
+    try:
+        sizes = architecture(config)
+    except ClusterError:
+        return None  # its engine will say whether it can be loaded
+    return sizes, 4 if (config.get("dtype") or config.get("torch_dtype")) == "float32" else 2
 
 
 @lru_cache(maxsize=64)
