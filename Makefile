@@ -33,7 +33,7 @@ test: $(INSTALLED_DEV) $(INSTALLED_VLLM) ## run all tests (installs vLLM too, wh
 	@$(VENV)/bin/pytest
 
 faults: $(INSTALLED_DEV) ## inject every fault of the table with five seeds each: about an hour
-	@EVOLGRID_FAULT_SEEDS=5 $(VENV)/bin/pytest -m "case" --durations=0 --durations-min=60
+	@EVOLGRID_FAULT_SEEDS=5 $(VENV)/bin/pytest -m "case or faults" --durations=0 --durations-min=60
 
 N ?= 200
 soak: $(INSTALLED_DEV) ## kill N random processes of a running study (N=200)

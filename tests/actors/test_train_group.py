@@ -40,6 +40,7 @@ def workers() -> list[psutil.Process]:
     return [one for one in named if one.pid in ours and "RayTrainWorker" in " ".join(one.info["cmdline"] or [])]
 
 
+@pytest.mark.faults
 def test_a_killed_worker_changes_nothing(ray_local, spec, tmp_path) -> None:
     killed: list[int] = []
 

@@ -104,6 +104,7 @@ def test_retries_of_all_levels_add_up_and_survive_the_store(tmp_path: Path) -> N
     }
 
 
+@pytest.mark.faults
 @pytest.mark.usefixtures("ray_local")
 def test_retries_of_a_run_are_in_its_status_and_in_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, store, output = tmp_path / "shaky.yaml", Store(str(tmp_path / "store")), io.StringIO()

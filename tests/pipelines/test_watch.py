@@ -55,6 +55,7 @@ class FakeContext:
 
     board: Board = field(default_factory=lambda: Board(Console(file=StringIO(), width=200)))
     seeds: int = 10
+    telemetry: None = None
 
     def rows_of(self, step: Step) -> int:
         assert step is SEEDS
