@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipelines.report.data import ReportData
-from pipelines.report.plots.canvas import MUTED, Canvas, Figure, Legend, Panel, color, evolver_legend
+from pipelines.report.plots.canvas import Figure, evolver_legend
 from pipelines.report.plots.groups import MOST_PANELS
+from pipelines.report.plots.shares import panel, seeds_own
 from pipelines.report.score_data import SetProbabilities
 from pipelines.report.summary import by_size
 
@@ -29,28 +30,16 @@ def _figure(title: str, note: str, known: Sequence[SetProbabilities], data: Repo
     evolvers = by_size((each.evolver for each in known), data.model_sizes)
     places = dict.fromkeys((each.seeds, each.round, each.teacher, each.decoding) for each in known if each.evolver)
     panels = [
-        _panel(
-            title, ", ".join(filter(None, (seeds, f"round {number}", f"{teacher} {decoding}".strip()))), found, evolvers
-        )
+        panel(title, _place(seeds, number, f"{teacher} {decoding}".strip()), "probability", found, evolvers)
         for seeds, number, teacher, decoding in places or {(e.seeds, 0, e.teacher, e.decoding): None for e in known}
         if (found := [e for e in known if (e.seeds, e.teacher, e.decoding) == (seeds, teacher, decoding)])
         and (found := [e for e in found if e.round in (0, number)])
     ]
     if len(panels) > MOST_PANELS:
         note += f" The first {MOST_PANELS} of {len(panels)} panels."
-    seeds_own = (Legend("un-evolved seeds", "muted", "dash"),) if any(not each.evolver for each in known) else ()
-    legend = evolver_legend(evolvers, marked=False) + seeds_own
+    legend = evolver_legend(evolvers, marked=False) + seeds_own(known)
     return Figure(title, note, tuple(panels[:MOST_PANELS]), legend)
 
 
-def _panel(title: str, place: str, shown: Sequence[SetProbabilities], evolvers: Sequence[str]) -> Panel:
-    canvas = Canvas()
-    with canvas as (axes,):
-        for each in shown:
-            edges, shares = [edge for edge, _ in each.bins], [share for _, share in each.bins]
-            look, line = (color(evolvers, each.evolver), "-") if each.evolver else (MUTED, "--")
-            axes.step([*edges, 1.0], [*shares, shares[-1]], where="post", color=look, linestyle=line)
-        axes.set_xlim(0, 1)
-        axes.set_xlabel("probability")
-        axes.set_ylabel("%")
-    return canvas.panel(title, place)
+def _place(seeds: str, number: int, answered: str) -> str:
+    return ", ".join(filter(None, (seeds, f"round {number}", answered)))
