@@ -92,6 +92,7 @@ def observed(context: Context) -> Generator[None]:
     context.telemetry = telemetry
 
     def watch() -> None:
+        telemetry.sample()  # at once: a run may be over before the first wait is
         while not ended.wait(SAMPLE_SECONDS):
             telemetry.sample()
 
