@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -46,15 +46,16 @@ def check(
     files: Annotated[list[Path], typer.Argument(help="Files of `ray up` or KubeRay.", show_default=False)],
     crd: Annotated[
         list[Path] | None,
-        typer.Option(help="KubeRay's definitions, as `kubectl get crd rayclusters.ray.io rayjobs.ray.io -o yaml`."),
+        typer.Option(help="Your cluster's KubeRay: `kubectl get crd rayclusters.ray.io rayjobs.ray.io -o yaml`."),
     ] = None,
 ) -> None:
-    """Check launch files without a cloud: by Ray's own schema, and by KubeRay's where --crd names its definitions."""
+    """Check launch files without a cloud: by Ray's own schema, or by KubeRay's (v1.7.0, or what --crd names)."""
     from cluster.launch.check import check_file
+    from cluster.launch.crds import installed, released
 
-    schemas, console, broken = _schemas(crd or []), Console(), False
-    if not schemas:
-        console.print("Files for Kubernetes are checked only with --crd.", highlight=False)
+    schemas, console, broken = released(), Console(), False
+    for file in crd or []:
+        schemas |= installed(file)
     for file in files:
         problems = check_file(file, schemas)
         broken = broken or bool(problems)
@@ -64,12 +65,3 @@ def check(
             console.print(f"{file}: no problem found", soft_wrap=True, highlight=False)
     if broken:
         raise typer.Exit(FAILED)
-
-
-def _schemas(files: list[Path]) -> dict[str, dict[str, Any]]:
-    from ruamel.yaml import YAML
-
-    from cluster.launch.check import crd_schema
-
-    documents = [document for file in files for document in YAML(typ="safe").load_all(file.read_text())]
-    return dict(crd_schema(each) for document in documents for each in document.get("items", [document]))

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cluster.errors import ClusterError
+from cluster.launch.crds import Schemas
 
 PLACEHOLDERS = ("YOUR-", "ami-00000000000000000")
 
 
-def check_file(path: Path, schemas: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Problems of a launch file; `schemas` are those of KubeRay's kinds (see `crd_schema`). Empty if all is well.
+def check_file(path: Path, schemas: Schemas) -> list[str]:
+    """Problems of a launch file; `schemas` are those of KubeRay's kinds (see crds.py). Empty if all is well.
 
     ClusterError if the file is no YAML.
     """
@@ -27,21 +28,15 @@ def check_file(path: Path, schemas: Mapping[str, Mapping[str, Any]]) -> list[str
     return problems + [f"'{text}' is still to be replaced" for text in sorted(_left(documents))]
 
 
-def check(document: Mapping[str, Any], schemas: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Problems of one document."""
+def check(document: Mapping[str, Any], schemas: Schemas) -> list[str]:
+    """Problems of one document; those of Kubernetes' own kinds, such as ConfigMap, are not looked for."""
     if "apiVersion" not in document:
         return _ray_up(document)
-    schema = schemas.get(document["kind"])
-    return _violations(document, schema) if schema else []
-
-
-def crd_schema(definition: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The kind that a CustomResourceDefinition defines, and its schema (ray.io/v1) with unknown keys forbidden."""
-    (version,) = (each for each in definition["spec"]["versions"] if each["name"] == "v1")
-    schema = copy.deepcopy(version["schema"]["openAPIV3Schema"])
-    schema["properties"]["metadata"] = {"type": "object"}
-    _forbid_unknown(schema)
-    return definition["spec"]["names"]["kind"], schema
+    kind = str(document.get("kind"))
+    if kind in schemas:
+        return _violations(document, schemas[kind])
+    ours = str(document["apiVersion"]).startswith("ray.io/")
+    return [f"kind: {kind} is none of {', '.join(sorted(schemas))}"] if ours else []
 
 
 def _ray_up(document: Mapping[str, Any]) -> list[str]:
@@ -63,23 +58,6 @@ def _violations(document: Mapping[str, Any], schema: Mapping[str, Any]) -> list[
 
     errors = Draft202012Validator(schema).iter_errors(document)
     return [f"{document['kind']}: {'.'.join(map(str, error.absolute_path))}: {error.message}" for error in errors]
-
-
-def _forbid_unknown(schema: Any) -> None:
-    """Kubernetes drops keys that a schema does not have: forbid them, except where it keeps them."""
-    if isinstance(schema, list):
-        for each in schema:
-            _forbid_unknown(each)
-    if not isinstance(schema, dict):
-        return
-    if schema.get("type") == "object" and "properties" in schema:
-        kept = schema.get("x-kubernetes-preserve-unknown-fields", False)
-        schema.setdefault("additionalProperties", bool(kept))
-    if schema.pop("x-kubernetes-int-or-string", False):
-        schema.pop("anyOf", None)
-        schema["type"] = ["integer", "string"]
-    for each in list(schema.values()):
-        _forbid_unknown(each)
 
 
 def _left(value: Any) -> set[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import gzip
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from typer.testing import CliRunner
 
 from cluster.errors import ClusterError
 from cluster.inventory import Inventory, possible
-from cluster.launch.check import check, check_file, crd_schema
+from cluster.launch.check import check, check_file
+from cluster.launch.crds import PACKED, crd_schema, released
 from cluster.launch.description import DEFAULT, Description, load
 from cluster.launch.render import render, render_job
 from pipelines.cli import app
@@ -23,6 +26,7 @@ SECRETS = re.compile(r"AKIA|ASIA|aws_secret|BEGIN [A-Z ]*PRIVATE KEY|hf_[A-Za-z0
 # a definition with the shape of KubeRay's, as a Kubernetes cluster hands it out
 DEFINITION: dict[str, Any] = {
     "spec": {
+        "group": "ray.io",
         "names": {"kind": "RayCluster"},
         "versions": [
             {
@@ -151,18 +155,92 @@ def test_a_definition_of_kubernetes_refuses_keys_that_it_lacks(described: Descri
     assert any("headGroupSpc" in problem for problem in check(bad, {kind: schema}))
 
 
-@pytest.mark.parametrize("job", [False, True])
-def test_kubernetes_files_satisfy_kuberays_definitions(
-    described: Description, shared_data: Path, tmp_path: Path, job: bool
-) -> None:
-    found = sorted((shared_data / "kuberay").glob("*.yaml"))
-    if not found:
-        pytest.skip("no definitions of KubeRay beside the checkout")
-    schemas = dict(crd_schema(yaml.safe_load(path.read_text())) for path in found)
+def kubernetes(described: Description, job: bool) -> list[Any]:
     study = ROOT / "studies" / "quickstart.yaml"
-    text = render_job(described, study, "s3://b/f") if job else render(described, "kuberay")
-    for document in yaml.safe_load_all(text):
-        assert check(document, schemas) == []
+    return list(yaml.safe_load_all(render_job(described, study, "s3://b/f") if job else render(described, "kuberay")))
+
+
+@pytest.mark.parametrize("job", [False, True])
+def test_kubernetes_files_satisfy_kuberays_definitions(described: Description, job: bool) -> None:
+    assert [check(document, released()) for document in kubernetes(described, job)] == [[], []] if job else [[]]
+
+
+@pytest.mark.parametrize("job", [False, True])
+@pytest.mark.parametrize(
+    ("path", "wrong", "told"),
+    [
+        ("headGroupSpec", {"rayStartParms": {}}, "headGroupSpec: .*'rayStartParms' was unexpected"),
+        ("headGroupSpec.rayStartParams", {"num-cpus": 0}, "headGroupSpec.rayStartParams.num-cpus: 0 is not of type"),
+        (
+            "workerGroupSpecs.0.template.spec.containers.0",
+            {"imagePullPolice": "Always"},
+            r"workerGroupSpecs\.0\.template\.spec\.containers\.0: .*'imagePullPolice' was unexpected",
+        ),
+        ("headGroupSpec.template.metadata", {"lables": {}}, "headGroupSpec.template.metadata: .*'lables'"),
+        ("authOptions", {"mode": "tokens"}, "authOptions.mode: 'tokens' is not one of"),
+    ],
+)
+def test_mistake_in_a_kubernetes_file_is_told_with_its_path(
+    described: Description, job: bool, path: str, wrong: dict[str, Any], told: str
+) -> None:
+    document = kubernetes(described, job)[-1]
+    place = document["spec"]["rayClusterSpec"] if job else document["spec"]
+    for key in path.split("."):
+        place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
+    place |= wrong
+    (problem,) = check(document, released())
+    assert re.match(rf"{document['kind']}: spec\.{'rayClusterSpec.' if job else ''}{told}", problem)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"kind": "RayClutser"}, "RayClutser is none of RayCluster, RayJob"),
+        ({"apiVersion": "ray.io/v1alpha1"}, "apiVersion: 'ray.io/v1' was expected"),
+        ({"metadata": {"nmae": "a"}}, "metadata: .*'nmae' was unexpected"),
+        ({"spec": {}}, "'headGroupSpec' is a required property"),
+    ],
+)
+def test_mistake_in_the_frame_of_a_kubernetes_file_is_told(
+    described: Description, wrong: dict[str, Any], told: str
+) -> None:
+    (document,) = kubernetes(described, job=False)
+    assert re.search(told, " ".join(check(document | wrong, released())))
+
+
+def test_packed_release_is_the_one_that_help_and_notice_name() -> None:
+    version = json.loads(gzip.decompress(PACKED.read_bytes()))["version"]
+    assert version in PACKED.with_name("kuberay_crds.md").read_text()
+    assert version in CliRunner().invoke(app, ["cluster", "check", "--help"]).stdout
+
+
+def test_a_required_field_with_a_default_may_be_left_out(described: Description) -> None:
+    (document,) = kubernetes(described, job=False)
+    for group in document["spec"]["workerGroupSpecs"]:
+        del group["maxReplicas"], group["minReplicas"]
+    assert check(document, released()) == []
+
+
+def test_only_what_a_definition_keeps_may_be_unknown() -> None:
+    definition = copy.deepcopy(DEFINITION)
+    spec = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec["properties"]["headGroupSpec"]["x-kubernetes-preserve-unknown-fields"] = True
+    kind, schema = crd_schema(definition)
+    document = {"apiVersion": "ray.io/v1", "kind": kind, "spec": {"headGroupSpec": {"a": {"b": 1}}}}
+    assert check(document, {kind: schema}) == []
+    document["spec"] |= {"a": 1}
+    assert len(check(document, {kind: schema})) == 1
+
+
+def test_command_takes_the_packed_definitions_or_those_that_are_named(described: Description, tmp_path: Path) -> None:
+    file, crd, run = tmp_path / "cluster.yaml", tmp_path / "crd.yaml", CliRunner()
+    file.write_text(render(described, "kuberay").replace("YOUR-", "your-"))
+    assert run.invoke(app, ["cluster", "check", str(file)]).exit_code == 0
+    crd.write_text(yaml.safe_dump({"kind": "List", "items": [DEFINITION]}))
+    other = run.invoke(app, ["cluster", "check", str(file), "--crd", str(crd)])
+    assert other.exit_code == 1
+    assert "workerGroupSpecs" in other.stdout
+    assert "holds no definitions" in str(run.invoke(app, ["cluster", "check", str(file), "--crd", str(file)]).exception)
 
 
 def test_what_is_still_to_be_filled_in_is_told(described: Description, tmp_path: Path) -> None:

@@ -1,0 +1,79 @@
+"""What Kubernetes says of KubeRay's kinds: the definitions of a release, or those that a cluster has."""
+
+from __future__ import annotations
+
+import copy
+import gzip
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cluster.errors import ClusterError
+
+Schemas = Mapping[str, Mapping[str, Any]]
+PACKED = Path(__file__).with_name("kuberay_crds.json.gz")  # made by scripts/kuberay_crds.py
+# the fields of Kubernetes' ObjectMeta, which no definition repeats
+METADATA = (
+    *("annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers"),
+    *("generateName", "generation", "labels", "managedFields", "name", "namespace", "ownerReferences"),
+    *("resourceVersion", "selfLink", "uid"),
+)
+
+
+def released() -> dict[str, dict[str, Any]]:
+    """Kind -> schema of KubeRay's release that came with evolgrid (kuberay_crds.md says which)."""
+    return _schemas(json.loads(gzip.decompress(PACKED.read_bytes()))["items"])
+
+
+def installed(path: Path) -> dict[str, dict[str, Any]]:
+    """Kind -> schema of the definitions in a YAML file, such as `kubectl get crd` prints.
+
+    ClusterError if the file holds something else.
+    """
+    from ruamel.yaml import YAML, YAMLError
+
+    try:
+        documents = list(YAML(typ="safe").load_all(path.read_text()))
+        return _schemas(each for document in documents for each in document.get("items", [document]))
+    except (OSError, YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ClusterError(f"{path} holds no definitions of ray.io/v1, as `kubectl get crd ... -o yaml`") from error
+
+
+def _schemas(definitions: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return dict(crd_schema(each) for each in definitions)
+
+
+def crd_schema(definition: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The kind that a CustomResourceDefinition defines, and its schema (ray.io/v1) with unknown fields forbidden."""
+    spec = definition["spec"]
+    (version,) = (each for each in spec["versions"] if each["name"] == "v1")
+    schema = copy.deepcopy(version["schema"]["openAPIV3Schema"])
+    schema["properties"] |= {
+        "apiVersion": {"const": f"{spec['group']}/v1"},
+        "metadata": {"type": "object", "properties": {key: {} for key in METADATA}},
+    }
+    _as_kubernetes_reads(schema)
+    return spec["names"]["kind"], schema
+
+
+def _as_kubernetes_reads(schema: Any) -> None:
+    """Say in JSON Schema's words what Kubernetes adds to them.
+
+    Fields that a schema lacks are forbidden, as a cluster would silently drop them, except where it says to keep them;
+    those with a default may be left out; numbers and texts are as good as each other where the schema says so.
+    """
+    if isinstance(schema, list):
+        for each in schema:
+            _as_kubernetes_reads(each)
+    if not isinstance(schema, dict):
+        return
+    if schema.get("type") == "object":
+        schema.setdefault("additionalProperties", bool(schema.get("x-kubernetes-preserve-unknown-fields")))
+        fields = schema.get("properties", {})
+        schema["required"] = [name for name in schema.get("required", []) if "default" not in fields[name]]
+    if schema.pop("x-kubernetes-int-or-string", False):
+        schema.pop("anyOf", None)
+        schema["type"] = ["integer", "string"]
+    for each in list(schema.values()):
+        _as_kubernetes_reads(each)
