@@ -7,7 +7,6 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
 
 import ray
 import ray.data
@@ -54,7 +53,7 @@ from pipelines.study.steps import (
     VerdictJob,
     rows_of_one,
 )
-from pipelines.tally import RemoteTally, TallyActor, Total
+from pipelines.tally import RemoteTally, Total, tallied
 from pipelines.watch import shown
 
 WALKERS = 1
@@ -96,11 +95,11 @@ def _shares(context: Context, phase: Phase) -> list[Share]:
 
 def run_phase(context: Context, phase: Phase, pools: Mapping[str, Pool], started: float) -> None:
     """Run the steps of a phase as one stream over its pools, and commit them with their parts of the wall time."""
-    tally: Any = TallyActor.remote()
     before = {name: pool.stats().work.busy_seconds for name, pool in pools.items()}
-    with shown(context, phase.steps, pools, tally), sandboxes(context, phase.steps) as boxes:
-        _stream(context, roots(context, phase.steps, pools, boxes), RemoteTally(tally), window(pools))
-    totals: dict[str, Total] = ray.get(tally.totals.remote())
+    with tallied() as tally:
+        with shown(context, phase.steps, pools, tally), sandboxes(context, phase.steps) as boxes:
+            _stream(context, roots(context, phase.steps, pools, boxes), RemoteTally(tally), window(pools))
+        totals: dict[str, Total] = ray.get(tally.totals.remote())
     busy = {name: pool.stats().work.busy_seconds - before[name] for name, pool in pools.items()}
     _commit_all(context, phase.steps, step_seconds(phase.steps, totals, busy, time.monotonic() - started))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipelines.ledger import Progress
 
@@ -61,3 +63,18 @@ class RemoteTally:
     def add(self, progress: Mapping[str, Progress]) -> None:
         """Take note of what was added to each step."""
         self.actor.add.remote(progress)
+
+
+@contextmanager
+def tallied() -> Generator[Any]:
+    """A new tally actor for the block.
+
+    It lives beside the driver and ends with the block: a process that is left on a node that may go would keep it, or
+    be lost with it.
+    """
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    actor: Any = TallyActor.options(scheduling_strategy=here).remote()
+    try:
+        yield actor
+    finally:
+        ray.kill(actor)

@@ -18,7 +18,7 @@ from actors.seat import Work
 from pipelines import watch
 from pipelines.progress import Board
 from pipelines.study.steps import Kind, ScoreJob, Step, identify, make_step
-from pipelines.tally import TallyActor, Total
+from pipelines.tally import Total, tallied
 from pipelines.watch import shown
 from tests.actors.pools import until
 
@@ -142,9 +142,8 @@ def test_what_happens_to_an_engine_is_told_once(scene: Scene) -> None:
 
 @pytest.fixture
 def tally(ray_local: object) -> Iterator[Any]:
-    actor: Any = TallyActor.remote()
-    yield actor
-    ray.kill(actor)
+    with tallied() as actor:
+        yield actor
 
 
 def test_while_the_block_runs_somebody_looks_and_no_longer(tally: Any, monkeypatch: pytest.MonkeyPatch) -> None:
