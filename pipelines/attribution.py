@@ -18,7 +18,7 @@ from pipelines.study.steps import (
     Step,
     VerdictJob,
 )
-from pipelines.tally import Total
+from pipelines.totals import Total
 
 
 def model_of(step: Step) -> str:

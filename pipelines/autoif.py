@@ -21,7 +21,6 @@ from pipelines.evolve.autoif.queries import paired_rows, usable
 from pipelines.evolve.autoif.rules import RULES
 from pipelines.evolve.autoif.verdicts import Runner
 from pipelines.evolve.autoif.verify import Verify
-from pipelines.ledger import Progress
 from pipelines.optimize import check_room
 from pipelines.remembering import Remembering, remembered
 from pipelines.respond import user_turn
@@ -31,6 +30,7 @@ from pipelines.store.parts import units_of, write_shards
 from pipelines.store.store import Store
 from pipelines.stream import Branch, Root, Tally, Walker
 from pipelines.study.steps import AugmentJob, PairJob, Step, VerifyJob
+from pipelines.totals import Progress
 
 
 def run_autoif(context: Context) -> None:

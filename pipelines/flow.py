@@ -53,7 +53,8 @@ from pipelines.study.steps import (
     VerdictJob,
     rows_of_one,
 )
-from pipelines.tally import RemoteTally, Total, tallied
+from pipelines.tally import RemoteTally, tallied
+from pipelines.totals import Total
 from pipelines.watch import shown
 
 WALKERS = 1

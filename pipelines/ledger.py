@@ -11,16 +11,7 @@ from pipelines.errors import Spoilt
 from pipelines.rows import Rejection, Row
 from pipelines.store.parts import Finished, Part, read_part, write_part
 from pipelines.store.store import Store
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What was added to a step since the last report; `waited` sums the seconds that its requests took."""
-
-    rows: int
-    rejected: int
-    failed: int
-    waited: float
+from pipelines.totals import Progress
 
 
 @dataclass(frozen=True)

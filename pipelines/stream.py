@@ -17,13 +17,14 @@ import numpy as np
 
 from actors.engine import RequestError
 from cluster.points import reached
-from pipelines.ledger import Ledger, Progress, Walked
+from pipelines.ledger import Ledger, Walked
 from pipelines.operators import Operator, Rejected
 from pipelines.remembering import FLUSH_SECONDS, Journals, here
 from pipelines.rows import Rejection, Row, row_id
 from pipelines.store.journal import find_journals
 from pipelines.store.parts import find_parts, read_unit
 from pipelines.store.store import Store
+from pipelines.totals import Progress
 
 T = TypeVar("T")
 

@@ -4,37 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipelines.ledger import Progress
-
-
-@dataclass(frozen=True)
-class Total:
-    """What became of a step's rows so far; `waited` sums the seconds that its requests took."""
-
-    rows: int = 0
-    rejected: int = 0
-    failed: int = 0
-    waited: float = 0.0
-
-    @property
-    def done(self) -> int:
-        """Rows that went through the step, whatever came out."""
-        return self.rows + self.rejected + self.failed
-
-    def plus(self, more: Progress) -> Total:
-        """The total with what was added."""
-        return Total(
-            self.rows + more.rows,
-            self.rejected + more.rejected,
-            self.failed + more.failed,
-            self.waited + more.waited,
-        )
+from pipelines.totals import Progress, Total
 
 
 @ray.remote(num_cpus=0)

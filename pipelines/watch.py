@@ -16,7 +16,7 @@ from pipelines.attribution import model_of
 from pipelines.context import Context
 from pipelines.events import event
 from pipelines.study.steps import Step, rows_of_one
-from pipelines.tally import Total
+from pipelines.totals import Total
 
 POLL_SECONDS = 0.5
 

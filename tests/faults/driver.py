@@ -28,12 +28,12 @@ from pipelines import cli, commit, context, flow, runner
 from pipelines.attribution import model_of
 from pipelines.context import Context
 from pipelines.failures import innermost
-from pipelines.ledger import Progress
 from pipelines.store import lease
 from pipelines.store.parts import units_of
 from pipelines.stream import Walker
 from pipelines.study.models import engine_spec
 from pipelines.study.steps import ROW_WISE
+from pipelines.totals import Progress
 
 
 class Here:

@@ -17,7 +17,6 @@ from pipelines.checking import checker
 from pipelines.commit import commit, commit_rows
 from pipelines.evolve.autoif.verdicts import Runner
 from pipelines.flow import operator
-from pipelines.ledger import Progress
 from pipelines.optimize import best_methods, optimize
 from pipelines.remembering import Remembering
 from pipelines.store.parts import write_shards
@@ -36,6 +35,7 @@ from pipelines.study.steps import (
     VerifyJob,
     rows_of_one,
 )
+from pipelines.totals import Progress
 
 HERE = Path()
 

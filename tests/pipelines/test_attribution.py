@@ -6,7 +6,7 @@ import pytest
 
 from pipelines.attribution import step_seconds
 from pipelines.study.steps import ScoreJob, Step, identify, make_step
-from pipelines.tally import Total
+from pipelines.totals import Total
 
 
 def step(name: str, model: str) -> Step:

@@ -13,7 +13,6 @@ import pytest
 
 from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.commit import commit_rows
-from pipelines.ledger import Progress
 from pipelines.operators import Rejected
 from pipelines.remembering import Remembering
 from pipelines.rows import InstructionRow, Row, row_id
@@ -21,6 +20,7 @@ from pipelines.store.parts import Finished, Part, find_parts, read_part, write_p
 from pipelines.store.store import Store
 from pipelines.stream import Branch, Root, Walker
 from pipelines.study.steps import ScoreJob, identify, make_step
+from pipelines.totals import Progress
 
 SEEDS = make_step(identify("seeds", {}), "test", ScoreJob("m"), ())
 

@@ -18,7 +18,8 @@ from actors.seat import Work
 from pipelines import watch
 from pipelines.progress import Board
 from pipelines.study.steps import Kind, ScoreJob, Step, identify, make_step
-from pipelines.tally import Total, tallied
+from pipelines.tally import tallied
+from pipelines.totals import Total
 from pipelines.watch import shown
 from tests.actors.pools import until
 
