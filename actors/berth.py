@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +18,11 @@ from ray.util.placement_group import (
 )
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from cluster.inventory import possible
+from cluster.inventory import living, possible
+from cluster.packing import Bundle, Left, bundles, fit, whole
 
 WAIT_SECONDS = 1.0  # of one look whether the group is placed
-LEAST_CPUS = 0.001  # a placement group may not be empty
+FULL = Left(0, (), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +35,7 @@ class Share:
     def bundles(self) -> list[dict[str, float]]:
         """What a placement group has to hold: one bundle on one node, or one for each GPU."""
         largest = max((node.gpus for node in possible().nodes), default=0.0)  # also of nodes that may still come
-        if self.gpus <= max(largest, 1):
-            return [_bundle(self.cpus, self.gpus)]
-        return [_bundle(self.cpus / self.gpus, 1)] * int(self.gpus)
+        return [bundle.resources() for bundle in bundles(self.cpus, self.gpus, largest)]
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,38 @@ def reserve(share: Share, name: str) -> Berth:
     return Berth(share, placement_group(share.bundles(), strategy="PACK", name=name))
 
 
+def waiting(berths: Iterable[Berth]) -> list[Berth]:
+    """The berths that Ray has not placed yet."""
+    table = placement_group_table()
+    return [berth for berth in berths if _record(berth, table).get("state", "CREATED") != "CREATED"]
+
+
+def fit_beside(shares: Iterable[Share], berths: Iterable[Berth]) -> bool:
+    """Whether more shares, and berths that are not placed yet, have room beside the others, where these lie now.
+
+    Nodes that may still come are there already.
+    """
+    table, nodes = placement_group_table(), living()
+    wanted = Counter(Bundle(each["CPU"], each.get("GPU", 0)) for share in shares for each in share.bundles())
+    left = {key: next(iter(whole([node]))) for key, node in nodes.items()}
+    for berth in berths:
+        record = _record(berth, table)
+        for number, each in record.get("bundles", {}).items():
+            bundle, place = Bundle(each["CPU"], each.get("GPU", 0)), record["bundles_to_node_id"].get(number)
+            if record["state"] == "CREATED" and place in left:
+                left[place] = left[place].without(bundle) or FULL
+            else:
+                wanted[bundle] += 1
+    coming = whole(possible().nodes) - whole(nodes.values())
+    return fit(wanted, coming + Counter(left.values()))
+
+
+def _record(berth: Berth, table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What Ray knows of a berth's group; nothing if it was removed."""
+    record = table.get(berth.group.id.hex(), {})
+    return {} if record.get("state") == "REMOVED" else record
+
+
 def remove_leftovers(name: str) -> None:
     """Remove the groups `NAME/0`, `NAME/1`... that an earlier life of a router, killed without warning, has left."""
     for group in placement_group_table().values():
@@ -95,7 +128,3 @@ def remove_leftovers(name: str) -> None:
 def _visible_gpus() -> list[str]:
     """The GPUs that Ray has given to this task."""
     return [str(gpu) for gpu in ray.get_gpu_ids()]
-
-
-def _bundle(cpus: float, gpus: float) -> dict[str, float]:
-    return {"CPU": max(cpus, LEAST_CPUS)} | ({"GPU": gpus} if gpus else {})

@@ -52,12 +52,13 @@ class Pool:
         if shared:
             threading.Thread(target=self._renew, daemon=True).start()
 
-    def ready(self, timeout: float = 600) -> None:
+    def ready(self, timeout: float = 600, waited: float = 0) -> None:
         """Wait until the least number of replicas have loaded the model, or one at least when time is up.
 
-        LoadError if it can not be loaded, or if there is none after `timeout` seconds, which ends the pool.
+        LoadError if it can not be loaded, or if there is none after `timeout` seconds, of which `waited` have passed;
+        this ends the pool.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout - waited
         while True:
             count, missing, failure = self._ready(deadline)
             if failure is not None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ray.exceptions import RayError
 
-from actors.berth import Berth, Share, reserve
+from actors.berth import Berth, Share, fit_beside, reserve, waiting
 from actors.engine import EngineLost
 from actors.pool import Pool, PoolStats
 from actors.seat import Terms
 
 STATS_SECONDS = 5.0
-ROUNDING = 1e-6  # of sums of fractions of CPUs
+LOOK_SECONDS = 0.2  # between two looks whether all berths are placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +38,16 @@ class _Present:
 
 
 class Stage:
-    """The pools of one driver, within `room` of CPUs and GPUs and `host_bytes` of weights that sleep.
+    """The pools of one driver, on the nodes of the cluster, and within `host_bytes` of weights that sleep.
 
     A model that leaves and is needed later goes to sleep where its engine can; another of the same share can then work
     in its berths. The placement groups are the stage's, so nothing is handed on that the cluster still counts as used;
-    before a replica loads, it waits until its devices are seen to be free.
+    before a replica loads, it waits until its devices are seen to be free. Ray decides where a berth lies; one that is
+    in another's way there is given up.
     """
 
-    def __init__(self, parts: Mapping[str, Part], room: Share, host_bytes: int) -> None:
-        self._parts, self._room, self._host_bytes = parts, room, host_bytes
+    def __init__(self, parts: Mapping[str, Part], host_bytes: int) -> None:
+        self._parts, self._host_bytes = parts, host_bytes
         self._present: dict[str, _Present] = {}
         self._berths: list[Berth] = []
         self._made = 0
@@ -59,14 +61,15 @@ class Stage:
         for name in [name for name, each in self._present.items() if not each.asleep and name not in models]:
             self._leave(name, later)
         arriving = [name for name in models if name not in self._present or self._present[name].asleep]
-        for name in sorted(arriving, key=lambda name: name not in self._present):
+        for name in sorted(self._largest_first(arriving), key=lambda name: name not in self._present):
             self._arrive(name, set(models))
         self._tidy()
+        waited = self._place(models, timeout)
         pools = {name: self._present[name].pool for name in models}
         for pool in pools.values():
             pool.expect()
         for pool in pools.values():
-            pool.ready(timeout)
+            pool.ready(timeout, waited)
         return pools
 
     def close(self) -> None:
@@ -116,15 +119,47 @@ class Stage:
         return made
 
     def _make_room(self, share: Share, free: list[Berth]) -> None:
-        """Release free berths, those with the fewest sleepers first, until the cluster can hold one more share."""
+        """Release free berths, those with the fewest sleepers first, until there is room for one more share."""
         for berth in sorted(free, key=lambda berth: len(self._sleepers(berth))):
-            shares = [berth.share for berth in self._berths]
-            fits = sum(each.cpus for each in shares) + share.cpus <= self._room.cpus + ROUNDING
-            if fits and sum(each.gpus for each in shares) + share.gpus <= self._room.gpus + ROUNDING:
+            if fit_beside([share], self._berths):
                 return
-            for name in self._sleepers(berth):
-                self._close(name)
             self._release(berth)
+
+    def _place(self, models: Collection[str], timeout: float) -> float:
+        """Wait until all berths are placed or `timeout` seconds have passed, and return how many did.
+
+        Where berths have no room beside those that lie there, free ones are released; if that does not help, all models
+        of the phase come in once more, the largest first.
+        """
+        started, moved = time.monotonic(), False
+        while waiting(self._berths) and (passed := time.monotonic() - started) < timeout:
+            free = self._free()
+            if fit_beside([], self._berths):
+                time.sleep(LOOK_SECONDS)
+            elif free:
+                self._release(min(free, key=lambda berth: len(self._sleepers(berth))))
+            elif not moved and fit_beside((berth.share for berth in self._berths), []):
+                moved = True
+                self._move(models, timeout - passed)
+            else:
+                time.sleep(LOOK_SECONDS)
+        return time.monotonic() - started
+
+    def _move(self, models: Collection[str], timeout: float) -> None:
+        """Have all models of the phase come in once more, each as soon as those before it are placed."""
+        deadline, own = time.monotonic() + timeout, [name for name in models if self._present[name].berths]
+        for name in own:
+            self._close(name)
+        for berth in [*self._berths]:
+            self._release(berth)
+        for name in self._largest_first(own):
+            self._arrive(name, set(models))
+            while waiting(self._berths) and time.monotonic() < deadline and fit_beside([], self._berths):
+                time.sleep(LOOK_SECONDS)
+
+    def _largest_first(self, models: Collection[str]) -> list[str]:
+        shares = {name: self._parts[name].terms.share for name in models}
+        return sorted(models, key=lambda name: (-shares[name].gpus, -shares[name].cpus))
 
     def _tidy(self) -> None:
         """Release berths that nobody works or sleeps in."""
@@ -133,6 +168,9 @@ class Stage:
                 self._release(berth)
 
     def _release(self, berth: Berth) -> None:
+        """Give a berth back to the cluster, and up what sleeps in it."""
+        for name in self._sleepers(berth):
+            self._close(name)
         self._berths.remove(berth)
         berth.release()
 

@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from cluster.inventory import Inventory, Node
+from cluster.placement import Request
 from pipelines.attribution import model_of
-from pipelines.phases import Size, loads, lower_bound, order, sizes
+from pipelines.phases import loads, lower_bound, order, sizes
 from pipelines.study.grid import build
 from pipelines.study.spec import Evolution, Model, Responses, Scoring, Seeds, Study, World
 from pipelines.study.steps import ROW_WISE, Step
@@ -76,7 +78,7 @@ def study(case: Case) -> Study:
     )
 
 
-def naive_loads(steps: Sequence[Step], sized: Mapping[str, Size], gpus: float) -> int:
+def naive_loads(steps: Sequence[Step], sized: Mapping[str, Request], gpus: float) -> int:
     """Loads of one step after another in the study's order, with the least recently used model leaving."""
     resident: list[str] = []
     count = 0
@@ -95,7 +97,7 @@ def measured(case: Case) -> Result:
     """Order a case's steps; seconds are those of our order alone."""
     made = study(case)
     steps = [step for step in build(made, Path()).steps.values() if step.kind in ROW_WISE]
-    sized, have = sizes(made), Size(0, case.gpus)
+    sized, have = sizes(made), Inventory((Node("one", len(made.models), case.gpus, 0),))
     started = time.perf_counter()
     phases = order(steps, sized, have)
     seconds = time.perf_counter() - started

@@ -52,9 +52,14 @@ class Inventory:
 
 def inventory() -> Inventory:
     """Return the living nodes of the connected cluster, as large as they told Ray they are."""
+    return Inventory(tuple(living().values()))
+
+
+def living() -> dict[str, Node]:
+    """Return the living nodes of the connected cluster by Ray's ids."""
     import ray
 
-    return Inventory(tuple(_node(record) for record in ray.nodes() if record["Alive"]))
+    return {record["NodeID"]: _node(record) for record in ray.nodes() if record["Alive"]}
 
 
 def possible() -> Inventory:

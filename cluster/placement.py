@@ -1,18 +1,20 @@
-"""What can never be placed, found before anything starts."""
+"""What can be placed on a cluster, at all or side by side, found before anything starts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cluster.inventory import Inventory, Node
+from cluster.inventory import Inventory
+from cluster.packing import Bundle, bundles, fit, room_for, whole
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What one model asks for: `replicas` workers, each with `cpus` and `gpus` on a single node.
 
-    A `spread` worker may take its GPUs (whole ones) from several nodes.
+    A `spread` worker may take its GPUs (whole ones) from several nodes if no node has so many.
     """
 
     name: str
@@ -20,6 +22,17 @@ class Request:
     gpus: float
     replicas: int = 1
     spread: bool = False
+
+    def bundles(self, here: Inventory) -> Counter[Bundle]:
+        """What its replicas take on the nodes of a cluster."""
+        largest = max((node.gpus for node in here.nodes), default=0.0) if self.spread else self.gpus
+        return Counter(bundles(self.cpus, self.gpus, largest) * self.replicas)
+
+
+def fit_together(requests: Iterable[Request], here: Inventory) -> bool:
+    """Whether all replicas of all requests have room on an idle cluster at the same time."""
+    wanted = sum((request.bundles(here) for request in requests), Counter[Bundle]())
+    return fit(wanted, whole(here.nodes))
 
 
 def check_fits(requests: Sequence[Request], inventory: Inventory) -> list[str]:
@@ -32,21 +45,14 @@ def check_fits(requests: Sequence[Request], inventory: Inventory) -> list[str]:
 
 
 def _misfit(request: Request, inventory: Inventory) -> str | None:
-    room = sum(_room(request, node) for node in inventory.nodes)
-    if request.spread and request.gpus > 1:
-        room = max(room, int(sum(int(node.gpus) for node in inventory.nodes) // request.gpus))
+    ((bundle, count),) = request.bundles(inventory).items()
+    room = room_for(bundle, count, whole(inventory.nodes)) * request.replicas // count
     if room >= request.replicas:
         return None
     wanted = f"{request.name} asks for {_amount(request.cpus, request.gpus)}"
     if room == 0:
         return f"{wanted} on one node; {_largest(inventory)}"
     return f"{wanted} for each of {request.replicas} replicas; the nodes have room for {room}: lower `replicas`"
-
-
-def _room(request: Request, node: Node) -> int:
-    """Return how many replicas the empty node holds."""
-    wants = ((request.cpus, node.cpus), (request.gpus, node.gpus))
-    return min((int(has / want + 1e-9) for want, has in wants if want > 0), default=request.replicas)
 
 
 def _largest(inventory: Inventory) -> str:

@@ -14,7 +14,7 @@ from cluster.launch.description import Cloud, Description, Machine, Market, Work
 from cluster.prices import Prices
 from pipelines.attribution import model_of
 from pipelines.footprints import needs
-from pipelines.phases import capacity, order, sizes
+from pipelines.phases import order, sizes
 from pipelines.plan import Plan
 from pipelines.study.estimate import BYTES_PER_PARAMETER, parameters
 from pipelines.study.recipes import TrainingPlace
@@ -67,7 +67,7 @@ def together(steps: Timed, study: Study, cluster: Inventory) -> float:
     stream = {step.key: seconds for step, seconds in steps if step.kind in ROW_WISE}
     rest = sum(seconds for step, seconds in steps if step.kind not in ("train", "evaluate", *ROW_WISE))
     row_wise = [step for step, _ in steps if step.key in stream]
-    phases = order(row_wise, sizes(study), capacity(cluster))
+    phases = order(row_wise, sizes(study), cluster)
     streamed = sum(_phase([(step, stream[step.key]) for step in phase.steps], study) for phase in phases)
     return rest + streamed + _students(students, study, cluster)
 

@@ -30,19 +30,21 @@ def terms(model: Model, name: str, folder: Path, path: str | None = None) -> Ter
     return Terms(spec, name, Share(model.cpus, model.gpus), model.replicas, most, in_flight)
 
 
-def stage(study: Study, folder: Path, run: str, room: Share, here: Inventory) -> Stage:
+def stage(study: Study, folder: Path, run: str, here: Inventory) -> Stage:
     """The stage for a study's models. `run` names what belongs to this run alone."""
     parts = {name: _part(name, model, folder, run) for name, model in study.models.items()}
-    return Stage(parts, room, int(SLEEPING_SHARE * here.memory_bytes))
+    return Stage(parts, int(SLEEPING_SHARE * here.memory_bytes))
+
+
+def request(name: str, model: Model) -> Request:
+    """What the replicas of a model take. vLLM's may lie on several nodes."""
+    return Request(name, model.cpus, model.gpus, model.replicas, resolve(model.engine, model.gpus) == "vllm")
 
 
 def check_room(study: Study, names: Collection[str], here: Inventory) -> None:
     """Raise ClusterError for a model that the cluster could not hold even alone. Models that fit take turns."""
-    for name in sorted(names):
-        model = study.models[name]
-        spread = resolve(model.engine, model.gpus) == "vllm"
-        for misfit in check_fits([Request(name, model.cpus, model.gpus, model.replicas, spread)], here):
-            raise ClusterError(misfit)
+    for misfit in check_fits([request(name, study.models[name]) for name in sorted(names)], here):
+        raise ClusterError(misfit)
 
 
 def _part(name: str, model: Model, folder: Path, run: str) -> Part:

@@ -16,7 +16,7 @@ from cluster.demand import ask
 from cluster.inventory import Inventory, possible
 from pipelines import cast
 from pipelines.again import Retries
-from pipelines.phases import Phase, capacity, order, sizes
+from pipelines.phases import Phase, order, sizes
 from pipelines.plan import Plan
 from pipelines.progress import Board
 from pipelines.store.manifest import Manifest
@@ -56,16 +56,14 @@ class Context:
 
         Raises ClusterError for a model that the cluster could not hold even alone.
         """
-        room = capacity(self.cluster)
-        phases = order(steps, sizes(self.study), room)
+        phases = order(steps, sizes(self.study), self.cluster)
         cast.check_room(self.study, {name for phase in phases for name in phase.models}, self.cluster)
         return phases
 
     @contextmanager
     def stage(self) -> Generator[Stage]:
         """The models of the study, which come and go within the block."""
-        room = capacity(self.cluster)
-        stage = cast.stage(self.study, self.folder, self.run, Share(room.cpus, room.gpus), self.cluster)
+        stage = cast.stage(self.study, self.folder, self.run, self.cluster)
         try:
             yield stage
         finally:

@@ -6,22 +6,18 @@ numbered, and sets of either are bit masks, which keeps thousands of steps quick
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 
+from cluster.inventory import Inventory
+from cluster.packing import Bundle, fit, room_for, whole
+from cluster.placement import Request
 from pipelines.attribution import model_of
 from pipelines.study.steps import Step
 
 ROUNDING = 1e-9
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """CPUs and GPUs: what all replicas of a model take, or what a cluster has."""
-
-    cpus: float
-    gpus: float
 
 
 def bits(mask: int) -> Iterator[int]:
@@ -112,28 +108,40 @@ class Groups:
 
 
 class Room:
-    """Which models fit side by side."""
+    """Which models fit side by side on the nodes of a cluster."""
 
-    def __init__(self, sizes: Sequence[Size], capacity: Size) -> None:
-        self.have = (capacity.cpus + ROUNDING, capacity.gpus + ROUNDING)
-        self.asks = ([size.cpus for size in sizes], [size.gpus for size in sizes])
-        self.share = [max(size.cpus / self.have[0], size.gpus / self.have[1]) for size in sizes]
+    def __init__(self, sizes: Sequence[Request], here: Inventory) -> None:
+        self.nodes, self.bundles = whole(here.nodes), [size.bundles(here) for size in sizes]
+        cpus = [sum(each.cpus * number for each, number in one.items()) for one in self.bundles]
+        gpus = [sum(each.gpus * number for each, number in one.items()) for one in self.bundles]
+        self.asks = (cpus, gpus)
+        self.have = [sum(has) + ROUNDING for has in ([n.cpus for n in here.nodes], [n.gpus for n in here.nodes])]
+        self.share = [max(c / self.have[0], g / self.have[1]) for c, g in zip(*self.asks, strict=True)]
+        self.fits, self.most = cache(self._fits), cache(self._most)
 
-    def fits(self, models: int) -> bool:
+    def _fits(self, models: int) -> bool:
         """Whether these models fit together. One alone always does: what never fits is refused elsewhere."""
         if models & (models - 1) == 0:
             return True
-        return all(sum(asks[m] for m in bits(models)) <= have for asks, have in zip(self.asks, self.have, strict=True))
+        return fit(sum((self.bundles[model] for model in bits(models)), Counter[Bundle]()), self.nodes)
 
-    def most(self, models: int, beside: int | None = None) -> int:
+    def _most(self, models: int, beside: int | None = None) -> int:
         """No more than so many of these models fit together, or together with one more, `beside` them."""
-        if self.fits(models | (0 if beside is None else 1 << beside)):
+        together = models | (0 if beside is None else 1 << beside)
+        if self.fits(together):
             return models.bit_count()
-        counts: list[int] = []
+        counts = [self._smallest(together) - (beside is not None)]
         for asks, have in zip(self.asks, self.have, strict=True):
             left = have if beside is None else have - asks[beside]
             counts.append(_most(sorted(asks[model] for model in bits(models)), left))
         return max(min(counts), int(beside is None))
+
+    def _smallest(self, models: int) -> int:
+        """How many would fit if each of these models asked for no more than the smallest in each respect."""
+        found = [self.bundles[model] for model in bits(models)]
+        cpus, gpus = (min(each[place] for one in found for each in one) for place in (0, 1))
+        count = min(one.total() for one in found)
+        return room_for(Bundle(cpus, gpus), count * len(found), self.nodes) // count
 
 
 def _most(asks: Iterable[float], have: float) -> int:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 
 from actors.engine import Client
 from cluster.errors import ClusterError
+from cluster.placement import fit_together
 from pipelines.commit import commit_rows
 from pipelines.context import READY_SECONDS, Context
 from pipelines.evolve.auto_evol import AutoEvol
-from pipelines.phases import capacity, sizes
+from pipelines.phases import sizes
 from pipelines.remembering import Remembering, remembered
 from pipelines.rows import InstructionRow, MethodRow, from_table
 from pipelines.store.manifest import Manifest
@@ -90,10 +91,11 @@ def _shown(context: Context, step: Step) -> Progress:
 
 def check_room(context: Context, models: tuple[str, ...]) -> None:
     """Raise ClusterError if the cluster can not hold these models of one step at once."""
-    room, asked = capacity(context.cluster), [sizes(context.study)[name] for name in models]
-    cpus, gpus = sum(size.cpus for size in asked), sum(size.gpus for size in asked)
-    if cpus > room.cpus or gpus > room.gpus:
+    here, asked = context.cluster, [sizes(context.study)[name] for name in models]
+    if not fit_together(asked, here):
+        cpus, gpus = sum(each.replicas * each.cpus for each in asked), sum(each.replicas * each.gpus for each in asked)
         raise ClusterError(
-            f"{' and '.join(models)} work together in one step and ask for {cpus:g} CPUs and {gpus:g} GPUs; "
-            f"the cluster has {room.cpus:g} and {room.gpus:g}. Give them less, or the same model both roles."
+            f"{' and '.join(models)} work together in one step and ask for {cpus:g} CPUs and {gpus:g} GPUs; the "
+            f"cluster has {here.cpus} and {here.gpus}, and a replica lies on one of its {len(here.nodes)} nodes. "
+            "Give them less, or the same model both roles."
         )

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.inventory import Inventory
+from cluster.placement import Request
 from pipelines.attribution import model_of
-from pipelines.load_groups import Groups, Room, Size, bits
+from pipelines.cast import request
+from pipelines.load_groups import Groups, Room, bits
 from pipelines.load_search import at_least, search
 from pipelines.study.spec import Study
 from pipelines.study.steps import Step
-
-__all__ = ["Phase", "Size", "capacity", "loads", "lower_bound", "order", "sizes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,27 +32,22 @@ class Phase:
     steps: tuple[Step, ...]
 
 
-def sizes(study: Study) -> dict[str, Size]:
-    """What all replicas of each model of a study take."""
-    return {name: Size(m.replicas * m.cpus, m.replicas * m.gpus) for name, m in study.models.items()}
+def sizes(study: Study) -> dict[str, Request]:
+    """What the replicas of each model of a study take."""
+    return {name: request(name, model) for name, model in study.models.items()}
 
 
-def capacity(here: Inventory) -> Size:
-    """What a cluster has for models: everything, as the stream itself asks for no CPU of its own."""
-    return Size(here.cpus, here.gpus)
-
-
-def order(steps: Sequence[Step], sizes: Mapping[str, Size], capacity: Size) -> tuple[Phase, ...]:
+def order(steps: Sequence[Step], sizes: Mapping[str, Request], here: Inventory) -> tuple[Phase, ...]:
     """The phases in which to run unfinished row-wise steps, with as few loads as can be found, then as few phases.
 
-    `steps` are in an order that can be run; inputs that are not among them are finished. The search is exact for up to
-    six models and a few dozen groups of steps, and a beam beyond. A model that does not fit even alone gets a phase of
-    its own: refuse it before.
+    `steps` are in an order that can be run; inputs that are not among them are finished. Models may take all of the
+    nodes, as the stream itself asks for no CPU of its own. The search is exact for up to six models and a few dozen
+    groups of steps, and a beam beyond. A model that does not fit even alone gets a phase of its own: refuse it before.
     """
     if not steps:
         return ()
     groups = Groups(steps)
-    masks = search(groups, _room(groups, sizes, capacity))
+    masks = search(groups, _room(groups, sizes, here))
     return _phases(steps, [{groups.models[number] for number in bits(mask)} for mask in masks])
 
 
@@ -61,14 +56,14 @@ def loads(phases: Iterable[Phase]) -> int:
     return sum(len(phase.loads) for phase in phases)
 
 
-def lower_bound(steps: Sequence[Step], sizes: Mapping[str, Size], capacity: Size) -> int:
+def lower_bound(steps: Sequence[Step], sizes: Mapping[str, Request], here: Inventory) -> int:
     """A number of loads below which no order of these steps can get, from an empty cluster."""
     groups = Groups(steps)
-    return at_least(groups, _room(groups, sizes, capacity), 0, 0)
+    return at_least(groups, _room(groups, sizes, here), 0, 0)
 
 
-def _room(groups: Groups, sizes: Mapping[str, Size], capacity: Size) -> Room:
-    return Room([sizes[name] for name in groups.models], capacity)
+def _room(groups: Groups, sizes: Mapping[str, Request], here: Inventory) -> Room:
+    return Room([sizes[name] for name in groups.models], here)
 
 
 def _phases(steps: Sequence[Step], residents: Sequence[set[str]]) -> tuple[Phase, ...]:

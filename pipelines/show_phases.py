@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.inventory import Inventory, machine
-from cluster.placement import Request, check_fits
+from cluster.placement import check_fits
 from pipelines.attribution import model_of
-from pipelines.phases import Phase, capacity, loads, lower_bound, order, sizes
+from pipelines.phases import Phase, loads, lower_bound, order, sizes
 from pipelines.plan import Plan
 from pipelines.study.spec import Study
 from pipelines.study.steps import ROW_WISE, Step
@@ -34,20 +34,20 @@ def show_phases(console: Console, study: Study, plan: Plan, cluster: Inventory) 
         remedy = "Plan for a cluster of another size with --cpus and --gpus."
         console.print(f"{where}: none. {misfits[0]}{others}. {remedy}\n", highlight=False, soft_wrap=True)
         return
-    sized, have = sizes(study), capacity(cluster)
-    phases = order(steps, sized, have)
+    sized = sizes(study)
+    phases = order(steps, sized, cluster)
     told = f"{where}: {_count(len(phases), 'phase')}, {_count(loads(phases), 'load')}"
     if len(phases) == 1:
         console.print(f"{told} ({', '.join(phases[0].loads)})\n", highlight=False, soft_wrap=True)
         return
-    bound = lower_bound(steps, sized, have)
+    bound = lower_bound(steps, sized, cluster)
     console.print(f"{told}; no order has fewer than {bound}", highlight=False, soft_wrap=True)
     console.print(_table(phases, plan))
 
 
 def _misfits(study: Study, steps: tuple[Step, ...], cluster: Inventory) -> list[str]:
-    models = {name: study.models[name] for name in dict.fromkeys(model_of(step) for step in steps)}
-    return check_fits([Request(name, m.cpus, m.gpus, m.replicas) for name, m in models.items()], cluster)
+    sized = sizes(study)
+    return check_fits([sized[name] for name in dict.fromkeys(model_of(step) for step in steps)], cluster)
 
 
 def _table(phases: tuple[Phase, ...], plan: Plan) -> Table:

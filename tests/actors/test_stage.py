@@ -32,7 +32,7 @@ class Watched:
     """A stage of a, b, c (half of the cluster each) and d (all of it), with room for two that sleep."""
 
     def __init__(self, host_bytes: int = 25) -> None:
-        self.stage = Stage({name: part(name, cpus) for name, cpus in SHARES.items()}, Share(4, 0), host_bytes)
+        self.stage = Stage({name: part(name, cpus) for name, cpus in SHARES.items()}, host_bytes)
 
     def enter(self, models: Collection[str], *later: Collection[str]) -> dict[str, int]:
         """How often each model of the phase has been loaded so far in the pool that it has."""
@@ -109,7 +109,7 @@ def test_a_model_that_dies_when_it_should_sleep_ends_no_run(watched: Watched) ->
 
 
 def test_a_model_that_has_no_room_is_an_error(watched: Watched) -> None:
-    stage = Stage({"wide": part("wide", 2), "wider": part("wider", 3)}, Share(9, 0), 0)
+    stage = Stage({"wide": part("wide", 2), "wider": part("wider", 3)}, 0)
     try:
         with pytest.raises(LoadError, match="not ready after 2 s"):
             stage.enter(["wide", "wider"], [], 2)
@@ -133,7 +133,7 @@ def visible(pool):
 
 shares = {"one": 1, "two": 2, "other": 2, "none": 0}
 parts = {name: Part(Terms(scripted(name), name, Share(0.1, gpus))) for name, gpus in shares.items()}
-stage = Stage(parts, Share(2, 4), 100)
+stage = Stage(parts, 100)
 first = stage.enter(["one", "two", "none"], [["other"], ["two"]], 30)
 print(*(visible(pool) or "-" for pool in first.values()), ray.available_resources().get("GPU", 0), flush=True)
 second = stage.enter(["one", "other"], [["two"]], 30)

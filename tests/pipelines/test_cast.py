@@ -26,10 +26,10 @@ def model(**fields: Any) -> Model:
 def parts(monkeypatch: pytest.MonkeyPatch, run: str = "run", **models: dict[str, Any]) -> dict[str, Part]:
     """What the stage of a study with these models is made of."""
     made: dict[str, Any] = {}
-    monkeypatch.setattr(cast, "Stage", lambda parts, room, memory: made.update(parts=parts, room=room, memory=memory))
+    monkeypatch.setattr(cast, "Stage", lambda parts, memory: made.update(parts=parts, memory=memory))
     study = scripted_study(models={name: {"source": "teacher", "engine": "scripted"} | m for name, m in models.items()})
-    cast.stage(study, FOLDER, run, Share(32, 8), HERE)
-    assert (made["room"], made["memory"]) == (Share(32, 8), int(cast.SLEEPING_SHARE * 200))
+    cast.stage(study, FOLDER, run, HERE)
+    assert made["memory"] == int(cast.SLEEPING_SHARE * 200)
     return made["parts"]
 
 
@@ -125,6 +125,6 @@ def test_an_engine_that_can_take_several_nodes_may() -> None:
 
 def test_the_stage_is_one_that_can_be_closed_at_once() -> None:
     study = scripted_study()
-    stage = cast.stage(study, FOLDER, "run", Share(4, 0), HERE)
+    stage = cast.stage(study, FOLDER, "run", HERE)
     assert isinstance(stage, Stage)
     stage.close()

@@ -11,13 +11,15 @@ from itertools import combinations, count
 import pytest
 
 from cluster.inventory import Inventory, Node
+from cluster.placement import Request, fit_together
 from pipelines.attribution import model_of
-from pipelines.phases import Phase, Size, capacity, loads, lower_bound, order, sizes
+from pipelines.phases import Phase, loads, lower_bound, order, sizes
 from pipelines.study.steps import ScoreJob, Step
 from tests.pipelines.studies import scripted_study
 
-Sizes = dict[str, Size]
+Sizes = dict[str, Request]
 WITHIN = 1.05
+ONE_NODE, CASES = 600, 700
 MORE_THAN_THE_BOUND = 1
 
 
@@ -45,18 +47,24 @@ def grid(evolvers: Sequence[str], teachers: Sequence[str], scorer: str, rounds: 
 
 
 def gpus(steps: Sequence[Step], each: float = 1) -> Sizes:
-    return {model_of(one): Size(0, each) for one in steps}
+    return {model_of(one): Request(model_of(one), 0, each) for one in steps}
 
 
-def room(have: float) -> Size:
-    return Size(0, have)
+def room(*gpus: float, cpus: float = 1) -> Inventory:
+    """Nodes with so many GPUs each."""
+    return Inventory(tuple(Node(f"node {number}", cpus, each, 0) for number, each in enumerate(gpus)))
+
+
+def asking(**gpus: float) -> Sizes:
+    """Models by name with the GPUs that they ask for."""
+    return {name: Request(name, 0, each) for name, each in gpus.items()}
 
 
 def names(prefix: str, number: int) -> list[str]:
     return [f"{prefix}{one:02}" for one in range(number)]
 
 
-def check_valid(phases: Sequence[Phase], steps: Sequence[Step], sized: Sizes, have: Size) -> None:
+def check_valid(phases: Sequence[Phase], steps: Sequence[Step], sized: Sizes, have: Inventory) -> None:
     """Every step once, with its model resident and after its inputs; no more models than there is room for."""
     keys = {one.key for one in steps}
     done: set[str] = set()
@@ -64,8 +72,7 @@ def check_valid(phases: Sequence[Phase], steps: Sequence[Step], sized: Sizes, ha
     for phase in phases:
         assert phase.models == tuple(sorted(phase.models))
         assert phase.loads == tuple(sorted(set(phase.models) - before))
-        assert len(phase.models) == 1 or sum(sized[name].gpus for name in phase.models) <= have.gpus
-        assert len(phase.models) == 1 or sum(sized[name].cpus for name in phase.models) <= have.cpus
+        assert len(phase.models) == 1 or fit_together([sized[name] for name in phase.models], have)
         for one in phase.steps:
             assert one.key not in done and model_of(one) in phase.models
             assert all(needed.key in done for needed in one.inputs if needed.key in keys)
@@ -114,7 +121,7 @@ def test_a_model_with_work_left_stays_if_there_is_room() -> None:
 
 def test_of_models_that_answer_each_other_the_small_ones_stay() -> None:
     steps = grid(names("m", 12), names("m", 12), "scorer")
-    sized = {name: Size(0, (1, 2, 4)[number % 3]) for number, name in enumerate([*names("m", 12), "scorer"])}
+    sized = asking(**{name: (1, 2, 4)[number % 3] for number, name in enumerate([*names("m", 12), "scorer"])})
     phases = order(steps, sized, room(4))
     check_valid(phases, steps, sized, room(4))
     assert loads(phases) == lower_bound(steps, sized, room(4)) == 12 + 8 + 1
@@ -128,7 +135,7 @@ def test_steps_whose_inputs_are_finished_already_can_start() -> None:
 
 def test_a_model_that_never_fits_gets_a_phase_of_its_own() -> None:
     steps = [step("a", "small"), step("b", "huge"), step("c", "small2")]
-    sized = {"small": Size(0, 1), "huge": Size(0, 9), "small2": Size(0, 1)}
+    sized = asking(small=1, huge=9, small2=1)
     phases = order(steps, sized, room(2))
     check_valid(phases, steps, sized, room(2))
     assert sorted(phase.models for phase in phases) == [("huge",), ("small", "small2")]
@@ -136,10 +143,31 @@ def test_a_model_that_never_fits_gets_a_phase_of_its_own() -> None:
 
 def test_cpus_count_as_much_as_gpus() -> None:
     steps = [step(name, name) for name in "abcd"]
-    sized = {"a": Size(1, 1), "b": Size(1, 0), "c": Size(0, 1), "d": Size(0, 1)}
-    phases = order(steps, sized, Size(1, 2))
-    check_valid(phases, steps, sized, Size(1, 2))
+    sized = asking(c=1, d=1) | {"a": Request("a", 1, 1), "b": Request("b", 1, 0)}
+    phases = order(steps, sized, room(2, cpus=1.1))
+    check_valid(phases, steps, sized, room(2, cpus=1.1))
     assert (len(phases), loads(phases)) == (2, 4)
+
+
+def test_models_that_fit_in_sum_but_not_on_single_nodes_take_turns() -> None:
+    steps = [step(name, name) for name in names("m", 20)]
+    phases = order(steps, gpus(steps, 3), room(*[8] * 4))
+    check_valid(phases, steps, gpus(steps, 3), room(*[8] * 4))
+    assert [len(phase.models) for phase in phases] == [8, 8, 4], "two on each of four nodes"
+
+
+def test_the_lower_bound_knows_of_nodes() -> None:
+    steps = grid(names("m", 3), names("m", 3), "m00")
+    sized, have = gpus(steps, 2), room(3, 3)
+    assert loads(order(steps, sized, have)) == lower_bound(steps, sized, have) == 4
+    assert loads(order(steps, sized, room(6))) == 3
+
+
+def test_all_replicas_of_a_model_come_in_together() -> None:
+    steps = [step(name, name) for name in "ab"]
+    sized = {"a": Request("a", 1, 3, replicas=2), "b": Request("b", 1, 2)}
+    assert len(order(steps, sized, room(4, 4, cpus=4))) == 2
+    assert len(order(steps, sized, room(4, 5, cpus=4))) == 1
 
 
 def test_many_small_shares_add_up_without_rounding() -> None:
@@ -152,21 +180,22 @@ def test_the_order_does_not_depend_on_chance() -> None:
     assert order(steps, gpus(steps), room(3)) == order(steps, gpus(steps), room(3))
 
 
-def small_case(number: int) -> tuple[list[Step], Sizes, Size]:
-    """2 to 5 models of size 1 or 2, up to 10 steps with up to 2 inputs, room for 1 to 3."""
+def small_case(number: int) -> tuple[list[Step], Sizes, Inventory]:
+    """2 to 5 models of size 1 or 2, up to 10 steps with up to 2 inputs, room for 1 to 3; the last ones on two nodes."""
     rng = random.Random(number)
     models, have = names("m", rng.randint(2, 5)), rng.randint(1, 3)
+    nodes = (have,) if number < ONE_NODE else (have, rng.randint(1, 2))
     steps: list[Step] = []
     for index in range(rng.randint(1, 10)):
         inputs = rng.sample(steps, min(len(steps), rng.choice([0, 1, 1, 1, 2])))
         steps.append(step(str(index), rng.choice(models), *inputs))
-    return steps, {name: Size(0, min(have, rng.randint(1, 2))) for name in models}, room(have)
+    return steps, asking(**{name: min(have, rng.randint(1, 2)) for name in models}), room(*nodes)
 
 
-def fewest(steps: Sequence[Step], sized: Sizes, have: Size) -> tuple[int, int]:
+def fewest(steps: Sequence[Step], sized: Sizes, have: Inventory) -> tuple[int, int]:
     """The fewest loads, then phases, of all orders: Dijkstra over (steps done, models resident)."""
     models = sorted({model_of(one) for one in steps})
-    together = [frozenset(some) for some in _subsets(models) if sum(sized[m].gpus for m in some) <= have.gpus]
+    together = [frozenset(some) for some in _subsets(models) if fit_together([sized[m] for m in some], have)]
     tickets = count()
     heap = [(0, 0, next(tickets), frozenset[str](), frozenset[str]())]
     seen: set[tuple[frozenset[str], frozenset[str]]] = set()
@@ -196,7 +225,7 @@ def _ran(steps: Sequence[Step], done: frozenset[str], resident: frozenset[str]) 
 
 def test_small_cases_are_as_good_as_the_best_of_all_orders() -> None:
     more_phases = 0
-    for number in range(600):
+    for number in range(CASES):
         steps, sized, have = small_case(number)
         phases = order(steps, sized, have)
         check_valid(phases, steps, sized, have)
@@ -230,19 +259,14 @@ def test_an_interrupted_study_with_models_of_all_sizes_comes_close_too(number: i
         if rng.random() < 0.6 or any(needed.key in left for needed in one.inputs):
             left[one.key] = one
     have = room(rng.choice([2, 4, 8]))
-    sized = {model: Size(0, min(have.gpus, rng.choice([1, 1, 2, 4]))) for model in models}
+    sized = asking(**{model: min(have.gpus, rng.choice([1, 1, 2, 4])) for model in models})
     phases = order([*left.values()], sized, have)
     check_valid(phases, [*left.values()], sized, have)
     assert loads(phases) <= MORE_THAN_THE_BOUND + lower_bound([*left.values()], sized, have)
 
 
-def test_a_model_takes_what_all_its_replicas_take() -> None:
+def test_a_model_asks_for_all_its_replicas() -> None:
     study = scripted_study()
     large = study.models["large"].model_copy(update={"replicas": 3, "cpus": 2.0, "gpus": 0.5})
     models = dict(study.models) | {"large": large}
-    assert sizes(study.model_copy(update={"models": models}))["large"] == Size(6.0, 1.5)
-
-
-def test_models_may_take_all_of_a_cluster() -> None:
-    here = Inventory((Node("one", 2, 1, 0), Node("two", 4, 0, 0)))
-    assert capacity(here) == Size(6, 1)
+    assert sizes(study.model_copy(update={"models": models}))["large"] == Request("large", 2.0, 0.5, 3)
