@@ -6,12 +6,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from actors.berth import Share
-from actors.engines import resolve
 from actors.seat import Terms
 from actors.stage import Part, Stage
 from cluster.errors import ClusterError
 from cluster.inventory import Inventory
-from cluster.placement import Request, check_fits
+from cluster.placement import check_fits
+from pipelines.phases import sizes
 from pipelines.store.fingerprint import fingerprint
 from pipelines.study.estimate import BYTES_PER_PARAMETER, parameters
 from pipelines.study.models import engine_spec, identity
@@ -36,14 +36,9 @@ def stage(study: Study, folder: Path, run: str, here: Inventory) -> Stage:
     return Stage(parts, int(SLEEPING_SHARE * here.memory_bytes))
 
 
-def request(name: str, model: Model) -> Request:
-    """What the replicas of a model take. vLLM's may lie on several nodes."""
-    return Request(name, model.cpus, model.gpus, model.replicas, resolve(model.engine, model.gpus) == "vllm")
-
-
 def check_room(study: Study, names: Collection[str], here: Inventory) -> None:
     """Raise ClusterError for a model that the cluster could not hold even alone. Models that fit take turns."""
-    for misfit in check_fits([request(name, study.models[name]) for name in sorted(names)], here):
+    for misfit in check_fits([sizes(study)[name] for name in sorted(names)], here):
         raise ClusterError(misfit)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from actors.engines import resolve
 from cluster.inventory import Inventory
 from cluster.placement import Request
 from pipelines.attribution import model_of
-from pipelines.cast import request
 from pipelines.load_groups import Groups, Room, bits
 from pipelines.load_search import at_least, search
 from pipelines.study.spec import Study
@@ -33,8 +33,9 @@ class Phase:
 
 
 def sizes(study: Study) -> dict[str, Request]:
-    """What the replicas of each model of a study take."""
-    return {name: request(name, model) for name, model in study.models.items()}
+    """What the replicas of each model of a study take. vLLM's may lie on several nodes."""
+    models = study.models.items()
+    return {name: Request(name, m.cpus, m.gpus, m.replicas, resolve(m.engine, m.gpus) == "vllm") for name, m in models}
 
 
 def order(steps: Sequence[Step], sizes: Mapping[str, Request], here: Inventory) -> tuple[Phase, ...]:
