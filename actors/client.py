@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
+from actors.desk import Asker
 from actors.engine import (
     Answer,
     Classification,
@@ -25,6 +26,7 @@ from actors.engine import (
     TokenLogprobs,
 )
 
+LIFE = uuid.uuid4().hex  # of this process
 LINGER_SECONDS = 0.002
 RETRIES = 5  # after the loss of the router, which Ray starts again
 RETRY_SECONDS = 1.0
@@ -45,7 +47,8 @@ class _Line:
     def __init__(self, router: Any, spec: EngineSpec) -> None:
         self.loop = asyncio.get_running_loop()
         self.router, self.spec = router, spec
-        self.name = uuid.uuid4().hex
+        home: str = ray.get_runtime_context().get_actor_id() or LIFE
+        self.asker = Asker(home, LIFE, uuid.uuid4().hex)
         self.numbers = itertools.count()
         self.open: dict[int, _Open] = {}
         self.unsent: list[int] = []
@@ -74,13 +77,13 @@ class _Line:
             numbers, self.unsent = self.unsent, []
             entries = [(number, self.open[number]) for number in numbers if number in self.open]
             requests = [(number, entry.lane, entry.request) for number, entry in entries]
-            self.router.submit.remote(self.name, self.spec, requests)
+            self.router.submit.remote(self.asker, self.spec, requests)
 
     async def _fetch(self) -> None:
         losses = 0
         while self.open:
             try:
-                answers: list[tuple[int, Answer]] = await self.router.collect.remote(self.name)
+                answers: list[tuple[int, Answer]] | None = await self.router.collect.remote(self.asker)
                 losses = 0 if answers else losses
             except RayActorError as error:
                 losses += 1
@@ -88,7 +91,9 @@ class _Line:
                     self._give_up(error)
                     return
                 await asyncio.sleep(RETRY_SECONDS)
-                self.unsent = list(self.open)  # the router has forgotten them
+                answers = None
+            if answers is None:  # the router has forgotten all that is open
+                self.unsent = list(self.open)
                 self.sender = self.loop.create_task(self._send())
                 continue
             for number, answer in answers:

@@ -18,17 +18,26 @@ SUSPECTS_SECONDS = 5.0
 FORGET_SECONDS = 60.0  # an asker that has not fetched for so long is gone
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks: a line (an event loop's) of one `life` of a `home`, an actor that may be started again."""
+
+    home: str
+    life: str
+    line: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Ticket:
     """One request on its way: whose it is, and by what number the asker knows it."""
 
-    asker: str
+    asker: Asker
     number: int
     request: Request
 
 
 @dataclass(slots=True)
-class _Asker:
+class _Tray:
     """Answers that wait for an asker, and when it last came for them."""
 
     answers: Outbox[tuple[int, Answer]] = field(default_factory=lambda: Outbox(LINGER_SECONDS))
@@ -47,7 +56,8 @@ class Desk:
         self.again = 0  # requests that were in flight when their replica died
         self._queue: Turns[Ticket] = Turns()
         self._suspects: Suspects[Ticket] = Suspects()
-        self._askers: dict[str, _Asker] = {}
+        self._askers: dict[Asker, _Tray] = {}
+        self._forgotten: set[Asker] = set()
         self._waiting_since = 0.0  # suspects, for an idle replica
         self._wakers: set[asyncio.Event] = set()
 
@@ -56,7 +66,7 @@ class Desk:
         """Requests that no replica has yet."""
         return len(self._queue) + len(self._suspects)
 
-    def submit(self, asker: str, requests: Sequence[tuple[int, Hashable, Request]]) -> None:
+    def submit(self, asker: Asker, requests: Sequence[tuple[int, Hashable, Request]]) -> None:
         """Take (number, lane, request) from an asker, whose lanes are served in turn."""
         self._asker(asker)
         for number, lane, request in requests:
@@ -67,8 +77,14 @@ class Desk:
                 self._queue.put(asker, lane, ticket)
         self.wake_all()
 
-    async def collect(self, asker: str) -> list[tuple[int, Answer]]:
-        """Answers for an asker by its own numbers; none after a while without."""
+    async def collect(self, asker: Asker) -> list[tuple[int, Answer]] | None:
+        """Answers for an asker by its own numbers; none after a while without.
+
+        None if it was forgotten meanwhile, because it did not come for so long: it has to ask everything again.
+        """
+        if asker in self._forgotten:
+            self._forgotten.remove(asker)
+            return None
         who = self._asker(asker)
         who.waiting += 1
         try:
@@ -130,12 +146,11 @@ class Desk:
         self.model, self.failure = model, None
 
     def forget_absent(self) -> None:
-        """Drop what askers have waiting that do not fetch answers any more: their process is gone."""
+        """Drop what askers have waiting that do not fetch answers any more: most likely their process is gone."""
         now = time.monotonic()
-        for name, asker in list(self._askers.items()):
-            if not asker.waiting and now - asker.seen > FORGET_SECONDS:
-                self._queue.drop(name)
-                del self._askers[name]
+        for asker, tray in list(self._askers.items()):
+            if not tray.waiting and now - tray.seen > FORGET_SECONDS:
+                self._forget(asker)
 
     def add_waker(self, event: asyncio.Event) -> None:
         """Set this event whenever there may be something to take."""
@@ -150,13 +165,22 @@ class Desk:
         for event in self._wakers:
             event.set()
 
-    def _asker(self, name: str) -> _Asker:
-        return self._askers.setdefault(name, _Asker())
+    def _asker(self, asker: Asker) -> _Tray:
+        if asker not in self._askers:
+            for other in [other for other in self._askers if other.home == asker.home and other.life != asker.life]:
+                self._forget(other)  # its process is gone: what it had waiting is asked again in this life
+            self._askers[asker] = _Tray()
+        return self._askers[asker]
+
+    def _forget(self, asker: Asker) -> None:
+        self._queue.drop(asker)
+        del self._askers[asker]
+        self._forgotten.add(asker)
 
     def _give_up(self, tickets: Iterable[Ticket], failure: LoadError | EngineLost) -> None:
         for ticket in tickets:
             self._deliver(ticket, failure)
 
     def _deliver(self, ticket: Ticket, answer: Answer) -> None:
-        if asker := self._askers.get(ticket.asker):
-            asker.answers.put([(ticket.number, answer)])
+        if tray := self._askers.get(ticket.asker):
+            tray.answers.put([(ticket.number, answer)])

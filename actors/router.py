@@ -12,7 +12,7 @@ import ray
 
 from actors.berth import Berth, remove_leftovers
 from actors.crew import Crew, Event
-from actors.desk import Desk
+from actors.desk import Asker, Desk
 from actors.engine import Answer, EngineLost, EngineSpec, Feature, LoadError, Request
 from actors.seat import Terms, Work
 
@@ -54,7 +54,7 @@ class Router:
         self._leases[driver] = time.monotonic()
         self._running().expect()
 
-    async def submit(self, asker: str, spec: EngineSpec, requests: Sequence[tuple[int, Hashable, Request]]) -> None:
+    async def submit(self, asker: Asker, spec: EngineSpec, requests: Sequence[tuple[int, Hashable, Request]]) -> None:
         """Take (number, lane, request) for the model `spec`; numbers are the asker's own.
 
         Another model than the present one is swapped in first: a router that was killed knows its first model only.
@@ -63,8 +63,11 @@ class Router:
             await self.reload(spec)
         self._desk.submit(asker, requests)
 
-    async def collect(self, asker: str) -> list[tuple[int, Answer]]:
-        """Answers as they become ready, by the asker's numbers; empty after some seconds without any."""
+    async def collect(self, asker: Asker) -> list[tuple[int, Answer]] | None:
+        """Answers as they become ready, by the asker's numbers; empty after some seconds without any.
+
+        None if the asker was forgotten and has to ask again.
+        """
         return await self._desk.collect(asker)
 
     async def ready(self, seconds: float) -> tuple[int, int, LoadError | EngineLost | None]:

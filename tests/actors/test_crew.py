@@ -10,7 +10,7 @@ import pytest
 
 from actors import crew as module
 from actors.crew import DEATHS, LOAD_DEATHS, Crew
-from actors.desk import Desk
+from actors.desk import Asker, Desk
 from actors.engine import EngineLost, EngineSpec, GenerateRequest, Generation, LoadError, Sampling
 from actors.seat import Died, Seat, Terms
 
@@ -143,7 +143,7 @@ def test_deaths_with_answers_in_between_are_no_reason_to_give_up(monkeypatch: py
     async def run() -> None:
         async with crew_of(monkeypatch) as crew:
             for number in range(2 * DEATHS):
-                crew.desk.submit("a", [(number, "", REQUEST)])
+                crew.desk.submit(Asker("a", "1"), [(number, "", REQUEST)])
                 (ticket,), _ = crew.desk.take(1, idle=True)
                 crew.desk.answer(ticket, Generation("r", "Because.", "stop", 1, 1))
                 await _die(crew)
@@ -160,7 +160,7 @@ def test_an_error_that_nobody_foresaw_loses_no_request(monkeypatch: pytest.Monke
             await come(lambda: crew.ready)
             (seat,) = crew.seats
             assert isinstance(seat, Actor)
-            crew.desk.submit("a", [(0, "", REQUEST)])
+            crew.desk.submit(Asker("a", "1"), [(0, "", REQUEST)])
             (ticket,), _ = crew.desk.take(1, idle=True)
             seat.in_flight[0] = ticket
             seat.fate.set_exception(KeyError("a bug"))

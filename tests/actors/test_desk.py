@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from actors import desk as module
-from actors.desk import Desk, Ticket
+from actors.desk import Asker, Desk, Ticket
 from actors.engine import EngineLost, GenerateRequest, Generation, LoadError, RequestError, Sampling
 
 
@@ -34,8 +34,12 @@ def request(number: int) -> GenerateRequest:
     return GenerateRequest(f"r{number}", (("user", f"Why {number}?"),), Sampling())
 
 
-def submit(desk: Desk, asker: str, numbers: Sequence[int], lane: str = "") -> None:
-    desk.submit(asker, [(number, lane, request(number)) for number in numbers])
+def asker(name: str, life: str = "first") -> Asker:
+    return Asker(name, life)
+
+
+def submit(desk: Desk, name: str, numbers: Sequence[int], lane: str = "", life: str = "first") -> None:
+    desk.submit(asker(name, life), [(number, lane, request(number)) for number in numbers])
 
 
 def numbers(tickets: Sequence[Ticket]) -> list[int]:
@@ -47,11 +51,12 @@ def answer(desk: Desk, tickets: Sequence[Ticket]) -> None:
         desk.answer(ticket, Generation(ticket.request.id, "Because.", "stop", 2, 1))
 
 
-def fetched(desk: Desk, asker: str) -> dict[int, object]:
+def fetched(desk: Desk, name: str) -> dict[int, object]:
     """What has been answered to an asker so far, by number; a number comes once only."""
 
     async def collect() -> dict[int, object]:
-        answers = await asyncio.wait_for(desk.collect(asker), 1)
+        answers = await asyncio.wait_for(desk.collect(asker(name)), 1)
+        assert answers is not None
         assert len(dict(answers)) == len(answers)
         return dict(answers)
 
@@ -160,7 +165,7 @@ def test_absent_askers_are_forgotten_and_those_who_wait_are_not(clock: Clock, mo
     submit(desk, "here", [0])
 
     async def wait() -> None:
-        collecting = asyncio.create_task(desk.collect("here"))
+        collecting = asyncio.create_task(desk.collect(asker("here")))
         await asyncio.sleep(0)
         clock.now += module.FORGET_SECONDS + 1
         desk.forget_absent()
@@ -169,7 +174,7 @@ def test_absent_askers_are_forgotten_and_those_who_wait_are_not(clock: Clock, mo
     asyncio.run(wait())
     assert desk.queued == 1
     tickets, _ = desk.take(10, idle=True)
-    assert [ticket.asker for ticket in tickets] == ["here"]
+    assert [ticket.asker for ticket in tickets] == [asker("here")]
     desk.forget_absent()  # "here" came for answers just now
     answer(desk, tickets)
     assert list(fetched(desk, "here")) == [0]
@@ -183,6 +188,27 @@ def test_an_answer_for_somebody_forgotten_is_dropped(clock: Clock) -> None:
     desk.forget_absent()
     answer(desk, tickets)
     assert desk.answered == 1
+
+
+def test_who_was_forgotten_and_comes_again_is_told_to_ask_again_once(clock: Clock) -> None:
+    desk = Desk("m")
+    submit(desk, "halted", [0])
+    clock.now += module.FORGET_SECONDS + 1
+    desk.forget_absent()
+    assert asyncio.run(desk.collect(asker("halted"))) is None
+    submit(desk, "halted", [0])
+    answer(desk, desk.take(1, idle=True)[0])
+    assert list(fetched(desk, "halted")) == [0]
+
+
+def test_an_actor_started_again_takes_the_place_of_its_former_life() -> None:
+    desk = Desk("m")
+    submit(desk, "walker", range(5), life="first")
+    submit(desk, "other", [7])
+    submit(desk, "walker", range(3), life="second")
+    assert desk.queued == 4
+    tickets, _ = desk.take(10, idle=True)
+    assert {ticket.asker for ticket in tickets} == {asker("other"), asker("walker", "second")}
 
 
 def test_replicas_that_wait_are_woken_by_whatever_gives_them_work() -> None:

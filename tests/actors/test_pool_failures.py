@@ -10,10 +10,12 @@ from typing import Any
 
 import psutil
 import pytest
+import ray
 
+from actors.client import EngineClient
 from actors.engine import LoadError, RequestError
 from actors.pool import Pool
-from tests.actors.pools import ask, ask_all, free_cpus, groups, ids, pool_of, router_process, scripted, until
+from tests.actors.pools import ask, ask_all, free_cpus, groups, ids, in_router, pool_of, router_process, scripted, until
 
 pytestmark = pytest.mark.usefixtures("ray_local")
 
@@ -100,6 +102,38 @@ def test_a_killed_replica_costs_only_what_was_in_flight() -> None:
         # an answer is counted where it arrives: 100 of them mean that none was asked for again after it had come
         assert (stats.work.requests, stats.work.deaths, stats.work.loads) == (100, 1, 2)
         assert stats.poisoned == ()
+
+
+class Asking:
+    """An actor that asks, and is started again when it is killed."""
+
+    def pid(self) -> int:
+        return os.getpid()
+
+    def ask(self, client: EngineClient, lanes: int) -> None:
+        async def all_lanes() -> None:
+            await asyncio.gather(*(ask_all(client.lane(str(n)), ["Why?"] * 5) for n in range(lanes)))
+
+        asyncio.run(all_lanes())
+
+
+def test_what_a_killed_asker_had_waiting_is_not_asked_for_nobody() -> None:
+    def lives() -> set[str]:
+        return in_router("pool", lambda router: {asker.life for asker in router._desk._askers})
+
+    actor: Any = ray.remote(num_cpus=0, max_restarts=1, max_task_retries=1)(Asking)
+    with pool_of(scripted(latency=30), in_flight=4) as pool:
+        pool.ready(60)
+        asking = actor.remote()
+        process = psutil.Process(ray.get(asking.pid.remote()))
+        asking.ask.remote(pool.client(), 20)
+        until(lambda: pool.stats().queued == 96)
+        first = lives()
+        process.kill()
+        until(lambda: lives() != first)
+        assert len(lives()) == 1
+        assert pool.stats().queued <= 100
+        ray.kill(asking)
 
 
 def test_a_restarted_process_answers_with_the_model_that_is_asked_for() -> None:
