@@ -23,14 +23,24 @@ QUERIES = (
 )
 
 
-def status(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
+def status(
+    study: StudyFile,
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Also Ray Data's statistics of the steps' streams.")] = False,
+) -> None:
     """Show who runs a study, what is done, how far the rest is, and what was lost and why."""
     from pipelines.plan import make_plan
+    from pipelines.show_streams import show_streams
     from pipelines.status import show_status
     from pipelines.store.store import Store
+    from pipelines.stream_stats import load_streams
 
     loaded, target = checked(study, seeds), Store(store)
-    show_status(Console(), target, loaded.study.study, make_plan(loaded.study, loaded.folder, target))
+    plan = make_plan(loaded.study, loaded.folder, target)
+    show_status(Console(), target, loaded.study.study, plan)
+    if stats:
+        show_streams(Console(), load_streams(target, plan.grid.steps.keys()))
 
 
 def query(

@@ -38,6 +38,7 @@ from pipelines.score.perplexity import Score
 from pipelines.score.reward import Reward
 from pipelines.store.parts import UNIT_ROWS, units_of, write_shards
 from pipelines.stream import Branch, Root
+from pipelines.stream_stats import measured, save_stream
 from pipelines.study.steps import (
     ROW_WISE,
     CheckJob,
@@ -99,10 +100,12 @@ def run_phase(context: Context, phase: Phase, pools: Mapping[str, Pool], started
     before = {name: pool.stats().work.busy_seconds for name, pool in pools.items()}
     with tallied() as tally:
         with shown(context, phase.steps, pools, tally), sandboxes(context, phase.steps) as boxes:
-            _stream(context, roots(context, phase.steps, pools, boxes), RemoteTally(tally), window(pools))
+            trees = roots(context, phase.steps, pools, boxes)
+            stream = _stream(context, trees, RemoteTally(tally), window(pools))
         totals: dict[str, Total] = ray.get(tally.totals.remote())
     busy = {name: pool.stats().work.busy_seconds - before[name] for name, pool in pools.items()}
     _commit_all(context, phase.steps, step_seconds(phase.steps, totals, busy, time.monotonic() - started))
+    save_stream(context.store, context.study.study, measured(stream, phase.steps))
 
 
 def roots(
@@ -162,7 +165,7 @@ def window(pools: Mapping[str, Pool]) -> int:
     return max(pool.client().window for pool in pools.values())
 
 
-def _stream(context: Context, trees: list[Root], tally: RemoteTally, open_rows: int) -> None:
+def _stream(context: Context, trees: list[Root], tally: RemoteTally, open_rows: int) -> ray.data.Dataset:
     _quiet_ray_data()
     units = sorted({unit for root in trees for unit in units_of(context.store, root.kind, root.key)})
     # one block for each walker, which keeps enough units at once for every lane to be full
@@ -183,6 +186,7 @@ def _stream(context: Context, trees: list[Root], tally: RemoteTally, open_rows: 
         raise
     except Exception as error:
         raise innermost(error) from None
+    return walked
 
 
 def _quiet_ray_data() -> None:
