@@ -111,10 +111,11 @@ def test_retries_of_a_run_are_in_its_status_and_in_its_report(tmp_path: Path, mo
     path.write_text(STUDY.replace("POISON", "Add"))
     real, failures = flow._stream, [lost()]
 
-    def shaky(*arguments: Any) -> None:
-        real(*arguments)
+    def shaky(*arguments: Any) -> Any:
+        stream = real(*arguments)
         if failures:
             raise failures.pop()
+        return stream
 
     monkeypatch.setattr(flow, "_stream", shaky)
     run(load(path), store, None, Console(file=output, width=200))
