@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from pipelines.evolve.choice import published_calls
 from pipelines.store.fingerprint import fingerprint
+from pipelines.study.benchmarks import PAIRED
 from pipelines.study.grid import Grid
 from pipelines.study.steps import (
     AugmentJob,
@@ -32,12 +33,14 @@ from pipelines.study.steps import (
     SeedsJob,
     Step,
     TrainJob,
+    VerdictJob,
     VerifyJob,
     rows_of_one,
 )
 
 TOKENS_OF_TEXT = 60
 TOKENS_OF_PROMPT = 300  # of a rewriting or judging prompt, around its text
+TOKENS_OF_JUDGEMENT = 300  # a judge explains itself
 LINES_OF_LIST = 25
 UNKNOWN_ROWS = 1000
 Doing = Literal["generate", "score", "train", "other"]
@@ -72,7 +75,8 @@ def role(step: Step) -> str:
     model = getattr(job, "model", "")
     if isinstance(job, TrainJob):
         return f"train:{model}:{fingerprint(job.recipe)[:8]}"
-    return f"{step.kind}:{model}:{job.benchmark.name}" if isinstance(job, EvaluateJob) else f"{step.kind}:{model}"
+    named = isinstance(job, EvaluateJob | VerdictJob)
+    return f"{step.kind}:{model}:{job.benchmark.name}" if named else f"{step.kind}:{model}"
 
 
 def workload(grid: Grid, lines: Mapping[str, Line]) -> dict[str, Work]:
@@ -94,6 +98,8 @@ def _measured(assumed: Work, line: Line) -> Work:
 
 def _assumed(step: Step, before: float) -> Work:
     job = step.job
+    if isinstance(job, VerdictJob):
+        return _judged(job, before)
     rows = _rows_out(step, before)
     model, doing = str(getattr(job, "model", "")), _doing(job)
     requests, reply = _asked(job, before)
@@ -105,6 +111,19 @@ def _assumed(step: Step, before: float) -> Work:
         return Work(doing, model, before, rows, tokens_in=requests * passes * TOKENS_OF_TEXT)
     read = TOKENS_OF_TEXT + (0 if isinstance(job, RespondJob | DrawJob | EvaluateJob) else TOKENS_OF_PROMPT)
     return Work(doing, model, before, rows, requests * read, requests * reply)
+
+
+def _judged(job: VerdictJob, rows: float) -> Work:
+    """Each answer is read with its question, beside the other answer of a pair or the turn before; some are twice."""
+    kind, judge = job.benchmark.kind, job.benchmark.judge
+    assert judge
+    by_probability = kind == "alpaca_eval" and judge.verdict == "probability"  # of two labels, which are scored
+    requests = rows * (2 if by_probability or judge.swap or kind in ("arena_hard", "mt_bench") else 1)
+    texts = 3 if kind in PAIRED or kind == "mt_bench" else 2
+    label = kind == "alpaca_eval"
+    reply = 0 if by_probability else min(judge.max_tokens, 1 if label else TOKENS_OF_JUDGEMENT)
+    read = TOKENS_OF_PROMPT + texts * TOKENS_OF_TEXT
+    return Work("score" if by_probability else "generate", job.model, rows, rows, requests * read, requests * reply)
 
 
 def _doing(job: Job) -> Doing:
