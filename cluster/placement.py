@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.inventory import Inventory
@@ -29,10 +29,24 @@ class Request:
         return Counter(bundles(self.cpus, self.gpus, largest) * self.replicas)
 
 
+class Ground:
+    """An idle cluster, for many questions."""
+
+    def __init__(self, here: Inventory) -> None:
+        self.here, self._nodes = here, whole(here.nodes)
+
+    def holds(self, requests: Iterable[Request] | Mapping[Request, int]) -> bool:
+        """Whether all replicas of all requests, or of so many of each, have room at the same time."""
+        wanted = Counter[Bundle]()
+        for request, number in Counter(requests).items():
+            for bundle, count in request.bundles(self.here).items():
+                wanted[bundle] += number * count
+        return fit(wanted, self._nodes)
+
+
 def fit_together(requests: Iterable[Request], here: Inventory) -> bool:
     """Whether all replicas of all requests have room on an idle cluster at the same time."""
-    wanted = sum((request.bundles(here) for request in requests), Counter[Bundle]())
-    return fit(wanted, whole(here.nodes))
+    return Ground(here).holds(requests)
 
 
 def check_fits(requests: Sequence[Request], inventory: Inventory) -> list[str]:

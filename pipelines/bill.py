@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +12,15 @@ from cluster.launch.description import Cloud, Description, Machine, Market, Work
 from cluster.prices import Prices
 from pipelines.attribution import model_of
 from pipelines.footprints import needs
+from pipelines.gangs import training_request
 from pipelines.phases import order, sizes
 from pipelines.plan import Plan
 from pipelines.study.estimate import BYTES_PER_PARAMETER, parameters
-from pipelines.study.recipes import TrainingPlace
-from pipelines.study.spec import Model, Study
+from pipelines.study.spec import Study
 from pipelines.study.steps import ROW_WISE, EvaluateJob, Step, TrainJob
+from pipelines.timetable import Timed, Timetable
 
-SLACK = 1e-6  # shares are sums of fractions
 BYTES_OF_ROW = 600  # of a row's Parquet, where nothing was measured
-Timed = Sequence[tuple[Step, float]]
-"""Steps with their seconds, in an order that can be run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,7 @@ def together(steps: Timed, study: Study, cluster: Inventory) -> float:
     row_wise = [step for step, _ in steps if step.key in stream]
     phases = order(row_wise, sizes(study), cluster)
     streamed = sum(_phase([(step, stream[step.key]) for step in phase.steps], study) for phase in phases)
-    return rest + streamed + _students(students, study, cluster)
+    return rest + streamed + Timetable(students, study, cluster).wall()
 
 
 def _phase(steps: Timed, study: Study) -> float:
@@ -81,53 +77,14 @@ def _phase(steps: Timed, study: Study) -> float:
     return max(busy.values(), default=0.0)
 
 
-def _students(steps: Timed, study: Study, cluster: Inventory) -> float:
-    """Trainings side by side as far as there is room, the longest first; students are examined one at a time, as soon
-    as they are trained."""
-    trains = [(step, seconds) for step, seconds in steps if step.kind == "train"]
-    trained = {step.key for step, _ in trains}
-    exams: dict[str, float] = defaultdict(float)
-    for step, seconds in steps:
-        if isinstance(step.job, EvaluateJob):
-            source = step.inputs[0].key if step.inputs else ""
-            exams[source if source in trained else ""] += seconds
-    waiting = sorted(trains, key=lambda each: -each[1])
-    running: list[tuple[float, str, tuple[float, float]]] = []
-    free, now, examined = _room(steps, study, cluster), 0.0, exams[""]
-    while waiting or running:
-        for step, seconds in [*waiting]:
-            share = _share_of(study, step)
-            if not running or all(wants <= has + SLACK for wants, has in zip(share, free, strict=True)):
-                waiting.remove((step, seconds))
-                heapq.heappush(running, (now + seconds, step.key, share))
-                free = (free[0] - share[0], free[1] - share[1])
-        now, key, share = heapq.heappop(running)
-        free = (free[0] + share[0], free[1] + share[1])
-        if exams[key]:
-            examined = max(examined, now) + exams[key]
-    return max(now, examined)
-
-
-def _room(steps: Timed, study: Study, cluster: Inventory) -> tuple[float, float]:
-    """CPUs and GPUs for trainings, beside the examiner."""
-    models = [study.models[step.job.model] for step, _ in steps if isinstance(step.job, EvaluateJob)]
-    taken = (max((m.cpus for m in models), default=0.0), max((m.gpus for m in models), default=0.0))
-    return cluster.cpus - taken[0], cluster.gpus - taken[1]
-
-
 def _share_of(study: Study, step: Step) -> tuple[float, float]:
     """The CPUs and GPUs that a step holds while it runs: of its training's workers, or of its model's replicas."""
-    model = study.models[getattr(step.job, "model", "")]
     if isinstance(step.job, TrainJob):
-        place = step.job.place
-        cpus, gpus = (mine if mine is not None else its for mine, its in _pairs(place, model))
-        return place.workers * cpus, place.workers * gpus
+        asked = training_request(study, step.job)
+        return asked.replicas * asked.cpus, asked.replicas * asked.gpus
+    model = study.models[getattr(step.job, "model", "")]
     replicas = 1 if isinstance(step.job, EvaluateJob) else model.replicas
     return replicas * model.cpus, replicas * model.gpus
-
-
-def _pairs(place: TrainingPlace, model: Model) -> tuple[tuple[float | None, float], tuple[float | None, float]]:
-    return (place.cpus, model.cpus), (place.gpus, model.gpus)
 
 
 def lower_bound(plan: Plan, study: Study, cluster: Inventory) -> float:

@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from actors.berth import Share
 from actors.stage import Stage
 from cluster.demand import ask
 from cluster.inventory import Inventory, possible
+from cluster.placement import Request
 from pipelines import cast
 from pipelines.again import Retries
 from pipelines.phases import Phase, order, sizes
@@ -71,10 +71,11 @@ class Context:
             for name, stats in stage.left:
                 self.retries.of_pool(name, stats)
 
-    def ask(self, shares: Sequence[Share]) -> None:
+    def ask(self, requests: Sequence[Request]) -> None:
         """Have a cluster with an autoscaler grow to hold so much at once, and no longer what was asked for before."""
         if self.joined:
-            ask([bundle for share in shares for bundle in share.bundles()])
+            bundles = [bundle for request in requests for bundle in request.bundles(self.cluster).elements()]
+            ask([bundle.resources() for bundle in bundles])
 
     def expected_rows(self, step: Step) -> int:
         """The rows that a row-wise step will make if none is rejected before."""

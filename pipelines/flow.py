@@ -12,7 +12,6 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
-from actors.berth import Share
 from actors.engine import Client
 from actors.pool import Pool
 from actors.sandbox.job import Level
@@ -29,7 +28,7 @@ from pipelines.evolve.evol_instruct import Evolve
 from pipelines.failures import Reporting, innermost, raise_failure
 from pipelines.operators import Operator
 from pipelines.optimize import best_methods
-from pipelines.phases import Phase, loads
+from pipelines.phases import Phase, loads, sizes
 from pipelines.remembering import FLUSH_SECONDS, Remembering
 from pipelines.respond import Respond
 from pipelines.score.instruction_reward import InstructionReward
@@ -84,15 +83,10 @@ def run_steps(context: Context, steps: tuple[Step, ...]) -> None:
     with context.stage() as stage:
         for number, phase in enumerate(phases):
             started = time.monotonic()
-            context.ask(_shares(context, phase))
+            context.ask([sizes(context.study)[name] for name in phase.models])
             pools = stage.enter(phase.models, [later.models for later in phases[number + 1 :]], READY_SECONDS)
             context.ask([])  # now the replicas hold what they need, and give it back one by one
             run_phase(context, phase, pools, started)
-
-
-def _shares(context: Context, phase: Phase) -> list[Share]:
-    models = [context.study.models[name] for name in phase.models]
-    return [Share(model.cpus, model.gpus) for model in models for _ in range(model.replicas)]
 
 
 def run_phase(context: Context, phase: Phase, pools: Mapping[str, Pool], started: float) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from actors.berth import Share
 from actors.train_spec import TrainError, TrainOutcome, TrainPlacement, TrainSpec
 from actors.trainer import can_share, train_together
+from cluster.placement import Request
 from pipelines.commit import commit
 from pipelines.context import Context
-from pipelines.gangs import Gang
+from pipelines.gangs import Gang, Room, training_request
 from pipelines.respond import user_turn
 from pipelines.rows import PairRow, from_table
 from pipelines.store.manifest import Account
@@ -33,9 +34,9 @@ class Training:
     steps: tuple[Step, ...]
 
     @property
-    def share(self) -> Share:
-        """What all its workers need at once."""
-        return Share(self.placement.workers * self.placement.cpus, self.placement.workers * self.placement.gpus)
+    def request(self) -> Request:
+        """What its workers need at once."""
+        return _request(self.placement)
 
     def alone(self) -> list[Training]:
         """Its students one by one."""
@@ -43,24 +44,27 @@ class Training:
 
 
 class Trainer:
-    """Trains the students of a plan. `trained` is told of every finished step at once, `failed` of every failure."""
+    """Trains the students of a plan. `trained` is told of every finished step at once, and returns the work that comes
+    of it; `failed` is told of every failure."""
 
-    def __init__(self, context: Context, trained: Callable[[Step], None], failed: Callable[[Step, str], None]) -> None:
+    def __init__(
+        self, context: Context, trained: Callable[[Step], Sequence[Gang]], failed: Callable[[Step, str], None]
+    ) -> None:
         self.context, self.trained, self.failed = context, trained, failed
 
-    def gangs(self, steps: Sequence[Step], room: Share) -> list[Gang]:
+    def gangs(self, steps: Sequence[Step], room: Room) -> list[Gang]:
         """All trainings, for a cluster with so much room."""
         return [self.gang(training) for training in shared(self.context, steps, room)]
 
     def gang(self, training: Training) -> Gang:
         """A training as work to be placed."""
         seconds = sum(self.context.plan.seconds[step.key] for step in training.steps)
-        return Gang(training.share, seconds, lambda: self.run(training))
+        return Gang(training.request, seconds, lambda: self.run(training))
 
     def run(self, training: Training) -> list[Gang]:
-        """Train and commit. Students that fail together are tried again one by one: those gangs are returned."""
+        """Train and commit; returns what comes of it. Students that fail together are tried again one by one."""
         try:
-            self.train(training)
+            return self.train(training)
         except TrainError as error:
             if len(training.steps) > 1:
                 return [self.gang(one) for one in training.alone()]
@@ -68,9 +72,9 @@ class Trainer:
                 self.failed(step, str(error))
         return []
 
-    def train(self, training: Training) -> None:
-        """Train and commit all students of one process."""
-        context, steps, started = self.context, training.steps, time.monotonic()
+    def train(self, training: Training) -> list[Gang]:
+        """Train and commit all students of one process; returns what comes of it."""
+        context, steps, started, after = self.context, training.steps, time.monotonic(), list[Gang]()
 
         def told(done: int, total: int, loss: float) -> None:
             for step in steps:
@@ -85,7 +89,8 @@ class Trainer:
             seconds = (time.monotonic() - started) / len(steps)
             manifest = commit(context.store, step, _account(outcome), shards, seconds, _extra(outcome, training))
             context.board.finish(step.key, context.told(manifest))
-            self.trained(step)
+            after += self.trained(step)
+        return after
 
     def texts(self, step: Step) -> list[tuple[str, str]]:
         """The rows of a train step: user turns and responses."""
@@ -94,7 +99,7 @@ class Trainer:
         return [(user_turn(pair.instruction, pair.input), pair.response) for pair in pairs]
 
 
-def shared(context: Context, steps: Sequence[Step], room: Share) -> Iterator[Training]:
+def shared(context: Context, steps: Sequence[Step], room: Room) -> Iterator[Training]:
     """The steps as trainings. LoRA students of one base and recipe share processes as far as none stays idle for it.
 
     Those with like many rows come together, as all take as many steps as the largest.
@@ -104,7 +109,7 @@ def shared(context: Context, steps: Sequence[Step], room: Share) -> Iterator[Tra
         job = _job(step)
         alike[train_spec(context, job), placement(context, job), job.place.together].append(step)
     for (spec, place, most), group in alike.items():
-        slots = _slots(Training(spec, place, ()).share, room)
+        slots = _slots(_request(place), len(group), room)
         size = min(most, math.ceil(len(group) / slots)) if can_share(spec, place) else 1
         group.sort(key=lambda step: context.rows_of(step.inputs[0]))
         for start in range(0, len(group), size):
@@ -128,15 +133,19 @@ def train_spec(context: Context, job: TrainJob) -> TrainSpec:
 
 def placement(context: Context, job: TrainJob) -> TrainPlacement:
     """Where a training runs: as its student says, on the model's CPUs and GPUs unless it says otherwise."""
-    model, place = context.study.models[job.model], job.place
+    place, asked = job.place, training_request(context.study, job)
     return TrainPlacement(
-        workers=place.workers,
-        cpus=model.cpus if place.cpus is None else place.cpus,
-        gpus=model.gpus if place.gpus is None else place.gpus,
+        workers=asked.replicas,
+        cpus=asked.cpus,
+        gpus=asked.gpus,
         sharding=place.sharding,
         gradient_checkpointing=place.gradient_checkpointing,
         checkpoint_steps=place.checkpoint_steps,
     )
+
+
+def _request(placement: TrainPlacement) -> Request:
+    return Request("training", placement.cpus, placement.gpus, placement.workers)
 
 
 def _job(step: Step) -> TrainJob:
@@ -144,10 +153,9 @@ def _job(step: Step) -> TrainJob:
     return step.job
 
 
-def _slots(share: Share, room: Share) -> int:
-    """How many such trainings run side by side."""
-    fits = [int(has / wants) for has, wants in ((room.cpus, share.cpus), (room.gpus, share.gpus)) if wants]
-    return max(1, min(fits, default=1))
+def _slots(training: Request, most: int, room: Room) -> int:
+    """How many of `most` such trainings run side by side; one at least."""
+    return max(1, bisect_left(range(1, most + 1), True, key=lambda count: not room.holds([training] * count)))
 
 
 def _account(outcome: TrainOutcome) -> Account:

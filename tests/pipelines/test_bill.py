@@ -74,6 +74,22 @@ def test_students_are_trained_side_by_side_and_examined_in_turn(tmp_path: Path) 
     assert lower_bound(timed_plan, study, room) <= wall
 
 
+def test_long_evaluations_are_planned_side_by_side_and_short_ones_in_turn(tmp_path: Path) -> None:
+    models = {name: {"source": name, "engine": "scripted", "cpus": 0.5} for name in ("small", "large", "scorer")}
+    study, plan = planned(tmp_path, models=models, **STUDENTS)
+    exams = len(plan.pending_of("evaluate"))
+    side_by_side = together(timed(with_seconds(plan, {"evaluate": 100.0})), study, TWO)
+    assert 100 * exams / 4 <= side_by_side <= 100 * exams / 4 + 200
+    assert together(timed(with_seconds(plan, {"evaluate": 0.5})), study, TWO) == pytest.approx(0.5 * exams)
+
+
+def test_without_room_for_both_a_training_and_an_examiner_take_turns(tmp_path: Path) -> None:
+    models = {name: {"source": name, "engine": "scripted", "cpus": 2} for name in ("small", "large", "scorer")}
+    study, plan = planned(tmp_path, models=models, **STUDENTS)
+    wall = together(timed(with_seconds(plan, {"train": 10.0, "evaluate": 1.0})), study, TWO)
+    assert wall == 10 * len(plan.pending_of("train")) + len(plan.pending_of("evaluate"))
+
+
 def test_a_profile_of_two_sizes_tells_the_time_of_a_third() -> None:
     step = make_step()
     samples = [

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from actors.berth import Share
 from actors.train_spec import TrainError
-from pipelines.gangs import run_gangs
+from cluster.inventory import Inventory, Node
+from cluster.placement import Ground
+from pipelines.gangs import Gang, Room, run_gangs
 from pipelines.study.grid import build
 from pipelines.study.recipes import Recipe
 from pipelines.study.steps import Step
@@ -36,8 +37,12 @@ def trains(given: Any) -> list[Step]:
     return [step for step in given.plan.steps.values() if step.kind == "train"]
 
 
+def room(cpus: float) -> Room:
+    return Room(Ground(Inventory((Node("one", cpus, 0, 0),))))
+
+
 def sizes(given: Any, cpus: float) -> list[int]:
-    found = list(shared(given, trains(given), Share(cpus, 0)))
+    found = list(shared(given, trains(given), room(cpus)))
     assert sorted(step.key for one in found for step in one.steps) == sorted(step.key for step in trains(given))
     for one in found:
         rows = [given.rows_of(step.inputs[0]) for step in one.steps]
@@ -73,15 +78,15 @@ def test_students_that_fail_together_are_tried_one_by_one() -> None:
     bad, attempts, failed, trained = steps[3], list[int](), list[Step](), list[Step]()
 
     class Trying(Trainer):
-        def train(self, training: Training) -> None:
+        def train(self, training: Training) -> list[Gang]:
             attempts.append(len(training.steps))
             if bad in training.steps:
                 raise TrainError("no row has a response")
-            for step in training.steps:
-                self.trained(step)
+            trained.extend(training.steps)
+            return []
 
-    trainer = Trying(given, trained.append, lambda step, why: failed.append(step))
-    run_gangs(trainer.gangs(steps, Share(1, 0)), Share(1, 0))
+    trainer = Trying(given, lambda step: [], lambda step, why: failed.append(step))
+    run_gangs(trainer.gangs(steps, room(1)), room(1))
     assert failed == [bad]
     assert {step.key for step in trained} == {step.key for step in steps} - {bad.key}
     assert sorted(attempts)[-2:] == [8, 8] and attempts.count(1) in (2, 8)
