@@ -11,10 +11,10 @@ from pipelines.export.card import student_card
 from pipelines.export.datasets import set_name
 from pipelines.rows import AnswerRow, from_table
 from pipelines.store.store import Store
-from pipelines.trainings import CHECKPOINT
 from pipelines.study.grid import Cell, Grid
 from pipelines.study.spec import Model, Recipe, Study
 from pipelines.study.steps import EvaluateJob, VerdictJob
+from pipelines.trainings import CHECKPOINT
 
 
 @dataclass(frozen=True, slots=True)
