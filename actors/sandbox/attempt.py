@@ -136,7 +136,8 @@ class Answers:
         """The outcome of a process that ended without an answer, from how the kernel says that it ended."""
         if outcome.status != "killed" or outcome.detail:
             return outcome
-        if end.signal == signal.SIGKILL and end.cpu_seconds > 0.9 * self._limits.cpu_seconds:
+        # the kernel counts whole ticks for the limit, which may be far more than what it tells afterwards
+        if end.signal == signal.SIGKILL and end.cpu_seconds > 0.5 * self._limits.cpu_seconds:
             return replace(outcome, status="timeout", detail=f"{self._limits.cpu_seconds} s of CPU are allowed")
         return replace(outcome, detail=f"ended without an answer: {end}")
 
