@@ -65,7 +65,9 @@ def test_a_killed_worker_changes_nothing(ray_local, spec, tmp_path) -> None:
     )
 
 
-@pytest.mark.parametrize(("sharding", "tuning"), [("fsdp", "lora"), ("zero3", "full")])
+@pytest.mark.parametrize(
+    ("sharding", "tuning"), [("fsdp", "lora"), pytest.param("zero3", "full", marks=pytest.mark.faults)]
+)
 def test_sharded_students_are_the_same(ray_local, spec, tmp_path, sharding, tuning) -> None:
     import torch
     from safetensors.torch import load_file

@@ -107,6 +107,7 @@ def test_an_engine_that_dies_at_a_row_starts_again(tmp_path: Path, chance: rando
     assert finished(store) == undisturbed(SMALL)
 
 
+@pytest.mark.faults
 @pytest.mark.case(8)
 def test_the_row_that_kills_its_engine_is_set_aside_and_no_other(tmp_path: Path, chance: random.Random) -> None:
     text = SMALL.replace("count: 60", "count: 12").replace("latency: 0.3, slots: 16", "latency: 0.01")
