@@ -21,7 +21,7 @@ from cluster.placement import Request
 from pipelines.again import tried_again
 from pipelines.cast import IN_FLIGHT
 from pipelines.commit import commit_rows
-from pipelines.context import READY_SECONDS, Context
+from pipelines.context import Context
 from pipelines.evaluate.steps import Answers, evaluate
 from pipelines.gangs import START_SECONDS, Gang, examiner_request
 from pipelines.study.benchmarks import CODE
@@ -30,6 +30,7 @@ from pipelines.study.steps import EvaluateJob, Step
 from pipelines.trainings import CHECKPOINT
 
 STATS_SECONDS = 5.0
+ROOM_SECONDS = 3600.0  # as long as trainings, which may lie in its way, wait for their workers
 
 
 class Examiners:
@@ -165,7 +166,7 @@ class Examiner:
         if self.pool is None:
             share, in_flight = Share(self.request.cpus, self.request.gpus), IN_FLIGHT[spec.engine]
             self.pool = Pool(Terms(spec, self.name, share, in_flight=in_flight))
-            self.pool.ready(READY_SECONDS)
+            self.pool.ready(ROOM_SECONDS)
         elif self.pool.terms.spec != spec:
             self.pool.reload(spec)
         return self.pool

@@ -14,6 +14,7 @@ from cluster.architecture import Architecture, architecture
 from cluster.errors import ClusterError
 from cluster.footprint import Footprint, Serving, Training, gpu_bytes, holds, serving, split, training
 from cluster.inventory import GIB, Inventory
+from cluster.placement import Request, fit_together
 from pipelines.study.recipes import Recipe, Student
 from pipelines.study.roles import roles
 from pipelines.study.sources import NAMED, resolve_model_path
@@ -132,7 +133,8 @@ def _trains(model: Model, student: Student, recipe: Recipe, sizes: Architecture,
     def changes(cluster: Inventory) -> Iterator[Change]:
         it = f"for the student {student.model}"
         tried = [("", how), (f"'gradient_checkpointing: true' {it}", replace(how, recomputed=True))]
-        for workers in (n for n in (2, 4, 8, 16) if gpus and how.shards < n <= cluster.gpus / gpus and batch % n == 0):
+        more_workers = (n for n in (2, 4, 8, 16) if gpus and n > how.shards and batch % n == 0)
+        for workers in (n for n in more_workers if fit_together([Request(student.model, 0, gpus, n)], cluster)):
             less = replace(how, recomputed=True, shards=workers)
             tried.append((f"'workers: {workers}', 'sharding: fsdp', 'gradient_checkpointing: true' {it}", less))
         if how.lora_rank is None:
