@@ -67,7 +67,12 @@ class Desk:
         return len(self._queue) + len(self._suspects)
 
     def submit(self, asker: Asker, requests: Sequence[tuple[int, Hashable, Request]]) -> None:
-        """Take (number, lane, request) from an asker, whose lanes are served in turn."""
+        """Take (number, lane, request) from an asker, whose lanes are served in turn.
+
+        One that was forgotten is not heard before it knows: it asks again then, or it is a dead one's last message.
+        """
+        if asker in self._forgotten:
+            return
         self._asker(asker)
         for number, lane, request in requests:
             ticket = Ticket(asker, number, request)

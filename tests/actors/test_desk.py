@@ -206,6 +206,7 @@ def test_an_actor_started_again_takes_the_place_of_its_former_life() -> None:
     submit(desk, "walker", range(5), life="first")
     submit(desk, "other", [7])
     submit(desk, "walker", range(3), life="second")
+    submit(desk, "walker", [9], life="first")  # comes late
     assert desk.queued == 4
     tickets, _ = desk.take(10, idle=True)
     assert {ticket.asker for ticket in tickets} == {asker("other"), asker("walker", "second")}
