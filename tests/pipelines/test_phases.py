@@ -13,6 +13,7 @@ import pytest
 from cluster.inventory import Inventory, Node
 from cluster.placement import Request, fit_together
 from pipelines.attribution import model_of
+from pipelines.load_groups import Room
 from pipelines.phases import Phase, loads, lower_bound, order, sizes
 from pipelines.study.steps import ScoreJob, Step
 from tests.pipelines.studies import scripted_study
@@ -173,6 +174,17 @@ def test_all_replicas_of_a_model_come_in_together() -> None:
 def test_many_small_shares_add_up_without_rounding() -> None:
     steps = [step(name, name) for name in names("m", 10)]
     assert len(order(steps, gpus(steps, 0.1), room(1))) == 1
+
+
+def test_no_more_models_fit_side_by_side_than_the_bound_says() -> None:
+    for number in range(300):
+        rng = random.Random(number)
+        have = room(*rng.choices([0, 1, 2, 3, 4], k=rng.randint(1, 4)), cpus=3)
+        shares = [(rng.choice([0.5, 1, 2]), rng.choice([0, 0.5, 1, 2, 3, 5])) for _ in range(6)]
+        side_by_side = Room([Request("", *share, rng.randint(1, 2), spread=True) for share in shares], have)
+        for mask in range(1, 1 << 6):
+            fitting = [part for part in range(1, 1 << 6) if not part & ~mask and side_by_side.fits(part)]
+            assert side_by_side.most(mask) >= max(part.bit_count() for part in fitting), f"case {number}"
 
 
 def test_the_order_does_not_depend_on_chance() -> None:
