@@ -38,11 +38,13 @@ class Ticket:
 
 @dataclass(slots=True)
 class _Tray:
-    """Answers that wait for an asker, and when it last came for them."""
+    """Answers that wait for an asker, when it last came for them, and the numbers that have none yet."""
 
     answers: Outbox[tuple[int, Answer]] = field(default_factory=lambda: Outbox(LINGER_SECONDS))
     seen: float = field(default_factory=time.monotonic)
     waiting: int = 0
+    calls: int = 0
+    open: set[int] = field(default_factory=set[int])
 
 
 class Desk:
@@ -70,11 +72,15 @@ class Desk:
         """Take (number, lane, request) from an asker, whose lanes are served in turn.
 
         One that was forgotten is not heard before it knows: it asks again then, or it is a dead one's last message.
+        What is open is not taken twice: who lost sight of the router for a moment sends all that it waits for.
         """
         if asker in self._forgotten:
             return
-        self._asker(asker)
+        tray = self._asker(asker)
         for number, lane, request in requests:
+            if number in tray.open:
+                continue
+            tray.open.add(number)
             ticket = Ticket(asker, number, request)
             if self.failure:
                 self._deliver(ticket, self.failure)
@@ -85,18 +91,25 @@ class Desk:
     async def collect(self, asker: Asker) -> list[tuple[int, Answer]] | None:
         """Answers for an asker by its own numbers; none after a while without.
 
-        None if it was forgotten meanwhile, because it did not come for so long: it has to ask everything again.
+        None if it was forgotten meanwhile, because it did not come for so long: it has to ask everything again. Only
+        its last call is answered: of an earlier one that still waits it has lost sight.
         """
         if asker in self._forgotten:
             self._forgotten.remove(asker)
             return None
         who = self._asker(asker)
         who.waiting += 1
+        who.calls += 1
+        call = who.calls
         try:
-            return await who.answers.take(COLLECT_SECONDS)
+            answers = await who.answers.take(COLLECT_SECONDS)
         finally:
             who.waiting -= 1
             who.seen = time.monotonic()
+        if call < who.calls:
+            who.answers.put(answers)
+            return []
+        return answers
 
     def take(self, room: int, idle: bool) -> tuple[list[Ticket], bool]:
         """Tickets for a replica with `room` for so many more, and whether they are to be alone with it.
@@ -188,4 +201,5 @@ class Desk:
 
     def _deliver(self, ticket: Ticket, answer: Answer) -> None:
         if tray := self._askers.get(ticket.asker):
+            tray.open.discard(ticket.number)
             tray.answers.put([(ticket.number, answer)])

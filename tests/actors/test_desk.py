@@ -212,6 +212,32 @@ def test_an_actor_started_again_takes_the_place_of_its_former_life() -> None:
     assert {ticket.asker for ticket in tickets} == {asker("other"), asker("walker", "second")}
 
 
+def test_what_is_open_is_not_taken_twice_and_what_was_answered_is() -> None:
+    desk = Desk("m")
+    submit(desk, "a", [0, 1])
+    tickets, _ = desk.take(1, idle=True)
+    submit(desk, "a", [0, 1, 2])
+    assert desk.queued == 2
+    answer(desk, tickets)
+    submit(desk, "a", [0])  # its answer was lost on the way
+    assert desk.queued == 3
+
+
+def test_an_answer_goes_to_the_last_call_for_it() -> None:
+    desk = Desk("m")
+    submit(desk, "a", [0])
+
+    async def run() -> list[object]:
+        calls = [asyncio.create_task(desk.collect(asker("a"))) for _ in range(2)]
+        await asyncio.sleep(0)
+        answer(desk, desk.take(1, idle=True)[0])
+        got = [await call for call in calls]
+        return [*got, await desk.collect(asker("a"))] if got == [[], []] else got
+
+    *lost, got = asyncio.run(run())
+    assert not any(lost) and got
+
+
 def test_replicas_that_wait_are_woken_by_whatever_gives_them_work() -> None:
     desk = Desk("m")
     waker = asyncio.Event()

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.pipelines.studies import scripted_study
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +67,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.faults
 def test_models_find_room_on_single_nodes(tmp_path: Path) -> None:
     engine = {"engine": "scripted", "cpus": 0.1, "gpus": 2}
     models = {name: engine | {"source": name} for name in ("small", "large", "scorer")}
