@@ -119,11 +119,13 @@ class Soak:
             return code
         victim = self.chance.choices([*VICTIMS], WEIGHTS)[0]
         self.ended = victim in ("driver", "raylet")
+        family = process.tree("")
         if self.done.total() >= self.kills or not kill(process, victim):
             return process.poll()
         self.done[victim] += 1
-        if self.ended:
+        if self.ended:  # the others go on for a moment, and what they send then is in flight at their end, too
             process.wait(HANG_SECONDS)
+            psutil.wait_procs(family, HANG_SECONDS)
         self.note(victim, traces.killed())
         return process.poll()
 
