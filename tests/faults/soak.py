@@ -119,7 +119,7 @@ class Soak:
             return code
         victim = self.chance.choices([*VICTIMS], WEIGHTS)[0]
         self.ended = victim in ("driver", "raylet")
-        family = process.tree("")
+        family = process.tree(*(name for names in VICTIMS.values() for name in names))
         if self.done.total() >= self.kills or not kill(process, victim):
             return process.poll()
         self.done[victim] += 1
