@@ -46,15 +46,16 @@ class Nodes:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start one node; it lives as long as its process."""
-        script = str(Path(sys.executable).with_name("ray"))
+        """Start one node; it lives as long as its process. Two that start at once may want the same socket."""
+        script, number = str(Path(sys.executable).with_name("ray")), len(self.processes)
         command = [script, "start", "--block", "--disable-usage-stats", f"--object-store-memory={STORE_BYTES}"]
         command += [f"--dashboard-agent-listen-port={free_port()}"]  # by default all nodes want the same
-        with (self.folder / f"node-{len(self.processes)}.log").open("wb") as log:
+        with (self.folder / f"node-{number}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, *options], stdout=log, stderr=log, env=self.environment, start_new_session=True
             )
         self.processes.append(process)
+        self.wait_for(lambda: "Ray runtime started" in self.told(number), number)
         return process
 
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
@@ -64,6 +65,14 @@ class Nodes:
     def told(self, number: int) -> str:
         """What a node has printed."""
         return (self.folder / f"node-{number}.log").read_text(errors="replace")
+
+    def wait_for(self, ready: Callable[[], bool], number: int = 0) -> None:
+        """Wait until something holds. RuntimeError, with what the node has printed, if it ends before or takes long."""
+        deadline = time.monotonic() + START_SECONDS
+        while not ready():
+            if time.monotonic() > deadline or self.processes[number].poll() is not None:
+                raise RuntimeError(self.told(number))
+            time.sleep(0.2)
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """End a node with all its processes, without warning."""
@@ -159,20 +168,11 @@ def head(
                 f"--ray-client-server-port={free_port()}",
                 *options,
             )
-            _wait(lambda: "Ray runtime started" in nodes.told(0), nodes)
             if dashboard:
-                _wait(lambda: _listens(board), nodes)
+                nodes.wait_for(lambda: _listens(board))
             yield nodes
         finally:
             nodes.close()
-
-
-def _wait(ready: Callable[[], bool], nodes: Nodes) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not ready():
-        if time.monotonic() > deadline or nodes.processes[0].poll() is not None:
-            raise RuntimeError(nodes.told(0))
-        time.sleep(0.2)
 
 
 def _listens(port: int) -> bool:
