@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cluster.launch.render import Target
+from cluster.launch.text import Target
 from pipelines.cli_options import FAILED
 from pipelines.errors import InputError
 

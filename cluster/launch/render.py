@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 from cluster.launch.clouds import LIBRARIES, ray_up
 from cluster.launch.description import Description
 from cluster.launch.kuberay import ray_cluster, ray_job
-from cluster.launch.text import dump, header
+from cluster.launch.text import Target, dump, header
 
-Target = Literal["aws", "gcp", "kuberay"]
 FILES = {"aws": "ray_config.yaml", "gcp": "ray_config.gcp.yaml"}
 KUBERAY = """\
 Written by `evolgrid cluster render kuberay`; change the description and render again.

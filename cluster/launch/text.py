@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
+Target = Literal["aws", "gcp", "kuberay"]
 WIDTH = 118
 
 UP = """\
