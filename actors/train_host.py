@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.train_spec import TrainOutcome, TrainPlacement, TrainSpec
 
@@ -56,23 +57,26 @@ class TrainHost:
     def __init__(self) -> None:
         logging.getLogger("ray.train").setLevel(logging.ERROR)
         self._progress: Progress | None = None
-        self._restarts = 0
+        self._workers: list[str] = []
 
     def progress(self) -> Progress | None:
         """The last step reported by the training, or None before its first step."""
         return self._progress
 
-    def record(self, step: int, steps: int, loss: float) -> None:
-        """Take a report of the training's worker 0. One that goes back in steps has been replaced."""
-        self._restarts += self._progress is not None and step <= self._progress[0]
-        self._progress = (step, steps, loss)
+    def record(self, step: int, steps: int, loss: float, worker: str = "") -> None:
+        """Take a report of the training's worker 0. Another one has replaced it; reports of one may change places."""
+        if worker not in self._workers:
+            self._workers.append(worker)
+            self._progress = None
+        if worker == self._workers[-1] and (self._progress is None or step > self._progress[0]):
+            self._progress = (step, steps, loss)
 
     def train_here(self, job: TrainJob) -> list[TrainOutcome]:
         """Train in this very process (Ray Train's local mode); checkpoints lie aside and outlive the process."""
         from ray.train import ScalingConfig
 
         _import_once()
-        self._progress = None
+        self._progress, self._workers = None, []
         scratch = Path(job.aside) / "checkpoints"
         return self._fit(job, scratch, self.record, scaling_config=ScalingConfig(num_workers=0))
 
@@ -83,7 +87,7 @@ class TrainHost:
 
         # how often the group is looked at, also how long a finished one is waited for; and for a free place
         os.environ |= {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}
-        self._progress, self._restarts = None, 0
+        self._progress, self._workers = None, []
         placement, (filesystem, path) = job.placement, _storage(job.aside)
         scaling = ScalingConfig(
             num_workers=placement.workers,
@@ -100,7 +104,7 @@ class TrainHost:
         )
         report = partial(_send, ray.get_runtime_context().current_actor)
         outcomes = self._fit(job, None, report, scaling_config=scaling, run_config=run)
-        return [replace(outcome, restarts=self._restarts) for outcome in outcomes]
+        return [replace(outcome, restarts=max(0, len(self._workers) - 1)) for outcome in outcomes]
 
     def _fit(self, job: TrainJob, scratch: Path | None, report: Any, **config: Any) -> list[TrainOutcome]:
         from ray.train.torch import TorchTrainer
@@ -135,7 +139,7 @@ def _loop(config: dict[str, Any]) -> list[TrainOutcome]:
 
 
 def _send(host: ActorHandle[Any], step: int, steps: int, loss: float) -> None:
-    host.record.remote(step, steps, loss)
+    host.record.remote(step, steps, loss, ray.get_runtime_context().get_worker_id())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,7 +171,11 @@ def leased_host(cpus: float) -> Generator[ActorHandle[Any]]:
 
 def _new_host(cpus: float) -> ActorHandle[Any]:
     actor: Any = ray.remote(TrainHost)
-    return actor.options(num_cpus=cpus, max_concurrency=4).remote()  # progress is asked for while a training runs
+    options: dict[str, Any] = {"num_cpus": cpus, "max_concurrency": 4}  # progress is asked for while a training runs
+    if not cpus:  # Ray Train's controller stays where it is begun: on a node that goes it would leave its group behind
+        here = ray.get_runtime_context().get_node_id()
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(here, soft=False)
+    return actor.options(**options).remote()
 
 
 def _take(cluster: str, cpus: float) -> ActorHandle[Any] | None:
