@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import pickle
 from collections.abc import Sequence
@@ -135,14 +134,3 @@ def portable(error: Exception) -> Exception:
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error
-
-
-@ray.remote(num_cpus=0)
-def kill_replica(pid: int) -> None:
-    """Kill a replica's process on this node. A stopped process does not hear Ray, which would wait for it."""
-    import psutil
-
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        if process.name().startswith("ray::"):  # and not another one that has this number by now
-            process.kill()

@@ -12,12 +12,12 @@ from typing import Any, Literal
 
 import ray
 from ray.exceptions import RayActorError, RayError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.berth import Berth, Share, reserve
 from actors.desk import Desk, Ticket
+from actors.ending import kill_process
 from actors.engine import Classification, EngineSpec, Feature, Generation, LoadError
-from actors.replica import Answer, Loaded, Replica, kill_replica
+from actors.replica import Answer, Loaded, Replica
 
 NAMESPACE = "evolgrid-engines"
 LINGER_SECONDS = 0.002  # for requests that come together to be sent together
@@ -142,8 +142,7 @@ class Seat:
     def abandon(self) -> list[Ticket]:
         """The tickets of a dead or stuck process, which is ended for good."""
         if self._node:
-            on_its_node = NodeAffinitySchedulingStrategy(self._node, soft=False)
-            kill_replica.options(scheduling_strategy=on_its_node).remote(self.work.pid)
+            kill_process(self._node, self.work.pid)
             self._node = ""
         self._kill()
         tickets = list(self.in_flight.values())

@@ -59,6 +59,10 @@ class TrainHost:
         self._progress: Progress | None = None
         self._workers: list[str] = []
 
+    def place(self) -> tuple[str, int]:
+        """The node and the number of this process."""
+        return ray.get_runtime_context().get_node_id(), os.getpid()
+
     def progress(self) -> Progress | None:
         """The last step reported by the training, or None before its first step."""
         return self._progress

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -188,8 +189,12 @@ def _watch(
 ) -> list[TrainOutcome]:
     """Wait for the result and tell of new steps in the meantime. Whatever goes wrong, the host does not survive it."""
     import ray
+    from ray.exceptions import RayError
+
+    from actors.ending import kill_process
 
     seen: Progress | None = None
+    place: Any = host.place.remote()
     question: Any = host.progress.remote()
     try:
         while result not in ray.wait([result, question], num_returns=1)[0]:
@@ -205,7 +210,10 @@ def _watch(
     except BaseException:
         if ray.is_initialized():
             ray.kill(host)
-            ray.wait([result], timeout=KILL_SECONDS)  # a dead process writes no more files
+            with suppress(RayError):  # it was dead before it could say where it is
+                gone = kill_process(*ray.get(place, timeout=KILL_SECONDS))
+                ray.wait([gone], timeout=KILL_SECONDS)  # else it would write checkpoints beside its successor
+            ray.wait([result], timeout=KILL_SECONDS)
         raise
 
 
