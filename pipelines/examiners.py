@@ -57,10 +57,12 @@ class Examiners:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error:  # nobody asks for what still waits
+            self.waiting.clear()
         self.close()
         self.thread.shutdown(wait=False, cancel_futures=True)
         for examiner in self.made:
-            examiner.end()
+            examiner.stop()
 
     def submit(self, step: Step) -> list[Gang]:
         """Have a step examined; returns work that helps with it if it finds room in time."""
@@ -137,6 +139,12 @@ class Examiner:
         self.context, self.name, self.request = context, name, request
         self.student = ""
         self.pool: Pool | None = None
+        self.over = False
+
+    def stop(self) -> None:
+        """End the replica for good: what it was asked fails."""
+        self.over = True
+        self.end()
 
     def end(self) -> None:
         """End the replica."""
@@ -160,6 +168,8 @@ class Examiner:
 
     def host(self, step: Step) -> Pool:
         """The replica with the weights that the step examines."""
+        if self.over:
+            raise RuntimeError("the run is over")
         context = self.context
         trained = [str(context.store.checkout(needed.kind, needed.key, CHECKPOINT)) for needed in step.inputs]
         spec = engine_spec(context.study.models[_job(step).model], context.folder, *trained)

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from actors.engine import LoadError
 from cluster.inventory import Inventory, Node
-from pipelines import examiners
+from pipelines import examiners, students
 from pipelines.context import Context
 from pipelines.errors import InputError
 from pipelines.gangs import START_SECONDS, Gang
@@ -169,3 +169,20 @@ def test_code_is_run_for_one_benchmark_at_a_time(
     monkeypatch.setattr(examiners, "_code", lambda step: True)
     assert run_students(context(tmp_path, ["evaluate"], START_SECONDS)) == []
     assert len(cluster.examined) == 4 and cluster.most == 1
+
+
+def test_after_an_interrupt_nothing_more_is_examined(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = context(tmp_path, ["evaluate"], 0.1)
+
+    def interrupted(*_: Any) -> None:
+        while not cluster.examined:
+            time.sleep(SECONDS / 4)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(students, "run_gangs", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_students(here)
+    time.sleep(10 * SECONDS)
+    assert len(cluster.examined) <= 2 and cluster.starts == 1  # one that was under way may come to its end
