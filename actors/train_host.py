@@ -59,8 +59,12 @@ class TrainHost:
         self._progress: Progress | None = None
         self._workers: list[str] = []
 
-    def place(self) -> tuple[str, int]:
-        """The node and the number of this process."""
+    def begin(self) -> tuple[str, int]:
+        """Forget the training before; the node and the number of this process.
+
+        To be awaited before a training: an actor with several threads answers in any order.
+        """
+        self._progress, self._workers = None, []
         return ray.get_runtime_context().get_node_id(), os.getpid()
 
     def progress(self) -> Progress | None:
@@ -80,7 +84,6 @@ class TrainHost:
         from ray.train import ScalingConfig
 
         _import_once()
-        self._progress, self._workers = None, []
         scratch = Path(job.aside) / "checkpoints"
         return self._fit(job, scratch, self.record, scaling_config=ScalingConfig(num_workers=0))
 
@@ -91,7 +94,6 @@ class TrainHost:
 
         # how often the group is looked at, also how long a finished one is waited for; and for a free place
         os.environ |= {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}
-        self._progress, self._workers = None, []
         placement, (filesystem, path) = job.placement, _storage(job.aside)
         scaling = ScalingConfig(
             num_workers=placement.workers,

@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -179,22 +178,21 @@ def _attempt(job: TrainJob, on_progress: OnProgress | None) -> list[TrainOutcome
 
     if not job.placement.in_group and "://" not in job.aside:
         with leased_host(job.placement.cpus) as host:
-            return _watch(host, host.train_here.remote(job), on_progress)
+            return _watch(host, host.train_here, job, on_progress)
     with leased_host(0) as host:
-        return _watch(host, host.train_group.remote(job), on_progress)
+        return _watch(host, host.train_group, job, on_progress)
 
 
-def _watch(
-    host: ActorHandle[Any], result: ray.ObjectRef[list[TrainOutcome]], on_progress: OnProgress | None
-) -> list[TrainOutcome]:
-    """Wait for the result and tell of new steps in the meantime. Whatever goes wrong, the host does not survive it."""
+def _watch(host: ActorHandle[Any], method: Any, job: TrainJob, on_progress: OnProgress | None) -> list[TrainOutcome]:
+    """Have a method of the host train, and tell of new steps until its result is there.
+
+    Whatever goes wrong, the host does not survive it.
+    """
     import ray
-    from ray.exceptions import RayError
-
-    from actors.ending import kill_process
 
     seen: Progress | None = None
-    place: Any = host.place.remote()
+    node, pid = cast("tuple[str, int]", ray.get(host.begin.remote()))
+    result: ray.ObjectRef[list[TrainOutcome]] = method.remote(job)
     question: Any = host.progress.remote()
     try:
         while result not in ray.wait([result, question], num_returns=1)[0]:
@@ -209,12 +207,19 @@ def _watch(
         return ray.get(result)
     except BaseException:
         if ray.is_initialized():
-            ray.kill(host)
-            with suppress(RayError):  # it was dead before it could say where it is
-                gone = kill_process(*ray.get(place, timeout=KILL_SECONDS))
-                ray.wait([gone], timeout=KILL_SECONDS)  # else it would write checkpoints beside its successor
-            ray.wait([result], timeout=KILL_SECONDS)
+            _end(host, node, pid, result)
         raise
+
+
+def _end(host: ActorHandle[Any], node: str, pid: int, result: ray.ObjectRef[list[TrainOutcome]]) -> None:
+    """End a host and see it gone, or it would write checkpoints beside its successor."""
+    import ray
+
+    from actors.ending import kill_process
+
+    ray.kill(host)
+    for gone in (kill_process(node, pid), result):
+        ray.wait([gone], timeout=KILL_SECONDS)
 
 
 def _require_ray() -> None:

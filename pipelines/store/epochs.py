@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from contextlib import suppress
 
 from pipelines.store import files
 from pipelines.store.store import Store
@@ -18,7 +19,8 @@ def next_epoch(store: Store) -> int:
         taken = _taken(store, folder)
         if mine >= max(taken, default=0):
             for old in taken - {mine}:
-                store.fs.rm(posixpath.join(folder, f"{old:06d}"))
+                with suppress(FileNotFoundError):  # another one has removed it
+                    store.fs.rm(posixpath.join(folder, f"{old:06d}"))
             files.sweep(store.fs, posixpath.join(folder, "*"))
             return mine
 
