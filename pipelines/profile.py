@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     from pipelines.plan import Plan
 
-SIZES = (8, 40)  # seeds
-TRAININGS = 2  # of each student and recipe
+SIZES = (8, 96)  # seeds
+TRAININGS = 4  # of each student and recipe
 READ = ("tokens_in", "tokens_instruction", "tokens_answer", "tokens")
 WRITTEN = ("tokens_out",)
 
@@ -168,15 +168,22 @@ def _total(rows: pa.Table, column: str) -> float:
 
 
 def fit(samples: Sequence[Sample]) -> dict[str, Line]:
-    """A line for each role through the mean step of every sample."""
-    means: dict[str, list[Measured]] = defaultdict(list)
+    """A line for each role through the usual step of every sample."""
+    usual: dict[str, list[Measured]] = defaultdict(list)
     for sample in samples:
         by_role: dict[str, list[Measured]] = defaultdict(list)
         for step, measured in sample.steps:
             by_role[role(step)].append(measured)
         for name, values in by_role.items():
-            means[name].append(Measured(*(sum(column) / len(values) for column in zip(*values, strict=True))))
-    return {name: _line(points[0], points[-1]) for name, points in means.items()}
+            usual[name].append(_usual(values))
+    return {name: _line(points[0], points[-1]) for name, points in usual.items()}
+
+
+def _usual(values: Sequence[Measured]) -> Measured:
+    """The mean of steps, but of their seconds the lower quartile: some of a short run wait for a process to start,
+    and a long run has hardly more of these."""
+    mean = Measured(*(sum(column) / len(values) for column in zip(*values, strict=True)))
+    return mean._replace(seconds=float(np.quantile([value.seconds for value in values], 0.25)))
 
 
 def _line(few: Measured, many: Measured) -> Line:
