@@ -28,11 +28,14 @@ def shown(context: Context, steps: Sequence[Step], pools: Mapping[str, Pool], ta
     watcher = _Watcher(context, steps, pools, tally)
     thread = Thread(target=watcher.watch, args=(ended,), name="stream-watch", daemon=True)
     thread.start()
+    through = False
     try:
         yield
+        through = True
     finally:
         ended.set()
         thread.join()
+        watcher.leave(through)
 
 
 class _Watcher:
@@ -49,6 +52,11 @@ class _Watcher:
     def watch(self, ended: Event) -> None:
         """Look until the end."""
         while not ended.wait(POLL_SECONDS):
+            self.look()
+
+    def leave(self, through: bool) -> None:
+        """Look a last time at a stream that is through: a short one may never have been seen, and its tokens count."""
+        if through:
             self.look()
         if self.context.telemetry:
             self.context.telemetry.pools({})
