@@ -124,7 +124,9 @@ class CopiedLearner(Learner):
     """Every worker holds the whole model (DDP)."""
 
     def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, fresh: Callable[[], nn.Module]) -> None:
-        wrapped = nn.parallel.DistributedDataParallel(model)
+        # else gradients are grouped anew after the first step, also of a resumed training: three workers' sum of them
+        # would be rounded in another order than in a training that was never interrupted
+        wrapped = nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
         super().__init__(wrapped, spec, bfloat16, fresh)
         self.copies = wrapped
 

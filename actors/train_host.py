@@ -59,11 +59,14 @@ class TrainHost:
         self._progress: Progress | None = None
         self._workers: list[str] = []
 
-    def begin(self) -> tuple[str, int]:
-        """Forget the training before; the node and the number of this process.
+    def begin(self, here: bool) -> tuple[str, int]:
+        """Forget the training before, and have the libraries if the next one is `here`; the node and the number of
+        this process.
 
         To be awaited before a training: an actor with several threads answers in any order.
         """
+        if here:
+            _import_once()
         self._progress, self._workers = None, []
         return ray.get_runtime_context().get_node_id(), os.getpid()
 
@@ -83,7 +86,6 @@ class TrainHost:
         """Train in this very process (Ray Train's local mode); checkpoints lie aside and outlive the process."""
         from ray.train import ScalingConfig
 
-        _import_once()
         scratch = Path(job.aside) / "checkpoints"
         return self._fit(job, scratch, self.record, scaling_config=ScalingConfig(num_workers=0))
 

@@ -87,7 +87,8 @@ class Speed:
 class TrainOutcome:
     """What was trained on: rows used and dropped, optimizer steps, input tokens over all epochs (padding excluded),
     seconds of the training itself since its last resume, the mean loss per answer token of every step, as (step
-    from 1, loss), how many students shared the process, and how often lost workers were replaced."""
+    from 1, loss), how many students shared the process, how often lost workers were replaced, and for how many seconds
+    the process was waited for."""
 
     rows: int
     dropped: int
@@ -98,6 +99,7 @@ class TrainOutcome:
     speed: Speed
     together: int = 1
     restarts: int = 0
+    start: float = 0.0
 
 
 def accumulation_steps(spec: TrainSpec, workers: int) -> int:

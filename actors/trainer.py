@@ -176,23 +176,23 @@ def _run(job: TrainJob, on_progress: OnProgress | None, give_up: Callable[[], No
 def _attempt(job: TrainJob, on_progress: OnProgress | None) -> list[TrainOutcome]:
     from actors.train_host import leased_host
 
-    if not job.placement.in_group and "://" not in job.aside:
-        with leased_host(job.placement.cpus) as host:
-            return _watch(host, host.train_here, job, on_progress)
-    with leased_host(0) as host:
-        return _watch(host, host.train_group, job, on_progress)
+    here = not job.placement.in_group and "://" not in job.aside
+    with leased_host(job.placement.cpus if here else 0) as host:
+        return _watch(host, here, job, on_progress)
 
 
-def _watch(host: ActorHandle[Any], method: Any, job: TrainJob, on_progress: OnProgress | None) -> list[TrainOutcome]:
-    """Have a method of the host train, and tell of new steps until its result is there.
+def _watch(host: ActorHandle[Any], here: bool, job: TrainJob, on_progress: OnProgress | None) -> list[TrainOutcome]:
+    """Have the host train, itself or through a group, and tell of new steps until its result is there.
 
     Whatever goes wrong, the host does not survive it.
     """
     import ray
 
     seen: Progress | None = None
-    node, pid = cast("tuple[str, int]", ray.get(host.begin.remote()))
-    result: ray.ObjectRef[list[TrainOutcome]] = method.remote(job)
+    asked = time.monotonic()
+    node, pid = cast("tuple[str, int]", ray.get(host.begin.remote(here)))
+    start = time.monotonic() - asked
+    result: ray.ObjectRef[list[TrainOutcome]] = (host.train_here if here else host.train_group).remote(job)
     question: Any = host.progress.remote()
     try:
         while result not in ray.wait([result, question], num_returns=1)[0]:
@@ -204,7 +204,7 @@ def _watch(host: ActorHandle[Any], method: Any, job: TrainJob, on_progress: OnPr
             ray.wait([result], timeout=POLL_SECONDS)
             _require_ray()
             question = host.progress.remote()
-        return ray.get(result)
+        return [dataclasses.replace(outcome, start=start) for outcome in ray.get(result)]
     except BaseException:
         if ray.is_initialized():
             _end(host, node, pid, result)

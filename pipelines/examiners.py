@@ -139,6 +139,7 @@ class Examiner:
         self.context, self.name, self.request = context, name, request
         self.student = ""
         self.pool: Pool | None = None
+        self.start = 0.0  # seconds that the replica was waited for, in the present step
         self.over = False
 
     def stop(self) -> None:
@@ -160,10 +161,11 @@ class Examiner:
         def attempt() -> Answers:
             return evaluate(self.context, step, self.host(step).client())
 
-        started = time.monotonic()
+        self.start, started = 0.0, time.monotonic()
         rows, failed = tried_again(self.context.retries, step.label, attempt, self.context.board.say, self.end)
         seconds = time.monotonic() - started
-        manifest = commit_rows(self.context.store, step, [*rows], failed, len(rows) + len(failed), seconds)
+        extra = {"start_seconds": self.start}
+        manifest = commit_rows(self.context.store, step, [*rows], failed, len(rows) + len(failed), seconds, extra)
         self.context.board.finish(step.key, self.context.told(manifest))
 
     def host(self, step: Step) -> Pool:
@@ -175,8 +177,10 @@ class Examiner:
         spec = engine_spec(context.study.models[_job(step).model], context.folder, *trained)
         if self.pool is None:
             share, in_flight = Share(self.request.cpus, self.request.gpus), IN_FLIGHT[spec.engine]
+            asked = time.monotonic()
             self.pool = Pool(Terms(spec, self.name, share, in_flight=in_flight))
             self.pool.ready(ROOM_SECONDS)
+            self.start += time.monotonic() - asked
         elif self.pool.terms.spec != spec:
             self.pool.reload(spec)
         return self.pool

@@ -1,7 +1,7 @@
 """A short profile of a study: its own steps on a few seeds, twice, from which the time of all of it is foretold.
 
 Two sizes tell what a step costs before its first row and what each row costs. What stays unexplained of the runs' wall
-time (starting Ray, the report) is kept as the overhead of a run.
+time (starting Ray and processes, the report) is kept as the overhead of a run.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def measure(loaded: Loaded, store: Store, address: str | None, console: Console)
     here = machine()
     lines = fit(samples)
     overheads = [
-        sample.seconds - together([(step, measured.seconds) for step, measured in sample.steps], loaded.study, here)
+        sample.seconds - together([(step, each.seconds) for step, each in sample.steps], loaded.study, here)
         for sample in samples
     ]
     profile = Profile(
@@ -121,7 +121,7 @@ def _sample(loaded: Loaded, size: int, address: str | None) -> Sample:
         grid = build(small.study, small.folder)
         done = store.done()
         return Sample(
-            tuple((step, _measured(step, store)) for key, step in grid.steps.items() if key in done), summary.seconds
+            tuple((step, measured(step, store)) for key, step in grid.steps.items() if key in done), summary.seconds
         )
 
 
@@ -150,14 +150,16 @@ def _chosen(plan: Plan) -> Plan:
     return replace(plan, pending=tuple(pending))
 
 
-def _measured(step: Step, store: Store) -> Measured:
+def measured(step: Step, store: Store) -> Measured:
+    """What a finished step took and gave."""
     manifest = store.manifest(step.kind, step.key)
     account, size = manifest.account, sum(shard.bytes for shard in manifest.shards)
+    seconds = manifest.seconds - manifest.extra.get("start_seconds", 0.0)  # few of a long run's steps start a process
     if step.kind == "train":
-        return Measured(account.rows_in, manifest.seconds, account.rows_out, manifest.extra["tokens"], 0, size)
+        return Measured(account.rows_in, seconds, account.rows_out, manifest.extra["tokens"], 0, size)
     rows = store.rows(step.kind, step.key)
     read, written = (sum(_total(rows, name) for name in names) for names in (READ, WRITTEN))
-    return Measured(account.rows_in, manifest.seconds, account.rows_out, read, written, size)
+    return Measured(account.rows_in, seconds, account.rows_out, read, written, size)
 
 
 def _total(rows: pa.Table, column: str) -> float:
@@ -168,22 +170,15 @@ def _total(rows: pa.Table, column: str) -> float:
 
 
 def fit(samples: Sequence[Sample]) -> dict[str, Line]:
-    """A line for each role through the usual step of every sample."""
-    usual: dict[str, list[Measured]] = defaultdict(list)
+    """A line for each role through the mean step of every sample."""
+    means: dict[str, list[Measured]] = defaultdict(list)
     for sample in samples:
         by_role: dict[str, list[Measured]] = defaultdict(list)
-        for step, measured in sample.steps:
-            by_role[role(step)].append(measured)
+        for step, each in sample.steps:
+            by_role[role(step)].append(each)
         for name, values in by_role.items():
-            usual[name].append(_usual(values))
-    return {name: _line(points[0], points[-1]) for name, points in usual.items()}
-
-
-def _usual(values: Sequence[Measured]) -> Measured:
-    """The mean of steps, but of their seconds the lower quartile: some of a short run wait for a process to start,
-    and a long run has hardly more of these."""
-    mean = Measured(*(sum(column) / len(values) for column in zip(*values, strict=True)))
-    return mean._replace(seconds=float(np.quantile([value.seconds for value in values], 0.25)))
+            means[name].append(Measured(*(sum(column) / len(values) for column in zip(*values, strict=True))))
+    return {name: _line(points[0], points[-1]) for name, points in means.items()}
 
 
 def _line(few: Measured, many: Measured) -> Line:

@@ -169,6 +169,7 @@ def _extra(outcome: TrainOutcome, training: Training) -> dict[str, object]:
         "losses": outcome.losses,
         "tokens": outcome.tokens,
         "train_seconds": outcome.seconds,
+        "start_seconds": outcome.start / outcome.together,
         "restarts": outcome.restarts,
         "speed": dataclasses.asdict(outcome.speed),
         "placement": dataclasses.asdict(training.placement) | {"together": outcome.together},

@@ -50,8 +50,8 @@ def test_a_killed_worker_changes_nothing(ray_local, spec, tmp_path) -> None:
             killed.append(victim.pid)
             victim.kill()
 
-    spec = dataclasses.replace(spec, epochs=10)
-    placement = TrainPlacement(workers=2, cpus=0.5, checkpoint_steps=3)
+    spec = dataclasses.replace(spec, epochs=10, batch_size=6)
+    placement = TrainPlacement(workers=3, cpus=0.5, checkpoint_steps=3)  # the sum of three depends on its order
     whole = train(spec, PAIRS, tmp_path / "whole", placement)
     broken = train(spec, PAIRS, tmp_path / "broken", placement, kill_once)
     assert killed

@@ -96,6 +96,14 @@ def test_repeated_and_concurrent_runs_give_the_same_bits(ray_local, spec, tmp_pa
     assert weights(tmp_path / "0") == weights(tmp_path / "1") != weights(tmp_path / "2")
 
 
+def test_only_a_new_process_is_waited_for(ray_local, spec, tmp_path, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(train_host, "_take", lambda cluster, cpus: None)
+        new = train(spec, PAIRS, tmp_path / "new")
+    warm = train(spec, PAIRS, tmp_path / "warm")
+    assert new.start > 10 * warm.start
+
+
 def test_the_micro_batch_does_not_change_the_losses(ray_local, spec, tmp_path) -> None:
     pairs = [*PAIRS, ("Say nothing.", "a much longer answer than all the others")]  # the last step is not full
     runs = [

@@ -14,8 +14,9 @@ from cluster.inventory import GIB, Inventory, Node
 from cluster.launch.description import load
 from cluster.prices import load as load_prices
 from pipelines.bill import Offer, lower_bound, make_bill, money, timed, together
+from pipelines.commit import commit_rows
 from pipelines.plan import Plan, make_plan
-from pipelines.profile import Measured, Profile, Sample, fit
+from pipelines.profile import Measured, Profile, Sample, fit, measured
 from pipelines.show_bill import show_bill
 from pipelines.store.store import Store
 from pipelines.study.spec import Study
@@ -106,6 +107,13 @@ def test_noise_gives_no_step_a_negative_time() -> None:
     samples = [Sample(((step, Measured(rows, took, rows, 0, 0, 0)),), 0.0) for rows, took in ((8, 2.0), (40, 1.0))]
     line = fit(samples)[role(step)]
     assert (line.fixed, line.per_row) == (1.5, 0.0)
+
+
+def test_starting_a_process_is_no_part_of_a_steps_time(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path, **STUDENTS)
+    step, store = plan.pending_of("evaluate")[0], Store(str(tmp_path))
+    commit_rows(store, step, [], [], 0, 30.0, {"start_seconds": 25.0})
+    assert measured(step, store).seconds == 5.0
 
 
 def make_step() -> Step:

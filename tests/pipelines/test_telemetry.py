@@ -26,7 +26,7 @@ SECONDS = 40.0
 
 
 def exported(study: str, names: set[str]) -> set[str]:
-    """Which of these metrics of a study Prometheus reads from the node's exporter, once all were there or time is up."""
+    """Which of these metrics of a study Prometheus reads, once all were there or time is up."""
     port = ray.nodes()[0]["MetricsExportPort"]
     deadline, found = time.monotonic() + SECONDS, set[str]()
     while True:  # a gauge goes again some time after a run
