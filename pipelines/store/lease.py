@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import socket
@@ -27,7 +28,7 @@ LOST_SECONDS = 20.0  # without a beat: by the watcher's own clock, which no chan
 
 
 class Claim(BaseModel):
-    """Who drives a study. `token` is new with each holder, `beat` counts signs of life, `steps` are what it runs."""
+    """Who drives a study. `token` is new with each holder, `steps` are what it runs."""
 
     study: str
     token: str
@@ -35,7 +36,6 @@ class Claim(BaseModel):
     boot: str
     pid: int
     since: str
-    beat: int = 0
     steps: list[str] = []
 
     @property
@@ -51,7 +51,7 @@ class Lease:
     store: Store
     claim: Claim
     lost: threading.Event = field(default_factory=threading.Event)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    beats: int = 0
 
     def check(self) -> None:
         """Raise LeaseLost unless the lease is still ours, by what the store says now."""
@@ -75,11 +75,10 @@ class Lease:
                 continue  # the store is away for a moment; a check that matters will tell
 
     def beat(self) -> None:
-        """One sign of life. Raises LeaseLost."""
-        with self._lock:
-            self.check()
-            self.claim = self.claim.model_copy(update={"beat": self.claim.beat + 1})
-            _write(self.store, self.claim)
+        """One sign of life, in a file of our own: if it comes late, the successor's claim stays. Raises LeaseLost."""
+        self.check()
+        self.beats += 1
+        self.store.write_bytes(_beats_path(self.store, self.claim), str(self.beats).encode())
 
 
 @contextmanager
@@ -104,7 +103,7 @@ def held(store: Store, study: str, steps: Iterable[str], tell: Callable[[str], N
         found = read(store, study)
         if found and found.token == lease.claim.token:
             store.fs.rm(_path(store, study))
-            files.sweep(store.fs, _path(store, study))
+        _forget(store, lease.claim)
 
 
 def read(store: Store, study: str) -> Claim | None:
@@ -144,6 +143,7 @@ def _acquired(store: Store, mine: Claim, tell: Callable[[str], None]) -> Claim:
             _refuse_if_alive(store, holder)
         tell(f"study {mine.study}: taken over from {holder.who}, which is gone")
         _write(store, mine)
+        _forget(store, holder)
         time.sleep(0.1)  # of several that take over at once, the last to write holds it
         found = read(store, mine.study)
         if found and found.token == mine.token:
@@ -152,13 +152,13 @@ def _acquired(store: Store, mine: Claim, tell: Callable[[str], None]) -> Claim:
 
 
 def _refuse_if_alive(store: Store, holder: Claim) -> None:
-    deadline = time.monotonic() + LOST_SECONDS
+    deadline, before = time.monotonic() + LOST_SECONDS, _beats(store, holder)
     while time.monotonic() < deadline:
         time.sleep(BEAT_SECONDS / 5)
         found = read(store, holder.study)
         if found is None:
             return
-        if found != holder:
+        if found.token != holder.token or _beats(store, found) != before:
             raise Held(f"study {holder.study} is being run by {found.who}. Wait for it, or stop that process")
 
 
@@ -197,6 +197,25 @@ def _boot() -> str:
 
 def _path(store: Store, study: str) -> str:
     return posixpath.join(store.root, "studies", study, "lease.json")
+
+
+def _beats_path(store: Store, claim: Claim) -> str:
+    return f"{_path(store, claim.study)}.{claim.token}"
+
+
+def _beats(store: Store, claim: Claim) -> bytes:
+    """What a holder has written as a sign of life."""
+    try:
+        return store.read_bytes(_beats_path(store, claim))
+    except FileNotFoundError:
+        return b""
+
+
+def _forget(store: Store, claim: Claim) -> None:
+    """Remove a former holder's signs of life, and what killed writers left."""
+    with contextlib.suppress(FileNotFoundError):
+        store.fs.rm(_beats_path(store, claim))
+    files.sweep(store.fs, _path(store, claim.study))
 
 
 def _write(store: Store, claim: Claim) -> None:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from cluster.points import reached
+from pipelines.errors import LeaseLost
 from pipelines.store import files
 from pipelines.store.manifest import Manifest, Shard
 
@@ -62,12 +63,17 @@ class Store:
         return Manifest.model_validate_json(self.read_bytes(posixpath.join(self.folder(kind, key), MANIFEST)))
 
     def commit(self, manifest: Manifest) -> None:
-        """Make a step exist. Its shards must have been written; what is left of its parts is removed."""
+        """Make a step exist. Its shards must have been written; what is left of its parts is removed.
+
+        Raises LeaseLost if another run has made it exist: one that halts behind the fence changes no manifest.
+        """
         self.fence()
         folder = self.folder(manifest.kind, manifest.key)
+        path = posixpath.join(folder, MANIFEST)
         text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True)
         reached("commit.before_manifest", folder)
-        self.write_bytes(posixpath.join(folder, MANIFEST), text.encode())
+        if not files.create(self.fs, path, text.encode()) and self.read_bytes(path) != text.encode():
+            raise LeaseLost(f"{manifest.kind}/{manifest.key} was finished by another run: this one ends")
         reached("commit.after_manifest", folder)
         self.remove(self.leftovers(f"{manifest.kind}/{manifest.key}"))
         reached("commit.after_parts", folder)

@@ -14,7 +14,7 @@ import pytest
 
 from pipelines.errors import Held, LeaseLost
 from pipelines.store import lease as leases
-from pipelines.store.lease import Claim, held, read
+from pipelines.store.lease import Claim, Lease, held, read
 from pipelines.store.store import Store
 
 HOLDER = """
@@ -43,11 +43,11 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.wait()
 
 
-def elsewhere(store: Store, beat: int = 0) -> Claim:
-    """A claim of another machine, as it lies in the store."""
-    claim = Claim(study="s", token="theirs", host="other", boot="b", pid=1, since="then", beat=beat, steps=["k"])
+def elsewhere(store: Store) -> Lease:
+    """The lease of another machine, as it lies in the store."""
+    claim = Claim(study="s", token="theirs", host="other", boot="b", pid=1, since="then", steps=["k"])
     leases._write(store, claim)  # pyright: ignore[reportPrivateUsage]
-    return claim
+    return Lease(store, claim)
 
 
 def test_the_second_driver_of_a_study_is_refused_and_told_who_runs_it(
@@ -83,8 +83,7 @@ def test_a_lease_of_another_machine_is_taken_over_once_it_gives_no_sign_of_life(
 
 def test_a_lease_of_another_machine_that_beats_is_respected(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    elsewhere(store)
-    threading.Timer(0.3, lambda: elsewhere(store, beat=1)).start()
+    threading.Timer(0.3, elsewhere(store).beat).start()
     with pytest.raises(Held, match="process 1 on other"), held(store, "s", ["k"], lambda told: None):
         pass
 
@@ -99,6 +98,20 @@ def test_a_zombie_can_commit_nothing_after_a_takeover(tmp_path: Path) -> None:
             store.fence()
         assert lease.lost.wait(2), "the beats stop, too"
     assert read(store, "s") is not None, "the lease of the other one stays"
+
+
+def test_a_zombie_that_was_about_to_give_a_sign_of_life_takes_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(str(tmp_path))
+    zombie = elsewhere(store)
+    monkeypatch.setattr(zombie, "check", lambda: None)  # it halted after it had looked
+    with held(store, "s", ["k"], lambda told: None) as lease:
+        zombie.beat()
+        lease.check()
+        monkeypatch.undo()
+        with pytest.raises(LeaseLost):
+            zombie.beat()
 
 
 def test_two_studies_that_would_run_the_same_step_at_once_are_kept_apart(tmp_path: Path) -> None:

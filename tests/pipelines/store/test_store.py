@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.commit import commit, commit_rows
-from pipelines.errors import Spoilt
+from pipelines.errors import LeaseLost, Spoilt
 from pipelines.rows import PairRow, Rejection, ResponseRow, from_table
 from pipelines.store.manifest import Account
 from pipelines.store.parts import Finished, find_parts, read_part, read_unit, units_of, write_part, write_shards
@@ -46,6 +46,15 @@ def test_rows_that_do_not_add_up_are_never_committed(store: Store) -> None:
     with pytest.raises(RuntimeError, match="7 rows went in, but 5 came out"):
         commit_rows(store, step(), [response(index) for index in range(5)], [rejection(9)], 7, 1.0)
     assert store.done() == frozenset()
+
+
+def test_a_step_that_another_run_has_committed_keeps_its_manifest(store: Store) -> None:
+    first = commit_rows(store, step(), [response(1)], [], 1, 1.0)
+    with pytest.raises(LeaseLost, match=f"respond/{step().key} was finished by another run"):
+        commit_rows(store, step(), [response(1)], [], 1, 2.0)
+    assert store.manifest("respond", step().key) == first
+    store.withdraw("respond", step().key)
+    assert commit_rows(store, step(), [response(1)], [], 1, 3.0).seconds == 3.0
 
 
 def test_parts_in_any_order_give_the_same_bytes(store: Store, tmp_path: Path) -> None:
