@@ -24,7 +24,7 @@ from pipelines.record import study_folder
 from pipelines.store.store import Store
 from pipelines.study.load import Loaded
 from pipelines.study.spec import Study
-from pipelines.study.steps import Step
+from pipelines.study.steps import Step, TrainJob
 from pipelines.study.workload import Line, role
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from pipelines.plan import Plan
 
 SIZES = (8, 96)  # seeds
-TRAININGS = 4  # of each student and recipe
+TRAININGS = 4  # of each student and recipe, and as many evaluations
+SHARING = 16  # of those that share processes: how many do decides how long each takes
 READ = ("tokens_in", "tokens_instruction", "tokens_answer", "tokens")
 WRITTEN = ("tokens_out",)
 
@@ -115,7 +116,7 @@ def _sample(loaded: Loaded, size: int, address: str | None) -> Sample:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         small = replace(loaded, study=_limited(loaded.study, size))
-        summary = run(small, store, address, Console(file=io.StringIO()), only=_chosen)
+        summary = run(small, store, address, Console(file=io.StringIO()), only=chosen)
         from pipelines.study.grid import build
 
         grid = build(small.study, small.folder)
@@ -135,19 +136,27 @@ def _limited(study: Study, size: int) -> Study:
     return study.model_copy(update={"seeds": seeds})
 
 
-def _chosen(plan: Plan) -> Plan:
-    """The plan with a few trainings of each role, and the evaluations of these and of the bases."""
-    kept: dict[str, list[Step]] = defaultdict(list)
+def chosen(plan: Plan) -> Plan:
+    """The plan with a few trainings and evaluations of each role, among them those of the bases, and what is built on
+    these alone."""
+    alike: dict[str, list[Step]] = defaultdict(list)
     for step in plan.pending_of("train"):
-        kept[role(step)].append(step)
-    trained = {step.key for steps in kept.values() for step in steps[-TRAININGS:]}
-    left_out = {step.key for step in plan.pending_of("train")} - trained
-    pending = [
-        step
-        for step in plan.pending
-        if step.key not in left_out and not any(needed.key in left_out for needed in step.inputs)
-    ]
+        alike[role(step)].append(step)
+    trained = {step.key for steps in alike.values() for step in steps[-_most(steps[0]) :]}
+    bare = {step.key for steps in alike.values() for step in steps[:-TRAININGS]}  # without an evaluation
+    pending: list[Step] = []
+    for step in plan.pending:
+        if step.key in trained or not (step.kind == "train" or any(needed.key in bare for needed in step.inputs)):
+            pending.append(step)
+        else:
+            bare.add(step.key)
     return replace(plan, pending=tuple(pending))
+
+
+def _most(step: Step) -> int:
+    """How many trainings like this one are enough."""
+    assert isinstance(step.job, TrainJob)
+    return SHARING if step.job.recipe.tuning == "lora" and step.job.place.together > 1 else TRAININGS
 
 
 def measured(step: Step, store: Store) -> Measured:

@@ -14,13 +14,11 @@ from cluster.inventory import GIB, Inventory, Node
 from cluster.launch.description import load
 from cluster.prices import load as load_prices
 from pipelines.bill import Offer, lower_bound, make_bill, money, timed, together
-from pipelines.commit import commit_rows
 from pipelines.plan import Plan, make_plan
-from pipelines.profile import Measured, Profile, Sample, fit, measured
+from pipelines.profile import Profile
 from pipelines.show_bill import show_bill
 from pipelines.store.store import Store
 from pipelines.study.spec import Study
-from pipelines.study.steps import Step
 from pipelines.study.workload import Line, role
 from tests.cluster.test_footprint import LLAMA_8B
 from tests.pipelines.studies import STUDENTS, scripted_study
@@ -89,36 +87,6 @@ def test_without_room_for_both_a_training_and_an_examiner_take_turns(tmp_path: P
     study, plan = planned(tmp_path, models=models, **STUDENTS)
     wall = together(timed(with_seconds(plan, {"train": 10.0, "evaluate": 1.0})), study, TWO)
     assert wall == 10 * len(plan.pending_of("train")) + len(plan.pending_of("evaluate"))
-
-
-def test_a_profile_of_two_sizes_tells_the_time_of_a_third() -> None:
-    step = make_step()
-    samples = [
-        Sample(((step, Measured(rows, 3 + 0.5 * rows, 0.9 * rows, 100 * rows, 20 * rows, 500 * rows)),), 0.0)
-        for rows in (8, 40)
-    ]
-    line = fit(samples)[role(step)]
-    assert line.fixed + 240 * line.per_row == pytest.approx(3 + 0.5 * 240)
-    assert (line.rows_out, line.tokens_in, line.tokens_out) == (pytest.approx(0.9), 100, 20)
-
-
-def test_noise_gives_no_step_a_negative_time() -> None:
-    step = make_step()
-    samples = [Sample(((step, Measured(rows, took, rows, 0, 0, 0)),), 0.0) for rows, took in ((8, 2.0), (40, 1.0))]
-    line = fit(samples)[role(step)]
-    assert (line.fixed, line.per_row) == (1.5, 0.0)
-
-
-def test_starting_a_process_is_no_part_of_a_steps_time(tmp_path: Path) -> None:
-    _, plan = planned(tmp_path, **STUDENTS)
-    step, store = plan.pending_of("evaluate")[0], Store(str(tmp_path))
-    commit_rows(store, step, [], [], 0, 30.0, {"start_seconds": 25.0})
-    assert measured(step, store).seconds == 5.0
-
-
-def make_step() -> Step:
-    study = scripted_study()
-    return next(step for step in make_plan(study, HERE, Store("nowhere")).grid.steps.values() if step.kind == "respond")
 
 
 def test_a_plan_is_made_from_the_stores_profile_and_says_so(tmp_path: Path) -> None:
