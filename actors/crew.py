@@ -13,6 +13,7 @@ from actors.berth import Berth
 from actors.desk import Desk
 from actors.engine import EngineLost, EngineSpec, LoadError
 from actors.seat import Died, Seat, Terms, Work
+from cluster.draining import draining
 
 SCALE_SECONDS = 1.0
 IDLE_SECONDS = 10.0  # a replica too many is kept for so long
@@ -20,6 +21,7 @@ LOAD_DEATHS = 3  # processes lost while loading, one after another: the model ca
 DEATHS = 16  # processes lost without a single answer in between: more than a poisoned request needs to be found
 PAUSES = (0.0, 0.0, 1.0, 2.0, 4.0)  # seconds before a start after so many deaths in a row
 MAX_EVENTS = 100
+NODES_SECONDS = 2.0  # between two looks which nodes are about to go
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Crew:
         self._least, self._most = terms.least, terms.most  # less where work is over, or where replicas were given up
         self._idle_since = time.monotonic()
         self._set_size(terms.least)
-        self._scaler = asyncio.create_task(self._scale())
+        self._watchers = [asyncio.create_task(each) for each in (self._scale(), self._leave_nodes())]
 
     @property
     def ready(self) -> int:
@@ -106,8 +108,7 @@ class Crew:
 
     async def close(self) -> None:
         """End all seats."""
-        self._scaler.cancel()
-        for task in self._tasks.values():
+        for task in (*self._watchers, *self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         await asyncio.gather(*(seat.end() for seat in self.seats))
@@ -221,6 +222,18 @@ class Crew:
             self.desk.fail(LoadError(model, detail))
         elif self._deaths > DEATHS:
             self.desk.fail(EngineLost(model, f"its processes died {self._deaths} times without an answer: {death}"))
+
+    async def _leave_nodes(self) -> None:
+        """Replicas on nodes that are about to go finish what they have; others begin elsewhere."""
+        while True:
+            await asyncio.sleep(NODES_SECONDS)
+            going = await asyncio.to_thread(draining)
+            for seat in [seat for seat in self.seats if seat.node in going and seat.state == "ready"]:
+                if not seat.retiring:
+                    self.tell(f"a replica of {self.desk.model} leaves its node, which is about to go")
+                    seat.borrowed = False  # nobody is to have its berth
+                    self._retire(seat)
+                    self._add()
 
     async def _scale(self) -> None:
         while True:

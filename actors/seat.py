@@ -81,7 +81,7 @@ class Seat:
         self.woken = asyncio.Event()
         self._replica: Any = None
         self.features: frozenset[Feature] = frozenset()
-        self._node = ""
+        self.node = ""  # by Ray's id, while a process is there
         self._sent = 0
         self._busy_since = 0.0
 
@@ -109,7 +109,7 @@ class Seat:
         if isinstance(answer, LoadError):
             raise answer
         self.features = answer.features
-        self.work.pid, self._node = answer.pid, answer.node
+        self.work.pid, self.node = answer.pid, answer.node
         self.work.loads += 1
 
     async def serve(self) -> None:
@@ -141,9 +141,9 @@ class Seat:
 
     def abandon(self) -> list[Ticket]:
         """The tickets of a dead or stuck process, which is ended for good."""
-        if self._node:
-            kill_process(self._node, self.work.pid)
-            self._node = ""
+        if self.node:
+            kill_process(self.node, self.work.pid)
+            self.node = ""
         self._kill()
         tickets = list(self.in_flight.values())
         self.in_flight.clear()

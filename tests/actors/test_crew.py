@@ -50,6 +50,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "Seat", Actor)
     monkeypatch.setattr(module, "PAUSES", (0.0,))
     monkeypatch.setattr(module, "SCALE_SECONDS", 0.01)
+    monkeypatch.setattr(module, "NODES_SECONDS", 0.01)
+    monkeypatch.setattr(module, "draining", frozenset)
     monkeypatch.setattr(Actor, "starts", 0)
 
 
