@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from actors.learner import MAX_NORM, Learner, multiplied, parameter_groups
-from actors.train_spec import TrainSpec
+from actors.train_spec import TrainError, TrainSpec
 
 TAG = "state"
 
@@ -29,10 +29,14 @@ def zero_config(stage: int, spec: TrainSpec, passes: int, bfloat16: bool) -> dic
 
 
 def import_deepspeed() -> Any:
-    """DeepSpeed, told that there are CPUs only where that is so."""
+    """DeepSpeed, told that there are CPUs only where that is so. TrainError if this node lacks it."""
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    import deepspeed
+    try:
+        import deepspeed
+    except ModuleNotFoundError as error:
+        remedy = "install it there with `pip install 'evolgrid[deepspeed]'`, or use `sharding: fsdp`"
+        raise TrainError(f"ZeRO needs DeepSpeed, which a node lacks ({error}): {remedy}") from error
 
     return deepspeed
 

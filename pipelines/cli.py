@@ -68,7 +68,7 @@ def plan(
     from pipelines.show_plan import show
     from pipelines.store.store import Store
 
-    loaded, target = checked(study, seeds), Store(store)
+    loaded, target = checked(study, seeds, local=profile), Store(store)
     if profile:
         measured(loaded, target)
     made, (room, offer) = make_plan(loaded.study, loaded.folder, target), offered(cluster, cloud, cpus, gpus)

@@ -30,7 +30,7 @@ SeedFile = Annotated[
 
 
 def checked(path: Path, seeds: Path | None, local: bool = False) -> Loaded:
-    """The study, checked; `local` also checks that this machine can hold its models."""
+    """The study, checked; `local` also checks that this machine can hold and run its models."""
     from cluster.inventory import machine
     from pipelines.study.check import check
     from pipelines.study.override import with_seed_file
@@ -39,5 +39,5 @@ def checked(path: Path, seeds: Path | None, local: bool = False) -> Loaded:
     if seeds is not None:
         loaded = with_seed_file(loaded, seeds)
     here = machine() if local else None
-    check(loaded, cpus=here.cpus if here else None, gpus=here.gpus if here else None)
+    check(loaded, cpus=here.cpus if here else None, gpus=here.gpus if here else None, local=local)
     return loaded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 
 from pipelines.errors import InputError, combined
 from pipelines.readers import check_seed_file
@@ -17,7 +18,7 @@ from pipelines.study.recipes import published
 from pipelines.study.references import check_reference
 from pipelines.study.responses import PICKS
 from pipelines.study.roles import roles
-from pipelines.study.sources import check_source, resolve_model_path
+from pipelines.study.sources import check_installed, check_source, resolve_model_path
 from pipelines.study.spec import Model, Selection
 from pipelines.study.yaml_tree import Loc, as_in_file, dotted
 
@@ -31,10 +32,11 @@ NEEDED = {
 }
 
 
-def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = None) -> None:
+def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = None, local: bool = False) -> None:
     """Raise InputError (or InputErrors, with all of them) for what would fail later in a run.
 
-    `cpus` and `gpus` are what the cluster has in all; None leaves resource requests unchecked.
+    `cpus` and `gpus` are what the cluster has in all; None leaves resource requests unchecked. `local`: models and
+    trainings will run in this environment, which must have their packages; elsewhere the nodes have their own.
     """
     problems = [
         *_references(loaded),
@@ -45,6 +47,7 @@ def check(loaded: Loaded, *, cpus: float | None = None, gpus: float | None = Non
         *_seed_files(loaded),
         *_format_files(loaded),
         *_sources(loaded),
+        *(_installed(loaded) if local else ()),
         *_encoder(loaded),
         *_benchmarks(loaded),
         *_contamination(loaded),
@@ -180,6 +183,17 @@ def _sources(loaded: Loaded) -> Iterator[InputError]:
         if found := check_source(model, loaded.folder):
             key, message, remedy = found
             yield _problem(loaded, ("models", name, key), message, remedy)
+
+
+def _installed(loaded: Loaded) -> Iterator[InputError]:
+    for name, model in loaded.study.models.items():
+        if found := check_installed(model):
+            key, message, remedy = found
+            yield _problem(loaded, ("models", name, key), message, remedy)
+    for index, student in enumerate(loaded.study.students):
+        if student.sharding.startswith("zero") and find_spec("deepspeed") is None:
+            remedy = "Install it with \"pip install 'evolgrid[deepspeed]'\", or use 'sharding: fsdp'."
+            yield _problem(loaded, ("students", index, "sharding"), "the package 'deepspeed' is not installed", remedy)
 
 
 def _encoder(loaded: Loaded) -> Iterator[InputError]:

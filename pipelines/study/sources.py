@@ -33,6 +33,14 @@ def resolve_model_path(model: Model, folder: Path) -> str:
     return str((folder / model.source).resolve()) if _is_local(model, folder) else model.source
 
 
+def check_installed(model: Model) -> Finding | None:
+    """What this environment lacks to run a model itself, if anything."""
+    if resolve(model.engine, model.gpus) == "vllm" and find_spec("vllm") is None:
+        remedy = "Install it with 'make vllm', or \"pip install 'evolgrid[vllm]'\", or choose another engine."
+        return "engine", "the package 'vllm' is not installed", remedy
+    return None
+
+
 def check_source(model: Model, folder: Path) -> Finding | None:
     """What is wrong with a model's source, revision or engine, if anything."""
     if model.engine == "http" and "url" not in model.options | model.runtime:
@@ -42,9 +50,6 @@ def check_source(model: Model, folder: Path) -> Finding | None:
         return "engine", "an http model needs the address of its endpoint", remedy
     if model.engine in NAMED:
         return None
-    if resolve(model.engine, model.gpus) == "vllm" and find_spec("vllm") is None:
-        remedy = "Install it with 'make vllm', or \"pip install 'evolgrid[vllm]'\", or choose another engine."
-        return "engine", "the package 'vllm' is not installed", remedy
     if model.source.startswith("bundled:"):
         return _check_bundled(model)
     if model.source.startswith("~"):

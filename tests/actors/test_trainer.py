@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from actors import train_host, trainer
+from actors import train_host
 from actors.trainer import TrainError, TrainPlacement, TrainSpec, train
 
 WORDS = ("red", "blue", "green", "white")
@@ -128,10 +129,12 @@ def test_an_impossible_split_is_refused(spec, tmp_path) -> None:
         train(spec, PAIRS, tmp_path / "student", TrainPlacement(workers=3))
 
 
-def test_zero_without_deepspeed_names_what_to_install(spec, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(trainer, "find_spec", lambda name: None)
-    with pytest.raises(TrainError, match=r"zero3 needs DeepSpeed.*pip install 'evolgrid\[deepspeed\]'"):
-        train(spec, PAIRS, tmp_path / "student", TrainPlacement(sharding="zero3"))
+def test_a_node_without_deepspeed_names_what_to_install(monkeypatch) -> None:
+    from actors.zero_learner import import_deepspeed
+
+    monkeypatch.setitem(sys.modules, "deepspeed", None)
+    with pytest.raises(TrainError, match=r"needs DeepSpeed.*pip install 'evolgrid\[deepspeed\]'"):
+        import_deepspeed()
 
 
 def test_a_failed_training_leaves_nothing(ray_local, spec, tmp_path) -> None:

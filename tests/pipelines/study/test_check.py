@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import bundled
 from pipelines.errors import InputError, InputErrors
+from pipelines.study import check as checks
 from pipelines.study import sources
 from pipelines.study.check import check, resolve_model_path
 from pipelines.study.load import load
@@ -19,7 +21,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 MODEL = "source: any\n    engine: scripted"
 
 
-def problems(path: Path, **totals: float) -> list[str]:
+def problems(path: Path, **totals: Any) -> list[str]:
     with pytest.raises(InputError) as caught:
         check(load(path), **totals)
     found = caught.value.problems if isinstance(caught.value, InputErrors) else [caught.value]
@@ -220,8 +222,30 @@ def test_vllm_that_is_not_installed_is_told_with_the_command(
     write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "find_spec", lambda name: None)
-    found = source_problem(write_study, "source: any\n    engine: vllm")
+    (found,) = problems(write_study({MODEL: "source: bundled:tiny-1m-chat\n    engine: vllm"}), local=True)
     assert found.startswith("8: models.tiny.engine: the package 'vllm' is not installed. Install it with")
+
+
+def test_zero_without_deepspeed_is_told_with_the_command(
+    write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    (found,) = problems(write_study({"recipe: quick": "recipe: quick\n    sharding: zero3"}), local=True)
+    assert "students[0].sharding: the package 'deepspeed' is not installed. Install it with" in found
+
+
+def test_packages_of_nodes_elsewhere_are_not_looked_for_here(
+    write_study: WriteStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (sources, checks):
+        monkeypatch.setattr(module, "find_spec", lambda name: None)
+    study = write_study(
+        {
+            MODEL: "source: bundled:tiny-1m-chat\n    gpus: 1",
+            "recipe: quick": "recipe: quick\n    sharding: zero3",
+        }
+    )
+    check(load(study))
 
 
 def test_a_scripted_model_is_never_looked_for(tmp_path: Path) -> None:
