@@ -8,12 +8,16 @@ VENV ?= .venv
 # Which torch: on Linux the default index serves the CUDA build. For the small CPU build, name an index that has it.
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
+# Extras of pyproject.toml, such as s3,eval
+EXTRAS ?=
 
 PIP := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check
 MADE := $(VENV)/.made
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_VLLM := $(VENV)/.installed-vllm
+COMMA := ,
+INSTALLED_EXTRAS := $(if $(EXTRAS),$(VENV)/.extras-$(subst $(COMMA),-,$(EXTRAS)))
 SOURCES := prompts cluster actors pipelines bundled benchmarks scripts tests
 
 .PHONY: help install quickstart test faults soak lint models vllm clean
@@ -23,7 +27,7 @@ help: ## list the targets (default)
 	  | while IFS=$$'\t' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
 	@printf '\n  PYTHON=%s VENV=%s TORCH=%s TORCH_INDEX=%s\n' '$(PYTHON)' '$(VENV)' '$(TORCH)' '$(TORCH_INDEX)'
 
-install: $(INSTALLED) ## make the environment only
+install: $(INSTALLED) $(INSTALLED_EXTRAS) ## make the environment only (EXTRAS=s3,eval: with these extras)
 
 quickstart: $(INSTALLED) ## install and run a complete study on this machine; ends with the report's path
 	@echo "==> Running studies/quickstart.yaml"
@@ -69,6 +73,11 @@ $(INSTALLED): pyproject.toml | $(MADE)
 	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) '$(TORCH)'
 	@echo "==> Installing evolgrid and its libraries"
 	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.extras-%: $(INSTALLED)
+	@echo "==> Installing the extras $(EXTRAS)"
+	@$(PIP) --editable '.[$(EXTRAS)]'
 	@touch $@
 
 $(INSTALLED_DEV): $(INSTALLED)

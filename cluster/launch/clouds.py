@@ -7,6 +7,7 @@ from typing import Any
 from cluster.launch import commands
 from cluster.launch.description import Cloud, Description, Machine, Market, Worker
 
+STORE_EXTRA: dict[Cloud, str] = {"aws": "s3", "gcp": "gcs"}
 LIBRARIES: dict[Cloud, tuple[str, ...]] = {
     "aws": ("boto3",),
     "gcp": ("google-api-python-client", "google-auth", "cryptography"),
@@ -28,7 +29,7 @@ def ray_up(cluster: Description, cloud: Cloud) -> dict[str, Any]:
         "rsync_exclude": ["/.git", "/.venv"],
         "rsync_filter": [".gitignore"],
         "cluster_synced_files": [commands.TOKEN],
-        "setup_commands": list(commands.SETUP),
+        "setup_commands": list(commands.setup(STORE_EXTRA[cloud])),
         "head_setup_commands": list(commands.head_setup(*LIBRARIES[cloud])),
         "head_start_ray_commands": list(commands.HEAD_START),
         "worker_start_ray_commands": list(commands.WORKER_START),

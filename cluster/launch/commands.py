@@ -9,13 +9,12 @@ LIMIT = "ulimit -n 65536;"
 START = "RAY_AUTH_MODE=token ~/env/bin/ray start"  # `ray start` protects a cluster only when told so
 APT = "sudo apt-get -o DPkg::Lock::Timeout=600 -qq"
 
-SETUP = (
+ON_ALL = ("eval", "deepspeed")  # extras of every node, beside that of the cloud's store
+_APT = (
     "python3 -c 'import venv, ensurepip' 2>/dev/null && command -v make cc >/dev/null || "
-    f"({APT} update && {APT} install -y python3-venv python3-dev make gcc g++)",
-    f"make -C {CODE} install VENV=$HOME/env",
-    'if nvidia-smi -L >/dev/null 2>&1; then ~/env/bin/pip install -q -e "$HOME/evolgrid[vllm]"; fi',
-    "grep -q 'HOME/env/bin' ~/.bashrc || echo 'export PATH=$HOME/env/bin:$PATH RAY_AUTH_MODE=token' >> ~/.bashrc",
+    f"({APT} update && {APT} install -y python3-venv python3-dev make gcc g++)"
 )
+_PATH = "grep -q 'HOME/env/bin' ~/.bashrc || echo 'export PATH=$HOME/env/bin:$PATH RAY_AUTH_MODE=token' >> ~/.bashrc"
 # Ray itself would write the token readable by every user of the machine
 MAKE_TOKEN = "(umask 077 && mkdir -p ~/.ray && ~/env/bin/ray get-auth-token --generate >/dev/null)"
 
@@ -29,6 +28,17 @@ WORKER_START = (
     "~/env/bin/ray stop",
     f"{LIMIT} {START} --address=$RAY_HEAD_IP:{PORT} --object-manager-port=8076 --metrics-export-port=8080",
 )
+
+
+def setup(*extras: str) -> tuple[str, ...]:
+    """What every node needs: evolgrid with extras, and vLLM where there is a GPU."""
+    install = f"make -C {CODE} install VENV=$HOME/env EXTRAS"
+    return (
+        _APT,
+        f"{install}={','.join((*extras, *ON_ALL))}",
+        f"if nvidia-smi -L >/dev/null 2>&1; then {install}=vllm; fi",
+        _PATH,
+    )
 
 
 def head_setup(*libraries: str) -> tuple[str, ...]:

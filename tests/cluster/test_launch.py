@@ -6,6 +6,8 @@ import copy
 import gzip
 import json
 import re
+import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +89,28 @@ def test_file_of_ray_up_passes_rays_validation(described: Description, target: A
 )
 def test_mistake_in_a_file_of_ray_up_is_told(described: Description, wrong: dict[str, Any], told: str) -> None:
     assert told in " ".join(check(yaml.safe_load(render(described, "gcp")) | wrong, {}))
+
+
+@pytest.mark.parametrize(("target", "store"), [("aws", "s3"), ("gcp", "gcs")])
+def test_nodes_have_the_extras_for_their_store_benchmarks_and_trainings(
+    described: Description, target: Any, store: str
+) -> None:
+    (asked,) = re.findall(r"EXTRAS=(\S+,\S+)", render(described, target))
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(asked.split(",")) == {store, "eval", "deepspeed"} <= declared.keys()
+
+
+def test_make_installs_extras_once_and_only_if_asked(tmp_path: Path) -> None:
+    def planned(*words: str) -> str:
+        command = ["make", "-n", "install", f"VENV={tmp_path}", *words]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert ".[" not in planned()
+    assert "--editable '.[s3,eval]'" in planned("EXTRAS=s3,eval")
+    for stamp in (".made", ".installed", ".extras-s3-eval"):
+        (tmp_path / stamp).touch()
+    assert "pip" not in planned("EXTRAS=s3,eval") + planned()
+    assert "--editable '.[vllm]'" in planned("EXTRAS=vllm")
 
 
 def test_gcp_takes_spot_machines_that_end_when_they_are_taken_back(described: Description) -> None:
