@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -110,7 +111,8 @@ def remembered(store: Store, kind: str, key: str) -> Generator[None]:
 
     def flush_often() -> None:
         while not ended.wait(FLUSH_SECONDS):
-            journals.flush()
+            with contextlib.suppress(OSError):  # the store is away for a moment; at the end it counts
+                journals.flush()
 
     thread = threading.Thread(target=flush_often, name="journal", daemon=True)
     thread.start()

@@ -34,6 +34,7 @@ class Claim(BaseModel):
     token: str
     host: str
     boot: str
+    space: str = ""
     pid: int
     since: str
     steps: list[str] = []
@@ -71,8 +72,8 @@ class Lease:
                 self.beat()
             except LeaseLost:
                 return
-            except OSError:
-                continue  # the store is away for a moment; a check that matters will tell
+            except Exception:  # the store is away for a moment, whatever it says; a check that matters will tell
+                continue
 
     def beat(self) -> None:
         """One sign of life, in a file of our own: if it comes late, the successor's claim stays. Raises LeaseLost."""
@@ -123,8 +124,12 @@ def claims(store: Store) -> list[Claim]:
 
 def is_gone(claim: Claim) -> bool:
     """Whether the holder was a process of this machine that lives no more; False if that can not be known."""
-    if (claim.host, claim.boot) != (socket.gethostname(), _boot()):
-        return claim.host == socket.gethostname()  # the machine has been started again
+    if claim.host != socket.gethostname():
+        return False
+    if claim.boot != _boot():
+        return True  # the machine has been started again
+    if claim.space != _space():
+        return False  # in another container of this machine: its numbers of processes are not ours
     try:
         return psutil.Process(claim.pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -180,6 +185,7 @@ def _mine(study: str, steps: Iterable[str]) -> Claim:
         token=uuid.uuid4().hex,
         host=socket.gethostname(),
         boot=_boot(),
+        space=_space(),
         pid=os.getpid(),
         since=since,
         steps=sorted(steps),
@@ -191,6 +197,15 @@ def _boot() -> str:
     """What changes when this machine is started again."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+@cache
+def _space() -> str:
+    """Within which a process's number is its own: containers have one each, also those that share a host's name."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from actors.engine import (
     Sampling,
     TokenLogprobs,
 )
+from pipelines.remembering import here, remembered
 from pipelines.store.journal import Journal, Kept, find_journals
 from pipelines.store.store import Store
 
@@ -94,3 +96,23 @@ def test_what_was_dropped_is_gone(store: Store) -> None:
     first.keep(*PAIRS[1])
     first.drop()
     assert find_journals(store, "evolve", "k") == {}
+
+
+def test_answers_are_kept_again_after_the_store_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, away, seen = Store("memory://away"), [True], threading.Event()
+    real = store.write_bytes
+
+    def write(path: str, data: bytes) -> None:
+        if away:
+            away.pop()
+            raise OSError("away")
+        real(path, data)
+        seen.set()
+
+    monkeypatch.setattr(store, "write_bytes", write)
+    monkeypatch.setattr("pipelines.remembering.FLUSH_SECONDS", 0.05)
+    with remembered(store, "optimize", "k"):
+        journals = here.get()
+        assert journals
+        journals.of("optimize", "k").keep(ASKED, PAIRS[0][1])
+        assert seen.wait(5), "the thread that keeps answers has ended"

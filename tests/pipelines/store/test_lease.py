@@ -88,6 +88,32 @@ def test_a_lease_of_another_machine_that_beats_is_respected(tmp_path: Path) -> N
         pass
 
 
+def test_a_process_of_another_container_with_this_machines_name_is_not_taken_for_dead(tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    mine = leases._mine("s", ["k"])  # pyright: ignore[reportPrivateUsage]
+    here = mine.model_copy(update={"pid": dead.pid})
+    assert leases.is_gone(here)
+    assert not leases.is_gone(here.model_copy(update={"space": "pid:[1]"}))
+    assert leases.is_gone(here.model_copy(update={"space": "pid:[1]", "boot": "the one before"}))
+
+
+def test_a_lease_is_renewed_again_after_whatever_the_store_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, failures = Store(str(tmp_path)), [OSError("away"), RuntimeError("what is this?")]
+
+    def stumbling(path: str, data: bytes) -> None:
+        if failures:
+            raise failures.pop()
+        Path(path).write_bytes(data)
+
+    with held(store, "s", ["k"], lambda told: None) as lease:
+        monkeypatch.setattr(store, "write_bytes", stumbling)
+        time.sleep(0.6)
+        assert not failures and Path(f"{tmp_path}/studies/s/lease.json.{lease.claim.token}").read_bytes()
+
+
 def test_a_zombie_can_commit_nothing_after_a_takeover(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with held(store, "s", ["k"], lambda told: None) as lease:
