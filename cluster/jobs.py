@@ -21,6 +21,7 @@ SERVER = "http://127.0.0.1:8265"
 TIMEOUT_S = 20.0
 READY_S = 60.0  # a head that has just started answers before it can take jobs, with these words:
 STARTING = "No available agent"
+STOP_SECONDS = "RAY_JOB_STOP_WAIT_TIME_S"  # from SIGTERM to SIGKILL; Ray's own 3 are too few to save what is finished
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -57,7 +58,8 @@ class Jobs:
 
         id = f"{study}-{secrets.token_hex(4)}"  # one that was used before would be refused
         # the driver brings the same code again, which Ray takes for a conflict
-        shipped = code() | {"working_dir": str(folder), "env_vars": {"RAY_OVERRIDE_JOB_RUNTIME_ENV": "1"}}
+        settings = {"RAY_OVERRIDE_JOB_RUNTIME_ENV": "1", STOP_SECONDS: "60"}
+        shipped = code() | {"working_dir": str(folder), "env_vars": settings}
         job = {"entrypoint": shlex.join(command), "submission_id": id, "runtime_env": shipped}
         deadline = time.monotonic() + READY_S
         while True:

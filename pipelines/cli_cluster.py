@@ -37,8 +37,7 @@ def render(
         return
     if target != "kuberay" or store is None or "://" not in store:
         raise InputError("a job is for kuberay, with a store that pods reach", remedy="Add --store s3://BUCKET/FOLDER.")
-    checked(study, None)
-    typer.echo(render_job(described, study, store), nl=False)
+    typer.echo(render_job(described, checked(study, None).study.study, study, store), nl=False)
 
 
 @app.command(epilog="Example: [bold]evolgrid cluster check ray_config.yaml[/bold]")

@@ -13,6 +13,9 @@ from cluster.errors import ClusterError
 
 Schemas = Mapping[str, Mapping[str, Any]]
 PACKED = Path(__file__).with_name("kuberay_crds.json.gz")  # made by scripts/kuberay_crds.py
+NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"  # RFC 1035, of whatever names services and pods
+# KubeRay's own bounds: names of services and pods, and a job's clusters, are made from these by adding to them
+LONGEST = {"RayCluster": 53, "RayJob": 47}
 # the fields of Kubernetes' ObjectMeta, which no definition repeats
 METADATA = (
     *("annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers"),
@@ -47,21 +50,27 @@ def _schemas(definitions: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, An
 def crd_schema(definition: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """The kind that a CustomResourceDefinition defines, and its schema (ray.io/v1) with unknown fields forbidden."""
     spec = definition["spec"]
+    kind = spec["names"]["kind"]
     (version,) = (each for each in spec["versions"] if each["name"] == "v1")
     schema = copy.deepcopy(version["schema"]["openAPIV3Schema"])
     schema["properties"] |= {
         "apiVersion": {"const": f"{spec['group']}/v1"},
-        "metadata": {"type": "object", "properties": {key: {} for key in METADATA}},
+        "metadata": {"type": "object", "properties": {key: {} for key in METADATA} | {"name": _named(kind)}},
     }
     _as_kubernetes_reads(schema)
-    return spec["names"]["kind"], schema
+    return kind, schema
+
+
+def _named(kind: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": NAME, "maxLength": LONGEST.get(kind, 63)}
 
 
 def _as_kubernetes_reads(schema: Any) -> None:
     """Say in JSON Schema's words what Kubernetes adds to them.
 
     Fields that a schema lacks are forbidden, as a cluster would silently drop them, except where it says to keep them;
-    those with a default may be left out; numbers and texts are as good as each other where the schema says so.
+    those with a default may be left out; numbers and texts are as good as each other where the schema says so. Groups'
+    names become part of pods' names.
     """
     if isinstance(schema, list):
         for each in schema:
@@ -71,6 +80,8 @@ def _as_kubernetes_reads(schema: Any) -> None:
     if schema.get("type") == "object":
         schema.setdefault("additionalProperties", bool(schema.get("x-kubernetes-preserve-unknown-fields")))
         fields = schema.get("properties", {})
+        if "groupName" in fields:
+            fields["groupName"] |= {"pattern": NAME, "maxLength": 63}
         schema["required"] = [name for name in schema.get("required", []) if "default" not in fields[name]]
     if schema.pop("x-kubernetes-int-or-string", False):
         schema.pop("anyOf", None)

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cluster.accelerators import MEMORY_GIB
 from cluster.errors import ClusterError
 from cluster.inventory import GIB, Inventory, Node
+from cluster.launch.crds import NAME
 
 DEFAULT = Path(__file__).with_name("cluster.yaml")
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z]([a-z0-9_-]{0,38}[a-z0-9])?$")]
+LONGEST_NAME = 40
 Count = Annotated[int, Field(ge=0)]
 Cloud = Literal["aws", "gcp"]
 Market = Literal["spot", "on_demand"]
+
+
+def _nameable(name: str) -> str:
+    if len(name) > LONGEST_NAME or not re.fullmatch(NAME, name):
+        allowed = f"at most {LONGEST_NAME} lower-case letters, digits and '-', the first a letter, the last no '-'"
+        raise ValueError(f"'{name}' can not name machines of every cloud: {allowed}")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_nameable)]
 
 
 class _Strict(BaseModel):

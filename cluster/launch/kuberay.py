@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import shlex
 from importlib.metadata import version
 from typing import Any
 
 from cluster.inventory import LAUNCHED
+from cluster.jobs import STOP_SECONDS
 from cluster.launch.clouds import resources
+from cluster.launch.crds import LONGEST, NAME
 from cluster.launch.description import Description, Machine, Market, Worker
 
 API = "ray.io/v1"
 STUDY_FOLDER = "/study"
 GRACE_SECONDS = 60  # from SIGTERM to SIGKILL: what is finished is saved in that time
-AFTER_SECONDS = 300  # a finished job's cluster and record are kept for so long
+AFTER_SECONDS = 300  # a job's cluster is kept for so long when the job has ended
 POD_SHARE = 0.9  # of a node, for the one pod that it holds
 HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "metrics": 8080}
 
@@ -24,30 +28,38 @@ def ray_cluster(cluster: Description) -> dict[str, Any]:
     return {"apiVersion": API, "kind": "RayCluster", "metadata": {"name": cluster.name}, "spec": _spec(cluster)}
 
 
-def ray_job(cluster: Description, study: str, text: str, store: str) -> list[dict[str, Any]]:
+def job_name(cluster: Description, study: str) -> str:
+    """A name that KubeRay takes for a study's job. Where it must differ from the study's, digits keep two apart."""
+    name = f"{cluster.name}-{study}"
+    if len(name) <= LONGEST["RayJob"] and re.fullmatch(NAME, name):
+        return name
+    digits = hashlib.sha256(study.encode()).hexdigest()[:6]
+    start = re.sub(r"[^a-z0-9-]", "-", name)[: LONGEST["RayJob"] - len(digits) - 1]
+    return f"{start.rstrip('-')}-{digits}"
+
+
+def ray_job(cluster: Description, study: str, file: str, text: str, store: str) -> list[dict[str, Any]]:
     """A study as a job with a cluster of its own, which goes when the job ends, and the study's file as a ConfigMap.
 
-    `study` is the file's name and `text` its content; `store` a URL that all pods reach.
+    `study` is the study's name, `file` its file's and `text` the content; `store` a URL that all pods reach.
     """
-    name = f"{cluster.name}-study"
-    files = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {study: text}}
+    name = job_name(cluster, study)
+    files = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {file: text}}
     spec = _spec(cluster)
     pod = spec["headGroupSpec"]["template"]["spec"]
     pod["containers"][0]["volumeMounts"] = [{"name": "study", "mountPath": STUDY_FOLDER, "readOnly": True}]
     pod["volumes"] = [{"name": "study", "configMap": {"name": name}}]
     job = {
-        "entrypoint": shlex.join(["evolgrid", "run", f"{STUDY_FOLDER}/{study}", "--address", "auto", "--store", store]),
+        "entrypoint": shlex.join(["evolgrid", "run", f"{STUDY_FOLDER}/{file}", "--address", "auto", "--store", store]),
         "submissionMode": "K8sJobMode",
         "activeDeadlineSeconds": cluster.kubernetes.job_hours * 3600,
         "backoffLimit": 2,  # a new cluster continues where the last one was lost
-        "deletionStrategy": {"deletionRules": [_after(status) for status in ("SUCCEEDED", "FAILED")]},
+        # not deletionRules: these know of no job that was stopped, whose cluster would stay and cost
+        "shutdownAfterJobFinishes": True,
+        "ttlSecondsAfterFinished": AFTER_SECONDS,
         "rayClusterSpec": spec,
     }
-    return [files, {"apiVersion": API, "kind": "RayJob", "metadata": {"name": cluster.name}, "spec": job}]
-
-
-def _after(status: str) -> dict[str, Any]:
-    return {"policy": "DeleteCluster", "condition": {"jobStatus": status, "ttlSeconds": AFTER_SECONDS}}
+    return [files, {"apiVersion": API, "kind": "RayJob", "metadata": {"name": name}, "spec": job}]
 
 
 def _spec(cluster: Description) -> dict[str, Any]:
@@ -69,13 +81,14 @@ def _spec(cluster: Description) -> dict[str, Any]:
 
 def _head(cluster: Description) -> dict[str, Any]:
     container = _container(cluster, cluster.head, "ray-head")
-    container["env"] = [{"name": LAUNCHED, "value": json.dumps(_told(cluster))}]
+    told = {LAUNCHED: json.dumps(_told(cluster)), STOP_SECONDS: str(GRACE_SECONDS)}
+    container["env"] = [{"name": name, "value": value} for name, value in told.items()]
     container["ports"] = [{"name": name, "containerPort": port} for name, port in HEAD_PORTS.items()]
     # no work: a full head takes the whole cluster down
     return {
         "serviceType": "ClusterIP",
         "rayStartParams": {"num-cpus": "0", "num-gpus": "0"},
-        "template": {"spec": {"containers": [container]}},
+        "template": {"spec": {"terminationGracePeriodSeconds": GRACE_SECONDS, "containers": [container]}},
     }
 
 

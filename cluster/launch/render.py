@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cluster.launch.clouds import LIBRARIES, ray_up
 from cluster.launch.description import Description
-from cluster.launch.kuberay import ray_cluster, ray_job
+from cluster.launch.kuberay import job_name, ray_cluster, ray_job
 from cluster.launch.text import Target, dump, header
 
 FILES = {"aws": "ray_config.yaml", "gcp": "ray_config.gcp.yaml"}
@@ -22,7 +22,9 @@ JOB = """\
 Written by `evolgrid cluster render kuberay --study ...`: a job with a cluster of its own, which goes when the job ends.
 
   kubectl apply -f FILE
-  kubectl logs -f job/NAME     # NAME as `kubectl get jobs` says\
+  kubectl logs -f job/{name}
+  kubectl replace --force -f FILE   # once it has ended: run it again, which continues where it stood
+  kubectl delete -f FILE            # end it, or tidy up after it\
 """
 
 
@@ -34,9 +36,9 @@ def render(cluster: Description, target: Target) -> str:
     return dump([ray_up(cluster, target)], heading)
 
 
-def render_job(cluster: Description, study: Path, store: str) -> str:
-    """A study as a job on Kubernetes, with a cluster of its own: the text of a launch file.
+def render_job(cluster: Description, study: str, file: Path, store: str) -> str:
+    """A study, by its name and its file, as a job on Kubernetes with a cluster of its own: the text of a launch file.
 
     The study's file travels in it; whatever it names (seed files, models) must be in the image or at a URL.
     """
-    return dump(ray_job(cluster, study.name, study.read_text(), store), JOB)
+    return dump(ray_job(cluster, study, file.name, file.read_text(), store), JOB.format(name=job_name(cluster, study)))

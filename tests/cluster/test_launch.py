@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 from cluster.errors import ClusterError
 from cluster.inventory import Inventory, possible
 from cluster.launch.check import check, check_file
-from cluster.launch.crds import PACKED, crd_schema, released
+from cluster.launch.crds import LONGEST, NAME, PACKED, crd_schema, released
 from cluster.launch.description import DEFAULT, Description, load
+from cluster.launch.kuberay import GRACE_SECONDS, job_name
 from cluster.launch.render import render, render_job
 from pipelines.cli import app
 
@@ -140,8 +141,8 @@ def test_kubernetes_has_token_authentication_and_scales_spot_first_from_zero(des
 
 def test_a_head_knows_which_nodes_may_still_come(described: Description, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = yaml.safe_load(render(described, "kuberay"))["spec"]
-    (told,) = spec["headGroupSpec"]["template"]["spec"]["containers"][0]["env"]
-    monkeypatch.setenv(told["name"], told["value"])
+    for told in spec["headGroupSpec"]["template"]["spec"]["containers"][0]["env"]:
+        monkeypatch.setenv(told["name"], told["value"])
     monkeypatch.setattr("cluster.inventory.inventory", lambda: Inventory(()))
     found = possible()
     assert found.gpus == described.inventory().gpus
@@ -157,13 +158,31 @@ def test_a_pod_leaves_room_for_its_node(described: Description) -> None:
 
 def test_job_carries_its_study_and_ends_with_its_cluster(described: Description) -> None:
     study = ROOT / "studies" / "quickstart.yaml"
-    files, job = yaml.safe_load_all(render_job(described, study, "s3://bucket/folder"))
+    files, job = yaml.safe_load_all(render_job(described, "quickstart", study, "s3://bucket/folder"))
     assert files["data"] == {"quickstart.yaml": study.read_text()}
     assert job["spec"]["entrypoint"] == (
         "evolgrid run /study/quickstart.yaml --address auto --store s3://bucket/folder"
     )
-    assert {rule["policy"] for rule in job["spec"]["deletionStrategy"]["deletionRules"]} == {"DeleteCluster"}
+    assert job["spec"]["shutdownAfterJobFinishes"] is True  # however it ended: done, failed, stopped or too late
+    assert "deletionStrategy" not in job["spec"]  # KubeRay refuses both
+    mounted = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["volumes"][0]["configMap"]["name"]
+    assert files["metadata"]["name"] == job["metadata"]["name"] == mounted == "evolgrid-quickstart"
     assert job["spec"]["activeDeadlineSeconds"] == described.kubernetes.job_hours * 3600
+
+
+def test_no_study_takes_the_job_of_another(described: Description) -> None:
+    studies = ("tables", "main_tables", "main-tables", "main.tables", "a" * 64, "a" * 63 + "b", "a" * 39 + "-b", "a-")
+    names = [job_name(described, study) for study in studies]
+    assert len(set(names)) == len(studies)
+    assert all(re.fullmatch(NAME, name) and len(name) <= LONGEST["RayJob"] for name in names)
+    assert names[0] == "evolgrid-tables"
+
+
+def test_head_and_workers_have_time_to_save_what_is_finished(described: Description) -> None:
+    spec = yaml.safe_load(render(described, "kuberay"))["spec"]
+    pods = [group["template"]["spec"] for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"])]
+    assert {pod["terminationGracePeriodSeconds"] for pod in pods} == {GRACE_SECONDS}
+    assert {"name": "RAY_JOB_STOP_WAIT_TIME_S", "value": str(GRACE_SECONDS)} in pods[0]["containers"][0]["env"]
 
 
 @pytest.mark.parametrize("target", ["aws", "gcp", "kuberay"])
@@ -181,7 +200,8 @@ def test_a_definition_of_kubernetes_refuses_keys_that_it_lacks(described: Descri
 
 def kubernetes(described: Description, job: bool) -> list[Any]:
     study = ROOT / "studies" / "quickstart.yaml"
-    return list(yaml.safe_load_all(render_job(described, study, "s3://b/f") if job else render(described, "kuberay")))
+    text = render_job(described, "quickstart", study, "s3://b/f") if job else render(described, "kuberay")
+    return list(yaml.safe_load_all(text))
 
 
 @pytest.mark.parametrize("job", [False, True])
@@ -202,6 +222,7 @@ def test_kubernetes_files_satisfy_kuberays_definitions(described: Description, j
         ),
         ("headGroupSpec.template.metadata", {"lables": {}}, "headGroupSpec.template.metadata: .*'lables'"),
         ("authOptions", {"mode": "tokens"}, "authOptions.mode: 'tokens' is not one of"),
+        ("workerGroupSpecs.0", {"groupName": "cpu_spot"}, r"workerGroupSpecs\.0\.groupName: 'cpu_spot' does not match"),
     ],
 )
 def test_mistake_in_a_kubernetes_file_is_told_with_its_path(
@@ -222,6 +243,8 @@ def test_mistake_in_a_kubernetes_file_is_told_with_its_path(
         ({"kind": "RayClutser"}, "RayClutser is none of RayCluster, RayJob"),
         ({"apiVersion": "ray.io/v1alpha1"}, "apiVersion: 'ray.io/v1' was expected"),
         ({"metadata": {"nmae": "a"}}, "metadata: .*'nmae' was unexpected"),
+        ({"metadata": {"name": "my_cluster"}}, "metadata.name: 'my_cluster' does not match"),
+        ({"metadata": {"name": "a" * 54}}, "metadata.name: 'a+' is too long"),
         ({"spec": {}}, "'headGroupSpec' is a required property"),
     ],
 )
@@ -281,6 +304,9 @@ def test_what_is_still_to_be_filled_in_is_told(described: Description, tmp_path:
         ({"workers": [worker(gpus=1, gpu="H1000")]}, "H1000"),
         ({"workers": [worker(gpus=1)]}, "together"),
         ({"workers": [worker(), worker()]}, "two workers"),
+        ({"name": "my_cluster"}, "name: 'my_cluster' can not name machines"),
+        ({"name": "a" * 41}, "name: 'a+' can not name machines"),
+        ({"workers": [worker(name="big_gpu")]}, r"workers.0.name: 'big_gpu' can not name machines"),
         ({"workers": [worker(instances={"aws": "x"})]}, "lacks gcp"),
         ({"workers": [worker(least=2, on_demand=1)]}, "least"),
         ({"idle_minutes": "5"}, "idle_minutes"),
