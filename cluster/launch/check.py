@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from cluster.errors import ClusterError
 from cluster.launch.crds import Schemas
+from cluster.launch.description import Cloud
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 PLACEHOLDERS = ("YOUR-", "ami-00000000000000000")
 
@@ -21,15 +26,19 @@ def check_file(path: Path, schemas: Schemas) -> list[str]:
     from ruamel.yaml import YAML, YAMLError
 
     try:
-        documents = [document for document in YAML(typ="safe").load_all(path.read_text()) if document]
+        documents = [document for document in YAML(typ="safe").load_all(path.read_text()) if document is not None]
     except (OSError, YAMLError) as error:
         raise ClusterError(f"{path} can not be read: {error}") from error
+    if not documents:
+        return ["file: there is nothing in it"]
     problems = [problem for document in documents for problem in check(document, schemas)]
     return problems + [f"'{text}' is still to be replaced" for text in sorted(_left(documents))]
 
 
-def check(document: Mapping[str, Any], schemas: Schemas) -> list[str]:
+def check(document: Any, schemas: Schemas) -> list[str]:
     """Problems of one document; those of Kubernetes' own kinds, such as ConfigMap, are not looked for."""
+    if not isinstance(document, Mapping):
+        return [f"file: a launch file has fields with names, and this is a {type(document).__name__}"]
     if "apiVersion" not in document:
         return _ray_up(document)
     kind = str(document.get("kind"))
@@ -41,23 +50,32 @@ def check(document: Mapping[str, Any], schemas: Schemas) -> list[str]:
 
 def _ray_up(document: Mapping[str, Any]) -> list[str]:
     """What Ray's launcher itself would refuse, but not what lies in `node_config`: that is the cloud's."""
-    from jsonschema import ValidationError
+    from jsonschema import Draft7Validator
+    from ray import autoscaler
     from ray.autoscaler._private.util import prepare_config, validate_config
 
+    schema = json.loads(Path(autoscaler.__file__).with_name("ray-schema.json").read_text())
+    # before Ray adds its defaults, for which it takes all that it needs for granted
+    if errors := [_told(error) for error in Draft7Validator(schema).iter_errors(document)]:
+        return errors
+    if (kind := document["provider"]["type"]) not in get_args(Cloud):
+        return [f"provider.type: files for '{kind}' can not be checked, only those for {' and '.join(get_args(Cloud))}"]
     try:
         validate_config(prepare_config(copy.deepcopy(dict(document))))
-    except ValidationError as error:
-        return [f"{'.'.join(map(str, error.absolute_path)) or 'file'}: {error.message}"]
-    except ValueError as error:
-        return [str(error)]
+    except (ValueError, AssertionError) as error:
+        return [f"file: {error}"]
     return []
+
+
+def _told(error: ValidationError) -> str:
+    return f"{'.'.join(map(str, error.absolute_path)) or 'file'}: {error.message}"
 
 
 def _violations(document: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     from jsonschema import Draft202012Validator
 
     errors = Draft202012Validator(schema).iter_errors(document)
-    return [f"{document['kind']}: {'.'.join(map(str, error.absolute_path))}: {error.message}" for error in errors]
+    return [f"{document['kind']}: {_told(error)}" for error in errors]
 
 
 def _left(value: Any) -> set[str]:

@@ -290,6 +290,28 @@ def test_command_takes_the_packed_definitions_or_those_that_are_named(described:
     assert "holds no definitions" in str(run.invoke(app, ["cluster", "check", str(file), "--crd", str(file)]).exception)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "file: there is nothing in it"),
+        ("---\n# later\n", "file: there is nothing in it"),
+        ("- a\n- b\n", "file: a launch file has fields with names, and this is a list"),
+        ("name", "file: .* this is a str"),
+        ("cluster_name: a\n", "file: 'provider' is a required property"),
+        ("cluster_name: a\nprovider: aws\n", "provider: 'aws' is not of type 'object'"),
+        ("cluster_name: a\nprovider: {region: x}\n", "provider: 'type' is a required property"),
+        ("cluster_name: a\nprovider: {type: asw}\n", "provider.type: files for 'asw' can not be checked"),
+        ("cluster_name: a\nprovider: {type: aws}\navailable_node_types: 3\n", "available_node_types: 3 is not of type"),
+        ("cluster_name: a\nprovider: {type: aws}\ndocker: {image: i}\n", "file: Must provide a container"),
+    ],
+)
+def test_what_is_no_launch_file_at_all_is_told_with_its_field(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "ray_config.yaml"
+    path.write_text(text)
+    (problem,) = check_file(path, released())
+    assert re.match(told, problem)
+
+
 def test_what_is_still_to_be_filled_in_is_told(described: Description, tmp_path: Path) -> None:
     path = tmp_path / "gcp.yaml"
     path.write_text(render(described, "gcp"))
