@@ -125,7 +125,10 @@ Answer = Generation | TokenLogprobs | Classification | Exception
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """Which engine runs which model. `model` is a local folder or a hub name; `dtype` is float32, bfloat16 or auto."""
+    """Which engine runs which model. `dtype` is float32, bfloat16 or auto.
+
+    `model` is a local folder, a hub name, or the fsspec URL of a checkpoint, which a replica copies to its own node.
+    """
 
     engine: str
     model: str

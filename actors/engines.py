@@ -5,7 +5,8 @@ from __future__ import annotations
 from actors.engine import Engine, EngineSpec
 from actors.loading import check_folder
 
-NAMES = ("transformers", "vllm", "classifier", "http", "scripted")
+LOADING = ("transformers", "vllm", "classifier")  # from a folder or the hub
+NAMES = (*LOADING, "http", "scripted")
 
 
 def resolve(engine: str, gpus: float) -> str:
@@ -19,7 +20,7 @@ def create(spec: EngineSpec) -> Engine:
     ValueError for an unknown engine or option, FileNotFoundError for a missing folder; whatever the engine raises if
     the model can not be loaded.
     """
-    if spec.engine in ("transformers", "vllm", "classifier"):
+    if spec.engine in LOADING:
         check_folder(spec.model)  # before torch is imported: the commonest mistake is told at once
     match spec.engine:
         case "transformers":

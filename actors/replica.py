@@ -6,10 +6,12 @@ import asyncio
 import os
 import pickle
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import ray
 
+from actors.checkout import checked_out
 from actors.engine import (
     Answer,
     ClassifyRequest,
@@ -44,11 +46,12 @@ class Replica:
     """One engine. Only its router calls it: requests go in by number, answers are fetched as they become ready."""
 
     def __init__(self, threads: int, gpus: tuple[str, ...] | None, share: float) -> None:
-        """`gpus` are the devices to use, None for those that Ray gives; `share` is the part of each that is ours."""
+        """`gpus` are the devices to use, None for those that Ray gives on several nodes; `share` is ours of each."""
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported, which reads it once
         if gpus is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-        self._gpus, self._share = gpus or (), share
+        self._gpus, self._share, self._several_nodes = gpus or (), share, gpus is None
+        self._files = ExitStack()  # what the engine reads from, while it is there
         self._engine: Engine | None = None
         self._memory = FREE_SHARE
         self._answers: Outbox[tuple[int, Answer]] = Outbox(LINGER_SECONDS)
@@ -60,9 +63,13 @@ class Replica:
         try:
             await self._unload()
             self._memory = float(dict(spec.options).get("gpu_memory_utilization", FREE_SHARE))
+            here = await asyncio.to_thread(self._files.enter_context, checked_out(spec, self._several_nodes))
             await asyncio.to_thread(self._wait_for_devices)
-            self._engine = await asyncio.to_thread(create, spec)
+            self._engine = await asyncio.to_thread(create, here)
         except Exception as error:
+            await self._unload()
+            if isinstance(error, LoadError):
+                return error
             return LoadError(spec.model, " ".join(f"{type(error).__name__}: {error}".split()))
         return Loaded(os.getpid(), ray.get_runtime_context().get_node_id(), self._engine.features)
 
@@ -112,6 +119,7 @@ class Replica:
         if self._engine:
             engine, self._engine = self._engine, None
             await asyncio.to_thread(engine.close)
+        await asyncio.to_thread(self._files.close)
 
     def _wait_for_devices(self) -> None:
         wait_until_free(self._gpus, self._memory * min(self._share, 1), FREE_SECONDS)

@@ -173,7 +173,7 @@ class Examiner:
         if self.over:
             raise RuntimeError("the run is over")
         context = self.context
-        trained = [str(context.store.checkout(needed.kind, needed.key, CHECKPOINT)) for needed in step.inputs]
+        trained = [context.store.address(needed.kind, needed.key, CHECKPOINT) for needed in step.inputs]
         spec = engine_spec(context.study.models[_job(step).model], context.folder, *trained)
         if self.pool is None:
             share, in_flight = Share(self.request.cpus, self.request.gpus), IN_FLIGHT[spec.engine]

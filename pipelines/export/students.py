@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def _export(store: Store, study: Study, cell: Cell, folder: Path) -> Trained:
     assert cell.train and cell.pairs
     dataset = f"{set_name(cell.pairs)}-{cell.selection}"
     path = folder / "students" / f"{cell.student.model}-{cell.student.recipe}-on-{dataset}"
-    shutil.copytree(store.checkout(cell.train.kind, cell.train.key, CHECKPOINT), path, dirs_exist_ok=True)
+    store.fetch(cell.train.kind, cell.train.key, CHECKPOINT, path)
     rows = store.manifest(cell.train.kind, cell.train.key).account.rows_out
     recipe = study.recipes[cell.student.recipe]
     return Trained(path, study.models[cell.student.model], recipe, dataset, rows, _scores(store, cell))

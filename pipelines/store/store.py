@@ -7,34 +7,35 @@ import hashlib
 import io
 import json
 import posixpath
-import tempfile
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
+from actors.urls import file_system
 from cluster.points import reached
-from pipelines.errors import LeaseLost
+from pipelines.errors import InputError, LeaseLost
 from pipelines.store import files
 from pipelines.store.manifest import Manifest, Shard
 
 MANIFEST = "manifest.json"
+EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}  # of our own, by protocols
 LEFT = ("parts", f"*{files.ASIDE}")
 
 
 class Store:
     """A tree `steps/KIND/KEY/` on any file system. A step exists once its manifest does.
 
-    `epoch` is the number of the run that writes; workers get it with the store.
+    `epoch` is the number of the run that writes; workers get it with the store. InputError for a URL that can not be
+    used.
     """
 
     def __init__(self, url: str, epoch: int = 0) -> None:
-        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False, **_options(url))
+        fs, root = _file_system(url)
         self.fs: Any = fs
         self.root: str = root
         self.url: str = fs.unstrip_protocol(root)  # absolute: workers have another current folder
@@ -131,7 +132,17 @@ class Store:
         if self.fs.exists(target):
             self.fs.rm(target, recursive=True)
         self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
-        return target if isinstance(self.fs, LocalFileSystem) else self.fs.unstrip_protocol(target)
+        return self.address(kind, key, name)
+
+    def address(self, kind: str, key: str, name: str) -> str:
+        """Where workers find a folder of a step: its path, or its URL if the store is remote."""
+        path = posixpath.join(self.folder(kind, key), name)
+        return path if isinstance(self.fs, LocalFileSystem) else self.fs.unstrip_protocol(path)
+
+    def fetch(self, kind: str, key: str, name: str, target: Path) -> None:
+        """Copy a folder of a step to a local one, beside what is there already."""
+        source = posixpath.join(self.folder(kind, key), name)
+        self.fs.get(f"{source}/", f"{target}/", recursive=True)
 
     def files(self, kind: str, key: str, name: str) -> tuple[Shard, ...]:
         """What lies in a folder of a step, hashed."""
@@ -143,22 +154,18 @@ class Store:
         data = self.read_bytes(path)
         return Shard(file=relative, rows=0, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
-    def checkout(self, kind: str, key: str, name: str) -> Path:
-        """A step's folder as a local path, copied to a temporary place if the store is remote."""
-        source = posixpath.join(self.folder(kind, key), name)
-        if isinstance(self.fs, LocalFileSystem):
-            return Path(source)
-        target = Path(tempfile.mkdtemp(prefix="evolgrid-")) / name
-        self.fs.get(source, str(target), recursive=True)
-        return target
 
-
-def _options(url: str) -> dict[str, Any]:
-    """An S3 client tries again for a moment, as s3fs around it does five times: together less than a minute."""
-    if not url.startswith(("s3://", "s3a://")):
-        return {}
-    tries = {"mode": "standard", "max_attempts": 2}
-    return {"config_kwargs": {"retries": tries, "connect_timeout": 5, "read_timeout": 30}}
+def _file_system(url: str) -> tuple[Any, str]:
+    """The file system of a store's URL, and the path on it. InputError if there is none."""
+    protocol = url.partition("://")[0]
+    try:
+        return file_system(url)
+    except ImportError as error:
+        remedy = f"Here and on every node: pip install 'evolgrid[{EXTRAS[protocol]}]'" if protocol in EXTRAS else None
+        raise InputError(f"the store {url} needs a package that is not installed: {error}", remedy=remedy) from error
+    except ValueError as error:
+        remedy = "Give a folder, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER."
+        raise InputError(f"the store {url} can not be used: {error}", remedy=remedy) from error
 
 
 @lru_cache(maxsize=4096)

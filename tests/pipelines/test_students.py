@@ -83,7 +83,7 @@ def test_a_whole_study_with_real_models_in_which_students_without_data_hold_back
         chosen = store.manifest("select", manifest.inputs[0]).account.rows_out
         assert manifest.account.rows_out == chosen >= 10  # the tiny evolver may give a seed back unchanged
         assert len(manifest.extra["losses"]) == manifest.payload["recipe"]["epochs"] * 2
-        assert (store.checkout("train", key, "model") / "model.safetensors").is_file()
+        assert Path(store.address("train", key, "model"), "model.safetensors").is_file()
 
     exported_students_load(store, tmp_path)
     page = Path(summary.report)

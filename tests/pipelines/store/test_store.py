@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
 
 from pipelines.commit import commit, commit_rows
-from pipelines.errors import LeaseLost, Spoilt
+from pipelines.errors import InputError, LeaseLost, Spoilt
 from pipelines.rows import PairRow, Rejection, ResponseRow, from_table
 from pipelines.store.manifest import Account
 from pipelines.store.parts import Finished, find_parts, read_part, read_unit, units_of, write_part, write_shards
@@ -112,3 +114,29 @@ def test_committing_removes_the_parts(store: Store) -> None:
 def test_an_empty_step_keeps_its_schema(store: Store) -> None:
     commit_rows(store, step("select"), [], [], 0, 0.0)
     assert store.rows("select", step("select").key).column_names == list(PairRow.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(("url", "extra"), [("s3://b/x", "s3"), ("gs://b/x", "gcs")])
+def test_a_store_whose_package_is_missing_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, url: str, extra: str
+) -> None:
+    for protocol, package in (("s3", "s3fs"), ("gs", "gcsfs")):
+        monkeypatch.delitem(sys.modules["fsspec.registry"]._registry, protocol, raising=False)  # imported before
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(InputError, match=re.escape(f"the store {url} needs a package that is not installed")) as raised:
+        Store(url)
+    assert str(raised.value).endswith(f"on every node: pip install 'evolgrid[{extra}]'")
+
+
+def test_a_store_of_an_unknown_protocol_is_a_mistake() -> None:
+    with pytest.raises(InputError, match=r"the store foo://x can not be used: Protocol not known: foo\. Give a folder"):
+        Store("foo://x")
+
+
+def test_a_folder_of_a_step_is_fetched_to_where_something_is(store: Store, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / "README.md").write_text("old")
+    store.write_bytes(f"{store.folder('train', 'k')}/model/adapter/weights", b"1")
+    store.fetch("train", "k", "model", target)
+    assert {str(path.relative_to(target)) for path in target.rglob("*")} == {"README.md", "adapter", "adapter/weights"}
