@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import sys
@@ -11,14 +10,10 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from actors.engine import EngineLost, LoadError
-from actors.sandbox.job import SandboxError
-from cluster.errors import ClusterError
 from pipelines.cli_cluster import app as cluster_commands
 from pipelines.cli_export import add_export
 from pipelines.cli_jobs import add_job_commands
 from pipelines.cli_options import (
-    BAD_INPUT,
     DEFAULT_STORE,
     FAILED,
     INTERRUPTED,
@@ -31,12 +26,7 @@ from pipelines.cli_options import (
 )
 from pipelines.cli_plan import CloudName, ClusterFile, Profiled
 from pipelines.cli_store import add_commands
-from pipelines.errors import Held, InputError, LeaseLost, Spoilt
-
-# what a disk or an object store says that is full, away or overloaded
-STORAGE = {
-    getattr(errno, name) for name in "ENOSPC EDQUOT EROFS EIO EBUSY ETIMEDOUT ECONNREFUSED ECONNRESET EPIPE".split()
-}
+from pipelines.endings import ending
 
 app = typer.Typer(
     name="evolgrid",
@@ -180,14 +170,11 @@ def main() -> None:
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:
         app()
-    except InputError as error:
-        _quit(str(error), BAD_INPUT)
-    except (ClusterError, LoadError, EngineLost, SandboxError, Held, LeaseLost, Spoilt) as error:
-        _quit(str(error), FAILED)
-    except OSError as error:
-        if error.errno not in STORAGE:
+    except Exception as error:
+        told = ending(error)
+        if told is None:
             raise
-        _quit(f"{error}: once that is mended, run the same command again to continue", FAILED)
+        _quit(*told)
 
 
 def _quit(message: str, code: int) -> NoReturn:

@@ -1,8 +1,9 @@
-"""An S3 of our own that stumbles: it answers 503, slowly, or not at all, and lists what was there a moment ago."""
+"""An S3 of our own that stumbles: it answers 503, slowly, or not at all, hangs up, lists what was there before."""
 
 from __future__ import annotations
 
 import random
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -13,14 +14,14 @@ SLOW_DOWN = b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Reduce y
 
 
 class FlakyS3:
-    """A server of the S3 protocol. `begin` says what goes wrong from now on: 503, slow, stale, away or nothing."""
+    """A server of the S3 protocol. `begin` says what goes wrong from now on: 503, slow, stale, away, cut or nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         from moto.server import DomainDispatcherApplication, create_backend_app
         from werkzeug.serving import make_server
 
         self._app: Any = DomainDispatcherApplication(create_backend_app)
-        self._server = make_server("127.0.0.1", 0, self._answer, threaded=True)
+        self._server = make_server("127.0.0.1", port, self._answer, threaded=True)
         self._fault, self._chance = "", random.Random(0)
         self._listed: dict[str, tuple[float, list[bytes], Any]] = {}
 
@@ -57,6 +58,9 @@ class FlakyS3:
         return f"s3://{name}/store"
 
     def _answer(self, environ: dict[str, Any], begin: Callable[..., Any]) -> Iterable[bytes]:
+        if self._fault == "cut":
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            return []
         if self._fault == "away" or (self._fault == "503" and self._chance.random() < 0.1):
             begin("503 Slow Down", [("Content-Type", "application/xml")])
             return [SLOW_DOWN]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import random
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from s3fs import S3FileSystem
 
+from pipelines.endings import ending
+from pipelines.failures import innermost
 from pipelines.store.store import Store
 from tests.faults.rig import Rig, finished, undisturbed
 from tests.faults.stores import FlakyS3
@@ -56,7 +62,7 @@ HARMS = {
 
 UNFINISHED = ("*.rows.parquet", "*.answers", "*.rejected.parquet", "lease.json", "steps.json")
 FINISHED = ("rows-00000.parquet", "manifest.json", "rejected-00000.parquet")
-STUMBLES = ("503", "stale", "away", "slow")
+STUMBLES = ("503", "stale", "away", "slow", "cut")
 
 
 @pytest.mark.case(12)
@@ -106,7 +112,7 @@ def test_an_object_store_that_stumbles_ends_with_the_same_rows(
         run = rig.run(somewhere(chance) if not codes else "", seconds=120)
         codes.append(run.code)
         assert run.code in (0, -signal.SIGKILL) or "run the same command again" in run.output, run.output
-        if fault == "away":
+        if fault in ("away", "cut"):
             s3.begin("", chance)
     s3.begin("", chance)
     assert codes[-1] == 0 or rig.run().code == 0
@@ -115,7 +121,57 @@ def test_an_object_store_that_stumbles_ends_with_the_same_rows(
 
 def _client(s3: FlakyS3, rig: Rig) -> Store:
     """The store as this process sees it."""
-    import os
-
     os.environ.update(s3.environment())
     return Store(rig.url)
+
+
+@pytest.mark.case(17)
+@pytest.mark.parametrize("fault", ["away", "cut", "nobody there"])
+def test_an_object_store_that_stays_away_is_one_message(
+    s3: FlakyS3, chance: random.Random, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(S3FileSystem, "retries", 1)
+    store = _fresh(s3, s3.bucket(), monkeypatch, _free_port() if fault == "nobody there" else 0)
+    s3.begin(fault, chance)
+    for ask in (store.done, lambda: store.write_bytes("b/x", b"")):
+        with pytest.raises(OSError) as failure:
+            ask()
+        message, code = ending(innermost(pickle.loads(pickle.dumps(failure.value)))) or ("", 0)
+        assert code == 1 and "run the same command again" in message
+    s3.begin("", chance)
+
+
+@pytest.mark.case(17)
+def test_an_object_store_that_is_back_after_a_moment_is_not_missed(
+    s3: FlakyS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, port = s3.bucket(), _free_port()
+    store, later = _fresh(s3, url, monkeypatch, port), list[FlakyS3]()
+
+    def begin() -> None:
+        later.append(FlakyS3(port))
+        later[0].serve()
+
+    monkeypatch.setattr(S3FileSystem, "retries", 12)
+    server = threading.Timer(3.0, begin)
+    server.start()
+    store.write_bytes(f"{store.root}/x", b"there")
+    assert store.read_bytes(f"{store.root}/x") == b"there"
+    later[0].end()
+    server.join()
+
+
+def _fresh(s3: FlakyS3, url: str, monkeypatch: pytest.MonkeyPatch, port: int = 0) -> Store:
+    """A store with a client of its own, at another port of this machine if one is given."""
+    for name, value in s3.environment().items():
+        monkeypatch.setenv(name, value)
+    if port:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+    S3FileSystem.clear_instance_cache()
+    return Store(url)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
