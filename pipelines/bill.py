@@ -6,18 +6,16 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.footprint import holds
 from cluster.inventory import Inventory
-from cluster.launch.description import Cloud, Description, Machine, Market, Worker
+from cluster.launch.description import Cloud, Description, Machine, Market
 from cluster.prices import Prices
 from pipelines.attribution import model_of
-from pipelines.footprints import needs
-from pipelines.gangs import training_request
+from pipelines.kinds import Kinds
 from pipelines.phases import order, sizes
 from pipelines.plan import Plan
 from pipelines.study.estimate import BYTES_PER_PARAMETER, parameters
 from pipelines.study.spec import Study
-from pipelines.study.steps import ROW_WISE, EvaluateJob, Step, TrainJob
+from pipelines.study.steps import ROW_WISE, TrainJob
 from pipelines.timetable import Timed, Timetable
 
 BYTES_OF_ROW = 600  # of a row's Parquet, where nothing was measured
@@ -25,19 +23,23 @@ BYTES_OF_ROW = 600  # of a row's Parquet, where nothing was measured
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What the unfinished steps of a plan take whatever the cluster. `hours` are those of CPUs and GPUs by model."""
+    """What the unfinished steps of a plan take; None is unknown.
+
+    `hours` are those of CPUs and GPUs by the kind of machine that they are of; "" is for steps that none would hold.
+    """
 
     tokens_in: float
     tokens_out: float
-    gpu_hours: float
-    disk_bytes: float
-    hours: dict[str, tuple[float, float]]
+    gpu_hours: float | None
+    disk_bytes: float | None
+    hours: dict[str, tuple[float, float]] | None
 
 
 def make_bill(study: Study, folder: Path, plan: Plan) -> Bill:
     """The bill of what is still to be run."""
     hours: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
     disk = read = written = 0.0
+    unknown = [step for step in plan.pending if step.key in plan.unknown]
     for step in plan.pending:
         work = plan.works[step.key]
         read, written = read + work.tokens_in, written + work.tokens_out
@@ -47,14 +49,27 @@ def make_bill(study: Study, folder: Path, plan: Plan) -> Bill:
         else:
             disk += work.rows_in * line.bytes_out if line else work.rows_out * BYTES_OF_ROW
         if work.model:
-            spent, (cpus, gpus) = plan.seconds[step.key] / 3600, _share_of(study, step)
-            hours[work.model] = (hours[work.model][0] + cpus * spent, hours[work.model][1] + gpus * spent)
-    return Bill(read, written, sum(gpus for _, gpus in hours.values()), disk, dict(hours))
+            asked, kind = plan.kinds.asked(step), plan.kinds.of(step)
+            spent, name = plan.seconds[step.key] / 3600 * asked.replicas, kind.name if kind else ""
+            hours[name] = (hours[name][0] + asked.cpus * spent, hours[name][1] + asked.gpus * spent)
+    return Bill(
+        tokens_in=read,
+        tokens_out=written,
+        gpu_hours=None if any(plan.kinds.asked(step).gpus for step in unknown) else sum(g for _, g in hours.values()),
+        disk_bytes=None if any(step.kind == "train" for step in unknown) else disk,
+        hours=None if unknown else dict(hours),
+    )
 
 
 def timed(plan: Plan) -> Timed:
     """The unfinished steps with their planned seconds."""
     return [(step, plan.seconds[step.key]) for step in plan.pending]
+
+
+def wall(plan: Plan, study: Study, cluster: Inventory) -> float | None:
+    """Seconds that a run of the plan may take on a cluster; None if some of its steps' are unknown."""
+    known = not any(step.key in plan.unknown for step in plan.pending)
+    return together(timed(plan), study, cluster) + plan.overhead if known else None
 
 
 def together(steps: Timed, study: Study, cluster: Inventory) -> float:
@@ -77,26 +92,19 @@ def _phase(steps: Timed, study: Study) -> float:
     return max(busy.values(), default=0.0)
 
 
-def _share_of(study: Study, step: Step) -> tuple[float, float]:
-    """The CPUs and GPUs that a step holds while it runs: of its training's workers, or of its model's replicas."""
-    if isinstance(step.job, TrainJob):
-        asked = training_request(study, step.job)
-        return asked.replicas * asked.cpus, asked.replicas * asked.gpus
-    model = study.models[getattr(step.job, "model", "")]
-    replicas = 1 if isinstance(step.job, EvaluateJob) else model.replicas
-    return replicas * model.cpus, replicas * model.gpus
-
-
 def lower_bound(plan: Plan, study: Study, cluster: Inventory) -> float:
     """Seconds below which no order of the unfinished steps can get: all GPUs (or CPUs) always busy, or the longest
-    step."""
+    step on as many replicas as its model may have. On the kinds of machines that the plan has chosen."""
     cpus = gpus = longest = 0.0
     for step in plan.pending:
         if not plan.works[step.key].model:
             continue
-        seconds, share = plan.seconds[step.key], _share_of(study, step)
-        cpus, gpus = cpus + seconds * share[0], gpus + seconds * share[1]
-        longest = max(longest, seconds)
+        asked = plan.kinds.asked(step)
+        spent = plan.seconds[step.key] * asked.replicas
+        cpus, gpus = cpus + spent * asked.cpus, gpus + spent * asked.gpus
+        model = study.models[plan.works[step.key].model]
+        grown = 0 if step.kind in ("train", "evaluate") else model.max_replicas or 0
+        longest = max(longest, spent / max(asked.replicas, grown))
     return max(longest, *(wanted / room for wanted, room in ((cpus, cluster.cpus), (gpus, cluster.gpus)) if room))
 
 
@@ -112,25 +120,27 @@ class Offer:
         """The price of a machine; None if the price file lacks it."""
         return self.prices.hourly(self.cluster, self.cloud, machine, market)
 
+    def kinds(self, study: Study, folder: Path) -> Kinds:
+        """The kinds of machines on which a study's steps will lie, by their prices on demand."""
+        prices = {worker.name: self.hourly(worker, "on_demand") for worker in self.cluster.workers}
+        known = {name: price for name, price in prices.items() if price is not None}
+        return Kinds(study, folder, self.cluster.inventory(), known)
 
-def money(bill: Bill, study: Study, folder: Path, wall: float, offer: Offer, market: Market) -> float | None:
-    """The price: each model's hours on the cheapest machines that hold it, and the head for `wall` seconds.
 
-    None if the price file lacks a machine, or if none of the cluster's holds a model. Machines that start or wait are
-    not in it.
+def money(bill: Bill, wall: float | None, offer: Offer, market: Market) -> float | None:
+    """The price: of the machines that the steps lie on the shares that they take, and the head for `wall` seconds.
+
+    None if time is unknown, the price file lacks a machine, or none of the cluster's holds a model. Machines that start
+    or wait are not in it. The plan must have been made for the kinds of this offer.
     """
     head = offer.hourly(offer.cluster.head, "on_demand")
-    parts = [None if head is None else head * wall / 3600]
+    if bill.hours is None or wall is None or head is None:
+        return None
+    machines, total = {worker.name: worker for worker in offer.cluster.workers}, head * wall / 3600
     for name, (cpus, gpus) in bill.hours.items():
-        kinds = [worker for worker in offer.cluster.workers if _holds(study, folder, name, worker)]
-        prices = [(offer.hourly(kind, market), gpus / kind.gpus if gpus else cpus / kind.cpus) for kind in kinds]
-        parts.append(min((price * machines for price, machines in prices if price is not None), default=None))
-    known = [part for part in parts if part is not None]
-    return sum(known) if len(known) == len(parts) else None
-
-
-def _holds(study: Study, folder: Path, name: str, worker: Worker) -> bool:
-    if bool(study.models[name].gpus) != bool(worker.gpus):
-        return False
-    mine = [need for need in needs(study, folder) if need.name == name]
-    return all(holds(worker.node(), need.footprint, min(need.gpus, worker.gpus)) for need in mine)
+        machine = machines.get(name)
+        price = offer.hourly(machine, market) if machine else None
+        if machine is None or price is None:
+            return None
+        total += price * (gpus / machine.gpus if machine.gpus else cpus / machine.cpus)
+    return total

@@ -24,9 +24,10 @@ from pipelines.cli_options import (
     StudyFile,
     checked,
 )
-from pipelines.cli_plan import CloudName, ClusterFile, Profiled
+from pipelines.cli_plan import CloudName, ClusterFile, Measured, Profiled
 from pipelines.cli_store import add_commands
 from pipelines.endings import ending
+from pipelines.errors import InputError
 
 app = typer.Typer(
     name="evolgrid",
@@ -39,7 +40,10 @@ app = typer.Typer(
 )
 
 
-@app.command(epilog="Example: [bold]evolgrid plan studies/quickstart.yaml --explain[/bold]")
+@app.command(
+    epilog="Example: [bold]evolgrid plan studies/quickstart.yaml --explain[/bold]\n\n"
+    "Example: [bold]evolgrid plan study.yaml --store s3://bucket/folder --profile --address auto[/bold]"
+)
 def plan(
     study: StudyFile,
     store: StoreUrl = DEFAULT_STORE,
@@ -51,17 +55,21 @@ def plan(
     cluster: ClusterFile = None,
     cloud: CloudName = "aws",
     profile: Profiled = False,
+    address: Measured = None,
 ) -> None:
     """Print the graph of steps: what is done, what will run in which phases, and what that will take."""
-    from pipelines.cli_plan import measured, offered
+    from pipelines.cli_plan import kinds, measured, offered
     from pipelines.plan import make_plan
     from pipelines.show_plan import show
     from pipelines.store.store import Store
 
-    loaded, target = checked(study, seeds, local=profile), Store(store)
+    if address and not profile:
+        raise InputError("--address says where --profile measures", remedy="Add --profile, or leave --address out.")
+    loaded, target = checked(study, seeds, local=profile and address is None), Store(store)
     if profile:
-        measured(loaded, target)
-    made, (room, offer) = make_plan(loaded.study, loaded.folder, target), offered(cluster, cloud, cpus, gpus)
+        measured(loaded, target, address)
+    room, offer = offered(cluster, cloud, cpus, gpus)
+    made = make_plan(loaded.study, loaded.folder, target, kinds(loaded, room, offer))
     show(Console(), loaded, made, target, room, offer, explain=explain, all_steps=all_steps)
 
 

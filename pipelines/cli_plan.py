@@ -13,6 +13,7 @@ from cluster.launch.description import Cloud
 if TYPE_CHECKING:
     from cluster.inventory import Inventory
     from pipelines.bill import Offer
+    from pipelines.kinds import Kinds
     from pipelines.store.store import Store
     from pipelines.study.load import Loaded
 
@@ -22,6 +23,10 @@ ClusterFile = Annotated[
 ]
 CloudName = Annotated[Cloud, typer.Option("--cloud", help="Whose prices, for a described cluster.")]
 Profiled = Annotated[bool, typer.Option("--profile", help="First run the study's own steps on a few seeds.")]
+Measured = Annotated[
+    str | None,
+    typer.Option("--address", help="With --profile: measure on this Ray cluster, as host:port or 'auto'."),
+]
 
 
 def offered(named: str | None, cloud: Cloud, cpus: int | None, gpus: int | None) -> tuple[Inventory, Offer | None]:
@@ -38,10 +43,17 @@ def offered(named: str | None, cloud: Cloud, cpus: int | None, gpus: int | None)
     return room, Offer(described, load_prices(), cloud)
 
 
-def measured(loaded: Loaded, store: Store) -> None:
-    """Profile a study on this machine; its plans are made from that from now on."""
+def kinds(loaded: Loaded, room: Inventory, offer: Offer | None) -> Kinds:
+    """The kinds of machines to plan for."""
+    from pipelines.kinds import Kinds
+
+    return offer.kinds(loaded.study, loaded.folder) if offer else Kinds(loaded.study, loaded.folder, room)
+
+
+def measured(loaded: Loaded, store: Store, address: str | None) -> None:
+    """Profile a study on this machine or a cluster; its plans are made from that from now on."""
     from pipelines.noise import noise_to_file
     from pipelines.profile import measure
 
     with noise_to_file():
-        measure(loaded, store, None, Console())
+        measure(loaded, store, address, Console())

@@ -9,8 +9,10 @@ from __future__ import annotations
 import io
 import posixpath
 import tempfile
+import uuid
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,13 +21,17 @@ import numpy as np
 from pydantic import BaseModel
 from rich.console import Console
 
-from cluster.inventory import machine
+from cluster.inventory import Inventory, machine, possible
+from cluster.session import connect
+from pipelines.kinds import Kinds
 from pipelines.record import study_folder
+from pipelines.store.fingerprint import fingerprint
 from pipelines.store.store import Store
 from pipelines.study.load import Loaded
+from pipelines.study.models import identity
 from pipelines.study.spec import Study
 from pipelines.study.steps import Step, TrainJob
-from pipelines.study.workload import Line, role
+from pipelines.study.workload import Line, Setting, role
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,18 +46,23 @@ WRITTEN = ("tokens_out",)
 
 
 class Profile(BaseModel):
-    """What was measured when and on what; `lines` by role of step, `overhead` in seconds of a run."""
+    """What was measured when and on what; `lines` by role of step, `overhead` in seconds of a run.
+
+    `accelerators` are the kinds of GPUs, as far as they are known.
+    """
 
     created: str
     cpus: int
     gpus: int
+    accelerators: list[str] = []
     overhead: float
     lines: dict[str, Line]
 
     @property
     def told(self) -> str:
         """Where the numbers come from."""
-        return f"a profile on {self.cpus} CPUs and {self.gpus} GPUs, {self.created[:10]}"
+        kinds = f" ({', '.join(self.accelerators)})" if self.accelerators else ""
+        return f"a profile on {self.cpus} CPUs and {self.gpus} GPUs{kinds}, {self.created[:10]}"
 
 
 class Measured(NamedTuple):
@@ -81,16 +92,45 @@ def load_profile(store: Store, study: str) -> Profile | None:
         return None
 
 
+def misfit(step: Step, line: Line | None, kinds: Kinds) -> str | None:
+    """Why a line says nothing of a step: it is of another model, or of other GPUs. None if it does."""
+    now, then = _setting(step, kinds), line and line.setting
+    if line is None:
+        return "was not measured" if now else None
+    if now is None:
+        return None
+    if then is None or then.model != now.model:
+        return "is not the model that was measured"
+    if then.gpus != now.gpus:
+        return f"was measured on {then.gpus:g} GPUs and is to have {now.gpus:g}"
+    if now.gpu and then.gpu != now.gpu:
+        return f"was measured on GPUs of {then.gpu or 'an unknown kind'} and will lie on {now.gpu}"
+    return None
+
+
+def _setting(step: Step, kinds: Kinds) -> Setting | None:
+    """What a step's model is and lies on; None for a step that asks none."""
+    model = kinds.study.models.get(getattr(step.job, "model", ""))
+    if model is None:
+        return None
+    asked, kind = kinds.asked(step), kinds.of(step)
+    gpu = kind.accelerator if kind and asked.gpus else None
+    return Setting(model=fingerprint(identity(model, kinds.folder)), gpus=asked.gpus * asked.replicas, gpu=gpu)
+
+
 def measure(loaded: Loaded, store: Store, address: str | None, console: Console) -> Profile:
     """Run a part of a study on a few seeds in a store of its own, and keep what was measured beside the report."""
     from pipelines.bill import together
 
+    here = _cluster(address)
     samples: list[Sample] = []
     for size in SIZES:
         console.print(f"Profile: the study's own steps on {size} seeds ...", highlight=False)
-        samples.append(_sample(loaded, size, address))
-    here = machine()
-    lines = fit(samples)
+        with _place(store, address) as place:
+            samples.append(_sample(loaded, size, place, address))
+    kinds = Kinds(loaded.study, loaded.folder, here)
+    settings = {role(step): _setting(step, kinds) for sample in samples for step, _ in sample.steps}
+    lines = {name: line.model_copy(update={"setting": settings[name]}) for name, line in fit(samples).items()}
     overheads = [
         sample.seconds - together([(step, each.seconds) for step, each in sample.steps], loaded.study, here)
         for sample in samples
@@ -99,6 +139,7 @@ def measure(loaded: Loaded, store: Store, address: str | None, console: Console)
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         cpus=here.cpus,
         gpus=here.gpus,
+        accelerators=sorted({node.accelerator for node in here.nodes if node.accelerator}),
         overhead=max(0.0, min(overheads)),
         lines=lines,
     )
@@ -110,20 +151,40 @@ def _path(store: Store, study: str) -> str:
     return posixpath.join(study_folder(store, study), "profile.json")
 
 
-def _sample(loaded: Loaded, size: int, address: str | None) -> Sample:
+def _cluster(address: str | None) -> Inventory:
+    """The machines to measure on; Ray alone tells the kinds of GPUs."""
+    if address is None and not machine().gpus:
+        return machine()
+    with connect(address):
+        return possible()
+
+
+@contextmanager
+def _place(store: Store, address: str | None) -> Generator[Store]:
+    """A store for a sample alone: a temporary folder, or a part of the study's store, which a cluster's nodes reach."""
+    if address is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Store(folder)
+        return
+    place = Store(posixpath.join(store.url, "profiles", uuid.uuid4().hex))
+    try:
+        yield place
+    finally:
+        place.fs.rm(place.root, recursive=True)
+
+
+def _sample(loaded: Loaded, size: int, store: Store, address: str | None) -> Sample:
     from pipelines.runner import run
 
-    with tempfile.TemporaryDirectory() as folder:
-        store = Store(folder)
-        small = replace(loaded, study=_limited(loaded.study, size))
-        summary = run(small, store, address, Console(file=io.StringIO()), only=chosen)
-        from pipelines.study.grid import build
+    small = replace(loaded, study=_limited(loaded.study, size))
+    summary = run(small, store, address, Console(file=io.StringIO()), only=chosen)
+    from pipelines.study.grid import build
 
-        grid = build(small.study, small.folder)
-        done = store.done()
-        return Sample(
-            tuple((step, measured(step, store)) for key, step in grid.steps.items() if key in done), summary.seconds
-        )
+    grid = build(small.study, small.folder)
+    done = store.done()
+    return Sample(
+        tuple((step, measured(step, store)) for key, step in grid.steps.items() if key in done), summary.seconds
+    )
 
 
 def _limited(study: Study, size: int) -> Study:

@@ -12,11 +12,12 @@ from rich.console import Console
 
 from cluster.session import connect
 from pipelines import seeds
-from pipelines.bill import timed, together
+from pipelines.bill import wall
 from pipelines.commit import commit_rows
 from pipelines.context import Context
 from pipelines.events import event
 from pipelines.footprints import check_footprints
+from pipelines.kinds import Kinds
 from pipelines.plan import Plan, make_plan
 from pipelines.progress import Board
 from pipelines.record import Meter, load_record, metered, save_record
@@ -78,12 +79,14 @@ def _context(loaded: Loaded, store: Store, board: Board, only: Callable[[Plan], 
 
 
 def _spoilt(context: Context) -> list[Step]:
-    """Finished steps that must be made again, because their files or those that they were made of are damaged."""
+    """Steps whose results or parts must be made again, because they or what they were made of is damaged; those that
+    are made of others come first."""
     steps, done = context.plan.grid.steps, context.plan.done
     found = damaged(context.store, steps, done)
     for key, wrong in found.items():
         context.board.say(f"[yellow]damaged[/yellow] {steps[key].label}: {wrong}: made again, with all made of it")
-    return [steps[key] for key in {*found, *(made_of(steps, found) & done)}]
+    spoilt = made_of(steps, found) | found.keys()
+    return [step for step in reversed([*steps.values()]) if step.key in spoilt]
 
 
 def _leftovers(context: Context) -> list[str]:
@@ -95,11 +98,12 @@ def _leftovers(context: Context) -> list[str]:
 def _run_held(context: Context, address: str | None, spoilt: list[Step]) -> list[str]:
     """Run what is unfinished, and what is spoilt, as the study's one driver."""
     store, plan = context.store, context.plan
-    ours = [step.key for step in (*plan.pending, *spoilt)]
+    ours = {step.key for step in (*plan.pending, *spoilt)}
     with held(store, context.study.study, ours, context.board.say) as lease:
         store.fence, store.epoch = lease.check, next_epoch(store)
         for step in spoilt:
             store.withdraw(step.kind, step.key)
+            store.remove(store.parts(step.kind, step.key, "*.parquet"))  # made of other rows; answers are not
         store.remove(_leftovers(context))
         save_needs(store, context.study.study, plan.grid.steps)
         if store.done() & plan.grid.steps.keys() != plan.done:  # whoever held it before has gone on meanwhile
@@ -119,7 +123,8 @@ def _run_phases(context: Context, address: str | None) -> list[str]:
     with connect(address) as session:
         context.board.say(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
         check_footprints(context.study, context.folder, context.cluster)
-        context.planned_wall = together(timed(context.plan), context.study, context.cluster) + context.plan.overhead
+        context.plan = context.plan.on(Kinds(context.study, context.folder, context.cluster))
+        context.planned_wall = wall(context.plan, context.study, context.cluster) or 0.0
         event("run started", run=context.run, steps=len(context.plan.pending), planned=round(context.planned_wall, 1))
         # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
         from pipelines.autoif import run_autoif

@@ -55,9 +55,8 @@ def _table(phases: tuple[Phase, ...], plan: Plan) -> Table:
     for name in ("steps", "planned time"):
         table.add_column(name, justify="right")
     for number, phase in enumerate(phases, 1):
-        seconds = sum(plan.seconds[step.key] for step in phase.steps)
         models, new = ", ".join(phase.models), ", ".join(phase.loads)
-        table.add_row(str(number), models, new, str(len(phase.steps)), f"{seconds:.0f} s")
+        table.add_row(str(number), models, new, str(len(phase.steps)), plan.planned(phase.steps))
     return table
 
 

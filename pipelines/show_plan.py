@@ -53,12 +53,10 @@ def _summary(plan: Plan) -> Table:
     for kind in KINDS:
         steps = [step for step in plan.grid.steps.values() if step.kind == kind]
         pending = plan.pending_of(kind)
-        seconds = sum(plan.seconds[step.key] for step in pending)
         if steps:
-            table.add_row(kind, str(len(steps) - len(pending)), str(len(pending)), f"{seconds:.0f} s")
-    total = sum(plan.seconds[step.key] for step in plan.pending)
+            table.add_row(kind, str(len(steps) - len(pending)), str(len(pending)), plan.planned(pending))
     table.add_section()
-    table.add_row("all, one after another", str(len(plan.done)), str(len(plan.pending)), f"{total:.0f} s")
+    table.add_row("all, one after another", str(len(plan.done)), str(len(plan.pending)), plan.planned(plan.pending))
     table.caption = f"Times are estimates from {plan.basis}."
     return table
 
@@ -66,7 +64,7 @@ def _summary(plan: Plan) -> Table:
 def _steps(plan: Plan) -> Table:
     table = Table("step", "key", "state", "needs", title="Steps", title_justify="left")
     for step in plan.grid.steps.values():
-        state = "[green]done[/green]" if step.key in plan.done else f"will run, {plan.seconds[step.key]:.0f} s"
+        state = "[green]done[/green]" if step.key in plan.done else f"will run, {plan.planned([step])}"
         needs = " ".join(needed.key[:8] for needed in step.inputs)
         table.add_row(step.label, step.key[:8], state, needs)
     return table

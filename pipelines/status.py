@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import posixpath
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
@@ -20,6 +22,7 @@ from pipelines.store.store import Store
 from pipelines.study.steps import Step
 
 MANY = 20
+FURTHEST = 5  # steps from their plans
 BLOCK_BYTES = 2**20
 
 
@@ -38,6 +41,8 @@ def show_status(console: Console, store: Store, study: str, plan: Plan) -> None:
     manifests = {step.key: store.manifest(step.kind, step.key) for step in _done(plan)}
     accounts = {key: manifest.account for key, manifest in manifests.items()}
     console.print(_table(plan, manifests))
+    if manifests:
+        console.print(_furthest(plan, manifests))
     reasons = sum((Counter(account.reasons) for account in accounts.values()), Counter[str]())
     if reasons:
         told = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(MANY))
@@ -79,13 +84,18 @@ def _begun(store: Store, step: Step) -> Begun | None:
 
 
 def _rows(store: Store, path: str) -> int:
-    with store.fs.open(path, "rb") as file:
-        return pq.read_metadata(file).num_rows
+    """Of a part; one that is gone meanwhile, or can not be read, has none."""
+    try:
+        with store.fs.open(path, "rb") as file:
+            return pq.read_metadata(file).num_rows
+    except (pa.ArrowException, OSError):
+        return 0
 
 
 def _lines(store: Store, path: str) -> int:
-    with store.fs.open(path, "rb") as file:
+    with contextlib.suppress(FileNotFoundError), store.fs.open(path, "rb") as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
+    return 0
 
 
 def _done(plan: Plan) -> list[Step]:
@@ -111,8 +121,19 @@ def _table(plan: Plan, manifests: dict[str, Manifest]) -> Table:
         if steps:
             sums = (sum(getattr(one.account, name) for one in done) for name in ("rows_out", "rejected", "failed"))
             counts = (f"{number:,}" for number in sums)
-            planned = sum(plan.seconds[one.key] for one in done)
-            times = (sum(one.seconds for one in done), planned, sum(plan.seconds[s.key] for s in steps) - planned)
-            told = (f"{seconds:,.0f} s" for seconds in times)
+            took = f"{sum(one.seconds for one in done):,.0f} s"
+            ended, to_come = ([s for s in steps if (s.key in manifests) == done] for done in (True, False))
+            told = (took, plan.planned(ended), plan.planned(to_come))
             table.add_row(kind, str(len(steps)), str(len(done)), *counts, *told)
+    return table
+
+
+def _furthest(plan: Plan, manifests: dict[str, Manifest]) -> Table:
+    """The finished steps that took much longer or shorter than planned."""
+    table = Table("finished step", title="Furthest from the plan", title_justify="left")
+    for name in ("took", "planned"):
+        table.add_column(name, justify="right")
+    known = (one for key, one in manifests.items() if key not in plan.unknown)
+    for one in sorted(known, key=lambda one: -abs(one.seconds - plan.seconds[one.key]))[:FURTHEST]:
+        table.add_row(one.label, f"{one.seconds:,.1f} s", f"{plan.seconds[one.key]:,.1f} s")
     return table

@@ -14,10 +14,12 @@ from pathlib import Path
 
 from cluster.accelerators import relative_bandwidth, relative_compute
 from cluster.errors import ClusterError
+from cluster.placement import Request
 from pipelines.footprints import known_architecture
+from pipelines.kinds import Kinds
 from pipelines.study.grid import Grid
 from pipelines.study.models import resolve_model_path
-from pipelines.study.spec import Model, Study
+from pipelines.study.spec import Model
 from pipelines.study.steps import ContaminationJob, DiversityJob, Step
 from pipelines.study.workload import Line, Work, role
 
@@ -31,23 +33,25 @@ CHECKS_PER_SECOND = 50000.0
 BYTES_PER_PARAMETER = 2
 
 
-def estimate(
-    study: Study,
-    folder: Path,
-    grid: Grid,
-    works: Mapping[str, Work],
-    lines: Mapping[str, Line],
-) -> dict[str, float]:
-    """Seconds by step key, each step taken alone. `lines` are a profile's by role."""
-    sizes = {name: active_parameters(model, folder) for name, model in study.models.items()}
-    seconds: dict[str, float] = {}
+def estimate(grid: Grid, works: Mapping[str, Work], lines: Mapping[str, Line], kinds: Kinds) -> dict[str, float | None]:
+    """Seconds by step key, each step taken alone on the kind of machine that it will lie on.
+
+    None for a step of a model of unknown size. `lines` are a profile's by role.
+    """
+    sizes = {name: size(model, kinds.folder) for name, model in kinds.study.models.items()}
+    seconds: dict[str, float | None] = {}
     for key, step in grid.steps.items():
         line = lines.get(role(step)) if lines else None
         if line is not None:
             seconds[key] = line.fixed + line.per_row * works[key].rows_in
         else:
-            seconds[key] = _seconds(step, works[key], study, sizes)
+            seconds[key] = _seconds(step, works[key], sizes, kinds)
     return seconds
+
+
+def size(model: Model, folder: Path) -> int | None:
+    """The parameters that work on one token; None if they are not known. Scripted engines have none."""
+    return active_parameters(model, folder) or (0 if model.engine == "scripted" else None)
 
 
 def parameters(model: Model, folder: Path) -> int:
@@ -76,22 +80,25 @@ def _parameters(path: str) -> int:
     return sum(file.stat().st_size for file in files) // BYTES_PER_PARAMETER
 
 
-def _seconds(step: Step, work: Work, study: Study, sizes: Mapping[str, int]) -> float:
+def _seconds(step: Step, work: Work, sizes: Mapping[str, int | None], kinds: Kinds) -> float | None:
     if isinstance(step.job, DiversityJob):
         return ENCODER_OVERHEAD + work.rows_in / EMBEDDINGS_PER_SECOND
     if isinstance(step.job, ContaminationJob):
         return work.rows_in / CHECKS_PER_SECOND
     if work.doing == "other":
         return 0.1
+    count = sizes[work.model]
+    if count is None:
+        return None
     tokens = work.tokens_out if work.doing == "generate" else work.tokens_in
-    passes = 3 if work.doing == "train" else 1
-    cost = 2 * sizes[work.model] / rate(work.doing, study.models[work.model])
+    passes, kind = 3 if work.doing == "train" else 1, kinds.of(step)
+    cost = 2 * count / rate(work.doing, kinds.asked(step), kind.accelerator if kind else None)
     return OVERHEAD.get(step.kind, 0.0) + passes * tokens * cost
 
 
-def rate(doing: str, model: Model) -> float:
-    """Assumed floating-point operations per second of all replicas of a model."""
-    if not model.gpus:
-        return CPU_RATE[doing] * model.replicas
+def rate(doing: str, asked: Request, gpu: str | None) -> float:
+    """Assumed floating-point operations per second of all that works on a step, on this kind of GPU."""
+    if not asked.gpus:
+        return CPU_RATE[doing] * asked.replicas
     relative = relative_bandwidth if doing == "generate" else relative_compute
-    return GPU_RATE[doing] * relative(ASSUMED_GPU) * model.gpus * model.replicas
+    return GPU_RATE[doing] * relative(gpu or ASSUMED_GPU) * asked.gpus * asked.replicas

@@ -46,9 +46,22 @@ UNKNOWN_ROWS = 1000
 Doing = Literal["generate", "score", "train", "other"]
 
 
-class Line(BaseModel):
-    """What a profile measured of a role: seconds of a step and of each row more, and per row what comes out of it."""
+class Setting(BaseModel):
+    """What a role's model is (the fingerprint of what enters keys), the GPUs that it has in all, and their kind as Ray
+    tells it."""
 
+    model: str
+    gpus: float
+    gpu: str | None
+
+
+class Line(BaseModel):
+    """What a profile measured of a role: seconds of a step and of each row more, and per row what comes out of it.
+
+    `setting` is that of the role's model when it was measured.
+    """
+
+    setting: Setting | None = None
     fixed: float
     per_row: float
     rows_out: float

@@ -13,14 +13,17 @@ from rich.console import Console
 from cluster.inventory import GIB, Inventory, Node
 from cluster.launch.description import load
 from cluster.prices import load as load_prices
-from pipelines.bill import Offer, lower_bound, make_bill, money, timed, together
+from pipelines.bill import Offer, lower_bound, make_bill, money, timed, together, wall
+from pipelines.kinds import Kinds
 from pipelines.plan import Plan, make_plan
 from pipelines.profile import Profile
 from pipelines.show_bill import show_bill
+from pipelines.store.fingerprint import fingerprint
 from pipelines.store.store import Store
+from pipelines.study.models import identity
 from pipelines.study.spec import Study
-from pipelines.study.workload import Line, role
-from tests.cluster.test_footprint import LLAMA_8B
+from pipelines.study.workload import Line, Setting, role
+from tests.cluster.test_footprint import LLAMA_8B, QWEN_72B
 from tests.pipelines.studies import STUDENTS, scripted_study
 
 HERE = Path()
@@ -89,13 +92,19 @@ def test_without_room_for_both_a_training_and_an_examiner_take_turns(tmp_path: P
     assert wall == 10 * len(plan.pending_of("train")) + len(plan.pending_of("evaluate"))
 
 
+def test_a_step_on_more_replicas_is_no_shorter_than_the_bound(tmp_path: Path) -> None:
+    model = {"source": "x", "engine": "scripted", "cpus": 0.1}
+    models = {"small": model | {"replicas": 2, "max_replicas": 8}, "large": model, "scorer": model}
+    study, plan = planned(tmp_path, models=models)
+    step = next(step for step in plan.pending if step.kind == "evolve" and getattr(step.job, "model", "") == "small")
+    slow = replace(plan, seconds=dict.fromkeys(plan.grid.steps, 0.0) | {step.key: 80.0})
+    assert lower_bound(slow, study, Inventory((Node("large", 64, 0, 64 * GIB),))) == pytest.approx(20)
+
+
 def test_a_plan_is_made_from_the_stores_profile_and_says_so(tmp_path: Path) -> None:
     _, plan = planned(tmp_path)
     assert "without a profile" in plan.basis
-    line = Line(fixed=1, per_row=2, rows_out=0.5, tokens_in=10, tokens_out=5, bytes_out=100)
-    lines = {role(step): line for step in plan.pending}
-    profile = Profile(created="2026-01-02T00:00:00", cpus=2, gpus=0, overhead=7.0, lines=lines)
-    Store(str(tmp_path)).write_bytes(f"{tmp_path}/studies/scripted/profile.json", profile.model_dump_json().encode())
+    profiled(tmp_path, plan)
     _, plan = planned(tmp_path)
     first = next(step for step in plan.pending if step.kind == "evolve")
     assert plan.seconds[first.key] == 1 + 2 * 20
@@ -104,38 +113,141 @@ def test_a_plan_is_made_from_the_stores_profile_and_says_so(tmp_path: Path) -> N
     assert "a profile on 2 CPUs and 0 GPUs, 2026-01-02" in plan.basis and plan.overhead == 7.0
 
 
-def offered(tmp_path: Path) -> tuple[Study, Path, Offer]:
-    (tmp_path / "llama").mkdir()
-    (tmp_path / "llama" / "config.json").write_text(json.dumps(LLAMA_8B))
-    llama = {"source": "llama", "gpus": 1, "engine": "transformers"}
-    models = dict.fromkeys(("small", "large", "scorer"), llama)
+def profiled(store: Path, plan: Plan, **setting: Any) -> None:
+    """Keep a profile of all of the plan's steps; `setting` is in what it differs from today's."""
+    lines: dict[str, Line] = {}
+    for step in plan.pending:
+        name, made = getattr(step.job, "model", ""), None
+        if name:
+            asked, weights = plan.kinds.asked(step), fingerprint(identity(plan.kinds.study.models[name], HERE))
+            now = {"model": weights, "gpus": asked.gpus * asked.replicas, "gpu": None}
+            made = Setting.model_validate(now | setting)
+        lines[role(step)] = Line(
+            setting=made, fixed=1, per_row=2, rows_out=0.5, tokens_in=10, tokens_out=5, bytes_out=100
+        )
+    profile = Profile(created="2026-01-02T00:00:00", cpus=2, gpus=0, overhead=7.0, lines=lines)
+    Store(str(store)).write_bytes(f"{store}/studies/scripted/profile.json", profile.model_dump_json().encode())
+
+
+def test_what_was_measured_of_another_model_of_that_name_is_not_used(tmp_path: Path) -> None:
+    _, plan = planned(tmp_path)
+    profiled(tmp_path, plan)
+    model = {"engine": "scripted", "cpus": 0.1}
+    models = {name: {"source": name, **model} for name in ("small", "large", "scorer")}
+    _, plan = planned(tmp_path, models=models | {"large": {"source": "much larger", **model}})
+    mine = {name: [s for s in plan.pending if getattr(s.job, "model", "") == name] for name in models}
+    assert all(plan.seconds[step.key] > 1 for step in (*mine["small"], *mine["scorer"]))
+    assert not any(plan.seconds[step.key] for step in mine["large"])
+    assert "a profile on 2 CPUs" in plan.basis and "large is not the model that was measured" in plan.basis
+    assert "small" not in plan.basis
+
+
+@pytest.mark.parametrize(
+    ("then", "told"),
+    [
+        ({"gpu": "L4"}, None),
+        ({"gpu": "H100"}, "was measured on GPUs of H100 and will lie on L4"),
+        ({"gpu": None}, "was measured on GPUs of an unknown kind and will lie on L4"),
+        ({"gpu": None, "gpus": 0.0}, "was measured on 0 GPUs and is to have 1"),
+    ],
+)
+def test_what_was_measured_on_other_gpus_is_not_used_for_a_cluster(
+    tmp_path: Path, then: dict[str, Any], told: str | None
+) -> None:
+    models = {name: {"source": name, "engine": "scripted", "gpus": 1} for name in ("small", "large", "scorer")}
+    study, plan = planned(tmp_path, models=models)
+    profiled(tmp_path, plan, **then)
+    cluster = Inventory((Node("l4", 8, 1, 32 * GIB, "L4"),))
+    plan = make_plan(study, HERE, Store(str(tmp_path)), Kinds(study, HERE, cluster))
+    assert set(plan.left_out.values()) == ({told} if told else set())
+    assert ("published throughputs (GPUs: L4)" in plan.basis) == bool(told)
+
+
+def offered(tmp_path: Path, config: dict[str, Any] = LLAMA_8B, **changes: Any) -> tuple[Study, Path, Offer]:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "config.json").write_text(json.dumps(config))
+    model = {"source": "folder", "gpus": 1, "engine": "transformers"} | changes
+    models = dict.fromkeys(("small", "large", "scorer"), model)
     return scripted_study(models=models), tmp_path, Offer(load(), load_prices(), "aws")
+
+
+def planned_for(offer: Offer, study: Study, folder: Path) -> Plan:
+    return make_plan(study, folder, Store(str(folder / "store")), offer.kinds(study, folder))
+
+
+def test_time_is_that_of_the_gpus_that_hold_the_model(tmp_path: Path) -> None:
+    study, folder, offer = offered(tmp_path, LLAMA_8B | {"num_hidden_layers": 60})  # 15 billion: too many for an L4
+    plan, unknown = planned_for(offer, study, folder), make_plan(study, folder, Store(str(tmp_path / "store")))
+    step = next(step for step in plan.pending if step.kind == "respond")
+    assert unknown.seconds[step.key] / plan.seconds[step.key] == pytest.approx(3350 / 300)  # memory, H100 and L4
+    assert "GPUs: H100)" in plan.basis and "GPUs: taken for L4s)" in unknown.basis
+    bill = make_bill(study, folder, plan)
+    assert bill.hours is not None and bill.hours.keys() == {"h100"}
+    assert money(bill, 0.0, offer, "on_demand") == pytest.approx(bill.hours["h100"][1] * 55.04 / 8)
+
+
+@pytest.mark.parametrize(
+    ("engine", "gpus", "layers", "workers", "kind"),
+    [
+        ("transformers", 4, 8, 3, "h100"),  # a replica lies on one node, also where less memory would do
+        ("vllm", 4, 8, 3, "h100"),
+        ("transformers", 4, 8, 2, None),  # of a cluster without the H100s
+        ("vllm", 4, 8, 2, "l4"),  # GPU by GPU on several nodes, as none has four
+        ("vllm", 16, 320, 3, "h100"),
+        ("vllm", 16, 320, 2, None),  # no L4 holds a sixteenth of it
+    ],
+)
+def test_a_replica_of_several_gpus_lies_where_placement_puts_it(
+    tmp_path: Path, engine: str, gpus: int, layers: int, workers: int, kind: str | None
+) -> None:
+    config = QWEN_72B | {"num_hidden_layers": layers}
+    study, folder, offer = offered(tmp_path, config, engine=engine, gpus=gpus)
+    offer = replace(offer, cluster=offer.cluster.model_copy(update={"workers": offer.cluster.workers[:workers]}))
+    plan = planned_for(offer, study, folder)
+    found = {plan.kinds.of(step) for step in plan.pending if plan.works[step.key].model}
+    assert {node and node.name for node in found} == {kind}
+
+
+def test_a_model_of_unknown_size_makes_time_and_money_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.footprints._config", lambda source, revision: None)  # no hub at hand
+    hub = {"source": "org/large", "revision": "0" * 40, "gpus": 1, "engine": "transformers"}
+    small = {"source": "small", "engine": "scripted", "cpus": 0.1}
+    study = scripted_study(models={"small": small, "large": hub, "scorer": small})
+    offer = Offer(load(), load_prices(), "aws")
+    plan = planned_for(offer, study, tmp_path)
+    bill = make_bill(study, tmp_path, plan)
+    assert (bill.gpu_hours, wall(plan, study, TWO), money(bill, None, offer, "spot")) == (None, None, None)
+    console = Console(record=True, width=200, quiet=False)
+    show_bill(console, study, tmp_path, plan, TWO, offer)
+    shown = console.export_text()
+    assert "Unknown: how long large takes" in shown and "org/large" in shown and "--profile" in shown
+    assert "unknown GPU-hours" in shown and "0.00" not in shown
+    mine = [step for step in plan.pending if getattr(step.job, "model", "") == "large"]
+    assert plan.planned(mine) == "unknown" and plan.planned([s for s in plan.pending if s not in mine]) != "unknown"
 
 
 def test_money_is_hours_on_the_cheapest_machine_that_holds_the_model(tmp_path: Path) -> None:
     study, folder, offer = offered(tmp_path)
-    plan = with_seconds(make_plan(study, folder, Store(str(tmp_path / "store"))), {"respond": 1200.0})  # 3 steps
+    plan = with_seconds(planned_for(offer, study, folder), {"respond": 1200.0})  # 3 steps
     bill = make_bill(study, folder, plan)
     assert bill.gpu_hours == pytest.approx(1.0)
     l4, head = 0.9776, 0.2016
-    assert money(bill, study, folder, 1800.0, offer, "on_demand") == pytest.approx(l4 * 1.0 + head * 0.5)
-    spot = money(bill, study, folder, 1800.0, offer, "spot")
+    assert money(bill, 1800.0, offer, "on_demand") == pytest.approx(l4 * 1.0 + head * 0.5)
+    spot = money(bill, 1800.0, offer, "spot")
     assert spot is not None and spot < l4 + head * 0.5
 
 
 def test_without_a_machine_that_holds_it_there_is_no_price(tmp_path: Path) -> None:
     study, folder, offer = offered(tmp_path)
     cpus = offer.cluster.model_copy(update={"workers": offer.cluster.workers[:1]})
-    plan = with_seconds(make_plan(study, folder, Store(str(tmp_path / "store"))), {"respond": 1200.0})  # 3 steps
-    assert money(make_bill(study, folder, plan), study, folder, 1.0, replace(offer, cluster=cpus), "spot") is None
+    offer = replace(offer, cluster=cpus)
+    plan = with_seconds(planned_for(offer, study, folder), {"respond": 1200.0})  # 3 steps
+    assert money(make_bill(study, folder, plan), 1.0, offer, "spot") is None
 
 
 def test_the_bill_is_shown_with_its_basis_prices_and_what_does_not_fit(tmp_path: Path) -> None:
     study, folder, offer = offered(tmp_path)
-    plan, console = (
-        make_plan(study, folder, Store(str(tmp_path / "store"))),
-        Console(record=True, width=160, quiet=False),
-    )
+    plan, console = planned_for(offer, study, folder), Console(record=True, width=160, quiet=False)
     show_bill(console, study, folder, plan, Inventory((Node("t4", 4, 1, 16 * GIB, "T4"),)), offer)
     shown = console.export_text()
     assert "published throughputs" in shown and "prices of 2025-07-01" in shown and "GPU-hours" in shown

@@ -40,7 +40,7 @@ def test_the_options_are_the_ones_that_are_documented() -> None:
     assert found == {
         "plan": {
             *("--store", "--seeds", "--explain", "--all", "--cpus", "--gpus", "--cluster", "--cloud", "--profile"),
-            "--help",
+            *("--address", "--help"),
         },
         "run": {"--store", "--seeds", "--address", "--log", "--help"},
         "report": {"--store", "--seeds", "--help"},
