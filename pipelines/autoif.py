@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from actors.engine import Client
 from pipelines.boxes import sandboxes
 from pipelines.commit import commit, commit_rows
-from pipelines.context import READY_SECONDS, Context
+from pipelines.context import Context
 from pipelines.errors import InputError
 from pipelines.evolve.autoif.asking import Asker
 from pipelines.evolve.autoif.augment import Augment, format_rows
@@ -50,7 +50,7 @@ def run_autoif(context: Context) -> None:
     if steps:
         with context.stage() as stage:
             for number, step in enumerate(steps):
-                pools = stage.enter(casts[number], casts[number + 1 :], READY_SECONDS)
+                pools = stage.enter(casts[number], casts[number + 1 :], context.ready_seconds)
                 _run(context, step, {name: pool.client() for name, pool in pools.items()})
     for step in pairs:
         context.board.finish(step.key, context.told(pair(context.store, step)))

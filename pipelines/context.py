@@ -27,7 +27,8 @@ from pipelines.study.steps import ROW_WISE, Step, rows_of_one
 if TYPE_CHECKING:
     from pipelines.telemetry import Telemetry
 
-READY_SECONDS = 600.0
+READY_SECONDS = 600.0  # for models to be ready
+NODES_SECONDS = 3600.0  # the same, where nodes may have to start first
 
 
 @dataclass
@@ -50,6 +51,11 @@ class Context:
     def cluster(self) -> Inventory:
         """The connected cluster, as large as it can become."""
         return possible()
+
+    @property
+    def ready_seconds(self) -> float:
+        """How long models may take to be ready; what a load alone may take is in their pools' terms."""
+        return NODES_SECONDS if self.joined else READY_SECONDS
 
     def phases(self, steps: Sequence[Step]) -> tuple[Phase, ...]:
         """The order of row-wise steps in which models are loaded as seldom as possible.

@@ -20,7 +20,7 @@ from pipelines.boxes import sandboxes
 from pipelines.candidates import Choose, Draw
 from pipelines.checking import checker
 from pipelines.commit import commit
-from pipelines.context import READY_SECONDS, Context
+from pipelines.context import Context
 from pipelines.evaluate.judged import verdict
 from pipelines.evolve.autoif.verdicts import Runner
 from pipelines.evolve.elimination import Eliminate
@@ -84,7 +84,7 @@ def run_steps(context: Context, steps: tuple[Step, ...]) -> None:
         for number, phase in enumerate(phases):
             started = time.monotonic()
             context.ask([sizes(context.study)[name] for name in phase.models])
-            pools = stage.enter(phase.models, [later.models for later in phases[number + 1 :]], READY_SECONDS)
+            pools = stage.enter(phase.models, [later.models for later in phases[number + 1 :]], context.ready_seconds)
             context.ask([])  # now the replicas hold what they need, and give it back one by one
             run_phase(context, phase, pools, started)
 

@@ -10,7 +10,7 @@ from actors.engine import Client
 from cluster.errors import ClusterError
 from cluster.placement import fit_together
 from pipelines.commit import commit_rows
-from pipelines.context import READY_SECONDS, Context
+from pipelines.context import Context
 from pipelines.evolve.auto_evol import AutoEvol
 from pipelines.phases import sizes
 from pipelines.remembering import Remembering, remembered
@@ -35,7 +35,7 @@ def run_optimizations(context: Context) -> None:
         check_room(context, models)
     with context.stage() as stage:
         for number, step in enumerate(steps):
-            pools = stage.enter(casts[number], casts[number + 1 :], READY_SECONDS)
+            pools = stage.enter(casts[number], casts[number + 1 :], context.ready_seconds)
             clients = {name: pool.client() for name, pool in pools.items()}
             manifest = optimize(context.store, step, clients, _shown(context, step))
             context.board.finish(step.key, context.told(manifest))

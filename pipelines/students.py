@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cluster.placement import Ground
 from pipelines.context import Context
+from pipelines.events import event
 from pipelines.examiners import Examiners
 from pipelines.gangs import Gang, Room, examined_after, examiner_request, room_beside, run_gangs, training_request
 from pipelines.study.steps import Step, TrainJob
@@ -22,6 +23,7 @@ def run_students(context: Context) -> list[str]:
 
     def failed(step: Step, why: str) -> None:
         failures.append(f"{step.label}: {why}")
+        event("step failed", step=step.key, kind=step.kind, label=step.label, reason=why)
         context.board.finish(step.key, f"[red]failed[/red] {step.label}: {why}")
 
     after, room = examined_after(trains, evaluations), room_for(context, trains, evaluations)

@@ -40,11 +40,14 @@ class Telemetry(logging.Handler):
             self._count(self._steps, 1, kind=context.plan.grid.steps[key].kind, how="reused")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count a finished step and its rows."""
-        if record.getMessage() != "step finished":
+        """Count a step that has failed, or a finished one and its rows."""
+        how = {"step finished": "run", "step failed": "failed"}.get(record.getMessage())
+        if how is None:
             return
         fields = fields_of(record)
-        self._count(self._steps, 1, kind=fields["kind"], how="run")
+        self._count(self._steps, 1, kind=fields["kind"], how=how)
+        if how == "failed":
+            return
         for outcome in ("rows_out", "rejected", "failed"):
             self._count(self._rows, fields[outcome], kind=fields["kind"], outcome=outcome)
 

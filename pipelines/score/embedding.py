@@ -12,6 +12,7 @@ import ray
 
 from actors.embedder import Embedder, EmbedderHost, EncoderSpec
 from actors.engine import LoadError
+from cluster.inventory import possible
 from pipelines.score.neighbours import PANEL, Vectors, in_process
 from pipelines.score.spread import on_ray
 
@@ -95,12 +96,11 @@ class RayEncoder:
 
 @contextmanager
 def encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
-    """An encoder with an actor for each GPU of the connected cluster, or if it has none for each CPU.
+    """An encoder with an actor for each GPU that the connected cluster may have, or if it has none for each CPU.
 
     No more are started than find work among `texts` texts. Raises LoadError if the model can not be loaded.
     """
-    have, chunks = ray.cluster_resources(), -(-texts // CHUNK)
-    gpus, cpus = int(have.get("GPU", 0)), int(have.get("CPU", 1))
+    gpus, cpus, chunks = int(possible().gpus), int(ray.cluster_resources().get("CPU", 1)), -(-texts // CHUNK)
     # they ask for no CPU: while they work nothing else does, and what comes after finds all CPUs
     options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if gpus else 0, "scheduling_strategy": "SPREAD"}
     host: Any = ray.remote(**options, max_restarts=TRIES, max_task_retries=TRIES)(EmbedderHost)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from peft import AutoPeftModelForCausalLM
 from rich.console import Console
 from transformers import AutoModelForCausalLM
 
+from pipelines.events import logged
 from pipelines.export.students import export_students
 from pipelines.rows import AnswerRow, ScoreRow, from_table
 from pipelines.runner import Summary, run
@@ -67,7 +69,11 @@ def exported_students_load(store: Store, folder: Path) -> None:
 
 @pytest.mark.usefixtures("ray_local")
 def test_a_whole_study_with_real_models_in_which_students_without_data_hold_back_no_others(tmp_path: Path) -> None:
-    summary, store = go(tmp_path)
+    with logged(tmp_path / "log.jsonl", study="real"):
+        summary, store = go(tmp_path)
+    told = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    lost = [f"{each['label']}: {each['reason']}" for each in told if each["event"] == "step failed"]
+    assert sorted(lost) == sorted(summary.failures)
     assert summary.failures and all("/ chat cut / half" in failure for failure in summary.failures)
     assert summary.executed == len(store.done())
     assert len(store.keys("train")) == 4, "those with whole answers"
