@@ -25,7 +25,7 @@ CloudName = Annotated[Cloud, typer.Option("--cloud", help="Whose prices, for a d
 Profiled = Annotated[bool, typer.Option("--profile", help="First run the study's own steps on a few seeds.")]
 Measured = Annotated[
     str | None,
-    typer.Option("--address", help="With --profile: measure on this Ray cluster, as host:port or 'auto'."),
+    typer.Option("--address", help="Let --profile measure on this Ray cluster, as host:port or 'auto'."),
 ]
 
 

@@ -166,11 +166,12 @@ def _place(store: Store, address: str | None) -> Generator[Store]:
         with tempfile.TemporaryDirectory() as folder:
             yield Store(folder)
         return
-    place = Store(posixpath.join(store.url, "profiles", uuid.uuid4().hex))
+    place = Store(posixpath.join(store.url, f"profile-{uuid.uuid4().hex}"))
     try:
         yield place
     finally:
-        place.fs.rm(place.root, recursive=True)
+        if place.fs.exists(place.root):
+            place.fs.rm(place.root, recursive=True)
 
 
 def _sample(loaded: Loaded, size: int, store: Store, address: str | None) -> Sample:

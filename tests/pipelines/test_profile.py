@@ -7,11 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from pipelines import runner
 from pipelines.commit import commit_rows
 from pipelines.plan import make_plan
-from pipelines.profile import SHARING, TRAININGS, Measured, Sample, chosen, fit, measured
+from pipelines.profile import SHARING, TRAININGS, Measured, Sample, chosen, fit, load_profile, measure, measured
 from pipelines.store.store import Store
+from pipelines.study.load import load
 from pipelines.study.steps import Step
 from pipelines.study.workload import role
 from tests.pipelines.studies import STUDENTS, scripted_study
@@ -57,6 +60,33 @@ def test_starting_a_process_is_no_part_of_a_steps_time(tmp_path: Path) -> None:
     step = make_plan(scripted_study(**STUDENTS), HERE, store).pending_of("evaluate")[0]
     commit_rows(store, step, [], [], 0, 30.0, {"start_seconds": 25.0})
     assert measured(step, store).seconds == 5.0
+
+
+STUDY = """\
+study: small
+seeds: [{name: world, world: {count: 40}}]
+models: {small: {source: small, engine: scripted, cpus: 0.1}}
+evolution: {evolvers: [small], rounds: 1}
+responses: {teachers: [small]}
+"""
+
+
+@pytest.mark.usefixtures("ray_local")
+def test_a_profile_on_a_cluster_writes_where_its_nodes_reach_and_leaves_the_profile_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY)
+    loaded, store, places = load(tmp_path / "study.yaml"), Store(str(tmp_path / "store")), list[str]()
+    real = runner.run
+    monkeypatch.setattr("pipelines.profile.SIZES", (8,))
+    monkeypatch.setattr(runner, "run", lambda *args, **more: places.append(args[1].root) or real(*args, **more))
+    measure(loaded, store, "auto", Console())
+    assert [Path(place).parent for place in places] == [tmp_path / "store"]
+    assert [path.name for path in (tmp_path / "store").iterdir()] == ["studies"]
+    profile, plan = load_profile(store, "small"), make_plan(loaded.study, loaded.folder, store)
+    assert (
+        profile and plan.basis == profile.told and len(plan.lines) == len({role(s) for s in plan.grid.steps.values()})
+    )
 
 
 def make_step() -> Step:
