@@ -22,7 +22,12 @@ TIMEOUT_S = 20.0
 READY_S = 60.0  # a head that has just started answers before it can take jobs, with these words:
 STARTING = "No available agent"
 STOP_SECONDS = "RAY_JOB_STOP_WAIT_TIME_S"  # from SIGTERM to SIGKILL; Ray's own 3 are too few to save what is finished
+OPEN = "is the way to the head open (ray dashboard, kubectl port-forward)?"
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+class Unreachable(ClusterError):
+    """The way to a job server is closed, or closed while it was asked; its jobs do not notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,8 @@ class Job:
 class Jobs:
     """The job server of a cluster at "http://host:port", asked with this user's token.
 
-    ClusterError if it does not answer, refuses the token, or takes jobs from everyone who reaches it.
+    ClusterError if it refuses the token, or takes jobs from everyone who reaches it. Everything here raises Unreachable
+    if it does not answer.
     """
 
     def __init__(self, address: str) -> None:
@@ -65,6 +71,9 @@ class Jobs:
         while True:
             try:
                 return _ask(self._client.submit_job, **job, metadata={"study": study})
+            except Unreachable as error:
+                remedy = f"whether {id} was started is not known: look with `evolgrid jobs` before submitting again"
+                raise Unreachable(f"{error}; {remedy}") from error
             except ClusterError as error:
                 if STARTING not in str(error) or time.monotonic() > deadline:
                     raise
@@ -88,9 +97,15 @@ class Jobs:
         """All that the job has printed so far."""
         return _ask(self._client.get_job_logs, job.id)
 
-    def follow(self, id: str) -> AsyncIterator[str]:
+    async def follow(self, id: str) -> AsyncIterator[str]:
         """What the job prints, from its beginning until it ends."""
-        return self._client.tail_job_logs(id)
+        from aiohttp import ClientError
+
+        try:
+            async for text in self._client.tail_job_logs(id):
+                yield text
+        except (OSError, RuntimeError, ClientError) as error:
+            raise _unreachable(error) from error
 
     def stop(self, job: Job) -> None:
         """End a job by SIGTERM: its run saves what is finished, and a new one continues there."""
@@ -126,9 +141,7 @@ def _protected(address: str) -> bool:
     except HTTPError as error:
         return error.code in (401, 403)
     except OSError as error:
-        raise ClusterError(
-            f"no job server answers at {address}; is the way to the head open (ray dashboard, kubectl port-forward)?"
-        ) from error
+        raise Unreachable(f"no job server answers at {address}; {OPEN}") from error
     return False
 
 
@@ -143,8 +156,18 @@ def _ask(call: Any, *given: Any, **named: Any) -> Any:
             "the job server refuses the token, or there is none: put the cluster's into ~/.ray/auth_token (mode 0600) "
             "or name its file in RAY_AUTH_TOKEN_PATH"
         ) from error
-    except (RuntimeError, ConnectionError, ValueError) as error:
-        raise ClusterError(f"the job server refused: {' '.join(str(error).split())[:600]}") from error
+    except OSError as error:  # so are those of the library that Ray asks through
+        raise _unreachable(error) from error
+    except (RuntimeError, ValueError) as error:
+        raise ClusterError(f"the job server refused: {_short(error)}") from error
+
+
+def _unreachable(error: Exception) -> Unreachable:
+    return Unreachable(f"the job server does not answer ({_short(error)}); {OPEN}")
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:600]
 
 
 def _job(details: JobDetails) -> Job:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from pipelines.cli_options import DEFAULT_STORE, FAILED, INTERRUPTED, StoreUrl, StudyFile, checked
+from cluster.errors import ClusterError
+from pipelines.cli_options import DEFAULT_STORE, FAILED, INTERRUPTED, SeedFile, StoreUrl, StudyFile, checked
 
 if TYPE_CHECKING:
     from cluster.jobs import Job, Jobs
@@ -29,6 +32,7 @@ HERE = "http://127.0.0.1:8265"
 def submit(
     study: StudyFile,
     store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
     address: Server = HERE,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow the job's output.")] = False,
 ) -> None:
@@ -36,9 +40,9 @@ def submit(
     from cluster.jobs import Jobs
     from pipelines.submit import submit as submit_study
 
-    loaded, jobs, console = checked(study, None), Jobs(address), Console()
+    loaded, jobs, console = checked(study, seeds), Jobs(address), Console()
     with tempfile.TemporaryDirectory() as folder:
-        id = submit_study(jobs, loaded, store, Path(folder))
+        id = submit_study(jobs, loaded, store, Path(folder), seeds)
     console.print(
         f"Submitted as {id}. From any machine: evolgrid watch|logs|stop {id}", highlight=False, soft_wrap=True
     )
@@ -98,7 +102,7 @@ def watch(job: Named, address: Server = HERE) -> None:
 
     server = Jobs(address)
     found = server.find(job)
-    with Live(console=Console(), auto_refresh=False) as live:
+    with _goes_on(server, found.id), Live(console=Console(), auto_refresh=False) as live:
         while True:
             found = server.find(found.id)
             lines = server.logs(found).splitlines()[-LAST_LINES:]
@@ -116,15 +120,31 @@ def _follow(server: Jobs, id: str, console: Console) -> None:
         async for text in server.follow(id):
             typer.echo(text, nl=False)
 
-    try:
-        asyncio.run(tail())
-    except KeyboardInterrupt:
-        console.print(f"{id} goes on: evolgrid watch {id}", highlight=False)
-        raise typer.Exit(INTERRUPTED) from None
-    while not (job := server.find(id)).over:  # its last words come before its status
-        time.sleep(POLL_SECONDS / 4)
+    with _goes_on(server, id):
+        try:
+            asyncio.run(tail())
+        except KeyboardInterrupt:
+            console.print(f"{id} goes on: {_again(server, id)}", highlight=False)
+            raise typer.Exit(INTERRUPTED) from None
+        while not (job := server.find(id)).over:  # its last words come before its status
+            time.sleep(POLL_SECONDS / 4)
     console.print(_told(job), highlight=False, soft_wrap=True)
     _leave(job)
+
+
+@contextmanager
+def _goes_on(server: Jobs, id: str) -> Generator[None]:
+    """Say of a job what is left to do when it is only this machine that loses sight of it."""
+    from cluster.jobs import Unreachable
+
+    try:
+        yield
+    except Unreachable as error:
+        raise ClusterError(f"{error}\n{id} goes on without it. To see it again: {_again(server, id)}") from error
+
+
+def _again(server: Jobs, id: str) -> str:
+    return f"evolgrid watch {id}" + (f" --address {server.address}" if server.address != HERE else "")
 
 
 def _told(job: Job) -> str:

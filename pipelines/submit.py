@@ -11,12 +11,15 @@ from cluster.jobs import Jobs
 from pipelines.errors import InputError
 from pipelines.study.load import Loaded
 
+SEEDS = "given-seeds"  # the folder in which a seed file of `--seeds` travels
 MOST_BYTES = 200 * 2**20  # that travel with a job; Ray's own bound is 500 MiB
 PYTHON = "python"  # the cluster's
 
 
-def submit(jobs: Jobs, loaded: Loaded, store: str, folder: Path) -> str:
+def submit(jobs: Jobs, loaded: Loaded, store: str, folder: Path, seeds: Path | None = None) -> str:
     """Start a run of a checked study on the cluster; returns the job's id. `folder` is empty and for a while.
+
+    `seeds` is the file that has taken the place of the study's seed file.
 
     InputError if the cluster could not reach the store, or a file that the study names lies outside its folder or is
     too large to travel.
@@ -24,8 +27,12 @@ def submit(jobs: Jobs, loaded: Loaded, store: str, folder: Path) -> str:
     if "://" not in store and not Path(store).is_absolute():
         remedy = "Give a URL such as s3://BUCKET/FOLDER, or the absolute path of a folder that all nodes share."
         raise InputError(f"the cluster can not reach the store '{store}'", remedy=remedy)
-    pack(loaded, folder)
     command = [PYTHON, "-m", "pipelines.cli", "run", loaded.path.name, "--address", "auto", "--store", store]
+    if seeds is not None:
+        (folder / SEEDS).mkdir()
+        shutil.copy(seeds, folder / SEEDS)
+        command += ["--seeds", f"{SEEDS}/{seeds.name}"]
+    pack(loaded, folder)
     return jobs.submit(loaded.study.study, command, folder)
 
 

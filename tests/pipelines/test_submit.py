@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 from typer.testing import CliRunner, Result
 
 from cluster.auth import use_token
 from cluster.errors import ClusterError
-from cluster.jobs import Jobs
+from cluster.jobs import Jobs, Unreachable
 from pipelines.cli import app
 from pipelines.errors import InputError
 from pipelines.plan import make_plan
 from pipelines.store.store import Store
 from pipelines.study.load import load
+from pipelines.study.override import with_seed_file
 from pipelines.submit import MOST_BYTES, pack, submit
 from tests.cluster.nodes import Nodes, free_port, head
 from tests.pipelines.studies import scripted_study
@@ -64,6 +72,13 @@ def test_a_job_outlives_its_client_is_stopped_from_elsewhere_and_continued(serve
     jobs = Jobs(server.dashboard)
     wait_for(jobs, "scripted", "Ray at")
     assert "scripted" in evolgrid("jobs", *to).output
+    for command, mark, seconds in ((("logs", "--follow"), b"/logs/tail", 1.0), (("watch",), b"/logs HTTP", 0.0)):
+        tunnel = Tunnel(server.dashboard, mark, seconds)
+        lost = evolgrid(*command, "scripted", "--address", tunnel.address)
+        assert isinstance(lost.exception, ClusterError)
+        assert re.search(
+            rf"does not answer.*\n.*goes on.*evolgrid watch \S+ --address {tunnel.address}", str(lost.exception)
+        )
     assert "told to end" in evolgrid("stop", "scripted", *to).output
     watched = evolgrid("watch", "scripted", *to)
     assert (watched.exit_code, "stopped" in watched.output) == (1, True)
@@ -77,6 +92,53 @@ def test_a_job_outlives_its_client_is_stopped_from_elsewhere_and_continued(serve
     loaded = load(quick)
     assert make_plan(loaded.study, loaded.folder, Store(str(tmp_path / "store"))).pending == ()
     assert len(jobs.all()) == 2
+
+
+class Tunnel:
+    """A way to a server that closes for good, with all its connections, a moment after a request has said `mark`."""
+
+    def __init__(self, server: str, mark: bytes, seconds: float) -> None:
+        self._server, self._mark, self._seconds = urlsplit(server), mark, seconds
+        self._sockets = [socket.create_server(("127.0.0.1", 0))]
+        self.address = f"http://127.0.0.1:{self._sockets[0].getsockname()[1]}"
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        with suppress(OSError):
+            while True:
+                near, _ = self._sockets[0].accept()
+                far = socket.create_connection((self._server.hostname, self._server.port))
+                self._sockets += near, far
+                for ends in ((near, far), (far, near)):
+                    threading.Thread(target=self._carry, args=ends, daemon=True).start()
+
+    def _carry(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if self._mark in data:
+                    threading.Timer(self._seconds, self._close).start()
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+
+    def _close(self) -> None:
+        for each in self._sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+
+@pytest.mark.parametrize("lost", [requests.ConnectionError("away"), ConnectionResetError("away")])
+def test_a_submission_whose_answer_is_lost_is_not_to_be_repeated_blindly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: Exception
+) -> None:
+    def submit_job(**job: object) -> str:
+        raise lost
+
+    monkeypatch.setattr("cluster.jobs._client", lambda address: SimpleNamespace(submit_job=submit_job))
+    with pytest.raises(
+        Unreachable, match=r"does not answer \(away\).*study-\w+ was started is not known: .*evolgrid jobs"
+    ):
+        Jobs("http://127.0.0.1:1").submit("study", ["true"], tmp_path)
 
 
 def test_a_job_that_is_not_there_is_told(server: Nodes) -> None:
@@ -126,6 +188,20 @@ def test_what_the_study_names_beside_it_travels(tmp_path: Path) -> None:
     target.mkdir()
     pack(load(study), target)
     assert sorted(path.name for path in target.iterdir()) == ["seeds.jsonl", "study.yaml"]
+
+
+def test_seeds_that_are_given_travel_and_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, given, folder = write_study(tmp_path), tmp_path / "else" / "other.jsonl", tmp_path / "folder"
+    given.parent.mkdir()
+    folder.mkdir()
+    given.write_text('{"instruction": "Say 9."}\n')
+    sent: list[list[str]] = []
+    jobs: Any = SimpleNamespace(submit=lambda name, command, place: sent.append(command) or "id")
+    submit(jobs, with_seed_file(load(study), given), "s3://bucket/folder", folder, given)
+    words = sent[0]
+    monkeypatch.chdir(folder)
+    there = with_seed_file(load(Path(words[words.index("run") + 1])), Path(words[words.index("--seeds") + 1]))
+    assert Path(there.study.seeds[0].file or "").read_bytes() == given.read_bytes()
 
 
 def test_a_file_outside_the_studys_folder_does_not_travel(tmp_path: Path) -> None:
