@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import fsspec
@@ -17,6 +18,7 @@ from actors import replica
 from actors.checkout import PREFIX, checked_out
 from actors.engine import EngineSpec, LoadError
 from actors.replica import Replica
+from tests.actors.pools import ask, ids, pool_of
 
 URL = "memory://store/steps/train/abc/model"
 
@@ -35,6 +37,22 @@ def spec() -> Iterator[EngineSpec]:
     fs.pipe({f"{path}/config.json": b"{}", f"{path}/adapter/weights": b"1"})
     yield EngineSpec("transformers", URL)
     fs.rm("/store", recursive=True)
+
+
+@pytest.mark.usefixtures("ray_local")
+def test_a_replica_copies_each_checkpoint_that_it_loads_and_leaves_none(model_folder: Path) -> None:
+    def copies() -> list[Path]:
+        return list(Path(tempfile.gettempdir()).glob(f"{PREFIX}{pid}-*"))
+
+    first = EngineSpec("transformers", model_folder.as_uri(), max_length=128)  # what all processes reach
+    with pool_of(first, "copying") as pool:
+        pool.ready(120)
+        (pid,) = pool.stats().pids
+        (copy,) = copies()
+        assert ids(ask(pool.client())) == ["r0"]
+        pool.reload(replace(first, max_length=64))
+        assert len(copies()) == 1 and not copy.exists()
+    assert copies() == []
 
 
 def test_a_checkpoint_is_a_folder_of_this_node_until_the_end(temporary: Path, spec: EngineSpec) -> None:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from rich.console import Console
 
+from actors.checkout import checked_out
+from actors.engine import EngineSpec
+from pipelines import examiners
+from pipelines.context import Context
 from pipelines.errors import Held
+from pipelines.gangs import examiner_request
+from pipelines.plan import make_plan
+from pipelines.progress import Board
 from pipelines.store import files
 from pipelines.store import lease as leases
 from pipelines.store.lease import held
@@ -17,7 +28,7 @@ from pipelines.store.needs import save_needs
 from pipelines.store.store import Store
 from pipelines.store.upkeep import unneeded, verify
 from tests.pipelines.offline import run_offline
-from tests.pipelines.studies import scripted_study
+from tests.pipelines.studies import STUDENTS, scripted_study
 
 s3fs = pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
@@ -84,3 +95,24 @@ def test_the_second_driver_of_a_study_on_s3_is_refused(s3: Store, monkeypatch: p
         pass
     with held(s3, "s", ["k"], print) as lease:
         lease.check()
+
+
+def test_an_examiner_is_told_where_a_student_lies_in_the_store(
+    s3: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, asked = scripted_study(**STUDENTS), list[Any]()
+    plan = make_plan(study, tmp_path, s3)
+    step = next(step for step in plan.pending_of("evaluate") if step.inputs)
+    monkeypatch.setattr(examiners, "Pool", lambda terms: asked.append(terms.spec) or Mock())
+    context = Context(study, tmp_path, s3, plan, Board(Console(file=io.StringIO())))
+    examiners.Examiner(context, "examiner", examiner_request(study, [step])).host(step)
+    assert [spec.model for spec in asked] == [f"{s3.url}/steps/train/{step.inputs[0].key}/model"]
+
+
+def test_a_student_is_copied_from_s3_to_where_it_is_loaded_and_exported(s3: Store, tmp_path: Path) -> None:
+    s3.write_bytes(f"{s3.folder('train', 'k')}/model/adapter/weights", b"1")
+    with checked_out(EngineSpec("transformers", s3.address("train", "k", "model"))) as here:
+        assert Path(here.model, "adapter", "weights").read_bytes() == b"1"
+    assert not Path(here.model).parent.exists()
+    s3.fetch("train", "k", "model", tmp_path / "out")
+    assert (tmp_path / "out" / "adapter" / "weights").read_bytes() == b"1"
