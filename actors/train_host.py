@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.train_spec import TrainOutcome, TrainPlacement, TrainSpec
+from actors.train_spec import TrainError, TrainOutcome, TrainPlacement, TrainSpec
+from cluster.packing import Bundle
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -93,6 +94,7 @@ class TrainHost:
         """Train in a group of worker processes; Ray Train keeps the checkpoints and restarts lost workers."""
         from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
         from ray.train.v2.api.config import LoggingConfig
+        from ray.train.v2.api.exceptions import TrainingFailedError
 
         # how often the group is looked at, also how long a finished one is waited for; and for a free place
         os.environ |= {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}
@@ -100,7 +102,7 @@ class TrainHost:
         scaling = ScalingConfig(
             num_workers=placement.workers,
             use_gpu=placement.gpus > 0,
-            resources_per_worker={"CPU": placement.cpus} | ({"GPU": placement.gpus} if placement.gpus else {}),
+            resources_per_worker=Bundle(placement.cpus, placement.gpus, placement.kind).resources(),
         )
         run = RunConfig(
             name=f"{placement.sharding}-{placement.workers}",  # who comes later with another layout starts anew
@@ -111,8 +113,14 @@ class TrainHost:
             logging_config=LoggingConfig(log_level="ERROR"),
         )
         report = partial(_send, ray.get_runtime_context().current_actor)
-        outcomes = self._fit(job, None, report, scaling_config=scaling, run_config=run)
-        return [replace(outcome, restarts=max(0, len(self._workers) - 1)) for outcome in outcomes]
+        try:
+            outcomes = self._fit(job, None, report, scaling_config=scaling, run_config=run)
+        except TrainingFailedError as error:
+            raise TrainError(str(error), self._restarts()) from error
+        return [replace(outcome, restarts=self._restarts()) for outcome in outcomes]
+
+    def _restarts(self) -> int:
+        return max(0, len(self._workers) - 1)
 
     def _fit(self, job: TrainJob, scratch: Path | None, report: Any, **config: Any) -> list[TrainOutcome]:
         from ray.train.torch import TorchTrainer

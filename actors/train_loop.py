@@ -27,7 +27,7 @@ from actors.stacked_learner import StackedLearner
 from actors.train_batches import Course, Rows, answer_tokens, laid_out, passes
 from actors.train_checkpoints import GroupCheckpoints, LocalCheckpoints
 from actors.train_model import compute_dtype, load_model, load_tokenizer, save_student
-from actors.train_spec import Speed, TrainOutcome, TrainSpec, accumulation_steps, learning_rate
+from actors.train_spec import STUDENT, Speed, TrainOutcome, TrainSpec, accumulation_steps, learning_rate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -119,7 +119,7 @@ def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[Tr
     training.run(LocalCheckpoints(scratch) if scratch else GroupCheckpoints())
     seconds = time.monotonic() - started
     for number, model in enumerate(learner.trained()):
-        save_student(model, tokenizer, dtype, f"{job.aside}/student-{number}")
+        save_student(model, tokenizer, dtype, f"{job.aside}/{STUDENT}{number}")
     return _outcomes(training, data, seconds, dtype)
 
 

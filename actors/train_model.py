@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from actors.chat import PLAIN_TEMPLATE
 from actors.packed_attention import attention_for
 from actors.train_spec import ALL_LINEAR, TrainSpec
+from cluster.disk import flush_tree
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -74,5 +75,7 @@ def save_student(model: Any, tokenizer: PreTrainedTokenizerBase, dtype: torch.dt
             model = model.merge_and_unload()
         model.to(dtype).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        if not local:
+        if local:
+            flush_tree(folder)
+        else:
             filesystem.put(str(folder), path, recursive=True)

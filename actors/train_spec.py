@@ -9,10 +9,15 @@ from typing import Literal
 Dtype = Literal["auto", "float32", "bfloat16"]
 Sharding = Literal["none", "fsdp", "zero2", "zero3"]
 ALL_LINEAR = "all-linear"
+STUDENT = "student-"  # and a number: a trained student's folder
 
 
 class TrainError(Exception):
-    """A training that can not be done as asked, or that failed for good."""
+    """A training that can not be done as asked, or that failed for good, after so many restarts."""
+
+    def __init__(self, why: str, restarts: int = 0) -> None:
+        super().__init__(why)
+        self.restarts = restarts
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,8 @@ class TrainPlacement:
 
     `sharding`: every worker holds all of it (none), or its part of parameters, gradients and optimizer (fsdp, zero3),
     or of gradients and optimizer (zero2). Changes the result by rounding at most: the rows of every step and their
-    weights stay the same. `checkpoint_steps`: steps between checkpoints; default: an epoch's.
+    weights stay the same. `checkpoint_steps`: steps between checkpoints; default: an epoch's. `kind`: of the GPUs, any
+    if empty.
     """
 
     workers: int = 1
@@ -61,6 +67,7 @@ class TrainPlacement:
     sharding: Sharding = "none"
     gradient_checkpointing: bool = False
     checkpoint_steps: int | None = None
+    kind: str = ""
 
     @property
     def in_group(self) -> bool:

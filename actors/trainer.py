@@ -6,11 +6,11 @@ import dataclasses
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from actors.train_spec import TrainError, TrainOutcome, TrainPlacement, TrainSpec, accumulation_steps
+from actors.train_spec import STUDENT, TrainError, TrainOutcome, TrainPlacement, TrainSpec, accumulation_steps
+from actors.urls import file_system
 
 if TYPE_CHECKING:
     import ray
@@ -26,7 +26,9 @@ __all__ = [
     "TrainPlacement",
     "TrainSpec",
     "can_share",
+    "digest",
     "train",
+    "train_aside",
     "train_together",
 ]
 
@@ -70,23 +72,37 @@ def train_together(
     Each takes the steps that it would take alone (`train`, whose rules hold), so that its weights are the same but
     for rounding. Several students can not have dropout, or share workers.
     """
-    from fsspec.core import url_to_fs
-
-    placement = placement or TrainPlacement()
-    _check(spec, sets, placement)
-    filesystem, _ = url_to_fs(str(outputs[0]))
+    filesystem, _ = file_system(str(outputs[0]))
     targets = [_target(output) for output in outputs]
     for target, output in zip(targets, outputs, strict=True):
         if filesystem.exists(target):
             raise TrainError(f"{output} exists already")
     parent, _, name = targets[0].rpartition("/")
-    aside = f"{parent}/.{name}.{_digest(spec, sets)}.partial"
-    job = _job(spec, sets, aside if _is_local(filesystem) else filesystem.unstrip_protocol(aside), placement)
-    outcomes = _run(job, on_progress, lambda: _remove(filesystem, aside))
+    aside = f"{parent}/.{name}.{digest(spec, sets)}.partial"
+    url = aside if _is_local(filesystem) else filesystem.unstrip_protocol(aside)
+    outcomes = train_aside(spec, sets, url, placement, on_progress)
     for number, target in enumerate(targets):
-        filesystem.mv(f"{aside}/student-{number}", target, recursive=True)  # on a disk, one rename
+        filesystem.mv(f"{aside}/{STUDENT}{number}", target, recursive=True)  # on a disk, one rename
     _remove(filesystem, aside)
     return outcomes
+
+
+def train_aside(
+    spec: TrainSpec,
+    sets: Sequence[Pairs],
+    aside: str,
+    placement: TrainPlacement | None = None,
+    on_progress: OnProgress | None = None,
+) -> list[TrainOutcome]:
+    """As `train_together`, but leave the students at `aside` (a path or URL) as `student-0` and so on.
+
+    Checkpoints lie beside them: whoever calls removes all of it once it is not needed any more. What an earlier call
+    with the same spec and pairs (the same `digest`) has left there is taken up. A training that fails leaves nothing.
+    """
+    placement = placement or TrainPlacement()
+    _check(spec, sets, placement)
+    filesystem, path = file_system(aside)
+    return _run(_job(spec, sets, aside, placement), on_progress, filesystem, path)
 
 
 def can_share(spec: TrainSpec, placement: TrainPlacement) -> bool:
@@ -99,21 +115,16 @@ def _check(spec: TrainSpec, sets: Sequence[Pairs], placement: TrainPlacement) ->
     for pairs in sets:
         if not any(response.strip() for _, response in pairs):
             raise TrainError(f"none of {len(pairs)} rows has a response to learn from")
-    if placement.sharding.startswith("zero") and find_spec("deepspeed") is None:
-        remedy = "install it with `pip install 'evolgrid[deepspeed]'`, or use `sharding: fsdp`"
-        raise TrainError(f"sharding {placement.sharding} needs DeepSpeed, which is not installed: {remedy}")
     if len(sets) > 1 and not can_share(spec, placement):
         raise TrainError("only LoRA students without dropout and with one worker each can be trained together")
 
 
 def _target(output: Path | str) -> str:
-    from fsspec.core import url_to_fs
-
-    return url_to_fs(output if isinstance(output, str) else str(output.absolute()))[1]
+    return file_system(output if isinstance(output, str) else str(output.absolute()))[1]
 
 
-def _digest(spec: TrainSpec, sets: Sequence[Pairs]) -> str:
-    """What is taken up where it was left has to be the same training."""
+def digest(spec: TrainSpec, sets: Sequence[Pairs]) -> str:
+    """Names a training: what is taken up where it was left has to be the same one."""
     told = repr(spec) + repr([list(pairs) for pairs in sets])
     return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()[:12]
 
@@ -153,23 +164,30 @@ def _job(spec: TrainSpec, sets: Sequence[Pairs], aside: str, placement: TrainPla
     return TrainJob(spec, placement, tuple(tables), aside)
 
 
-def _run(job: TrainJob, on_progress: OnProgress | None, give_up: Callable[[], None]) -> list[TrainOutcome]:
+def _run(
+    job: TrainJob, on_progress: OnProgress | None, filesystem: AbstractFileSystem, aside: str
+) -> list[TrainOutcome]:
     """Small trainings run in a warm process, all others in Ray Train's worker group, which outlives lost workers."""
     import ray
     from ray.exceptions import RayActorError, RayTaskError
 
     from actors.train_host import MAX_FAILURES
 
+    taken_up = filesystem.exists(aside)
     for failures in range(MAX_FAILURES + 1):
         try:
             outcomes = _attempt(job, on_progress)
             return [dataclasses.replace(outcome, restarts=outcome.restarts + failures) for outcome in outcomes]
         except RayActorError as error:
             if failures == MAX_FAILURES or not ray.is_initialized():
-                raise TrainError(f"{job.spec.base}: the training lost its process {failures + 1} times") from error
+                why = f"{job.spec.base}: the training lost its process {failures + 1} times"
+                raise TrainError(why, failures) from error
         except RayTaskError as error:
-            give_up()  # it would fail again
-            raise TrainError(f"{job.spec.base}: the training failed: {error.cause}") from error
+            _remove(filesystem, aside)  # it would fail again
+            if not taken_up or failures == MAX_FAILURES:
+                restarts = failures + getattr(error.cause, "restarts", 0)
+                raise TrainError(f"{job.spec.base}: the training failed: {error.cause}", restarts) from error
+            taken_up = False  # unless that was due to what was left there: once more, from nothing
     raise AssertionError("unreachable")
 
 

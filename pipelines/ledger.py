@@ -29,21 +29,23 @@ class Ledger:
     def __init__(self, store: Store, unit: int, steps: Sequence[Walked], parts: Mapping[str, Part]) -> None:
         """`steps` are all unfinished ones of the stream, a source before what it feeds; `parts` earlier ones by key."""
         self.store, self.unit, self.steps = store, unit, steps
-        self.known: dict[str, Row] = {}
-        self.made: dict[str, list[Row]] = {}
+        self.known: dict[str, dict[str, Row]] = defaultdict(dict)  # what earlier runs made durable
+        self.walked: dict[str, dict[str, Row]] = defaultdict(dict)
         self.fresh: dict[str, list[Row]] = defaultdict(list)  # not reported yet
         self.waited: dict[str, float] = defaultdict(float)
         self._take_over(parts)
         self.resumed = self.progress()
 
-    def get(self, row_id: str) -> Row | None:
-        """The row or the rejection with this id, if this unit already has it."""
-        return self.known.get(row_id)
+    def get(self, key: str, row_id: str) -> Row | None:
+        """The row or the rejection with this id in the step `key`, if this unit already has it."""
+        found = self.known[key].get(row_id)
+        if found is not None:
+            self.walked[key][row_id] = found
+        return found
 
     def add(self, key: str, row: Row, waited: float) -> None:
         """Record what became of a row in the step `key`, after `waited` seconds."""
-        self.known[row.id] = row
-        self.made.setdefault(key, []).append(row)
+        self.walked[key][row.id] = row
         self.fresh[key].append(row)
         self.waited[key] += waited
 
@@ -54,11 +56,12 @@ class Ledger:
         return {key: _progress(rows, waited[key]) for key, rows in fresh.items()}
 
     def seal(self) -> None:
-        """The unit is through: make durable what this run made of it, a source before what it feeds."""
+        """The unit is through: make its rows durable, unless they are; a source before what it feeds."""
         for step in self.steps:
-            if rows := self.made.get(step.key):
-                rejections = [row for row in rows if isinstance(row, Rejection)]
-                passed = [row for row in rows if not isinstance(row, Rejection)]
+            rows = self.walked[step.key]
+            if rows.keys() != self.known[step.key].keys():
+                rejections = [row for row in rows.values() if isinstance(row, Rejection)]
+                passed = [row for row in rows.values() if not isinstance(row, Rejection)]
                 write_part(self.store, step.kind, step.key, self.unit, Finished(passed, rejections))
                 reached("unit.part", step.key)
 
@@ -76,7 +79,7 @@ class Ledger:
                 continue
             taken[step.key] = part.epoch
             self.fresh[step.key] = [*done.rows, *done.rejections]
-            self.known |= {row.id: row for row in self.fresh[step.key]}
+            self.known[step.key] = {row.id: row for row in self.fresh[step.key]}
 
 
 def _progress(rows: Sequence[Row], waited: float) -> Progress:

@@ -24,7 +24,7 @@ from pipelines.record import Meter, load_record, metered, save_record
 from pipelines.report.publish import publish, report_path
 from pipelines.retries import save_retries
 from pipelines.selections import run_selections
-from pipelines.store.damage import damaged, made_of
+from pipelines.store.damage import damaged, made_of, withdraw
 from pipelines.store.epochs import next_epoch
 from pipelines.store.lease import held, read
 from pipelines.store.needs import save_needs
@@ -102,8 +102,7 @@ def _run_held(context: Context, address: str | None, spoilt: list[Step]) -> list
     with held(store, context.study.study, ours, context.board.say) as lease:
         store.fence, store.epoch = lease.check, next_epoch(store)
         for step in spoilt:
-            store.withdraw(step.kind, step.key)
-            store.remove(store.parts(step.kind, step.key, "*.parquet"))  # made of other rows; answers are not
+            withdraw(store, step)
         store.remove(_leftovers(context))
         save_needs(store, context.study.study, plan.grid.steps)
         if store.done() & plan.grid.steps.keys() != plan.done:  # whoever held it before has gone on meanwhile

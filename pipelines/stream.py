@@ -117,7 +117,7 @@ class Walker:
     async def walk(self, ledger: Ledger, row: Row, branch: Branch, draw: int = 0) -> None:
         """Take one row through a step and, as soon as that is done, through the steps that follow."""
         new_id = row_id(row.id, branch.key, draw)
-        made = ledger.get(new_id)
+        made = ledger.get(branch.key, new_id)
         if made is None:
             started = time.monotonic()
             made = await make(branch.operator, row, new_id)

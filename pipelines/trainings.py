@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from actors.train_spec import TrainError, TrainOutcome, TrainPlacement, TrainSpec
-from actors.trainer import can_share, train_together
+from actors.train_spec import STUDENT, TrainError, TrainOutcome, TrainPlacement, TrainSpec
+from actors.trainer import can_share, digest, train_aside
 from cluster.placement import Request
 from pipelines.commit import commit
 from pipelines.context import Context
@@ -66,6 +66,7 @@ class Trainer:
         try:
             return self.train(training)
         except TrainError as error:
+            self.context.retries.of_training(training.steps[0].label, error.restarts)
             if len(training.steps) > 1:
                 return [self.gang(one) for one in training.alone()]
             for step in training.steps:
@@ -80,10 +81,13 @@ class Trainer:
             for step in steps:
                 context.board.update(step.key, step.label, done, total)
 
-        places = [context.store.place(step.kind, step.key, CHECKPOINT) for step in steps]
         texts = [self.texts(step) for step in steps]
-        outcomes = train_together(training.spec, texts, places, training.placement, told)
+        name = f"{CHECKPOINT}.{digest(training.spec, texts)}"
+        aside = context.store.aside(steps[0].kind, steps[0].key, name)  # goes with the first commit
+        outcomes = train_aside(training.spec, texts, aside, training.placement, told)
         context.retries.of_training(steps[0].label, outcomes[0].restarts)
+        for number, step in enumerate(steps):
+            context.store.settle(step.kind, step.key, CHECKPOINT, f"{aside}/{STUDENT}{number}")
         for step, outcome in zip(steps, outcomes, strict=True):
             shards = context.store.files(step.kind, step.key, CHECKPOINT)
             seconds = (time.monotonic() - started) / len(steps)
@@ -141,11 +145,12 @@ def placement(context: Context, job: TrainJob) -> TrainPlacement:
         sharding=place.sharding,
         gradient_checkpointing=place.gradient_checkpointing,
         checkpoint_steps=place.checkpoint_steps,
+        kind=asked.kind,
     )
 
 
 def _request(placement: TrainPlacement) -> Request:
-    return Request("training", placement.cpus, placement.gpus, placement.workers)
+    return Request("training", placement.cpus, placement.gpus, placement.workers, kind=placement.kind)
 
 
 def _job(step: Step) -> TrainJob:

@@ -25,6 +25,11 @@ def next_epoch(store: Store) -> int:
             return mine
 
 
+def is_newest(store: Store) -> bool:
+    """Whether no run of the store has begun since the one that this store's handle belongs to."""
+    return store.epoch >= max(_taken(store, posixpath.join(store.root, "epochs")), default=0)
+
+
 def _taken(store: Store, folder: str) -> set[int]:
     paths = files.listed(store.fs, posixpath.join(folder, "[0-9]" * 6))
     return {int(posixpath.basename(path)) for path in paths}

@@ -3,7 +3,8 @@
 On a local disk an answer is appended to its unit's file before anybody sees it: a process that is killed loses only
 what it was still waiting for; a machine that loses its power, the last seconds. An object can not be appended to:
 there, answers of a few seconds are an object of their own. An answer belongs to exactly its request, so it does not
-matter who wrote it, or how often. The file goes when the unit's rows are durable.
+matter who wrote it, or how often. The file goes when the unit's rows are durable, or, if another run has begun since,
+with the step's commit: that run may be about to read it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from fsspec.implementations.local import LocalFileSystem
 from actors.engine import Classification, Generation, Request, RequestError, TokenLogprobs
 from cluster.points import reached
 from pipelines.store import files
+from pipelines.store.epochs import is_newest
 from pipelines.store.store import Store
 
 Kept = Generation | TokenLogprobs | Classification | RequestError
@@ -88,9 +90,9 @@ class Journal:
             self._handle = None
 
     def drop(self) -> None:
-        """Remove it: the rows that were made of the answers are durable."""
+        """Remove it: the rows that were made of the answers are durable. A run that was taken over leaves it."""
         self.close()
-        for path in self.paths:
+        for path in self.paths if is_newest(self.store) else ():
             with contextlib.suppress(FileNotFoundError):
                 self.store.fs.rm(path)
 
@@ -128,8 +130,12 @@ def _line(request: Request, answer: Kept) -> bytes:
 
 
 def _read(store: Store, path: str) -> Iterator[tuple[str, Kept]]:
-    """The answers in a file, without lines that were torn or spoilt."""
-    for line in store.read_bytes(path).splitlines():
+    """The answers in a file, without lines that were torn or spoilt; none if it is gone: a zombie was through."""
+    try:
+        data = store.read_bytes(path)
+    except FileNotFoundError:
+        return
+    for line in data.splitlines():
         if line[:8] == b"%08x" % zlib.crc32(line[8:]):
             digest, kind, values = json.loads(line[8:])
             yield digest, _TYPES[kind](*(tuple(value) if isinstance(value, list) else value for value in values))

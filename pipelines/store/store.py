@@ -10,7 +10,7 @@ import posixpath
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,13 +18,18 @@ from fsspec.implementations.local import LocalFileSystem
 
 from actors.urls import file_system
 from cluster.points import reached
-from pipelines.errors import InputError, LeaseLost
+from pipelines.errors import InputError, LeaseLost, Spoilt
 from pipelines.store import files
 from pipelines.store.manifest import Manifest, Shard
 
 MANIFEST = "manifest.json"
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}  # of our own, by protocols
-LEFT = ("parts", f"*{files.ASIDE}")
+PARTIAL = ".partial"
+PATTERNS = "*?["
+LEFT = ("parts", f"*{files.ASIDE}", f".*{PARTIAL}")
+MAKE_AGAIN = "delete its folder, and run its study again"
+
+T = TypeVar("T")
 
 
 class Store:
@@ -60,8 +65,9 @@ class Store:
         return tuple(sorted(posixpath.basename(posixpath.dirname(path)) for path in paths))
 
     def manifest(self, kind: str, key: str) -> Manifest:
-        """The manifest of a finished step. Raises FileNotFoundError if it is not finished."""
-        return Manifest.model_validate_json(self.read_bytes(posixpath.join(self.folder(kind, key), MANIFEST)))
+        """The manifest of a finished step. Raises FileNotFoundError if it is not finished, Spoilt if it is damaged."""
+        path = posixpath.join(self.folder(kind, key), MANIFEST)
+        return self.parsed(path, Manifest.model_validate_json, MAKE_AGAIN)
 
     def commit(self, manifest: Manifest) -> None:
         """Make a step exist. Its shards must have been written; what is left of its parts is removed.
@@ -80,7 +86,7 @@ class Store:
         reached("commit.after_parts", folder)
 
     def leftovers(self, step: str = "*/*") -> list[str]:
-        """What steps (KIND/KEY, or a pattern) have beside their results: parts, and files of killed writers."""
+        """What steps (KIND/KEY, or a pattern) have beside their results: parts, checkpoints, killed writers' files."""
         return [path for name in LEFT for path in files.listed(self.fs, posixpath.join(self.root, "steps", step, name))]
 
     def remove(self, leftovers: Iterable[str]) -> None:
@@ -92,21 +98,27 @@ class Store:
     def withdraw(self, kind: str, key: str) -> None:
         """Make a step not exist any more: its files are to be written again."""
         self.fence()
-        self.fs.rm(posixpath.join(self.folder(kind, key), MANIFEST))
+        with contextlib.suppress(FileNotFoundError):  # the driver before has done it
+            self.fs.rm(posixpath.join(self.folder(kind, key), MANIFEST))
         _cached_manifest.cache_clear()
 
     def write_table(self, folder: str, name: str, table: pa.Table) -> Shard:
         """Write one Parquet file atomically; the same table gives the same bytes."""
         buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
+        pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
         data = buffer.getvalue()
         self.write_bytes(posixpath.join(folder, name), data)
         return Shard(file=name, rows=table.num_rows, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     def read_table(self, path: str, columns: list[str] | None = None) -> pa.Table:
-        """Read one Parquet file, or some columns of it."""
+        """Read one Parquet file, or some columns of it. Raises Spoilt if it is damaged."""
         with self.fs.open(path, "rb") as file:
-            return pq.read_table(file, columns=columns)
+            try:
+                return pq.read_table(file, columns=columns, page_checksum_verification=True)
+            except (pa.ArrowException, OSError) as error:
+                if isinstance(error, OSError) and (error.errno or type(error) is not OSError):
+                    raise  # the store's, not Arrow's
+                raise Spoilt(f"{path} is damaged ({error}): {MAKE_AGAIN}") from None
 
     def rows(self, kind: str, key: str, prefix: str = "rows", columns: list[str] | None = None) -> pa.Table:
         """All rows of a finished step (`prefix` "rows") or all that it did not pass on ("rejected")."""
@@ -122,17 +134,41 @@ class Store:
         """A file's bytes. Raises FileNotFoundError."""
         return self.fs.cat_file(path)  # at once: a file that is opened and then replaced could not be read on
 
+    def parsed(self, path: str, parse: Callable[[bytes], T], remedy: str) -> T:
+        """What `parse` makes of a file. Raises FileNotFoundError, and Spoilt with the remedy if it is damaged."""
+        data = self.read_bytes(path)
+        try:
+            return parse(data)
+        except ValueError:  # JSON's, and pydantic's
+            raise Spoilt(f"{path} is damaged: {remedy}") from None
+
     def parts(self, kind: str, key: str, pattern: str) -> list[str]:
         """Paths of an unfinished step's parts, sorted by name. `pattern` is a glob of file names."""
         return sorted(files.listed(self.fs, posixpath.join(self.folder(kind, key), "parts", pattern)))
 
-    def place(self, kind: str, key: str, name: str) -> str:
-        """A free place for a folder (a checkpoint) of an unfinished step: a path or URL that workers can write to."""
+    def aside(self, kind: str, key: str, name: str) -> str:
+        """A folder for what a run makes of an unfinished step before it counts: a path or URL that workers write to.
+
+        It belongs to this run. What an earlier one has left under this name is moved there: who still writes to the
+        old place is not looked at. On an object store that is a copy, which may miss what is just being written.
+        """
+        self.fence()
+        folder = self.folder(kind, key)
+        mine = f".{name}.{self.epoch:06d}{PARTIAL}"
+        left = max(files.listed(self.fs, posixpath.join(folder, f".{name}.*{PARTIAL}")), default="")
+        self.fs.makedirs(folder, exist_ok=True)
+        if left and posixpath.basename(left) != mine:
+            with contextlib.suppress(FileNotFoundError):
+                self.fs.mv(left, posixpath.join(folder, mine), recursive=True)
+        return self.address(kind, key, mine)
+
+    def settle(self, kind: str, key: str, name: str, source: str) -> None:
+        """Put a folder that was made aside into its place in an unfinished step. Raises LeaseLost if it is not ours."""
+        self.fence()
         target = posixpath.join(self.folder(kind, key), name)
-        if self.fs.exists(target):
+        if self.fs.exists(target):  # a run was killed before its commit
             self.fs.rm(target, recursive=True)
-        self.fs.makedirs(posixpath.dirname(target), exist_ok=True)
-        return self.address(kind, key, name)
+        self.fs.mv(source, target, recursive=True)  # on a disk, one rename
 
     def address(self, kind: str, key: str, name: str) -> str:
         """Where workers find a folder of a step: its path, or its URL if the store is remote."""
@@ -159,13 +195,16 @@ def _file_system(url: str) -> tuple[Any, str]:
     """The file system of a store's URL, and the path on it. InputError if there is none."""
     protocol = url.partition("://")[0]
     try:
-        return file_system(url)
+        fs, root = file_system(url)
     except ImportError as error:
         remedy = f"Here and on every node: pip install 'evolgrid[{EXTRAS[protocol]}]'" if protocol in EXTRAS else None
         raise InputError(f"the store {url} needs a package that is not installed: {error}", remedy=remedy) from error
     except ValueError as error:
         remedy = "Give a folder, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER."
         raise InputError(f"the store {url} can not be used: {error}", remedy=remedy) from error
+    if set(PATTERNS) & set(root):  # which fsspec and DuckDB take for patterns, in one call or another
+        raise InputError(f"the store {root} has one of {PATTERNS} in its path", remedy="Give another --store.")
+    return fs, root
 
 
 @lru_cache(maxsize=4096)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -75,15 +76,18 @@ def unneeded(store: Store) -> Iterator[Unneeded]:
     """
     running = {key for claim in claims(store) if not is_gone(claim) for key in claim.steps}
     keep = frozenset[str]().union(running, *needed(store).values())
+    left: defaultdict[str, list[str]] = defaultdict(list)
+    for path in store.leftovers():
+        left[posixpath.basename(posixpath.dirname(path))].append(path)
     for folder in sorted(store.fs.glob(posixpath.join(store.root, "steps", "*", "*"))):
         key, done = posixpath.basename(folder), store.fs.exists(posixpath.join(folder, MANIFEST))
-        parts = posixpath.join(folder, "parts")
         if key not in keep:
             yield Unneeded(
                 folder, "no study has this step" if done else "unfinished, and no study has it", _size(store, folder)
             )
-        elif done and key not in running and store.fs.exists(parts):
-            yield Unneeded(parts, "parts of a finished step", _size(store, parts))
+        elif done and key not in running:
+            for path in left[key]:
+                yield Unneeded(path, "left beside a finished step", _size(store, path))
 
 
 def remove(store: Store, found: Unneeded) -> None:

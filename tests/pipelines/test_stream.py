@@ -16,6 +16,7 @@ from pipelines.commit import commit_rows
 from pipelines.operators import Rejected
 from pipelines.remembering import Remembering
 from pipelines.rows import InstructionRow, Row, row_id
+from pipelines.store.epochs import next_epoch
 from pipelines.store.parts import Finished, Part, find_parts, read_part, write_part
 from pipelines.store.store import Store
 from pipelines.stream import Branch, Root, Walker
@@ -185,3 +186,43 @@ def test_a_late_part_of_an_earlier_run_is_not_mixed_with_a_later_ones(store: Sto
     walk(Store(store.url, epoch=3), chain(Append("a", clock), Append("b", clock)))
     assert sorted(clock.events) == [("b", row) for row in range(6)]
     assert (parts_of(store, "first").epoch, parts_of(store, "second").epoch) == (2, 3)
+
+
+def asked(store: Store) -> Clock:
+    """The first step has answers and no rows: its run was killed."""
+    with pytest.raises(ExceptionGroup):
+        walk(store, chain(Append("a", clock := Clock()), Append("b", clock, dies=frozenset(range(6)))))
+    return clock
+
+
+def test_answers_that_a_zombie_removed_before_they_were_read_are_asked_for_again(store: Store) -> None:
+    asked(store)
+    clock, tally = Clock(), Tally()
+    walker = Walker(store, chain(Append("a", clock), Append("b", clock)), tally)
+    for path in store.parts("evolve", "first", "*.answers"):
+        store.fs.rm(path)
+    asyncio.run(walker.unit(0))
+    assert sorted(clock.events) == [(name, row) for name in "ab" for row in range(6)]
+    assert tally.rows("second") == 6
+
+
+def test_a_zombie_that_is_through_leaves_the_answers_that_its_successor_will_read(store: Store) -> None:
+    asked(store)
+    left = store.parts("evolve", "first", "*.answers")
+    zombie = Store(store.url, epoch=next_epoch(store))
+    next_epoch(store)
+    walk(zombie, chain(Append("a", Clock()), Append("b", Clock())))
+    assert set(left) <= set(store.parts("evolve", "first", "*.answers"))
+
+
+def test_a_part_that_lacks_rows_or_has_others_is_made_whole(store: Store) -> None:
+    """Else the account of the step would never come out even."""
+    clock = Clock()
+    walk(store, chain(Append("a", clock), Append("b", clock)))
+    for key, wrong in (("first", slice(2)), ("second", slice(0))):
+        write_part(Store(store.url, epoch=1), "evolve", key, 0, Finished(durable(store, key).rows[wrong], []))
+    stray = replace(durable(store, "first").rows[0], id="of a row that is gone")
+    write_part(Store(store.url, epoch=2), "evolve", "first", 0, Finished([stray, *durable(store, "first").rows], []))
+    walk(Store(store.url, epoch=3), chain(Append("a", clock), Append("b", clock)))
+    for key in ("first", "second"):
+        assert sorted(row.index for row in durable(store, key).rows) == [*range(6)]

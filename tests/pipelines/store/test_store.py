@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.urls import file_system
 from pipelines.commit import commit, commit_rows
 from pipelines.errors import InputError, LeaseLost, Spoilt
 from pipelines.rows import PairRow, Rejection, ResponseRow, from_table
@@ -140,3 +141,51 @@ def test_a_folder_of_a_step_is_fetched_to_where_something_is(store: Store, tmp_p
     store.write_bytes(f"{store.folder('train', 'k')}/model/adapter/weights", b"1")
     store.fetch("train", "k", "model", target)
     assert {str(path.relative_to(target)) for path in target.rglob("*")} == {"README.md", "adapter", "adapter/weights"}
+
+
+def taken_over() -> None:
+    raise LeaseLost("taken over")
+
+
+def put(url: str, name: str, text: str = "") -> None:
+    fs, path = file_system(url)
+    fs.makedirs(f"{path}/{name}".rpartition("/")[0], exist_ok=True)
+    fs.pipe_file(f"{path}/{name}", text.encode())
+
+
+def test_unfinished_work_of_an_earlier_run_is_taken_over_and_goes_with_the_commit(store: Store) -> None:
+    key, zombie, later = step("train").key, Store(store.url, 1), Store(store.url, 2)
+    before = zombie.aside("train", key, "model.x")
+    put(before, "checkpoints/3")
+    aside = later.aside("train", key, "model.x")
+    put(before, "checkpoints/4")  # the zombie writes on
+    fs, mine = file_system(aside)
+    assert [path.removeprefix(mine) for path in fs.find(mine)] == ["/checkpoints/3"]
+    assert later.aside("train", key, "model.x") == aside
+    put(aside, "student-0/weights")
+    for _ in range(2):  # a run was killed after the first time
+        later.settle("train", key, "model", f"{aside}/student-0")
+        (shard,) = later.files("train", key, "model")
+        assert (shard.file, fs.find(f"{mine}/student-0")) == ("model/weights", [])
+        put(aside, "student-0/weights")
+    assert fs.find(mine), "checkpoints stay until the commit"
+    commit(later, step("train"), Account(rows_in=1, rows_out=1), (shard,), 1.0)
+    assert later.leftovers() == [] and later.files("train", key, "model") == (shard,)
+
+
+def test_a_zombie_neither_replaces_nor_removes_what_was_trained_after_it(store: Store) -> None:
+    key, zombie, later = step("train").key, Store(store.url, 1), Store(store.url, 2)
+    late = zombie.aside("train", key, "model.x")
+    aside = later.aside("train", key, "model.x")
+    for url in (aside, late):
+        put(url, "student-0/weights", url)
+    later.settle("train", key, "model", f"{aside}/student-0")
+    before = later.files("train", key, "model")
+    zombie.fence = taken_over
+    for act in (
+        lambda: zombie.settle("train", key, "model", f"{late}/student-0"),
+        lambda: zombie.aside("train", key, "model.x"),
+    ):
+        with pytest.raises(LeaseLost):
+            act()
+    assert later.files("train", key, "model") == before

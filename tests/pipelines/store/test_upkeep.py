@@ -65,16 +65,18 @@ def test_steps_of_a_changed_study_and_leftovers_go_and_all_else_stays(ran: tuple
     save_needs(store, "scripted", kept)
     (finished, *_) = (step for step in grid.steps.values() if step.kind == "respond")
     write_part(store, "respond", finished.key, 0, Finished([], []))
+    checkpoints = Path(store.aside("respond", finished.key, "model.another"), "checkpoints")
+    checkpoints.mkdir(parents=True)
     Path(store.folder("evolve", "abandoned"), "parts").mkdir(parents=True)
     found = list(unneeded(store))
     assert {one.why for one in found} == {
         "no study has this step",
-        "parts of a finished step",
+        "left beside a finished step",
         "unfinished, and no study has it",
     }
     for one in found:
         remove(store, one)
-    assert store.done() == kept and list(unneeded(store)) == []
+    assert store.done() == kept and list(unneeded(store)) == [] and not checkpoints.exists()
     assert not any(one.problems for one in verify(store))
 
 
