@@ -79,7 +79,7 @@ class Plan:
     def _gpus(self) -> list[str]:
         """The kinds of GPUs whose published throughputs are used."""
         asking = [step for step in self.pending if self.works[step.key].model and not self.line(step)]
-        kinds = {self.kinds.of(step) for step in asking if self.kinds.asked(step).gpus}
+        kinds = {self.kinds.of(s) for s in asking if self.kinds.asked(s).gpus and s.key not in self.unknown}
         return sorted({(kind.accelerator if kind else None) or f"taken for {ASSUMED_GPU}s" for kind in kinds})
 
 

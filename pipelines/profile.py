@@ -100,7 +100,7 @@ def misfit(step: Step, line: Line | None, kinds: Kinds) -> str | None:
     if now is None:
         return None
     if then is None or then.model != now.model:
-        return "is not the model that was measured"
+        return "has other weights or settings than what was measured"
     if then.gpus != now.gpus:
         return f"was measured on {then.gpus:g} GPUs and is to have {now.gpus:g}"
     if now.gpu and then.gpu != now.gpu:

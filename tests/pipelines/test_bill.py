@@ -138,7 +138,7 @@ def test_what_was_measured_of_another_model_of_that_name_is_not_used(tmp_path: P
     mine = {name: [s for s in plan.pending if getattr(s.job, "model", "") == name] for name in models}
     assert all(plan.seconds[step.key] > 1 for step in (*mine["small"], *mine["scorer"]))
     assert not any(plan.seconds[step.key] for step in mine["large"])
-    assert "a profile on 2 CPUs" in plan.basis and "large is not the model that was measured" in plan.basis
+    assert "a profile on 2 CPUs" in plan.basis and "large has other weights or settings" in plan.basis
     assert "small" not in plan.basis
 
 
