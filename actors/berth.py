@@ -19,7 +19,7 @@ from ray.util.placement_group import (
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from cluster.inventory import living, possible
-from cluster.packing import Bundle, Left, bundles, fit, whole
+from cluster.packing import Bundle, Left, bundles, fit, largest, whole
 
 WAIT_SECONDS = 1.0  # of one look whether the group is placed
 FULL = Left(0, (), 0)
@@ -27,15 +27,17 @@ FULL = Left(0, (), 0)
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """CPUs and GPUs of one replica. More GPUs than any node has are taken from several nodes."""
+    """CPUs and GPUs of one replica. More GPUs than any node has are taken from several nodes. `kind` is that of the
+    GPUs, any if empty."""
 
     cpus: float = 1
     gpus: float = 0
+    kind: str = ""
 
     def bundles(self) -> list[dict[str, float]]:
         """What a placement group has to hold: one bundle on one node, or one for each GPU."""
-        largest = max((node.gpus for node in possible().nodes), default=0.0)  # also of nodes that may still come
-        return [bundle.resources() for bundle in bundles(self.cpus, self.gpus, largest)]
+        most = largest(possible().nodes, self.kind)  # also of nodes that may still come
+        return [bundle.resources() for bundle in bundles(self.cpus, self.gpus, most, self.kind)]
 
 
 @dataclass(frozen=True)
@@ -95,12 +97,12 @@ def fit_beside(shares: Iterable[Share], berths: Iterable[Berth]) -> bool:
     Nodes that may still come are there already.
     """
     table, nodes = placement_group_table(), living()
-    wanted = Counter(Bundle(each["CPU"], each.get("GPU", 0)) for share in shares for each in share.bundles())
+    wanted = Counter(Bundle.of(each) for share in shares for each in share.bundles())
     left = {key: next(iter(whole([node]))) for key, node in nodes.items()}
     for berth in berths:
         record = _record(berth, table)
         for number, each in record.get("bundles", {}).items():
-            bundle, place = Bundle(each["CPU"], each.get("GPU", 0)), record["bundles_to_node_id"].get(number)
+            bundle, place = Bundle.of(each), record["bundles_to_node_id"].get(number)
             if record["state"] == "CREATED" and place in left:
                 left[place] = left[place].without(bundle) or FULL
             else:

@@ -19,5 +19,5 @@ def ask(bundles: Sequence[Mapping[str, float]]) -> None:
 
 
 def _bundle(wanted: Mapping[str, float]) -> dict[str, float]:
-    gpus = {"GPU": wanted["GPU"]} if wanted.get("GPU") else {}
-    return {"CPU": max(wanted.get("CPU", 0.0), LEAST_CPUS)} | gpus
+    rest = {name: amount for name, amount in wanted.items() if amount and name != "CPU"}
+    return {"CPU": max(wanted.get("CPU", 0.0), LEAST_CPUS)} | rest

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.inventory import Inventory
-from cluster.packing import Bundle, bundles, fit, room_for, whole
+from cluster.packing import Bundle, bundles, fit, largest, room_for, whole
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What one model asks for: `replicas` workers, each with `cpus` and `gpus` on a single node.
 
-    A `spread` worker may take its GPUs (whole ones) from several nodes if no node has so many.
+    A `spread` worker may take its GPUs (whole ones) from several nodes if no node has so many. `kind` is that of the
+    GPUs, any if empty.
     """
 
     name: str
@@ -22,11 +23,12 @@ class Request:
     gpus: float
     replicas: int = 1
     spread: bool = False
+    kind: str = ""
 
     def bundles(self, here: Inventory) -> Counter[Bundle]:
         """What its replicas take on the nodes of a cluster."""
-        largest = max((node.gpus for node in here.nodes), default=0.0) if self.spread else self.gpus
-        return Counter(bundles(self.cpus, self.gpus, largest) * self.replicas)
+        most = largest(here.nodes, self.kind) if self.spread else self.gpus
+        return Counter(bundles(self.cpus, self.gpus, most, self.kind) * self.replicas)
 
 
 class Ground:
@@ -63,7 +65,8 @@ def _misfit(request: Request, inventory: Inventory) -> str | None:
     room = room_for(bundle, count, whole(inventory.nodes)) * request.replicas // count
     if room >= request.replicas:
         return None
-    wanted = f"{request.name} asks for {_amount(request.cpus, request.gpus)}"
+    kind = f" of kind {request.kind}" if request.kind else ""
+    wanted = f"{request.name} asks for {_amount(request.cpus, request.gpus)}{kind}"
     if room == 0:
         return f"{wanted} on one node; {_largest(inventory)}"
     return f"{wanted} for each of {request.replicas} replicas; the nodes have room for {room}: lower `replicas`"

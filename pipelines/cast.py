@@ -19,6 +19,7 @@ from pipelines.study.spec import Model, Study
 
 # requests at one replica: more than an engine works on at once, so that requests and answers travel in bulk
 IN_FLIGHT = {"transformers": 64, "vllm": 512, "classifier": 64, "http": 128, "scripted": 256}
+PLACEMENT = {"runtime", "cpus", "gpus", "accelerator", "replicas", "max_replicas", "in_flight"}
 SLEEPING_SHARE = 0.5  # of all memory, for the weights of models that sleep
 
 
@@ -27,7 +28,7 @@ def terms(model: Model, name: str, folder: Path, path: str | None = None) -> Ter
     spec = engine_spec(model, folder, path)
     most = max(model.replicas, model.max_replicas or 0)
     in_flight = model.in_flight or IN_FLIGHT[spec.engine]
-    return Terms(spec, name, Share(model.cpus, model.gpus), model.replicas, most, in_flight)
+    return Terms(spec, name, Share(model.cpus, model.gpus, model.accelerator), model.replicas, most, in_flight)
 
 
 def stage(study: Study, folder: Path, run: str, here: Inventory) -> Stage:
@@ -47,6 +48,5 @@ def _part(name: str, model: Model, folder: Path, run: str) -> Part:
     if not model.shared:
         return Part(terms(model, f"{run}/{name}", folder), False, weights)
     # by content, so that equal models meet whatever a study calls them, and changed weights do not
-    placement = model.model_dump(include={"runtime", "cpus", "gpus", "replicas", "max_replicas", "in_flight"})
-    described = fingerprint([identity(model, folder), placement])
+    described = fingerprint([identity(model, folder), model.model_dump(include=PLACEMENT)])
     return Part(terms(model, f"shared/{described[:16]}", folder), True, weights)

@@ -176,7 +176,7 @@ class Examiner:
         trained = [context.store.address(needed.kind, needed.key, CHECKPOINT) for needed in step.inputs]
         spec = engine_spec(context.study.models[_job(step).model], context.folder, *trained)
         if self.pool is None:
-            share, in_flight = Share(self.request.cpus, self.request.gpus), IN_FLIGHT[spec.engine]
+            share, in_flight = Share(self.request.cpus, self.request.gpus, self.request.kind), IN_FLIGHT[spec.engine]
             asked = time.monotonic()
             self.pool = Pool(Terms(spec, self.name, share, in_flight=in_flight))
             self.pool.ready(ROOM_SECONDS)

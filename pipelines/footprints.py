@@ -14,6 +14,7 @@ from cluster.architecture import Architecture, architecture
 from cluster.errors import ClusterError
 from cluster.footprint import Footprint, Serving, Training, gpu_bytes, holds, serving, split, training
 from cluster.inventory import GIB, Inventory
+from cluster.packing import largest
 from cluster.placement import Request, fit_together
 from pipelines.study.recipes import Recipe, Student
 from pipelines.study.roles import roles
@@ -29,11 +30,13 @@ Change = tuple[str, float, Footprint]
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a model takes in one of its roles ("serves" or "is trained"), and changes by which it takes less."""
+    """What a model takes in one of its roles ("serves" or "is trained"), on which kind of GPU (any if empty), and
+    changes by which it takes less."""
 
     name: str
     role: str
     gpus: float
+    kind: str
     footprint: Footprint
     changes: Callable[[Inventory], Iterator[Change]]
 
@@ -53,8 +56,9 @@ def needs(study: Study, folder: Path) -> list[Need]:
 
 
 def misfits(study: Study, folder: Path, cluster: Inventory) -> list[str]:
-    """A message for each model that no node of the cluster could hold, with the smallest change by which one could."""
-    return [_told(need, cluster) for need in needs(study, folder) if not _fits(need.footprint, need.gpus, cluster)]
+    """A message for each model that could be placed where it finds too little memory, with the smallest change."""
+    found = needs(study, folder)
+    return [_told(need, cluster) for need in found if not _fits(need.footprint, need.gpus, cluster, need.kind)]
 
 
 def check_footprints(study: Study, folder: Path, cluster: Inventory) -> None:
@@ -110,7 +114,7 @@ def _serves(name: str, model: Model, sizes: Architecture, saved: int) -> Need:
         for gpus in sorted({int(node.gpus) for node in cluster.nodes if node.gpus} if not gpu else ()):
             yield f"set 'gpus: {gpus}' under models.{name}", gpus, serving(sizes, split(how, gpus))
 
-    return Need(name, "to serve", model.gpus, serving(sizes, how, gpu), changes)
+    return Need(name, "to serve", model.gpus, model.accelerator, serving(sizes, how, gpu), changes)
 
 
 def _trains(model: Model, student: Student, recipe: Recipe, sizes: Architecture, saved: int) -> Need:
@@ -145,34 +149,53 @@ def _trains(model: Model, student: Student, recipe: Recipe, sizes: Architecture,
         if not gpus:
             yield f"set 'gpus: 1' under models.{student.model}", 1, training(sizes, how)
 
-    return Need(student.model, f"to be trained by '{named}'", gpus, training(sizes, how, gpus > 0), changes)
+    role, kind = f"to be trained by '{named}'", model.accelerator if gpus else ""
+    return Need(student.model, role, gpus, kind, training(sizes, how, gpus > 0), changes)
 
 
 def _bytes(model: Model, saved: int) -> int:
     return NUMBER_BYTES.get(model.dtype, saved)
 
 
-def _fits(need: Footprint, gpus: float, cluster: Inventory) -> bool:
-    nodes = cluster.nodes
-    if gpus > max((node.gpus for node in nodes), default=0):  # spread over several nodes
-        nodes = tuple(replace(node, gpus=cluster.gpus) for node in nodes if node.gpus)
-    return any(holds(node, need, gpus) for node in nodes)
+def _fits(need: Footprint, gpus: float, cluster: Inventory, kind: str) -> bool:
+    """Whether it has memory wherever Ray may place it: Ray asks for GPUs, of a kind or of any, not for their memory."""
+    nodes = [node for node in cluster.nodes if kind in ("", node.accelerator)]
+    if not gpus:
+        return any(holds(node, need, gpus) for node in nodes)
+    if gpus > largest(nodes):  # spread over several nodes
+        nodes = [replace(node, gpus=cluster.gpus) for node in nodes if node.gpus]
+    found = [holds(node, need, gpus) for node in nodes if node.gpus >= gpus]
+    return bool(found) and all(found)
+
+
+def _kinds(need: Need, cluster: Inventory) -> Iterator[Change]:
+    """The kinds of GPU that hold it as it is, the smallest first."""
+    rooms = {node.accelerator: gpu_bytes(node) or 0 for node in cluster.nodes if node.accelerator and need.gpus}
+    for kind in sorted(rooms, key=lambda kind: (rooms[kind], kind)):
+        if _fits(need.footprint, need.gpus, cluster, kind):
+            yield f"set 'accelerator: {kind}' under models.{need.name}", need.gpus, need.footprint
 
 
 def _told(need: Need, cluster: Inventory) -> str:
     where = "of memory" if not need.gpus else "on its GPU" if need.gpus <= 1 else f"on each of {need.gpus:g} GPUs"
     size = f"{_gib(need.footprint.total)} {where}"
-    fitting = (told for told, gpus, less in need.changes(cluster) if _fits(less, gpus, cluster))
-    remedy = next(fitting, None) or f"add a machine with {size} to the cluster"
+    fitting = (told for told, gpus, less in need.changes(cluster) if _fits(less, gpus, cluster, need.kind))
+    kinds = (told for told, _, _ in _kinds(need, cluster))
+    remedy = next(kinds, None) or next(fitting, None) or f"add a machine with {size} to the cluster"
     told = f"{need.name} takes about {size} {need.role}; {_most(need, cluster)}"
     return f"{told}. The smallest change that makes it fit: {remedy}"
 
 
 def _most(need: Need, cluster: Inventory) -> str:
-    if need.gpus:
-        rooms = [room for node in cluster.nodes if node.gpus and (room := gpu_bytes(node))]
-        return f"the largest GPU has {_gib(max(rooms))} to use" if rooms else "there is no such GPU"
-    return f"the largest node has {_gib(max((node.memory_bytes for node in cluster.nodes), default=0))}"
+    if not need.gpus:
+        return f"the largest node has {_gib(max((node.memory_bytes for node in cluster.nodes), default=0))}"
+    able = [node for node in cluster.nodes if node.gpus and need.kind in ("", node.accelerator)]
+    rooms = {room: node.accelerator for node in able if (room := gpu_bytes(node))}
+    if not rooms:
+        return "there is no such GPU"
+    if need.footprint.total <= max(rooms):
+        return f"it may be placed on {rooms[min(rooms)]}, with {_gib(min(rooms))} to use"
+    return f"the largest GPU has {_gib(max(rooms))} to use"
 
 
 def _gib(count: int) -> str:

@@ -43,14 +43,15 @@ def examiner_request(study: Study, steps: Iterable[Step]) -> Request:
     """What a replica takes that can examine the students of all these steps."""
     models = [study.models[step.job.model] for step in steps if isinstance(step.job, EvaluateJob)]
     cpus, gpus = (max((getattr(model, of) for model in models), default=0.0) for of in ("cpus", "gpus"))
-    return Request("examiner", cpus, gpus)
+    return Request("examiner", cpus, gpus, kind=max((model.accelerator for model in models), default=""))
 
 
 def training_request(study: Study, job: TrainJob) -> Request:
     """What the workers of a training take: as its student says, as much as its model unless it says otherwise."""
     model, place = study.models[job.model], job.place
     cpus = model.cpus if place.cpus is None else place.cpus
-    return Request("training", cpus, model.gpus if place.gpus is None else place.gpus, place.workers)
+    gpus = model.gpus if place.gpus is None else place.gpus
+    return Request("training", cpus, gpus, place.workers, kind=model.accelerator if gpus else "")
 
 
 def examined_after(trains: Iterable[Step], evaluations: Iterable[Step]) -> dict[str, list[Step]]:

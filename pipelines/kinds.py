@@ -62,7 +62,10 @@ class Kinds:
         (bundle,) = self.asked(step).bundles(self.cluster)
         memory = self._footprints(step)
         for kind in self._kinds:
-            room = bool(kind.gpus) == bool(bundle.gpus) and kind.gpus >= bundle.gpus and kind.cpus >= bundle.cpus
+            named = bundle.kind in ("", kind.accelerator)
+            room = (
+                named and bool(kind.gpus) == bool(bundle.gpus) and kind.gpus >= bundle.gpus and kind.cpus >= bundle.cpus
+            )
             if room and all(holds(kind, size, bundle.gpus) for size in memory):
                 return kind
         return None

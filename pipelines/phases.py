@@ -15,7 +15,7 @@ from cluster.placement import Request
 from pipelines.attribution import model_of
 from pipelines.load_groups import Groups, Room, bits
 from pipelines.load_search import at_least, search
-from pipelines.study.spec import Study
+from pipelines.study.spec import Model, Study
 from pipelines.study.steps import Step
 
 
@@ -34,8 +34,12 @@ class Phase:
 
 def sizes(study: Study) -> dict[str, Request]:
     """What the replicas of each model of a study take. vLLM's may lie on several nodes."""
-    models = study.models.items()
-    return {name: Request(name, m.cpus, m.gpus, m.replicas, resolve(m.engine, m.gpus) == "vllm") for name, m in models}
+    return {name: _size(name, model) for name, model in study.models.items()}
+
+
+def _size(name: str, model: Model) -> Request:
+    spread = resolve(model.engine, model.gpus) == "vllm"
+    return Request(name, model.cpus, model.gpus, model.replicas, spread, model.accelerator)
 
 
 def order(steps: Sequence[Step], sizes: Mapping[str, Request], here: Inventory) -> tuple[Phase, ...]:

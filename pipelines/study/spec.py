@@ -57,6 +57,7 @@ class Model(Strict):
     shared: bool = Field(default=False, description="placement: one pool for all studies that run on the cluster")
     cpus: float = Field(default=0.5, ge=0, description="placement: CPUs of one replica")
     gpus: float = Field(default=0, ge=0, description="placement: GPUs of one replica")
+    accelerator: str = Field(default="", description="placement: the kind of GPU, as Ray calls it: L4, H100")
 
 
 class ScoringOptions(Strict):

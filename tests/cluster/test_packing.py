@@ -74,6 +74,19 @@ def test_a_replica_that_asks_for_nothing_takes_a_little_all_the_same() -> None:
     assert not fit_together(models(0, 0, cpus=1) + models(0, cpus=0), nodes((2, 0)))
 
 
+def test_a_kind_of_gpu_is_on_its_own_nodes_only() -> None:
+    here = Inventory((Node("small", 8, 4, 0, "L4"), Node("large", 8, 2, 0, "H100")))
+    large = Request("large", 1, 1, replicas=2, kind="H100")
+    assert fit_together([large, *models(1, 1, 1, 1)], here)
+    assert not fit_together([large, Request("more", 1, 1, kind="H100")], here)
+    assert Request("wide", 1, 4, spread=True, kind="H100").bundles(here) == {Bundle(0.25, 1, "H100"): 4}
+
+
+def test_a_bundle_in_rays_words_is_read_back() -> None:
+    for bundle in (Bundle(1, 0), Bundle(0.5, 2), Bundle(1, 0.5, "H100")):
+        assert Bundle.of(bundle.resources()) == bundle
+
+
 def exhaustive(wanted: Sequence[Bundle], left: Sequence[Left]) -> bool:
     """Whether the bundles fit, by trying every node for each."""
     if not wanted:
@@ -89,9 +102,10 @@ def test_small_cases_agree_with_trying_everything() -> None:
     missed = fitting = 0
     for number in range(CASES):
         rng = random.Random(number)
-        here = [Left(rng.randint(0, 4), (), rng.randint(1, 6)) for _ in range(rng.randint(1, 3))]
+        here = [Left(rng.randint(0, 4), (), rng.randint(1, 6), rng.choice("ab")) for _ in range(rng.randint(1, 3))]
         wanted = [
-            Bundle(rng.choice([0.5, 1, 2]), rng.choice([0, 0.5, 0.75, 1, 2, 3])) for _ in range(rng.randint(1, 5))
+            Bundle(rng.choice([0.5, 1, 2]), rng.choice([0, 0.5, 0.75, 1, 2, 3]), rng.choice(["", "", "", "a"]))
+            for _ in range(rng.randint(1, 5))
         ]
         found, possible = fit(Counter(wanted), Counter(here)), exhaustive(wanted, here)
         assert possible or not found, f"case {number}"

@@ -84,6 +84,16 @@ def test_fewer_rows_at_once_come_before_lora(folder: Path) -> None:
     assert remedy(found, folder, H100).startswith("set 'micro_batch_size: ")
 
 
+def test_where_only_some_gpus_hold_a_model_their_kind_has_to_be_named(folder: Path) -> None:
+    found, here = study({"source": "llama-8b", "gpus": 1, "max_length": 100_000}), Inventory((L4, H100))
+    with pytest.raises(ClusterError, match=r"it may be placed on L4, with 21\.6 GiB .*set 'accelerator: H100' under"):
+        check_footprints(found, folder, here)
+    named = study({"source": "llama-8b", "gpus": 1, "max_length": 100_000, "accelerator": "H100"})
+    check_footprints(named, folder, here)
+    with pytest.raises(ClusterError, match="there is no such GPU"):
+        check_footprints(named, folder, Inventory((L4,)))
+
+
 def test_without_a_change_that_would_do_the_machine_is_named(folder: Path) -> None:
     assert remedy(study({"source": "qwen-72b"}), folder, LAPTOP).startswith("add a machine with 136")
 
