@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from actors.train_spec import STUDENT, TrainError, TrainOutcome, TrainPlacement, TrainSpec, accumulation_steps
-from actors.urls import file_system
+from actors.urls import file_system, move
 
 if TYPE_CHECKING:
     import ray
@@ -82,7 +82,7 @@ def train_together(
     url = aside if _is_local(filesystem) else filesystem.unstrip_protocol(aside)
     outcomes = train_aside(spec, sets, url, placement, on_progress)
     for number, target in enumerate(targets):
-        filesystem.mv(f"{aside}/{STUDENT}{number}", target, recursive=True)  # on a disk, one rename
+        move(filesystem, f"{aside}/{STUDENT}{number}", target)
     _remove(filesystem, aside)
     return outcomes
 

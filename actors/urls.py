@@ -18,6 +18,20 @@ def file_system(url: str) -> tuple[Any, str]:
     return url_to_fs(url, use_listings_cache=False, **_options(url))
 
 
+def move(fs: Any, source: str, target: str) -> None:
+    """Move a folder to a free place: one rename on a disk; elsewhere its files are copied first, and then removed.
+
+    fsspec's own `mv` would copy folders as well, which S3 does not have. FileNotFoundError if there is no such folder.
+    """
+    if "file" in fs.protocol:
+        fs.mv(source, target, recursive=True)
+        return
+    files: list[str] = fs.find(source)
+    root = fs._strip_protocol(source)
+    fs.copy(files, [target + file.removeprefix(root) for file in files])
+    fs.rm(source, recursive=True)
+
+
 def _options(url: str) -> dict[str, Any]:
     """An S3 client tries again for a moment, as s3fs around it does five times: together less than a minute."""
     if not url.startswith(("s3://", "s3a://")):

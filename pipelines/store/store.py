@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from actors.urls import file_system
+from actors.urls import file_system, move
 from cluster.points import reached
 from pipelines.errors import InputError, LeaseLost, Spoilt
 from pipelines.store import files
@@ -159,7 +159,7 @@ class Store:
         self.fs.makedirs(folder, exist_ok=True)
         if left and posixpath.basename(left) != mine:
             with contextlib.suppress(FileNotFoundError):
-                self.fs.mv(left, posixpath.join(folder, mine), recursive=True)
+                move(self.fs, left, posixpath.join(folder, mine))
         return self.address(kind, key, mine)
 
     def settle(self, kind: str, key: str, name: str, source: str) -> None:
@@ -168,7 +168,7 @@ class Store:
         target = posixpath.join(self.folder(kind, key), name)
         if self.fs.exists(target):  # a run was killed before its commit
             self.fs.rm(target, recursive=True)
-        self.fs.mv(source, target, recursive=True)  # on a disk, one rename
+        move(self.fs, source, target)
 
     def address(self, kind: str, key: str, name: str) -> str:
         """Where workers find a folder of a step: its path, or its URL if the store is remote."""

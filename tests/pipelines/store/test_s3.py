@@ -116,3 +116,15 @@ def test_a_student_is_copied_from_s3_to_where_it_is_loaded_and_exported(s3: Stor
     assert not Path(here.model).parent.exists()
     s3.fetch("train", "k", "model", tmp_path / "out")
     assert (tmp_path / "out" / "adapter" / "weights").read_bytes() == b"1"
+
+
+def test_a_training_finds_what_the_last_run_left_and_its_student_comes_to_its_place(s3: Store) -> None:
+    files = {"student-0/weights": b"1", "student-0/adapter/weights": b"2"}
+    left = s3.aside("train", "k", "model")
+    for name, data in files.items():
+        s3.write_bytes(f"{left}/{name}", data)
+    mine = Store(s3.url, epoch=1).aside("train", "k", "model")
+    assert mine != left and s3.fs.find(left) == []
+    s3.settle("train", "k", "model", f"{mine}/student-0")
+    assert {shard.file for shard in s3.files("train", "k", "model")} == {"model/weights", "model/adapter/weights"}
+    assert s3.fs.find(mine) == []
