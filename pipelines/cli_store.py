@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipelines.cli_options import DEFAULT_STORE, FAILED, SeedFile, StoreUrl, StudyFile, checked
-from pipelines.errors import InputError
+from pipelines.errors import InputError, Spoilt
 
 LONGEST = 200  # rows of an answer that are printed
 MANY_COLUMNS = 8
@@ -60,9 +60,14 @@ def query(
     from pipelines.catalog import catalog, tables
     from pipelines.store.store import Store
 
-    connection = catalog(Store(store))
+    try:
+        connection = catalog(Store(store))
+    except duckdb.Error as error:
+        raise Spoilt(f"the store can not be read: {error}: 'evolgrid verify' names what is damaged") from None
     try:
         answer = connection.sql(sql)
+        if answer is None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise InputError(f"'{sql}' asks for nothing", remedy="Try 'SELECT * FROM steps', or 'DESCRIBE steps'.")
         rows = answer.fetchall() if csv else answer.fetchmany(LONGEST + 1)
     except duckdb.Error as error:
         remedy = f"Tables: {', '.join(tables(connection))}. 'DESCRIBE steps' shows columns."

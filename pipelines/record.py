@@ -34,12 +34,12 @@ def study_folder(store: Store, study: str) -> str:
 
 
 def load_record(store: Store, study: str) -> Record | None:
-    """The record of a study, if it ever ran in this store."""
+    """The record of a study, if it ever ran in this store. Raises Spoilt."""
+    path = posixpath.join(study_folder(store, study), "record.json")
     try:
-        data = store.read_bytes(posixpath.join(study_folder(store, study), "record.json"))
+        return store.parsed(path, Record.model_validate_json, "delete it, the next run writes another")
     except FileNotFoundError:
         return None
-    return Record.model_validate_json(data)
 
 
 def save_record(store: Store, study: str, record: Record) -> None:

@@ -30,9 +30,9 @@ def save_retries(store: Store, study: str, retries: Iterable[Retry]) -> None:
 
 
 def load_retries(store: Store, study: str) -> list[Retry]:
-    """What was tried again in the study's last run; nothing if there was none."""
+    """What was tried again in the study's last run; nothing if there was none. Raises Spoilt."""
     try:
-        return _LIST.validate_json(store.read_bytes(_path(store, study)))
+        return store.parsed(_path(store, study), _LIST.validate_json, "delete it, the next run writes another")
     except FileNotFoundError:
         return []
 

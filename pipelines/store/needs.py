@@ -6,9 +6,13 @@ import json
 import posixpath
 from collections.abc import Iterable
 
+from pydantic import TypeAdapter
+
+from pipelines.store import files
 from pipelines.store.store import Store
 
 FILE = "steps.json"
+_KEYS = TypeAdapter(frozenset[str])
 
 
 def save_needs(store: Store, study: str, keys: Iterable[str]) -> None:
@@ -18,8 +22,9 @@ def save_needs(store: Store, study: str, keys: Iterable[str]) -> None:
 
 
 def needed(store: Store) -> dict[str, frozenset[str]]:
-    """The keys of the steps of every study that ever ran in the store, by its name."""
-    paths: list[str] = store.fs.glob(posixpath.join(store.root, "studies", "*", FILE))
+    """The keys of the steps of every study that ever ran in the store, by its name. Raises Spoilt."""
+    paths = files.listed(store.fs, posixpath.join(store.root, "studies", "*", FILE))
     return {
-        posixpath.basename(posixpath.dirname(path)): frozenset(json.loads(store.read_bytes(path))) for path in paths
+        posixpath.basename(posixpath.dirname(path)): store.parsed(path, _KEYS.validate_json, "run this study again")
+        for path in paths
     }

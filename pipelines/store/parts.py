@@ -80,7 +80,7 @@ def read_part(store: Store, kind: str, part: Part) -> Finished:
     """What a part holds. Raises Spoilt, and removes the part, if it can not be read: then it is made again."""
     files = [store.read_bytes(path) for path in (part.rows, part.rejected) if path]  # an OSError here is no bad part
     try:
-        rows, *rejected = (pq.read_table(io.BytesIO(data)) for data in files)
+        rows, *rejected = (pq.read_table(io.BytesIO(data), page_checksum_verification=True) for data in files)
         rejections = [row for table in rejected for row in from_table(Rejection, table)]
         return Finished([*from_table(ROW_TYPES[kind], rows)], rejections)
     except (pa.ArrowException, OSError) as error:
