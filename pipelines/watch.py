@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 
 from actors.pool import Pool
 from actors.router import PoolStats
@@ -52,7 +53,8 @@ class _Watcher:
     def watch(self, ended: Event) -> None:
         """Look until the end."""
         while not ended.wait(POLL_SECONDS):
-            self.look()
+            with suppress(RayError):  # what is lost ends the stream itself, or comes back
+                self.look()
 
     def leave(self, through: bool) -> None:
         """Look a last time at a stream that is through: a short one may never have been seen, and its tokens count."""

@@ -21,7 +21,7 @@ import ray
 
 from actors.engine import GenerateRequest, Generation, LogprobRequest, TokenLogprobs
 from actors.scripted_engine import ScriptedEngine
-from cluster.inventory import Inventory, machine
+from cluster.inventory import machine
 from cluster.points import reached
 from cluster.session import Session
 from pipelines import cli, commit, context, flow, runner
@@ -103,7 +103,7 @@ class Jumping(datetime):
 
 
 def main() -> None:
-    runner.connect, context.possible = nowhere, lambda: Inventory((machine(),))
+    runner.connect, context.possible = nowhere, machine
     ray.cluster_resources = ray.available_resources = dict
     flow.run_stream = stream
     runner.publish = lambda study, *_: f"none of {study.study}"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import ActorUnavailableError
 from rich.console import Console
 
 from actors.crew import Event
@@ -124,6 +125,21 @@ def test_rows_that_fall_out_are_not_waited_for_further_down(scene: Scene) -> Non
 
 def test_a_step_is_not_through_while_rows_may_still_come(scene: Scene) -> None:
     assert scene.look({A1: Total(rows=5), A2: Total(rows=5), B: Total(rows=5)}) == {"a": 0, "b": 0}
+
+
+def test_looking_goes_on_after_rays_actors_could_not_be_reached(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures, ended = [ActorUnavailableError("reset", None)], threading.Event()
+
+    def get(_: object) -> dict[str, Total]:
+        if failures:
+            raise failures.pop()
+        ended.set()
+        return {}
+
+    monkeypatch.setattr(ray, "get", get)
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
+    scene.watcher.watch(ended)
+    assert not failures and ended.is_set()
 
 
 def test_the_board_has_a_bar_for_every_step_that_has_begun(scene: Scene) -> None:
