@@ -54,6 +54,11 @@ class Kinds:
             self._found[use] = self._choose(step)
         return self._found[use]
 
+    def gpu(self, step: Step) -> str | None:
+        """The kind of GPU that a step's model will lie on; None without one, and if that is not known."""
+        asked, kind = self.asked(step), self.of(step)
+        return (kind.accelerator if kind else asked.kind) or None if asked.gpus else None
+
     def _cost(self, node: Node) -> tuple[float, float, float]:
         return self._prices.get(node.name, math.inf) / (node.gpus or node.cpus or 1), node.gpus, node.cpus
 
@@ -62,11 +67,9 @@ class Kinds:
         (bundle,) = self.asked(step).bundles(self.cluster)
         memory = self._footprints(step)
         for kind in self._kinds:
-            named = bundle.kind in ("", kind.accelerator)
-            room = (
-                named and bool(kind.gpus) == bool(bundle.gpus) and kind.gpus >= bundle.gpus and kind.cpus >= bundle.cpus
-            )
-            if room and all(holds(kind, size, bundle.gpus) for size in memory):
+            able = bool(kind.gpus) == bool(bundle.gpus) and bundle.kind in ("", kind.accelerator)
+            room = kind.gpus >= bundle.gpus and kind.cpus >= bundle.cpus
+            if able and room and all(holds(kind, size, bundle.gpus) for size in memory):
                 return kind
         return None
 

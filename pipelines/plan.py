@@ -79,8 +79,8 @@ class Plan:
     def _gpus(self) -> list[str]:
         """The kinds of GPUs whose published throughputs are used."""
         asking = [step for step in self.pending if self.works[step.key].model and not self.line(step)]
-        kinds = {self.kinds.of(s) for s in asking if self.kinds.asked(s).gpus and s.key not in self.unknown}
-        return sorted({(kind.accelerator if kind else None) or f"taken for {ASSUMED_GPU}s" for kind in kinds})
+        known = [step for step in asking if self.kinds.asked(step).gpus and step.key not in self.unknown]
+        return sorted({self.kinds.gpu(step) or f"taken for {ASSUMED_GPU}s" for step in known})
 
 
 def make_plan(study: Study, folder: Path, store: Store, kinds: Kinds | None = None) -> Plan:

@@ -113,9 +113,8 @@ def _setting(step: Step, kinds: Kinds) -> Setting | None:
     model = kinds.study.models.get(getattr(step.job, "model", ""))
     if model is None:
         return None
-    asked, kind = kinds.asked(step), kinds.of(step)
-    gpu = kind.accelerator if kind and asked.gpus else None
-    return Setting(model=fingerprint(identity(model, kinds.folder)), gpus=asked.gpus * asked.replicas, gpu=gpu)
+    asked, weights = kinds.asked(step), fingerprint(identity(model, kinds.folder))
+    return Setting(model=weights, gpus=asked.gpus * asked.replicas, gpu=kinds.gpu(step))
 
 
 def measure(loaded: Loaded, store: Store, address: str | None, console: Console) -> Profile:

@@ -91,8 +91,8 @@ def _seconds(step: Step, work: Work, sizes: Mapping[str, int | None], kinds: Kin
     if count is None:
         return None
     tokens = work.tokens_out if work.doing == "generate" else work.tokens_in
-    passes, kind = 3 if work.doing == "train" else 1, kinds.of(step)
-    cost = 2 * count / rate(work.doing, kinds.asked(step), kind.accelerator if kind else None)
+    passes = 3 if work.doing == "train" else 1
+    cost = 2 * count / rate(work.doing, kinds.asked(step), kinds.gpu(step))
     return OVERHEAD.get(step.kind, 0.0) + passes * tokens * cost
 
 

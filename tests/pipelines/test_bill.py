@@ -186,6 +186,14 @@ def test_time_is_that_of_the_gpus_that_hold_the_model(tmp_path: Path) -> None:
     assert money(bill, 0.0, offer, "on_demand") == pytest.approx(bill.hours["h100"][1] * 55.04 / 8)
 
 
+def test_a_model_lies_on_the_kind_of_gpu_that_it_asks_for_and_costs_its_time(tmp_path: Path) -> None:
+    study, folder, offer = offered(tmp_path, accelerator="H100")
+    plan, alone = planned_for(offer, study, folder), make_plan(study, folder, Store(str(tmp_path / "store")))
+    bill = make_bill(study, folder, plan)
+    assert bill.hours is not None and bill.hours.keys() == {"h100"}
+    assert plan.seconds == alone.seconds and "(GPUs: H100)" in alone.basis  # known without a cluster, too
+
+
 @pytest.mark.parametrize(
     ("engine", "gpus", "layers", "workers", "kind"),
     [
