@@ -20,7 +20,7 @@ from typing import Any
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 
-from actors.train_spec import Speed, TrainOutcome, TrainPlacement, TrainSpec
+from actors.train_spec import STUDENT, Speed, TrainOutcome, TrainPlacement, TrainSpec
 from benchmarks.lab import Lab, figure, lab, study
 from benchmarks.simulated_scale import engine
 from cluster.session import connect
@@ -108,7 +108,7 @@ def scripted_trainer(meter: Meter) -> Generator[None]:
     lengths = {name: length for name, (_, length) in STUDENTS.items()}
 
     def train(
-        spec: TrainSpec, sets: Sequence[Any], outputs: Sequence[Path | str], placement: TrainPlacement, told: Any
+        spec: TrainSpec, sets: Sequence[Any], aside: str, placement: TrainPlacement, told: Any
     ) -> list[TrainOutcome]:
         group = placement_group([{"GPU": placement.gpus}] * placement.workers, strategy="PACK")
         ray.get(group.ready())
@@ -116,18 +116,19 @@ def scripted_trainer(meter: Meter) -> Generator[None]:
         time.sleep(lengths[spec.base])
         meter.change(-placement.workers)
         remove_placement_group(group)
-        for output in outputs:
-            Path(output).mkdir(parents=True)
-            (Path(output) / "config.json").write_text("{}")
+        for number in range(len(sets)):
+            folder = Path(aside, f"{STUDENT}{number}")
+            folder.mkdir(parents=True)
+            (folder / "config.json").write_text("{}")
         speed = Speed(0.0, 0.0, 0, 0.0, "scripted")
         return [TrainOutcome(len(pairs), 0, 1, 0, lengths[spec.base], (), speed) for pairs in sets]
 
-    before = trainings.train_together
-    trainings.train_together = train  # pyright: ignore[reportAttributeAccessIssue]
+    before = trainings.train_aside
+    trainings.train_aside = train  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield
     finally:
-        trainings.train_together = before
+        trainings.train_aside = before
 
 
 class Idle:

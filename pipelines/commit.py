@@ -11,7 +11,7 @@ from importlib import metadata
 from typing import Any
 
 from pipelines.events import event
-from pipelines.rows import Rejection, Row
+from pipelines.rows import ROW_TYPES, Rejection, Row, schema, types
 from pipelines.store.fingerprint import canonical
 from pipelines.store.manifest import Account, Manifest, Shard
 from pipelines.store.parts import SHARD_UNITS, unit_of, write_shard
@@ -55,6 +55,7 @@ def commit(
         inputs=tuple(needed.key for needed in step.inputs),
         account=account,
         shards=shards,
+        schemas=_schemas(step.kind),
         seconds=round(seconds, 3),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         versions=versions(),
@@ -66,6 +67,12 @@ def commit(
     if account.failed:
         _tell_failed(store, step)
     return manifest
+
+
+def _schemas(kind: str) -> dict[str, dict[str, str]]:
+    if kind not in ROW_TYPES:
+        return {}
+    return {"rows": types(schema(ROW_TYPES[kind])), "rejected": types(schema(Rejection))}
 
 
 def _tell_failed(store: Store, step: Step) -> None:

@@ -335,6 +335,15 @@ def schema(row_type: type[Row]) -> pa.Schema:
     return pa.schema([pa.field(f.name, _ARROW[hints[f.name]], nullable=False) for f in fields(row_type)])
 
 
+def types(of: pa.Schema) -> dict[str, str]:
+    """The columns of a schema with their types, as a manifest tells them."""
+    return {field.name: _told(field.type) for field in of}
+
+
+def _told(kind: pa.DataType) -> str:
+    return f"list<{kind.value_type}>" if pa.types.is_list(kind) else str(kind)  # Parquet names a list's items otherwise
+
+
 def to_table(row_type: type[Row], rows: Iterable[Row]) -> pa.Table:
     """Rows as an Arrow table with the explicit schema of their type."""
     return pa.Table.from_pylist([vars(row) for row in rows], schema=schema(row_type))

@@ -45,7 +45,10 @@ class Account(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A finished step: its identity and why it has it, its files, its account, its time in seconds."""
+    """A finished step: its identity and why it has it, its files, its account, its time in seconds.
+
+    `schemas` are the columns of "rows" and "rejected" with their Arrow types; older manifests have none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,6 +60,7 @@ class Manifest(BaseModel):
     inputs: tuple[str, ...]
     account: Account
     shards: tuple[Shard, ...]
+    schemas: dict[str, dict[str, str]] = {}
     seconds: float
     finished: str
     versions: dict[str, str]

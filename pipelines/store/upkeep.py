@@ -8,8 +8,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from pipelines.rows import types
 from pipelines.store.lease import claims, is_gone
 from pipelines.store.manifest import Manifest, Shard
 from pipelines.store.needs import needed
@@ -50,7 +52,11 @@ def verify(store: Store) -> Iterator[Checked]:
                 kind, key, f"{kind} {key[:8]}", 0, (f"{MANIFEST} can not be read: {error.error_count()} errors",)
             )
             continue
-        problems = tuple(problem for shard in manifest.shards if (problem := what_is_wrong(store, folder, shard)))
+        found = (
+            what_is_wrong(store, folder, shard) or _other_columns(store, folder, shard, manifest)
+            for shard in manifest.shards
+        )
+        problems = tuple(filter(None, found))
         yield Checked(kind, key, manifest.label, sum(shard.bytes for shard in manifest.shards), problems)
 
 
@@ -67,6 +73,15 @@ def what_is_wrong(store: Store, folder: str, shard: Shard) -> str:
     if size != shard.bytes:
         return f"{shard.file} has {size:,} bytes instead of {shard.bytes:,}"
     return "" if digest.hexdigest() == shard.sha256 else f"{shard.file} was changed after it was written"
+
+
+def _other_columns(store: Store, folder: str, shard: Shard, manifest: Manifest) -> str:
+    """Whether a file's columns are not those that the manifest tells; nothing: an empty text."""
+    told = manifest.schemas.get(shard.file.partition("-")[0])
+    if told is None:
+        return ""
+    with store.fs.open(posixpath.join(folder, shard.file), "rb") as file:
+        return "" if types(pq.read_schema(file)) == told else f"{shard.file} has other columns than {MANIFEST} tells"
 
 
 def unneeded(store: Store) -> Iterator[Unneeded]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ray.exceptions import RayTaskError
 
-from actors import train_host
+from actors import train_host, trainer
 from actors.trainer import TrainError, TrainPlacement, TrainSpec, train
 
 WORDS = ("red", "blue", "green", "white")
@@ -141,6 +144,42 @@ def test_a_failed_training_leaves_nothing(ray_local, spec, tmp_path) -> None:
     with pytest.raises(TrainError, match="the training failed"):
         train(dataclasses.replace(spec, base=str(tmp_path / "missing")), PAIRS, tmp_path / "student")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_training_that_fails_with_what_an_earlier_one_left_is_tried_from_nothing(
+    spec, tmp_path, monkeypatch, left: bool
+) -> None:
+    aside, tries = tmp_path / "aside", list[bool]()
+
+    def attempt(job, on_progress) -> list:
+        tries.append(aside.exists())
+        aside.mkdir(exist_ok=True)
+        raise RayTaskError("train", "traceback", TrainError("half a checkpoint", 2))
+
+    monkeypatch.setattr(trainer, "_job", lambda *_: SimpleNamespace(spec=spec))
+    monkeypatch.setattr(trainer, "_attempt", attempt)
+    if left:
+        aside.mkdir()
+    with pytest.raises(TrainError, match="half a checkpoint") as failed:
+        trainer.train_aside(spec, [PAIRS], str(aside))
+    assert tries == ([True, False] if left else [False]) and not aside.exists()
+    assert failed.value.restarts == 2 + left
+
+
+def test_a_saved_student_outlives_a_loss_of_power(spec, tmp_path, monkeypatch) -> None:
+    import torch
+
+    from actors.train_model import load_model, load_tokenizer, save_student
+
+    flushed = set[Path]()
+    fsync = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (flushed.add(Path(f"/proc/self/fd/{handle}").resolve()), fsync(handle))
+    )
+    model, tokenizer = load_model(spec, torch.float32), load_tokenizer(spec)
+    save_student(model, tokenizer, torch.float32, str(tmp_path / "student"))
+    assert flushed >= {tmp_path / "student", *(tmp_path / "student").iterdir()}
 
 
 def test_an_existing_output_is_not_touched(spec, tmp_path) -> None:

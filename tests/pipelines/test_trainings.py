@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from actors.train_spec import TrainError
+from actors.train_spec import Speed, TrainError, TrainOutcome
 from cluster.inventory import Inventory, Node
 from cluster.placement import Ground
+from pipelines import trainings
+from pipelines.again import Retries
+from pipelines.commit import commit_rows
+from pipelines.errors import LeaseLost
 from pipelines.gangs import Gang, Room, run_gangs
+from pipelines.rows import PairRow
+from pipelines.store.store import Store
 from pipelines.study.grid import build
 from pipelines.study.recipes import Recipe
 from pipelines.study.steps import Step
@@ -30,7 +37,9 @@ def context(place: dict[str, Any] | None = None, **recipe: Any) -> Any:
     steps = build(study, Path()).steps
     rows = {key: number for number, key in enumerate(steps)}
     plan = SimpleNamespace(seconds=dict.fromkeys(steps, 1.0), steps=steps)
-    return SimpleNamespace(study=study, folder=Path(), plan=plan, rows_of=lambda step: rows[step.key])
+    return SimpleNamespace(
+        study=study, folder=Path(), plan=plan, retries=Retries(), rows_of=lambda step: rows[step.key]
+    )
 
 
 def trains(given: Any) -> list[Step]:
@@ -90,3 +99,74 @@ def test_students_that_fail_together_are_tried_one_by_one() -> None:
     assert failed == [bad]
     assert {step.key for step in trained} == {step.key for step in steps} - {bad.key}
     assert sorted(attempts)[-2:] == [8, 8] and attempts.count(1) in (2, 8)
+
+
+@pytest.fixture
+def lone(tmp_path: Path) -> tuple[Any, Training]:
+    """A context with a store whose data sets have a row each, and a training of two students."""
+    given = context({"cpus": 1.0}, **LORA)
+    steps = [step for step in trains(given) if step.job.model == trains(given)[0].job.model][:2]
+    given.store = Store(str(tmp_path))
+    given.board = SimpleNamespace(finish=lambda *told: None)
+    given.told = lambda manifest: ""
+    for step in steps:
+        pair = PairRow("a", "p", "s", 0, "Ask.", "", "Answer.", 1.0)
+        commit_rows(given.store, step.inputs[0], [pair], [], 1, 0.0)
+    return given, next(shared(given, steps, room(1)))
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, after: Callable[[], None]) -> None:
+    """Trainings leave a checkpoint and students; then something happens."""
+
+    def train(spec: Any, sets: Any, aside: str, *_: Any) -> list[TrainOutcome]:
+        Path(aside, "checkpoints").mkdir(parents=True, exist_ok=True)
+        for number in range(len(sets)):
+            Path(aside, f"student-{number}").mkdir()
+            Path(aside, f"student-{number}", "weights").write_text(str(number))
+        after()
+        return [TrainOutcome(1, 0, 1, 1, 1.0, (), Speed(0.0, 0.0, 0, 0.0, ""))] * len(sets)
+
+    monkeypatch.setattr(trainings, "train_aside", train)
+
+
+def test_a_driver_that_was_taken_over_during_a_training_moves_and_commits_nothing(
+    lone: tuple[Any, Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, training = lone
+
+    def taken_over() -> None:
+        raise LeaseLost("taken over")
+
+    scripted(monkeypatch, lambda: setattr(given.store, "fence", taken_over))
+    with pytest.raises(LeaseLost):
+        Trainer(given, lambda step: [], lambda step, why: None).run(training)
+    assert not [*Path(given.store.root).glob("steps/train/*/model")]
+
+
+def test_checkpoints_go_with_the_commit_of_the_students(
+    lone: tuple[Any, Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, training = lone
+    scripted(monkeypatch, lambda: None)
+    there: list[bool] = []
+    committed = given.store.commit
+    given.store.commit = lambda manifest: (there.append(bool(given.store.leftovers())), committed(manifest))
+    Trainer(given, lambda step: [], lambda step, why: None).run(training)
+    assert there == [True, False] and given.store.leftovers() == []
+    for number, step in enumerate(training.steps):
+        assert (given.store.checkout("train", step.key, "model") / "weights").read_text() == str(number)
+
+
+def test_the_restarts_of_a_training_that_is_given_up_are_counted(
+    lone: tuple[Any, Training], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, training = lone
+
+    def lost(*_: Any) -> None:
+        raise TrainError("lost", 3)
+
+    monkeypatch.setattr(trainings, "train_aside", lost)
+    failed: list[Step] = []
+    Trainer(given, lambda step: [], lambda step, why: failed.append(step)).run(training.alone()[0])
+    assert failed == [training.steps[0]]
+    assert [(retry.level, retry.spent) for retry in given.retries.all()] == [("training", 3)]

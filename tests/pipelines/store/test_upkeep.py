@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,18 @@ def test_a_changed_a_cut_and_a_missing_file_are_each_told_by_step_and_name(ran: 
     assert told[changed.parent.name] == ("rows-00000.parquet was changed after it was written",)
     assert "bytes instead of" in told[cut.parent.name][0]
     assert told[missing.parent.name] == ("rows-00000.parquet is missing",) and len(told) == 3
+
+
+def test_columns_are_those_that_the_manifest_tells_and_an_older_one_tells_none(ran: tuple[Store, Grid]) -> None:
+    store, (wrong, old) = ran[0], [path.parent.name for path in shards(ran[0], "respond")[:2]]
+    for key, schemas in ((wrong, {"rows": {"id": "string"}}), (old, None)):
+        path = Path(store.folder("respond", key), "manifest.json")
+        manifest = json.loads(path.read_text())
+        assert manifest["schemas"]["rows"]["index"] == "int64" and "reason" in manifest["schemas"]["rejected"]
+        del manifest["schemas"]
+        path.write_text(json.dumps(manifest | ({"schemas": schemas} if schemas else {})))
+    told = {one.key: one.problems for one in verify(store) if one.problems}
+    assert told == {wrong: ("rows-00000.parquet has other columns than manifest.json tells",)}
 
 
 def test_a_manifest_that_can_not_be_read_is_a_broken_step(ran: tuple[Store, Grid]) -> None:
