@@ -154,7 +154,7 @@ def test_checkpoints_go_with_the_commit_of_the_students(
     Trainer(given, lambda step: [], lambda step, why: None).run(training)
     assert there == [True, False] and given.store.leftovers() == []
     for number, step in enumerate(training.steps):
-        assert (given.store.checkout("train", step.key, "model") / "weights").read_text() == str(number)
+        assert Path(given.store.folder("train", step.key), "model", "weights").read_text() == str(number)
 
 
 def test_the_restarts_of_a_training_that_is_given_up_are_counted(
