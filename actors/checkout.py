@@ -42,7 +42,7 @@ def _fetched(url: str, folder: Path) -> str:
         fs.get(path, str(folder), recursive=True)
     except Exception as error:  # each file system has its own
         told = " ".join(f"{type(error).__name__}: {error}".split())
-        needs = "the store's package (evolgrid[s3], evolgrid[gcs]), its credentials and endpoint in the environment"
+        needs = "the package of the store (s3fs, gcsfs), its credentials and endpoint in the environment"
         remedy = f"every node that loads models needs {needs}, and room in {gettempdir()} (TMPDIR)"
         raise LoadError(url, f"it can not be fetched from the store ({told}): {remedy}") from error
     return str(folder)
