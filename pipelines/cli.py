@@ -91,10 +91,10 @@ def run(
     from pipelines.termination import Terminated, terminated_gently
 
     console = Console()
-    loaded = checked(study, seeds, local=address is None)
+    loaded, target = checked(study, seeds, local=address is None), Store(store)
     try:
-        with noise_to_file(), terminated_gently(), logged(log, study=loaded.study.study):
-            summary = run_study(loaded, Store(store), address, console)
+        with noise_to_file(), terminated_gently(), logged(log, target, loaded.study.study):
+            summary = run_study(loaded, target, address, console)
     except KeyboardInterrupt as why:
         told = "Interrupted. What was finished is kept: run the same command again to continue."
         _quit(told, TERMINATED if isinstance(why, Terminated) else INTERRUPTED)

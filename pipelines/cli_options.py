@@ -20,8 +20,13 @@ StoreUrl = Annotated[
     str, typer.Option("--store", envvar="EVOLGRID_STORE", help="Where results live: a folder or an fsspec URL.")
 ]
 LogFile = Annotated[
-    Path | None,
-    typer.Option("--log", envvar="EVOLGRID_LOG", help="Append what happens to this file, as JSON lines."),
+    str | None,
+    typer.Option(
+        "--log",
+        envvar="EVOLGRID_LOG",
+        help="Append what happens to this file, as JSON lines; 'store': to a new file in the store.",
+        show_default=False,
+    ),
 ]
 SeedFile = Annotated[
     Path | None,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import posixpath
 from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
+if TYPE_CHECKING:
+    from pipelines.store.store import Store
+
+IN_STORE = "store"
 _LOGGER = logging.getLogger("evolgrid.events")
 _LOGGER.setLevel(logging.INFO)
 _LOGGER.propagate = False
@@ -38,16 +43,31 @@ def heard(handler: logging.Handler) -> Generator[None]:
 
 
 @contextmanager
-def logged(path: Path | None, **common: str) -> Generator[None]:
-    """Append all events to a file as JSON lines, with the fields that all of them share; nothing without a path."""
-    if path is None:
+def logged(log: str | None, store: Store, study: str) -> Generator[None]:
+    """Write all events as JSON lines with the study's name; nothing without `log`.
+
+    `log` is a file to append to, or IN_STORE: a file of its own for each run, under `studies/NAME/events/`. A store of
+    objects shows it when the run has ended.
+    """
+    if log is None:
         yield
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(_JsonLines(common))
-    with heard(handler):
-        yield
+    with _opened(log, store, study) as stream:
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(_JsonLines({"study": study}))
+        with heard(handler):
+            yield
+
+
+def _opened(log: str, store: Store, study: str) -> TextIO:
+    from pipelines.record import study_folder
+
+    if log != IN_STORE:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        return Path(log).open("a", encoding="utf-8")
+    folder = posixpath.join(study_folder(store, study), "events")
+    store.fs.makedirs(folder, exist_ok=True)
+    return store.fs.open(posixpath.join(folder, f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"), "w", encoding="utf-8")
 
 
 class _JsonLines(logging.Formatter):

@@ -9,6 +9,7 @@ from typing import Any
 
 from cluster.jobs import Jobs
 from pipelines.errors import InputError
+from pipelines.events import IN_STORE
 from pipelines.study.load import Loaded
 
 SEEDS = "given-seeds"  # the folder in which a seed file of `--seeds` travels
@@ -28,6 +29,7 @@ def submit(jobs: Jobs, loaded: Loaded, store: str, folder: Path, seeds: Path | N
         remedy = "Give a URL such as s3://BUCKET/FOLDER, or the absolute path of a folder that all nodes share."
         raise InputError(f"the cluster can not reach the store '{store}'", remedy=remedy)
     command = [PYTHON, "-m", "pipelines.cli", "run", loaded.path.name, "--address", "auto", "--store", store]
+    command += ["--log", IN_STORE]
     if seeds is not None:
         (folder / SEEDS).mkdir()
         shutil.copy(seeds, folder / SEEDS)

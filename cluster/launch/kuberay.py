@@ -49,8 +49,9 @@ def ray_job(cluster: Description, study: str, file: str, text: str, store: str) 
     pod = spec["headGroupSpec"]["template"]["spec"]
     pod["containers"][0]["volumeMounts"] = [{"name": "study", "mountPath": STUDY_FOLDER, "readOnly": True}]
     pod["volumes"] = [{"name": "study", "configMap": {"name": name}}]
+    run = ["evolgrid", "run", f"{STUDY_FOLDER}/{file}", "--address", "auto", "--store", store, "--log", "store"]
     job = {
-        "entrypoint": shlex.join(["evolgrid", "run", f"{STUDY_FOLDER}/{file}", "--address", "auto", "--store", store]),
+        "entrypoint": shlex.join(run),
         "submissionMode": "K8sJobMode",
         "activeDeadlineSeconds": cluster.kubernetes.job_hours * 3600,
         "backoffLimit": 2,  # a new cluster continues where the last one was lost

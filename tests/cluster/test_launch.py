@@ -161,7 +161,7 @@ def test_job_carries_its_study_and_ends_with_its_cluster(described: Description)
     files, job = yaml.safe_load_all(render_job(described, "quickstart", study, "s3://bucket/folder"))
     assert files["data"] == {"quickstart.yaml": study.read_text()}
     assert job["spec"]["entrypoint"] == (
-        "evolgrid run /study/quickstart.yaml --address auto --store s3://bucket/folder"
+        "evolgrid run /study/quickstart.yaml --address auto --store s3://bucket/folder --log store"
     )
     assert job["spec"]["shutdownAfterJobFinishes"] is True  # however it ended: done, failed, stopped or too late
     assert "deletionStrategy" not in job["spec"]  # KubeRay refuses both

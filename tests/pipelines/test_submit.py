@@ -16,7 +16,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import requests
 from typer.testing import CliRunner, Result
 
 from cluster.auth import use_token
@@ -92,6 +91,8 @@ def test_a_job_outlives_its_client_is_stopped_from_elsewhere_and_continued(serve
     loaded = load(quick)
     assert make_plan(loaded.study, loaded.folder, Store(str(tmp_path / "store"))).pending == ()
     assert len(jobs.all()) == 2
+    told = sorted((tmp_path / "store").glob("studies/scripted/events/*.jsonl"))
+    assert ["run started" in path.read_text() for path in told] == [True, True]
 
 
 class Tunnel:
@@ -127,7 +128,7 @@ class Tunnel:
             each.close()
 
 
-@pytest.mark.parametrize("lost", [requests.ConnectionError("away"), ConnectionResetError("away")])
+@pytest.mark.parametrize("lost", [OSError("away"), ConnectionResetError("away")])
 def test_a_submission_whose_answer_is_lost_is_not_to_be_repeated_blindly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: Exception
 ) -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cluster.session import Session
 from pipelines import watch
-from pipelines.events import event, logged
+from pipelines.events import IN_STORE, event, logged
 from pipelines.runner import run
 from pipelines.store.store import Store
 from pipelines.study.load import load
@@ -52,7 +52,7 @@ def test_a_run_shorter_than_a_look_is_seen_by_prometheus_and_told_in_events(
 ) -> None:
     monkeypatch.setattr(watch, "POLL_SECONDS", 60.0)
     log, store = tmp_path / "logs" / "run.jsonl", Store(str(tmp_path / "store"))
-    with logged(log, study="observed"):
+    with logged(str(log), store, "observed"):
         run(load(write(tmp_path)), store, None, Console(file=io.StringIO()))
     wanted = {"evolgrid_steps_total", "evolgrid_rows_total", "evolgrid_gpu_idle_share", "evolgrid_tokens_total"}
     assert exported("observed", wanted) == wanted
@@ -73,7 +73,17 @@ def test_the_dashboard_asks_for_metrics_that_exist() -> None:
     assert asked and asked <= made
 
 
+def test_each_run_has_its_own_events_in_the_store(tmp_path: Path) -> None:
+    store = Store(f"file://{tmp_path}")
+    for step in ("a", "b"):
+        with logged(IN_STORE, store, "kept"):
+            event("step finished", step=step)
+            told = [path.read_text() for path in sorted(tmp_path.glob("studies/kept/events/*.jsonl"))]
+            assert json.loads(told[-1])["step"] == step  # at once, where the store is a disk
+    assert len(told) == 2
+
+
 def test_nothing_is_written_without_a_file(tmp_path: Path) -> None:
-    with logged(None, study="silent"):
+    with logged(None, Store(str(tmp_path)), "silent"):
         event("step finished", step="a")
     assert list(tmp_path.iterdir()) == []
