@@ -186,6 +186,17 @@ def test_time_is_that_of_the_gpus_that_hold_the_model(tmp_path: Path) -> None:
     assert money(bill, 0.0, offer, "on_demand") == pytest.approx(bill.hours["h100"][1] * 55.04 / 8)
 
 
+def test_a_training_is_as_fast_as_its_workers_and_not_as_its_models_replicas(tmp_path: Path) -> None:
+    study, folder, _ = offered(tmp_path, replicas=3)
+    changes = {name: STUDENTS[name] for name in ("recipes", "benchmarks")} | {"models": study.models}
+    seconds: list[float] = []
+    for workers in (1, 4):
+        student = {"model": "small", "recipe": "full", "workers": workers, "gpus": 1}
+        plan = make_plan(scripted_study(**changes, students=[student]), folder, Store(str(tmp_path / "store")))
+        seconds.append(plan.seconds[plan.pending_of("train")[0].key] - 1)  # its overhead
+    assert seconds[0] == pytest.approx(4 * seconds[1])
+
+
 def test_a_model_lies_on_the_kind_of_gpu_that_it_asks_for_and_costs_its_time(tmp_path: Path) -> None:
     study, folder, offer = offered(tmp_path, accelerator="H100")
     plan, alone = planned_for(offer, study, folder), make_plan(study, folder, Store(str(tmp_path / "store")))
