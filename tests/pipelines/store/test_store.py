@@ -170,7 +170,7 @@ def test_unfinished_work_of_an_earlier_run_is_taken_over_and_goes_with_the_commi
         put(aside, "student-0/weights")
     assert fs.find(mine), "checkpoints stay until the commit"
     commit(later, step("train"), Account(rows_in=1, rows_out=1), (shard,), 1.0)
-    assert later.leftovers() == [] and later.files("train", key, "model") == (shard,)
+    assert not fs.find(mine) and later.leftovers() == [] and later.files("train", key, "model") == (shard,)
 
 
 def test_a_zombie_neither_replaces_nor_removes_what_was_trained_after_it(store: Store) -> None:
