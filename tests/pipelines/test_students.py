@@ -69,7 +69,7 @@ def exported_students_load(store: Store, folder: Path) -> None:
 
 @pytest.mark.usefixtures("ray_local")
 def test_a_whole_study_with_real_models_in_which_students_without_data_hold_back_no_others(tmp_path: Path) -> None:
-    with logged(tmp_path / "log.jsonl", study="real"):
+    with logged(str(tmp_path / "log.jsonl"), Store(str(tmp_path / "store")), "real"):
         summary, store = go(tmp_path)
     told = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     lost = [f"{each['label']}: {each['reason']}" for each in told if each["event"] == "step failed"]
