@@ -32,7 +32,7 @@ def ray_up(cluster: Description, cloud: Cloud) -> dict[str, Any]:
         "setup_commands": list(commands.setup(STORE_EXTRA[cloud])),
         "head_setup_commands": list(commands.head_setup(*LIBRARIES[cloud])),
         "head_start_ray_commands": list(commands.HEAD_START),
-        "worker_start_ray_commands": list(commands.WORKER_START),
+        "worker_start_ray_commands": list(commands.worker_start(cloud)),
     }
 
 

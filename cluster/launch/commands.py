@@ -24,10 +24,16 @@ HEAD_START = (
     "--dashboard-host=127.0.0.1 --metrics-export-port=8080 --disable-usage-stats "
     "--autoscaling-config=~/ray_bootstrap_config.yaml",
 )
-WORKER_START = (
-    "~/env/bin/ray stop",
-    f"{LIMIT} {START} --address=$RAY_HEAD_IP:{PORT} --object-manager-port=8076 --metrics-export-port=8080",
-)
+
+
+def worker_start(cloud: str) -> tuple[str, ...]:
+    """How a worker joins, and listens for the cloud's notice that it takes the machine back."""
+    return (
+        "~/env/bin/ray stop",
+        f"{LIMIT} {START} --address=$RAY_HEAD_IP:{PORT} --object-manager-port=8076 --metrics-export-port=8080",
+        "pgrep -f '[c]luster.notice' >/dev/null || RAY_AUTH_MODE=token nohup ~/env/bin/python -m cluster.notice "
+        f"{cloud} >~/notice.log 2>&1 </dev/null &",
+    )
 
 
 def setup(*extras: str) -> tuple[str, ...]:
