@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
+from rich.markup import escape
 
 from actors.crew import DEATHS, LOAD_DEATHS
 from actors.engine import EngineLost
@@ -75,6 +76,6 @@ def tried_again(
                 raise
             retries.of_step(label)
             reason = " ".join(str(error).split())
-            tell(f"[yellow]{label} failed[/yellow]: {reason}: tried again, {spent + 1} of {AGAIN}")
+            tell(f"[yellow]{label} failed[/yellow]: {escape(reason)}: tried again, {spent + 1} of {AGAIN}")
             before()
     raise AssertionError("unreachable")

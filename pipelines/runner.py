@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from rich.console import Console
+from rich.markup import escape
 
 from cluster.session import connect
 from pipelines import seeds
@@ -84,7 +85,9 @@ def _spoilt(context: Context) -> list[Step]:
     steps, done = context.plan.grid.steps, context.plan.done
     found = damaged(context.store, steps, done)
     for key, wrong in found.items():
-        context.board.say(f"[yellow]damaged[/yellow] {steps[key].label}: {wrong}: made again, with all made of it")
+        context.board.say(
+            f"[yellow]damaged[/yellow] {steps[key].label}: {escape(wrong)}: made again, with all made of it"
+        )
     spoilt = made_of(steps, found) | found.keys()
     return [step for step in reversed([*steps.values()]) if step.key in spoilt]
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from functools import lru_cache
 
+from rich.markup import escape
+
 from pipelines.commit import commit_rows
 from pipelines.context import Context
 from pipelines.rows import ROW_TYPES, ResponseRow, Row, from_table
@@ -24,7 +26,7 @@ def run_selections(context: Context) -> None:
         manifest = select(context.store, step)
         context.board.finish(step.key, context.told(manifest))
         if told := manifest.extra["warning"]:
-            context.board.say(f"[yellow]{step.label}[/yellow]: {told}")
+            context.board.say(f"[yellow]{step.label}[/yellow]: {escape(told)}")
 
 
 def select(store: Store, step: Step) -> Manifest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.markup import escape
+
 from cluster.placement import Ground
 from pipelines.context import Context
 from pipelines.events import event
@@ -24,7 +26,7 @@ def run_students(context: Context) -> list[str]:
     def failed(step: Step, why: str) -> None:
         failures.append(f"{step.label}: {why}")
         event("step failed", step=step.key, kind=step.kind, label=step.label, reason=why)
-        context.board.finish(step.key, f"[red]failed[/red] {step.label}: {why}")
+        context.board.finish(step.key, f"[red]failed[/red] {step.label}: {escape(why)}")
 
     after, room = examined_after(trains, evaluations), room_for(context, trains, evaluations)
     with Examiners(context, bool(room.kept), failed) as examiners:

@@ -10,6 +10,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
+from rich.markup import escape
 
 from actors.pool import Pool
 from actors.router import PoolStats
@@ -93,5 +94,5 @@ class _Watcher:
         for happened in stats.events:
             if happened.number > self.heard[name]:
                 self.heard[name] = happened.number
-                self.context.board.say(f"[yellow]{name}[/yellow]: {happened.text}")
+                self.context.board.say(f"[yellow]{name}[/yellow]: {escape(happened.text)}")
                 event("engine", model=name, text=happened.text)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ray.exceptions import RayActorError, RayTaskError
 from rich.console import Console
+from rich.text import Text
 from typer.testing import CliRunner
 
 from actors.engine import EngineLost, LoadError
@@ -57,11 +58,12 @@ def lost() -> EngineLost:
 
 
 @pytest.mark.usefixtures("alive")
-@pytest.mark.parametrize("error", [lost(), SandboxError("gone"), RayActorError()])
+@pytest.mark.parametrize("error", [lost(), SandboxError("gone [/x]"), RayActorError()])
 def test_a_failure_of_infrastructure_is_tried_again_with_a_line_to_the_user(error: Exception) -> None:
     attempt, told, prepared, retries = Attempt(error), list[str](), list[int](), Retries()
     assert tried_again(retries, "stream", attempt, told.append, lambda: prepared.append(attempt.made)) == 42
     assert (attempt.made, prepared, len(told)) == (2, [1], 1)
+    assert " ".join(str(error).split()) in Text.from_markup(told[0]).plain
     assert "stream failed" in told[0] and f"tried again, 1 of {AGAIN}" in told[0]
     assert retries.all() == [Retry(level="step", of="stream", spent=1, allowed=str(AGAIN))]
 
