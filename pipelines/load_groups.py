@@ -139,7 +139,7 @@ class Room:
     def _smallest(self, models: int) -> int:
         """How many would fit if each of these models asked for no more than the smallest in each respect."""
         found = [self.bundles[model] for model in bits(models)]
-        cpus, gpus = (min(each[place] for one in found for each in one) for place in (0, 1))
+        cpus, gpus = (min(each[:2][place] for one in found for each in one) for place in (0, 1))
         count = min(one.total() for one in found)
         return room_for(Bundle(cpus, gpus), count * len(found), self.nodes) // count
 

@@ -28,7 +28,7 @@ from pipelines.selections import run_selections
 from pipelines.store.damage import damaged, made_of, withdraw
 from pipelines.store.epochs import next_epoch
 from pipelines.store.lease import held, read
-from pipelines.store.needs import save_needs
+from pipelines.store.needs import are_kept, save_needs
 from pipelines.store.store import Store
 from pipelines.study.load import Loaded
 from pipelines.study.steps import SeedsJob, Step
@@ -63,6 +63,7 @@ def run(
         board.say(f"{loaded.study.study}: {len(plan.done)} steps are done, {len(plan.pending)} will run")
         spoilt = _spoilt(context)
         begun = plan.pending or spoilt or _leftovers(context) or read(store, loaded.study.study)
+        begun = begun or not are_kept(store, loaded.study.study, plan.grid.steps)  # gc would take them for unneeded
         failures = _run_held(context, address, spoilt) if begun else []
         report = _report(context, meter)
         seconds = time.monotonic() - meter.started

@@ -6,7 +6,7 @@ import json
 import posixpath
 from collections.abc import Iterable
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from pipelines.store import files
 from pipelines.store.store import Store
@@ -19,6 +19,15 @@ def save_needs(store: Store, study: str, keys: Iterable[str]) -> None:
     """Keep the keys of all steps of a study, in place of those of an earlier version of it."""
     data = json.dumps(sorted(keys), indent=0).encode()
     store.write_bytes(posixpath.join(store.root, "studies", study, FILE), data)
+
+
+def are_kept(store: Store, study: str, keys: Iterable[str]) -> bool:
+    """Whether the store knows that a study needs these steps."""
+    try:
+        found = _KEYS.validate_json(store.read_bytes(posixpath.join(store.root, "studies", study, FILE)))
+    except (FileNotFoundError, ValidationError):
+        return False
+    return found == frozenset(keys)
 
 
 def needed(store: Store) -> dict[str, frozenset[str]]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from pipelines.catalog import catalog, tables
+from pipelines.runner import run
 from pipelines.store.lease import held
 from pipelines.store.needs import save_needs
 from pipelines.store.parts import Finished, write_part
 from pipelines.store.store import Store
 from pipelines.store.upkeep import remove, unneeded, verify
 from pipelines.study.grid import Grid
+from pipelines.study.load import load
 from tests.pipelines.offline import run_offline
 from tests.pipelines.studies import scripted_study
 
@@ -91,6 +95,17 @@ def test_steps_of_a_changed_study_and_leftovers_go_and_all_else_stays(ran: tuple
         remove(store, one)
     assert store.done() == kept and list(unneeded(store)) == [] and not checkpoints.exists()
     assert not any(one.problems for one in verify(store))
+
+
+def test_a_study_whose_steps_another_one_has_finished_has_them_too(ran: tuple[Store, Grid], tmp_path: Path) -> None:
+    store, _ = ran
+    save_needs(store, "scripted", [])
+    twin = scripted_study(study="twin", responses={"teachers": ["small"]})
+    (tmp_path / "twin.yaml").write_text(json.dumps(twin.model_dump(exclude_defaults=True)))
+    for damage in (lambda: None, lambda: store.write_bytes(f"{store.root}/studies/twin/steps.json", b"[")):
+        damage()
+        summary = run(load(tmp_path / "twin.yaml"), store, None, Console(file=io.StringIO()))
+        assert summary.executed == 0 and list(unneeded(store)) == []
 
 
 def test_what_a_driver_is_running_stays(ran: tuple[Store, Grid]) -> None:
