@@ -25,7 +25,9 @@ URL = "memory://store/steps/train/abc/model"
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The temp folder of a node."""
+    """The temp folder of a node, in a process whose environment a replica may set."""
+    for name in ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS"):
+        monkeypatch.setenv(name, "1")
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
@@ -89,6 +91,7 @@ def test_what_can_not_be_fetched_is_named_with_what_to_do(temporary: Path, url: 
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.usefixtures("temporary")
 def test_a_model_over_several_nodes_is_not_copied_to_one(spec: EngineSpec) -> None:
     answer = asyncio.run(Replica(1, None, 1).load(spec))
     assert isinstance(answer, LoadError) and "its engine lies on several" in str(answer)

@@ -48,10 +48,13 @@ class _Silent:
 def run_offline(
     study: Study, store: Store, engines: Mapping[str, Client] | None = None, runner: Runner | None = None
 ) -> Grid:
-    """Run all steps but selection and students; `engines` replace the scripted ones by name, `runner` is a sandbox."""
+    """Run what is unfinished, but no selections and students.
+
+    `engines` replace the scripted ones by name, `runner` is a sandbox.
+    """
     names = {name: engines[name] if engines and name in engines else _scripted(name) for name in study.models}
-    grid = build(study, HERE)
-    for step in grid.steps.values():
+    grid, done = build(study, HERE), store.done()
+    for step in (step for key, step in grid.steps.items() if key not in done):
         if isinstance(step.job, SeedsJob):
             rows, bad = seeds.make(step.job.seeds, HERE, study.seed, step.key)
             commit_rows(store, step, [*rows], bad, len(rows) + len(bad), 0.0)

@@ -37,7 +37,8 @@ def answer(index: int, right: bool) -> AnswerRow:
 
 
 def answers(store: Store, step: Step, right: int) -> None:
-    """Commit an evaluation with so many right answers."""
+    """Commit an evaluation with so many right answers, in place of the one that is there."""
+    store.withdraw(step.kind, step.key)
     rows = [answer(i, i < right) for i in range(TASKS)]
     commit_rows(store, step, [*rows], [], TASKS, 0.0)
 
