@@ -59,6 +59,7 @@ def test_where_no_metadata_service_is_nothing_is_noticed() -> None:
     assert not noticed_by_aws("http://127.0.0.1:9") and not noticed_by_gcp("http://127.0.0.1:9")
 
 
+@pytest.mark.faults
 def test_a_machine_that_is_about_to_go_drains_its_node() -> None:
     look = """
 import subprocess, sys, ray
