@@ -45,6 +45,7 @@ class Crew:
         self._tasks: dict[Seat, asyncio.Task[None]] = {}
         self._load_deaths = self._deaths = self._number = self._told = 0
         self._answered = 0
+        self._closing = False
         self._awake = asyncio.Event()
         self._awake.set()
         self._least, self._most = terms.least, terms.most  # less where work is over, or where replicas were given up
@@ -108,6 +109,7 @@ class Crew:
 
     async def close(self) -> None:
         """End all seats."""
+        self._closing = True
         for task in (*self._watchers, *self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
@@ -181,6 +183,10 @@ class Crew:
         self.desk.back(seat.in_flight.values())
         await asyncio.shield(seat.end())
         self._lent += lent
+        late = next((each for each in self.seats if each.state == "waiting" and not each.borrowed), None)
+        if lent and late and not (late.retiring or self._closing):  # it asks the cluster for what this berth holds
+            self._retire(late)
+            self._add()
         self.past = _sum(self.past, seat.work)
         self.seats.remove(seat)
 

@@ -58,9 +58,12 @@ class _Watcher:
                 self.look()
 
     def leave(self, through: bool) -> None:
-        """Look a last time at a stream that is through: a short one may never have been seen, and its tokens count."""
+        """Hear the pools a last time: a short stream may never have been seen, and its tokens count.
+
+        None is sent to rest any more: the next stream may need it at once.
+        """
         if through:
-            self.look()
+            self.hear()
         if self.context.telemetry:
             self.context.telemetry.pools({})
 
@@ -73,14 +76,19 @@ class _Watcher:
         for key, step in self.pending.items():
             if totals.get(key, Total()).done == self.entering(step, totals, through):
                 through.add(key)
-        stats = {name: pool.stats() for name, pool in self.pools.items()}
-        if self.context.telemetry:
-            self.context.telemetry.pools(stats)
+        self.hear()
         for name, pool in self.pools.items():
-            self.tell(name, stats[name])
             if name not in self.resting and all(step.key in through for step in self.steps[name]):
                 self.resting.add(name)
                 pool.rest()
+
+    def hear(self) -> None:
+        """Take note of what the pools tell."""
+        stats = {name: pool.stats() for name, pool in self.pools.items()}
+        if self.context.telemetry:
+            self.context.telemetry.pools(stats)
+        for name, each in stats.items():
+            self.tell(name, each)
 
     def entering(self, step: Step, totals: Mapping[str, Total], through: set[str]) -> int | None:
         """How many rows a step makes in all, of those that go into it; None while that is not known."""

@@ -171,3 +171,31 @@ def test_an_error_that_nobody_foresaw_loses_no_request(monkeypatch: pytest.Monke
             await come(lambda: crew.ready)
 
     asyncio.run(run())
+
+
+class Moored(Actor):
+    """A seat that finds room in the driver's berth only, and takes a moment to leave it."""
+
+    async def start(self, spec: EngineSpec) -> None:
+        if not self.borrowed:
+            await asyncio.Event().wait()
+        await super().start(spec)
+
+    async def end(self) -> None:
+        await asyncio.sleep(0.05)
+
+
+def test_the_drivers_berth_goes_to_who_came_while_it_was_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Seat", Moored)
+
+    async def run() -> None:
+        crew = Crew(Terms(SPEC, "crew"), Desk("m"), (object(),))  # type: ignore[arg-type]
+        await come(lambda: crew.ready == 1)
+        crew.rest()
+        await come(lambda: crew.seats[0].retiring)
+        crew.expect()
+        await come(lambda: [(seat.borrowed, seat.state) for seat in crew.seats] == [(True, "ready")])
+        assert not crew.seats[0].retiring
+        await crew.close()
+
+    asyncio.run(run())
