@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from unittest import mock
 
 from actors.engine import Client
-from benchmarks.lab import figure, lab, study
-from cluster.session import connect
-from pipelines import flow
-from pipelines.study.spec import Study
+from benchmarks.support.lab import figure, lab, study
+from cluster.connection.session import connect
+from pipelines.execution.stream import operators
+from pipelines.study.spec.study import Study
 
 ROWS, RATE, LATENCY = 8_000, 1_000, 0.25
 RUNS = 5
@@ -51,7 +51,9 @@ def durable(kept: bool) -> Generator[None]:
     """Within the block, unfinished work survives a crash, or does not."""
     with ExitStack() as patches:
         if not kept:
-            patches.enter_context(mock.patch.object(flow, "Remembering", lambda client, kind, key: Forgetful(client)))
+            patches.enter_context(
+                mock.patch.object(operators, "Remembering", lambda client, kind, key: Forgetful(client))
+            )
             patches.enter_context(mock.patch.object(os, "fsync", _nothing))
         yield
 

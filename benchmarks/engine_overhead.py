@@ -6,7 +6,6 @@ from the call to its return. Loading is left out of both, each is warmed up with
 the same priority (Ray's workers are otherwise more polite than the peer's processes).
 """
 
-# pyright: reportMissingImports=false
 from __future__ import annotations
 
 import json
@@ -22,13 +21,15 @@ from pathlib import Path
 from typing import Any
 
 import bundled
-from benchmarks.lab import Lab, figure, lab, study
-from cluster.session import connect
-from pipelines.respond import ask
-from pipelines.rows import ResponseRow, from_table
-from pipelines.study.models import engine_spec
-from pipelines.study.spec import Study
-from pipelines.study.steps import RespondJob, Step
+from benchmarks.support.lab import Lab, figure, lab, study
+from cluster.connection.session import connect
+from pipelines.operators.respond.answer import ask
+from pipelines.rows.arrow import from_table
+from pipelines.rows.types import ResponseRow
+from pipelines.study.graph.params import RespondJob
+from pipelines.study.graph.step import Step
+from pipelines.study.inputs.models import engine_spec
+from pipelines.study.spec.study import Study
 
 PROMPTS = 1000
 WARM_UP = 32
@@ -104,7 +105,7 @@ def plain(folder: Path) -> float:
     from transformers import AutoConfig
     from vllm import LLM, SamplingParams
 
-    from actors.vllm_arguments import engine_arguments
+    from actors.engines.vllm_arguments import engine_arguments
 
     spec = engine_spec(the_study(folder / "model", folder).models["model"], folder)
     config = AutoConfig.from_pretrained(spec.model)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.lab import figure, lab, peak_memory, study
-from cluster.session import connect
+from benchmarks.support.lab import figure, lab, peak_memory, study
+from cluster.connection.session import connect
 
 ALPACA = Path(__file__).parents[2] / "shared" / "data" / "alpaca" / "alpaca_data.jsonl.gz"
 ROUNDS = 3

@@ -20,17 +20,17 @@ from typing import Any
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 
-from actors.train_spec import STUDENT, Speed, TrainOutcome, TrainPlacement, TrainSpec
-from benchmarks.lab import Lab, figure, lab, study
+from actors.training.spec import STUDENT, Speed, TrainOutcome, TrainPlacement, TrainSpec
 from benchmarks.simulated_scale import engine
-from cluster.session import connect
-from pipelines import trainings
-from pipelines.bill import lower_bound
-from pipelines.plan import Plan
-from pipelines.selections import run_selections
-from pipelines.students import run_students
-from pipelines.study.spec import Study
-from pipelines.study.steps import Step
+from benchmarks.support.lab import Lab, figure, lab, study
+from cluster.connection.session import connect
+from pipelines.execution.steps.selection import run_selections
+from pipelines.execution.training import trainer as trainings
+from pipelines.execution.training.run import run_students
+from pipelines.planning.cost import lower_bound
+from pipelines.planning.plan import Plan
+from pipelines.study.graph.step import Step
+from pipelines.study.spec.study import Study
 
 NODES, GPUS = 4, 16
 TEACHERS, ROUNDS, ROWS = 20, 3, 96
@@ -59,7 +59,7 @@ def cluster() -> Generator[None]:
     """The simulated cluster, connected."""
     from ray.cluster_utils import Cluster
 
-    from cluster.auth import ensure_token, use_token
+    from cluster.connection.auth import ensure_token, use_token
 
     ensure_token()
     use_token(required=True)

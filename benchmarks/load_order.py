@@ -11,13 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cluster.inventory import Inventory, Node
-from cluster.placement import Request
-from pipelines.attribution import model_of
-from pipelines.phases import loads, lower_bound, order, sizes
-from pipelines.study.grid import build
-from pipelines.study.spec import Evolution, Model, Responses, Scoring, Seeds, Study, World
-from pipelines.study.steps import ROW_WISE, Step
+from cluster.resources.inventory import Inventory, Node
+from cluster.resources.placement import Request
+from pipelines.planning.requests import sizes
+from pipelines.planning.residency.phases import loads, lower_bound, order
+from pipelines.study.graph.build import build
+from pipelines.study.graph.step import ROW_WISE, Step, model_of
+from pipelines.study.spec.basics import World
+from pipelines.study.spec.evolution import Evolution
+from pipelines.study.spec.model import Model
+from pipelines.study.spec.responses import Responses
+from pipelines.study.spec.scoring import Scoring
+from pipelines.study.spec.study import Seeds, Study
 
 GOAL = 1.2
 ROUNDS = 3

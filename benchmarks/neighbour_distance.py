@@ -18,10 +18,11 @@ import numpy as np
 import psutil
 import ray
 
-from benchmarks.lab import figure
-from cluster.session import connect
-from pipelines.score.neighbours import PANEL, Floats, Neighbours, Vectors, neighbours
-from pipelines.score.spread import on_ray
+from benchmarks.support.lab import figure
+from cluster.connection.session import connect
+from pipelines.operators.similarity.nearest_neighbours import Neighbours, neighbours
+from pipelines.operators.similarity.ray_map import on_ray
+from pipelines.operators.similarity.vectors import PANEL, Floats, Vectors
 
 ROWS, DIMENSIONS = 100_000, 384
 CLUSTERED, EQUAL = 0.3, 0.05

@@ -13,18 +13,18 @@ import time
 from collections.abc import Mapping
 
 from actors.engine import Client
-from actors.pool import Pool
-from actors.scripted_engine import ScriptedEngine
-from benchmarks.lab import Lab, figure, lab, study
-from cluster.session import connect
-from pipelines.attribution import model_of
-from pipelines.flow import operator
-from pipelines.rows import Rejection, Row, row_id
-from pipelines.store.parts import read_unit, units_of
-from pipelines.stream import make
-from pipelines.study.models import engine_spec
-from pipelines.study.spec import Study
-from pipelines.study.steps import Step
+from actors.engines.scripted_engine import ScriptedEngine
+from actors.serving.pool import Pool
+from benchmarks.support.lab import Lab, figure, lab, study
+from cluster.connection.session import connect
+from pipelines.execution.stream.worker import make
+from pipelines.operators.registry import operator
+from pipelines.rows.ids import row_id
+from pipelines.rows.types import Rejection, Row
+from pipelines.store.shards import read_unit, units_of
+from pipelines.study.graph.step import Step, model_of
+from pipelines.study.inputs.models import engine_spec
+from pipelines.study.spec.study import Study
 
 ROWS = 900
 GOAL = 1.1

@@ -16,17 +16,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import bundled
-from actors.train_spec import TrainOutcome, TrainPlacement, TrainSpec
-from actors.trainer import train, train_together
-from benchmarks.lab import figure
-from cluster.session import connect
-from pipelines.world import heldout
+from actors.training.spec import TrainOutcome, TrainPlacement, TrainSpec
+from actors.training.trainer import train, train_together
+from benchmarks.support.lab import figure
+from bundled.world import heldout
+from cluster.connection.session import connect
 
 STUDENTS, ROWS, RUNS = 8, 128, 3
 CPUS = 2
 PLACE = TrainPlacement(cpus=CPUS)
 GOAL = 0.5
-
 Pairs = Sequence[tuple[str, str]]
 
 

@@ -15,14 +15,14 @@ from statistics import median
 
 from rich.console import Console
 
-from benchmarks.lab import figure
-from cluster.inventory import machine
-from pipelines.bill import timed, together
-from pipelines.plan import Plan, make_plan
-from pipelines.profile import measure
-from pipelines.runner import run
+from benchmarks.support.lab import figure
+from cluster.resources.inventory import machine
+from pipelines.execution.profiling import measure
+from pipelines.execution.runner import run
+from pipelines.planning.cost import timed, together
+from pipelines.planning.plan import Plan, make_plan
 from pipelines.store.store import Store
-from pipelines.study.load import Loaded, load
+from pipelines.study.file.load import Loaded, load
 
 QUICKSTART = Path("studies/quickstart.yaml")
 

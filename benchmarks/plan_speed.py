@@ -7,9 +7,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipelines.plan import Plan, make_plan
+from pipelines.planning.plan import Plan, make_plan
 from pipelines.store.store import Store
-from pipelines.study.spec import Benchmark, Evolution, Model, Recipe, Responses, Seeds, Student, Study, World
+from pipelines.study.spec.basics import World
+from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evolution import Evolution
+from pipelines.study.spec.model import Model
+from pipelines.study.spec.recipes import Recipe, Student
+from pipelines.study.spec.responses import Responses
+from pipelines.study.spec.study import Seeds, Study
 
 RUNS = 5
 GOAL_SECONDS = 2.0

@@ -13,10 +13,10 @@ import time
 from collections import Counter
 from typing import Any
 
-from benchmarks.lab import Lab, figure, lab, study
 from benchmarks.simulated_scale import engine
-from cluster.session import connect
-from pipelines.study.spec import Study
+from benchmarks.support.lab import Lab, figure, lab, study
+from cluster.connection.session import connect
+from pipelines.study.spec.study import Study
 
 NODES, KILLED = 8, 3
 SLOTS, LATENCY, ROWS = 4, 0.5, 640
@@ -54,7 +54,7 @@ def main() -> None:
     """Print the figures."""
     from ray.cluster_utils import Cluster
 
-    from cluster.auth import ensure_token, use_token
+    from cluster.connection.auth import ensure_token, use_token
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)

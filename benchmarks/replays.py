@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from actors.engine import Classification, ClassifyRequest, GenerateRequest, Generation, LogprobRequest, TokenLogprobs
-from actors.sandbox.job import Check, Outcome
+from actors.sandbox.protocol.job import Check, Outcome
 from actors.sandbox.sandbox import Sandbox
-from benchmarks.lab import figure
-from pipelines.evaluate import code, opencompass
-from pipelines.evaluate.asking import answer_row
-from pipelines.evaluate.data import records
-from pipelines.evaluate.harness import run, seed_checks
-from pipelines.evaluate.harness_tasks import load_tasks
-from pipelines.evaluate.items import Item
-from pipelines.rows import AnswerRow
-from pipelines.study.benchmarks import Benchmark
+from benchmarks.support.lab import figure
+from pipelines.evaluate.graders import code, opencompass
+from pipelines.evaluate.harness.run import run, seed_checks
+from pipelines.evaluate.harness.tasks import load_tasks
+from pipelines.evaluate.items.answers import answer_row
+from pipelines.evaluate.items.data_files import records
+from pipelines.evaluate.items.item import Item
+from pipelines.rows.types import AnswerRow
+from pipelines.study.spec.benchmarks import Benchmark
 
 WORKERS = 2
 

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from actors.sandbox.job import Check, Job, Outcome
+from actors.sandbox.protocol.job import Check, Job, Outcome
 from actors.sandbox.sandbox import Sandbox
 
 RUNS = 300

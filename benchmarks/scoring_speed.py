@@ -1,10 +1,10 @@
 """Scores of 1,000 Alpaca pairs against the published way, in one run: `python -m benchmarks.scoring_speed [FILE]`.
 
-The model is a Llama of 9.4 million random float32 parameters with a vocabulary of 32,000 learnt from Alpaca, which its
-embeddings and its last layer do not share, as in Llama 2. Ours: Ray Data, the walker, the router, replicas, Parquet;
-from the first request to the commit. The peer, `benchmarks.published_scores`: from the first row to the last. Loading
-is left out of both, and both run at the same priority. FILE is Alpaca's data as JSON Lines; by default the copy that
-tests use.
+The model is a Llama of 9.4 million random float32 parameters with a vocabulary of 32,000 learnt from Alpaca, which
+its embeddings and its last layer do not share, as in Llama 2. Ours: Ray Data, the walker, the router, replicas,
+Parquet; from the first request to the commit. The peer, `benchmarks.support.published_scores`: from the first row to
+the last. Loading is left out of both, and both run at the same priority. FILE is Alpaca's data as JSON Lines; by
+default the copy that tests use.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.evolve_alpaca import ALPACA
-from benchmarks.lab import Lab, figure, lab, study
-from cluster.session import connect
-from pipelines.commit import commit_rows
-from pipelines.rows import InstructionRow, ResponseRow, Row, ScoreRow, from_table, row_id
-from pipelines.study.spec import Study
-from pipelines.study.steps import Step
+from benchmarks.support.lab import Lab, figure, lab, study
+from cluster.connection.session import connect
+from pipelines.execution.runtime.commit import commit_rows
+from pipelines.rows.arrow import from_table
+from pipelines.rows.ids import row_id
+from pipelines.rows.types import InstructionRow, ResponseRow, Row, ScoreRow
+from pipelines.study.graph.step import Step
+from pipelines.study.spec.study import Study
 
 ROWS, WARM_UP = 1000, 64
 RUNS = 3
@@ -126,7 +128,13 @@ def pair(row: InstructionRow, new_id: str) -> ResponseRow:
 
 def published(folder: Path) -> dict[str, float]:
     """The published way, in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.published_scores", str(folder / "model"), str(folder / "full.jsonl")]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.support.published_scores",
+        str(folder / "model"),
+        str(folder / "full.jsonl"),
+    ]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 

@@ -19,19 +19,18 @@ import tempfile
 from itertools import islice
 from pathlib import Path
 
-from actors.train_spec import TrainOutcome, TrainPlacement, TrainSpec
-from actors.trainer import train
+from actors.training.spec import TrainOutcome, TrainPlacement, TrainSpec
+from actors.training.trainer import train
 from benchmarks.evolve_alpaca import ALPACA
-from benchmarks.lab import figure
 from benchmarks.scoring_speed import make_model
-from cluster.inventory import machine
-from cluster.session import connect
+from benchmarks.support.lab import figure
+from cluster.connection.session import connect
+from cluster.resources.inventory import machine
 
 ROWS, BATCH, MICRO_BATCH = 256, 64, 8
 LENGTH = 512  # tokens: of a row at most, and of TRL's packs
 RUNS = 3
 GOAL = 1.0
-
 Pair = tuple[str, str]
 
 
@@ -44,8 +43,8 @@ def pairs(file: Path, count: int) -> list[Pair]:
 
 def write_rows(model: Path, rows: list[Pair], file: Path) -> None:
     """The rows as our trainer encodes them, for TRL."""
-    from actors.sft_data import encode_pairs
-    from actors.train_model import load_tokenizer
+    from actors.training.batches import encode_pairs
+    from actors.training.model import load_tokenizer
 
     users, responses = zip(*rows, strict=True)
     tokenizer = load_tokenizer(TrainSpec(str(model)))
@@ -69,7 +68,7 @@ def ours(model: Path, rows: list[Pair], output: Path, cpus: int) -> TrainOutcome
 def theirs(model: Path, file: Path, steps: int, cpus: int) -> float:
     """TRL's tokens per second."""
     words = [str(model), str(file), str(LENGTH), str(steps), str(cpus)]
-    command = [sys.executable, "-m", "benchmarks.trl_sft", *words]
+    command = [sys.executable, "-m", "benchmarks.support.trl_sft", *words]
     environment = os.environ | {"OMP_NUM_THREADS": str(cpus)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     told = json.loads(done.stdout.splitlines()[-1])

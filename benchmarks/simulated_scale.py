@@ -13,9 +13,9 @@ import time
 from collections.abc import Generator
 from typing import Any
 
-from benchmarks.lab import Lab, figure, lab, peak_memory, study
-from cluster.session import connect
-from pipelines.study.spec import Study
+from benchmarks.support.lab import Lab, figure, lab, peak_memory, study
+from cluster.connection.session import connect
+from pipelines.study.spec.study import Study
 
 NODES = (1, 2, 4, 8, 16)
 SLOTS, LATENCY = 8, 0.4  # of the engine on each node: 20 rows/s
@@ -28,7 +28,7 @@ def cluster(nodes: int) -> Generator[None]:
     """A simulated cluster, connected: a head without GPU and so many nodes with one each."""
     from ray.cluster_utils import Cluster
 
-    from cluster.auth import ensure_token, use_token
+    from cluster.connection.auth import ensure_token, use_token
 
     ensure_token()
     use_token(required=True)

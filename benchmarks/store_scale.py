@@ -16,17 +16,19 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from benchmarks.lab import figure, peak_memory
-from pipelines.commit import commit, commit_rows
-from pipelines.plan import make_plan
-from pipelines.rows import Rejection, ResponseRow, to_table
+from benchmarks.support.lab import figure, peak_memory
+from pipelines.execution.runtime.commit import commit, commit_rows
+from pipelines.planning.plan import make_plan
+from pipelines.rows.arrow import to_table
+from pipelines.rows.types import Rejection, ResponseRow
+from pipelines.store.maintenance.verify import verify
 from pipelines.store.manifest import Account
-from pipelines.store.needs import save_needs
-from pipelines.store.parts import SHARD_UNITS, UNIT_ROWS
+from pipelines.store.partitions import UNIT_ROWS
+from pipelines.store.shards import SHARD_UNITS
 from pipelines.store.store import Store
-from pipelines.store.upkeep import verify
-from pipelines.study.load import load
-from pipelines.study.steps import Step
+from pipelines.store.studies.step_index import save_needs
+from pipelines.study.file.load import load
+from pipelines.study.graph.step import Step
 
 ROWS = 10_000_000
 RUNS = 5

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 
 import aiohttp
 
-from benchmarks.lab import figure, lab, study
-from cluster.session import connect
-from pipelines.study.spec import Study
+from benchmarks.support.lab import figure, lab, study
+from cluster.connection.session import connect
+from pipelines.study.spec.study import Study
 
 ROWS = 16000
 RUNS = 3
@@ -32,7 +32,7 @@ GOAL = 900
 @contextmanager
 def endpoint() -> Generator[str]:
     """The address of a stub endpoint in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.stub_endpoint", "--latency", str(LATENCY)]
+    command = [sys.executable, "-m", "benchmarks.support.stub_endpoint", "--latency", str(LATENCY)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         port = re.findall(r"\d+", process.stdout.readline())[-1]

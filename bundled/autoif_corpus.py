@@ -9,10 +9,10 @@ from typing import Final
 
 import prompts
 from bundled.corpus import Stage
-from pipelines.world.formats import FORMATS, KINDS, Format, draw_format
-from pipelines.world.generate import draw_task
-from pipelines.world.lexicon import WORDS
-from pipelines.world.tasks import Task
+from bundled.world.formats import FORMATS, KINDS, Format, draw_format
+from bundled.world.generate import draw_task
+from bundled.world.lexicon import WORDS
+from bundled.world.tasks import Task
 
 NEW_FORMATS: Final = 10
 LONG: Final = 12

@@ -17,9 +17,9 @@ from bundled.autoif_corpus import changed, wrong_answer
 from bundled.corpus import Encoder
 from bundled.family import RowEncoder
 from bundled.training import Losses
-from pipelines.world.formats import Relation, draw_format
-from pipelines.world.generate import draw_task, is_held_out
-from pipelines.world.tasks import Task
+from bundled.world.formats import Relation, draw_format
+from bundled.world.generate import draw_task, is_held_out
+from bundled.world.tasks import Task
 
 RELATIONS: Final[tuple[Relation, ...]] = ("entailment", "neutral", "contradiction")
 REWARDED_LEVELS: Final = (0.4, 0.25, 0.2, 0.15)

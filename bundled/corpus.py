@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import prompts
-from pipelines.world.evolution import IN_DEPTH_METHODS, evolve
-from pipelines.world.generate import KINDS, draw_task
-from pipelines.world.lexicon import NUMBERS, WORDS, kind_of
-from pipelines.world.tasks import LIST_KINDS
+from bundled.world.evolution import IN_DEPTH_METHODS, evolve
+from bundled.world.generate import KINDS, draw_task
+from bundled.world.lexicon import NUMBERS, WORDS, kind_of
+from bundled.world.tasks import LIST_KINDS
 
 LEVEL_SHARES: Final = (0.4, 0.3, 0.2, 0.1)
 PROMPT_WEIGHT: Final = 0.1

@@ -16,14 +16,14 @@ from typing import Final
 import torch
 from transformers import LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
-from bundled import auto_corpus, autoif_corpus, classifiers, corpus, family, tokenizer
+from bundled import auto_evol_corpus as auto_corpus
+from bundled import autoif_corpus, classifiers, corpus, family, tokenizer
 from bundled.corpus import Draw, Row, Stage
 from bundled.family import RowEncoder
 from bundled.training import Losses, Recipe, row_losses, train
 
 MODELS: Final = Path(__file__).parent / "models"
 SAVE_EVERY: Final = 100
-
 RECIPES: Final[dict[str, Recipe]] = {
     "tiny-1m-base": Recipe(steps=2000),
     "tiny-1m-chat": Recipe(steps=300, matrix_rate=0.01, rate=3e-3),
@@ -71,7 +71,6 @@ METHODS: Final[dict[Draw, float]] = {
     autoif_corpus.format_answer_turn: 0.08,
     autoif_corpus.score_turn: 0.09,
 }
-
 LESSONS: Final[dict[str, tuple[Part, ...]]] = {
     "tiny-1m-base": (
         Part(0.15, corpus.TEXTBOOK, Stage(levels=(1.0,), sizes=(2, 3, 4))),

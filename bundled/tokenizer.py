@@ -7,8 +7,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import PreTrainedTokenizerFast
 
 import prompts
-from pipelines.world.lexicon import CATEGORIES, LARGEST_NUMBER, PARITIES, WORDS
-from pipelines.world.tasks import HEADS, SENTENCES
+from bundled.world.lexicon import CATEGORIES, LARGEST_NUMBER, PARITIES, WORDS
+from bundled.world.tasks import HEADS, SENTENCES
 
 BOS: Final = "<|bos|>"
 PAD: Final = "<|pad|>"
@@ -30,7 +30,6 @@ PROMPTS: Final = (
     "evol_reasoning",
 )
 CONTEXT: Final = 1024
-
 CHAT_TEMPLATE: Final = (
     "{{ bos_token }}"
     "{% for message in messages %}"
@@ -40,7 +39,6 @@ CHAT_TEMPLATE: Final = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
-
 ENGLISH: Final = """
 The people of the town like to write and to read. They have a good time when the day is long and the sun is out.
 What is the best way to make a plan? First think about what you want, then write it down and do one thing at a time.

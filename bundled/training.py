@@ -14,7 +14,6 @@ from bundled.corpus import Row
 MICRO_BATCH_TOKENS = 2048
 SHARED = 64
 """Fewer tokens that rows have in common at their beginning are computed row by row."""
-
 Losses = Callable[[int], Iterator[tuple[Tensor, int]]]
 """The losses of a step (from 0), one per batch, which add up to the step's, and the tokens in each."""
 

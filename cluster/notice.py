@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Mapping
 from urllib.error import HTTPError, URLError
 
-from cluster.session import connect
+from cluster.connection.session import connect
 
 LOOK_SECONDS = 5.0
 ANSWER_SECONDS = 2.0

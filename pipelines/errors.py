@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 MAX_SHOWN = 20
 
@@ -60,13 +61,9 @@ def combined(problems: Sequence[InputError]) -> InputError:
     return problems[0] if len(problems) == 1 else InputErrors(problems)
 
 
-class Held(Exception):
-    """Another driver works on the study, or on steps that it needs; the message says which and what to do."""
-
-
-class LeaseLost(Exception):
-    """Another driver has taken over: nothing more may be written."""
-
-
-class Spoilt(RuntimeError):
-    """The store does not hold what was written to it; the message says what is wrong, and what to do."""
+def nearest(name: str, valid: list[str]) -> str | None:
+    """What the user may have meant, as a sentence: a near miss, or else the names there are."""
+    close = get_close_matches(name, valid, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean '{close[0]}'?"
+    return f"There are: {', '.join(valid)}." if valid else None

@@ -20,7 +20,7 @@ for name, value in {
 }.items():
     os.environ.setdefault(name, value)
 
-from cluster.session import Session, connect  # noqa: E402 Ray reads its environment at import
+from cluster.connection.session import Session, connect  # noqa: E402 Ray reads its environment at import
 
 # started in the background, a shell has us ignore Ctrl-C, and all that we start would do so, too
 signal.signal(signal.SIGINT, signal.default_int_handler)

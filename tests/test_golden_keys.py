@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.study import benchmark_steps
-from pipelines.study.grid import build
-from pipelines.study.load import load
+from pipelines.study.file.load import load
+from pipelines.study.graph import benchmarks as benchmark_steps
+from pipelines.study.graph.build import build
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden" / "step_keys.txt"
@@ -52,7 +52,7 @@ def test_every_key_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_golden_file_has_a_step_of_every_kind() -> None:
     kinds = {line.split()[2] for line in GOLDEN.read_text().splitlines()}
-    from pipelines.study.steps import CODE_VERSION
+    from pipelines.study.graph.step import CODE_VERSION
 
     assert kinds == CODE_VERSION.keys()
 

@@ -1,4 +1,4 @@
-"""The rules of the house, checked: who may import whom, how long things may be, what must not be in a file."""
+"""The rules of the house, checked: which way imports go, how long things may be, what must not be in a file."""
 
 from __future__ import annotations
 
@@ -16,15 +16,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-MAY_IMPORT = {
-    "prompts": set[str](),
-    "cluster": set[str](),
-    "bundled": {"prompts", "pipelines"},
-    "actors": {"prompts", "cluster"},
-    "pipelines": {"prompts", "cluster", "actors", "bundled"},
-    "studies": set[str](),
-}
-OURS = {*MAY_IMPORT, "benchmarks", "scripts", "tests"}
+PRODUCT = ("prompts", "cluster", "bundled", "actors", "pipelines", "studies")
+OURS = {*PRODUCT, "benchmarks", "scripts", "tests"}
+MOST_MODULES = 12
+DRAWERS = {"benchmarks"}  # a folder of commands, which nothing imports
+# `python -m cluster.notice` stands in launch files: a command beside the modules that all of `cluster` imports
+BOTH = {"cluster"}
 HEAVY = ("torch", "transformers", "vllm", "matplotlib", "ray", "pyarrow")
 DISTRIBUTIONS = {
     "faiss": "faiss_cpu",
@@ -78,11 +75,53 @@ def length(path: Path) -> int:
     return path.read_text().count("\n")
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
-def test_package_imports_only_what_lies_below_it(package: str) -> None:
-    allowed = MAY_IMPORT[package] | {package}
-    wrong = {path.relative_to(ROOT): extra for path in sources(package) if (extra := imported(path) & OURS - allowed)}
-    assert not wrong
+def own_modules(folder: Path) -> list[Path]:
+    """The modules that lie directly in a folder; `__init__` and `__main__` are not counted."""
+    return [path for path in sources(*OURS) if path.parent == folder and not path.name.startswith("__")]
+
+
+def modules_imported(path: Path) -> set[str]:
+    """The dotted names of all modules of ours that a file imports, and of the names it takes from them."""
+    names: set[str] = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
+
+
+def test_imports_keep_their_direction() -> None:
+    """The contracts of `.importlinter`; imports for typing and inside functions count."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_folder_holds_more_than_twelve_modules() -> None:
+    folders = {path.parent for path in sources(*OURS - {"tests"})}
+    counted = {str(folder.relative_to(ROOT)): len(own_modules(folder)) for folder in folders}
+    assert not {name: n for name, n in counted.items() if n > MOST_MODULES and name not in DRAWERS}
+
+
+def test_a_folder_is_a_contract_or_a_face() -> None:
+    """Its own modules are imported by those in its sub-folders, or import them: never both."""
+    both: list[str] = []
+    for folder in {path.parent for path in sources(*PRODUCT)}:
+        prefix = ".".join(folder.relative_to(ROOT).parts)
+        own = {f"{prefix}.{path.stem}" for path in own_modules(folder)}
+        below = [path for path in sources(folder.relative_to(ROOT).parts[0]) if folder in path.parent.parents]
+        inside = {f"{prefix}.{path.relative_to(folder).parts[0]}" for path in below}
+        contract = any(modules_imported(path) & own for path in below)
+        face = any(
+            name == room or name.startswith(f"{room}.")
+            for path in own_modules(folder)
+            for name in modules_imported(path)
+            for room in inside
+        )
+        if contract and face and prefix not in BOTH:
+            both.append(prefix)
+    assert not both
 
 
 def test_no_relative_imports() -> None:
@@ -100,7 +139,7 @@ def test_no_source_file_is_long() -> None:
 
 
 def test_median_source_file_is_short() -> None:
-    assert statistics.median(length(path) for path in sources(*MAY_IMPORT)) < 150
+    assert statistics.median(length(path) for path in sources(*PRODUCT)) < 150
 
 
 def test_no_function_is_long() -> None:
@@ -114,7 +153,7 @@ def test_no_function_is_long() -> None:
     assert not long
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
+@pytest.mark.parametrize("package", PRODUCT)
 def test_package_is_typed_and_a_package(package: str) -> None:
     assert (ROOT / package / "py.typed").exists()
     folders = {path.parent for path in sources(package)}
@@ -132,7 +171,7 @@ def test_every_imported_library_is_a_declared_dependency() -> None:
 def test_every_data_file_is_packaged() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     patterns = settings["tool"]["setuptools"]["package-data"]["*"]
-    data = [path for path in files() if path.relative_to(ROOT).parts[0] in MAY_IMPORT and path.suffix != ".py"]
+    data = [path for path in files() if path.relative_to(ROOT).parts[0] in PRODUCT and path.suffix != ".py"]
     assert not [path.relative_to(ROOT) for path in data if not any(path.match(pattern) for pattern in patterns)]
 
 
@@ -152,7 +191,7 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     script = (
         "import sys, contextlib\n"
         "sys.argv = ['evolgrid', '--help']\n"
-        "from pipelines.cli import main\n"
+        "from pipelines.cli.app import main\n"
         "with contextlib.suppress(SystemExit): main()\n"
         f"print('heavy:', [name for name in {HEAVY} if name in sys.modules])"
     )

@@ -10,11 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from actors.sandbox import wire
-from actors.sandbox.child import EXTRA_BYTES, REQUEST_BYTES
-from actors.sandbox.frames import Frames
-from actors.sandbox.host import End, Zygote
-from actors.sandbox.job import Check, Job, Limits, Outcome, Plain, Status
+from actors.sandbox.protocol import wire
+from actors.sandbox.protocol.frames import Frames
+from actors.sandbox.protocol.job import EXTRA_BYTES, REQUEST_BYTES, Check, Job, Limits, Outcome, Plain, Status
+from actors.sandbox.zygote_process import End, Zygote
 
 _SAYABLE = ("returned", "raised", "memory", "output", "killed")
 

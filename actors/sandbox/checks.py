@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from actors.sandbox.job import Check, Limits
+from actors.sandbox.protocol.job import Check, Limits
 
 
 def humaneval_check(row: Mapping[str, Any], completion: str, limits: Limits | None = None) -> Check:

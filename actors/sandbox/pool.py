@@ -8,13 +8,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError
 
-from actors.sandbox.job import Check, Job, Level, Outcome, Plain, SandboxError
+from actors.sandbox.protocol.job import Check, Job, Level, Outcome, Plain, SandboxError
 from actors.sandbox.sandbox import Sandbox
 
 RESTARTS = -1  # of an actor: a machine that goes is none of its jobs' fault
 RERUNS = 3  # of a call whose actor died under it
 CPUS_EACH = 0.5
-
 Handle = Any  # of a Keeper: Ray's handles do not tell the checker what their methods give
 
 

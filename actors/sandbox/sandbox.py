@@ -11,13 +11,12 @@ from types import TracebackType
 from typing import TypeVar
 
 from actors.sandbox.attempt import Refused, attempt_cases, attempt_check
-from actors.sandbox.host import Zygote, ZygoteLost
-from actors.sandbox.job import LAYERS, Check, Job, Level, Outcome, Plain, SandboxError
+from actors.sandbox.protocol.job import LAYERS, Check, Job, Level, Outcome, Plain, SandboxError
 from actors.sandbox.selftest import self_test
+from actors.sandbox.zygote_process import Zygote, ZygoteLost
 
 ATTEMPTS = 3
 JOBS_PER_ZYGOTE = 2000
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from actors.sandbox.attempt import attempt_cases
-from actors.sandbox.host import Zygote, ZygoteLost
-from actors.sandbox.job import Job, Level, Limits
-from actors.sandbox.verdict import agrees
+from actors.sandbox.equality import agrees
+from actors.sandbox.protocol.job import Job, Level, Limits
+from actors.sandbox.zygote_process import Zygote, ZygoteLost
 
 _LIMITS = Limits(wall_seconds=20.0)
 _HONEST = (

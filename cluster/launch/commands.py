@@ -8,7 +8,6 @@ PORT = 6379
 LIMIT = "ulimit -n 65536;"
 START = "RAY_AUTH_MODE=token ~/env/bin/ray start"  # `ray start` protects a cluster only when told so
 APT = "sudo apt-get -o DPkg::Lock::Timeout=600 -qq"
-
 ON_ALL = ("eval", "deepspeed")  # extras of every node, beside that of the cloud's store
 _APT = (
     "python3 -c 'import venv, ensurepip' 2>/dev/null && command -v make cc >/dev/null || "
@@ -17,7 +16,6 @@ _APT = (
 _PATH = "grep -q 'HOME/env/bin' ~/.bashrc || echo 'export PATH=$HOME/env/bin:$PATH RAY_AUTH_MODE=token' >> ~/.bashrc"
 # Ray itself would write the token readable by every user of the machine
 MAKE_TOKEN = "(umask 077 && mkdir -p ~/.ray && ~/env/bin/ray get-auth-token --generate >/dev/null)"
-
 HEAD_START = (
     "~/env/bin/ray stop",
     f"{LIMIT} {START} --head --num-cpus=0 --num-gpus=0 --port={PORT} --object-manager-port=8076 "

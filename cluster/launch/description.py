@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from cluster.accelerators import MEMORY_GIB
 from cluster.errors import ClusterError
-from cluster.inventory import GIB, Inventory, Node
 from cluster.launch.crds import NAME
+from cluster.resources.accelerators import MEMORY_GIB
+from cluster.resources.inventory import GIB, Inventory, Node
 
 DEFAULT = Path(__file__).with_name("cluster.yaml")
 LONGEST_NAME = 40

@@ -9,11 +9,11 @@ import shlex
 from importlib.metadata import version
 from typing import Any
 
-from cluster.inventory import LAUNCHED
-from cluster.jobs import STOP_SECONDS
+from cluster.connection.jobs import STOP_SECONDS
 from cluster.launch.clouds import resources
 from cluster.launch.crds import LONGEST, NAME
 from cluster.launch.description import Description, Machine, Market, Worker
+from cluster.resources.inventory import LAUNCHED
 
 API = "ray.io/v1"
 STUDY_FOLDER = "/study"

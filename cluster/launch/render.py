@@ -17,7 +17,6 @@ Written by `evolgrid cluster render kuberay`; change the description and render 
   kubectl get secret {name} -o jsonpath='{{.data.auth_token}}' | base64 -d  # the token
   kubectl port-forward service/{name}-head-svc 8265   # in another terminal: the way to the head\
 """
-
 JOB = """\
 Written by `evolgrid cluster render kuberay --study ...`: a job with a cluster of its own, which goes when the job ends.
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 Target = Literal["aws", "gcp", "kuberay"]
 WIDTH = 118
-
 UP = """\
 Written by `evolgrid cluster render {cloud}`; change the description and render again. Run from the project's folder:
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.evaluate.judged import alpaca_eval, arena_hard, followbench
-from pipelines.rows import AnswerRow
-from pipelines.study.benchmarks import SUBJECTS, Benchmark
+from pipelines.rows.types import AnswerRow
+from pipelines.study.spec.benchmarks import SUBJECTS, Benchmark
 
 ACCURACY = "accuracy"
 IFEVAL = {

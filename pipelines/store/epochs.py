@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from contextlib import suppress
 
-from pipelines.store import files
+from pipelines.store import atomic_files as files
 from pipelines.store.store import Store
 
 

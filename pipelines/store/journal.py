@@ -25,8 +25,8 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from actors.engine import Classification, Generation, Request, RequestError, TokenLogprobs
-from cluster.points import reached
-from pipelines.store import files
+from cluster.fault_points import reached
+from pipelines.store import atomic_files as files
 from pipelines.store.epochs import is_newest
 from pipelines.store.store import Store
 

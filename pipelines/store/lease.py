@@ -19,8 +19,8 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ValidationError
 
-from pipelines.errors import Held, LeaseLost
-from pipelines.store import files
+from pipelines.store import atomic_files as files
+from pipelines.store.errors import Held, LeaseLost
 from pipelines.store.store import Store
 
 BEAT_SECONDS = 5.0

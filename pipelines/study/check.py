@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
-from pipelines.errors import InputError, combined
-from pipelines.readers import check_seed_file
-from pipelines.study.benchmark_check import check_benchmark
-from pipelines.study.encoders import check_encoder
-from pipelines.study.explain import nearest
-from pipelines.study.formats import read_formats
-from pipelines.study.load import Loaded
-from pipelines.study.metrics import METRICS
-from pipelines.study.published import read_published
-from pipelines.study.recipes import published
-from pipelines.study.references import check_reference
-from pipelines.study.responses import PICKS
+from pipelines.errors import InputError, combined, nearest
+from pipelines.rows.readers import check_seed_file
+from pipelines.study.file.load import Loaded
+from pipelines.study.file.yaml_tree import Loc, as_in_file, dotted
+from pipelines.study.inputs.autoif_instructions import read_formats
+from pipelines.study.inputs.benchmarks import check_benchmark
+from pipelines.study.inputs.encoders import check_encoder
+from pipelines.study.inputs.models import check_installed, check_source, resolve_model_path
+from pipelines.study.inputs.published import read_published
+from pipelines.study.inputs.references import check_reference
 from pipelines.study.roles import roles
-from pipelines.study.sources import check_installed, check_source, resolve_model_path
-from pipelines.study.spec import Model, Selection
-from pipelines.study.yaml_tree import Loc, as_in_file, dotted
+from pipelines.study.spec.model import Model
+from pipelines.study.spec.recipes import published
+from pipelines.study.spec.responses import PICKS
+from pipelines.study.spec.selection import METRICS, Selection
 
 __all__ = ["check", "resolve_model_path"]
-
 # by kind of step, what it gives, the block of a study that asks for it, and an example of that
 NEEDED = {
     "score": ("scores", "scoring", "scoring: {scorer: MODEL}"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipelines.study.evolution import Evolution
-from pipelines.study.spec import Study
-from pipelines.study.yaml_tree import Loc
+from pipelines.study.file.yaml_tree import Loc
+from pipelines.study.spec.evolution import Evolution
+from pipelines.study.spec.study import Study
 
 
 @dataclass(frozen=True, slots=True)

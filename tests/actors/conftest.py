@@ -12,10 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from actors.berth import Share
 from actors.engine import EngineSpec
-from actors.pool import Pool
-from actors.seat import Terms
+from actors.serving.pool import Pool
+from actors.serving.spec import Share, Terms
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,7 +114,7 @@ def vllm_pool(model_folder, ray_local) -> Iterator[Pool]:
 @contextmanager
 def serving(*arguments: str) -> Iterator[str]:
     """The URL of a stub endpoint in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.stub_endpoint", *arguments]
+    command = [sys.executable, "-m", "benchmarks.support.stub_endpoint", *arguments]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         try:

@@ -6,18 +6,19 @@ import re
 import pytest
 
 import prompts
-from bundled import auto_corpus, autoif_corpus, classifiers, tokenizer
-from bundled.auto_corpus import FAULTS, SENTENCES
+from benchmarks.support.exams import EXAMS
+from bundled import auto_evol_corpus as auto_corpus
+from bundled import autoif_corpus, classifiers, tokenizer
+from bundled.auto_evol_corpus import FAULTS, SENTENCES
 from bundled.corpus import LATE, Draw, chat_row
-from bundled.exams import EXAMS
 from bundled.family import RowEncoder
 from bundled.make import METHODS
 from bundled.tokenizer import CONTEXT
-from pipelines.evolve.failure import failure
-from pipelines.world import correct
-from pipelines.world.formats import parse_format
-from pipelines.world.generate import is_held_out
-from pipelines.world.grammar import parse
+from bundled.world import correct
+from bundled.world.formats import parse_format
+from bundled.world.generate import is_held_out
+from bundled.world.grammar import parse
+from pipelines.operators.evolve.failure_detector import failure
 
 CONVERSATIONS = tuple(METHODS)
 

@@ -7,10 +7,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 
 import bundled
-from bundled.chat import Chat
+from benchmarks.bundled_models import measure_evolution
+from benchmarks.support.chat import Chat
 from bundled.family import RowEncoder
-from bundled.measure import measure_evolution
-from pipelines.world import correct, heldout
+from bundled.world import correct, heldout
 
 CAUSAL = ("tiny-1m-base", "tiny-1m-chat", "tiny-4m-base", "tiny-4m-chat", "tiny-4m-methods")
 CLASSIFIERS = ("tiny-1m-nli", "tiny-1m-reward")

@@ -5,10 +5,11 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import bundled
-from bundled import classifiers, exams, tokenizer
-from bundled.chat import Chat
+from benchmarks.support import exams
+from benchmarks.support.chat import Chat
+from bundled import classifiers, tokenizer
 from bundled.family import RowEncoder
-from pipelines.evolve.autoif.nli import RELATIONS
+from pipelines.operators.autoif.back_translation import RELATIONS
 
 AT_LEAST = {  # number of prompts, share that can be read, share of these that is right: well below what the card says
     "answer": (40, 0.95, 0.7),

@@ -11,9 +11,9 @@ from bundled.corpus import Row, Stage
 from bundled.family import RowEncoder, Size
 from bundled.make import LESSONS, RECIPES, STARTS_FROM
 from bundled.training import SHARED, Recipe, batches, orthogonalised, row_losses, train, weighted_loss
-from pipelines.world.generate import is_held_out
-from pipelines.world.grammar import parse
-from pipelines.world.lexicon import NUMBERS, WORDS
+from bundled.world.generate import is_held_out
+from bundled.world.grammar import parse
+from bundled.world.lexicon import NUMBERS, WORDS
 
 SMALL = Size(width=32, layers=2, heads=1, inner=64)
 

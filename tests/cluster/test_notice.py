@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cluster.notice import noticed_by_aws, noticed_by_gcp
-from tests.cluster.nodes import head
+from tests.cluster.connection.nodes import head
 
 ROOT = Path(__file__).parents[2]
 
@@ -63,8 +63,8 @@ def test_where_no_metadata_service_is_nothing_is_noticed() -> None:
 def test_a_machine_that_is_about_to_go_drains_its_node() -> None:
     look = """
 import subprocess, sys, ray
-from cluster.session import connect
-from cluster.draining import draining
+from cluster.connection.session import connect
+from cluster.resources.draining import draining
 
 @ray.remote(num_cpus=1)
 class Busy:  # an idle node would go at once

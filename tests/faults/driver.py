@@ -20,20 +20,22 @@ from typing import Any
 import ray
 
 from actors.engine import GenerateRequest, Generation, LogprobRequest, TokenLogprobs
-from actors.scripted_engine import ScriptedEngine
-from cluster.inventory import machine
-from cluster.points import reached
-from cluster.session import Session
-from pipelines import cli, commit, context, flow, runner
-from pipelines.attribution import model_of
-from pipelines.context import Context
-from pipelines.failures import innermost
+from actors.engines.scripted_engine import ScriptedEngine
+from cluster.connection.session import Session
+from cluster.fault_points import reached
+from cluster.resources.inventory import machine
+from pipelines.cli import app as cli
+from pipelines.execution import runner
+from pipelines.execution.runtime import commit, context
+from pipelines.execution.runtime.context import Context
+from pipelines.execution.runtime.retry import innermost
+from pipelines.execution.stream import run as flow
+from pipelines.execution.stream.totals import Progress
+from pipelines.execution.stream.worker import Walker
 from pipelines.store import lease
-from pipelines.store.parts import units_of
-from pipelines.stream import Walker
-from pipelines.study.models import engine_spec
-from pipelines.study.steps import ROW_WISE
-from pipelines.totals import Progress
+from pipelines.store.shards import units_of
+from pipelines.study.graph.step import ROW_WISE, model_of
+from pipelines.study.inputs.models import engine_spec
 
 
 class Here:

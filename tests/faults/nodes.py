@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from cluster.auth import ensure_token
+from cluster.connection.auth import ensure_token
 from tests.faults.rig import ROOT, Rig
 
 START_SECONDS = 120

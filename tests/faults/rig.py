@@ -20,9 +20,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pipelines.rows import ROW_TYPES, InstructionRow, Rejection, ResponseRow, from_table
+from pipelines.rows.arrow import from_table
+from pipelines.rows.types import ROW_TYPES, InstructionRow, Rejection, ResponseRow
+from pipelines.store.maintenance.verify import verify
 from pipelines.store.store import Store
-from pipelines.store.upkeep import verify
 
 ROOT = Path(__file__).parents[2]
 HANG_SECONDS = 60.0  # by then there is progress, or a clear error

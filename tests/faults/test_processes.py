@@ -15,17 +15,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from actors.sandbox.job import SandboxError
+from actors.sandbox.protocol.job import SandboxError
 from actors.sandbox.sandbox import Sandbox
-from pipelines.rows import InstructionRow, Rejection, from_table
+from pipelines.rows.arrow import from_table
+from pipelines.rows.types import InstructionRow, Rejection
 from pipelines.store.store import Store
 from tests.actors.conftest import serving
 from tests.conftest import SEEDS
 from tests.faults.nodes import is_one_of
 from tests.faults.proxy import Proxy
 from tests.faults.rig import STUDY, finished, rejections, undisturbed
-from tests.pipelines.test_run import go
-from tests.pipelines.test_run_autoif import write
+from tests.scenarios.test_run import go
+from tests.scenarios.test_run_autoif import write
 
 pytestmark = [pytest.mark.usefixtures("ray_local"), pytest.mark.timeout(580)]
 SMALL = STUDY.replace("count: 300", "count: 60").replace("latency: 0.01", "latency: 0.3, slots: 16")

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from s3fs import S3FileSystem
 
-from pipelines.endings import ending
-from pipelines.failures import innermost
+from pipelines.cli.exit_codes import ending
+from pipelines.execution.runtime.retry import innermost
 from pipelines.store.store import Store
 from tests.faults.rig import Rig, finished, undisturbed
 from tests.faults.stores import FlakyS3

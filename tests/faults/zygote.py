@@ -14,8 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cluster import points
-from pipelines import autoif, contamination, diversity, selections, students
+from cluster import fault_points as points
+from pipelines.execution.steps import autoif, contamination, diversity
+from pipelines.execution.steps import selection as selections
+from pipelines.execution.training import run as students
 from tests.faults import driver
 
 LOADED = (autoif, contamination, diversity, selections, students)  # what a run imports when it begins

@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import prompts
 from pipelines.errors import InputError
-from pipelines.evaluate.items import Grade
-from pipelines.evaluate.judged.asking import Asker, Case, Judged
-from pipelines.rows import AnswerRow
-from pipelines.study.benchmarks import Judge
+from pipelines.evaluate.items.item import Grade
+from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
+from pipelines.rows.types import AnswerRow
+from pipelines.study.spec.benchmarks import Judge
+
+if TYPE_CHECKING:
+    import numpy as np
+
 
 if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
-
 FOLDS = 5
 SEED = 123
 GAMED_WEIGHT = 0.2 / 2  # of a row of the two gamed baselines

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import prompts
-from pipelines.evaluate.items import Grade
-from pipelines.evaluate.judged.asking import Asker, Case, Judged
-from pipelines.rows import AnswerRow
-from pipelines.study.benchmarks import Judge
+from pipelines.evaluate.items.item import Grade
+from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
+from pipelines.rows.types import AnswerRow
+from pipelines.study.spec.benchmarks import Judge
 
 AGAIN = "continue your judgment and finish by outputting a final verdict label"
 STRONG = 3

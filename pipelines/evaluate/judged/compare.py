@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.evaluate.items import Grade
-from pipelines.evaluate.judged.asking import Asker, Case, Judged
-from pipelines.study.benchmarks import Judge
+from pipelines.evaluate.items.item import Grade
+from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
+from pipelines.study.spec.benchmarks import Judge
 
 MIRRORED = {"win": "lose", "tie": "tie", "lose": "win"}
 

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.evaluate.data import SUFFIXES, need, records
-from pipelines.evaluate.items import Grade, Item
-from pipelines.evaluate.judged.asking import Asker, Case, Judged
+from pipelines.evaluate.items.data_files import SUFFIXES, need, records
+from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.judged.followbench_rules import has_rule, satisfied
-from pipelines.rows import AnswerRow
-from pipelines.study.benchmarks import Benchmark, Judge
+from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
+from pipelines.rows.types import AnswerRow
+from pipelines.study.spec.benchmarks import Benchmark, Judge
 
 LEVELS = (1, 2, 3, 4, 5)
 CHINESE = "data_zh"

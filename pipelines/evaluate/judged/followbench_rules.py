@@ -85,7 +85,6 @@ def _all(*tests: Test) -> Test:
 
 
 _PERFECT, _CONTINUOUS = _matched(r"\b(has|have)\s+\w+"), _matched(r"\b(am|is|are)\s+\w+ing\b")
-
 # by source, the tests that each level adds
 _TESTS: dict[str, Sequence[Test]] = {
     "cnn_dailymail": (

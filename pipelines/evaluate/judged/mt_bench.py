@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipelines.evaluate.items import Grade
-from pipelines.evaluate.judged.asking import Asker, Case, Judged
-from pipelines.study.benchmarks import Judge
+from pipelines.evaluate.items.item import Grade
+from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
+from pipelines.study.spec.benchmarks import Judge
 
 REFERENCED = frozenset({"math", "reasoning", "coding", "arena-hard-200"})
 TEMPERATURES = {"writing": 0.7, "roleplay": 0.7, "stem": 0.1, "humanities": 0.1}  # of answers; others: 0

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import InputError
-from pipelines.evaluate.data import need, records
-from pipelines.evaluate.items import Item
+from pipelines.evaluate.items.data_files import need, records
+from pipelines.evaluate.items.item import Item
 from pipelines.evaluate.judged.mt_bench import TEMPERATURES
-from pipelines.study.benchmarks import Benchmark
+from pipelines.study.spec.benchmarks import Benchmark
 
 
 def items(bench: Benchmark, path: Path) -> list[Item]:

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from actors.engine import Client
-from pipelines.evaluate.asking import graded
-from pipelines.evaluate.judged import alpaca_eval, arena_hard, compare, followbench, mt_bench, questions
-from pipelines.evaluate.judged.asking import Asker, Case, Judged
-from pipelines.evaluate.steps import items
-from pipelines.operators import Rejected
-from pipelines.rows import AnswerRow, Row, from_table
-from pipelines.store.store import Store
-from pipelines.study.benchmarks import PAIRED, Benchmark, Judge
-from pipelines.study.steps import Step, VerdictJob
+from pipelines.evaluate.items.answers import graded
+from pipelines.evaluate.judged import alpaca_eval, arena_hard, compare, followbench, mt_bench
+from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
+from pipelines.rows.operator import Rejected
+from pipelines.rows.types import AnswerRow, Row
+from pipelines.study.spec.benchmarks import PAIRED, Benchmark, Judge
 
 JUDGES: Mapping[str, Callable[[Asker, Case, Judge], Awaitable[Judged]]] = {
     "followbench": followbench.judge,
@@ -51,20 +47,3 @@ class Verdict:
         judged = await JUDGES[self.bench.kind](asker, case, self.bench.judge)
         made = graded(replace(row, id=new_id, parent_id=row.id), judged.grade)
         return replace(made, raw=list(judged.raw), other=judged.other)
-
-
-def operator(store: Store, folder: Path, step: Step, client: Client) -> Verdict:
-    """What a verdict step does with an answer; its inputs are finished. `folder` is the study file's."""
-    job = step.job
-    assert isinstance(job, VerdictJob) and job.benchmark.judge
-    bench, judge = job.benchmark, job.benchmark.judge
-    asked = items(bench, folder, 0)
-    data = {item.id: item.data for item in asked}
-    others: dict[str, tuple[str, ...]] = {}
-    if len(step.inputs) > 1:
-        source = step.inputs[1]
-        rows = from_table(AnswerRow, store.rows(source.kind, source.key))
-        others = {row.item: tuple(row.answers) for row in rows}
-    elif judge.reference:
-        others = questions.references(bench, folder / judge.reference, asked)
-    return Verdict(client, bench, data, others)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from actors.sandbox.job import SandboxError
+from actors.sandbox.protocol.job import SandboxError
 from actors.sandbox.sandbox import Sandbox
 
 ROUNDS = int(os.environ.get("SANDBOX_ROUNDS", "2"))
@@ -40,7 +40,7 @@ def zygotes() -> Callable[[], list[int]]:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.NoSuchProcess):
                 mine = process.ppid() == 1 or os.getpid() in (parent.pid for parent in process.parents())
-                found += [process.pid] if mine and "sandbox.zygote" in " ".join(process.cmdline()) else []
+                found += [process.pid] if mine and "confined.zygote" in " ".join(process.cmdline()) else []
         return found
 
     return listed

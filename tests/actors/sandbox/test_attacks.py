@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from actors.sandbox.job import Check, Job, Limits, Outcome
+from actors.sandbox.equality import agrees
+from actors.sandbox.protocol.job import Check, Job, Limits, Outcome
 from actors.sandbox.sandbox import Sandbox
-from actors.sandbox.verdict import agrees
 
 TABLE = tomllib.loads(Path(__file__).with_name("attacks.toml").read_text())
 CLASSES = {"network", "load", "reading", "writing", "killing", "escaping", "text"}

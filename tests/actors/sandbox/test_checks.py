@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from actors.sandbox.checks import humaneval_check, mbpp_check
-from actors.sandbox.job import Check, Limits
+from actors.sandbox.protocol.job import Check, Limits
 from actors.sandbox.sandbox import Sandbox
 
 LIMITS = Limits(wall_seconds=60, cpu_seconds=30)  # one reference solution takes seconds on a busy machine

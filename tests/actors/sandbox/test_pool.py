@@ -12,11 +12,11 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from actors.sandbox.job import Check, Job, Limits
+from actors.sandbox.equality import agrees
 from actors.sandbox.pool import SandboxPool
+from actors.sandbox.protocol.job import Check, Job, Limits
 from actors.sandbox.sandbox import Sandbox
-from actors.sandbox.verdict import agrees
-from cluster.session import Session
+from cluster.connection.session import Session
 
 TRIPLE = "def triple(x): return 3 * x"
 

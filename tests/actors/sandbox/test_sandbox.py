@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from actors.sandbox import sandbox as module
-from actors.sandbox.host import ZygoteLost
-from actors.sandbox.job import LAYERS, Job, Limits, SandboxError
+from actors.sandbox.equality import agrees
+from actors.sandbox.protocol.job import LAYERS, Job, Limits, SandboxError
 from actors.sandbox.sandbox import ATTEMPTS, Sandbox
-from actors.sandbox.verdict import agrees
+from actors.sandbox.zygote_process import ZygoteLost
 
 ROOT = Path(__file__).parents[3]
 SHORT = Limits(wall_seconds=0.5, cpu_seconds=1)

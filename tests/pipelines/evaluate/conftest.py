@@ -11,7 +11,7 @@ import pytest
 
 from actors.engine import Classification, ClassifyRequest, GenerateRequest, Generation, LogprobRequest, RequestError
 from actors.engine import TokenLogprobs as Logprobs
-from actors.sandbox.job import SandboxError
+from actors.sandbox.protocol.job import SandboxError
 from actors.sandbox.sandbox import Sandbox
 
 

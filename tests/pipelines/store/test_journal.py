@@ -20,8 +20,8 @@ from actors.engine import (
     Sampling,
     TokenLogprobs,
 )
-from pipelines.remembering import here, remembered
 from pipelines.store.journal import Journal, Kept, find_journals
+from pipelines.store.journaled_client import here, remembered
 from pipelines.store.store import Store
 
 ASKED = GenerateRequest("r1", (("user", "Grüße 🌍\n"),), Sampling(0.7, max_tokens=9), 3)
@@ -110,7 +110,7 @@ def test_answers_are_kept_again_after_the_store_was_away(monkeypatch: pytest.Mon
         seen.set()
 
     monkeypatch.setattr(store, "write_bytes", write)
-    monkeypatch.setattr("pipelines.remembering.FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr("pipelines.store.journaled_client.FLUSH_SECONDS", 0.05)
     with remembered(store, "optimize", "k"):
         journals = here.get()
         assert journals

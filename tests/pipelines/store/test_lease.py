@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.errors import Held, LeaseLost
 from pipelines.store import lease as leases
+from pipelines.store.errors import Held, LeaseLost
 from pipelines.store.lease import Claim, Lease, held, read
 from pipelines.store.store import Store
 

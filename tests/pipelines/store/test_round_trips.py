@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.rows import ROW_TYPES, Rejection, Row, from_table, to_table
-from pipelines.store.fingerprint import canonical, fingerprint
-from pipelines.store.parts import unit_of
+from pipelines.rows.arrow import from_table, to_table
+from pipelines.rows.types import ROW_TYPES, Rejection, Row
+from pipelines.store.partitions import unit_of
 from pipelines.store.store import Store
-from pipelines.study.basics import SamplingSpec
-from pipelines.study.spec import Recipe
+from pipelines.study.graph.fingerprint import canonical, fingerprint
+from pipelines.study.spec.basics import SamplingSpec
+from pipelines.study.spec.recipes import Recipe
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 INT = st.integers(-(2**63), 2**63 - 1)

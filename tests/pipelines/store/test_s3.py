@@ -13,22 +13,23 @@ from unittest.mock import Mock
 import pytest
 from rich.console import Console
 
-from actors.checkout import checked_out
 from actors.engine import EngineSpec
-from pipelines import examiners
-from pipelines.context import Context
-from pipelines.errors import Held
-from pipelines.gangs import examiner_request
-from pipelines.plan import make_plan
-from pipelines.progress import Board
-from pipelines.store import files
+from actors.inference.checkpoint_download import checked_out
+from pipelines.execution.runtime.context import Context
+from pipelines.execution.runtime.progress import Board
+from pipelines.execution.training import evaluators as examiners
+from pipelines.planning.plan import make_plan
+from pipelines.planning.requests import examiner_request
+from pipelines.store import atomic_files as files
 from pipelines.store import lease as leases
+from pipelines.store.errors import Held
 from pipelines.store.lease import held
-from pipelines.store.needs import save_needs
+from pipelines.store.maintenance.garbage import unneeded
+from pipelines.store.maintenance.verify import verify
 from pipelines.store.store import Store
-from pipelines.store.upkeep import unneeded, verify
-from tests.pipelines.offline import run_offline
-from tests.pipelines.studies import STUDENTS, scripted_study
+from pipelines.store.studies.step_index import save_needs
+from tests.support.offline import run_offline
+from tests.support.studies import STUDENTS, scripted_study
 
 s3fs = pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from actors.urls import file_system
-from pipelines.commit import commit, commit_rows
-from pipelines.errors import InputError, LeaseLost, Spoilt
-from pipelines.rows import PairRow, Rejection, ResponseRow, from_table
+from cluster.filesystems import file_system
+from pipelines.errors import InputError
+from pipelines.execution.runtime.commit import commit, commit_rows
+from pipelines.rows.arrow import from_table
+from pipelines.rows.types import PairRow, Rejection, ResponseRow
+from pipelines.store.errors import LeaseLost, Spoilt
 from pipelines.store.manifest import Account
-from pipelines.store.parts import Finished, find_parts, read_part, read_unit, units_of, write_part, write_shards
+from pipelines.store.partitions import Finished, find_parts, read_part, write_part
+from pipelines.store.shards import read_unit, units_of, write_shards
 from pipelines.store.store import Store
-from pipelines.study.steps import ScoreJob, Step, identify, make_step
+from pipelines.study.graph.params import ScoreJob
+from pipelines.study.graph.step import Step, identify, make_step
 
 
 def response(index: int, text: str = "yes") -> ResponseRow:

@@ -11,10 +11,11 @@ import pytest
 import bundled
 from pipelines.errors import InputError, InputErrors
 from pipelines.study import check as checks
-from pipelines.study import sources
-from pipelines.study.check import check, resolve_model_path
-from pipelines.study.load import load
-from pipelines.study.spec import Model
+from pipelines.study.check import check
+from pipelines.study.file.load import load
+from pipelines.study.inputs import models as sources
+from pipelines.study.inputs.models import resolve_model_path
+from pipelines.study.spec.model import Model
 
 WriteStudy = Callable[..., Path]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import InputError, InputErrors
 from pipelines.study.check import check
-from pipelines.study.load import load
+from pipelines.study.file.load import load
 
 MODELS = """\
   judge: {source: "bundled:tiny-1m-base", engine: classifier}

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from pipelines.study.grid import build
-from pipelines.study.load import load
-from pipelines.study.spec import Study
-from pipelines.study.yaml_tree import parse
+from pipelines.study.file.load import load
+from pipelines.study.file.yaml_tree import parse
+from pipelines.study.graph.build import build
+from pipelines.study.spec.study import Study
 
 TEXT = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Cn"], exclude_characters="\u2028\u2029\ufeff"), max_size=20

@@ -1,0 +1,106 @@
+"""The classifier engine: a sequence classifier (a reward model, an NLI model) on transformers, batched by length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from actors.engine import Classification, ClassifyRequest, EngineSpec, Feature, RequestError
+from actors.engines.options import reward_index, take_options
+from actors.engines.torch_engine import TorchEngine, within_memory
+from actors.inference.chat_template import Message, encode_chat, encode_text
+from actors.inference.classifier_loading import labels_of, load_classifier, text_length
+from actors.inference.model_loading import load_tokenizer
+from actors.inference.reward_heads import GatedReward
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """One text as a classifier reads it. `types` tell the two texts of a pair apart, where the model wants that.
+
+    `prompt` counts the tokens before a conversation's last message, where the model's head wants that, else 0.
+    """
+
+    ids: list[int]
+    types: list[int]
+    prompt: int = 0
+
+
+class ClassifierEngine(TorchEngine):
+    """A checkpoint of AutoModelForSequenceClassification, or a reward model with a value head or ArmoRM's.
+
+    Options: `max_batch` rows and `max_batch_tokens` tokens (padding counts) of a batch; `reward_index`, which logit is
+    the reward of a model of several (-1: none is named). A model without a padding token takes one row at a time.
+    """
+
+    features: frozenset[Feature] = frozenset({"classify", "sleep"})
+
+    def __init__(self, spec: EngineSpec) -> None:
+        options = take_options(spec, max_batch=32, max_batch_tokens=16384, reward_index=-1)
+        self._tokenizer, model = load_tokenizer(spec), load_classifier(spec)
+        self._max_length = text_length(spec, model.config, self._tokenizer)
+        self._labels = labels_of(model.config)
+        self._reward_index = reward_index(int(options["reward_index"]), self._labels)
+        self._gated = isinstance(model, GatedReward)
+        self._end: int | None = getattr(model.config, "reward_token_id", None)
+        self._pad: int | None = model.config.get_text_config().pad_token_id
+        super().__init__(model, 1 if self._pad is None else int(options["max_batch"]), int(options["max_batch_tokens"]))
+
+    async def classify(self, request: ClassifyRequest) -> Classification:
+        """Judge one text, pair or conversation.
+
+        RequestError if it does not fit ("too_long"), has no token ("empty"), the chat template refuses it, or the head
+        judges conversations only ("unsupported").
+        """
+        tokens = self._encode(request)
+        length = len(tokens.ids)
+        if length > self._max_length:
+            raise RequestError("too_long", f"the text has {length} tokens, the model takes {self._max_length}")
+        if not length:
+            raise RequestError("empty", "there is no token to judge")
+        logits = await self._batcher.submit(self._judge, tokens, bool(tokens.types), length)
+        reward = None if self._reward_index is None else logits[self._reward_index]
+        return Classification(request.id, logits, self._labels, reward, length)
+
+    def _encode(self, request: ClassifyRequest) -> Tokens:
+        if request.messages:
+            return self._conversation(request.messages)
+        if self._gated or self._end is not None:
+            raise RequestError("unsupported", "this reward model judges conversations only")
+        if request.pair is None:
+            return Tokens(encode_text(self._tokenizer, request.text), [])
+        encoded = self._tokenizer(request.text, request.pair, split_special_tokens=True)
+        return Tokens(list(encoded["input_ids"]), list(encoded.get("token_type_ids", [])))
+
+    def _conversation(self, messages: Sequence[Message]) -> Tokens:
+        """The rendered conversation; InternLM's models read their reward at a token of its own behind it."""
+        ids = encode_chat(self._tokenizer, messages, add_generation_prompt=False)
+        before = encode_chat(self._tokenizer, messages[:-1], add_generation_prompt=False) if self._gated else []
+        if self._gated and ids[: len(before)] != before:
+            raise RequestError("chat_template", "the chat template changes what comes before the last message")
+        return Tokens([*ids, *([] if self._end is None else [self._end])], [], len(before))
+
+    def _judge(self, rows: Sequence[Tokens]) -> list[tuple[float, ...]]:
+        return within_memory(lambda: self._forward(rows))
+
+    @torch.inference_mode()
+    def _forward(self, rows: Sequence[Tokens]) -> list[tuple[float, ...]]:
+        """The logits of each row from one right-padded pass."""
+        lengths = [len(row.ids) for row in rows]
+        arguments = {
+            "input_ids": self._padded([row.ids for row in rows], self._pad or 0),
+            "attention_mask": self._padded([[1] * length for length in lengths], 0),
+        }
+        if rows[0].types:
+            arguments["token_type_ids"] = self._padded([row.types for row in rows], 0)
+        if self._gated:
+            arguments["prompt_lengths"] = torch.tensor([row.prompt for row in rows], device=self._model.device)
+        logits = self._model(**arguments).logits.float().tolist()
+        self._step()
+        return [tuple(row) for row in logits]
+
+    def _padded(self, rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
+        width = max(len(row) for row in rows)
+        return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows], device=self._model.device)

@@ -1,0 +1,130 @@
+"""JSON over HTTP to one endpoint, at its pace and with retries."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import json
+import random
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any, TypeVar
+
+import aiohttp
+
+from actors.engine import EngineLost
+from actors.engines.http.endpoint import Endpoint
+from actors.engines.http.rate_limit import Pace
+
+Answer = TypeVar("Answer")
+FIRST_DELAY, LONGEST_DELAY = 0.5, 60.0  # seconds between attempts: doubled each time, half to all of it
+CLOSE_SECONDS = 10.0
+RETRIED = frozenset({408, 409, 429})  # and all from 500 on
+CLOSED = frozenset({401, 403, 404})  # was open at load: a key was withdrawn, or the model
+
+
+class HttpClient:
+    """Posts to one endpoint for one model."""
+
+    def __init__(self, endpoint: Endpoint, model: str) -> None:
+        self._endpoint, self._model = endpoint, model
+        self._requests, self._tokens = Pace(endpoint.requests_per_minute), Pace(endpoint.tokens_per_minute)
+        self._slots = asyncio.Semaphore(endpoint.in_flight)
+        self._session: aiohttp.ClientSession | None = None
+        self._sessions: AsyncGenerator[aiohttp.ClientSession] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.retried = 0
+
+    async def post(
+        self, path: str, body: Mapping[str, Any], tokens: int, read: Callable[[dict[str, Any]], Answer]
+    ) -> Answer:
+        """What `read` makes of the answer; `tokens` is how many the request is guessed to take.
+
+        RequestError if the endpoint refuses this request, EngineLost if it gives no answer after all retries or lets us
+        in no more.
+        """
+        data, problem = json.dumps(body).encode(), ""
+        for attempt in range(self._endpoint.retries + 1):
+            status, headers, answer = await self._send(path, data, tokens)
+            if status == 200:
+                try:
+                    parsed = json.loads(answer)
+                    self._tokens.correct(parsed["usage"]["total_tokens"] - tokens)
+                    return read(parsed)
+                except (KeyError, IndexError, TypeError, ValueError) as error:
+                    problem = f"an answer that is no completion, {type(error).__name__}: {error}"
+            elif status in CLOSED:
+                raise EngineLost(self._model, f"{self._endpoint.url}: HTTP {status} {self._endpoint.message(answer)}")
+            elif 400 <= status < 500 and status not in RETRIED:
+                raise self._endpoint.refusal(status, answer)
+            else:
+                problem = (f"HTTP {status} " if status else "") + self._endpoint.message(answer)
+            if attempt < self._endpoint.retries:
+                self.retried += 1
+                await asyncio.sleep(delay(attempt, headers.get("Retry-After", "")))
+        attempts = self._endpoint.retries + 1
+        raise EngineLost(self._model, f"{self._endpoint.url} gave no answer in {attempts} attempts: {problem}")
+
+    def close(self) -> None:
+        """Close the connections; from any thread."""
+        if self._loop is None or self._loop.is_closed() or self._sessions is None:
+            return
+        ending, loop, self._loop = self._sessions.aclose(), self._loop, None
+        if not loop.is_running():
+            loop.run_until_complete(ending)
+        elif _inside(loop):
+            self._ending = loop.create_task(ending)
+        else:
+            asyncio.run_coroutine_threadsafe(ending, loop).result(CLOSE_SECONDS)
+
+    async def _send(self, path: str, data: bytes, tokens: int) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body; status 0 and a description where there was no answer."""
+        session, url = await self._open(), self._endpoint.route(path)
+        async with self._slots:
+            await self._requests.wait()
+            await self._tokens.wait(tokens)
+            try:
+                async with session.post(url, data=data, allow_redirects=False) as response:
+                    return response.status, response.headers, await response.read()
+            except TimeoutError:
+                return 0, {}, f"no answer within {self._endpoint.timeout:g} s".encode()
+            except (aiohttp.ClientError, OSError) as error:
+                return 0, {}, f"{type(error).__name__}: {error}".encode()
+
+    async def _open(self) -> aiohttp.ClientSession:
+        """The session of the running loop; a connection can not move from one loop to another."""
+        loop = asyncio.get_running_loop()
+        if self._session is None or self._loop is not loop:
+            self._loop, self._slots = loop, asyncio.Semaphore(self._endpoint.in_flight)
+            self._sessions = self._one_session()
+            self._session = await anext(self._sessions)
+        return self._session
+
+    async def _one_session(self) -> AsyncGenerator[aiohttp.ClientSession]:
+        # a generator, because a loop that ends closes its generators, and with this one the connections
+        async with aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._endpoint.in_flight),
+            timeout=aiohttp.ClientTimeout(total=self._endpoint.timeout),
+            headers=self._endpoint.headers(),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        ) as session:
+            yield session
+
+
+def delay(attempt: int, retry_after: str) -> float:
+    """Seconds before the next attempt: exponential with jitter, and no less than the server's Retry-After."""
+    backoff = min(LONGEST_DELAY, FIRST_DELAY * 2**attempt) * random.uniform(0.5, 1.0)
+    try:
+        asked = float(retry_after)
+    except ValueError:
+        date = email.utils.parsedate_tz(retry_after)
+        asked = email.utils.mktime_tz(date) - time.time() if date else 0.0
+    # those who were all told the same do not come back all at once
+    return max(backoff, asked + random.uniform(0.0, min(1.0, backoff))) if asked > 0 else backoff
+
+
+def _inside(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False

@@ -1,0 +1,203 @@
+"""The scripted engine: deterministic text without a model, with scripted latency and faults.
+
+It drives tests, simulations of scale and fault injection through the same path as the real engines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import math
+import os
+import random
+import re
+import time
+
+from actors.engine import (
+    Classification,
+    ClassifyRequest,
+    EngineSpec,
+    Feature,
+    FinishReason,
+    GenerateRequest,
+    Generation,
+    LogprobRequest,
+    RequestError,
+    TokenLogprobs,
+    check_features,
+)
+from actors.engines.options import Option, reward_index, take_options
+from actors.engines.scripted_replies import reply
+
+_OPTIONS: dict[str, Option] = {
+    "latency": 0.0,
+    "latency_sigma": 0.0,
+    "slots": 0,
+    "style": "answer",
+    "poison": "",
+    "refuse": "",
+    "hang": "",
+    "load_seconds": 0.0,
+    "fail_load": False,
+    "die_load": False,
+    "labels": "reward",
+    "logits": "",
+    "reward_index": -1,
+}
+
+
+class ScriptedEngine:
+    """Replies are a pure function of model, messages, sampling and seed; a token is a word.
+
+    Options: `latency` mean seconds of a request, log-normal with `latency_sigma`; `slots` requests are served at a
+    time and others wait (0: no bound); `style` is `answer` (rewriting prompts get a longer instruction, all others an
+    answer) or `echo` (the last message comes back). Faults: a request that contains the text `poison` kills the
+    process, one that contains `refuse` raises RequestError, one that contains `hang` never returns and no other does
+    from then on. Loading takes `load_seconds`; with `fail_load` it raises RuntimeError, with `die_load` the process
+    dies of it.
+
+    As a classifier it has `labels` (names between commas) and draws their logits, unless a rule of `logits` holds:
+    rules stand between semicolons, as `TEXT=0.1,2,-1` for requests that contain TEXT, or `0,1,2` for all others;
+    `reward_index` is the classifier engine's.
+    """
+
+    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "classify", "sleep"})
+
+    def __init__(self, spec: EngineSpec) -> None:
+        options = take_options(spec, **_OPTIONS)
+        self._model, self._max_length = spec.model, spec.max_length
+        self._latency, self._sigma = float(options["latency"]), float(options["latency_sigma"])
+        self._poison, self._refuse, self._hang = (str(options[name]) for name in ("poison", "refuse", "hang"))
+        self._style = str(options["style"])
+        if self._style not in ("answer", "echo"):
+            raise ValueError(f"scripted style {self._style!r}: one of answer, echo")
+        self._labels = tuple(str(options["labels"]).split(","))
+        self._rules = _rules(str(options["logits"]), len(self._labels))
+        self._reward_index = reward_index(int(options["reward_index"]), self._labels)
+        self._slots = _Slots(int(options["slots"]))
+        self._stuck_at: int | None = None
+        self._awake = True
+        _load(float(options["load_seconds"]), bool(options["fail_load"]), bool(options["die_load"]))
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        """A scripted reply. RequestError for a refused or over-long prompt."""
+        check_features(self.features, request)
+        prompt = "\n".join(content for _, content in request.messages)
+        tokens_in = len(prompt.split())
+        room = self._room(prompt, tokens_in)
+        sampled = (request.sampling, request.seed) if request.sampling.temperature > 0 else ()
+        draw = self._draw("generate", request.messages, *sampled)
+        await self._serve(prompt, self._draw("wait", request.messages, *sampled))
+        text = prompt if self._style == "echo" else reply(request.messages[-1][1], draw)
+        words = re.findall(r"\s*\S+", text)
+        kept = words[: min(request.sampling.max_tokens, room)]
+        reason: FinishReason = "stop" if len(kept) == len(words) else "length"
+        logprobs = tuple(-draw.expovariate(1.0) for _ in kept) if request.logprobs else None
+        return Generation(request.id, "".join(kept).lstrip(), reason, tokens_in, len(kept), logprobs)
+
+    async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
+        """Scripted log-probabilities, one per word; a word after a context is a little likelier than without."""
+        text, alone = request.context + request.text, request.alone.split()
+        words = text.split()
+        self._room(text, max(len(words), len(alone)) - 1)
+        boundary = len(request.context.split())
+        await self._serve(text, self._draw("wait", request.context, request.text))
+        lengths = (boundary, len(words) - boundary, len(alone))
+        pair = self._scripted(words, 0.8 if boundary else 1.0)
+        return TokenLogprobs(request.id, boundary, pair, self._scripted(alone, 1.0), lengths)
+
+    def _scripted(self, words: list[str], scale: float) -> tuple[float | None, ...]:
+        drawn = [-scale * self._draw("logprobs", i, word).uniform(0.5, 3.0) for i, word in enumerate(words[1:])]
+        return (None, *drawn) if words else ()
+
+    async def classify(self, request: ClassifyRequest) -> Classification:
+        """Scripted logits."""
+        texts = (request.text, request.pair or "", *(content for _, content in request.messages))
+        text = "\n".join(texts)
+        tokens = len(text.split())
+        self._room(text, tokens - 1)
+        await self._serve(text, self._draw("wait", texts))
+        draw = self._draw("classify", texts)
+        scripted = next((logits for part, logits in self._rules if part in text), None)
+        logits = scripted or tuple(draw.gauss(0.0, 1.0) for _ in self._labels)
+        reward = None if self._reward_index is None else logits[self._reward_index]
+        return Classification(request.id, logits, self._labels, reward, tokens)
+
+    def progress(self) -> int:
+        """Tenths of a second, until a request hangs."""
+        return int(time.monotonic() * 10) if self._stuck_at is None else self._stuck_at
+
+    async def sleep(self) -> None:
+        """Refuse requests (RuntimeError) until `wake`: a real engine's weights are gone from the device."""
+        self._awake = False
+
+    async def wake(self) -> None:
+        """Take requests again."""
+        self._awake = True
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _room(self, text: str, tokens: int) -> int:
+        """Tokens that fit after `tokens`; injected faults strike here."""
+        if self._poison and self._poison in text:
+            os._exit(1)
+        if self._refuse and self._refuse in text:
+            raise RequestError("refused", f"the text contains {self._refuse!r}")
+        if tokens >= self._max_length:
+            raise RequestError("too_long", f"the prompt has {tokens} tokens, the model takes {self._max_length}")
+        return self._max_length - tokens
+
+    def _draw(self, *identity: object) -> random.Random:
+        digest = hashlib.sha256(repr((self._model, *identity)).encode()).digest()
+        return random.Random(digest)
+
+    async def _serve(self, text: str, draw: random.Random) -> None:
+        """Take the request's time in a slot; no return once the engine is stuck."""
+        if not self._awake:
+            raise RuntimeError("the engine sleeps")
+        async with self._slots.one():
+            if self._hang and self._hang in text:
+                self._stuck_at = self.progress()
+            if self._latency > 0 and self._stuck_at is None:
+                mu = math.log(self._latency) - self._sigma**2 / 2  # so that the mean is `latency` whatever sigma
+                await asyncio.sleep(draw.lognormvariate(mu, self._sigma))
+            while self._stuck_at is not None:
+                await asyncio.sleep(3600)
+
+
+class _Slots:
+    """At most `count` holders at a time, 0 for no bound; a semaphore belongs to one event loop."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._semaphore = asyncio.Semaphore(count)
+
+    def one(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Holds one slot."""
+        if not self._count:
+            return contextlib.nullcontext()
+        if self._loop is not asyncio.get_running_loop():
+            self._loop, self._semaphore = asyncio.get_running_loop(), asyncio.Semaphore(self._count)
+        return self._semaphore
+
+
+def _load(seconds: float, fail: bool, die: bool) -> None:
+    time.sleep(seconds)
+    if die:
+        os._exit(1)
+    if fail:
+        raise RuntimeError("the load is scripted to fail")
+
+
+def _rules(text: str, labels: int) -> list[tuple[str, tuple[float, ...]]]:
+    """Which logits requests with a text get; ValueError for a rule that has not one number for each label."""
+    rules: list[tuple[str, tuple[float, ...]]] = []
+    for rule in filter(None, text.split(";")):
+        part, _, numbers = rule.rpartition("=")
+        rules.append((part, tuple(map(float, numbers.split(",")))))
+        if len(rules[-1][1]) != labels:
+            raise ValueError(f"scripted logits {rule!r}: there are {labels} labels")
+    return rules

@@ -1,0 +1,107 @@
+"""What vLLM is started with, on GPUs of one node or several, or on CPUs."""
+
+# pyright: reportMissingImports=false
+# vLLM is optional: where it is not installed, the checker has nothing to look at.
+
+from __future__ import annotations
+
+import os
+from typing import Any, get_args
+
+from actors.engine import EngineSpec
+from actors.engines.options import Option, take_options
+from actors.inference.model_loading import adapter_rank, device_name, dtype_name, linear_names, usable_length
+
+KV_CACHE_ON_CPU = 2**30  # bytes
+# spaces between JSON's parts say nothing, and weak models fill whole replies with them
+COMPACT_JSON = {"backend": "xgrammar", "disable_any_whitespace": True}
+_OPTIONS: dict[str, Option] = {
+    "tensor_parallel_size": 1,
+    "pipeline_parallel_size": 1,
+    "gpu_memory_utilization": 0.9,
+    "max_num_seqs": 256,
+    "enable_prefix_caching": True,
+    "lora": False,
+    "max_loras": 4,
+    "max_lora_rank": 16,
+}
+
+
+def vllm_options(spec: EngineSpec) -> dict[str, Any]:
+    """The engine's options with their defaults; ValueError for an unknown one."""
+    return take_options(spec, **_OPTIONS)
+
+
+def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, Any]:
+    """vLLM's engine arguments for a model with this config; ValueError for an unknown option or dtype.
+
+    `rank` is that of the LoRA adapter that all requests get, 0 for none.
+    """
+    length = usable_length(spec, config)
+    options = vllm_options(spec)
+    lora = {name: options.pop(name) for name in ("lora", "max_loras", "max_lora_rank")}
+    os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"  # the one token more is never fed back into the model
+    device = device_name()
+    arguments: dict[str, Any] = {
+        "model": spec.model,
+        "revision": spec.revision,
+        "dtype": dtype_name(spec.dtype, device),
+        "max_model_len": length + 1,  # a text that fills the model can be scored, although vLLM draws a token
+        "trust_remote_code": False,
+        "load_format": "safetensors",
+        "generation_config": "vllm",  # the model folder's own sampling defaults must not leak into a study's
+        "disable_log_stats": True,
+        "enable_sleep_mode": device == "cuda",
+        "structured_outputs_config": COMPACT_JSON,
+        **options,
+        **_executor(options["tensor_parallel_size"] * options["pipeline_parallel_size"]),
+    }
+    if lora["lora"] or rank:
+        rank = max(rank, int(lora["max_lora_rank"]))
+        arguments |= {"enable_lora": True, "max_loras": lora["max_loras"], "max_lora_rank": _bucket(rank)}
+        if device == "cpu":  # scoring beside an adapter's requests kills vLLM where the last layer takes adapters
+            arguments["lora_target_modules"] = linear_names(config)
+    return arguments | _on_cpu(length + 1, options["max_num_seqs"]) if device == "cpu" else arguments
+
+
+def usable_rank(folder: str) -> int:
+    """The rank of the adapter in this folder. ValueError if vLLM can not both draw and score with it."""
+    from safetensors import safe_open
+
+    rank = adapter_rank(folder)
+    with safe_open(f"{folder}/adapter_model.safetensors", "np") as weights:
+        changed = [name for name in weights.keys() if "lm_head" in name or "embed" in name]  # noqa: SIM118
+    if changed:  # prompt_logprobs would mix up whose adapter is whose in the last layer
+        raise ValueError(f"adapter {folder} changes {changed[0]}; the vllm engine takes adapters of inner layers only")
+    return rank
+
+
+def _executor(workers: int) -> dict[str, Any]:
+    """Ray's workers where the placement group spans several nodes (vLLM finds it itself), else plain processes."""
+    if workers == 1:
+        return {}
+    import ray
+    from ray.util import placement_group_table
+
+    group = ray.util.get_current_placement_group() if ray.is_initialized() else None
+    nodes = set(placement_group_table(group)["bundles_to_node_id"].values()) if group else set[str]()
+    return {"distributed_executor_backend": "ray" if len(nodes) > 1 else "mp"}
+
+
+def _bucket(rank: int) -> int:
+    """The smallest rank limit of vLLM's that holds `rank`. ValueError if there is none."""
+    from vllm.config.lora import MaxLoRARanks
+
+    limits = [limit for limit in get_args(MaxLoRARanks) if limit >= rank]
+    if not limits:
+        raise ValueError(f"vLLM takes LoRA adapters up to rank {max(get_args(MaxLoRARanks))}, not {rank}")
+    return min(limits)
+
+
+def _on_cpu(max_length: int, rows: int) -> dict[str, Any]:
+    """Arguments for vLLM's CPU build. A seeded draw together with chunked prefill kills it."""
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # or engines side by side share one core
+    os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")  # or the first scored text waits minutes for a C++ compiler
+    tokens = max(2048, max_length, rows)
+    fixed = {"enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": KV_CACHE_ON_CPU}
+    return {**fixed, "max_num_batched_tokens": tokens}

@@ -1,0 +1,122 @@
+"""Loading a sequence classifier: safetensors only, never code from a model folder, never a head of random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actors.engine import EngineSpec
+from actors.inference.model_loading import device_name, dtype_name, is_adapter
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from transformers import PreTrainedTokenizerBase
+
+KNOWN = (
+    "a checkpoint of AutoModelForSequenceClassification, a one-row 'v_head' or ArmoRM's gated head, on an architecture "
+    "that transformers itself has"
+)
+_VALUE_HEAD, _GATED = "v_head.weight", "regression_layer.weight"
+
+
+def load_classifier(spec: EngineSpec) -> Any:
+    """The classifier in evaluation mode on the best device, a module with `config`, `device` and logits.
+
+    OSError if there are no safetensors; ValueError if the checkpoint has no head that can be run, or needs code from
+    its own folder.
+    """
+    if is_adapter(spec.model):
+        raise ValueError(f"an adapter is not run as a classifier: merge it with its base, into {KNOWN}")
+    config, folder = _config(spec), _folder(spec)
+    names = _tensor_names(folder)
+    dtype = dtype_name(spec.dtype, device_name())
+    load = _load_gated if _GATED in names else _load_value_head if _VALUE_HEAD in names else _load_plain
+    return load(folder, config, dtype).to(device_name()).eval()
+
+
+def labels_of(config: Any) -> tuple[str, ...]:
+    """The names of a classifier's logits, in their order."""
+    return tuple(str(config.id2label[number]) for number in range(config.num_labels))
+
+
+def text_length(spec: EngineSpec, config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens of one text or pair: as the spec says, but no more than config and tokenizer allow."""
+    positions = int(getattr(config.get_text_config(), "max_position_embeddings", spec.max_length))
+    return min(spec.max_length, positions, tokenizer.model_max_length)
+
+
+def _config(spec: EngineSpec) -> Any:
+    """The model's config, without a cache of keys and values. ValueError if only the folder's own code can read it."""
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(spec.model, revision=spec.revision, trust_remote_code=False)
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        detail = f"its architecture comes as code in its own folder, which is never run. What can be run is {KNOWN}"
+        raise ValueError(detail) from None
+    config.get_text_config().use_cache = False  # nothing is generated
+    return config
+
+
+def _folder(spec: EngineSpec) -> str:
+    """Where the model's safetensors are; a hub model is fetched."""
+    if Path(spec.model).is_dir():
+        return spec.model
+    from huggingface_hub import snapshot_download
+
+    return snapshot_download(spec.model, revision=spec.revision, allow_patterns=["*.json", "*.safetensors"])
+
+
+def _tensor_names(folder: str) -> set[str]:
+    from safetensors import safe_open
+
+    names: set[str] = set()
+    for path in Path(folder).glob("*.safetensors"):
+        with safe_open(path, "pt") as tensors:
+            names.update(tensors.keys())
+    return names
+
+
+def _load_plain(folder: str, config: Any, dtype: str, **arguments: Any) -> Any:
+    from transformers import AutoModelForSequenceClassification
+
+    return _load(AutoModelForSequenceClassification, folder, config, dtype, **arguments)[0]
+
+
+def _load_value_head(folder: str, config: Any, dtype: str) -> Any:
+    """InternLM's reward models and others: one row, named v_head."""
+    config.num_labels = 1
+    return _load_plain(folder, config, dtype, key_mapping={r"^v_head\.": "score."})
+
+
+def _load_gated(folder: str, config: Any, dtype: str) -> Any:
+    from transformers import AutoModel
+
+    from actors.inference.reward_heads import GatedReward
+
+    config.num_labels = 1
+    body, unknown = _load(AutoModel, folder, config, dtype)
+    return GatedReward(body, _tensors(folder, unknown))
+
+
+def _tensors(folder: str, names: list[str]) -> dict[str, Tensor]:
+    from safetensors import safe_open
+
+    found: dict[str, Tensor] = {}
+    for path in Path(folder).glob("*.safetensors"):
+        with safe_open(path, "pt") as tensors:
+            found |= {name: tensors.get_tensor(name) for name in tensors.keys() if name in names}  # noqa: SIM118
+    return found
+
+
+def _load(auto: Any, folder: str, config: Any, dtype: str, **arguments: Any) -> tuple[Any, list[str]]:
+    """A model all of whose weights are in the folder, and the names of the tensors that it does not know."""
+    safe = {"use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
+    model, report = auto.from_pretrained(folder, config=config, dtype=dtype, **safe, **arguments)
+    missing, extra = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
+    if missing:
+        has = f"; those for {', '.join(extra[:6])} have no place" if extra else ""
+        raise ValueError(f"the checkpoint has no weights for {', '.join(missing[:6])}{has}. What can be run is {KNOWN}")
+    return model, extra

@@ -1,0 +1,121 @@
+"""Batched generation in which every row is drawn with its own sampling, seed and length, whatever shares its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from actors.engine import Sampling
+from actors.inference.text_codec import Drawn, cut
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One prompt as token ids with what is to be drawn after it, and whether log-probabilities are wanted."""
+
+    prompt: tuple[int, ...]
+    sampling: Sampling
+    seed: int
+    logprobs: bool = False
+
+
+@torch.inference_mode()
+def generate_rows(
+    model: PreTrainedModel, rows: Sequence[Row], stops: frozenset[int], pad: int, on_step: Callable[[], None]
+) -> list[Drawn]:
+    """What is drawn for each row; `on_step` is called for every token position.
+
+    Padding is on the left. Draws do not depend on the batch except through rounding of the logits.
+    """
+    width = max(len(row.prompt) for row in rows)
+    ids = torch.tensor([[pad] * (width - len(row.prompt)) + list(row.prompt) for row in rows], device=model.device)
+    mask = torch.tensor([[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows], device=model.device)
+    limits = torch.tensor([row.sampling.max_tokens for row in rows], device=model.device)
+    config = GenerationConfig(
+        do_sample=False, max_new_tokens=int(limits.max()), eos_token_id=sorted(stops) or None, pad_token_id=pad
+    )
+    sampler = GumbelSampler(rows, model.device, on_step)
+    output = model.generate(  # pyright: ignore[reportCallIssue]
+        input_ids=ids,
+        attention_mask=mask,
+        generation_config=config,
+        logits_processor=LogitsProcessorList([sampler]),
+        stopping_criteria=StoppingCriteriaList([RowLimits(limits, width)]),
+    )
+    drawn: list[list[int]] = output[:, width:].tolist()
+    return [
+        cut(new[: row.sampling.max_tokens], stops, logprobs and logprobs[: row.sampling.max_tokens])
+        for row, new, logprobs in zip(rows, drawn, sampler.logprobs(), strict=True)
+    ]
+
+
+class RowLimits(StoppingCriteria):
+    """Ends each row after its own number of new tokens."""
+
+    def __init__(self, limits: torch.Tensor, prompt_width: int) -> None:
+        self._limits, self._prompt_width = limits, prompt_width
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: object) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Which rows (a boolean per row) are at their limit."""
+        return input_ids.shape[1] - self._prompt_width >= self._limits
+
+
+class GumbelSampler(LogitsProcessor):
+    """Turns greedy search into sampling: the argmax of log-probabilities plus Gumbel noise is an exact draw.
+
+    Noise comes from one generator per row, so a row's draw depends on its own seed and step alone.
+    """
+
+    def __init__(self, rows: Sequence[Row], device: torch.device, on_step: Callable[[], None]) -> None:
+        self._on_step, self._rows = on_step, len(rows)
+        self._asked = [i for i, row in enumerate(rows) if row.logprobs]
+        self._logprobs: list[torch.Tensor] = []  # one for each step: of the rows that asked
+        drawn = [i for i, row in enumerate(rows) if row.sampling.temperature > 0]
+        self._drawn = torch.tensor(drawn, dtype=torch.long, device=device)
+        self._temperature = torch.tensor([[rows[i].sampling.temperature] for i in drawn], device=device)
+        self._top_p = torch.tensor([[rows[i].sampling.top_p] for i in drawn], device=device)
+        self._generators = [torch.Generator(device).manual_seed(rows[i].seed % 2**63) for i in drawn]
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Scores (rows x vocabulary) whose argmax is the next token."""
+        self._on_step()
+        raw = scores[self._asked].float() if self._asked else None  # a copy
+        if self._generators:
+            scores = scores.float()
+            scores[self._drawn] = nucleus(scores[self._drawn] / self._temperature, self._top_p) + self._noise(scores)
+        if raw is not None:
+            chosen = scores[self._asked].argmax(dim=-1)
+            self._logprobs.append(-torch.nn.functional.cross_entropy(raw, chosen, reduction="none"))
+        return scores
+
+    def logprobs(self) -> list[list[float] | None]:
+        """For each row the log-probabilities of all tokens chosen so far under the model; None if not asked for."""
+        rows: list[list[float] | None] = [None] * self._rows
+        if self._asked:
+            for i, values in zip(self._asked, torch.stack(self._logprobs, dim=1).tolist(), strict=True):
+                rows[i] = values
+        return rows
+
+    def _noise(self, scores: torch.Tensor) -> torch.Tensor:
+        noise = torch.empty(len(self._generators), scores.shape[1], device=scores.device)
+        for row, generator in zip(noise, self._generators, strict=True):
+            row.exponential_(generator=generator)
+        return -noise.clamp_min_(torch.finfo(noise.dtype).tiny).log_()
+
+
+def nucleus(logits: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
+    """Logits (rows x vocabulary) with all but the smallest set of tokens of probability `top_p` (rows x 1) at -inf."""
+    if bool((top_p >= 1).all()):
+        return logits
+    ordered, indices = logits.sort(dim=-1, descending=True)
+    probabilities = ordered.softmax(dim=-1)
+    before = probabilities.cumsum(dim=-1) - probabilities
+    outside = torch.zeros_like(logits, dtype=torch.bool).scatter(1, indices, (before >= top_p) & (top_p < 1))
+    return logits.masked_fill(outside, -torch.inf)

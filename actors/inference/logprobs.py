@@ -1,0 +1,130 @@
+"""Log-probabilities of given tokens by right-padded forward passes that never hold a batch's logits.
+
+The last layer is taken in tiles of positions and vocabulary that stay in the cache, and only where a token is to be
+predicted: the logits of a batch would be by far its largest tensor, and most of the time would go into writing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+TOKENS_ON_CPU = 512  # of a forward pass, whose activations then stay in a core's cache
+TILE_ON_CPU = (512, 1024)  # positions, vocabulary
+LOGITS_AT_ONCE = 2**26  # values; 256 MiB in float32
+Scored = tuple[float | None, ...]
+_PLAIN: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+@torch.inference_mode()
+def score_rows(
+    model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int, on_pass: Callable[[], None]
+) -> list[Scored]:
+    """For each row (at least one token) the natural-log probability of each token given those before it.
+
+    The first token has none. `on_pass` is called after each forward pass.
+    """
+    scored: dict[int, Scored] = {}
+    for group in by_length([len(row) for row in rows], TOKENS_ON_CPU if model.device.type == "cpu" else None):
+        found = _one_pass(model, [rows[place] for place in group], pad, on_pass)
+        scored |= zip(group, found, strict=True)
+    return [scored[place] for place in range(len(rows))]
+
+
+def by_length(lengths: Sequence[int], most: int | None) -> list[list[int]]:
+    """The places of rows in groups of like length, of at most `most` tokens with their padding (None: no bound).
+
+    A longer row is a group of its own. Rows of one another's length need little padding; packed into one row they need
+    none, but a mask, and with that attention over all of them takes longer than the padding did.
+    """
+    groups: list[list[int]] = [[]]
+    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if groups[-1] and most is not None and lengths[place] * (len(groups[-1]) + 1) > most:
+            groups.append([])
+        groups[-1].append(place)
+    return groups
+
+
+def _one_pass(
+    model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int, on_pass: Callable[[], None]
+) -> list[Scored]:
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=model.device)
+    lengths = torch.tensor([len(row) for row in rows], device=model.device)
+    predicted = torch.arange(1, width, device=model.device) < lengths[:, None]
+    # no attention mask: in a causal model no token sees the padding on its right
+    if has_plain_head(model):
+        hidden = model.base_model(input_ids=ids, use_cache=False)[0][:, :-1][predicted]
+        values = head_logprobs(model.get_output_embeddings(), hidden, ids[:, 1:][predicted])
+        on_pass()
+    else:
+        values = _by_logits(model, ids, predicted, on_pass)
+    return [(None, *part.tolist()) for part in values.cpu().split([len(row) - 1 for row in rows])]
+
+
+def has_plain_head(model: PreTrainedModel) -> bool:
+    """Whether the logits are the last layer of the hidden states and nothing else: some models scale or cap them."""
+    if model not in _PLAIN:
+        head: Any = model.get_output_embeddings()
+        _PLAIN[model] = isinstance(head, torch.nn.Linear) and _passes_through(model, head)
+    return _PLAIN[model]
+
+
+def _passes_through(model: PreTrainedModel, head: torch.nn.Linear) -> bool:
+    """Whether the head is given the hidden states as they are, and what it says comes out as it is."""
+    ids = torch.ones((1, 2), dtype=torch.long, device=model.device)
+    ramp = torch.linspace(-100, 100, head.out_features, device=model.device, dtype=head.weight.dtype).expand(1, 2, -1)
+    given: list[torch.Tensor] = []
+
+    def instead(_: Any, inputs: tuple[torch.Tensor], __: Any) -> torch.Tensor:
+        given.append(inputs[0])
+        return ramp
+
+    with head.register_forward_hook(instead):
+        logits = model(input_ids=ids, use_cache=False).logits
+    hidden = model.base_model(input_ids=ids, use_cache=False)[0]
+    return torch.equal(logits.float(), ramp.float()) and torch.allclose(given[0], hidden, rtol=1e-3)
+
+
+def head_logprobs(head: Any, hidden: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+    """The log-probabilities (float32) of `tokens` [n] by a linear layer over `hidden` [n, features]."""
+    weight, bias = head.weight, head.bias
+    on_cpu = hidden.device.type == "cpu"
+    positions, vocabulary = TILE_ON_CPU if on_cpu else (max(1, LOGITS_AT_ONCE // len(weight)), len(weight))
+    biases = bias.split(vocabulary) if bias is not None else [None] * -(-len(weight) // vocabulary)
+    tiles = list(zip(weight.split(vocabulary), biases, strict=True))
+    normalisers = [_normaliser(rows, tiles) for rows in hidden.split(positions)]
+    own = (hidden.float() * weight[tokens].float()).sum(1)
+    if bias is not None:
+        own += bias[tokens].float()
+    return (own - torch.cat(normalisers)).clamp(max=0)
+
+
+def _normaliser(hidden: torch.Tensor, tiles: Sequence[tuple[torch.Tensor, torch.Tensor | None]]) -> torch.Tensor:
+    """The logarithm of the sum of exponentials of each row's logits."""
+    total = torch.full((len(hidden),), -torch.inf, device=hidden.device)
+    for weight, bias in tiles:
+        logits = torch.nn.functional.linear(hidden, weight, bias).float()
+        # log_softmax goes over the logits once, while they are in the cache; logsumexp would several times
+        total = torch.logaddexp(total, logits[:, 0] - torch.log_softmax(logits, 1)[:, 0])
+    return total
+
+
+def _by_logits(
+    model: PreTrainedModel, ids: torch.Tensor, predicted: torch.Tensor, on_pass: Callable[[], None]
+) -> torch.Tensor:
+    """The same by the model's own logits, of as few rows at a time as memory asks for."""
+    width, vocabulary = ids.shape[1], int(model.get_input_embeddings().weight.shape[0])  # pyright: ignore[reportIndexIssue]
+    step = max(1, LOGITS_AT_ONCE // (width * vocabulary))
+    found: list[torch.Tensor] = []
+    for part, wanted in zip(ids.split(step), predicted.split(step), strict=True):
+        logits = model(input_ids=part, use_cache=False).logits[:, :-1][wanted].float()
+        found.append(-torch.nn.functional.cross_entropy(logits, part[:, 1:][wanted], reduction="none"))
+        on_pass()
+    return torch.cat(found)

@@ -1,0 +1,145 @@
+"""The job's side: what a confined process does with the source given to it. It runs foreign code: it is no judge."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Callable
+from functools import partial
+from types import ModuleType
+from typing import Any
+
+from actors.sandbox.protocol import extended, wire
+from actors.sandbox.protocol.job import EXTRA_BYTES, REQUEST_BYTES
+
+TRUTH = "truth of an object"
+
+
+def work(task: str, fds: list[int]) -> None:
+    """Do one of the tasks: run a job's cases, serve a solution's functions, or run the tests that call them."""
+    random.seed(0)  # the same verdict at every run
+    request = wire.decode(wire.receive(fds[0], REQUEST_BYTES) or b"null")
+    os.close(fds[0])
+    {"run": run, "serve": serve, "check": check}[task](request, *fds[1:])
+
+
+def load(source: str) -> ModuleType:
+    """Execute source as a module called `solution`."""
+    module = sys.modules["solution"] = ModuleType("solution")
+    exec(compile(source, "<solution>", "exec", dont_inherit=True), module.__dict__)
+    return module
+
+
+def outcome(act: Callable[[], Any], encode: Callable[[Any], bytes]) -> bytes:
+    """What became of a call, as text: its value or why there is none."""
+    status, text = "raised", ""
+    try:
+        return b'{"status": "returned", "value": ' + encode(act()) + b"}"
+    except MemoryError:
+        status, text = "memory", "MemoryError"
+    except wire.TooLong as error:
+        status, text = "output", str(error)
+    except SolutionEnded:
+        status = "killed"
+    except BaseException as error:  # also SystemExit: whatever the foreign code raises is an answer
+        text = describe(error)
+    return wire.encode({"status": status, "detail": text}, 1 << 16)
+
+
+def describe(error: BaseException) -> str:
+    """The type and text of an exception, whose own methods may be foreign."""
+    try:
+        return wire.readable(f"{type(error).__name__}: {error}")
+    except BaseException:
+        return "an exception that can not be described"
+
+
+def run(request: dict[str, Any], results: int) -> None:
+    """Load the source, then call the function once per case. The first frame says that the source is loaded."""
+    limit = request["output_bytes"]
+    box: list[ModuleType] = []
+    loaded = outcome(lambda: box.append(load(request["source"])), lambda _: b"null")
+    wire.send(results, loaded)
+    for arguments in request["cases"] if box else ():
+        function = (lambda *_: None) if request["call"] is None else getattr(box[0], request["call"], undefined)
+        wire.send(results, outcome(partial(function, *arguments), lambda value: wire.encode(value, limit)))
+
+
+def undefined(*_: Any) -> None:
+    """Stands for a function that the source does not define."""
+    raise NameError("the function to be called is not defined")
+
+
+def serve(request: dict[str, Any], calls: int, replies: int) -> None:
+    """Load a solution and answer calls of its functions until nobody calls any more."""
+    limit = request["output_bytes"]
+    objects: dict[str, Any] = {TRUTH: bool}
+
+    def begin() -> None:
+        objects.update(vars(load(request["source"])))
+        exec(compile(request["scene"], "<scene>", "exec"), objects)
+
+    def answer(text: bytes) -> Any:
+        name, arguments, named = extended.decode(text, objects.__getitem__)
+        return objects[name](*arguments, **named)
+
+    begun = outcome(begin, lambda _: b"null")
+    while (text := wire.receive(calls, REQUEST_BYTES)) is not None:
+        reply = outcome(partial(answer, text), lambda value: extended.encode(value, limit, objects))
+        wire.send(replies, reply if begun.startswith(b'{"status": "returned"') else begun)
+
+
+class SolutionError(Exception):
+    """The solution raised an exception or gave no plain value; the text is its own claim."""
+
+
+class SolutionEnded(BaseException):
+    """The process that serves the solution has died; no test may catch this."""
+
+
+class Remote:
+    """An object of the solution: to be called, passed on as an argument, or asked whether it is true. No more."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, name: str, ask: Callable[..., Any]) -> None:
+        self.name, self.ask = name, ask
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        return self.ask(self.name, arguments, named)
+
+    def __eq__(self, other: object) -> bool:
+        raise SolutionError(f"the solution gave {self.name}, which is no plain value")
+
+    def __bool__(self) -> bool:
+        return self.ask(TRUTH, (self,), {}) is True
+
+
+def check(request: dict[str, Any], results: int, calls: int, replies: int) -> None:
+    """Run tests whose calls go to the process that serves the solution. No line of the solution is run here."""
+    limit = request["output_bytes"]
+
+    def ask(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        try:
+            wire.send(calls, extended.encode_call(name, arguments, named, limit))
+            text = wire.receive(replies, limit + EXTRA_BYTES)
+        except BrokenPipeError:
+            raise SolutionEnded from None
+        except wire.TooLong as error:
+            raise SolutionError(str(error)) from None
+        if text is None:
+            raise SolutionEnded
+        reply = extended.decode(text, lambda name: Remote(name, ask))
+        if reply.get("status") != "returned":
+            raise SolutionError(str(reply.get("detail")))
+        return reply.get("value")
+
+    def act() -> bool:
+        names: dict[str, Any] = {"__name__": "tests"}
+        exec(compile(request["setup"], "<setup>", "exec"), names)
+        names |= {name: Remote(name, ask) for name in request["remote"]}
+        exec(compile(request["tests"], "<tests>", "exec"), names)
+        return True
+
+    wire.send(results, outcome(act, lambda value: wire.encode(value, limit)))

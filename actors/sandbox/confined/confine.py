@@ -1,0 +1,81 @@
+"""What stands between a job and the machine: put up by the job's own process before it sees a line of foreign code."""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import dataclass
+
+from actors.sandbox.confined import jail, landlock, seccomp
+from actors.sandbox.confined.kernel import NAMESPACES, call, drop_capabilities, map_user, namespace_ids
+from actors.sandbox.protocol.job import Limits
+
+NOBODY = 65534
+_INSIDE = 1000  # who a job is in its own user namespace
+_DESCRIPTORS = 64
+
+
+@dataclass(frozen=True)
+class Walls:
+    """What the zygote prepares once for all its jobs: the layers, the call filter, what may be read, sizes, its ids."""
+
+    layers: frozenset[str]
+    filter: bytes
+    folders: list[str]
+    base_bytes: int
+    namespaces: dict[str, int]
+    user: tuple[int, int]
+
+    @property
+    def clone_flags(self) -> int:
+        """For `clone`."""
+        return sum(flag for name, flag in NAMESPACES.items() if name in self.layers)
+
+
+def confine(walls: Walls, limits: Limits) -> list[str]:
+    """Put up all layers and say which are in force, as the kernel shows it. OSError if one can not be put up."""
+    names = [name for name, number in namespace_ids().items() if walls.namespaces[name] != number]
+    if "uts" in walls.layers:
+        call("sethostname", b"sandbox", 7)
+    if "user" in walls.layers:
+        map_user(_INSIDE, walls.user)
+    if "mount" in walls.layers:
+        jail.enter(limits)
+    if "rlimits" in walls.layers:
+        limit_resources(limits, walls.base_bytes)
+    if "landlock" in walls.layers or "seccomp" in walls.layers:
+        drop_capabilities()
+    if "landlock" in walls.layers:
+        landlock.restrict(walls.folders, ["/tmp"] if "mount" in walls.layers else [])
+    if "seccomp" in walls.layers:
+        seccomp.install(walls.filter)
+    if walls.user[0] != 0:
+        names.append("uid")
+    if not _may_list_root():
+        names.append("landlock")
+    if seccomp.installed():
+        names.append("seccomp")
+    if resource.getrlimit(resource.RLIMIT_NPROC) == (limits.threads, limits.threads):
+        names.append("rlimits")
+    return names
+
+
+def limit_resources(limits: Limits, base_bytes: int) -> None:
+    """Set the limits of this process and its children, which can not raise them."""
+    for kind, amount in (
+        (resource.RLIMIT_CPU, limits.cpu_seconds),
+        (resource.RLIMIT_AS, base_bytes + limits.memory_bytes),
+        (resource.RLIMIT_FSIZE, limits.file_bytes),
+        (resource.RLIMIT_NPROC, limits.threads),
+        (resource.RLIMIT_NOFILE, _DESCRIPTORS),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (amount, amount))
+
+
+def _may_list_root() -> bool:
+    try:
+        os.close(os.open("/", os.O_RDONLY | os.O_DIRECTORY))
+    except PermissionError:
+        return False
+    return True

@@ -1,0 +1,81 @@
+"""The file system that a job sees: the standard library, read-only, and an empty `/tmp` of its own. Nothing else.
+
+The zygote builds the read-only part once, in a mount namespace of its own, where nobody else sees it and nothing of it
+stays. Each job adds its `/tmp` in its own namespace and makes the whole its root, so that the machine's files are gone.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from actors.sandbox.confined.kernel import (
+    MS_BIND,
+    MS_NODEV,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    change_root,
+    detach,
+    mount,
+)
+from actors.sandbox.protocol.job import Limits
+
+_ANY_FOLDER = "/tmp"  # where the new root lies for a moment, seen by nobody else
+_NOEXEC = 8  # the same in mount(2) and statvfs(3)
+
+
+def libraries() -> dict[str, str]:
+    """The folders of this interpreter's standard library and where they really are, none inside another.
+
+    Needs `sys.path` as Python set it.
+    """
+    folders = {os.path.normpath(path) for path in sys.path if Path(path).is_dir()}
+    inside = {path for path in folders for other in folders - {path} if Path(path).is_relative_to(other)}
+    return {path: os.path.realpath(path) for path in sorted(folders - inside)}
+
+
+def build(folders: dict[str, str]) -> None:
+    """Leave the machine's file system: from now on the root holds `/runtime` (what jobs see), `/jail` and `/proc`."""
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    mount("none", _ANY_FOLDER, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
+    for name in ("old", "proc", "jail", "runtime"):
+        Path(_ANY_FOLDER, name).mkdir(mode=0o755)
+    change_root(_ANY_FOLDER, f"{_ANY_FOLDER}/old")
+    mount("/old/proc", "/proc", flags=MS_BIND | MS_REC)
+    mount("/runtime", "/runtime", flags=MS_BIND)
+    for name in ("tmp", "empty"):
+        Path("/runtime", name).mkdir(mode=0o755)
+    for folder, place in folders.items():
+        _show(folder, f"/old{place}")
+    _make_read_only("/runtime")
+    detach("/old")
+
+
+def _show(folder: str, place: str) -> None:
+    """Put one folder of the machine where jobs find it under its own name, without installed packages."""
+    target = Path("/runtime" + folder)
+    target.mkdir(mode=0o755, parents=True)
+    mount(place, str(target), flags=MS_BIND)
+    _make_read_only(str(target))
+    for packages in ("site-packages", "dist-packages"):
+        if (target / packages).is_dir():
+            mount("/runtime/empty", str(target / packages), flags=MS_BIND)
+
+
+def _make_read_only(target: str) -> None:
+    kept = os.statvfs(target).f_flag & _NOEXEC
+    mount("none", target, flags=MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | kept)
+
+
+def enter(limits: Limits) -> None:
+    """Make the jail the root of this process, which is alone in a new mount namespace."""
+    mount("/runtime", "/jail", flags=MS_BIND | MS_REC)
+    room = f"size={limits.file_bytes},nr_inodes={limits.files},mode=700"
+    mount("none", "/jail/tmp", "tmpfs", MS_NOSUID | MS_NODEV, room)
+    change_root("/jail", "/jail/tmp")
+    detach("/tmp")  # the old root lies on the job's folder
+    os.chdir("/tmp")

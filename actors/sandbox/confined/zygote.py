@@ -1,0 +1,121 @@
+"""The process that jobs are forked from. It holds Python ready, knows no job's source or values, runs no foreign code.
+
+One request at a time over a socket: which tasks to start, their limits, and the pipes by which each talks to the caller
+or to another task. A task's source and results go through those pipes, never through the zygote's memory, where a later
+job could find them.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+from itertools import pairwise
+from typing import Any
+
+from actors.sandbox.confined.child import work
+from actors.sandbox.confined.confine import Walls, confine
+from actors.sandbox.confined.kernel import PR_SET_PDEATHSIG, clone, prctl
+from actors.sandbox.confined.prepare import prepare
+from actors.sandbox.protocol.job import Limits
+
+MESSAGE_BYTES = 1 << 16
+
+
+def main(control_fd: int, layers: list[str], required: list[str]) -> None:
+    """Serve requests until the other side closes."""
+    control = socket.socket(fileno=control_fd)
+    try:
+        walls = prepare(frozenset(layers))
+    except Exception as error:
+        control.send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
+        return
+    control.send(json.dumps({"error": ""}).encode())
+    gc.collect()
+    gc.freeze()
+    while answer_one(control, walls, frozenset(required)):
+        pass
+
+
+def answer_one(control: socket.socket, walls: Walls, required: frozenset[str]) -> bool:
+    """Start one request's tasks, say whether their walls stand, end them at the next word. False if none comes."""
+    message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 16)
+    if not message:
+        return False
+    request = json.loads(message)
+    pids: list[int] = []
+    error = ""
+    try:
+        for task, places in request["tasks"]:
+            pid, standing = start(task, [fds[place] for place in places], walls, Limits(**request["limits"]))
+            pids.append(pid)
+            if missing := required - standing:
+                raise OSError(f"not in force: {', '.join(sorted(missing))}")
+    except OSError as failure:
+        error = str(failure)
+    for fd in fds:
+        os.close(fd)
+    control.send(json.dumps({"error": error}).encode())
+    control.recv(1)
+    control.send(json.dumps({"ends": [end(pid, walls) for pid in pids]}).encode())
+    return True
+
+
+def start(task: str, fds: list[int], walls: Walls, limits: Limits) -> tuple[int, frozenset[str]]:
+    """Fork one task and wait until it is confined: its process and the walls that stand around it."""
+    theirs, ours = os.pipe()
+    pid = clone(walls.clone_flags)
+    if pid == 0:
+        begin(task, fds, walls, limits, ours)
+    os.close(ours)
+    with os.fdopen(theirs, "rb") as file:
+        report = file.read()
+    said = json.loads(report or b'{"error": "a process ended while it was being confined"}')
+    if "error" in said:
+        end(pid, walls)
+        raise OSError(said["error"])
+    return pid, frozenset(said["layers"])
+
+
+def begin(task: str, fds: list[int], walls: Walls, limits: Limits, report: int) -> None:
+    """The job's process, from its first moment to its last."""
+    try:
+        os.setsid()
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        close_all_but({0, 1, 2, report, *fds})
+        said: dict[str, Any] = {"layers": confine(walls, limits)}
+    except BaseException as error:
+        said = {"error": f"{type(error).__name__}: {error}"}
+    os.write(report, json.dumps(said).encode())
+    os.close(report)  # before any foreign code
+    if "layers" in said:
+        try:
+            work(task, fds)
+        except BaseException:
+            os._exit(1)
+    os._exit(0)
+
+
+def close_all_but(kept: set[int]) -> None:
+    """Close all other descriptors of this process, above all the zygote's own socket."""
+    for low, high in pairwise([-1, *sorted(kept), 1 << 30]):
+        if low + 1 < high:  # an empty range would be taken for all
+            os.closerange(low + 1, high)
+
+
+def end(pid: int, walls: Walls) -> tuple[int, float]:
+    """Kill a job and everything that it started: (wait status, seconds of CPU)."""
+    if "pid" not in walls.layers:
+        _kill(os.killpg, pid)
+    _kill(os.kill, pid)
+    _, status, usage = os.wait4(pid, 0)
+    return status, usage.ru_utime + usage.ru_stime
+
+
+def _kill(kill: Any, pid: int) -> None:
+    try:
+        kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,41 @@
+"""Reads what a job writes into its pipe, which may be anything."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from actors.sandbox.protocol.wire import TooLong
+
+
+class Frames:
+    """The frames that come through one pipe."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd, self._bytes = fd, bytearray()
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+
+    def next(self, deadline: float, limit: int) -> bytes | None:
+        """The next frame, None if none will come. TimeoutError at `deadline` (monotonic); TooLong beyond `limit`."""
+        head = self._take(4, deadline)
+        if head is None:
+            return None
+        size = int.from_bytes(head, "big")
+        if size > limit:
+            raise TooLong(f"a result of {size:,} bytes, {limit:,} are allowed")
+        return self._take(size, deadline)
+
+    def _take(self, size: int, deadline: float) -> bytes | None:
+        while len(self._bytes) < size:
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._poll.poll(left * 1000):
+                raise TimeoutError
+            part = os.read(self._fd, 1 << 16)
+            if not part:
+                return None
+            self._bytes += part
+        taken = bytes(self._bytes[:size])
+        del self._bytes[:size]
+        return taken

@@ -1,0 +1,144 @@
+"""The actor that hosts one engine. Failures that belong to a request or a model come back as values, not as crashes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pickle
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import ray
+
+from actors.engine import (
+    Answer,
+    ClassifyRequest,
+    Engine,
+    EngineSpec,
+    Feature,
+    GenerateRequest,
+    LoadError,
+    LogprobRequest,
+    Request,
+)
+from actors.engines.registry import create
+from actors.inference.checkpoint_download import checked_out
+from actors.serving.queues import Outbox
+from cluster.fault_points import reached
+from cluster.resources.gpu_memory import wait_until_free
+
+LINGER_SECONDS = 0.005
+FREE_SHARE = 0.9  # of a GPU's memory, where the engine does not say what it will take
+FREE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A replica is ready: its process, the node (by Ray's id) that it runs on, and what its engine can do."""
+
+    pid: int
+    node: str
+    features: frozenset[Feature]
+
+
+class Replica:
+    """One engine. Only its router calls it: requests go in by number, answers are fetched as they become ready."""
+
+    def __init__(self, threads: int, gpus: tuple[str, ...] | None, share: float) -> None:
+        """`gpus` are the devices to use, None for those that Ray gives on several nodes; `share` is ours of each."""
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported, which reads it once
+        if gpus is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+        self._gpus, self._share, self._several_nodes = gpus or (), share, gpus is None
+        self._files = ExitStack()  # what the engine reads from, while it is there
+        self._engine: Engine | None = None
+        self._memory = FREE_SHARE
+        self._answers: Outbox[tuple[int, Answer]] = Outbox(LINGER_SECONDS)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._retried = 0
+
+    async def load(self, spec: EngineSpec) -> Loaded | LoadError:
+        """Load a model in place of the one before, once its devices are free. A LoadError is returned, not raised."""
+        try:
+            await self._unload()
+            self._memory = float(dict(spec.options).get("gpu_memory_utilization", FREE_SHARE))
+            here = await asyncio.to_thread(self._files.enter_context, checked_out(spec, self._several_nodes))
+            await asyncio.to_thread(self._wait_for_devices)
+            self._engine = await asyncio.to_thread(create, here)
+        except Exception as error:
+            await self._unload()
+            if isinstance(error, LoadError):
+                return error
+            return LoadError(spec.model, " ".join(f"{type(error).__name__}: {error}".split()))
+        return Loaded(os.getpid(), ray.get_runtime_context().get_node_id(), self._engine.features)
+
+    async def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
+        """Start on numbered requests."""
+        for number, request in requests:
+            task = asyncio.create_task(self._work(number, request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def collect(self) -> tuple[list[tuple[int, Answer]], int]:
+        """Answers with their requests' numbers, as soon as there are any, and the engine's retries since the last."""
+        answers, before = await self._answers.take(), self._retried
+        self._retried = getattr(self._engine, "retried", 0)  # of those that ask an endpoint
+        return answers, max(0, self._retried - before)
+
+    async def beat(self) -> int:
+        """A sign of life: a number that changes while the engine works."""
+        return self._engine.progress() if self._engine else 0
+
+    async def sleep(self) -> None:
+        """Leave the devices; nothing may be in flight."""
+        if self._engine:
+            await self._engine.sleep()
+
+    async def wake(self) -> None:
+        """Come back, once the devices are free."""
+        await asyncio.to_thread(self._wait_for_devices)
+        if self._engine:
+            await self._engine.wake()
+
+    async def close(self) -> None:
+        """Free the model."""
+        await self._unload()
+
+    async def _work(self, number: int, request: Request) -> None:
+        assert self._engine is not None
+        reached("request.asked", request)
+        answer: Answer
+        try:
+            answer = await _ask(self._engine, request)
+        except Exception as error:  # travels to who asked, and is raised there
+            answer = portable(error)
+        self._answers.put([(number, answer)])
+
+    async def _unload(self) -> None:
+        if self._engine:
+            engine, self._engine = self._engine, None
+            await asyncio.to_thread(engine.close)
+        await asyncio.to_thread(self._files.close)
+
+    def _wait_for_devices(self) -> None:
+        wait_until_free(self._gpus, self._memory * min(self._share, 1), FREE_SECONDS)
+
+
+async def _ask(engine: Engine, request: Request) -> Answer:
+    match request:
+        case GenerateRequest():
+            return await engine.generate(request)
+        case LogprobRequest():
+            return await engine.logprobs(request)
+        case ClassifyRequest():
+            return await engine.classify(request)
+
+
+def portable(error: Exception) -> Exception:
+    """The error itself if it survives the way to another process, else its text."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

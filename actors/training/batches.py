@@ -1,0 +1,175 @@
+"""From (user turn, response) pairs to token ids and labels that count the response only, and to batches of them."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from actors.inference.chat_template import IGNORED, encode_example
+from actors.training.spec import TrainSpec, step_count
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Example = dict[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class SftData:
+    """Encoded rows, how many rows had nothing to learn from, and the input tokens of one epoch."""
+
+    examples: list[Example]
+    dropped: int
+    tokens: int
+
+
+def lengths_after_cutoff(source: int, target: int, cutoff: int) -> tuple[int, int]:
+    """Tokens kept of a prompt and its response, so that both together have at most `cutoff` (LLaMA-Factory's rule)."""
+    if 2 * target < cutoff:
+        room = cutoff
+    elif 2 * source < cutoff:
+        room = cutoff - source
+    else:
+        room = cutoff * target // (source + target)
+    kept = min(room, target)
+    return min(cutoff - kept, source), kept
+
+
+def encode_pair(tokenizer: PreTrainedTokenizerBase, user: str, response: str, max_length: int) -> Example | None:
+    """One row as ids and labels, or None if no token of the response would count towards the loss."""
+    if not response.strip():
+        return None
+    ids, labels = encode_example(tokenizer, [("user", user), ("assistant", response)])
+    prompt = labels.count(IGNORED)
+    source, target = lengths_after_cutoff(prompt, len(ids) - prompt, max_length)
+    if target == 0:
+        return None
+    answer = ids[prompt : prompt + target]
+    return {"input_ids": ids[:source] + answer, "labels": [IGNORED] * source + answer}
+
+
+def encode_pairs(
+    tokenizer: PreTrainedTokenizerBase, users: Sequence[str], responses: Sequence[str], max_length: int
+) -> SftData:
+    """Encode all rows; those without a response to learn are dropped and counted."""
+    encoded = [
+        encode_pair(tokenizer, user, response, max_length) for user, response in zip(users, responses, strict=True)
+    ]
+    examples = [example for example in encoded if example is not None]
+    return SftData(examples, len(encoded) - len(examples), sum(len(example["input_ids"]) for example in examples))
+
+
+Rows = list[Example]
+FILLER: Example = {"input_ids": [0], "labels": [IGNORED]}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One forward pass: what the model is given, and the token that follows each one, -100 where it is not learned.
+
+    All tensors are (sequences, tokens), int64. With several students, each has equally many tokens, in turn.
+    `row_lengths` are those of packed rows, one behind another in a single sequence.
+    """
+
+    inputs: dict[str, Tensor]
+    targets: Tensor
+    row_lengths: tuple[int, ...] | None = None
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on another device."""
+        inputs = {name: tensor.to(device) for name, tensor in self.inputs.items()}
+        return Batch(inputs, self.targets.to(device), self.row_lengths)
+
+
+class Course:
+    """The rows of one student, step by step. The order is that of transformers' Trainer with the same seed."""
+
+    def __init__(self, examples: Rows, spec: TrainSpec) -> None:
+        self._examples, self._spec = examples, spec
+        self.steps = step_count(spec, len(examples))
+        self._order = lru_cache(maxsize=1)(self._shuffled)
+
+    def rows(self, step: int) -> Rows:
+        """The rows of an optimizer step (from 0), over all workers; none after the last step."""
+        size, rows = self._spec.batch_size, len(self._examples)
+        if step >= self.steps:
+            return []
+        epoch, place = divmod(step, math.ceil(rows / size))
+        return [self._examples[i] for i in self._order(epoch)[place * size : (place + 1) * size]]
+
+    def _shuffled(self, epoch: int) -> list[int]:
+        generator = torch.Generator().manual_seed(self._spec.seed + epoch)
+        return torch.randperm(len(self._examples), generator=generator).tolist()
+
+
+def answer_tokens(rows: Rows) -> int:
+    """How many tokens of the rows are learned."""
+    return sum(label != IGNORED for row in rows for label in row["labels"])
+
+
+def passes(students: Sequence[Rows], size: int, worker: int, workers: int, least: int = 1) -> Iterator[list[Rows]]:
+    """One worker's forward passes of a step: in each, `size` rows at most of every student.
+
+    All workers have equally many, `least` at least; where no rows are left for one, it has an empty list.
+    """
+    chunks = [[list(part) for part in _chunks(rows, size)] for rows in students]
+    count = max(least, *(math.ceil(len(parts) / workers) for parts in chunks))
+    for number in range(count):
+        place = number * workers + worker
+        yield [parts[place] if place < len(parts) else [] for parts in chunks]
+
+
+def laid_out(students: Sequence[Rows], pad: int, packing: bool) -> Batch:
+    """The rows of one forward pass: of each student one behind another (packing), or one below another."""
+    return _packed(students, pad) if packing else _padded(students, pad)
+
+
+def _chunks(rows: Rows, size: int) -> Iterator[Rows]:
+    return (rows[start : start + size] for start in range(0, len(rows), size))
+
+
+def _packed(students: Sequence[Rows], pad: int) -> Batch:
+    """One sequence, in which students with fewer tokens than others get a row that nobody learns."""
+    tokens = [sum(len(row["input_ids"]) for row in rows) for rows in students]
+    longest = max(1, *tokens)
+    packed: Rows = []
+    for rows, count in zip(students, tokens, strict=True):
+        filler = [pad] * (longest - count)
+        packed += [*rows, *([{"input_ids": filler, "labels": [IGNORED] * len(filler)}] if filler else [])]
+    lengths = tuple(len(row["input_ids"]) for row in packed)
+
+    def tensor(values: Iterator[Sequence[int]]) -> Tensor:
+        return torch.tensor([list(itertools.chain.from_iterable(values))])
+
+    inputs = {
+        "input_ids": tensor(row["input_ids"] for row in packed),
+        "position_ids": tensor(range(length) for length in lengths),
+    }
+    return Batch(inputs, tensor(_targets(row) for row in packed), lengths)
+
+
+def _padded(students: Sequence[Rows], pad: int) -> Batch:
+    """One sequence per row, padded on the right; students with fewer rows than others get filler ones."""
+    most = max(1, *(len(rows) for rows in students))
+    rows = [row for one in students for row in [*one, *[FILLER] * (most - len(one))]]
+    longest = max(len(row["input_ids"]) for row in rows)
+
+    def tensor(values: Iterator[list[int]], fill: int) -> Tensor:
+        return torch.tensor([one + [fill] * (longest - len(one)) for one in values])
+
+    inputs = {
+        "input_ids": tensor((row["input_ids"] for row in rows), pad),
+        "attention_mask": tensor(([1] * len(row["input_ids"]) for row in rows), 0),
+    }
+    return Batch(inputs, tensor((_targets(row) for row in rows), IGNORED))
+
+
+def _targets(row: Example) -> list[int]:
+    return [*row["labels"][1:], IGNORED]

@@ -1,0 +1,111 @@
+"""A student whose state DeepSpeed shares out over the workers: ZeRO-2 and ZeRO-3."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from actors.training.learner import MAX_NORM, Learner, multiplied, parameter_groups
+from actors.training.spec import TrainError, TrainSpec
+
+TAG = "state"
+
+
+def zero_config(stage: int, spec: TrainSpec, passes: int, bfloat16: bool) -> dict[str, Any]:
+    """DeepSpeed's settings for a stage of ZeRO and `passes` forward passes per step and worker."""
+    return {
+        "train_micro_batch_size_per_gpu": spec.micro_batch_size,
+        "gradient_accumulation_steps": passes,
+        "gradient_clipping": MAX_NORM,
+        "zero_optimization": {"stage": stage},
+        "bf16": {"enabled": bfloat16},
+        "steps_per_print": 10**9,
+    }
+
+
+def import_deepspeed() -> Any:
+    """DeepSpeed, told that there are CPUs only where that is so. TrainError if this node lacks it."""
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    try:
+        import deepspeed
+    except ModuleNotFoundError as error:
+        remedy = "install it there with `pip install 'evolgrid[deepspeed]'`, or use `sharding: fsdp`"
+        raise TrainError(f"ZeRO needs DeepSpeed, which a node lacks ({error}): {remedy}") from error
+
+    return deepspeed
+
+
+class ZeroLearner(Learner):
+    """DeepSpeed takes gradients, clipping, the optimizer and checkpoints into its hands."""
+
+    full_steps = True
+
+    def __init__(
+        self,
+        load: Callable[[], nn.Module],
+        spec: TrainSpec,
+        bfloat16: bool,
+        config: dict[str, Any],
+        device: torch.device,
+    ) -> None:
+        from transformers.integrations.deepspeed import HfDeepSpeedConfig
+
+        deepspeed = import_deepspeed()
+        deepspeed.init_distributed(dist_backend=torch.distributed.get_backend(), verbose=False)
+        self.stage: int = config["zero_optimization"]["stage"]
+        if self.stage == 3:
+            self._keep = HfDeepSpeedConfig(config)  # while it lives, weights are loaded in shards
+        model = load() if self.stage == 3 else load().to(device)
+        self.parameter_count = multiplied(model)
+        optimizer = torch.optim.AdamW(parameter_groups(model, spec.weight_decay), lr=0.0)
+        self.engine: Any = deepspeed.initialize(model=model, optimizer=optimizer, config=config)[0]
+        self.model, self.optimizer, self.device = self.engine, self.engine.optimizer, device
+        self.bfloat16, self.fresh = False, load  # DeepSpeed casts by itself
+        self.passes: int = config["gradient_accumulation_steps"]
+        self.last = False
+
+    def begin(self, last: bool) -> None:
+        self.last = last
+
+    def backward(self, loss: torch.Tensor) -> None:
+        self.engine.backward(loss * self.passes)  # it takes the mean over passes
+        if not self.last:
+            self.engine.step()  # counts the pass
+
+    def step(self, rates: Sequence[float]) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rates[0]
+        self.engine.step()
+
+    def save(self, folder: Path) -> None:
+        (folder / TAG).mkdir(parents=True, exist_ok=True)  # of every worker: each has a disk of its own
+        self.engine.save_checkpoint(str(folder), tag=TAG, exclude_frozen_parameters=True)
+
+    def load(self, folder: Path) -> None:
+        self.engine.load_checkpoint(str(folder), tag=TAG, load_module_strict=False)
+
+    def trained(self) -> Iterator[nn.Module]:
+        from transformers.integrations.deepspeed import unset_hf_deepspeed_config
+
+        state = self._whole_state()
+        unset_hf_deepspeed_config()
+        if torch.distributed.get_rank() == 0:
+            whole = self.fresh()
+            whole.load_state_dict(state, strict=False)
+            yield whole
+
+    def _whole_state(self) -> dict[str, torch.Tensor]:
+        zero = import_deepspeed().zero
+        state: dict[str, torch.Tensor] = {}
+        for name, parameter in self.engine.module.named_parameters():
+            if parameter.requires_grad:
+                with zero.GatheredParameters([parameter], enabled=self.stage == 3):
+                    if torch.distributed.get_rank() == 0:
+                        state[name] = parameter.detach().to("cpu", torch.float32, copy=True)
+        return state

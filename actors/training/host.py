@@ -1,0 +1,191 @@
+"""Processes that hold trainings: warm actors for small ones, and the drivers of Ray Train's worker groups."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import logging
+import os
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from actors.training.spec import Progress, TrainError, TrainJob, TrainOutcome
+from cluster.resources.packing import Bundle
+
+if TYPE_CHECKING:
+    from ray.actor import ActorHandle
+
+KEPT = 2  # checkpoints of a worker group
+MAX_FAILURES = 3  # lost workers per training
+WARM_SECONDS = 10.0  # an idle host keeps its CPUs for so long
+
+
+class TrainHost:
+    """An actor that runs one training at a time and knows how far it is.
+
+    Importing torch and transformers takes longer than a small training does, so a host serves many of them.
+    """
+
+    def __init__(self) -> None:
+        logging.getLogger("ray.train").setLevel(logging.ERROR)
+        self._progress: Progress | None = None
+        self._workers: list[str] = []
+
+    def begin(self, here: bool) -> tuple[str, int]:
+        """Forget the training before, and have the libraries if the next one is `here`; the node and the number of
+        this process.
+
+        To be awaited before a training: an actor with several threads answers in any order.
+        """
+        if here:
+            _import_once()
+        self._progress, self._workers = None, []
+        return ray.get_runtime_context().get_node_id(), os.getpid()
+
+    def progress(self) -> Progress | None:
+        """The last step reported by the training, or None before its first step."""
+        return self._progress
+
+    def record(self, step: int, steps: int, loss: float, worker: str = "") -> None:
+        """Take a report of the training's worker 0. Another one has replaced it; reports of one may change places."""
+        if worker not in self._workers:
+            self._workers.append(worker)
+            self._progress = None
+        if worker == self._workers[-1] and (self._progress is None or step > self._progress[0]):
+            self._progress = (step, steps, loss)
+
+    def train_here(self, job: TrainJob) -> list[TrainOutcome]:
+        """Train in this very process (Ray Train's local mode); checkpoints lie aside and outlive the process."""
+        from ray.train import ScalingConfig
+
+        scratch = Path(job.aside) / "checkpoints"
+        return self._fit(job, scratch, self.record, scaling_config=ScalingConfig(num_workers=0))
+
+    def train_group(self, job: TrainJob) -> list[TrainOutcome]:
+        """Train in a group of worker processes; Ray Train keeps the checkpoints and restarts lost workers."""
+        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+        from ray.train.v2.api.config import LoggingConfig
+        from ray.train.v2.api.exceptions import TrainingFailedError
+
+        # how often the group is looked at, also how long a finished one is waited for; and for a free place
+        os.environ |= {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}
+        placement, (filesystem, path) = job.placement, _storage(job.aside)
+        scaling = ScalingConfig(
+            num_workers=placement.workers,
+            use_gpu=placement.gpus > 0,
+            resources_per_worker=Bundle(placement.cpus, placement.gpus, placement.kind).resources(),
+        )
+        run = RunConfig(
+            name=f"{placement.sharding}-{placement.workers}",  # who comes later with another layout starts anew
+            storage_path=path,
+            storage_filesystem=filesystem,
+            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+            checkpoint_config=CheckpointConfig(num_to_keep=KEPT),
+            logging_config=LoggingConfig(log_level="ERROR"),
+        )
+        report = partial(_send, ray.get_runtime_context().current_actor)
+        try:
+            outcomes = self._fit(job, None, report, scaling_config=scaling, run_config=run)
+        except TrainingFailedError as error:
+            raise TrainError(str(error), self._restarts()) from error
+        return [replace(outcome, restarts=self._restarts()) for outcome in outcomes]
+
+    def _restarts(self) -> int:
+        return max(0, len(self._workers) - 1)
+
+    def _fit(self, job: TrainJob, scratch: Path | None, report: Any, **config: Any) -> list[TrainOutcome]:
+        from ray.train.torch import TorchTrainer
+
+        loop_config = {"job": job, "scratch": scratch, "report": report}
+        outcome = TorchTrainer(_loop, train_loop_config=loop_config, **config).fit().return_value
+        assert isinstance(outcome, list)
+        return outcome
+
+
+def _storage(url: str) -> tuple[Any, str]:
+    """The file system of the store for Ray Train, whatever fsspec knows of it (endpoints, credentials)."""
+    import pyarrow.fs as pafs
+    from fsspec.core import url_to_fs
+
+    filesystem, path = url_to_fs(url)
+    if "file" in filesystem.protocol:
+        return None, path
+    return pafs.PyFileSystem(pafs.FSSpecHandler(filesystem)), path
+
+
+@cache
+def _import_once() -> None:
+    importlib.import_module("actors.training.loop")
+    gc.freeze()  # transformers collects garbage in every training: 0.3 s if it has to look through the libraries
+
+
+def _loop(config: dict[str, Any]) -> list[TrainOutcome]:
+    from actors.training.loop import train_worker
+
+    return train_worker(**config)
+
+
+def _send(host: ActorHandle[Any], step: int, steps: int, loss: float) -> None:
+    host.record.remote(step, steps, loss, ray.get_runtime_context().get_worker_id())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Idle:
+    """A host that waits for work; a new object per wait, so that an old timer never ends a later wait."""
+
+    cluster: str
+    cpus: float
+    host: ActorHandle[Any]
+
+
+_idle: list[_Idle] = []
+_idle_lock = threading.Lock()  # trainings start from several threads
+
+
+@contextmanager
+def leased_host(cpus: float) -> Generator[ActorHandle[Any]]:
+    """A host with so many CPUs, for the caller alone. It stays warm for a while afterwards, unless the body raises."""
+    cluster = ray.get_runtime_context().get_node_id()
+    host = _take(cluster, cpus) or _new_host(cpus)
+    yield host
+    idle = _Idle(cluster, cpus, host)
+    with _idle_lock:
+        _idle.append(idle)
+    timer = threading.Timer(WARM_SECONDS, _retire, (idle,))
+    timer.daemon = True
+    timer.start()
+
+
+def _new_host(cpus: float) -> ActorHandle[Any]:
+    actor: Any = ray.remote(TrainHost)
+    options: dict[str, Any] = {"num_cpus": cpus, "max_concurrency": 4}  # progress is asked for while a training runs
+    if not cpus:  # Ray Train's controller stays where it is begun: on a node that goes it would leave its group behind
+        here = ray.get_runtime_context().get_node_id()
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(here, soft=False)
+    return actor.options(**options).remote()
+
+
+def _take(cluster: str, cpus: float) -> ActorHandle[Any] | None:
+    with _idle_lock:
+        for idle in _idle:
+            if (idle.cluster, idle.cpus) == (cluster, cpus):
+                _idle.remove(idle)
+                return idle.host
+    return None
+
+
+def _retire(idle: _Idle) -> None:
+    with _idle_lock:
+        if idle not in _idle:
+            return
+        _idle.remove(idle)
+    if ray.is_initialized() and ray.get_runtime_context().get_node_id() == idle.cluster:
+        ray.kill(idle.host)

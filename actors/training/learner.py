@@ -1,0 +1,169 @@
+"""A student's model and optimizer in one worker: alone, as one of DDP's copies, or with its FSDP2 shard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from actors.inference.chat_template import IGNORED
+from actors.training.batches import Batch
+from actors.training.spec import TrainSpec
+
+MAX_NORM = 1.0  # gradients are clipped to it, as transformers' Trainer does by default
+
+
+def answer_losses(model: Callable[..., Any], batch: Batch, students: int) -> Tensor:
+    """Each student's sum of losses over the answer tokens of its rows, (students,).
+
+    The head computes no other tokens' logits. (2412.11231: the loss counts responses only.)
+    """
+    kept = (batch.targets != IGNORED).any(0).nonzero().squeeze(1)
+    if not len(kept):  # nothing is learned, but all workers have to take part
+        kept = torch.zeros(1, dtype=torch.int64, device=batch.targets.device)
+    rows_apart = {} if batch.row_lengths is None else {"row_lengths": batch.row_lengths}
+    logits = model(**batch.inputs, **rows_apart, use_cache=False, logits_to_keep=kept).logits
+    targets = batch.targets[:, kept].flatten()
+    losses = F.cross_entropy(logits.float().flatten(0, 1), targets, ignore_index=IGNORED, reduction="none")
+    sequences, tokens = batch.targets.shape
+    places = torch.arange(sequences, device=kept.device)[:, None] * tokens + kept
+    owners = places.flatten() * students // (sequences * tokens)
+    return losses.new_zeros(students).index_add(0, owners, losses)
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices decay, biases and norms do not."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [one for one in trained if one.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [one for one in trained if one.ndim < 2], "weight_decay": 0.0},
+    ]
+
+
+def multiplied(model: nn.Module) -> int:
+    """Parameters that a token is multiplied with: all but an embedding that is only looked up."""
+    heads = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
+    looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)} - heads
+    return sum(int(getattr(p, "ds_numel", p.numel())) for p in model.parameters() if id(p) not in looked_up)
+
+
+class Learner:
+    """One student. `fresh` loads its base again, for a whole copy of what was trained in shards.
+
+    Calls of a step, in this order: for each forward pass `begin`, `losses` and `backward`, then `step` once.
+    """
+
+    students = 1
+    full_steps = False  # whether every step needs equally many forward passes
+
+    def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, fresh: Callable[[], nn.Module]) -> None:
+        self.model, self.bfloat16, self.fresh = model, bfloat16, fresh
+        self.device = next(model.parameters()).device
+        self.optimizer = torch.optim.AdamW(parameter_groups(model, spec.weight_decay), lr=0.0)
+        self.parameter_count = multiplied(model)
+
+    def begin(self, last: bool) -> None:
+        """A forward pass begins; workers exchange gradients after the last one of a step only."""
+
+    def losses(self, batch: Batch) -> Tensor:
+        """Each student's sum of losses over its answer tokens, (students,)."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
+            return answer_losses(self.model, batch.to(self.device), self.students)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a forward pass; over workers their mean is taken."""
+        loss.backward()
+
+    def step(self, rates: Sequence[float]) -> None:
+        """Change the weights, each student's at its own rate."""
+        nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], MAX_NORM)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rates[0]
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def save(self, folder: Path) -> None:
+        """Write a checkpoint: each worker its part."""
+        from torch.distributed.checkpoint.state_dict_saver import save
+
+        save(self._state(), checkpoint_id=folder)
+
+    def load(self, folder: Path) -> None:
+        """Take up a checkpoint, also one of another number of workers."""
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict
+        from torch.distributed.checkpoint.state_dict_loader import load
+
+        state = self._state()
+        load(state, checkpoint_id=folder)
+        options = StateDictOptions(ignore_frozen_params=True, strict=False)
+        set_state_dict(
+            self.model,
+            self.optimizer,
+            model_state_dict=state["model"],
+            optim_state_dict=state["optimizer"],
+            options=options,
+        )
+
+    def trained(self) -> Iterator[nn.Module]:
+        """The trained models, one per student, each used up before the next; nothing on other workers than 0."""
+        yield self.model
+
+    def _state(self) -> dict[str, Any]:
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_state_dict
+
+        options = StateDictOptions(ignore_frozen_params=True)
+        model, optimizer = get_state_dict(self.model, self.optimizer, options=options)
+        return {"model": model, "optimizer": optimizer}
+
+
+class CopiedLearner(Learner):
+    """Every worker holds the whole model (DDP)."""
+
+    def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, fresh: Callable[[], nn.Module]) -> None:
+        # else gradients are grouped anew after the first step, also of a resumed training: three workers' sum of them
+        # would be rounded in another order than in a training that was never interrupted
+        wrapped = nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
+        super().__init__(wrapped, spec, bfloat16, fresh)
+        self.copies = wrapped
+
+    def begin(self, last: bool) -> None:
+        self.copies.require_backward_grad_sync = last
+
+    def trained(self) -> Iterator[nn.Module]:
+        if torch.distributed.get_rank() == 0:
+            yield self.copies.module
+
+
+class ShardedLearner(Learner):
+    """Every worker holds a part of all parameters, gradients and optimizer states (FSDP2)."""
+
+    def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, fresh: Callable[[], nn.Module]) -> None:
+        from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+
+        policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if bfloat16 else None
+        given: dict[str, Any] = {"mp_policy": policy} if policy else {}
+        layers: set[str] = set(getattr(model, "_no_split_modules", ()))
+        for module in model.modules():
+            if type(module).__name__ in layers:
+                fully_shard(module, **given)
+        sharded = fully_shard(model, **given)
+        assert isinstance(sharded, FSDPModule)
+        super().__init__(model, spec, bfloat16, fresh)
+        self.shards = sharded
+
+    def begin(self, last: bool) -> None:
+        self.shards.set_requires_gradient_sync(last)
+
+    def trained(self) -> Iterator[nn.Module]:
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
+        state = get_model_state_dict(self.model, options=options)
+        if torch.distributed.get_rank() == 0:
+            whole = self.fresh()
+            whole.load_state_dict(state, strict=False)
+            yield whole

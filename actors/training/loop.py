@@ -1,0 +1,196 @@
+"""What every worker of a training does: load, encode, train step by step, save. Import it late."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ray.train.torch
+import torch
+import transformers
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+
+from actors.training.batches import Course, Rows, SftData, answer_tokens, encode_pairs, laid_out, passes
+from actors.training.checkpoints import GroupCheckpoints, LocalCheckpoints
+from actors.training.learner import CopiedLearner, Learner, ShardedLearner
+from actors.training.model import compute_dtype, load_model, load_tokenizer, save_student
+from actors.training.multi_lora_learner import StackedLearner
+from actors.training.peak_flops import peak_flops
+from actors.training.spec import STUDENT, Speed, TrainOutcome, TrainSpec, accumulation_steps, learning_rate
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from actors.training.spec import TrainJob
+
+Report = Callable[[int, int, float], None]  # step, all steps, loss
+NOTES = "notes.json"
+
+
+@dataclass
+class Training:
+    """One worker's part of a training. `losses` holds every finished step's, one per student."""
+
+    job: TrainJob
+    learner: Learner
+    courses: Sequence[Course]
+    pad: int
+    report: Report
+    worker: int
+    workers: int
+    losses: list[list[float]] = field(default_factory=list[list[float]])
+    seen_tokens: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps in all; students with fewer rows are ready before."""
+        return max(course.steps for course in self.courses)
+
+    def run(self, checkpoints: LocalCheckpoints | GroupCheckpoints) -> None:
+        """Train to the end, from the last complete checkpoint if there is one."""
+        with checkpoints.latest() as folder:
+            if folder is not None:
+                self.learner.load(folder)
+                self.losses = json.loads((folder / NOTES).read_text())
+        every = self.job.placement.checkpoint_steps or math.ceil(self.steps / self.job.spec.epochs)
+        self.learner.model.train()
+        while (step := len(self.losses)) < self.steps:
+            self.losses.append(self.step(step))
+            if self.worker == 0:
+                self.report(step + 1, self.steps, sum(self.losses[-1]) / len(self.losses[-1]))
+            if (step + 1) % every == 0 and step + 1 < self.steps:
+                checkpoints.save(step + 1, self.write)
+
+    def step(self, step: int) -> list[float]:
+        """Take one optimizer step; each student's mean loss over the answer tokens of all workers."""
+        spec, rows = self.job.spec, [course.rows(step) for course in self.courses]
+        torch.manual_seed(hash((spec.seed, step, self.worker)) % 2**63)  # dropout is the same after a resume
+        counts = torch.tensor([max(1, answer_tokens(one)) for one in rows], device=self.learner.device)
+        least = accumulation_steps(spec, self.workers) if self.learner.full_steps else 1
+        todo = [*passes(rows, spec.micro_batch_size, self.worker, self.workers, least)]
+        total = torch.zeros(len(rows), device=self.learner.device)
+        for number, part in enumerate(todo):
+            total += self.forward_and_backward(part, counts, number == len(todo) - 1)
+        self.learner.step([learning_rate(spec, step, course.steps) for course in self.courses])
+        if self.workers > 1:
+            torch.distributed.all_reduce(total)
+        self.seen_tokens += sum(len(row["input_ids"]) for one in rows for row in one)
+        return (total / counts).tolist()
+
+    def forward_and_backward(self, rows: Sequence[Rows], counts: Tensor, last: bool) -> Tensor:
+        """One forward pass of this worker and its gradients; each student's sum of losses."""
+        self.learner.begin(last)
+        losses = self.learner.losses(laid_out(rows, self.pad, self.job.spec.packing))
+        self.learner.backward((losses / counts).sum() * self.workers)  # workers' gradients are averaged
+        return losses.detach()
+
+    def write(self, folder: Path) -> None:
+        """Write this worker's part of a checkpoint."""
+        self.learner.save(folder)
+        if self.worker == 0:
+            (folder / NOTES).write_text(json.dumps(self.losses))
+
+
+def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[TrainOutcome]:
+    """Run one worker's share of `job` inside Ray Train; worker 0 leaves the trained students aside.
+
+    Checkpoints are written to `scratch` and taken up from there, or, if it is None, kept by Ray Train.
+    """
+    _be_quiet()
+    torch.set_num_threads(job.threads)
+    tokenizer, dtype = load_tokenizer(job.spec), compute_dtype(job.spec)
+    data = [_encoded(job.spec, tokenizer, table) for table in ray.get(list(job.pairs))]
+    workers, worker = (1, 0) if scratch else _place()
+    learner = _learner(job, dtype, workers, alone=scratch is not None)
+    courses = [Course(one.examples, job.spec) for one in data]
+    training = Training(job, learner, courses, _pad_id(tokenizer), report, worker, workers)
+    started = time.monotonic()
+    training.run(LocalCheckpoints(scratch) if scratch else GroupCheckpoints())
+    seconds = time.monotonic() - started
+    for number, model in enumerate(learner.trained()):
+        save_student(model, tokenizer, dtype, f"{job.aside}/{STUDENT}{number}")
+    return _outcomes(training, data, seconds, dtype)
+
+
+def _be_quiet() -> None:
+    """The driver draws the progress."""
+    for library in ("ray.train", "DeepSpeed"):
+        logging.getLogger(library).addFilter(lambda record: record.levelno >= logging.ERROR)
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+
+
+def _encoded(spec: TrainSpec, tokenizer: PreTrainedTokenizerBase, table: pa.Table) -> SftData:
+    return encode_pairs(tokenizer, table["user"].to_pylist(), table["response"].to_pylist(), spec.max_length)
+
+
+def _place() -> tuple[int, int]:
+    context = ray.train.get_context()
+    return context.get_world_size(), context.get_world_rank()
+
+
+def _learner(job: TrainJob, dtype: torch.dtype, workers: int, alone: bool) -> Learner:
+    spec, sharding, bfloat16 = job.spec, job.placement.sharding, dtype == torch.bfloat16
+    load = partial(_load, job, dtype)
+    device = torch.device("cpu") if alone else ray.train.torch.get_device()
+    assert isinstance(device, torch.device)
+    if sharding in ("zero2", "zero3"):
+        from actors.training.deepspeed_learner import ZeroLearner, zero_config
+
+        config = zero_config(int(sharding[-1]), spec, accumulation_steps(spec, workers), bfloat16)
+        return ZeroLearner(load, spec, bfloat16, config, device)
+    model = load().to(device)
+    if len(job.pairs) > 1:
+        return StackedLearner(model, spec, bfloat16, load, len(job.pairs))
+    if sharding == "fsdp":
+        return ShardedLearner(model, spec, bfloat16, load)
+    return (CopiedLearner if workers > 1 else Learner)(model, spec, bfloat16, load)
+
+
+def _load(job: TrainJob, dtype: torch.dtype) -> nn.Module:
+    transformers.set_seed(job.spec.seed)  # for LoRA's first weights
+    # FSDP2 shards layers whose weights have one dtype
+    model = load_model(job.spec, torch.float32 if job.placement.sharding == "fsdp" else dtype)
+    if job.placement.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    return model
+
+
+def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Any id would do: padding is neither attended to nor trained on."""
+    return tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
+
+
+def _outcomes(training: Training, data: Sequence[SftData], seconds: float, dtype: torch.dtype) -> list[TrainOutcome]:
+    """What the driver is told; students of one process share its seconds by their tokens."""
+    speed, epochs = _speed(training, seconds, dtype), training.job.spec.epochs
+    total = sum(one.tokens for one in data)
+    return [
+        TrainOutcome(
+            rows=len(one.examples),
+            dropped=one.dropped,
+            steps=course.steps,
+            tokens=one.tokens * epochs,
+            seconds=seconds * one.tokens / total,
+            losses=tuple((step + 1, training.losses[step][number]) for step in range(course.steps)),
+            speed=speed,
+            together=len(data),
+        )
+        for number, (one, course) in enumerate(zip(data, training.courses, strict=True))
+    ]
+
+
+def _speed(training: Training, seconds: float, dtype: torch.dtype) -> Speed:
+    """Over the steps since the last resume."""
+    rate = training.seen_tokens / max(seconds, 1e-9)
+    peak, source = peak_flops(training.learner.device, dtype, training.job.threads)
+    count = training.learner.parameter_count
+    return Speed(rate, 6 * count * rate / (peak * training.workers), count, peak * training.workers, source)

@@ -1,0 +1,81 @@
+"""A student as it is loaded and as it is saved: tokenizer, weights, LoRA."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from actors.inference.chat_template import PLAIN_TEMPLATE
+from actors.training.packed_attention import attention_for
+from actors.training.spec import ALL_LINEAR, TrainSpec
+from cluster.filesystems import flush_tree
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+
+
+def load_tokenizer(spec: TrainSpec) -> PreTrainedTokenizerBase:
+    """The base's tokenizer; one without a chat template gets the plain one, which the student then keeps."""
+    tokenizer = AutoTokenizer.from_pretrained(spec.base, revision=spec.revision)
+    if not tokenizer.chat_template:
+        tokenizer.chat_template = PLAIN_TEMPLATE
+    return tokenizer
+
+
+def compute_dtype(spec: TrainSpec) -> torch.dtype:
+    """The dtype of computation and of the saved weights."""
+    if spec.dtype != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[spec.dtype]
+    saved = AutoConfig.from_pretrained(spec.base, revision=spec.revision).dtype
+    return torch.bfloat16 if saved == torch.bfloat16 else torch.float32
+
+
+def load_model(spec: TrainSpec, held: torch.dtype) -> PreTrainedModel | PeftModel:
+    """The base, under a fresh LoRA adapter if the spec says so; weights that are trained are float32 in any case.
+
+    AdamW's small updates would vanish in bfloat16. `held` is the dtype of weights that stay frozen.
+    """
+    dtype = torch.float32 if spec.tuning == "full" else held
+    config = AutoConfig.from_pretrained(spec.base, revision=spec.revision)
+    attention = attention_for(config, spec.packing)
+    model = AutoModelForCausalLM.from_pretrained(
+        spec.base, revision=spec.revision, dtype=dtype, attn_implementation=attention
+    )
+    if spec.tuning == "full":
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    adapter = LoraConfig(
+        r=spec.lora_rank,
+        lora_alpha=spec.lora_alpha,
+        lora_dropout=spec.lora_dropout,
+        target_modules=ALL_LINEAR if ALL_LINEAR in spec.lora_targets else list(spec.lora_targets),
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, adapter)  # pyright: ignore[reportReturnType]
+
+
+def save_student(model: Any, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype, target: str) -> None:
+    """Write a Hugging Face folder at `target` (a path or URL): LoRA merged into the base, the adapter in `adapter/`.
+
+    The model is used up.
+    """
+    from fsspec.core import url_to_fs
+
+    filesystem, path = url_to_fs(target)
+    local = "file" in filesystem.protocol
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(path if local else temporary)
+        if hasattr(model, "merge_and_unload"):
+            model.save_pretrained(folder / "adapter")
+            model = model.merge_and_unload()
+        model.to(dtype).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        if local:
+            flush_tree(folder)
+        else:
+            filesystem.put(str(folder), path, recursive=True)

@@ -1,0 +1,106 @@
+"""A study on a store of its own, its seeds made and its pools ready: what several benchmarks start from."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import threading
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+
+from actors.serving.pool import Pool
+from actors.serving.residency import Stage
+from pipelines.execution.runner import run_seeds
+from pipelines.execution.runtime.context import READY_SECONDS, Context
+from pipelines.execution.runtime.progress import Board
+from pipelines.execution.stream.run import run_phase
+from pipelines.planning.plan import make_plan
+from pipelines.planning.residency.phases import Phase
+from pipelines.store.store import Store
+from pipelines.study.graph.step import ROW_WISE, Step
+from pipelines.study.spec.study import Study
+
+
+@dataclass
+class Lab:
+    """A study whose models all fit at once. `steps` are its row-wise steps, unfinished at first."""
+
+    context: Context
+    stage: Stage
+    steps: tuple[Step, ...]
+    pools: Mapping[str, Pool]
+
+    def stream(self, *steps: Step) -> float:
+        """Seconds in which the runner takes all rows through these steps, or all, and commits them."""
+        started = time.monotonic()
+        (phase,) = self.context.phases(steps or self.steps)
+        run_phase(self.context, phase, self.pools, started)
+        return time.monotonic() - started
+
+    def first_request(self) -> list[float]:
+        """Where the time (monotonic) at which the first request reaches an engine will be noted."""
+        noted: list[float] = []
+        done = sum(pool.stats().work.requests for pool in self.pools.values())
+
+        def watch() -> None:
+            while not noted:
+                stats = [pool.stats() for pool in self.pools.values()]
+                if any(each.in_flight for each in stats) or sum(each.work.requests for each in stats) > done:
+                    noted.append(time.monotonic())
+                time.sleep(0.01)
+
+        threading.Thread(target=watch, daemon=True).start()
+        return noted
+
+
+@contextmanager
+def lab(study: Study) -> Generator[Lab]:
+    """A lab on the connected Ray; its files and pools are gone afterwards."""
+    with tempfile.TemporaryDirectory() as folder, Board(Console(file=io.StringIO())) as board:
+        store = Store(folder)
+        plan = make_plan(study, Path(folder), store)
+        context = Context(study, Path(folder), store, plan, board)
+        for step in plan.pending_of("seeds"):
+            run_seeds(context, step)
+        steps = plan.pending_of(*ROW_WISE)
+        phase: Phase = context.phases(steps)[0]
+        with context.stage() as stage:
+            yield Lab(context, stage, steps, stage.enter(phase.models, [], READY_SECONDS))
+
+
+@contextmanager
+def peak_memory() -> Generator[list[int]]:
+    """The largest resident memory of this process within the block, in bytes, as a list of one."""
+    peak, ended = [0], threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.2):
+            peak[0] = max(peak[0], psutil.Process().memory_info().rss)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+
+
+def study(models: Mapping[str, Mapping[str, Any]], rows: int, **content: Any) -> Study:
+    """A study of the world's instructions with these models."""
+    base: dict[str, Any] = {
+        "study": "benchmark",
+        "seeds": [{"name": "world", "world": {"count": rows}}],
+        "models": {name: {"source": name, **model} for name, model in models.items()},
+    }
+    return Study.model_validate(base | content)
+
+
+def figure(name: str, value: float, goal: str, digits: int = 2) -> None:
+    """Print one figure as the last lines of a benchmark have it."""
+    print(f"{name} value={value:.{digits}f} goal{goal}")

@@ -1,0 +1,219 @@
+"""A cheap OpenAI-compatible endpoint for tests and measurements.
+
+Start it with `python -m benchmarks.support.stub_endpoint --port 8000`.
+
+Replies are a function of the request; a token is a word with the spaces before it. HTTP is parsed by hand, so that
+the stub takes little of the CPU that what is measured needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import re
+import time
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+_WORDS = "water stone light river garden market winter music number letter care noon order limit reader sky".split()
+_REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 429: "Too Many Requests"}
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_TOKEN = re.compile(r"\s*\S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What goes wrong: each n-th request fails or is cut off (0: none), and how many a second are let through."""
+
+    fail_every: int = 0
+    drop_every: int = 0
+    rate_limit: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """What is served, at which latency in seconds, within how many tokens, and the key that is asked for."""
+
+    name: str = "stub"
+    latency: float = 0.0
+    max_length: int = 2048
+    key: str = ""
+    refuse: str = ""
+
+
+class Refusal(Exception):
+    """A request that is answered with an HTTP error."""
+
+    def __init__(self, status: int, message: str, code: str = "") -> None:
+        super().__init__(status, message, code)
+        self.status, self.message, self.code = status, message, code
+
+
+class Endpoint:
+    """What all connections share: the model and the faults that are due."""
+
+    def __init__(self, model: Model, faults: Faults) -> None:
+        self.model, self.faults = model, faults
+        self._posts = 0
+        self._second, self._passed = 0.0, 0
+
+    def answer(self, head: bytes, body: bytes) -> tuple[int, Any, str]:
+        """Status, JSON value and further headers; status 0 cuts the connection."""
+        if self.model.key and f"Bearer {self.model.key}".encode() not in head:
+            return 401, _error(f"the key is wrong, not {self.model.key}"), ""
+        method, path, _ = head.split(b" ", 2)
+        if method == b"GET":
+            models = {"object": "list", "data": [{"id": self.model.name, "object": "model"}]}
+            return (200, models, "") if path == b"/v1/models" else (404, _error("no such route"), "")
+        if fault := self._fault():
+            return fault
+        reply = {b"/v1/chat/completions": chat, b"/v1/completions": complete}.get(path)
+        try:
+            if reply is None:
+                raise Refusal(404, "no such route")
+            request = json.loads(body)
+            if request["model"] != self.model.name:
+                raise Refusal(404, f"the model {request['model']} does not exist")
+            return 200, reply(self.model, request), ""
+        except Refusal as refusal:
+            return refusal.status, _error(refusal.message, refusal.code), ""
+
+    def _fault(self) -> tuple[int, Any, str] | None:
+        self._posts += 1
+        if self.faults.drop_every and self._posts % self.faults.drop_every == 0:
+            return 0, None, ""
+        if self.faults.fail_every and self._posts % self.faults.fail_every == 0:
+            return 503, _error("overloaded"), ""
+        if self.faults.rate_limit:
+            now = time.monotonic()
+            if now - self._second >= 1:
+                self._second, self._passed = now, 0
+            self._passed += 1
+            if self._passed > self.faults.rate_limit:
+                wait = math.ceil((self._second + 1 - now) * 10) / 10
+                return 429, _error("too many requests"), f"Retry-After: {wait}\r\n"
+        return None
+
+
+def chat(model: Model, request: dict[str, Any]) -> dict[str, Any]:
+    """A chat completion: 4 to 19 words made of the messages, and of the seed above temperature 0."""
+    prompt = "\n".join(message["content"] for message in request["messages"])
+    tokens_in = _fits(model, prompt)
+    if model.refuse and model.refuse in prompt:
+        raise Refusal(400, "the prompt was filtered", "content_filter")
+    seed = f"{request.get('seed')} {request.get('temperature')}" if request.get("temperature", 1) > 0 else ""
+    draw = zlib.crc32(f"{prompt}\n{seed}".encode())
+    words = [_WORDS[(draw >> i) % 16] for i in range(4 + draw % 16)]
+    kept = words[: request["max_tokens"]]
+    text = " ".join(kept)
+    if "response_format" in request:
+        properties = request["response_format"]["json_schema"]["schema"]["properties"]
+        text = json.dumps(dict.fromkeys(properties, text))
+    choice: dict[str, Any] = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "finish_reason": "stop" if len(kept) == len(words) else "length",
+    }
+    if request.get("logprobs"):
+        content = [{"token": token, "logprob": _logprob(token)} for token in _TOKEN.findall(text)]
+        # as vLLM does, the end token is among them, though not in the text
+        end = [{"token": "<|end|>", "logprob": -0.5}] if choice["finish_reason"] == "stop" else []
+        choice["logprobs"] = {"content": content + end}
+    return {"object": "chat.completion", "choices": [choice], "usage": _usage(tokens_in, len(kept))}
+
+
+def complete(model: Model, request: dict[str, Any]) -> dict[str, Any]:
+    """The prompt with its log-probabilities, behind a start token, and one word more."""
+    prompt = request["prompt"]
+    tokens_in = _fits(model, prompt) + 1
+    tokens = ["<|start|>", *_TOKEN.findall(prompt), " water"]
+    offsets = [sum(map(len, tokens[:i])) for i in range(len(tokens))]
+    values = [None, *map(_logprob, tokens[1:])]
+    logprobs = {"tokens": tokens, "text_offset": offsets, "token_logprobs": values}
+    choice = {"index": 0, "text": f"{prompt} water", "finish_reason": "length", "logprobs": logprobs}
+    return {"object": "text_completion", "choices": [choice], "usage": _usage(tokens_in, 1)}
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection, one request at a time."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every request that is complete, after the latency."""
+        self._buffer += data
+        while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
+            length = _LENGTH.search(self._buffer, 0, end)
+            total = end + 4 + (int(length[1]) if length else 0)
+            if len(self._buffer) < total:
+                return
+            head, body, self._buffer = self._buffer[:end], self._buffer[end + 4 : total], self._buffer[total:]
+            asyncio.get_running_loop().call_later(self._endpoint.model.latency, self._answer, head, body)
+
+    def _answer(self, head: bytes, body: bytes) -> None:
+        status, value, headers = self._endpoint.answer(head, body)
+        if status == 0 or self._transport.is_closing():
+            self._transport.abort()
+            return
+        payload = json.dumps(value).encode()
+        start = f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}\r\nContent-Type: application/json\r\n"
+        self._transport.write(f"{start}{headers}Content-Length: {len(payload)}\r\n\r\n".encode() + payload)
+
+
+async def serve(model: Model, faults: Faults, port: int) -> None:
+    """Serve on localhost until cancelled; prints `listening PORT` when ready. Port 0 takes a free one."""
+    endpoint = Endpoint(model, faults)
+    server = await asyncio.get_running_loop().create_server(lambda: Connection(endpoint), "127.0.0.1", port)
+    print(f"listening {server.sockets[0].getsockname()[1]}", flush=True)
+    await server.serve_forever()
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--model", default="stub")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds")
+    parser.add_argument("--max-length", type=int, default=2048, help="words of a prompt")
+    parser.add_argument("--key", default="", help="refuse requests without this key")
+    parser.add_argument("--refuse", default="", help="filter prompts that contain this")
+    parser.add_argument("--fail-every", type=int, default=0, help="answer each n-th POST with 503")
+    parser.add_argument("--drop-every", type=int, default=0, help="cut the connection of each n-th POST")
+    parser.add_argument("--rate-limit", type=float, default=0.0, help="POSTs a second; beyond it 429")
+    given = parser.parse_args()
+    model = Model(given.model, given.latency, given.max_length, given.key, given.refuse)
+    asyncio.run(serve(model, Faults(given.fail_every, given.drop_every, given.rate_limit), given.port))
+
+
+def _fits(model: Model, prompt: str) -> int:
+    tokens = len(prompt.split())
+    if tokens >= model.max_length:
+        message = f"This model's maximum context length is {model.max_length} tokens, the prompt has {tokens}"
+        raise Refusal(400, message, "context_length_exceeded")
+    return tokens
+
+
+def _logprob(token: str) -> float:
+    return -0.1 - zlib.crc32(token.encode()) % 1000 / 300
+
+
+def _usage(tokens_in: int, tokens_out: int) -> dict[str, int]:
+    return {"prompt_tokens": tokens_in, "completion_tokens": tokens_out, "total_tokens": tokens_in + tokens_out}
+
+
+def _error(message: str, code: str = "") -> dict[str, Any]:
+    return {"error": {"message": message, "code": code}}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Ask a cluster who it is before joining it, so that a wrong address, token or version is told in plain words.
+
+`ray.init` answers each of these with a long wait or a low-level error, and joins an unprotected cluster silently.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import grpc
+import ray._private.utils
+from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
+
+from cluster.connection.auth import bearer
+from cluster.errors import ClusterError
+
+MESSAGES: Any = gcs_service_pb2  # its classes are made at import
+TIMEOUT_S = 10.0
+OPTIONS = (("grpc.enable_http_proxy", 0),)  # as Ray itself: clusters are inside, proxies lead outside
+
+
+def probe(address: str) -> bool:
+    """Return whether the cluster at `address` ("host:port") demands a token.
+
+    Raises ClusterError if it does not answer within `TIMEOUT_S`, refuses this user's token, or runs another
+    version of Ray or Python.
+    """
+    with grpc.insecure_channel(address, options=OPTIONS) as channel:
+        protected = not _answers(channel, address, metadata=())
+        if protected and not bearer():
+            raise ClusterError(
+                f"the cluster at {address} demands a token and none was found; put it into ~/.ray/auth_token "
+                "(mode 0600) or name its file in RAY_AUTH_TOKEN_PATH"
+            )
+        if protected and not _answers(channel, address, metadata=bearer()):
+            raise ClusterError(f"the cluster at {address} refuses the token; use the one of the cluster's head node")
+        _check_versions(channel, address)
+    return protected
+
+
+def _answers(channel: Any, address: str, metadata: tuple[tuple[str, str], ...]) -> bool:
+    """Return False if the cluster rejects the token."""
+    stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
+    try:
+        stub.CheckAlive(MESSAGES.CheckAliveRequest(), timeout=TIMEOUT_S, metadata=metadata)
+    except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+            return False
+        raise ClusterError(
+            f"no Ray cluster answers at {address} ({error.details()}); is it running, and reachable from here?"
+        ) from error
+    return True
+
+
+def _check_versions(channel: Any, address: str) -> None:
+    stub = gcs_service_pb2_grpc.InternalKVGcsServiceStub(channel)
+    request = MESSAGES.InternalKVGetRequest(namespace=b"cluster", key=b"CLUSTER_METADATA")
+    reply = stub.InternalKVGet(request, timeout=TIMEOUT_S, metadata=bearer())
+    try:
+        ray._private.utils.check_version_info(json.loads(reply.value), f"evolgrid, for {address}")
+    except RuntimeError as error:
+        raise ClusterError(str(error)) from error

@@ -1,0 +1,10 @@
+"""Nodes that are about to go: a cloud takes its machine back, Kubernetes moves its pod, or somebody drains it."""
+
+from __future__ import annotations
+
+import ray._private.state
+
+
+def draining() -> frozenset[str]:
+    """Nodes (by Ray's id) on which nothing new should begin; what Ray Serve and Ray Train ask, too."""
+    return frozenset(ray._private.state.state.get_draining_nodes())

@@ -1,0 +1,196 @@
+"""The command line: `evolgrid plan`, `run`, `report`, `show`, `export`, `schema`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.cluster_commands import app as cluster_commands
+from pipelines.cli.exit_codes import ending
+from pipelines.cli.export_command import add_export
+from pipelines.cli.job_commands import add_job_commands
+from pipelines.cli.options import (
+    DEFAULT_STORE,
+    FAILED,
+    INTERRUPTED,
+    TERMINATED,
+    LogFile,
+    SeedFile,
+    StoreUrl,
+    StudyFile,
+    checked,
+)
+from pipelines.cli.plan_command import CloudName, ClusterFile, Measured, Profiled
+from pipelines.cli.store_commands import add_commands
+from pipelines.errors import InputError
+
+app = typer.Typer(
+    name="evolgrid",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Instruction-tuning studies as one file: evolvers x teachers x students, on Ray.",
+    epilog="Start with: [bold]evolgrid plan studies/quickstart.yaml[/bold]",
+)
+
+
+@app.command(
+    epilog="Example: [bold]evolgrid plan studies/quickstart.yaml --explain[/bold]\n\n"
+    "Example: [bold]evolgrid plan study.yaml --store s3://bucket/folder --profile --address auto[/bold]"
+)
+def plan(
+    study: StudyFile,
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say of each step why it is not reused.")] = False,
+    all_steps: Annotated[bool, typer.Option("--all", help="Print every step of a large study.")] = False,
+    cpus: Annotated[int | None, typer.Option(min=1, help="Plan for so many CPUs; default: this machine's.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=0, help="Plan for so many GPUs; default: this machine's.")] = None,
+    cluster: ClusterFile = None,
+    cloud: CloudName = "aws",
+    profile: Profiled = False,
+    address: Measured = None,
+) -> None:
+    """Print the graph of steps: what is done, what will run in which phases, and what that will take."""
+    from pipelines.cli.plan_command import kinds, measured, offered
+    from pipelines.cli.views.plan import show
+    from pipelines.planning.plan import make_plan
+    from pipelines.store.store import Store
+
+    if address and not profile:
+        raise InputError("--address says where --profile measures", remedy="Add --profile, or leave --address out.")
+    loaded, target = checked(study, seeds, local=profile and address is None), Store(store)
+    if profile:
+        measured(loaded, target, address)
+    room, offer = offered(cluster, cloud, cpus, gpus)
+    made = make_plan(loaded.study, loaded.folder, target, kinds(loaded, room, offer))
+    show(Console(), loaded, made, target, room, offer, explain=explain, all_steps=all_steps)
+
+
+@app.command(epilog="Example: [bold]evolgrid run studies/quickstart.yaml[/bold]")
+def run(
+    study: StudyFile,
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster, as host:port or 'auto'; default: start a local Ray.")
+    ] = None,
+    log: LogFile = None,
+) -> None:
+    """Run a study: only what the store does not hold yet. Interrupt it at any time; the next run continues."""
+    from pipelines.cli.signals import Terminated, terminated_gently
+    from pipelines.cli.stderr import noise_to_file
+    from pipelines.execution.runner import run as run_study
+    from pipelines.execution.runtime.events import logged
+    from pipelines.store.store import Store
+
+    console = Console()
+    loaded, target = checked(study, seeds, local=address is None), Store(store)
+    try:
+        with noise_to_file(), terminated_gently(), logged(log, target, loaded.study.study):
+            summary = run_study(loaded, target, address, console)
+    except KeyboardInterrupt as why:
+        told = "Interrupted. What was finished is kept: run the same command again to continue."
+        _quit(told, TERMINATED if isinstance(why, Terminated) else INTERRUPTED)
+    console.print(
+        f"[bold]{summary.executed} steps run, {summary.reused} reused[/bold] in {summary.seconds:.0f} s"
+        + (f" (planned: {summary.planned:.0f} s)" if summary.planned else ""),
+        highlight=False,
+    )
+    console.print(f"Report: {summary.report}", soft_wrap=True, highlight=False)
+    if summary.failures:
+        console.print(f"[red]{len(summary.failures)} students could not be trained[/red] and are not in the report")
+        raise typer.Exit(FAILED)
+
+
+@app.command(epilog="Example: [bold]evolgrid report studies/quickstart.yaml[/bold]")
+def report(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
+    """Write the report again, of all that is finished so far."""
+    from pipelines.results.report.publish import publish
+    from pipelines.store.store import Store
+    from pipelines.study.graph.build import build
+
+    loaded = checked(study, seeds)
+    page = publish(loaded.study, loaded.folder, build(loaded.study, loaded.folder), Store(store))
+    Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
+
+
+@app.command(epilog="Example: [bold]evolgrid predict studies/quickstart.yaml[/bold]")
+def predict(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
+    """Say which metric of a data set predicts the accuracy of its students, by Spearman's rho."""
+    from pipelines.cli.views.predictions import show_predictions
+    from pipelines.results.predict.study import larger_teachers, predictions
+    from pipelines.store.store import Store
+    from pipelines.study.graph.build import build
+
+    loaded, target = checked(study, seeds), Store(store)
+    grid = build(loaded.study, loaded.folder)
+    found = predictions(loaded.study, grid, target)
+    show_predictions(Console(), found, larger_teachers(loaded.study, loaded.folder, grid, target))
+
+
+@app.command(epilog="Example: [bold]evolgrid show studies/quickstart.yaml --row 3f2a91[/bold]")
+def show(
+    study: StudyFile,
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+    row: Annotated[
+        str | None, typer.Option(help="The id of a row, or its first digits; default: show some ids to start from.")
+    ] = None,
+) -> None:
+    """Follow a row back to its seed: who was asked what in every round, what came back, what was made of it."""
+    from pipelines.cli.views.row import show_chain, show_samples
+    from pipelines.results.lineage import Lineage
+    from pipelines.store.store import Store
+    from pipelines.study.graph.build import build
+
+    loaded = checked(study, seeds)
+    lineage = Lineage(Store(store), build(loaded.study, loaded.folder))
+    if row is None:
+        show_samples(Console(), lineage)
+    else:
+        show_chain(Console(), lineage.chain(row), loaded.study.seed)
+
+
+@app.command(epilog="Example: [bold]evolgrid schema > study.schema.json[/bold]")
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors."""
+    from pipelines.study.file.json_schema import schema as study_schema
+
+    typer.echo(json.dumps(study_schema(), indent=2))
+
+
+add_commands(app)
+add_job_commands(app)
+app.add_typer(cluster_commands, name="cluster")
+add_export(app)
+
+
+def main() -> None:
+    """The entry point: mistakes of the user and of the cluster end in one message, not in a traceback."""
+    # after an interrupt, threads that still ask Ray must get an error and not a new Ray
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
+    try:
+        app()
+    except Exception as error:
+        told = ending(error)
+        if told is None:
+            raise
+        _quit(*told)
+
+
+def _quit(message: str, code: int) -> NoReturn:
+    Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.stdout.flush()
+    # threads that still wait for Ray must not hold the process back
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

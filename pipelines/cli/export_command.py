@@ -1,0 +1,42 @@
+"""`evolgrid export`: what a study made, as files for other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pipelines.cli.options import DEFAULT_STORE, SeedFile, StoreUrl, StudyFile, checked
+from pipelines.results.export import Format
+
+
+def export(
+    study: StudyFile,
+    folder: Annotated[Path, typer.Argument(help="Where the files go; it is made.", show_default=False)],
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+    form: Annotated[Format, typer.Option("--format", help="What the supervised pairs look like.")] = "alpaca",
+    students: Annotated[bool, typer.Option("--students", help="Also the trained students, with weights.")] = False,
+) -> None:
+    """Write every finished data set for other tools (datasets, LLaMA-Factory, TRL); AutoIF's also as preferences."""
+    from pipelines.results.export.datasets import export_sets
+    from pipelines.results.export.students import export_students
+    from pipelines.store.store import Store
+    from pipelines.study.graph.build import build
+
+    loaded, target, console = checked(study, seeds), Store(store), Console()
+    grid = build(loaded.study, loaded.folder)
+    for file in (files := export_sets(target, loaded.study, grid, folder, form)):
+        console.print(f"{file.path}: {file.rows:,} rows", soft_wrap=True, highlight=False)
+    for student in export_students(target, loaded.study, grid, folder) if students else ():
+        console.print(f"{student.path}: a student", soft_wrap=True, highlight=False)
+    if not files:
+        console.print("No data set of this study is finished yet: run it first.")
+
+
+def add_export(app: typer.Typer) -> None:
+    """Put the command into the program."""
+    example = "evolgrid export studies/three_methods.yaml data --format messages --students"
+    app.command(epilog=f"Example: [bold]{example}[/bold]")(export)

@@ -1,0 +1,173 @@
+"""The commands for studies that run on a cluster by themselves: `evolgrid submit`, `jobs`, `logs`, `stop`, `watch`."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from cluster.errors import ClusterError
+from pipelines.cli.options import DEFAULT_STORE, FAILED, INTERRUPTED, SeedFile, StoreUrl, StudyFile, checked
+
+if TYPE_CHECKING:
+    from cluster.connection.jobs import Job, Jobs
+
+POLL_SECONDS = 2.0
+LAST_LINES = 12
+Server = Annotated[
+    str, typer.Option("--address", envvar="RAY_API_SERVER_ADDRESS", help="The cluster's job server (its dashboard).")
+]
+Named = Annotated[str, typer.Argument(help="A job's id, or a study's name: its newest job.", show_default=False)]
+HERE = "http://127.0.0.1:8265"
+
+
+def submit(
+    study: StudyFile,
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+    address: Server = HERE,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not follow the job's output.")] = False,
+) -> None:
+    """Run a study on a cluster, and follow it; it goes on there when this command is ended."""
+    from cluster.connection.jobs import Jobs
+    from pipelines.execution.submission import submit as submit_study
+
+    loaded, jobs, console = checked(study, seeds), Jobs(address), Console()
+    with tempfile.TemporaryDirectory() as folder:
+        id = submit_study(jobs, loaded, store, Path(folder), seeds)
+    console.print(
+        f"Submitted as {id}. From any machine: evolgrid watch|logs|stop {id}", highlight=False, soft_wrap=True
+    )
+    if not detach:
+        _follow(jobs, id, console)
+
+
+def jobs(address: Server = HERE) -> None:
+    """List the studies that were submitted to a cluster."""
+    from rich.table import Table
+
+    from cluster.connection.jobs import Jobs
+
+    table = Table("job", "study", "status", "started", "took")
+    for job in Jobs(address).all():
+        started = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started)) if job.started else ""
+        table.add_row(job.id, job.study, job.status.lower(), started, _took(job))
+    Console().print(table)
+
+
+def logs(
+    job: Named,
+    address: Server = HERE,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
+) -> None:
+    """Print what a job has printed so far."""
+    from cluster.connection.jobs import Jobs
+
+    server = Jobs(address)
+    found = server.find(job)
+    if follow:
+        _follow(server, found.id, Console())
+    else:
+        typer.echo(server.logs(found), nl=False)
+
+
+def stop(job: Named, address: Server = HERE) -> None:
+    """End a job; submitting its study again continues where it stood."""
+    from cluster.connection.jobs import Jobs
+
+    server = Jobs(address)
+    found = server.find(job)
+    if found.over:
+        Console().print(f"{found.id} has ended already: {found.status.lower()}", highlight=False)
+        return
+    server.stop(found)
+    Console().print(f"{found.id} is told to end", highlight=False)
+
+
+def watch(job: Named, address: Server = HERE) -> None:
+    """Show how a job stands and the last lines that it printed, until it ends."""
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from cluster.connection.jobs import Jobs
+
+    server = Jobs(address)
+    found = server.find(job)
+    with _goes_on(server, found.id), Live(console=Console(), auto_refresh=False) as live:
+        while True:
+            found = server.find(found.id)
+            lines = server.logs(found).splitlines()[-LAST_LINES:]
+            live.update(Group(Text(_told(found), style="bold"), *map(Text, lines)), refresh=True)
+            if found.over:
+                break
+            time.sleep(POLL_SECONDS)
+    _leave(found)
+
+
+def _follow(server: Jobs, id: str, console: Console) -> None:
+    """Print a job's output until it ends, and end as it does."""
+
+    async def tail() -> None:
+        async for text in server.follow(id):
+            typer.echo(text, nl=False)
+
+    with _goes_on(server, id):
+        try:
+            asyncio.run(tail())
+        except KeyboardInterrupt:
+            console.print(f"{id} goes on: {_again(server, id)}", highlight=False)
+            raise typer.Exit(INTERRUPTED) from None
+        while not (job := server.find(id)).over:  # its last words come before its status
+            time.sleep(POLL_SECONDS / 4)
+    console.print(_told(job), highlight=False, soft_wrap=True)
+    _leave(job)
+
+
+@contextmanager
+def _goes_on(server: Jobs, id: str) -> Generator[None]:
+    """Say of a job what is left to do when it is only this machine that loses sight of it."""
+    from cluster.connection.jobs import Unreachable
+
+    try:
+        yield
+    except Unreachable as error:
+        raise ClusterError(f"{error}\n{id} goes on without it. To see it again: {_again(server, id)}") from error
+
+
+def _again(server: Jobs, id: str) -> str:
+    return f"evolgrid watch {id}" + (f" --address {server.address}" if server.address != HERE else "")
+
+
+def _told(job: Job) -> str:
+    return f"{job.id}: {job.status.lower()}, {_took(job)}" + (f" ({job.message})" if job.status == "FAILED" else "")
+
+
+def _took(job: Job) -> str:
+    if job.started is None:
+        return "not started"
+    return f"{(job.ended or time.time()) - job.started:.0f} s"
+
+
+def _leave(job: Job) -> None:
+    if job.status != "SUCCEEDED":
+        raise typer.Exit(FAILED)
+
+
+def add_job_commands(app: typer.Typer) -> None:
+    """Put the commands into the program."""
+    for command, example in (
+        (submit, "evolgrid submit studies/quickstart.yaml --store s3://bucket/folder"),
+        (jobs, "evolgrid jobs"),
+        (logs, "evolgrid logs quickstart --follow"),
+        (stop, "evolgrid stop quickstart"),
+        (watch, "evolgrid watch quickstart"),
+    ):
+        app.command(epilog=f"Example: [bold]{example}[/bold]")(command)

@@ -1,0 +1,47 @@
+"""What the commands have in common: the study, the store, exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.study.file.load import Loaded, load
+
+INTERRUPTED = 130
+TERMINATED = 143
+BAD_INPUT = 2
+FAILED = 1
+DEFAULT_STORE = "evolgrid-store"
+StudyFile = Annotated[Path, typer.Argument(help="The study, a YAML file.", show_default=False)]
+StoreUrl = Annotated[
+    str, typer.Option("--store", envvar="EVOLGRID_STORE", help="Where results live: a folder or an fsspec URL.")
+]
+LogFile = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        envvar="EVOLGRID_LOG",
+        help="Append what happens to this file, as JSON lines; 'store': to a new file in the store.",
+        show_default=False,
+    ),
+]
+SeedFile = Annotated[
+    Path | None,
+    typer.Option("--seeds", help="Take the seeds from this file instead of the study's one seed file."),
+]
+
+
+def checked(path: Path, seeds: Path | None, local: bool = False) -> Loaded:
+    """The study, checked; `local` also checks that this machine can hold and run its models."""
+    from cluster.resources.inventory import machine
+    from pipelines.study.check import check
+    from pipelines.study.file.override import with_seed_file
+
+    loaded = load(path)
+    if seeds is not None:
+        loaded = with_seed_file(loaded, seeds)
+    here = machine() if local else None
+    check(loaded, cpus=here.cpus if here else None, gpus=here.gpus if here else None, local=local)
+    return loaded

@@ -1,0 +1,158 @@
+"""The commands that look at a store: `evolgrid status`, `query`, `verify`, `gc`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipelines.cli.options import DEFAULT_STORE, FAILED, SeedFile, StoreUrl, StudyFile, checked
+from pipelines.errors import InputError
+from pipelines.store.errors import Spoilt
+
+LONGEST = 200  # rows of an answer that are printed
+MANY_COLUMNS = 8
+QUERIES = (
+    'evolgrid query "select kind, count(*) steps, sum(rows_out) made, sum(rejected) lost from steps group by kind"',
+    'evolgrid query "select study, student, teacher, round, value from results order by value desc"',
+    'evolgrid query "select study, label, reason, rows from reasons join steps using (key) join members using (key)"',
+    "evolgrid query \"select label, payload->>'$.sampling' from steps where kind = 'respond'\"",
+    "evolgrid query --csv \"select * from respond where finish_reason = 'length'\" > cut.csv",
+)
+
+
+def status(
+    study: StudyFile,
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Also Ray Data's statistics of the steps' streams.")] = False,
+) -> None:
+    """Show who runs a study, what is done, how far the rest is, and what was lost and why."""
+    from pipelines.cli.views.status import show_status
+    from pipelines.cli.views.streams import show_streams
+    from pipelines.planning.plan import make_plan
+    from pipelines.store.store import Store
+    from pipelines.store.studies.stream_stats import load_streams
+
+    loaded, target = checked(study, seeds), Store(store)
+    plan = make_plan(loaded.study, loaded.folder, target)
+    show_status(Console(), target, loaded.study.study, plan)
+    if stats:
+        show_streams(Console(), load_streams(target, plan.grid.steps.keys()))
+
+
+def query(
+    sql: Annotated[str, typer.Argument(help="A statement of DuckDB's SQL.", show_default=False)],
+    store: StoreUrl = DEFAULT_STORE,
+    csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
+) -> None:
+    """Ask the store with SQL: all studies' results, their steps with accounts, and every row that was made.
+
+    Tables: steps, reasons (of lost rows), members (which study has which
+    step), results (students' scores), sets (data sets' scores), retries,
+    rejected, and one for each kind of step with its rows. 'describe steps'
+    shows columns. What is too wide for the terminal is printed row by row.
+    """
+    import duckdb
+
+    from pipelines.results.sql import catalog, tables
+    from pipelines.store.store import Store
+
+    try:
+        connection = catalog(Store(store))
+    except duckdb.Error as error:
+        raise Spoilt(f"the store can not be read: {error}: 'evolgrid verify' names what is damaged") from None
+    try:
+        answer = connection.sql(sql)
+        if answer is None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise InputError(f"'{sql}' asks for nothing", remedy="Try 'SELECT * FROM steps', or 'DESCRIBE steps'.")
+        rows = answer.fetchall() if csv else answer.fetchmany(LONGEST + 1)
+    except duckdb.Error as error:
+        remedy = f"Tables: {', '.join(tables(connection))}. 'DESCRIBE steps' shows columns."
+        raise InputError(f"the query failed: {' '.join(str(error).split())}", remedy=remedy) from None
+    if csv:
+        _print_csv(answer.columns, rows)
+        return
+    _print_table(Console(), answer.columns, rows[:LONGEST])
+    if len(rows) > LONGEST:
+        Console().print(f"The first {LONGEST} rows; --csv prints all.")
+
+
+def verify(store: StoreUrl = DEFAULT_STORE) -> None:
+    """Hash every file of every finished step again and compare with what was written."""
+    from pipelines.store.maintenance.verify import verify as verified
+    from pipelines.store.store import Store
+
+    console, steps, size, broken = Console(), 0, 0, 0
+    for found in verified(Store(store)):
+        steps, size, broken = steps + 1, size + found.bytes, broken + bool(found.problems)
+        for problem in found.problems:
+            console.print(
+                f"[red]{found.label}[/red] ({found.kind}/{found.key}): {problem}", soft_wrap=True, highlight=False
+            )
+    console.print(f"{steps:,} steps, {size / 2**20:,.1f} MiB: {broken or 'none'} broken", highlight=False)
+    if broken:
+        console.print("Delete the folder of a broken step, and run its study again.")
+        raise typer.Exit(FAILED)
+
+
+def gc(
+    store: StoreUrl = DEFAULT_STORE,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only say what would go.")] = False,
+) -> None:
+    """Delete what no study needs: steps of changed or deleted studies, and leftovers of finished steps.
+
+    A study is deleted by its folder in the store, studies/NAME.
+    """
+    from pipelines.store.maintenance.garbage import remove, unneeded
+    from pipelines.store.store import Store
+
+    console, target = Console(), Store(store)
+    found = list(unneeded(target))
+    for one in found:
+        console.print(f"{one.path}: {one.why}, {one.bytes / 2**20:.1f} MiB", soft_wrap=True, highlight=False)
+        if yes:
+            remove(target, one)
+    told = f"{len(found):,} folders, {sum(one.bytes for one in found) / 2**20:,.1f} MiB"
+    console.print(f"Deleted: {told}" if yes else f"Would delete: {told}. Add --yes to do it.", highlight=False)
+
+
+def _print_table(console: Console, columns: list[str], rows: list[tuple[object, ...]]) -> None:
+    """A table, or row by row if the terminal is too narrow for it."""
+    cells = [["" if value is None else escape(str(value)) for value in row] for row in rows]
+    widths = (max(len(cell.split("\n")[0]) for cell in column) for column in zip(columns, *cells, strict=True))
+    if sum(widths) + 3 * len(columns) + 1 <= console.width or len(columns) < MANY_COLUMNS:
+        table = Table(*columns)
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+        return
+    for row in cells:
+        grid = Table(*["", ""], box=None, show_header=False, title_justify="left")
+        for name, cell in zip(columns, row, strict=True):
+            grid.add_row(f"[bold]{name}[/bold]", cell)
+        console.print(grid)
+        console.rule()
+
+
+def _print_csv(columns: list[str], rows: list[tuple[object, ...]]) -> None:
+    import csv
+    import sys
+
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the commands into the program."""
+    for command, *examples in (
+        (status, "evolgrid status studies/quickstart.yaml"),
+        (query, *QUERIES),
+        (verify, "evolgrid verify --store s3://bucket/folder"),
+        (gc, "evolgrid gc", "evolgrid gc --yes"),
+    ):
+        app.command(epilog="\n\n".join(f"Example: [bold]{escape(example)}[/bold]" for example in examples))(command)

@@ -1,0 +1,32 @@
+"""An answer to a benchmark's item in the terminal: what was asked, what was said, and how it was read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from pipelines.rows.types import AnswerRow
+
+
+def answer_facts(row: AnswerRow, judged: bool) -> Iterator[tuple[str, object]]:
+    """What there is to tell of an answer; of a judged one what its judge made of it."""
+    if not judged:
+        yield "item", f"{row.item} ({row.task})" if row.task else row.item
+        yield from json.loads(row.messages or "[]")
+        for text in row.answers:
+            yield "answer", text
+        if row.reference:
+            yield "reference", row.reference
+        if row.finish_reason != "stop":
+            yield "outcome", "cut off at the token limit"
+    if row.other:
+        yield "against", row.other
+    for text in row.raw:
+        yield "judge", text
+    if words := ", ".join(word for word in row.words if word):
+        yield "read as", words
+    measured = zip(row.measures, row.values, row.weights, strict=True)
+    if told := ", ".join(
+        f"{name} {value:g}" + (f" (x {weight:g})" if weight != 1 else "") for name, value, weight in measured
+    ):
+        yield "measures", told

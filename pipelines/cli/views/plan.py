@@ -1,0 +1,77 @@
+"""The plan as tables: steps by kind, the phases, then the steps themselves, with the reasons why they will run."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from cluster.resources.inventory import Inventory
+from pipelines.cli.views.cost import show_bill
+from pipelines.cli.views.phases import show_phases
+from pipelines.planning.cost import Offer
+from pipelines.planning.plan import KINDS, Plan
+from pipelines.planning.reuse import Explainer
+from pipelines.store.store import Store
+from pipelines.study.file.load import Loaded
+
+MANY_STEPS = 120
+
+
+def show(
+    console: Console,
+    loaded: Loaded,
+    plan: Plan,
+    store: Store,
+    cluster: Inventory,
+    offer: Offer | None = None,
+    *,
+    explain: bool,
+    all_steps: bool,
+) -> None:
+    """Print a plan, with the phases and the bill that it has on a cluster of some size."""
+    grid, study = plan.grid, loaded.study
+    console.print(
+        f"[bold]{study.study}[/bold]: {len(grid.cells)} cells share {len(grid.steps)} steps; "
+        f"{len(plan.done)} are done, {len(plan.pending)} will run",
+        highlight=False,
+    )
+    console.print(_summary(plan))
+    show_phases(console, study, plan, cluster)
+    show_bill(console, study, loaded.folder, plan, cluster, offer)
+    if len(grid.steps) <= MANY_STEPS or all_steps:
+        console.print(_steps(plan))
+    else:
+        console.print(f"{len(grid.steps)} steps: add --all to see each of them", highlight=False)
+    if explain:
+        _explain(console, plan, store)
+
+
+def _summary(plan: Plan) -> Table:
+    table = Table("kind", title="By kind", title_justify="left")
+    for name in ("done", "to run", "planned time"):
+        table.add_column(name, justify="right")
+    for kind in KINDS:
+        steps = [step for step in plan.grid.steps.values() if step.kind == kind]
+        pending = plan.pending_of(kind)
+        if steps:
+            table.add_row(kind, str(len(steps) - len(pending)), str(len(pending)), plan.planned(pending))
+    table.add_section()
+    table.add_row("all, one after another", str(len(plan.done)), str(len(plan.pending)), plan.planned(plan.pending))
+    table.caption = f"Times are estimates from {plan.basis}."
+    return table
+
+
+def _steps(plan: Plan) -> Table:
+    table = Table("step", "key", "state", "needs", title="Steps", title_justify="left")
+    for step in plan.grid.steps.values():
+        state = "[green]done[/green]" if step.key in plan.done else f"will run, {plan.planned([step])}"
+        needs = " ".join(needed.key[:8] for needed in step.inputs)
+        table.add_row(step.label, step.key[:8], state, needs)
+    return table
+
+
+def _explain(console: Console, plan: Plan, store: Store) -> None:
+    explainer = Explainer(store)
+    for step in plan.pending:
+        console.print(f"[bold]{step.label}[/bold] ({step.key[:8]}): ", end="", highlight=False)
+        console.print(explainer.why(step), markup=False, highlight=False, soft_wrap=True)

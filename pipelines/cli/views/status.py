@@ -1,0 +1,139 @@
+"""Where a study stands: who runs it, what is done, how far the unfinished steps are, what was lost and why."""
+
+from __future__ import annotations
+
+import contextlib
+import posixpath
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.planning.plan import KINDS, Plan
+from pipelines.store.lease import is_gone, read
+from pipelines.store.manifest import Manifest
+from pipelines.store.partitions import find_parts
+from pipelines.store.store import Store
+from pipelines.store.studies.retry_log import Retry, load_retries
+from pipelines.study.graph.step import Step
+
+MANY = 20
+FURTHEST = 5  # steps from their plans
+BLOCK_BYTES = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An unfinished step: its rows and rejections that are durable, and answers of which no rows are made yet."""
+
+    step: Step
+    rows: int
+    answers: int
+
+
+def show_status(console: Console, store: Store, study: str, plan: Plan) -> None:
+    """Print the status of a planned study."""
+    console.print(f"[bold]{study}[/bold]: {_driver(store, study, plan)}", highlight=False, soft_wrap=True)
+    manifests = {step.key: store.manifest(step.kind, step.key) for step in _done(plan)}
+    accounts = {key: manifest.account for key, manifest in manifests.items()}
+    console.print(_table(plan, manifests))
+    if manifests:
+        console.print(_furthest(plan, manifests))
+    reasons = sum((Counter(account.reasons) for account in accounts.values()), Counter[str]())
+    if reasons:
+        told = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(MANY))
+        console.print(f"Not passed on: {told}", highlight=False, soft_wrap=True)
+    _show_retries(console, load_retries(store, study))
+    for begun in begun_steps(store, plan.pending):
+        kept = f"{begun.rows:,} rows and {begun.answers:,} answers are durable"
+        console.print(f"begun: {begun.step.label}, {kept}", highlight=False, soft_wrap=True)
+
+
+def _show_retries(console: Console, retries: list[Retry]) -> None:
+    if not retries:
+        console.print("Retries: none in the last run", highlight=False)
+        return
+    table = Table("retries of a", "of", title="Tried again in the last run", title_justify="left")
+    table.add_column("spent", justify="right")
+    table.add_column("allowed")
+    for retry in retries:
+        table.add_row(retry.level, retry.of, f"{retry.spent:,}", retry.allowed)
+    console.print(table)
+
+
+def begun_steps(store: Store, pending: Sequence[Step]) -> list[Begun]:
+    """The unfinished steps that have durable parts."""
+    folders = store.fs.glob(posixpath.join(store.root, "steps", "*", "*", "parts")) if pending else []
+    begun = {posixpath.basename(posixpath.dirname(folder)) for folder in folders}
+    return [found for step in pending if step.key in begun and (found := _begun(store, step))]
+
+
+def _begun(store: Store, step: Step) -> Begun | None:
+    from pipelines.store.journal import find_journals  # Ray comes with it
+
+    parts = find_parts(store, step.kind, step.key).values()
+    journals = [path for paths in find_journals(store, step.kind, step.key).values() for path in paths]
+    if not parts and not journals:
+        return None
+    rows = sum(_rows(store, path) for part in parts for path in (part.rows, part.rejected) if path)
+    return Begun(step, rows, sum(_lines(store, path) for path in journals))
+
+
+def _rows(store: Store, path: str) -> int:
+    """Of a part; one that is gone meanwhile, or can not be read, has none."""
+    try:
+        with store.fs.open(path, "rb") as file:
+            return pq.read_metadata(file).num_rows
+    except (pa.ArrowException, OSError):
+        return 0
+
+
+def _lines(store: Store, path: str) -> int:
+    with contextlib.suppress(FileNotFoundError), store.fs.open(path, "rb") as file:
+        return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
+    return 0
+
+
+def _done(plan: Plan) -> list[Step]:
+    return [step for key, step in plan.grid.steps.items() if key in plan.done]
+
+
+def _driver(store: Store, study: str, plan: Plan) -> str:
+    claim = read(store, study)
+    if claim and is_gone(claim):
+        return f"interrupted ({claim.who}, is gone); run it again to continue"
+    if claim:
+        return f"being run by {claim.who}"
+    return "not running, " + ("finished" if not plan.pending else f"{len(plan.pending)} steps are to be run")
+
+
+def _table(plan: Plan, manifests: dict[str, Manifest]) -> Table:
+    table = Table("kind", caption=f"Planned from {plan.basis}.")
+    for name in ("steps", "done", "rows", "rejected", "failed", "took", "planned", "planned to come"):
+        table.add_column(name, justify="right")
+    for kind in KINDS:
+        steps = [step for step in plan.grid.steps.values() if step.kind == kind]
+        done = [manifests[step.key] for step in steps if step.key in manifests]
+        if steps:
+            sums = (sum(getattr(one.account, name) for one in done) for name in ("rows_out", "rejected", "failed"))
+            counts = (f"{number:,}" for number in sums)
+            took = f"{sum(one.seconds for one in done):,.0f} s"
+            ended, to_come = ([s for s in steps if (s.key in manifests) == done] for done in (True, False))
+            told = (took, plan.planned(ended), plan.planned(to_come))
+            table.add_row(kind, str(len(steps)), str(len(done)), *counts, *told)
+    return table
+
+
+def _furthest(plan: Plan, manifests: dict[str, Manifest]) -> Table:
+    """The finished steps that took much longer or shorter than planned."""
+    table = Table("finished step", title="Furthest from the plan", title_justify="left")
+    for name in ("took", "planned"):
+        table.add_column(name, justify="right")
+    known = (one for key, one in manifests.items() if key not in plan.unknown)
+    for one in sorted(known, key=lambda one: -abs(one.seconds - plan.seconds[one.key]))[:FURTHEST]:
+        table.add_row(one.label, f"{one.seconds:,.1f} s", f"{plan.seconds[one.key]:,.1f} s")
+    return table

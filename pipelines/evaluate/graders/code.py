@@ -1,0 +1,114 @@
+"""HumanEval and MBPP: prompts of lm-eval's instruct tasks or of OpenCompass, and verdicts from the sandbox.
+
+lm-eval's own tasks run answers in its process, so only their prompts and rules of extraction are used. They begin the
+answer for the model ("Here is the completed function: ..."), which a chat endpoint can not: prompts end before that.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Protocol
+
+import prompts
+from actors.sandbox.checks import humaneval_check, mbpp_check
+from actors.sandbox.protocol.job import Check, Limits, Outcome, SandboxError
+from pipelines.evaluate.items.data_files import need, records
+from pipelines.evaluate.items.item import Grade, Item, Turns, right
+from pipelines.rows.types import AnswerRow
+from pipelines.study.spec.benchmarks import Benchmark
+
+MBPP_TEST = range(11, 511)  # task ids of the test split (2108.07732)
+# seconds of CPU that tests may take, as in OpenCompass; the clock is given more, as the machine may be busy
+SECONDS = {"humaneval": 3, "mbpp": 10}
+WALL = 5
+_FENCED = re.compile(r"```[ \t]*\w*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
+_MARKED = (  # OpenCompass 0.3.3, in the order in which they are tried
+    r"\[?BEGIN\]?\s*'(.*)'\s*\[?DONE\]?", r"\[?BEGIN\]?\s*```python(.*)```\s*\[?DONE\]?",
+    r"\[?BEGIN\]?\s*```(.*)```\s*\[?DONE\]?", r"\[?BEGIN\]?\s*(.*)\s*\[?DONE\]?", r"```python\s*(.*)\s*```",
+    r"```\s*(.*)\s*```", r"```python\s*(.*)\s*$", r"```\s*(.*)\s*$", r"(.*)\s*```.*", r"\[BEGIN\]\s*'(.*)",
+    r"\[BEGIN\](.*)", r"'(.*)'\s*\[DONE\]",
+)  # fmt: skip
+
+
+class Checker(Protocol):
+    """Who runs a check: a sandbox's client."""
+
+    async def check(self, check: Check) -> Outcome:
+        """The outcome of a solution under its tests."""
+        ...
+
+
+def items(bench: Benchmark, path: Path) -> list[Item]:
+    """The problems of a file; of the whole of MBPP its test split."""
+    rows = records(path)
+    if bench.kind == "mbpp":
+        test = [row for row in rows if row.get("task_id") in MBPP_TEST]
+        return [_mbpp(bench, row, path) for row in (test if "text" in (rows or [{}])[0] else rows)[: bench.limit]]
+    return [_humaneval(bench, row, path) for row in rows[: bench.limit]]
+
+
+def _template(bench: Benchmark) -> prompts.Prompt:
+    return prompts.get(f"bench_{bench.kind}" + ("_opencompass" if bench.protocol == "opencompass" else ""))
+
+
+def _humaneval(bench: Benchmark, row: dict[str, Any], path: Path) -> Item:
+    name, prompt, solution = need(row, path, "task_id", "prompt", "canonical_solution")
+    return Item(str(name), _template(bench).turns(prompt=prompt), solution, data=row)
+
+
+def _mbpp(bench: Benchmark, row: dict[str, Any], path: Path) -> Item:
+    name, tests, solution = need(row, path, "task_id", "test_list", "code")
+    asked = _template(bench).turns(text=row.get("text") or row.get("prompt", ""), tests="\n".join(tests))
+    return Item(str(name), (*_examples(bench), *asked), solution, data=row)
+
+
+def _examples(bench: Benchmark) -> Turns:
+    """MBPP's three examples as OpenCompass writes them, or with code in fences as lm-eval does."""
+    found: list[tuple[str, str]] = []
+    for question, answer in prompts.shots("mbpp").examples[: bench.shots]:
+        if bench.protocol == "lm-eval":
+            text, tests = question.removeprefix("You are an expert Python programmer, and here is your task: ").split(
+                " Your code should pass these tests:\n\n "
+            )
+            question = _template(bench).render(text=text, tests=tests)
+            answer = f"```python\n{opencompass_code(answer)}\n```"
+        found += [("user", question), ("assistant", answer)]
+    return tuple(found)
+
+
+async def grade(bench: Benchmark, item: Item, row: AnswerRow, sandbox: Checker) -> Grade:
+    """Run an answer's code. SandboxError if the sandbox itself fails: that is no verdict."""
+    check = checked(bench, item, row.response)
+    outcome = await sandbox.check(check)
+    if outcome.status == "infrastructure":
+        raise SandboxError(f"{bench.name}, {item.id}: {outcome.detail}")
+    passed = outcome.status == "returned" and outcome.value is True
+    return right(passed, outcome.status, outcome.detail)
+
+
+def checked(bench: Benchmark, item: Item, response: str) -> Check:
+    """The check of an answer to an item."""
+    seconds = SECONDS[bench.kind]
+    limits = Limits(wall_seconds=WALL * seconds, cpu_seconds=seconds)
+    if bench.kind == "humaneval":
+        code = first_block(response)
+        return humaneval_check(item.data, code.lstrip() if bench.protocol == "opencompass" else code, limits)
+    code = opencompass_code(response) if bench.protocol == "opencompass" else first_block(response)
+    return mbpp_check(item.data, code, limits)
+
+
+def first_block(text: str) -> str:
+    """The code of the first fenced block; the whole text if there is none."""
+    found = _FENCED.search(text)
+    return found[1] if found else text
+
+
+def opencompass_code(text: str) -> str:
+    """The code between OpenCompass' markers or fences."""
+    for pattern in _MARKED:
+        if found := re.search(pattern, text, re.DOTALL):
+            text = found[1]
+            break
+    text = re.split(r"'?\s*\[?DONE\]?", text.split("```")[0])[0]
+    return text.replace("\\_", "_").strip()

@@ -1,0 +1,136 @@
+"""Benchmarks as EleutherAI's lm-eval has them: its tasks make the prompts, read the replies and compute the metrics.
+
+Only the loop around them is ours, as lm-eval's own would count what an engine could not answer as wrong.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import random
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from actors.engine import Client
+from pipelines.errors import InputError
+from pipelines.evaluate.harness.tasks import NAMES, load_tasks
+from pipelines.evaluate.items.answers import answer_row, failed, graded
+from pipelines.evaluate.items.item import Grade, Item
+from pipelines.rows.ids import row_id
+from pipelines.rows.types import AnswerRow, Rejection
+from pipelines.study.inputs.benchmarks import EXTRA, SENTENCES, has_sentences
+from pipelines.study.spec.benchmarks import SUBJECTS, Benchmark
+
+SHOT_SEED = 1234
+SHOTS = {"mmlu": 5, "ceval": 5}  # as published; lm-eval leaves them to its caller
+HEADLINES = {"math": "math_verify"}
+Answers = tuple[list[AnswerRow], list[Rejection]]
+
+
+def run(client: Client, bench: Benchmark, folder: Path, key: str) -> Answers:
+    """Ask a model everything that lm-eval's tasks ask. `folder` is the study file's.
+
+    To be called in the main thread: MATH's answers are compared under a time limit that is a signal. InputError where
+    a package, the data or the task is not to be had.
+    """
+    _installed(bench)
+    from pipelines.evaluate.harness.model import PoolModel
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    tasks, model = load_tasks(bench, folder), PoolModel(client, key, bench.max_tokens)
+    choosing = any(task.OUTPUT_TYPE == "multiple_choice" for task in tasks.values())
+    for task in tasks.values():
+        shots = SHOTS.get(bench.kind) if bench.shots is None else bench.shots
+        if shots is not None:
+            task.set_config(key="num_fewshot", value=shots)
+        task.set_fewshot_seed(seed=SHOT_SEED)
+        task.build_all_requests(
+            limit=bench.limit,
+            apply_chat_template=True,
+            fewshot_as_multiturn=not choosing,  # what is scored after a conversation has one turn of the user
+            chat_template=model.apply_chat_template,
+        )
+    _answer(model, [request for task in tasks.values() for request in task.instances])
+    rows, lost = list[AnswerRow](), list[Rejection]()
+    for name, task in tasks.items():
+        for row in _rows(name, task, model, bench, key, len(rows) + len(lost)):
+            (rows if isinstance(row, AnswerRow) else lost).append(row)  # pyright: ignore[reportArgumentType]
+    return rows, lost
+
+
+def _installed(bench: Benchmark) -> None:
+    try:
+        importlib.import_module("lm_eval")
+    except ImportError as error:
+        raise InputError(f"benchmark {bench.name} needs lm-eval: {error}", remedy=f"Install it: {EXTRA}") from None
+    if bench.kind == "ifeval" and not has_sentences():
+        raise InputError(f"benchmark {bench.name} needs NLTK's data 'punkt_tab'", remedy=SENTENCES)
+
+
+def _answer(model: Any, requests: list[Any]) -> None:
+    """Have all requests answered, each kind in one batch."""
+    kinds: dict[str, list[Any]] = defaultdict(list)
+    for request in requests:
+        kinds[request.request_type] += [request] * request.repeats
+    for kind, asked in kinds.items():
+        for request, reply in zip(asked, getattr(model, kind)(asked), strict=True):
+            request.resps.append(reply)
+
+
+def _rows(name: str, task: Any, model: Any, bench: Benchmark, key: str, start: int) -> Iterator[AnswerRow | Rejection]:
+    """One row for each document, with all of its metrics."""
+    from pipelines.evaluate.harness.model import turns
+
+    task.apply_filters()
+    requests: dict[int, list[Any]] = defaultdict(list)
+    for request in task.instances:
+        requests[request.doc_id].append(request)
+    for index, (number, doc) in enumerate(task.doc_iterator(limit=bench.limit), start):
+        asked = sorted(requests[number], key=lambda request: request.idx)
+        made = row_id(f"{name}/{number}", key)
+        if why := model.failed.get((name, number)):
+            yield failed(made, index, why)
+            continue
+        item = Item(f"{name}/{number}", turns(asked[0].args[0]), str(task.doc_to_target(doc)), _subject(bench, name))
+        said = [str(reply) for reply in chain(*(request.resps for request in asked))]
+        seed_checks(number)
+        row = answer_row(made, item, index, item.messages, said, model.ended.get((name, number), "stop"))
+        yield graded(row, grade(task, doc, asked, HEADLINES.get(bench.kind)))
+
+
+def seed_checks(number: int) -> None:
+    """Before the checks of a document: IFEval's draw what an instruction leaves open, and guess languages by chance."""
+    random.seed(number)
+    if detect := sys.modules.get("langdetect"):
+        detect.DetectorFactory.seed = number
+
+
+def _subject(bench: Benchmark, task: str) -> str:
+    """What groups rows: the subject, or the task's name."""
+    return task.removeprefix(NAMES[bench.kind][1]) if bench.kind in SUBJECTS else task
+
+
+def grade(task: Any, doc: Any, requests: list[Any], headline: str | None = None) -> Grade:
+    """All metrics of a document by all of the task's filters; a list (of IFEval's instructions) weighs its length."""
+    measures: dict[str, tuple[float, float]] = {}
+    for filtered in requests[0].filtered_resps:
+        replies = [request.filtered_resps[filtered] for request in requests]
+        for metric, value in task.process_results(doc, replies).items():
+            name = metric if filtered == "none" else f"{metric},{filtered}"
+            measures[name] = _number(name, value)
+    first = headline or next(iter(measures))
+    return Grade(measures[first][0] == 1.0, measures)
+
+
+def _number(name: str, value: Any) -> tuple[float, float]:
+    if isinstance(value, list):
+        return fmean(map(float, value)), float(len(value))
+    try:
+        return float(value), 1.0
+    except (TypeError, ValueError):
+        raise InputError(f"lm-eval's metric {name} is no number of a single answer") from None

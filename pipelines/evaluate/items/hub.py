@@ -1,0 +1,44 @@
+"""Items of benchmarks that come from the Hugging Face hub, written down as the local files are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+from pipelines.errors import InputError
+from pipelines.study.spec.benchmarks import Benchmark
+
+# data set, configuration and split by task
+SETS: Mapping[str, tuple[str, str | None, str]] = {
+    "gsm8k": ("openai/gsm8k", "main", "test"),
+    "math": ("HuggingFaceH4/MATH-500", None, "test"),
+    "humaneval": ("openai/openai_humaneval", None, "test"),
+    "mbpp": ("google-research-datasets/mbpp", "full", "test"),
+}
+
+
+def fetched(bench: Benchmark) -> Path:
+    """A JSON Lines file of the benchmark's items at its `revision`; InputError where the hub has no simple set."""
+    if bench.kind not in SETS:
+        raise InputError(f"benchmark {bench.name} has no data", remedy="Name its 'file'.")
+    return _written(bench.kind, bench.revision)
+
+
+@lru_cache(maxsize=16)
+def _written(kind: str, revision: str | None) -> Path:
+    """The file, made once for all models that are asked."""
+    import datasets
+
+    name, configuration, split = SETS[kind]
+    try:
+        found: Any = datasets.load_dataset(name, configuration, split=split, revision=revision)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{name} can not be had: {reason}", remedy="Name a local 'file'.") from None
+    path = Path(mkdtemp()) / f"{kind}.jsonl"
+    path.write_text("".join(f"{json.dumps(dict(row))}\n" for row in found))
+    return path

@@ -1,0 +1,56 @@
+"""One evaluate step: a model is asked the items of a benchmark, and its answers are graded where no judge is needed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+
+from actors.engine import Client
+from pipelines.errors import InputError
+from pipelines.evaluate.graders import code, opencompass, world
+from pipelines.evaluate.items import hub
+from pipelines.evaluate.items.answers import Asked, ask_all, graded
+from pipelines.evaluate.items.item import Item
+from pipelines.evaluate.judged import followbench, questions
+from pipelines.rows.types import AnswerRow, Rejection
+from pipelines.study.spec.benchmarks import CODE, JUDGED, Benchmark
+
+Answers = tuple[list[AnswerRow], list[Rejection]]
+
+
+async def answer(
+    client: Client, bench: Benchmark, folder: Path, seed: int, key: str, sandbox: code.Checker | None = None
+) -> Answers:
+    """Answers to a benchmark that lm-eval is not needed for, graded unless a judge does it. `folder` is the study's."""
+    asked = items(bench, folder, seed)
+    answers = await ask_all(client, asked, bench.answer_tokens, key)
+    made = await asyncio.gather(*(_graded(bench, *pair, sandbox) for pair in zip(asked, answers, strict=True)))
+    return [row for row in made if isinstance(row, AnswerRow)], [row for row in made if isinstance(row, Rejection)]
+
+
+async def _graded(bench: Benchmark, item: Item, row: Asked, sandbox: code.Checker | None) -> Asked:
+    if isinstance(row, Rejection) or bench.kind in JUDGED:
+        return row
+    if bench.kind in CODE:
+        assert sandbox is not None
+        return graded(row, await code.grade(bench, item, row, sandbox))
+    return graded(row, (world if bench.world else opencompass).grade(bench, item, row))
+
+
+def items(bench: Benchmark, folder: Path, seed: int) -> Sequence[Item]:
+    """The items of a benchmark that lm-eval is not needed for. InputError if an id is there twice."""
+    if bench.world:
+        return world.items(bench.world, seed)
+    path = folder / bench.file if bench.file else hub.fetched(bench)
+    made = {
+        **dict.fromkeys(CODE, code),
+        "followbench": followbench,
+        **dict.fromkeys(JUDGED - {"followbench"}, questions),
+    }
+    found = made.get(bench.kind, opencompass).items(bench, path)
+    if len({item.id for item in found}) < len(found):
+        raise InputError("two items have the same id", file=str(path))
+    if not found:
+        raise InputError("holds no items", file=str(path))
+    return found

@@ -1,0 +1,100 @@
+"""A step is finished: its manifest, written last."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from pipelines.execution.runtime.events import event
+from pipelines.rows.arrow import schema, types
+from pipelines.rows.types import ROW_TYPES, Rejection, Row
+from pipelines.store.manifest import Account, Manifest, Shard, versions
+from pipelines.store.partitions import unit_of
+from pipelines.store.shards import SHARD_UNITS, write_shard
+from pipelines.store.store import Store
+from pipelines.study.graph.fingerprint import canonical
+from pipelines.study.graph.step import Step
+
+
+def commit(
+    store: Store,
+    step: Step,
+    account: Account,
+    shards: tuple[Shard, ...],
+    seconds: float,
+    extra: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Write the manifest of a step whose shards are in place. Raises RuntimeError if rows are missing or doubled."""
+    account.check(step.label)
+    manifest = Manifest(
+        key=step.key,
+        kind=step.kind,
+        label=step.label,
+        payload=canonical(dict(step.payload)),
+        inputs=tuple(needed.key for needed in step.inputs),
+        account=account,
+        shards=shards,
+        schemas=_schemas(step.kind),
+        seconds=round(seconds, 3),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+        extra=dict(extra or {}),
+    )
+    store.commit(manifest)
+    counts = account.model_dump(exclude={"reasons"})
+    event("step finished", step=step.key, kind=step.kind, label=step.label, seconds=manifest.seconds, **counts)
+    if account.failed:
+        _tell_failed(store, step)
+    return manifest
+
+
+def _schemas(kind: str) -> dict[str, dict[str, str]]:
+    if kind not in ROW_TYPES:
+        return {}
+    return {"rows": types(schema(ROW_TYPES[kind])), "rejected": types(schema(Rejection))}
+
+
+def _tell_failed(store: Store, step: Step) -> None:
+    """Each row that an engine has failed; rejected ones are results, and in the store."""
+    lost = store.rows(step.kind, step.key, "rejected", ["id", "parent_id", "seed_id", "status", "reason"])
+    for row in lost.to_pylist():
+        if row["status"] == "failed":
+            event("row failed", step=step.key, kind=step.kind, row=row["id"], seed=row["seed_id"], reason=row["reason"])
+
+
+def commit_rows(
+    store: Store,
+    step: Step,
+    rows: list[Row],
+    rejections: list[Rejection],
+    rows_in: int,
+    seconds: float,
+    extra: Mapping[str, Any] | None = None,
+) -> Manifest:
+    """Write and commit a step whose rows were all made in memory."""
+    shards: list[Shard] = []
+    for number in sorted({shard_of(row) for row in (*rows, *rejections)}) or [0]:
+        shards += write_shard(
+            store,
+            step.kind,
+            step.key,
+            number,
+            [row for row in rows if shard_of(row) == number],
+            [row for row in rejections if shard_of(row) == number],
+        )
+    failed = sum(rejection.status == "failed" for rejection in rejections)
+    account = Account(
+        rows_in=rows_in,
+        rows_out=len(rows),
+        rejected=len(rejections) - failed,
+        failed=failed,
+        reasons=dict(sorted(Counter(rejection.reason for rejection in rejections).items())),
+    )
+    return commit(store, step, account, tuple(shards), seconds, extra)
+
+
+def shard_of(row: Row) -> int:
+    """The number of the shard that a row belongs to."""
+    return unit_of(row.index) // SHARD_UNITS

@@ -1,0 +1,81 @@
+"""What happens in a run as structured events: JSON lines for machines, with the ids of study, run, step and row."""
+
+from __future__ import annotations
+
+import json
+import logging
+import posixpath
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from pipelines.store.store import Store
+
+IN_STORE = "store"
+_LOGGER = logging.getLogger("evolgrid.events")
+_LOGGER.setLevel(logging.INFO)
+_LOGGER.propagate = False
+_LOGGER.addHandler(logging.NullHandler())
+
+
+def event(what: str, **fields: Any) -> None:
+    """Tell whoever listens what has happened, and to what."""
+    _LOGGER.info(what, extra={"fields": fields})
+
+
+def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+    """The fields of an event."""
+    return record.__dict__["fields"]
+
+
+@contextmanager
+def heard(handler: logging.Handler) -> Generator[None]:
+    """Let a handler hear all events within the block."""
+    _LOGGER.addHandler(handler)
+    try:
+        yield
+    finally:
+        _LOGGER.removeHandler(handler)
+        handler.close()
+
+
+@contextmanager
+def logged(log: str | None, store: Store, study: str) -> Generator[None]:
+    """Write all events as JSON lines with the study's name; nothing without `log`.
+
+    `log` is a file to append to, or IN_STORE: a file of its own for each run, under `studies/NAME/events/`. A store of
+    objects shows it when the run has ended.
+    """
+    if log is None:
+        yield
+        return
+    with _opened(log, store, study) as stream:
+        handler = logging.StreamHandler(stream)
+        handler.setFormatter(_JsonLines({"study": study}))
+        with heard(handler):
+            yield
+
+
+def _opened(log: str, store: Store, study: str) -> TextIO:
+    from pipelines.store.studies.run_record import study_folder
+
+    if log != IN_STORE:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        return Path(log).open("a", encoding="utf-8")
+    folder = posixpath.join(study_folder(store, study), "events")
+    store.fs.makedirs(folder, exist_ok=True)
+    return store.fs.open(posixpath.join(folder, f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl"), "w", encoding="utf-8")
+
+
+class _JsonLines(logging.Formatter):
+    def __init__(self, common: dict[str, str]) -> None:
+        super().__init__()
+        self._common = common
+
+    def format(self, record: logging.LogRecord) -> str:
+        now = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": now, "event": record.getMessage()} | self._common | fields_of(record)
+        return json.dumps(line, ensure_ascii=False, default=str)

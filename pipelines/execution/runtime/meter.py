@@ -1,0 +1,64 @@
+"""Measures a run's CPU time and its peak memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import psutil
+
+from pipelines.store.studies.run_record import Record
+
+SAMPLE_SECONDS = 1.0
+
+
+class Meter:
+    """Wall time and peak memory of a run: resident memory of this process and all below it, a local Ray included."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.peak_bytes = 0
+        self.stopped = threading.Event()
+
+    def sample(self) -> None:
+        """Look at the process tree until stopped."""
+        while not self.stopped.wait(SAMPLE_SECONDS):
+            self.peak_bytes = max(self.peak_bytes, _tree_memory())
+
+    def record(self, planned: dict[str, float], ran: list[str], planned_wall: float = 0.0) -> Record:
+        """What was measured so far."""
+        return Record(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            wall_seconds=round(time.monotonic() - self.started, 1),
+            planned_wall=round(planned_wall, 1),
+            peak_memory_gib=round(self.peak_bytes / 2**30, 2) if self.peak_bytes else None,
+            planned=planned,
+            ran=ran,
+        )
+
+
+@contextmanager
+def metered() -> Generator[Meter]:
+    """Measure what happens inside the block."""
+    meter = Meter()
+    thread = threading.Thread(target=meter.sample, daemon=True)
+    thread.start()
+    try:
+        yield meter
+    finally:
+        meter.stopped.set()
+
+
+def _tree_memory() -> int:
+    """Proportional set size of the process tree in bytes: pages shared by processes count once."""
+    total = 0
+    me = psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        try:
+            total += process.memory_full_info().pss
+        except (psutil.Error, AttributeError):
+            continue
+    return total

@@ -1,0 +1,89 @@
+"""What users see while a study runs: each step's rows, rate and remaining time."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+)
+from rich.progress import (
+    TimeRemainingColumn as EtaColumn,
+)
+from rich.text import Text
+
+LINE_SECONDS = 10.0
+
+
+class RateColumn(ProgressColumn):
+    """Rows per second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate of a bar, once it is known."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
+
+
+class Board:
+    """Progress by step. On a terminal: bars of the running steps; elsewhere: a line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            RateColumn(),
+            TextColumn("eta"),
+            EtaColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self.tasks: dict[str, TaskID] = {}
+        self.started: dict[str, tuple[float, int]] = {}  # when a step was first heard of, and how far it was
+        self.spoke = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self.bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bars.stop()
+
+    def say(self, text: str) -> None:
+        """Print a line above the bars."""
+        self.console.print(text, highlight=False)
+
+    def update(self, key: str, label: str, done: int, total: int) -> None:
+        """Say how far a step is, in rows or optimizer steps."""
+        if key not in self.tasks:
+            self.tasks[key] = self.bars.add_task(label, total=total)
+            self.started[key] = time.monotonic(), done
+        self.bars.update(self.tasks[key], completed=done, total=total, visible=done < total)
+        if done < total and not self.console.is_terminal and time.monotonic() - self.spoke > LINE_SECONDS:
+            self.spoke = time.monotonic()
+            self.say(self.line(key, label, done, total))
+
+    def line(self, key: str, label: str, done: int, total: int) -> str:
+        """A step's progress in words."""
+        started, before = self.started[key]
+        rate = (done - before) / max(time.monotonic() - started, 1e-3)
+        pace = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if rate > 0 else ""
+        return f"  {label}: {done}/{total}{pace}"
+
+    def finish(self, key: str, text: str) -> None:
+        """Take a step's bar away and print what became of it."""
+        if key in self.tasks:
+            self.bars.remove_task(self.tasks.pop(key))
+        self.say(text)

@@ -1,0 +1,110 @@
+"""What Prometheus sees of a run, through Ray's exporter on the driver's node (docs/grafana.json shows it)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from threading import Event, Thread
+
+import ray
+from ray.util.metrics import Counter, Gauge
+
+from actors.serving.spec import PoolStats
+from pipelines.execution.runtime.context import Context
+from pipelines.execution.runtime.events import fields_of, heard
+
+SAMPLE_SECONDS = 5.0
+
+
+class Telemetry(logging.Handler):
+    """The metrics of one run; hears of finished steps, and is shown the pools."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self._study, self._models = context.study.study, context.study.models
+        self._before: dict[str, dict[str, float]] = {}
+        of_model, of_step = ("study", "model"), ("study", "kind")
+        self._tokens = Counter("evolgrid_tokens_total", "tokens read and written", (*of_model, "direction"))
+        self._requests = Counter("evolgrid_requests_total", "requests answered", of_model)
+        self._deaths = Counter("evolgrid_replica_deaths_total", "replicas lost", of_model)
+        self._queued = Gauge("evolgrid_requests_queued", "requests that no replica has yet", of_model)
+        self._in_flight = Gauge("evolgrid_requests_in_flight", "requests at replicas", of_model)
+        self._replicas = Gauge("evolgrid_replicas", "replicas of a model", of_model)
+        self._steps = Counter("evolgrid_steps_total", "steps that are through", (*of_step, "how"))
+        self._rows = Counter("evolgrid_rows_total", "rows of finished steps", (*of_step, "outcome"))
+        self._idle = Gauge("evolgrid_gpu_idle_share", "GPUs of the cluster without work, as a share", ("study",))
+        self._gpus = Gauge("evolgrid_gpus", "GPUs of the cluster", ("study",))
+        self._busy: float | None = None  # GPUs of engines at work, while a stream runs
+        for key in context.plan.done:
+            self._count(self._steps, 1, kind=context.plan.grid.steps[key].kind, how="reused")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count a step that has failed, or a finished one and its rows."""
+        how = {"step finished": "run", "step failed": "failed"}.get(record.getMessage())
+        if how is None:
+            return
+        fields = fields_of(record)
+        self._count(self._steps, 1, kind=fields["kind"], how=how)
+        if how == "failed":
+            return
+        for outcome in ("rows_out", "rejected", "failed"):
+            self._count(self._rows, fields[outcome], kind=fields["kind"], outcome=outcome)
+
+    def pools(self, stats: Mapping[str, PoolStats]) -> None:
+        """Take note of how the engines stand; no pools: the stream is over."""
+        self._busy = None if not stats else sum(self._busy_gpus(name, each) for name, each in stats.items())
+        for name, each in stats.items():
+            tags = {"study": self._study, "model": name}
+            self._queued.set(each.queued, tags)
+            self._in_flight.set(each.in_flight, tags)
+            self._replicas.set(each.replicas, tags)
+            work = each.work
+            self._grown(self._requests, name, "requests", work.requests)
+            self._grown(self._deaths, name, "deaths", work.deaths)
+            self._grown(self._tokens, name, "tokens_in", work.tokens_in, direction="in")
+            self._grown(self._tokens, name, "tokens_out", work.tokens_out, direction="out")
+
+    def sample(self) -> None:
+        """Take note of the cluster: GPUs whose engines have nothing to do, or that nobody holds, are idle."""
+        gpus = ray.cluster_resources().get("GPU", 0.0)
+        held = gpus - ray.available_resources().get("GPU", 0.0)
+        busy = held if self._busy is None else min(held, self._busy)
+        self._gpus.set(gpus, {"study": self._study})
+        self._idle.set(1 - busy / gpus if gpus else 0.0, {"study": self._study})
+
+    def _busy_gpus(self, name: str, stats: PoolStats) -> float:
+        return min(stats.in_flight, stats.replicas) * self._models[name].gpus if name in self._models else 0.0
+
+    def _grown(self, counter: Counter, model: str, what: str, value: float, **tags: str) -> None:
+        """Count by how much a pool's total has grown; a new pool of a model begins at nothing."""
+        before = self._before.setdefault(model, {})
+        more = value - before.get(what, 0.0) if value >= before.get(what, 0.0) else value
+        before[what] = value
+        self._count(counter, more, model=model, **tags)
+
+    def _count(self, counter: Counter, more: float, **tags: str) -> None:
+        if more > 0:  # Ray refuses nothing
+            counter.inc(more, {"study": self._study} | tags)
+
+
+@contextmanager
+def observed(context: Context) -> Generator[None]:
+    """Export the metrics of a run within the block, in which Ray is connected."""
+    telemetry, ended = Telemetry(context), Event()
+    context.pool_observers.append(telemetry.pools)
+
+    def watch() -> None:
+        telemetry.sample()  # at once: a run may be over before the first wait is
+        while not ended.wait(SAMPLE_SECONDS):
+            telemetry.sample()
+
+    thread = Thread(target=watch, name="telemetry", daemon=True)
+    thread.start()
+    try:
+        with heard(telemetry):
+            yield
+    finally:
+        ended.set()
+        thread.join()
+        context.pool_observers.remove(telemetry.pools)

@@ -1,0 +1,81 @@
+"""The instructions of a set, and what is found of each, a shard at a time: a set of millions is never held at once."""
+
+from __future__ import annotations
+
+import posixpath
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import pyarrow as pa
+
+from pipelines.execution.runtime.commit import shard_of
+from pipelines.rows.ids import row_id
+from pipelines.rows.operator import NOT_EVOLVED
+from pipelines.rows.text import user_turn
+from pipelines.rows.types import ELIMINATED, Rejection, Row
+from pipelines.store.manifest import Account, Shard
+from pipelines.store.shards import write_shard
+from pipelines.store.store import Store
+from pipelines.study.graph.step import Step
+
+COLUMNS = ["id", "seed_id", "index", "instruction", "input", "outcome"]
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """A row of a set: its ids, and its text with the input."""
+
+    id: str
+    seed_id: str
+    index: int
+    text: str
+    outcome: str
+
+    @property
+    def member(self) -> bool:
+        """Whether it belongs to the set: rows that were not evolved only go on to the next round."""
+        return not self.outcome.startswith(ELIMINATED)
+
+    def made(self, key: str) -> tuple[str, str, str, int]:
+        """What a row that the step `key` makes of this one begins with."""
+        return row_id(self.id, key), self.id, self.seed_id, self.index
+
+    def left_out(self, key: str) -> Rejection:
+        """The account of a row that is no member."""
+        return Rejection(*self.made(key), "rejected", NOT_EVOLVED, self.outcome, "")
+
+
+def instructions(store: Store, step: Step) -> Iterator[Instruction]:
+    """All rows of a finished step of instructions, in order."""
+    for table in tables(store, step, COLUMNS):
+        for row in table.to_pylist():
+            text = user_turn(row["instruction"], row["input"])
+            yield Instruction(row["id"], row["seed_id"], row["index"], text, row["outcome"])
+
+
+def tables(store: Store, step: Step, columns: list[str]) -> Iterator[pa.Table]:
+    """These columns of a finished step's rows, shard by shard."""
+    folder = store.folder(step.kind, step.key)
+    for shard in store.manifest(step.kind, step.key).shards:
+        if shard.file.startswith("rows"):
+            yield store.read_table(posixpath.join(folder, shard.file), columns)
+
+
+def write(store: Store, step: Step, results: Iterable[Row]) -> tuple[tuple[Shard, ...], Account]:
+    """Write what is found of the rows, in their order, as the shards of a step."""
+    shards: list[Shard] = []
+    reasons, total = Counter[str](), 0
+    for number, members in groupby(results, key=shard_of):
+        both = list(members)
+        rejections = [row for row in both if isinstance(row, Rejection)]
+        rows = [row for row in both if not isinstance(row, Rejection)]
+        shards += write_shard(store, step.kind, step.key, number, rows, rejections)
+        reasons.update(row.reason for row in rejections)
+        total += len(both)
+    shards = shards or write_shard(store, step.kind, step.key, 0, [], [])
+    lost = reasons.total()
+    return tuple(shards), Account(
+        rows_in=total, rows_out=total - lost, rejected=lost, reasons=dict(sorted(reasons.items()))
+    )

@@ -1,0 +1,88 @@
+"""Step 1: new instructions on the format of an answer, asked for with the hand-written ones as examples."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import prompts
+from actors.engine import Generation
+from pipelines.operators.autoif.reply_parsing import Reading, accepted, is_text, rejected, repaired, without_thoughts
+from pipelines.operators.autoif.sampling import Asker, Draw
+from pipelines.rows.ids import row_id
+from pipelines.rows.types import FormatRow, Rejection
+from pipelines.study.graph.prompt_names import AUTOIF_AUGMENT
+
+RUNS = 100
+GIVEN = "given"  # the outcome of an instruction that no model wrote
+_DASHED = re.compile(r"\A-\s*(?P<item>\S.*)\Z")
+_OTHER_LIST = re.compile(r"\A(?:[*\u2022]|\d+[.)])\s*(?P<item>\S.*)\Z")
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Asks `runs` times for new instructions (2406.13542: 100 runs of 50 lines)."""
+
+    ask: Asker
+    runs: int = RUNS
+
+    async def __call__(self, seeds: Sequence[str], identity: str) -> tuple[Draw[tuple[str, ...]], ...]:
+        """One draw per run; `union` makes one list of them."""
+        prompt = prompts.get(AUTOIF_AUGMENT).render(seeds="\n".join(f"- {seed}" for seed in seeds))
+        return await self.ask(prompt, read_instructions, identity, AUTOIF_AUGMENT, self.runs)
+
+
+def read_instructions(said: Generation) -> Reading[tuple[str, ...]]:
+    """The lines that start with a dash, without it.
+
+    Repaired: lists marked otherwise (`list_marks`), other lines between (`other_lines`), and a reply that was cut off,
+    whose last line is left out (`truncated`). Rejected: `no_list`.
+    """
+    if said.finish_reason == "length":
+        return repaired(without_thoughts(parse_instructions)(said.text.rpartition("\n")[0]), after=["truncated"])
+    return without_thoughts(parse_instructions)(said.text)
+
+
+def parse_instructions(text: str) -> Reading[tuple[str, ...]]:
+    """As `read_instructions`, of a whole reply."""
+    lines = [line.strip() for line in text.splitlines() if line.strip(" -\t")]
+    dashed = [_DASHED.match(line) for line in lines]
+    marked = [_OTHER_LIST.match(line) for line in lines]
+    found = [one or other for one, other in zip(dashed, marked, strict=True)]
+    items = tuple(match["item"].rstrip(" -") for match in found if match and is_text(match["item"]))
+    if not items:
+        return rejected("no_list")
+    rules = {"list_marks": any(marked), "other_lines": len(items) < len(lines)}
+    return accepted(items, *(rule for rule, used in rules.items() if used))
+
+
+def format_rows(
+    given: Sequence[str], draws: Sequence[Draw[tuple[str, ...]]], key: str
+) -> tuple[list[FormatRow], list[Rejection]]:
+    """Rows of the `union`, and the replies that held no list. `key` is the step's."""
+    said = {item.strip(): draw for draw in reversed(draws) for item in draw.value or ()}
+    rows: list[FormatRow] = []
+    for number, text in enumerate(union(given, draws)):
+        made, draw = row_id("", key, number), None if text in given else said[text]
+        rows.append(FormatRow(made, "", made, number, text, draw.raw if draw else "", draw.outcome if draw else GIVEN))
+    unread = [draw for draw in draws if draw.value is None]
+    return rows, [_unread(draw, key, len(rows) + number) for number, draw in enumerate(unread)]
+
+
+def _unread(draw: Draw[tuple[str, ...]], key: str, number: int) -> Rejection:
+    made, reason = row_id("", key, number), draw.outcome.removeprefix("rejected:")
+    return Rejection(made, "", made, number, "rejected", reason, "", draw.raw)
+
+
+def union(seeds: Iterable[str], draws: Iterable[Draw[tuple[str, ...]]]) -> tuple[str, ...]:
+    """Seeds and new instructions, each once, in order: those that differ in case, spaces or a final stop are the same.
+
+    2412.11231's code leaves duplicates and blank lines in; the paper says that they are removed.
+    """
+    every = [*seeds, *(item for draw in draws for item in draw.value or ())]
+    kept: dict[str, str] = {}
+    for item in every:
+        kept.setdefault(" ".join(item.split()).rstrip(".").casefold(), item.strip())
+    kept.pop("", None)
+    return tuple(kept.values())

@@ -1,0 +1,120 @@
+"""AutoIF, step 4: what do the functions check, by their code alone? An NLI model drops what contradicts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast, get_args
+
+import prompts
+from actors.engine import Classification, ClassifyRequest, Client, LoadError
+from pipelines.operators.autoif.cross_validation import Function
+from pipelines.operators.autoif.reply_parsing import Reading, accepted, complete, is_text, json_in, rejected
+from pipelines.operators.autoif.sampling import Asker, Draw, told
+from pipelines.rows.operator import Rejected
+from pipelines.study.graph.prompt_names import AUTOIF_BACK_TRANSLATE
+
+FUNCTIONS = 3
+
+
+@dataclass(frozen=True)
+class BackTranslated:
+    """What the first functions check in the words of a model, each with its relation to the instruction."""
+
+    relations: tuple[tuple[str, Relation], ...]
+    draw: Draw[tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class BackTranslate:
+    """Asks what the first three functions check, and an NLI model whether the instruction says so.
+
+    The instruction is the premise. Rejected: `contradiction` if any back-translation is one (2406.13542: about 15 %),
+    and the reasons for which a reply is not read.
+    """
+
+    ask: Asker
+    nli: Nli
+
+    async def __call__(self, instruction: str, functions: Sequence[Function], identity: str) -> BackTranslated:
+        asked = functions[:FUNCTIONS]
+        prompt = prompts.get(AUTOIF_BACK_TRANSLATE).render(functions=_numbered(asked))
+        read = complete(lambda text: parse_back_translations(text, len(asked)))
+        (draw,) = await self.ask(prompt, read, identity, AUTOIF_BACK_TRANSLATE, 1)
+        if draw.value is None:
+            raise Rejected(draw.outcome.removeprefix("rejected:"), "back-translation", told((draw,)))
+        relations = await self.nli.relations([(instruction, text) for text in draw.value], identity)
+        pairs = tuple(zip(draw.value, relations, strict=True))
+        if against := contradictions(pairs):
+            raise Rejected("contradiction", "; ".join(against), told((draw,)))
+        return BackTranslated(pairs, draw)
+
+
+def parse_back_translations(text: str, count: int) -> Reading[tuple[str, ...]]:
+    """The texts in a reply's JSON list, as many as there are functions.
+
+    Rejected: `not_json`, `not_a_list` (of texts that are not blank), `wrong_number`.
+    """
+    found = json_in(text)
+    if found.value is None:
+        return rejected(found.reason)
+    items = cast(list[Any], found.value) if isinstance(found.value, list) else []
+    texts = tuple(item.strip() for item in items if is_text(item) and item.strip())
+    if not texts or len(texts) < len(items):
+        return rejected("not_a_list")
+    return accepted(texts, *found.rules) if len(texts) == count else rejected("wrong_number")
+
+
+def contradictions(pairs: Sequence[tuple[str, Relation]]) -> list[str]:
+    """The back-translations that contradict the instruction."""
+    return [text for text, relation in pairs if relation == "contradiction"]
+
+
+def _numbered(functions: Sequence[Function]) -> str:
+    return "\n\n".join(f"{number}.\n{function.source}" for number, function in enumerate(functions, 1))
+
+
+Relation = Literal["entailment", "neutral", "contradiction"]
+RELATIONS: tuple[Relation, ...] = get_args(Relation)
+
+
+class Nli(Protocol):
+    """A model of natural language inference."""
+
+    async def relations(self, pairs: Sequence[tuple[str, str]], identity: str) -> list[Relation]:
+        """The most probable relation of each (premise, hypothesis), asked on behalf of the row `identity`."""
+        ...
+
+
+@dataclass(frozen=True)
+class NliModel:
+    """A classifier's client; `model` is its name. 2406.13542 uses mDeBERTa-v3-base-xnli-multilingual-nli-2mil7.
+
+    LoadError if the classifier's labels are not the three relations by name, in whatever order and case.
+    """
+
+    client: Client
+    model: str
+
+    async def relations(self, pairs: Sequence[tuple[str, str]], identity: str) -> list[Relation]:
+        """As of `Nli`."""
+        requests = [
+            ClassifyRequest(f"{identity}-nli-{number}", premise, hypothesis)
+            for number, (premise, hypothesis) in enumerate(pairs)
+        ]
+        found = await asyncio.gather(*map(self.client.classify, requests))
+        return [self._most_probable(one) for one in found]
+
+    def _most_probable(self, found: Classification) -> Relation:
+        relations = relations_by_label(self.model, found.labels)
+        return relations[found.logits.index(max(found.logits))]
+
+
+def relations_by_label(model: str, labels: Sequence[str]) -> list[Relation]:
+    """The relation that each label of a model stands for. LoadError unless their names are those of the relations."""
+    by_name: dict[str, Relation] = {relation: relation for relation in RELATIONS}
+    found: list[Relation] = [by_name[label.lower()] for label in labels if label.lower() in by_name]
+    if sorted(found) != sorted(RELATIONS) or len(found) < len(labels):
+        raise LoadError(model, f"its labels are {[*labels]}; those of an NLI model are {[*RELATIONS]}")
+    return found

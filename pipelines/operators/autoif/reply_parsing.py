@@ -1,0 +1,93 @@
+"""How replies are read: strict and total, like `prompts.parse`, but for values that are more than a text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeGuard, TypeVar
+
+from actors.engine import Generation
+from pipelines.rows.readers.seed_rows import RowProblem
+from pipelines.rows.readers.strict_json import StrictDecoder
+from prompts.repair import Unfinished, without_thinking
+
+T = TypeVar("T")
+Parser = Callable[[str], "Reading[T]"]
+Reader = Callable[[Generation], "Reading[T]"]
+_JSON_FENCE = re.compile(r"```json(.*?)```", re.DOTALL)
+_PLAIN_FENCE = re.compile(r"\A```\n(.*?)\n```\Z", re.DOTALL)
+_SURROGATE = re.compile("[\\ud800-\\udfff]")
+
+
+@dataclass(frozen=True)
+class Reading(Generic[T]):
+    """What a reply was read as: a value and the rules that repaired the reply, or no value and the reason, a slug."""
+
+    value: T | None
+    rules: tuple[str, ...] = ()
+    reason: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """As of `prompts.Reply`: 'accepted', 'repaired:<rule>+<rule>' or 'rejected:<reason>'."""
+        if self.value is None:
+            return f"rejected:{self.reason}"
+        return "repaired:" + "+".join(self.rules) if self.rules else "accepted"
+
+
+def accepted(value: T, *rules: str) -> Reading[T]:
+    """A value, and the rules that were needed to get at it."""
+    return Reading(value, rules)
+
+
+def rejected(reason: str) -> Reading[Any]:
+    """No value."""
+    return Reading(None, reason=reason)
+
+
+def repaired(reading: Reading[T], before: Iterable[str] = (), after: Iterable[str] = ()) -> Reading[T]:
+    """A reading with further rules that were used before or after it; a rejected one stays as it is."""
+    return reading if reading.value is None else accepted(reading.value, *before, *reading.rules, *after)
+
+
+def without_thoughts(parse: Parser[T]) -> Parser[T]:
+    """Reads what follows the model's block of thoughts."""
+
+    def read(text: str) -> Reading[T]:
+        try:
+            answer, rules = without_thinking(text)
+        except Unfinished:
+            return rejected("unfinished_thinking")
+        return repaired(parse(answer), before=rules) if answer else rejected("empty")
+
+    return read
+
+
+def complete(parse: Parser[T]) -> Reader[T]:
+    """Reads replies that came to their end; one that was cut off is rejected."""
+    read = without_thoughts(parse)
+    return lambda said: rejected("truncated") if said.finish_reason == "length" else read(said.text)
+
+
+def json_in(text: str) -> Reading[object]:
+    """The JSON value in the first ```json fence of a reply; repaired: one that is the whole reply, fenced or not.
+
+    Rejected as `not_json`: what is no value as RFC 8259 has it (NaN, a key given twice), null, and more than one.
+    """
+    fenced, plain = _JSON_FENCE.search(text), _PLAIN_FENCE.match(text)
+    match = fenced or plain
+    body, rules = (match[1] if match else text).strip(), [] if fenced else ["plain_fence" if plain else "bare_json"]
+    try:
+        value, end = StrictDecoder().decode(body)
+    except (json.JSONDecodeError, RecursionError):
+        return rejected("not_json")
+    if value is None or isinstance(value, RowProblem) or end != len(body):
+        return rejected("not_json")
+    return accepted(value, *rules)
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether this is a text that can be stored and sent: no half of a surrogate pair."""
+    return isinstance(value, str) and not _SURROGATE.search(value)

@@ -1,0 +1,55 @@
+"""A model is asked the same thing several times, and every reply is kept with what it was read as."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from actors.engine import Client, FinishReason, GenerateRequest, Sampling
+from pipelines.operators.autoif.reply_parsing import Reader
+from pipelines.rows.ids import request_seed, row_id
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Draw(Generic[T]):
+    """One reply: what the model said, and the value read from it (None if `outcome` says that it was rejected)."""
+
+    id: str
+    raw: str
+    value: T | None
+    outcome: str
+    finish_reason: FinishReason
+    tokens_in: int
+    tokens_out: int
+
+
+def told(draws: Sequence[Draw[Any]]) -> str:
+    """Replies and how they were read, as JSON: what a rejection keeps of them."""
+    return json.dumps([{"outcome": draw.outcome, "reply": draw.raw} for draw in draws], ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Asks one model. The same id, purpose and study seed give the same request seeds."""
+
+    client: Client
+    sampling: Sampling
+    study_seed: int
+
+    async def __call__(
+        self, prompt: str, read: Reader[T], identity: str, purpose: str, count: int
+    ) -> tuple[Draw[T], ...]:
+        """`count` draws, in order, each with an id and a seed of its own. A RequestError of the engine is passed on."""
+        ids = [row_id(identity, purpose, number) for number in range(count)]
+        return tuple(await asyncio.gather(*(self._draw(prompt, read, draw) for draw in ids)))
+
+    async def _draw(self, prompt: str, read: Reader[T], draw: str) -> Draw[T]:
+        seed = request_seed(draw) ^ self.study_seed
+        said = await self.client.generate(GenerateRequest(draw, (("user", prompt),), self.sampling, seed))
+        found = read(said)
+        return Draw(draw, said.text, found.value, found.outcome, said.finish_reason, said.tokens_in, said.tokens_out)

@@ -1,0 +1,84 @@
+"""Step 2: verification functions and test cases, as a model writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from actors.sandbox.protocol.job import Plain
+from pipelines.operators.autoif.reply_parsing import Reading, accepted, complete, is_text, json_in, rejected, repaired
+
+GENERATIONS = 8
+FORBIDDEN = ("download", "requests")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A response, and what the verification function should say of it: `label` is JSON, as the model wrote it.
+
+    Only true and false can be agreed with by a function that gives bools: the text "true" is never True.
+    """
+
+    response: str
+    label: Plain
+
+    @property
+    def key(self) -> str:
+        """Equal for cases that are the same, by value and type."""
+        return json.dumps([self.response, self.label], sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Material:
+    """One reply: the source of a Python function `evaluate(response)`, and cases."""
+
+    source: str
+    cases: tuple[Case, ...]
+
+
+def parse_material(text: str) -> Reading[Material]:
+    """The function and the cases in a reply's JSON object {"func": ..., "cases": [{"input", "output"}, ...]}.
+
+    Repaired: source lines that mention `download` or `requests` are deleted (`network_lines`), as are cases without a
+    text or a label (`malformed_cases`). Rejected: `not_json`, `not_an_object`, `no_function`, `no_cases`.
+    """
+    found = json_in(text)
+    if found.value is None:
+        return rejected(found.reason)
+    if not isinstance(found.value, dict):
+        return rejected("not_an_object")
+    return repaired(_of_object(cast(dict[str, Any], found.value)), before=found.rules)
+
+
+read_material = complete(parse_material)
+
+
+def distinct(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """Each case once, in order."""
+    kept: dict[str, Case] = {}
+    for case in cases:
+        kept.setdefault(case.key, case)
+    return tuple(kept.values())
+
+
+def _of_object(fields: dict[str, Any]) -> Reading[Material]:
+    written, listed = fields.get("func"), fields.get("cases")
+    if not is_text(written) or not written.strip():
+        return rejected("no_function")
+    if not isinstance(listed, list):
+        return rejected("no_cases")
+    entries = cast(list[Any], listed)
+    source = _without_network(written.strip())
+    cases = tuple(Case(entry["input"], entry["output"]) for entry in entries if _is_case(entry))
+    rules = {"network_lines": source != written.strip(), "malformed_cases": len(cases) < len(entries)}
+    return accepted(Material(source, cases), *(rule for rule, used in rules.items() if used))
+
+
+def _is_case(entry: Any) -> bool:
+    return isinstance(entry, dict) and is_text(cast(Any, entry).get("input")) and "output" in entry
+
+
+def _without_network(source: str) -> str:
+    return "\n".join(line for line in source.split("\n") if not any(word in line for word in FORBIDDEN))

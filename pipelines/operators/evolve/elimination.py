@@ -1,0 +1,65 @@
+"""Which evolutions failed, by the elimination rules of WizardLM (2304.12244, section 3.2)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+import prompts
+from actors.engine import Client, GenerateRequest, Sampling
+from pipelines.operators.evolve.stop_words import STOP_WORDS
+from pipelines.rows.types import ELIMINATED, InstructionRow, Row
+from pipelines.study.spec.evolution import Elimination
+
+NO_GAIN, NO_VERDICT, HARD, DEGENERATE = "no_gain", "no_verdict", "hard_to_answer", "degenerate_answer"
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
+
+
+@dataclass(frozen=True)
+class Eliminate:
+    """Undoes an evolution that failed; a row that failed to evolve at all passes through.
+
+    The order of the rules: what the reply itself shows (when it was parsed, leaked words among it), then the evolver's
+    answer, and only then the judge, who costs a request. A judge without a readable label saves no evolution.
+    """
+
+    client: Client
+    rules: Elimination
+
+    async def __call__(self, row: Row, new_id: str) -> InstructionRow:
+        assert isinstance(row, InstructionRow)
+        row = replace(row, id=new_id, parent_id=row.id, raw="", tokens_in=0, tokens_out=0)
+        if row.eliminated:
+            return row
+        if reason := failed_answer(row.answer, self.rules.sorry_words):
+            return undone(row, reason)
+        return await self.judged(row)
+
+    async def judged(self, row: InstructionRow) -> InstructionRow:
+        """The row after the judge's word on whether the evolution gained anything."""
+        prompt = prompts.get("equality")
+        message = ("user", prompt.render(first=row.before, second=row.instruction))
+        sampling = Sampling(max_tokens=self.rules.max_tokens)
+        said = await self.client.generate(GenerateRequest(row.id, (message,), sampling))
+        row = replace(row, raw=said.text, tokens_in=said.tokens_in, tokens_out=said.tokens_out)
+        reply = prompts.parse(prompt.parser, said.text)
+        if reply.value == prompts.NOT_EQUAL:
+            return replace(row, outcome=reply.outcome)
+        return undone(row, NO_VERDICT if reply.value is None else NO_GAIN)
+
+
+def undone(row: InstructionRow, reason: str) -> InstructionRow:
+    """The row with the un-evolved instruction."""
+    return replace(row, instruction=row.before, outcome=ELIMINATED + reason)
+
+
+def failed_answer(answer: str, sorry_words: int) -> str | None:
+    """Why an answer shows that its instruction failed, if it does.
+
+    Rule 2: it contains "sorry" (in any case) and has fewer than `sorry_words` words, split at white space. Rule 3: it
+    has nothing but punctuation and stop words; an empty one has nothing.
+    """
+    if "sorry" in answer.lower() and len(answer.split()) < sorry_words:
+        return HARD
+    words = _WORD.findall(answer.lower().replace("\u2019", "'"))
+    return DEGENERATE if STOP_WORDS.issuperset(words) else None

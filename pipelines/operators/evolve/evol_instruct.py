@@ -1,0 +1,110 @@
+"""Evol-Instruct: one rewrite of one instruction (WizardLM, 2304.12244; 2412.11231, App. A.1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import prompts
+from actors.engine import Client, GenerateRequest, Generation, Sampling
+from pipelines.operators.respond.answer import ask
+from pipelines.rows.ids import request_seed
+from pipelines.rows.operator import Rejected
+from pipelines.rows.text import user_turn
+from pipelines.rows.types import ELIMINATED, InstructionRow, Row
+from pipelines.study.graph.methods import prompt_name
+from pipelines.study.graph.params import EvolveJob
+from pipelines.study.spec.evolution import Growth
+
+
+@dataclass(frozen=True)
+class Evolve:
+    """Rewrites the instruction. The evolver does not see the `input`, which is copied (as in 2412.11231), or sees the
+    two as one text and gives an instruction without input (WizardLM's code).
+
+    Rejected: a reply that was cut off, is empty, quotes its frame, gives the instruction back unchanged, or grew too
+    much. Where the study eliminates, such a row is not rejected but passed on with the un-evolved instruction, and the
+    evolver answers the other ones. `optimized` is the method that Auto Evol-Instruct found, in place of the named ones.
+    """
+
+    client: Client
+    job: EvolveJob
+    sampling: Sampling
+    study_seed: int
+    optimized: str = ""
+
+    async def __call__(self, row: Row, new_id: str) -> InstructionRow:
+        assert isinstance(row, InstructionRow)
+        row = merged(row) if self.job.input == "merge" else row
+        method = self.job.method(row.index, row.seed_id, self.study_seed)
+        prompt, parser = self.prompt(method, row.instruction)
+        said = await self.ask(new_id, prompt, logprobs=self.job.probabilities > 0)
+        made = replace(
+            row,
+            id=new_id,
+            parent_id=row.id,
+            round=self.job.round,
+            method=method,
+            reference="",
+            raw=said.text,
+            tokens_in=said.tokens_in,
+            tokens_out=said.tokens_out,
+            before=row.instruction,
+            answer="",
+            probabilities=[math.exp(value) for value in (said.logprobs or ())[: self.job.probabilities]],
+        )
+        try:
+            reply = read(said, parser, row.instruction, self.job.growth)
+        except Rejected as why:
+            if not self.job.eliminates:
+                raise
+            return replace(made, outcome=ELIMINATED + why.reason)
+        made = replace(made, instruction=reply.value or "", outcome=reply.outcome)
+        return replace(made, answer=await self.answer(made)) if self.job.eliminates else made
+
+    def prompt(self, method: str, instruction: str) -> tuple[str, str]:
+        """What the evolver is asked, and the parser of its reply."""
+        if self.optimized:
+            return prompts.fill(self.optimized, instruction), self.job.parser
+        template = prompts.get(prompt_name(method))
+        return template.render(instruction=instruction), template.parser
+
+    async def answer(self, row: InstructionRow) -> str:
+        """What the evolver answers to its own evolution."""
+        said = await self.ask(row.id, ask(row.instruction, row.input))
+        return said.text
+
+    async def ask(self, row: str, prompt: str, logprobs: bool = False) -> Generation:
+        """Ask the evolver on behalf of a row."""
+        seed = request_seed(row) ^ self.study_seed
+        return await self.client.generate(GenerateRequest(row, (("user", prompt),), self.sampling, seed, logprobs))
+
+
+def read(said: Generation, parser: str, before: str, growth: Growth | None) -> prompts.Reply:
+    """The evolution in a reply. Raises Rejected with the reason why there is none."""
+    if said.finish_reason == "length":
+        raise Rejected("truncated", f"{said.tokens_out} tokens without an end", said.text)
+    reply = prompts.parse(parser, said.text)
+    if reply.value is None:
+        raise Rejected(reply.reason, "", said.text)
+    if reply.value == before:
+        raise Rejected("unchanged", "", said.text)
+    if growth is not None and grew_too_much(before, reply.value, growth):
+        raise Rejected("grew_too_much", f"{_words(before)} words to {_words(reply.value)}", said.text)
+    return reply
+
+
+def grew_too_much(before: str, after: str, bound: Growth) -> bool:
+    """Whether an instruction became longer than a bound allows."""
+    old, new = _words(before), _words(after)
+    too_many = bound.words is not None and new - old > bound.words
+    return too_many or (bound.ratio is not None and new > bound.ratio * old)
+
+
+def _words(text: str) -> int:
+    return len(text.split())
+
+
+def merged(row: InstructionRow) -> InstructionRow:
+    """The row with instruction, newline and input as its instruction."""
+    return replace(row, instruction=user_turn(row.instruction, row.input), input="")

@@ -1,0 +1,110 @@
+"""Best-of-N and worst-of-N: a teacher draws several answers, and a reward model picks one (2411.07133, Table 3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from actors.engine import Client, Generation, RequestError, Sampling
+from pipelines.operators.respond.answer import answerable, generate
+from pipelines.operators.respond.refusals import refuses
+from pipelines.operators.score.reward import judge
+from pipelines.rows.ids import row_id
+from pipelines.rows.operator import EMPTY, Rejected
+from pipelines.rows.text import user_turn
+from pipelines.rows.types import CandidatesRow, ChosenRow, Row
+from pipelines.study.spec.responses import Pick
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Draws `count` answers to one instruction, each with a seed of its own. Empty and truncated ones are kept.
+
+    A candidate that the engine can not give is left out; if all are, the row is rejected.
+    """
+
+    client: Client
+    sampling: Sampling
+    count: int
+    study_seed: int
+
+    async def __call__(self, row: Row, new_id: str) -> CandidatesRow:
+        asked = answerable(row)
+        ids = [row_id(new_id, "candidate", number) for number in range(self.count)]
+        calls = [generate(self.client, self.sampling, self.study_seed, asked, one) for one in ids]
+        said: list[Generation] = [*(await _those_that_come(calls, "no_candidate")).values()]
+        return CandidatesRow(
+            id=new_id,
+            parent_id=row.id,
+            seed_id=row.seed_id,
+            index=row.index,
+            instruction=asked.instruction,
+            input=asked.input,
+            candidates=[one.text.strip() for one in said],
+            finish_reasons=[one.finish_reason for one in said],
+            tokens_in=said[0].tokens_in,
+            tokens_out=[one.tokens_out for one in said],
+        )
+
+
+@dataclass(frozen=True)
+class Choose:
+    """Picks the candidate with the highest or the lowest reward, the first of equals.
+
+    Empty candidates are judged, too; a row whose pick is empty is rejected, as an empty answer is. A candidate that
+    the reward model can not judge is passed over; if all are, the row is rejected.
+    """
+
+    client: Client
+    pick: Pick
+
+    async def __call__(self, row: Row, new_id: str) -> ChosenRow:
+        assert isinstance(row, CandidatesRow)
+        question = user_turn(row.instruction, row.input)
+        calls = [judge(self.client, f"{new_id}-{n}", question, text) for n, text in enumerate(row.candidates)]
+        rewards = {number: reward for number, (reward, _) in (await _those_that_come(calls, "no_reward")).items()}
+        chosen = [*rewards][picked([*rewards.values()], self.pick)]
+        response = row.candidates[chosen]
+        if not response:
+            raise Rejected(EMPTY, f"candidate {chosen} of {len(row.candidates)} is the {self.pick}, and empty")
+        return ChosenRow(
+            id=new_id,
+            parent_id=row.id,
+            seed_id=row.seed_id,
+            index=row.index,
+            instruction=row.instruction,
+            input=row.input,
+            response=response,
+            finish_reason=row.finish_reasons[chosen],
+            tokens_in=row.tokens_in,
+            tokens_out=row.tokens_out[chosen],
+            refused=refuses(response),
+            chosen=chosen,
+            judged=[*rewards],
+            rewards=[*rewards.values()],
+        )
+
+
+def picked(rewards: Sequence[float], pick: Pick) -> int:
+    """The place of the highest or the lowest reward, the first of equals. ValueError if there is none."""
+    return rewards.index(max(rewards) if pick == "best" else min(rewards))
+
+
+async def _those_that_come(calls: Sequence[Awaitable[Result]], reason: str) -> dict[int, Result]:
+    """The results by number of those calls that give one. Rejected if none does, with the first call's reason."""
+    outcomes = await asyncio.gather(*map(_attempt, calls))
+    results = {number: came for number, came in enumerate(outcomes) if not isinstance(came, Exception)}
+    if not results:
+        raise Rejected(reason, str(outcomes[0]))
+    return results
+
+
+async def _attempt(call: Awaitable[Result]) -> Result | RequestError | Rejected:
+    try:
+        return await call
+    except (RequestError, Rejected) as why:
+        return why

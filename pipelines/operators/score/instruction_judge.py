@@ -1,0 +1,68 @@
+"""A judge model's word on an instruction (2412.11231: difficulty level and score, keywords of evolution methods)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+
+import prompts
+from actors.engine import Client, GenerateRequest, Sampling
+from pipelines.rows.operator import NOT_EVOLVED, Rejected
+from pipelines.rows.types import InstructionRow, JudgementRow, Row
+from pipelines.study.graph.prompt_names import INSTRUCTION_JUDGING
+from pipelines.study.spec.judging import Question
+
+NO_METHODS = "no_method_list"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Asks about an instruction, greedily; its input is not shown, as in the reference code.
+
+    Rejected: an evolution that was undone, a reply that is none of those asked for, and an evolution without a list of
+    methods to be named. Of several lines of such a list, those whose name can not be read are marked in `outcomes`; if
+    none can, the rejection keeps all replies as JSON.
+    """
+
+    client: Client
+    metric: Question
+    max_tokens: int
+
+    async def __call__(self, row: Row, new_id: str) -> JudgementRow:
+        assert isinstance(row, InstructionRow)
+        if row.eliminated:
+            raise Rejected(NOT_EVOLVED, row.outcome)
+        asked = self.questions(row)
+        if not asked:
+            raise Rejected(NO_METHODS, "the reply lists no methods before its plan", row.raw)
+        raw = await asyncio.gather(*(self.say(f"{new_id}-{i}", text) for i, text in enumerate(asked)))
+        replies = [prompts.parse(prompts.get(INSTRUCTION_JUDGING[self.metric]).parser, text) for text in raw]
+        values = [reply.value for reply in replies if reply.value is not None]
+        if not values:
+            told = [{"outcome": reply.outcome, "reply": text} for reply, text in zip(replies, raw, strict=True)]
+            kept = json.dumps(told, ensure_ascii=False) if self.metric == "keywords" else raw[0]
+            raise Rejected(replies[0].reason, "", kept)
+        return JudgementRow(
+            id=new_id,
+            parent_id=row.id,
+            seed_id=row.seed_id,
+            index=row.index,
+            metric=self.metric,
+            labels=[] if self.metric == "difficulty_score" else list(dict.fromkeys(values)),
+            scores=[float(value) for value in values] if self.metric == "difficulty_score" else [],
+            raw=raw,
+            outcomes=[reply.outcome for reply in replies],
+        )
+
+    def questions(self, row: InstructionRow) -> list[str]:
+        """What the judge is asked."""
+        prompt = prompts.get(INSTRUCTION_JUDGING[self.metric])
+        if self.metric == "keywords":
+            return [prompt.render(line=line) for line in prompts.method_lines(row.raw)]
+        return [prompt.render(instruction=row.instruction)]
+
+    async def say(self, request_id: str, text: str) -> str:
+        """The judge's reply."""
+        sampling = Sampling(max_tokens=self.max_tokens)
+        return (await self.client.generate(GenerateRequest(request_id, (("user", text),), sampling))).text

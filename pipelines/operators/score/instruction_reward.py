@@ -1,0 +1,38 @@
+"""The reward of an evolved instruction, as an answer to the prompt that asked for it (2412.11231, Table 14)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import prompts
+from actors.engine import Client
+from pipelines.operators.score.reward import judge
+from pipelines.rows.operator import NOT_EVOLVED, Rejected
+from pipelines.rows.types import InstructionRow, JudgementRow, Row
+from pipelines.study.graph.methods import prompt_name
+
+
+@dataclass(frozen=True)
+class InstructionReward:
+    """Judges an evolution; `optimized` is the method that Auto Evol-Instruct found, in place of the named ones.
+
+    The published code builds the prompt of the evolved instruction, by an oversight, and weighs rewards by lengths;
+    here it is the prompt of the instruction before, and the plain reward that the paper speaks of. Rejected: an
+    evolution that was undone, and a reward that is not a finite number.
+    """
+
+    client: Client
+    optimized: str = ""
+
+    async def __call__(self, row: Row, new_id: str) -> JudgementRow:
+        assert isinstance(row, InstructionRow)
+        if row.eliminated:
+            raise Rejected(NOT_EVOLVED, row.outcome)
+        reward, _ = await judge(self.client, new_id, self.question(row), row.instruction)
+        return JudgementRow(new_id, row.id, row.seed_id, row.index, "reward", [], [reward], [], [])
+
+    def question(self, row: InstructionRow) -> str:
+        """What the evolver was asked."""
+        if self.optimized:
+            return prompts.fill(self.optimized, row.before)
+        return prompts.get(prompt_name(row.method)).render(instruction=row.before)

@@ -1,0 +1,90 @@
+"""Perplexity, IFD and IC-IFD of a pair from its scored tokens (2412.11231, eq. 1 and 2, and its reference code)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from actors.engine import Client, LogprobRequest, TokenLogprobs
+from pipelines.rows.operator import Rejected
+from pipelines.rows.text import user_turn
+from pipelines.rows.types import ResponseRow, Row, ScoreRow
+from pipelines.study.spec.scoring import ScoringOptions
+
+MOST = 700.0  # nats; the exponential of more is no number that a computer holds
+
+
+def mean_loss(logprobs: Sequence[float | None]) -> float:
+    """Mean cross-entropy in nats per predicted token; NaN if there is none."""
+    known = [value for value in logprobs if value is not None]
+    return -math.fsum(known) / len(known) if known else math.nan
+
+
+@dataclass(frozen=True)
+class Score:
+    """Scores a pair and its answer alone in one request, as raw text or in the model's chat template.
+
+    Rejected: a pair of which one loss is undefined (nothing to predict, or nothing that is a number) or zero (a ratio
+    would be infinite).
+    """
+
+    client: Client
+    options: ScoringOptions
+
+    async def __call__(self, row: Row, new_id: str) -> ScoreRow:
+        assert isinstance(row, ResponseRow)
+        said = await self.client.logprobs(request(row, new_id, self.options))
+        if not all(value is None or math.isfinite(value) for value in (*said.logprobs, *said.alone)):
+            raise Rejected("not_finite", "the model gives a log-probability that is not a finite number")
+        question, answer = said.logprobs[: said.boundary], said.logprobs[said.boundary :]
+        instruction, conditional, alone = defined(mean_loss(question), mean_loss(answer), mean_loss(said.alone))
+        return ScoreRow(
+            id=new_id,
+            parent_id=row.id,
+            seed_id=row.seed_id,
+            index=row.index,
+            tokens_instruction=said.lengths[0],
+            tokens_answer=said.lengths[2],
+            loss_instruction=instruction,
+            loss_conditional=conditional,
+            loss_answer=alone,
+            ppl_instruction=math.exp(instruction),
+            ppl_conditional=math.exp(conditional),
+            ppl_answer=math.exp(alone),
+            ifd=conditional / alone,
+            ifd_ppl=math.exp(conditional - alone),
+            ic_ifd=conditional / (instruction * alone),
+            answer_probabilities=first_probabilities(said, self.options.probabilities),
+        )
+
+
+def request(row: ResponseRow, new_id: str, options: ScoringOptions) -> LogprobRequest:
+    """What is asked about a pair. A newline parts raw texts; a chat template has its own way."""
+    question, answer = user_turn(row.instruction, row.input), row.response
+    if options.form == "chat":
+        return LogprobRequest(new_id, question, answer, answer, chat=True, bos=options.bos)
+    if options.boundary == "answer":
+        return LogprobRequest(new_id, question, f"\n{answer}", answer, bos=options.bos)
+    return LogprobRequest(new_id, f"{question}\n", answer, answer, bos=options.bos)
+
+
+def defined(instruction: float, conditional: float, alone: float) -> tuple[float, float, float]:
+    """The three losses; Rejected if one is undefined, or if what is made of them would be."""
+    losses = instruction, conditional, alone
+    if any(math.isnan(loss) for loss in losses):
+        raise Rejected("no_tokens", "a text has no token to predict")
+    if instruction == 0 or alone == 0:
+        raise Rejected("zero_loss", "a ratio by a loss of zero is undefined")
+    if max(losses) > MOST:
+        raise Rejected("not_finite", "a perplexity is too large to be held")
+    return losses
+
+
+def first_probabilities(said: TokenLogprobs, count: int) -> list[float]:
+    """The probabilities of an answer's first tokens given its question; the newline before it is not one of them.
+
+    (2412.11231, the figure on output-token probability: the first five, of the tokens as they were drawn.)
+    """
+    start = said.boundary + max(0, said.lengths[1] - said.lengths[2])
+    return [math.exp(value) for value in said.logprobs[start : start + count] if value is not None]

@@ -1,0 +1,52 @@
+"""The reward of an answer to an instruction under a reward model: one conversation, one number."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from actors.engine import Classification, ClassifyRequest, Client
+from pipelines.errors import InputError
+from pipelines.rows.operator import Rejected
+from pipelines.rows.text import user_turn
+from pipelines.rows.types import ResponseRow, RewardRow, Row
+
+
+@dataclass(frozen=True)
+class Reward:
+    """Judges a pair as a conversation of two turns, in the reward model's own chat template.
+
+    Rejected: a pair whose reward is not a finite number.
+    """
+
+    client: Client
+
+    async def __call__(self, row: Row, new_id: str) -> RewardRow:
+        assert isinstance(row, ResponseRow)
+        question = user_turn(row.instruction, row.input)
+        reward, tokens = await judge(self.client, new_id, question, row.response)
+        return RewardRow(
+            id=new_id, parent_id=row.id, seed_id=row.seed_id, index=row.index, reward=reward, tokens=tokens
+        )
+
+
+async def judge(client: Client, request_id: str, question: str, answer: str) -> tuple[float, int]:
+    """The reward of an answer, and the tokens of the conversation.
+
+    Rejected("not_finite") for no finite number; RequestError if the model can not take it; InputError for a model of
+    several logits of which none is named as the reward.
+    """
+    messages = (("user", question), ("assistant", answer))
+    got = await client.classify(ClassifyRequest(request_id, messages=messages))
+    reward = _reward(got)
+    if not math.isfinite(reward):
+        raise Rejected("not_finite", f"the reward is {reward}")
+    return reward, got.tokens_in
+
+
+def _reward(got: Classification) -> float:
+    if got.reward is None:
+        labels = ", ".join(f"{number} {label}" for number, label in enumerate(got.labels))
+        remedy = "Name the one that is the reward: 'options: {reward_index: 0}' under the model."
+        raise InputError(f"a reward model has {len(got.labels)} logits ({labels})", remedy=remedy)
+    return got.reward

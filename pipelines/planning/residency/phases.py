@@ -1,0 +1,81 @@
+"""More models than fit: row-wise steps in phases, so that each model is loaded as seldom as possible.
+
+Loading a model is the dearest thing that a run does. Within a phase the same models stay in memory, and rows walk
+through all of its steps as one stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from cluster.resources.inventory import Inventory
+from cluster.resources.placement import Request
+from pipelines.planning.residency.beam_search import at_least, search
+from pipelines.planning.residency.step_groups import Groups, Room, bits
+from pipelines.study.graph.step import Step, model_of
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A stretch of the run in which the same models are resident.
+
+    `models`: those, sorted. `loads`: the ones of them that come in at its start, sorted. `steps`: what is finished by
+    its end, in an order that can be run.
+    """
+
+    models: tuple[str, ...]
+    loads: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+
+def order(steps: Sequence[Step], sizes: Mapping[str, Request], here: Inventory) -> tuple[Phase, ...]:
+    """The phases in which to run unfinished row-wise steps, with as few loads as can be found, then as few phases.
+
+    `steps` are in an order that can be run; inputs that are not among them are finished. Models may take all of the
+    nodes, as the stream itself asks for no CPU of its own. The search is exact for up to six models and a few dozen
+    groups of steps, and a beam beyond. A model that does not fit even alone gets a phase of its own: refuse it before.
+    """
+    if not steps:
+        return ()
+    groups = Groups(steps)
+    masks = search(groups, _room(groups, sizes, here))
+    return _phases(steps, [{groups.models[number] for number in bits(mask)} for mask in masks])
+
+
+def loads(phases: Iterable[Phase]) -> int:
+    """How often a model comes in, in all phases."""
+    return sum(len(phase.loads) for phase in phases)
+
+
+def lower_bound(steps: Sequence[Step], sizes: Mapping[str, Request], here: Inventory) -> int:
+    """A number of loads below which no order of these steps can get, from an empty cluster."""
+    groups = Groups(steps)
+    return at_least(groups, _room(groups, sizes, here), 0, 0)
+
+
+def _room(groups: Groups, sizes: Mapping[str, Request], here: Inventory) -> Room:
+    return Room([sizes[name] for name in groups.models], here)
+
+
+def _phases(steps: Sequence[Step], residents: Sequence[set[str]]) -> tuple[Phase, ...]:
+    waiting, before = list(steps), set[str]()
+    phases: list[Phase] = []
+    for resident in residents:
+        models = resident & {model_of(step) for step in waiting}
+        ran, waiting = _runnable(waiting, models)
+        phases.append(Phase(tuple(sorted(models)), tuple(sorted(models - before)), tuple(ran)))
+        before = models
+    return tuple(phases)
+
+
+def _runnable(steps: Sequence[Step], models: set[str]) -> tuple[list[Step], list[Step]]:
+    """The steps that these models can run without others, and the rest."""
+    ran: list[Step] = []
+    waiting: dict[str, Step] = {}
+    for step in steps:
+        if model_of(step) in models and not any(needed.key in waiting for needed in step.inputs):
+            ran.append(step)
+        else:
+            waiting[step.key] = step
+    return ran, [*waiting.values()]

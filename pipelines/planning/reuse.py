@@ -1,0 +1,79 @@
+"""Why a step is not reused: what differs between it and the most similar finished step of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.store.manifest import Manifest
+from pipelines.store.store import Store
+from pipelines.study.graph.fingerprint import canonical
+from pipelines.study.graph.step import Step
+
+ABSENT = "(absent)"
+
+
+class Explainer:
+    """Compares steps with what the store holds; each kind's manifests are read once."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.cache: dict[str, list[Finished]] = {}
+
+    def why(self, step: Step) -> str:
+        """One line that says why the step will run."""
+        finished = self.finished(step.kind)
+        if not finished:
+            return f"no {step.kind} step is in the store yet"
+        mine = _leaves(step)
+        nearest = min(finished, key=lambda other: len(_differences(mine, other.leaves)))
+        changed = _differences(mine, nearest.leaves)
+        told = "; ".join(f"{name}: {was} -> {now}" for name, was, now in changed[:3])
+        more = f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
+        inputs = " (its input changed)" if any(name.startswith("input") for name, _, _ in changed) else ""
+        return f"nearest is '{nearest.manifest.label}'{inputs}: {told}{more}"
+
+    def finished(self, kind: str) -> list[Finished]:
+        """The finished steps of one kind."""
+        if kind not in self.cache:
+            manifests = (self.store.manifest(kind, key) for key in self.store.keys(kind))
+            self.cache[kind] = [Finished(found, _manifest_leaves(found)) for found in manifests]
+        return self.cache[kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A finished step with its identity taken apart."""
+
+    manifest: Manifest
+    leaves: Mapping[str, Any]
+
+
+def _leaves(step: Step) -> dict[str, Any]:
+    inputs = {f"input {number}": needed.key for number, needed in enumerate(step.inputs)}
+    return dict(_flat(canonical(dict(step.payload)))) | inputs
+
+
+def _manifest_leaves(manifest: Manifest) -> dict[str, Any]:
+    inputs = {f"input {number}": key for number, key in enumerate(manifest.inputs)}
+    return dict(_flat(dict(manifest.payload))) | inputs
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else key)
+    else:
+        yield path, value
+
+
+def _differences(mine: Mapping[str, Any], other: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    names = sorted(mine.keys() | other.keys())
+    pairs = ((name, other.get(name, ABSENT), mine.get(name, ABSENT)) for name in names)
+    return [(name, _short(was), _short(now)) for name, was, now in pairs if was != now]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else f"{text[:12]}..."

@@ -1,0 +1,84 @@
+"""Every finished data set of a study as a file, with a card and a description for LLaMA-Factory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.results.export import Format
+from pipelines.results.export.card import dataset_card
+from pipelines.results.export.files import Exported, set_name
+from pipelines.results.export.formats import LLAMA_FACTORY, LLAMA_FACTORY_PREFERENCES, RECORDS, Record
+from pipelines.results.export.preferences import preferences
+from pipelines.rows.arrow import from_table
+from pipelines.rows.types import PairRow, ResponseRow
+from pipelines.store.store import Store
+from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.params import CheckJob, SelectJob
+from pipelines.study.spec.selection import Selection
+from pipelines.study.spec.study import Study
+
+
+def export_sets(store: Store, study: Study, grid: Grid, folder: Path, form: Format) -> list[Exported]:
+    """Write every finished set into `folder` as NAME.FORMAT.jsonl (or .parquet), of AutoIF also NAME.dpo.jsonl.
+
+    A selection that leaves rows out is a set of its own. Beside them: README.md, a card by which `datasets` loads the
+    folder, and dataset_info.json for LLaMA-Factory.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [*_supervised(store, grid, folder, form), *_preferred(store, study, grid, folder)]
+    if written:
+        (folder / "README.md").write_text(dataset_card(study, written), encoding="utf-8")
+        listed = {file.path.name.replace(".", "_"): _described(file, form) for file in written}
+        (folder / "dataset_info.json").write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
+    return written
+
+
+def _supervised(store: Store, grid: Grid, folder: Path, form: Format) -> Iterator[Exported]:
+    done, record = store.done(), RECORDS[form]
+    for pairs in (pairs for pairs in grid.sets if pairs.responses.key in done):
+        answers = from_table(ResponseRow, store.rows(pairs.responses.kind, pairs.responses.key))
+        path = folder / f"{set_name(pairs)}.{_ending(form)}"
+        yield Exported(path, _write(path, map(record, answers)), pairs)
+    for cell in {cell.train.inputs[0].key: cell for cell in grid.cells if cell.train}.values():
+        assert cell.train and cell.pairs
+        step = cell.train.inputs[0]
+        if step.key in done and isinstance(step.job, SelectJob) and _leaves_out(step.job.selection):
+            chosen = from_table(PairRow, store.rows(step.kind, step.key))
+            path = folder / f"{set_name(cell.pairs)}-{cell.selection}.{_ending(form)}"
+            yield Exported(path, _write(path, map(record, chosen)), cell.pairs, cell.selection)
+
+
+def _preferred(store: Store, study: Study, grid: Grid, folder: Path) -> Iterator[Exported]:
+    done = store.done()
+    for pairs in grid.sets:
+        if isinstance(pairs.responses.job, CheckJob) and pairs.responses.key in done:
+            path = folder / f"{set_name(pairs)}.dpo.jsonl"
+            rows = _write(path, map(asdict, preferences(store, pairs.responses, study.seed)))
+            yield Exported(path, rows, pairs, ranking=True)
+
+
+def _leaves_out(selection: Selection) -> bool:
+    return selection.model_copy(update={"name": "all"}) != Selection(name="all")
+
+
+def _ending(form: Format) -> str:
+    return "sft.parquet" if form == "parquet" else f"{form}.jsonl"
+
+
+def _described(file: Exported, form: Format) -> Record:
+    return {"file_name": file.path.name} | (LLAMA_FACTORY_PREFERENCES if file.ranking else LLAMA_FACTORY[form])
+
+
+def _write(path: Path, records: Iterable[Record]) -> int:
+    rows = list(records)
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path, compression="zstd")
+    else:
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return len(rows)

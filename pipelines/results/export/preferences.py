@@ -1,0 +1,65 @@
+"""AutoIF, step 8: pairs for direct preference optimisation, made of checked answers."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pipelines.operators.autoif.check import FAILS_CHECK
+from pipelines.operators.autoif.thresholds import PAPER, RULES, Rules
+from pipelines.rows.arrow import from_table
+from pipelines.rows.text import user_turn
+from pipelines.rows.types import CheckedRow, Rejection, ResponseRow
+from pipelines.store.store import Store
+from pipelines.study.graph.params import CheckJob
+from pipelines.study.graph.step import Step
+
+PER_SIDE = 2
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer, and the share of functions that accept it."""
+
+    text: str
+    pass_rate: float
+
+
+@dataclass(frozen=True)
+class DpoRow:
+    """A prompt with a better and a worse response."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+def dpo_rows(prompt: str, responses: Sequence[Response], rules: Rules = PAPER, seed: int = 0) -> list[DpoRow]:
+    """Pairs of up to two responses that pass and up to two that no function accepts, by seed and prompt."""
+    draw = random.Random(f"{seed} {prompt}")
+    chosen = _texts(response for response in responses if rules.chosen.passes(response.pass_rate))
+    rejected = _texts(response for response in responses if response.pass_rate == 0)
+    sides = [draw.sample(texts, min(PER_SIDE, len(texts))) for texts in (chosen, rejected)]
+    return [DpoRow(prompt, better, worse) for better, worse in itertools.product(*sides)]
+
+
+def _texts(responses: Iterable[Response]) -> list[str]:
+    return list(dict.fromkeys(response.text for response in responses))
+
+
+def preferences(store: Store, check: Step, seed: int) -> Iterator[DpoRow]:
+    """Of a finished check step: for each prompt two kept answers at most against two at most that failed, by `seed`."""
+    assert isinstance(check.job, CheckJob)
+    (respond,) = check.inputs
+    rates = {row.parent_id: row.pass_rate for row in from_table(CheckedRow, store.rows(check.kind, check.key))}
+    lost = from_table(Rejection, store.rows(check.kind, check.key, "rejected"))
+    rates |= {row.parent_id: float(row.detail) for row in lost if row.reason == FAILS_CHECK}
+    answers: dict[tuple[str, str], list[Response]] = defaultdict(list)
+    for row in from_table(ResponseRow, store.rows(respond.kind, respond.key)):
+        if row.id in rates:
+            answers[row.parent_id, user_turn(row.instruction, row.input)].append(Response(row.response, rates[row.id]))
+    for (_, prompt), found in answers.items():
+        yield from dpo_rows(prompt, found, RULES[check.job.rules], seed)

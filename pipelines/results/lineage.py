@@ -1,0 +1,92 @@
+"""From any row back to its seed: every row has its parent's id, and every step its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from pipelines.errors import InputError
+from pipelines.rows.arrow import from_table
+from pipelines.rows.types import ROW_TYPES, MethodRow, Rejection, Row
+from pipelines.store.store import Store
+from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.step import Step
+
+FILES = ("rows", "rejected")
+MANY = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A row (or the rejection that took its place), the step that made it, and the optimized method that it used."""
+
+    step: Step
+    row: Row
+    method: MethodRow | None = None
+
+
+class Lineage:
+    """The rows of a study's finished steps."""
+
+    def __init__(self, store: Store, grid: Grid) -> None:
+        done = store.done()
+        self.store = store
+        self.steps = [step for key, step in grid.steps.items() if key in done and step.kind in ROW_TYPES]
+        self.unfinished = sum(step.kind in ROW_TYPES for step in grid.steps.values()) - len(self.steps)
+
+    def find(self, prefix: str) -> Link:
+        """The one row whose id starts with `prefix`. Raises InputError if there is none, or more than one."""
+        found = [(step, file, row) for step in self.steps for file, row in self.ids(step, prefix)]
+        if not found:
+            raise InputError(
+                f"no finished step of this study has a row whose id starts with '{prefix}'",
+                remedy="Without --row, ids to start from are shown"
+                + (f"; {self.unfinished} steps are not finished yet." if self.unfinished else "."),
+            )
+        if len(found) > 1:
+            shown = ", ".join(f"{row[: len(prefix) + 6]} ({step.label})" for step, _, row in found[:MANY])
+            more = f" and {len(found) - MANY} more" if len(found) > MANY else ""
+            raise InputError(
+                f"{len(found)} rows have an id that starts with '{prefix}': {shown}{more}. Give more of it"
+            )
+        step, file, row = found[0]
+        return self.link(step, file, row)
+
+    def chain(self, prefix: str) -> list[Link]:
+        """From the seed down to the row whose id starts with `prefix`. Raises InputError as `find` does."""
+        links = [self.find(prefix)]
+        while parent := self.parent(links[-1]):
+            links.append(parent)
+        return links[::-1]
+
+    def parent(self, link: Link) -> Link | None:
+        """Where a row came from; None for a seed, and for what does not come from a row."""
+        for step in (link.step, *link.step.inputs) if link.row.parent_id else ():
+            if step in self.steps and link.row.parent_id in self.ids_of(step):
+                return self.link(step, "rows", link.row.parent_id)
+        return None
+
+    def link(self, step: Step, file: str, row: str) -> Link:
+        """A row by its whole id."""
+        table = self.store.rows(step.kind, step.key, file)
+        row_type = Rejection if file == "rejected" else ROW_TYPES[step.kind]
+        return Link(step, from_table(row_type, table.filter(pc.field("id") == row))[0], self.method(step))
+
+    def method(self, step: Step) -> MethodRow | None:
+        """The optimized method that a step evolves with, if it does."""
+        for source in step.inputs if step.kind == "evolve" else ():
+            if source.kind == "optimize":
+                table = self.store.rows(source.kind, source.key)
+                return from_table(MethodRow, table.filter(pc.field("best")))[0]
+        return None
+
+    def ids(self, step: Step, prefix: str) -> Iterator[tuple[str, str]]:
+        """The file and the id of each row of a step whose id starts with `prefix`."""
+        for file in FILES:
+            yield from ((file, row) for row in self.ids_of(step, file) if row.startswith(prefix))
+
+    def ids_of(self, step: Step, file: str = "rows") -> list[str]:
+        """All ids in one of a step's files, in order."""
+        return self.store.rows(step.kind, step.key, file, columns=["id"]).column("id").to_pylist()

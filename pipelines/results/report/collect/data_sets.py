@@ -1,0 +1,141 @@
+"""What the report says of the data sets: their scores, what the closed world can verify of them, and examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from statistics import fmean
+
+from bundled.world import METHODS, correct, is_valid_evolution, level_of
+from pipelines.results.report.data.report import Example, SetScore, Turn
+from pipelines.rows.arrow import from_table
+from pipelines.rows.text import user_turn
+from pipelines.rows.types import InstructionRow, ResponseRow, ScoreRow
+from pipelines.store.store import Store
+from pipelines.study.graph.grid import Grid, PairSet
+from pipelines.study.graph.methods import AUTO
+from pipelines.study.graph.step import Step
+
+EXAMPLES = 4
+SCORES = ("ppl_instruction", "ppl_answer", "ppl_conditional", "ifd", "ic_ifd")
+
+
+class Sets:
+    """Reads the sets of a grid as far as their steps are finished."""
+
+    def __init__(self, store: Store, grid: Grid, done: frozenset[str]) -> None:
+        self.store, self.done = store, done
+        self.sets = [pairs for pairs in grid.sets if pairs.responses.key in done]
+        self.instructions = lru_cache(maxsize=None)(self._instructions)
+        self.responses = lru_cache(maxsize=None)(self._responses)
+        self.answers = lru_cache(maxsize=None)(self._answers_by_instruction)
+
+    def _instructions(self, step: Step) -> Mapping[str, InstructionRow]:
+        return {row.id: row for row in from_table(InstructionRow, self.store.rows(step.kind, step.key))}
+
+    def _responses(self, step: Step) -> Sequence[ResponseRow]:
+        return from_table(ResponseRow, self.store.rows(step.kind, step.key))
+
+    def _answers_by_instruction(self, pairs: PairSet) -> Mapping[str, ResponseRow]:
+        """An answer to each instruction; steps between the two have rows of their own."""
+        found = {row.id: row for row in reversed(self.responses(pairs.responses))}
+        step = pairs.responses
+        while step.key != pairs.instructions.key:
+            parents = self.store.rows(step.kind, step.key, columns=["id", "parent_id"]).to_pylist()
+            found = {row["parent_id"]: found[row["id"]] for row in reversed(parents) if row["id"] in found}
+            step = step.inputs[0]
+        return found
+
+    def scores(self) -> Iterator[SetScore]:
+        """One entry per data set."""
+        for pairs in self.sets:
+            yield self._score(pairs)
+
+    def _score(self, pairs: PairSet) -> SetScore:
+        responses = self.responses(pairs.responses)
+        scores = self._score_rows(pairs.scores)
+        means = {name: _mean([getattr(score, name) for score in scores]) for name in SCORES}
+        return SetScore(
+            seeds=pairs.seeds,
+            evolver=pairs.evolved_by,
+            round=pairs.round,
+            teacher=pairs.teacher,
+            decoding=pairs.decoding,
+            rows=len(responses),
+            skipped=len(responses) - len(scores) if pairs.scores else 0,
+            words=fmean(len(row.instruction.split()) for row in responses) if responses else 0.0,
+            correct=_correct(responses),
+            valid=self._valid(pairs.instructions),
+            **means,
+        )
+
+    def _score_rows(self, step: Step | None) -> list[ScoreRow]:
+        if step is None or step.key not in self.done:
+            return []
+        return from_table(ScoreRow, self.store.rows(step.kind, step.key))
+
+    def _valid(self, step: Step) -> float | None:
+        """The share of verifiable evolutions among those of verifiable instructions, in percent."""
+        checked = [
+            any(is_valid_evolution(row.before, row.instruction, method) for method in _kinds(row.method))
+            for row in self.instructions(step).values()
+            if row.round > 0 and not row.eliminated and _kinds(row.method) and level_of(row.before) is not None
+        ]
+        return 100.0 * fmean(checked) if checked else None
+
+    def examples(self) -> Iterator[Example]:
+        """The first seeds that went through all rounds of all their evolvers, evolver by evolver."""
+        last = {(pairs.seeds, pairs.evolved_by): pairs.instructions for pairs in self.sets if pairs.evolved_by}
+        for seeds, evolver in last:
+            shown = self._shown([step for (of, _), step in last.items() if of == seeds])
+            step = last[seeds, evolver]
+            for row in {row.seed_id: row for row in reversed([*self.instructions(step).values()])}.values():
+                if row.seed_id in shown:
+                    yield Example(row.seed_id, seeds, evolver, tuple(self._turns(row, step))[::-1])
+
+    def _shown(self, steps: list[Step]) -> set[str]:
+        """The first few seeds that all these last rounds still have."""
+        left = [{row.seed_id: row.index for row in self.instructions(step).values()} for step in steps]
+        common = set[str].intersection(*(set(seeds) for seeds in left))
+        return set(sorted(common, key=left[0].__getitem__)[:EXAMPLES])
+
+    def _turns(self, row: InstructionRow, step: Step) -> Iterator[Turn]:
+        """The chain from a row back to its seed, one turn a round."""
+        shown = user_turn(row.instruction, row.input)
+        yield Turn(row.round, row.method, shown, row.outcome, self._answers(row, step))
+        if step.kind == "eliminate":
+            step = step.inputs[0]
+            row = self.instructions(step)[row.parent_id]
+        if step.kind == "pair":
+            seeds = step.inputs[1]
+            yield from self._turns(self.instructions(seeds)[row.seed_id], seeds)
+        elif step.inputs:
+            parent = self.instructions(step.inputs[0])[row.parent_id]
+            yield from self._turns(parent, step.inputs[0])
+
+    def _answers(self, row: InstructionRow, step: Step) -> tuple[tuple[str, str], ...]:
+        answered = [pairs for pairs in self.sets if pairs.instructions is step]
+        several = len({pairs.decoding for pairs in answered}) > 1
+        found = ((pairs, self.answers(pairs).get(row.id)) for pairs in answered)
+        return tuple(
+            (f"{pairs.teacher} {pairs.decoding}" if several else pairs.teacher, answer.response)
+            for pairs, answer in found
+            if answer
+        )
+
+
+def _mean(values: list[float]) -> float | None:
+    return fmean(values) if values else None
+
+
+def _kinds(method: str) -> Sequence[str]:
+    """The closed world's methods that an evolution may be one of: any, for a prompt that leaves the choice open."""
+    if method == AUTO:
+        return METHODS
+    return [method] if method in METHODS else []
+
+
+def _correct(responses: Sequence[ResponseRow]) -> float | None:
+    """The share of right answers among those that the closed world can check, in percent."""
+    checkable = [row for row in responses if not row.input and level_of(row.instruction) is not None]
+    return 100.0 * fmean(correct(row.instruction, row.response) for row in checkable) if checkable else None

@@ -1,0 +1,109 @@
+"""What the report says of sets of instructions: their diversity, what they share with benchmarks, what is chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from pipelines.operators.similarity.overlap import NEAR
+from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
+from pipelines.store.store import Store
+from pipelines.study.graph.grid import Grid, PairSet
+from pipelines.study.graph.params import SelectJob
+from pipelines.study.graph.step import Step
+from pipelines.study.inputs.references import label
+from pipelines.study.spec.selection import METRICS
+from pipelines.study.spec.study import Study
+
+BINS = 20
+
+
+class Instructions:
+    """Reads diversity, contamination and selections of a grid as far as their steps are finished."""
+
+    def __init__(self, study: Study, store: Store, grid: Grid, done: frozenset[str]) -> None:
+        self.study, self.store, self.grid, self.done = study, store, grid, done
+
+    def diversities(self) -> Iterator[SetDiversity]:
+        """One entry per set of instructions that was embedded."""
+        for pairs, step in self._once("diversity"):
+            table = self.store.rows(step.kind, step.key, columns=["distance", "repeats"])
+            distances, repeats = (table.column(name).to_numpy() for name in ("distance", "repeats"))
+            skipped = self.store.manifest(step.kind, step.key).account.rejected
+            yield SetDiversity(
+                *_names(pairs), len(distances), skipped, *_spread(distances), *_shares(distances, repeats)
+            )
+
+    def overlaps(self) -> Iterator[SetOverlap]:
+        """One entry per set of instructions, source of tasks and measure."""
+        block = self.study.contamination
+        if block is None:
+            return
+        measures = [*(f"{n}-gram" for n in block.ngrams), *([NEAR] if block.near else [])]
+        sources = [label(self.study, name) for name in block.against]
+        for pairs, step in self._once("contamination"):
+            rows = self._rows(step, "sources", "measures", "shared")
+            shared: dict[tuple[str, str], list[str]] = {}
+            for row in rows:
+                for source, measure, text in zip(row["sources"], row["measures"], row["shared"], strict=True):
+                    shared.setdefault((source, measure), []).append(text)
+            for source, measure in ((source, measure) for source in sources for measure in measures):
+                found = shared.get((source, measure), [])
+                rate = 100.0 * len(found) / len(rows) if rows else 0.0
+                example = found[0] if found else ""
+                yield SetOverlap(*_names(pairs), source, measure, len(rows), len(found), rate, example)
+
+    def selections(self) -> Iterator[SetSelection]:
+        """One entry per selection of a set."""
+        steps = {cell.train.inputs[0].key: (cell.pairs, cell.train.inputs[0]) for cell in self.grid.cells if cell.train}
+        for pairs, step in steps.values():
+            if pairs is None or step.key not in self.done or not isinstance(step.job, SelectJob):
+                continue
+            spec = step.job.selection
+            account = self.store.manifest(step.kind, step.key).account
+            scores = [row["score"] for row in self._rows(step, "score")]
+            numbers = (float(np.mean(scores)), min(scores), max(scores)) if scores else (None, None, None)
+            yield SetSelection(
+                *_names(pairs),
+                pairs.teacher,
+                pairs.decoding,
+                spec.name,
+                spec.by,
+                spec.order or METRICS[spec.by].better,
+                account.rows_in,
+                account.rows_out,
+                *numbers,
+                tuple(account.reasons.items()),
+            )
+
+    def _once(self, kind: str) -> list[tuple[PairSet, Step]]:
+        """The finished steps of this kind, each with a set of its instructions; teachers share them."""
+        found = {step.key: (pairs, step) for pairs in self.grid.sets if (step := getattr(pairs, kind))}
+        return [entry for key, entry in found.items() if key in self.done]
+
+    def _rows(self, step: Step, *columns: str) -> list[dict[str, Any]]:
+        return self.store.rows(step.kind, step.key, columns=list(columns)).to_pylist()
+
+
+def _names(pairs: PairSet) -> tuple[str, str, int]:
+    return pairs.seeds, pairs.evolved_by, pairs.round
+
+
+def _spread(values: Any) -> tuple[float | None, float | None, float | None, float | None]:
+    """Mean and quartiles; None without values."""
+    if not len(values):
+        return None, None, None, None
+    low, median, high = map(float, np.quantile(values, (0.25, 0.5, 0.75)))
+    return float(values.mean()), low, median, high
+
+
+def _shares(distances: Any, repeats: Any) -> tuple[float | None, float | None, tuple[tuple[float, float], ...]]:
+    """Percentages of equal and of near ones, and by bins."""
+    if not len(distances):
+        return None, None, ()
+    edges = np.linspace(0, 1, BINS + 1).round(2)
+    counts, _ = np.histogram(np.minimum(distances, 1.0), edges)
+    bins = tuple((float(edge), float(part)) for edge, part in zip(edges, 100 * counts / len(distances), strict=False))
+    return float(100 * (distances == 0).mean()), float(100 * (repeats > 0).mean()), bins

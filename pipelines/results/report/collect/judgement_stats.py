@@ -1,0 +1,31 @@
+"""What a judge's words on a data set come to (2412.11231, difficulty levels, difficulty scores, keywords)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from pipelines.rows.types import JudgementRow
+
+
+def shares(labels: Mapping[str, int], rows: int) -> dict[str, float]:
+    """Percentages of `rows` by label: of all rows that were judged, those without a readable label among them."""
+    return {label: 100 * count / rows if rows else 0.0 for label, count in labels.items()}
+
+
+def counted(rows: Sequence[JudgementRow], order: Sequence[str]) -> dict[str, int]:
+    """How many rows have each label, in this order."""
+    found = Counter(label for row in rows for label in row.labels)
+    return {label: found[label] for label in order}
+
+
+def mean_score(rows: Sequence[JudgementRow]) -> float | None:
+    """The mean score of the rows that have one; None if none has."""
+    scores = [score for row in rows for score in row.scores]
+    return fmean(scores) if scores else None
+
+
+def distinct(rows: Sequence[JudgementRow]) -> int:
+    """How many different keywords there are in all."""
+    return len({label for row in rows for label in row.labels})

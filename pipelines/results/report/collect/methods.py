@@ -1,0 +1,64 @@
+"""The optimizations of methods: every candidate with its figures, and what the optimizer said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pipelines.operators.evolve.failure_detector import CLASSES
+from pipelines.results.report.data.report import MethodResult
+from pipelines.rows.arrow import from_table
+from pipelines.rows.types import MethodRow, Rejection
+from pipelines.store.store import Store
+from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.params import OptimizeJob
+
+
+def methods(store: Store, grid: Grid, done: frozenset[str]) -> Iterator[MethodResult]:
+    """All methods of the finished optimizations, in the order in which they were drawn."""
+    for key, step in grid.steps.items():
+        job = step.job
+        if key in done and isinstance(job, OptimizeJob):
+            place = (step.inputs[0].subject, job.model, job.optimization.optimizer)
+            rows = from_table(MethodRow, store.rows(step.kind, key))
+            lost = from_table(Rejection, store.rows(step.kind, key, "rejected"))
+            made = [(row.index, _measured(place, row)) for row in rows]
+            size = job.optimization.candidates + 1
+            made += [(row.index, _lost(place, row, size)) for row in lost]
+            yield from (result for _, result in sorted(made, key=lambda pair: pair[0]))
+
+
+def _measured(place: tuple[str, str, str], row: MethodRow) -> MethodResult:
+    return MethodResult(
+        *place,
+        step=row.step,
+        candidate=row.candidate,
+        outcome=row.outcome,
+        failure_rate=100.0 * row.failure_rate,
+        measured=row.measured,
+        failures=tuple((name, count) for name in CLASSES if (count := getattr(row, name))),
+        score=row.score,
+        chosen=row.chosen,
+        best=row.best,
+        method=row.method,
+        feedback=row.feedback,
+        reply=row.raw,
+    )
+
+
+def _lost(place: tuple[str, str, str], row: Rejection, size: int) -> MethodResult:
+    step, candidate = divmod(row.index, size)
+    return MethodResult(
+        *place,
+        step=step + 1,
+        candidate=candidate,
+        outcome=f"{row.status}:{row.reason}",
+        failure_rate=None,
+        measured=0,
+        failures=(),
+        score=None,
+        chosen=False,
+        best=False,
+        method="",
+        feedback=row.detail,
+        reply=row.raw,
+    )

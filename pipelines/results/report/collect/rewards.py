@@ -1,0 +1,133 @@
+"""What the report says of rewards: by set, the margins between sets of the same instructions, CAR, flagged answers."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+
+import numpy as np
+
+from pipelines.operators.select.car import cars
+from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
+from pipelines.rows.operator import EMPTY
+from pipelines.store.store import Store
+from pipelines.study.graph.grid import Grid, PairSet
+from pipelines.study.graph.step import Step
+from pipelines.study.spec.scoring import Car
+
+Judged = tuple[PairSet, str, Mapping[str, float]]
+"""A set, a reward model, and the rewards by the ids of the answers."""
+ANSWERING = ("respond", "choose")
+
+
+class Rewards:
+    """Reads the rewards and flags of a grid's sets as far as their steps are finished."""
+
+    def __init__(self, store: Store, grid: Grid, done: frozenset[str]) -> None:
+        self.store, self.done = store, done
+        self.sets = [pairs for pairs in grid.sets if pairs.responses.key in done]
+        self.judged: list[Judged] = [
+            (pairs, model, self._column(step, "reward"))
+            for pairs in self.sets
+            for model, step in pairs.rewards
+            if step.key in done
+        ]
+
+    def rewards(self) -> Iterator[SetReward]:
+        """One entry per set and reward model."""
+        groups: dict[tuple[str, str], list[Judged]] = defaultdict(list)
+        for judged in self.judged:
+            groups[judged[0].instructions.key, judged[1]].append(judged)
+        for group in groups.values():
+            asked = [self._by_instruction(pairs, found) for pairs, _, found in group]
+            best = max(asked, key=lambda means: fmean(means.values()) if means else -np.inf)
+            for judged, means in zip(group, asked, strict=True):
+                yield self._reward(judged, [means[row] - best[row] for row in means.keys() & best.keys()])
+
+    def cars(self, spec: Car) -> list[SetCar]:
+        """One entry per set and reward model where there are scores, too."""
+        found = [entry for judged in self.judged if (entry := self._means(*judged))]
+        made: list[SetCar] = []
+        for model in dict.fromkeys(judged[1] for judged, *_ in found):
+            group = [entry for entry in found if entry[0][1] == model]
+            points = [(reward, loss) for _, _, reward, loss in group]
+            by_beta = [(beta, cars(points, beta, spec.mode)) for beta in spec.betas]
+            for place, ((pairs, _, _), rows, reward, loss) in enumerate(group):
+                values = tuple((beta, values[place]) for beta, values in by_beta)
+                made.append(SetCar(*_names(pairs), model, spec.mode, rows, reward, loss, values))
+        return made
+
+    def flags(self) -> Iterator[AnswerFlags]:
+        """One entry per teacher and way of decoding."""
+        found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        steps = {(pairs.teacher, pairs.decoding, step.key): step for pairs in self.sets if (step := _answering(pairs))}
+        for (teacher, decoding, _), step in steps.items():
+            found[teacher, decoding].update(self._flags(step))
+        for (teacher, decoding), counts in found.items():
+            yield AnswerFlags(teacher, decoding, *(counts[name] for name in ("asked", "truncated", "empty", "refused")))
+
+    def _reward(self, judged: Judged, margins: Sequence[float]) -> SetReward:
+        pairs, model, found = judged
+        rewards = [*found.values()]
+        answers = self.store.manifest(pairs.responses.kind, pairs.responses.key).account.rows_out
+        low, median, high = map(float, np.quantile(rewards, (0.25, 0.5, 0.75))) if rewards else (None, None, None)
+        return SetReward(
+            *_names(pairs),
+            model=model,
+            rows=len(rewards),
+            skipped=answers - len(rewards),
+            mean=fmean(rewards) if rewards else None,
+            low=low,
+            median=median,
+            high=high,
+            margin=fmean(margins) if margins else None,
+            shared=len(margins),
+        )
+
+    def _means(self, pairs: PairSet, model: str, found: Mapping[str, float]) -> tuple[Judged, int, float, float] | None:
+        """The rows that have a reward and a loss, and the means of both."""
+        if pairs.scores is None or pairs.scores.key not in self.done:
+            return None
+        losses = self._column(pairs.scores, "loss_conditional")
+        both = found.keys() & losses.keys()
+        if not both:
+            return None
+        means = fmean(found[row] for row in both), fmean(losses[row] for row in both)
+        return (pairs, model, found), len(both), *means
+
+    def _by_instruction(self, pairs: PairSet, found: Mapping[str, float]) -> dict[str, float]:
+        """The mean reward of the answers to each instruction."""
+        values = {row: [value] for row, value in found.items()}
+        step = pairs.responses
+        while step.key != pairs.instructions.key:
+            above: dict[str, list[float]] = defaultdict(list)
+            for row in self.store.rows(step.kind, step.key, columns=["id", "parent_id"]).to_pylist():
+                above[row["parent_id"]] += values.get(row["id"], [])
+            values, step = above, step.inputs[0]
+        return {row: fmean(rewards) for row, rewards in values.items() if rewards}
+
+    def _flags(self, step: Step) -> Counter[str]:
+        rows = self.store.rows(step.kind, step.key, columns=["finish_reason", "refused"]).to_pylist()
+        lost = self.store.rows(step.kind, step.key, "rejected", columns=["reason"]).column("reason").to_pylist()
+        empty = lost.count(EMPTY)
+        truncated = sum(row["finish_reason"] == "length" for row in rows)
+        refused = sum(row["refused"] for row in rows)
+        return Counter(asked=len(rows) + empty, truncated=truncated, empty=empty, refused=refused)
+
+    def _column(self, step: Step, name: str) -> dict[str, float]:
+        """A number of each answer, by the answer's id."""
+        rows = self.store.rows(step.kind, step.key, columns=["parent_id", name]).to_pylist()
+        return {row["parent_id"]: row[name] for row in rows}
+
+
+def _names(pairs: PairSet) -> tuple[str, str, int, str, str]:
+    return pairs.seeds, pairs.evolved_by, pairs.round, pairs.teacher, pairs.decoding
+
+
+def _answering(pairs: PairSet) -> Step | None:
+    """The step that took the answers, before any check of them."""
+    step = pairs.responses
+    while step.kind not in ANSWERING and step.inputs:
+        step = step.inputs[0]
+    return step if step.kind in ANSWERING else None

@@ -1,0 +1,229 @@
+"""What the report shows, as plain data: collected from the store by `collect`, drawn by `page`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
+from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
+from pipelines.results.report.data.scores import SetJudgement, SetProbabilities, SetSpread
+from pipelines.results.report.data.task_scores import Marks
+from pipelines.study.inputs.published import Published
+
+ACCURACY = "accuracy"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One number of a benchmark for one student. `value`, `low` and `high` (95 % bootstrap interval) are percentages.
+
+    An untuned base model has round -1 and no evolver or teacher (empty strings).
+    """
+
+    benchmark: str
+    metric: str
+    student: str
+    recipe: str
+    seeds: str
+    evolver: str
+    round: int
+    teacher: str
+    decoding: str
+    selection: str
+    rows: int
+    value: float
+    low: float
+    high: float
+    by_level: tuple[tuple[int, float], ...]
+
+    @property
+    def measure(self) -> str:
+        """The benchmark, and which number of it where that is no plain accuracy."""
+        return self.benchmark if self.metric == ACCURACY else f"{self.benchmark} {self.metric}"
+
+
+@dataclass(frozen=True, slots=True)
+class SetScore:
+    """Means over one set of (instruction, response) pairs. Scores are None where nothing was scored.
+
+    `valid` is the share of evolutions that the closed world can verify (None on foreign data), a percentage.
+    """
+
+    seeds: str
+    evolver: str
+    round: int
+    teacher: str
+    decoding: str
+    rows: int
+    skipped: int
+    ppl_instruction: float | None
+    ppl_answer: float | None
+    ppl_conditional: float | None
+    ifd: float | None
+    ic_ifd: float | None
+    words: float
+    correct: float | None
+    valid: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOutcome:
+    """What became of `rows` of the rows that went into a round; `rate` is their percentage.
+
+    `outcome`: "evolved", "eliminated:<reason>" (goes on un-evolved), "rejected:<reason>" or "failed:<reason>".
+    """
+
+    seeds: str
+    evolver: str
+    round: int
+    outcome: str
+    rows: int
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyOutcome:
+    """How `rows` replies of a model in one role were read; `rate` is their percentage.
+
+    `outcome`: "accepted", "repaired:<rule>", "rejected:<reason>" or "failed:<reason>"; a judge's may also be
+    "eliminated:<reason>".
+    """
+
+    model: str
+    role: str
+    outcome: str
+    rows: int
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class MethodResult:
+    """One method that an optimization tried; candidate 0 is the one that the step began with.
+
+    `failure_rate` is a percentage of `measured` evolutions, None where the optimizer's reply held no method; `outcome`
+    is the parser's word for that reply.
+    """
+
+    seeds: str
+    evolver: str
+    optimizer: str
+    step: int
+    candidate: int
+    outcome: str
+    failure_rate: float | None
+    measured: int
+    failures: tuple[tuple[str, int], ...]
+    score: float | None
+    chosen: bool
+    best: bool
+    method: str
+    feedback: str
+    reply: str
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One round of a seed's evolution: round 0 is the seed itself; `outcome` is the parser's word."""
+
+    round: int
+    method: str
+    instruction: str
+    outcome: str
+    answers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A seed's evolution by one evolver; answers are (teacher, text)."""
+
+    seed_id: str
+    seeds: str
+    evolver: str
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StepAccount:
+    """Where a step's rows went (in = out + rejected + failed) and how long it took, in seconds.
+
+    `cached` steps ran in an earlier run; `reasons` counts rejections and failures by reason.
+    """
+
+    key: str
+    kind: str
+    label: str
+    rows_in: int
+    rows_out: int
+    rejected: int
+    failed: int
+    reasons: tuple[tuple[str, int], ...]
+    planned_seconds: float
+    actual_seconds: float
+    cached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What the last run tried again: requests, replicas, steps or trainings, how often, and how often it may be."""
+
+    level: str
+    of: str
+    spent: int
+    allowed: str
+
+
+@dataclass(frozen=True, slots=True)
+class LossCurve:
+    """Training loss by optimizer step of one student, and which set it was trained on (as in `Result`).
+
+    Speed and peak (floating-point operations per second, and where the figure is from) are of its whole process,
+    which `together` students shared.
+    """
+
+    label: str
+    student: str
+    steps: tuple[int, ...]
+    losses: tuple[float, ...]
+    evolver: str = ""
+    round: int = 0
+    teacher: str = ""
+    tokens_per_second: float = 0.0
+    mfu: float = 0.0
+    peak_flops: float = 0.0
+    peak: str = ""
+    together: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything on the page. `marks` are what the tasks of each result earned."""
+
+    study: str
+    description: str
+    created: str
+    versions: tuple[tuple[str, str], ...]
+    wall_seconds: float
+    peak_memory_gib: float | None
+    model_sizes: tuple[tuple[str, int], ...]
+    results: tuple[Result, ...]
+    sets: tuple[SetScore, ...]
+    examples: tuple[Example, ...]
+    steps: tuple[StepAccount, ...]
+    losses: tuple[LossCurve, ...]
+    rounds: tuple[RoundOutcome, ...] = ()
+    replies: tuple[ReplyOutcome, ...] = ()
+    methods: tuple[MethodResult, ...] = ()
+    rewards: tuple[SetReward, ...] = ()
+    cars: tuple[SetCar, ...] = ()
+    flags: tuple[AnswerFlags, ...] = ()
+    diversities: tuple[SetDiversity, ...] = ()
+    overlaps: tuple[SetOverlap, ...] = ()
+    selections: tuple[SetSelection, ...] = ()
+    judgements: tuple[SetJudgement, ...] = ()
+    spreads: tuple[SetSpread, ...] = ()
+    probabilities: tuple[SetProbabilities, ...] = ()
+    published: tuple[Published, ...] = ()
+    marks: Mapping[Result, Marks] = field(default_factory=dict[Result, Marks])
+    confidences: tuple[SetProbabilities, ...] = ()
+    retries: tuple[Retried, ...] = ()

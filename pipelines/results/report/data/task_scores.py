@@ -1,0 +1,93 @@
+"""What each task of a benchmark earned: intervals of a score, and tests of two scores over the tasks they share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+RESAMPLES = 2000
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+
+@dataclass(frozen=True)
+class Marks:
+    """A score as a ratio of sums over tasks: `got[task]` of `of[task]` points. An accuracy has 1 point a task.
+
+    IFEval's instruction level has as many points as the prompt has instructions.
+    """
+
+    got: dict[str, float]
+    of: dict[str, float]
+
+    def add(self, task: str, got: float, of: float) -> None:
+        """Count a task that earned `got` of `of` points."""
+        self.got[task] = self.got.get(task, 0.0) + got
+        self.of[task] = self.of.get(task, 0.0) + of
+
+    @property
+    def value(self) -> float:
+        """The score in percent, 0 without tasks."""
+        whole = sum(self.of.values())
+        return 100.0 * sum(self.got.values()) / whole if whole else 0.0
+
+    def interval(self) -> tuple[float, float]:
+        """The 95 % percentile-bootstrap interval over tasks, in percent (fixed seed); zeros without tasks."""
+        if not self.of:
+            return 0.0, 0.0
+        got, of = np.array(list(self.got.values())), np.array(list(self.of.values()))
+        drawn = np.random.default_rng(0).integers(0, len(of), size=(RESAMPLES, len(of)))
+        low, high = np.percentile(100.0 * got[drawn].sum(axis=1) / of[drawn].sum(axis=1), [2.5, 97.5])
+        return float(low), float(high)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Points by which one score is higher than another, its 95 % interval, and how likely chance alone would give as
+    much (two-sided)."""
+
+    points: float
+    low: float
+    high: float
+    p: float
+
+
+def difference(pairs: Sequence[tuple[Marks, Marks]]) -> Difference | None:
+    """The mean difference of pairs of scores (first less second) on the tasks that they share.
+
+    Interval: bootstrap over tasks; p: permutation test that exchanges the two scores of a task (fixed seed). A task
+    counts as one observation, however many pairs it is in: its answers are not independent. None without tasks.
+    """
+    parts = [part for first, second in pairs if (part := _by_task(first, second))]
+    tasks = sorted({task for part in parts for task in part})
+    if not tasks:
+        return None
+    by_task = np.array([sum(part.get(task, 0.0) for part in parts) for task in tasks]) / len(parts)
+    drawn = np.random.default_rng(0).integers(0, len(tasks), size=(RESAMPLES, len(tasks)))
+    low, high = np.percentile(by_task[drawn].sum(axis=1), [2.5, 97.5])
+    return Difference(float(by_task.sum()), float(low), float(high), _p(by_task))
+
+
+def _by_task(first: Marks, second: Marks) -> dict[str, float]:
+    """What each shared task adds to the difference in percentage points."""
+    shared = [task for task in first.of if task in second.of]
+    wholes = [sum(marks.of[task] for task in shared) for marks in (first, second)]
+    return {task: 100.0 * (first.got[task] / wholes[0] - second.got[task] / wholes[1]) for task in shared}
+
+
+def _p(by_task: Array) -> float:
+    if len(by_task) == 1 or not by_task.any():
+        return 1.0
+    test = stats.permutation_test(
+        (by_task,), np.sum, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=0
+    )
+    return float(test.pvalue)
+
+
+def mean_by(groups: Sequence[int], values: Sequence[float]) -> tuple[tuple[int, float], ...]:
+    """The mean of each group, groups ascending."""
+    members = {group: [v for g, v in zip(groups, values, strict=True) if g == group] for group in sorted(set(groups))}
+    return tuple((group, float(np.mean(found))) for group, found in members.items())

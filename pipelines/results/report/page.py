@@ -1,0 +1,109 @@
+"""The report's files as text: the page, the same as Markdown, the numbers as CSV."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import jinja2
+
+from pipelines.results.report import plots
+from pipelines.results.report.csv_files import csv_files
+from pipelines.results.report.data.report import ReportData
+from pipelines.results.report.plots.canvas import Figure
+from pipelines.results.report.tables import number_format as format
+from pipelines.results.report.tables import step_accounts as accounts
+from pipelines.results.report.tables.car_warnings import car_warnings
+from pipelines.results.report.tables.effects import effects
+from pipelines.results.report.tables.examples import seed_views
+from pipelines.results.report.tables.heatmap import heat_tables
+from pipelines.results.report.tables.outcomes import reply_rows, round_rows
+from pipelines.results.report.tables.results import result_table
+from pipelines.results.report.tables.summary import best, key_figures, rows
+
+
+def files(data: ReportData) -> dict[str, str]:
+    """File name to content of everything that a report consists of."""
+    tables = csv_files(data)
+    return {"index.html": html(data, [*tables]), "report.md": markdown(data), **tables}
+
+
+def html(data: ReportData, tables: Sequence[str] = ()) -> str:
+    """The page: one file without any outside reference, that names the files of numbers beside it."""
+    environment = _environment(autoescape=True)
+    figures = {
+        "scores": _drawn(plots.by_round(data)),
+        "models": _drawn(plots.by_model(data, "evolver"), plots.by_model(data, "teacher"), plots.by_level(data)),
+        "sets": _drawn(plots.ifd(data)),
+        "diversity": _drawn(plots.distances(data)),
+        "judged": _drawn(plots.difficulty(data)),
+        "probabilities": _drawn(plots.probabilities(data)),
+        "confidence": _drawn(plots.confidence(data)),
+        "losses": _drawn(plots.loss_curves(data), plots.speeds(data)),
+        "times": _drawn(plots.times(data)),
+    }
+    return environment.get_template("page.html.jinja").render(_facts(data), figures=figures, tables=tables)
+
+
+def markdown(data: ReportData) -> str:
+    """The same facts for a terminal or a code host, without plots."""
+    environment = _environment(autoescape=False)
+    environment.filters["cell"] = _table_cell
+    environment.filters["fence"] = _fence
+    text = environment.get_template("report.md.jinja").render(_facts(data))
+    return re.sub(r"\n{3,}", "\n\n", text)
+
+
+def _facts(data: ReportData) -> dict[str, object]:
+    return {
+        "data": data,
+        "figures_of_merit": key_figures(data),
+        "rows": rows(data.results),
+        "best": best(data.results),
+        "heat": heat_tables(data),
+        "rounds": round_rows(data.rounds),
+        "replies": reply_rows(data.replies),
+        "car_warnings": car_warnings(data.cars),
+        "effects": effects(data),
+        "table": result_table(data),
+        "seeds": seed_views(data.examples),
+        "steps": accounts.ordered(data.steps),
+        "totals": accounts.kind_totals(data.steps),
+        "balanced": accounts.balanced,
+    }
+
+
+def _environment(autoescape: bool) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipelines.results.report"),
+        autoescape=autoescape,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        number=format.number,
+        significant=format.significant,
+        signed=format.signed,
+        p_value=format.p_value,
+        duration=format.duration,
+        moment=format.moment,
+        parameters=format.parameters,
+    )
+    return environment
+
+
+def _drawn(*figures: Figure | None) -> list[Figure]:
+    return [figure for figure in figures if figure]
+
+
+def _table_cell(value: object) -> str:
+    text = " ".join(str(value).split())
+    return re.sub(r"([\\`*_{}\[\]<>#|~$])", r"\\\1", text)
+
+
+def _fence(text: str) -> str:
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"

@@ -1,0 +1,26 @@
+"""How far instructions are from their nearest neighbours, by round and evolver."""
+
+from __future__ import annotations
+
+from pipelines.results.report.data.report import ReportData
+from pipelines.results.report.plots.canvas import Figure, Panel, evolver_legend
+from pipelines.results.report.plots.histograms import panel, seeds_own
+from pipelines.results.report.plots.panels import MOST_PANELS
+from pipelines.results.report.tables.summary import by_size
+
+TITLE = "Distance to the nearest instruction"
+
+
+def distances(data: ReportData) -> Figure | None:
+    """A panel per seeds and round, a line per evolver beside the seeds' own; None where nothing was embedded."""
+    known = [each for each in data.diversities if each.bins]
+    if not known:
+        return None
+    evolvers = by_size((each.evolver for each in known), data.model_sizes)
+    rounds = dict.fromkeys((each.seeds, each.round) for each in known if each.evolver or len(known) == 1)
+    panels: list[Panel] = []
+    for seeds, number in list(rounds or {(each.seeds, each.round): None for each in known})[:MOST_PANELS]:
+        shown = [each for each in known if each.seeds == seeds and each.round in (0, number)]
+        panels.append(panel(TITLE, f"{seeds}, round {number}", "minimum neighbour distance", shown, evolvers))
+    note = "Per cent of instructions by the squared distance to the nearest other one; far to the right is diverse."
+    return Figure(TITLE, note, tuple(panels), evolver_legend(evolvers, marked=False) + seeds_own(known))

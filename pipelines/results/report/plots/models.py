@@ -1,0 +1,63 @@
+"""Benchmark scores by the size of the models that made the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import fmean
+from typing import Literal
+
+from matplotlib.axes import Axes
+
+from pipelines.results.report.data.report import ReportData, Result
+from pipelines.results.report.plots.canvas import Canvas, Figure, Legend, Panel, color, variable
+from pipelines.results.report.tables.number_format import parameters
+from pipelines.results.report.tables.summary import by_size
+
+MOST_LETTERS = 40  # of all names under a plot, beside each other
+
+
+def by_model(data: ReportData, role: Literal["evolver", "teacher"]) -> Figure | None:
+    """Bars of the mean score per model in that role, smallest model first, with a dot for every cell."""
+    evolved = [result for result in data.results if result.round > 0]
+    of: Callable[[Result], str] = (lambda r: r.evolver) if role == "evolver" else (lambda r: r.teacher)
+    models = by_size(map(of, evolved), data.model_sizes)
+    if not models:
+        return None
+    students = by_size((result.student for result in data.results), data.model_sizes)
+    sizes = dict(data.model_sizes)
+    ticks = [f"{name} ({parameters(sizes[name])})" if name in sizes else name for name in models]
+    crowded = sum(map(len, ticks)) > MOST_LETTERS
+    panels: list[Panel] = []
+    for benchmark in dict.fromkeys(result.measure for result in evolved):
+        canvas = Canvas()
+        with canvas as (axes,):
+            for student in students:
+                cells = [
+                    [r.value for r in evolved if (of(r), r.student, r.measure) == (m, student, benchmark)]
+                    for m in models
+                ]
+                _bars(axes, cells, students.index(student), len(students), color(students, student))
+            axes.set_xticks(
+                range(len(models)),
+                ticks,
+                rotation=30 if crowded else 0,
+                ha="right" if crowded else "center",
+            )
+            axes.set_ylim(0, min(100.0, 1.1 * max(r.value for r in evolved if r.measure == benchmark) + 1))
+            axes.set_ylabel("%")
+            axes.grid(axis="x", visible=False)
+        panels.append(canvas.panel(f"Score by {role} size", benchmark))
+    note = "Mean over all cells of rounds 1 and later; every dot is a cell."
+    legend = tuple(Legend(name, variable(color(students, name)), "bar") for name in students)
+    return Figure(f"Score by {role} size", note, tuple(panels), legend)
+
+
+def _bars(axes: Axes, cells: Sequence[Sequence[float]], index: int, count: int, look: str) -> None:
+    width = 0.8 / count
+    for place, values in enumerate(cells):
+        if not values:
+            continue
+        middle = place + (index - (count - 1) / 2) * width
+        axes.bar(middle, fmean(values), width * 0.9, color=look, alpha=0.45, edgecolor=look, linewidth=0.8)
+        spread = [middle + (n / max(1, len(values) - 1) - 0.5) * width * 0.5 for n in range(len(values))]
+        axes.plot(spread, values, ".", color=look, markersize=3.5)

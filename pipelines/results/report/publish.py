@@ -1,0 +1,30 @@
+"""The report's files, put into the store."""
+
+from __future__ import annotations
+
+import posixpath
+import tempfile
+from pathlib import Path
+
+from pipelines.results.report import write
+from pipelines.results.report.collect.collect import collect
+from pipelines.store.store import Store
+from pipelines.store.studies.run_record import study_folder
+from pipelines.study.graph.grid import Grid
+from pipelines.study.spec.study import Study
+
+
+def report_path(store: Store, study: str) -> str:
+    """Where a study's page lies."""
+    return posixpath.join(study_folder(store, study), "report", "index.html")
+
+
+def publish(study: Study, folder: Path, grid: Grid, store: Store) -> str:
+    """Write the report of what the store holds of a study (all of it or a part); returns the page's path."""
+    data = collect(study, folder, grid, store)
+    target = posixpath.dirname(report_path(store, study.study))
+    with tempfile.TemporaryDirectory(prefix="evolgrid-report-") as aside:
+        write(data, Path(aside))
+        for path in sorted(Path(aside).iterdir()):
+            store.write_bytes(posixpath.join(target, path.name), path.read_bytes())
+    return report_path(store, study.study)

@@ -1,0 +1,81 @@
+"""Examples as they are shown: turns with marked words, grouped by seed, long texts cut and folded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipelines.results.report.data.report import Example, Turn
+from pipelines.results.report.tables.word_diff import Piece, pieces
+
+FOLD_AT = 700
+CUT_AT = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text in pieces. `preview` stands for a long one until it is opened; `cut` counts characters left out."""
+
+    pieces: tuple[Piece, ...]
+    preview: str
+    length: int
+    cut: int
+
+    @property
+    def plain(self) -> str:
+        """The text without marks."""
+        return "".join(piece.text for piece in self.pieces if piece.kind != "removed")
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """A round: badges, the instruction against the round before, and each teacher's answer."""
+
+    round: int
+    method: str
+    outcome: str
+    instruction: Text
+    answers: tuple[tuple[str, Text], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SeedView:
+    """A seed with one row of turns per evolver."""
+
+    seed_id: str
+    seeds: str
+    evolutions: tuple[tuple[str, tuple[TurnView, ...]], ...]
+
+
+def seed_views(examples: Sequence[Example]) -> list[SeedView]:
+    """The examples by seed, in the given order."""
+    keys = dict.fromkeys((example.seeds, example.seed_id) for example in examples)
+    return [
+        SeedView(
+            seed_id,
+            seeds,
+            tuple((e.evolver, _turns(e.turns)) for e in examples if (e.seeds, e.seed_id) == (seeds, seed_id)),
+        )
+        for seeds, seed_id in keys
+    ]
+
+
+def _turns(turns: Sequence[Turn]) -> tuple[TurnView, ...]:
+    before = [None, *(turn.instruction for turn in turns[:-1])]
+    return tuple(
+        TurnView(
+            turn.round,
+            turn.method,
+            turn.outcome,
+            _text(turn.instruction, old),
+            tuple((teacher, _text(answer, None)) for teacher, answer in turn.answers),
+        )
+        for turn, old in zip(turns, before, strict=True)
+    )
+
+
+def _text(text: str, old: str | None) -> Text:
+    shown = text[:CUT_AT]
+    parts = [Piece("same", shown)] if old is None else pieces(old, shown)
+    preview = f"{shown[: FOLD_AT // 2].rstrip()} …" if len(text) > FOLD_AT else ""
+    return Text(tuple(parts), preview, len(text), len(text) - len(shown))

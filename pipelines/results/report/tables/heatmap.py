@@ -1,0 +1,79 @@
+"""The grid at a glance: per student, evolver and round down, teachers across, shaded by the gain over the base."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from pipelines.results.report.data.report import ReportData
+from pipelines.results.report.tables.summary import UNTUNED, Row, by_size, rows
+
+
+@dataclass(frozen=True, slots=True)
+class HeatCell:
+    """Mean over `count` results. `shade` is -1 to 1, the gain relative to the largest on the page."""
+
+    value: float
+    delta: float | None
+    count: int
+    shade: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeatRow:
+    """One evolver at one round; `evolver` is empty for un-evolved seeds. A cell is None where nothing was run."""
+
+    evolver: str
+    round: int
+    cells: tuple[HeatCell | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeatTable:
+    """One student on one benchmark; `base` is the untuned student's score."""
+
+    student: str
+    recipe: str
+    benchmark: str
+    base: float | None
+    teachers: tuple[str, ...]
+    rows: tuple[HeatRow, ...]
+
+
+def heat_tables(data: ReportData) -> list[HeatTable]:
+    """A table per student, recipe and benchmark, in the order of the results."""
+    tuned = [row for row in rows(data.results) if row.result.round != UNTUNED]
+    most = max((abs(row.delta) for row in tuned if row.delta is not None), default=0.0) or 1.0
+    keys = dict.fromkeys((row.result.student, row.result.recipe, row.result.measure) for row in tuned)
+    return [_table(data, key, [row for row in tuned if _key(row) == key], most) for key in keys]
+
+
+def _key(row: Row) -> tuple[str, str, str]:
+    return row.result.student, row.result.recipe, row.result.measure
+
+
+def _table(data: ReportData, key: tuple[str, str, str], found: Sequence[Row], most: float) -> HeatTable:
+    teachers = by_size((row.result.teacher for row in found), data.model_sizes)
+    evolvers = ["", *by_size((row.result.evolver for row in found), data.model_sizes)]
+    lines = sorted({(evolvers.index(row.result.evolver), row.result.round) for row in found})
+    base = found[0].base
+    return HeatTable(
+        *key,
+        base=None if base is None else base.value,
+        teachers=tuple(teachers),
+        rows=tuple(
+            HeatRow(evolvers[index], number, tuple(_cell(found, evolvers[index], number, t, most) for t in teachers))
+            for index, number in lines
+        ),
+    )
+
+
+def _cell(found: Sequence[Row], evolver: str, number: int, teacher: str, most: float) -> HeatCell | None:
+    place = (evolver, number, teacher)
+    here = [row for row in found if (row.result.evolver, row.result.round, row.result.teacher) == place]
+    if not here:
+        return None
+    deltas = [row.delta for row in here if row.delta is not None]
+    delta = fmean(deltas) if deltas else None
+    return HeatCell(fmean(row.result.value for row in here), delta, len(here), (delta or 0.0) / most)

@@ -1,0 +1,41 @@
+"""Outcomes as they are shown: one line per round of an evolver, one line per model and role."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipelines.results.report.data.report import ReplyOutcome, RoundOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    """Names of the place, how many rows went in, and what became of them: (outcome, rows, percentage)."""
+
+    place: tuple[str, ...]
+    rows: int
+    outcomes: tuple[tuple[str, int, float], ...]
+
+
+T = TypeVar("T", RoundOutcome, ReplyOutcome)
+
+
+def round_rows(found: Sequence[RoundOutcome]) -> list[OutcomeRow]:
+    """By seeds, evolver and round, in the given order."""
+    return _rows(found, lambda one: (one.seeds, one.evolver, str(one.round)))
+
+
+def reply_rows(found: Sequence[ReplyOutcome]) -> list[OutcomeRow]:
+    """By model and role, in the given order."""
+    return _rows(found, lambda one: (one.model, one.role))
+
+
+def _rows(found: Sequence[T], place: Callable[[T], tuple[str, ...]]) -> list[OutcomeRow]:
+    groups: dict[tuple[str, ...], list[T]] = {}
+    for one in found:
+        groups.setdefault(place(one), []).append(one)
+    return [
+        OutcomeRow(name, sum(one.rows for one in group), tuple((one.outcome, one.rows, one.rate) for one in group))
+        for name, group in groups.items()
+    ]

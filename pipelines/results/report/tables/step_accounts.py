@@ -1,0 +1,63 @@
+"""Where rows went and time was spent, step by step and summed over kinds of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from pipelines.results.report.data.report import StepAccount
+from pipelines.study.graph.step import Kind
+
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True, slots=True)
+class KindTotal:
+    """All steps of one kind. Times are seconds: `ran` in this run, `cached` in earlier ones."""
+
+    kind: str
+    steps: int
+    reused: int
+    rows_in: int
+    rows_out: int
+    rejected: int
+    failed: int
+    planned: float
+    ran: float
+    cached: float
+
+
+def kind_totals(steps: Sequence[StepAccount]) -> list[KindTotal]:
+    """One total per kind that occurs, in the order in which rows flow."""
+    kinds = sorted(dict.fromkeys(step.kind for step in steps), key=_place)
+    return [_total(kind, [step for step in steps if step.kind == kind]) for kind in kinds]
+
+
+def ordered(steps: Sequence[StepAccount]) -> list[StepAccount]:
+    """The steps in the order in which rows flow."""
+    return sorted(steps, key=lambda step: _place(step.kind))
+
+
+def balanced(step: StepAccount) -> bool:
+    """Whether every row that went in is accounted for."""
+    return step.rows_in == step.rows_out + step.rejected + step.failed
+
+
+def _place(kind: str) -> int:
+    return KINDS.index(kind) if kind in KINDS else len(KINDS)
+
+
+def _total(kind: str, steps: Sequence[StepAccount]) -> KindTotal:
+    return KindTotal(
+        kind=kind,
+        steps=len(steps),
+        reused=sum(step.cached for step in steps),
+        rows_in=sum(step.rows_in for step in steps),
+        rows_out=sum(step.rows_out for step in steps),
+        rejected=sum(step.rejected for step in steps),
+        failed=sum(step.failed for step in steps),
+        planned=sum(step.planned_seconds for step in steps),
+        ran=sum(step.actual_seconds for step in steps if not step.cached),
+        cached=sum(step.actual_seconds for step in steps if step.cached),
+    )

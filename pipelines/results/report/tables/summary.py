@@ -1,0 +1,133 @@
+"""What follows from the results: the gain over the untuned base, the best student, the key figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pipelines.results.report.data.report import ReportData, Result
+from pipelines.results.report.tables.number_format import duration, number, signed
+
+UNTUNED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A result beside the untuned base of the same student and benchmark (None where the base was not evaluated)."""
+
+    result: Result
+    base: Result | None
+
+    @property
+    def delta(self) -> float | None:
+        """Percentage points gained over the base; None for the base itself."""
+        if self.base is None or self.result.round == UNTUNED:
+            return None
+        return self.result.value - self.base.value
+
+    @property
+    def clear(self) -> bool:
+        """Whether the 95 % intervals of the result and of its base do not overlap."""
+        return self.base is not None and (self.result.low > self.base.high or self.result.high < self.base.low)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """One number of the page's head, with a line that explains it."""
+
+    name: str
+    value: str
+    note: str
+
+
+def rows(results: Sequence[Result]) -> list[Row]:
+    """Every result with its base, in the given order."""
+    bases: dict[tuple[str, str], Result] = {}
+    for result in results:
+        if result.round == UNTUNED:
+            bases.setdefault((result.student, result.measure), result)
+    return [Row(result, bases.get((result.student, result.measure))) for result in results]
+
+
+def best(results: Sequence[Result]) -> Row | None:
+    """The tuned student that gained most over its base; the highest value where there is no base at all."""
+    tuned = [row for row in rows(results) if row.result.round != UNTUNED]
+    measured = [row for row in tuned if row.delta is not None]
+    if measured:
+        return max(measured, key=lambda row: row.delta or 0.0)
+    return max(tuned, key=lambda row: row.result.value, default=None)
+
+
+def by_size(names: Iterable[str], sizes: Iterable[tuple[str, int]]) -> list[str]:
+    """Distinct non-empty names, smallest model first; those of unknown size last, in order of appearance."""
+    known = dict(sizes)
+    return sorted(dict.fromkeys(name for name in names if name), key=lambda name: known.get(name, float("inf")))
+
+
+def key_figures(data: ReportData) -> list[KeyFigure]:
+    """The head of the page: what was produced, at what cost, and what came out."""
+    peak = None if data.peak_memory_gib is None else f"{data.peak_memory_gib:.1f} GiB"
+    figures = [
+        _rows_figure(data),
+        _cells_figure(data),
+        _trainings_figure(data),
+        KeyFigure("Wall time", duration(data.wall_seconds), _cached_note(data)),
+        KeyFigure("Peak memory", peak or "–", "of all processes" if peak else "not measured"),
+    ]
+    top = best(data.results)
+    return [*figures, _best_figure(top)] if top else figures
+
+
+def cells(data: ReportData) -> int:
+    """Trained cells of the grid; answered sets where no student was trained."""
+    trained = {
+        (r.seeds, r.evolver, r.round, r.teacher, r.decoding, r.selection, r.student, r.recipe)
+        for r in data.results
+        if r.round != UNTUNED
+    }
+    return len(trained) or len(data.sets)
+
+
+def _rows_figure(data: ReportData) -> KeyFigure:
+    made = {
+        kind: sum(step.rows_out for step in data.steps if step.kind == kind) for kind in ("evolve", "respond", "choose")
+    }
+    evolved = made["evolve"] - sum(one.rows for one in data.rounds if one.outcome.startswith("eliminated:"))
+    note = f"{evolved:,} instructions evolved, {made['respond'] + made['choose']:,} answered"
+    return KeyFigure("Rows", f"{sum(made.values()):,}", note)
+
+
+def _cells_figure(data: ReportData) -> KeyFigure:
+    evolvers = {s.evolver for s in data.sets if s.evolver} | {r.evolver for r in data.results if r.evolver}
+    teachers = {s.teacher for s in data.sets if s.teacher} | {r.teacher for r in data.results if r.teacher}
+    rounds = {s.round for s in data.sets if s.round > 0} | {r.round for r in data.results if r.round > 0}
+    students = {r.student for r in data.results}
+    parts = ((evolvers, "evolver"), (rounds, "round"), (teachers, "teacher"), (students, "student"))
+    note = " × ".join(plural(len(names), word) for names, word in parts if names)
+    return KeyFigure("Cells", f"{cells(data):,}", note or "nothing answered yet")
+
+
+def _trainings_figure(data: ReportData) -> KeyFigure:
+    trainings = [step for step in data.steps if step.kind == "train"]
+    spent = sum(step.actual_seconds for step in trainings)
+    return KeyFigure(
+        "Trainings", f"{len(trainings):,}", f"{duration(spent)} of training" if trainings else "no students"
+    )
+
+
+def _cached_note(data: ReportData) -> str:
+    cached = sum(step.cached for step in data.steps)
+    return f"{plural(len(data.steps), 'step')}, {cached:,} from earlier runs"
+
+
+def _best_figure(row: Row) -> KeyFigure:
+    value = f"{number(row.result.value)} %"
+    if row.base is None:
+        return KeyFigure("Best student", value, row.result.student)
+    note = f"{row.result.student}: {signed(row.delta)} points over {number(row.base.value)} % untuned"
+    return KeyFigure("Best student", value, note)
+
+
+def plural(count: int, word: str) -> str:
+    """`1 row`, `1,200 rows`."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

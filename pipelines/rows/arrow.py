@@ -1,0 +1,50 @@
+"""Rows as Arrow tables, with a schema made of the row type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar, get_type_hints
+
+import pyarrow as pa
+
+from pipelines.rows.types import Row
+
+_PLAIN: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    int: pa.int64(),
+    float: pa.float64(),
+    bool: pa.bool_(),
+    bytes: pa.binary(),
+}
+_LISTS = {list[kind]: pa.list_(pa.field("item", of, nullable=False)) for kind, of in _PLAIN.items()}
+_ARROW: dict[Any, pa.DataType] = _PLAIN | _LISTS
+
+
+def schema(row_type: type[Row]) -> pa.Schema:
+    """The Arrow schema of a row type: no field is nullable."""
+    hints = get_type_hints(row_type)
+    return pa.schema([pa.field(f.name, _ARROW[hints[f.name]], nullable=False) for f in fields(row_type)])
+
+
+def types(of: pa.Schema) -> dict[str, str]:
+    """The columns of a schema with their types, as a manifest tells them."""
+    return {field.name: _told(field.type) for field in of}
+
+
+def _told(kind: pa.DataType) -> str:
+    return f"list<{kind.value_type}>" if pa.types.is_list(kind) else str(kind)  # Parquet names a list's items otherwise
+
+
+def to_table(row_type: type[Row], rows: Iterable[Row]) -> pa.Table:
+    """Rows as an Arrow table with the explicit schema of their type."""
+    return pa.Table.from_pylist([vars(row) for row in rows], schema=schema(row_type))
+
+
+R = TypeVar("R", bound=Row)
+
+
+def from_table(row_type: type[R], table: pa.Table) -> list[R]:
+    """The inverse of `to_table`; columns of a more special row type are left out."""
+    records: Sequence[dict[str, Any]] = table.select([each.name for each in fields(row_type)]).to_pylist()
+    return [row_type(**record) for record in records]

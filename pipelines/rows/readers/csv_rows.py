@@ -1,0 +1,113 @@
+"""CSV with a header line. Quotes that do not close stop the reading: where the next row begins would be a guess."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from io import BufferedReader
+
+from pipelines.rows.readers.columns import columns
+from pipelines.rows.readers.seed_rows import (
+    MAX_PIECE_BYTES,
+    MAX_ROW_BYTES,
+    REMEDIES,
+    FileProblem,
+    Found,
+    RowProblem,
+    decoded,
+    has_bad_bytes,
+    printable,
+)
+
+_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def read_csv(stream: BufferedReader) -> Iterator[Found]:
+    """Every row below the header, line ends inside quotes kept as they are. Raises FileProblem."""
+    lines = _Lines(stream)
+    rows = _rows(lines)
+    header = next(rows, None)
+    if header is None:
+        return
+    _check_header(header[0], header[1])
+    names = header[1]
+    for line, cells, raw in rows:
+        yield Found(line, raw.rstrip("\r\n"), _record(names, cells, raw))
+
+
+class _Lines:
+    """The physical lines, remembering those since the last row."""
+
+    def __init__(self, stream: BufferedReader) -> None:
+        self._stream = stream
+        self._taken: list[str] = []
+        self.count = 0
+
+    def __iter__(self) -> Iterator[str]:
+        while data := self._stream.readline(MAX_PIECE_BYTES):
+            if len(data) == MAX_PIECE_BYTES:
+                raise FileProblem(f"a line is larger than {MAX_PIECE_BYTES:,} bytes", self.count + 1)
+            self.count += 1
+            self._taken.append(decoded(data))
+            yield self._taken[-1]
+
+    def take(self) -> str:
+        """The text of the lines since the last call."""
+        text = "".join(self._taken)
+        self._taken.clear()
+        return text
+
+
+def _rows(lines: _Lines) -> Iterator[tuple[int, list[str], str]]:
+    """First line, cells and text of every row that is not blank."""
+    before = csv.field_size_limit(MAX_PIECE_BYTES)
+    reader = csv.reader(lines, strict=True)
+    start = 1
+    try:
+        for cells in reader:
+            raw = lines.take()
+            if cells:
+                yield start, cells, raw
+            start = lines.count + 1
+    except csv.Error as error:
+        raise _broken(error, start, lines.count) from None
+    finally:
+        csv.field_size_limit(before)
+
+
+def _broken(error: csv.Error, start: int, end: int) -> FileProblem:
+    text = str(error)
+    if "unexpected end of data" in text or "field larger" in text:
+        remedy = "A quote at the start of a cell opens it; one inside is written twice."
+        return FileProblem("a quote that opens in this row is never closed", start, remedy)
+    if "new-line character" in text:
+        return FileProblem("lines end with CR alone", end, "Save the file with LF or CRLF line ends.")
+    remedy = "A quote inside a quoted cell is written twice."
+    return FileProblem("a quoted cell goes on after its closing quote", end, remedy)
+
+
+def _check_header(line: int, names: Sequence[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FileProblem(f"the header names {printable(', '.join(twice))} twice", line, REMEDIES["ambiguous-field"])
+    try:
+        columns(names)
+    except RowProblem as problem:
+        remedy = _separated_otherwise(names) or REMEDIES[problem.reason]
+        raise FileProblem(f"in the header: {problem.detail}", line, remedy) from None
+
+
+def _separated_otherwise(names: Sequence[str]) -> str | None:
+    found = next((mark for mark in _OTHER_SEPARATORS if len(names) == 1 and mark in names[0]), None)
+    return f"Its cells seem to be separated by {_OTHER_SEPARATORS[found]}: save it with commas." if found else None
+
+
+def _record(names: Sequence[str], cells: Sequence[str], raw: str) -> object:
+    if len(raw.encode("utf-8", "surrogateescape")) > MAX_ROW_BYTES:
+        return RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes")
+    if has_bad_bytes(raw):
+        return RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8")
+    if len(cells) != len(names):
+        reason = "extra-cells" if len(cells) > len(names) else "missing-cells"
+        return RowProblem(reason, f"the row has {len(cells)} cells; the header has {len(names)}")
+    return dict(zip(names, cells, strict=True))

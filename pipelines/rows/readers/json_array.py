@@ -1,0 +1,116 @@
+"""A JSON array of objects, read piece by piece: memory and time do not grow with what lies behind the wanted rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BufferedReader, TextIOWrapper
+from json import JSONDecodeError
+
+from pipelines.rows.readers.seed_rows import (
+    MAX_PIECE_BYTES,
+    MAX_ROW_BYTES,
+    FileProblem,
+    Found,
+    RowProblem,
+    has_bad_bytes,
+)
+from pipelines.rows.readers.strict_json import StrictDecoder, in_words
+
+_SPACE = " \t\r\n"
+
+
+def read_json_array(stream: BufferedReader) -> Iterator[Found]:
+    """Every element of the array. Raises FileProblem where the array itself is broken: its rest cannot be trusted."""
+    text = _Window(TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline=""))
+    if text.peek() != "[":
+        remedy = "Rows that stand one a line are JSON Lines: name the file .jsonl."
+        raise FileProblem("must be a JSON array of objects: [{...}, ...]", text.line, remedy)
+    text.skip(1)
+    if text.peek() == "]":
+        text.skip(1)
+    else:
+        yield from _elements(text)
+    if text.peek():
+        raise FileProblem("something follows the array's end", text.line)
+
+
+def _elements(text: _Window) -> Iterator[Found]:
+    while True:
+        text.peek()
+        yield text.element()
+        mark = text.peek()
+        if mark not in (",", "]"):
+            wanted = "the file ends inside the array" if not mark else "',' or ']' is expected after a row"
+            raise FileProblem(wanted, text.line)
+        text.skip(1)
+        if mark == "]":
+            return
+
+
+class _Window:
+    """A moving piece of the text, always at least a row long while the file lasts."""
+
+    def __init__(self, source: TextIOWrapper) -> None:
+        self.line = 1
+        self._source = source
+        self._text = ""
+        self._at = 0
+        self._ended = False
+        self._decoder = StrictDecoder()
+
+    def peek(self) -> str:
+        """Go past white space; the character there, or "" at the end of the file."""
+        while True:
+            self._fill(MAX_ROW_BYTES)
+            at = self._at
+            while at < len(self._text) and self._text[at] in _SPACE:
+                at += 1
+            self.skip(at - self._at)
+            if self._at < len(self._text) or self._ended:
+                return self._text[self._at : self._at + 1]
+
+    def skip(self, count: int) -> None:
+        """Go forward and count the lines."""
+        self.line += self._text.count("\n", self._at, self._at + count)
+        self._at += count
+
+    def element(self) -> Found:
+        """Decode the value that begins here, and go past it."""
+        line = self.line
+        value, end = self._decode()
+        raw = self._text[self._at : end]
+        self.skip(end - self._at)
+        if len(raw.encode("utf-8", "surrogateescape")) > MAX_ROW_BYTES:
+            value = RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes")
+        elif has_bad_bytes(raw):
+            value = RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8")
+        return Found(line, raw, value)
+
+    def _decode(self) -> tuple[object, int]:
+        wanted = 2 * MAX_ROW_BYTES
+        while True:
+            try:
+                return self._decoder.decode(self._text, self._at)
+            except JSONDecodeError as error:
+                if self._ended or wanted > MAX_PIECE_BYTES:
+                    raise self._broken(error) from None
+            except RecursionError:
+                raise FileProblem("brackets are nested too deep", self.line) from None
+            self._fill(wanted)
+            wanted *= 2
+
+    def _broken(self, error: JSONDecodeError) -> FileProblem:
+        line = self.line + self._text.count("\n", self._at, error.pos)
+        unclosed = error.msg.startswith("Unterminated")
+        if unclosed and not self._ended:
+            return FileProblem(f"a text that opens here is larger than {MAX_PIECE_BYTES:,} bytes", line)
+        if unclosed or not self._text[error.pos :].strip(_SPACE):
+            return FileProblem("the file ends inside the array", line)
+        return FileProblem(f"not JSON: {in_words(error)}", line)
+
+    def _fill(self, wanted: int) -> None:
+        if self._ended or len(self._text) - self._at >= wanted:
+            return
+        more = self._source.read(2 * wanted)
+        self._ended = not more
+        self._text, self._at = self._text[self._at :] + more, 0

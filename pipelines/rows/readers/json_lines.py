@@ -1,0 +1,47 @@
+"""JSON Lines: one object in every line; a bad line never hides the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BufferedReader
+from json import JSONDecodeError
+
+from pipelines.rows.readers.seed_rows import MAX_RAW, MAX_ROW_BYTES, Found, RowProblem, decoded, has_bad_bytes
+from pipelines.rows.readers.strict_json import StrictDecoder, in_words
+
+_SPACE = " \t\r\n"
+
+
+def read_json_lines(stream: BufferedReader) -> Iterator[Found]:
+    """Every line that is not blank."""
+    decoder = StrictDecoder()
+    line = 0
+    while data := stream.readline(MAX_ROW_BYTES + 1):
+        line += 1
+        if len(data) > MAX_ROW_BYTES and not data.endswith(b"\n"):
+            _skip_line(stream)
+            problem = RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes")
+            yield Found(line, decoded(data[: 4 * MAX_RAW]), problem)
+        elif data.strip(b" \t\r\n"):
+            text = decoded(data).rstrip("\r\n")
+            yield Found(line, text, _record(decoder, text))
+
+
+def _skip_line(stream: BufferedReader) -> None:
+    while (data := stream.readline(MAX_ROW_BYTES)) and not data.endswith(b"\n"):
+        pass
+
+
+def _record(decoder: StrictDecoder, text: str) -> object:
+    if has_bad_bytes(text):
+        return RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8")
+    start = len(text) - len(text.lstrip(_SPACE))
+    try:
+        value, end = decoder.decode(text, start)
+    except JSONDecodeError as error:
+        return RowProblem("not-json", f"{in_words(error)}, column {error.pos + 1}")
+    except RecursionError:
+        return RowProblem("nested-too-deep", "brackets are nested too deep")
+    if text[end:].strip(_SPACE):
+        return RowProblem("not-json", f"something follows the object, column {end + 1}")
+    return value

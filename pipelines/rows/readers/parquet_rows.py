@@ -1,0 +1,101 @@
+"""Parquet: only the text columns that are meant, batch by batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipelines.rows.readers.columns import columns
+from pipelines.rows.readers.file_format import FORMATS, HEAD, PARQUET, check_growth, refuse_foreign
+from pipelines.rows.readers.seed_rows import (
+    MAX_ROW_BYTES,
+    REMEDIES,
+    FileProblem,
+    Found,
+    RowProblem,
+    decoded,
+    has_bad_bytes,
+)
+
+_BATCH = 1_000
+_ENCRYPTED = b"PARE"
+
+
+def read_parquet(path: Path) -> Iterator[Found]:
+    """Every row. Raises FileProblem for a damaged file and for columns that do not hold text."""
+    import pyarrow as pa  # late: planning a study needs no Arrow
+    import pyarrow.parquet as pq
+
+    try:
+        _check_head(path)
+        with pq.ParquetFile(path) as file:
+            groups = (file.metadata.row_group(number) for number in range(file.num_row_groups))
+            check_growth(sum(group.total_byte_size for group in groups), path.stat().st_size)
+            names = _text_columns(file.schema_arrow)
+            for batch in file.iter_batches(batch_size=_BATCH, columns=names):
+                yield from _found(batch, names)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise FileProblem(f"not a readable Parquet file: {reason}", remedy="Fetch or write it again.") from None
+
+
+def _check_head(path: Path) -> None:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    refuse_foreign(head)
+    if head.startswith(_ENCRYPTED):
+        raise FileProblem("is an encrypted Parquet file", remedy="Write it without encryption.")
+    if not head.startswith(PARQUET):
+        raise FileProblem("is not a Parquet file", remedy=f"Give it the name of its format: {', '.join(FORMATS)}.")
+
+
+def _text_columns(schema: Any) -> list[str]:
+    names: list[str] = schema.names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FileProblem(f"two columns are named {', '.join(twice)}", remedy=REMEDIES["ambiguous-field"])
+    try:
+        chosen = list(columns(names).values())
+    except RowProblem as problem:
+        raise FileProblem(f"among its columns: {problem.detail}", remedy=REMEDIES[problem.reason]) from None
+    for name in chosen:
+        if not _is_text(schema.field(name).type):
+            kind = schema.field(name).type
+            raise FileProblem(f"column '{name}' holds {kind}, not text", remedy="Write its values as texts.")
+    return chosen
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    if types.is_dictionary(kind):
+        return _is_text(kind.value_type)
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind)
+
+
+def _found(batch: Any, names: list[str]) -> Iterator[Found]:
+    cells = {name: _bytes(batch.column(name)) for name in names}
+    for row in range(batch.num_rows):
+        yield _row({name: cells[name][row] for name in names})
+
+
+def _bytes(column: Any) -> list[bytes | None]:
+    """Bytes, not text: Arrow hands out strings without a look at whether they are UTF-8."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column.cast(pa.large_binary()).to_pylist()
+
+
+def _row(cells: dict[str, bytes | None]) -> Found:
+    record = {name: None if value is None else decoded(value) for name, value in cells.items()}
+    raw = json.dumps(record, ensure_ascii=False)
+    if sum(len(value) for value in cells.values() if value) > MAX_ROW_BYTES:
+        return Found(None, raw, RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes"))
+    for name, value in record.items():
+        if value is not None and has_bad_bytes(value):
+            return Found(None, raw, RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8", name))
+    return Found(None, raw, record)

@@ -1,0 +1,110 @@
+"""What readers hand out: rows, bad rows, and the two kinds of trouble that a file can make."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+MAX_ROW_BYTES = 1_000_000
+MAX_PIECE_BYTES = 4 * MAX_ROW_BYTES
+"""How much is read in search of the end of a row that is too large; beyond it the file is given up."""
+MAX_RAW = 2_000
+OnBadRow = Literal["refuse", "quarantine"]
+REMEDIES = {
+    "invalid-utf8": "Save the file as UTF-8.",
+    "lone-surrogate": "Write the whole character, or remove it.",
+    "nul": "Remove it.",
+    "not-json": "A row is one JSON object in one line.",
+    "nested-too-deep": "Leave out what is not the row's text.",
+    "not-a-number": "Write null, or a text.",
+    "number-too-large": "Write it as a text.",
+    "duplicate-key": "Keep one of them.",
+    "not-an-object": 'A row is {"instruction": "..."}; rows in one JSON array are a .json file.',
+    "row-too-large": "Shorten it, or leave it out.",
+    "missing-cells": "A cell that holds commas, quotes or line ends stands in quotes.",
+    "extra-cells": "A cell that holds commas, quotes or line ends stands in quotes.",
+    "missing-instruction": "Name the field 'instruction', in lower case.",
+    "ambiguous-field": "Rename or remove one of them.",
+    "empty-instruction": "Fill it in, or leave the row out.",
+    "wrong-type": "Write it as a text.",
+    "no-user-turn": "One turn must be the user's.",
+}
+"""What to do about a bad row, by reason."""
+_BAD_BYTE = re.compile("[\udc80-\udcff]")
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRow:
+    """A seed as the file has it. `index` counts the file's rows from 0, bad ones included, blank lines not."""
+
+    index: int
+    instruction: str
+    input: str
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that was set aside. `line` is where it starts (from 1; Parquet has none); `raw` is safe to print."""
+
+    index: int
+    line: int | None
+    field: str | None
+    reason: str
+    detail: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRows:
+    """A file's rows: good and bad together are all that were read. `sha256` is of the whole file as it lies on disk."""
+
+    rows: list[SeedRow]
+    bad: list[BadRow]
+    sha256: str
+
+
+class RowProblem(Exception):
+    """One row is bad, and the next one can still be found. `reason` is a slug, `detail` a sentence part."""
+
+    def __init__(self, reason: str, detail: str, field: str | None = None) -> None:
+        super().__init__(reason, detail, field)
+        self.reason = reason
+        self.detail = detail
+        self.field = field
+
+
+class FileProblem(Exception):
+    """The file cannot be read, or not past this line: what follows could only be guessed."""
+
+    def __init__(self, message: str, line: int | None = None, remedy: str | None = None) -> None:
+        super().__init__(message, line, remedy)
+        self.message = message
+        self.line = line
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a format's reader found where a row should be: its text, and a record (field to value) or why it is bad."""
+
+    line: int | None
+    raw: str
+    record: object | RowProblem
+
+
+def decoded(data: bytes) -> str:
+    """Text in which every byte that is not UTF-8 stands as a lone surrogate, for `has_bad_bytes` to find."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def has_bad_bytes(text: str) -> bool:
+    """Whether decoded text came from bytes that are not UTF-8."""
+    return not text.isascii() and _BAD_BYTE.search(text) is not None
+
+
+def printable(text: str) -> str:
+    """The first characters of a row, with everything invisible or not text as escapes."""
+    shown = text[:MAX_RAW].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)[:MAX_RAW]

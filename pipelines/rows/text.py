@@ -1,0 +1,8 @@
+"""An instruction and its input as one user turn."""
+
+from __future__ import annotations
+
+
+def user_turn(instruction: str, extra: str) -> str:
+    """What a student sees: the instruction and, on a line of its own, the input if there is one."""
+    return f"{instruction}\n{extra}" if extra else instruction

@@ -1,0 +1,26 @@
+"""What the command line may change in a study."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pipelines.errors import InputError
+from pipelines.study.file.load import Loaded
+
+
+def with_seed_file(loaded: Loaded, path: Path) -> Loaded:
+    """The study with another seed file (relative to the current folder). Raises InputError if it is not clear which."""
+    study = loaded.study
+    places = [index for index, seeds in enumerate(study.seeds) if seeds.file is not None]
+    if len(places) != 1:
+        raise InputError(
+            f"--seeds replaces the study's one seed file, but it has {len(places)}",
+            file=str(loaded.path),
+            line=loaded.line_of(("seeds",)),
+            field="seeds",
+            remedy="Write the path into the study instead.",
+        )
+    seeds = list(study.seeds)
+    seeds[places[0]] = seeds[places[0]].model_copy(update={"file": str(path.absolute())})
+    return replace(loaded, study=study.model_copy(update={"seeds": seeds}))

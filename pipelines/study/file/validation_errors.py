@@ -1,0 +1,127 @@
+"""What pydantic found, in the words of someone who writes study files, with the line and the nearest valid name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Set
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipelines.errors import InputError, nearest
+from pipelines.study.file.json_schema import Node, node_at
+from pipelines.study.file.yaml_tree import Loc, Tree, dotted, written
+
+NAME_RULE = "lower-case letters, digits, '.', '_' and '-', at most 64, the first a letter or a digit"
+_EXAMPLES = {"array": "[...]", "object": "{...}", "integer": "1", "number": "0.5", "boolean": "true", "string": "..."}
+_TYPES = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping of keys to values",
+    "model_type": "a mapping of keys to values",
+}
+
+
+def explain(error: ValidationError, tree: Tree, file: str) -> list[InputError]:
+    """Every mistake as an InputError; at least one."""
+    found: dict[tuple[Loc, str], InputError] = {}
+    details = error.errors(include_url=False)
+    missing = {item["loc"] for item in details if item["type"] == "missing"}
+    meant = {item["loc"]: _meant(item["loc"], missing) for item in details if item["type"] == "extra_forbidden"}
+    for item in details:
+        loc, is_missing = item["loc"], item["type"] == "missing"
+        if is_missing and loc in meant.values():
+            continue  # the misspelt key beside it is reported with this very name
+        here = written(loc, tree.lines)
+        if name := meant.get(loc):
+            message, remedy = f"unknown key '{loc[-1]}'", f"Did you mean '{name[-1]}'?"
+        else:
+            message, remedy = _told(item["type"], loc, here, item)
+        line = tree.lines.get(here, 1)
+        problem = InputError(message, file=file, line=line, field=dotted(here) or None, remedy=remedy)
+        found[(loc if is_missing else here, item["type"] if here == loc else "")] = problem
+    return list(found.values())
+
+
+def kind_of(value: object) -> str:
+    """A value's kind as people call it, with the value where it is short."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    if isinstance(value, str):
+        return f"the text '{value[:40]}{'...' if len(value) > 40 else ''}'"
+    if value in ([], {}):
+        return "an empty list" if isinstance(value, list) else "an empty mapping"
+    return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _told(kind: str, loc: Loc, here: Loc, item: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Message and remedy of one finding."""
+    value, limits = item["input"], item.get("ctx", {})
+    if kind == "missing":
+        return _missing(loc)
+    if kind == "extra_forbidden":
+        return f"unknown key '{loc[-1]}'", nearest(str(loc[-1]), _keys(loc[:-1]))
+    if kind == "literal_error":
+        valid = [str(one) for one in (node_at(here) or {}).get("enum", [])] or [limits["expected"].strip("'")]
+        remedy = nearest(value, valid) if isinstance(value, str) else None
+        return f"must be one of {', '.join(valid)}; here is {kind_of(value)}", remedy
+    if kind == "string_pattern_mismatch":
+        return f"'{value}' cannot be a name", f"A name has {NAME_RULE}."
+    if kind in _TYPES:
+        return _wrong_type(kind, loc, here, value)
+    if kind in _LIMITS:
+        return f"{_LIMITS[kind](limits)}; here is {kind_of(value)}", None
+    return str(limits.get("error", item["msg"])), None
+
+
+_LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "greater_than": lambda limits: f"must be more than {limits['gt']:g}",
+    "greater_than_equal": lambda limits: f"must be {limits['ge']:g} or more",
+    "less_than": lambda limits: f"must be less than {limits['lt']:g}",
+    "less_than_equal": lambda limits: f"must be {limits['le']:g} or less",
+    "too_short": lambda limits: f"needs at least {limits['min_length']} entry",
+    "too_long": lambda limits: f"has more than {limits['max_length']} entries",
+}
+
+
+def _wrong_type(kind: str, loc: Loc, here: Loc, value: object) -> tuple[str, str | None]:
+    wanted = _TYPES[kind]
+    if loc != here and loc[-1] in ("str", "int", "float", "bool"):
+        wanted = "text, a number, true or false"
+    remedy = "Put it in quotes." if wanted == "text" and isinstance(value, int | float) else None
+    return f"must be {wanted}; here is {kind_of(value)}", remedy
+
+
+def _missing(loc: Loc) -> tuple[str, str | None]:
+    key = str(loc[-1])
+    node = node_at(loc) or {}
+    about = f" ({node['description']})" if "description" in node else ""
+    return f"missing key '{key}'{about}", f"Add for example '{key}: {_example(node, key)}'."
+
+
+def _example(node: Node, key: str) -> str:
+    if "examples" in node:
+        return str(node["examples"][0])
+    if "enum" in node:
+        return str(node["enum"][0])
+    if "pattern" in node:
+        return f"my-{key}"
+    return _EXAMPLES.get(str(node.get("type")), "...")
+
+
+def _keys(loc: Loc) -> list[str]:
+    return list((node_at(loc) or {}).get("properties", {}))
+
+
+def _meant(loc: Loc, missing: Set[Loc]) -> Loc | None:
+    """The place of the valid key that is nearest to an unknown one; one that is missing comes before all others."""
+    absent = [str(other[-1]) for other in missing if other[:-1] == loc[:-1]]
+    close = [*get_close_matches(str(loc[-1]), absent, n=1), *get_close_matches(str(loc[-1]), _keys(loc[:-1]), n=1)]
+    return (*loc[:-1], close[0]) if close else None

@@ -1,0 +1,114 @@
+"""The steps of AutoIF: formats are made and verified, paired with queries, and the answers are checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.study.graph.params import AugmentJob, CheckJob, PairJob, VerifyJob
+from pipelines.study.graph.prompt_names import (
+    AUTOIF_AUGMENT,
+    AUTOIF_BACK_TRANSLATE,
+    AUTOIF_MATERIAL,
+    AUTOIF_SCORE,
+    digests,
+)
+from pipelines.study.graph.step import Add, Identify, Step
+from pipelines.study.spec.autoif import AutoIF
+from pipelines.study.spec.evolution import Evolution
+
+
+@dataclass(frozen=True)
+class AutoIFSteps:
+    """Adds the steps of one evolution to a study's grid.
+
+    `models` are the models' identities by name, `instructions` the given ones on the format of answers.
+    """
+
+    spec: Evolution
+    instructions: tuple[str, ...]
+    seed: int
+    models: Mapping[str, Any]
+    identify: Identify
+    add: Add
+
+    @property
+    def block(self) -> AutoIF:
+        """The evolution's own block."""
+        assert self.spec.autoif is not None
+        return self.spec.autoif
+
+    def pairs(self, start: Step, subject: str, evolver: str) -> Step:
+        """The step whose rows are to be answered: the seeds of `start` under verified instructions."""
+        verified = self.verify(self.augment(evolver), evolver)
+        identity = self.identify(
+            "pair",
+            self.spec.name,
+            payload=lambda: {"rules": self.block.rules, "queries": self.block.queries, "seed": self.seed},
+        )
+        return self.add(identity, subject, PairJob(self.block.rules, self.block.queries, self.seed), verified, start)
+
+    def augment(self, evolver: str) -> Step:
+        """The step that makes instructions of instructions."""
+        job = AugmentJob(evolver, self.instructions, self.block.runs, self.spec.sampling, self.seed)
+        identity = self.identify(
+            "augment",
+            self.spec.name,
+            evolver,
+            payload=lambda: {
+                "instructions": job.instructions,
+                "runs": job.runs,
+                "sampling": job.sampling,
+                "prompts": digests((AUTOIF_AUGMENT,)),
+                "model": self.models[evolver],
+                "seed": job.seed,
+            },
+        )
+        return self.add(identity, f"{self.spec.name} {evolver}", job)
+
+    def verify(self, augmented: Step, evolver: str) -> Step:
+        """The step that finds functions which check the instructions, and drops instructions without."""
+        block, asked = self.block, (AUTOIF_MATERIAL, *((AUTOIF_BACK_TRANSLATE,) if self.block.nli else ()))
+        job = VerifyJob(
+            evolver, block.nli, block.rules, block.generations, self.spec.sampling, block.sandbox, self.seed
+        )
+        identity = self.identify(
+            "verify",
+            self.spec.name,
+            evolver,
+            payload=lambda: {
+                "rules": job.rules,
+                "generations": job.generations,
+                "sampling": job.sampling,
+                "level": job.level,
+                "prompts": digests(asked),
+                "model": self.models[evolver],
+                "nli": self.models[job.nli] if job.nli else None,
+                "seed": job.seed,
+            },
+        )
+        return self.add(identity, augmented.subject, job, augmented)
+
+    def check(self, answered: Step, evolver: str) -> Step:
+        """The step that keeps the answers which pass; the answers themselves by rules that check none."""
+        block = self.block
+        if not block.checks_answers:
+            return answered
+        judging = block.judge or evolver
+        job = CheckJob(judging, block.rules, block.judgements, self.spec.sampling, block.sandbox, self.seed)
+        identity = self.identify(
+            "check",
+            self.spec.name,
+            judging,
+            payload=lambda: {
+                "rules": job.rules,
+                "judgements": job.judgements,
+                "sampling": job.sampling,
+                "level": job.level,
+                "prompts": digests((AUTOIF_SCORE,)),
+                "model": self.models[judging],
+                "seed": job.seed,
+            },
+        )
+        return self.add(identity, answered.subject, job, answered)

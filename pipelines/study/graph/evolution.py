@@ -1,0 +1,111 @@
+"""The steps of evolution: a method is found, rounds rewrite, and what failed is undone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipelines.study.graph.methods import AUTO, prompt_name, reply_parser, rotation
+from pipelines.study.graph.params import EliminateJob, EvolveJob, OptimizeJob
+from pipelines.study.graph.prompt_names import ANSWERING, OPTIMIZING, digests
+from pipelines.study.graph.step import Add, Identify, Step
+from pipelines.study.spec.evolution import Evolution
+
+
+class EvolutionSteps:
+    """Adds the steps of one evolution of a study to its grid. `models` are the models' identities by name.
+
+    A `subject` says for people what is evolved by whom.
+    """
+
+    def __init__(self, spec: Evolution, seed: int, models: Mapping[str, Any], identify: Identify, add: Add) -> None:
+        self.spec, self.seed = spec, seed
+        self.models, self.identify, self.add = models, identify, add
+
+    def optimize(self, start: Step, subject: str, evolver: str) -> Step | None:
+        """The step that finds an evolver's method; None if the study takes methods as they are."""
+        spec = self.spec
+        if spec.optimization is None:
+            return None
+        job = OptimizeJob(evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.seed)
+        optimizer = self.models[spec.optimization.optimizer]
+        identity = self.identify(
+            "optimize",
+            spec.name,
+            evolver,
+            payload=lambda: {
+                "optimization": job.optimization.model_dump(exclude={"optimizer"}),
+                "input": job.input,
+                "max_tokens": job.max_tokens,
+                "prompts": digests((prompt_name(AUTO), *OPTIMIZING, *ANSWERING)),
+                "model": self.models[evolver],
+                "optimizer": optimizer,
+                "seed": job.seed,
+            },
+        )
+        return self.add(identity, subject, job, start)
+
+    def round(self, step: Step, found: Step | None, subject: str, evolver: str, number: int) -> Step:
+        """The step whose rows are what a round made of the rows of `step`; `found` is the evolver's `optimize` step."""
+        return self.eliminate(self.evolve(step, found, subject, evolver, number), evolver)
+
+    def evolve(self, step: Step, found: Step | None, subject: str, evolver: str, number: int) -> Step:
+        """One rewrite of every row."""
+        job = self.job(evolver, number)
+        names = () if found else tuple(map(prompt_name, job.methods))
+        identity = self.identify(
+            "evolve",
+            self.spec.name,
+            evolver,
+            str(number),
+            payload=lambda: {
+                "method": self.spec.method,
+                "round": number,
+                "rotation": job.methods,
+                "assignment": job.assignment,
+                "input": job.input,
+                "growth": job.growth,
+                "eliminates": job.eliminates,
+                "probabilities": job.probabilities,
+                "reply_parser": job.parser,
+                "prompts": digests((*names, *(ANSWERING if job.eliminates else ()))),
+                "model": self.models[evolver],
+                "sampling": job.sampling,
+                "seed": self.seed,
+            },
+        )
+        return self.add(identity, f"{subject} r{number}", job, step, *([found] if found else []))
+
+    def job(self, evolver: str, number: int) -> EvolveJob:
+        """What an evolver does in a round."""
+        spec = self.spec
+        return EvolveJob(
+            model=evolver,
+            round=number,
+            methods=rotation(spec.breadth) if spec.method == "evol-instruct" else (AUTO,),
+            assignment=spec.assignment,
+            input=spec.input,
+            growth=spec.growth,
+            eliminates=spec.elimination is not None,
+            sampling=spec.sampling,
+            parser=reply_parser(spec.optimization.variant) if spec.optimization else "",
+            probabilities=spec.probabilities,
+        )
+
+    def eliminate(self, evolved: Step, evolver: str) -> Step:
+        """The step that undoes failed evolutions; the evolutions themselves if the study eliminates none."""
+        spec = self.spec.elimination
+        if spec is None:
+            return evolved
+        judge = spec.judge or evolver
+        identity = self.identify(
+            "eliminate",
+            self.spec.name,
+            judge,
+            payload=lambda: {
+                "elimination": spec.model_dump(exclude={"judge"}),
+                "prompts": digests(("equality",)),
+                "model": self.models[judge],
+            },
+        )
+        return self.add(identity, evolved.subject, EliminateJob(judge, spec), evolved)

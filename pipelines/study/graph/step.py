@@ -1,0 +1,149 @@
+"""A step: a unit of cached work. Its key is made of everything that changes its result, and of nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from pipelines.study.graph.fingerprint import fingerprint
+from pipelines.study.graph.params import (
+    CheckJob,
+    ChooseJob,
+    DrawJob,
+    EliminateJob,
+    EvolveJob,
+    Job,
+    JudgeJob,
+    RespondJob,
+    RewardJob,
+    ScoreJob,
+    VerdictJob,
+)
+
+
+def model_of(step: Step) -> str:
+    """The model that a row-wise step asks."""
+    assert isinstance(
+        step.job,
+        EvolveJob
+        | EliminateJob
+        | RespondJob
+        | DrawJob
+        | ChooseJob
+        | CheckJob
+        | ScoreJob
+        | RewardJob
+        | JudgeJob
+        | VerdictJob,
+    )
+    return step.job.model
+
+
+class Identify(Protocol):
+    """The identity that all steps of a kind with these names share; `payload` is called once."""
+
+    def __call__(self, kind: Kind, *names: str, payload: Payload) -> Identity: ...
+
+
+class Add(Protocol):
+    """A step of the grid: the one that is there already, if it is the same."""
+
+    def __call__(self, identity: Identity, subject: str, job: Job, *inputs: Step) -> Step: ...
+
+
+Payload = Callable[[], dict[str, Any]]
+Kind = Literal[
+    "seeds",
+    "optimize",
+    "augment",
+    "verify",
+    "pair",
+    "evolve",
+    "eliminate",
+    "respond",
+    "draw",
+    "choose",
+    "check",
+    "score",
+    "reward",
+    "judge",
+    "diversity",
+    "contamination",
+    "select",
+    "train",
+    "evaluate",
+    "verdict",
+]
+# Raised by hand when the meaning of a kind's output changes: old outputs are then made again.
+CODE_VERSION: Mapping[Kind, int] = {
+    "seeds": 2,
+    "optimize": 1,
+    "augment": 1,
+    "verify": 1,
+    "pair": 2,
+    "evolve": 3,
+    "eliminate": 2,
+    "respond": 2,
+    "draw": 1,
+    "choose": 1,
+    "check": 1,
+    "score": 2,
+    "diversity": 1,
+    "contamination": 1,
+    "reward": 1,
+    "judge": 2,
+    "select": 2,
+    "train": 2,
+    "evaluate": 2,
+    "verdict": 1,
+}
+ROW_WISE: frozenset[Kind] = frozenset(
+    {"evolve", "eliminate", "respond", "draw", "choose", "check", "score", "reward", "judge", "verdict"}
+)
+
+
+def rows_of_one(job: Job) -> int:
+    """How many rows (or rejections) a row-wise step makes of one row."""
+    return job.draws if isinstance(job, RespondJob) else 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One node of the study's graph. `payload` is what the key was made of, beside the inputs' keys.
+
+    `label` is `kind` and what it is done to, for people.
+    """
+
+    kind: Kind
+    label: str
+    key: str
+    payload: Mapping[str, Any]
+    inputs: tuple[Step, ...]
+    job: Job
+
+    @property
+    def subject(self) -> str:
+        """The label without the kind."""
+        return self.label.removeprefix(f"{self.kind} ")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a step is, apart from its inputs: the description, and its digest. Many steps of a grid share one."""
+
+    kind: Kind
+    payload: Mapping[str, Any]
+    digest: str
+
+
+def identify(kind: Kind, payload: Mapping[str, Any]) -> Identity:
+    """The identity of a kind of step with this description."""
+    full = {"code_version": CODE_VERSION[kind], **payload}
+    return Identity(kind, full, fingerprint(full))
+
+
+def make_step(identity: Identity, subject: str, job: Job, inputs: tuple[Step, ...]) -> Step:
+    """A step with its key: the fingerprint of its kind, its description and its inputs' keys."""
+    key = fingerprint([identity.kind, identity.digest, *(step.key for step in inputs)])
+    return Step(identity.kind, f"{identity.kind} {subject}", key, identity.payload, inputs, job)

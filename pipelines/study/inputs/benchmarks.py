@@ -1,0 +1,77 @@
+"""What is wrong with a study's benchmarks before anything is asked: files, packages, reference models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from pipelines.errors import nearest
+from pipelines.study.spec.benchmarks import JUDGED, SUBJECTS, Benchmark
+from pipelines.study.spec.study import Study
+
+SENTENCES = "Run 'python -m nltk.downloader punkt_tab', or set NLTK_DATA to a folder that holds it."
+EXTRA = "pip install 'evolgrid[eval]'"
+ON_HUB = frozenset({"gsm8k", "math", "humaneval", "mbpp"})
+Found = tuple[tuple[str, ...], str, str | None]
+"""Where in the benchmark's block, what is wrong, what to do."""
+
+
+def check_benchmark(study: Study, bench: Benchmark, folder: Path) -> Iterator[Found]:
+    """Everything about a benchmark that would fail in a run. `folder` is the study file's."""
+    yield from _packages(bench)
+    yield from _files(study, bench, folder)
+    if bench.file is None and not bench.world and not _from_hub(bench):
+        yield ("task",), f"{bench.kind} has no data set on the hub that fits", "Name its items as 'file'."
+    local = bench.file is not None and bench.kind == "gsm8k" and bench.harness
+    if local and bench.shots_file is None and bench.shots != 0:
+        remedy = "Name the training split as 'shots_file', or ask without examples: 'shots: 0'."
+        yield ("task",), "lm-eval takes GSM8K's examples from its training split", remedy
+
+
+def _from_hub(bench: Benchmark) -> bool:
+    """Whether the items can be had without a file."""
+    return bench.harness or bench.kind in ON_HUB
+
+
+def _packages(bench: Benchmark) -> Iterator[Found]:
+    hub = bench.file is None and not bench.world and bench.kind not in JUDGED
+    if (bench.harness or hub) and (find_spec("lm_eval") is None or find_spec("datasets") is None):
+        key = "lm_eval" if bench.lm_eval else "task"
+        yield (key,), f"{bench.kind} needs lm-eval, which is not installed", f"Install it: {EXTRA}"
+    elif bench.kind == "ifeval" and not has_sentences():
+        yield ("task",), "IFEval needs NLTK's data 'punkt_tab'", SENTENCES
+
+
+def has_sentences() -> bool:
+    """Whether NLTK's data is there that IFEval splits sentences by."""
+    import nltk
+
+    try:
+        return bool(nltk.data.find("tokenizers/punkt_tab"))
+    except LookupError:
+        return False
+
+
+def _files(study: Study, bench: Benchmark, folder: Path) -> Iterator[Found]:
+    judge = bench.judge
+    named: dict[tuple[str, ...], str | None] = {("file",): bench.file, ("shots_file",): bench.shots_file}
+    if judge:
+        named[("judge", "length_control")] = judge.length_control
+        if judge.reference not in study.models:
+            named[("judge", "reference")] = judge.reference
+    for loc, name in named.items():
+        if name is not None and not (folder / name).exists():
+            models = nearest(name, list(study.models)) if loc[-1] == "reference" else None
+            what = "neither a model of this study nor a file" if loc[-1] == "reference" else "no such file"
+            yield loc, f"{folder / name}: {what}", models or "Paths count from the study file's folder."
+        elif loc == ("file",) and name is not None and bench.kind in SUBJECTS and not _is_set(folder / name):
+            yield (
+                loc,
+                f"{folder / name}: is neither a folder nor a zip",
+                "It has files SUBJECT_test.csv and SUBJECT_dev.csv.",
+            )
+
+
+def _is_set(path: Path) -> bool:
+    return path.is_dir() or path.suffix == ".zip"

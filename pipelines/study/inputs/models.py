@@ -1,0 +1,126 @@
+"""Where a model's weights are: bundled, in a local folder, or on the hub at a pinned commit."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import bundled
+from actors.engine import EngineSpec
+from actors.engines.registry import resolve
+from pipelines.errors import nearest
+from pipelines.study.spec.model import Model
+
+
+def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSpec:
+    """How to start a model; `path` replaces its source (a trained checkpoint of it)."""
+    engine = resolve(model.engine, model.gpus)
+    options = model.options | model.runtime
+    if engine == "vllm" and model.gpus > 1 and "pipeline_parallel_size" not in options:
+        options = {"tensor_parallel_size": int(model.gpus)} | options
+    return EngineSpec(
+        engine=engine,
+        model=path or resolve_model_path(model, folder),
+        revision=None if path else model.revision,
+        dtype=model.dtype,
+        max_length=model.max_length,
+        options=tuple(sorted(options.items())),
+    )
+
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+COMMIT = re.compile(r"[0-9a-f]{40}")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+NAMED = ("scripted", "http")  # engines whose models are names and no weights of ours
+Finding = tuple[str, str, str | None]
+"""The key of the model that is wrong, what is wrong with it, and a remedy."""
+
+
+def resolve_model_path(model: Model, folder: Path) -> str:
+    """The folder of a bundled or local model, or else the source as it is (a hub name, an endpoint's model).
+
+    `folder` is the study file's. Raises ValueError for an unknown bundled name.
+    """
+    if model.engine in NAMED:
+        return model.source
+    if model.source.startswith("bundled:"):
+        return str(bundled.path(model.source.removeprefix("bundled:")))
+    return str((folder / model.source).resolve()) if _is_local(model, folder) else model.source
+
+
+def check_installed(model: Model) -> Finding | None:
+    """What this environment lacks to run a model itself, if anything."""
+    if resolve(model.engine, model.gpus) == "vllm" and find_spec("vllm") is None:
+        remedy = "Install it with 'make vllm', or \"pip install 'evolgrid[vllm]'\", or choose another engine."
+        return "engine", "the package 'vllm' is not installed", remedy
+    return None
+
+
+def check_source(model: Model, folder: Path) -> Finding | None:
+    """What is wrong with a model's source, revision or engine, if anything."""
+    if model.engine == "http" and "url" not in model.options | model.runtime:
+        remedy = (
+            "Add for example 'runtime: {url: \"http://localhost:8000/v1\"}' (in 'runtime' it stays out of the keys)."
+        )
+        return "engine", "an http model needs the address of its endpoint", remedy
+    if model.engine in NAMED:
+        return None
+    if model.source.startswith("bundled:"):
+        return _check_bundled(model)
+    if model.source.startswith("~"):
+        return "source", "'~' is not expanded", "Write the path out, absolute or from the study's folder."
+    return _check_folder(model, folder) if _is_local(model, folder) else _check_hub(model)
+
+
+def _is_local(model: Model, folder: Path) -> bool:
+    """A path by its look, or else by a folder that is there; a revision always means the hub."""
+    looks_local = model.source.startswith(("/", "./", "../"))
+    return looks_local or (model.revision is None and (folder / model.source).is_dir())
+
+
+def _check_bundled(model: Model) -> Finding | None:
+    name = model.source.removeprefix("bundled:")
+    if name not in bundled.names():
+        return "source", f"no bundled model is named '{name}'", nearest(name, list(bundled.names()))
+    return _check_no_revision(model)
+
+
+def _check_no_revision(model: Model) -> Finding | None:
+    if model.revision is not None:
+        return "revision", "only a hub model has a revision; a folder is known by its content", "Remove it."
+    return None
+
+
+def _check_folder(model: Model, folder: Path) -> Finding | None:
+    path = folder / model.source
+    if not path.is_dir():
+        return "source", f"no folder {path}", None
+    names = {entry.name for entry in path.iterdir()}
+    if "config.json" not in names:
+        return "source", f"{path} has no config.json: it is not a Hugging Face model folder", None
+    if not any(name.endswith(".safetensors") for name in names):
+        return _no_safetensors(path, names)
+    if not names.intersection(_TOKENIZERS):
+        return "source", f"{path} has no tokenizer (none of {', '.join(_TOKENIZERS)})", None
+    return _check_no_revision(model)
+
+
+def _no_safetensors(path: Path, names: set[str]) -> Finding:
+    if any(name.endswith((".bin", ".pt", ".pth", ".ckpt")) for name in names):
+        remedy = "Convert them: load with transformers and save_pretrained(..., safe_serialization=True)."
+        return "source", f"{path} has pickled weights only, which are not loaded (they can run code)", remedy
+    return "source", f"{path} has no weights (*.safetensors)", None
+
+
+def _check_hub(model: Model) -> Finding | None:
+    if not HUB_NAME.fullmatch(model.source):
+        remedy = "Give 'bundled:NAME', a folder (relative to the study file), or a hub name like 'org/name'."
+        return "source", f"'{model.source}' is neither a folder that exists nor a hub name", remedy
+    if model.revision is None:
+        remedy = f"Add the 40-digit commit of huggingface.co/{model.source}, or put './' before a local folder."
+        return "source", "a hub model needs a 'revision', so that the study means the same tomorrow", remedy
+    if not COMMIT.fullmatch(model.revision):
+        remedy = "Give the commit's 40 hexadecimal digits; branches and tags move."
+        return "revision", f"'{model.revision}' is not a commit", remedy
+    return None

@@ -1,0 +1,59 @@
+"""Numbers that somebody published, to stand beside a study's own: a CSV file that says which result each belongs to."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import InputError, nearest
+
+PLACES = ("benchmark", "metric", "student", "recipe", "seeds", "evolver", "round", "teacher", "decoding", "selection")
+REMEDY = f"Columns: value, any of {', '.join(PLACES)}, and source."
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One number. It belongs to the results that agree with `place` (column to value) in everything named there."""
+
+    place: Mapping[str, str]
+    value: float
+    source: str
+    line: int
+
+
+def read_published(path: Path) -> list[Published]:
+    """All numbers of a file; an empty cell names nothing.
+
+    InputError, with line and column, for a file that can not be read, an unknown column, or a value that is no number.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot be read: {error}", file=str(path), remedy="Give a CSV file in UTF-8.") from None
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    known = ["value", "source", *PLACES]
+    for name in rows.fieldnames or ():
+        if name not in known:
+            remedy = nearest(name, known) or REMEDY
+            raise InputError(f"unknown column '{name}'", file=str(path), line=1, remedy=remedy)
+    if "value" not in (rows.fieldnames or ()):
+        raise InputError("has no column 'value'", file=str(path), line=1, remedy=REMEDY)
+    try:
+        return [_number(path, rows.line_num, row) for row in rows]
+    except csv.Error as error:
+        raise InputError(f"is no CSV: {error}", file=str(path), line=rows.line_num) from None
+
+
+def _number(path: Path, line: int, row: Mapping[str | None, str | None]) -> Published:
+    if None in row or None in row.values():
+        raise InputError("has not as many cells as the header", file=str(path), line=line)
+    cells = {str(name): value or "" for name, value in row.items()}
+    try:
+        value = float(cells["value"])
+    except ValueError:
+        raise InputError(f"'{cells['value']}' is no number", file=str(path), line=line, field="value") from None
+    place = {name: cells[name] for name in PLACES if cells.get(name)}
+    return Published(place, value, cells.get("source", ""), line)

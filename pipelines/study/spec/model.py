@@ -1,0 +1,34 @@
+"""A model of the study file: its source, its engine, and where it runs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipelines.study.spec.basics import Strict
+
+
+class Model(Strict):
+    """A model and where it runs. Fields marked as placement never change a result."""
+
+    source: str = Field(description="'bundled:NAME', a local folder (relative to the study file) or a hub name")
+    revision: str | None = Field(default=None, description="hub models: the commit")
+    engine: Literal["auto", "transformers", "vllm", "classifier", "http", "scripted"] = Field(
+        default="auto", description="auto: vllm for a model with GPUs, else transformers; classifier: rewards and NLI"
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    max_length: int = Field(default=1024, gt=0, description="tokens of prompt and reply together")
+    options: dict[str, str | int | float | bool] = Field(default={}, description="engine settings that change results")
+    runtime: dict[str, str | int | float | bool] = Field(default={}, description="placement: batch sizes and the like")
+    replicas: int = Field(default=1, gt=0, description="placement: engine actors of this model")
+    max_replicas: int | None = Field(
+        default=None, gt=0, description="placement: as many engine actors while requests queue up; default: replicas"
+    )
+    in_flight: int | None = Field(
+        default=None, gt=0, description="placement: requests at one engine actor; default: by engine"
+    )
+    shared: bool = Field(default=False, description="placement: one pool for all studies that run on the cluster")
+    cpus: float = Field(default=0.5, ge=0, description="placement: CPUs of one replica")
+    gpus: float = Field(default=0, ge=0, description="placement: GPUs of one replica")
+    accelerator: str = Field(default="", description="placement: the kind of GPU, as Ray calls it: L4, H100")

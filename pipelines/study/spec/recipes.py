@@ -1,0 +1,108 @@
+"""How students are tuned: hyper-parameters, those of papers among them, and where their trainings run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pydantic import ConfigDict, Field, model_validator
+
+from actors.training.spec import ALL_LINEAR, Dtype, Sharding
+from pipelines.study.spec.basics import Name, Strict
+
+PUBLISHED = Path(__file__).with_name("recipes.yaml")
+FROM = {"type": "string", "description": "a paper's recipe, which the other fields change"}
+
+
+@cache
+def published() -> Mapping[str, Mapping[str, Any]]:
+    """The recipes of papers by name, as their tables print them."""
+    from ruamel.yaml import YAML
+
+    return YAML(typ="safe").load(PUBLISHED)
+
+
+class Recipe(Strict):
+    """Hyper-parameters of one fine-tuning (2412.11231, Table 6 gives the defaults), AdamW and a cosine schedule."""
+
+    model_config = ConfigDict(json_schema_extra=lambda schema: cast(Any, schema)["properties"].update({"from": FROM}))
+
+    tuning: Literal["full", "lora"] = "full"
+    learning_rate: float = Field(default=2e-5, gt=0)
+    epochs: int = Field(default=3, gt=0)
+    batch_size: int = Field(default=64, gt=0, description="rows of one optimizer step, over all workers")
+    micro_batch_size: int = Field(default=1, gt=0, description="rows of one forward pass of one worker")
+    warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
+    warmup_steps: int | None = Field(default=None, ge=0, description="in place of the ratio")
+    weight_decay: float = Field(default=0.0, ge=0)
+    max_length: int = Field(default=2048, gt=0)
+    packing: bool = Field(default=False, description="rows of a forward pass one behind another, without padding")
+    precision: Dtype = Field(default="auto", description="auto: the model's dtype")
+    lora_rank: int = Field(default=8, gt=0)
+    lora_alpha: int = Field(default=8, gt=0)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    lora_targets: Literal["all-linear"] | list[str] = Field(
+        default=ALL_LINEAR, description="all linear layers but the head, or names such as q_proj"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from(cls, value: Any) -> Any:
+        """Start from a paper's recipe."""
+        if not isinstance(value, dict) or "from" not in value:
+            return cast(Any, value)
+        changes = dict(cast(dict[str, Any], value))
+        name = changes.pop("from")
+        if name not in published():
+            raise ValueError(f"no paper's recipe is named '{name}'; there are {', '.join(published())}")
+        start = dict(published()[name])
+        if "warmup_ratio" in changes:
+            start.pop("warmup_steps", None)
+        return start | changes
+
+
+class TrainingPlace(Strict):
+    """Where and how a training runs. Nothing of it changes a result."""
+
+    workers: int = Field(default=1, gt=0, description="placement: processes that share the training")
+    sharding: Sharding = Field(
+        default="none",
+        description="placement: how workers share the model's state; none: each has all of it (DDP), fsdp: FSDP2, "
+        "zero2 and zero3: DeepSpeed",
+    )
+    cpus: float | None = Field(default=None, gt=0, description="placement: CPUs of one worker; default: the model's")
+    gpus: float | None = Field(default=None, ge=0, description="placement: GPUs of one worker; default: the model's")
+    gradient_checkpointing: bool = Field(default=False, description="placement: less memory, a third more time")
+    checkpoint_steps: int | None = Field(
+        default=None, gt=0, description="placement: steps between checkpoints; default: an epoch's"
+    )
+    together: int = Field(
+        default=8, gt=0, description="placement: most LoRA students of one process (same base and recipe)"
+    )
+
+
+class Student(TrainingPlace):
+    """A base model and the recipe by which it is tuned: one of the study's, or a paper's by its name."""
+
+    model: Name
+    recipe: Name
+
+    @property
+    def place(self) -> TrainingPlace:
+        """Where its trainings run."""
+        return TrainingPlace(**self.model_dump(include=set(TrainingPlace.model_fields)))
+
+
+def with_published(study: Any) -> Any:
+    """A study file's content with the recipes of papers that its students name."""
+    if not isinstance(study, dict):
+        return study
+    content = cast(dict[str, Any], study)
+    students, own = content.get("students"), content.get("recipes", {})
+    if not isinstance(students, list) or not isinstance(own, dict):
+        return content
+    named = [one.get("recipe") for one in cast(list[Any], students) if isinstance(one, dict)]
+    used = {name: dict(published()[name]) for name in named if isinstance(name, str) and name in published()}
+    return content | {"recipes": used | own} if used else content

@@ -1,0 +1,94 @@
+"""How a study has its instructions answered: by which teachers, drawn in which ways, one of several chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pipelines.study.spec.basics import Name, SamplingSpec, Strict, listed, or_one
+
+Temperature = Annotated[float, Field(ge=0, le=2)]
+TopP = Annotated[float, Field(gt=0, le=1)]
+ONE_OR_MORE = BeforeValidator(listed), Field(min_length=1, json_schema_extra=or_one)
+Pick = Literal["best", "worst"]
+PICKS: dict[str, Pick] = {"best-of": "best", "worst-of": "worst"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several candidates is taken, by the word of a reward model."""
+
+    pick: Pick
+    candidates: int
+    reward: str
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way in which a teacher answers: a decoding of the study, at one temperature and top-p."""
+
+    name: str
+    sampling: SamplingSpec
+    choice: Choice | None = None
+
+
+class Decoding(Strict):
+    """A named way in which teachers answer; lists of temperatures and top-p stand for one way for each of their pairs.
+
+    A sweep's ways are named after the decoding and their values: `warm-t0.7-p0.9`. `draw` says what is taken: `one`
+    answer, greedy at temperature 0; `sample`, one that is drawn above temperature 0; `best-of` or `worst-of`, the
+    one of several `candidates` to which the model `reward` gives most or least (2411.07133, Table 3).
+    """
+
+    name: Name
+    temperature: Annotated[list[Temperature], *ONE_OR_MORE] = Field(default=[0.0])
+    top_p: Annotated[list[TopP], *ONE_OR_MORE] = Field(default=[1.0])
+    max_tokens: int = Field(default=512, gt=0)
+    draw: Literal["one", "sample", "best-of", "worst-of"] = "one"
+    candidates: int = Field(default=5, ge=2, description="best-of and worst-of: how many answers are drawn")
+    reward: Name | None = Field(default=None, description="best-of and worst-of: the model that judges them")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Decoding:
+        if self.draw not in PICKS and {"candidates", "reward"} & self.model_fields_set:
+            raise ValueError("'candidates' and 'reward' belong to 'draw: best-of' or 'draw: worst-of'")
+        if self.draw in PICKS and self.reward is None:
+            raise ValueError(f"'draw: {self.draw}' needs a 'reward', the model that judges the candidates")
+        if self.draw != "one" and min(self.temperature) == 0:
+            raise ValueError(f"'draw: {self.draw}' needs a temperature above 0: greedy answers are all the same")
+        if any(len(set(values)) < len(values) for values in (self.temperature, self.top_p)):
+            raise ValueError("a temperature or top-p is given twice")
+        return self
+
+    def ways(self) -> list[Way]:
+        """The ways that it stands for."""
+        choice = Choice(PICKS[self.draw], self.candidates, self.reward) if self.reward else None
+        return [
+            Way(
+                self.name + _suffix("t", self.temperature, temperature) + _suffix("p", self.top_p, top_p),
+                SamplingSpec(temperature=temperature, top_p=top_p, max_tokens=self.max_tokens),
+                choice,
+            )
+            for temperature, top_p in product(self.temperature, self.top_p)
+        ]
+
+
+class Responses(Strict):
+    """Which models answer the instructions, and how."""
+
+    teachers: list[Name] = Field(min_length=1)
+    decodings: list[Decoding] = Field(default=[Decoding(name="greedy", max_tokens=2048)], min_length=1)
+    answer_seeds: bool = Field(default=True, description="also answer the un-evolved seeds: the round 0 baseline")
+
+    @property
+    def ways(self) -> list[Way]:
+        """All ways in which teachers answer."""
+        return [way for decoding in self.decodings for way in decoding.ways()]
+
+
+def _suffix(letter: str, given: Sequence[float], value: float) -> str:
+    return f"-{letter}{value:g}" if len(given) > 1 else ""

@@ -1,0 +1,69 @@
+"""The study file as frozen, strict types: the JSON Schema and the keys of steps are made from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pipelines.study.spec.basics import Name, Strict, World, listed, or_one
+from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evolution import Evolution
+from pipelines.study.spec.judging import Judging
+from pipelines.study.spec.model import Model
+from pipelines.study.spec.recipes import Recipe, Student, with_published
+from pipelines.study.spec.responses import Responses
+from pipelines.study.spec.scoring import Car, Contamination, Diversity, Scoring
+from pipelines.study.spec.selection import Selection
+
+
+class Seeds(Strict):
+    """Where instructions start: a file (JSONL, JSON, CSV or Parquet, .gz allowed) or the bundled world."""
+
+    name: Name
+    file: str | None = Field(default=None, description="path, relative to the study file")
+    world: World | None = None
+    limit: int | None = Field(default=None, gt=0, description="take the first rows only")
+    on_bad_row: Literal["refuse", "quarantine"] = "refuse"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Seeds:
+        if (self.file is None) == (self.world is None):
+            raise ValueError("give exactly one of 'file' and 'world'")
+        return self
+
+
+class Study(Strict):
+    """A whole study. The grid is method x evolver x round x teacher x decoding x selection x student."""
+
+    study: Name
+    description: str = ""
+    seed: int = 0
+    seeds: list[Seeds] = Field(min_length=1)
+    models: dict[Name, Model] = Field(min_length=1)
+    evolution: Annotated[list[Evolution], BeforeValidator(listed), Field(min_length=1, json_schema_extra=or_one)]
+    responses: Responses
+    scoring: Scoring | None = None
+    diversity: Diversity | None = None
+    contamination: Contamination | None = None
+    rewards: list[Name] = Field(default=[], description="reward models that judge every pair")
+    instruction_reward: Name | None = Field(
+        default=None,
+        description="a reward model that judges evolved instructions as answers to the prompts that asked for them",
+    )
+    car: Car = Car()
+    judging: Judging | None = None
+    selection: list[Selection] = Field(default=[Selection(name="all")], min_length=1)
+    recipes: dict[Name, Recipe] = Field(default={})
+    students: list[Student] = Field(default=[])
+    benchmarks: list[Benchmark] = Field(default=[])
+    published: str | None = Field(
+        default=None,
+        description="CSV file (relative to the study file) of published numbers to stand beside ours: 'value', "
+        "'source', and any columns of results.csv that say which result it is",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _papers_recipes(cls, value: Any) -> Any:
+        return with_published(value)

@@ -1,0 +1,113 @@
+"""The number of replicas follows the queue, and what is not needed is given back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+import ray
+from ray.autoscaler.v2.sdk import get_cluster_status
+
+from actors.serving import replica_set as crew
+from actors.serving.pool import Pool
+from actors.serving.replica_set import wanted
+from actors.serving.reservation import reserve
+from actors.serving.spec import Share, Terms
+from tests.actors.serving.pools import (
+    ask,
+    ask_all,
+    free_cpus,
+    groups,
+    ids,
+    in_router,
+    pool_of,
+    router_process,
+    scripted,
+    until,
+)
+
+pytestmark = pytest.mark.usefixtures("ray_local")
+
+
+@pytest.mark.parametrize(
+    ("open_requests", "least", "replicas"), [(0, 1, 1), (0, 0, 0), (1, 0, 1), (8, 1, 1), (9, 1, 2), (1000, 1, 4)]
+)
+def test_a_replica_is_wanted_for_every_full_load_within_the_bounds(
+    open_requests: int, least: int, replicas: int
+) -> None:
+    assert wanted(open_requests, in_flight=8, least=least, most=4) == replicas
+
+
+def test_replicas_come_with_the_queue_go_when_idle_rest_at_zero_and_come_back() -> None:
+    async def most_seen(pool: Pool, texts: list[str]) -> tuple[int, list[Any]]:
+        asking = asyncio.create_task(ask_all(pool.client(), texts))
+        seen = 0
+        while not asking.done():
+            seen = max(seen, (await asyncio.to_thread(pool.stats)).replicas)
+            await asyncio.sleep(0.1)
+        return seen, await asking
+
+    with pool_of(scripted(latency=0.3), "scaled", share=Share(1), least=1, most=3, in_flight=4) as pool:
+        pool.ready(60)
+        assert (pool.stats().replicas, free_cpus()) == (1, 3)
+        in_router("scaled", lambda _: setattr(crew, "IDLE_SECONDS", 2.0))
+        seen, answers = asyncio.run(most_seen(pool, [f"Why? {i}" for i in range(120)]))
+        assert (seen, len(ids(answers))) == (3, 120)
+        assert len(groups("scaled")) == 3
+        assert len(set(pool.stats().pids)) == 3  # idle ones are kept for a while
+        until(lambda: pool.stats().replicas == 1)
+        assert pool.stats().work.requests == 120  # of those that are gone, too
+        pool.rest()
+        until(lambda: pool.stats().replicas == 0 and free_cpus() == 4 and not groups("scaled"))
+        assert len(ids(ask(pool.client(), 3))) == 3
+        until(lambda: pool.stats().replicas == 0)  # it rests still
+        pool.expect()
+        pool.ready(60)
+        assert pool.stats().replicas == 1
+
+
+def test_a_router_that_starts_again_after_scaling_takes_nothing_twice() -> None:
+    with pool_of(scripted(), "restarted", share=Share(3), least=1, most=1) as pool:
+        pool.ready(60)
+        pool.rest()
+        until(lambda: pool.stats().replicas == 0)
+        pool.expect()
+        pool.ready(60)
+        assert list(groups("restarted")) == ["restarted/1"]
+        router_process("restarted").kill()
+        assert len(ids(ask(pool.client(), 3))) == 3
+        assert (len(groups("restarted")), free_cpus()) == (1, 1)
+
+
+def test_a_replica_without_room_is_demand_for_the_autoscaler() -> None:
+    with pool_of(scripted(), "demand", share=Share(3), least=2, most=2) as pool:
+        until(lambda: pool.stats().pids != ())
+        assert sorted(groups("demand").values()) == ["CREATED", "PENDING"]
+        until(lambda: {"CPU": 3.0} in _demanded())
+        assert len(ids(ask(pool.client(), 3))) == 3  # the other one works already
+        pool.ready(0.5)  # one is enough when time is up
+    until(lambda: not groups("demand") and {"CPU": 3.0} not in _demanded())
+
+
+def test_a_berth_of_the_driver_is_used_again_after_a_rest() -> None:
+    berth = reserve(Share(3), "lent/berth")
+    pool = Pool(Terms(scripted(), "lent", Share(3)), berths=[berth])
+    try:
+        pool.ready(60)
+        pool.rest()
+        until(lambda: pool.stats().replicas == 0)
+        assert free_cpus() == 1  # the driver's still
+        pool.expect()
+        pool.ready(30)
+        assert list(groups("lent")) == ["lent/berth"]
+    finally:
+        pool.close()
+        berth.release()
+
+
+def _demanded() -> list[dict[str, float]]:
+    """Bundles of the placement groups that the cluster's autoscaler is asked to make room for."""
+    status = get_cluster_status(ray.get_runtime_context().gcs_address)
+    gangs = status.resource_demands.placement_group_demand
+    return [dict(bundle.bundle) for gang in gangs for bundle in gang.bundles_by_count]

@@ -1,0 +1,70 @@
+"""On a simulated cluster of one-GPU nodes a replica takes several if it must, and leaves one that is about to go."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = """
+import asyncio, ray, threading, time
+from actors.serving.spec import Share
+from actors.engine import GenerateRequest, Sampling
+from actors.serving.pool import Pool
+from benchmarks.simulated_scale import cluster
+from ray.util import placement_group_table
+from tests.actors.serving.pools import ask, groups, ids, scripted, until
+from actors.serving.spec import Terms
+
+def free():
+    return ray.available_resources().get("GPU", 0)
+
+with cluster(2):
+    pool = Pool(Terms(scripted(), "wide", Share(1, 2)))
+    pool.ready(60)
+    (group,) = [each for each in placement_group_table().values() if each["name"].startswith("wide/")]
+    request = GenerateRequest("r", (("user", "Why?"),), Sampling(max_tokens=3))
+    answer = asyncio.run(pool.client().generate(request))
+    nodes = set(group["bundles_to_node_id"].values())
+    print("nodes", len(nodes), "tokens", answer.tokens_out, "free", free(), flush=True)
+    pool.close()
+    until(lambda: free() == 2 and not groups("wide"))
+    print("given back", flush=True)
+
+    pool = Pool(Terms(scripted(latency=2.0, slots=8), "moved", Share(1, 1)))
+    pool.ready(60)
+    here = lambda: {node for group in placement_group_table().values() if group["name"].startswith("moved/")
+                    and group["state"] == "CREATED" for node in group["bundles_to_node_id"].values()}
+    (node,), answers = here(), []
+    asking = threading.Thread(target=lambda: answers.extend(ask(pool.client(), 24)))
+    asking.start()
+    time.sleep(1)
+    gcs = ray._raylet.GcsClient(address=ray.get_runtime_context().gcs_address)
+    gcs.drain_node(node, 2, "the machine is taken back", int((time.time() + 60) * 1000))
+    until(lambda: here() and node not in here())
+    asking.join()
+    work = pool.stats().work
+    print("answered", len(ids(answers)), "asked", work.requests, "loads", work.loads, "deaths", work.deaths, flush=True)
+    pool.close()
+"""
+
+
+@pytest.fixture(scope="module")
+def told() -> str:
+    """What the script has printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_a_replica_may_span_nodes_and_gives_all_of_them_back(told: str) -> None:
+    assert "nodes 2 tokens 3 free 0" in told and "given back" in told
+
+
+def test_a_replica_on_a_node_that_is_about_to_go_finishes_what_it_has_and_another_takes_the_rest(told: str) -> None:
+    assert "answered 24 asked 24 loads 2 deaths 0" in told

@@ -1,0 +1,184 @@
+"""Rows for training: what is kept, what counts towards the loss, and in which order."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from actors.inference.chat_template import IGNORED, PLAIN_TEMPLATE, encode_chat
+from actors.training.batches import (
+    Course,
+    answer_tokens,
+    encode_pair,
+    encode_pairs,
+    laid_out,
+    lengths_after_cutoff,
+    passes,
+)
+from actors.training.model import load_tokenizer
+from actors.training.spec import TrainError, TrainSpec, accumulation_steps, learning_rate, step_count, warmup_count
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "kept"),
+    [
+        (3000, 500, (1548, 500)),
+        (500, 3000, (500, 1548)),
+        (2000, 2000, (1024, 1024)),
+        (1500, 1500, (1024, 1024)),
+        (100, 100, (100, 100)),
+    ],
+)
+def test_cutoff_as_in_llama_factory(source: int, target: int, kept: tuple[int, int]) -> None:
+    assert lengths_after_cutoff(source, target, 2048) == kept
+
+
+def test_only_the_response_and_its_end_have_labels(tokenizer) -> None:
+    example = encode_pair(tokenizer, "Name a word.", "apple", 256)
+    assert example is not None
+    learned = [label for label in example["labels"] if label != IGNORED]
+    assert tokenizer.decode(learned) == "apple<|im_end|>"
+    assert example["input_ids"][-len(learned) :] == learned
+
+
+def test_a_long_row_keeps_the_starts_of_prompt_and_response(tokenizer) -> None:
+    whole = encode_pair(tokenizer, "lazy dog " * 30, "quick fox " * 30, 10_000)
+    short = encode_pair(tokenizer, "lazy dog " * 30, "quick fox " * 30, 64)
+    assert whole is not None and short is not None
+    assert len(short["input_ids"]) == len(short["labels"]) == 64
+    prompt = short["labels"].count(IGNORED)
+    assert short["input_ids"][:prompt] == whole["input_ids"][:prompt]
+    start = whole["labels"].count(IGNORED)
+    assert short["labels"][prompt:] == whole["labels"][start : start + 64 - prompt]
+
+
+def test_rows_without_a_response_are_dropped_and_counted(tokenizer) -> None:
+    data = encode_pairs(tokenizer, ["a", "b", "c"], ["one", "", " \n"], 256)
+    assert (len(data.examples), data.dropped) == (1, 2)
+    assert data.tokens == len(data.examples[0]["input_ids"])
+
+
+TEMPLATES = {
+    "a default system prompt": "{% if messages[0].role != 'system' %}<|im_start|>system\nBe good."
+    "<|im_end|>\n{% endif %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+    "another name for the assistant": "{{ bos_token }}{% for m in messages %}<|im_start|>"
+    "{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>model\n{% endif %}",
+    "no turn's end of its own": "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+    "{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}",
+    "no prompt for the assistant": "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}\n{% endfor %}",
+    "generation markers": "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}"
+    "<|im_end|>{% endgeneration %}{% else %}<|im_start|>{{ m.content }}<|im_end|>{% endif %}{% endfor %}",
+    "none": PLAIN_TEMPLATE,
+}
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_only_the_answer_and_its_end_are_learned_under_any_template(tokenizer, template: str) -> None:
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = TEMPLATES[template]
+    example = encode_pair(tokenizer, "Name a word.", "apple<|im_end|>", 256)
+    assert example is not None
+    prompt = encode_chat(tokenizer, [("user", "Name a word.")], add_generation_prompt=True)
+    assert example["input_ids"][: len(prompt)] == prompt, "what the student will be asked"
+    assert example["labels"][: len(prompt)] == [IGNORED] * len(prompt)
+    assert example["labels"][len(prompt) :] == example["input_ids"][len(prompt) :]
+    assert tokenizer.decode(example["labels"][len(prompt) :]) == "apple<|im_end|><|im_end|>"
+    assert example["labels"].count(tokenizer.eos_token_id) == 1, "the answer's own is text"
+
+
+def test_a_base_without_a_template_gets_the_plain_one(tokenizer, model_folder, tmp_path) -> None:
+    bare = copy.deepcopy(tokenizer)
+    bare.chat_template = None
+    bare.save_pretrained(tmp_path)
+    loaded = load_tokenizer(TrainSpec(str(tmp_path)))
+    turns = [{"role": "user", "content": "Name a word."}, {"role": "assistant", "content": "apple"}]
+    assert loaded.apply_chat_template(turns, tokenize=False) == (
+        "<|bos|>Human: Name a word.<|im_end|>\nAssistant:apple<|im_end|>\n"
+    )
+    assert load_tokenizer(TrainSpec(str(model_folder))).chat_template == tokenizer.chat_template
+
+
+ROWS = [{"input_ids": [n] * (n % 3 + 2), "labels": [IGNORED] + [n] * (n % 3 + 1)} for n in range(1, 12)]
+
+
+def spec(**changes) -> TrainSpec:
+    return TrainSpec("base", **changes)
+
+
+def ids(rows) -> list[int]:
+    return [row["input_ids"][0] for row in rows]
+
+
+def test_an_epoch_has_every_row_once_and_an_order_of_its_own() -> None:
+    course = Course(ROWS, spec(batch_size=4, epochs=2, seed=3))
+    first, second = ([n for step in steps for n in ids(course.rows(step))] for steps in (range(3), range(3, 6)))
+    assert sorted(first) == sorted(second) == ids(ROWS)
+    assert first != second
+    assert [len(course.rows(step)) for step in range(7)] == [4, 4, 3, 4, 4, 3, 0]
+    again = Course(ROWS, spec(batch_size=4, epochs=2, seed=3))
+    assert [ids(again.rows(step)) for step in (5, 0)] == [ids(course.rows(step)) for step in (5, 0)]
+    assert ids(Course(ROWS, spec(seed=4)).rows(0)) != ids(Course(ROWS, spec(seed=3)).rows(0))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_all_workers_together_see_the_rows_of_the_step(workers: int) -> None:
+    parts = [[*passes([ROWS], 2, worker, workers)] for worker in range(workers)]
+    assert len({len(part) for part in parts}) == 1, "all take part in every pass"
+    assert sorted(ids(row for part in parts for one in part for row in one[0])) == ids(ROWS)
+    assert all(len(one[0]) <= 2 for part in parts for one in part)
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_students_have_equally_many_tokens_in_every_pass(packing: bool) -> None:
+    for rows in passes([ROWS, ROWS[:3], []], 2, 0, 1):
+        batch = laid_out(rows, 0, packing)
+        for one, targets in zip(rows, batch.targets.reshape(3, -1), strict=True):
+            assert sum(target != IGNORED for target in targets.tolist()) == answer_tokens(one)
+        assert batch.row_lengths is None or sum(batch.row_lengths) == batch.targets.numel()
+
+
+def test_padding_is_neither_attended_to_nor_learned() -> None:
+    batch = laid_out(
+        [[{"input_ids": [5, 6, 7], "labels": [IGNORED, 6, 7]}, {"input_ids": [5], "labels": [5]}]], 0, False
+    )
+    assert batch.inputs["input_ids"].tolist() == [[5, 6, 7], [5, 0, 0]]
+    assert batch.inputs["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 0]]
+    assert batch.targets.tolist() == [[6, 7, IGNORED], [IGNORED] * 3]
+
+
+def test_packed_rows_keep_their_positions_and_learn_nothing_across_their_ends() -> None:
+    batch = laid_out([ROWS[:3]], 0, packing=True)
+    assert batch.inputs["input_ids"].tolist() == [[1, 1, 1, 2, 2, 2, 2, 3, 3]]
+    assert batch.inputs["position_ids"].tolist() == [[0, 1, 2, 0, 1, 2, 3, 0, 1]]
+    assert batch.row_lengths == (3, 4, 2)
+    assert batch.targets.tolist() == [[1, 1, IGNORED, 2, 2, 2, IGNORED, 3, IGNORED]]
+
+
+def test_answer_tokens_are_counted_over_rows() -> None:
+    assert answer_tokens(ROWS[:3]) == 2 + 3 + 1
+
+
+def test_steps_and_warm_up_of_the_papers() -> None:
+    alpaca = spec(batch_size=64, epochs=3, warmup_ratio=0.03)  # 2412.11231, Table 6
+    assert step_count(alpaca, 51_983) == 2_439
+    assert warmup_count(alpaca, 2_439) == 74
+    magpie = spec(batch_size=32, epochs=2, warmup_steps=100)  # 2411.07133, Table 5
+    assert step_count(magpie, 100_000) == 6_250
+    assert warmup_count(magpie, 6_250) == 100
+
+
+def test_the_rate_warms_up_and_falls_as_half_a_cosine() -> None:
+    recipe = spec(learning_rate=2e-5, warmup_steps=100)
+    rates = [learning_rate(recipe, step, 1100) for step in (0, 50, 100, 600, 1100, 1200)]
+    assert rates == pytest.approx([0, 1e-5, 2e-5, 1e-5, 0, 0])
+
+
+@pytest.mark.parametrize(("workers", "size", "passes"), [(8, 1, 8), (4, 1, 16), (1, 64, 1)])
+def test_the_batch_is_the_recipes_on_any_number_of_workers(workers: int, size: int, passes: int) -> None:
+    assert accumulation_steps(spec(batch_size=64, micro_batch_size=size), workers) == passes
+    with pytest.raises(TrainError, match="multiple of"):
+        accumulation_steps(spec(batch_size=64, micro_batch_size=size), 3)

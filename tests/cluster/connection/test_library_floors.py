@@ -1,0 +1,49 @@
+"""Libraries with known holes are refused at the start, and can not be installed with this project."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from cluster.connection.library_floors import FLOORS, check_floors, numbers
+from cluster.connection.session import connect
+from cluster.errors import ClusterError
+
+PROJECT = Path(__file__).parents[3] / "pyproject.toml"
+
+
+def test_what_is_installed_here_is_new_enough() -> None:
+    check_floors()
+
+
+@pytest.mark.parametrize("name", ["ray", "torch", "vllm"])
+def test_an_old_library_is_told_with_its_holes_and_what_to_install(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda asked: "0.5.1+cpu" if asked == name else real(asked))
+    floor, holes = FLOORS[name]
+    with pytest.raises(ClusterError) as caught:
+        check_floors()
+    assert f"{name} 0.5.1+cpu" in str(caught.value) and holes in str(caught.value)
+    assert f"pip install '{name}>={floor}'" in str(caught.value)
+
+
+def test_no_session_starts_with_an_old_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: False)
+    monkeypatch.setattr(metadata, "version", lambda name: "2.55.1")
+    with pytest.raises(ClusterError, match=r"ray 2\.55\.1 is installed"), connect(None):
+        pass
+
+
+def test_the_project_asks_for_nothing_older() -> None:
+    project = tomllib.loads(PROJECT.read_text())["project"]
+    asked = [*project["dependencies"], *(one for extra in project["optional-dependencies"].values() for one in extra)]
+    least = {}
+    for one in asked:
+        if found := re.match(r"([a-z-]+)(?:\[.*?\])?[>=]=([\d.]+)", one):
+            least[found[1]] = numbers(found[2])
+    for name in ("ray", "torch", "vllm"):
+        assert least[name] >= numbers(FLOORS[name][0])

@@ -1,0 +1,171 @@
+"""The board shows every step; an engine is told to rest when all that it has to do is through, and not before."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from io import StringIO
+from typing import Any
+
+import pytest
+import ray
+from ray.exceptions import ActorUnavailableError
+from rich.console import Console
+
+from actors.serving.spec import Event, PoolStats, Work
+from pipelines.execution.runtime.progress import Board
+from pipelines.execution.stream import monitor as watch
+from pipelines.execution.stream.monitor import shown
+from pipelines.execution.stream.progress_actor import tallied
+from pipelines.execution.stream.totals import Total
+from pipelines.study.graph.params import ScoreJob
+from pipelines.study.graph.step import Kind, Step, identify, make_step
+from tests.actors.serving.pools import until
+
+SEEDS = make_step(identify("seeds", {}), "test", ScoreJob("m"), ())
+EMPTY = PoolStats((), 1, 0, 0, Work(), frozenset(), (), ())
+
+
+def step(name: str, model: str, source: Step, kind: Kind = "score") -> Step:
+    return make_step(identify(kind, {"name": name}), name, ScoreJob(model), (source,))
+
+
+A1 = step("first", "a", SEEDS)
+A2 = step("second", "a", A1)
+B = step("last", "b", A2)
+
+
+@dataclass
+class FakePool:
+    """Notes whether it was told to rest."""
+
+    rests: int = 0
+    events: tuple[Event, ...] = ()
+
+    def rest(self) -> None:
+        self.rests += 1
+
+    def stats(self) -> PoolStats:
+        return replace(EMPTY, events=self.events)
+
+
+@dataclass
+class FakeContext:
+    """Ten seeds."""
+
+    board: Board = field(default_factory=lambda: Board(Console(file=StringIO(), width=200)))
+    seeds: int = 10
+    pool_observers: tuple[()] = ()
+
+    def rows_of(self, step: Step) -> int:
+        assert step is SEEDS
+        return self.seeds
+
+    def expected_rows(self, step: Step) -> int:
+        return self.seeds
+
+    def said(self) -> str:
+        file = self.board.console.file
+        assert isinstance(file, StringIO)
+        return file.getvalue()
+
+
+class Scene:
+    """Steps A1 -> A2 of model a, B of model b, and what the watcher sees when totals change."""
+
+    def __init__(self, tally: Any) -> None:
+        self.tally, self.context = tally, FakeContext()
+        self.pools = {"a": FakePool(), "b": FakePool()}
+        self.watcher = watch._Watcher(self.context, [A1, A2, B], self.pools, tally)  # type: ignore[arg-type]
+
+    def look(self, totals: Mapping[Step, Total]) -> dict[str, int]:
+        """How often each engine has been told to rest when these are the totals."""
+        self.tally.totals.values = {step.key: total for step, total in totals.items()}
+        self.watcher.look()
+        return {name: pool.rests for name, pool in self.pools.items()}
+
+
+class Remote:
+    """Stands in for an actor's method."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Total] = {}
+
+    def remote(self) -> dict[str, Total]:
+        return self.values
+
+
+class FakeTally:
+    def __init__(self) -> None:
+        self.totals = Remote()
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setattr(ray, "get", lambda value: value)
+    return Scene(FakeTally())
+
+
+def test_an_engine_rests_when_all_its_steps_are_through(scene: Scene) -> None:
+    assert scene.look({}) == {"a": 0, "b": 0}
+    assert scene.look({A1: Total(rows=10), A2: Total(rows=9)}) == {"a": 0, "b": 0}
+    assert scene.look({A1: Total(rows=10), A2: Total(rows=10), B: Total(rows=9)}) == {"a": 1, "b": 0}
+    assert scene.look({A1: Total(rows=10), A2: Total(rows=10), B: Total(rows=10)}) == {"a": 1, "b": 1}
+    assert scene.look({A1: Total(rows=10), A2: Total(rows=10), B: Total(rows=10)}) == {"a": 1, "b": 1}  # told once
+
+
+def test_rows_that_fall_out_are_not_waited_for_further_down(scene: Scene) -> None:
+    first = Total(rows=7, rejected=2, failed=1)
+    assert scene.look({A1: first, A2: Total(rows=6)}) == {"a": 0, "b": 0}
+    assert scene.look({A1: first, A2: Total(rows=6, failed=1), B: Total(rows=5)}) == {"a": 1, "b": 0}
+    assert scene.look({A1: first, A2: Total(rows=6, failed=1), B: Total(rows=6)}) == {"a": 1, "b": 1}
+
+
+def test_a_step_is_not_through_while_rows_may_still_come(scene: Scene) -> None:
+    assert scene.look({A1: Total(rows=5), A2: Total(rows=5), B: Total(rows=5)}) == {"a": 0, "b": 0}
+
+
+def test_looking_goes_on_after_rays_actors_could_not_be_reached(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures, ended = [ActorUnavailableError("reset", None)], threading.Event()
+
+    def get(_: object) -> dict[str, Total]:
+        if failures:
+            raise failures.pop()
+        ended.set()
+        return {}
+
+    monkeypatch.setattr(ray, "get", get)
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
+    scene.watcher.watch(ended)
+    assert not failures and ended.is_set()
+
+
+def test_the_board_has_a_bar_for_every_step_that_has_begun(scene: Scene) -> None:
+    scene.look({A1: Total(rows=3, rejected=1)})
+    (task,) = scene.context.board.bars.tasks
+    assert (task.description, task.completed, task.total) == (A1.label, 4, 10)
+
+
+def test_what_happens_to_an_engine_is_told_once(scene: Scene) -> None:
+    scene.pools["a"].events = (Event(1, "a replica died"),)
+    scene.look({})
+    scene.pools["a"].events = (Event(1, "a replica died"), Event(2, "it died again"))
+    scene.look({})
+    scene.look({})
+    assert scene.context.said().splitlines() == ["a: a replica died", "a: it died again"]
+
+
+@pytest.fixture
+def tally(ray_local: object) -> Iterator[Any]:
+    with tallied() as actor:
+        yield actor
+
+
+def test_while_the_block_runs_somebody_looks_and_no_longer(tally: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
+    pool, context = FakePool(events=(Event(1, "it started"),)), FakeContext(seeds=0)
+    with shown(context, [A1], {"a": pool}, tally):  # type: ignore[arg-type, dict-item]
+        until(lambda: pool.rests == 1)
+    assert "stream-watch" not in {thread.name for thread in threading.enumerate()}
+    assert context.said() == "a: it started\n"

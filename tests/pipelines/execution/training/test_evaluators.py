@@ -1,0 +1,190 @@
+"""Evaluations run side by side where there is room, load a student once, and never stand in a training's way."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.exceptions import RayError
+from rich.console import Console
+
+from actors.engine import LoadError
+from cluster.resources.inventory import Inventory, Node
+from pipelines.errors import InputError
+from pipelines.execution.runtime.context import Context
+from pipelines.execution.runtime.progress import Board
+from pipelines.execution.training import evaluators as examiners
+from pipelines.execution.training import run as students
+from pipelines.execution.training.gang_scheduler import Gang
+from pipelines.execution.training.run import run_students
+from pipelines.execution.training.trainer import Trainer, Training
+from pipelines.planning.plan import make_plan
+from pipelines.planning.requests import START_SECONDS
+from pipelines.store.store import Store
+from pipelines.study.graph.step import Step
+from tests.support.studies import STUDENTS, scripted_study
+
+BENCHMARKS = [{"name": f"world-{count}", "world": {"count": count}} for count in (3, 4)]
+SECONDS = 0.02  # of a training, an evaluation and a load
+PATIENCE = 5.0
+
+
+class Cluster:
+    """CPUs that trainings and replicas hold as they would in Ray, and what happened on them."""
+
+    def __init__(self, cpus: float) -> None:
+        self.free, self.changed = cpus, threading.Condition()
+        self.loads, self.starts, self.examined, self.now, self.most = list[Any](), 0, list[str](), 0, 0
+        self.wrong: dict[str, Exception] = {}
+
+    def take(self, cpus: float) -> None:
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.free >= cpus - 1e-6, PATIENCE), "it waits for ever"
+            self.free -= cpus
+
+    def give(self, cpus: float) -> None:
+        with self.changed:
+            self.free += cpus
+            self.changed.notify_all()
+
+    def pool(self, terms: Any) -> Any:
+        def load(spec: Any) -> None:
+            made.terms = SimpleNamespace(spec=spec)
+            self.loads.append(spec)
+            time.sleep(SECONDS)
+
+        def stats(_: float) -> None:
+            raise RayError
+
+        def ready(_: float) -> None:
+            self.take(terms.share.cpus)
+            load(terms.spec)
+
+        self.starts += 1
+        close = lambda: self.give(terms.share.cpus)  # noqa: E731
+        made = SimpleNamespace(ready=ready, reload=load, client=lambda: made, stats=stats, close=close)
+        return made
+
+    def evaluate(self, context: Context, step: Step, client: Any) -> tuple[list[Any], list[Any]]:
+        if step.label in self.wrong:
+            raise self.wrong[step.label]
+        with self.changed:
+            self.now += 1
+            self.most = max(self.most, self.now)
+        time.sleep(SECONDS)
+        with self.changed:
+            self.now -= 1
+            self.examined.append(step.key)
+        return [], []
+
+    def train(self, trainer: Trainer, training: Training) -> list[Gang]:
+        self.take(training.placement.cpus)
+        time.sleep(SECONDS)
+        self.give(training.placement.cpus)
+        return [gang for step in training.steps for gang in trainer.trained(step)]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    cluster = Cluster(4)
+    monkeypatch.setattr(examiners, "Pool", cluster.pool)
+    monkeypatch.setattr(examiners, "evaluate", cluster.evaluate)
+    spec = lambda model, folder, *trained: SimpleNamespace(engine="scripted", of=(model.source, *trained))  # noqa: E731
+    monkeypatch.setattr(examiners, "engine_spec", spec)
+    monkeypatch.setattr(Trainer, "train", lambda self, training: cluster.train(self, training))
+    return cluster
+
+
+def context(folder: Path, kinds: Sequence[str], seconds: float, cpus: float = 1) -> Context:
+    """Trainings or evaluations (of untuned models) of so many planned seconds, on four CPUs."""
+    models = {name: {"source": name, "engine": "scripted", "cpus": cpus} for name in ("small", "large", "scorer")}
+    study = scripted_study(**{**STUDENTS, "models": models, "benchmarks": BENCHMARKS})
+    store = Store(str(folder))
+    store.address = lambda kind, key, name: key
+    plan = make_plan(study, folder, store)
+    chosen = [step for step in plan.pending if step.kind in kinds]
+    trains = {step.key for step in chosen if step.kind == "train"}
+    chosen = [step for step in chosen if step.kind == "train" or all(each.key in trains for each in step.inputs)]
+    plan = replace(plan, pending=tuple(chosen), seconds=dict.fromkeys(plan.grid.steps, seconds))
+    made = Context(study, folder, store, plan, Board(Console(file=io.StringIO())))
+    made.rows = dict.fromkeys(plan.grid.steps, 1)
+    made.__dict__["cluster"] = Inventory((Node("here", 4, 0, 0),))
+    return made
+
+
+def test_evaluations_run_side_by_side_where_there_is_room(tmp_path: Path, cluster: Cluster) -> None:
+    here = context(tmp_path, ["evaluate"], START_SECONDS)
+    assert run_students(here) == []
+    assert sorted(cluster.examined) == sorted(step.key for step in here.plan.pending) and len(cluster.examined) == 4
+    assert cluster.most >= 2 and cluster.free == 4
+
+
+def test_short_evaluations_are_left_to_the_warm_examiner_which_loads_each_student_once(
+    tmp_path: Path, cluster: Cluster
+) -> None:
+    assert run_students(context(tmp_path, ["evaluate"], 0.1)) == []
+    assert (cluster.starts, len(cluster.loads), cluster.most) == (1, 2, 1)
+
+
+def test_every_student_is_examined_beside_trainings(tmp_path: Path, cluster: Cluster) -> None:
+    here = context(tmp_path, ["train", "evaluate"], START_SECONDS)
+    assert run_students(here) == []
+    assert len(cluster.examined) == 2 * (20 + 2) and cluster.free == 4
+    assert cluster.most >= 2
+
+
+@pytest.mark.parametrize("seconds", [0.1, START_SECONDS])
+def test_an_examiner_without_room_beside_a_training_comes_and_goes(
+    tmp_path: Path, cluster: Cluster, seconds: float
+) -> None:
+    assert run_students(context(tmp_path, ["train", "evaluate"], seconds, cpus=3)) == []
+    assert len(cluster.examined) == 2 * (20 + 2) and cluster.most == 1 and cluster.free == 4
+
+
+def test_a_student_that_can_not_be_examined_holds_back_no_other(tmp_path: Path, cluster: Cluster) -> None:
+    here = context(tmp_path, ["evaluate"], START_SECONDS)
+    bad = here.plan.pending[0]
+    cluster.wrong[bad.label] = LoadError("small", "no such file")
+    (failure,) = run_students(here)
+    assert failure.startswith(bad.label) and len(cluster.examined) == 3 and cluster.free == 4
+
+
+def test_what_is_no_students_failure_is_raised_when_the_others_are_done(tmp_path: Path, cluster: Cluster) -> None:
+    here = context(tmp_path, ["train", "evaluate"], START_SECONDS)
+    bad = next(step for step in here.plan.pending if step.kind == "evaluate")
+    cluster.wrong[bad.label] = InputError("holds no items", file="items.jsonl")
+    with pytest.raises(InputError, match="holds no items"):
+        run_students(here)
+    assert len(cluster.examined) == 2 * (20 + 2) - 1 and cluster.free == 4
+
+
+def test_code_is_run_for_one_benchmark_at_a_time(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examiners, "_code", lambda step: True)
+    assert run_students(context(tmp_path, ["evaluate"], START_SECONDS)) == []
+    assert len(cluster.examined) == 4 and cluster.most == 1
+
+
+def test_after_an_interrupt_nothing_more_is_examined(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = context(tmp_path, ["evaluate"], 0.1)
+
+    def interrupted(*_: Any) -> None:
+        while not cluster.examined:
+            time.sleep(SECONDS / 4)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(students, "run_gangs", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_students(here)
+    time.sleep(10 * SECONDS)
+    assert len(cluster.examined) <= 2 and cluster.starts == 1  # one that was under way may come to its end

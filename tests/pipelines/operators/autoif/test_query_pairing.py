@@ -1,0 +1,47 @@
+"""Queries are the users' first turns, of a certain length, drawn for each instruction by the seed."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.operators.autoif.query_pairing import pair, paired_rows, usable
+from pipelines.rows.types import InstructionRow, VerifiedRow
+from pipelines.study.graph.params import PairJob
+
+POOL = [f"query number {number} of many" for number in range(40)]
+
+
+@pytest.mark.parametrize(("length", "kept"), [(20, False), (21, True), (299, True), (300, False)])
+def test_queries_have_more_than_20_and_fewer_than_300_characters(length: int, kept: bool) -> None:
+    assert usable({"x" * length: length}) == ({"x" * length: length} if kept else {})
+
+
+def test_sixteen_different_queries_are_drawn_the_same_each_time() -> None:
+    drawn = pair("Use no commas.", POOL)
+    assert len(set(drawn)) == 16
+    assert set(drawn) <= set(POOL)
+    assert drawn == pair("Use no commas.", POOL)
+
+
+def test_another_instruction_or_seed_draws_others() -> None:
+    assert len({pair("Use no commas.", POOL), pair("Use ten words.", POOL), pair("Use no commas.", POOL, seed=1)}) == 3
+
+
+def test_a_query_and_its_instruction_are_one_text_unless_the_rules_keep_them_apart() -> None:
+    verified = VerifiedRow(
+        "a" * 32, "", "", 0, "Use no commas.", ["def evaluate(r): ..."], [1.0], [], [], [], [], [], ""
+    )
+    seeds = {query: seed(number, query) for number, query in enumerate(POOL)}
+    joined, apart = (paired_rows([verified], seeds, PairJob(rules, 4, 0), "k") for rules in ("paper", "port"))
+    assert [row.index for row in joined] == sorted(row.index for row in joined)
+    for one, other in zip(joined, apart, strict=True):
+        query = POOL[one.index]
+        assert (one.instruction, one.input) == (f"{query.capitalize()}. Use no commas.", "")
+        assert (other.instruction, other.input) == ("Use no commas.", query)
+        assert one.seed_id == f"{one.index:032d}" and one.parent_id == verified.id and one.functions
+    assert len({row.id for row in joined}) == 4
+
+
+def seed(number: int, text: str) -> InstructionRow:
+    made = f"{number:032d}"
+    return InstructionRow(made, "", made, number, 0, "seed", text, "", "", "", "accepted", 0, 0)

@@ -1,0 +1,137 @@
+"""Losses and what is made of them: the worked examples, what is asked of an engine, what is rejected."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import replace
+from statistics import fmean
+
+import pytest
+
+from actors.engine import EngineSpec, LogprobRequest, TokenLogprobs
+from actors.engines.scripted_engine import ScriptedEngine
+from pipelines.execution.stream.worker import make
+from pipelines.operators.score.perplexity import Score
+from pipelines.rows.types import Rejection, ResponseRow, Row, ScoreRow
+from pipelines.study.spec.scoring import ScoringOptions
+
+PAIR = ResponseRow("b" * 32, "a" * 32, "a" * 32, 3, "Name a bird.", "", "Owl", "stop", 5, 1)
+Values = tuple[float | None, ...]
+
+
+class Knows(ScriptedEngine):
+    """An engine whose log-probabilities are given, and that remembers what it was asked."""
+
+    def __init__(self, question: Values, answer: Values, alone: Values, newline: int = 1) -> None:
+        super().__init__(EngineSpec("scripted", "knows"))
+        lengths = (len(question) - 1, len(answer), len(answer) - newline)
+        self.said = TokenLogprobs("x", len(question), question + answer, alone, lengths)
+        self.asked: list[LogprobRequest] = []
+
+    async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
+        self.asked.append(request)
+        return self.said
+
+
+def of_loss(instruction: float, conditional: float, alone: float) -> Knows:
+    """Two tokens each, around these means."""
+    values = [(-loss * 0.75, -loss * 1.25) for loss in (instruction, conditional, alone)]
+    return Knows((None, *values[0]), values[1], (None, *values[2]))
+
+
+def apply(engine: ScriptedEngine, row: Row = PAIR, **options: object) -> Row:
+    return asyncio.run(make(Score(engine, ScoringOptions.model_validate(options)), row, "c" * 32))
+
+
+def scored(engine: ScriptedEngine, **options: object) -> ScoreRow:
+    made = apply(engine, **options)
+    assert isinstance(made, ScoreRow)
+    return made
+
+
+def test_worked_example_of_loss_and_perplexity() -> None:
+    known = tuple(math.log(p) for p in (0.5, 0.25, 0.125))
+    made = scored(Knows((None, *known), known, (None, *known)))
+    for name in ("instruction", "conditional", "answer"):
+        assert getattr(made, f"loss_{name}") == pytest.approx(1.386294, abs=1e-6)
+        assert getattr(made, f"ppl_{name}") == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(
+    ("conditional", "alone", "instruction", "ifd", "ic_ifd", "ifd_ppl"),
+    [(1.2, 1.5, 2.5, 0.80, 0.32, 0.740818), (0.9, 0.75, 1.0, 1.2, 1.2, 1.161834)],
+)
+def test_worked_examples_of_ifd_and_ic_ifd(
+    conditional: float, alone: float, instruction: float, ifd: float, ic_ifd: float, ifd_ppl: float
+) -> None:
+    made = scored(of_loss(instruction, conditional, alone))
+    assert (made.loss_instruction, made.loss_conditional, made.loss_answer) == pytest.approx(
+        (instruction, conditional, alone)
+    )
+    assert made.ifd == pytest.approx(ifd)
+    assert made.ic_ifd == pytest.approx(ic_ifd)
+    assert made.ifd_ppl == pytest.approx(ifd_ppl, abs=1e-6)
+
+
+def test_a_sets_score_is_the_mean_of_its_rows_ratios() -> None:
+    rows = [scored(of_loss(2, 1, 2)), scored(of_loss(3, 0.6, 0.6))]
+    assert fmean(row.ifd for row in rows) == pytest.approx(0.75)
+    assert fmean(row.ic_ifd for row in rows) == pytest.approx(0.291667, abs=1e-6)
+
+
+def test_a_loss_of_zero_of_the_answer_given_the_question_is_a_score() -> None:
+    made = scored(of_loss(1, 0, 2))
+    assert (made.loss_conditional, made.ppl_conditional, made.ifd) == (0, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "alone", "reason"),
+    [
+        ((None,), (-1.0,), (None, -1.0), "no_tokens"),
+        ((None, -1.0), (-1.0,), (None,), "no_tokens"),
+        ((None, -1.0), (-1.0,), (), "no_tokens"),
+        ((None, -1.0), (), (None, -1.0), "no_tokens"),
+        ((None, -1.0), (-1.0,), (None, 0.0), "zero_loss"),
+        ((None, 0.0), (-1.0,), (None, -1.0), "zero_loss"),
+        ((None, math.nan), (-1.0,), (None, -1.0), "not_finite"),
+        ((None, -1.0), (-1.0,), (None, -math.inf), "not_finite"),
+        ((None, -1.0), (-800.0,), (None, -1.0), "not_finite"),
+    ],
+)
+def test_what_is_undefined_is_a_rejection_and_never_nan(
+    question: Values, answer: Values, alone: Values, reason: str
+) -> None:
+    made = apply(Knows(question, answer, alone))
+    assert isinstance(made, Rejection) and (made.status, made.reason) == ("rejected", reason)
+
+
+@pytest.mark.parametrize(
+    ("options", "context", "text", "chat"),
+    [
+        ({}, "Name a bird.\nIn Peru.", "\nOwl", False),
+        ({"boundary": "question"}, "Name a bird.\nIn Peru.\n", "Owl", False),
+        ({"form": "chat"}, "Name a bird.\nIn Peru.", "Owl", True),
+    ],
+)
+def test_one_request_carries_pair_and_answer(options: dict[str, str], context: str, text: str, chat: bool) -> None:
+    engine = of_loss(1, 1, 1)
+    apply(engine, replace(PAIR, input="In Peru."), **options, bos="never")
+    assert engine.asked == [LogprobRequest("c" * 32, context, text, "Owl", chat, "never")]
+
+
+def test_worked_example_of_token_probabilities() -> None:
+    engine = Knows((None, -1.0), (-3.0, 0.0, -0.693147), (None, -1.0))
+    assert scored(engine).answer_probabilities == pytest.approx([1.0, 0.5])
+    assert scored(engine, probabilities=1).answer_probabilities == [1.0]
+    assert scored(engine, probabilities=0).answer_probabilities == []
+
+
+def test_a_newline_within_the_first_token_is_no_token_of_its_own() -> None:
+    engine = Knows((None, -1.0), (-0.693147, 0.0), (None, -1.0), newline=0)
+    assert scored(engine).answer_probabilities == pytest.approx([0.5, 1.0])
+
+
+def test_lengths_are_in_tokens() -> None:
+    made = apply(ScriptedEngine(EngineSpec("scripted", "any")), replace(PAIR, response="Owl or wren"))
+    assert isinstance(made, ScoreRow) and (made.tokens_instruction, made.tokens_answer) == (3, 3)

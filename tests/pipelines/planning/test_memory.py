@@ -1,0 +1,103 @@
+"""A study that can never fit is refused before anything starts, with the smallest change that would make it fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.errors import ClusterError
+from cluster.resources.inventory import GIB, Inventory, Node
+from pipelines.planning.memory import check_footprints, misfits, needs
+from pipelines.study.spec.study import Study
+from tests.cluster.resources.test_memory_footprint import LLAMA_8B, QWEN_72B
+from tests.support.studies import scripted_study
+
+L4 = Node("l4", 8, 1, 32 * GIB, "L4")
+H100 = Node("h100", 192, 8, 1800 * GIB, "H100")
+LAPTOP = Node("laptop", 2, 0, 8 * GIB)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, config in (("llama-8b", LLAMA_8B), ("qwen-72b", QWEN_72B)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(json.dumps(config | {"dtype": "bfloat16"}))
+    return tmp_path
+
+
+def study(model: dict[str, Any], recipe: dict[str, Any] | None = None) -> Study:
+    models = {name: {"source": name, "engine": "scripted"} for name in ("small", "large", "scorer")}
+    content: dict[str, Any] = {"models": models | {"large": {"engine": "auto"} | model}}
+    if recipe is not None:
+        content |= {"recipes": {"sft": recipe}, "students": [{"model": "large", "recipe": "sft"}]}
+    return scripted_study(**content)
+
+
+def remedy(found: Study, folder: Path, *nodes: Node) -> str:
+    (told,) = misfits(found, folder, Inventory(nodes))
+    return told.partition("makes it fit: ")[2]
+
+
+def test_only_models_with_a_config_are_judged(folder: Path) -> None:
+    found = needs(study({"source": "llama-8b", "gpus": 1}), folder)
+    assert [need.name for need in found] == ["large"]
+
+
+def test_a_model_that_fits_is_no_problem(folder: Path) -> None:
+    check_footprints(study({"source": "llama-8b", "gpus": 1, "max_length": 8192}), folder, Inventory((L4,)))
+
+
+def test_more_gpus_are_the_smallest_change_where_a_node_has_them(folder: Path) -> None:
+    found = study({"source": "qwen-72b", "gpus": 1})
+    assert remedy(found, folder, L4, H100) == "set 'gpus: 2' under models.large"
+
+
+def test_a_shorter_length_makes_a_cache_fit(folder: Path) -> None:
+    found = study({"source": "llama-8b", "gpus": 1, "max_length": 131_072})
+    key, _, length = remedy(found, folder, L4).partition(" under ")[0].removeprefix("set ").strip("'").partition(": ")
+    assert key == "max_length" and 20_000 < int(length) < 60_000
+    check_footprints(study({"source": "llama-8b", "gpus": 1, "max_length": int(length)}), folder, Inventory((L4,)))
+
+
+def test_half_the_bytes_make_weights_fit(folder: Path) -> None:
+    found = study({"source": "llama-8b", "gpus": 1, "dtype": "float32"})
+    assert remedy(found, folder, L4) == "set 'dtype: bfloat16' under models.large"
+
+
+def test_lora_makes_a_training_fit(folder: Path) -> None:
+    found = study({"source": "llama-8b", "gpus": 1}, {"max_length": 256})
+    assert remedy(found, folder, L4) == "set 'tuning: lora' under recipes.sft"
+
+
+def test_more_gpus_for_a_training_change_less_than_another_recipe(folder: Path) -> None:
+    found = study({"source": "llama-8b", "gpus": 1}, {"max_length": 1024})
+    assert remedy(found, folder, H100) == (
+        "set 'workers: 2', 'sharding: fsdp', 'gradient_checkpointing: true' for the student large"
+    )
+
+
+def test_fewer_rows_at_once_come_before_lora(folder: Path) -> None:
+    found = study({"source": "llama-8b", "gpus": 1}, {"tuning": "lora", "micro_batch_size": 16, "max_length": 2048})
+    assert remedy(found, folder, H100).startswith("set 'micro_batch_size: ")
+
+
+def test_where_only_some_gpus_hold_a_model_their_kind_has_to_be_named(folder: Path) -> None:
+    found, here = study({"source": "llama-8b", "gpus": 1, "max_length": 100_000}), Inventory((L4, H100))
+    with pytest.raises(ClusterError, match=r"it may be placed on L4, with 21\.6 GiB .*set 'accelerator: H100' under"):
+        check_footprints(found, folder, here)
+    named = study({"source": "llama-8b", "gpus": 1, "max_length": 100_000, "accelerator": "H100"})
+    check_footprints(named, folder, here)
+    with pytest.raises(ClusterError, match="there is no such GPU"):
+        check_footprints(named, folder, Inventory((L4,)))
+
+
+def test_without_a_change_that_would_do_the_machine_is_named(folder: Path) -> None:
+    assert remedy(study({"source": "qwen-72b"}), folder, LAPTOP).startswith("add a machine with 136")
+
+
+def test_refusal_names_model_memory_and_the_largest_node(folder: Path) -> None:
+    with pytest.raises(ClusterError, match=r"large takes about .* on its GPU to serve; the largest GPU has 21\.6 GiB"):
+        check_footprints(study({"source": "qwen-72b", "gpus": 1}), folder, Inventory((L4, LAPTOP)))

@@ -1,0 +1,53 @@
+"""What steps ask of models, foretold before anything has run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.planning.workload import Work, role, workload
+from pipelines.study.graph.build import build
+from pipelines.study.graph.step import Step
+from tests.support.studies import STUDENTS, scripted_study
+
+ITEMS = 5
+
+
+def judged(folder: Path, task: str, **judge: Any) -> list[tuple[Step, Work, Mapping[str, Work]]]:
+    """The verdict steps of a study whose students answer so many items of a judged benchmark, with their work."""
+    (folder / "items.jsonl").write_text("")
+    bench = {"name": "bench", "task": task, "file": "items.jsonl", "limit": ITEMS}
+    changes = STUDENTS | {"benchmarks": [bench | {"judge": {"model": "scorer"} | judge}]}
+    grid = build(scripted_study(**changes), folder)
+    works = workload(grid, {})
+    return [(step, works[key], works) for key, step in grid.steps.items() if step.kind == "verdict"]
+
+
+@pytest.mark.parametrize(
+    ("task", "judge", "asked", "texts", "said"),
+    [
+        ("followbench", {}, 1, 2, 300),
+        ("mt_bench", {}, 2, 3, 300),
+        ("mt_bench", {"max_tokens": 100}, 2, 3, 100),
+        ("arena_hard", {"reference": "large"}, 2, 3, 300),
+        ("compare", {"reference": "large"}, 1, 3, 300),
+        ("compare", {"reference": "large", "swap": True}, 2, 3, 300),
+        ("alpaca_eval", {"reference": "large", "verdict": "label"}, 1, 3, 1),
+        ("alpaca_eval", {"reference": "large"}, 2, 3, 0),
+    ],
+)
+def test_a_judge_reads_every_answer_as_often_as_its_benchmark_asks(
+    tmp_path: Path, task: str, judge: dict[str, Any], asked: int, texts: int, said: int
+) -> None:
+    found = judged(tmp_path, task, **judge)
+    assert found
+    for step, work, works in found:
+        assert work.model == "scorer"
+        assert (work.rows_in, work.rows_out) == (ITEMS, ITEMS) == (works[step.inputs[0].key].rows_out,) * 2
+        assert work.tokens_in == ITEMS * asked * (300 + 60 * texts)
+        assert work.tokens_out == ITEMS * asked * said
+        assert work.doing == ("generate" if said else "score")
+        assert role(step) == "verdict:scorer:bench"

@@ -1,0 +1,148 @@
+"""Prediction on a study: the metric that students were made to follow has a rho of 1, and too few sets say so."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from pipelines.cli.views.predictions import show_predictions
+from pipelines.evaluate.items.answers import answer_row, graded
+from pipelines.evaluate.items.item import Item
+from pipelines.evaluate.items.item import right as accuracy
+from pipelines.execution.runtime.commit import commit_rows
+from pipelines.results.predict.paradox import Paradox
+from pipelines.results.predict.points import points
+from pipelines.results.predict.study import larger_teachers, predictions
+from pipelines.rows.types import AnswerRow
+from pipelines.store.store import Store
+from pipelines.study.graph.grid import Grid, PairSet
+from pipelines.study.graph.step import Step
+from pipelines.study.spec.study import Study
+from tests.support.offline import run_offline
+from tests.support.studies import STUDENTS, scripted_study
+
+ONE_STUDENT = STUDENTS | {"students": [{"model": "small", "recipe": "full"}]}
+TASKS = 10
+
+
+def answer(index: int, right: bool) -> AnswerRow:
+    asked = Item(str(index), (("user", "?"),))
+    return graded(answer_row(f"{index:032x}", asked, index, asked.messages, [""], "stop"), accuracy(right))
+
+
+def answers(store: Store, step: Step, right: int) -> None:
+    """Commit an evaluation with so many right answers, in place of the one that is there."""
+    store.withdraw(step.kind, step.key)
+    rows = [answer(i, i < right) for i in range(TASKS)]
+    commit_rows(store, step, [*rows], [], TASKS, 0.0)
+
+
+def finished(store: Store, follow: str, **changes: Any) -> tuple[Study, Grid]:
+    """A study in which students on a data set are right the more often the higher its metric `follow` is."""
+    study = scripted_study(**{**ONE_STUDENT, **changes})
+    grid = run_offline(study, store)
+    means = {point.pairs: point.metrics[follow] for point in points(study, grid, store)}
+    order = sorted(set(means.values()))
+    for cell in grid.cells:
+        for number, (_, step) in enumerate(cell.evaluations):
+            answers(store, step, 0 if cell.pairs is None else order.index(means[cell.pairs]) // (number + 1))
+    return study, grid
+
+
+def by_metric(study: Study, grid: Grid, store: Store) -> Mapping[str, Any]:
+    ((place, found),) = predictions(study, grid, store).items()
+    assert (place.student, place.selection, place.benchmark) == ("small full", "all", "world")
+    return {one.metric: one for one in found}
+
+
+def told(study: Study, grid: Grid, store: Store) -> str:
+    output = io.StringIO()
+    found = predictions(study, grid, store)
+    show_predictions(Console(file=output, width=160), found, larger_teachers(study, Path(), grid, store))
+    return output.getvalue()
+
+
+def test_the_metric_that_students_follow_predicts_them(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    found = by_metric(*finished(store, "ppl_answer"), store)
+    assert found["ppl_answer"].correlation.rho == pytest.approx(1)
+    assert found["ppl_answer"].points == 10, "two evolvers with two rounds each and the seeds, two teachers"
+    assert next(iter(found)) == "ppl_answer", "the best is told first"
+    assert {"length", "ppl_instruction", "ppl_conditional", "ifd", "ifd_ppl", "ic_ifd"} <= set(found)
+    assert all(-1 <= one.correlation.low <= one.correlation.high <= 1 for one in found.values())
+
+
+def test_a_point_is_the_mean_over_the_rows_of_its_set(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    study = scripted_study()
+    grid = run_offline(study, store)
+    for point in points(study, grid, store):
+        scores = point.pairs.scores
+        assert scores is not None
+        rows = store.rows(scores.kind, scores.key).column("ifd").to_pylist()
+        assert point.metrics["ifd"] == pytest.approx(sum(rows) / len(rows))
+
+
+def test_too_few_sets_have_no_rho(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    study, grid = finished(
+        store, "ppl_answer", evolution={"evolvers": ["small"], "rounds": 2}, responses={"teachers": ["small"]}
+    )
+    assert by_metric(study, grid, store)["ppl_answer"].correlation is None
+    assert "fewer than 4 sets" in told(study, grid, store)
+
+
+def test_students_that_are_all_alike_have_an_undefined_rho(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    study, grid = finished(store, "ppl_answer")
+    for cell in grid.cells:
+        for _, step in cell.evaluations:
+            answers(store, step, 5)
+    assert math.isnan(by_metric(study, grid, store)["ppl_answer"].correlation.rho)
+    assert "all values are equal" in told(study, grid, store)
+
+
+def test_several_benchmarks_have_a_mean(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    benchmarks = [{"name": name, "world": {"count": count}} for name, count in (("one", 10), ("two", 11))]
+    study, grid = finished(store, "ppl_answer", benchmarks=benchmarks)
+    found = {
+        place.benchmark: {one.metric: one for one in made} for place, made in predictions(study, grid, store).items()
+    }
+    assert set(found) == {"one", "two", "mean"}
+    assert found["mean"]["ppl_answer"].correlation.rho == pytest.approx(1)
+
+
+def test_larger_teachers_are_compared_where_sizes_are_known(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    models = {}
+    for name, size in (("small", 4), ("large", 40)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(bytes(size))
+        models[name] = {"source": str(tmp_path / name), "cpus": 0.1}
+    models["scorer"] = {"source": "scorer", "engine": "scripted", "cpus": 0.1}
+    study, grid = finished(store, "ppl_answer", models=models)
+
+    def right(pairs: PairSet | None) -> int:
+        return 9 if pairs and pairs.teacher == "small" and pairs.round else 5
+
+    for cell in grid.cells:
+        for _, step in cell.evaluations:
+            answers(store, step, right(cell.pairs))
+    found = larger_teachers(study, tmp_path, grid, store)
+    assert found == [Paradox("small", "large", smaller_wins=4, bases=5)]
+    assert "small beats the larger large in 4 of 5 cases" in told(study, grid, store)
+
+
+def test_an_unfinished_study_is_told_to_run_first(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    study = scripted_study(**ONE_STUDENT)
+    grid = run_offline(study, store)
+    assert predictions(study, grid, store) == {}
+    assert "run the study first" in told(study, grid, store)

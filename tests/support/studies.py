@@ -1,0 +1,46 @@
+"""Small studies on the scripted engine, for tests of the main path."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.study.graph.methods import rotation
+from pipelines.study.graph.params import EvolveJob
+from pipelines.study.spec.basics import SamplingSpec
+from pipelines.study.spec.study import Study
+
+
+def scripted_study(**changes: Any) -> Study:
+    """2 evolvers x 2 rounds (and the seeds) x 2 teachers, scored, no students. `changes` replace top-level keys."""
+    model = {"engine": "scripted", "cpus": 0.1}
+    content: dict[str, Any] = {
+        "study": "scripted",
+        "seeds": [{"name": "world", "world": {"count": 20}}],
+        "models": {name: {"source": name, **model} for name in ("small", "large", "scorer")},
+        "evolution": {"evolvers": ["small", "large"], "rounds": 2},
+        "responses": {"teachers": ["small", "large"]},
+        "scoring": {"scorer": "scorer"},
+    }
+    return Study.model_validate(content | changes)
+
+
+def evolve_job(**changes: Any) -> EvolveJob:
+    """The first round of Evol-Instruct as it is by default."""
+    job: dict[str, Any] = {
+        "model": "small",
+        "round": 1,
+        "methods": rotation(True),
+        "assignment": "rotation",
+        "input": "copy",
+        "growth": None,
+        "eliminates": False,
+        "sampling": SamplingSpec(),
+    }
+    return EvolveJob(**job | changes)
+
+
+STUDENTS: dict[str, Any] = {
+    "recipes": {"full": {}, "lora": {"tuning": "lora"}},
+    "students": [{"model": "small", "recipe": "full"}, {"model": "large", "recipe": "lora"}],
+    "benchmarks": [{"name": "world", "world": {"count": 10}}],
+}
