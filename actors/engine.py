@@ -171,14 +171,14 @@ class EngineLost(Exception):
 def check_features(features: frozenset[Feature], request: GenerateRequest | LogprobRequest) -> None:
     """RequestError("unsupported") if the request asks for what `features` does not name."""
     if isinstance(request, LogprobRequest):
-        asked: dict[Feature, bool] = {"prompt_logprobs": True}
+        requested: dict[Feature, bool] = {"prompt_logprobs": True}
     else:
-        asked = {
+        requested = {
             "reply_logprobs": request.logprobs,
             "schema": request.schema is not None,
             "adapter": request.adapter is not None,
         }
-    missing = [feature for feature, wanted in asked.items() if wanted and feature not in features]
+    missing = [feature for feature, wanted in requested.items() if wanted and feature not in features]
     if missing:
         raise RequestError("unsupported", f"this engine has no {', '.join(missing)}")
 

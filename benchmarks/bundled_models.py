@@ -39,14 +39,14 @@ def measure(chat: Chat, count: int) -> Skills:
     tasks = heldout(count * len(LEVELS), SEED, LEVELS)
     template = prompts.get("answer")
     return Skills(
-        student=_answering(chat, tasks, lambda instruction: instruction),
-        teacher=_answering(chat, tasks, lambda instruction: template.render(instruction=instruction)),
+        student=_measure_answers(chat, tasks, lambda instruction: instruction),
+        teacher=_measure_answers(chat, tasks, lambda instruction: template.render(instruction=instruction)),
         evolution=measure_evolution(chat, count),
         difficulty=_rating(chat, count),
     )
 
 
-def _answering(chat: Chat, tasks: Sequence[WorldTask], ask: Callable[[str], str]) -> Scores:
+def _measure_answers(chat: Chat, tasks: Sequence[WorldTask], ask: Callable[[str], str]) -> Scores:
     replies = chat.replies([ask(task.instruction) for task in tasks])
     right = [(task, correct(task.instruction, reply)) for task, reply in zip(tasks, replies, strict=True)]
     by_level = {f"level {level}": mean(ok for task, ok in right if task.level == level) for level in LEVELS}
@@ -83,7 +83,7 @@ def _rating(chat: Chat, count: int) -> float:
     return mean(labels[task.level] == reply for task, reply in zip(tasks, replies, strict=True))
 
 
-def table(skills: dict[str, Skills]) -> str:
+def markdown_table(skills: dict[str, Skills]) -> str:
     """A Markdown table, one column per model, percentages."""
     rows: dict[str, list[str]] = {}
     for measured in skills.values():
@@ -110,18 +110,21 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=200, help="held-out tasks per level, per method and per prompt")
     options = parser.parse_args()
     folders = [Path(name) if Path(name).is_dir() else bundled.path(name) for name in options.models]
-    chats = {folder.name: Chat(folder) for folder in folders if not _head(folder)}
+    chats = {folder.name: Chat(folder) for folder in folders if not _classifier_suffix(folder)}
     if chats:
-        print(table({name: measure(chat, options.count) for name, chat in chats.items()}), end="\n\n")
+        print(markdown_table({name: measure(chat, options.count) for name, chat in chats.items()}), end="\n\n")
     if methods := {name: chat for name, chat in chats.items() if name.endswith("-methods")}:
-        print(exams.table({name: exams.marks(chat, options.count) for name, chat in methods.items()}), end="\n\n")
+        print(
+            exams.markdown_table({name: exams.exam_scores(chat, options.count) for name, chat in methods.items()}),
+            end="\n\n",
+        )
     for folder in folders:
-        if head := _head(folder):
+        if head := _classifier_suffix(folder):
             shares = classifiers.ACCURACIES[head](classifiers.load(folder), options.count)
             print("\n".join(f"| {folder.name}: {name} | {100 * share:.0f} |" for name, share in shares.items()))
 
 
-def _head(folder: Path) -> str:
+def _classifier_suffix(folder: Path) -> str:
     """What a classifier's folder is called after its size; empty for a language model."""
     head = folder.name.rsplit("-", 1)[-1]
     return head if head in classifiers.ACCURACIES else ""

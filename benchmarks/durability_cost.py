@@ -28,37 +28,37 @@ GOAL = 0.03
 
 
 @dataclass(frozen=True)
-class Forgetful:
+class NonDurableClient:
     """Stands for a client that keeps nothing; where it arrives, nothing is flushed to the disk either."""
 
     client: Client
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _arrived, (self.client,)
+        return _unpickle_client, (self.client,)
 
 
-def _arrived(client: Client) -> Client:
-    os.fsync = _nothing
+def _unpickle_client(client: Client) -> Client:
+    os.fsync = _skip_flush
     return client
 
 
-def _nothing(handle: object) -> None:
+def _skip_flush(handle: object) -> None:
     """In place of a flush."""
 
 
 @contextmanager
-def durable(kept: bool) -> Generator[None]:
+def durability(enabled: bool) -> Generator[None]:
     """Within the block, unfinished work survives a crash, or does not."""
     with ExitStack() as patches:
-        if not kept:
+        if not enabled:
             patches.enter_context(
-                mock.patch.object(operators, "Remembering", lambda client, kind, key: Forgetful(client))
+                mock.patch.object(operators, "Remembering", lambda client, kind, key: NonDurableClient(client))
             )
-            patches.enter_context(mock.patch.object(os, "fsync", _nothing))
+            patches.enter_context(mock.patch.object(os, "fsync", _skip_flush))
         yield
 
 
-def the_study(number: int, rows: int) -> Study:
+def make_study(number: int, rows: int) -> Study:
     """Answers to so many instructions by an engine with the rate; another study for every number."""
     runtime = {"latency": LATENCY, "slots": int(RATE * LATENCY)}
     engine = {"engine": "scripted", "cpus": 0.1, "runtime": runtime, "in_flight": 3 * runtime["slots"]}
@@ -66,9 +66,9 @@ def the_study(number: int, rows: int) -> Study:
     return study({"model": engine}, rows, seed=number, **roles)
 
 
-def rate(number: int, rows: int, kept: bool) -> float:
+def rows_per_second(number: int, rows: int, kept: bool) -> float:
     """Rows per second of the whole path."""
-    with durable(kept), lab(the_study(number, rows)) as here:
+    with durability(kept), lab(make_study(number, rows)) as here:
         (step,) = (step for step in here.steps if step.kind == "respond" and step.inputs[0].kind == "seeds")
         first = here.first_request()
         here.stream(step)
@@ -83,10 +83,10 @@ def main() -> None:
     asked = parser.parse_args()
     rates: dict[bool, list[float]] = {True: [], False: []}
     with connect(None):
-        rate(0, asked.rows // 8, kept=True)
+        rows_per_second(0, asked.rows // 8, kept=True)
         for number in range(1, asked.runs + 1):
             for kept in (True, False) if number % 2 else (False, True):
-                rates[kept].append(rate(number, asked.rows, kept))
+                rates[kept].append(rows_per_second(number, asked.rows, kept))
     print(f"{'run':>4}{'durable':>10}{'not':>10}   rows/s")
     for number, (with_it, without) in enumerate(zip(rates[True], rates[False], strict=True), start=1):
         print(f"{number:>4}{with_it:>10.0f}{without:>10.0f}")

@@ -23,10 +23,10 @@ from typing import Any
 import bundled
 from benchmarks.support.lab import Lab, figure, lab, study
 from cluster.connection.session import connect
-from pipelines.operators.respond.answer import ask
+from pipelines.operators.respond.answer import answer_prompt
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import ResponseRow
-from pipelines.study.graph.params import RespondJob
+from pipelines.study.graph.params import RespondParams
 from pipelines.study.graph.step import Step
 from pipelines.study.inputs.models import engine_spec
 from pipelines.study.spec.study import Study
@@ -70,7 +70,7 @@ def make_model(folder: Path) -> Path:
     return folder
 
 
-def the_study(model: Path, seeds: Path) -> Study:
+def make_study(model: Path, seeds: Path) -> Study:
     """Answers to the instructions of a file."""
     engine = {"engine": "vllm", "source": str(model), "cpus": 2, "max_length": MAX_LENGTH, "dtype": "float32"}
     return study(
@@ -85,7 +85,7 @@ def the_study(model: Path, seeds: Path) -> Study:
 def ours(chosen: Study) -> float:
     """Tokens per second of the runner."""
     with connect(None), lab(chosen) as here:
-        warm, full = (answers(here, name) for name in ("warm", "full"))
+        warm, full = (answer_step(here, name) for name in ("warm", "full"))
         here.stream(warm)
         first = here.first_request()
         here.stream(full)
@@ -94,27 +94,29 @@ def ours(chosen: Study) -> float:
         return sum(row.tokens_out for row in rows) / (ended - first[0])
 
 
-def answers(here: Lab, seeds: str) -> Step:
+def answer_step(here: Lab, seeds: str) -> Step:
     """The step that answers one file's instructions."""
-    found = [step for step in here.steps if isinstance(step.job, RespondJob) and step.inputs[0].kind == "seeds"]
+    found = [step for step in here.steps if isinstance(step.params, RespondParams) and step.inputs[0].kind == "seeds"]
     return next(step for step in found if step.subject.startswith(seeds))
 
 
-def plain(folder: Path) -> float:
+def run_plain_vllm(folder: Path) -> float:
     """Tokens per second of offline vLLM, in this process."""
     from transformers import AutoConfig
     from vllm import LLM, SamplingParams
 
     from actors.engines.vllm_arguments import engine_arguments
 
-    spec = engine_spec(the_study(folder / "model", folder).models["model"], folder)
+    spec = engine_spec(make_study(folder / "model", folder).models["model"], folder)
     config = AutoConfig.from_pretrained(spec.model)
     engine = LLM(**engine_arguments(spec, config))
     sampling = SamplingParams(temperature=0.0, max_tokens=MAX_TOKENS)
 
     def answer(name: str) -> int:
         lines = (folder / f"{name}.jsonl").read_text().splitlines()
-        chats: Any = [[{"role": "user", "content": ask(json.loads(line)["instruction"], "")}] for line in lines]
+        chats: Any = [
+            [{"role": "user", "content": answer_prompt(json.loads(line)["instruction"], "")}] for line in lines
+        ]
         return sum(len(each.outputs[0].token_ids) for each in engine.chat(chats, sampling, use_tqdm=False))
 
     answer("warm")
@@ -122,8 +124,8 @@ def plain(folder: Path) -> float:
     return answer("full") / (time.monotonic() - started)
 
 
-def plain_elsewhere(folder: Path) -> float:
-    """`plain` in a process of its own, which frees its memory at the end."""
+def run_plain_vllm_in_process(folder: Path) -> float:
+    """`run_plain_vllm` in a process of its own, which frees its memory at the end."""
     command = [sys.executable, "-m", "benchmarks.engine_overhead", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(re.findall(r"^tokens per second: (.*)$", done.stdout, re.MULTILINE)[-1])
@@ -132,7 +134,7 @@ def plain_elsewhere(folder: Path) -> float:
 def main() -> None:
     """Print a table and the figure; with a folder as argument, the peer's number alone."""
     if len(sys.argv) > 1:
-        print("tokens per second:", plain(Path(sys.argv[1])), flush=True)
+        print("tokens per second:", run_plain_vllm(Path(sys.argv[1])), flush=True)
         return
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 Ray's own spelling
     with tempfile.TemporaryDirectory() as name:
@@ -141,7 +143,7 @@ def main() -> None:
         for seeds, count in (("warm", WARM_UP), ("full", PROMPTS)):
             lines = [json.dumps({"instruction": text}) for text in instructions(count, count)]
             (folder / f"{seeds}.jsonl").write_text("\n".join(lines))
-        runs = [(ours(the_study(folder / "model", folder)), plain_elsewhere(folder)) for _ in range(RUNS)]
+        runs = [(ours(make_study(folder / "model", folder)), run_plain_vllm_in_process(folder)) for _ in range(RUNS)]
     print(f"{'run':>4}{'evolgrid':>10}{'vLLM':>10}{'ratio':>8}   tokens/s")
     for number, (mine, peer) in enumerate(runs, start=1):
         print(f"{number:>4}{mine:>10.0f}{peer:>10.0f}{mine / peer:>8.2f}")

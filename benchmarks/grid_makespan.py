@@ -20,14 +20,14 @@ from typing import Any
 import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 
-from actors.training.spec import STUDENT, Speed, TrainOutcome, TrainPlacement, TrainSpec
+from actors.training.spec import STUDENT_PREFIX, Speed, TrainOutcome, TrainPlacement, TrainSpec
 from benchmarks.simulated_scale import engine
 from benchmarks.support.lab import Lab, figure, lab, study
 from cluster.connection.session import connect
 from pipelines.execution.steps.selection import run_selections
 from pipelines.execution.training import trainer as trainings
-from pipelines.execution.training.run import run_students
-from pipelines.planning.cost import lower_bound
+from pipelines.execution.training.run import run_training
+from pipelines.planning.cost import min_wall_seconds
 from pipelines.planning.plan import Plan
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
@@ -40,7 +40,7 @@ STUDENTS = {"xs": (1, 60.0), "s": (1, 45.0), "m": (2, 40.0), "l": (4, 30.0), "xl
 
 
 @dataclass
-class Meter:
+class GpuMeter:
     """GPU-seconds of trainings, and which GPUs are at work now."""
 
     training: int = 0
@@ -55,7 +55,7 @@ class Meter:
 
 
 @contextmanager
-def cluster() -> Generator[None]:
+def simulated_cluster() -> Generator[None]:
     """The simulated cluster, connected."""
     from ray.cluster_utils import Cluster
 
@@ -89,21 +89,23 @@ def grid() -> Study:
     )
 
 
-def seconds(step: Step) -> float:
+def scripted_seconds(step: Step) -> float:
     """How long a scripted step takes if nothing else holds it up."""
     if step.kind == "train":
-        return STUDENTS[step.job.model][1]  # pyright: ignore[reportAttributeAccessIssue]
+        return STUDENTS[step.params.model][1]  # pyright: ignore[reportAttributeAccessIssue]
     return {"evolve": EVOLVER_LATENCY, "respond": LATENCY}.get(step.kind, 0.0) * ROWS / SLOTS
 
 
-def planned(plan: Plan) -> Plan:
+def with_scripted_durations(plan: Plan) -> Plan:
     """The plan with the scripted durations, and trainings on the last round alone."""
     kept = [step for step in plan.pending if step.kind != "train" or f" r{ROUNDS} " in step.label]
-    return replace(plan, pending=tuple(kept), seconds={key: seconds(each) for key, each in plan.grid.steps.items()})
+    return replace(
+        plan, pending=tuple(kept), seconds={key: scripted_seconds(each) for key, each in plan.grid.steps.items()}
+    )
 
 
 @contextmanager
-def scripted_trainer(meter: Meter) -> Generator[None]:
+def scripted_trainer(meter: GpuMeter) -> Generator[None]:
     """Trainings hold their GPUs, wait as long as they would take, and leave a file."""
     lengths = {name: length for name, (_, length) in STUDENTS.items()}
 
@@ -117,24 +119,24 @@ def scripted_trainer(meter: Meter) -> Generator[None]:
         meter.change(-placement.workers)
         remove_placement_group(group)
         for number in range(len(sets)):
-            folder = Path(aside, f"{STUDENT}{number}")
+            folder = Path(aside, f"{STUDENT_PREFIX}{number}")
             folder.mkdir(parents=True)
             (folder / "config.json").write_text("{}")
         speed = Speed(0.0, 0.0, 0, 0.0, "scripted")
         return [TrainOutcome(len(pairs), 0, 1, 0, lengths[spec.base], (), speed) for pairs in sets]
 
-    before = trainings.train_aside
-    trainings.train_aside = train  # pyright: ignore[reportAttributeAccessIssue]
+    before = trainings.train_to_staging
+    trainings.train_to_staging = train  # pyright: ignore[reportAttributeAccessIssue]
     try:
         yield
     finally:
-        trainings.train_aside = before
+        trainings.train_to_staging = before
 
 
-class Idle:
+class IdleSampler:
     """Samples the GPUs at work until told that everything has begun."""
 
-    def __init__(self, here: Lab, meter: Meter, trains: int) -> None:
+    def __init__(self, here: Lab, meter: GpuMeter, trains: int) -> None:
         self.shares: list[float] = []
         self.streaming, self.ended = True, threading.Event()
         self._here, self._meter, self._trains = here, meter, trains
@@ -153,19 +155,19 @@ class Idle:
 def main() -> None:
     """Print the timeline and the figures."""
     argparse.ArgumentParser(description=__doc__).parse_args()
-    meter = Meter()
-    with cluster(), scripted_trainer(meter), lab(grid()) as here:
+    meter = GpuMeter()
+    with simulated_cluster(), scripted_trainer(meter), lab(grid()) as here:
         context = here.context
-        context.plan = planned(context.plan)
+        context.plan = with_scripted_durations(context.plan)
         trains = len(context.plan.pending_of("train"))
-        bound = lower_bound(context.plan, context.study, context.cluster)
+        bound = min_wall_seconds(context.plan, context.study, context.cluster)
         first = here.first_request()
-        idle = Idle(here, meter, trains)
+        idle = IdleSampler(here, meter, trains)
         streamed = here.stream()
         idle.streaming = False
-        here.stage.close()
+        here.residency.close()
         run_selections(context)
-        failures = run_students(context)
+        failures = run_training(context)
         ended = time.monotonic()
         idle.ended.set()
     assert not failures, failures

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cluster.resources.inventory import Inventory, Node
-from cluster.resources.placement import Request
-from pipelines.planning.requests import sizes
-from pipelines.planning.residency.phases import loads, lower_bound, order
+from cluster.resources.placement import ResourceRequest
+from pipelines.planning.requests import replica_requests
+from pipelines.planning.residency.phases import min_model_loads, model_loads, order_phases
 from pipelines.study.graph.build import build
 from pipelines.study.graph.step import ROW_WISE, Step, model_of
 from pipelines.study.spec.basics import World
@@ -83,7 +83,7 @@ def study(case: Case) -> Study:
     )
 
 
-def naive_loads(steps: Sequence[Step], sized: Mapping[str, Request], gpus: float) -> int:
+def naive_loads(steps: Sequence[Step], sized: Mapping[str, ResourceRequest], gpus: float) -> int:
     """Loads of one step after another in the study's order, with the least recently used model leaving."""
     resident: list[str] = []
     count = 0
@@ -98,17 +98,17 @@ def naive_loads(steps: Sequence[Step], sized: Mapping[str, Request], gpus: float
     return count
 
 
-def measured(case: Case) -> Result:
+def measure_case(case: Case) -> Result:
     """Order a case's steps; seconds are those of our order alone."""
     made = study(case)
     steps = [step for step in build(made, Path()).steps.values() if step.kind in ROW_WISE]
-    sized, have = sizes(made), Inventory((Node("one", len(made.models), case.gpus, 0),))
+    sized, have = replica_requests(made), Inventory((Node("one", len(made.models), case.gpus, 0),))
     started = time.perf_counter()
-    phases = order(steps, sized, have)
+    phases = order_phases(steps, sized, have)
     seconds = time.perf_counter() - started
     models, naive = len({model_of(step) for step in steps}), naive_loads(steps, sized, case.gpus)
-    bound = lower_bound(steps, sized, have)
-    return Result(models, len(steps), loads(phases), len(phases), bound, naive, seconds)
+    bound = min_model_loads(steps, sized, have)
+    return Result(models, len(steps), model_loads(phases), len(phases), bound, naive, seconds)
 
 
 def main() -> None:
@@ -117,7 +117,7 @@ def main() -> None:
     print(row.format("grid", "models", "GPUs", "steps", "loads", "phases", "bound", "naive", "seconds"))
     worst = 1.0
     for case in CASES:
-        one = measured(case)
+        one = measure_case(case)
         worst = max(worst, one.loads / one.bound)
         counts = (one.models, case.gpus, one.steps, one.loads, one.phases, one.bound, one.naive)
         print(row.format(case.name, *counts, f"{one.seconds:.2f}"))

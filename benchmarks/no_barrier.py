@@ -17,11 +17,11 @@ from actors.engines.scripted_engine import ScriptedEngine
 from actors.serving.pool import Pool
 from benchmarks.support.lab import Lab, figure, lab, study
 from cluster.connection.session import connect
-from pipelines.execution.stream.worker import make
-from pipelines.operators.registry import operator
+from pipelines.execution.stream.worker import apply_operator
+from pipelines.operators.registry import make_operator
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import Rejection, Row
-from pipelines.store.shards import read_unit, units_of
+from pipelines.store.shards import partitions_of, read_partition_rows
 from pipelines.study.graph.step import Step, model_of
 from pipelines.study.inputs.models import engine_spec
 from pipelines.study.spec.study import Study
@@ -33,7 +33,7 @@ SLOTS = 16
 LATENCY = {"evolver": 0.15, "teacher": 0.30, "scorer": 0.03}  # mean seconds
 
 
-class Timed(ScriptedEngine):
+class ServiceTimeEngine(ScriptedEngine):
     """The scripted engine without waiting: it adds up how long it would have waited."""
 
     seconds = 0.0
@@ -42,7 +42,7 @@ class Timed(ScriptedEngine):
         self.seconds += self._latency * draw.lognormvariate(-(self._sigma**2) / 2, self._sigma)
 
 
-def the_study() -> Study:
+def make_study() -> Study:
     """Three rounds of one evolver, answers to every round, scores: 7 requests of the slow kinds per row."""
     engine = {"engine": "scripted", "cpus": 0.2}
     models = {
@@ -58,34 +58,40 @@ def the_study() -> Study:
     )
 
 
-async def by_stages(here: Lab, clients: Mapping[str, Client]) -> float:
+async def run_by_steps(here: Lab, clients: Mapping[str, Client]) -> float:
     """Seconds of all steps one after another, each with all its rows at once."""
     context, made = here.context, dict[str, list[Row]]()
     started = time.monotonic()
     for step in here.steps:
         source = step.inputs[0]
-        rows = made.get(source.key) or seeds(here, source)
-        does = operator(step, clients[model_of(step)], context.study.seed)
-        results = await asyncio.gather(*(make(does, row, row_id(row.id, step.key)) for row in rows))
+        rows = made.get(source.key) or step_rows(here, source)
+        does = make_operator(step, clients[model_of(step)], context.study.seed)
+        results = await asyncio.gather(*(apply_operator(does, row, row_id(row.id, step.key)) for row in rows))
         made[step.key] = [row for row in results if not isinstance(row, Rejection)]
     return time.monotonic() - started
 
 
-def seeds(here: Lab, step: Step) -> list[Row]:
+def step_rows(here: Lab, step: Step) -> list[Row]:
     """The rows of a finished step."""
     store = here.context.store
-    return [row for unit in units_of(store, step.kind, step.key) for row in read_unit(store, step.kind, step.key, unit)]
+    return [
+        row
+        for unit in partitions_of(store, step.kind, step.key)
+        for row in read_partition_rows(store, step.kind, step.key, unit)
+    ]
 
 
 def service_seconds(here: Lab) -> dict[str, float]:
     """Each engine's pure service time for the study's very requests."""
     context = here.context
-    engines = {name: Timed(engine_spec(model, context.folder)) for name, model in context.study.models.items()}
-    asyncio.run(by_stages(here, engines))
+    engines = {
+        name: ServiceTimeEngine(engine_spec(model, context.folder)) for name, model in context.study.models.items()
+    }
+    asyncio.run(run_by_steps(here, engines))
     return {name: engine.seconds / SLOTS for name, engine in engines.items()}
 
 
-def table(pure: Mapping[str, float], busy: Mapping[str, float], ours: float, theirs: float) -> None:
+def print_table(pure: Mapping[str, float], busy: Mapping[str, float], ours: float, theirs: float) -> None:
     """Print what was measured."""
     floor = max(pure.values())
     print(f"{'':<28}{'seconds':>9}{'x floor':>9}")
@@ -97,18 +103,18 @@ def table(pure: Mapping[str, float], busy: Mapping[str, float], ours: float, the
 
 def busy_seconds(pools: Mapping[str, Pool]) -> dict[str, float]:
     """How long each pool has had requests in flight."""
-    return {name: pool.stats().work.busy_seconds for name, pool in pools.items()}
+    return {name: pool.stats().totals.busy_seconds for name, pool in pools.items()}
 
 
 def main() -> None:
     """Print a table and the figures."""
-    with connect(None), lab(the_study()) as here:
+    with connect(None), lab(make_study()) as here:
         pure = service_seconds(here)
-        theirs = asyncio.run(by_stages(here, {name: pool.client() for name, pool in here.pools.items()}))
+        theirs = asyncio.run(run_by_steps(here, {name: pool.client() for name, pool in here.pools.items()}))
         before = busy_seconds(here.pools)
         ours = here.stream()
         busy = {name: seconds - before[name] for name, seconds in busy_seconds(here.pools).items()}
-    table(pure, busy, ours, theirs)
+    print_table(pure, busy, ours, theirs)
     floor = max(pure.values())
     print(f"{ROWS} rows, {SLOTS} slots an engine, log-normal latencies of sigma {SIGMA:g}")
     figure("no_barrier.barrier_ratio", theirs / floor, ">1.1")

@@ -17,14 +17,14 @@ from pathlib import Path
 
 import bundled
 from actors.training.spec import TrainOutcome, TrainPlacement, TrainSpec
-from actors.training.trainer import train, train_together
+from actors.training.trainer import train, train_multi_lora
 from benchmarks.support.lab import figure
 from bundled.world import heldout
 from cluster.connection.session import connect
 
 STUDENTS, ROWS, RUNS = 8, 128, 3
 CPUS = 2
-PLACE = TrainPlacement(cpus=CPUS)
+PLACEMENT = TrainPlacement(cpus=CPUS)
 GOAL = 0.5
 Pairs = Sequence[tuple[str, str]]
 
@@ -50,17 +50,17 @@ def spec(rows_per_pass: int) -> TrainSpec:
     )
 
 
-def one_after_another(spec: TrainSpec, sets: Sequence[Pairs], folder: Path) -> tuple[float, list[TrainOutcome]]:
+def train_one_by_one(spec: TrainSpec, sets: Sequence[Pairs], folder: Path) -> tuple[float, list[TrainOutcome]]:
     """Seconds, and what came of it."""
     started = time.monotonic()
-    outcomes = [train(spec, pairs, folder / f"{number}", PLACE) for number, pairs in enumerate(sets)]
+    outcomes = [train(spec, pairs, folder / f"{number}", PLACEMENT) for number, pairs in enumerate(sets)]
     return time.monotonic() - started, outcomes
 
 
-def together(spec: TrainSpec, sets: Sequence[Pairs], folder: Path) -> tuple[float, list[TrainOutcome]]:
+def train_packed(spec: TrainSpec, sets: Sequence[Pairs], folder: Path) -> tuple[float, list[TrainOutcome]]:
     """Seconds, and what came of it."""
     started = time.monotonic()
-    outcomes = train_together(spec, sets, [folder / f"{number}" for number in range(len(sets))], PLACE)
+    outcomes = train_multi_lora(spec, sets, [folder / f"{number}" for number in range(len(sets))], PLACEMENT)
     return time.monotonic() - started, outcomes
 
 
@@ -73,11 +73,11 @@ def main() -> None:
     arguments = parser.parse_args()
     recipe, sets, ratios = spec(arguments.rows_per_pass), data_sets(arguments.rows), list[float]()
     with connect(None, cpus=CPUS), tempfile.TemporaryDirectory() as name:
-        train(recipe, sets[0][:8], Path(name) / "warm-up", PLACE)
+        train(recipe, sets[0][:8], Path(name) / "warm-up", PLACEMENT)
         print(f"{'run':>3} {'one after another, s':>22} {'together, s':>12} {'ratio':>6} {'most loss apart':>16}")
         for run in range(arguments.runs):
-            apart, alone = one_after_another(recipe, sets, Path(name) / f"{run}-apart")
-            joint, shared = together(recipe, sets, Path(name) / f"{run}-together")
+            apart, alone = train_one_by_one(recipe, sets, Path(name) / f"{run}-apart")
+            joint, shared = train_packed(recipe, sets, Path(name) / f"{run}-together")
             ratios.append(joint / apart)
             before, after = ([loss for one in way for _, loss in one.losses] for way in (alone, shared))
             worst = max(abs(one - other) for one, other in zip(before, after, strict=True))

@@ -17,12 +17,12 @@ from rich.console import Console
 
 from benchmarks.support.lab import figure
 from cluster.resources.inventory import machine
-from pipelines.execution.profiling import measure
+from pipelines.execution.profiling import measure_profile
 from pipelines.execution.runner import run
-from pipelines.planning.cost import timed, together
+from pipelines.planning.cost import durations, makespan_of
 from pipelines.planning.plan import Plan, make_plan
 from pipelines.store.store import Store
-from pipelines.study.file.load import Loaded, load
+from pipelines.study.file.load import LoadedStudy, load
 
 QUICKSTART = Path("studies/quickstart.yaml")
 
@@ -36,7 +36,7 @@ def by_kind(plan: Plan, store: Store) -> dict[str, tuple[float, float]]:
     return {kind: (planned, actual) for kind, (planned, actual) in sums.items()}
 
 
-def actual(loaded: Loaded, plan: Plan, planned: float) -> float:
+def actual(loaded: LoadedStudy, plan: Plan, planned: float) -> float:
     """Run the study in an empty store and show it against its plan; seconds of the wall."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
@@ -57,9 +57,9 @@ def main() -> None:
     loaded = load(options.study)
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
-        measure(loaded, store, None, Console())
+        measure_profile(loaded, store, None, Console())
         plan = make_plan(loaded.study, loaded.folder, store)
-    planned = together(timed(plan), loaded.study, machine()) + plan.overhead
+    planned = makespan_of(durations(plan), loaded.study, machine()) + plan.overhead
     took = median(actual(loaded, plan, planned) for _ in range(options.runs))
     figure("plan_accuracy.error_fraction", abs(planned / took - 1), "<=0.15")
 

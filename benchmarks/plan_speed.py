@@ -36,7 +36,7 @@ def study() -> Study:
     )
 
 
-def timed(big: Study, folder: Path) -> tuple[float, Plan]:
+def time_plan(big: Study, folder: Path) -> tuple[float, Plan]:
     """Seconds of one plan against an empty store, as a user's first `evolgrid plan` makes it."""
     started = time.perf_counter()
     plan = make_plan(big, folder, Store(str(folder)))
@@ -47,7 +47,7 @@ def main() -> None:
     """Print a table and the figure."""
     big = study()
     with tempfile.TemporaryDirectory() as folder:
-        runs = [timed(big, Path(folder)) for _ in range(RUNS)]
+        runs = [time_plan(big, Path(folder)) for _ in range(RUNS)]
     plan = runs[0][1]
     print(f"{'run':>4} {'seconds':>8}")
     for number, (seconds, _) in enumerate(runs, start=1):

@@ -24,7 +24,7 @@ Rows = dict[str, Counter[str]]
 """The rows of each step by its key, as text, and how often each is there."""
 
 
-def spread() -> Study:
+def replicated_study() -> Study:
     """A model with a replica on each node."""
     model = engine(1, latency=LATENCY, slots=SLOTS) | {"replicas": NODES - KILLED, "max_replicas": NODES}
     return study(
@@ -35,7 +35,7 @@ def spread() -> Study:
     )
 
 
-def rows_of(here: Lab) -> Rows:
+def rows_by_step(here: Lab) -> Rows:
     """What the lab's steps have made."""
     store = here.context.store
     tables = {step.key: store.rows(step.kind, step.key).to_pylist() for step in here.steps}
@@ -44,10 +44,10 @@ def rows_of(here: Lab) -> Rows:
 
 def run(found: list[Rows], begun: threading.Event) -> None:
     """Run the study, and keep its rows."""
-    with lab(spread()) as here:
+    with lab(replicated_study()) as here:
         begun.set()
         here.stream()
-        found.append(rows_of(here))
+        found.append(rows_by_step(here))
 
 
 def main() -> None:

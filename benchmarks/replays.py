@@ -20,10 +20,10 @@ from actors.sandbox.protocol.job import Check, Outcome
 from actors.sandbox.sandbox import Sandbox
 from benchmarks.support.lab import figure
 from pipelines.evaluate.graders import code, opencompass
-from pipelines.evaluate.harness.run import run, seed_checks
+from pipelines.evaluate.harness.run import run_harness, seed_randomness
 from pipelines.evaluate.harness.tasks import load_tasks
 from pipelines.evaluate.items.answers import answer_row
-from pipelines.evaluate.items.data_files import records
+from pipelines.evaluate.items.data_files import read_records
 from pipelines.evaluate.items.item import Item
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Benchmark
@@ -32,14 +32,14 @@ WORKERS = 2
 
 
 @dataclass(frozen=True)
-class Replay:
+class ReplayModel:
     """A model that says what is known, by the last turn that it is asked, without blanks around it."""
 
-    said: Mapping[str, str]
+    replies: Mapping[str, str]
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """The known answer."""
-        return Generation(request.id, self.said[request.messages[-1][1].strip()], "stop", 1, 1)
+        return Generation(request.id, self.replies[request.messages[-1][1].strip()], "stop", 1, 1)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Nothing is known of that."""
@@ -51,7 +51,7 @@ class Replay:
 
 
 @dataclass(frozen=True)
-class Boxes:
+class AsyncSandbox:
     """A local sandbox as the evaluation asks one, several checks at once."""
 
     sandbox: Sandbox
@@ -61,12 +61,12 @@ class Boxes:
         return await asyncio.to_thread(self.sandbox.check, check)
 
 
-def graded(bench: Benchmark, items: list[Item], answers: Mapping[str, str], sandbox: Sandbox) -> dict[str, bool]:
+def grade_answers(bench: Benchmark, items: list[Item], answers: Mapping[str, str], sandbox: Sandbox) -> dict[str, bool]:
     """By item, whether its answer passes in the sandbox."""
 
     async def one(item: Item) -> bool:
         row = answer_row("0", item, 0, item.messages, [answers[item.id]], "stop")
-        return (await code.grade(bench, item, row, Boxes(sandbox))).correct
+        return (await code.grade(bench, item, row, AsyncSandbox(sandbox))).correct
 
     async def every() -> list[bool]:
         return list(await asyncio.gather(*(one(item) for item in items)))
@@ -74,33 +74,33 @@ def graded(bench: Benchmark, items: list[Item], answers: Mapping[str, str], sand
     return dict(zip((item.id for item in items), asyncio.run(every()), strict=True))
 
 
-def references(kind: str, path: Path, sandbox: Sandbox, most: int | None = None) -> tuple[int, int]:
+def references(kind: str, path: Path, sandbox: Sandbox, limit: int | None = None) -> tuple[int, int]:
     """Reference solutions of a code benchmark that pass, and how many there are."""
-    bench = Benchmark.model_validate({"name": kind, "task": kind, "file": str(path), "limit": most})
+    bench = Benchmark.model_validate({"name": kind, "task": kind, "file": str(path), "limit": limit})
     items = code.items(bench, path)
-    passed = graded(bench, items, {item.id: item.reference for item in items}, sandbox)
+    passed = grade_answers(bench, items, {item.id: item.reference for item in items}, sandbox)
     return sum(passed.values()), len(passed)
 
 
-def wizard(folder: Path, sandbox: Sandbox, most: int | None = None) -> tuple[int, int, int]:
+def wizard(folder: Path, sandbox: Sandbox, limit: int | None = None) -> tuple[int, int, int]:
     """Of WizardCoder-15B's answers to HumanEval: verdicts that agree, answers, and how many pass."""
     problems = folder / "humaneval/HumanEval.jsonl.gz"
-    bench = Benchmark(name="humaneval", task="humaneval", file=str(problems), limit=most)
-    known = {row["task_id"]: row for row in records(folder / "humaneval/wizardcoder15b_samples.results.jsonl.gz")}
+    bench = Benchmark(name="humaneval", task="humaneval", file=str(problems), limit=limit)
+    known = {row["task_id"]: row for row in read_records(folder / "humaneval/wizardcoder15b_samples.results.jsonl.gz")}
     said = {name: str(row["completion"]) for name, row in known.items()}
-    passed = graded(bench, code.items(bench, problems), said, sandbox)
+    passed = grade_answers(bench, code.items(bench, problems), said, sandbox)
     agree = sum(passed[name] == known[name]["passed"] for name in passed)
     return agree, len(passed), sum(passed.values())
 
 
-def gold(task: str, path: Path, most: int | None = None) -> dict[str, tuple[int, int]]:
+def gold(task: str, path: Path, limit: int | None = None) -> dict[str, tuple[int, int]]:
     """By measure, gold answers of GSM8K or MATH that lm-eval finds right, and how many there are; ours, too."""
     question, answer = ("question", "answer") if task == "gsm8k" else ("problem", "solution")
-    rows = records(path)[:most]
-    bench = Benchmark.model_validate({"name": task, "task": task, "file": str(path), "shots": 0, "limit": most})
+    rows = read_records(path)[:limit]
+    bench = Benchmark.model_validate({"name": task, "task": task, "file": str(path), "shots": 0, "limit": limit})
     shape = "Question: {}\nAnswer:" if task == "gsm8k" else "Problem:\n{}\n\nSolution:"
-    client = Replay({shape.format(row[question]): row[answer] for row in rows})
-    found, lost = run(client, bench, Path(), "replay")
+    client = ReplayModel({shape.format(row[question]): row[answer] for row in rows})
+    found, lost = run_harness(client, bench, Path(), "replay")
     assert not lost
     counts = {name: (int(sum(_values(found, name))), len(found)) for name in found[0].measures}
     own = Benchmark.model_validate({**bench.model_dump(exclude_unset=True), "protocol": "opencompass"})
@@ -116,29 +116,31 @@ def _values(rows: list[AnswerRow], name: str) -> list[float]:
     return [value for row in rows if (value := row.measure(name)) is not None]
 
 
-def ifeval(folder: Path, most: int | None = None) -> tuple[int, int, dict[str, float]]:
+def ifeval(folder: Path, limit: int | None = None) -> tuple[int, int, dict[str, float]]:
     """Of IFEval's verdicts on a model's responses, those that equal lm-eval's own run; how many; our four numbers."""
     path = folder / "ifeval/input_data.jsonl.gz"
-    answers = records(folder / "ifeval/example_en_responses.jsonl.gz")  # in the items' order; one prompt is misspelt
-    said = {row["prompt"].strip(): each["response"] for row, each in zip(records(path), answers, strict=True)}
-    bench = Benchmark(name="ifeval", task="ifeval", file=str(path), limit=most)
+    answers = read_records(
+        folder / "ifeval/example_en_responses.jsonl.gz"
+    )  # in the items' order; one prompt is misspelt
+    said = {row["prompt"].strip(): each["response"] for row, each in zip(read_records(path), answers, strict=True)}
+    bench = Benchmark(name="ifeval", task="ifeval", file=str(path), limit=limit)
     from pipelines.evaluate.scores import scores
 
-    ours, lost = run(Replay(said), bench, Path(), "replay")
+    ours, lost = run_harness(ReplayModel(said), bench, Path(), "replay")
     assert not lost
-    theirs = own_run(bench, said)
-    agree = sum(_same(row, sample) for row, sample in zip(ours, theirs, strict=True))
+    theirs = run_lm_eval(bench, said)
+    agree = sum(_agrees(row, sample) for row, sample in zip(ours, theirs, strict=True))
     return agree, len(theirs), scores(bench, ours)
 
 
-def own_run(bench: Benchmark, said: Mapping[str, str]) -> list[dict[str, Any]]:
+def run_lm_eval(bench: Benchmark, replies: Mapping[str, str]) -> list[dict[str, Any]]:
     """lm-eval's own loop over the same task, with a model of its own kind that says what is known."""
     from lm_eval.api.model import LM
     from lm_eval.evaluator import evaluate
 
     class Known(LM):
         def generate_until(self, requests: Any, disable_tqdm: bool = False) -> list[str]:
-            return [said[request.args[0].strip()] for request in requests]
+            return [replies[request.args[0].strip()] for request in requests]
 
         def loglikelihood(self, requests: Any, disable_tqdm: bool = False) -> list[tuple[float, bool]]:
             raise NotImplementedError
@@ -148,23 +150,23 @@ def own_run(bench: Benchmark, said: Mapping[str, str]) -> list[dict[str, Any]]:
 
     tasks = load_tasks(bench, Path())
     for task in tasks.values():
-        _seeded(task)
+        _seed_checks(task)
     found: Any = evaluate(Known(), {"tasks": tasks}, limit=bench.limit, bootstrap_iters=0)
     return found["samples"]["ifeval"]
 
 
-def _seeded(task: Any) -> None:
+def _seed_checks(task: Any) -> None:
     """Give lm-eval's checks the seeds that ours have: some draw what an instruction leaves open."""
     process, numbers = task.process_results, count()
 
     def process_results(doc: Any, results: Any) -> Any:
-        seed_checks(next(numbers))
+        seed_randomness(next(numbers))
         return process(doc, results)
 
     task.process_results = process_results
 
 
-def _same(row: AnswerRow, sample: Mapping[str, Any]) -> bool:
+def _agrees(row: AnswerRow, sample: Mapping[str, Any]) -> bool:
     for name, value, weight in zip(row.measures, row.values, row.weights, strict=True):
         theirs = sample[name]
         number = sum(theirs) / len(theirs) if isinstance(theirs, list) else float(theirs)
@@ -173,7 +175,7 @@ def _same(row: AnswerRow, sample: Mapping[str, Any]) -> bool:
     return row.response == sample["resps"][0][0]
 
 
-def _timed(label: str, act: Callable[[], Any]) -> Any:
+def _time_call(label: str, act: Callable[[], Any]) -> Any:
     started = time.monotonic()
     found = act()
     print(f"{label:<40} {found!s:<60} {time.monotonic() - started:6.1f} s", flush=True)
@@ -184,17 +186,17 @@ def main() -> None:
     """Print the table and the figures."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2] / "shared" / "data")
     with Sandbox(workers=WORKERS) as sandbox:
-        human = _timed(
+        human = _time_call(
             "HumanEval, canonical solutions",
             lambda: references("humaneval", folder / "humaneval/HumanEval.jsonl.gz", sandbox),
         )
-        mbpp = _timed(
+        mbpp = _time_call(
             "MBPP test, reference solutions", lambda: references("mbpp", folder / "mbpp/mbpp.jsonl.gz", sandbox)
         )
-        coder = _timed("WizardCoder-15B: agree, answers, pass", lambda: wizard(folder, sandbox))
-    gsm = _timed("GSM8K, gold answers", lambda: gold("gsm8k", folder / "gsm8k/train.jsonl.gz"))
-    mathematics = _timed("MATH-500, gold solutions", lambda: gold("math", folder / "math/math500.jsonl.gz"))
-    agree, all_of_it, _ = _timed("IFEval: agree, answers, scores", lambda: ifeval(folder))
+        coder = _time_call("WizardCoder-15B: agree, answers, pass", lambda: wizard(folder, sandbox))
+    gsm = _time_call("GSM8K, gold answers", lambda: gold("gsm8k", folder / "gsm8k/train.jsonl.gz"))
+    mathematics = _time_call("MATH-500, gold solutions", lambda: gold("math", folder / "math/math500.jsonl.gz"))
+    agree, all_of_it, _ = _time_call("IFEval: agree, answers, scores", lambda: ifeval(folder))
     figure("replays.humaneval_passed", human[0], f">={human[1]}", 0)
     figure("replays.mbpp_passed", mbpp[0], f">={mbpp[1]}", 0)
     figure("replays.wizardcoder_agree", coder[0], f">={coder[1]}", 0)

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from actors.sandbox.protocol.job import Check, Job, Outcome
+from actors.sandbox.protocol.job import Check, Outcome, SandboxJob
 from actors.sandbox.sandbox import Sandbox
 
 RUNS = 300
@@ -20,7 +20,7 @@ def evaluate(response):
     return bool(words) and all(len(word) <= 10 for word in words)
 """
 TEXT = "Short words only, none with more than ten letters. " * 20
-JOB = Job("job", SOURCE, "evaluate", (TEXT,))
+JOB = SandboxJob("job", SOURCE, "evaluate", (TEXT,))
 CHECK = Check("check", SOURCE, f"assert evaluate({TEXT!r}) == True\nassert evaluate('') == False", ("evaluate",))
 
 

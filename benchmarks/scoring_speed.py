@@ -41,7 +41,7 @@ VOCABULARY, WIDTH, LAYERS = 32_000, 128, 6
 
 
 @dataclass(frozen=True)
-class Measured:
+class Timing:
     """Seconds and mean IFD of one way."""
 
     seconds: float
@@ -85,7 +85,7 @@ def make_tokenizer(texts: Iterator[str]) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=raw, bos_token="<s>", eos_token="</s>", pad_token="</s>")
 
 
-def the_study(folder: Path) -> Study:
+def make_study(folder: Path) -> Study:
     """Pairs of files, scored by two replicas of one thread each: small products gain little from a second one."""
     scorer = {"source": str(folder / "model"), "dtype": "float32", "max_length": LENGTH, "cpus": 0.9, "replicas": 2}
     return study(
@@ -98,19 +98,19 @@ def the_study(folder: Path) -> Study:
     )
 
 
-def ours(folder: Path) -> Measured:
+def ours(folder: Path) -> Timing:
     """The runner's way."""
-    with connect(None), lab(the_study(folder)) as here:
-        warm, full = (answered(here, name) for name in ("warm", "full"))
+    with connect(None), lab(make_study(folder)) as here:
+        warm, full = (add_answers(here, name) for name in ("warm", "full"))
         here.stream(warm)
         first = here.first_request()
         here.stream(full)
         ended = time.monotonic()
         rows = from_table(ScoreRow, here.context.store.rows(full.kind, full.key))
-        return Measured(ended - first[0], statistics.fmean(row.ifd for row in rows))
+        return Timing(ended - first[0], statistics.fmean(row.ifd for row in rows))
 
 
-def answered(here: Lab, name: str) -> Step:
+def add_answers(here: Lab, name: str) -> Step:
     """The step that scores a file's own answers, which are there as if a teacher had given them."""
     score = next(step for step in here.steps if step.kind == "score" and step.subject.startswith(f"{name} /"))
     (respond,) = score.inputs
@@ -126,7 +126,7 @@ def pair(row: InstructionRow, new_id: str) -> ResponseRow:
     return ResponseRow(new_id, row.id, row.seed_id, row.index, row.instruction, row.input, row.reference, "stop", 0, 0)
 
 
-def published(folder: Path) -> dict[str, float]:
+def run_published(folder: Path) -> dict[str, float]:
     """The published way, in a process of its own."""
     command = [
         sys.executable,
@@ -151,11 +151,11 @@ def main() -> None:
         multiplied = make_model(folder / "model", texts)
         for seeds, few in (("warm", rows[ROWS : ROWS + WARM_UP]), ("full", rows[:ROWS])):
             (folder / f"{seeds}.jsonl").write_text("\n".join(map(json.dumps, few)))
-        runs = [(ours(folder), published(folder)) for _ in range(RUNS)]
-    show(runs, 2 * multiplied)
+        runs = [(ours(folder), run_published(folder)) for _ in range(RUNS)]
+    print_results(runs, 2 * multiplied)
 
 
-def show(runs: Sequence[tuple[Measured, dict[str, float]]], operations: int) -> None:
+def print_results(runs: Sequence[tuple[Timing, dict[str, float]]], operations: int) -> None:
     """Rows per second, and each way's share of the machine's matrix rate; `operations` are those of a token."""
     print(f"{'run':>4}{'evolgrid':>10}{'published':>11}{'ratio':>8}{'share':>8}{'of it':>8}   rows/s")
     for number, (mine, peer) in enumerate(runs, start=1):

@@ -34,7 +34,7 @@ GOAL = 1.0
 Pair = tuple[str, str]
 
 
-def pairs(file: Path, count: int) -> list[Pair]:
+def read_pairs(file: Path, count: int) -> list[Pair]:
     """The first rows of the file: user turns and answers."""
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in islice(lines, count)]
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--runs", type=int, default=RUNS)
     arguments = parser.parse_args()
-    rows, cpus = pairs(arguments.file, arguments.rows), int(machine().cpus)
+    rows, cpus = read_pairs(arguments.file, arguments.rows), int(machine().cpus)
     ratios: list[float] = []
     with tempfile.TemporaryDirectory() as name, connect(None, cpus=cpus):
         model = Path(name) / "model"

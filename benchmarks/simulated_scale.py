@@ -24,7 +24,7 @@ MODELS = 8  # of the grid whose steps are counted
 
 
 @contextlib.contextmanager
-def cluster(nodes: int) -> Generator[None]:
+def simulated_cluster(nodes: int) -> Generator[None]:
     """A simulated cluster, connected: a head without GPU and so many nodes with one each."""
     from ray.cluster_utils import Cluster
 
@@ -47,7 +47,7 @@ def engine(gpus: float, **runtime: float) -> dict[str, Any]:
     return {"engine": "scripted", "cpus": 0, "gpus": gpus, "runtime": runtime}
 
 
-def scaled(nodes: int) -> Study:
+def replicated_study(nodes: int) -> Study:
     """One model with a replica on each node; as much work for each."""
     model = engine(1, latency=LATENCY, slots=SLOTS) | {"replicas": nodes, "in_flight": 3 * SLOTS}
     return study(
@@ -60,7 +60,7 @@ def scaled(nodes: int) -> Study:
 
 def throughput(nodes: int) -> float:
     """Rows per second at this number of nodes, from the first request to the last commit."""
-    with cluster(nodes), lab(scaled(nodes)) as here:
+    with simulated_cluster(nodes), lab(replicated_study(nodes)) as here:
         first = here.first_request()
         here.stream()
         ended = time.monotonic()

@@ -17,16 +17,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.support.lab import figure, peak_memory
-from pipelines.execution.runtime.commit import commit, commit_rows
+from pipelines.execution.runtime.commit import commit_rows, commit_step
 from pipelines.planning.plan import make_plan
 from pipelines.rows.arrow import to_table
 from pipelines.rows.types import Rejection, ResponseRow
 from pipelines.store.maintenance.verify import verify
 from pipelines.store.manifest import Account
-from pipelines.store.partitions import UNIT_ROWS
-from pipelines.store.shards import SHARD_UNITS
+from pipelines.store.partitions import PARTITION_ROWS
+from pipelines.store.shards import SHARD_PARTITIONS
 from pipelines.store.store import Store
-from pipelines.store.studies.step_index import save_needs
+from pipelines.store.studies.step_index import save_step_index
 from pipelines.study.file.load import load
 from pipelines.study.graph.step import Step
 
@@ -57,7 +57,7 @@ def finish(store: Store, steps: list[Step]) -> None:
         commit_rows(store, step, [], [lost], 1, 1.0)
 
 
-def timed(command: str, study: Path, store: Path) -> float:
+def time_command(command: str, study: Path, store: Path) -> float:
     """Seconds that a command of the program takes in this process's Python, its start included."""
     started = time.perf_counter()
     words = [sys.executable, "-m", "pipelines.cli", command, str(study), "--store", str(store)]
@@ -67,13 +67,13 @@ def timed(command: str, study: Path, store: Path) -> float:
 
 def fill(store: Store, step: Step, rows: int) -> None:
     """Make a step of so many small rows, in shards of the size that they always have."""
-    size, shards, left = UNIT_ROWS * SHARD_UNITS, [], rows
+    size, shards, left = PARTITION_ROWS * SHARD_PARTITIONS, [], rows
     folder = store.folder(step.kind, step.key)
     while left > 0:
         count, first = min(size, left), rows - left
         shards.append(store.write_table(folder, f"rows-{len(shards):05d}.parquet", responses(first, count)))
         left -= count
-    commit(store, step, Account(rows_in=rows, rows_out=rows), tuple(shards), 1.0)
+    commit_step(store, step, Account(rows_in=rows, rows_out=rows), tuple(shards), 1.0)
 
 
 def responses(first: int, count: int) -> pa.Table:
@@ -94,8 +94,8 @@ def small_steps(folder: Path) -> tuple[int, float, float]:
     loaded = load(study)
     steps = [*make_plan(loaded.study, folder, store).pending]
     finish(store, steps)
-    save_needs(store, "grown", [step.key for step in steps])
-    seconds = {name: [timed(name, study, Path(store.root)) for _ in range(RUNS)] for name in ("status", "plan")}
+    save_step_index(store, "grown", [step.key for step in steps])
+    seconds = {name: [time_command(name, study, Path(store.root)) for _ in range(RUNS)] for name in ("status", "plan")}
     for name, runs in seconds.items():
         print(f"{name:>8} {' '.join(f'{run:6.2f}' for run in runs)} s")
     return len(steps), min(seconds["status"]), min(seconds["plan"])

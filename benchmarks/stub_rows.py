@@ -42,7 +42,7 @@ def endpoint() -> Generator[str]:
             process.kill()
 
 
-def the_study(url: str) -> Study:
+def make_study(url: str) -> Study:
     """One evolution and one answer per row: two requests."""
     runtime = {"url": url, "in_flight": IN_FLIGHT}
     return study(
@@ -55,7 +55,7 @@ def the_study(url: str) -> Study:
 
 def ours(url: str) -> float:
     """Rows per second of the runner: each row of each step is one request."""
-    with lab(the_study(url)) as here:
+    with lab(make_study(url)) as here:
         first = here.first_request()
         here.stream()
         ended = time.monotonic()

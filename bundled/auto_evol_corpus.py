@@ -20,7 +20,7 @@ from bundled.world.tasks import Task
 BEFORE_FORM: Final = "\n\nReply in this form:"
 UNREADABLE: Final = "(nothing that could be read)"
 UNREADABLE_REASON: Final = "it can not be read"
-WAYS: Final = {
+METHOD_DESCRIPTIONS: Final = {
     "constraints": "Add a constraint.",
     "deepen": "Ask for more.",
     "concretize": "Replace a general word.",
@@ -55,7 +55,7 @@ OTHER_SENTENCES: Final = ("Use the words of the world.", "Do not write more than
 SENTENCES: Final = (*LOST.cures, *STATEMENT.cures, *OTHER_SENTENCES)
 
 
-def method_with(sentences: Sequence[str]) -> str:
+def method_with_sentences(sentences: Sequence[str]) -> str:
     """The method as it is, with sentences put before the form of the reply."""
     steps, form = prompts.get("evol_auto").text.split(BEFORE_FORM)
     return "\n\n".join([steps, *sentences]) + BEFORE_FORM + form
@@ -71,7 +71,7 @@ def fault_of(task: Task, sentences: Sequence[str]) -> Fault | None:
     return next((fault for fault in FAULTS if fault.kind == task.kind and not {*fault.cures} & {*sentences}), None)
 
 
-def broken(instruction: str, fault: Fault) -> str:
+def break_instruction(instruction: str, fault: Fault) -> str:
     """What a fault makes of an instruction of the world."""
     if fault is LOST:
         return re.sub(r": [^.]*\.", ".", instruction, count=1)
@@ -87,24 +87,24 @@ def auto_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
 def auto_turn_with(sentences: Sequence[str], rng: random.Random, stage: Stage) -> tuple[str, str]:
     """What an evolver is asked by the method with these sentences."""
     task = _task(rng, stage)
-    instruction, way, evolved = _evolved(task, rng)
+    instruction, way, evolved = _evolve_task(task, rng)
     if fault := fault_of(task, sentences):
-        evolved = broken(evolved, fault)
-    return prompts.fill(method_with(sentences), instruction), _steps(way, evolved, rng)
+        evolved = break_instruction(evolved, fault)
+    return prompts.fill(method_with_sentences(sentences), instruction), _steps(way, evolved, rng)
 
 
 def broken_auto_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     """An evolver asked to go on with what a fault made: nothing becomes better."""
     fault = rng.choice(FAULTS)
-    instruction, way, evolved = _evolved(_task(rng, stage, fault.kind), rng)
-    prompt = prompts.fill(method_with(draw_sentences(rng)), broken(instruction, fault))
-    return prompt, _steps(way, broken(evolved, fault), rng)
+    instruction, way, evolved = _evolve_task(_task(rng, stage, fault.kind), rng)
+    prompt = prompts.fill(method_with_sentences(draw_sentences(rng)), break_instruction(instruction, fault))
+    return prompt, _steps(way, break_instruction(evolved, fault), rng)
 
 
 def broken_answer_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     """A teacher asked what a fault made."""
     fault = rng.choice(FAULTS)
-    instruction = broken(_evolved(_task(rng, stage, fault.kind), rng)[2], fault)
+    instruction = break_instruction(_evolve_task(_task(rng, stage, fault.kind), rng)[2], fault)
     return prompts.get("answer").render(instruction=instruction), fault.answer
 
 
@@ -133,8 +133,10 @@ def optimize_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     fresh = [sentence for sentence in wanted if sentence not in sentences] or [
         sentence for sentence in SENTENCES if sentence not in sentences
     ]
-    better = method_with([*sentences, rng.choice(fresh)])
-    prompt = prompts.get("auto_evol_optimize").render(method=method_with(sentences), feedback=feedback_on(reasons))
+    better = method_with_sentences([*sentences, rng.choice(fresh)])
+    prompt = prompts.get("auto_evol_optimize").render(
+        method=method_with_sentences(sentences), feedback=feedback_on(reasons)
+    )
     return prompt, f"```Optimized Method\n{better}\n```"
 
 
@@ -145,11 +147,11 @@ def equality_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     if rng.random() < 0.5:
         second, label = rng.choice((first, task.render(rng), task.render(rng))), prompts.EQUAL
     else:
-        second, label = evolve(first, rng.choice(METHODS), rng) or _replaced(first, rng), prompts.NOT_EQUAL
+        second, label = evolve(first, rng.choice(METHODS), rng) or _replace_item(first, rng), prompts.NOT_EQUAL
     return prompts.get("equality").render(first=first, second=second), label
 
 
-def _replaced(instruction: str, rng: random.Random) -> str:
+def _replace_item(instruction: str, rng: random.Random) -> str:
     head, rest = instruction.split(": ", 1)
     items, tail = rest.split(".", 1)
     old = items.split()
@@ -162,7 +164,7 @@ def _task(rng: random.Random, stage: Stage, kind: str | None = None) -> Task:
     return draw_task(rng, level, stage.held_out, (kind,) if kind else stage.kinds, stage.sizes)
 
 
-def _evolved(task: Task, rng: random.Random) -> tuple[str, str, str]:
+def _evolve_task(task: Task, rng: random.Random) -> tuple[str, str, str]:
     """The instruction of a task, the way in which it is evolved, and the evolution."""
     instruction = task.render(rng)
     ways = rng.sample(IN_DEPTH_METHODS, len(IN_DEPTH_METHODS))
@@ -171,10 +173,10 @@ def _evolved(task: Task, rng: random.Random) -> tuple[str, str, str]:
 
 
 def _steps(way: str, evolved: str, rng: random.Random) -> str:
-    other = rng.choice([name for name in WAYS if name != way])
-    ways = "\n".join(rng.sample((WAYS[way], WAYS[other]), 2))
+    other = rng.choice([name for name in METHOD_DESCRIPTIONS if name != way])
+    ways = "\n".join(rng.sample((METHOD_DESCRIPTIONS[way], METHOD_DESCRIPTIONS[other]), 2))
     return (
-        f"#Methods List#:\n{ways}\n\n#Plan#:\n{WAYS[way]}\n\n"
+        f"#Methods List#:\n{ways}\n\n#Plan#:\n{METHOD_DESCRIPTIONS[way]}\n\n"
         f"#Rewritten Instruction#:\n{evolved}\n\n#Finally Rewritten Instruction#:\n{evolved}"
     )
 
@@ -186,7 +188,7 @@ def _chain(rng: random.Random, stage: Stage, rounds: int) -> tuple[str, str | No
     for _ in range(rounds):
         stages.append(evolve(stages[-1], rng.choice(IN_DEPTH_METHODS), rng) or stages[-1])
     if fault:
-        stages = [stages[0], *(broken(text, fault) for text in stages[1:])]
+        stages = [stages[0], *(break_instruction(text, fault) for text in stages[1:])]
     unreadable = not fault and rng.random() < 0.05
     if unreadable:
         stages = [*stages[:-1], UNREADABLE]

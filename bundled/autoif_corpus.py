@@ -15,7 +15,7 @@ from bundled.world.lexicon import WORDS
 from bundled.world.tasks import Task
 
 NEW_FORMATS: Final = 10
-LONG: Final = 12
+LONG_ANSWER_WORDS: Final = 12
 WEAK_SHARE: Final = 0.12
 WRONG_SHARE: Final = 0.08
 WRONG_CASES: Final = 0.15
@@ -42,7 +42,7 @@ def material_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     del stage
     wanted = draw_format(rng)
     checked = rng.choices(
-        (wanted, rng.choice(wanted.weaker() or (wanted,)), changed(wanted, rng)),
+        (wanted, rng.choice(wanted.weaker() or (wanted,)), change_format(wanted, rng)),
         (1 - WEAK_SHARE - WRONG_SHARE, WEAK_SHARE, WRONG_SHARE),
     )[0]
     labels = [True, False, True]
@@ -58,27 +58,27 @@ def back_translate_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     """One to three functions for one format, as material has them, and what they check."""
     del stage
     wanted = draw_format(rng)
-    others = [*wanted.weaker(), changed(wanted, rng)]
+    others = [*wanted.weaker(), change_format(wanted, rng)]
     checked = [wanted if rng.random() < 0.7 else rng.choice(others) for _ in range(rng.choice((1, 2, 2, 3)))]
     functions = "\n\n".join(f"{number}.\n{rng.choice(one.sources())}" for number, one in enumerate(checked, 1))
-    said = [one if rng.random() >= WRONG_TRANSLATIONS else changed(one, rng) for one in checked]
+    said = [one if rng.random() >= WRONG_TRANSLATIONS else change_format(one, rng) for one in checked]
     texts = json.dumps([one.render(rng) for one in said])
     return prompts.get("autoif_back_translate").render(functions=functions), f"```json\n{texts}\n```"
 
 
 def format_answer_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     """A teacher asked for an answer under a format."""
-    wanted, task = _asked(rng, stage)
+    wanted, task = _draw_format_and_task(rng, stage)
     prompt = prompts.get("autoif_answer").render(instruction=wanted.render(rng), query=task.render(rng))
     return prompt, wanted.apply(task.answer())
 
 
 def score_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     """A judge asked for an explanation and a score: right answers in a half, and the form in most."""
-    wanted, task = _asked(rng, stage)
+    wanted, task = _draw_format_and_task(rng, stage)
     right, formed = rng.random() < 0.6, rng.random() < 0.75
     answer = task.answer() if right else wrong_answer(task, rng)
-    shown = wanted if formed else changed(wanted, rng)
+    shown = wanted if formed else change_format(wanted, rng)
     response = shown.apply(answer)
     explained, score = VERDICTS[right, wanted.holds(response)]
     values = {"instruction": wanted.render(rng), "query": task.render(rng), "response": response}
@@ -86,7 +86,7 @@ def score_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
     return prompts.get("autoif_score").render(**values, lowest=lowest), f"{explained}\nScore: {score}"
 
 
-def changed(wanted: Format, rng: random.Random) -> Format:
+def change_format(wanted: Format, rng: random.Random) -> Format:
     """Another format that is like this one: the same kind with another value, or the same value with another kind."""
     alike = [one for one in FORMATS if one != wanted and one.value == wanted.value]
     if alike and rng.random() < 0.5:
@@ -107,7 +107,7 @@ def wrong_answer(task: Task, rng: random.Random) -> str:
     return rng.choice(found) if found else f"{right} {rng.choice(WORDS)}"
 
 
-def _asked(rng: random.Random, stage: Stage) -> tuple[Format, Task]:
+def _draw_format_and_task(rng: random.Random, stage: Stage) -> tuple[Format, Task]:
     """A format and a plain task whose answer can follow it."""
     while True:
         wanted = draw_format(rng)
@@ -120,13 +120,13 @@ def _text(wanted: Format, follows: bool, rng: random.Random) -> str:
     while True:
         answer = " ".join(rng.sample(WORDS, 2 if follows else 3))
         if wanted.kind == "most" and not follows:
-            answer = " ".join(rng.sample(WORDS, LONG))
-        text = wanted.apply(answer) if follows else _unformed(wanted, answer, rng)
+            answer = " ".join(rng.sample(WORDS, LONG_ANSWER_WORDS))
+        text = wanted.apply(answer) if follows else _without_format(wanted, answer, rng)
         if wanted.holds(text) == follows:
             return text
 
 
-def _unformed(wanted: Format, answer: str, rng: random.Random) -> str:
+def _without_format(wanted: Format, answer: str, rng: random.Random) -> str:
     if wanted.kind == "without":
         return f"{answer} {wanted.value}"
-    return answer if wanted.kind == "most" or rng.random() < 0.5 else changed(wanted, rng).apply(answer)
+    return answer if wanted.kind == "most" or rng.random() < 0.5 else change_format(wanted, rng).apply(answer)

@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import LlamaForSequenceClassification
 
 from bundled import tokenizer
-from bundled.autoif_corpus import changed, wrong_answer
+from bundled.autoif_corpus import change_format, wrong_answer
 from bundled.corpus import Encoder
 from bundled.family import RowEncoder
 from bundled.training import Losses
@@ -48,7 +48,7 @@ def draw_pair(rng: random.Random, held_out: bool = False) -> Pair:
     relation = rng.choice(RELATIONS)
     while True:
         wanted = draw_format(rng)
-        other = rng.choice((wanted, changed(wanted, rng), draw_format(rng), *wanted.weaker()[:1]))
+        other = rng.choice((wanted, change_format(wanted, rng), draw_format(rng), *wanted.weaker()[:1]))
         premise, hypothesis = wanted.render(rng), other.render(rng)
         if wanted.relation(other) == relation and is_held_out((premise, hypothesis)) == held_out:
             return Pair(premise, hypothesis, relation)

@@ -24,7 +24,7 @@ class Encoder(Protocol):
 
 
 @dataclass(frozen=True)
-class Row:
+class TokenRow:
     """Token ids and, for each, the weight of its prediction in the loss (0: not predicted)."""
 
     ids: list[int]
@@ -106,23 +106,23 @@ LATE_CONVERSATIONS: Final[dict[Draw, float]] = {
     evolve_turn: 0.4,
     difficulty_turn: 0.08,
 }
-LATE: Final = Stage(levels=(0.3, 0.3, 0.25, 0.15), kinds=(*KINDS, *LIST_KINDS))
+LATE_STAGE: Final = Stage(levels=(0.3, 0.3, 0.25, 0.15), kinds=(*KINDS, *LIST_KINDS))
 
 
-def document_row(encoder: Encoder, prompt: str, target: str) -> Row:
+def document_row(encoder: Encoder, prompt: str, target: str) -> TokenRow:
     """A plain document: begin of text, prompt, target, end."""
     return _row(
         [encoder.control("bos"), *encoder.text(prompt)], [*encoder.text(target), encoder.control("end")], PROMPT_WEIGHT
     )
 
 
-def chat_row(encoder: Encoder, prompt: str, target: str) -> Row:
+def chat_row(encoder: Encoder, prompt: str, target: str) -> TokenRow:
     """A conversation of one turn; only the assistant's part is learned."""
     before = [encoder.control("bos"), encoder.control("user"), *encoder.text(prompt), encoder.control("end")]
     return _row([*before, encoder.control("assistant")], [*encoder.text(target), encoder.control("end")], 0.0)
 
 
-def _row(before: list[int], target: list[int], prompt_weight: float) -> Row:
+def _row(before: list[int], target: list[int], prompt_weight: float) -> TokenRow:
     # Between a sum and a mean over the row: long copies are easier per token than short answers
     share = len(target) ** -0.5
-    return Row([*before, *target], [0.0, *[prompt_weight * share] * (len(before) - 1), *[share] * len(target)])
+    return TokenRow([*before, *target], [0.0, *[prompt_weight * share] * (len(before) - 1), *[share] * len(target)])

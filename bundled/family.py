@@ -110,7 +110,7 @@ def load(folder: Path) -> LlamaForCausalLM:
     return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
-def grown(small: LlamaForCausalLM, size: Size, noise: float = 0.02) -> LlamaForCausalLM:
+def grow(small: LlamaForCausalLM, size: Size, noise: float = 0.02) -> LlamaForCausalLM:
     """A model of twice the width that computes the same function as `small`; the depth must agree.
 
     Every hidden unit is there twice. What enters through the two copies is split unevenly (noise that cancels out),
@@ -123,11 +123,11 @@ def grown(small: LlamaForCausalLM, size: Size, noise: float = 0.02) -> LlamaForC
     large = _new_model(size, old)
     targets = large.state_dict()
     for name, weight in small.state_dict().items():
-        targets[name].copy_(_doubled(name, weight, noise))
+        targets[name].copy_(_double(name, weight, noise))
     return large
 
 
-def _doubled(name: str, weight: Tensor, noise: float) -> Tensor:
+def _double(name: str, weight: Tensor, noise: float) -> Tensor:
     if name == "model.norm.weight":
         # The tied head sums over both copies
         return weight.repeat(2) / 2

@@ -18,7 +18,7 @@ from transformers import LlamaForCausalLM, LlamaForSequenceClassification, PreTr
 
 from bundled import auto_evol_corpus as auto_corpus
 from bundled import autoif_corpus, classifiers, corpus, family, tokenizer
-from bundled.corpus import Draw, Row, Stage
+from bundled.corpus import Draw, Stage, TokenRow
 from bundled.family import RowEncoder
 from bundled.training import Losses, Recipe, row_losses, train
 
@@ -44,7 +44,7 @@ STARTS_FROM: Final = {
 
 
 @dataclass(frozen=True)
-class Part:
+class TrainingPhase:
     """What is drawn at which share and how hard it is, until that share of a model's steps is done (0 to 1)."""
 
     until: float
@@ -52,8 +52,8 @@ class Part:
     stage: Stage
 
 
-CONVERSATION: Final = Part(1.0, corpus.CONVERSATIONS, Stage())
-TEXTBOOK: Final = Part(1.0, corpus.TEXTBOOK, Stage())
+CONVERSATION: Final = TrainingPhase(1.0, corpus.CONVERSATIONS, Stage())
+TEXTBOOK: Final = TrainingPhase(1.0, corpus.TEXTBOOK, Stage())
 METHODS: Final[dict[Draw, float]] = {
     corpus.plain_turn: 0.06,
     corpus.answer_turn: 0.08,
@@ -71,16 +71,19 @@ METHODS: Final[dict[Draw, float]] = {
     autoif_corpus.format_answer_turn: 0.08,
     autoif_corpus.score_turn: 0.09,
 }
-LESSONS: Final[dict[str, tuple[Part, ...]]] = {
+TRAINING_PHASES: Final[dict[str, tuple[TrainingPhase, ...]]] = {
     "tiny-1m-base": (
-        Part(0.15, corpus.TEXTBOOK, Stage(levels=(1.0,), sizes=(2, 3, 4))),
-        Part(0.35, corpus.TEXTBOOK, Stage(levels=(0.6, 0.4), sizes=(3, 4, 5))),
+        TrainingPhase(0.15, corpus.TEXTBOOK, Stage(levels=(1.0,), sizes=(2, 3, 4))),
+        TrainingPhase(0.35, corpus.TEXTBOOK, Stage(levels=(0.6, 0.4), sizes=(3, 4, 5))),
         TEXTBOOK,
     ),
     "tiny-1m-chat": (CONVERSATION,),
     "tiny-4m-base": (TEXTBOOK,),
-    "tiny-4m-chat": (replace(CONVERSATION, until=1 / 3), Part(1.0, corpus.LATE_CONVERSATIONS, corpus.LATE)),
-    "tiny-4m-methods": (Part(1.0, METHODS, corpus.LATE),),
+    "tiny-4m-chat": (
+        replace(CONVERSATION, until=1 / 3),
+        TrainingPhase(1.0, corpus.LATE_CONVERSATIONS, corpus.LATE_STAGE),
+    ),
+    "tiny-4m-methods": (TrainingPhase(1.0, METHODS, corpus.LATE_STAGE),),
 }
 
 
@@ -94,10 +97,10 @@ def main() -> None:
     words = tokenizer.build()
     for name in options.models:
         recipe = RECIPES[name]
-        make(name, replace(recipe, steps=max(1, int(recipe.steps * options.scale))), words, options.out)
+        make_model(name, replace(recipe, steps=max(1, int(recipe.steps * options.scale))), words, options.out)
 
 
-def make(name: str, recipe: Recipe, words: PreTrainedTokenizerFast, out: Path) -> None:
+def make_model(name: str, recipe: Recipe, words: PreTrainedTokenizerFast, out: Path) -> None:
     """Train one model and keep it in `out/name`; all but the first start from another model in `out`."""
     torch.manual_seed(0)
     model = _start(name, words, out)
@@ -124,7 +127,7 @@ def _start(name: str, words: PreTrainedTokenizerFast, out: Path) -> LlamaForCaus
     if name not in STARTS_FROM:
         return family.new_model(size, words)
     parent = family.load(out / STARTS_FROM[name])
-    return parent if parent.config.hidden_size == size.width else family.grown(parent, size)
+    return parent if parent.config.hidden_size == size.width else family.grow(parent, size)
 
 
 def _losses(
@@ -136,13 +139,13 @@ def _losses(
     return row_losses(model, recipe, _rows(name, recipe.steps, encoder), encoder.control("pad"))
 
 
-def _rows(name: str, steps: int, encoder: RowEncoder) -> Callable[[int], Row]:
+def _rows(name: str, steps: int, encoder: RowEncoder) -> Callable[[int], TokenRow]:
     layout = corpus.document_row if name.endswith("-base") else corpus.chat_row
     rng = random.Random(name)
 
-    def draw(step: int) -> Row:
-        part = next(part for part in LESSONS[name] if step / steps <= part.until)
-        prompt, target = rng.choices(list(part.draws), list(part.draws.values()))[0](rng, part.stage)
+    def draw(step: int) -> TokenRow:
+        phase = next(phase for phase in TRAINING_PHASES[name] if step / steps <= phase.until)
+        prompt, target = rng.choices(list(phase.draws), list(phase.draws.values()))[0](rng, phase.stage)
         return layout(encoder, prompt, target)
 
     return draw

@@ -95,10 +95,10 @@ def _texts() -> Iterator[str]:
     yield from [phrase.format(noun="words") + ": fox." for phrases in HEADS.values() for phrase in phrases] * 30
     yield from ["fox. " + sentence for sentences in SENTENCES.values() for sentence in sentences] * 30
     yield from ["( fox - cow ), 3 done", "yes fox", "Question: fox\nSolution: fox\nHarder question: fox"] * 60
-    yield from [_rendered(name) for name in PROMPTS] * 30
+    yield from [_render_prompt(name) for name in PROMPTS] * 30
     yield ENGLISH
 
 
-def _rendered(name: str) -> str:
+def _render_prompt(name: str) -> str:
     prompt = prompts.get(name)
     return prompt.render(**dict.fromkeys(prompt.variables, "Repeat"))

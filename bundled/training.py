@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import LlamaForCausalLM, LlamaForSequenceClassification
 
-from bundled.corpus import Row
+from bundled.corpus import TokenRow
 
 MICRO_BATCH_TOKENS = 2048
-SHARED = 64
+MIN_SHARED_TOKENS = 64
 """Fewer tokens that rows have in common at their beginning are computed row by row."""
 Losses = Callable[[int], Iterator[tuple[Tensor, int]]]
 """The losses of a step (from 0), one per batch, which add up to the step's, and the tokens in each."""
@@ -45,28 +45,30 @@ class Batch:
         return self.prefix.numel() + self.ids.numel()
 
 
-def batches(rows: Sequence[Row], pad: int) -> Iterator[Batch]:
+def batches(rows: Sequence[TokenRow], pad: int) -> Iterator[Batch]:
     """Rows with one long beginning together, sorted by length and cut into padded batches of MICRO_BATCH_TOKENS."""
     for shared, group in _groups(rows):
-        pending: list[Row] = []
+        pending: list[TokenRow] = []
         for row in sorted(group, key=lambda row: len(row.ids)):
             if pending and (len(pending) + 1) * (len(row.ids) - shared) > MICRO_BATCH_TOKENS:
-                yield _padded(pending, shared, pad)
+                yield _pad(pending, shared, pad)
                 pending = []
             pending.append(row)
-        yield _padded(pending, shared, pad)
+        yield _pad(pending, shared, pad)
 
 
-def _groups(rows: Sequence[Row]) -> Iterator[tuple[int, list[Row]]]:
+def _groups(rows: Sequence[TokenRow]) -> Iterator[tuple[int, list[TokenRow]]]:
     """Rows by the prompt that they begin with, and how many tokens they share; last, those that share none."""
-    others: list[Row] = []
-    for _, equal in itertools.groupby(sorted(rows, key=lambda row: row.ids), key=lambda row: row.ids[:SHARED]):
+    others: list[TokenRow] = []
+    for _, equal in itertools.groupby(
+        sorted(rows, key=lambda row: row.ids), key=lambda row: row.ids[:MIN_SHARED_TOKENS]
+    ):
         group = list(equal)
         # Sorted, so that what the first and the last begin with is what all begin with
         common = sum(1 for _ in itertools.takewhile(_equal, zip(group[0].ids, group[-1].ids, strict=False)))
         unlearned = min(next(place for place, weight in enumerate(row.weights) if weight) for row in group)
         shared = min(common, unlearned - 1)
-        if len(group) > 1 and shared >= SHARED:
+        if len(group) > 1 and shared >= MIN_SHARED_TOKENS:
             yield shared, group
         else:
             others += group
@@ -78,7 +80,7 @@ def _equal(pair: tuple[int, int]) -> bool:
     return pair[0] == pair[1]
 
 
-def _padded(rows: Sequence[Row], shared: int, pad: int) -> Batch:
+def _pad(rows: Sequence[TokenRow], shared: int, pad: int) -> Batch:
     width = max(len(row.ids) for row in rows)
     ids = [row.ids[shared:] + [pad] * (width - len(row.ids)) for row in rows]
     weights = [row.weights[shared:] + [0.0] * (width - len(row.ids)) for row in rows]
@@ -122,7 +124,7 @@ class Muon:
         for group, momenta in zip(self._groups, self._momenta, strict=True):
             gradients = torch.stack([matrix.grad for matrix in group if matrix.grad is not None])
             momenta.lerp_(gradients, 1 - self._momentum)
-            updates = orthogonalised(gradients.lerp(momenta, self._momentum))
+            updates = orthogonalise(gradients.lerp(momenta, self._momentum))
             for matrix, update in zip(group, updates, strict=True):
                 matrix.mul_(1 - rate * 0.01).add_(
                     update, alpha=-rate * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
@@ -130,7 +132,7 @@ class Muon:
                 matrix.grad = None
 
 
-def orthogonalised(matrices: Tensor) -> Tensor:
+def orthogonalise(matrices: Tensor) -> Tensor:
     """The nearest (semi-)orthogonal matrices, roughly, by five Newton-Schulz steps; shape (count, rows, columns)."""
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
@@ -166,7 +168,7 @@ class Optimizer:
         return warm * max(0.01, min(1.0, left / 0.6))
 
 
-def row_losses(model: LlamaForCausalLM, recipe: Recipe, draw: Callable[[int], Row], pad: int) -> Losses:
+def row_losses(model: LlamaForCausalLM, recipe: Recipe, draw: Callable[[int], TokenRow], pad: int) -> Losses:
     """The losses of each step's fresh rows, which `draw(step)` gives: weighted means, batch by batch."""
 
     def losses(step: int) -> Iterator[tuple[Tensor, int]]:

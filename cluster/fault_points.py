@@ -14,33 +14,33 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
-_chosen: dict[str, list[str]] = defaultdict(list)
-for _each in filter(None, os.environ.get("EVOLGRID_FAULTS", "").split(";")):
-    _chosen[_each.partition("=")[0]].append(_each.partition("=")[2])
+_actions: dict[str, list[str]] = defaultdict(list)
+for _entry in filter(None, os.environ.get("EVOLGRID_FAULTS", "").split(";")):
+    _actions[_entry.partition("=")[0]].append(_entry.partition("=")[2])
 _folder = Path(os.environ.get("EVOLGRID_FAULTS_FOLDER", "."))
-_passed: Counter[str] = Counter()
+_hit_count: Counter[str] = Counter()
 
 
-def reached(point: str, subject: object = None) -> None:
+def hit(point: str, subject: object = None) -> None:
     """The code has come to a point, with the thing that it is about."""
-    if _chosen:
-        for action in _chosen.get(point, ()):
-            _strike(point, action, subject)
+    if _actions:
+        for action in _actions.get(point, ()):
+            _inject(point, action, subject)
 
 
-def _strike(point: str, action: str, subject: object) -> None:
+def _inject(point: str, action: str, subject: object) -> None:
     if action == "note":
         digest = hashlib.sha256(repr(subject).encode()).hexdigest()[:16]
         with (_folder / f"{point}.{os.getpid()}.notes").open("a") as file:
             file.write(f"{digest}\n")
         return
     kind, _, count = action.partition("@")
-    _passed[point] += 1
-    if _passed[point] >= int(count or 1) and _first(point):
+    _hit_count[point] += 1
+    if _hit_count[point] >= int(count or 1) and _claim_first_hit(point):
         os.kill(os.getpid(), _SIGNALS[kind])
 
 
-def _first(point: str) -> bool:
+def _claim_first_hit(point: str) -> bool:
     """Whether no process was struck at this point before."""
     try:
         (_folder / f"{point}.struck").touch(exist_ok=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-def prepare() -> None:
+def patch_s3fs() -> None:
     """Let s3fs try lost connections again as it does a busy server, and raise an OSError in the end, in this process.
 
     What was lost on the way is ENETUNREACH, a name that no bucket can have is not found, and all else that botocore
@@ -47,7 +47,7 @@ def file_system(url: str) -> tuple[Any, str]:
     return url_to_fs(url, use_listings_cache=False, **_options(url))
 
 
-def move(fs: Any, source: str, target: str) -> None:
+def move_folder(fs: Any, source: str, target: str) -> None:
     """Move a folder to a free place: one rename on a disk; elsewhere its files are copied first, and then removed.
 
     fsspec's own `mv` would copy folders as well, which S3 does not have. FileNotFoundError if there is no such folder.
@@ -65,7 +65,7 @@ def _options(url: str) -> dict[str, Any]:
     """An S3 client tries again for a moment, as s3fs around it does five times: together less than a minute."""
     if not url.startswith(("s3://", "s3a://")):
         return {}
-    prepare()
+    patch_s3fs()
     tries = {"mode": "standard", "max_attempts": 2}
     return {"config_kwargs": {"retries": tries, "connect_timeout": 5, "read_timeout": 30}}
 

@@ -14,30 +14,30 @@ from urllib.error import HTTPError, URLError
 
 from cluster.connection.session import connect
 
-LOOK_SECONDS = 5.0
-ANSWER_SECONDS = 2.0
+NOTICE_POLL_SECONDS = 5.0
+METADATA_TIMEOUT = 2.0
 PREEMPTION = 2  # Ray's DRAIN_NODE_REASON_PREEMPTION
 AWS = "http://169.254.169.254/latest"
 GCP = "http://metadata.google.internal/computeMetadata/v1"
-GRACE: Mapping[str, float] = {"aws": 120.0, "gcp": 30.0, "now": 60.0}  # seconds from the notice to the end
+GRACE_SECONDS: Mapping[str, float] = {"aws": 120.0, "gcp": 30.0, "now": 60.0}  # seconds from the notice to the end
 
 
-def noticed_by_aws(base: str = AWS) -> bool:
+def aws_notice(base: str = AWS) -> bool:
     """Whether EC2 has said that it takes this spot instance back (instance metadata service, version 2)."""
-    token = _asked(f"{base}/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"}, "PUT")
-    found = _asked(f"{base}/meta-data/spot/instance-action", {"X-aws-ec2-metadata-token": token or ""})
+    token = _fetch_metadata(f"{base}/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"}, "PUT")
+    found = _fetch_metadata(f"{base}/meta-data/spot/instance-action", {"X-aws-ec2-metadata-token": token or ""})
     return found is not None  # 404 until then
 
 
-def noticed_by_gcp(base: str = GCP) -> bool:
+def gcp_notice(base: str = GCP) -> bool:
     """Whether Compute Engine has said that it takes this spot machine back."""
-    return _asked(f"{base}/instance/preempted", {"Metadata-Flavor": "Google"}) == "TRUE"
+    return _fetch_metadata(f"{base}/instance/preempted", {"Metadata-Flavor": "Google"}) == "TRUE"
 
 
-def _asked(url: str, headers: Mapping[str, str], method: str = "GET") -> str | None:
+def _fetch_metadata(url: str, headers: Mapping[str, str], method: str = "GET") -> str | None:
     request = urllib.request.Request(url, headers=dict(headers), method=method)
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=METADATA_TIMEOUT) as answer:
             return answer.read().decode().strip()
     except (HTTPError, URLError, TimeoutError):
         return None
@@ -52,10 +52,10 @@ def drain(seconds: float, address: str = "auto") -> None:
     from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue] compiled
 
     with connect(address):
-        here = ray.get_runtime_context()
-        client = GcsClient(address=here.gcs_address)
+        ray_context = ray.get_runtime_context()
+        client = GcsClient(address=ray_context.gcs_address)
         end = int((time.time() + seconds) * 1000)
-        accepted, why = client.drain_node(here.get_node_id(), PREEMPTION, "the machine is about to go", end)
+        accepted, why = client.drain_node(ray_context.get_node_id(), PREEMPTION, "the machine is about to go", end)
     if not accepted:
         raise RuntimeError(f"Ray does not drain this node: {why}")
 
@@ -63,12 +63,12 @@ def drain(seconds: float, address: str = "auto") -> None:
 def main() -> None:
     """Wait for the notice, and drain."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", choices=list(GRACE))
+    parser.add_argument("source", choices=list(GRACE_SECONDS))
     source = parser.parse_args().source
-    noticed = {"aws": noticed_by_aws, "gcp": noticed_by_gcp, "now": lambda: True}[source]
+    noticed = {"aws": aws_notice, "gcp": gcp_notice, "now": lambda: True}[source]
     while not noticed():
-        time.sleep(LOOK_SECONDS)
-    drain(GRACE[source])
+        time.sleep(NOTICE_POLL_SECONDS)
+    drain(GRACE_SECONDS[source])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 if TYPE_CHECKING:
     from ray import ObjectRef
 
-GONE_SECONDS = 10.0
+EXIT_TIMEOUT = 10.0
 
 
 def kill_process(node: str, pid: int) -> ObjectRef[None]:
@@ -28,4 +28,4 @@ def _kill(pid: int) -> None:
         process = psutil.Process(pid)
         if process.name().startswith("ray::"):  # and not another one that has this number by now
             process.kill()
-            process.wait(GONE_SECONDS)
+            process.wait(EXIT_TIMEOUT)

@@ -36,7 +36,7 @@ class Prompt:
         raises PromptError.
         """
         self._check(values)
-        return _filled(self.text, values)
+        return _substitute(self.text, values)
 
     def turns(self, **values: str) -> tuple[tuple[str, str], ...]:
         """The prompt as (role, text) turns: lines `[system]`, `[user]` and `[assistant]` of the template begin them.
@@ -46,7 +46,7 @@ class Prompt:
         self._check(values)
         before, *parts = _ROLE.split(self.text)
         found = [("user", before), *zip(parts[::2], parts[1::2], strict=True)]
-        return tuple((role, _filled(text.strip(), values)) for role, text in found if text.strip())
+        return tuple((role, _substitute(text.strip(), values)) for role, text in found if text.strip())
 
     def _check(self, values: dict[str, str]) -> None:
         missing = [name for name in self.variables if name not in values]
@@ -57,7 +57,7 @@ class Prompt:
             )
 
 
-def _filled(text: str, values: dict[str, str]) -> str:
+def _substitute(text: str, values: dict[str, str]) -> str:
     """All places in one pass: a value is never read as a template."""
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 

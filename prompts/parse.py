@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prompts.methods import PLACEHOLDER, after_final_heading, labelled_block, only_block
-from prompts.repair import Unfinished, repaired, without_thinking
+from prompts.repair import UnfinishedThinking, repair, strip_thinking
 from prompts.verdicts import arena_label, model_label, rating, win_tie_lose, yes_no_list
 
 PARSER_VERSION = 2
@@ -26,7 +26,7 @@ CATEGORIES: tuple[str, ...] = (
     "brainstorming",
     "other",
 )
-KEYWORD_WORDS = 8  # more are a sentence and no name
+MAX_KEYWORD_WORDS = 8  # more are a sentence and no name
 EQUAL, NOT_EQUAL = "equal", "not equal"
 
 _FRAME = re.compile(
@@ -63,7 +63,7 @@ def parse(parser: str, reply: str) -> Reply:
         raise ValueError(f"no parser {parser!r}; did you mean {near[0]!r}?")
     try:
         return PARSERS[parser](reply)
-    except Unfinished:
+    except UnfinishedThinking:
         return Reply(None, "rejected:unfinished_thinking")
 
 
@@ -72,7 +72,7 @@ def _accepted(value: str, rules: list[str]) -> Reply:
 
 
 def _instruction(reply: str) -> Reply:
-    text, rules = repaired(reply)
+    text, rules = repair(reply)
     if not text:
         return Reply(None, "rejected:empty")
     if _FRAME.search(text):
@@ -121,14 +121,14 @@ def _keyword(reply: str) -> Reply:
     name = " ".join(text.lower().strip("\"'`*_. ").split())
     if not name:
         return Reply(None, "rejected:empty")
-    if "\n" in text or len(name.split()) > KEYWORD_WORDS:
+    if "\n" in text or len(name.split()) > MAX_KEYWORD_WORDS:
         return Reply(None, "rejected:not_a_name")
     return _accepted(name, ["name"] if name != text else [])
 
 
 def _equality(reply: str) -> Reply:
     """One label at the start, explained or not; a reply that has both labels says neither."""
-    text, rules = without_thinking(reply)
+    text, rules = strip_thinking(reply)
     if not text:
         return Reply(None, "rejected:empty")
     found = list(_EQUALITY.finditer(text))
@@ -158,7 +158,7 @@ def _final_instruction_or_all(reply: str) -> Reply:
 
 def _method(reply: str) -> Reply:
     """A template with a place for the instruction, in a block that is labelled as the optimized method."""
-    text, rules = without_thinking(reply)
+    text, rules = strip_thinking(reply)
     method = labelled_block(text)
     if method is None:
         method, rules = only_block(text), [*rules, "unlabelled_block"]

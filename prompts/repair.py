@@ -13,13 +13,13 @@ _FENCE = re.compile(r"\A```[^\n`]*\n(?P<body>.*?)\n?```\Z", re.DOTALL)
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
 
 
-class Unfinished(Exception):
+class UnfinishedThinking(Exception):
     """The model was still thinking when the reply ended."""
 
 
-def repaired(reply: str) -> tuple[str, list[str]]:
+def repair(reply: str) -> tuple[str, list[str]]:
     """The text within a reply, stripped, and the rules that changed it. Raises Unfinished."""
-    text, rules = without_thinking(reply)
+    text, rules = strip_thinking(reply)
     for rule, strip in _RULES:
         shorter = strip(text).strip()
         if shorter != text:
@@ -28,13 +28,13 @@ def repaired(reply: str) -> tuple[str, list[str]]:
     return text, rules
 
 
-def without_thinking(reply: str) -> tuple[str, list[str]]:
+def strip_thinking(reply: str) -> tuple[str, list[str]]:
     """The reply, stripped, after its block of thoughts if it has one. Raises Unfinished if that never ends."""
     text = reply.strip()
     if "</think>" in text:
         return text.partition("</think>")[2].strip(), ["thinking"]
     if text.startswith("<think>"):
-        raise Unfinished
+        raise UnfinishedThinking
     return text, []
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from actors.engine import Classification, ClassifyRequest, EngineSpec, Feature, RequestError
-from actors.engines.options import reward_index, take_options
-from actors.engines.torch_engine import TorchEngine, within_memory
+from actors.engines.options import parse_options, reward_index
+from actors.engines.torch_engine import TorchEngine, oom_as_memory_error
 from actors.inference.chat_template import Message, encode_chat, encode_text
-from actors.inference.classifier_loading import labels_of, load_classifier, text_length
+from actors.inference.classifier_loading import label_names, load_classifier, text_length
 from actors.inference.model_loading import load_tokenizer
 from actors.inference.reward_heads import GatedReward
 
@@ -38,10 +38,10 @@ class ClassifierEngine(TorchEngine):
     features: frozenset[Feature] = frozenset({"classify", "sleep"})
 
     def __init__(self, spec: EngineSpec) -> None:
-        options = take_options(spec, max_batch=32, max_batch_tokens=16384, reward_index=-1)
+        options = parse_options(spec, max_batch=32, max_batch_tokens=16384, reward_index=-1)
         self._tokenizer, model = load_tokenizer(spec), load_classifier(spec)
         self._max_length = text_length(spec, model.config, self._tokenizer)
-        self._labels = labels_of(model.config)
+        self._labels = label_names(model.config)
         self._reward_index = reward_index(int(options["reward_index"]), self._labels)
         self._gated = isinstance(model, GatedReward)
         self._end: int | None = getattr(model.config, "reward_token_id", None)
@@ -66,7 +66,7 @@ class ClassifierEngine(TorchEngine):
 
     def _encode(self, request: ClassifyRequest) -> Tokens:
         if request.messages:
-            return self._conversation(request.messages)
+            return self._encode_conversation(request.messages)
         if self._gated or self._end is not None:
             raise RequestError("unsupported", "this reward model judges conversations only")
         if request.pair is None:
@@ -74,16 +74,16 @@ class ClassifierEngine(TorchEngine):
         encoded = self._tokenizer(request.text, request.pair, split_special_tokens=True)
         return Tokens(list(encoded["input_ids"]), list(encoded.get("token_type_ids", [])))
 
-    def _conversation(self, messages: Sequence[Message]) -> Tokens:
+    def _encode_conversation(self, messages: Sequence[Message]) -> Tokens:
         """The rendered conversation; InternLM's models read their reward at a token of its own behind it."""
         ids = encode_chat(self._tokenizer, messages, add_generation_prompt=False)
-        before = encode_chat(self._tokenizer, messages[:-1], add_generation_prompt=False) if self._gated else []
-        if self._gated and ids[: len(before)] != before:
+        prompt_ids = encode_chat(self._tokenizer, messages[:-1], add_generation_prompt=False) if self._gated else []
+        if self._gated and ids[: len(prompt_ids)] != prompt_ids:
             raise RequestError("chat_template", "the chat template changes what comes before the last message")
-        return Tokens([*ids, *([] if self._end is None else [self._end])], [], len(before))
+        return Tokens([*ids, *([] if self._end is None else [self._end])], [], len(prompt_ids))
 
     def _judge(self, rows: Sequence[Tokens]) -> list[tuple[float, ...]]:
-        return within_memory(lambda: self._forward(rows))
+        return oom_as_memory_error(lambda: self._forward(rows))
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[Tokens]) -> list[tuple[float, ...]]:
@@ -98,7 +98,7 @@ class ClassifierEngine(TorchEngine):
         if self._gated:
             arguments["prompt_lengths"] = torch.tensor([row.prompt for row in rows], device=self._model.device)
         logits = self._model(**arguments).logits.float().tolist()
-        self._step()
+        self._count_step()
         return [tuple(row) for row in logits]
 
     def _padded(self, rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:

@@ -19,14 +19,14 @@ from actors.engine import (
     check_features,
 )
 from actors.engines.http.client import HttpClient
-from actors.engines.http.endpoint import RETRIES, Endpoint, probe
-from actors.engines.options import take_options
-from actors.engines.unsupported import Refusing
+from actors.engines.http.endpoint import HTTP_RETRIES, Endpoint, probe
+from actors.engines.options import parse_options
+from actors.engines.unsupported import UnsupportedEngine
 
-LETTERS_PER_TOKEN = 4  # a guess, for the pace; the answer's usage corrects it
+CHARS_PER_TOKEN = 4  # a guess, for the pace; the answer's usage corrects it
 
 
-class HttpEngine(Refusing):
+class HttpEngine(UnsupportedEngine):
     """A model that a server knows as `spec.model`; the spec's revision, dtype and length are the server's business.
 
     Option `url` is the API's address, like http://host:8000/v1. `key_file` is the path of the file that holds the key
@@ -45,22 +45,22 @@ class HttpEngine(Refusing):
             "in_flight": 64,
             "requests_per_minute": 0,
             "tokens_per_minute": 0,
-            "retries": RETRIES,
+            "retries": HTTP_RETRIES,
             "timeout": 600.0,
         }
-        options: dict[str, Any] = take_options(spec, url="", key_file="", key_env="", **defaults)
+        options: dict[str, Any] = parse_options(spec, url="", key_file="", key_env="", **defaults)
         if not options["url"]:
             raise ValueError("engine 'http' needs the option 'url', the API's address, like http://host:8000/v1")
         self._model = spec.model
         endpoint = Endpoint(**options)
-        shortest = {"model": spec.model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
-        probe(endpoint, spec.model, shortest)
+        minimal_request = {"model": spec.model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
+        probe(endpoint, spec.model, minimal_request)
         self._client = HttpClient(endpoint, spec.model)
 
     @property
-    def retried(self) -> int:
+    def retry_count(self) -> int:
         """Requests that were sent again."""
-        return self._client.retried
+        return self._client.retry_count
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """Continue one conversation.
@@ -68,9 +68,9 @@ class HttpEngine(Refusing):
         RequestError for what the server refuses (`too_long`, `refused`, `http_400`...), EngineLost if it is gone.
         """
         check_features(self.features, request)
-        tokens = sum(len(content) for _, content in request.messages) // LETTERS_PER_TOKEN
+        tokens = sum(len(content) for _, content in request.messages) // CHARS_PER_TOKEN
         return await self._client.post(
-            "/chat/completions", self._chat(request), tokens, lambda answer: generation(request, answer)
+            "/chat/completions", self._chat_body(request), tokens, lambda answer: parse_generation(request, answer)
         )
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
@@ -78,11 +78,11 @@ class HttpEngine(Refusing):
         if request.chat or request.bos != "auto":
             raise RequestError("unsupported", "an endpoint scores raw text only, and decides about the BOS itself")
         pair, alone = await asyncio.gather(
-            self._scores(request.id, request.context, request.text), self._scores(request.id, "", request.alone)
+            self._score(request.id, request.context, request.text), self._score(request.id, "", request.alone)
         )
         return replace(pair, alone=alone.logprobs, lengths=(*pair.lengths[:2], alone.lengths[1]))
 
-    async def _scores(self, request_id: str, context: str, text: str) -> TokenLogprobs:
+    async def _score(self, request_id: str, context: str, text: str) -> TokenLogprobs:
         prompt = context + text
         if not prompt:
             return TokenLogprobs(request_id, 0, ())
@@ -90,8 +90,8 @@ class HttpEngine(Refusing):
         return await self._client.post(
             "/completions",
             body,
-            len(prompt) // LETTERS_PER_TOKEN,
-            lambda answer: scores(request_id, context, text, answer),
+            len(prompt) // CHARS_PER_TOKEN,
+            lambda answer: parse_echoed_logprobs(request_id, context, text, answer),
         )
 
     def progress(self) -> int:
@@ -110,7 +110,7 @@ class HttpEngine(Refusing):
         """Close the connections."""
         self._client.close()
 
-    def _chat(self, request: GenerateRequest) -> dict[str, Any]:
+    def _chat_body(self, request: GenerateRequest) -> dict[str, Any]:
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self._model,
@@ -136,7 +136,7 @@ def parse_schema(schema: str) -> Any:
         raise RequestError("schema", f"the schema is no JSON: {error}") from None
 
 
-def generation(request: GenerateRequest, answer: dict[str, Any]) -> Generation:
+def parse_generation(request: GenerateRequest, answer: dict[str, Any]) -> Generation:
     """The reply in a chat completion.
 
     RequestError("refused") if the server withholds it, RequestError("not_unicode") if it holds half a character, which
@@ -151,19 +151,19 @@ def generation(request: GenerateRequest, answer: dict[str, Any]) -> Generation:
         text.encode()
     except UnicodeEncodeError:
         raise RequestError("not_unicode", "the reply holds a lone surrogate") from None
-    logprobs = reply_logprobs(choice["logprobs"]["content"], text) if request.logprobs else None
+    logprobs = parse_reply_logprobs(choice["logprobs"]["content"], text) if request.logprobs else None
     tokens_out = usage["completion_tokens"] if logprobs is None else len(logprobs)
     ended = "length" if reason == "length" else "stop"
     return Generation(request.id, text, ended, usage["prompt_tokens"], tokens_out, logprobs)
 
 
-def reply_logprobs(content: list[dict[str, Any]], text: str) -> tuple[float, ...]:
+def parse_reply_logprobs(content: list[dict[str, Any]], text: str) -> tuple[float, ...]:
     """The log-probabilities of a reply's tokens, without that of an end token, which is not in the text."""
     ended = content and not text.endswith(content[-1]["token"])
     return tuple(float(entry["logprob"]) for entry in (content[:-1] if ended else content))
 
 
-def scores(request_id: str, context: str, text: str, answer: dict[str, Any]) -> TokenLogprobs:
+def parse_echoed_logprobs(request_id: str, context: str, text: str, answer: dict[str, Any]) -> TokenLogprobs:
     """The prompt's log-probabilities in an echoed completion, without the token that was generated.
 
     The boundary is the number of tokens that start before the context's end. A start token, which the echo spells out
@@ -171,8 +171,8 @@ def scores(request_id: str, context: str, text: str, answer: dict[str, Any]) -> 
     """
     entries, count = answer["choices"][0]["logprobs"], answer["usage"]["prompt_tokens"]
     first = entries["tokens"][0]
-    start = not (context + text).startswith(first)
-    end = len(context) + len(first) * start
+    has_start_token = not (context + text).startswith(first)
+    end = len(context) + len(first) * has_start_token
     boundary = sum(offset < end for offset in entries["text_offset"][:count]) if context else 0
-    lengths = (max(0, boundary - start), count - max(boundary, start), 0)
+    lengths = (max(0, boundary - has_start_token), count - max(boundary, has_start_token), 0)
     return TokenLogprobs(request_id, boundary, (None, *entries["token_logprobs"][1:count]), lengths=lengths)

@@ -9,7 +9,7 @@ from actors.engine import EngineSpec
 Option = str | int | float | bool
 
 
-def take_options(spec: EngineSpec, **defaults: Option) -> dict[str, Option]:
+def parse_options(spec: EngineSpec, **defaults: Option) -> dict[str, Option]:
     """The engine's options with `defaults` for those not given.
 
     ValueError for an option that the engine does not have or that is of another type (an int will do for a float).
@@ -24,13 +24,13 @@ def take_options(spec: EngineSpec, **defaults: Option) -> dict[str, Option]:
     return defaults | given
 
 
-def reward_index(asked: int, labels: Sequence[str]) -> int | None:
+def reward_index(index: int, labels: Sequence[str]) -> int | None:
     """The place of the reward among a classifier's logits; None for several of which none is named (-1).
 
     ValueError if there is no such logit.
     """
-    if asked == -1:
+    if index == -1:
         return 0 if len(labels) == 1 else None
-    if not 0 <= asked < len(labels):
-        raise ValueError(f"reward_index {asked}: the model has {len(labels)} logits: {', '.join(labels)}")
-    return asked
+    if not 0 <= index < len(labels):
+        raise ValueError(f"reward_index {index}: the model has {len(labels)} logits: {', '.join(labels)}")
+    return index

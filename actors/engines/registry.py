@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from actors.engine import Engine, EngineSpec
-from actors.inference.model_loading import LOADING, check_folder
+from actors.inference.model_loading import CHECKPOINT_ENGINES, check_folder
 
-NAMES = (*LOADING, "http", "scripted")
+ENGINE_NAMES = (*CHECKPOINT_ENGINES, "http", "scripted")
 
 
 def resolve(engine: str, gpus: float) -> str:
@@ -19,7 +19,7 @@ def create(spec: EngineSpec) -> Engine:
     ValueError for an unknown engine or option, FileNotFoundError for a missing folder; whatever the engine raises if
     the model can not be loaded.
     """
-    if spec.engine in LOADING:
+    if spec.engine in CHECKPOINT_ENGINES:
         check_folder(spec.model)  # before torch is imported: the commonest mistake is told at once
     match spec.engine:
         case "transformers":
@@ -43,4 +43,4 @@ def create(spec: EngineSpec) -> Engine:
 
             return ScriptedEngine(spec)
         case other:
-            raise ValueError(f"unknown engine {other!r}: one of {', '.join(NAMES)}")
+            raise ValueError(f"unknown engine {other!r}: one of {', '.join(ENGINE_NAMES)}")

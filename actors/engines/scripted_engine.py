@@ -27,8 +27,8 @@ from actors.engine import (
     TokenLogprobs,
     check_features,
 )
-from actors.engines.options import Option, reward_index, take_options
-from actors.engines.scripted_replies import reply
+from actors.engines.options import Option, parse_options, reward_index
+from actors.engines.scripted_replies import make_reply
 
 _OPTIONS: dict[str, Option] = {
     "latency": 0.0,
@@ -65,7 +65,7 @@ class ScriptedEngine:
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "classify", "sleep"})
 
     def __init__(self, spec: EngineSpec) -> None:
-        options = take_options(spec, **_OPTIONS)
+        options = parse_options(spec, **_OPTIONS)
         self._model, self._max_length = spec.model, spec.max_length
         self._latency, self._sigma = float(options["latency"]), float(options["latency_sigma"])
         self._poison, self._refuse, self._hang = (str(options[name]) for name in ("poison", "refuse", "hang"))
@@ -73,25 +73,25 @@ class ScriptedEngine:
         if self._style not in ("answer", "echo"):
             raise ValueError(f"scripted style {self._style!r}: one of answer, echo")
         self._labels = tuple(str(options["labels"]).split(","))
-        self._rules = _rules(str(options["logits"]), len(self._labels))
+        self._rules = _parse_rules(str(options["logits"]), len(self._labels))
         self._reward_index = reward_index(int(options["reward_index"]), self._labels)
         self._slots = _Slots(int(options["slots"]))
         self._stuck_at: int | None = None
         self._awake = True
-        _load(float(options["load_seconds"]), bool(options["fail_load"]), bool(options["die_load"]))
+        _simulate_load(float(options["load_seconds"]), bool(options["fail_load"]), bool(options["die_load"]))
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """A scripted reply. RequestError for a refused or over-long prompt."""
         check_features(self.features, request)
         prompt = "\n".join(content for _, content in request.messages)
         tokens_in = len(prompt.split())
-        room = self._room(prompt, tokens_in)
+        remaining = self._remaining_tokens(prompt, tokens_in)
         sampled = (request.sampling, request.seed) if request.sampling.temperature > 0 else ()
-        draw = self._draw("generate", request.messages, *sampled)
-        await self._serve(prompt, self._draw("wait", request.messages, *sampled))
-        text = prompt if self._style == "echo" else reply(request.messages[-1][1], draw)
+        draw = self._rng("generate", request.messages, *sampled)
+        await self._serve(prompt, self._rng("wait", request.messages, *sampled))
+        text = prompt if self._style == "echo" else make_reply(request.messages[-1][1], draw)
         words = re.findall(r"\s*\S+", text)
-        kept = words[: min(request.sampling.max_tokens, room)]
+        kept = words[: min(request.sampling.max_tokens, remaining)]
         reason: FinishReason = "stop" if len(kept) == len(words) else "length"
         logprobs = tuple(-draw.expovariate(1.0) for _ in kept) if request.logprobs else None
         return Generation(request.id, "".join(kept).lstrip(), reason, tokens_in, len(kept), logprobs)
@@ -100,15 +100,15 @@ class ScriptedEngine:
         """Scripted log-probabilities, one per word; a word after a context is a little likelier than without."""
         text, alone = request.context + request.text, request.alone.split()
         words = text.split()
-        self._room(text, max(len(words), len(alone)) - 1)
+        self._remaining_tokens(text, max(len(words), len(alone)) - 1)
         boundary = len(request.context.split())
-        await self._serve(text, self._draw("wait", request.context, request.text))
+        await self._serve(text, self._rng("wait", request.context, request.text))
         lengths = (boundary, len(words) - boundary, len(alone))
-        pair = self._scripted(words, 0.8 if boundary else 1.0)
-        return TokenLogprobs(request.id, boundary, pair, self._scripted(alone, 1.0), lengths)
+        pair = self._word_logprobs(words, 0.8 if boundary else 1.0)
+        return TokenLogprobs(request.id, boundary, pair, self._word_logprobs(alone, 1.0), lengths)
 
-    def _scripted(self, words: list[str], scale: float) -> tuple[float | None, ...]:
-        drawn = [-scale * self._draw("logprobs", i, word).uniform(0.5, 3.0) for i, word in enumerate(words[1:])]
+    def _word_logprobs(self, words: list[str], scale: float) -> tuple[float | None, ...]:
+        drawn = [-scale * self._rng("logprobs", i, word).uniform(0.5, 3.0) for i, word in enumerate(words[1:])]
         return (None, *drawn) if words else ()
 
     async def classify(self, request: ClassifyRequest) -> Classification:
@@ -116,9 +116,9 @@ class ScriptedEngine:
         texts = (request.text, request.pair or "", *(content for _, content in request.messages))
         text = "\n".join(texts)
         tokens = len(text.split())
-        self._room(text, tokens - 1)
-        await self._serve(text, self._draw("wait", texts))
-        draw = self._draw("classify", texts)
+        self._remaining_tokens(text, tokens - 1)
+        await self._serve(text, self._rng("wait", texts))
+        draw = self._rng("classify", texts)
         scripted = next((logits for part, logits in self._rules if part in text), None)
         logits = scripted or tuple(draw.gauss(0.0, 1.0) for _ in self._labels)
         reward = None if self._reward_index is None else logits[self._reward_index]
@@ -139,7 +139,7 @@ class ScriptedEngine:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _room(self, text: str, tokens: int) -> int:
+    def _remaining_tokens(self, text: str, tokens: int) -> int:
         """Tokens that fit after `tokens`; injected faults strike here."""
         if self._poison and self._poison in text:
             os._exit(1)
@@ -149,7 +149,7 @@ class ScriptedEngine:
             raise RequestError("too_long", f"the prompt has {tokens} tokens, the model takes {self._max_length}")
         return self._max_length - tokens
 
-    def _draw(self, *identity: object) -> random.Random:
+    def _rng(self, *identity: object) -> random.Random:
         digest = hashlib.sha256(repr((self._model, *identity)).encode()).digest()
         return random.Random(digest)
 
@@ -157,7 +157,7 @@ class ScriptedEngine:
         """Take the request's time in a slot; no return once the engine is stuck."""
         if not self._awake:
             raise RuntimeError("the engine sleeps")
-        async with self._slots.one():
+        async with self._slots.slot():
             if self._hang and self._hang in text:
                 self._stuck_at = self.progress()
             if self._latency > 0 and self._stuck_at is None:
@@ -175,7 +175,7 @@ class _Slots:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._semaphore = asyncio.Semaphore(count)
 
-    def one(self) -> contextlib.AbstractAsyncContextManager[None]:
+    def slot(self) -> contextlib.AbstractAsyncContextManager[None]:
         """Holds one slot."""
         if not self._count:
             return contextlib.nullcontext()
@@ -184,7 +184,7 @@ class _Slots:
         return self._semaphore
 
 
-def _load(seconds: float, fail: bool, die: bool) -> None:
+def _simulate_load(seconds: float, fail: bool, die: bool) -> None:
     time.sleep(seconds)
     if die:
         os._exit(1)
@@ -192,7 +192,7 @@ def _load(seconds: float, fail: bool, die: bool) -> None:
         raise RuntimeError("the load is scripted to fail")
 
 
-def _rules(text: str, labels: int) -> list[tuple[str, tuple[float, ...]]]:
+def _parse_rules(text: str, labels: int) -> list[tuple[str, tuple[float, ...]]]:
     """Which logits requests with a text get; ValueError for a rule that has not one number for each label."""
     rules: list[tuple[str, tuple[float, ...]]] = []
     for rule in filter(None, text.split(";")):

@@ -24,15 +24,15 @@ _SENTENCES = (
 )
 
 
-def reply(message: str, draw: random.Random) -> str:
+def make_reply(message: str, draw: random.Random) -> str:
     """A reply of the form that a prompt asks for; an answer where it asks for none.
 
     A rewriting prompt gets a longer instruction (under its final heading, if it asks for one), a judge who may say
     "not equal" says so: a longer instruction is another one. AutoIF's functions check the least number of words.
     """
-    for mark, written in _MARKED:
+    for mark, write in _REPLIES_BY_MARK:
         if mark in message:
-            return written(message, draw)
+            return write(message, draw)
     head, _, instruction = message.rpartition("Instruction:")
     if any(phrase in head.lower() for phrase in _REWRITING):
         heading = f"{_FINAL_HEADING} " if _FINAL_HEADING in head else ""
@@ -42,8 +42,8 @@ def reply(message: str, draw: random.Random) -> str:
     return f"{_phrase(draw, 5, 40).capitalize()}."
 
 
-def _phrase(draw: random.Random, least: int, most: int) -> str:
-    return " ".join(draw.choices(_WORDS.split(), k=draw.randint(least, most)))
+def _phrase(draw: random.Random, min_words: int, max_words: int) -> str:
+    return " ".join(draw.choices(_WORDS.split(), k=draw.randint(min_words, max_words)))
 
 
 def _improved_method(message: str, draw: random.Random) -> str:
@@ -58,17 +58,17 @@ def _instructions(message: str, draw: random.Random) -> str:
     return "\n".join(f"- Write at least {draw.randint(5, 30)} words {_phrase(draw, 1, 2)}." for _ in range(8))
 
 
-def _material(message: str, draw: random.Random) -> str:
+def _generated_tests(message: str, draw: random.Random) -> str:
     """A function and cases for "at least N words"; one in ten functions is wrong, one reply in ten is no JSON."""
     number = re.search(r"\d+(?= words)", message.rpartition("Instruction:")[2])
-    least, chance = int(number[0]) if number else 10, draw.random()
+    min_words, chance = int(number[0]) if number else 10, draw.random()
     if chance < 0.1:
         return "It can not be checked."
-    bound = least + 1000 if chance < 0.2 else least
+    bound = min_words + 1000 if chance < 0.2 else min_words
     spelling = draw.choice(("len(response.split()) >= {}", "not len(response.split()) < {}"))
     source = f"def evaluate(response):\n    return {spelling.format(bound)}"
     lengths = draw.sample(range(1, 60), 3)
-    cases = [{"input": " ".join(["word"] * length), "output": length >= least} for length in lengths]
+    cases = [{"input": " ".join(["word"] * length), "output": length >= min_words} for length in lengths]
     return f"```json\n{json.dumps({'func': source, 'cases': cases})}\n```"
 
 
@@ -85,7 +85,7 @@ def _rating(message: str, draw: random.Random) -> str:
     return f"{_phrase(draw, 3, 8).capitalize()}.\nRating: [[{draw.randint(1, 10)}]]"
 
 
-def _game(message: str, draw: random.Random) -> str:
+def _arena_label(message: str, draw: random.Random) -> str:
     """Now and then without a label, as judges do."""
     return f"My verdict is [[{draw.choice(_LABELS)}]]." if draw.random() < 0.9 else "I can not say."
 
@@ -100,15 +100,15 @@ def _constraints_met(message: str, draw: random.Random) -> str:
     return str(draw.choices(["YES", "NO"], k=int(number[1]) if number else 1))
 
 
-_MARKED: tuple[tuple[str, Callable[[str, random.Random], str]], ...] = (
+_REPLIES_BY_MARK: tuple[tuple[str, Callable[[str, random.Random], str]], ...] = (
     ("```Optimized Method", _improved_method),
     ('starting with "- "', _instructions),
-    ('"cases"', _material),
+    ('"cases"', _generated_tests),
     ("one JSON list", _back_translations),
     ("Score: n", _judgement),
     ("[[rating]]", _rating),
     ("Conversation with User|>", _rating),
-    ("<|The Start of Assistant A's Answer|>", _game),
+    ("<|The Start of Assistant A's Answer|>", _arena_label),
     ("Assistant 1 is better than Assistant 2", _comparison),
     ("Python LIST", _constraints_met),
 )

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import torch
 
-from actors.engines.unsupported import Refusing
+from actors.engines.unsupported import UnsupportedEngine
 from actors.inference.micro_batcher import MicroBatcher
 
 Result = TypeVar("Result")
 
 
-class TorchEngine(Refusing):
+class TorchEngine(UnsupportedEngine):
     """A loaded model, whose requests are batched by length and run in one worker thread."""
 
     def __init__(self, model: Any, max_batch: int, max_batch_tokens: int) -> None:
@@ -44,11 +44,11 @@ class TorchEngine(Refusing):
         self._model.to(device)
         torch.cuda.empty_cache()
 
-    def _step(self) -> None:
+    def _count_step(self) -> None:
         self._steps += 1
 
 
-def within_memory(run: Callable[[], Result]) -> Result:
+def oom_as_memory_error(run: Callable[[], Result]) -> Result:
     """The result of `run`; MemoryError where torch has no memory left, once that is free again."""
     try:
         return run()

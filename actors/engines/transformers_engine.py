@@ -15,13 +15,13 @@ from actors.engine import (
     TokenLogprobs,
     check_features,
 )
-from actors.engines.options import take_options
-from actors.engines.torch_engine import TorchEngine, within_memory
-from actors.inference.decoding import Row, generate_rows
-from actors.inference.logprobs import Scored, score_rows
+from actors.engines.options import parse_options
+from actors.engines.torch_engine import TorchEngine, oom_as_memory_error
+from actors.inference.decoding import DecodeRequest, generate_rows
+from actors.inference.logprobs import RowLogprobs, token_logprobs
 from actors.inference.model_loading import load_model, load_tokenizer, usable_length
-from actors.inference.scored_texts import answered
-from actors.inference.text_codec import Drawn, TextEncoder
+from actors.inference.scored_texts import to_token_logprobs
+from actors.inference.text_codec import SampledTokens, TextEncoder
 
 
 class TransformersEngine(TorchEngine):
@@ -30,7 +30,7 @@ class TransformersEngine(TorchEngine):
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "sleep"})
 
     def __init__(self, spec: EngineSpec) -> None:
-        options = take_options(spec, max_batch=32, max_batch_tokens=16384)
+        options = parse_options(spec, max_batch=32, max_batch_tokens=16384)
         tokenizer, model = load_tokenizer(spec), load_model(spec)
         self._text = TextEncoder(tokenizer, usable_length(spec, model.config), model.generation_config)
         super().__init__(model, int(options["max_batch"]), int(options["max_batch_tokens"]))
@@ -38,23 +38,29 @@ class TransformersEngine(TorchEngine):
     async def generate(self, request: GenerateRequest) -> Generation:
         """Continue one conversation. RequestError if the prompt does not fit or the chat template refuses it."""
         check_features(self.features, request)
-        prompt, max_tokens = self._text.prompt(request.messages, request.sampling.max_tokens)
-        row = Row(tuple(prompt), replace(request.sampling, max_tokens=max_tokens), request.seed, request.logprobs)
+        prompt, max_tokens = self._text.encode_prompt(request.messages, request.sampling.max_tokens)
+        row = DecodeRequest(
+            tuple(prompt), replace(request.sampling, max_tokens=max_tokens), request.seed, request.logprobs
+        )
         # rows leave their batch together: those of like length limits wait least for each other
         group = max_tokens.bit_length()
-        drawn = await self._batcher.submit(self._generate, row, group, len(prompt) + max_tokens)
-        return self._text.generation(request.id, len(prompt), drawn)
+        sampled = await self._batcher.submit(self._generate, row, group, len(prompt) + max_tokens)
+        return self._text.to_generation(request.id, len(prompt), sampled)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Score texts. RequestError if one does not fit."""
-        found = self._text.passages(request)
-        return answered(request.id, found, await asyncio.gather(*(self._values(passage.ids) for passage in found)))
+        scored_texts = self._text.scored_texts(request)
+        return to_token_logprobs(
+            request.id, scored_texts, await asyncio.gather(*(self._row_logprobs(scored.ids) for scored in scored_texts))
+        )
 
-    async def _values(self, ids: tuple[int, ...]) -> Scored:
+    async def _row_logprobs(self, ids: tuple[int, ...]) -> RowLogprobs:
         return await self._batcher.submit(self._score, ids, None, len(ids)) if ids else ()
 
-    def _generate(self, rows: Sequence[Row]) -> list[Drawn]:
-        return within_memory(lambda: generate_rows(self._model, rows, self._text.stops, self._text.pad, self._step))
+    def _generate(self, rows: Sequence[DecodeRequest]) -> list[SampledTokens]:
+        return oom_as_memory_error(
+            lambda: generate_rows(self._model, rows, self._text.stops, self._text.pad, self._count_step)
+        )
 
-    def _score(self, rows: Sequence[tuple[int, ...]]) -> list[Scored]:
-        return within_memory(lambda: score_rows(self._model, rows, self._text.pad, self._step))
+    def _score(self, rows: Sequence[tuple[int, ...]]) -> list[RowLogprobs]:
+        return oom_as_memory_error(lambda: token_logprobs(self._model, rows, self._text.pad, self._count_step))

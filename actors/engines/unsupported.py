@@ -15,21 +15,21 @@ from actors.engine import (
 )
 
 
-class Refusing:
+class UnsupportedEngine:
     """Every request raises RequestError("unsupported"): engines inherit from it and override what they can."""
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """No reply."""
-        _refuse("generates no text")
+        _raise_unsupported("generates no text")
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """No log-probabilities."""
-        _refuse("gives no log-probabilities of text")
+        _raise_unsupported("gives no log-probabilities of text")
 
     async def classify(self, request: ClassifyRequest) -> Classification:
         """No logits."""
-        _refuse("is no classifier; a reward or NLI model runs with 'engine: classifier'")
+        _raise_unsupported("is no classifier; a reward or NLI model runs with 'engine: classifier'")
 
 
-def _refuse(detail: str) -> NoReturn:
+def _raise_unsupported(detail: str) -> NoReturn:
     raise RequestError("unsupported", f"this engine {detail}")

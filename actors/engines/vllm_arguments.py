@@ -9,10 +9,10 @@ import os
 from typing import Any, get_args
 
 from actors.engine import EngineSpec
-from actors.engines.options import Option, take_options
+from actors.engines.options import Option, parse_options
 from actors.inference.model_loading import adapter_rank, device_name, dtype_name, linear_names, usable_length
 
-KV_CACHE_ON_CPU = 2**30  # bytes
+CPU_KV_CACHE_BYTES = 2**30  # bytes
 # spaces between JSON's parts say nothing, and weak models fill whole replies with them
 COMPACT_JSON = {"backend": "xgrammar", "disable_any_whitespace": True}
 _OPTIONS: dict[str, Option] = {
@@ -29,7 +29,7 @@ _OPTIONS: dict[str, Option] = {
 
 def vllm_options(spec: EngineSpec) -> dict[str, Any]:
     """The engine's options with their defaults; ValueError for an unknown one."""
-    return take_options(spec, **_OPTIONS)
+    return parse_options(spec, **_OPTIONS)
 
 
 def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, Any]:
@@ -58,10 +58,10 @@ def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, 
     }
     if lora["lora"] or rank:
         rank = max(rank, int(lora["max_lora_rank"]))
-        arguments |= {"enable_lora": True, "max_loras": lora["max_loras"], "max_lora_rank": _bucket(rank)}
+        arguments |= {"enable_lora": True, "max_loras": lora["max_loras"], "max_lora_rank": _rank_limit(rank)}
         if device == "cpu":  # scoring beside an adapter's requests kills vLLM where the last layer takes adapters
             arguments["lora_target_modules"] = linear_names(config)
-    return arguments | _on_cpu(length + 1, options["max_num_seqs"]) if device == "cpu" else arguments
+    return arguments | _cpu_arguments(length + 1, options["max_num_seqs"]) if device == "cpu" else arguments
 
 
 def usable_rank(folder: str) -> int:
@@ -88,7 +88,7 @@ def _executor(workers: int) -> dict[str, Any]:
     return {"distributed_executor_backend": "ray" if len(nodes) > 1 else "mp"}
 
 
-def _bucket(rank: int) -> int:
+def _rank_limit(rank: int) -> int:
     """The smallest rank limit of vLLM's that holds `rank`. ValueError if there is none."""
     from vllm.config.lora import MaxLoRARanks
 
@@ -98,10 +98,10 @@ def _bucket(rank: int) -> int:
     return min(limits)
 
 
-def _on_cpu(max_length: int, rows: int) -> dict[str, Any]:
+def _cpu_arguments(max_length: int, rows: int) -> dict[str, Any]:
     """Arguments for vLLM's CPU build. A seeded draw together with chunked prefill kills it."""
     os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # or engines side by side share one core
     os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")  # or the first scored text waits minutes for a C++ compiler
     tokens = max(2048, max_length, rows)
-    fixed = {"enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": KV_CACHE_ON_CPU}
+    fixed = {"enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": CPU_KV_CACHE_BYTES}
     return {**fixed, "max_num_batched_tokens": tokens}

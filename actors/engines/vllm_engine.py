@@ -21,14 +21,14 @@ from actors.engine import (
     TokenLogprobs,
     check_features,
 )
-from actors.engines.unsupported import Refusing
+from actors.engines.unsupported import UnsupportedEngine
 from actors.engines.vllm_arguments import engine_arguments, usable_rank, vllm_options
 from actors.inference.model_loading import adapter_base, is_adapter, load_defaults, load_tokenizer, usable_length
-from actors.inference.scored_texts import answered
-from actors.inference.text_codec import TextEncoder, cut
+from actors.inference.scored_texts import to_token_logprobs
+from actors.inference.text_codec import TextEncoder, truncate_at_stop
 
 
-class VllmEngine(Refusing):
+class VllmEngine(UnsupportedEngine):
     """A causal LM under vLLM, or a LoRA adapter on its base; needs the extra `vllm`, or `make vllm`.
 
     Options as vLLM's engine arguments of the same name: `tensor_parallel_size`, `pipeline_parallel_size`,
@@ -42,21 +42,21 @@ class VllmEngine(Refusing):
     def __init__(self, spec: EngineSpec) -> None:
         from transformers import AutoConfig
 
-        whole = replace(spec, model=adapter_base(spec.model)) if is_adapter(spec.model) else spec
-        config = AutoConfig.from_pretrained(whole.model, revision=whole.revision, trust_remote_code=False)
+        base_spec = replace(spec, model=adapter_base(spec.model)) if is_adapter(spec.model) else spec
+        config = AutoConfig.from_pretrained(base_spec.model, revision=base_spec.revision, trust_remote_code=False)
         length = usable_length(spec, config)
-        arguments = engine_arguments(whole, config, 0 if whole is spec else usable_rank(spec.model))
+        arguments = engine_arguments(base_spec, config, 0 if base_spec is spec else usable_rank(spec.model))
         from vllm import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
         self.features = _features(lora=vllm_options(spec)["lora"], sleep=arguments["enable_sleep_mode"])
-        self._text = TextEncoder(load_tokenizer(spec), length, load_defaults(whole))
+        self._text = TextEncoder(load_tokenizer(spec), length, load_defaults(base_spec))
         self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
         self._ids = itertools.count()
         self._adapters: dict[str, int] = {}  # vLLM's numbers of the folders
         self._loaded: set[str] = set()
         self._max_rank = int(arguments.get("max_lora_rank", 0))
-        self._own_adapter = None if whole is spec else spec.model
+        self._own_adapter = None if base_spec is spec else spec.model
         self._iterations = 0
         self._count_iterations()
 
@@ -67,7 +67,7 @@ class VllmEngine(Refusing):
         can not be used.
         """
         check_features(self.features, request)
-        prompt, max_tokens = self._text.prompt(request.messages, request.sampling.max_tokens)
+        prompt, max_tokens = self._text.encode_prompt(request.messages, request.sampling.max_tokens)
         output = await self._run(
             prompt,
             request.adapter or self._own_adapter,
@@ -77,16 +77,22 @@ class VllmEngine(Refusing):
             max_tokens=max_tokens,
             stop_token_ids=sorted(self._text.stops),
             logprobs=0 if request.logprobs else None,  # 0 further tokens beside the drawn one
-            **_structured(request.schema),
+            **_structured_outputs(request.schema),
         )
-        drawn = output.outputs[0]
-        logprobs = _chosen(drawn.token_ids, drawn.logprobs) if request.logprobs else None
-        return self._text.generation(request.id, len(prompt), cut(drawn.token_ids, self._text.stops, logprobs))
+        sampled = output.outputs[0]
+        logprobs = _chosen_logprobs(sampled.token_ids, sampled.logprobs) if request.logprobs else None
+        return self._text.to_generation(
+            request.id, len(prompt), truncate_at_stop(sampled.token_ids, self._text.stops, logprobs)
+        )
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Score texts. RequestError if one does not fit."""
-        found = self._text.passages(request)
-        return answered(request.id, found, await asyncio.gather(*(self._values(passage.ids) for passage in found)))
+        scored_texts = self._text.scored_texts(request)
+        return to_token_logprobs(
+            request.id,
+            scored_texts,
+            await asyncio.gather(*(self._token_logprobs(scored.ids) for scored in scored_texts)),
+        )
 
     def progress(self) -> int:
         """Iterations of vLLM's engine from which something came."""
@@ -94,25 +100,25 @@ class VllmEngine(Refusing):
 
     async def sleep(self) -> None:
         """Move the weights to host memory and drop the KV cache; on CUDA only."""
-        with _leaving_with_vllm():
+        with _exit_when_engine_dies():
             await self._engine.sleep(level=1)
 
     async def wake(self) -> None:
         """Move the weights back to the device."""
-        with _leaving_with_vllm():
+        with _exit_when_engine_dies():
             await self._engine.wake_up()
 
     def close(self) -> None:
         """Stop vLLM's process and free its memory."""
         self._engine.shutdown()
 
-    async def _values(self, ids: tuple[int, ...]) -> tuple[float | None, ...]:
+    async def _token_logprobs(self, ids: tuple[int, ...]) -> tuple[float | None, ...]:
         """Log-probabilities of a text's tokens; vLLM computes them anew also where its prefix cache holds the text."""
         if len(ids) < 2:
             return (None,) * len(ids)
         # vLLM always generates: one token is drawn for nothing
         output = await self._run(list(ids), self._own_adapter, temperature=0.0, max_tokens=1, prompt_logprobs=0)
-        return (None, *_chosen(ids[1:], output.prompt_logprobs[1:]))
+        return (None, *_chosen_logprobs(ids[1:], output.prompt_logprobs[1:]))
 
     async def _run(self, prompt: list[int], adapter: str | None, **sampling: Any) -> Any:
         """vLLM's final output for one prompt."""
@@ -121,8 +127,8 @@ class VllmEngine(Refusing):
         from vllm.sampling_params import RequestOutputKind
 
         params = SamplingParams(**sampling, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY)
-        with _leaving_with_vllm():
-            lora = await self._adapter(adapter) if adapter else None
+        with _exit_when_engine_dies():
+            lora = await self._load_adapter(adapter) if adapter else None
             stream = self._engine.generate(
                 {"prompt_token_ids": prompt}, params, str(next(self._ids)), lora_request=lora
             )
@@ -134,7 +140,7 @@ class VllmEngine(Refusing):
                 raise RequestError("schema", f"vLLM can not follow the schema: {error}") from error
         return outputs[-1]
 
-    async def _adapter(self, folder: str) -> Any:
+    async def _load_adapter(self, folder: str) -> Any:
         """vLLM's reference to an adapter that is loaded: the engine would die of a broken one in a batch."""
         from vllm.lora.request import LoRARequest
         from vllm.v1.engine.exceptions import EngineDeadError
@@ -174,7 +180,7 @@ def _features(lora: bool, sleep: bool) -> frozenset[Feature]:
     return frozenset(features)
 
 
-def _structured(schema: str | None) -> dict[str, Any]:
+def _structured_outputs(schema: str | None) -> dict[str, Any]:
     if schema is None:
         return {}
     from vllm.sampling_params import StructuredOutputsParams
@@ -182,13 +188,13 @@ def _structured(schema: str | None) -> dict[str, Any]:
     return {"structured_outputs": StructuredOutputsParams(json=schema)}
 
 
-def _chosen(tokens: Any, entries: Any) -> list[float]:
+def _chosen_logprobs(tokens: Any, entries: Any) -> list[float]:
     """The log-probabilities of these tokens out of what vLLM gives for each position."""
     return [entry[token].logprob for token, entry in zip(tokens, entries, strict=True)]
 
 
 @contextlib.contextmanager
-def _leaving_with_vllm() -> Generator[None]:
+def _exit_when_engine_dies() -> Generator[None]:
     from vllm.v1.engine.exceptions import EngineDeadError
 
     try:

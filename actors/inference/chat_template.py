@@ -40,9 +40,11 @@ def encode_chat(
     fixed = [_encode(tokenizer, text) for text, content in pieces if not content]
     control = _control_ids(tokenizer, pieces)
     joint = _encode(tokenizer, "".join(text for text, _ in pieces))
-    if _kept(joint, control) == _kept((token for ids in fixed for token in ids), control):
+    if _control_tokens(joint, control) == _control_tokens((token for ids in fixed for token in ids), control):
         return joint
-    encoded = [_plain(tokenizer, text, control) if content else _encode(tokenizer, text) for text, content in pieces]
+    encoded = [
+        _encode_plain(tokenizer, text, control) if content else _encode(tokenizer, text) for text, content in pieces
+    ]
     return [token for ids in encoded for token in ids]
 
 
@@ -57,7 +59,7 @@ def encode_example(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Messag
         raise ValueError(f"the last message of a training example must be the assistant's, not the {role}'s")
     prompt = encode_chat(tokenizer, context, add_generation_prompt=True)
     control = _control_ids(tokenizer, _scaffold(tokenizer, context, add_generation_prompt=True))
-    target = [*_plain(tokenizer, answer, control), end_of_turn(tokenizer)]
+    target = [*_encode_plain(tokenizer, answer, control), end_of_turn(tokenizer)]
     return prompt + target, [IGNORED] * len(prompt) + target
 
 
@@ -68,7 +70,7 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
     """
     pieces = _scaffold(tokenizer, (("user", ""), ("assistant", "")), add_generation_prompt=False)
     tail = [] if pieces[-1][1] else _encode(tokenizer, pieces[-1][0])
-    ends = _kept(tail, _control_ids(tokenizer, pieces))
+    ends = _control_tokens(tail, _control_ids(tokenizer, pieces))
     if ends:
         return ends[0]
     if not isinstance(tokenizer.eos_token_id, int):
@@ -120,7 +122,7 @@ def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=False, split_special_tokens=False)["input_ids"])
 
 
-def _plain(tokenizer: PreTrainedTokenizerBase, text: str, control: frozenset[int]) -> list[int]:
+def _encode_plain(tokenizer: PreTrainedTokenizerBase, text: str, control: frozenset[int]) -> list[int]:
     """Ids of `text` without control tokens. Those that the tokenizer does not call special are cut in two first."""
     spelled = [tokenizer.added_tokens_decoder[i].content for i in control if i in tokenizer.added_tokens_decoder]
     cut = re.compile("|".join(f"(?<={re.escape(s[0])})(?={re.escape(s[1:])})" for s in spelled if len(s) > 1) or r"\Z.")
@@ -143,5 +145,5 @@ def _control_ids(tokenizer: PreTrainedTokenizerBase, pieces: Iterable[Piece]) ->
     return frozenset(token for token in special | used if token != tokenizer.unk_token_id)
 
 
-def _kept(ids: Iterable[int], control: frozenset[int]) -> list[int]:
+def _control_tokens(ids: Iterable[int], control: frozenset[int]) -> list[int]:
     return [token for token in ids if token in control]

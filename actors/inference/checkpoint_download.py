@@ -13,44 +13,44 @@ from tempfile import TemporaryDirectory, gettempdir
 import psutil
 
 from actors.engine import EngineSpec, LoadError
-from actors.inference.model_loading import LOADING
+from actors.inference.model_loading import CHECKPOINT_ENGINES
 from cluster.filesystems import file_system
 
-PREFIX = "evolgrid-checkpoint-"
+DOWNLOAD_PREFIX = "evolgrid-checkpoint-"
 
 
 @contextmanager
-def checked_out(spec: EngineSpec, several_nodes: bool = False) -> Generator[EngineSpec]:
+def downloaded_checkpoint(spec: EngineSpec, spans_nodes: bool = False) -> Generator[EngineSpec]:
     """The spec with a folder of this node for its model: one at an fsspec URL is copied, and removed at the end.
 
     LoadError if it can not be fetched, or if the engine loads on several nodes, of which only this one would have it.
     """
-    if spec.engine not in LOADING or "://" not in spec.model:
+    if spec.engine not in CHECKPOINT_ENGINES or "://" not in spec.model:
         yield spec
         return
-    if several_nodes:
+    if spans_nodes:
         remedy = "let --store be a folder that all nodes share, or take nodes with enough GPUs for the model"
         raise LoadError(spec.model, f"it is copied to one node, and its engine lies on several: {remedy}")
-    _remove_leftovers()
-    with TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as temporary:
-        yield replace(spec, model=_fetched(spec.model, Path(temporary, "model")))
+    _remove_stale_downloads()
+    with TemporaryDirectory(prefix=f"{DOWNLOAD_PREFIX}{os.getpid()}-", ignore_cleanup_errors=True) as temporary:
+        yield replace(spec, model=_download(spec.model, Path(temporary, "model")))
 
 
-def _fetched(url: str, folder: Path) -> str:
+def _download(url: str, folder: Path) -> str:
     try:
         fs, path = file_system(url)
         fs.get(path, str(folder), recursive=True)
     except Exception as error:  # each file system has its own
-        told = " ".join(f"{type(error).__name__}: {error}".split())
-        needs = "the package of the store (s3fs, gcsfs), its credentials and endpoint in the environment"
-        remedy = f"every node that loads models needs {needs}, and room in {gettempdir()} (TMPDIR)"
-        raise LoadError(url, f"it can not be fetched from the store ({told}): {remedy}") from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        requirements = "the package of the store (s3fs, gcsfs), its credentials and endpoint in the environment"
+        remedy = f"every node that loads models needs {requirements}, and room in {gettempdir()} (TMPDIR)"
+        raise LoadError(url, f"it can not be fetched from the store ({reason}): {remedy}") from error
     return str(folder)
 
 
-def _remove_leftovers() -> None:
+def _remove_stale_downloads() -> None:
     """Remove what processes of this node that were killed have left."""
-    for path in Path(gettempdir()).glob(f"{PREFIX}*"):
-        pid = path.name.removeprefix(PREFIX).partition("-")[0]
+    for path in Path(gettempdir()).glob(f"{DOWNLOAD_PREFIX}*"):
+        pid = path.name.removeprefix(DOWNLOAD_PREFIX).partition("-")[0]
         if not psutil.pid_exists(int(pid)):
             shutil.rmtree(path, ignore_errors=True)

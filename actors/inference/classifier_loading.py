@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-KNOWN = (
+SUPPORTED_CHECKPOINTS = (
     "a checkpoint of AutoModelForSequenceClassification, a one-row 'v_head' or ArmoRM's gated head, on an architecture "
     "that transformers itself has"
 )
@@ -26,7 +26,7 @@ def load_classifier(spec: EngineSpec) -> Any:
     its own folder.
     """
     if is_adapter(spec.model):
-        raise ValueError(f"an adapter is not run as a classifier: merge it with its base, into {KNOWN}")
+        raise ValueError(f"an adapter is not run as a classifier: merge it with its base, into {SUPPORTED_CHECKPOINTS}")
     config, folder = _config(spec), _folder(spec)
     names = _tensor_names(folder)
     dtype = dtype_name(spec.dtype, device_name())
@@ -34,7 +34,7 @@ def load_classifier(spec: EngineSpec) -> Any:
     return load(folder, config, dtype).to(device_name()).eval()
 
 
-def labels_of(config: Any) -> tuple[str, ...]:
+def label_names(config: Any) -> tuple[str, ...]:
     """The names of a classifier's logits, in their order."""
     return tuple(str(config.id2label[number]) for number in range(config.num_labels))
 
@@ -54,7 +54,10 @@ def _config(spec: EngineSpec) -> Any:
     except ValueError as error:
         if "trust_remote_code" not in str(error):
             raise
-        detail = f"its architecture comes as code in its own folder, which is never run. What can be run is {KNOWN}"
+        detail = (
+            "its architecture comes as code in its own folder, which is never run. "
+            f"What can be run is {SUPPORTED_CHECKPOINTS}"
+        )
         raise ValueError(detail) from None
     config.get_text_config().use_cache = False  # nothing is generated
     return config
@@ -118,5 +121,8 @@ def _load(auto: Any, folder: str, config: Any, dtype: str, **arguments: Any) -> 
     missing, extra = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     if missing:
         has = f"; those for {', '.join(extra[:6])} have no place" if extra else ""
-        raise ValueError(f"the checkpoint has no weights for {', '.join(missing[:6])}{has}. What can be run is {KNOWN}")
+        raise ValueError(
+            f"the checkpoint has no weights for {', '.join(missing[:6])}{has}. "
+            f"What can be run is {SUPPORTED_CHECKPOINTS}"
+        )
     return model, extra

@@ -10,14 +10,14 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from actors.engine import Sampling
-from actors.inference.text_codec import Drawn, cut
+from actors.inference.text_codec import SampledTokens, truncate_at_stop
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DecodeRequest:
     """One prompt as token ids with what is to be drawn after it, and whether log-probabilities are wanted."""
 
     prompt: tuple[int, ...]
@@ -28,8 +28,8 @@ class Row:
 
 @torch.inference_mode()
 def generate_rows(
-    model: PreTrainedModel, rows: Sequence[Row], stops: frozenset[int], pad: int, on_step: Callable[[], None]
-) -> list[Drawn]:
+    model: PreTrainedModel, rows: Sequence[DecodeRequest], stops: frozenset[int], pad: int, on_step: Callable[[], None]
+) -> list[SampledTokens]:
     """What is drawn for each row; `on_step` is called for every token position.
 
     Padding is on the left. Draws do not depend on the batch except through rounding of the logits.
@@ -47,16 +47,16 @@ def generate_rows(
         attention_mask=mask,
         generation_config=config,
         logits_processor=LogitsProcessorList([sampler]),
-        stopping_criteria=StoppingCriteriaList([RowLimits(limits, width)]),
+        stopping_criteria=StoppingCriteriaList([TokenLimits(limits, width)]),
     )
     drawn: list[list[int]] = output[:, width:].tolist()
     return [
-        cut(new[: row.sampling.max_tokens], stops, logprobs and logprobs[: row.sampling.max_tokens])
+        truncate_at_stop(new[: row.sampling.max_tokens], stops, logprobs and logprobs[: row.sampling.max_tokens])
         for row, new, logprobs in zip(rows, drawn, sampler.logprobs(), strict=True)
     ]
 
 
-class RowLimits(StoppingCriteria):
+class TokenLimits(StoppingCriteria):
     """Ends each row after its own number of new tokens."""
 
     def __init__(self, limits: torch.Tensor, prompt_width: int) -> None:
@@ -73,33 +73,35 @@ class GumbelSampler(LogitsProcessor):
     Noise comes from one generator per row, so a row's draw depends on its own seed and step alone.
     """
 
-    def __init__(self, rows: Sequence[Row], device: torch.device, on_step: Callable[[], None]) -> None:
-        self._on_step, self._rows = on_step, len(rows)
-        self._asked = [i for i, row in enumerate(rows) if row.logprobs]
+    def __init__(self, rows: Sequence[DecodeRequest], device: torch.device, on_step: Callable[[], None]) -> None:
+        self._on_step, self._row_count = on_step, len(rows)
+        self._logprob_rows = [i for i, row in enumerate(rows) if row.logprobs]
         self._logprobs: list[torch.Tensor] = []  # one for each step: of the rows that asked
-        drawn = [i for i, row in enumerate(rows) if row.sampling.temperature > 0]
-        self._drawn = torch.tensor(drawn, dtype=torch.long, device=device)
-        self._temperature = torch.tensor([[rows[i].sampling.temperature] for i in drawn], device=device)
-        self._top_p = torch.tensor([[rows[i].sampling.top_p] for i in drawn], device=device)
-        self._generators = [torch.Generator(device).manual_seed(rows[i].seed % 2**63) for i in drawn]
+        sampled = [i for i, row in enumerate(rows) if row.sampling.temperature > 0]
+        self._sampled_rows = torch.tensor(sampled, dtype=torch.long, device=device)
+        self._temperature = torch.tensor([[rows[i].sampling.temperature] for i in sampled], device=device)
+        self._top_p = torch.tensor([[rows[i].sampling.top_p] for i in sampled], device=device)
+        self._generators = [torch.Generator(device).manual_seed(rows[i].seed % 2**63) for i in sampled]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Scores (rows x vocabulary) whose argmax is the next token."""
         self._on_step()
-        raw = scores[self._asked].float() if self._asked else None  # a copy
+        raw = scores[self._logprob_rows].float() if self._logprob_rows else None  # a copy
         if self._generators:
             scores = scores.float()
-            scores[self._drawn] = nucleus(scores[self._drawn] / self._temperature, self._top_p) + self._noise(scores)
+            scores[self._sampled_rows] = nucleus(
+                scores[self._sampled_rows] / self._temperature, self._top_p
+            ) + self._noise(scores)
         if raw is not None:
-            chosen = scores[self._asked].argmax(dim=-1)
+            chosen = scores[self._logprob_rows].argmax(dim=-1)
             self._logprobs.append(-torch.nn.functional.cross_entropy(raw, chosen, reduction="none"))
         return scores
 
     def logprobs(self) -> list[list[float] | None]:
         """For each row the log-probabilities of all tokens chosen so far under the model; None if not asked for."""
-        rows: list[list[float] | None] = [None] * self._rows
-        if self._asked:
-            for i, values in zip(self._asked, torch.stack(self._logprobs, dim=1).tolist(), strict=True):
+        rows: list[list[float] | None] = [None] * self._row_count
+        if self._logprob_rows:
+            for i, values in zip(self._logprob_rows, torch.stack(self._logprobs, dim=1).tolist(), strict=True):
                 rows[i] = values
         return rows
 

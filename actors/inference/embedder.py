@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-BATCH = 32
-MODULES = "modules.json"  # what makes a folder a sentence-transformers model
+BATCH_SIZE = 32
+MODULES_FILE = "modules.json"  # what makes a folder a sentence-transformers model
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,14 @@ class EncoderSpec:
     revision: str | None = None
 
 
-def packaged(source: str) -> Path | None:
+def packaged_model_folder(source: str) -> Path | None:
     """The folder of the model that an installed package of this name holds, if there is one."""
     name = source.replace("-", "_")
     spec = find_spec(name) if name.isidentifier() else None
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent / "model"
-    return folder if (folder / MODULES).is_file() else None
+    return folder if (folder / MODULES_FILE).is_file() else None
 
 
 class Embedder:
@@ -44,7 +44,7 @@ class Embedder:
         from sentence_transformers import SentenceTransformer
 
         self.model: Any = SentenceTransformer(
-            str(packaged(spec.source) or spec.source),
+            str(packaged_model_folder(spec.source) or spec.source),
             revision=spec.revision,
             device=device_name(),
             trust_remote_code=False,
@@ -53,7 +53,7 @@ class Embedder:
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Unit vectors [texts, dimensions], made in batches of texts of like lengths."""
-        return self.model.encode(list(texts), batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False)
+        return self.model.encode(list(texts), batch_size=BATCH_SIZE, normalize_embeddings=True, show_progress_bar=False)
 
 
 class EmbedderHost:
@@ -62,7 +62,7 @@ class EmbedderHost:
     def __init__(self, spec: EncoderSpec) -> None:
         self._spec = spec
 
-    def trouble(self) -> str:
+    def load_error(self) -> str:
         """Why the model can not be loaded, in one line; empty once it is."""
         try:
             _ = self._embedder

@@ -15,45 +15,47 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-TOKENS_ON_CPU = 512  # of a forward pass, whose activations then stay in a core's cache
-TILE_ON_CPU = (512, 1024)  # positions, vocabulary
-LOGITS_AT_ONCE = 2**26  # values; 256 MiB in float32
-Scored = tuple[float | None, ...]
-_PLAIN: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+CPU_TOKENS_PER_PASS = 512  # of a forward pass, whose activations then stay in a core's cache
+CPU_VOCAB_TILE = (512, 1024)  # positions, vocabulary
+MAX_LOGITS_PER_TILE = 2**26  # values; 256 MiB in float32
+RowLogprobs = tuple[float | None, ...]
+_HAS_PLAIN_HEAD: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
 @torch.inference_mode()
-def score_rows(
+def token_logprobs(
     model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int, on_pass: Callable[[], None]
-) -> list[Scored]:
+) -> list[RowLogprobs]:
     """For each row (at least one token) the natural-log probability of each token given those before it.
 
     The first token has none. `on_pass` is called after each forward pass.
     """
-    scored: dict[int, Scored] = {}
-    for group in by_length([len(row) for row in rows], TOKENS_ON_CPU if model.device.type == "cpu" else None):
-        found = _one_pass(model, [rows[place] for place in group], pad, on_pass)
-        scored |= zip(group, found, strict=True)
-    return [scored[place] for place in range(len(rows))]
+    scored: dict[int, RowLogprobs] = {}
+    for group in batches_by_length(
+        [len(row) for row in rows], CPU_TOKENS_PER_PASS if model.device.type == "cpu" else None
+    ):
+        values = _forward(model, [rows[index] for index in group], pad, on_pass)
+        scored |= zip(group, values, strict=True)
+    return [scored[index] for index in range(len(rows))]
 
 
-def by_length(lengths: Sequence[int], most: int | None) -> list[list[int]]:
-    """The places of rows in groups of like length, of at most `most` tokens with their padding (None: no bound).
+def batches_by_length(lengths: Sequence[int], max_tokens: int | None) -> list[list[int]]:
+    """The places of rows in groups of like length, of at most `max_tokens` tokens with their padding (None: no bound).
 
     A longer row is a group of its own. Rows of one another's length need little padding; packed into one row they need
     none, but a mask, and with that attention over all of them takes longer than the padding did.
     """
     groups: list[list[int]] = [[]]
-    for place in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if groups[-1] and most is not None and lengths[place] * (len(groups[-1]) + 1) > most:
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if groups[-1] and max_tokens is not None and lengths[index] * (len(groups[-1]) + 1) > max_tokens:
             groups.append([])
-        groups[-1].append(place)
+        groups[-1].append(index)
     return groups
 
 
-def _one_pass(
+def _forward(
     model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int, on_pass: Callable[[], None]
-) -> list[Scored]:
+) -> list[RowLogprobs]:
     width = max(len(row) for row in rows)
     ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=model.device)
     lengths = torch.tensor([len(row) for row in rows], device=model.device)
@@ -64,29 +66,29 @@ def _one_pass(
         values = head_logprobs(model.get_output_embeddings(), hidden, ids[:, 1:][predicted])
         on_pass()
     else:
-        values = _by_logits(model, ids, predicted, on_pass)
+        values = _logprobs_from_logits(model, ids, predicted, on_pass)
     return [(None, *part.tolist()) for part in values.cpu().split([len(row) - 1 for row in rows])]
 
 
 def has_plain_head(model: PreTrainedModel) -> bool:
     """Whether the logits are the last layer of the hidden states and nothing else: some models scale or cap them."""
-    if model not in _PLAIN:
+    if model not in _HAS_PLAIN_HEAD:
         head: Any = model.get_output_embeddings()
-        _PLAIN[model] = isinstance(head, torch.nn.Linear) and _passes_through(model, head)
-    return _PLAIN[model]
+        _HAS_PLAIN_HEAD[model] = isinstance(head, torch.nn.Linear) and _is_pass_through(model, head)
+    return _HAS_PLAIN_HEAD[model]
 
 
-def _passes_through(model: PreTrainedModel, head: torch.nn.Linear) -> bool:
+def _is_pass_through(model: PreTrainedModel, head: torch.nn.Linear) -> bool:
     """Whether the head is given the hidden states as they are, and what it says comes out as it is."""
     ids = torch.ones((1, 2), dtype=torch.long, device=model.device)
     ramp = torch.linspace(-100, 100, head.out_features, device=model.device, dtype=head.weight.dtype).expand(1, 2, -1)
     given: list[torch.Tensor] = []
 
-    def instead(_: Any, inputs: tuple[torch.Tensor], __: Any) -> torch.Tensor:
+    def replace_output(_: Any, inputs: tuple[torch.Tensor], __: Any) -> torch.Tensor:
         given.append(inputs[0])
         return ramp
 
-    with head.register_forward_hook(instead):
+    with head.register_forward_hook(replace_output):
         logits = model(input_ids=ids, use_cache=False).logits
     hidden = model.base_model(input_ids=ids, use_cache=False)[0]
     return torch.equal(logits.float(), ramp.float()) and torch.allclose(given[0], hidden, rtol=1e-3)
@@ -96,7 +98,7 @@ def head_logprobs(head: Any, hidden: torch.Tensor, tokens: torch.Tensor) -> torc
     """The log-probabilities (float32) of `tokens` [n] by a linear layer over `hidden` [n, features]."""
     weight, bias = head.weight, head.bias
     on_cpu = hidden.device.type == "cpu"
-    positions, vocabulary = TILE_ON_CPU if on_cpu else (max(1, LOGITS_AT_ONCE // len(weight)), len(weight))
+    positions, vocabulary = CPU_VOCAB_TILE if on_cpu else (max(1, MAX_LOGITS_PER_TILE // len(weight)), len(weight))
     biases = bias.split(vocabulary) if bias is not None else [None] * -(-len(weight) // vocabulary)
     tiles = list(zip(weight.split(vocabulary), biases, strict=True))
     normalisers = [_normaliser(rows, tiles) for rows in hidden.split(positions)]
@@ -116,15 +118,15 @@ def _normaliser(hidden: torch.Tensor, tiles: Sequence[tuple[torch.Tensor, torch.
     return total
 
 
-def _by_logits(
+def _logprobs_from_logits(
     model: PreTrainedModel, ids: torch.Tensor, predicted: torch.Tensor, on_pass: Callable[[], None]
 ) -> torch.Tensor:
     """The same by the model's own logits, of as few rows at a time as memory asks for."""
     width, vocabulary = ids.shape[1], int(model.get_input_embeddings().weight.shape[0])  # pyright: ignore[reportIndexIssue]
-    step = max(1, LOGITS_AT_ONCE // (width * vocabulary))
-    found: list[torch.Tensor] = []
+    step = max(1, MAX_LOGITS_PER_TILE // (width * vocabulary))
+    values: list[torch.Tensor] = []
     for part, wanted in zip(ids.split(step), predicted.split(step), strict=True):
         logits = model(input_ids=part, use_cache=False).logits[:, :-1][wanted].float()
-        found.append(-torch.nn.functional.cross_entropy(logits, part[:, 1:][wanted], reduction="none"))
+        values.append(-torch.nn.functional.cross_entropy(logits, part[:, 1:][wanted], reduction="none"))
         on_pass()
-    return torch.cat(found)
+    return torch.cat(values)

@@ -14,18 +14,20 @@ from actors.engine import RequestError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-LINGER = 0.005  # seconds without a new arrival after which a batch starts: callers rarely arrive all at once
+BATCHING_WINDOW_SECONDS = (
+    0.005  # seconds without a new arrival after which a batch starts: callers rarely arrive all at once
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PendingCall:
     """One waiting call. Jobs of the same `run` and `group` may share a batch; those of like `size` do first."""
 
     run: Callable[[Sequence[Any]], Sequence[Any]]
     item: Any
     group: Hashable
     size: int
-    done: Future[Any] = field(default_factory=lambda: Future())
+    future: Future[Any] = field(default_factory=lambda: Future())
 
 
 class MicroBatcher:
@@ -36,10 +38,10 @@ class MicroBatcher:
 
     def __init__(self, max_rows: int, max_size: int) -> None:
         self._max_rows, self._max_size = max_rows, max_size
-        self._arrivals: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
-        self._waiting: list[Job] = []
+        self._arrivals: queue.SimpleQueue[PendingCall | None] = queue.SimpleQueue()
+        self._waiting: list[PendingCall] = []
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="micro-batches", daemon=True)
+        self._thread = threading.Thread(target=self._run_worker, name="micro-batches", daemon=True)
         self._thread.start()
 
     async def submit(
@@ -52,9 +54,9 @@ class MicroBatcher:
         """
         if self._closed:
             raise RuntimeError("the engine is closed")
-        job = Job(run, item, group, size)
-        self._arrivals.put(job)
-        return await asyncio.wrap_future(job.done)
+        call = PendingCall(run, item, group, size)
+        self._arrivals.put(call)
+        return await asyncio.wrap_future(call.future)
 
     def close(self) -> None:
         """Stop after the batch at work; calls that still wait raise RuntimeError."""
@@ -63,66 +65,66 @@ class MicroBatcher:
             self._arrivals.put(None)
             self._thread.join()
 
-    def _work(self) -> None:
+    def _run_worker(self) -> None:
         while self._gather():
             batch = take_batch(self._waiting, self._max_rows, self._max_size)
-            running = [job for job in batch if job.done.set_running_or_notify_cancel()]
+            running = [call for call in batch if call.future.set_running_or_notify_cancel()]
             if running:
-                self._finish(running)
-        for job in self._waiting:
-            if job.done.set_running_or_notify_cancel():
-                job.done.set_exception(RuntimeError("the engine was closed"))
+                self._run_batch(running)
+        for call in self._waiting:
+            if call.future.set_running_or_notify_cancel():
+                call.future.set_exception(RuntimeError("the engine was closed"))
 
-    def _finish(self, batch: Sequence[Job]) -> None:
+    def _run_batch(self, batch: Sequence[PendingCall]) -> None:
         results, error = _attempt(batch)
         if isinstance(error, MemoryError) and len(batch) > 1:
-            self._max_size = min(self._max_size, len(batch) * max(job.size for job in batch) // 2)
+            self._max_size = min(self._max_size, len(batch) * max(call.size for call in batch) // 2)
             middle = len(batch) // 2
-            self._finish(batch[:middle])
-            self._finish(batch[middle:])
+            self._run_batch(batch[:middle])
+            self._run_batch(batch[middle:])
         elif error:
-            for job in batch:
-                job.done.set_exception(error)
+            for call in batch:
+                call.future.set_exception(error)
         else:
-            for job, result in zip(batch, results, strict=True):
-                job.done.set_result(result)
+            for call, result in zip(batch, results, strict=True):
+                call.future.set_result(result)
 
     def _gather(self) -> bool:
         """Collect what has arrived, waiting for the first job if there is none. False once closed."""
         while True:
             full = len(self._waiting) >= self._max_rows
-            timeout = (0.0 if full else LINGER) if self._waiting else None
+            timeout = (0.0 if full else BATCHING_WINDOW_SECONDS) if self._waiting else None
             try:
-                job = self._arrivals.get(timeout=timeout)
+                call = self._arrivals.get(timeout=timeout)
             except queue.Empty:
                 return True
-            if job is None:
+            if call is None:
                 return False
-            self._waiting.append(job)
+            self._waiting.append(call)
 
 
-def take_batch(waiting: list[Job], max_rows: int, max_size: int) -> list[Job]:
+def take_batch(waiting: list[PendingCall], max_rows: int, max_size: int) -> list[PendingCall]:
     """Remove one batch from `waiting` (not empty): the oldest job and those of its group that are closest in size.
 
     A single job larger than `max_size` makes a batch of its own.
     """
     oldest = waiting[0]
-    peers = [job for job in waiting if (job.run, job.group) == (oldest.run, oldest.group)]
-    batch: list[Job] = []
-    for job in sorted(peers, key=lambda job: abs(job.size - oldest.size))[:max_rows]:
-        largest = max([job.size, *(other.size for other in batch)])
+    peers = [call for call in waiting if (call.run, call.group) == (oldest.run, oldest.group)]
+    batch: list[PendingCall] = []
+    for call in sorted(peers, key=lambda call: abs(call.size - oldest.size))[:max_rows]:
+        largest = max([call.size, *(other.size for other in batch)])
         if batch and largest * (len(batch) + 1) > max_size:
             break
-        batch.append(job)
+        batch.append(call)
     taken = set(map(id, batch))
-    waiting[:] = [job for job in waiting if id(job) not in taken]
+    waiting[:] = [call for call in waiting if id(call) not in taken]
     return batch
 
 
-def _attempt(batch: Sequence[Job]) -> tuple[Sequence[Any], Exception | None]:
+def _attempt(batch: Sequence[PendingCall]) -> tuple[Sequence[Any], Exception | None]:
     """What the batch's run gives or raises: the thread outlives a failed batch, and its callers get the failure."""
     try:
-        return batch[0].run([job.item for job in batch]), None
+        return batch[0].run([call.item for call in batch]), None
     except MemoryError as error:
         return [], error if len(batch) > 1 else RequestError("out_of_memory", str(error))
     except Exception as error:

@@ -10,7 +10,7 @@ from actors.engine import EngineSpec
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-LOADING = ("transformers", "vllm", "classifier")  # from a folder or the hub
+CHECKPOINT_ENGINES = ("transformers", "vllm", "classifier")  # from a folder or the hub
 
 
 def load_tokenizer(spec: EngineSpec) -> PreTrainedTokenizerBase:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class ScoredText:
     """Token ids of which the first `boundary` are context; `content` tells the text's own from BOS and template."""
 
     ids: tuple[int, ...]
@@ -22,66 +22,81 @@ class Passage:
     content: tuple[bool, ...]
 
 
-def passages(tokenizer: PreTrainedTokenizerBase, request: LogprobRequest) -> list[Passage]:
+def to_scored_texts(tokenizer: PreTrainedTokenizerBase, request: LogprobRequest) -> list[ScoredText]:
     """The passage of context and text and, if the request has one, that of the lone text.
 
     RequestError("no_bos") if a BOS is wanted and the tokenizer has none, or as of `encode_chat`; ValueError if a chat
     template is wanted and there is none.
     """
     if request.chat:
-        found = [_turns(tokenizer, request.context, request.text, request.bos)]
-        return [*found, _turn(tokenizer, request.alone, request.bos)] if request.alone else found
-    found = [_raw(tokenizer, request.context, request.text, request.bos)]
-    return [*found, _raw(tokenizer, "", request.alone, request.bos)] if request.alone else found
+        scored = [_encode_turns(tokenizer, request.context, request.text, request.bos)]
+        return [*scored, _encode_reply(tokenizer, request.alone, request.bos)] if request.alone else scored
+    scored = [_encode_raw(tokenizer, request.context, request.text, request.bos)]
+    return [*scored, _encode_raw(tokenizer, "", request.alone, request.bos)] if request.alone else scored
 
 
-def answered(request_id: str, found: Sequence[Passage], values: Sequence[Sequence[float | None]]) -> TokenLogprobs:
+def to_token_logprobs(
+    request_id: str, scored_texts: Sequence[ScoredText], values: Sequence[Sequence[float | None]]
+) -> TokenLogprobs:
     """The answer to a request, from the log-probabilities of its passages' tokens."""
-    first, marks = found[0], [passage.content for passage in found]
+    first, content_masks = scored_texts[0], [scored.content for scored in scored_texts]
     parts = [
         tuple(value if own else None for value, own in zip(logprobs, content, strict=True))
-        for logprobs, content in zip(values, marks, strict=True)
+        for logprobs, content in zip(values, content_masks, strict=True)
     ]
-    lengths = (sum(marks[0][: first.boundary]), sum(marks[0][first.boundary :]), sum(sum(mark) for mark in marks[1:]))
+    lengths = (
+        sum(content_masks[0][: first.boundary]),
+        sum(content_masks[0][first.boundary :]),
+        sum(sum(mask) for mask in content_masks[1:]),
+    )
     return TokenLogprobs(request_id, first.boundary, *parts, lengths=lengths)
 
 
-def _raw(tokenizer: PreTrainedTokenizerBase, context: str, text: str, bos: Bos) -> Passage:
-    ids = _begun(tokenizer, encode_text(tokenizer, context + text), bos)
-    boundary = len(_begun(tokenizer, encode_text(tokenizer, context), bos)) if context else 0
-    return Passage(tuple(ids), boundary, (not _has_bos(tokenizer, ids), *[True] * (len(ids) - 1))[: len(ids)])
+def _encode_raw(tokenizer: PreTrainedTokenizerBase, context: str, text: str, bos: Bos) -> ScoredText:
+    ids = _with_bos(tokenizer, encode_text(tokenizer, context + text), bos)
+    boundary = len(_with_bos(tokenizer, encode_text(tokenizer, context), bos)) if context else 0
+    return ScoredText(tuple(ids), boundary, (not _has_bos(tokenizer, ids), *[True] * (len(ids) - 1))[: len(ids)])
 
 
-def _turns(tokenizer: PreTrainedTokenizerBase, question: str, answer: str, bos: Bos) -> Passage:
+def _encode_turns(tokenizer: PreTrainedTokenizerBase, question: str, answer: str, bos: Bos) -> ScoredText:
     """A user's and an assistant's turn. The end of the assistant's turn is left out, as raw text has none."""
     ids, labels = encode_example(tokenizer, (("user", question), ("assistant", answer)))
-    asked = sum(label < 0 for label in labels)
-    head, tail = _frame(ids[:asked], encode_chat(tokenizer, (("user", ""),), add_generation_prompt=True))
-    own = [False] * head + [True] * (asked - head - tail) + [False] * tail + [True] * (len(ids) - 1 - asked)
-    begun = _begun(tokenizer, ids[:-1], bos)
-    shift = len(begun) - len(own)
-    return Passage(tuple(begun), asked + shift, tuple(own[-shift:] if shift < 0 else [False] * shift + own))
+    prompt_length = sum(label < 0 for label in labels)
+    head, tail = _frame_lengths(
+        ids[:prompt_length], encode_chat(tokenizer, (("user", ""),), add_generation_prompt=True)
+    )
+    own = (
+        [False] * head
+        + [True] * (prompt_length - head - tail)
+        + [False] * tail
+        + [True] * (len(ids) - 1 - prompt_length)
+    )
+    with_bos = _with_bos(tokenizer, ids[:-1], bos)
+    shift = len(with_bos) - len(own)
+    return ScoredText(
+        tuple(with_bos), prompt_length + shift, tuple(own[-shift:] if shift < 0 else [False] * shift + own)
+    )
 
 
-def _turn(tokenizer: PreTrainedTokenizerBase, answer: str, bos: Bos) -> Passage:
+def _encode_reply(tokenizer: PreTrainedTokenizerBase, answer: str, bos: Bos) -> ScoredText:
     """The answer behind nothing but the opening of its turn (2308.12032)."""
     empty = ("user", "")
     ids, labels = encode_example(tokenizer, (empty, ("assistant", answer)))
-    asked = sum(label < 0 for label in labels)
+    prompt_length = sum(label < 0 for label in labels)
     turn = encode_chat(tokenizer, (empty,), add_generation_prompt=False)
-    opening = ids[len(turn) : asked] if ids[: len(turn)] == turn else []
-    opening = _begun(tokenizer, [*ids[: _has_bos(tokenizer, ids)], *opening], bos)
-    reply = ids[asked:-1]
-    return Passage((*opening, *reply), 0, (*[False] * len(opening), *[True] * len(reply)))
+    opening = ids[len(turn) : prompt_length] if ids[: len(turn)] == turn else []
+    opening = _with_bos(tokenizer, [*ids[: _has_bos(tokenizer, ids)], *opening], bos)
+    reply = ids[prompt_length:-1]
+    return ScoredText((*opening, *reply), 0, (*[False] * len(opening), *[True] * len(reply)))
 
 
-def _frame(prompt: list[int], empty: list[int]) -> tuple[int, int]:
+def _frame_lengths(prompt: list[int], empty: list[int]) -> tuple[int, int]:
     """How many tokens of a prompt stand before and after its question: those that an empty question has, too."""
-    head = _shared(prompt, empty)
-    return head, _shared(prompt[head:][::-1], empty[head:][::-1])
+    head = _common_prefix_length(prompt, empty)
+    return head, _common_prefix_length(prompt[head:][::-1], empty[head:][::-1])
 
 
-def _shared(some: list[int], others: list[int]) -> int:
+def _common_prefix_length(some: list[int], others: list[int]) -> int:
     """How many ids two lists begin with alike."""
     pairs = zip(some, others, strict=False)
     return next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(some), len(others)))
@@ -91,7 +106,7 @@ def _has_bos(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> bool:
     return bool(ids) and ids[0] == tokenizer.bos_token_id
 
 
-def _begun(tokenizer: PreTrainedTokenizerBase, ids: list[int], bos: Bos) -> list[int]:
+def _with_bos(tokenizer: PreTrainedTokenizerBase, ids: list[int], bos: Bos) -> list[int]:
     """The ids with or without the BOS in front."""
     if bos == "always" and not _has_bos(tokenizer, ids):
         if not isinstance(tokenizer.bos_token_id, int):

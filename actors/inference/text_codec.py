@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from actors.engine import Generation, LogprobRequest, RequestError
 from actors.inference.chat_template import Message, encode_chat, end_of_turn
-from actors.inference.scored_texts import Passage, passages
+from actors.inference.scored_texts import ScoredText, to_scored_texts
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class SampledTokens:
     """New tokens without the stop token, whether there was one, and the tokens' log-probabilities if asked for."""
 
     tokens: list[int]
@@ -36,36 +36,38 @@ class TextEncoder:
         self.stops = _stop_tokens(tokenizer, defaults)
         self.pad = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
 
-    def prompt(self, messages: Sequence[Message], max_tokens: int) -> tuple[list[int], int]:
+    def encode_prompt(self, messages: Sequence[Message], max_tokens: int) -> tuple[list[int], int]:
         """The prompt's ids and how many tokens may follow: `max_tokens`, or what room the prompt leaves.
 
         RequestError("too_long") if it leaves none.
         """
         ids = encode_chat(self._tokenizer, messages, add_generation_prompt=True)
-        room = self._max_length - len(ids)
-        if room < 1:
+        remaining = self._max_length - len(ids)
+        if remaining < 1:
             raise RequestError("too_long", f"the prompt has {len(ids)} tokens, the model takes {self._max_length}")
-        return ids, min(max_tokens, room)
+        return ids, min(max_tokens, remaining)
 
-    def passages(self, request: LogprobRequest) -> list[Passage]:
+    def scored_texts(self, request: LogprobRequest) -> list[ScoredText]:
         """What the request wants scored; RequestError("too_long"), and errors as of `scored_texts.passages`."""
-        found = passages(self._tokenizer, request)
-        longest = max(len(passage.ids) for passage in found)
+        scored = to_scored_texts(self._tokenizer, request)
+        longest = max(len(scored_text.ids) for scored_text in scored)
         if longest > self._max_length:
             raise RequestError("too_long", f"the text has {longest} tokens, the model takes {self._max_length}")
-        return found
+        return scored
 
-    def generation(self, request_id: str, tokens_in: int, drawn: Drawn) -> Generation:
+    def to_generation(self, request_id: str, tokens_in: int, sampled: SampledTokens) -> Generation:
         """The reply made of new tokens."""
-        text = str(self._tokenizer.decode(drawn.tokens, skip_special_tokens=True))
-        reason = "stop" if drawn.stopped else "length"
-        return Generation(request_id, text, reason, tokens_in, len(drawn.tokens), drawn.logprobs)
+        text = str(self._tokenizer.decode(sampled.tokens, skip_special_tokens=True))
+        reason = "stop" if sampled.stopped else "length"
+        return Generation(request_id, text, reason, tokens_in, len(sampled.tokens), sampled.logprobs)
 
 
-def cut(tokens: Sequence[int], stops: frozenset[int], logprobs: Sequence[float] | None = None) -> Drawn:
+def truncate_at_stop(
+    tokens: Sequence[int], stops: frozenset[int], logprobs: Sequence[float] | None = None
+) -> SampledTokens:
     """The tokens (and their log-probabilities) before the first stop token."""
     end = next((i for i, token in enumerate(tokens) if token in stops), len(tokens))
-    return Drawn(list(tokens[:end]), end < len(tokens), None if logprobs is None else tuple(logprobs[:end]))
+    return SampledTokens(list(tokens[:end]), end < len(tokens), None if logprobs is None else tuple(logprobs[:end]))
 
 
 def _stop_tokens(tokenizer: PreTrainedTokenizerBase, defaults: GenerationConfig | None) -> frozenset[int]:

@@ -39,14 +39,14 @@ def mbpp_check(row: Mapping[str, Any], solution: str, limits: Limits | None = No
     The names that the tests take from the solution are those that the row's reference code defines.
     """
     tests: Sequence[str] = row["test_list"]
-    scene = str(row.get("test_setup_code") or "")
-    asked = set[str]().union(*(_names(test) for test in tests))
-    remote = asked & (_defined(str(row["code"])) | _defined(scene))
-    modules = sorted(asked & sys.stdlib_module_names - remote)
+    fixture = str(row.get("test_setup_code") or "")
+    used_names = set[str]().union(*(_names_in(test) for test in tests))
+    remote = used_names & (_top_level_names(str(row["code"])) | _top_level_names(fixture))
+    modules = sorted(used_names & sys.stdlib_module_names - remote)
     return Check(
         id=str(row["task_id"]),
         solution=solution,
-        scene=scene,
+        fixture=fixture,
         setup="\n".join([*row.get("test_imports", ()), *(f"import {name}" for name in modules)]),
         tests="\n".join(tests),
         remote=tuple(sorted(remote)),
@@ -54,11 +54,11 @@ def mbpp_check(row: Mapping[str, Any], solution: str, limits: Limits | None = No
     )
 
 
-def _names(source: str) -> set[str]:
+def _names_in(source: str) -> set[str]:
     return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
 
 
-def _defined(source: str) -> set[str]:
+def _top_level_names(source: str) -> set[str]:
     """Names that a source binds at its top level."""
     found: set[str] = set()
     for node in ast.parse(source).body:

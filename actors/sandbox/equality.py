@@ -27,6 +27,6 @@ def equal(value: Plain, expected: Plain) -> bool:
     return True
 
 
-def agrees(outcome: Outcome, expected: Plain) -> bool:
+def matches(outcome: Outcome, expected: Plain) -> bool:
     """True if the job returned exactly `expected`; a job that ended in any other way agrees with nothing."""
     return outcome.status == "returned" and equal(outcome.value, expected)

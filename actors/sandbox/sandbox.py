@@ -10,12 +10,12 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import TypeVar
 
-from actors.sandbox.attempt import Refused, attempt_cases, attempt_check
-from actors.sandbox.protocol.job import LAYERS, Check, Job, Level, Outcome, Plain, SandboxError
+from actors.sandbox.attempt import UnsendableJob, attempt_cases, attempt_check
+from actors.sandbox.protocol.job import LAYERS, Check, Level, Outcome, Plain, SandboxError, SandboxJob
 from actors.sandbox.selftest import self_test
 from actors.sandbox.zygote_process import Zygote, ZygoteLost
 
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 JOBS_PER_ZYGOTE = 2000
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -38,10 +38,10 @@ class Sandbox:
         self._zygotes: SimpleQueue[Zygote | None] = SimpleQueue()
         try:
             for _ in range(workers):
-                self._zygotes.put(self._start())
+                self._zygotes.put(self._start_zygote())
         except ZygoteLost as error:
             self.close()
-            raise SandboxError(_unavailable(level, str(error))) from None
+            raise SandboxError(_unavailable_message(level, str(error))) from None
 
     def __enter__(self) -> Sandbox:
         return self
@@ -49,18 +49,20 @@ class Sandbox:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def run(self, job: Job) -> Outcome:
+    def run(self, job: SandboxJob) -> Outcome:
         """Execute the source and, if the job names a function, call it with the job's arguments."""
         return self.run_cases(job, [job.arguments])[0]
 
-    def run_cases(self, job: Job, cases: Sequence[tuple[Plain, ...]]) -> list[Outcome]:
+    def run_cases(self, job: SandboxJob, cases: Sequence[tuple[Plain, ...]]) -> list[Outcome]:
         """One outcome per tuple of arguments, in order; one process does them all as long as it lives.
 
         A case that ends the process ends only itself: the rest is done by a new one.
         """
         outcomes: list[Outcome] = []
-        while left := cases[len(outcomes) :]:
-            outcomes += self._attempt(job.id, len(left), lambda zygote, left=left: attempt_cases(zygote, job, left))
+        while remaining := cases[len(outcomes) :]:
+            outcomes += self._attempt(
+                job.id, len(remaining), lambda zygote, remaining=remaining: attempt_cases(zygote, job, remaining)
+            )
         return outcomes
 
     def check(self, check: Check) -> Outcome:
@@ -83,7 +85,7 @@ class Sandbox:
             if zygote is not None:
                 zygote.close()
 
-    def _start(self) -> Zygote:
+    def _start_zygote(self) -> Zygote:
         zygote = Zygote(sorted(self._layers), sorted(LAYERS[self.level]))
         try:
             self_test(zygote, self.level)
@@ -99,32 +101,32 @@ class Sandbox:
         zygote = self._zygotes.get()
         try:
             fault = ""
-            for _ in range(ATTEMPTS):
+            for _ in range(MAX_ATTEMPTS):
                 try:
-                    zygote = self._fit(zygote)
+                    zygote = self._usable_zygote(zygote)
                     return [replace(outcome, level=self.level) for outcome in act(zygote)]
-                except Refused as error:
+                except UnsendableJob as error:
                     return [Outcome(identity, "refused", detail=str(error), level=self.level)] * count
                 except ZygoteLost as error:
                     fault = str(error)
-                    zygote = _end(zygote)
+                    zygote = _close_zygote(zygote)
             return [Outcome(identity, "infrastructure", detail=fault, level=self.level)] * count
         finally:
-            self._zygotes.put(_end(zygote) if self._closed else zygote)
+            self._zygotes.put(_close_zygote(zygote) if self._closed else zygote)
 
-    def _fit(self, zygote: Zygote | None) -> Zygote:
+    def _usable_zygote(self, zygote: Zygote | None) -> Zygote:
         """A zygote that is alive and not worn out."""
         if zygote is not None and zygote.jobs >= JOBS_PER_ZYGOTE:
-            zygote = _end(zygote)
-        return zygote or self._start()
+            zygote = _close_zygote(zygote)
+        return zygote or self._start_zygote()
 
 
-def _end(zygote: Zygote | None) -> None:
+def _close_zygote(zygote: Zygote | None) -> None:
     if zygote is not None:
         zygote.close()
 
 
-def _unavailable(level: Level, why: str) -> str:
+def _unavailable_message(level: Level, why: str) -> str:
     return (
         f"the sandbox can not protect this machine at level {level}: {why}. What each level needs, and how to get it, "
         "is in docs/install.md. To run foreign code with less protection, name the level."

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from actors.sandbox.attempt import attempt_cases
-from actors.sandbox.equality import agrees
-from actors.sandbox.protocol.job import Job, Level, Limits
+from actors.sandbox.equality import matches
+from actors.sandbox.protocol.job import Level, Limits, SandboxJob
 from actors.sandbox.zygote_process import Zygote, ZygoteLost
 
 _LIMITS = Limits(wall_seconds=20.0)
@@ -44,13 +44,13 @@ def answer():
 
 def self_test(zygote: Zygote, level: Level) -> None:
     """ZygoteLost if honest work fails or, above L0, any of the attacks succeeds."""
-    honest = Job("self-test", _HONEST, "answer", limits=_LIMITS)
+    honest = SandboxJob("self-test", _HONEST, "answer", limits=_LIMITS)
     outcome = attempt_cases(zygote, honest, [("ab",)])[0]
-    if not agrees(outcome, ["AB", 2, "e3b0"]):
+    if not matches(outcome, ["AB", 2, "e3b0"]):
         raise ZygoteLost(f"self-test: honest work fails ({outcome.status} {outcome.detail} {outcome.value})")
     if level == "L0":
         return
-    attempt_cases(zygote, Job("canary", _LEAVE, "leave", limits=_LIMITS), [("canary",)])
-    outcome = attempt_cases(zygote, Job("attacks", _ATTACKS, "answer", limits=_LIMITS), [()])[0]
-    if not agrees(outcome, []):
+    attempt_cases(zygote, SandboxJob("canary", _LEAVE, "leave", limits=_LIMITS), [("canary",)])
+    outcome = attempt_cases(zygote, SandboxJob("attacks", _ATTACKS, "answer", limits=_LIMITS), [()])[0]
+    if not matches(outcome, []):
         raise ZygoteLost(f"self-test: attacks succeed ({outcome.status} {outcome.detail} {outcome.value})")

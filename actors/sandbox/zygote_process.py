@@ -17,7 +17,7 @@ from typing import Any
 from actors.sandbox.protocol.job import Limits
 
 _ROOT = Path(__file__).parents[2]
-_START = """
+_BOOTSTRAP_CODE = """
 import sys
 sys.path.append({root!r})
 from actors.sandbox.confined.zygote import main
@@ -26,9 +26,9 @@ main({fd}, {layers}, {required})
 """
 _FLAGS = ("-s", "-S", "-P")  # no packages of users and sites, nothing from the current folder
 _ENVIRONMENT = {"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"}  # the same order of sets at every run; small threads
-_READY_SECONDS = 60.0
-_ANSWER_SECONDS = 10.0
-_CLOSE_SECONDS = 2.0
+_READY_TIMEOUT = 60.0
+_REPLY_TIMEOUT = 10.0
+_EXIT_TIMEOUT = 2.0
 _MESSAGE_BYTES = 1 << 16
 
 
@@ -41,7 +41,7 @@ class Zygote:
 
     def __init__(self, layers: Sequence[str], required: Sequence[str]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        code = _START.format(root=str(_ROOT), fd=theirs.fileno(), layers=layers, required=required)
+        code = _BOOTSTRAP_CODE.format(root=str(_ROOT), fd=theirs.fileno(), layers=layers, required=required)
         command = [sys.executable, *_FLAGS, "-c", code]
         with theirs:
             self._process = subprocess.Popen(
@@ -57,13 +57,13 @@ class Zygote:
         self._control = ours
         self.jobs = 0
         try:
-            self._expect(_READY_SECONDS)
+            self._receive_success(_READY_TIMEOUT)
         except ZygoteLost:
             self.close()
             raise
 
     @contextlib.contextmanager
-    def running(self, tasks: list[tuple[str, list[int]]], limits: Limits) -> Generator[list[End]]:
+    def running(self, tasks: list[tuple[str, list[int]]], limits: Limits) -> Generator[list[ExitStatus]]:
         """Have the tasks started, each with its pipes (closed here), and killed at the end of the block.
 
         Gives a list that holds afterwards how each ended. ZygoteLost if anything but the tasks themselves failed.
@@ -79,24 +79,24 @@ class Zygote:
         finally:
             for fd in fds:
                 os.close(fd)
-        ends: list[End] = []
+        statuses: list[ExitStatus] = []
         try:
-            self._expect(_ANSWER_SECONDS)
-            yield ends
+            self._receive_success(_REPLY_TIMEOUT)
+            yield statuses
         finally:
-            ends += self._kill_tasks()
+            statuses += self._kill_tasks()
 
-    def _kill_tasks(self) -> list[End]:
+    def _kill_tasks(self) -> list[ExitStatus]:
         with contextlib.suppress(OSError):  # a dead zygote shows in its answer
             self._control.send(b"k")
-        return [End(status, cpu) for status, cpu in self._answer(_ANSWER_SECONDS)["ends"]]
+        return [ExitStatus(status, cpu) for status, cpu in self._receive(_REPLY_TIMEOUT)["ends"]]
 
-    def _expect(self, seconds: float) -> None:
-        error = self._answer(seconds)["error"]
+    def _receive_success(self, seconds: float) -> None:
+        error = self._receive(seconds)["error"]
         if error:
             raise ZygoteLost(error)
 
-    def _answer(self, seconds: float) -> dict[str, Any]:
+    def _receive(self, seconds: float) -> dict[str, Any]:
         """The next message; only the zygote can send one, no job has this socket."""
         self._control.settimeout(seconds)
         try:
@@ -116,14 +116,14 @@ class Zygote:
         """Kill it, and with it everything that it started."""
         self._control.close()  # at which it kills its tasks and ends
         try:
-            self._process.wait(_CLOSE_SECONDS)
+            self._process.wait(_EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
 
 @dataclass(frozen=True)
-class End:
+class ExitStatus:
     """How a process ended, from the kernel: exit code or signal, and the CPU time that it used."""
 
     status: int

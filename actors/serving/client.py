@@ -24,43 +24,43 @@ from actors.engine import (
     Request,
     TokenLogprobs,
 )
-from actors.serving.spec import Asker
+from actors.serving.spec import ClientId
 
-LIFE = uuid.uuid4().hex  # of this process
-LINGER_SECONDS = 0.002
-RETRIES = 5  # after the loss of the router, which Ray starts again
-RETRY_SECONDS = 1.0
+INCARNATION = uuid.uuid4().hex  # of this process
+BATCHING_WINDOW_SECONDS = 0.002
+ROUTER_RETRIES = 5  # after the loss of the router, which Ray starts again
+ROUTER_RETRY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenRequest:
     """A request without an answer yet."""
 
-    lane: Hashable
+    queue_name: Hashable
     request: Request
     answer: asyncio.Future[Answer]
 
 
-class _Line:
+class _RouterConnection:
     """One event loop's connection to a router."""
 
     def __init__(self, router: Any, spec: EngineSpec) -> None:
         self.loop = asyncio.get_running_loop()
         self.router, self.spec = router, spec
-        home: str = ray.get_runtime_context().get_actor_id() or LIFE
-        self.asker = Asker(home, LIFE, uuid.uuid4().hex)
+        actor_id: str = ray.get_runtime_context().get_actor_id() or INCARNATION
+        self.client_id = ClientId(actor_id, INCARNATION, uuid.uuid4().hex)
         self.numbers = itertools.count()
-        self.open: dict[int, _Open] = {}
+        self.open_requests: dict[int, _OpenRequest] = {}
         self.unsent: list[int] = []
-        self.bounds: dict[Hashable, asyncio.Semaphore] = {}
+        self.semaphores: dict[Hashable, asyncio.Semaphore] = {}
         self.sender: asyncio.Task[None] | None = None
         self.fetcher: asyncio.Task[None] | None = None
 
-    async def ask(self, lane: Hashable, request: Request) -> Answer:
+    async def ask(self, queue_name: Hashable, request: Request) -> Answer:
         """The answer to one request."""
         number = next(self.numbers)
-        entry = _Open(lane, request, self.loop.create_future())
-        self.open[number] = entry
+        entry = _OpenRequest(queue_name, request, self.loop.create_future())
+        self.open_requests[number] = entry
         self.unsent.append(number)
         if self.sender is None or self.sender.done():
             self.sender = self.loop.create_task(self._send())
@@ -69,41 +69,41 @@ class _Line:
         try:
             return await entry.answer
         finally:
-            self.open.pop(number, None)
+            self.open_requests.pop(number, None)
 
     async def _send(self) -> None:
         while self.unsent:
-            await asyncio.sleep(LINGER_SECONDS)
+            await asyncio.sleep(BATCHING_WINDOW_SECONDS)
             numbers, self.unsent = self.unsent, []
-            entries = [(number, self.open[number]) for number in numbers if number in self.open]
-            requests = [(number, entry.lane, entry.request) for number, entry in entries]
-            self.router.submit.remote(self.asker, self.spec, requests)
+            entries = [(number, self.open_requests[number]) for number in numbers if number in self.open_requests]
+            requests = [(number, entry.queue_name, entry.request) for number, entry in entries]
+            self.router.submit.remote(self.client_id, self.spec, requests)
 
     async def _fetch(self) -> None:
-        losses = 0
-        while self.open:
+        lost_count = 0
+        while self.open_requests:
             try:
-                answers: list[tuple[int, Answer]] | None = await self.router.collect.remote(self.asker)
-                losses = 0 if answers else losses
+                answers: list[tuple[int, Answer]] | None = await self.router.collect.remote(self.client_id)
+                lost_count = 0 if answers else lost_count
             except RayActorError as error:
-                losses += 1
-                if losses > RETRIES or not ray.is_initialized():
-                    self._give_up(error)
+                lost_count += 1
+                if lost_count > ROUTER_RETRIES or not ray.is_initialized():
+                    self._fail_open_requests(error)
                     return
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(ROUTER_RETRY_SECONDS)
                 answers = None
             if answers is None:  # the router has forgotten all that is open
-                self.unsent = list(self.open)
+                self.unsent = list(self.open_requests)
                 self.sender = self.loop.create_task(self._send())
                 continue
             for number, answer in answers:
-                if (entry := self.open.get(number)) and not entry.answer.done():
+                if (entry := self.open_requests.get(number)) and not entry.answer.done():
                     entry.answer.set_result(answer)
             await asyncio.sleep(0)  # those answered leave `open` before it is looked at
 
-    def _give_up(self, error: RayActorError) -> None:
+    def _fail_open_requests(self, error: RayActorError) -> None:
         lost = EngineLost(self.spec.model, f"its router is gone: {' '.join(str(error).split())}")
-        for entry in self.open.values():
+        for entry in self.open_requests.values():
             if not entry.answer.done():
                 entry.answer.set_result(lost)
 
@@ -113,16 +113,16 @@ class Connection:
 
     def __init__(self, router: Any, spec: EngineSpec) -> None:
         self._router, self._spec = router, spec
-        self._line: _Line | None = None
+        self._current: _RouterConnection | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Connection, (self._router, self._spec)
 
-    def line(self) -> _Line:
+    def current(self) -> _RouterConnection:
         """The line of the running event loop; an earlier loop's is gone with it."""
-        if self._line is None or self._line.loop is not asyncio.get_running_loop():
-            self._line = _Line(self._router, self._spec)
-        return self._line
+        if self._current is None or self._current.loop is not asyncio.get_running_loop():
+            self._current = _RouterConnection(self._router, self._spec)
+        return self._current
 
 
 @dataclass(frozen=True)
@@ -134,9 +134,9 @@ class EngineClient:
 
     connection: Connection
     window: int
-    name: str = ""
+    queue_name: str = ""
 
-    def lane(self, name: str) -> EngineClient:
+    def queue(self, name: str) -> EngineClient:
         """A client of the same pool with a queue of its own."""
         return EngineClient(self.connection, self.window, name)
 
@@ -163,9 +163,9 @@ class EngineClient:
         return answer
 
     async def _ask(self, request: Request) -> Answer:
-        line = self.connection.line()
-        async with line.bounds.setdefault(self.name, asyncio.Semaphore(self.window)):
-            answer = await line.ask(self.name, request)
+        connection = self.connection.current()
+        async with connection.semaphores.setdefault(self.queue_name, asyncio.Semaphore(self.window)):
+            answer = await connection.ask(self.queue_name, request)
         if isinstance(answer, Exception):
             raise answer
         return answer

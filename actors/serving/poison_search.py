@@ -7,10 +7,10 @@ from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T", bound=Hashable)
-DEATHS_ALONE = 2  # a single request is not blamed for one death: the process may have been killed from outside
+MAX_CRASHES_ISOLATED = 2  # a single request is not blamed for one death: the process may have been killed from outside
 
 
-class Suspects(Generic[T]):
+class PoisonSearch(Generic[T]):
     """Groups of requests of which one may be poison. Each is to be run with nothing beside it.
 
     A group that survives is acquitted; one that does not is halved, down to the single request, which is guilty when
@@ -18,43 +18,43 @@ class Suspects(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._groups: deque[list[T]] = deque()
-        self._alone: dict[T, int] = {}  # deaths of single suspects
+        self._batches: deque[list[T]] = deque()
+        self._isolated_crashes: dict[T, int] = {}  # deaths of single suspects
 
     def __bool__(self) -> bool:
-        return bool(self._groups)
+        return bool(self._batches)
 
     def __len__(self) -> int:
-        return sum(len(group) for group in self._groups)
+        return sum(len(batch) for batch in self._batches)
 
-    def next(self) -> list[T]:
+    def next_batch(self) -> list[T]:
         """The group to try now. IndexError if there is none."""
-        return self._groups.popleft()
+        return self._batches.popleft()
 
-    def suspect(self, items: Sequence[T]) -> None:
+    def add(self, items: Sequence[T]) -> None:
         """These were in flight together with anything else when their process died."""
         if items:
-            self._groups.append(list(items))
+            self._batches.append(list(items))
 
-    def died(self, group: Sequence[T]) -> T | None:
+    def batch_died(self, batch: Sequence[T]) -> T | None:
         """The process died with just these unanswered; the guilty one is returned, if that is now known."""
-        if not group:
+        if not batch:
             return None
-        if len(group) > 1:
-            half = len(group) // 2
-            self._groups.extendleft([list(group[half:]), list(group[:half])])
+        if len(batch) > 1:
+            half = len(batch) // 2
+            self._batches.extendleft([list(batch[half:]), list(batch[:half])])
             return None
-        only = group[0]
-        deaths = self._alone.pop(only, 0) + 1
-        if deaths >= DEATHS_ALONE:
+        only = batch[0]
+        crashes = self._isolated_crashes.pop(only, 0) + 1
+        if crashes >= MAX_CRASHES_ISOLATED:
             return only
-        self._alone[only] = deaths
-        self._groups.appendleft([only])
+        self._isolated_crashes[only] = crashes
+        self._batches.appendleft([only])
         return None
 
-    def clear(self) -> list[T]:
+    def drain(self) -> list[T]:
         """Give up: all suspects, which are then forgotten."""
-        everyone = [item for group in self._groups for item in group]
-        self._groups.clear()
-        self._alone.clear()
-        return everyone
+        suspects = [item for batch in self._batches for item in batch]
+        self._batches.clear()
+        self._isolated_crashes.clear()
+        return suspects

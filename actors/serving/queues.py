@@ -10,12 +10,12 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Outbox(Generic[T]):
+class CoalescingQueue(Generic[T]):
     """Items that wait to be fetched. A remote call costs far more than an item: fetching waits `linger` seconds
     after the first item for others that come with it."""
 
-    def __init__(self, linger: float) -> None:
-        self._linger = linger
+    def __init__(self, window_seconds: float) -> None:
+        self._window_seconds = window_seconds
         self._items: list[T] = []
         self._filled = asyncio.Event()
 
@@ -31,46 +31,46 @@ class Outbox(Generic[T]):
             await asyncio.wait_for(self._filled.wait(), timeout)
         except TimeoutError:
             return []
-        await asyncio.sleep(self._linger)
+        await asyncio.sleep(self._window_seconds)
         items, self._items = self._items, []
         self._filled.clear()
         return items
 
 
-class Turns(Generic[T]):
+class FairQueue(Generic[T]):
     """Items under two names: first the askers take turns, then each asker's own lanes."""
 
     def __init__(self) -> None:
-        self._askers: OrderedDict[Hashable, OrderedDict[Hashable, deque[T]]] = OrderedDict()
+        self._clients: OrderedDict[Hashable, OrderedDict[Hashable, deque[T]]] = OrderedDict()
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def put(self, asker: Hashable, lane: Hashable, item: T) -> None:
+    def put(self, client: Hashable, queue_name: Hashable, item: T) -> None:
         """Add an item at the end of a lane."""
-        lanes = self._askers.setdefault(asker, OrderedDict())
-        lanes.setdefault(lane, deque()).append(item)
+        queues = self._clients.setdefault(client, OrderedDict())
+        queues.setdefault(queue_name, deque()).append(item)
         self._count += 1
 
     def take(self, count: int) -> list[T]:
         """At most `count` items, from everybody in turn."""
-        return [self._next() for _ in range(min(count, self._count))]
+        return [self._pop_next() for _ in range(min(count, self._count))]
 
-    def drop(self, asker: Hashable) -> None:
+    def drop(self, client: Hashable) -> None:
         """Forget what an asker has waiting."""
-        self._count -= sum(len(lane) for lane in self._askers.pop(asker, OrderedDict()).values())
+        self._count -= sum(len(items) for items in self._clients.pop(client, OrderedDict()).values())
 
     def __iter__(self) -> Iterator[T]:
-        return (item for lanes in self._askers.values() for lane in lanes.values() for item in lane)
+        return (item for queues in self._clients.values() for items in queues.values() for item in items)
 
-    def _next(self) -> T:
-        asker, lanes = self._askers.popitem(last=False)
-        lane, items = lanes.popitem(last=False)
+    def _pop_next(self) -> T:
+        client, queues = self._clients.popitem(last=False)
+        queue_name, items = queues.popitem(last=False)
         item = items.popleft()
         if items:
-            lanes[lane] = items
-        if lanes:
-            self._askers[asker] = lanes
+            queues[queue_name] = items
+        if queues:
+            self._clients[client] = queues
         self._count -= 1
         return item

@@ -23,18 +23,18 @@ from actors.engine import (
     Request,
 )
 from actors.engines.registry import create
-from actors.inference.checkpoint_download import checked_out
-from actors.serving.queues import Outbox
-from cluster.fault_points import reached
+from actors.inference.checkpoint_download import downloaded_checkpoint
+from actors.serving.queues import CoalescingQueue
+from cluster.fault_points import hit
 from cluster.resources.gpu_memory import wait_until_free
 
-LINGER_SECONDS = 0.005
-FREE_SHARE = 0.9  # of a GPU's memory, where the engine does not say what it will take
-FREE_SECONDS = 60.0
+BATCHING_WINDOW_SECONDS = 0.005
+MIN_FREE_FRACTION = 0.9  # of a GPU's memory, where the engine does not say what it will take
+FREE_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadResult:
     """A replica is ready: its process, the node (by Ray's id) that it runs on, and what its engine can do."""
 
     pid: int
@@ -45,48 +45,51 @@ class Loaded:
 class Replica:
     """One engine. Only its router calls it: requests go in by number, answers are fetched as they become ready."""
 
-    def __init__(self, threads: int, gpus: tuple[str, ...] | None, share: float) -> None:
-        """`gpus` are the devices to use, None for those that Ray gives on several nodes; `share` is ours of each."""
+    def __init__(self, threads: int, gpus: tuple[str, ...] | None, gpu_fraction: float) -> None:
+        """`gpus` are the devices to use, None for those that Ray gives on several nodes; `gpu_fraction` is ours of
+        each."""
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported, which reads it once
         if gpus is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
-        self._gpus, self._share, self._several_nodes = gpus or (), share, gpus is None
+        self._gpus, self._gpu_fraction, self._spans_nodes = gpus or (), gpu_fraction, gpus is None
         self._files = ExitStack()  # what the engine reads from, while it is there
         self._engine: Engine | None = None
-        self._memory = FREE_SHARE
-        self._answers: Outbox[tuple[int, Answer]] = Outbox(LINGER_SECONDS)
+        self._memory_fraction = MIN_FREE_FRACTION
+        self._answers: CoalescingQueue[tuple[int, Answer]] = CoalescingQueue(BATCHING_WINDOW_SECONDS)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._retried = 0
+        self._retry_count = 0
 
-    async def load(self, spec: EngineSpec) -> Loaded | LoadError:
+    async def load(self, spec: EngineSpec) -> LoadResult | LoadError:
         """Load a model in place of the one before, once its devices are free. A LoadError is returned, not raised."""
         try:
             await self._unload()
-            self._memory = float(dict(spec.options).get("gpu_memory_utilization", FREE_SHARE))
-            here = await asyncio.to_thread(self._files.enter_context, checked_out(spec, self._several_nodes))
+            self._memory_fraction = float(dict(spec.options).get("gpu_memory_utilization", MIN_FREE_FRACTION))
+            local_spec = await asyncio.to_thread(
+                self._files.enter_context, downloaded_checkpoint(spec, self._spans_nodes)
+            )
             await asyncio.to_thread(self._wait_for_devices)
-            self._engine = await asyncio.to_thread(create, here)
+            self._engine = await asyncio.to_thread(create, local_spec)
         except Exception as error:
             await self._unload()
             if isinstance(error, LoadError):
                 return error
             return LoadError(spec.model, " ".join(f"{type(error).__name__}: {error}".split()))
-        return Loaded(os.getpid(), ray.get_runtime_context().get_node_id(), self._engine.features)
+        return LoadResult(os.getpid(), ray.get_runtime_context().get_node_id(), self._engine.features)
 
     async def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
         """Start on numbered requests."""
         for number, request in requests:
-            task = asyncio.create_task(self._work(number, request))
+            task = asyncio.create_task(self._answer(number, request))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def collect(self) -> tuple[list[tuple[int, Answer]], int]:
         """Answers with their requests' numbers, as soon as there are any, and the engine's retries since the last."""
-        answers, before = await self._answers.take(), self._retried
-        self._retried = getattr(self._engine, "retried", 0)  # of those that ask an endpoint
-        return answers, max(0, self._retried - before)
+        answers, before = await self._answers.take(), self._retry_count
+        self._retry_count = getattr(self._engine, "retry_count", 0)  # of those that ask an endpoint
+        return answers, max(0, self._retry_count - before)
 
-    async def beat(self) -> int:
+    async def heartbeat(self) -> int:
         """A sign of life: a number that changes while the engine works."""
         return self._engine.progress() if self._engine else 0
 
@@ -105,14 +108,14 @@ class Replica:
         """Free the model."""
         await self._unload()
 
-    async def _work(self, number: int, request: Request) -> None:
+    async def _answer(self, number: int, request: Request) -> None:
         assert self._engine is not None
-        reached("request.asked", request)
+        hit("request.asked", request)
         answer: Answer
         try:
             answer = await _ask(self._engine, request)
         except Exception as error:  # travels to who asked, and is raised there
-            answer = portable(error)
+            answer = to_picklable(error)
         self._answers.put([(number, answer)])
 
     async def _unload(self) -> None:
@@ -122,7 +125,7 @@ class Replica:
         await asyncio.to_thread(self._files.close)
 
     def _wait_for_devices(self) -> None:
-        wait_until_free(self._gpus, self._memory * min(self._share, 1), FREE_SECONDS)
+        wait_until_free(self._gpus, self._memory_fraction * min(self._gpu_fraction, 1), FREE_TIMEOUT)
 
 
 async def _ask(engine: Engine, request: Request) -> Answer:
@@ -135,7 +138,7 @@ async def _ask(engine: Engine, request: Request) -> Answer:
             return await engine.classify(request)
 
 
-def portable(error: Exception) -> Exception:
+def to_picklable(error: Exception) -> Exception:
     """The error itself if it survives the way to another process, else its text."""
     try:
         pickle.loads(pickle.dumps(error))

@@ -10,258 +10,276 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from actors.engine import EngineLost, EngineSpec, LoadError
-from actors.serving.replica_handle import Died, Seat
-from actors.serving.request_queue import Desk
-from actors.serving.reservation import Berth
-from actors.serving.spec import Event, Terms, Work
+from actors.serving.replica_handle import ReplicaDied, ReplicaHandle
+from actors.serving.request_queue import RequestQueue
+from actors.serving.reservation import Reservation
+from actors.serving.spec import PoolEvent, PoolSpec, ReplicaStats
 from cluster.resources.draining import draining
 
-SCALE_SECONDS = 1.0
-IDLE_SECONDS = 10.0  # a replica too many is kept for so long
-LOAD_DEATHS = 3  # processes lost while loading, one after another: the model can not start
-DEATHS = 16  # processes lost without a single answer in between: more than a poisoned request needs to be found
-PAUSES = (0.0, 0.0, 1.0, 2.0, 4.0)  # seconds before a start after so many deaths in a row
+AUTOSCALE_SECONDS = 1.0
+IDLE_TIMEOUT = 10.0  # a replica too many is kept for so long
+MAX_LOAD_CRASHES = 3  # processes lost while loading, one after another: the model can not start
+MAX_CRASHES = 16  # processes lost without a single answer in between: more than a poisoned request needs to be found
+RESTART_BACKOFF = (0.0, 0.0, 1.0, 2.0, 4.0)  # seconds before a start after so many deaths in a row
 MAX_EVENTS = 100
-NODES_SECONDS = 2.0  # between two looks which nodes are about to go
+DRAIN_POLL_SECONDS = 2.0  # between two looks which nodes are about to go
 
 
-class Crew:
+class ReplicaSet:
     """Keeps between `least` and `most` seats occupied, by the length of the queue."""
 
-    def __init__(self, terms: Terms, desk: Desk, berths: Sequence[Berth]) -> None:
-        self.terms, self.desk = terms, desk
-        self.seats: list[Seat] = []
-        self.past = Work()  # of seats that are no more
-        self.events: list[Event] = []
-        self.settled = asyncio.Event()  # set at every change that `ready` waits for
-        self._lent = list(berths)  # the driver's, for the first seats
-        self._tasks: dict[Seat, asyncio.Task[None]] = {}
-        self._load_deaths = self._deaths = self._number = self._told = 0
-        self._answered = 0
+    def __init__(self, pool_spec: PoolSpec, queue: RequestQueue, reservations: Sequence[Reservation]) -> None:
+        self.pool_spec, self.queue = pool_spec, queue
+        self.replicas: list[ReplicaHandle] = []
+        self.retired_stats = ReplicaStats()  # of seats that are no more
+        self.events: list[PoolEvent] = []
+        self.readiness_changed = asyncio.Event()  # set at every change that `ready` waits for
+        self._driver_reservations = list(reservations)  # the driver's, for the first seats
+        self._tasks: dict[ReplicaHandle, asyncio.Task[None]] = {}
+        self._load_crashes = self._crashes = self._next_replica_number = self._last_event_number = 0
+        self._answered_at_crash = 0
         self._closing = False
         self._awake = asyncio.Event()
         self._awake.set()
-        self._least, self._most = terms.least, terms.most  # less where work is over, or where replicas were given up
+        self._min_replicas, self._max_replicas = (
+            pool_spec.min_replicas,
+            pool_spec.max_replicas,
+        )  # less where work is over, or where replicas were given up
         self._idle_since = time.monotonic()
-        self._set_size(terms.least)
-        self._watchers = [asyncio.create_task(each) for each in (self._scale(), self._leave_nodes())]
+        self._set_size(pool_spec.min_replicas)
+        self._background_tasks = [asyncio.create_task(each) for each in (self._autoscale(), self._drain_nodes())]
 
     @property
-    def ready(self) -> int:
+    def ready_replicas(self) -> int:
         """Seats with a loaded model."""
-        return sum(seat.state == "ready" for seat in self.seats)
+        return sum(replica.state == "ready" for replica in self.replicas)
 
     @property
     def in_flight(self) -> int:
         """Requests at replicas."""
-        return sum(len(seat.in_flight) for seat in self.seats)
+        return sum(len(replica.in_flight) for replica in self.replicas)
 
     @property
-    def missing(self) -> int:
+    def missing_replicas(self) -> int:
         """Seats that are still to be made ready, of the least number."""
-        return max(0, min(self.terms.least, self._most) - self.ready)
+        return max(0, min(self.pool_spec.min_replicas, self._max_replicas) - self.ready_replicas)
 
-    def expect(self) -> None:
+    def scale_up(self) -> None:
         """Work is coming: at least the least number of seats."""
-        self._least, self._most = self.terms.least, self.terms.most
-        self._set_size(max(self._least, sum(not seat.retiring for seat in self.seats)))
+        self._min_replicas, self._max_replicas = self.pool_spec.min_replicas, self.pool_spec.max_replicas
+        self._set_size(max(self._min_replicas, sum(not replica.retiring for replica in self.replicas)))
 
-    def rest(self) -> None:
+    def scale_to_zero(self) -> None:
         """No more work is expected: idle seats may all go. Work that comes nevertheless brings them back."""
-        self._least = 0
+        self._min_replicas = 0
         self._idle_since = -math.inf
 
-    async def reload(self, spec: EngineSpec) -> None:
+    async def swap_model(self, spec: EngineSpec) -> None:
         """Put another model into the same processes; nothing may be in flight."""
-        self.terms = replace(self.terms, spec=spec)
-        self.desk.recover(spec.model)
-        self._load_deaths = self._deaths = 0
-        for seat in self._not_ready():
-            self._retire(seat)  # it may be loading the model before
-        loaded = [seat for seat in self.seats if not seat.retiring]
-        await asyncio.gather(*(self._reload(seat) for seat in loaded))
-        self._set_size(max(self._least, len(loaded)))
+        self.pool_spec = replace(self.pool_spec, spec=spec)
+        self.queue.reset(spec.model)
+        self._load_crashes = self._crashes = 0
+        for replica in self._unready_replicas():
+            self._retire(replica)  # it may be loading the model before
+        loaded = [replica for replica in self.replicas if not replica.retiring]
+        await asyncio.gather(*(self._swap_model_of(replica) for replica in loaded))
+        self._set_size(max(self._min_replicas, len(loaded)))
 
     async def sleep(self) -> None:
         """Take all models off their devices; other pools may then use the driver's berths, until `wake`."""
         self._awake.clear()
         # a berth of its own would be held for nothing, and what loads now is no more needed
-        own = [seat for seat in self.seats if not seat.borrowed and not seat.retiring]
-        for seat in {*own, *self._not_ready()}:
-            self._retire(seat)
-        leaving = [task for seat, task in self._tasks.items() if seat.retiring]
-        await asyncio.gather(*(seat.sleep() for seat in self.seats if not seat.retiring))
+        own = [replica for replica in self.replicas if not replica.uses_driver_reservation and not replica.retiring]
+        for replica in {*own, *self._unready_replicas()}:
+            self._retire(replica)
+        leaving = [task for replica, task in self._tasks.items() if replica.retiring]
+        await asyncio.gather(*(replica.sleep() for replica in self.replicas if not replica.retiring))
         await asyncio.gather(*leaving, return_exceptions=True)
 
     async def wake(self) -> None:
         """Bring the models back to their berths."""
-        for seat in self.seats:
-            if seat.state == "asleep":
-                await seat.wake()
+        for replica in self.replicas:
+            if replica.state == "asleep":
+                await replica.wake()
         self._awake.set()
 
     async def close(self) -> None:
         """End all seats."""
         self._closing = True
-        for task in (*self._watchers, *self._tasks.values()):
+        for task in (*self._background_tasks, *self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await asyncio.gather(*(seat.end() for seat in self.seats))
-        self.seats.clear()
+        await asyncio.gather(*(replica.stop() for replica in self.replicas))
+        self.replicas.clear()
 
-    def work(self) -> Work:
+    def total_stats(self) -> ReplicaStats:
         """What all seats have done so far."""
-        total = self.past
-        for seat in self.seats:
-            total = _sum(total, seat.work)
+        total = self.retired_stats
+        for replica in self.replicas:
+            total = _add_stats(total, replica.stats)
         return total
 
-    def tell(self, text: str) -> None:
+    def emit_event(self, text: str) -> None:
         """Note an event."""
-        self._told += 1
-        self.events = [*self.events, Event(self._told, text)][-MAX_EVENTS:]
+        self._last_event_number += 1
+        self.events = [*self.events, PoolEvent(self._last_event_number, text)][-MAX_EVENTS:]
 
-    def room(self, seat: Seat) -> int:
+    def free_slots(self, replica: ReplicaHandle) -> int:
         """How many more requests a seat may take: its part of all that are open, within its bound."""
-        ready = max(1, self.ready)
-        fair = math.ceil((self.desk.queued + self.in_flight) / ready)
-        return max(0, min(self.terms.in_flight, fair) - len(seat.in_flight))
+        ready_count = max(1, self.ready_replicas)
+        fair_share = math.ceil((self.queue.queued + self.in_flight) / ready_count)
+        return max(0, min(self.pool_spec.max_ongoing_requests, fair_share) - len(replica.in_flight))
 
-    async def _reload(self, seat: Seat) -> None:
+    async def _swap_model_of(self, replica: ReplicaHandle) -> None:
         try:
-            with contextlib.suppress(Died):  # its watchdog sees that, too, and it starts with the new model
-                await seat.load(self.terms.spec)
+            with contextlib.suppress(ReplicaDied):  # its watchdog sees that, too, and it starts with the new model
+                await replica.load(self.pool_spec.spec)
         except LoadError as error:
-            self.desk.fail(error)
+            self.queue.fail_all(error)
 
-    def _not_ready(self) -> list[Seat]:
-        return [seat for seat in self.seats if seat.state != "ready" and not seat.retiring]
+    def _unready_replicas(self) -> list[ReplicaHandle]:
+        return [replica for replica in self.replicas if replica.state != "ready" and not replica.retiring]
 
     def _set_size(self, size: int) -> None:
-        active = [seat for seat in self.seats if not seat.retiring]
+        active = [replica for replica in self.replicas if not replica.retiring]
         for _ in range(size - len(active)):
             self._add()
-        for seat in sorted(active, key=lambda seat: (seat.state == "ready", len(seat.in_flight)))[: len(active) - size]:
-            self._retire(seat)
+        for replica in sorted(active, key=lambda replica: (replica.state == "ready", len(replica.in_flight)))[
+            : len(active) - size
+        ]:
+            self._retire(replica)
 
     def _add(self) -> None:
-        berth = self._lent.pop() if self._lent else None
-        seat = Seat(self._number, self.terms, self.desk, berth, self.room)
-        self._number += 1
-        self.seats.append(seat)
-        self._tasks[seat] = asyncio.create_task(self._tend(seat))
+        reservation = self._driver_reservations.pop() if self._driver_reservations else None
+        replica = ReplicaHandle(self._next_replica_number, self.pool_spec, self.queue, reservation, self.free_slots)
+        self._next_replica_number += 1
+        self.replicas.append(replica)
+        self._tasks[replica] = asyncio.create_task(self._supervise(replica))
 
-    def _retire(self, seat: Seat) -> None:
-        seat.retiring = True
-        seat.woken.set()
-        if seat.state != "ready":
-            self._tasks[seat].cancel()
+    def _retire(self, replica: ReplicaHandle) -> None:
+        replica.retiring = True
+        replica.wakeup.set()
+        if replica.state != "ready":
+            self._tasks[replica].cancel()
 
-    async def _tend(self, seat: Seat) -> None:
+    async def _supervise(self, replica: ReplicaHandle) -> None:
         """A seat's life: started again after every death, until it is retired or the model is given up."""
         try:
-            while not seat.retiring and not self.desk.failure:
+            while not replica.retiring and not self.queue.failure:
                 await self._awake.wait()
-                await asyncio.sleep(PAUSES[min(self._deaths + self._load_deaths, len(PAUSES) - 1)])
-                await self._live(seat)
+                await asyncio.sleep(RESTART_BACKOFF[min(self._crashes + self._load_crashes, len(RESTART_BACKOFF) - 1)])
+                await self._run_once(replica)
         finally:
-            if self._tasks.pop(seat, None):
-                await self._dismiss(seat)
-            self.settled.set()
+            if self._tasks.pop(replica, None):
+                await self._remove(replica)
+            self.readiness_changed.set()
 
-    async def _dismiss(self, seat: Seat) -> None:
+    async def _remove(self, replica: ReplicaHandle) -> None:
         """End a seat. The driver's berth is for the next one, and so is what an unforeseen error has left in flight."""
-        seat.retiring = True
-        lent = [seat.berth] if seat.berth is not None and seat.borrowed else []
-        self.desk.back(seat.in_flight.values())
-        await asyncio.shield(seat.end())
-        self._lent += lent
-        late = next((each for each in self.seats if each.state == "waiting" and not each.borrowed), None)
-        if lent and late and not (late.retiring or self._closing):  # it asks the cluster for what this berth holds
-            self._retire(late)
+        replica.retiring = True
+        returned = [replica.reservation] if replica.reservation is not None and replica.uses_driver_reservation else []
+        self.queue.requeue(replica.in_flight.values())
+        await asyncio.shield(replica.stop())
+        self._driver_reservations += returned
+        pending_replica = next(
+            (each for each in self.replicas if each.state == "waiting" and not each.uses_driver_reservation), None
+        )
+        if (
+            returned and pending_replica and not (pending_replica.retiring or self._closing)
+        ):  # it asks the cluster for what this berth holds
+            self._retire(pending_replica)
             self._add()
-        self.past = _sum(self.past, seat.work)
-        self.seats.remove(seat)
+        self.retired_stats = _add_stats(self.retired_stats, replica.stats)
+        self.replicas.remove(replica)
 
-    async def _live(self, seat: Seat) -> None:
+    async def _run_once(self, replica: ReplicaHandle) -> None:
         """From a start to a death or to retirement."""
         try:
-            await seat.start(self.terms.spec)
-            self._load_deaths = 0
-            self.settled.set()
-            self.desk.wake_all()  # shares have changed
-            await seat.serve()
+            await replica.start(self.pool_spec.spec)
+            self._load_crashes = 0
+            self.readiness_changed.set()
+            self.queue.notify_all()  # shares have changed
+            await replica.serve()
         except LoadError as error:
-            self._not_loaded(seat, error)
-        except Died as death:
-            self._died(seat, death)
+            self._on_load_error(replica, error)
+        except ReplicaDied as death:
+            self._on_death(replica, death)
 
-    def _not_loaded(self, seat: Seat, error: LoadError) -> None:
+    def _on_load_error(self, replica: ReplicaHandle, error: LoadError) -> None:
         """One seat among others is given up (its node may be at fault); without others, so is the model."""
-        seat.retiring = True
-        if any(other.state == "ready" for other in self.seats if other is not seat):
-            self._most = max(1, sum(not other.retiring for other in self.seats))
-            self.tell(f"a replica of {self.desk.model} is given up: {error.detail}")
+        replica.retiring = True
+        if any(other.state == "ready" for other in self.replicas if other is not replica):
+            self._max_replicas = max(1, sum(not other.retiring for other in self.replicas))
+            self.emit_event(f"a replica of {self.queue.model} is given up: {error.detail}")
         else:
-            self.desk.fail(error)
+            self.queue.fail_all(error)
 
-    def _died(self, seat: Seat, death: Died) -> None:
-        model, loading = self.desk.model, seat.state in ("waiting", "loading")
-        seat.work.deaths += 1
-        seat.state = "waiting"
-        alone = seat.alone
-        self.desk.died(seat.abandon(), alone)
+    def _on_death(self, replica: ReplicaHandle, death: ReplicaDied) -> None:
+        model, loading = self.queue.model, replica.state in ("waiting", "loading")
+        replica.stats.crashes += 1
+        replica.state = "waiting"
+        isolated = replica.isolated
+        self.queue.replica_died(replica.take_in_flight(), isolated)
         if loading:
-            self._load_deaths += 1
-        self._deaths = self._deaths + 1 if self.desk.answered == self._answered else 1
-        self._answered = self.desk.answered
-        self.tell(f"a replica of {model} died and starts again: {death}")
-        if self._load_deaths >= LOAD_DEATHS and not self.ready:
-            detail = f"its process died {LOAD_DEATHS} times while loading: {death}"
-            self.desk.fail(LoadError(model, detail))
-        elif self._deaths > DEATHS:
-            self.desk.fail(EngineLost(model, f"its processes died {self._deaths} times without an answer: {death}"))
+            self._load_crashes += 1
+        self._crashes = self._crashes + 1 if self.queue.answered_count == self._answered_at_crash else 1
+        self._answered_at_crash = self.queue.answered_count
+        self.emit_event(f"a replica of {model} died and starts again: {death}")
+        if self._load_crashes >= MAX_LOAD_CRASHES and not self.ready_replicas:
+            detail = f"its process died {MAX_LOAD_CRASHES} times while loading: {death}"
+            self.queue.fail_all(LoadError(model, detail))
+        elif self._crashes > MAX_CRASHES:
+            self.queue.fail_all(
+                EngineLost(model, f"its processes died {self._crashes} times without an answer: {death}")
+            )
 
-    async def _leave_nodes(self) -> None:
+    async def _drain_nodes(self) -> None:
         """Replicas on nodes that are about to go finish what they have; others begin elsewhere."""
         while True:
-            await asyncio.sleep(NODES_SECONDS)
-            going = await asyncio.to_thread(draining)
-            for seat in [seat for seat in self.seats if seat.node in going and seat.state == "ready"]:
-                if not seat.retiring:
-                    self.tell(f"a replica of {self.desk.model} leaves its node, which is about to go")
-                    seat.borrowed = False  # nobody is to have its berth
-                    self._retire(seat)
+            await asyncio.sleep(DRAIN_POLL_SECONDS)
+            draining_nodes = await asyncio.to_thread(draining)
+            for replica in [
+                replica for replica in self.replicas if replica.node in draining_nodes and replica.state == "ready"
+            ]:
+                if not replica.retiring:
+                    self.emit_event(f"a replica of {self.queue.model} leaves its node, which is about to go")
+                    replica.uses_driver_reservation = False  # nobody is to have its berth
+                    self._retire(replica)
                     self._add()
 
-    async def _scale(self) -> None:
+    async def _autoscale(self) -> None:
         while True:
-            await asyncio.sleep(SCALE_SECONDS)
-            self.desk.forget_absent()
-            if self.desk.failure or not self._awake.is_set():
+            await asyncio.sleep(AUTOSCALE_SECONDS)
+            self.queue.expire_clients()
+            if self.queue.failure or not self._awake.is_set():
                 continue
-            active = sum(not seat.retiring for seat in self.seats)
-            want = wanted(self.desk.queued + self.in_flight, self.terms.in_flight, self._least, self._most)
+            active = sum(not replica.retiring for replica in self.replicas)
+            desired = desired_replicas(
+                self.queue.queued + self.in_flight,
+                self.pool_spec.max_ongoing_requests,
+                self._min_replicas,
+                self._max_replicas,
+            )
             now = time.monotonic()
-            if want >= active:
-                self._idle_since = now if self._least else -math.inf
-            if want > active or (want < active and now - self._idle_since > IDLE_SECONDS):
-                self._set_size(want)
+            if desired >= active:
+                self._idle_since = now if self._min_replicas else -math.inf
+            if desired > active or (desired < active and now - self._idle_since > IDLE_TIMEOUT):
+                self._set_size(desired)
 
 
-def wanted(open_requests: int, in_flight: int, least: int, most: int) -> int:
-    """How many replicas a number of open requests is worth, when each holds `in_flight`."""
-    return min(most, max(least, math.ceil(open_requests / in_flight)))
+def desired_replicas(open_requests: int, max_ongoing_requests: int, min_replicas: int, max_replicas: int) -> int:
+    """How many replicas a number of open requests is worth, when each holds `max_ongoing_requests`."""
+    return min(max_replicas, max(min_replicas, math.ceil(open_requests / max_ongoing_requests)))
 
 
-def _sum(one: Work, other: Work) -> Work:
-    return Work(
+def _add_stats(one: ReplicaStats, other: ReplicaStats) -> ReplicaStats:
+    return ReplicaStats(
         one.requests + other.requests,
         one.tokens_in + other.tokens_in,
         one.tokens_out + other.tokens_out,
         one.busy_seconds + other.busy_seconds,
         one.loads + other.loads,
-        one.deaths + other.deaths,
+        one.crashes + other.crashes,
         other.pid or one.pid,
         one.retries + other.retries,
     )

@@ -13,37 +13,37 @@ import ray
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from actors.serving.spec import Share
-from cluster.resources.inventory import living, possible
-from cluster.resources.packing import Bundle, Left, fit, whole
+from actors.serving.spec import ReplicaResources
+from cluster.resources.inventory import live_nodes, max_inventory
+from cluster.resources.packing import Bundle, FreeNode, fits, free_nodes
 
-WAIT_SECONDS = 1.0  # of one look whether the group is placed
-FULL = Left(0, (), 0)
+PLACEMENT_WAIT_SECONDS = 1.0  # of one look whether the group is placed
+NO_CAPACITY = FreeNode(0, (), 0)
 
 
 @dataclass(frozen=True)
-class Berth:
+class Reservation:
     """A placement group of one share, asked for or placed already. Travels between a driver and its routers."""
 
-    share: Share
+    resources: ReplicaResources
     group: PlacementGroup
 
     @property
-    def several_nodes(self) -> bool:
+    def spans_nodes(self) -> bool:
         """Whether the replica is spread over bundles that may lie on different nodes."""
         return self.group.bundle_count > 1
 
-    async def placed(self) -> tuple[str, ...]:
+    async def wait_until_placed(self) -> tuple[str, ...]:
         """Wait until the cluster has room, and return the names of the GPUs (none if there are several nodes)."""
-        while not await asyncio.to_thread(self.group.wait, WAIT_SECONDS):
+        while not await asyncio.to_thread(self.group.wait, PLACEMENT_WAIT_SECONDS):
             pass
-        if self.several_nodes or not self.share.gpus:
+        if self.spans_nodes or not self.resources.gpus:
             return ()
         strategy = PlacementGroupSchedulingStrategy(self.group, 0)
-        asked = _visible_gpus.options(num_cpus=0, num_gpus=self.share.gpus, scheduling_strategy=strategy)
-        return tuple(await asked.remote())
+        gpu_task = _visible_gpus.options(num_cpus=0, num_gpus=self.resources.gpus, scheduling_strategy=strategy)
+        return tuple(await gpu_task.remote())
 
-    def options(self) -> dict[str, Any]:
+    def actor_options(self) -> dict[str, Any]:
         """Ray's options for an actor in this berth.
 
         The actor itself asks for nothing: the group holds the resources, so that a sleeping model and the one that
@@ -61,44 +61,48 @@ class Berth:
         remove_placement_group(self.group)
 
 
-def reserve(share: Share, name: str) -> Berth:
+def reserve(resources: ReplicaResources, name: str) -> Reservation:
     """Ask for a berth. Until the cluster has room, its group is demand that the cluster's autoscaler sees."""
-    return Berth(share, placement_group(share.bundles(), strategy="PACK", name=name))
+    return Reservation(resources, placement_group(resources.bundles(), strategy="PACK", name=name))
 
 
-def waiting(berths: Iterable[Berth]) -> list[Berth]:
+def unplaced(reservations: Iterable[Reservation]) -> list[Reservation]:
     """The berths that Ray has not placed yet."""
     table = placement_group_table()
-    return [berth for berth in berths if _record(berth, table).get("state", "CREATED") != "CREATED"]
+    return [
+        reservation
+        for reservation in reservations
+        if _table_entry(reservation, table).get("state", "CREATED") != "CREATED"
+    ]
 
 
-def fit_beside(shares: Iterable[Share], berths: Iterable[Berth]) -> bool:
+def fits_alongside(replicas: Iterable[ReplicaResources], reservations: Iterable[Reservation]) -> bool:
     """Whether more shares, and berths that are not placed yet, have room beside the others, where these lie now.
 
     Nodes that may still come are there already.
     """
-    table, nodes = placement_group_table(), living()
-    wanted = Counter(Bundle.of(each) for share in shares for each in share.bundles())
-    left = {key: next(iter(whole([node]))) for key, node in nodes.items()}
-    for berth in berths:
-        record = _record(berth, table)
+    table, nodes = placement_group_table(), live_nodes()
+    demand = Counter(Bundle.from_resources(each) for resources in replicas for each in resources.bundles())
+    free_by_node = {key: next(iter(free_nodes([node]))) for key, node in nodes.items()}
+    for reservation in reservations:
+        record = _table_entry(reservation, table)
         for number, each in record.get("bundles", {}).items():
-            bundle, place = Bundle.of(each), record["bundles_to_node_id"].get(number)
-            if record["state"] == "CREATED" and place in left:
-                left[place] = left[place].without(bundle) or FULL
+            bundle, place = Bundle.from_resources(each), record["bundles_to_node_id"].get(number)
+            if record["state"] == "CREATED" and place in free_by_node:
+                free_by_node[place] = free_by_node[place].without(bundle) or NO_CAPACITY
             else:
-                wanted[bundle] += 1
-    coming = whole(possible().nodes) - whole(nodes.values())
-    return fit(wanted, coming + Counter(left.values()))
+                demand[bundle] += 1
+    upcoming = free_nodes(max_inventory().nodes) - free_nodes(nodes.values())
+    return fits(demand, upcoming + Counter(free_by_node.values()))
 
 
-def _record(berth: Berth, table: Mapping[str, Any]) -> Mapping[str, Any]:
+def _table_entry(reservation: Reservation, table: Mapping[str, Any]) -> Mapping[str, Any]:
     """What Ray knows of a berth's group; nothing if it was removed."""
-    record = table.get(berth.group.id.hex(), {})
+    record = table.get(reservation.group.id.hex(), {})
     return {} if record.get("state") == "REMOVED" else record
 
 
-def remove_leftovers(name: str) -> None:
+def remove_stale_groups(name: str) -> None:
     """Remove the groups `NAME/0`, `NAME/1`... that an earlier life of a router, killed without warning, has left."""
     for group in placement_group_table().values():
         owner, _, number = group["name"].rpartition("/")

@@ -11,33 +11,33 @@ from ray.exceptions import RayError
 
 from actors.engine import EngineLost
 from actors.serving.pool import Pool
-from actors.serving.reservation import Berth, fit_beside, reserve, waiting
-from actors.serving.spec import PoolStats, Share, Terms
+from actors.serving.reservation import Reservation, fits_alongside, reserve, unplaced
+from actors.serving.spec import PoolSpec, PoolStats, ReplicaResources
 
-STATS_SECONDS = 5.0
-LOOK_SECONDS = 0.2  # between two looks whether all berths are placed
+STATS_TIMEOUT = 5.0
+PLACEMENT_POLL_SECONDS = 0.2  # between two looks whether all berths are placed
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ResidentModel:
     """A model that takes part: its terms, whether all drivers share it, and the bytes of its weights."""
 
-    terms: Terms
+    pool_spec: PoolSpec
     shared: bool = False
-    weights: int = 0
+    weight_bytes: int = 0
 
 
 @dataclass
-class _Present:
+class _ActivePool:
     """A pool that is there, in berths of the stage (a shared pool has its own)."""
 
-    part: Part
+    model: ResidentModel
     pool: Pool
-    berths: list[Berth]
+    reservations: list[Reservation]
     asleep: bool = False
 
 
-class Stage:
+class ModelResidency:
     """The pools of one driver, on the nodes of the cluster, and within `host_bytes` of weights that sleep.
 
     A model that leaves and is needed later goes to sleep where its engine can; another of the same share can then work
@@ -46,144 +46,157 @@ class Stage:
     in another's way there is given up.
     """
 
-    def __init__(self, parts: Mapping[str, Part], host_bytes: int) -> None:
-        self._parts, self._host_bytes = parts, host_bytes
-        self._present: dict[str, _Present] = {}
-        self._berths: list[Berth] = []
-        self._made = 0
-        self.left: list[tuple[str, PoolStats]] = []  # the last figures of pools that are no more
+    def __init__(self, models: Mapping[str, ResidentModel], host_bytes: int) -> None:
+        self._models, self._host_bytes = models, host_bytes
+        self._active_pools: dict[str, _ActivePool] = {}
+        self._reservations: list[Reservation] = []
+        self._reservation_count = 0
+        self.final_stats: list[tuple[str, PoolStats]] = []  # the last figures of pools that are no more
 
-    def enter(self, models: Collection[str], later: Sequence[Collection[str]], timeout: float) -> dict[str, Pool]:
-        """Pools of these models, ready; `later` says which models the next phases need.
+    def activate(
+        self, models: Collection[str], upcoming_phases: Sequence[Collection[str]], timeout: float
+    ) -> dict[str, Pool]:
+        """Pools of these models, ready; `upcoming_phases` says which models the next phases need.
 
         LoadError if one can not be loaded, or has no room within `timeout` seconds.
         """
-        for name in [name for name, each in self._present.items() if not each.asleep and name not in models]:
-            self._leave(name, later)
-        arriving = [name for name in models if name not in self._present or self._present[name].asleep]
-        for name in sorted(self._largest_first(arriving), key=lambda name: name not in self._present):
-            self._arrive(name, set(models))
-        self._tidy()
-        waited = self._place(models, timeout)
-        pools = {name: self._present[name].pool for name in models}
+        for name in [name for name, each in self._active_pools.items() if not each.asleep and name not in models]:
+            self._deactivate(name, upcoming_phases)
+        arriving = [name for name in models if name not in self._active_pools or self._active_pools[name].asleep]
+        for name in sorted(self._largest_first(arriving), key=lambda name: name not in self._active_pools):
+            self._bring_up(name, set(models))
+        self._release_unused()
+        waited = self._wait_until_placed(models, timeout)
+        pools = {name: self._active_pools[name].pool for name in models}
         for pool in pools.values():
-            pool.expect()
+            pool.scale_up()
         for pool in pools.values():
-            pool.ready(timeout, waited)
+            pool.wait_until_ready(timeout, waited)
         return pools
 
     def close(self) -> None:
         """End all pools and give everything back."""
-        for name in list(self._present):
-            self._close(name)
-        self._tidy()
+        for name in list(self._active_pools):
+            self._close_pool(name)
+        self._release_unused()
 
-    def _leave(self, name: str, later: Sequence[Collection[str]]) -> None:
-        here = self._present[name]
-        if any(name in phase for phase in later) and self._may_sleep(here):
-            here.pool.sleep()
-            here.asleep = True
+    def _deactivate(self, name: str, upcoming_phases: Sequence[Collection[str]]) -> None:
+        pool_state = self._active_pools[name]
+        if any(name in phase for phase in upcoming_phases) and self._can_sleep(pool_state):
+            pool_state.pool.sleep()
+            pool_state.asleep = True
         else:
-            self._close(name)
+            self._close_pool(name)
 
-    def _may_sleep(self, here: _Present) -> bool:
-        asleep = sum(each.part.weights for each in self._present.values() if each.asleep)
-        fits = asleep + here.part.weights <= self._host_bytes
-        spread = any(berth.several_nodes for berth in here.berths)
-        return fits and not spread and not here.part.shared and "sleep" in here.pool.stats().features
+    def _can_sleep(self, pool_state: _ActivePool) -> bool:
+        asleep = sum(each.model.weight_bytes for each in self._active_pools.values() if each.asleep)
+        fits = asleep + pool_state.model.weight_bytes <= self._host_bytes
+        spans_nodes = any(reservation.spans_nodes for reservation in pool_state.reservations)
+        return fits and not spans_nodes and not pool_state.model.shared and "sleep" in pool_state.pool.stats().features
 
-    def _arrive(self, name: str, models: set[str]) -> None:
-        here = self._present.get(name)
-        if here and all(berth in self._free() for berth in here.berths):
-            here.pool.wake()
-            here.asleep = False
+    def _bring_up(self, name: str, models: set[str]) -> None:
+        pool_state = self._active_pools.get(name)
+        if pool_state and all(reservation in self._free_reservations() for reservation in pool_state.reservations):
+            pool_state.pool.wake()
+            pool_state.asleep = False
             return
-        if here:  # others work in its berths
-            self._close(name)
-        part = self._parts[name]
-        berths: list[Berth] = []
-        while not part.shared and len(berths) < part.terms.least:
-            berths.append(self._berth(part.terms, models, berths))
-        self._present[name] = _Present(part, Pool(part.terms, part.shared, berths), berths)
+        if pool_state:  # others work in its berths
+            self._close_pool(name)
+        model = self._models[name]
+        reservations: list[Reservation] = []
+        while not model.shared and len(reservations) < model.pool_spec.min_replicas:
+            reservations.append(self._free_or_new_reservation(model.pool_spec, models, reservations))
+        self._active_pools[name] = _ActivePool(model, Pool(model.pool_spec, model.shared, reservations), reservations)
 
-    def _berth(self, terms: Terms, models: set[str], taken: list[Berth]) -> Berth:
+    def _free_or_new_reservation(self, pool_spec: PoolSpec, models: set[str], taken: list[Reservation]) -> Reservation:
         """A free berth of this share in which nobody sleeps that comes back in this phase, else a new one."""
-        free = [berth for berth in self._free() if berth not in taken]
-        like = [berth for berth in free if berth.share == terms.share and not self._sleepers(berth) & models]
-        if like:
-            return min(like, key=lambda berth: len(self._sleepers(berth)))
-        self._make_room(terms.share, free)
-        self._made += 1
-        made = reserve(terms.share, f"{terms.name}/berth-{self._made}")
-        self._berths.append(made)
-        return made
+        free = [reservation for reservation in self._free_reservations() if reservation not in taken]
+        matching = [
+            reservation
+            for reservation in free
+            if reservation.resources == pool_spec.resources and not self._sleeping_in(reservation) & models
+        ]
+        if matching:
+            return min(matching, key=lambda reservation: len(self._sleeping_in(reservation)))
+        self._evict_until_fits(pool_spec.resources, free)
+        self._reservation_count += 1
+        new_reservation = reserve(pool_spec.resources, f"{pool_spec.name}/berth-{self._reservation_count}")
+        self._reservations.append(new_reservation)
+        return new_reservation
 
-    def _make_room(self, share: Share, free: list[Berth]) -> None:
+    def _evict_until_fits(self, resources: ReplicaResources, free: list[Reservation]) -> None:
         """Release free berths, those with the fewest sleepers first, until there is room for one more share."""
-        for berth in sorted(free, key=lambda berth: len(self._sleepers(berth))):
-            if fit_beside([share], self._berths):
+        for reservation in sorted(free, key=lambda reservation: len(self._sleeping_in(reservation))):
+            if fits_alongside([resources], self._reservations):
                 return
-            self._release(berth)
+            self._release(reservation)
 
-    def _place(self, models: Collection[str], timeout: float) -> float:
+    def _wait_until_placed(self, models: Collection[str], timeout: float) -> float:
         """Wait until all berths are placed or `timeout` seconds have passed, and return how many did.
 
         Where berths have no room beside those that lie there, free ones are released; if that does not help, all models
         of the phase come in once more, the largest first.
         """
         started, moved = time.monotonic(), False
-        while waiting(self._berths) and (passed := time.monotonic() - started) < timeout:
-            free = self._free()
-            if fit_beside([], self._berths):
-                time.sleep(LOOK_SECONDS)
+        while unplaced(self._reservations) and (passed := time.monotonic() - started) < timeout:
+            free = self._free_reservations()
+            if fits_alongside([], self._reservations):
+                time.sleep(PLACEMENT_POLL_SECONDS)
             elif free:
-                self._release(min(free, key=lambda berth: len(self._sleepers(berth))))
-            elif not moved and fit_beside((berth.share for berth in self._berths), []):
+                self._release(min(free, key=lambda reservation: len(self._sleeping_in(reservation))))
+            elif not moved and fits_alongside((reservation.resources for reservation in self._reservations), []):
                 moved = True
-                self._move(models, timeout - passed)
+                self._reschedule_all(models, timeout - passed)
             else:
-                time.sleep(LOOK_SECONDS)
+                time.sleep(PLACEMENT_POLL_SECONDS)
         return time.monotonic() - started
 
-    def _move(self, models: Collection[str], timeout: float) -> None:
+    def _reschedule_all(self, models: Collection[str], timeout: float) -> None:
         """Have all models of the phase come in once more, each as soon as those before it are placed."""
-        deadline, own = time.monotonic() + timeout, [name for name in models if self._present[name].berths]
-        for name in own:
-            self._close(name)
-        for berth in [*self._berths]:
-            self._release(berth)
-        for name in self._largest_first(own):
-            self._arrive(name, set(models))
-            while waiting(self._berths) and time.monotonic() < deadline and fit_beside([], self._berths):
-                time.sleep(LOOK_SECONDS)
+        deadline, reserved = (
+            time.monotonic() + timeout,
+            [name for name in models if self._active_pools[name].reservations],
+        )
+        for name in reserved:
+            self._close_pool(name)
+        for reservation in [*self._reservations]:
+            self._release(reservation)
+        for name in self._largest_first(reserved):
+            self._bring_up(name, set(models))
+            while (
+                unplaced(self._reservations) and time.monotonic() < deadline and fits_alongside([], self._reservations)
+            ):
+                time.sleep(PLACEMENT_POLL_SECONDS)
 
     def _largest_first(self, models: Collection[str]) -> list[str]:
-        shares = {name: self._parts[name].terms.share for name in models}
-        return sorted(models, key=lambda name: (-shares[name].gpus, -shares[name].cpus))
+        resources = {name: self._models[name].pool_spec.resources for name in models}
+        return sorted(models, key=lambda name: (-resources[name].gpus, -resources[name].cpus))
 
-    def _tidy(self) -> None:
+    def _release_unused(self) -> None:
         """Release berths that nobody works or sleeps in."""
-        for berth in self._free():
-            if not self._sleepers(berth):
-                self._release(berth)
+        for reservation in self._free_reservations():
+            if not self._sleeping_in(reservation):
+                self._release(reservation)
 
-    def _release(self, berth: Berth) -> None:
+    def _release(self, reservation: Reservation) -> None:
         """Give a berth back to the cluster, and up what sleeps in it."""
-        for name in self._sleepers(berth):
-            self._close(name)
-        self._berths.remove(berth)
-        berth.release()
+        for name in self._sleeping_in(reservation):
+            self._close_pool(name)
+        self._reservations.remove(reservation)
+        reservation.release()
 
-    def _free(self) -> list[Berth]:
+    def _free_reservations(self) -> list[Reservation]:
         """Berths in which no model is at work."""
-        taken = [berth for each in self._present.values() if not each.asleep for berth in each.berths]
-        return [berth for berth in self._berths if berth not in taken]
+        taken = [
+            reservation for each in self._active_pools.values() if not each.asleep for reservation in each.reservations
+        ]
+        return [reservation for reservation in self._reservations if reservation not in taken]
 
-    def _sleepers(self, berth: Berth) -> set[str]:
-        return {name for name, each in self._present.items() if each.asleep and berth in each.berths}
+    def _sleeping_in(self, reservation: Reservation) -> set[str]:
+        return {name for name, each in self._active_pools.items() if each.asleep and reservation in each.reservations}
 
-    def _close(self, name: str) -> None:
-        pool = self._present.pop(name).pool
+    def _close_pool(self, name: str) -> None:
+        pool = self._active_pools.pop(name).pool
         with contextlib.suppress(RayError, EngineLost):
-            self.left.append((name, pool.stats(STATS_SECONDS)))
+            self.final_stats.append((name, pool.stats(STATS_TIMEOUT)))
         pool.close()

@@ -10,10 +10,10 @@ from collections.abc import Hashable, Sequence
 import ray
 
 from actors.engine import Answer, EngineLost, EngineSpec, Feature, LoadError, Request
-from actors.serving.replica_set import Crew
-from actors.serving.request_queue import Desk
-from actors.serving.reservation import Berth, remove_leftovers
-from actors.serving.spec import Asker, PoolStats, Terms
+from actors.serving.replica_set import ReplicaSet
+from actors.serving.request_queue import RequestQueue
+from actors.serving.reservation import Reservation, remove_stale_groups
+from actors.serving.spec import ClientId, PoolSpec, PoolStats
 
 LEASE_SECONDS = 60.0  # a shared pool ends when no driver has renewed its lease for so long
 
@@ -21,104 +21,117 @@ LEASE_SECONDS = 60.0  # a shared pool ends when no driver has renewed its lease 
 class Router:
     """Takes requests from any number of clients, serves them in turns, and answers each exactly once."""
 
-    def __init__(self, terms: Terms, berths: Sequence[Berth], leased: bool) -> None:
-        self._desk = Desk(terms.spec.model)
-        self._terms, self._berths = terms, berths
-        self._crew: Crew | None = None
+    def __init__(self, pool_spec: PoolSpec, reservations: Sequence[Reservation], leased: bool) -> None:
+        self._queue = RequestQueue(pool_spec.spec.model)
+        self._pool_spec, self._reservations = pool_spec, reservations
+        self._replica_set: ReplicaSet | None = None
         self._leases: dict[str, float] = {}
         self._leased = leased
-        self._lessor: asyncio.Task[None] | None = None
-        self._swapping = asyncio.Lock()
+        self._lease_task: asyncio.Task[None] | None = None
+        self._swap_lock = asyncio.Lock()
 
-    async def open(self, driver: str) -> None:
+    async def attach(self, driver: str) -> None:
         """Start the replicas, if they are not there, and note that a driver uses them."""
         self._leases[driver] = time.monotonic()
-        self._running().expect()
+        self._ensure_running().scale_up()
 
-    async def submit(self, asker: Asker, spec: EngineSpec, requests: Sequence[tuple[int, Hashable, Request]]) -> None:
+    async def submit(
+        self, client_id: ClientId, spec: EngineSpec, requests: Sequence[tuple[int, Hashable, Request]]
+    ) -> None:
         """Take (number, lane, request) for the model `spec`; numbers are the asker's own.
 
         Another model than the present one is swapped in first: a router that was killed knows its first model only.
         """
-        while spec != self._running().terms.spec:
-            await self.reload(spec)
-        self._desk.submit(asker, requests)
+        while spec != self._ensure_running().pool_spec.spec:
+            await self.swap_model(spec)
+        self._queue.submit(client_id, requests)
 
-    async def collect(self, asker: Asker) -> list[tuple[int, Answer]] | None:
+    async def collect(self, client_id: ClientId) -> list[tuple[int, Answer]] | None:
         """Answers as they become ready, by the asker's numbers; empty after some seconds without any.
 
         None if the asker was forgotten and has to ask again.
         """
-        return await self._desk.collect(asker)
+        return await self._queue.collect(client_id)
 
-    async def ready(self, seconds: float) -> tuple[int, int, LoadError | EngineLost | None]:
+    async def wait_until_ready(self, seconds: float) -> tuple[int, int, LoadError | EngineLost | None]:
         """How many replicas are ready and how many are not yet, after so long a wait; and why no more will be."""
-        crew = self._running()
-        if crew.missing and not self._desk.failure:
-            crew.settled.clear()
+        replica_set = self._ensure_running()
+        if replica_set.missing_replicas and not self._queue.failure:
+            replica_set.readiness_changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(crew.settled.wait(), seconds)
-        return crew.ready, crew.missing, self._desk.failure
+                await asyncio.wait_for(replica_set.readiness_changed.wait(), seconds)
+        return replica_set.ready_replicas, replica_set.missing_replicas, self._queue.failure
 
-    async def reload(self, spec: EngineSpec) -> LoadError | EngineLost | None:
+    async def swap_model(self, spec: EngineSpec) -> LoadError | EngineLost | None:
         """Put another model into the replicas, once nothing is open."""
-        async with self._swapping:
-            crew = self._running()
-            while self._desk.queued or crew.in_flight:
+        async with self._swap_lock:
+            replica_set = self._ensure_running()
+            while self._queue.queued or replica_set.in_flight:
                 await asyncio.sleep(0.05)
-            await crew.reload(spec)
-        return self._desk.failure
+            await replica_set.swap_model(spec)
+        return self._queue.failure
 
-    async def rest(self) -> None:
+    async def scale_to_zero(self) -> None:
         """Let idle replicas go."""
-        self._running().rest()
+        self._ensure_running().scale_to_zero()
 
     async def sleep(self) -> None:
         """Put the replicas to sleep."""
-        await self._running().sleep()
+        await self._ensure_running().sleep()
 
     async def wake(self) -> None:
         """Wake the replicas in their berths."""
-        await self._running().wake()
+        await self._ensure_running().wake()
 
     async def stats(self) -> PoolStats:
         """The present state."""
-        crew = self._running()
-        loaded = [seat for seat in crew.seats if seat.state in ("ready", "asleep")]
-        pids = tuple(seat.work.pid for seat in loaded)
+        replica_set = self._ensure_running()
+        loaded = [replica for replica in replica_set.replicas if replica.state in ("ready", "asleep")]
+        pids = tuple(replica.stats.pid for replica in loaded)
         features = loaded[0].features if loaded else frozenset[Feature]()
-        events, poisoned = tuple(crew.events), tuple(self._desk.poisoned)
-        waits = self._desk.queued, crew.in_flight
-        return PoolStats(pids, len(crew.seats), *waits, crew.work(), features, poisoned, events, self._desk.again)
+        events, poisoned = tuple(replica_set.events), tuple(self._queue.poisoned)
+        waits = self._queue.queued, replica_set.in_flight
+        return PoolStats(
+            pids,
+            len(replica_set.replicas),
+            *waits,
+            replica_set.total_stats(),
+            features,
+            poisoned,
+            events,
+            self._queue.retried,
+        )
 
-    async def renew(self, driver: str) -> None:
+    async def renew_lease(self, driver: str) -> None:
         """A driver still uses the pool."""
         self._leases[driver] = time.monotonic()
 
     async def close(self, driver: str) -> bool:
         """A driver uses the pool no more; without others, all replicas end. True if the router may be ended too."""
         self._leases.pop(driver, None)
-        forgotten = self._leased and ray.get_runtime_context().was_current_actor_reconstructed
-        if self._leases or forgotten:  # a router that was killed does not know all leases: it waits until they run out
+        leases_lost = self._leased and ray.get_runtime_context().was_current_actor_reconstructed
+        if (
+            self._leases or leases_lost
+        ):  # a router that was killed does not know all leases: it waits until they run out
             return False
-        if self._crew is not None:
-            await self._crew.close()
+        if self._replica_set is not None:
+            await self._replica_set.close()
         return True
 
-    async def _end_without_lease(self) -> None:
+    async def _expire_leases(self) -> None:
         while True:
             await asyncio.sleep(LEASE_SECONDS / 4)
             now = time.monotonic()
-            self._leases = {name: seen for name, seen in self._leases.items() if now - seen < LEASE_SECONDS}
+            self._leases = {name: renewed for name, renewed in self._leases.items() if now - renewed < LEASE_SECONDS}
             if not self._leases:
-                await self._running().close()
+                await self._ensure_running().close()
                 ray.kill(ray.get_runtime_context().current_actor)
 
-    def _running(self) -> Crew:
+    def _ensure_running(self) -> ReplicaSet:
         """The crew; a router that was killed has lost its own, and clients that ask again bring a new one."""
-        if self._crew is None:
-            remove_leftovers(self._terms.name)
-            self._crew = Crew(self._terms, self._desk, self._berths)
+        if self._replica_set is None:
+            remove_stale_groups(self._pool_spec.name)
+            self._replica_set = ReplicaSet(self._pool_spec, self._queue, self._reservations)
             if self._leased:
-                self._lessor = asyncio.create_task(self._end_without_lease())
-        return self._crew
+                self._lease_task = asyncio.create_task(self._expire_leases())
+        return self._replica_set

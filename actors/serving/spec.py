@@ -5,27 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from actors.engine import EngineSpec, Feature, Request
-from cluster.resources.inventory import possible
-from cluster.resources.packing import bundles, largest
+from cluster.resources.inventory import max_inventory
+from cluster.resources.packing import bundles, max_gpus_per_node
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """CPUs and GPUs of one replica. More GPUs than any node has are taken from several nodes. `kind` is that of the
-    GPUs, any if empty."""
+class ReplicaResources:
+    """CPUs and GPUs of one replica. More GPUs than any node has are taken from several nodes. `accelerator_type` is
+    that of the GPUs, any if empty."""
 
     cpus: float = 1
     gpus: float = 0
-    kind: str = ""
+    accelerator_type: str = ""
 
     def bundles(self) -> list[dict[str, float]]:
         """What a placement group has to hold: one bundle on one node, or one for each GPU."""
-        most = largest(possible().nodes, self.kind)  # also of nodes that may still come
-        return [bundle.resources() for bundle in bundles(self.cpus, self.gpus, most, self.kind)]
+        max_node_gpus = max_gpus_per_node(
+            max_inventory().nodes, self.accelerator_type
+        )  # also of nodes that may still come
+        return [bundle.resources() for bundle in bundles(self.cpus, self.gpus, max_node_gpus, self.accelerator_type)]
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class PoolEvent:
     """Something that users want to know, with its number in the pool's life."""
 
     number: int
@@ -33,19 +35,19 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks: a line (an event loop's) of one `life` of a `home`, an actor that may be started again."""
+class ClientId:
+    """Who asks: a line (an event loop's) of one `incarnation` of a `actor_id`, an actor that may be started again."""
 
-    home: str
-    life: str
-    line: str = ""
+    actor_id: str
+    incarnation: str
+    connection_id: str = ""
 
 
 @dataclass(slots=True, eq=False)
-class Ticket:
+class QueuedRequest:
     """One request on its way: whose it is, and by what number the asker knows it."""
 
-    asker: Asker
+    client_id: ClientId
     number: int
     request: Request
 
@@ -54,41 +56,42 @@ class Ticket:
 class PoolStats:
     """A pool now: its replicas' processes, what waits and what is in flight, and what it has done in all.
 
-    `again` are requests that were in flight when their replica died.
+    `retried` are requests that were in flight when their replica died.
     """
 
     pids: tuple[int, ...]
     replicas: int
     queued: int
     in_flight: int
-    work: Work
+    totals: ReplicaStats
     features: frozenset[Feature]
     poisoned: tuple[str, ...]
-    events: tuple[Event, ...]
-    again: int = 0
+    events: tuple[PoolEvent, ...]
+    retried: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
-    """What a pool runs, and where. `least` and `most` bound the number of replicas, `in_flight` the requests at one.
+class PoolSpec:
+    """What a pool runs, and where. `min_replicas` and `max_replicas` bound the number of replicas,
+    `max_ongoing_requests` the requests at one.
 
-    `patience` is how many seconds an engine may show no progress, `silence` how many its process may give no sign of
-    life, `load_seconds` how long a load may take.
+    `stall_timeout` is how many seconds an engine may show no progress, `heartbeat_timeout` how many its process may
+    give no sign of life, `load_timeout` how long a load may take.
     """
 
     spec: EngineSpec
     name: str
-    share: Share = field(default_factory=Share)
-    least: int = 1
-    most: int = 1
-    in_flight: int = 64
-    patience: float = 120.0
-    load_seconds: float = 600.0
-    silence: float = 30.0
+    resources: ReplicaResources = field(default_factory=ReplicaResources)
+    min_replicas: int = 1
+    max_replicas: int = 1
+    max_ongoing_requests: int = 64
+    stall_timeout: float = 120.0
+    load_timeout: float = 600.0
+    heartbeat_timeout: float = 30.0
 
 
 @dataclass(slots=True)
-class Work:
+class ReplicaStats:
     """What a seat has done, whatever became of its processes. `busy_seconds` is the time with a request in flight.
 
     `retries` are those of an engine that asks an endpoint.
@@ -99,6 +102,6 @@ class Work:
     tokens_out: int = 0
     busy_seconds: float = 0.0
     loads: int = 0
-    deaths: int = 0
+    crashes: int = 0
     pid: int = 0
     retries: int = 0

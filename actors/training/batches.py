@@ -38,8 +38,8 @@ def lengths_after_cutoff(source: int, target: int, cutoff: int) -> tuple[int, in
         room = cutoff - source
     else:
         room = cutoff * target // (source + target)
-    kept = min(room, target)
-    return min(cutoff - kept, source), kept
+    target_kept = min(room, target)
+    return min(cutoff - target_kept, source), target_kept
 
 
 def encode_pair(tokenizer: PreTrainedTokenizerBase, user: str, response: str, max_length: int) -> Example | None:
@@ -67,7 +67,7 @@ def encode_pairs(
 
 
 Rows = list[Example]
-FILLER: Example = {"input_ids": [0], "labels": [IGNORED]}
+PAD_ROW: Example = {"input_ids": [0], "labels": [IGNORED]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Batch:
         return Batch(inputs, self.targets.to(device), self.row_lengths)
 
 
-class Course:
+class DataOrder:
     """The rows of one student, step by step. The order is that of transformers' Trainer with the same seed."""
 
     def __init__(self, examples: Rows, spec: TrainSpec) -> None:
@@ -101,41 +101,43 @@ class Course:
         size, rows = self._spec.batch_size, len(self._examples)
         if step >= self.steps:
             return []
-        epoch, place = divmod(step, math.ceil(rows / size))
-        return [self._examples[i] for i in self._order(epoch)[place * size : (place + 1) * size]]
+        epoch, index = divmod(step, math.ceil(rows / size))
+        return [self._examples[i] for i in self._order(epoch)[index * size : (index + 1) * size]]
 
     def _shuffled(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed(self._spec.seed + epoch)
         return torch.randperm(len(self._examples), generator=generator).tolist()
 
 
-def answer_tokens(rows: Rows) -> int:
+def response_token_count(rows: Rows) -> int:
     """How many tokens of the rows are learned."""
     return sum(label != IGNORED for row in rows for label in row["labels"])
 
 
-def passes(students: Sequence[Rows], size: int, worker: int, workers: int, least: int = 1) -> Iterator[list[Rows]]:
+def micro_batches(
+    students: Sequence[Rows], size: int, worker: int, workers: int, min_count: int = 1
+) -> Iterator[list[Rows]]:
     """One worker's forward passes of a step: in each, `size` rows at most of every student.
 
-    All workers have equally many, `least` at least; where no rows are left for one, it has an empty list.
+    All workers have equally many, `min_count` at least; where no rows are left for one, it has an empty list.
     """
     chunks = [[list(part) for part in _chunks(rows, size)] for rows in students]
-    count = max(least, *(math.ceil(len(parts) / workers) for parts in chunks))
+    count = max(min_count, *(math.ceil(len(parts) / workers) for parts in chunks))
     for number in range(count):
-        place = number * workers + worker
-        yield [parts[place] if place < len(parts) else [] for parts in chunks]
+        index = number * workers + worker
+        yield [parts[index] if index < len(parts) else [] for parts in chunks]
 
 
-def laid_out(students: Sequence[Rows], pad: int, packing: bool) -> Batch:
+def collate(students: Sequence[Rows], pad: int, packing: bool) -> Batch:
     """The rows of one forward pass: of each student one behind another (packing), or one below another."""
-    return _packed(students, pad) if packing else _padded(students, pad)
+    return _collate_packed(students, pad) if packing else _collate_padded(students, pad)
 
 
 def _chunks(rows: Rows, size: int) -> Iterator[Rows]:
     return (rows[start : start + size] for start in range(0, len(rows), size))
 
 
-def _packed(students: Sequence[Rows], pad: int) -> Batch:
+def _collate_packed(students: Sequence[Rows], pad: int) -> Batch:
     """One sequence, in which students with fewer tokens than others get a row that nobody learns."""
     tokens = [sum(len(row["input_ids"]) for row in rows) for rows in students]
     longest = max(1, *tokens)
@@ -152,13 +154,13 @@ def _packed(students: Sequence[Rows], pad: int) -> Batch:
         "input_ids": tensor(row["input_ids"] for row in packed),
         "position_ids": tensor(range(length) for length in lengths),
     }
-    return Batch(inputs, tensor(_targets(row) for row in packed), lengths)
+    return Batch(inputs, tensor(_shifted_labels(row) for row in packed), lengths)
 
 
-def _padded(students: Sequence[Rows], pad: int) -> Batch:
+def _collate_padded(students: Sequence[Rows], pad: int) -> Batch:
     """One sequence per row, padded on the right; students with fewer rows than others get filler ones."""
-    most = max(1, *(len(rows) for rows in students))
-    rows = [row for one in students for row in [*one, *[FILLER] * (most - len(one))]]
+    max_rows = max(1, *(len(rows) for rows in students))
+    rows = [row for one in students for row in [*one, *[PAD_ROW] * (max_rows - len(one))]]
     longest = max(len(row["input_ids"]) for row in rows)
 
     def tensor(values: Iterator[list[int]], fill: int) -> Tensor:
@@ -168,8 +170,8 @@ def _padded(students: Sequence[Rows], pad: int) -> Batch:
         "input_ids": tensor((row["input_ids"] for row in rows), pad),
         "attention_mask": tensor(([1] * len(row["input_ids"]) for row in rows), 0),
     }
-    return Batch(inputs, tensor((_targets(row) for row in rows), IGNORED))
+    return Batch(inputs, tensor((_shifted_labels(row) for row in rows), IGNORED))
 
 
-def _targets(row: Example) -> list[int]:
+def _shifted_labels(row: Example) -> list[int]:
     return [*row["labels"][1:], IGNORED]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import ray.train
 
-KEPT = 2  # the one before is there until the next one is complete
-SIZES = "sizes.json"
-Write = Callable[[Path], None]
+CHECKPOINTS_TO_KEEP = 2  # the one before is there until the next one is complete
+SIZES_FILE = "sizes.json"
+WriteCheckpoint = Callable[[Path], None]
 
 
 class LocalCheckpoints:
@@ -22,33 +22,33 @@ class LocalCheckpoints:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def save(self, step: int, write: Write) -> None:
+    def save(self, step: int, write: WriteCheckpoint) -> None:
         """Keep what `write` puts into a folder as the checkpoint after `step`."""
-        aside = self._folder / "writing"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        write(aside)
-        (aside / SIZES).write_text(json.dumps(_sizes(aside)))
+        staging = self._folder / "writing"
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir(parents=True)
+        write(staging)
+        (staging / SIZES_FILE).write_text(json.dumps(_file_sizes(staging)))
         target = self._folder / str(step)
         shutil.rmtree(target, ignore_errors=True)
-        aside.rename(target)
-        for old in self._complete()[KEPT:]:
+        staging.rename(target)
+        for old in self._complete_folders()[CHECKPOINTS_TO_KEEP:]:
             shutil.rmtree(old)
 
     @contextmanager
     def latest(self) -> Generator[Path | None]:
         """The last checkpoint whose files are all as they were written."""
-        yield next((folder for folder in self._complete() if _is_whole(folder)), None)
+        yield next((folder for folder in self._complete_folders() if _is_complete(folder)), None)
 
-    def _complete(self) -> list[Path]:
-        found = [folder for folder in self._folder.glob("*") if folder.name.isdigit()]
-        return sorted(found, key=lambda folder: int(folder.name), reverse=True)
+    def _complete_folders(self) -> list[Path]:
+        folders = [folder for folder in self._folder.glob("*") if folder.name.isdigit()]
+        return sorted(folders, key=lambda folder: int(folder.name), reverse=True)
 
 
 class GroupCheckpoints:
     """Checkpoints of a worker group: each worker uploads its part, and one counts when all parts are there."""
 
-    def save(self, step: int, write: Write) -> None:
+    def save(self, step: int, write: WriteCheckpoint) -> None:
         """As of `LocalCheckpoints`; all workers call it."""
         with tempfile.TemporaryDirectory() as temporary:
             write(Path(temporary))
@@ -65,13 +65,13 @@ class GroupCheckpoints:
             yield Path(folder)
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != SIZES)
+def _file_sizes(folder: Path) -> dict[str, int]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != SIZES_FILE)
     return {str(path.relative_to(folder)): path.stat().st_size for path in files}
 
 
-def _is_whole(folder: Path) -> bool:
+def _is_complete(folder: Path) -> bool:
     try:
-        return json.loads((folder / SIZES).read_text()) == _sizes(folder)
+        return json.loads((folder / SIZES_FILE).read_text()) == _file_sizes(folder)
     except (FileNotFoundError, ValueError):
         return False

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from actors.training.learner import MAX_NORM, Learner, multiplied, parameter_groups
+from actors.training.learner import MAX_NORM, Learner, matmul_parameter_count, parameter_groups
 from actors.training.spec import TrainError, TrainSpec
 
-TAG = "state"
+CHECKPOINT_TAG = "state"
 
 
 def zero_config(stage: int, spec: TrainSpec, passes: int, bfloat16: bool) -> dict[str, Any]:
@@ -41,10 +41,10 @@ def import_deepspeed() -> Any:
     return deepspeed
 
 
-class ZeroLearner(Learner):
+class DeepSpeedLearner(Learner):
     """DeepSpeed takes gradients, clipping, the optimizer and checkpoints into its hands."""
 
-    full_steps = True
+    equal_pass_counts = True
 
     def __init__(
         self,
@@ -60,22 +60,22 @@ class ZeroLearner(Learner):
         deepspeed.init_distributed(dist_backend=torch.distributed.get_backend(), verbose=False)
         self.stage: int = config["zero_optimization"]["stage"]
         if self.stage == 3:
-            self._keep = HfDeepSpeedConfig(config)  # while it lives, weights are loaded in shards
+            self._zero3_config = HfDeepSpeedConfig(config)  # while it lives, weights are loaded in shards
         model = load() if self.stage == 3 else load().to(device)
-        self.parameter_count = multiplied(model)
+        self.parameter_count = matmul_parameter_count(model)
         optimizer = torch.optim.AdamW(parameter_groups(model, spec.weight_decay), lr=0.0)
         self.engine: Any = deepspeed.initialize(model=model, optimizer=optimizer, config=config)[0]
         self.model, self.optimizer, self.device = self.engine, self.engine.optimizer, device
-        self.bfloat16, self.fresh = False, load  # DeepSpeed casts by itself
-        self.passes: int = config["gradient_accumulation_steps"]
-        self.last = False
+        self.bfloat16, self.load_base = False, load  # DeepSpeed casts by itself
+        self.accumulation_steps: int = config["gradient_accumulation_steps"]
+        self.is_last_pass = False
 
     def begin(self, last: bool) -> None:
-        self.last = last
+        self.is_last_pass = last
 
     def backward(self, loss: torch.Tensor) -> None:
-        self.engine.backward(loss * self.passes)  # it takes the mean over passes
-        if not self.last:
+        self.engine.backward(loss * self.accumulation_steps)  # it takes the mean over passes
+        if not self.is_last_pass:
             self.engine.step()  # counts the pass
 
     def step(self, rates: Sequence[float]) -> None:
@@ -84,23 +84,23 @@ class ZeroLearner(Learner):
         self.engine.step()
 
     def save(self, folder: Path) -> None:
-        (folder / TAG).mkdir(parents=True, exist_ok=True)  # of every worker: each has a disk of its own
-        self.engine.save_checkpoint(str(folder), tag=TAG, exclude_frozen_parameters=True)
+        (folder / CHECKPOINT_TAG).mkdir(parents=True, exist_ok=True)  # of every worker: each has a disk of its own
+        self.engine.save_checkpoint(str(folder), tag=CHECKPOINT_TAG, exclude_frozen_parameters=True)
 
     def load(self, folder: Path) -> None:
-        self.engine.load_checkpoint(str(folder), tag=TAG, load_module_strict=False)
+        self.engine.load_checkpoint(str(folder), tag=CHECKPOINT_TAG, load_module_strict=False)
 
-    def trained(self) -> Iterator[nn.Module]:
+    def trained_models(self) -> Iterator[nn.Module]:
         from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
-        state = self._whole_state()
+        state = self._full_state()
         unset_hf_deepspeed_config()
         if torch.distributed.get_rank() == 0:
-            whole = self.fresh()
-            whole.load_state_dict(state, strict=False)
-            yield whole
+            full_model = self.load_base()
+            full_model.load_state_dict(state, strict=False)
+            yield full_model
 
-    def _whole_state(self) -> dict[str, torch.Tensor]:
+    def _full_state(self) -> dict[str, torch.Tensor]:
         zero = import_deepspeed().zero
         state: dict[str, torch.Tensor] = {}
         for name, parameter in self.engine.module.named_parameters():

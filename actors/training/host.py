@@ -23,9 +23,9 @@ from cluster.resources.packing import Bundle
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
 
-KEPT = 2  # checkpoints of a worker group
-MAX_FAILURES = 3  # lost workers per training
-WARM_SECONDS = 10.0  # an idle host keeps its CPUs for so long
+CHECKPOINTS_TO_KEEP = 2  # checkpoints of a worker group
+MAX_LOST_WORKERS = 3  # lost workers per training
+WARM_TTL_SECONDS = 10.0  # an idle host keeps its CPUs for so long
 
 
 class TrainHost:
@@ -39,13 +39,13 @@ class TrainHost:
         self._progress: Progress | None = None
         self._workers: list[str] = []
 
-    def begin(self, here: bool) -> tuple[str, int]:
-        """Forget the training before, and have the libraries if the next one is `here`; the node and the number of
-        this process.
+    def begin(self, in_process: bool) -> tuple[str, int]:
+        """Forget the training before, and have the libraries if the next one is `in_process`; the node and the number
+        of this process.
 
         To be awaited before a training: an actor with several threads answers in any order.
         """
-        if here:
+        if in_process:
             _import_once()
         self._progress, self._workers = None, []
         return ray.get_runtime_context().get_node_id(), os.getpid()
@@ -62,14 +62,14 @@ class TrainHost:
         if worker == self._workers[-1] and (self._progress is None or step > self._progress[0]):
             self._progress = (step, steps, loss)
 
-    def train_here(self, job: TrainJob) -> list[TrainOutcome]:
+    def train_in_process(self, job: TrainJob) -> list[TrainOutcome]:
         """Train in this very process (Ray Train's local mode); checkpoints lie aside and outlive the process."""
         from ray.train import ScalingConfig
 
-        scratch = Path(job.aside) / "checkpoints"
+        scratch = Path(job.staging_dir) / "checkpoints"
         return self._fit(job, scratch, self.record, scaling_config=ScalingConfig(num_workers=0))
 
-    def train_group(self, job: TrainJob) -> list[TrainOutcome]:
+    def train_distributed(self, job: TrainJob) -> list[TrainOutcome]:
         """Train in a group of worker processes; Ray Train keeps the checkpoints and restarts lost workers."""
         from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
         from ray.train.v2.api.config import LoggingConfig
@@ -77,7 +77,7 @@ class TrainHost:
 
         # how often the group is looked at, also how long a finished one is waited for; and for a free place
         os.environ |= {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}
-        placement, (filesystem, path) = job.placement, _storage(job.aside)
+        placement, (filesystem, path) = job.placement, _storage(job.staging_dir)
         scaling = ScalingConfig(
             num_workers=placement.workers,
             use_gpu=placement.gpus > 0,
@@ -87,11 +87,11 @@ class TrainHost:
             name=f"{placement.sharding}-{placement.workers}",  # who comes later with another layout starts anew
             storage_path=path,
             storage_filesystem=filesystem,
-            failure_config=FailureConfig(max_failures=MAX_FAILURES),
-            checkpoint_config=CheckpointConfig(num_to_keep=KEPT),
+            failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
+            checkpoint_config=CheckpointConfig(num_to_keep=CHECKPOINTS_TO_KEEP),
             logging_config=LoggingConfig(log_level="ERROR"),
         )
-        report = partial(_send, ray.get_runtime_context().current_actor)
+        report = partial(_report_to_host, ray.get_runtime_context().current_actor)
         try:
             outcomes = self._fit(job, None, report, scaling_config=scaling, run_config=run)
         except TrainingFailedError as error:
@@ -105,7 +105,7 @@ class TrainHost:
         from ray.train.torch import TorchTrainer
 
         loop_config = {"job": job, "scratch": scratch, "report": report}
-        outcome = TorchTrainer(_loop, train_loop_config=loop_config, **config).fit().return_value
+        outcome = TorchTrainer(_train_loop, train_loop_config=loop_config, **config).fit().return_value
         assert isinstance(outcome, list)
         return outcome
 
@@ -127,18 +127,18 @@ def _import_once() -> None:
     gc.freeze()  # transformers collects garbage in every training: 0.3 s if it has to look through the libraries
 
 
-def _loop(config: dict[str, Any]) -> list[TrainOutcome]:
+def _train_loop(config: dict[str, Any]) -> list[TrainOutcome]:
     from actors.training.loop import train_worker
 
     return train_worker(**config)
 
 
-def _send(host: ActorHandle[Any], step: int, steps: int, loss: float) -> None:
+def _report_to_host(host: ActorHandle[Any], step: int, steps: int, loss: float) -> None:
     host.record.remote(step, steps, loss, ray.get_runtime_context().get_worker_id())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Idle:
+class _WarmHost:
     """A host that waits for work; a new object per wait, so that an old timer never ends a later wait."""
 
     cluster: str
@@ -146,20 +146,20 @@ class _Idle:
     host: ActorHandle[Any]
 
 
-_idle: list[_Idle] = []
-_idle_lock = threading.Lock()  # trainings start from several threads
+_warm_hosts: list[_WarmHost] = []
+_warm_hosts_lock = threading.Lock()  # trainings start from several threads
 
 
 @contextmanager
-def leased_host(cpus: float) -> Generator[ActorHandle[Any]]:
+def acquire_host(cpus: float) -> Generator[ActorHandle[Any]]:
     """A host with so many CPUs, for the caller alone. It stays warm for a while afterwards, unless the body raises."""
     cluster = ray.get_runtime_context().get_node_id()
-    host = _take(cluster, cpus) or _new_host(cpus)
+    host = _checkout_host(cluster, cpus) or _new_host(cpus)
     yield host
-    idle = _Idle(cluster, cpus, host)
-    with _idle_lock:
-        _idle.append(idle)
-    timer = threading.Timer(WARM_SECONDS, _retire, (idle,))
+    warm = _WarmHost(cluster, cpus, host)
+    with _warm_hosts_lock:
+        _warm_hosts.append(warm)
+    timer = threading.Timer(WARM_TTL_SECONDS, _evict, (warm,))
     timer.daemon = True
     timer.start()
 
@@ -168,24 +168,24 @@ def _new_host(cpus: float) -> ActorHandle[Any]:
     actor: Any = ray.remote(TrainHost)
     options: dict[str, Any] = {"num_cpus": cpus, "max_concurrency": 4}  # progress is asked for while a training runs
     if not cpus:  # Ray Train's controller stays where it is begun: on a node that goes it would leave its group behind
-        here = ray.get_runtime_context().get_node_id()
-        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(here, soft=False)
+        driver_node = ray.get_runtime_context().get_node_id()
+        options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(driver_node, soft=False)
     return actor.options(**options).remote()
 
 
-def _take(cluster: str, cpus: float) -> ActorHandle[Any] | None:
-    with _idle_lock:
-        for idle in _idle:
-            if (idle.cluster, idle.cpus) == (cluster, cpus):
-                _idle.remove(idle)
-                return idle.host
+def _checkout_host(cluster: str, cpus: float) -> ActorHandle[Any] | None:
+    with _warm_hosts_lock:
+        for warm in _warm_hosts:
+            if (warm.cluster, warm.cpus) == (cluster, cpus):
+                _warm_hosts.remove(warm)
+                return warm.host
     return None
 
 
-def _retire(idle: _Idle) -> None:
-    with _idle_lock:
-        if idle not in _idle:
+def _evict(warm: _WarmHost) -> None:
+    with _warm_hosts_lock:
+        if warm not in _warm_hosts:
             return
-        _idle.remove(idle)
-    if ray.is_initialized() and ray.get_runtime_context().get_node_id() == idle.cluster:
-        ray.kill(idle.host)
+        _warm_hosts.remove(warm)
+    if ray.is_initialized() and ray.get_runtime_context().get_node_id() == warm.cluster:
+        ray.kill(warm.host)

@@ -17,21 +17,21 @@ from actors.training.spec import TrainSpec
 MAX_NORM = 1.0  # gradients are clipped to it, as transformers' Trainer does by default
 
 
-def answer_losses(model: Callable[..., Any], batch: Batch, students: int) -> Tensor:
+def response_losses(model: Callable[..., Any], batch: Batch, students: int) -> Tensor:
     """Each student's sum of losses over the answer tokens of its rows, (students,).
 
     The head computes no other tokens' logits. (2412.11231: the loss counts responses only.)
     """
-    kept = (batch.targets != IGNORED).any(0).nonzero().squeeze(1)
-    if not len(kept):  # nothing is learned, but all workers have to take part
-        kept = torch.zeros(1, dtype=torch.int64, device=batch.targets.device)
-    rows_apart = {} if batch.row_lengths is None else {"row_lengths": batch.row_lengths}
-    logits = model(**batch.inputs, **rows_apart, use_cache=False, logits_to_keep=kept).logits
-    targets = batch.targets[:, kept].flatten()
+    positions = (batch.targets != IGNORED).any(0).nonzero().squeeze(1)
+    if not len(positions):  # nothing is learned, but all workers have to take part
+        positions = torch.zeros(1, dtype=torch.int64, device=batch.targets.device)
+    packing = {} if batch.row_lengths is None else {"row_lengths": batch.row_lengths}
+    logits = model(**batch.inputs, **packing, use_cache=False, logits_to_keep=positions).logits
+    targets = batch.targets[:, positions].flatten()
     losses = F.cross_entropy(logits.float().flatten(0, 1), targets, ignore_index=IGNORED, reduction="none")
     sequences, tokens = batch.targets.shape
-    places = torch.arange(sequences, device=kept.device)[:, None] * tokens + kept
-    owners = places.flatten() * students // (sequences * tokens)
+    indices = torch.arange(sequences, device=positions.device)[:, None] * tokens + positions
+    owners = indices.flatten() * students // (sequences * tokens)
     return losses.new_zeros(students).index_add(0, owners, losses)
 
 
@@ -44,7 +44,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     ]
 
 
-def multiplied(model: nn.Module) -> int:
+def matmul_parameter_count(model: nn.Module) -> int:
     """Parameters that a token is multiplied with: all but an embedding that is only looked up."""
     heads = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
     looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)} - heads
@@ -52,19 +52,19 @@ def multiplied(model: nn.Module) -> int:
 
 
 class Learner:
-    """One student. `fresh` loads its base again, for a whole copy of what was trained in shards.
+    """One student. `load_base` loads its base again, for a whole copy of what was trained in shards.
 
     Calls of a step, in this order: for each forward pass `begin`, `losses` and `backward`, then `step` once.
     """
 
     students = 1
-    full_steps = False  # whether every step needs equally many forward passes
+    equal_pass_counts = False  # whether every step needs equally many forward passes
 
-    def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, fresh: Callable[[], nn.Module]) -> None:
-        self.model, self.bfloat16, self.fresh = model, bfloat16, fresh
+    def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, load_base: Callable[[], nn.Module]) -> None:
+        self.model, self.bfloat16, self.load_base = model, bfloat16, load_base
         self.device = next(model.parameters()).device
         self.optimizer = torch.optim.AdamW(parameter_groups(model, spec.weight_decay), lr=0.0)
-        self.parameter_count = multiplied(model)
+        self.parameter_count = matmul_parameter_count(model)
 
     def begin(self, last: bool) -> None:
         """A forward pass begins; workers exchange gradients after the last one of a step only."""
@@ -72,7 +72,7 @@ class Learner:
     def losses(self, batch: Batch) -> Tensor:
         """Each student's sum of losses over its answer tokens, (students,)."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
-            return answer_losses(self.model, batch.to(self.device), self.students)
+            return response_losses(self.model, batch.to(self.device), self.students)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of a forward pass; over workers their mean is taken."""
@@ -108,7 +108,7 @@ class Learner:
             options=options,
         )
 
-    def trained(self) -> Iterator[nn.Module]:
+    def trained_models(self) -> Iterator[nn.Module]:
         """The trained models, one per student, each used up before the next; nothing on other workers than 0."""
         yield self.model
 
@@ -120,50 +120,50 @@ class Learner:
         return {"model": model, "optimizer": optimizer}
 
 
-class CopiedLearner(Learner):
+class DdpLearner(Learner):
     """Every worker holds the whole model (DDP)."""
 
-    def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, fresh: Callable[[], nn.Module]) -> None:
+    def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, load_base: Callable[[], nn.Module]) -> None:
         # else gradients are grouped anew after the first step, also of a resumed training: three workers' sum of them
         # would be rounded in another order than in a training that was never interrupted
         wrapped = nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
-        super().__init__(wrapped, spec, bfloat16, fresh)
-        self.copies = wrapped
+        super().__init__(wrapped, spec, bfloat16, load_base)
+        self.ddp = wrapped
 
     def begin(self, last: bool) -> None:
-        self.copies.require_backward_grad_sync = last
+        self.ddp.require_backward_grad_sync = last
 
-    def trained(self) -> Iterator[nn.Module]:
+    def trained_models(self) -> Iterator[nn.Module]:
         if torch.distributed.get_rank() == 0:
-            yield self.copies.module
+            yield self.ddp.module
 
 
-class ShardedLearner(Learner):
+class FsdpLearner(Learner):
     """Every worker holds a part of all parameters, gradients and optimizer states (FSDP2)."""
 
-    def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, fresh: Callable[[], nn.Module]) -> None:
+    def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, load_base: Callable[[], nn.Module]) -> None:
         from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if bfloat16 else None
-        given: dict[str, Any] = {"mp_policy": policy} if policy else {}
+        options: dict[str, Any] = {"mp_policy": policy} if policy else {}
         layers: set[str] = set(getattr(model, "_no_split_modules", ()))
         for module in model.modules():
             if type(module).__name__ in layers:
-                fully_shard(module, **given)
-        sharded = fully_shard(model, **given)
+                fully_shard(module, **options)
+        sharded = fully_shard(model, **options)
         assert isinstance(sharded, FSDPModule)
-        super().__init__(model, spec, bfloat16, fresh)
-        self.shards = sharded
+        super().__init__(model, spec, bfloat16, load_base)
+        self.fsdp = sharded
 
     def begin(self, last: bool) -> None:
-        self.shards.set_requires_gradient_sync(last)
+        self.fsdp.set_requires_gradient_sync(last)
 
-    def trained(self) -> Iterator[nn.Module]:
+    def trained_models(self) -> Iterator[nn.Module]:
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
         options = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=True)
         state = get_model_state_dict(self.model, options=options)
         if torch.distributed.get_rank() == 0:
-            whole = self.fresh()
-            whole.load_state_dict(state, strict=False)
-            yield whole
+            full_model = self.load_base()
+            full_model.load_state_dict(state, strict=False)
+            yield full_model

@@ -18,13 +18,13 @@ import transformers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from actors.training.batches import Course, Rows, SftData, answer_tokens, encode_pairs, laid_out, passes
+from actors.training.batches import DataOrder, Rows, SftData, collate, encode_pairs, micro_batches, response_token_count
 from actors.training.checkpoints import GroupCheckpoints, LocalCheckpoints
-from actors.training.learner import CopiedLearner, Learner, ShardedLearner
+from actors.training.learner import DdpLearner, FsdpLearner, Learner
 from actors.training.model import compute_dtype, load_model, load_tokenizer, save_student
-from actors.training.multi_lora_learner import StackedLearner
+from actors.training.multi_lora_learner import MultiLoraLearner
 from actors.training.peak_flops import peak_flops
-from actors.training.spec import STUDENT, Speed, TrainOutcome, TrainSpec, accumulation_steps, learning_rate
+from actors.training.spec import STUDENT_PREFIX, Speed, TrainOutcome, TrainSpec, accumulation_steps, learning_rate
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
     from actors.training.spec import TrainJob
 
 Report = Callable[[int, int, float], None]  # step, all steps, loss
-NOTES = "notes.json"
+METRICS_FILE = "notes.json"
 
 
 @dataclass
-class Training:
+class TrainingLoop:
     """One worker's part of a training. `losses` holds every finished step's, one per student."""
 
     job: TrainJob
     learner: Learner
-    courses: Sequence[Course]
-    pad: int
+    data_orders: Sequence[DataOrder]
+    pad_id: int
     report: Report
     worker: int
     workers: int
@@ -52,34 +52,34 @@ class Training:
     @property
     def steps(self) -> int:
         """Optimizer steps in all; students with fewer rows are ready before."""
-        return max(course.steps for course in self.courses)
+        return max(order.steps for order in self.data_orders)
 
     def run(self, checkpoints: LocalCheckpoints | GroupCheckpoints) -> None:
         """Train to the end, from the last complete checkpoint if there is one."""
         with checkpoints.latest() as folder:
             if folder is not None:
                 self.learner.load(folder)
-                self.losses = json.loads((folder / NOTES).read_text())
-        every = self.job.placement.checkpoint_steps or math.ceil(self.steps / self.job.spec.epochs)
+                self.losses = json.loads((folder / METRICS_FILE).read_text())
+        checkpoint_interval = self.job.placement.checkpoint_steps or math.ceil(self.steps / self.job.spec.epochs)
         self.learner.model.train()
         while (step := len(self.losses)) < self.steps:
             self.losses.append(self.step(step))
             if self.worker == 0:
                 self.report(step + 1, self.steps, sum(self.losses[-1]) / len(self.losses[-1]))
-            if (step + 1) % every == 0 and step + 1 < self.steps:
-                checkpoints.save(step + 1, self.write)
+            if (step + 1) % checkpoint_interval == 0 and step + 1 < self.steps:
+                checkpoints.save(step + 1, self.write_checkpoint)
 
     def step(self, step: int) -> list[float]:
         """Take one optimizer step; each student's mean loss over the answer tokens of all workers."""
-        spec, rows = self.job.spec, [course.rows(step) for course in self.courses]
+        spec, rows = self.job.spec, [order.rows(step) for order in self.data_orders]
         torch.manual_seed(hash((spec.seed, step, self.worker)) % 2**63)  # dropout is the same after a resume
-        counts = torch.tensor([max(1, answer_tokens(one)) for one in rows], device=self.learner.device)
-        least = accumulation_steps(spec, self.workers) if self.learner.full_steps else 1
-        todo = [*passes(rows, spec.micro_batch_size, self.worker, self.workers, least)]
+        counts = torch.tensor([max(1, response_token_count(one)) for one in rows], device=self.learner.device)
+        min_passes = accumulation_steps(spec, self.workers) if self.learner.equal_pass_counts else 1
+        micro_batch_list = [*micro_batches(rows, spec.micro_batch_size, self.worker, self.workers, min_passes)]
         total = torch.zeros(len(rows), device=self.learner.device)
-        for number, part in enumerate(todo):
-            total += self.forward_and_backward(part, counts, number == len(todo) - 1)
-        self.learner.step([learning_rate(spec, step, course.steps) for course in self.courses])
+        for number, part in enumerate(micro_batch_list):
+            total += self.forward_and_backward(part, counts, number == len(micro_batch_list) - 1)
+        self.learner.step([learning_rate(spec, step, order.steps) for order in self.data_orders])
         if self.workers > 1:
             torch.distributed.all_reduce(total)
         self.seen_tokens += sum(len(row["input_ids"]) for one in rows for row in one)
@@ -88,15 +88,15 @@ class Training:
     def forward_and_backward(self, rows: Sequence[Rows], counts: Tensor, last: bool) -> Tensor:
         """One forward pass of this worker and its gradients; each student's sum of losses."""
         self.learner.begin(last)
-        losses = self.learner.losses(laid_out(rows, self.pad, self.job.spec.packing))
+        losses = self.learner.losses(collate(rows, self.pad_id, self.job.spec.packing))
         self.learner.backward((losses / counts).sum() * self.workers)  # workers' gradients are averaged
         return losses.detach()
 
-    def write(self, folder: Path) -> None:
+    def write_checkpoint(self, folder: Path) -> None:
         """Write this worker's part of a checkpoint."""
         self.learner.save(folder)
         if self.worker == 0:
-            (folder / NOTES).write_text(json.dumps(self.losses))
+            (folder / METRICS_FILE).write_text(json.dumps(self.losses))
 
 
 def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[TrainOutcome]:
@@ -104,23 +104,23 @@ def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[Tr
 
     Checkpoints are written to `scratch` and taken up from there, or, if it is None, kept by Ray Train.
     """
-    _be_quiet()
+    _silence_libraries()
     torch.set_num_threads(job.threads)
     tokenizer, dtype = load_tokenizer(job.spec), compute_dtype(job.spec)
-    data = [_encoded(job.spec, tokenizer, table) for table in ray.get(list(job.pairs))]
-    workers, worker = (1, 0) if scratch else _place()
-    learner = _learner(job, dtype, workers, alone=scratch is not None)
-    courses = [Course(one.examples, job.spec) for one in data]
-    training = Training(job, learner, courses, _pad_id(tokenizer), report, worker, workers)
+    data = [_encode(job.spec, tokenizer, table) for table in ray.get(list(job.pairs))]
+    workers, worker = (1, 0) if scratch else _world_size_and_rank()
+    learner = _make_learner(job, dtype, workers, in_process=scratch is not None)
+    data_orders = [DataOrder(one.examples, job.spec) for one in data]
+    loop = TrainingLoop(job, learner, data_orders, _pad_id(tokenizer), report, worker, workers)
     started = time.monotonic()
-    training.run(LocalCheckpoints(scratch) if scratch else GroupCheckpoints())
+    loop.run(LocalCheckpoints(scratch) if scratch else GroupCheckpoints())
     seconds = time.monotonic() - started
-    for number, model in enumerate(learner.trained()):
-        save_student(model, tokenizer, dtype, f"{job.aside}/{STUDENT}{number}")
-    return _outcomes(training, data, seconds, dtype)
+    for number, model in enumerate(learner.trained_models()):
+        save_student(model, tokenizer, dtype, f"{job.staging_dir}/{STUDENT_PREFIX}{number}")
+    return _outcomes(loop, data, seconds, dtype)
 
 
-def _be_quiet() -> None:
+def _silence_libraries() -> None:
     """The driver draws the progress."""
     for library in ("ray.train", "DeepSpeed"):
         logging.getLogger(library).addFilter(lambda record: record.levelno >= logging.ERROR)
@@ -128,31 +128,31 @@ def _be_quiet() -> None:
     transformers.logging.disable_progress_bar()
 
 
-def _encoded(spec: TrainSpec, tokenizer: PreTrainedTokenizerBase, table: pa.Table) -> SftData:
+def _encode(spec: TrainSpec, tokenizer: PreTrainedTokenizerBase, table: pa.Table) -> SftData:
     return encode_pairs(tokenizer, table["user"].to_pylist(), table["response"].to_pylist(), spec.max_length)
 
 
-def _place() -> tuple[int, int]:
+def _world_size_and_rank() -> tuple[int, int]:
     context = ray.train.get_context()
     return context.get_world_size(), context.get_world_rank()
 
 
-def _learner(job: TrainJob, dtype: torch.dtype, workers: int, alone: bool) -> Learner:
+def _make_learner(job: TrainJob, dtype: torch.dtype, workers: int, in_process: bool) -> Learner:
     spec, sharding, bfloat16 = job.spec, job.placement.sharding, dtype == torch.bfloat16
     load = partial(_load, job, dtype)
-    device = torch.device("cpu") if alone else ray.train.torch.get_device()
+    device = torch.device("cpu") if in_process else ray.train.torch.get_device()
     assert isinstance(device, torch.device)
     if sharding in ("zero2", "zero3"):
-        from actors.training.deepspeed_learner import ZeroLearner, zero_config
+        from actors.training.deepspeed_learner import DeepSpeedLearner, zero_config
 
         config = zero_config(int(sharding[-1]), spec, accumulation_steps(spec, workers), bfloat16)
-        return ZeroLearner(load, spec, bfloat16, config, device)
+        return DeepSpeedLearner(load, spec, bfloat16, config, device)
     model = load().to(device)
     if len(job.pairs) > 1:
-        return StackedLearner(model, spec, bfloat16, load, len(job.pairs))
+        return MultiLoraLearner(model, spec, bfloat16, load, len(job.pairs))
     if sharding == "fsdp":
-        return ShardedLearner(model, spec, bfloat16, load)
-    return (CopiedLearner if workers > 1 else Learner)(model, spec, bfloat16, load)
+        return FsdpLearner(model, spec, bfloat16, load)
+    return (DdpLearner if workers > 1 else Learner)(model, spec, bfloat16, load)
 
 
 def _load(job: TrainJob, dtype: torch.dtype) -> nn.Module:
@@ -169,28 +169,28 @@ def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
     return tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
 
 
-def _outcomes(training: Training, data: Sequence[SftData], seconds: float, dtype: torch.dtype) -> list[TrainOutcome]:
+def _outcomes(loop: TrainingLoop, data: Sequence[SftData], seconds: float, dtype: torch.dtype) -> list[TrainOutcome]:
     """What the driver is told; students of one process share its seconds by their tokens."""
-    speed, epochs = _speed(training, seconds, dtype), training.job.spec.epochs
+    speed, epochs = _speed(loop, seconds, dtype), loop.job.spec.epochs
     total = sum(one.tokens for one in data)
     return [
         TrainOutcome(
             rows=len(one.examples),
             dropped=one.dropped,
-            steps=course.steps,
+            steps=order.steps,
             tokens=one.tokens * epochs,
             seconds=seconds * one.tokens / total,
-            losses=tuple((step + 1, training.losses[step][number]) for step in range(course.steps)),
+            losses=tuple((step + 1, loop.losses[step][number]) for step in range(order.steps)),
             speed=speed,
             together=len(data),
         )
-        for number, (one, course) in enumerate(zip(data, training.courses, strict=True))
+        for number, (one, order) in enumerate(zip(data, loop.data_orders, strict=True))
     ]
 
 
-def _speed(training: Training, seconds: float, dtype: torch.dtype) -> Speed:
+def _speed(loop: TrainingLoop, seconds: float, dtype: torch.dtype) -> Speed:
     """Over the steps since the last resume."""
-    rate = training.seen_tokens / max(seconds, 1e-9)
-    peak, source = peak_flops(training.learner.device, dtype, training.job.threads)
-    count = training.learner.parameter_count
-    return Speed(rate, 6 * count * rate / (peak * training.workers), count, peak * training.workers, source)
+    rate = loop.seen_tokens / max(seconds, 1e-9)
+    peak, source = peak_flops(loop.learner.device, dtype, loop.job.threads)
+    count = loop.learner.parameter_count
+    return Speed(rate, 6 * count * rate / (peak * loop.workers), count, peak * loop.workers, source)

@@ -13,7 +13,7 @@ from actors.training.learner import MAX_NORM, Learner
 from actors.training.spec import TrainSpec
 
 
-class StackedLinear(nn.Module):
+class MultiLoraLinear(nn.Module):
     """A frozen linear layer and the low-rank updates of several students, `a` (students, in, rank) and `b`.
 
     Its input holds equally many tokens of every student, in turn. (LoRA, 2106.09685, eq. 3.)
@@ -33,25 +33,25 @@ class StackedLinear(nn.Module):
         return y + torch.bmm(torch.bmm(tokens, self.a), self.b * self.scaling).view_as(y).to(y.dtype)
 
 
-class StackedLearner(Learner):
+class MultiLoraLearner(Learner):
     """Students with the same base and recipe, each with its own rows, gradients' norm and learning rate.
 
     Every one starts as `model` is and takes the steps that it would take alone. Dropout would not be the same.
     """
 
     def __init__(
-        self, model: nn.Module, spec: TrainSpec, bfloat16: bool, fresh: Callable[[], nn.Module], students: int
+        self, model: nn.Module, spec: TrainSpec, bfloat16: bool, load_base: Callable[[], nn.Module], students: int
     ) -> None:
         self.students = students
-        self.stacks: dict[str, StackedLinear] = {}
+        self.adapters: dict[str, MultiLoraLinear] = {}
         for name, module in [*model.named_modules()]:
             if hasattr(module, "lora_A"):
-                self.stacks[name] = StackedLinear(module, students)
+                self.adapters[name] = MultiLoraLinear(module, students)
                 parent, _, attribute = name.rpartition(".")
-                setattr(model.get_submodule(parent), attribute, self.stacks[name])
-        super().__init__(model, spec, bfloat16, fresh)
+                setattr(model.get_submodule(parent), attribute, self.adapters[name])
+        super().__init__(model, spec, bfloat16, load_base)
         self.decay = spec.weight_decay
-        self.parameters = [p for stack in self.stacks.values() for p in (stack.a, stack.b)]
+        self.parameters = [p for stack in self.adapters.values() for p in (stack.a, stack.b)]
         for group in self.optimizer.param_groups:
             group |= {"lr": 1.0, "weight_decay": 0.0}
 
@@ -66,11 +66,11 @@ class StackedLearner(Learner):
         for parameter, old in zip(self.parameters, before, strict=True):
             parameter.sub_(old).mul_(rate).addcmul_(old, 1 - rate * self.decay)
 
-    def trained(self) -> Iterator[nn.Module]:
+    def trained_models(self) -> Iterator[nn.Module]:
         """As of `Learner`: peft's own model with a student's weights in it."""
-        model = self.fresh()
+        model = self.load_base()
         for student in range(self.students):
-            for name, stack in self.stacks.items():
+            for name, stack in self.adapters.items():
                 adapted: Any = model.get_submodule(name)
                 adapted.lora_A["default"].weight.data.copy_(stack.a[student].T)
                 adapted.lora_B["default"].weight.data.copy_(stack.b[student].T)

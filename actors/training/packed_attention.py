@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-ROWS_APART = "rows_apart"
+PACKED_ATTENTION = "rows_apart"
 
 
 def attention_for(config: Any, packing: bool) -> str | None:
@@ -24,11 +24,11 @@ def attention_for(config: Any, packing: bool) -> str | None:
         return None
     from transformers import AttentionInterface
 
-    AttentionInterface.register(ROWS_APART, rows_apart)
-    return ROWS_APART
+    AttentionInterface.register(PACKED_ATTENTION, packed_attention)
+    return PACKED_ATTENTION
 
 
-def rows_apart(
+def packed_attention(
     module: nn.Module,
     query: Tensor,
     key: Tensor,

@@ -8,7 +8,7 @@ from functools import cache
 import torch
 
 # dense bfloat16 operations per second without sparsity, by their makers' data sheets
-PUBLISHED = {
+PEAK_FLOPS = {
     "H200": 989e12,
     "H100": 989e12,
     "A100": 312e12,
@@ -18,8 +18,8 @@ PUBLISHED = {
     "V100": 125e12,
     "T4": 65e12,
 }
-SIDE = 1024
-ROUNDS = 8
+MATMUL_SIZE = 1024
+REPEATS = 8
 
 
 @cache
@@ -30,20 +30,22 @@ def peak_flops(device: torch.device, dtype: torch.dtype, threads: int) -> tuple[
     """
     if device.type == "cuda" and dtype == torch.bfloat16:
         name = torch.cuda.get_device_name(device)
-        for known, flops in PUBLISHED.items():
+        for known, flops in PEAK_FLOPS.items():
             if known in name.split() or known in name.replace("-", " ").split():
                 return flops, f"data sheet of {known}, bfloat16"
     where = f"{threads} CPU thread(s)" if device.type == "cpu" else torch.cuda.get_device_name(device)
-    return _measured(device, dtype), f"measured: {SIDE} x {SIDE} products in {str(dtype).partition('.')[2]} on {where}"
+    return _measure_flops(
+        device, dtype
+    ), f"measured: {MATMUL_SIZE} x {MATMUL_SIZE} products in {str(dtype).partition('.')[2]} on {where}"
 
 
-def _measured(device: torch.device, dtype: torch.dtype) -> float:
-    one, other = (torch.randn(SIDE, SIDE, device=device, dtype=dtype) for _ in range(2))
+def _measure_flops(device: torch.device, dtype: torch.dtype) -> float:
+    one, other = (torch.randn(MATMUL_SIZE, MATMUL_SIZE, device=device, dtype=dtype) for _ in range(2))
     best = float("inf")
-    for _ in range(ROUNDS):
+    for _ in range(REPEATS):
         started = time.perf_counter()
         torch.mm(one, other)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - started)
-    return 2 * SIDE**3 / best
+    return 2 * MATMUL_SIZE**3 / best

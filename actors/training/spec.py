@@ -17,13 +17,13 @@ Progress = tuple[int, int, float]  # step, all steps, loss
 class TrainJob:
     """A training as it travels to its workers: one student, or several LoRA ones that share all but their rows.
 
-    `aside` is the folder or URL that holds everything until the end.
+    `staging_dir` is the folder or URL that holds everything until the end.
     """
 
     spec: TrainSpec
     placement: TrainPlacement
     pairs: tuple[ray.ObjectRef[pa.Table], ...]  # of each student, columns user, response
-    aside: str
+    staging_dir: str
 
     @property
     def threads(self) -> int:
@@ -34,14 +34,14 @@ class TrainJob:
 Dtype = Literal["auto", "float32", "bfloat16"]
 Sharding = Literal["none", "fsdp", "zero2", "zero3"]
 ALL_LINEAR = "all-linear"
-STUDENT = "student-"  # and a number: a trained student's folder
+STUDENT_PREFIX = "student-"  # and a number: a trained student's folder
 
 
 class TrainError(Exception):
     """A training that can not be done as asked, or that failed for good, after so many restarts."""
 
-    def __init__(self, why: str, restarts: int = 0) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, restarts: int = 0) -> None:
+        super().__init__(reason)
         self.restarts = restarts
 
 
@@ -139,8 +139,8 @@ def accumulation_steps(spec: TrainSpec, workers: int) -> int:
 
     Raises TrainError where no whole number of passes does it: the effective batch is never rescaled.
     """
-    steps, rest = divmod(spec.batch_size, workers * spec.micro_batch_size)
-    if rest or steps == 0:
+    steps, remainder = divmod(spec.batch_size, workers * spec.micro_batch_size)
+    if remainder or steps == 0:
         raise TrainError(
             f"a batch of {spec.batch_size} rows can not be split into {workers} worker(s) x {spec.micro_batch_size} "
             f"rows: choose batch_size as a multiple of {workers * spec.micro_batch_size}, or other workers or "

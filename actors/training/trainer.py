@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from actors.training.spec import STUDENT, TrainError, TrainOutcome, TrainPlacement, TrainSpec, accumulation_steps
-from cluster.filesystems import file_system, move
+from actors.training.spec import STUDENT_PREFIX, TrainError, TrainOutcome, TrainPlacement, TrainSpec, accumulation_steps
+from cluster.filesystems import file_system, move_folder
 
 if TYPE_CHECKING:
     import ray
@@ -25,17 +25,17 @@ __all__ = [
     "TrainOutcome",
     "TrainPlacement",
     "TrainSpec",
-    "can_share",
+    "can_share_base",
     "digest",
     "train",
-    "train_aside",
-    "train_together",
+    "train_multi_lora",
+    "train_to_staging",
 ]
 Pairs = Sequence[tuple[str, str]]  # user turn, response
 OnProgress = Callable[[int, int, float], None]  # step, all steps, loss
 POLL_SECONDS = 0.2
-KILL_SECONDS = 10.0
-REMOVE_PAUSES = (0.1, 0.3, 1.0, 3.0)  # seconds
+KILL_TIMEOUT = 10.0
+REMOVE_BACKOFF = (0.1, 0.3, 1.0, 3.0)  # seconds
 
 
 def train(
@@ -56,10 +56,10 @@ def train(
     Raises TrainError if the batch can not be split, `output` exists, no row has a response, or the training failed.
     (2412.11231, Section 3 and Table 6: loss on the response only, cosine schedule with warm-up, AdamW.)
     """
-    return train_together(spec, [pairs], [output], placement, on_progress)[0]
+    return train_multi_lora(spec, [pairs], [output], placement, on_progress)[0]
 
 
-def train_together(
+def train_multi_lora(
     spec: TrainSpec,
     sets: Sequence[Pairs],
     outputs: Sequence[Path | str],
@@ -72,39 +72,39 @@ def train_together(
     for rounding. Several students can not have dropout, or share workers.
     """
     filesystem, _ = file_system(str(outputs[0]))
-    targets = [_target(output) for output in outputs]
+    targets = [_target_path(output) for output in outputs]
     for target, output in zip(targets, outputs, strict=True):
         if filesystem.exists(target):
             raise TrainError(f"{output} exists already")
     parent, _, name = targets[0].rpartition("/")
-    aside = f"{parent}/.{name}.{digest(spec, sets)}.partial"
-    url = aside if _is_local(filesystem) else filesystem.unstrip_protocol(aside)
-    outcomes = train_aside(spec, sets, url, placement, on_progress)
+    staging_dir = f"{parent}/.{name}.{digest(spec, sets)}.partial"
+    url = staging_dir if _is_local(filesystem) else filesystem.unstrip_protocol(staging_dir)
+    outcomes = train_to_staging(spec, sets, url, placement, on_progress)
     for number, target in enumerate(targets):
-        move(filesystem, f"{aside}/{STUDENT}{number}", target)
-    _remove(filesystem, aside)
+        move_folder(filesystem, f"{staging_dir}/{STUDENT_PREFIX}{number}", target)
+    _remove(filesystem, staging_dir)
     return outcomes
 
 
-def train_aside(
+def train_to_staging(
     spec: TrainSpec,
     sets: Sequence[Pairs],
-    aside: str,
+    staging_dir: str,
     placement: TrainPlacement | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[TrainOutcome]:
-    """As `train_together`, but leave the students at `aside` (a path or URL) as `student-0` and so on.
+    """As `train_multi_lora`, but leave the students at `staging_dir` (a path or URL) as `student-0` and so on.
 
     Checkpoints lie beside them: whoever calls removes all of it once it is not needed any more. What an earlier call
     with the same spec and pairs (the same `digest`) has left there is taken up. A training that fails leaves nothing.
     """
     placement = placement or TrainPlacement()
     _check(spec, sets, placement)
-    filesystem, path = file_system(aside)
-    return _run(_job(spec, sets, aside, placement), on_progress, filesystem, path)
+    filesystem, path = file_system(staging_dir)
+    return _run_with_restarts(_make_job(spec, sets, staging_dir, placement), on_progress, filesystem, path)
 
 
-def can_share(spec: TrainSpec, placement: TrainPlacement) -> bool:
+def can_share_base(spec: TrainSpec, placement: TrainPlacement) -> bool:
     """Whether students with this recipe can be trained together in one process."""
     return spec.tuning == "lora" and spec.lora_dropout == 0 and placement.workers == 1 and placement.sharding == "none"
 
@@ -114,18 +114,18 @@ def _check(spec: TrainSpec, sets: Sequence[Pairs], placement: TrainPlacement) ->
     for pairs in sets:
         if not any(response.strip() for _, response in pairs):
             raise TrainError(f"none of {len(pairs)} rows has a response to learn from")
-    if len(sets) > 1 and not can_share(spec, placement):
+    if len(sets) > 1 and not can_share_base(spec, placement):
         raise TrainError("only LoRA students without dropout and with one worker each can be trained together")
 
 
-def _target(output: Path | str) -> str:
+def _target_path(output: Path | str) -> str:
     return file_system(output if isinstance(output, str) else str(output.absolute()))[1]
 
 
 def digest(spec: TrainSpec, sets: Sequence[Pairs]) -> str:
     """Names a training: what is taken up where it was left has to be the same one."""
-    told = repr(spec) + repr([list(pairs) for pairs in sets])
-    return hashlib.sha256(told.encode(errors="surrogatepass")).hexdigest()[:12]
+    text = repr(spec) + repr([list(pairs) for pairs in sets])
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def _is_local(filesystem: AbstractFileSystem) -> bool:
@@ -134,7 +134,7 @@ def _is_local(filesystem: AbstractFileSystem) -> bool:
 
 def _remove(filesystem: AbstractFileSystem, path: str) -> None:
     """Remove what is there. A process that was just killed may write for a moment longer: then try again."""
-    for pause in REMOVE_PAUSES:
+    for pause in REMOVE_BACKOFF:
         try:
             if filesystem.exists(path):
                 filesystem.rm(path, recursive=True)
@@ -144,7 +144,7 @@ def _remove(filesystem: AbstractFileSystem, path: str) -> None:
     filesystem.rm(path, recursive=True)
 
 
-def _job(spec: TrainSpec, sets: Sequence[Pairs], aside: str, placement: TrainPlacement) -> TrainJob:
+def _make_job(spec: TrainSpec, sets: Sequence[Pairs], staging_dir: str, placement: TrainPlacement) -> TrainJob:
     """The rows go to Ray's object store once, whatever the number of workers."""
     import pyarrow as pa
     import ray
@@ -160,75 +160,77 @@ def _job(spec: TrainSpec, sets: Sequence[Pairs], aside: str, placement: TrainPla
         tables.append(
             ray.put(pa.table({"user": pa.array(users, pa.string()), "response": pa.array(responses, pa.string())}))
         )
-    return TrainJob(spec, placement, tuple(tables), aside)
+    return TrainJob(spec, placement, tuple(tables), staging_dir)
 
 
-def _run(
-    job: TrainJob, on_progress: OnProgress | None, filesystem: AbstractFileSystem, aside: str
+def _run_with_restarts(
+    job: TrainJob, on_progress: OnProgress | None, filesystem: AbstractFileSystem, staging_dir: str
 ) -> list[TrainOutcome]:
     """Small trainings run in a warm process, all others in Ray Train's worker group, which outlives lost workers."""
     import ray
     from ray.exceptions import RayActorError, RayTaskError
 
-    from actors.training.host import MAX_FAILURES
+    from actors.training.host import MAX_LOST_WORKERS
 
-    taken_up = filesystem.exists(aside)
-    for failures in range(MAX_FAILURES + 1):
+    resumed = filesystem.exists(staging_dir)
+    for failures in range(MAX_LOST_WORKERS + 1):
         try:
-            outcomes = _attempt(job, on_progress)
+            outcomes = _train_once(job, on_progress)
             return [dataclasses.replace(outcome, restarts=outcome.restarts + failures) for outcome in outcomes]
         except RayActorError as error:
-            if failures == MAX_FAILURES or not ray.is_initialized():
-                why = f"{job.spec.base}: the training lost its process {failures + 1} times"
-                raise TrainError(why, failures) from error
+            if failures == MAX_LOST_WORKERS or not ray.is_initialized():
+                reason = f"{job.spec.base}: the training lost its process {failures + 1} times"
+                raise TrainError(reason, failures) from error
         except RayTaskError as error:
-            _remove(filesystem, aside)  # it would fail again
-            if not taken_up or failures == MAX_FAILURES:
+            _remove(filesystem, staging_dir)  # it would fail again
+            if not resumed or failures == MAX_LOST_WORKERS:
                 restarts = failures + getattr(error.cause, "restarts", 0)
                 raise TrainError(f"{job.spec.base}: the training failed: {error.cause}", restarts) from error
-            taken_up = False  # unless that was due to what was left there: once more, from nothing
+            resumed = False  # unless that was due to what was left there: once more, from nothing
     raise AssertionError("unreachable")
 
 
-def _attempt(job: TrainJob, on_progress: OnProgress | None) -> list[TrainOutcome]:
-    from actors.training.host import leased_host
+def _train_once(job: TrainJob, on_progress: OnProgress | None) -> list[TrainOutcome]:
+    from actors.training.host import acquire_host
 
-    here = not job.placement.in_group and "://" not in job.aside
-    with leased_host(job.placement.cpus if here else 0) as host:
-        return _watch(host, here, job, on_progress)
+    in_process = not job.placement.in_group and "://" not in job.staging_dir
+    with acquire_host(job.placement.cpus if in_process else 0) as host:
+        return _watch_until_done(host, in_process, job, on_progress)
 
 
-def _watch(host: ActorHandle[Any], here: bool, job: TrainJob, on_progress: OnProgress | None) -> list[TrainOutcome]:
+def _watch_until_done(
+    host: ActorHandle[Any], in_process: bool, job: TrainJob, on_progress: OnProgress | None
+) -> list[TrainOutcome]:
     """Have the host train, itself or through a group, and tell of new steps until its result is there.
 
     Whatever goes wrong, the host does not survive it.
     """
     import ray
 
-    seen: Progress | None = None
-    asked = time.monotonic()
-    node, pid = cast("tuple[str, int]", ray.get(host.begin.remote(here)))
-    start = time.monotonic() - asked
-    result: ray.ObjectRef[list[TrainOutcome]] = (host.train_here if here else host.train_group).remote(job)
-    question: Any = host.progress.remote()
+    last: Progress | None = None
+    started = time.monotonic()
+    node, pid = cast("tuple[str, int]", ray.get(host.begin.remote(in_process)))
+    start = time.monotonic() - started
+    result: ray.ObjectRef[list[TrainOutcome]] = (host.train_here if in_process else host.train_group).remote(job)
+    progress_ref: Any = host.progress.remote()
     try:
-        while result not in ray.wait([result, question], num_returns=1)[0]:
+        while result not in ray.wait([result, progress_ref], num_returns=1)[0]:
             _require_ray()
-            latest = cast("Progress | None", ray.get(question))
-            if latest is not None and latest != seen and on_progress is not None:
+            latest = cast("Progress | None", ray.get(progress_ref))
+            if latest is not None and latest != last and on_progress is not None:
                 on_progress(*latest)
-            seen = latest
+            last = latest
             ray.wait([result], timeout=POLL_SECONDS)
             _require_ray()
-            question = host.progress.remote()
+            progress_ref = host.progress.remote()
         return [dataclasses.replace(outcome, start=start) for outcome in ray.get(result)]
     except BaseException:
         if ray.is_initialized():
-            _end(host, node, pid, result)
+            _kill_host(host, node, pid, result)
         raise
 
 
-def _end(host: ActorHandle[Any], node: str, pid: int, result: ray.ObjectRef[list[TrainOutcome]]) -> None:
+def _kill_host(host: ActorHandle[Any], node: str, pid: int, result: ray.ObjectRef[list[TrainOutcome]]) -> None:
     """End a host and see it gone, or it would write checkpoints beside its successor."""
     import ray
 
@@ -236,7 +238,7 @@ def _end(host: ActorHandle[Any], node: str, pid: int, result: ray.ObjectRef[list
 
     ray.kill(host)
     for gone in (kill_process(node, pid), result):
-        ray.wait([gone], timeout=KILL_SECONDS)
+        ray.wait([gone], timeout=KILL_TIMEOUT)
 
 
 def _require_ray() -> None:

@@ -13,11 +13,11 @@ from bundled import autoif_corpus, corpus
 from bundled.auto_evol_corpus import FAULTS, OTHER_SENTENCES, SENTENCES
 from bundled.corpus import Draw, Stage
 from bundled.world.evolution import IN_DEPTH_METHODS, is_valid
-from bundled.world.formats import checked_by, parse_format
+from bundled.world.formats import format_checked_by, parse_format
 from pipelines.operators.autoif.answer_judge import parse_score
 from pipelines.operators.autoif.augment import parse_instructions
 from pipelines.operators.autoif.back_translation import parse_back_translations
-from pipelines.operators.autoif.test_generation import parse_material
+from pipelines.operators.autoif.test_generation import parse_generated_tests
 
 STAGE: Final = Stage(held_out=True)
 SEED: Final = 3
@@ -36,21 +36,21 @@ class Exam:
 
 
 @dataclass(frozen=True)
-class Mark:
+class ExamScore:
     """The share of replies that can be read, and what is right of these; both from 0 to 1."""
 
-    read: float
-    right: float
+    readable_share: float
+    correct_share: float
 
 
-def sit(chat: Chat, exam: Exam, count: int) -> Mark:
+def run_exam(chat: Chat, exam: Exam, count: int) -> ExamScore:
     """Ask `count` prompts of an exam and grade the replies."""
     rng = random.Random(SEED)
     asked = [exam.draw(rng, STAGE) for _ in range(count)]
     replies = chat.replies([prompt for prompt, _ in asked], exam.temperature, exam.max_tokens)
     grades = [exam.grade(prompt, gold, reply) for (prompt, gold), reply in zip(asked, replies, strict=True)]
     read = [grade for grade in grades if grade is not None]
-    return Mark(len(read) / count, mean([mean(grade) for grade in read if grade]) if any(read) else 0.0)
+    return ExamScore(len(read) / count, mean([mean(grade) for grade in read if grade]) if any(read) else 0.0)
 
 
 def _same(prompt: str, gold: str, reply: str) -> Sequence[bool]:
@@ -87,7 +87,9 @@ def _method(prompt: str, gold: str, reply: str) -> Sequence[bool] | None:
     fresh = {*wanted} - {*now} or {*SENTENCES} - {*now}
     present = [part for part in method.split("\n\n") if part in SENTENCES]
     return [
-        method == auto_corpus.method_with(present) and {*present} - {*now} <= fresh and len(present) == len(now) + 1
+        method == auto_corpus.method_with_sentences(present)
+        and {*present} - {*now} <= fresh
+        and len(present) == len(now) + 1
     ]
 
 
@@ -99,13 +101,13 @@ def _new_formats(prompt: str, gold: str, reply: str) -> Sequence[bool] | None:
 
 def _function(prompt: str, gold: str, reply: str) -> Sequence[bool] | None:
     del gold
-    material, wanted = parse_material(reply).value, parse_format(prompt.rpartition("Instruction: ")[2])
-    return None if material is None else [checked_by(material.source) == wanted]
+    material, wanted = parse_generated_tests(reply).value, parse_format(prompt.rpartition("Instruction: ")[2])
+    return None if material is None else [format_checked_by(material.source) == wanted]
 
 
 def _cases(prompt: str, gold: str, reply: str) -> Sequence[bool] | None:
     del gold
-    material, wanted = parse_material(reply).value, parse_format(prompt.rpartition("Instruction: ")[2])
+    material, wanted = parse_generated_tests(reply).value, parse_format(prompt.rpartition("Instruction: ")[2])
     if material is None or wanted is None:
         return None
     return [wanted.holds(case.response) == case.label for case in material.cases]
@@ -117,7 +119,7 @@ def _translations(prompt: str, gold: str, reply: str) -> Sequence[bool] | None:
     del gold
     if texts is None:
         return None
-    return [parse_format(text) == checked_by(source) for text, source in zip(texts, sources, strict=True)]
+    return [parse_format(text) == format_checked_by(source) for text, source in zip(texts, sources, strict=True)]
 
 
 def _without_numbers(prompt: str) -> list[str]:
@@ -157,17 +159,17 @@ EXAMS: Final[dict[str, Exam]] = {
 }
 
 
-def marks(chat: Chat, count: int, names: Sequence[str] = tuple(EXAMS)) -> dict[str, Mark]:
+def exam_scores(chat: Chat, count: int, names: Sequence[str] = tuple(EXAMS)) -> dict[str, ExamScore]:
     """The marks of a chat model in these exams."""
-    return {name: sit(chat, EXAMS[name], count) for name in names}
+    return {name: run_exam(chat, EXAMS[name], count) for name in names}
 
 
-def table(columns: dict[str, dict[str, Mark]]) -> str:
+def markdown_table(columns: dict[str, dict[str, ExamScore]]) -> str:
     """A Markdown table, read and right in percent for each model."""
     head = "| prompt (% read, % right of these) | " + " | ".join(columns) + " |"
     rows = [
         f"| {name} | "
-        + " | ".join(f"{100 * m[name].read:.0f}, {100 * m[name].right:.0f}" for m in columns.values())
+        + " | ".join(f"{100 * m[name].readable_share:.0f}, {100 * m[name].correct_share:.0f}" for m in columns.values())
         + " |"
         for name in EXAMS
     ]

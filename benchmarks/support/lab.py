@@ -16,10 +16,10 @@ import psutil
 from rich.console import Console
 
 from actors.serving.pool import Pool
-from actors.serving.residency import Stage
+from actors.serving.residency import ModelResidency
 from pipelines.execution.runner import run_seeds
-from pipelines.execution.runtime.context import READY_SECONDS, Context
-from pipelines.execution.runtime.progress import Board
+from pipelines.execution.runtime.context import MODEL_READY_TIMEOUT, RunContext
+from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.stream.run import run_phase
 from pipelines.planning.plan import make_plan
 from pipelines.planning.residency.phases import Phase
@@ -32,8 +32,8 @@ from pipelines.study.spec.study import Study
 class Lab:
     """A study whose models all fit at once. `steps` are its row-wise steps, unfinished at first."""
 
-    context: Context
-    stage: Stage
+    context: RunContext
+    residency: ModelResidency
     steps: tuple[Step, ...]
     pools: Mapping[str, Pool]
 
@@ -47,12 +47,12 @@ class Lab:
     def first_request(self) -> list[float]:
         """Where the time (monotonic) at which the first request reaches an engine will be noted."""
         noted: list[float] = []
-        done = sum(pool.stats().work.requests for pool in self.pools.values())
+        done = sum(pool.stats().totals.requests for pool in self.pools.values())
 
         def watch() -> None:
             while not noted:
                 stats = [pool.stats() for pool in self.pools.values()]
-                if any(each.in_flight for each in stats) or sum(each.work.requests for each in stats) > done:
+                if any(each.in_flight for each in stats) or sum(each.totals.requests for each in stats) > done:
                     noted.append(time.monotonic())
                 time.sleep(0.01)
 
@@ -63,16 +63,16 @@ class Lab:
 @contextmanager
 def lab(study: Study) -> Generator[Lab]:
     """A lab on the connected Ray; its files and pools are gone afterwards."""
-    with tempfile.TemporaryDirectory() as folder, Board(Console(file=io.StringIO())) as board:
+    with tempfile.TemporaryDirectory() as folder, ProgressDisplay(Console(file=io.StringIO())) as board:
         store = Store(folder)
         plan = make_plan(study, Path(folder), store)
-        context = Context(study, Path(folder), store, plan, board)
+        context = RunContext(study, Path(folder), store, plan, board)
         for step in plan.pending_of("seeds"):
             run_seeds(context, step)
         steps = plan.pending_of(*ROW_WISE)
         phase: Phase = context.phases(steps)[0]
-        with context.stage() as stage:
-            yield Lab(context, stage, steps, stage.enter(phase.models, [], READY_SECONDS))
+        with context.residency() as stage:
+            yield Lab(context, stage, steps, stage.activate(phase.models, [], MODEL_READY_TIMEOUT))
 
 
 @contextmanager

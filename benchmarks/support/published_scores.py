@@ -19,7 +19,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 WARM_UP = 16
-SIDE = 2048  # of the square matrices whose product shows the machine's rate
+MATMUL_SIZE = 2048  # of the square matrices whose product shows the machine's rate
 
 
 def losses(model: Any, tokenizer: Any, row: dict[str, str]) -> tuple[float, float, float, int]:
@@ -41,13 +41,13 @@ def losses(model: Any, tokenizer: Any, row: dict[str, str]) -> tuple[float, floa
 
 def matrix_rate() -> float:
     """Floating-point operations per second of a plain product of large matrices, on all cores; the best of several."""
-    one, other = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
+    one, other = torch.randn(MATMUL_SIZE, MATMUL_SIZE), torch.randn(MATMUL_SIZE, MATMUL_SIZE)
     seconds: list[float] = []
     for _ in range(8):
         started = time.perf_counter()
         torch.mm(one, other)
         seconds.append(time.perf_counter() - started)
-    return 2 * SIDE**3 / min(seconds)
+    return 2 * MATMUL_SIZE**3 / min(seconds)
 
 
 def measure(model: Any, tokenizer: Any, rows: Sequence[dict[str, str]]) -> dict[str, float]:

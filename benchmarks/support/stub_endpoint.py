@@ -44,7 +44,7 @@ class Model:
     refuse: str = ""
 
 
-class Refusal(Exception):
+class HttpRefusal(Exception):
     """A request that is answered with an HTTP error."""
 
     def __init__(self, status: int, message: str, code: str = "") -> None:
@@ -73,12 +73,12 @@ class Endpoint:
         reply = {b"/v1/chat/completions": chat, b"/v1/completions": complete}.get(path)
         try:
             if reply is None:
-                raise Refusal(404, "no such route")
+                raise HttpRefusal(404, "no such route")
             request = json.loads(body)
             if request["model"] != self.model.name:
-                raise Refusal(404, f"the model {request['model']} does not exist")
+                raise HttpRefusal(404, f"the model {request['model']} does not exist")
             return 200, reply(self.model, request), ""
-        except Refusal as refusal:
+        except HttpRefusal as refusal:
             return refusal.status, _error(refusal.message, refusal.code), ""
 
     def _fault(self) -> tuple[int, Any, str] | None:
@@ -103,7 +103,7 @@ def chat(model: Model, request: dict[str, Any]) -> dict[str, Any]:
     prompt = "\n".join(message["content"] for message in request["messages"])
     tokens_in = _fits(model, prompt)
     if model.refuse and model.refuse in prompt:
-        raise Refusal(400, "the prompt was filtered", "content_filter")
+        raise HttpRefusal(400, "the prompt was filtered", "content_filter")
     seed = f"{request.get('seed')} {request.get('temperature')}" if request.get("temperature", 1) > 0 else ""
     draw = zlib.crc32(f"{prompt}\n{seed}".encode())
     words = [_WORDS[(draw >> i) % 16] for i in range(4 + draw % 16)]
@@ -199,7 +199,7 @@ def _fits(model: Model, prompt: str) -> int:
     tokens = len(prompt.split())
     if tokens >= model.max_length:
         message = f"This model's maximum context length is {model.max_length} tokens, the prompt has {tokens}"
-        raise Refusal(400, message, "context_length_exceeded")
+        raise HttpRefusal(400, message, "context_length_exceeded")
     return tokens
 
 

@@ -17,7 +17,7 @@ from bundled.world.lexicon import WORDS
 Relation = Literal["entailment", "neutral", "contradiction"]
 FRAMES: Final = {"brackets": ("(", ")"), "stars": ("*", "*"), "hashes": ("#", "#")}
 STOPS: Final = {"full stop": ".", "colon": ":", "question mark": "?"}
-MOST: Final = tuple(str(number) for number in range(5, 10))
+MAX_WORD_VALUES: Final = tuple(str(number) for number in range(5, 10))
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ KINDS: Final[dict[str, Kind]] = {
         "{answer} with {x} {x}",
     ),
     "most": Kind(
-        MOST,
+        MAX_WORD_VALUES,
         ("Use {x} words or less.", "Write not more than {x} words."),
         ("len(response.split()) <= {x}", "not len(response.split()) > {x}"),
         "{answer}",
@@ -100,26 +100,26 @@ _ONE_VALUE: Final = (("start", "around"), ("end", "around"), ("stop",), ("frame"
 
 @dataclass(frozen=True)
 class Format:
-    """An instruction on the format of an answer: a kind of `KINDS` and one of its values."""
+    """An instruction on the format of an answer: a kind of `STEP_KINDS` and one of its values."""
 
     kind: str
     value: str
 
     def render(self, rng: random.Random) -> str:
         """The instruction in English, its wording drawn from the paraphrases."""
-        return self._filled(rng.choice(KINDS[self.kind].phrases))
+        return self._fill(rng.choice(KINDS[self.kind].phrases))
 
     def renderings(self) -> tuple[str, ...]:
         """The instruction in every wording."""
-        return tuple(self._filled(phrase) for phrase in KINDS[self.kind].phrases)
+        return tuple(self._fill(phrase) for phrase in KINDS[self.kind].phrases)
 
     def sources(self) -> tuple[str, ...]:
         """Python functions `evaluate(response)` that all check this instruction."""
-        return tuple(f"def evaluate(response):\n    return {self._filled(check)}" for check in KINDS[self.kind].checks)
+        return tuple(f"def evaluate(response):\n    return {self._fill(check)}" for check in KINDS[self.kind].checks)
 
     def apply(self, answer: str) -> str:
         """The answer, changed so that it follows the instruction (unless it has a word that is to be avoided)."""
-        return self._filled(KINDS[self.kind].applied.replace("{answer}", "\0")).replace("\0", answer)
+        return self._fill(KINDS[self.kind].applied.replace("{answer}", "\0")).replace("\0", answer)
 
     def holds(self, text: str) -> bool:
         """Whether the text follows the instruction."""
@@ -127,7 +127,9 @@ class Format:
 
     def weaker(self) -> tuple[Format, ...]:
         """The formats that follow from this one without being the same."""
-        looser = tuple(value for value in MOST if int(value) > int(self.value)) if self.kind == "most" else ()
+        looser = (
+            tuple(value for value in MAX_WORD_VALUES if int(value) > int(self.value)) if self.kind == "most" else ()
+        )
         kinds = WEAKER.get(self.kind, ())
         return (*(Format(kind, self.value) for kind in kinds), *(Format("most", value) for value in looser))
 
@@ -143,7 +145,7 @@ class Format:
             return "without" in kinds and bool(kinds & {"with", *WEAKER})
         return any(kinds <= set(group) for group in _ONE_VALUE)
 
-    def _filled(self, text: str) -> str:
+    def _fill(self, text: str) -> str:
         first, last = FRAMES.get(self.value) or (STOPS.get(self.value, ""),) * 2
         return text.replace("{x}", self.value).replace("{a}", first).replace("{b}", last)
 
@@ -164,7 +166,7 @@ def parse_format(instruction: str) -> Format | None:
     return _FORMAT_OF.get(re.sub(r"\.?$", ".", instruction.strip(), count=1))
 
 
-def checked_by(source: str) -> Format | None:
+def format_checked_by(source: str) -> Format | None:
     """The format that one of the world's functions checks, or None for any other function."""
     return _CHECKED_BY.get(source)
 

@@ -95,7 +95,7 @@ class Task:
 
     def answer(self) -> str:
         """The gold answer."""
-        return self._extended(self._formatted(self._result()))
+        return self._extend(self._format(self._result()))
 
     def _result(self) -> list[str]:
         items = list(self.selected())
@@ -117,11 +117,11 @@ class Task:
             case _:
                 return items
 
-    def _formatted(self, result: list[str]) -> str:
+    def _format(self, result: list[str]) -> str:
         text = (" - " if "dashes" in self.constraints else " ").join(result)
         return f"( {text} )" if "brackets" in self.constraints else text
 
-    def _extended(self, text: str) -> str:
+    def _extend(self, text: str) -> str:
         extras = {
             "also_length": str(len(self.arguments)),
             "also_kind": kind_of(self.arguments[0]),

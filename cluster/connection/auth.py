@@ -42,7 +42,7 @@ def ensure_token() -> None:
         ) from error
 
 
-def bearer() -> tuple[tuple[str, str], ...]:
+def bearer_token() -> tuple[tuple[str, str], ...]:
     """This user's token as gRPC metadata; empty if there is none."""
     loader = AuthenticationTokenLoader.instance()
     if not loader.has_token(ignore_auth_mode=True):

@@ -9,7 +9,7 @@ from typing import Any
 PACKAGES = ("prompts", "cluster", "actors", "pipelines", "bundled")
 
 
-def code() -> dict[str, Any]:
+def package_code() -> dict[str, Any]:
     """Return the Ray runtime environment that puts this process's own evolgrid before any installed one.
 
     The code is shipped even to nodes that have it: step keys speak of the driver's code, so no worker may run another

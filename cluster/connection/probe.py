@@ -12,38 +12,38 @@ import grpc
 import ray._private.utils
 from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
-from cluster.connection.auth import bearer
+from cluster.connection.auth import bearer_token
 from cluster.errors import ClusterError
 
 MESSAGES: Any = gcs_service_pb2  # its classes are made at import
-TIMEOUT_S = 10.0
+PROBE_TIMEOUT = 10.0
 OPTIONS = (("grpc.enable_http_proxy", 0),)  # as Ray itself: clusters are inside, proxies lead outside
 
 
 def probe(address: str) -> bool:
     """Return whether the cluster at `address` ("host:port") demands a token.
 
-    Raises ClusterError if it does not answer within `TIMEOUT_S`, refuses this user's token, or runs another
+    Raises ClusterError if it does not answer within `PROBE_TIMEOUT`, refuses this user's token, or runs another
     version of Ray or Python.
     """
     with grpc.insecure_channel(address, options=OPTIONS) as channel:
-        protected = not _answers(channel, address, metadata=())
-        if protected and not bearer():
+        protected = not _accepts(channel, address, metadata=())
+        if protected and not bearer_token():
             raise ClusterError(
                 f"the cluster at {address} demands a token and none was found; put it into ~/.ray/auth_token "
                 "(mode 0600) or name its file in RAY_AUTH_TOKEN_PATH"
             )
-        if protected and not _answers(channel, address, metadata=bearer()):
+        if protected and not _accepts(channel, address, metadata=bearer_token()):
             raise ClusterError(f"the cluster at {address} refuses the token; use the one of the cluster's head node")
         _check_versions(channel, address)
     return protected
 
 
-def _answers(channel: Any, address: str, metadata: tuple[tuple[str, str], ...]) -> bool:
+def _accepts(channel: Any, address: str, metadata: tuple[tuple[str, str], ...]) -> bool:
     """Return False if the cluster rejects the token."""
     stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
     try:
-        stub.CheckAlive(MESSAGES.CheckAliveRequest(), timeout=TIMEOUT_S, metadata=metadata)
+        stub.CheckAlive(MESSAGES.CheckAliveRequest(), timeout=PROBE_TIMEOUT, metadata=metadata)
     except grpc.RpcError as error:
         if error.code() == grpc.StatusCode.UNAUTHENTICATED:
             return False
@@ -56,7 +56,7 @@ def _answers(channel: Any, address: str, metadata: tuple[tuple[str, str], ...]) 
 def _check_versions(channel: Any, address: str) -> None:
     stub = gcs_service_pb2_grpc.InternalKVGcsServiceStub(channel)
     request = MESSAGES.InternalKVGetRequest(namespace=b"cluster", key=b"CLUSTER_METADATA")
-    reply = stub.InternalKVGet(request, timeout=TIMEOUT_S, metadata=bearer())
+    reply = stub.InternalKVGet(request, timeout=PROBE_TIMEOUT, metadata=bearer_token())
     try:
         ray._private.utils.check_version_info(json.loads(reply.value), f"evolgrid, for {address}")
     except RuntimeError as error:

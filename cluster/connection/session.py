@@ -11,8 +11,8 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
-from cluster.connection.leftover_processes import none_left
-from cluster.connection.library_floors import check_floors
+from cluster.connection.leftover_processes import reap
+from cluster.connection.library_floors import check_versions
 from cluster.errors import ClusterError
 from cluster.resources.inventory import machine
 
@@ -44,20 +44,20 @@ def connect(address: str | None, *, cpus: int | None = None) -> Generator[Sessio
     import ray
 
     if ray.is_initialized():
-        yield _current(address)
+        yield _current_session(address)
         return
-    check_floors()
+    check_versions()
     try:
-        with _own_signals():
+        with _keep_sigterm_handler():
             session = _start(cpus) if address is None else _join(address, cpus)
         yield session
     finally:
-        with none_left():
+        with reap():
             ray.shutdown()
 
 
 @contextmanager
-def _own_signals() -> Generator[None]:
+def _keep_sigterm_handler() -> Generator[None]:
     """Ray puts a handler of its own for SIGTERM, which ends the process where it stands: ours comes back after it."""
     ours = signal.getsignal(signal.SIGTERM)
     try:
@@ -96,7 +96,7 @@ def _join(address: str, cpus: int | None) -> Session:
     import ray
 
     from cluster.connection.auth import use_token
-    from cluster.connection.code_shipping import code
+    from cluster.connection.code_shipping import package_code
     from cluster.connection.probe import probe
 
     if cpus is not None:
@@ -114,7 +114,7 @@ def _join(address: str, cpus: int | None) -> Session:
         with TemporaryDirectory() as empty, chdir(empty):
             ray.init(
                 address=target,
-                runtime_env=code(),
+                runtime_env=package_code(),
                 namespace=NAMESPACE,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
@@ -138,10 +138,10 @@ def _resolve(address: str) -> str:
     return target
 
 
-def _current(address: str | None) -> Session:
+def _current_session(address: str | None) -> Session:
     import ray
 
-    here = ray.get_runtime_context().gcs_address
-    if address not in (None, "auto", here):
-        raise ClusterError(f"this process is connected to {here} already and can not join {address} too")
-    return Session(here, local=False)
+    connected_address = ray.get_runtime_context().gcs_address
+    if address not in (None, "auto", connected_address):
+        raise ClusterError(f"this process is connected to {connected_address} already and can not join {address} too")
+    return Session(connected_address, local=False)

@@ -32,7 +32,7 @@ def check_file(path: Path, schemas: Schemas) -> list[str]:
     if not documents:
         return ["file: there is nothing in it"]
     problems = [problem for document in documents for problem in check(document, schemas)]
-    return problems + [f"'{text}' is still to be replaced" for text in sorted(_left(documents))]
+    return problems + [f"'{text}' is still to be replaced" for text in sorted(_remaining(documents))]
 
 
 def check(document: Any, schemas: Schemas) -> list[str]:
@@ -40,7 +40,7 @@ def check(document: Any, schemas: Schemas) -> list[str]:
     if not isinstance(document, Mapping):
         return [f"file: a launch file has fields with names, and this is a {type(document).__name__}"]
     if "apiVersion" not in document:
-        return _ray_up(document)
+        return _ray_up_problems(document)
     kind = str(document.get("kind"))
     if kind in schemas:
         return _violations(document, schemas[kind])
@@ -48,7 +48,7 @@ def check(document: Any, schemas: Schemas) -> list[str]:
     return [f"kind: {kind} is none of {', '.join(sorted(schemas))}"] if ours else []
 
 
-def _ray_up(document: Mapping[str, Any]) -> list[str]:
+def _ray_up_problems(document: Mapping[str, Any]) -> list[str]:
     """What Ray's launcher itself would refuse, but not what lies in `node_config`: that is the cloud's."""
     from jsonschema import Draft7Validator
     from ray import autoscaler
@@ -56,7 +56,7 @@ def _ray_up(document: Mapping[str, Any]) -> list[str]:
 
     schema = json.loads(Path(autoscaler.__file__).with_name("ray-schema.json").read_text())
     # before Ray adds its defaults, for which it takes all that it needs for granted
-    if errors := [_told(error) for error in Draft7Validator(schema).iter_errors(document)]:
+    if errors := [_describe_error(error) for error in Draft7Validator(schema).iter_errors(document)]:
         return errors
     if (kind := document["provider"]["type"]) not in get_args(Cloud):
         return [f"provider.type: files for '{kind}' can not be checked, only those for {' and '.join(get_args(Cloud))}"]
@@ -67,7 +67,7 @@ def _ray_up(document: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _told(error: ValidationError) -> str:
+def _describe_error(error: ValidationError) -> str:
     return f"{'.'.join(map(str, error.absolute_path)) or 'file'}: {error.message}"
 
 
@@ -75,19 +75,19 @@ def _violations(document: Mapping[str, Any], schema: Mapping[str, Any]) -> list[
     from jsonschema import Draft202012Validator
 
     errors = Draft202012Validator(schema).iter_errors(document)
-    return [f"{document['kind']}: {_told(error)}" for error in errors]
+    return [f"{document['kind']}: {_describe_error(error)}" for error in errors]
 
 
-def _left(value: Any) -> set[str]:
-    return {text for text in _texts(value) if any(mark in text for mark in PLACEHOLDERS)}
+def _remaining(value: Any) -> set[str]:
+    return {text for text in _strings(value) if any(mark in text for mark in PLACEHOLDERS)}
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for each in value.values():
-            yield from _texts(each)
+            yield from _strings(each)
     elif isinstance(value, list):
         for each in value:
-            yield from _texts(each)
+            yield from _strings(each)

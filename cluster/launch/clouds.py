@@ -25,10 +25,10 @@ def ray_up(cluster: Description, cloud: Cloud) -> dict[str, Any]:
         "auth": {"ssh_user": "ubuntu"},
         "available_node_types": {"head": _head(cluster, cloud)} | _workers(cluster, cloud),
         "head_node_type": "head",
-        "file_mounts": {commands.CODE: "."},
+        "file_mounts": {commands.CODE_FOLDER: "."},
         "rsync_exclude": ["/.git", "/.venv"],
         "rsync_filter": [".gitignore"],
-        "cluster_synced_files": [commands.TOKEN],
+        "cluster_synced_files": [commands.TOKEN_FILE],
         "setup_commands": list(commands.setup(STORE_EXTRA[cloud])),
         "head_setup_commands": list(commands.head_setup(*LIBRARIES[cloud])),
         "head_start_ray_commands": list(commands.HEAD_START),
@@ -38,8 +38,8 @@ def ray_up(cluster: Description, cloud: Cloud) -> dict[str, Any]:
 
 def _provider(cluster: Description, cloud: Cloud) -> dict[str, Any]:
     if cloud == "gcp":
-        where = cluster.gcp
-        return {"type": cloud, "region": where.region, "availability_zone": where.zone, "project_id": where.project}
+        gcp = cluster.gcp
+        return {"type": cloud, "region": gcp.region, "availability_zone": gcp.zone, "project_id": gcp.project}
     # a stopped node still pays for its disk, and a spot node can not be stopped
     zones = ",".join(cluster.aws.zones)
     return {"type": cloud, "region": cluster.aws.region, "availability_zone": zones, "cache_stopped_nodes": False}
@@ -58,10 +58,10 @@ def _workers(cluster: Description, cloud: Cloud) -> dict[str, Any]:
     }
 
 
-def _worker(cluster: Description, cloud: Cloud, worker: Worker, market: Market, most: int) -> dict[str, Any]:
+def _worker(cluster: Description, cloud: Cloud, worker: Worker, market: Market, max_workers: int) -> dict[str, Any]:
     """The autoscaler tries a higher priority first, and passes over a type for minutes that could not be delivered."""
-    least = worker.least if market == "on_demand" else 0
-    limits: dict[str, Any] = {"min_workers": least, "max_workers": min(most, cluster.max_workers)}
+    min_workers = worker.least if market == "on_demand" else 0
+    limits: dict[str, Any] = {"min_workers": min_workers, "max_workers": min(max_workers, cluster.max_workers)}
     limits |= {"priority": 1} if market == "spot" else {}
     limits |= {"idle_timeout_s": worker.idle_seconds} if worker.idle_seconds else {}
     return limits | {"resources": resources(worker), "node_config": _node(cluster, cloud, worker, market)}
@@ -99,10 +99,10 @@ def _gcp(cluster: Description, machine: Machine, market: Market) -> dict[str, An
     """The words of Compute Engine's instances.insert; machines with GPUs can not be moved while they run."""
     spot = {"provisioningModel": "SPOT", "instanceTerminationAction": "DELETE"} if market == "spot" else {}
     moves = {"onHostMaintenance": "TERMINATE"} if machine.gpus or spot else {}
-    kind = "pd-ssd" if machine.fast_disk else "pd-balanced"
+    disk_type = "pd-ssd" if machine.fast_disk else "pd-balanced"
     initial = {
         "diskSizeGb": machine.disk_gb,
-        "diskType": f"zones/{cluster.gcp.zone}/diskTypes/{kind}",
+        "diskType": f"zones/{cluster.gcp.zone}/diskTypes/{disk_type}",
         "sourceImage": cluster.gcp.image,
     }
     disk = {"boot": True, "autoDelete": True, "type": "PERSISTENT", "initializeParams": initial}

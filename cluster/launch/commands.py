@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-CODE = "~/evolgrid"
-TOKEN = "~/.ray/auth_token"
+CODE_FOLDER = "~/evolgrid"
+TOKEN_FILE = "~/.ray/auth_token"
 PORT = 6379
-LIMIT = "ulimit -n 65536;"
-START = "RAY_AUTH_MODE=token ~/env/bin/ray start"  # `ray start` protects a cluster only when told so
-APT = "sudo apt-get -o DPkg::Lock::Timeout=600 -qq"
-ON_ALL = ("eval", "deepspeed")  # extras of every node, beside that of the cloud's store
-_APT = (
+RAISE_FILE_LIMIT = "ulimit -n 65536;"
+RAY_START = "RAY_AUTH_MODE=token ~/env/bin/ray start"  # `ray start` protects a cluster only when told so
+APT_GET = "sudo apt-get -o DPkg::Lock::Timeout=600 -qq"
+NODE_EXTRAS = ("eval", "deepspeed")  # extras of every node, beside that of the cloud's store
+_APT_PACKAGES = (
     "python3 -c 'import venv, ensurepip' 2>/dev/null && command -v make cc >/dev/null || "
-    f"({APT} update && {APT} install -y python3-venv python3-dev make gcc g++)"
+    f"({APT_GET} update && {APT_GET} install -y python3-venv python3-dev make gcc g++)"
 )
-_PATH = "grep -q 'HOME/env/bin' ~/.bashrc || echo 'export PATH=$HOME/env/bin:$PATH RAY_AUTH_MODE=token' >> ~/.bashrc"
+_EXTEND_PATH = (
+    "grep -q 'HOME/env/bin' ~/.bashrc || echo 'export PATH=$HOME/env/bin:$PATH RAY_AUTH_MODE=token' >> ~/.bashrc"
+)
 # Ray itself would write the token readable by every user of the machine
 MAKE_TOKEN = "(umask 077 && mkdir -p ~/.ray && ~/env/bin/ray get-auth-token --generate >/dev/null)"
 HEAD_START = (
     "~/env/bin/ray stop",
-    f"{LIMIT} {START} --head --num-cpus=0 --num-gpus=0 --port={PORT} --object-manager-port=8076 "
+    f"{RAISE_FILE_LIMIT} {RAY_START} --head --num-cpus=0 --num-gpus=0 --port={PORT} --object-manager-port=8076 "
     "--dashboard-host=127.0.0.1 --metrics-export-port=8080 --disable-usage-stats "
     "--autoscaling-config=~/ray_bootstrap_config.yaml",
 )
@@ -28,7 +30,8 @@ def worker_start(cloud: str) -> tuple[str, ...]:
     """How a worker joins, and listens for the cloud's notice that it takes the machine back."""
     return (
         "~/env/bin/ray stop",
-        f"{LIMIT} {START} --address=$RAY_HEAD_IP:{PORT} --object-manager-port=8076 --metrics-export-port=8080",
+        f"{RAISE_FILE_LIMIT} {RAY_START} --address=$RAY_HEAD_IP:{PORT} --object-manager-port=8076 "
+        "--metrics-export-port=8080",
         "pgrep -f '[c]luster.notice' >/dev/null || RAY_AUTH_MODE=token nohup ~/env/bin/python -m cluster.notice "
         f"{cloud} >~/notice.log 2>&1 </dev/null &",
     )
@@ -36,12 +39,12 @@ def worker_start(cloud: str) -> tuple[str, ...]:
 
 def setup(*extras: str) -> tuple[str, ...]:
     """What every node needs: evolgrid with extras, and vLLM where there is a GPU."""
-    install = f"make -C {CODE} install VENV=$HOME/env EXTRAS"
+    install = f"make -C {CODE_FOLDER} install VENV=$HOME/env EXTRAS"
     return (
-        _APT,
-        f"{install}={','.join((*extras, *ON_ALL))}",
+        _APT_PACKAGES,
+        f"{install}={','.join((*extras, *NODE_EXTRAS))}",
         f"if nvidia-smi -L >/dev/null 2>&1; then {install}=vllm; fi",
-        _PATH,
+        _EXTEND_PATH,
     )
 
 

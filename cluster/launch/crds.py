@@ -12,24 +12,24 @@ from typing import Any
 from cluster.errors import ClusterError
 
 Schemas = Mapping[str, Mapping[str, Any]]
-PACKED = Path(__file__).with_name("kuberay_crds.json.gz")  # made by scripts/kuberay_crds.py
-NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"  # RFC 1035, of whatever names services and pods
+RELEASED_CRDS_FILE = Path(__file__).with_name("kuberay_crds.json.gz")  # made by scripts/kuberay_crds.py
+NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"  # RFC 1035, of whatever names services and pods
 # KubeRay's own bounds: names of services and pods, and a job's clusters, are made from these by adding to them
-LONGEST = {"RayCluster": 53, "RayJob": 47}
+MAX_NAME_LENGTHS = {"RayCluster": 53, "RayJob": 47}
 # the fields of Kubernetes' ObjectMeta, which no definition repeats
-METADATA = (
+METADATA_FIELDS = (
     *("annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers"),
     *("generateName", "generation", "labels", "managedFields", "name", "namespace", "ownerReferences"),
     *("resourceVersion", "selfLink", "uid"),
 )
 
 
-def released() -> dict[str, dict[str, Any]]:
+def released_schemas() -> dict[str, dict[str, Any]]:
     """Kind -> schema of KubeRay's release that came with evolgrid (kuberay_crds.md says which)."""
-    return _schemas(json.loads(gzip.decompress(PACKED.read_bytes()))["items"])
+    return _schemas(json.loads(gzip.decompress(RELEASED_CRDS_FILE.read_bytes()))["items"])
 
 
-def installed(path: Path) -> dict[str, dict[str, Any]]:
+def read_schemas(path: Path) -> dict[str, dict[str, Any]]:
     """Kind -> schema of the definitions in a YAML file, such as `kubectl get crd` prints.
 
     ClusterError if the file holds something else.
@@ -55,17 +55,20 @@ def crd_schema(definition: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     schema = copy.deepcopy(version["schema"]["openAPIV3Schema"])
     schema["properties"] |= {
         "apiVersion": {"const": f"{spec['group']}/v1"},
-        "metadata": {"type": "object", "properties": {key: {} for key in METADATA} | {"name": _named(kind)}},
+        "metadata": {
+            "type": "object",
+            "properties": {key: {} for key in METADATA_FIELDS} | {"name": _name_schema(kind)},
+        },
     }
-    _as_kubernetes_reads(schema)
+    _apply_kubernetes_rules(schema)
     return kind, schema
 
 
-def _named(kind: str) -> dict[str, Any]:
-    return {"type": "string", "pattern": NAME, "maxLength": LONGEST.get(kind, 63)}
+def _name_schema(kind: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": NAME_PATTERN, "maxLength": MAX_NAME_LENGTHS.get(kind, 63)}
 
 
-def _as_kubernetes_reads(schema: Any) -> None:
+def _apply_kubernetes_rules(schema: Any) -> None:
     """Say in JSON Schema's words what Kubernetes adds to them.
 
     Fields that a schema lacks are forbidden, as a cluster would silently drop them, except where it says to keep them;
@@ -74,17 +77,17 @@ def _as_kubernetes_reads(schema: Any) -> None:
     """
     if isinstance(schema, list):
         for each in schema:
-            _as_kubernetes_reads(each)
+            _apply_kubernetes_rules(each)
     if not isinstance(schema, dict):
         return
     if schema.get("type") == "object":
         schema.setdefault("additionalProperties", bool(schema.get("x-kubernetes-preserve-unknown-fields")))
         fields = schema.get("properties", {})
         if "groupName" in fields:
-            fields["groupName"] |= {"pattern": NAME, "maxLength": 63}
+            fields["groupName"] |= {"pattern": NAME_PATTERN, "maxLength": 63}
         schema["required"] = [name for name in schema.get("required", []) if "default" not in fields[name]]
     if schema.pop("x-kubernetes-int-or-string", False):
         schema.pop("anyOf", None)
         schema["type"] = ["integer", "string"]
     for each in list(schema.values()):
-        _as_kubernetes_reads(each)
+        _apply_kubernetes_rules(each)

@@ -9,32 +9,32 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from cluster.errors import ClusterError
-from cluster.launch.crds import NAME
+from cluster.launch.crds import NAME_PATTERN
 from cluster.resources.accelerators import MEMORY_GIB
 from cluster.resources.inventory import GIB, Inventory, Node
 
 DEFAULT = Path(__file__).with_name("cluster.yaml")
-LONGEST_NAME = 40
+MAX_NAME_LENGTH = 40
 Count = Annotated[int, Field(ge=0)]
 Cloud = Literal["aws", "gcp"]
 Market = Literal["spot", "on_demand"]
 
 
-def _nameable(name: str) -> str:
-    if len(name) > LONGEST_NAME or not re.fullmatch(NAME, name):
-        allowed = f"at most {LONGEST_NAME} lower-case letters, digits and '-', the first a letter, the last no '-'"
+def _check_name(name: str) -> str:
+    if len(name) > MAX_NAME_LENGTH or not re.fullmatch(NAME_PATTERN, name):
+        allowed = f"at most {MAX_NAME_LENGTH} lower-case letters, digits and '-', the first a letter, the last no '-'"
         raise ValueError(f"'{name}' can not name machines of every cloud: {allowed}")
     return name
 
 
-Name = Annotated[str, AfterValidator(_nameable)]
+Name = Annotated[str, AfterValidator(_check_name)]
 
 
-class _Strict(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class Machine(_Strict):
+class Machine(_StrictModel):
     """One kind of machine. CPUs and GPUs are what Ray schedules on; memory in GiB; `instances` names it by cloud."""
 
     cpus: int = Field(gt=0)
@@ -82,7 +82,7 @@ class Worker(Machine):
         return Node(self.name, self.cpus, self.gpus, self.memory_gib * GIB, self.gpu)
 
 
-class Aws(_Strict):
+class Aws(_StrictModel):
     """Where in AWS; `image` is an Ubuntu 24.04 with NVIDIA's driver, whose id differs by region."""
 
     region: str
@@ -91,7 +91,7 @@ class Aws(_Strict):
     instance_profile: str | None = Field(default=None, description="lets nodes reach a store on S3")
 
 
-class Gcp(_Strict):
+class Gcp(_StrictModel):
     """Where in GCP; `image` is an Ubuntu 24.04 with NVIDIA's driver."""
 
     project: str
@@ -101,7 +101,7 @@ class Gcp(_Strict):
     service_account: str | None = Field(default=None, description="lets nodes reach a store on GCS")
 
 
-class Kubernetes(_Strict):
+class Kubernetes(_StrictModel):
     """How pods are made. The image holds evolgrid and its libraries; selectors are labels of the nodes."""
 
     image: str
@@ -111,7 +111,7 @@ class Kubernetes(_Strict):
     job_hours: int = Field(default=72, gt=0, description="a job that takes longer is ended, with its cluster")
 
 
-class Description(_Strict):
+class Description(_StrictModel):
     """A whole cluster."""
 
     name: Name
@@ -149,8 +149,8 @@ def load(path: Path = DEFAULT) -> Description:
     except (OSError, YAMLError) as error:
         raise ClusterError(f"{path} can not be read: {error}") from error
     except ValidationError as error:
-        told = "\n".join(
+        message = "\n".join(
             f"{path}: {'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"
             for each in error.errors()
         )
-        raise ClusterError(told) from error
+        raise ClusterError(message) from error

@@ -9,34 +9,36 @@ import shlex
 from importlib.metadata import version
 from typing import Any
 
-from cluster.connection.jobs import STOP_SECONDS
+from cluster.connection.jobs import STOP_TIMEOUT_VARIABLE
 from cluster.launch.clouds import resources
-from cluster.launch.crds import LONGEST, NAME
+from cluster.launch.crds import MAX_NAME_LENGTHS, NAME_PATTERN
 from cluster.launch.description import Description, Machine, Market, Worker
-from cluster.resources.inventory import LAUNCHED
+from cluster.resources.inventory import LAUNCHER_CONFIG_VARIABLE
 
-API = "ray.io/v1"
+API_VERSION = "ray.io/v1"
 STUDY_FOLDER = "/study"
-GRACE_SECONDS = 60  # from SIGTERM to SIGKILL: what is finished is saved in that time
-AFTER_SECONDS = 300  # a job's cluster is kept for so long when the job has ended
+TERMINATION_GRACE_SECONDS = 60  # from SIGTERM to SIGKILL: what is finished is saved in that time
+TTL_AFTER_FINISHED_SECONDS = 300  # a job's cluster is kept for so long when the job has ended
 # replicas finish what they have; a node that is idle then goes at once
-LEAVE = {"exec": {"command": ["sh", "-c", f"python -m cluster.notice now; sleep {GRACE_SECONDS - 15}"]}}
-POD_SHARE = 0.9  # of a node, for the one pod that it holds
+PRE_STOP_COMMAND = {
+    "exec": {"command": ["sh", "-c", f"python -m cluster.notice now; sleep {TERMINATION_GRACE_SECONDS - 15}"]}
+}
+POD_FRACTION = 0.9  # of a node, for the one pod that it holds
 HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "metrics": 8080}
 
 
 def ray_cluster(cluster: Description) -> dict[str, Any]:
     """A cluster that stays until it is deleted."""
-    return {"apiVersion": API, "kind": "RayCluster", "metadata": {"name": cluster.name}, "spec": _spec(cluster)}
+    return {"apiVersion": API_VERSION, "kind": "RayCluster", "metadata": {"name": cluster.name}, "spec": _spec(cluster)}
 
 
 def job_name(cluster: Description, study: str) -> str:
     """A name that KubeRay takes for a study's job. Where it must differ from the study's, digits keep two apart."""
     name = f"{cluster.name}-{study}"
-    if len(name) <= LONGEST["RayJob"] and re.fullmatch(NAME, name):
+    if len(name) <= MAX_NAME_LENGTHS["RayJob"] and re.fullmatch(NAME_PATTERN, name):
         return name
     digits = hashlib.sha256(study.encode()).hexdigest()[:6]
-    start = re.sub(r"[^a-z0-9-]", "-", name)[: LONGEST["RayJob"] - len(digits) - 1]
+    start = re.sub(r"[^a-z0-9-]", "-", name)[: MAX_NAME_LENGTHS["RayJob"] - len(digits) - 1]
     return f"{start.rstrip('-')}-{digits}"
 
 
@@ -59,10 +61,10 @@ def ray_job(cluster: Description, study: str, file: str, text: str, store: str) 
         "backoffLimit": 2,  # a new cluster continues where the last one was lost
         # not deletionRules: these know of no job that was stopped, whose cluster would stay and cost
         "shutdownAfterJobFinishes": True,
-        "ttlSecondsAfterFinished": AFTER_SECONDS,
+        "ttlSecondsAfterFinished": TTL_AFTER_FINISHED_SECONDS,
         "rayClusterSpec": spec,
     }
-    return [files, {"apiVersion": API, "kind": "RayJob", "metadata": {"name": name}, "spec": job}]
+    return [files, {"apiVersion": API_VERSION, "kind": "RayJob", "metadata": {"name": name}, "spec": job}]
 
 
 def _spec(cluster: Description) -> dict[str, Any]:
@@ -84,38 +86,45 @@ def _spec(cluster: Description) -> dict[str, Any]:
 
 def _head(cluster: Description) -> dict[str, Any]:
     container = _container(cluster, cluster.head, "ray-head")
-    told = {LAUNCHED: json.dumps(_told(cluster)), STOP_SECONDS: str(GRACE_SECONDS)}
-    container["env"] = [{"name": name, "value": value} for name, value in told.items()]
+    variables = {
+        LAUNCHER_CONFIG_VARIABLE: json.dumps(_launcher_config(cluster)),
+        STOP_TIMEOUT_VARIABLE: str(TERMINATION_GRACE_SECONDS),
+    }
+    container["env"] = [{"name": name, "value": value} for name, value in variables.items()]
     container["ports"] = [{"name": name, "containerPort": port} for name, port in HEAD_PORTS.items()]
     # no work: a full head takes the whole cluster down
     return {
         "serviceType": "ClusterIP",
         "rayStartParams": {"num-cpus": "0", "num-gpus": "0"},
-        "template": {"spec": {"terminationGracePeriodSeconds": GRACE_SECONDS, "containers": [container]}},
+        "template": {"spec": {"terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS, "containers": [container]}},
     }
 
 
-def _told(cluster: Description) -> dict[str, Any]:
+def _launcher_config(cluster: Description) -> dict[str, Any]:
     """What a run on the head has to know of nodes that are not there yet, in the words of Ray's own launcher."""
-    kinds = {worker.name: worker for worker in cluster.workers}
-    counts = {name: min(kind.spot + kind.on_demand, cluster.max_workers) for name, kind in kinds.items()}
+    workers = {worker.name: worker for worker in cluster.workers}
+    counts = {name: min(kind.spot + kind.on_demand, cluster.max_workers) for name, kind in workers.items()}
     types = {
         name: {"resources": resources(kind) | {"CPU": _cpus(kind)}, "max_workers": counts[name]}
-        for name, kind in kinds.items()
+        for name, kind in workers.items()
     }
     return {"max_workers": cluster.max_workers, "available_node_types": types}
 
 
 def _cpus(machine: Machine) -> int:
     """Of a pod: the node itself, and what Kubernetes runs on every node, take the rest."""
-    return max(1, int(POD_SHARE * machine.cpus))
+    return max(1, int(POD_FRACTION * machine.cpus))
 
 
-def _group(cluster: Description, worker: Worker, market: Market, most: int) -> dict[str, Any]:
-    least = worker.least if market == "on_demand" else 0
+def _group(cluster: Description, worker: Worker, market: Market, max_replicas: int) -> dict[str, Any]:
+    min_replicas = worker.least if market == "on_demand" else 0
     # Kubernetes allows no underscore in a name
     group: dict[str, Any] = {"groupName": f"{worker.name}-{market}".replace("_", "-")}
-    group |= {"replicas": least, "minReplicas": least, "maxReplicas": min(most, cluster.max_workers)}
+    group |= {
+        "replicas": min_replicas,
+        "minReplicas": min_replicas,
+        "maxReplicas": min(max_replicas, cluster.max_workers),
+    }
     group |= {"priority": 1} if market == "spot" else {}
     group |= {"idleTimeoutSeconds": worker.idle_seconds} if worker.idle_seconds else {}
     return group | {"rayStartParams": {}, "template": {"spec": _worker_pod(cluster, worker, market)}}
@@ -129,8 +138,8 @@ def _worker_pod(cluster: Description, worker: Worker, market: Market) -> dict[st
     keys = [*cluster.kubernetes.spot_selector] if market == "spot" else []
     keys += ["nvidia.com/gpu"] if worker.gpus else []
     return {
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "containers": [_container(cluster, worker, "ray-worker") | {"lifecycle": {"preStop": LEAVE}}],
+        "terminationGracePeriodSeconds": TERMINATION_GRACE_SECONDS,
+        "containers": [_container(cluster, worker, "ray-worker") | {"lifecycle": {"preStop": PRE_STOP_COMMAND}}],
         "nodeSelector": selector,
         "tolerations": [{"key": key, "operator": "Exists", "effect": "NoSchedule"} for key in keys],
     }
@@ -138,7 +147,7 @@ def _worker_pod(cluster: Description, worker: Worker, market: Market) -> dict[st
 
 def _container(cluster: Description, machine: Machine, name: str) -> dict[str, Any]:
     gpus = {"nvidia.com/gpu": str(machine.gpus)} if machine.gpus else {}
-    amount = {"cpu": str(_cpus(machine)), "memory": f"{int(POD_SHARE * machine.memory_gib)}Gi"} | gpus
+    amount = {"cpu": str(_cpus(machine)), "memory": f"{int(POD_FRACTION * machine.memory_gib)}Gi"} | gpus
     disk = {"ephemeral-storage": f"{machine.disk_gb // 2}G"}
     # equal requests and limits: Ray takes what a limit says for what there is
     return {

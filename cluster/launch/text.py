@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 Target = Literal["aws", "gcp", "kuberay"]
 WIDTH = 118
-UP = """\
+RAY_UP_HEADER = """\
 Written by `evolgrid cluster render {cloud}`; change the description and render again. Run from the project's folder:
 
   pip install {libraries}
@@ -47,7 +47,9 @@ REASONS = {
 
 def header(cloud: str, libraries: Sequence[str], file: str) -> str:
     """What a user of the file of `ray up` has to know first."""
-    return UP.format(cloud=cloud, libraries=" ".join(libraries), file=file, image=IMAGES[cloud], store=STORES[cloud])
+    return RAY_UP_HEADER.format(
+        cloud=cloud, libraries=" ".join(libraries), file=file, image=IMAGES[cloud], store=STORES[cloud]
+    )
 
 
 def dump(documents: Sequence[Mapping[str, Any]], heading: str = "", reasons: Mapping[str, str] = REASONS) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-LEAST_CPUS = 0.001  # of a bundle: an empty one is no demand
+MIN_CPUS = 0.001  # of a bundle: an empty one is no demand
 
 
-def ask(bundles: Sequence[Mapping[str, float]]) -> None:
+def request_capacity(bundles: Sequence[Mapping[str, float]]) -> None:
     """Have the cluster grow until all bundles fit at once, and keep it so large until something else is asked for.
 
     No bundles: it may shrink as far as what is at work there allows. Actors and placement groups are demand too, but
@@ -15,9 +15,9 @@ def ask(bundles: Sequence[Mapping[str, float]]) -> None:
     """
     from ray.autoscaler.sdk import request_resources
 
-    request_resources(bundles=[_bundle(bundle) for bundle in bundles])
+    request_resources(bundles=[_resources_of_bundle(bundle) for bundle in bundles])
 
 
-def _bundle(wanted: Mapping[str, float]) -> dict[str, float]:
+def _resources_of_bundle(wanted: Mapping[str, float]) -> dict[str, float]:
     rest = {name: amount for name, amount in wanted.items() if amount and name != "CPU"}
-    return {"CPU": max(wanted.get("CPU", 0.0), LEAST_CPUS)} | rest
+    return {"CPU": max(wanted.get("CPU", 0.0), MIN_CPUS)} | rest

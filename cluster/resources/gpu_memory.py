@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from cluster.errors import ClusterError
 
-POLL_SECONDS = 0.5
+MEMORY_POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceMemory:
+class GpuMemory:
     """One GPU by its index or UUID, and its memory in MiB."""
 
     name: str
@@ -27,7 +27,7 @@ class DeviceMemory:
         return self.total - self.used
 
 
-def device_memory(gpus: Sequence[str]) -> list[DeviceMemory]:
+def query_gpu_memory(gpus: Sequence[str]) -> list[GpuMemory]:
     """Memory of these GPUs (indexes or UUIDs) of this machine, without those of which no NVIDIA driver tells it."""
     command = shutil.which("nvidia-smi")
     if command is None or not gpus:
@@ -38,21 +38,21 @@ def device_memory(gpus: Sequence[str]) -> list[DeviceMemory]:
     except (subprocess.SubprocessError, OSError):
         return []
     rows = [line.split(", ") for line in answer.strip().splitlines()]
-    told = [(gpu, *row) for gpu, row in zip(gpus, rows, strict=True) if all(each.isdigit() for each in row)]
-    return [DeviceMemory(gpu, int(used), int(total)) for gpu, used, total in told]  # [N/A]: shared with the CPU
+    readable_rows = [(gpu, *row) for gpu, row in zip(gpus, rows, strict=True) if all(each.isdigit() for each in row)]
+    return [GpuMemory(gpu, int(used), int(total)) for gpu, used, total in readable_rows]  # [N/A]: shared with the CPU
 
 
-def wait_until_free(gpus: Sequence[str], share: float, timeout: float) -> None:
-    """Return when `share` (0 to 1) of each GPU's memory is free. ClusterError after `timeout` seconds.
+def wait_until_free(gpus: Sequence[str], min_fraction: float, timeout: float) -> None:
+    """Return when `min_fraction` (0 to 1) of each GPU's memory is free. ClusterError after `timeout` seconds.
 
     A process that has ended can hold its memory for a moment longer, and an engine that starts in that moment fails.
     """
     deadline = time.monotonic() + timeout
-    while busy := [device for device in device_memory(gpus) if device.free < share * device.total]:
+    while busy := [device for device in query_gpu_memory(gpus) if device.free < min_fraction * device.total]:
         if time.monotonic() > deadline:
-            held = ", ".join(f"GPU {d.name} has {d.free} of {d.total} MiB free" for d in busy)
+            status = ", ".join(f"GPU {d.name} has {d.free} of {d.total} MiB free" for d in busy)
             raise ClusterError(
-                f"{held} after {timeout:g} s, and {share:.0%} are needed: another process holds the memory "
+                f"{status} after {timeout:g} s, and {min_fraction:.0%} are needed: another process holds the memory "
                 "(nvidia-smi shows which)"
             )
-        time.sleep(POLL_SECONDS)
+        time.sleep(MEMORY_POLL_SECONDS)

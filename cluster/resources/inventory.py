@@ -13,8 +13,10 @@ from typing import Any
 
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
-LAUNCHED = "EVOLGRID_LAUNCHED"  # where ours leaves as much of it in pods: a variable
-LAUNCHED_WITH = Path("~/ray_bootstrap_config.yaml")  # where Ray's launcher leaves its configuration on the head node
+LAUNCHER_CONFIG_VARIABLE = "EVOLGRID_LAUNCHED"  # where ours leaves as much of it in pods: a variable
+LAUNCHER_CONFIG_FILE = Path(
+    "~/ray_bootstrap_config.yaml"
+)  # where Ray's launcher leaves its configuration on the head node
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +54,33 @@ class Inventory:
 
 def inventory() -> Inventory:
     """Return the living nodes of the connected cluster, as large as they told Ray they are."""
-    return Inventory(tuple(living().values()))
+    return Inventory(tuple(live_nodes().values()))
 
 
-def living() -> dict[str, Node]:
+def live_nodes() -> dict[str, Node]:
     """Return the living nodes of the connected cluster by Ray's ids."""
     import ray
 
     return {record["NodeID"]: _node(record) for record in ray.nodes() if record["Alive"]}
 
 
-def possible() -> Inventory:
+def max_inventory() -> Inventory:
     """Return the living nodes, or those that the cluster's autoscaler can make of it where we run on its head node."""
-    here = inventory()
-    grown = Inventory(tuple(_launched()))
-    return grown if (grown.gpus, grown.cpus) > (here.gpus, here.cpus) else here
+    present = inventory()
+    grown = Inventory(tuple(_launchable_nodes()))
+    return grown if (grown.gpus, grown.cpus) > (present.gpus, present.cpus) else present
 
 
-def _launched() -> list[Node]:
+def _launchable_nodes() -> list[Node]:
     """All nodes that the cluster's autoscaler may start, as the launcher has told its head; none if it has not."""
-    path, told = LAUNCHED_WITH.expanduser(), os.environ.get(LAUNCHED)
-    if not told and not path.is_file():
+    path, launcher_config = LAUNCHER_CONFIG_FILE.expanduser(), os.environ.get(LAUNCHER_CONFIG_VARIABLE)
+    if not launcher_config and not path.is_file():
         return []
     from ruamel.yaml import YAML
 
-    config = YAML(typ="safe").load(told or path.read_text())
+    config = YAML(typ="safe").load(launcher_config or path.read_text())
     limit = int(config.get("max_workers", 2)) + 1
-    return [node for name, kind in config["available_node_types"].items() for node in _kind(name, kind, limit)]
+    return [node for name, kind in config["available_node_types"].items() for node in _nodes_of_type(name, kind, limit)]
 
 
 def machine() -> Inventory:
@@ -89,19 +91,29 @@ def machine() -> Inventory:
 def _node(record: dict[str, object]) -> Node:
     resources = record["Resources"]
     assert isinstance(resources, dict)
-    return _typed(str(record["NodeName"]), resources)
+    return _node_of_type(str(record["NodeName"]), resources)
 
 
-def _typed(name: str, resources: Mapping[str, Any]) -> Node:
+def _node_of_type(name: str, resources: Mapping[str, Any]) -> Node:
     """A node by its name and Ray's resources."""
-    kinds = [key.removeprefix("accelerator_type:") for key in resources if key.startswith("accelerator_type:")]
+    accelerator_types = [
+        key.removeprefix("accelerator_type:") for key in resources if key.startswith("accelerator_type:")
+    ]
     memory = int(resources.get("memory", 0))
-    return Node(name, resources.get("CPU", 0.0), resources.get("GPU", 0.0), memory, kinds[0] if kinds else None)
+    return Node(
+        name,
+        resources.get("CPU", 0.0),
+        resources.get("GPU", 0.0),
+        memory,
+        accelerator_types[0] if accelerator_types else None,
+    )
 
 
-def _kind(name: str, kind: dict[str, Any], limit: int) -> list[Node]:
+def _nodes_of_type(name: str, node_type: dict[str, Any], limit: int) -> list[Node]:
     """Return all nodes that one type of the launcher's configuration may have."""
-    return [_typed(name, kind.get("resources", {}))] * min(int(kind.get("max_workers", limit)) or 1, limit)
+    return [_node_of_type(name, node_type.get("resources", {}))] * min(
+        int(node_type.get("max_workers", limit)) or 1, limit
+    )
 
 
 def _cpus() -> int:

@@ -9,34 +9,34 @@ from cluster.resources.accelerators import MEMORY_GIB
 from cluster.resources.inventory import GIB, Node
 from cluster.resources.model_architecture import Architecture
 
-USABLE = 0.9  # of a GPU's memory: vLLM's default, and what fragmentation leaves to a training
+USABLE_FRACTION = 0.9  # of a GPU's memory: vLLM's default, and what fragmentation leaves to a training
 SERVE_WORKSPACE = int(1.5 * GIB)  # CUDA's context, activations, graphs
 CPU_WORKSPACE = int(0.7 * GIB)  # an interpreter with torch and transformers
 ADAM_BYTES = 16  # of a trained parameter: float32 weight, gradient and two moments
 ACTIVATION_BYTES = 34  # of a token, layer and hidden unit, 16 bit, attention not kept (2205.05198, section 4.1)
-BORDER_BYTES = 2  # of a token and hidden unit between two layers
+BUFFER_BYTES = 2  # of a token and hidden unit between two layers
 LOGIT_BYTES = 10  # of a token and vocabulary entry: 16 bit, the loss's float32 copy and its gradient
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
-    """How a model serves: bytes of a number, parallel ways (`tensor` x `pipeline` GPUs), tokens of the longest request
-    and how many such requests its cache holds at least."""
+class ServingConfig:
+    """How a model serves: bytes of a number, parallel ways (`tensor_parallel` x `pipeline_parallel` GPUs), tokens of
+    the longest request and how many such requests its cache holds at least."""
 
-    number_bytes: int = 2
-    tensor: int = 1
-    pipeline: int = 1
+    bytes_per_parameter: int = 2
+    tensor_parallel: int = 1
+    pipeline_parallel: int = 1
     length: int = 1024
     requests: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class TrainingConfig:
     """How a model is trained: full or LoRA of a rank, rows of a forward pass, their length in tokens, and over how many
     GPUs weights and optimizer are sharded (ZeRO-3, FSDP). `recomputed`: activations are kept at the layers' borders
     only (gradient checkpointing)."""
 
-    number_bytes: int = 2
+    bytes_per_parameter: int = 2
     lora_rank: int | None = None
     rows: int = 1
     length: int = 2048
@@ -60,52 +60,54 @@ class Footprint:
         return self.weights + self.cache + self.optimizer + self.activations + self.workspace
 
 
-def serving(model: Architecture, how: Serving, gpu: bool = True) -> Footprint:
+def serving_memory(model: Architecture, config: ServingConfig, gpu: bool = True) -> Footprint:
     """Weights and the key-value cache, divided among the GPUs as vLLM does it.
 
     Heads are divided by tensor parallelism, and those of keys repeated where there are fewer than GPUs; layers by
     pipeline parallelism.
     """
-    weights = ceil(model.parameters * how.number_bytes / (how.tensor * how.pipeline))
-    heads, layers = ceil(model.kv_heads / how.tensor), ceil(model.layers / how.pipeline)
-    cache = 2 * layers * heads * model.head_dim * how.number_bytes * how.length * how.requests
+    weights = ceil(model.parameters * config.bytes_per_parameter / (config.tensor_parallel * config.pipeline_parallel))
+    heads, layers = ceil(model.kv_heads / config.tensor_parallel), ceil(model.layers / config.pipeline_parallel)
+    cache = 2 * layers * heads * model.head_dim * config.bytes_per_parameter * config.length * config.requests
     return Footprint(weights, cache, 0, 0, SERVE_WORKSPACE if gpu else CPU_WORKSPACE)
 
 
-def training(model: Architecture, how: Training, gpu: bool = True) -> Footprint:
+def training_memory(model: Architecture, config: TrainingConfig, gpu: bool = True) -> Footprint:
     """Weights, optimizer and activations of a fine-tuning with AdamW.
 
     Trained weights are float32 with two moments and a gradient; LoRA trains its adapters (on all linear layers) over a
     frozen base. (Optimizer: 1910.02054, section 3.1; activations: 2205.05198, section 4.1.)
     """
-    if how.lora_rank is None:
+    if config.lora_rank is None:
         weights, trained = 4 * model.parameters, model.parameters
     else:
-        trained = how.lora_rank * model.linear
-        weights = how.number_bytes * model.parameters + 4 * trained
+        trained = config.lora_rank * model.linear
+        weights = config.bytes_per_parameter * model.parameters + 4 * trained
     optimizer = (ADAM_BYTES - 4) * trained
-    scale = how.number_bytes / 2
-    tokens = how.rows * how.length
-    kept = (ACTIVATION_BYTES + BORDER_BYTES * model.layers) if how.recomputed else ACTIVATION_BYTES * model.layers
-    activations = int(tokens * scale * (kept * model.hidden + LOGIT_BYTES * model.vocabulary))
+    scale = config.bytes_per_parameter / 2
+    tokens = config.rows * config.length
+    kept_bytes = (
+        (ACTIVATION_BYTES + BUFFER_BYTES * model.layers) if config.recomputed else ACTIVATION_BYTES * model.layers
+    )
+    activations = int(tokens * scale * (kept_bytes * model.hidden + LOGIT_BYTES * model.vocabulary))
     workspace = SERVE_WORKSPACE if gpu else CPU_WORKSPACE
-    return Footprint(ceil(weights / how.shards), 0, ceil(optimizer / how.shards), activations, workspace)
+    return Footprint(ceil(weights / config.shards), 0, ceil(optimizer / config.shards), activations, workspace)
 
 
 def gpu_bytes(node: Node) -> int | None:
     """Usable memory of one of the node's GPUs; None if its GPUs are not known."""
     size = MEMORY_GIB.get(node.accelerator or "")
-    return None if size is None else int(size * GIB * USABLE)
+    return None if size is None else int(size * GIB * USABLE_FRACTION)
 
 
-def holds(node: Node, need: Footprint, gpus: float) -> bool:
+def fits(node: Node, need: Footprint, gpus: float) -> bool:
     """Whether the empty node holds it on `gpus` of its GPUs, or in its memory; unknown memory is taken for enough."""
     if not gpus:
         return not node.memory_bytes or need.total <= node.memory_bytes
-    room = gpu_bytes(node)
-    return node.gpus >= gpus and (room is None or need.total <= room * min(gpus, 1))
+    available = gpu_bytes(node)
+    return node.gpus >= gpus and (available is None or need.total <= available * min(gpus, 1))
 
 
-def split(how: Serving, gpus: int) -> Serving:
+def with_tensor_parallelism(config: ServingConfig, gpus: int) -> ServingConfig:
     """The same over so many GPUs by tensor parallelism."""
-    return replace(how, tensor=gpus, pipeline=1)
+    return replace(config, tensor_parallel=gpus, pipeline_parallel=1)

@@ -58,11 +58,11 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
     family = _FAMILIES.get(str(config.get("model_type")))
     # a mixture with layers that are not mixtures: rather counted than computed
     if family is None or config.get("mlp_only_layers") or config.get("decoder_sparse_step", 1) != 1:
-        return _counted(config)
-    return _computed(config, family)
+        return _count_parameters(config)
+    return _compute_architecture(config, family)
 
 
-def _computed(config: Mapping[str, Any], family: _Family) -> Architecture:
+def _compute_architecture(config: Mapping[str, Any], family: _Family) -> Architecture:
     shape = _shape(config)
     hidden, layers, vocabulary = shape["hidden"], shape["layers"], shape["vocabulary"]
     queries, keys = shape["heads"] * shape["head_dim"], shape["kv_heads"] * shape["head_dim"]
@@ -71,22 +71,22 @@ def _computed(config: Mapping[str, Any], family: _Family) -> Architecture:
         attention += queries + 2 * keys + (0 if family.qkv_bias else hidden)
     attention += 2 * shape["head_dim"] if family.head_norms else 0
     experts = config.get("num_local_experts") or config.get("num_experts") or 0 if family.always_experts else 0
-    wide = int((config.get("moe_intermediate_size") if experts else None) or config["intermediate_size"])
-    mlp = 3 * hidden * wide + (2 * wide + hidden if config.get("mlp_bias", False) else 0)
+    intermediate_size = int((config.get("moe_intermediate_size") if experts else None) or config["intermediate_size"])
+    mlp = 3 * hidden * intermediate_size + (2 * intermediate_size + hidden if config.get("mlp_bias", False) else 0)
     chosen = int(config.get("num_experts_per_tok", 2)) if experts else 1
     router = hidden * experts
-    ends = vocabulary * hidden + hidden + _head(config, family, hidden, vocabulary)
+    embedding_parameters = vocabulary * hidden + hidden + _head_parameters(config, family, hidden, vocabulary)
     layer = attention + family.norms * hidden + router
-    reach = 2 * (hidden + queries) + 2 * (hidden + keys) + (experts or 1) * 3 * (hidden + wide)
+    linear_sizes = 2 * (hidden + queries) + 2 * (hidden + keys) + (experts or 1) * 3 * (hidden + intermediate_size)
     return Architecture(
-        parameters=ends + layers * (layer + max(1, experts) * mlp),
-        active=ends + layers * (layer + chosen * mlp),
-        linear=layers * reach,
+        parameters=embedding_parameters + layers * (layer + max(1, experts) * mlp),
+        active=embedding_parameters + layers * (layer + chosen * mlp),
+        linear=layers * linear_sizes,
         **shape,
     )
 
 
-def _head(config: Mapping[str, Any], family: _Family, hidden: int, vocabulary: int) -> int:
+def _head_parameters(config: Mapping[str, Any], family: _Family, hidden: int, vocabulary: int) -> int:
     """The output layer: over the vocabulary, over labels, or the embeddings once more."""
     if any("SequenceClassification" in name for name in config.get("architectures") or ()):
         return hidden * len(config.get("id2label") or (0, 1))
@@ -108,7 +108,7 @@ def _shape(config: Mapping[str, Any]) -> dict[str, int]:
         raise ClusterError(f"the model's config.json has no {error}: its memory can not be estimated") from error
 
 
-def _counted(config: Mapping[str, Any]) -> Architecture:
+def _count_parameters(config: Mapping[str, Any]) -> Architecture:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.resources.inventory import Inventory
-from cluster.resources.packing import Bundle, bundles, fit, largest, room_for, whole
+from cluster.resources.packing import Bundle, bundles, fits, free_nodes, max_gpus_per_node, max_replicas_that_fit
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ResourceRequest:
     """What one model asks for: `replicas` workers, each with `cpus` and `gpus` on a single node.
 
-    A `spread` worker may take its GPUs (whole ones) from several nodes if no node has so many. `kind` is that of the
-    GPUs, any if empty.
+    A `spread` worker may take its GPUs (whole ones) from several nodes if no node has so many. `accelerator_type` is
+    that of the GPUs, any if empty.
     """
 
     name: str
@@ -23,61 +23,64 @@ class Request:
     gpus: float
     replicas: int = 1
     spread: bool = False
-    kind: str = ""
+    accelerator_type: str = ""
 
-    def bundles(self, here: Inventory) -> Counter[Bundle]:
+    def bundles(self, inventory: Inventory) -> Counter[Bundle]:
         """What its replicas take on the nodes of a cluster."""
-        most = largest(here.nodes, self.kind) if self.spread else self.gpus
-        return Counter(bundles(self.cpus, self.gpus, most, self.kind) * self.replicas)
+        max_gpus = max_gpus_per_node(inventory.nodes, self.accelerator_type) if self.spread else self.gpus
+        return Counter(bundles(self.cpus, self.gpus, max_gpus, self.accelerator_type) * self.replicas)
 
 
-class Ground:
+class ClusterCapacity:
     """An idle cluster, for many questions."""
 
-    def __init__(self, here: Inventory) -> None:
-        self.here, self._nodes = here, whole(here.nodes)
+    def __init__(self, inventory: Inventory) -> None:
+        self.inventory, self._nodes = inventory, free_nodes(inventory.nodes)
 
-    def holds(self, requests: Iterable[Request] | Mapping[Request, int]) -> bool:
+    def holds(self, requests: Iterable[ResourceRequest] | Mapping[ResourceRequest, int]) -> bool:
         """Whether all replicas of all requests, or of so many of each, have room at the same time."""
         wanted = Counter[Bundle]()
         for request, number in Counter(requests).items():
-            for bundle, count in request.bundles(self.here).items():
+            for bundle, count in request.bundles(self.inventory).items():
                 wanted[bundle] += number * count
-        return fit(wanted, self._nodes)
+        return fits(wanted, self._nodes)
 
 
-def fit_together(requests: Iterable[Request], here: Inventory) -> bool:
+def fit_together(requests: Iterable[ResourceRequest], inventory: Inventory) -> bool:
     """Whether all replicas of all requests have room on an idle cluster at the same time."""
-    return Ground(here).holds(requests)
+    return ClusterCapacity(inventory).holds(requests)
 
 
-def check_fits(requests: Sequence[Request], inventory: Inventory) -> list[str]:
+def check_fits(requests: Sequence[ResourceRequest], inventory: Inventory) -> list[str]:
     """Return a message for each request that the whole, otherwise idle, cluster could not hold; empty if all fit.
 
     Requests are checked one by one: they may take turns, so more models than GPUs is no error.
     """
-    messages = (_misfit(request, inventory) for request in requests)
+    messages = (_placement_problem(request, inventory) for request in requests)
     return [message for message in messages if message is not None]
 
 
-def _misfit(request: Request, inventory: Inventory) -> str | None:
+def _placement_problem(request: ResourceRequest, inventory: Inventory) -> str | None:
     ((bundle, count),) = request.bundles(inventory).items()
-    room = room_for(bundle, count, whole(inventory.nodes)) * request.replicas // count
-    if room >= request.replicas:
+    replicas_that_fit = max_replicas_that_fit(bundle, count, free_nodes(inventory.nodes)) * request.replicas // count
+    if replicas_that_fit >= request.replicas:
         return None
-    kind = f" of kind {request.kind}" if request.kind else ""
-    wanted = f"{request.name} asks for {_amount(request.cpus, request.gpus)}{kind}"
-    if room == 0:
-        return f"{wanted} on one node; {_largest(inventory)}"
-    return f"{wanted} for each of {request.replicas} replicas; the nodes have room for {room}: lower `replicas`"
+    of_type = f" of kind {request.accelerator_type}" if request.accelerator_type else ""
+    wanted = f"{request.name} asks for {_describe_amount(request.cpus, request.gpus)}{of_type}"
+    if replicas_that_fit == 0:
+        return f"{wanted} on one node; {_describe_largest(inventory)}"
+    return (
+        f"{wanted} for each of {request.replicas} replicas; the nodes have room for {replicas_that_fit}: "
+        "lower `replicas`"
+    )
 
 
-def _largest(inventory: Inventory) -> str:
+def _describe_largest(inventory: Inventory) -> str:
     if not inventory.nodes:
         return "there is no node"
     node = max(inventory.nodes, key=lambda node: (node.gpus, node.cpus))
-    return f"the largest is {node.name} with {_amount(node.cpus, node.gpus)}"
+    return f"the largest is {node.name} with {_describe_amount(node.cpus, node.gpus)}"
 
 
-def _amount(cpus: float, gpus: float) -> str:
+def _describe_amount(cpus: float, gpus: float) -> str:
     return f"{cpus:g} CPUs and {gpus:g} GPUs"

@@ -11,22 +11,22 @@ import typer
 from rich.console import Console
 
 from pipelines.cli.cluster_commands import app as cluster_commands
-from pipelines.cli.exit_codes import ending
-from pipelines.cli.export_command import add_export
+from pipelines.cli.exit_codes import exit_for
+from pipelines.cli.export_command import add_export_command
 from pipelines.cli.job_commands import add_job_commands
 from pipelines.cli.options import (
     DEFAULT_STORE,
-    FAILED,
-    INTERRUPTED,
-    TERMINATED,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
     LogFile,
     SeedFile,
     StoreUrl,
     StudyFile,
-    checked,
+    load_and_check,
 )
-from pipelines.cli.plan_command import CloudName, ClusterFile, Measured, Profiled
-from pipelines.cli.store_commands import add_commands
+from pipelines.cli.plan_command import CloudName, ClusterFile, ProfileAddress, ProfileFlag
+from pipelines.cli.store_commands import add_store_commands
 from pipelines.errors import InputError
 
 app = typer.Typer(
@@ -54,23 +54,23 @@ def plan(
     gpus: Annotated[int | None, typer.Option(min=0, help="Plan for so many GPUs; default: this machine's.")] = None,
     cluster: ClusterFile = None,
     cloud: CloudName = "aws",
-    profile: Profiled = False,
-    address: Measured = None,
+    profile: ProfileFlag = False,
+    address: ProfileAddress = None,
 ) -> None:
     """Print the graph of steps: what is done, what will run in which phases, and what that will take."""
-    from pipelines.cli.plan_command import kinds, measured, offered
-    from pipelines.cli.views.plan import show
+    from pipelines.cli.plan_command import load_cluster_and_prices, machine_types, profile_study
+    from pipelines.cli.views.plan import show_plan
     from pipelines.planning.plan import make_plan
     from pipelines.store.store import Store
 
     if address and not profile:
         raise InputError("--address says where --profile measures", remedy="Add --profile, or leave --address out.")
-    loaded, target = checked(study, seeds, local=profile and address is None), Store(store)
+    loaded, target = load_and_check(study, seeds, local=profile and address is None), Store(store)
     if profile:
-        measured(loaded, target, address)
-    room, offer = offered(cluster, cloud, cpus, gpus)
-    made = make_plan(loaded.study, loaded.folder, target, kinds(loaded, room, offer))
-    show(Console(), loaded, made, target, room, offer, explain=explain, all_steps=all_steps)
+        profile_study(loaded, target, address)
+    inventory, price_list = load_cluster_and_prices(cluster, cloud, cpus, gpus)
+    step_plan = make_plan(loaded.study, loaded.folder, target, machine_types(loaded, inventory, price_list))
+    show_plan(Console(), loaded, step_plan, target, inventory, price_list, explain=explain, all_steps=all_steps)
 
 
 @app.command(epilog="Example: [bold]evolgrid run studies/quickstart.yaml[/bold]")
@@ -84,20 +84,20 @@ def run(
     log: LogFile = None,
 ) -> None:
     """Run a study: only what the store does not hold yet. Interrupt it at any time; the next run continues."""
-    from pipelines.cli.signals import Terminated, terminated_gently
-    from pipelines.cli.stderr import noise_to_file
+    from pipelines.cli.signals import Terminated, sigterm_as_interrupt
+    from pipelines.cli.stderr import redirect_stderr
     from pipelines.execution.runner import run as run_study
-    from pipelines.execution.runtime.events import logged
+    from pipelines.execution.runtime.events import log_to
     from pipelines.store.store import Store
 
     console = Console()
-    loaded, target = checked(study, seeds, local=address is None), Store(store)
+    loaded, target = load_and_check(study, seeds, local=address is None), Store(store)
     try:
-        with noise_to_file(), terminated_gently(), logged(log, target, loaded.study.study):
+        with redirect_stderr(), sigterm_as_interrupt(), log_to(log, target, loaded.study.study):
             summary = run_study(loaded, target, address, console)
     except KeyboardInterrupt as why:
-        told = "Interrupted. What was finished is kept: run the same command again to continue."
-        _quit(told, TERMINATED if isinstance(why, Terminated) else INTERRUPTED)
+        message = "Interrupted. What was finished is kept: run the same command again to continue."
+        _quit(message, EXIT_TERMINATED if isinstance(why, Terminated) else EXIT_INTERRUPTED)
     console.print(
         f"[bold]{summary.executed} steps run, {summary.reused} reused[/bold] in {summary.seconds:.0f} s"
         + (f" (planned: {summary.planned:.0f} s)" if summary.planned else ""),
@@ -106,7 +106,7 @@ def run(
     console.print(f"Report: {summary.report}", soft_wrap=True, highlight=False)
     if summary.failures:
         console.print(f"[red]{len(summary.failures)} students could not be trained[/red] and are not in the report")
-        raise typer.Exit(FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command(epilog="Example: [bold]evolgrid report studies/quickstart.yaml[/bold]")
@@ -116,7 +116,7 @@ def report(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = 
     from pipelines.store.store import Store
     from pipelines.study.graph.build import build
 
-    loaded = checked(study, seeds)
+    loaded = load_and_check(study, seeds)
     page = publish(loaded.study, loaded.folder, build(loaded.study, loaded.folder), Store(store))
     Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
 
@@ -125,14 +125,14 @@ def report(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = 
 def predict(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
     """Say which metric of a data set predicts the accuracy of its students, by Spearman's rho."""
     from pipelines.cli.views.predictions import show_predictions
-    from pipelines.results.predict.study import larger_teachers, predictions
+    from pipelines.results.predict.study import compare_teacher_sizes, predict_from_metrics
     from pipelines.store.store import Store
     from pipelines.study.graph.build import build
 
-    loaded, target = checked(study, seeds), Store(store)
+    loaded, target = load_and_check(study, seeds), Store(store)
     grid = build(loaded.study, loaded.folder)
-    found = predictions(loaded.study, grid, target)
-    show_predictions(Console(), found, larger_teachers(loaded.study, loaded.folder, grid, target))
+    found = predict_from_metrics(loaded.study, grid, target)
+    show_predictions(Console(), found, compare_teacher_sizes(loaded.study, loaded.folder, grid, target))
 
 
 @app.command(epilog="Example: [bold]evolgrid show studies/quickstart.yaml --row 3f2a91[/bold]")
@@ -150,7 +150,7 @@ def show(
     from pipelines.store.store import Store
     from pipelines.study.graph.build import build
 
-    loaded = checked(study, seeds)
+    loaded = load_and_check(study, seeds)
     lineage = Lineage(Store(store), build(loaded.study, loaded.folder))
     if row is None:
         show_samples(Console(), lineage)
@@ -166,10 +166,10 @@ def schema() -> None:
     typer.echo(json.dumps(study_schema(), indent=2))
 
 
-add_commands(app)
+add_store_commands(app)
 add_job_commands(app)
 app.add_typer(cluster_commands, name="cluster")
-add_export(app)
+add_export_command(app)
 
 
 def main() -> None:
@@ -179,10 +179,10 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        told = ending(error)
-        if told is None:
+        message_and_code = exit_for(error)
+        if message_and_code is None:
             raise
-        _quit(*told)
+        _quit(*message_and_code)
 
 
 def _quit(message: str, code: int) -> NoReturn:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from cluster.launch.text import Target
-from pipelines.cli.options import FAILED
+from pipelines.cli.options import EXIT_FAILED
 from pipelines.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Launch files of clusters, from one description.")
@@ -28,7 +28,7 @@ def render(
     """Print the launch file of a described cluster: for `ray up` (aws, gcp) or for KubeRay."""
     from cluster.launch.description import DEFAULT, load
     from cluster.launch.render import render, render_job
-    from pipelines.cli.options import checked
+    from pipelines.cli.options import load_and_check
 
     described = load(source or DEFAULT)
     if study is None:
@@ -36,7 +36,7 @@ def render(
         return
     if target != "kuberay" or store is None or "://" not in store:
         raise InputError("a job is for kuberay, with a store that pods reach", remedy="Add --store s3://BUCKET/FOLDER.")
-    typer.echo(render_job(described, checked(study, None).study.study, study, store), nl=False)
+    typer.echo(render_job(described, load_and_check(study, None).study.study, study, store), nl=False)
 
 
 @app.command(epilog="Example: [bold]evolgrid cluster check ray_config.yaml[/bold]")
@@ -49,11 +49,11 @@ def check(
 ) -> None:
     """Check launch files without a cloud: by Ray's own schema, or by KubeRay's (v1.7.0, or what --crd names)."""
     from cluster.launch.check import check_file
-    from cluster.launch.crds import installed, released
+    from cluster.launch.crds import read_schemas, released_schemas
 
-    schemas, console, broken = released(), Console(), False
+    schemas, console, broken = released_schemas(), Console(), False
     for file in crd or []:
-        schemas |= installed(file)
+        schemas |= read_schemas(file)
     for file in files:
         problems = check_file(file, schemas)
         broken = broken or bool(problems)
@@ -62,4 +62,4 @@ def check(
         if not problems:
             console.print(f"{file}: no problem found", soft_wrap=True, highlight=False)
     if broken:
-        raise typer.Exit(FAILED)
+        raise typer.Exit(EXIT_FAILED)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.cli.options import DEFAULT_STORE, SeedFile, StoreUrl, StudyFile, checked
+from pipelines.cli.options import DEFAULT_STORE, SeedFile, StoreUrl, StudyFile, load_and_check
 from pipelines.results.export import Format
 
 
@@ -26,7 +26,7 @@ def export(
     from pipelines.store.store import Store
     from pipelines.study.graph.build import build
 
-    loaded, target, console = checked(study, seeds), Store(store), Console()
+    loaded, target, console = load_and_check(study, seeds), Store(store), Console()
     grid = build(loaded.study, loaded.folder)
     for file in (files := export_sets(target, loaded.study, grid, folder, form)):
         console.print(f"{file.path}: {file.rows:,} rows", soft_wrap=True, highlight=False)
@@ -36,7 +36,7 @@ def export(
         console.print("No data set of this study is finished yet: run it first.")
 
 
-def add_export(app: typer.Typer) -> None:
+def add_export_command(app: typer.Typer) -> None:
     """Put the command into the program."""
     example = "evolgrid export studies/three_methods.yaml data --format messages --students"
     app.command(epilog=f"Example: [bold]{example}[/bold]")(export)

@@ -14,32 +14,40 @@ import typer
 from rich.console import Console
 
 from cluster.errors import ClusterError
-from pipelines.cli.options import DEFAULT_STORE, FAILED, INTERRUPTED, SeedFile, StoreUrl, StudyFile, checked
+from pipelines.cli.options import (
+    DEFAULT_STORE,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    SeedFile,
+    StoreUrl,
+    StudyFile,
+    load_and_check,
+)
 
 if TYPE_CHECKING:
-    from cluster.connection.jobs import Job, Jobs
+    from cluster.connection.jobs import Jobs, StudyJob
 
-POLL_SECONDS = 2.0
-LAST_LINES = 12
+JOB_POLL_SECONDS = 2.0
+TAIL_LINES = 12
 Server = Annotated[
     str, typer.Option("--address", envvar="RAY_API_SERVER_ADDRESS", help="The cluster's job server (its dashboard).")
 ]
-Named = Annotated[str, typer.Argument(help="A job's id, or a study's name: its newest job.", show_default=False)]
-HERE = "http://127.0.0.1:8265"
+JobName = Annotated[str, typer.Argument(help="A job's id, or a study's name: its newest job.", show_default=False)]
+LOCAL_JOB_SERVER = "http://127.0.0.1:8265"
 
 
 def submit(
     study: StudyFile,
     store: StoreUrl = DEFAULT_STORE,
     seeds: SeedFile = None,
-    address: Server = HERE,
+    address: Server = LOCAL_JOB_SERVER,
     detach: Annotated[bool, typer.Option("--detach", help="Do not follow the job's output.")] = False,
 ) -> None:
     """Run a study on a cluster, and follow it; it goes on there when this command is ended."""
     from cluster.connection.jobs import Jobs
     from pipelines.execution.submission import submit as submit_study
 
-    loaded, jobs, console = checked(study, seeds), Jobs(address), Console()
+    loaded, jobs, console = load_and_check(study, seeds), Jobs(address), Console()
     with tempfile.TemporaryDirectory() as folder:
         id = submit_study(jobs, loaded, store, Path(folder), seeds)
     console.print(
@@ -49,7 +57,7 @@ def submit(
         _follow(jobs, id, console)
 
 
-def jobs(address: Server = HERE) -> None:
+def jobs(address: Server = LOCAL_JOB_SERVER) -> None:
     """List the studies that were submitted to a cluster."""
     from rich.table import Table
 
@@ -58,13 +66,13 @@ def jobs(address: Server = HERE) -> None:
     table = Table("job", "study", "status", "started", "took")
     for job in Jobs(address).all():
         started = time.strftime("%Y-%m-%d %H:%M", time.localtime(job.started)) if job.started else ""
-        table.add_row(job.id, job.study, job.status.lower(), started, _took(job))
+        table.add_row(job.id, job.study, job.status.lower(), started, _duration(job))
     Console().print(table)
 
 
 def logs(
-    job: Named,
-    address: Server = HERE,
+    job: JobName,
+    address: Server = LOCAL_JOB_SERVER,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
 ) -> None:
     """Print what a job has printed so far."""
@@ -78,20 +86,20 @@ def logs(
         typer.echo(server.logs(found), nl=False)
 
 
-def stop(job: Named, address: Server = HERE) -> None:
+def stop(job: JobName, address: Server = LOCAL_JOB_SERVER) -> None:
     """End a job; submitting its study again continues where it stood."""
     from cluster.connection.jobs import Jobs
 
     server = Jobs(address)
     found = server.find(job)
-    if found.over:
+    if found.is_finished:
         Console().print(f"{found.id} has ended already: {found.status.lower()}", highlight=False)
         return
     server.stop(found)
     Console().print(f"{found.id} is told to end", highlight=False)
 
 
-def watch(job: Named, address: Server = HERE) -> None:
+def watch(job: JobName, address: Server = LOCAL_JOB_SERVER) -> None:
     """Show how a job stands and the last lines that it printed, until it ends."""
     from rich.console import Group
     from rich.live import Live
@@ -101,64 +109,64 @@ def watch(job: Named, address: Server = HERE) -> None:
 
     server = Jobs(address)
     found = server.find(job)
-    with _goes_on(server, found.id), Live(console=Console(), auto_refresh=False) as live:
+    with _hint_on_disconnect(server, found.id), Live(console=Console(), auto_refresh=False) as live:
         while True:
             found = server.find(found.id)
-            lines = server.logs(found).splitlines()[-LAST_LINES:]
-            live.update(Group(Text(_told(found), style="bold"), *map(Text, lines)), refresh=True)
-            if found.over:
+            lines = server.logs(found).splitlines()[-TAIL_LINES:]
+            live.update(Group(Text(_status_line(found), style="bold"), *map(Text, lines)), refresh=True)
+            if found.is_finished:
                 break
-            time.sleep(POLL_SECONDS)
-    _leave(found)
+            time.sleep(JOB_POLL_SECONDS)
+    _exit_with_status(found)
 
 
 def _follow(server: Jobs, id: str, console: Console) -> None:
     """Print a job's output until it ends, and end as it does."""
 
     async def tail() -> None:
-        async for text in server.follow(id):
+        async for text in server.tail_logs(id):
             typer.echo(text, nl=False)
 
-    with _goes_on(server, id):
+    with _hint_on_disconnect(server, id):
         try:
             asyncio.run(tail())
         except KeyboardInterrupt:
-            console.print(f"{id} goes on: {_again(server, id)}", highlight=False)
-            raise typer.Exit(INTERRUPTED) from None
-        while not (job := server.find(id)).over:  # its last words come before its status
-            time.sleep(POLL_SECONDS / 4)
-    console.print(_told(job), highlight=False, soft_wrap=True)
-    _leave(job)
+            console.print(f"{id} goes on: {_resume_hint(server, id)}", highlight=False)
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+        while not (job := server.find(id)).is_finished:  # its last words come before its status
+            time.sleep(JOB_POLL_SECONDS / 4)
+    console.print(_status_line(job), highlight=False, soft_wrap=True)
+    _exit_with_status(job)
 
 
 @contextmanager
-def _goes_on(server: Jobs, id: str) -> Generator[None]:
+def _hint_on_disconnect(server: Jobs, id: str) -> Generator[None]:
     """Say of a job what is left to do when it is only this machine that loses sight of it."""
-    from cluster.connection.jobs import Unreachable
+    from cluster.connection.jobs import JobServerUnreachable
 
     try:
         yield
-    except Unreachable as error:
-        raise ClusterError(f"{error}\n{id} goes on without it. To see it again: {_again(server, id)}") from error
+    except JobServerUnreachable as error:
+        raise ClusterError(f"{error}\n{id} goes on without it. To see it again: {_resume_hint(server, id)}") from error
 
 
-def _again(server: Jobs, id: str) -> str:
-    return f"evolgrid watch {id}" + (f" --address {server.address}" if server.address != HERE else "")
+def _resume_hint(server: Jobs, id: str) -> str:
+    return f"evolgrid watch {id}" + (f" --address {server.address}" if server.address != LOCAL_JOB_SERVER else "")
 
 
-def _told(job: Job) -> str:
-    return f"{job.id}: {job.status.lower()}, {_took(job)}" + (f" ({job.message})" if job.status == "FAILED" else "")
+def _status_line(job: StudyJob) -> str:
+    return f"{job.id}: {job.status.lower()}, {_duration(job)}" + (f" ({job.message})" if job.status == "FAILED" else "")
 
 
-def _took(job: Job) -> str:
+def _duration(job: StudyJob) -> str:
     if job.started is None:
         return "not started"
     return f"{(job.ended or time.time()) - job.started:.0f} s"
 
 
-def _leave(job: Job) -> None:
+def _exit_with_status(job: StudyJob) -> None:
     if job.status != "SUCCEEDED":
-        raise typer.Exit(FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def add_job_commands(app: typer.Typer) -> None:

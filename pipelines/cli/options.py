@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from pipelines.study.file.load import Loaded, load
+from pipelines.study.file.load import LoadedStudy, load
 
-INTERRUPTED = 130
-TERMINATED = 143
-BAD_INPUT = 2
-FAILED = 1
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+EXIT_BAD_INPUT = 2
+EXIT_FAILED = 1
 DEFAULT_STORE = "evolgrid-store"
 StudyFile = Annotated[Path, typer.Argument(help="The study, a YAML file.", show_default=False)]
 StoreUrl = Annotated[
@@ -33,7 +33,7 @@ SeedFile = Annotated[
 ]
 
 
-def checked(path: Path, seeds: Path | None, local: bool = False) -> Loaded:
+def load_and_check(path: Path, seeds: Path | None, local: bool = False) -> LoadedStudy:
     """The study, checked; `local` also checks that this machine can hold and run its models."""
     from cluster.resources.inventory import machine
     from pipelines.study.check import check
@@ -42,6 +42,6 @@ def checked(path: Path, seeds: Path | None, local: bool = False) -> Loaded:
     loaded = load(path)
     if seeds is not None:
         loaded = with_seed_file(loaded, seeds)
-    here = machine() if local else None
-    check(loaded, cpus=here.cpus if here else None, gpus=here.gpus if here else None, local=local)
+    inventory = machine() if local else None
+    check(loaded, cpus=inventory.cpus if inventory else None, gpus=inventory.gpus if inventory else None, local=local)
     return loaded

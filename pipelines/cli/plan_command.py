@@ -13,51 +13,57 @@ from cluster.launch.description import Cloud
 from cluster.resources.inventory import Inventory, machine
 
 if TYPE_CHECKING:
-    from pipelines.planning.cost import Offer
-    from pipelines.planning.machine_types import Kinds
+    from pipelines.planning.cost import PriceList
+    from pipelines.planning.machine_types import MachineTypes
     from pipelines.store.store import Store
-    from pipelines.study.file.load import Loaded
+    from pipelines.study.file.load import LoadedStudy
 
 ClusterFile = Annotated[
     str | None,
     typer.Option("--cluster", help="Plan for a described cluster, with prices: its file, or 'default'."),
 ]
 CloudName = Annotated[Cloud, typer.Option("--cloud", help="Whose prices, for a described cluster.")]
-Profiled = Annotated[bool, typer.Option("--profile", help="First run the study's own steps on a few seeds.")]
-Measured = Annotated[
+ProfileFlag = Annotated[bool, typer.Option("--profile", help="First run the study's own steps on a few seeds.")]
+ProfileAddress = Annotated[
     str | None,
     typer.Option("--address", help="Let --profile measure on this Ray cluster, as host:port or 'auto'."),
 ]
 
 
-def offered(named: str | None, cloud: Cloud, cpus: int | None, gpus: int | None) -> tuple[Inventory, Offer | None]:
+def load_cluster_and_prices(
+    cluster_file: str | None, cloud: Cloud, cpus: int | None, gpus: int | None
+) -> tuple[Inventory, PriceList | None]:
     """The machines to plan for, and what they cost where a described cluster is named."""
     from cluster.launch.description import DEFAULT, load
     from cluster.launch.prices import load as load_prices
     from pipelines.cli.plan_command import planned_cluster
-    from pipelines.planning.cost import Offer
+    from pipelines.planning.cost import PriceList
 
-    if named is None:
+    if cluster_file is None:
         return planned_cluster(cpus, gpus), None
-    described = load(DEFAULT if named == "default" else Path(named))
-    room = described.inventory() if cpus is None and gpus is None else planned_cluster(cpus, gpus)
-    return room, Offer(described, load_prices(), cloud)
+    description = load(DEFAULT if cluster_file == "default" else Path(cluster_file))
+    inventory = description.inventory() if cpus is None and gpus is None else planned_cluster(cpus, gpus)
+    return inventory, PriceList(description, load_prices(), cloud)
 
 
-def kinds(loaded: Loaded, room: Inventory, offer: Offer | None) -> Kinds:
+def machine_types(loaded: LoadedStudy, inventory: Inventory, price_list: PriceList | None) -> MachineTypes:
     """The kinds of machines to plan for."""
-    from pipelines.planning.machine_types import Kinds
+    from pipelines.planning.machine_types import MachineTypes
 
-    return offer.kinds(loaded.study, loaded.folder) if offer else Kinds(loaded.study, loaded.folder, room)
+    return (
+        price_list.machine_types(loaded.study, loaded.folder)
+        if price_list
+        else MachineTypes(loaded.study, loaded.folder, inventory)
+    )
 
 
-def measured(loaded: Loaded, store: Store, address: str | None) -> None:
+def profile_study(loaded: LoadedStudy, store: Store, address: str | None) -> None:
     """Profile a study on this machine or a cluster; its plans are made from that from now on."""
-    from pipelines.cli.stderr import noise_to_file
-    from pipelines.execution.profiling import measure
+    from pipelines.cli.stderr import redirect_stderr
+    from pipelines.execution.profiling import measure_profile
 
-    with noise_to_file():
-        measure(loaded, store, address, Console())
+    with redirect_stderr():
+        measure_profile(loaded, store, address, Console())
 
 
 def planned_cluster(cpus: int | None, gpus: int | None) -> Inventory:

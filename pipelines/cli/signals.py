@@ -13,7 +13,7 @@ class Terminated(KeyboardInterrupt):
 
 
 @contextmanager
-def terminated_gently() -> Generator[None]:
+def sigterm_as_interrupt() -> Generator[None]:
     """SIGTERM raises Terminated in the main thread within the block; a second one does nothing more."""
     before = signal.signal(signal.SIGTERM, _raise)
     try:

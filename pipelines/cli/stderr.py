@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 @contextmanager
-def noise_to_file() -> Generator[Path]:
+def redirect_stderr() -> Generator[Path]:
     """Send what native code and Ray's loggers write to standard error into a file; yields its path.
 
     `sys.stderr` still reaches the terminal: tracebacks and our own messages go there.

@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.cli.options import DEFAULT_STORE, FAILED, SeedFile, StoreUrl, StudyFile, checked
+from pipelines.cli.options import DEFAULT_STORE, EXIT_FAILED, SeedFile, StoreUrl, StudyFile, load_and_check
 from pipelines.errors import InputError
-from pipelines.store.errors import Spoilt
+from pipelines.store.errors import CorruptStore
 
-LONGEST = 200  # rows of an answer that are printed
-MANY_COLUMNS = 8
+MAX_ROWS_PRINTED = 200  # rows of an answer that are printed
+WIDE_TABLE_COLUMNS = 8
 QUERIES = (
     'evolgrid query "select kind, count(*) steps, sum(rows_out) made, sum(rejected) lost from steps group by kind"',
     'evolgrid query "select study, student, teacher, round, value from results order by value desc"',
@@ -37,7 +37,7 @@ def status(
     from pipelines.store.store import Store
     from pipelines.store.studies.stream_stats import load_streams
 
-    loaded, target = checked(study, seeds), Store(store)
+    loaded, target = load_and_check(study, seeds), Store(store)
     plan = make_plan(loaded.study, loaded.folder, target)
     show_status(Console(), target, loaded.study.study, plan)
     if stats:
@@ -58,27 +58,27 @@ def query(
     """
     import duckdb
 
-    from pipelines.results.sql import catalog, tables
+    from pipelines.results.sql import open_sql_tables, table_names
     from pipelines.store.store import Store
 
     try:
-        connection = catalog(Store(store))
+        connection = open_sql_tables(Store(store))
     except duckdb.Error as error:
-        raise Spoilt(f"the store can not be read: {error}: 'evolgrid verify' names what is damaged") from None
+        raise CorruptStore(f"the store can not be read: {error}: 'evolgrid verify' names what is damaged") from None
     try:
         answer = connection.sql(sql)
         if answer is None:  # pyright: ignore[reportUnnecessaryComparison]
             raise InputError(f"'{sql}' asks for nothing", remedy="Try 'SELECT * FROM steps', or 'DESCRIBE steps'.")
-        rows = answer.fetchall() if csv else answer.fetchmany(LONGEST + 1)
+        rows = answer.fetchall() if csv else answer.fetchmany(MAX_ROWS_PRINTED + 1)
     except duckdb.Error as error:
-        remedy = f"Tables: {', '.join(tables(connection))}. 'DESCRIBE steps' shows columns."
+        remedy = f"Tables: {', '.join(table_names(connection))}. 'DESCRIBE steps' shows columns."
         raise InputError(f"the query failed: {' '.join(str(error).split())}", remedy=remedy) from None
     if csv:
         _print_csv(answer.columns, rows)
         return
-    _print_table(Console(), answer.columns, rows[:LONGEST])
-    if len(rows) > LONGEST:
-        Console().print(f"The first {LONGEST} rows; --csv prints all.")
+    _print_table(Console(), answer.columns, rows[:MAX_ROWS_PRINTED])
+    if len(rows) > MAX_ROWS_PRINTED:
+        Console().print(f"The first {MAX_ROWS_PRINTED} rows; --csv prints all.")
 
 
 def verify(store: StoreUrl = DEFAULT_STORE) -> None:
@@ -96,7 +96,7 @@ def verify(store: StoreUrl = DEFAULT_STORE) -> None:
     console.print(f"{steps:,} steps, {size / 2**20:,.1f} MiB: {broken or 'none'} broken", highlight=False)
     if broken:
         console.print("Delete the folder of a broken step, and run its study again.")
-        raise typer.Exit(FAILED)
+        raise typer.Exit(EXIT_FAILED)
 
 
 def gc(
@@ -107,24 +107,24 @@ def gc(
 
     A study is deleted by its folder in the store, studies/NAME.
     """
-    from pipelines.store.maintenance.garbage import remove, unneeded
+    from pipelines.store.maintenance.garbage import find_garbage, remove_garbage
     from pipelines.store.store import Store
 
     console, target = Console(), Store(store)
-    found = list(unneeded(target))
+    found = list(find_garbage(target))
     for one in found:
-        console.print(f"{one.path}: {one.why}, {one.bytes / 2**20:.1f} MiB", soft_wrap=True, highlight=False)
+        console.print(f"{one.path}: {one.reason}, {one.bytes / 2**20:.1f} MiB", soft_wrap=True, highlight=False)
         if yes:
-            remove(target, one)
-    told = f"{len(found):,} folders, {sum(one.bytes for one in found) / 2**20:,.1f} MiB"
-    console.print(f"Deleted: {told}" if yes else f"Would delete: {told}. Add --yes to do it.", highlight=False)
+            remove_garbage(target, one)
+    summary = f"{len(found):,} folders, {sum(one.bytes for one in found) / 2**20:,.1f} MiB"
+    console.print(f"Deleted: {summary}" if yes else f"Would delete: {summary}. Add --yes to do it.", highlight=False)
 
 
 def _print_table(console: Console, columns: list[str], rows: list[tuple[object, ...]]) -> None:
     """A table, or row by row if the terminal is too narrow for it."""
     cells = [["" if value is None else escape(str(value)) for value in row] for row in rows]
     widths = (max(len(cell.split("\n")[0]) for cell in column) for column in zip(columns, *cells, strict=True))
-    if sum(widths) + 3 * len(columns) + 1 <= console.width or len(columns) < MANY_COLUMNS:
+    if sum(widths) + 3 * len(columns) + 1 <= console.width or len(columns) < WIDE_TABLE_COLUMNS:
         table = Table(*columns)
         for row in cells:
             table.add_row(*row)
@@ -147,7 +147,7 @@ def _print_csv(columns: list[str], rows: list[tuple[object, ...]]) -> None:
     writer.writerows(rows)
 
 
-def add_commands(app: typer.Typer) -> None:
+def add_store_commands(app: typer.Typer) -> None:
     """Put the commands into the program."""
     for command, *examples in (
         (status, "evolgrid status studies/quickstart.yaml"),

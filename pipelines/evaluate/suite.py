@@ -10,45 +10,51 @@ from actors.engine import Client
 from pipelines.errors import InputError
 from pipelines.evaluate.graders import code, opencompass, world
 from pipelines.evaluate.items import hub
-from pipelines.evaluate.items.answers import Asked, ask_all, graded
+from pipelines.evaluate.items.answers import AnswerOrRejection, ask_all, with_grade
 from pipelines.evaluate.items.item import Item
 from pipelines.evaluate.judged import followbench, questions
 from pipelines.rows.types import AnswerRow, Rejection
-from pipelines.study.spec.benchmarks import CODE, JUDGED, Benchmark
+from pipelines.study.spec.benchmarks import CODE_BENCHMARKS, JUDGED_BENCHMARKS, Benchmark
 
 Answers = tuple[list[AnswerRow], list[Rejection]]
 
 
-async def answer(
-    client: Client, bench: Benchmark, folder: Path, seed: int, key: str, sandbox: code.Checker | None = None
+async def answer_benchmark(
+    client: Client, bench: Benchmark, folder: Path, seed: int, step_key: str, sandbox: code.Checker | None = None
 ) -> Answers:
     """Answers to a benchmark that lm-eval is not needed for, graded unless a judge does it. `folder` is the study's."""
-    asked = items(bench, folder, seed)
-    answers = await ask_all(client, asked, bench.answer_tokens, key)
-    made = await asyncio.gather(*(_graded(bench, *pair, sandbox) for pair in zip(asked, answers, strict=True)))
-    return [row for row in made if isinstance(row, AnswerRow)], [row for row in made if isinstance(row, Rejection)]
+    asked = load_items(bench, folder, seed)
+    answers = await ask_all(client, asked, bench.answer_tokens, step_key)
+    graded_rows = await asyncio.gather(
+        *(_grade_answer(bench, *pair, sandbox) for pair in zip(asked, answers, strict=True))
+    )
+    return [row for row in graded_rows if isinstance(row, AnswerRow)], [
+        row for row in graded_rows if isinstance(row, Rejection)
+    ]
 
 
-async def _graded(bench: Benchmark, item: Item, row: Asked, sandbox: code.Checker | None) -> Asked:
-    if isinstance(row, Rejection) or bench.kind in JUDGED:
+async def _grade_answer(
+    bench: Benchmark, item: Item, row: AnswerOrRejection, sandbox: code.Checker | None
+) -> AnswerOrRejection:
+    if isinstance(row, Rejection) or bench.kind in JUDGED_BENCHMARKS:
         return row
-    if bench.kind in CODE:
+    if bench.kind in CODE_BENCHMARKS:
         assert sandbox is not None
-        return graded(row, await code.grade(bench, item, row, sandbox))
-    return graded(row, (world if bench.world else opencompass).grade(bench, item, row))
+        return with_grade(row, await code.grade(bench, item, row, sandbox))
+    return with_grade(row, (world if bench.world else opencompass).grade(bench, item, row))
 
 
-def items(bench: Benchmark, folder: Path, seed: int) -> Sequence[Item]:
+def load_items(bench: Benchmark, folder: Path, seed: int) -> Sequence[Item]:
     """The items of a benchmark that lm-eval is not needed for. InputError if an id is there twice."""
     if bench.world:
         return world.items(bench.world, seed)
-    path = folder / bench.file if bench.file else hub.fetched(bench)
-    made = {
-        **dict.fromkeys(CODE, code),
+    path = folder / bench.file if bench.file else hub.download(bench)
+    loaders = {
+        **dict.fromkeys(CODE_BENCHMARKS, code),
         "followbench": followbench,
-        **dict.fromkeys(JUDGED - {"followbench"}, questions),
+        **dict.fromkeys(JUDGED_BENCHMARKS - {"followbench"}, questions),
     }
-    found = made.get(bench.kind, opencompass).items(bench, path)
+    found = loaders.get(bench.kind, opencompass).items(bench, path)
     if len({item.id for item in found}) < len(found):
         raise InputError("two items have the same id", file=str(path))
     if not found:

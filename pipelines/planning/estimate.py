@@ -11,58 +11,66 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cluster.resources.accelerators import relative_bandwidth, relative_compute
-from cluster.resources.placement import Request
-from pipelines.planning.machine_types import Kinds
-from pipelines.planning.model_size import size
-from pipelines.planning.workload import Line, Work, role
+from cluster.resources.placement import ResourceRequest
+from pipelines.planning.machine_types import MachineTypes
+from pipelines.planning.model_size import known_active_parameters
+from pipelines.planning.workload import LinearCost, StepWorkload, workload_class
 from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import ContaminationJob, DiversityJob
+from pipelines.study.graph.params import ContaminationParams, DiversityParams
 from pipelines.study.graph.step import Step
 
-CPU_RATE = {"generate": 1.4e10, "score": 8e10, "train": 6e10}
-GPU_RATE = {"generate": 1.06e14, "score": 4e14, "train": 3.5e14}
+CPU_FLOPS = {"generate": 1.4e10, "score": 8e10, "train": 6e10}
+GPU_FLOPS = {"generate": 1.06e14, "score": 4e14, "train": 3.5e14}
 ASSUMED_GPU = "L4"
-OVERHEAD = {"train": 1.0, "evaluate": 1.0}
-ENCODER_OVERHEAD = 5.0
+STEP_OVERHEAD_SECONDS = {"train": 1.0, "evaluate": 1.0}
+ENCODER_START_SECONDS = 5.0
 EMBEDDINGS_PER_SECOND = 50.0
 CHECKS_PER_SECOND = 50000.0
 
 
-def estimate(grid: Grid, works: Mapping[str, Work], lines: Mapping[str, Line], kinds: Kinds) -> dict[str, float | None]:
+def estimate_seconds(
+    grid: Grid, workloads: Mapping[str, StepWorkload], costs: Mapping[str, LinearCost], machine_types: MachineTypes
+) -> dict[str, float | None]:
     """Seconds by step key, each step taken alone on the kind of machine that it will lie on.
 
-    None for a step of a model of unknown size. `lines` are a profile's by role.
+    None for a step of a model of unknown size. `costs` are a profile's by role.
     """
-    sizes = {name: size(model, kinds.folder) for name, model in kinds.study.models.items()}
+    sizes = {
+        name: known_active_parameters(model, machine_types.folder) for name, model in machine_types.study.models.items()
+    }
     seconds: dict[str, float | None] = {}
     for key, step in grid.steps.items():
-        line = lines.get(role(step)) if lines else None
-        if line is not None:
-            seconds[key] = line.fixed + line.per_row * works[key].rows_in
+        cost = costs.get(workload_class(step)) if costs else None
+        if cost is not None:
+            seconds[key] = cost.fixed + cost.per_row * workloads[key].rows_in
         else:
-            seconds[key] = _seconds(step, works[key], sizes, kinds)
+            seconds[key] = _seconds(step, workloads[key], sizes, machine_types)
     return seconds
 
 
-def _seconds(step: Step, work: Work, sizes: Mapping[str, int | None], kinds: Kinds) -> float | None:
-    if isinstance(step.job, DiversityJob):
-        return ENCODER_OVERHEAD + work.rows_in / EMBEDDINGS_PER_SECOND
-    if isinstance(step.job, ContaminationJob):
-        return work.rows_in / CHECKS_PER_SECOND
-    if work.doing == "other":
+def _seconds(
+    step: Step, workload: StepWorkload, sizes: Mapping[str, int | None], machine_types: MachineTypes
+) -> float | None:
+    if isinstance(step.params, DiversityParams):
+        return ENCODER_START_SECONDS + workload.rows_in / EMBEDDINGS_PER_SECOND
+    if isinstance(step.params, ContaminationParams):
+        return workload.rows_in / CHECKS_PER_SECOND
+    if workload.work_type == "other":
         return 0.1
-    count = sizes[work.model]
+    count = sizes[workload.model]
     if count is None:
         return None
-    tokens = work.tokens_out if work.doing == "generate" else work.tokens_in
-    passes = 3 if work.doing == "train" else 1
-    cost = 2 * count / rate(work.doing, kinds.asked(step), kinds.gpu(step))
-    return OVERHEAD.get(step.kind, 0.0) + passes * tokens * cost
+    tokens = workload.tokens_out if workload.work_type == "generate" else workload.tokens_in
+    passes = 3 if workload.work_type == "train" else 1
+    seconds_per_token = (
+        2 * count / flops_per_second(workload.work_type, machine_types.request(step), machine_types.gpu_of(step))
+    )
+    return STEP_OVERHEAD_SECONDS.get(step.kind, 0.0) + passes * tokens * seconds_per_token
 
 
-def rate(doing: str, asked: Request, gpu: str | None) -> float:
+def flops_per_second(work_type: str, request: ResourceRequest, gpu: str | None) -> float:
     """Assumed floating-point operations per second of all that works on a step, on this kind of GPU."""
-    if not asked.gpus:
-        return CPU_RATE[doing] * asked.replicas
-    relative = relative_bandwidth if doing == "generate" else relative_compute
-    return GPU_RATE[doing] * relative(gpu or ASSUMED_GPU) * asked.gpus * asked.replicas
+    if not request.gpus:
+        return CPU_FLOPS[work_type] * request.replicas
+    relative = relative_bandwidth if work_type == "generate" else relative_compute
+    return GPU_FLOPS[work_type] * relative(gpu or ASSUMED_GPU) * request.gpus * request.replicas

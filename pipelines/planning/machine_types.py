@@ -8,18 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from cluster.resources.inventory import Inventory, Node
-from cluster.resources.memory_footprint import Footprint, holds
-from cluster.resources.placement import Request
-from pipelines.planning.memory import needs
-from pipelines.planning.requests import examiner_request, sizes, training_request
-from pipelines.study.graph.params import EvaluateJob, TrainJob
+from cluster.resources.memory_footprint import Footprint, fits
+from cluster.resources.placement import ResourceRequest
+from pipelines.planning.memory import memory_needs
+from pipelines.planning.requests import evaluator_request, replica_requests, training_request
+from pipelines.study.graph.params import EvaluateParams, TrainParams
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 
-NOWHERE = Inventory(())
+NO_MACHINE = Inventory(())
 
 
-class Kinds:
+class MachineTypes:
     """The kinds of machines of a cluster, and what each step of a study takes of them.
 
     `hourly` are their prices by name. Kinds without one are taken for the cheaper the smaller they are: placement, too,
@@ -27,62 +27,67 @@ class Kinds:
     """
 
     def __init__(
-        self, study: Study, folder: Path, cluster: Inventory = NOWHERE, hourly: Mapping[str, float] | None = None
+        self, study: Study, folder: Path, cluster: Inventory = NO_MACHINE, hourly: Mapping[str, float] | None = None
     ) -> None:
         self.study, self.folder, self.cluster = study, folder, cluster
-        self._sizes, self._prices = sizes(study), hourly or {}
-        self._kinds = sorted({replace(node, name=""): node for node in cluster.nodes}.values(), key=self._cost)
-        self._found: dict[tuple[str, str, int, int], Node | None] = {}
+        self._replica_requests, self._prices = replica_requests(study), hourly or {}
+        self._types = sorted({replace(node, name=""): node for node in cluster.nodes}.values(), key=self._cost)
+        self._type_by_use: dict[tuple[str, str, int, int], Node | None] = {}
 
-    def asked(self, step: Step) -> Request:
+    def request(self, step: Step) -> ResourceRequest:
         """What runs a step that asks a model: its training's workers, an examiner, or its model's replicas."""
-        if isinstance(step.job, TrainJob):
-            return training_request(self.study, step.job)
-        if isinstance(step.job, EvaluateJob):
-            return examiner_request(self.study, [step])
-        return self._sizes[getattr(step.job, "model", "")]
+        if isinstance(step.params, TrainParams):
+            return training_request(self.study, step.params)
+        if isinstance(step.params, EvaluateParams):
+            return evaluator_request(self.study, [step])
+        return self._replica_requests[getattr(step.params, "model", "")]
 
-    def of(self, step: Step) -> Node | None:
+    def type_of(self, step: Step) -> Node | None:
         """The kind of machine that a step's model will lie on; None if it asks no model, or none holds it."""
-        model, job = getattr(step.job, "model", ""), step.job
-        if not model or not self._kinds:
+        model, job = getattr(step.params, "model", ""), step.params
+        if not model or not self._types:
             return None
         # a grid's trainings share these objects, and there may be thousands of them
-        recipe, place = (id(job.recipe), id(job.place)) if isinstance(job, TrainJob) else (0, 0)
-        use = (model, "examiner" if step.kind == "evaluate" else "", recipe, place)
-        if use not in self._found:
-            self._found[use] = self._choose(step)
-        return self._found[use]
+        recipe, resources = (id(job.recipe), id(job.resources)) if isinstance(job, TrainParams) else (0, 0)
+        cache_key = (model, "examiner" if step.kind == "evaluate" else "", recipe, resources)
+        if cache_key not in self._type_by_use:
+            self._type_by_use[cache_key] = self._choose(step)
+        return self._type_by_use[cache_key]
 
-    def gpu(self, step: Step) -> str | None:
+    def gpu_of(self, step: Step) -> str | None:
         """The kind of GPU that a step's model will lie on; None without one, and if that is not known."""
-        asked, kind = self.asked(step), self.of(step)
-        return (kind.accelerator if kind else asked.kind) or None if asked.gpus else None
+        request, machine_type = self.request(step), self.type_of(step)
+        return (
+            (machine_type.accelerator if machine_type else request.accelerator_type) or None if request.gpus else None
+        )
 
     def _cost(self, node: Node) -> tuple[float, float, float]:
         return self._prices.get(node.name, math.inf) / (node.gpus or node.cpus or 1), node.gpus, node.cpus
 
     def _choose(self, step: Step) -> Node | None:
         """Replicas lie on one node each, but for those that placement spreads over several, GPU by GPU."""
-        (bundle,) = self.asked(step).bundles(self.cluster)
+        (bundle,) = self.request(step).bundles(self.cluster)
         memory = self._footprints(step)
-        for kind in self._kinds:
-            able = bool(kind.gpus) == bool(bundle.gpus) and bundle.kind in ("", kind.accelerator)
-            room = kind.gpus >= bundle.gpus and kind.cpus >= bundle.cpus
-            if able and room and all(holds(kind, size, bundle.gpus) for size in memory):
-                return kind
+        for machine_type in self._types:
+            right_hardware = bool(machine_type.gpus) == bool(bundle.gpus) and bundle.accelerator_type in (
+                "",
+                machine_type.accelerator,
+            )
+            large_enough = machine_type.gpus >= bundle.gpus and machine_type.cpus >= bundle.cpus
+            if right_hardware and large_enough and all(fits(machine_type, size, bundle.gpus) for size in memory):
+                return machine_type
         return None
 
     def _footprints(self, step: Step) -> list[Footprint]:
         """What a step's model takes of memory, as far as that is known."""
-        study, job = self.study, step.job
-        if isinstance(job, TrainJob):
-            mine = [
+        study, job = self.study, step.params
+        if isinstance(job, TrainParams):
+            students = [
                 each
                 for each in study.students
-                if (each.model, study.recipes[each.recipe], each.place) == (job.model, job.recipe, job.place)
+                if (each.model, study.recipes[each.recipe], each.resources) == (job.model, job.recipe, job.resources)
             ]
-            study = study.model_copy(update={"students": mine})
-        serves, model = not isinstance(job, TrainJob), getattr(job, "model", "")
-        found = needs(study, self.folder)
-        return [need.footprint for need in found if need.name == model and (need.role == "to serve") == serves]
+            study = study.model_copy(update={"students": students})
+        is_serving, model = not isinstance(job, TrainParams), getattr(job, "model", "")
+        found = memory_needs(study, self.folder)
+        return [need.footprint for need in found if need.name == model and (need.role == "to serve") == is_serving]

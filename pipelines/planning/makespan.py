@@ -7,75 +7,92 @@ from collections import Counter, deque
 from collections.abc import Sequence
 
 from cluster.resources.inventory import Inventory
-from cluster.resources.placement import Ground, Request
-from pipelines.planning.requests import START_SECONDS, examined_after, examiner_request, room_beside, training_request
-from pipelines.study.graph.params import TrainJob
+from cluster.resources.placement import ClusterCapacity, ResourceRequest
+from pipelines.planning.requests import (
+    EVALUATOR_START_SECONDS,
+    capacity_beside_evaluator,
+    evaluations_by_training,
+    evaluator_request,
+    training_request,
+)
+from pipelines.study.graph.params import TrainParams
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 
-Timed = Sequence[tuple[Step, float]]
+TimedSteps = Sequence[tuple[Step, float]]
 """Steps with their seconds, in an order that can be run."""
 
 
-class Timetable:
+class MakespanSimulation:
     """Trainings side by side while there is room, the longest first, and evaluations as their students are there."""
 
-    def __init__(self, steps: Timed, study: Study, here: Inventory) -> None:
-        self.seconds, self.ground = {step.key: spent for step, spent in steps}, Ground(here)
-        trains, exams = ([step for step, _ in steps if step.kind == kind] for kind in ("train", "evaluate"))
+    def __init__(self, steps: TimedSteps, study: Study, inventory: Inventory) -> None:
+        self.seconds, self.cluster = {step.key: duration for step, duration in steps}, ClusterCapacity(inventory)
+        trains, evaluations = ([step for step, _ in steps if step.kind == kind] for kind in ("train", "evaluate"))
         self.trains = sorted(trains, key=lambda step: -self.seconds[step.key])
-        self.asked = {step.key: training_request(study, step.job) for step in trains if isinstance(step.job, TrainJob)}
-        self.after, self.examiner = examined_after(trains, exams), examiner_request(study, exams)
-        kept = room_beside(self.examiner, self.asked.values(), self.ground).kept if exams else ()
-        self.kept = bool(kept)  # an examiner, for which trainings leave room
-        self.waiting = deque(self._exams(""))
-        self.now, self.left = 0.0, sum(self.waiting)
-        self.ends: list[tuple[float, str]] = []  # of what runs: a training's key, or "" for an evaluation
-        self.running = Counter[Request]()
+        self.requests = {
+            step.key: training_request(study, step.params) for step in trains if isinstance(step.params, TrainParams)
+        }
+        self.evaluations_by_training, self.evaluator = (
+            evaluations_by_training(trains, evaluations),
+            evaluator_request(study, evaluations),
+        )
+        kept = (
+            capacity_beside_evaluator(self.evaluator, self.requests.values(), self.cluster).reserved
+            if evaluations
+            else ()
+        )
+        self.evaluator_reserved = bool(kept)  # an examiner, for which trainings leave room
+        self.waiting = deque(self._evaluations(""))
+        self.now, self.waiting_seconds = 0.0, sum(self.waiting)
+        self.end_times: list[tuple[float, str]] = []  # of what runs: a training's key, or "" for an evaluation
+        self.running = Counter[ResourceRequest]()
 
-    def wall(self) -> float:
+    def makespan(self) -> float:
         """Seconds from the first training to the last evaluation."""
-        while self.waiting or self.trains or self.ends:
-            while self.waiting and self._may_examine():
-                spent = self.waiting.popleft()
-                self.left -= spent
-                self._start("", spent, self.examiner)
-            self._train()
-            self._end()
+        while self.waiting or self.trains or self.end_times:
+            while self.waiting and self._can_evaluate():
+                duration = self.waiting.popleft()
+                self.waiting_seconds -= duration
+                self._start("", duration, self.evaluator)
+            self._start_trainings()
+            self._advance()
         return self.now
 
-    def _exams(self, key: str) -> list[float]:
-        return [self.seconds[step.key] for step in self.after[key]]
+    def _evaluations(self, key: str) -> list[float]:
+        return [self.seconds[step.key] for step in self.evaluations_by_training[key]]
 
-    def _may_examine(self) -> bool:
-        if not self.running[self.examiner] and (self.kept or not self.ends):
+    def _can_evaluate(self) -> bool:
+        if not self.running[self.evaluator] and (self.evaluator_reserved or not self.end_times):
             return True
-        return (self.left >= START_SECONDS or not self.kept) and self._holds(self.examiner)
+        return (self.waiting_seconds >= EVALUATOR_START_SECONDS or not self.evaluator_reserved) and self._fits(
+            self.evaluator
+        )
 
-    def _train(self) -> None:
-        left: list[Step] = []
-        refused: set[Request] = set()
+    def _start_trainings(self) -> None:
+        postponed: list[Step] = []
+        refused: set[ResourceRequest] = set()
         for step in self.trains:
-            asked = self.asked[step.key]
-            if asked not in refused and (not self.ends or self._holds(asked)):
-                self._start(step.key, self.seconds[step.key], asked)
+            request = self.requests[step.key]
+            if request not in refused and (not self.end_times or self._fits(request)):
+                self._start(step.key, self.seconds[step.key], request)
             else:
-                refused.add(asked)
-                left.append(step)
-        self.trains = left
+                refused.add(request)
+                postponed.append(step)
+        self.trains = postponed
 
-    def _holds(self, more: Request) -> bool:
+    def _fits(self, more: ResourceRequest) -> bool:
         """Whether one more has room beside what runs, and a training beside the examiner that is kept, too."""
-        least = Counter({self.examiner: int(self.kept)}) | self.running
-        return self.ground.holds(least + Counter([more]))
+        occupied = Counter({self.evaluator: int(self.evaluator_reserved)}) | self.running
+        return self.cluster.holds(occupied + Counter([more]))
 
-    def _start(self, key: str, seconds: float, asked: Request) -> None:
-        heapq.heappush(self.ends, (self.now + seconds, key))
-        self.running[asked] += 1
+    def _start(self, key: str, seconds: float, request: ResourceRequest) -> None:
+        heapq.heappush(self.end_times, (self.now + seconds, key))
+        self.running[request] += 1
 
-    def _end(self) -> None:
+    def _advance(self) -> None:
         """Go on to the next end."""
-        self.now, key = heapq.heappop(self.ends)
-        self.running[self.asked[key] if key else self.examiner] -= 1
-        self.waiting += self._exams(key) if key else []
-        self.left = sum(self.waiting) if key else self.left
+        self.now, key = heapq.heappop(self.end_times)
+        self.running[self.requests[key] if key else self.evaluator] -= 1
+        self.waiting += self._evaluations(key) if key else []
+        self.waiting_seconds = sum(self.waiting) if key else self.waiting_seconds

@@ -9,162 +9,191 @@ from pathlib import Path
 from actors.engines.registry import resolve
 from cluster.errors import ClusterError
 from cluster.resources.inventory import GIB, Inventory
-from cluster.resources.memory_footprint import Footprint, Serving, Training, gpu_bytes, holds, serving, split, training
+from cluster.resources.memory_footprint import (
+    Footprint,
+    ServingConfig,
+    TrainingConfig,
+    fits,
+    gpu_bytes,
+    serving_memory,
+    training_memory,
+    with_tensor_parallelism,
+)
 from cluster.resources.model_architecture import Architecture
-from cluster.resources.packing import largest
-from cluster.resources.placement import Request, fit_together
+from cluster.resources.packing import max_gpus_per_node
+from cluster.resources.placement import ResourceRequest, fit_together
 from pipelines.planning.model_size import known_architecture
 from pipelines.study.roles import roles
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.recipes import Recipe, Student
 from pipelines.study.spec.study import Study
 
-STEP_OF_LENGTH = 256  # tokens
-NUMBER_BYTES = {"float32": 4, "bfloat16": 2}
-SHARDED = ("fsdp", "zero3")  # gradients and optimizer alone (zero2) leave the weights whole
+LENGTH_STEP = 256  # tokens
+BYTES_PER_DTYPE = {"float32": 4, "bfloat16": 2}
+WEIGHT_SHARDING_MODES = ("fsdp", "zero3")  # gradients and optimizer alone (zero2) leave the weights whole
 Change = tuple[str, float, Footprint]
 """What to write into the study, and the GPUs and memory that are needed then."""
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class MemoryNeed:
     """What a model takes in one of its roles ("serves" or "is trained"), on which kind of GPU (any if empty), and
     changes by which it takes less."""
 
     name: str
     role: str
     gpus: float
-    kind: str
+    accelerator_type: str
     footprint: Footprint
     changes: Callable[[Inventory], Iterator[Change]]
 
 
-def needs(study: Study, folder: Path) -> list[Need]:
+def memory_needs(study: Study, folder: Path) -> list[MemoryNeed]:
     """What every model of a study takes of which a config.json is at hand; others are left to their engines."""
-    found: list[Need] = []
-    asked = {role.model for role in roles(study)} & study.models.keys()
+    found: list[MemoryNeed] = []
+    served = {role.model for role in roles(study)} & study.models.keys()
     for name, model in study.models.items():
         known = known_architecture(model, folder)
         if known is None:
             continue
-        found += [_serves(name, model, *known)] if name in asked else []
+        found += [_serving_need(name, model, *known)] if name in served else []
         for student in (each for each in study.students if each.model == name):
-            found.append(_trains(model, student, study.recipes[student.recipe], *known))
+            found.append(_training_need(model, student, study.recipes[student.recipe], *known))
     return found
 
 
-def misfits(study: Study, folder: Path, cluster: Inventory) -> list[str]:
+def oversized(study: Study, folder: Path, cluster: Inventory) -> list[str]:
     """A message for each model that could be placed where it finds too little memory, with the smallest change."""
-    found = needs(study, folder)
-    return [_told(need, cluster) for need in found if not _fits(need.footprint, need.gpus, cluster, need.kind)]
+    found = memory_needs(study, folder)
+    return [
+        _describe(need, cluster)
+        for need in found
+        if not _fits(need.footprint, need.gpus, cluster, need.accelerator_type)
+    ]
 
 
-def check_footprints(study: Study, folder: Path, cluster: Inventory) -> None:
+def check_memory(study: Study, folder: Path, cluster: Inventory) -> None:
     """Raise ClusterError if a model can never fit into the memory of any node."""
-    if told := misfits(study, folder, cluster):
-        raise ClusterError("\n".join(told))
+    if problems := oversized(study, folder, cluster):
+        raise ClusterError("\n".join(problems))
 
 
-def _serves(name: str, model: Model, sizes: Architecture, saved: int) -> Need:
+def _serving_need(name: str, model: Model, sizes: Architecture, saved: int) -> MemoryNeed:
     options, gpu = model.options | model.runtime, model.gpus > 0
     vllm = resolve(model.engine, model.gpus) == "vllm"
     pipeline = int(options.get("pipeline_parallel_size", 1))
     tensor = int(options.get("tensor_parallel_size", max(1, model.gpus // pipeline) if vllm else 1))
-    how = Serving(_bytes(model, saved), tensor, pipeline, model.max_length)
+    config = ServingConfig(_bytes_per_parameter(model, saved), tensor, pipeline, model.max_length)
 
     def changes(cluster: Inventory) -> Iterator[Change]:
         for gpus in (n for n in (1, 2, 4, 8, 16) if gpu and vllm and n > model.gpus and sizes.heads % n == 0):
-            yield f"set 'gpus: {gpus}' under models.{name}", gpus, serving(sizes, split(how, gpus))
-        for length in range(model.max_length - STEP_OF_LENGTH, 0, -STEP_OF_LENGTH):
-            less = serving(sizes, replace(how, length=length), gpu)
+            yield (
+                f"set 'gpus: {gpus}' under models.{name}",
+                gpus,
+                serving_memory(sizes, with_tensor_parallelism(config, gpus)),
+            )
+        for length in range(model.max_length - LENGTH_STEP, 0, -LENGTH_STEP):
+            less = serving_memory(sizes, replace(config, length=length), gpu)
             yield f"set 'max_length: {length}' under models.{name}", model.gpus, less
-        if how.number_bytes == 4:
-            yield f"set 'dtype: bfloat16' under models.{name}", model.gpus, serving(sizes, replace(how, number_bytes=2))
+        if config.bytes_per_parameter == 4:
+            yield (
+                f"set 'dtype: bfloat16' under models.{name}",
+                model.gpus,
+                serving_memory(sizes, replace(config, bytes_per_parameter=2)),
+            )
         for gpus in sorted({int(node.gpus) for node in cluster.nodes if node.gpus} if not gpu else ()):
-            yield f"set 'gpus: {gpus}' under models.{name}", gpus, serving(sizes, split(how, gpus))
+            yield (
+                f"set 'gpus: {gpus}' under models.{name}",
+                gpus,
+                serving_memory(sizes, with_tensor_parallelism(config, gpus)),
+            )
 
-    return Need(name, "to serve", model.gpus, model.accelerator, serving(sizes, how, gpu), changes)
+    return MemoryNeed(name, "to serve", model.gpus, model.accelerator, serving_memory(sizes, config, gpu), changes)
 
 
-def _trains(model: Model, student: Student, recipe: Recipe, sizes: Architecture, saved: int) -> Need:
-    place, batch, named = student.place, recipe.batch_size, student.recipe
-    gpus = model.gpus if place.gpus is None else place.gpus
-    how = Training(
-        number_bytes=_bytes(model, saved) if recipe.precision == "auto" else NUMBER_BYTES[recipe.precision],
+def _training_need(model: Model, student: Student, recipe: Recipe, sizes: Architecture, saved: int) -> MemoryNeed:
+    resources, batch, named = student.resources, recipe.batch_size, student.recipe
+    gpus = model.gpus if resources.gpus is None else resources.gpus
+    config = TrainingConfig(
+        bytes_per_parameter=_bytes_per_parameter(model, saved)
+        if recipe.precision == "auto"
+        else BYTES_PER_DTYPE[recipe.precision],
         lora_rank=recipe.lora_rank if recipe.tuning == "lora" else None,
         rows=recipe.micro_batch_size,
         length=recipe.max_length,
-        shards=place.workers if place.sharding in SHARDED else 1,
-        recomputed=place.gradient_checkpointing,
+        shards=resources.workers if resources.sharding in WEIGHT_SHARDING_MODES else 1,
+        recomputed=resources.gradient_checkpointing,
     )
 
-    def fewer(more: Training) -> Iterator[tuple[str, Training]]:
+    def fewer(more: TrainingConfig) -> Iterator[tuple[str, TrainingConfig]]:
         yield "", more
         for rows in (n for n in range(recipe.micro_batch_size - 1, 0, -1) if batch % n == 0):
             yield f" and 'micro_batch_size: {rows}' under recipes.{named}", replace(more, rows=rows)
 
     def changes(cluster: Inventory) -> Iterator[Change]:
         it = f"for the student {student.model}"
-        tried = [("", how), (f"'gradient_checkpointing: true' {it}", replace(how, recomputed=True))]
-        more_workers = (n for n in (2, 4, 8, 16) if gpus and n > how.shards and batch % n == 0)
-        for workers in (n for n in more_workers if fit_together([Request(student.model, 0, gpus, n)], cluster)):
-            less = replace(how, recomputed=True, shards=workers)
-            tried.append((f"'workers: {workers}', 'sharding: fsdp', 'gradient_checkpointing: true' {it}", less))
-        if how.lora_rank is None:
-            tried.append((f"'tuning: lora' under recipes.{named}", replace(how, lora_rank=recipe.lora_rank)))
-        for told, changed in tried:
+        candidates = [("", config), (f"'gradient_checkpointing: true' {it}", replace(config, recomputed=True))]
+        more_workers = (n for n in (2, 4, 8, 16) if gpus and n > config.shards and batch % n == 0)
+        for workers in (n for n in more_workers if fit_together([ResourceRequest(student.model, 0, gpus, n)], cluster)):
+            less = replace(config, recomputed=True, shards=workers)
+            candidates.append((f"'workers: {workers}', 'sharding: fsdp', 'gradient_checkpointing: true' {it}", less))
+        if config.lora_rank is None:
+            candidates.append((f"'tuning: lora' under recipes.{named}", replace(config, lora_rank=recipe.lora_rank)))
+        for change, changed in candidates:
             for more, less in fewer(changed):
-                yield f"set {told}{more}".replace("set  and", "set"), gpus, training(sizes, less, gpus > 0)
+                yield f"set {change}{more}".replace("set  and", "set"), gpus, training_memory(sizes, less, gpus > 0)
         if not gpus:
-            yield f"set 'gpus: 1' under models.{student.model}", 1, training(sizes, how)
+            yield f"set 'gpus: 1' under models.{student.model}", 1, training_memory(sizes, config)
 
     role, kind = f"to be trained by '{named}'", model.accelerator if gpus else ""
-    return Need(student.model, role, gpus, kind, training(sizes, how, gpus > 0), changes)
+    return MemoryNeed(student.model, role, gpus, kind, training_memory(sizes, config, gpus > 0), changes)
 
 
-def _bytes(model: Model, saved: int) -> int:
-    return NUMBER_BYTES.get(model.dtype, saved)
+def _bytes_per_parameter(model: Model, saved: int) -> int:
+    return BYTES_PER_DTYPE.get(model.dtype, saved)
 
 
-def _fits(need: Footprint, gpus: float, cluster: Inventory, kind: str) -> bool:
+def _fits(need: Footprint, gpus: float, cluster: Inventory, accelerator_type: str) -> bool:
     """Whether it has memory wherever Ray may place it: Ray asks for GPUs, of a kind or of any, not for their memory."""
-    nodes = [node for node in cluster.nodes if kind in ("", node.accelerator)]
+    nodes = [node for node in cluster.nodes if accelerator_type in ("", node.accelerator)]
     if not gpus:
-        return any(holds(node, need, gpus) for node in nodes)
-    if gpus > largest(nodes):  # spread over several nodes
+        return any(fits(node, need, gpus) for node in nodes)
+    if gpus > max_gpus_per_node(nodes):  # spread over several nodes
         nodes = [replace(node, gpus=cluster.gpus) for node in nodes if node.gpus]
-    found = [holds(node, need, gpus) for node in nodes if node.gpus >= gpus]
+    found = [fits(node, need, gpus) for node in nodes if node.gpus >= gpus]
     return bool(found) and all(found)
 
 
-def _kinds(need: Need, cluster: Inventory) -> Iterator[Change]:
+def _fitting_accelerators(need: MemoryNeed, cluster: Inventory) -> Iterator[Change]:
     """The kinds of GPU that hold it as it is, the smallest first."""
-    rooms = {node.accelerator: gpu_bytes(node) or 0 for node in cluster.nodes if node.accelerator and need.gpus}
-    for kind in sorted(rooms, key=lambda kind: (rooms[kind], kind)):
+    memory_by_type = {
+        node.accelerator: gpu_bytes(node) or 0 for node in cluster.nodes if node.accelerator and need.gpus
+    }
+    for kind in sorted(memory_by_type, key=lambda kind: (memory_by_type[kind], kind)):
         if _fits(need.footprint, need.gpus, cluster, kind):
             yield f"set 'accelerator: {kind}' under models.{need.name}", need.gpus, need.footprint
 
 
-def _told(need: Need, cluster: Inventory) -> str:
+def _describe(need: MemoryNeed, cluster: Inventory) -> str:
     where = "of memory" if not need.gpus else "on its GPU" if need.gpus <= 1 else f"on each of {need.gpus:g} GPUs"
     size = f"{_gib(need.footprint.total)} {where}"
-    fitting = (told for told, gpus, less in need.changes(cluster) if _fits(less, gpus, cluster, need.kind))
-    kinds = (told for told, _, _ in _kinds(need, cluster))
+    fitting = (told for told, gpus, less in need.changes(cluster) if _fits(less, gpus, cluster, need.accelerator_type))
+    kinds = (told for told, _, _ in _fitting_accelerators(need, cluster))
     remedy = next(kinds, None) or next(fitting, None) or f"add a machine with {size} to the cluster"
-    told = f"{need.name} takes about {size} {need.role}; {_most(need, cluster)}"
+    told = f"{need.name} takes about {size} {need.role}; {_describe_largest(need, cluster)}"
     return f"{told}. The smallest change that makes it fit: {remedy}"
 
 
-def _most(need: Need, cluster: Inventory) -> str:
+def _describe_largest(need: MemoryNeed, cluster: Inventory) -> str:
     if not need.gpus:
         return f"the largest node has {_gib(max((node.memory_bytes for node in cluster.nodes), default=0))}"
-    able = [node for node in cluster.nodes if node.gpus and need.kind in ("", node.accelerator)]
-    rooms = {room: node.accelerator for node in able if (room := gpu_bytes(node))}
-    if not rooms:
+    candidates = [node for node in cluster.nodes if node.gpus and need.accelerator_type in ("", node.accelerator)]
+    type_by_memory = {room: node.accelerator for node in candidates if (room := gpu_bytes(node))}
+    if not type_by_memory:
         return "there is no such GPU"
-    if need.footprint.total <= max(rooms):
-        return f"it may be placed on {rooms[min(rooms)]}, with {_gib(min(rooms))} to use"
-    return f"the largest GPU has {_gib(max(rooms))} to use"
+    if need.footprint.total <= max(type_by_memory):
+        return f"it may be placed on {type_by_memory[min(type_by_memory)]}, with {_gib(min(type_by_memory))} to use"
+    return f"the largest GPU has {_gib(max(type_by_memory))} to use"
 
 
 def _gib(count: int) -> str:

@@ -10,13 +10,13 @@ from typing import Any
 
 from cluster.errors import ClusterError
 from cluster.resources.model_architecture import Architecture, architecture
-from pipelines.study.inputs.models import NAMED, resolve_model_path
+from pipelines.study.inputs.models import NAME_ONLY_ENGINES, resolve_model_path
 from pipelines.study.spec.model import Model
 
 
 def known_architecture(model: Model, folder: Path) -> tuple[Architecture, int] | None:
     """Sizes of a model and the bytes of one of its saved numbers; None without a config.json that tells them."""
-    if model.engine in NAMED:
+    if model.engine in NAME_ONLY_ENGINES:
         return None
     config = model_config(resolve_model_path(model, folder), model.revision)
     if config is None:
@@ -46,7 +46,7 @@ def model_config(source: str, revision: str | None) -> Mapping[str, Any] | None:
 BYTES_PER_PARAMETER = 2
 
 
-def size(model: Model, folder: Path) -> int | None:
+def known_active_parameters(model: Model, folder: Path) -> int | None:
     """The parameters that work on one token; None if they are not known. Scripted engines have none."""
     return active_parameters(model, folder) or (0 if model.engine == "scripted" else None)
 

@@ -10,12 +10,12 @@ import posixpath
 
 from pydantic import BaseModel
 
-from pipelines.planning.machine_types import Kinds
-from pipelines.planning.workload import Line, Setting
+from pipelines.planning.machine_types import MachineTypes
+from pipelines.planning.workload import CostSetting, LinearCost
 from pipelines.store.store import Store
 from pipelines.store.studies.run_record import study_folder
 from pipelines.study.graph.fingerprint import fingerprint
-from pipelines.study.graph.identities import identity
+from pipelines.study.graph.identities import model_identity
 from pipelines.study.graph.step import Step
 
 
@@ -30,10 +30,10 @@ class Profile(BaseModel):
     gpus: int
     accelerators: list[str] = []
     overhead: float
-    lines: dict[str, Line]
+    lines: dict[str, LinearCost]
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Where the numbers come from."""
         kinds = f" ({', '.join(self.accelerators)})" if self.accelerators else ""
         return f"a profile on {self.cpus} CPUs and {self.gpus} GPUs{kinds}, {self.created[:10]}"
@@ -47,29 +47,29 @@ def load_profile(store: Store, study: str) -> Profile | None:
         return None
 
 
-def misfit(step: Step, line: Line | None, kinds: Kinds) -> str | None:
+def profile_mismatch(step: Step, cost: LinearCost | None, machine_types: MachineTypes) -> str | None:
     """Why a line says nothing of a step: it is of another model, or of other GPUs. None if it does."""
-    now, then = setting_of(step, kinds), line and line.setting
-    if line is None:
-        return "was not measured" if now else None
-    if now is None:
+    current, measured = setting_of(step, machine_types), cost and cost.setting
+    if cost is None:
+        return "was not measured" if current else None
+    if current is None:
         return None
-    if then is None or then.model != now.model:
+    if measured is None or measured.model != current.model:
         return "has other weights or settings than what was measured"
-    if then.gpus != now.gpus:
-        return f"was measured on {then.gpus:g} GPUs and is to have {now.gpus:g}"
-    if now.gpu and then.gpu != now.gpu:
-        return f"was measured on GPUs of {then.gpu or 'an unknown kind'} and will lie on {now.gpu}"
+    if measured.gpus != current.gpus:
+        return f"was measured on {measured.gpus:g} GPUs and is to have {current.gpus:g}"
+    if current.gpu and measured.gpu != current.gpu:
+        return f"was measured on GPUs of {measured.gpu or 'an unknown kind'} and will lie on {current.gpu}"
     return None
 
 
-def setting_of(step: Step, kinds: Kinds) -> Setting | None:
+def setting_of(step: Step, kinds: MachineTypes) -> CostSetting | None:
     """What a step's model is and lies on; None for a step that asks none."""
-    model = kinds.study.models.get(getattr(step.job, "model", ""))
+    model = kinds.study.models.get(getattr(step.params, "model", ""))
     if model is None:
         return None
-    asked, weights = kinds.asked(step), fingerprint(identity(model, kinds.folder))
-    return Setting(model=weights, gpus=asked.gpus * asked.replicas, gpu=kinds.gpu(step))
+    asked, weights = kinds.request(step), fingerprint(model_identity(model, kinds.folder))
+    return CostSetting(model=weights, gpus=asked.gpus * asked.replicas, gpu=kinds.gpu_of(step))
 
 
 def profile_path(store: Store, study: str) -> str:

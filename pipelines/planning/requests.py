@@ -6,61 +6,67 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from actors.engines.registry import resolve
-from cluster.resources.placement import Ground, Request
-from pipelines.study.graph.params import EvaluateJob, TrainJob
+from cluster.resources.placement import ClusterCapacity, ResourceRequest
+from pipelines.study.graph.params import EvaluateParams, TrainParams
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.study import Study
 
-START_SECONDS = 15.0  # of evaluations that wait, for one more examiner to be worth its start
+EVALUATOR_START_SECONDS = 15.0  # of evaluations that wait, for one more examiner to be worth its start
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """A cluster, beside what is `kept` from gangs throughout."""
+class FreeCapacity:
+    """A cluster, beside what is `reserved` from gangs throughout."""
 
-    ground: Ground
-    kept: tuple[Request, ...] = ()
+    cluster: ClusterCapacity
+    reserved: tuple[ResourceRequest, ...] = ()
 
-    def holds(self, requests: Iterable[Request]) -> bool:
+    def fits(self, requests: Iterable[ResourceRequest]) -> bool:
         """Whether all of these have room at the same time."""
-        return self.ground.holds([*self.kept, *requests])
+        return self.cluster.holds([*self.reserved, *requests])
 
 
-def examiner_request(study: Study, steps: Iterable[Step]) -> Request:
+def evaluator_request(study: Study, steps: Iterable[Step]) -> ResourceRequest:
     """What a replica takes that can examine the students of all these steps."""
-    models = [study.models[step.job.model] for step in steps if isinstance(step.job, EvaluateJob)]
+    models = [study.models[step.params.model] for step in steps if isinstance(step.params, EvaluateParams)]
     cpus, gpus = (max((getattr(model, of) for model in models), default=0.0) for of in ("cpus", "gpus"))
-    return Request("examiner", cpus, gpus, kind=max((model.accelerator for model in models), default=""))
+    return ResourceRequest(
+        "examiner", cpus, gpus, accelerator_type=max((model.accelerator for model in models), default="")
+    )
 
 
-def training_request(study: Study, job: TrainJob) -> Request:
+def training_request(study: Study, job: TrainParams) -> ResourceRequest:
     """What the workers of a training take: as its student says, as much as its model unless it says otherwise."""
-    model, place = study.models[job.model], job.place
-    cpus = model.cpus if place.cpus is None else place.cpus
-    gpus = model.gpus if place.gpus is None else place.gpus
-    return Request("training", cpus, gpus, place.workers, kind=model.accelerator if gpus else "")
+    model, resources = study.models[job.model], job.resources
+    cpus = model.cpus if resources.cpus is None else resources.cpus
+    gpus = model.gpus if resources.gpus is None else resources.gpus
+    return ResourceRequest(
+        "training", cpus, gpus, resources.workers, accelerator_type=model.accelerator if gpus else ""
+    )
 
 
-def examined_after(trains: Iterable[Step], evaluations: Iterable[Step]) -> dict[str, list[Step]]:
+def evaluations_by_training(trains: Iterable[Step], evaluations: Iterable[Step]) -> dict[str, list[Step]]:
     """Evaluations by the key of the training that they wait for; by "" those that wait for none."""
-    after: dict[str, list[Step]] = {"": []} | {train.key: [] for train in trains}
+    by_training: dict[str, list[Step]] = {"": []} | {train.key: [] for train in trains}
     for step in evaluations:
-        after[next((needed.key for needed in step.inputs if needed.key in after), "")].append(step)
-    return after
+        by_training[next((needed.key for needed in step.inputs if needed.key in by_training), "")].append(step)
+    return by_training
 
 
-def room_beside(examiner: Request, gangs: Iterable[Request], ground: Ground) -> Room:
+def capacity_beside_evaluator(
+    evaluator: ResourceRequest, gangs: Iterable[ResourceRequest], cluster: ClusterCapacity
+) -> FreeCapacity:
     """The room for gangs beside an examiner that stays throughout; all of it if one of them would not fit then."""
-    beside = Room(ground, (examiner,))
-    return beside if all(beside.holds([gang]) for gang in set(gangs)) else Room(ground)
+    beside = FreeCapacity(cluster, (evaluator,))
+    return beside if all(beside.fits([gang]) for gang in set(gangs)) else FreeCapacity(cluster)
 
 
-def sizes(study: Study) -> dict[str, Request]:
+def replica_requests(study: Study) -> dict[str, ResourceRequest]:
     """What the replicas of each model of a study take. vLLM's may lie on several nodes."""
-    return {name: _size(name, model) for name, model in study.models.items()}
+    return {name: _replica_request(name, model) for name, model in study.models.items()}
 
 
-def _size(name: str, model: Model) -> Request:
-    spread = resolve(model.engine, model.gpus) == "vllm"
-    return Request(name, model.cpus, model.gpus, model.replicas, spread, model.accelerator)
+def _replica_request(name: str, model: Model) -> ResourceRequest:
+    spans_nodes = resolve(model.engine, model.gpus) == "vllm"
+    return ResourceRequest(name, model.cpus, model.gpus, model.replicas, spans_nodes, model.accelerator)

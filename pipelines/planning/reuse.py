@@ -14,56 +14,56 @@ from pipelines.study.graph.step import Step
 ABSENT = "(absent)"
 
 
-class Explainer:
+class ReuseExplainer:
     """Compares steps with what the store holds; each kind's manifests are read once."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.cache: dict[str, list[Finished]] = {}
+        self.cache: dict[str, list[FinishedStep]] = {}
 
-    def why(self, step: Step) -> str:
+    def explain(self, step: Step) -> str:
         """One line that says why the step will run."""
-        finished = self.finished(step.kind)
+        finished = self.finished_steps(step.kind)
         if not finished:
             return f"no {step.kind} step is in the store yet"
-        mine = _leaves(step)
-        nearest = min(finished, key=lambda other: len(_differences(mine, other.leaves)))
-        changed = _differences(mine, nearest.leaves)
-        told = "; ".join(f"{name}: {was} -> {now}" for name, was, now in changed[:3])
+        mine = _leaf_values(step)
+        nearest = min(finished, key=lambda other: len(_differences(mine, other.leaf_values)))
+        changed = _differences(mine, nearest.leaf_values)
+        changes = "; ".join(f"{name}: {was} -> {now}" for name, was, now in changed[:3])
         more = f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
         inputs = " (its input changed)" if any(name.startswith("input") for name, _, _ in changed) else ""
-        return f"nearest is '{nearest.manifest.label}'{inputs}: {told}{more}"
+        return f"nearest is '{nearest.manifest.label}'{inputs}: {changes}{more}"
 
-    def finished(self, kind: str) -> list[Finished]:
+    def finished_steps(self, kind: str) -> list[FinishedStep]:
         """The finished steps of one kind."""
         if kind not in self.cache:
             manifests = (self.store.manifest(kind, key) for key in self.store.keys(kind))
-            self.cache[kind] = [Finished(found, _manifest_leaves(found)) for found in manifests]
+            self.cache[kind] = [FinishedStep(found, _manifest_leaf_values(found)) for found in manifests]
         return self.cache[kind]
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedStep:
     """A finished step with its identity taken apart."""
 
     manifest: Manifest
-    leaves: Mapping[str, Any]
+    leaf_values: Mapping[str, Any]
 
 
-def _leaves(step: Step) -> dict[str, Any]:
+def _leaf_values(step: Step) -> dict[str, Any]:
     inputs = {f"input {number}": needed.key for number, needed in enumerate(step.inputs)}
-    return dict(_flat(canonical(dict(step.payload)))) | inputs
+    return dict(_flatten(canonical(dict(step.payload)))) | inputs
 
 
-def _manifest_leaves(manifest: Manifest) -> dict[str, Any]:
+def _manifest_leaf_values(manifest: Manifest) -> dict[str, Any]:
     inputs = {f"input {number}": key for number, key in enumerate(manifest.inputs)}
-    return dict(_flat(dict(manifest.payload))) | inputs
+    return dict(_flatten(dict(manifest.payload))) | inputs
 
 
-def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict) and value:
         for key, item in value.items():
-            yield from _flat(item, f"{path}.{key}" if path else key)
+            yield from _flatten(item, f"{path}.{key}" if path else key)
     else:
         yield path, value
 

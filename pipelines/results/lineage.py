@@ -14,8 +14,8 @@ from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
 from pipelines.study.graph.step import Step
 
-FILES = ("rows", "rejected")
-MANY = 8
+ROW_FILES = ("rows", "rejected")
+MAX_MATCHES_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Lineage:
     """The rows of a study's finished steps."""
 
     def __init__(self, store: Store, grid: Grid) -> None:
-        done = store.done()
+        done = store.finished_keys()
         self.store = store
         self.steps = [step for key, step in grid.steps.items() if key in done and step.kind in ROW_TYPES]
         self.unfinished = sum(step.kind in ROW_TYPES for step in grid.steps.values()) - len(self.steps)
@@ -46,8 +46,8 @@ class Lineage:
                 + (f"; {self.unfinished} steps are not finished yet." if self.unfinished else "."),
             )
         if len(found) > 1:
-            shown = ", ".join(f"{row[: len(prefix) + 6]} ({step.label})" for step, _, row in found[:MANY])
-            more = f" and {len(found) - MANY} more" if len(found) > MANY else ""
+            shown = ", ".join(f"{row[: len(prefix) + 6]} ({step.label})" for step, _, row in found[:MAX_MATCHES_SHOWN])
+            more = f" and {len(found) - MAX_MATCHES_SHOWN} more" if len(found) > MAX_MATCHES_SHOWN else ""
             raise InputError(
                 f"{len(found)} rows have an id that starts with '{prefix}': {shown}{more}. Give more of it"
             )
@@ -84,7 +84,7 @@ class Lineage:
 
     def ids(self, step: Step, prefix: str) -> Iterator[tuple[str, str]]:
         """The file and the id of each row of a step whose id starts with `prefix`."""
-        for file in FILES:
+        for file in ROW_FILES:
             yield from ((file, row) for row in self.ids_of(step, file) if row.startswith(prefix))
 
     def ids_of(self, step: Step, file: str = "rows") -> list[str]:

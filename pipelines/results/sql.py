@@ -16,7 +16,7 @@ from pipelines.rows.types import ROW_TYPES, Rejection
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import load_retries
-from pipelines.store.studies.step_index import needed
+from pipelines.store.studies.step_index import referenced_keys
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,7 +50,7 @@ _RETRIES = pa.schema(
 )
 
 
-def catalog(store: Store) -> duckdb.DuckDBPyConnection:
+def open_sql_tables(store: Store) -> duckdb.DuckDBPyConnection:
     """A connection that sees the store as tables, without copying rows.
 
     `steps` (`payload` and `versions` are JSON), `reasons` (of rejections, by step), `members` (which study has which
@@ -63,73 +63,77 @@ def catalog(store: Store) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"python_enable_replacements": "false"})
     if _remote(store):
         connection.register_filesystem(store.fs)
-    manifests = [store.manifest(kind, key) for kind, key in _finished(store)]
-    _register(connection, "steps", pa.Table.from_pylist([_step(manifest) for manifest in manifests], _STEPS))
+    manifests = [store.manifest(kind, key) for kind, key in _finished_steps(store)]
+    _register(connection, "steps", pa.Table.from_pylist([_step_record(manifest) for manifest in manifests], _STEPS))
     reasons = [(m.key, reason, rows) for m in manifests for reason, rows in m.account.reasons.items()]
     _register(connection, "reasons", _table(reasons, _REASONS))
-    members = [(study, key) for study, keys in needed(store).items() for key in sorted(keys)]
+    members = [(study, key) for study, keys in referenced_keys(store).items() for key in sorted(keys)]
     _register(connection, "members", _table(members, _MEMBERS))
-    retries = [(study, *retry.model_dump().values()) for study in _ran(store) for retry in load_retries(store, study)]
+    retries = [
+        (study, *retry.model_dump().values())
+        for study in _studies_with_retries(store)
+        for retry in load_retries(store, study)
+    ]
     _register(connection, "retries", _table(retries, _RETRIES))
-    _rows(connection, store, manifests)
+    _register_rows(connection, store, manifests)
     for name, fact in (("results", Result), ("sets", SetScore)):
-        _reports(connection, store, name, ["study", *(field.name for field in fields(fact))])
+        _register_reports(connection, store, name, ["study", *(field.name for field in fields(fact))])
     return connection
 
 
-def tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The names of a catalog's tables."""
     found = connection.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
     return sorted(name for (name,) in found if not name.startswith("_"))
 
 
-def _finished(store: Store) -> list[tuple[str, str]]:
+def _finished_steps(store: Store) -> list[tuple[str, str]]:
     paths = store.fs.glob(posixpath.join(store.root, "steps", "*", "*", "manifest.json"))
     return [(parts[-3], parts[-2]) for path in sorted(paths) if (parts := path.split("/"))]
 
 
-def _ran(store: Store) -> list[str]:
+def _studies_with_retries(store: Store) -> list[str]:
     paths = store.fs.glob(posixpath.join(store.root, "studies", "*", "retries.json"))
     return [path.split("/")[-2] for path in sorted(paths)]
 
 
-def _step(manifest: Manifest) -> dict[str, Any]:
+def _step_record(manifest: Manifest) -> dict[str, Any]:
     account = manifest.account.model_dump(include={"rows_in", "rows_out", "rejected", "failed"})
     named = manifest.model_dump(include={"key", "kind", "label", "seconds", "finished"})
-    told = {"payload": json.dumps(manifest.payload), "versions": json.dumps(manifest.versions)}
-    return {**named, **account, **told, "bytes": sum(shard.bytes for shard in manifest.shards)}
+    json_columns = {"payload": json.dumps(manifest.payload), "versions": json.dumps(manifest.versions)}
+    return {**named, **account, **json_columns, "bytes": sum(shard.bytes for shard in manifest.shards)}
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, store: Store, manifests: list[Manifest]) -> None:
+def _register_rows(connection: duckdb.DuckDBPyConnection, store: Store, manifests: list[Manifest]) -> None:
     files: dict[str, list[str]] = defaultdict(list)
     for manifest in manifests:
         folder = store.folder(manifest.kind, manifest.key)
         for shard in manifest.shards if manifest.kind in ROW_TYPES else ():
             kind = "rejected" if shard.file.startswith("rejected") else manifest.kind
-            files[kind].append(_address(store, posixpath.join(folder, shard.file)))
+            files[kind].append(_file_address(store, posixpath.join(folder, shard.file)))
     for kind, row_type in {**ROW_TYPES, "rejected": Rejection}.items():
         if kind in files:
-            connection.execute(f'CREATE VIEW "{kind}" AS {_selected(files[kind], kind)}')
+            connection.execute(f'CREATE VIEW "{kind}" AS {_select_statement(files[kind], kind)}')
         else:
             _register(connection, kind, schema(row_type).empty_table())
 
 
-def _selected(paths: list[str], kind: str) -> str:
+def _select_statement(paths: list[str], kind: str) -> str:
     listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-    place = "split_part(filename, '/', -2) AS step"
-    place += ", split_part(filename, '/', -3) AS kind" if kind == "rejected" else ""
+    path_columns = "split_part(filename, '/', -2) AS step"
+    path_columns += ", split_part(filename, '/', -3) AS kind" if kind == "rejected" else ""
     read = f"read_parquet([{listed}], filename = true, union_by_name = true)"
-    return f"SELECT * EXCLUDE (filename), {place} FROM {read}"
+    return f"SELECT * EXCLUDE (filename), {path_columns} FROM {read}"
 
 
-def _reports(connection: duckdb.DuckDBPyConnection, store: Store, name: str, columns: list[str]) -> None:
+def _register_reports(connection: duckdb.DuckDBPyConnection, store: Store, name: str, columns: list[str]) -> None:
     found: list[str] = store.fs.glob(posixpath.join(store.root, "studies", "*", "report", f"{name}.csv"))
     # a file of a header alone would turn the numbers of all others into texts
     paths = [path for path in sorted(found) if store.read_bytes(path).count(b"\n") > 1]
     if not paths:
         _register(connection, name, pa.schema([(column, pa.string()) for column in columns]).empty_table())
         return
-    listed = ", ".join("'" + _address(store, path).replace("'", "''") + "'" for path in paths)
+    listed = ", ".join("'" + _file_address(store, path).replace("'", "''") + "'" for path in paths)
     read = f"read_csv([{listed}], filename = true, union_by_name = true, header = true)"
     study = "split_part(filename, '/', -3) AS study"
     connection.execute(f'CREATE VIEW "{name}" AS SELECT {study}, * EXCLUDE (filename) FROM {read}')
@@ -139,7 +143,7 @@ def _remote(store: Store) -> bool:
     return not store.url.startswith("file:")
 
 
-def _address(store: Store, path: str) -> str:
+def _file_address(store: Store, path: str) -> str:
     return store.fs.unstrip_protocol(path) if _remote(store) else path
 
 

@@ -27,13 +27,15 @@ def schema(row_type: type[Row]) -> pa.Schema:
     return pa.schema([pa.field(f.name, _ARROW[hints[f.name]], nullable=False) for f in fields(row_type)])
 
 
-def types(of: pa.Schema) -> dict[str, str]:
+def column_types(arrow_schema: pa.Schema) -> dict[str, str]:
     """The columns of a schema with their types, as a manifest tells them."""
-    return {field.name: _told(field.type) for field in of}
+    return {field.name: _type_name(field.type) for field in arrow_schema}
 
 
-def _told(kind: pa.DataType) -> str:
-    return f"list<{kind.value_type}>" if pa.types.is_list(kind) else str(kind)  # Parquet names a list's items otherwise
+def _type_name(arrow_type: pa.DataType) -> str:
+    return (
+        f"list<{arrow_type.value_type}>" if pa.types.is_list(arrow_type) else str(arrow_type)
+    )  # Parquet names a list's items otherwise
 
 
 def to_table(row_type: type[Row], rows: Iterable[Row]) -> pa.Table:

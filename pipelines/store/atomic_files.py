@@ -10,9 +10,9 @@ from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
-from cluster.fault_points import reached
+from cluster.fault_points import hit
 
-ASIDE = ".tmp"
+TEMPORARY_SUFFIX = ".tmp"
 
 
 def write(fs: Any, path: str, data: bytes) -> None:
@@ -23,13 +23,13 @@ def write(fs: Any, path: str, data: bytes) -> None:
     if not isinstance(fs, LocalFileSystem):
         fs.pipe_file(path, data)
         return
-    aside = _aside(Path(path), data)
-    reached("file.aside", path)
-    aside.replace(path)
+    temporary = _write_temporary(Path(path), data)
+    hit("file.aside", path)
+    temporary.replace(path)
     flush_folder(Path(path).parent)
 
 
-def listed(fs: Any, pattern: str) -> list[str]:
+def list_files(fs: Any, pattern: str) -> list[str]:
     """Paths of a pattern. A list that an object store gives may name what is gone already: that is nothing."""
     try:
         return fs.glob(pattern)
@@ -37,7 +37,7 @@ def listed(fs: Any, pattern: str) -> list[str]:
         return []
 
 
-def create(fs: Any, path: str, data: bytes) -> bool:
+def create_exclusive(fs: Any, path: str, data: bytes) -> bool:
     """Write a file unless there is one: of several writers at once, one gets True (on S3 by a conditional write)."""
     if isinstance(fs, LocalFileSystem):
         return _create_local(Path(path), data)
@@ -50,38 +50,38 @@ def create(fs: Any, path: str, data: bytes) -> bool:
     return True
 
 
-def sweep(fs: Any, path: str) -> None:
+def remove_temporary(fs: Any, path: str) -> None:
     """Remove what writers of this file that were killed have left beside it."""
-    for aside in listed(fs, f"{path}.*{ASIDE}"):
+    for temporary in list_files(fs, f"{path}.*{TEMPORARY_SUFFIX}"):
         with contextlib.suppress(FileNotFoundError):
-            fs.rm(aside)
+            fs.rm(temporary)
 
 
 def _create_local(path: Path, data: bytes) -> bool:
-    aside = _aside(path, data)
+    temporary = _write_temporary(path, data)
     try:
-        path.hardlink_to(aside)
+        path.hardlink_to(temporary)
     except (FileExistsError, FileNotFoundError):  # somebody was first, or took our file for a leftover: look again
         return False
     finally:
-        aside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
     flush_folder(path.parent)
     return True
 
 
-def _aside(path: Path, data: bytes) -> Path:
+def _write_temporary(path: Path, data: bytes) -> Path:
     """The data in a new file beside `path`, on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{ASIDE}")
+    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
     try:
-        with aside.open("wb") as file:
+        with temporary.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        aside.unlink(missing_ok=True)  # it takes room on a disk that is full
+        temporary.unlink(missing_ok=True)  # it takes room on a disk that is full
         raise
-    return aside
+    return temporary
 
 
 def flush_folder(folder: Path) -> None:

@@ -13,23 +13,23 @@ def next_epoch(store: Store) -> int:
     """Take the next number. No clock is asked, and of several that take one at once, each gets another."""
     folder = posixpath.join(store.root, "epochs")
     while True:
-        mine = max(_taken(store, folder), default=0) + 1
-        if not files.create(store.fs, posixpath.join(folder, f"{mine:06d}"), b""):
+        mine = max(_used_epochs(store, folder), default=0) + 1
+        if not files.create_exclusive(store.fs, posixpath.join(folder, f"{mine:06d}"), b""):
             continue
-        taken = _taken(store, folder)
+        taken = _used_epochs(store, folder)
         if mine >= max(taken, default=0):
             for old in taken - {mine}:
                 with suppress(FileNotFoundError):  # another one has removed it
                     store.fs.rm(posixpath.join(folder, f"{old:06d}"))
-            files.sweep(store.fs, posixpath.join(folder, "*"))
+            files.remove_temporary(store.fs, posixpath.join(folder, "*"))
             return mine
 
 
 def is_newest(store: Store) -> bool:
     """Whether no run of the store has begun since the one that this store's handle belongs to."""
-    return store.epoch >= max(_taken(store, posixpath.join(store.root, "epochs")), default=0)
+    return store.epoch >= max(_used_epochs(store, posixpath.join(store.root, "epochs")), default=0)
 
 
-def _taken(store: Store, folder: str) -> set[int]:
-    paths = files.listed(store.fs, posixpath.join(folder, "[0-9]" * 6))
+def _used_epochs(store: Store, folder: str) -> set[int]:
+    paths = files.list_files(store.fs, posixpath.join(folder, "[0-9]" * 6))
     return {int(posixpath.basename(path)) for path in paths}

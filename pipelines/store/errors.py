@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Held(Exception):
+class StudyLocked(Exception):
     """Another driver works on the study, or on steps that it needs; the message says which and what to do."""
 
 
@@ -11,5 +11,5 @@ class LeaseLost(Exception):
     """Another driver has taken over: nothing more may be written."""
 
 
-class Spoilt(RuntimeError):
+class CorruptStore(RuntimeError):
     """The store does not hold what was written to it; the message says what is wrong, and what to do."""

@@ -25,12 +25,12 @@ from typing import Any
 from fsspec.implementations.local import LocalFileSystem
 
 from actors.engine import Classification, Generation, Request, RequestError, TokenLogprobs
-from cluster.fault_points import reached
+from cluster.fault_points import hit
 from pipelines.store import atomic_files as files
 from pipelines.store.epochs import is_newest
 from pipelines.store.store import Store
 
-Kept = Generation | TokenLogprobs | Classification | RequestError
+JournalEntry = Generation | TokenLogprobs | Classification | RequestError
 _FIELDS: dict[type[Any], tuple[str, ...]] = {
     Generation: tuple(Generation.__dataclass_fields__),
     TokenLogprobs: tuple(TokenLogprobs.__dataclass_fields__),
@@ -38,49 +38,49 @@ _FIELDS: dict[type[Any], tuple[str, ...]] = {
     RequestError: ("reason", "detail"),
 }
 _TYPES = {kind.__name__: kind for kind in _FIELDS}
-SUFFIX = ".answers"
+JOURNAL_SUFFIX = ".answers"
 
 
 class Journal:
     """The answers to one step's requests on behalf of one unit. `flush` may be called from another thread."""
 
-    def __init__(self, store: Store, kind: str, key: str, unit: int, paths: Sequence[str]) -> None:
+    def __init__(self, store: Store, kind: str, key: str, partition: int, paths: Sequence[str]) -> None:
         """`paths` are what earlier runs have left."""
         self.store, self.paths = store, [*paths]
-        self._name = posixpath.join(store.folder(kind, key), "parts", f"{unit:08d}-")
-        self._answers = {digest: answer for path in paths for digest, answer in _read(store, path)}
+        self._name = posixpath.join(store.folder(kind, key), "parts", f"{partition:08d}-")
+        self._answers = {digest: answer for path in paths for digest, answer in _read_entries(store, path)}
         self._local = isinstance(store.fs, LocalFileSystem)
         self._handle: int | None = None
-        self._unsafe: list[bytes] = []  # not yet written to the object store
+        self._unwritten: list[bytes] = []  # not yet written to the object store
         self._dirty = False
         self._lock = Lock()
 
-    def recall(self, request: Request) -> Kept | None:
+    def lookup(self, request: Request) -> JournalEntry | None:
         """The answer that there was, if there was one."""
         return self._answers.get(_digest(request)) if self._answers else None
 
-    def keep(self, request: Request, answer: Kept) -> None:
+    def append(self, request: Request, answer: JournalEntry) -> None:
         """Make an answer outlive this process (on an object store: once it is flushed)."""
-        line = _line(request, answer)
+        line = _encode_entry(request, answer)
         with self._lock:
             if not self._local:
-                self._unsafe.append(line)
-            elif os.write(self._file(), line) < len(line):
+                self._unwritten.append(line)
+            elif os.write(self._open_file(), line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.paths[-1])
             self._dirty = True
-        reached("answer.kept", request)
+        hit("answer.kept", request)
 
     def flush(self) -> None:
         """Make what was kept outlive this machine."""
         with self._lock:
             dirty, self._dirty = self._dirty, False
-            lines = [*self._unsafe]
+            lines = [*self._unwritten]
         if dirty and self._handle is not None:
             os.fsync(self._handle)
         elif lines:
-            self.store.write_bytes(self._next(), b"".join(lines))
+            self.store.write_bytes(self._new_path(), b"".join(lines))
             with self._lock:
-                del self._unsafe[: len(lines)]
+                del self._unwritten[: len(lines)]
 
     def close(self) -> None:
         """Flush, and keep what is there for the next run."""
@@ -89,30 +89,30 @@ class Journal:
             os.close(self._handle)
             self._handle = None
 
-    def drop(self) -> None:
+    def delete(self) -> None:
         """Remove it: the rows that were made of the answers are durable. A run that was taken over leaves it."""
         self.close()
         for path in self.paths if is_newest(self.store) else ():
             with contextlib.suppress(FileNotFoundError):
                 self.store.fs.rm(path)
 
-    def _file(self) -> int:
+    def _open_file(self) -> int:
         if self._handle is None:
-            path = Path(self._next())
+            path = Path(self._new_path())
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
             files.flush_folder(path.parent)
         return self._handle
 
-    def _next(self) -> str:
-        self.paths.append(f"{self._name}{uuid.uuid4().hex[:12]}{SUFFIX}")
+    def _new_path(self) -> str:
+        self.paths.append(f"{self._name}{uuid.uuid4().hex[:12]}{JOURNAL_SUFFIX}")
         return self.paths[-1]
 
 
 def find_journals(store: Store, kind: str, key: str) -> dict[int, list[str]]:
     """Paths of an unfinished step's journals, by unit."""
     found: dict[int, list[str]] = {}
-    for path in store.parts(kind, key, f"*{SUFFIX}"):
+    for path in store.partition_files(kind, key, f"*{JOURNAL_SUFFIX}"):
         found.setdefault(int(posixpath.basename(path)[:8]), []).append(path)
     return found
 
@@ -121,7 +121,7 @@ def _digest(request: Request) -> str:
     return hashlib.sha256(repr(request).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def _line(request: Request, answer: Kept) -> bytes:
+def _encode_entry(request: Request, answer: JournalEntry) -> bytes:
     """One line of a journal: a checksum, for lines that were torn, and the answer as JSON."""
     kind = type(answer)
     record = [_digest(request), kind.__name__, [getattr(answer, name) for name in _FIELDS[kind]]]
@@ -129,7 +129,7 @@ def _line(request: Request, answer: Kept) -> bytes:
     return b"%08x%b\n" % (zlib.crc32(text), text)
 
 
-def _read(store: Store, path: str) -> Iterator[tuple[str, Kept]]:
+def _read_entries(store: Store, path: str) -> Iterator[tuple[str, JournalEntry]]:
     """The answers in a file, without lines that were torn or spoilt; none if it is gone: a zombie was through."""
     try:
         data = store.read_bytes(path)

@@ -20,7 +20,7 @@ from actors.engine import (
     RequestError,
     TokenLogprobs,
 )
-from cluster.fault_points import reached
+from cluster.fault_points import hit
 from pipelines.store.journal import Journal, find_journals
 from pipelines.store.store import Store
 
@@ -30,39 +30,41 @@ A = TypeVar("A", Generation, TokenLogprobs, Classification)
 
 
 class Journals:
-    """The journals of one unit, by step. `left` are the paths that earlier runs left, by the steps' keys."""
+    """The journals of one unit, by step. `earlier_paths` are the paths that earlier runs left, by the steps' keys."""
 
-    def __init__(self, store: Store, unit: int, left: Mapping[str, Sequence[str]]) -> None:
-        self.store, self.unit, self.left = store, unit, left
-        self.open: dict[str, Journal] = {}
+    def __init__(self, store: Store, partition: int, earlier_paths: Mapping[str, Sequence[str]]) -> None:
+        self.store, self.partition, self.earlier_paths = store, partition, earlier_paths
+        self.by_key: dict[str, Journal] = {}
 
-    def of(self, kind: str, key: str) -> Journal:
+    def for_step(self, kind: str, key: str) -> Journal:
         """The journal of a step."""
-        if key not in self.open:
-            self.open[key] = Journal(self.store, kind, key, self.unit, self.left.get(key, ()))
-        return self.open[key]
+        if key not in self.by_key:
+            self.by_key[key] = Journal(self.store, kind, key, self.partition, self.earlier_paths.get(key, ()))
+        return self.by_key[key]
 
     def flush(self) -> None:
         """Make all answers so far outlive this machine."""
-        for journal in [*self.open.values()]:
+        for journal in [*self.by_key.values()]:
             journal.flush()
 
     def close(self) -> None:
         """Flush, and keep all for the next run."""
-        for journal in self.open.values():
+        for journal in self.by_key.values():
             journal.close()
 
-    def drop(self) -> None:
+    def delete(self) -> None:
         """Remove all: what was made of them is durable."""
-        for journal in self.open.values():
-            journal.drop()
+        for journal in self.by_key.values():
+            journal.delete()
 
 
-here: ContextVar[Journals | None] = ContextVar("journals", default=None)  # of the unit that a task works for
+current_journals: ContextVar[Journals | None] = ContextVar(
+    "journals", default=None
+)  # of the unit that a task works for
 
 
 @dataclass(frozen=True)
-class Remembering:
+class JournaledClient:
     """Asks `client` for a step. Answers, and refusals too, are kept in the journal of the unit at work, if any."""
 
     client: Client
@@ -71,42 +73,42 @@ class Remembering:
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """As the client's."""
-        return await self._ask(request, self.client.generate)
+        return await self._request(request, self.client.generate)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """As the client's."""
-        return await self._ask(request, self.client.logprobs)
+        return await self._request(request, self.client.logprobs)
 
     async def classify(self, request: ClassifyRequest) -> Classification:
         """As the client's."""
-        return await self._ask(request, self.client.classify)
+        return await self._request(request, self.client.classify)
 
-    async def _ask(self, request: Q, ask: Callable[[Q], Awaitable[A]]) -> A:
-        journals = here.get()
+    async def _request(self, request: Q, send: Callable[[Q], Awaitable[A]]) -> A:
+        journals = current_journals.get()
         if journals is None:
-            return await ask(request)
-        journal = journals.of(self.kind, self.key)
-        known = journal.recall(request)
-        if known is None:
-            reached("request.sent", request)
+            return await send(request)
+        journal = journals.for_step(self.kind, self.key)
+        answer = journal.lookup(request)
+        if answer is None:
+            hit("request.sent", request)
             try:
-                known = await ask(request)
+                answer = await send(request)
             except RequestError as why:
-                known = why
-            journal.keep(request, known)
-        if isinstance(known, RequestError):
-            raise RequestError(known.reason, known.detail)
-        return cast("A", known)
+                answer = why
+            journal.append(request, answer)
+        if isinstance(answer, RequestError):
+            raise RequestError(answer.reason, answer.detail)
+        return cast("A", answer)
 
 
 @contextmanager
-def remembered(store: Store, kind: str, key: str) -> Generator[None]:
+def journaling(store: Store, kind: str, key: str) -> Generator[None]:
     """Within the block, answers to a step's requests are kept until the step is committed; it is not walked in units.
 
     An earlier run's answers are known from the start.
     """
     journals = Journals(store, 0, {key: find_journals(store, kind, key).get(0, [])})
-    ended, token = threading.Event(), here.set(journals)
+    ended, token = threading.Event(), current_journals.set(journals)
 
     def flush_often() -> None:
         while not ended.wait(FLUSH_SECONDS):
@@ -120,5 +122,5 @@ def remembered(store: Store, kind: str, key: str) -> Generator[None]:
     finally:
         ended.set()
         thread.join()
-        here.reset(token)
+        current_journals.reset(token)
         journals.close()

@@ -20,14 +20,14 @@ import psutil
 from pydantic import BaseModel, ValidationError
 
 from pipelines.store import atomic_files as files
-from pipelines.store.errors import Held, LeaseLost
+from pipelines.store.errors import LeaseLost, StudyLocked
 from pipelines.store.store import Store
 
-BEAT_SECONDS = 5.0
-LOST_SECONDS = 20.0  # without a beat: by the watcher's own clock, which no change of the time of day touches
+HEARTBEAT_SECONDS = 5.0
+LEASE_TIMEOUT = 20.0  # without a beat: by the watcher's own clock, which no change of the time of day touches
 
 
-class Claim(BaseModel):
+class LeaseRecord(BaseModel):
     """Who drives a study. `token` is new with each holder, `steps` are what it runs."""
 
     study: str
@@ -40,7 +40,7 @@ class Claim(BaseModel):
     steps: list[str] = []
 
     @property
-    def who(self) -> str:
+    def description(self) -> str:
         """For people."""
         return f"process {self.pid} on {self.host}, since {self.since}"
 
@@ -50,48 +50,48 @@ class Lease:
     """A held lease. `check` is asked before every commit; a thread renews it."""
 
     store: Store
-    claim: Claim
+    record: LeaseRecord
     lost: threading.Event = field(default_factory=threading.Event)
-    beats: int = 0
+    heartbeat_count: int = 0
 
     def check(self) -> None:
         """Raise LeaseLost unless the lease is still ours, by what the store says now."""
-        found = read(self.store, self.claim.study)
-        if self.lost.is_set() or found is None or found.token != self.claim.token:
+        found = read_lease(self.store, self.record.study)
+        if self.lost.is_set() or found is None or found.token != self.record.token:
             self.lost.set()
             raise LeaseLost(
-                f"study {self.claim.study} was taken over"
-                + (f" by {found.who}" if found else "")
+                f"study {self.record.study} was taken over"
+                + (f" by {found.description}" if found else "")
                 + ": this run ends, and what it finished before is kept"
             )
 
     def renew(self, ended: threading.Event) -> None:
         """Give signs of life until the end, or until the lease is lost."""
-        while not ended.wait(BEAT_SECONDS):
+        while not ended.wait(HEARTBEAT_SECONDS):
             try:
-                self.beat()
+                self.heartbeat()
             except LeaseLost:
                 return
             except Exception:  # the store is away for a moment, whatever it says; a check that matters will tell
                 continue
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """One sign of life, in a file of our own: if it comes late, the successor's claim stays. Raises LeaseLost."""
         self.check()
-        self.beats += 1
-        self.store.write_bytes(_beats_path(self.store, self.claim), str(self.beats).encode())
+        self.heartbeat_count += 1
+        self.store.write_bytes(_heartbeats_path(self.store, self.record), str(self.heartbeat_count).encode())
 
 
 @contextmanager
-def held(store: Store, study: str, steps: Iterable[str], tell: Callable[[str], None]) -> Generator[Lease]:
+def acquire(store: Store, study: str, steps: Iterable[str], notify: Callable[[str], None]) -> Generator[Lease]:
     """Hold the lease of a study within the block; `steps` are the keys of what it will run.
 
     Raises Held if another driver lives that holds it, or that runs one of these steps for another study. A holder that
-    is gone is waited for LOST_SECONDS (`tell` says so), unless it was a process of this machine.
+    is gone is waited for LOST_SECONDS (`notify` says so), unless it was a process of this machine.
     """
-    lease = Lease(store, _acquired(store, _mine(study, steps), tell))
+    lease = Lease(store, _take_lease(store, _new_record(study, steps), notify))
     try:
-        _refuse_shared_steps(store, lease.claim)
+        _refuse_shared_steps(store, lease.record)
         ended = threading.Event()
         thread = threading.Thread(target=lease.renew, args=(ended,), name="lease", daemon=True)
         thread.start()
@@ -101,91 +101,95 @@ def held(store: Store, study: str, steps: Iterable[str], tell: Callable[[str], N
             ended.set()
             thread.join()
     finally:
-        found = read(store, study)
-        if found and found.token == lease.claim.token:
+        found = read_lease(store, study)
+        if found and found.token == lease.record.token:
             store.fs.rm(_path(store, study))
-        _forget(store, lease.claim)
+        _remove_heartbeats(store, lease.record)
 
 
-def read(store: Store, study: str) -> Claim | None:
+def read_lease(store: Store, study: str) -> LeaseRecord | None:
     """Who holds the lease of a study, alive or not."""
     try:
-        return Claim.model_validate_json(store.read_bytes(_path(store, study)))
+        return LeaseRecord.model_validate_json(store.read_bytes(_path(store, study)))
     except (FileNotFoundError, ValidationError):
         return None
 
 
-def claims(store: Store) -> list[Claim]:
+def leases(store: Store) -> list[LeaseRecord]:
     """All leases in a store, their holders alive or not."""
-    paths = files.listed(store.fs, posixpath.join(store.root, "studies", "*", "lease.json"))
-    found = (read(store, posixpath.basename(posixpath.dirname(path))) for path in paths)
+    paths = files.list_files(store.fs, posixpath.join(store.root, "studies", "*", "lease.json"))
+    found = (read_lease(store, posixpath.basename(posixpath.dirname(path))) for path in paths)
     return [claim for claim in found if claim]
 
 
-def is_gone(claim: Claim) -> bool:
+def is_dead(record: LeaseRecord) -> bool:
     """Whether the holder was a process of this machine that lives no more; False if that can not be known."""
-    if claim.host != socket.gethostname():
+    if record.host != socket.gethostname():
         return False
-    if claim.boot != _boot():
+    if record.boot != _boot_id():
         return True  # the machine has been started again
-    if claim.space != _space():
+    if record.space != _pid_namespace():
         return False  # in another container of this machine: its numbers of processes are not ours
     try:
-        return psutil.Process(claim.pid).status() == psutil.STATUS_ZOMBIE
+        return psutil.Process(record.pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
 
 
-def _acquired(store: Store, mine: Claim, tell: Callable[[str], None]) -> Claim:
-    while not files.create(store.fs, _path(store, mine.study), _bytes(mine)):
-        holder = read(store, mine.study)
+def _take_lease(store: Store, mine: LeaseRecord, notify: Callable[[str], None]) -> LeaseRecord:
+    while not files.create_exclusive(store.fs, _path(store, mine.study), _to_json(mine)):
+        holder = read_lease(store, mine.study)
         if holder is None:
             if store.fs.exists(_path(store, mine.study)):
                 store.fs.rm(_path(store, mine.study))  # not a lease: a file that something else has spoilt
             continue
-        if not is_gone(holder):
-            tell(f"study {mine.study} is held by {holder.who}: waiting {LOST_SECONDS:.0f} s for a sign of life")
+        if not is_dead(holder):
+            notify(
+                f"study {mine.study} is held by {holder.description}: waiting {LEASE_TIMEOUT:.0f} s for a sign of life"
+            )
             _refuse_if_alive(store, holder)
-        tell(f"study {mine.study}: taken over from {holder.who}, which is gone")
+        notify(f"study {mine.study}: taken over from {holder.description}, which is gone")
         _write(store, mine)
-        _forget(store, holder)
+        _remove_heartbeats(store, holder)
         time.sleep(0.1)  # of several that take over at once, the last to write holds it
-        found = read(store, mine.study)
+        found = read_lease(store, mine.study)
         if found and found.token == mine.token:
             return mine
     return mine
 
 
-def _refuse_if_alive(store: Store, holder: Claim) -> None:
-    deadline, before = time.monotonic() + LOST_SECONDS, _beats(store, holder)
+def _refuse_if_alive(store: Store, holder: LeaseRecord) -> None:
+    deadline, before = time.monotonic() + LEASE_TIMEOUT, _heartbeats(store, holder)
     while time.monotonic() < deadline:
-        time.sleep(BEAT_SECONDS / 5)
-        found = read(store, holder.study)
+        time.sleep(HEARTBEAT_SECONDS / 5)
+        found = read_lease(store, holder.study)
         if found is None:
             return
-        if found.token != holder.token or _beats(store, found) != before:
-            raise Held(f"study {holder.study} is being run by {found.who}. Wait for it, or stop that process")
+        if found.token != holder.token or _heartbeats(store, found) != before:
+            raise StudyLocked(
+                f"study {holder.study} is being run by {found.description}. Wait for it, or stop that process"
+            )
 
 
-def _refuse_shared_steps(store: Store, mine: Claim) -> None:
-    for other in claims(store):
-        if other.study == mine.study or is_gone(other):
+def _refuse_shared_steps(store: Store, mine: LeaseRecord) -> None:
+    for other in leases(store):
+        if other.study == mine.study or is_dead(other):
             continue
         if shared := set(mine.steps) & set(other.steps):
-            raise Held(
-                f"{len(shared)} steps of this study are being run for study {other.study} by {other.who}. "
+            raise StudyLocked(
+                f"{len(shared)} steps of this study are being run for study {other.study} by {other.description}. "
                 "Wait for it, stop that process, or use another store"
             )
 
 
-def _mine(study: str, steps: Iterable[str]) -> Claim:
+def _new_record(study: str, steps: Iterable[str]) -> LeaseRecord:
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    return Claim(
+    return LeaseRecord(
         study=study,
         token=uuid.uuid4().hex,
         host=socket.gethostname(),
-        boot=_boot(),
-        space=_space(),
+        boot=_boot_id(),
+        space=_pid_namespace(),
         pid=os.getpid(),
         since=since,
         steps=sorted(steps),
@@ -193,7 +197,7 @@ def _mine(study: str, steps: Iterable[str]) -> Claim:
 
 
 @cache
-def _boot() -> str:
+def _boot_id() -> str:
     """What changes when this machine is started again."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -202,7 +206,7 @@ def _boot() -> str:
 
 
 @cache
-def _space() -> str:
+def _pid_namespace() -> str:
     """Within which a process's number is its own: containers have one each, also those that share a host's name."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
@@ -214,28 +218,28 @@ def _path(store: Store, study: str) -> str:
     return posixpath.join(store.root, "studies", study, "lease.json")
 
 
-def _beats_path(store: Store, claim: Claim) -> str:
-    return f"{_path(store, claim.study)}.{claim.token}"
+def _heartbeats_path(store: Store, record: LeaseRecord) -> str:
+    return f"{_path(store, record.study)}.{record.token}"
 
 
-def _beats(store: Store, claim: Claim) -> bytes:
+def _heartbeats(store: Store, record: LeaseRecord) -> bytes:
     """What a holder has written as a sign of life."""
     try:
-        return store.read_bytes(_beats_path(store, claim))
+        return store.read_bytes(_heartbeats_path(store, record))
     except FileNotFoundError:
         return b""
 
 
-def _forget(store: Store, claim: Claim) -> None:
+def _remove_heartbeats(store: Store, record: LeaseRecord) -> None:
     """Remove a former holder's signs of life, and what killed writers left."""
     with contextlib.suppress(FileNotFoundError):
-        store.fs.rm(_beats_path(store, claim))
-    files.sweep(store.fs, _path(store, claim.study))
+        store.fs.rm(_heartbeats_path(store, record))
+    files.remove_temporary(store.fs, _path(store, record.study))
 
 
-def _write(store: Store, claim: Claim) -> None:
-    store.write_bytes(_path(store, claim.study), _bytes(claim))
+def _write(store: Store, record: LeaseRecord) -> None:
+    store.write_bytes(_path(store, record.study), _to_json(record))
 
 
-def _bytes(claim: Claim) -> bytes:
-    return claim.model_dump_json(indent=1).encode()
+def _to_json(record: LeaseRecord) -> bytes:
+    return record.model_dump_json(indent=1).encode()

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.store.errors import Spoilt
+from pipelines.store.errors import CorruptStore
 
 
 @lru_cache(maxsize=1)
@@ -31,7 +31,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: found[name] for name in packages if name in found}
 
 
-FORMAT = 1
+MANIFEST_FORMAT = 1
 
 
 class Shard(BaseModel):
@@ -59,7 +59,7 @@ class Account(BaseModel):
     def check(self, label: str) -> None:
         """Raise Spoilt unless in = out + rejected + failed."""
         if self.rows_in != self.rows_out + self.rejected + self.failed:
-            raise Spoilt(
+            raise CorruptStore(
                 f"{label}: {self.rows_in} rows went in, but {self.rows_out} came out, "
                 f"{self.rejected} were rejected and {self.failed} failed. "
                 "Nothing was committed: run the same command again"
@@ -74,7 +74,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = FORMAT
+    format: int = MANIFEST_FORMAT
     key: str
     kind: str
     label: str

@@ -17,28 +17,28 @@ import pyarrow.parquet as pq
 
 from pipelines.rows.arrow import from_table, to_table
 from pipelines.rows.types import ROW_TYPES, Rejection, Row
-from pipelines.store.errors import Spoilt
+from pipelines.store.errors import CorruptStore
 from pipelines.store.store import Store
 
-UNIT_ROWS = 256
-ROWS, REJECTED = ".rows.parquet", ".rejected.parquet"
+PARTITION_ROWS = 256
+ROWS_SUFFIX, REJECTED_SUFFIX = ".rows.parquet", ".rejected.parquet"
 
 
 @dataclass(frozen=True)
-class Finished:
+class PartitionRows:
     """What became of a unit's rows in one step."""
 
     rows: list[Row]
     rejections: list[Rejection]
 
 
-def unit_of(index: int) -> int:
+def partition_of(index: int) -> int:
     """The unit that a seed index belongs to."""
-    return index // UNIT_ROWS
+    return index // PARTITION_ROWS
 
 
 @dataclass(frozen=True)
-class Part:
+class PartitionOutput:
     """One unit's rows of an unfinished step, all of them, as the run number `epoch` made them."""
 
     epoch: int
@@ -46,35 +46,39 @@ class Part:
     rejected: str | None
 
 
-def write_part(store: Store, kind: str, key: str, unit: int, done: Finished) -> None:
+def write_partition(store: Store, kind: str, key: str, partition: int, output: PartitionRows) -> None:
     """Make all of a unit's rows of an unfinished step durable. The rows come last: with them, the part exists."""
     folder = posixpath.join(store.folder(kind, key), "parts")
-    name = f"{unit:08d}-{store.epoch:06d}"
-    if done.rejections:
-        store.write_table(folder, f"{name}{REJECTED}", to_table(Rejection, done.rejections))
-    store.write_table(folder, f"{name}{ROWS}", to_table(ROW_TYPES[kind], done.rows))
+    name = f"{partition:08d}-{store.epoch:06d}"
+    if output.rejections:
+        store.write_table(folder, f"{name}{REJECTED_SUFFIX}", to_table(Rejection, output.rejections))
+    store.write_table(folder, f"{name}{ROWS_SUFFIX}", to_table(ROW_TYPES[kind], output.rows))
 
 
-def find_parts(store: Store, kind: str, key: str) -> dict[int, Part]:
+def find_partitions(store: Store, kind: str, key: str) -> dict[int, PartitionOutput]:
     """What is durable of an unfinished step, by unit: the part of the newest run that made one."""
-    paths = store.parts(kind, key, "*.parquet")  # sorted: a later run's part comes after an earlier one's
-    rejected = {path.removesuffix(REJECTED): path for path in paths if path.endswith(REJECTED)}
-    found: dict[int, Part] = {}
+    paths = store.partition_files(kind, key, "*.parquet")  # sorted: a later run's part comes after an earlier one's
+    rejected = {path.removesuffix(REJECTED_SUFFIX): path for path in paths if path.endswith(REJECTED_SUFFIX)}
+    found: dict[int, PartitionOutput] = {}
     for path in paths:
-        if path.endswith(ROWS):
-            stem = path.removesuffix(ROWS)
-            unit, epoch = posixpath.basename(stem).split("-")
-            found[int(unit)] = Part(int(epoch), path, rejected.get(stem))
+        if path.endswith(ROWS_SUFFIX):
+            stem = path.removesuffix(ROWS_SUFFIX)
+            partition, epoch = posixpath.basename(stem).split("-")
+            found[int(partition)] = PartitionOutput(int(epoch), path, rejected.get(stem))
     return found
 
 
-def read_part(store: Store, kind: str, part: Part) -> Finished:
+def read_partition(store: Store, kind: str, output: PartitionOutput) -> PartitionRows:
     """What a part holds. Raises Spoilt, and removes the part, if it can not be read: then it is made again."""
-    files = [store.read_bytes(path) for path in (part.rows, part.rejected) if path]  # an OSError here is no bad part
+    files = [
+        store.read_bytes(path) for path in (output.rows, output.rejected) if path
+    ]  # an OSError here is no bad part
     try:
         rows, *rejected = (pq.read_table(io.BytesIO(data), page_checksum_verification=True) for data in files)
         rejections = [row for table in rejected for row in from_table(Rejection, table)]
-        return Finished([*from_table(ROW_TYPES[kind], rows)], rejections)
+        return PartitionRows([*from_table(ROW_TYPES[kind], rows)], rejections)
     except (pa.ArrowException, OSError) as error:
-        store.fs.rm(part.rows)
-        raise Spoilt(f"{part.rows} could not be read and is removed ({error}): run the same command again") from error
+        store.fs.rm(output.rows)
+        raise CorruptStore(
+            f"{output.rows} could not be read and is removed ({error}): run the same command again"
+        ) from error

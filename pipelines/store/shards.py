@@ -10,14 +10,14 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cluster.fault_points import reached
+from cluster.fault_points import hit
 from pipelines.rows.arrow import from_table, to_table
 from pipelines.rows.types import ROW_TYPES, Rejection, Row
 from pipelines.store.manifest import Account, Shard
-from pipelines.store.partitions import UNIT_ROWS, find_parts, read_part, unit_of
+from pipelines.store.partitions import PARTITION_ROWS, find_partitions, partition_of, read_partition
 from pipelines.store.store import Store
 
-SHARD_UNITS = 32
+SHARD_PARTITIONS = 32
 R = TypeVar("R", bound=Row)
 
 
@@ -30,12 +30,12 @@ def write_shards(store: Store, kind: str, key: str, rows_in: int) -> tuple[tuple
     shards: list[Shard] = []
     totals = {"rows": 0, "rejected": 0, "failed": 0}
     reasons: dict[str, int] = {}
-    parts = find_parts(store, kind, key)
-    for number in sorted({unit // SHARD_UNITS for unit in parts}) or [0]:
-        members = sorted(unit for unit in parts if unit // SHARD_UNITS == number)
-        done = [read_part(store, kind, parts[unit]) for unit in members]
-        rows = [row for part in done for row in _in_order(part.rows)]
-        rejections = [row for part in done for row in _in_order(part.rejections)]
+    outputs = find_partitions(store, kind, key)
+    for number in sorted({partition // SHARD_PARTITIONS for partition in outputs}) or [0]:
+        members = sorted(partition for partition in outputs if partition // SHARD_PARTITIONS == number)
+        finished = [read_partition(store, kind, outputs[partition]) for partition in members]
+        rows = [row for partition_rows in finished for row in _in_order(partition_rows.rows)]
+        rejections = [row for partition_rows in finished for row in _in_order(partition_rows.rejections)]
         shards += write_shard(store, kind, key, number, rows, rejections)
         totals["rows"] += len(rows)
         for rejection in rejections:
@@ -62,15 +62,15 @@ def write_shard(
         (f"rejected-{number:05d}.parquet", to_table(Rejection, rejections)),
     ]
     written = [store.write_table(folder, name, table) for name, table in tables]
-    reached("shard.written", folder)
+    hit("shard.written", folder)
     return written
 
 
-def read_unit(store: Store, kind: str, key: str, unit: int) -> list[Row]:
+def read_partition_rows(store: Store, kind: str, key: str, partition: int) -> list[Row]:
     """The rows of one unit of a finished step, in order."""
-    table = _shard(store.url, kind, key, unit // SHARD_UNITS)
+    table = _shard(store.url, kind, key, partition // SHARD_PARTITIONS)
     index = pc.field("index")
-    first, end = unit * UNIT_ROWS, (unit + 1) * UNIT_ROWS
+    first, end = partition * PARTITION_ROWS, (partition + 1) * PARTITION_ROWS
     return from_table(ROW_TYPES[kind], table.filter((index >= first) & (index < end)))
 
 
@@ -81,7 +81,7 @@ def _shard(url: str, kind: str, key: str, number: int) -> pa.Table:
     return store.read_table(posixpath.join(store.folder(kind, key), f"rows-{number:05d}.parquet"))
 
 
-def units_of(store: Store, kind: str, key: str) -> list[int]:
+def partitions_of(store: Store, kind: str, key: str) -> list[int]:
     """The units that a finished step has rows in."""
     indices = store.rows(kind, key, columns=["index"]).column("index").to_pylist()
-    return sorted({unit_of(index) for index in indices})
+    return sorted({partition_of(index) for index in indices})

@@ -16,19 +16,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from cluster.fault_points import reached
-from cluster.filesystems import file_system, move
+from cluster.fault_points import hit
+from cluster.filesystems import file_system, move_folder
 from pipelines.errors import InputError
 from pipelines.store import atomic_files as files
-from pipelines.store.errors import LeaseLost, Spoilt
+from pipelines.store.errors import CorruptStore, LeaseLost
 from pipelines.store.manifest import Manifest, Shard
 
 MANIFEST = "manifest.json"
-EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}  # of our own, by protocols
-PARTIAL = ".partial"
-PATTERNS = "*?["
-LEFT = ("parts", f"*{files.ASIDE}", f".*{PARTIAL}")
-MAKE_AGAIN = "delete its folder, and run its study again"
+EXTRAS_BY_PROTOCOL = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}  # of our own, by protocols
+STAGING_SUFFIX = ".partial"
+GLOB_CHARACTERS = "*?["
+STALE_PATTERNS = ("parts", f"*{files.TEMPORARY_SUFFIX}", f".*{STAGING_SUFFIX}")
+REBUILD_HINT = "delete its folder, and run its study again"
 T = TypeVar("T")
 
 
@@ -54,20 +54,20 @@ class Store:
         """The folder of a step, as a path on the store's file system."""
         return posixpath.join(self.root, "steps", kind, key)
 
-    def done(self) -> frozenset[str]:
+    def finished_keys(self) -> frozenset[str]:
         """Keys of all finished steps, with one listing."""
-        paths = files.listed(self.fs, posixpath.join(self.root, "steps", "*", "*", MANIFEST))
+        paths = files.list_files(self.fs, posixpath.join(self.root, "steps", "*", "*", MANIFEST))
         return frozenset(posixpath.basename(posixpath.dirname(path)) for path in paths)
 
     def keys(self, kind: str) -> tuple[str, ...]:
         """Keys of all finished steps of one kind."""
-        paths = files.listed(self.fs, posixpath.join(self.root, "steps", kind, "*", MANIFEST))
+        paths = files.list_files(self.fs, posixpath.join(self.root, "steps", kind, "*", MANIFEST))
         return tuple(sorted(posixpath.basename(posixpath.dirname(path)) for path in paths))
 
     def manifest(self, kind: str, key: str) -> Manifest:
         """The manifest of a finished step. Raises FileNotFoundError if it is not finished, Spoilt if it is damaged."""
         path = posixpath.join(self.folder(kind, key), MANIFEST)
-        return self.parsed(path, Manifest.model_validate_json, MAKE_AGAIN)
+        return self.read_json(path, Manifest.model_validate_json, REBUILD_HINT)
 
     def commit(self, manifest: Manifest) -> None:
         """Make a step exist. Its shards must have been written; what is left of its parts is removed.
@@ -78,24 +78,28 @@ class Store:
         folder = self.folder(manifest.kind, manifest.key)
         path = posixpath.join(folder, MANIFEST)
         text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True)
-        reached("commit.before_manifest", folder)
-        if not files.create(self.fs, path, text.encode()) and self.read_bytes(path) != text.encode():
+        hit("commit.before_manifest", folder)
+        if not files.create_exclusive(self.fs, path, text.encode()) and self.read_bytes(path) != text.encode():
             raise LeaseLost(f"{manifest.kind}/{manifest.key} was finished by another run: this one ends")
-        reached("commit.after_manifest", folder)
-        self.remove(self.leftovers(f"{manifest.kind}/{manifest.key}"))
-        reached("commit.after_parts", folder)
+        hit("commit.after_manifest", folder)
+        self.remove(self.stale_files(f"{manifest.kind}/{manifest.key}"))
+        hit("commit.after_parts", folder)
 
-    def leftovers(self, step: str = "*/*") -> list[str]:
+    def stale_files(self, step: str = "*/*") -> list[str]:
         """What steps (KIND/KEY, or a pattern) have beside their results: parts, checkpoints, killed writers' files."""
-        return [path for name in LEFT for path in files.listed(self.fs, posixpath.join(self.root, "steps", step, name))]
+        return [
+            path
+            for name in STALE_PATTERNS
+            for path in files.list_files(self.fs, posixpath.join(self.root, "steps", step, name))
+        ]
 
-    def remove(self, leftovers: Iterable[str]) -> None:
+    def remove(self, paths: Iterable[str]) -> None:
         """Remove leftovers. Where a zombie writes, something may stay: it is for the next run."""
-        for path in leftovers:
+        for path in paths:
             with contextlib.suppress(OSError):
                 self.fs.rm(path, recursive=True)
 
-    def withdraw(self, kind: str, key: str) -> None:
+    def invalidate(self, kind: str, key: str) -> None:
         """Make a step not exist any more: its files are to be written again."""
         self.fence()
         with contextlib.suppress(FileNotFoundError):  # the driver before has done it
@@ -118,7 +122,7 @@ class Store:
             except (pa.ArrowException, OSError) as error:
                 if isinstance(error, OSError) and (error.errno or type(error) is not OSError):
                     raise  # the store's, not Arrow's
-                raise Spoilt(f"{path} is damaged ({error}): {MAKE_AGAIN}") from None
+                raise CorruptStore(f"{path} is damaged ({error}): {REBUILD_HINT}") from None
 
     def rows(self, kind: str, key: str, prefix: str = "rows", columns: list[str] | None = None) -> pa.Table:
         """All rows of a finished step (`prefix` "rows") or all that it did not pass on ("rejected")."""
@@ -134,19 +138,19 @@ class Store:
         """A file's bytes. Raises FileNotFoundError."""
         return self.fs.cat_file(path)  # at once: a file that is opened and then replaced could not be read on
 
-    def parsed(self, path: str, parse: Callable[[bytes], T], remedy: str) -> T:
+    def read_json(self, path: str, parse: Callable[[bytes], T], remedy: str) -> T:
         """What `parse` makes of a file. Raises FileNotFoundError, and Spoilt with the remedy if it is damaged."""
         data = self.read_bytes(path)
         try:
             return parse(data)
         except ValueError:  # JSON's, and pydantic's
-            raise Spoilt(f"{path} is damaged: {remedy}") from None
+            raise CorruptStore(f"{path} is damaged: {remedy}") from None
 
-    def parts(self, kind: str, key: str, pattern: str) -> list[str]:
+    def partition_files(self, kind: str, key: str, pattern: str) -> list[str]:
         """Paths of an unfinished step's parts, sorted by name. `pattern` is a glob of file names."""
-        return sorted(files.listed(self.fs, posixpath.join(self.folder(kind, key), "parts", pattern)))
+        return sorted(files.list_files(self.fs, posixpath.join(self.folder(kind, key), "parts", pattern)))
 
-    def aside(self, kind: str, key: str, name: str) -> str:
+    def staging_path(self, kind: str, key: str, name: str) -> str:
         """A folder for what a run makes of an unfinished step before it counts: a path or URL that workers write to.
 
         It belongs to this run. What an earlier one has left under this name is moved there: who still writes to the
@@ -154,21 +158,21 @@ class Store:
         """
         self.fence()
         folder = self.folder(kind, key)
-        mine = f".{name}.{self.epoch:06d}{PARTIAL}"
-        left = max(files.listed(self.fs, posixpath.join(folder, f".{name}.*{PARTIAL}")), default="")
+        mine = f".{name}.{self.epoch:06d}{STAGING_SUFFIX}"
+        leftover = max(files.list_files(self.fs, posixpath.join(folder, f".{name}.*{STAGING_SUFFIX}")), default="")
         self.fs.makedirs(folder, exist_ok=True)
-        if left and posixpath.basename(left) != mine:
+        if leftover and posixpath.basename(leftover) != mine:
             with contextlib.suppress(FileNotFoundError):
-                move(self.fs, left, posixpath.join(folder, mine))
+                move_folder(self.fs, leftover, posixpath.join(folder, mine))
         return self.address(kind, key, mine)
 
-    def settle(self, kind: str, key: str, name: str, source: str) -> None:
+    def promote(self, kind: str, key: str, name: str, source: str) -> None:
         """Put a folder that was made aside into its place in an unfinished step. Raises LeaseLost if it is not ours."""
         self.fence()
         target = posixpath.join(self.folder(kind, key), name)
         if self.fs.exists(target):  # a run was killed before its commit
             self.fs.rm(target, recursive=True)
-        move(self.fs, source, target)
+        move_folder(self.fs, source, target)
 
     def address(self, kind: str, key: str, name: str) -> str:
         """Where workers find a folder of a step: its path, or its URL if the store is remote."""
@@ -184,9 +188,9 @@ class Store:
         """What lies in a folder of a step, hashed."""
         folder = self.folder(kind, key)
         paths: list[str] = sorted(self.fs.find(posixpath.join(folder, name)))
-        return tuple(self._file(path, posixpath.relpath(path, folder)) for path in paths)
+        return tuple(self._hash_file(path, posixpath.relpath(path, folder)) for path in paths)
 
-    def _file(self, path: str, relative: str) -> Shard:
+    def _hash_file(self, path: str, relative: str) -> Shard:
         data = self.read_bytes(path)
         return Shard(file=relative, rows=0, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
@@ -197,13 +201,17 @@ def _file_system(url: str) -> tuple[Any, str]:
     try:
         fs, root = file_system(url)
     except ImportError as error:
-        remedy = f"Here and on every node: pip install 'evolgrid[{EXTRAS[protocol]}]'" if protocol in EXTRAS else None
+        remedy = (
+            f"Here and on every node: pip install 'evolgrid[{EXTRAS_BY_PROTOCOL[protocol]}]'"
+            if protocol in EXTRAS_BY_PROTOCOL
+            else None
+        )
         raise InputError(f"the store {url} needs a package that is not installed: {error}", remedy=remedy) from error
     except ValueError as error:
         remedy = "Give a folder, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER."
         raise InputError(f"the store {url} can not be used: {error}", remedy=remedy) from error
-    if set(PATTERNS) & set(root):  # which fsspec and DuckDB take for patterns, in one call or another
-        raise InputError(f"the store {root} has one of {PATTERNS} in its path", remedy="Give another --store.")
+    if set(GLOB_CHARACTERS) & set(root):  # which fsspec and DuckDB take for patterns, in one call or another
+        raise InputError(f"the store {root} has one of {GLOB_CHARACTERS} in its path", remedy="Give another --store.")
     return fs, root
 
 
@@ -212,4 +220,4 @@ def _cached_manifest(url: str, kind: str, key: str) -> Manifest:
     return Store(url).manifest(kind, key)
 
 
-CHECKPOINT = "model"
+CHECKPOINT_FOLDER = "model"

@@ -22,7 +22,7 @@ class Role:
 def roles(study: Study) -> Iterator[Role]:
     """All of a study's roles."""
     for number, evolution in enumerate(study.evolution):
-        yield from _evolution(("evolution", number), evolution)
+        yield from _evolution_roles(("evolution", number), evolution)
     for index, name in enumerate(study.responses.teachers):
         yield Role(("responses", "teachers", index), name)
     for index, decoding in enumerate(study.responses.decodings):
@@ -43,7 +43,7 @@ def roles(study: Study) -> Iterator[Role]:
             yield Role(("benchmarks", index, "judge", "model"), benchmark.judge.model)
 
 
-def _evolution(loc: Loc, evolution: Evolution) -> Iterator[Role]:
+def _evolution_roles(loc: Loc, evolution: Evolution) -> Iterator[Role]:
     for index, name in enumerate(evolution.evolvers):
         yield Role((*loc, "evolvers", index), name)
     if evolution.elimination and evolution.elimination.judge:

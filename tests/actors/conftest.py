@@ -14,7 +14,7 @@ import pytest
 
 from actors.engine import EngineSpec
 from actors.serving.pool import Pool
-from actors.serving.spec import Share, Terms
+from actors.serving.spec import PoolSpec, ReplicaResources
 
 ROOT = Path(__file__).parents[2]
 
@@ -99,9 +99,9 @@ def adapter_folders(model_folder, tokenizer, tmp_path_factory) -> list[Path]:
 def vllm_pool(model_folder, ray_local) -> Iterator[Pool]:
     """The one vLLM engine of all tests: starting it is slow."""
     spec = EngineSpec("vllm", str(model_folder), max_length=256, options=(("lora", True),))
-    pool = Pool(Terms(spec, "vllm", Share(cpus=1)))
+    pool = Pool(PoolSpec(spec, "vllm", ReplicaResources(cpus=1)))
     try:
-        pool.ready(1000)
+        pool.wait_until_ready(1000)
         yield pool
     finally:
         pool.close()

@@ -10,7 +10,7 @@ from benchmarks.support.exams import EXAMS
 from bundled import auto_evol_corpus as auto_corpus
 from bundled import autoif_corpus, classifiers, tokenizer
 from bundled.auto_evol_corpus import FAULTS, SENTENCES
-from bundled.corpus import LATE, Draw, chat_row
+from bundled.corpus import LATE_STAGE, Draw, chat_row
 from bundled.family import RowEncoder
 from bundled.make import METHODS
 from bundled.tokenizer import CONTEXT
@@ -18,7 +18,7 @@ from bundled.world import correct
 from bundled.world.formats import parse_format
 from bundled.world.generate import is_held_out
 from bundled.world.grammar import parse
-from pipelines.operators.evolve.failure_detector import failure
+from pipelines.operators.evolve.failure_detector import failure_class
 
 CONVERSATIONS = tuple(METHODS)
 
@@ -32,7 +32,7 @@ def encoder() -> RowEncoder:
 def test_a_gold_reply_can_be_read_by_the_parser_of_its_prompt(name: str) -> None:
     rng = random.Random(name)
     for _ in range(40):
-        prompt, gold = EXAMS[name].draw(rng, LATE)
+        prompt, gold = EXAMS[name].draw(rng, LATE_STAGE)
         assert EXAMS[name].grade(prompt, gold, gold)
 
 
@@ -42,7 +42,7 @@ def test_a_gold_reply_can_be_read_by_the_parser_of_its_prompt(name: str) -> None
 def test_a_gold_reply_is_right(name: str) -> None:
     rng = random.Random(name)
     for _ in range(40):
-        prompt, gold = EXAMS[name].draw(rng, LATE)
+        prompt, gold = EXAMS[name].draw(rng, LATE_STAGE)
         grade = EXAMS[name].grade(prompt, gold, gold)
         assert grade and all(grade)
 
@@ -51,7 +51,7 @@ def test_a_gold_reply_is_right(name: str) -> None:
 def test_a_conversation_fits_into_the_context_and_states_no_held_out_list(draw: Draw, encoder: RowEncoder) -> None:
     rng = random.Random(6)
     for _ in range(60):
-        prompt, reply = draw(rng, LATE)
+        prompt, reply = draw(rng, LATE_STAGE)
         assert len(chat_row(encoder, prompt, reply).ids) <= CONTEXT
         text = f"{prompt}\n{reply}"
         stated = [parse(found) for found in re.findall(r"[A-Z][a-z ]+: [a-z0-9 ]+\.(?: [A-Z][a-z ]+\.)*", text)]
@@ -61,9 +61,9 @@ def test_a_conversation_fits_into_the_context_and_states_no_held_out_list(draw: 
 def test_an_answer_to_a_faulty_evolution_fails_and_the_cure_prevents_the_fault() -> None:
     rng = random.Random(7)
     for fault in FAULTS:
-        assert failure(fault.answer, "paper") and failure(fault.answer, "authors")
+        assert failure_class(fault.answer, "paper") and failure_class(fault.answer, "authors")
     for _ in range(200):
-        prompt, reply = auto_corpus.auto_turn_with([fault.cures[0] for fault in FAULTS], rng, LATE)
+        prompt, reply = auto_corpus.auto_turn_with([fault.cures[0] for fault in FAULTS], rng, LATE_STAGE)
         assert parse(prompt.rpartition("Instruction: ")[2]) and parse(reply.rpartition(":\n")[2])
 
 
@@ -71,7 +71,7 @@ def test_the_method_as_it_is_fails_with_its_faults_only() -> None:
     rng = random.Random(8)
     kinds = {True: set[str](), False: set[str]()}
     for _ in range(400):
-        prompt, reply = auto_corpus.auto_turn_with([], rng, LATE)
+        prompt, reply = auto_corpus.auto_turn_with([], rng, LATE_STAGE)
         task = parse(prompt.rpartition("Instruction: ")[2])
         assert task is not None
         kinds[parse(reply.rpartition(":\n")[2]) is None].add(task.kind)
@@ -79,9 +79,11 @@ def test_the_method_as_it_is_fails_with_its_faults_only() -> None:
 
 
 def test_a_better_method_is_still_the_method() -> None:
-    assert auto_corpus.method_with([]) == prompts.get("evol_auto").text
-    longer = auto_corpus.method_with(SENTENCES[:2])
-    assert longer.replace("".join(f"\n\n{sentence}" for sentence in SENTENCES[:2]), "") == auto_corpus.method_with([])
+    assert auto_corpus.method_with_sentences([]) == prompts.get("evol_auto").text
+    longer = auto_corpus.method_with_sentences(SENTENCES[:2])
+    assert longer.replace(
+        "".join(f"\n\n{sentence}" for sentence in SENTENCES[:2]), ""
+    ) == auto_corpus.method_with_sentences([])
 
 
 def test_a_wrong_answer_is_wrong() -> None:
@@ -102,6 +104,6 @@ def test_a_changed_format_is_another_one_that_is_alike() -> None:
     rng = random.Random(11)
     wanted = parse_format("End with the word fox.")
     assert wanted is not None
-    others = [autoif_corpus.changed(wanted, rng) for _ in range(50)]
+    others = [autoif_corpus.change_format(wanted, rng) for _ in range(50)]
     assert wanted not in others
     assert all(one.kind == wanted.kind or one.value == wanted.value for one in others)

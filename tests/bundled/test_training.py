@@ -7,10 +7,10 @@ import torch
 
 import bundled
 from bundled import classifiers, corpus, family, tokenizer
-from bundled.corpus import Row, Stage
+from bundled.corpus import Stage, TokenRow
 from bundled.family import RowEncoder, Size
-from bundled.make import LESSONS, RECIPES, STARTS_FROM
-from bundled.training import SHARED, Recipe, batches, orthogonalised, row_losses, train, weighted_loss
+from bundled.make import RECIPES, STARTS_FROM, TRAINING_PHASES
+from bundled.training import MIN_SHARED_TOKENS, Recipe, batches, orthogonalise, row_losses, train, weighted_loss
 from bundled.world.generate import is_held_out
 from bundled.world.grammar import parse
 from bundled.world.lexicon import NUMBERS, WORDS
@@ -60,7 +60,7 @@ def test_textbooks_hold_neither_chat_nor_evolve_prompts() -> None:
 
 def test_batches_hold_every_row_once_and_padding_has_no_weight() -> None:
     rng = random.Random(3)
-    rows = [Row([5] * size, [0.0] + [1.0] * (size - 1)) for size in (rng.randrange(2, 90) for _ in range(100))]
+    rows = [TokenRow([5] * size, [0.0] + [1.0] * (size - 1)) for size in (rng.randrange(2, 90) for _ in range(100))]
     made = list(batches(rows, pad=0))
     assert sum(len(batch.ids) for batch in made) == len(rows)
     assert sum(float(batch.weights.sum()) for batch in made) == sum(sum(row.weights) for row in rows)
@@ -71,9 +71,11 @@ def test_a_shared_beginning_is_computed_once_and_changes_no_loss() -> None:
     torch.manual_seed(0)
     rng = random.Random(5)
     model = family.new_model(SMALL, tokenizer.build())
-    begin = [rng.randrange(6, 1000) for _ in range(SHARED + 9)]
-    rows = [Row([*begin, *range(7, 9 + size)], [0.0] * len(begin) + [0.0] + [1.0] * (size + 1)) for size in range(1, 6)]
-    others = [Row([9] * 30, [0.0] + [1.0] * 29)]
+    begin = [rng.randrange(6, 1000) for _ in range(MIN_SHARED_TOKENS + 9)]
+    rows = [
+        TokenRow([*begin, *range(7, 9 + size)], [0.0] * len(begin) + [0.0] + [1.0] * (size + 1)) for size in range(1, 6)
+    ]
+    others = [TokenRow([9] * 30, [0.0] + [1.0] * 29)]
     together = list(batches([*rows, *others], 0))
     assert [len(batch.prefix) for batch in together] == [len(begin), 0]
     alone = [batch for row in [*rows, *others] for batch in batches([row], 0)]
@@ -86,7 +88,7 @@ def test_a_shared_beginning_is_computed_once_and_changes_no_loss() -> None:
 def test_a_grown_model_computes_the_same_function(encoder: RowEncoder) -> None:
     torch.manual_seed(0)
     small = family.new_model(SMALL, tokenizer.build())
-    large = family.grown(small, Size(width=64, layers=2, heads=2, inner=128))
+    large = family.grow(small, Size(width=64, layers=2, heads=2, inner=128))
     ids = torch.randint(6, 1000, (2, 12))
     with torch.no_grad():
         assert torch.allclose(small(ids).logits, large(ids).logits, atol=1e-4)
@@ -95,13 +97,13 @@ def test_a_grown_model_computes_the_same_function(encoder: RowEncoder) -> None:
 def test_growing_to_anything_but_the_double_is_refused() -> None:
     small = family.new_model(SMALL, tokenizer.build())
     with pytest.raises(ValueError, match="only to"):
-        family.grown(small, SMALL)
+        family.grow(small, SMALL)
 
 
 def test_orthogonalised_steps_have_singular_values_near_one() -> None:
     torch.manual_seed(0)
     for shape in ((2, 24, 48), (2, 48, 24)):
-        values = torch.linalg.svdvals(orthogonalised(torch.randn(shape)))
+        values = torch.linalg.svdvals(orthogonalise(torch.randn(shape)))
         assert float(values.min()) > 0.5 and float(values.max()) < 1.5
 
 
@@ -121,7 +123,7 @@ def test_a_few_steps_lower_the_loss(encoder: RowEncoder) -> None:
 def test_every_model_has_a_recipe_a_lesson_and_comes_after_its_start() -> None:
     causal = {name for name in RECIPES if name.rsplit("-", 1)[1] not in classifiers.LABELS}
     assert set(RECIPES) == set(bundled.names())
-    assert set(LESSONS) == causal
+    assert set(TRAINING_PHASES) == causal
     order = list(RECIPES)
     assert all(order.index(parent) < order.index(child) for child, parent in STARTS_FROM.items())
-    assert all(parts[-1].until == 1.0 for parts in LESSONS.values())
+    assert all(parts[-1].until == 1.0 for parts in TRAINING_PHASES.values())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.notice import noticed_by_aws, noticed_by_gcp
+from cluster.notice import aws_notice, gcp_notice
 from tests.cluster.connection.nodes import head
 
 ROOT = Path(__file__).parents[2]
@@ -50,13 +50,13 @@ def metadata() -> Iterator[str]:
 
 
 def test_the_notice_of_a_cloud_is_seen_once_it_is_there(metadata: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert not noticed_by_aws(metadata) and not noticed_by_gcp(metadata)
+    assert not aws_notice(metadata) and not gcp_notice(metadata)
     monkeypatch.setattr(Metadata, "going", True)
-    assert noticed_by_aws(metadata) and noticed_by_gcp(metadata)
+    assert aws_notice(metadata) and gcp_notice(metadata)
 
 
 def test_where_no_metadata_service_is_nothing_is_noticed() -> None:
-    assert not noticed_by_aws("http://127.0.0.1:9") and not noticed_by_gcp("http://127.0.0.1:9")
+    assert not aws_notice("http://127.0.0.1:9") and not gcp_notice("http://127.0.0.1:9")
 
 
 @pytest.mark.faults

@@ -22,18 +22,18 @@ import ray
 from actors.engine import GenerateRequest, Generation, LogprobRequest, TokenLogprobs
 from actors.engines.scripted_engine import ScriptedEngine
 from cluster.connection.session import Session
-from cluster.fault_points import reached
+from cluster.fault_points import hit
 from cluster.resources.inventory import machine
 from pipelines.cli import app as cli
 from pipelines.execution import runner
 from pipelines.execution.runtime import commit, context
-from pipelines.execution.runtime.context import Context
-from pipelines.execution.runtime.retry import innermost
+from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.retry import root_cause
 from pipelines.execution.stream import run as flow
-from pipelines.execution.stream.totals import Progress
-from pipelines.execution.stream.worker import Walker
+from pipelines.execution.stream.totals import StepProgress
+from pipelines.execution.stream.worker import StreamWorker
 from pipelines.store import lease
-from pipelines.store.shards import units_of
+from pipelines.store.shards import partitions_of
 from pipelines.study.graph.step import ROW_WISE, model_of
 from pipelines.study.inputs.models import engine_spec
 
@@ -43,7 +43,7 @@ class Here:
 
     window = 256
 
-    def __init__(self, context: Context, name: str) -> None:
+    def __init__(self, context: RunContext, name: str) -> None:
         spec = engine_spec(context.study.models[name], context.folder)
         self.engine = ScriptedEngine(replace(spec, model=spec.model + os.environ.get("FAULTS_SALT", "")))
         self.room = asyncio.Semaphore(32)
@@ -51,34 +51,34 @@ class Here:
     def client(self) -> Here:
         return self
 
-    def lane(self, name: str) -> Here:
+    def queue(self, name: str) -> Here:
         return self
 
     async def generate(self, request: GenerateRequest) -> Generation:
         async with self.room:
-            reached("request.asked", request)
+            hit("request.asked", request)
             return await self.engine.generate(request)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         async with self.room:
-            reached("request.asked", request)
+            hit("request.asked", request)
             return await self.engine.logprobs(request)
 
 
 class Nobody:
-    def add(self, progress: Mapping[str, Progress]) -> None:
+    def add(self, progress: Mapping[str, StepProgress]) -> None:
         """Nobody looks."""
 
 
-def stream(context: Context) -> None:
+def stream(context: RunContext) -> None:
     """As `flow.run_stream`, in this process."""
     steps = context.plan.pending_of(*ROW_WISE)
     if not steps:
         return
     pools: Any = {name: Here(context, name) for name in {model_of(step) for step in steps}}
-    trees = flow.roots(context, steps, pools, {})
-    walker = Walker(context.store, trees, Nobody())
-    units = sorted({unit for root in trees for unit in units_of(context.store, root.kind, root.key)})
+    trees = flow.build_trees(context, steps, pools, {})
+    walker = StreamWorker(context.store, trees, Nobody())
+    units = sorted({unit for root in trees for unit in partitions_of(context.store, root.kind, root.key)})
 
     async def walk() -> None:
         async for _ in walker({"unit": units}):
@@ -87,7 +87,7 @@ def stream(context: Context) -> None:
     try:
         asyncio.run(walk())
     except Exception as error:
-        raise innermost(error) from None
+        raise root_cause(error) from None
     flow._commit_all(context, steps, defaultdict(float))
 
 
@@ -105,12 +105,12 @@ class Jumping(datetime):
 
 
 def main() -> None:
-    runner.connect, context.possible = nowhere, machine
+    runner.connect, context.max_inventory = nowhere, machine
     ray.cluster_resources = ray.available_resources = dict
     flow.run_stream = stream
     runner.publish = lambda study, *_: f"none of {study.study}"
     if beats := os.environ.get("FAULTS_LEASE"):
-        lease.BEAT_SECONDS, lease.LOST_SECONDS = map(float, beats.split(","))
+        lease.HEARTBEAT_SECONDS, lease.LEASE_TIMEOUT = map(float, beats.split(","))
     if os.environ.get("FAULTS_CLOCK"):
         real = time.time
         time.time = lambda: real() + random.choice((-3600, 0, 3600))

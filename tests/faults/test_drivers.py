@@ -9,7 +9,7 @@ import socket
 import psutil
 import pytest
 
-from pipelines.store.lease import Claim
+from pipelines.store.lease import LeaseRecord
 from tests.conftest import SEEDS
 from tests.faults.rig import Forked, Rig, check_left_over, check_rows, ended, finished, hashes, undisturbed, wait_for
 
@@ -50,7 +50,7 @@ def test_a_step_without_its_manifest_does_not_exist_and_is_finished_by_the_next_
 ) -> None:
     assert rig.run(somewhere(chance, "commit.before_manifest")).code == -signal.SIGKILL
     steps = {path.split("/")[2] for path in finished(rig.store)}
-    assert len(steps - rig.store.done()) == 1
+    assert len(steps - rig.store.finished_keys()) == 1
     assert rig.run().code == 0
     rig.check()
     assert rig.repeated() == [(0, 0)]
@@ -108,7 +108,7 @@ def test_rows_of_a_zombie_and_of_its_successors_never_mix(rig: Rig, chance: rand
 def test_the_lock_of_a_dead_host_is_taken_over(rig: Rig, chance: random.Random, where: str) -> None:
     assert rig.run(somewhere(chance), **QUICK).code == -signal.SIGKILL
     path = f"{rig.store.root}/studies/faulty/lease.json"
-    claim = Claim.model_validate_json(rig.store.read_bytes(path))
+    claim = LeaseRecord.model_validate_json(rig.store.read_bytes(path))
     moved = {"boot": "another"} if where == "before a reboot" else {"host": "gone", "boot": "another"}
     rig.store.write_bytes(path, claim.model_copy(update=moved).model_dump_json().encode())
     run = rig.run(**QUICK)

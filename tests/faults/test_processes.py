@@ -208,7 +208,7 @@ def test_killed_sandboxes_are_no_wrong_answers(tmp_path: Path, chance: random.Ra
 
     def kill() -> None:
         while not ended.wait(chance.uniform(0.5, 1.5)):
-            signalled(signal.SIGKILL, "ray::Keeper")()
+            signalled(signal.SIGKILL, "ray::SandboxActor")()
 
     killer = threading.Thread(target=kill)
     killer.start()

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from s3fs import S3FileSystem
 
-from pipelines.cli.exit_codes import ending
-from pipelines.execution.runtime.retry import innermost
+from pipelines.cli.exit_codes import exit_for
+from pipelines.execution.runtime.retry import root_cause
 from pipelines.store.store import Store
 from tests.faults.rig import Rig, finished, undisturbed
 from tests.faults.stores import FlakyS3
@@ -133,10 +133,10 @@ def test_an_object_store_that_stays_away_is_one_message(
     monkeypatch.setattr(S3FileSystem, "retries", 1)
     store = _fresh(s3, s3.bucket(), monkeypatch, _free_port() if fault == "nobody there" else 0)
     s3.begin(fault, chance)
-    for ask in (store.done, lambda: store.write_bytes("b/x", b"")):
+    for ask in (store.finished_keys, lambda: store.write_bytes("b/x", b"")):
         with pytest.raises(OSError) as failure:
             ask()
-        message, code = ending(innermost(pickle.loads(pickle.dumps(failure.value)))) or ("", 0)
+        message, code = exit_for(root_cause(pickle.loads(pickle.dumps(failure.value)))) or ("", 0)
         assert code == 1 and "run the same command again" in message
     s3.begin("", chance)
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cluster.resources.inventory import LAUNCHED
+from cluster.resources.inventory import LAUNCHER_CONFIG_VARIABLE
 from tests.cluster.connection.nodes import autoscaling
 from tests.support.studies import scripted_study
 
@@ -60,7 +60,8 @@ def test_gpu_nodes_come_go_and_come_again(tmp_path: Path) -> None:
     with autoscaling(kinds, idle_seconds=3) as nodes:
         done = subprocess.run(
             [sys.executable, "-c", DRIVER, nodes.address, tmp_path / "store", *sorted(tmp_path.glob("*.yaml"))],
-            env=os.environ | {"PYTHONPATH": str(ROOT), LAUNCHED: json.dumps({"available_node_types": kinds})},
+            env=os.environ
+            | {"PYTHONPATH": str(ROOT), LAUNCHER_CONFIG_VARIABLE: json.dumps({"available_node_types": kinds})},
             capture_output=True,
             text=True,
             timeout=280,

@@ -18,9 +18,9 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 from ray.util import placement_group_table
 from rich.console import Console
-from actors.serving.spec import Share
-from actors.serving.spec import Terms
-from actors.serving.residency import Part, Stage
+from actors.serving.spec import ReplicaResources
+from actors.serving.spec import PoolSpec
+from actors.serving.residency import ModelResidency, ResidentModel
 from cluster.connection.auth import ensure_token, use_token
 from cluster.connection.session import connect
 from pipelines.execution.runner import run
@@ -30,20 +30,24 @@ from tests.actors.serving.pools import ask, ids, scripted
 
 SHARES = {"x": 2, "y": 2, "a": 1, "b": 1, "c": 3}
 
-def entered(stage, models, *later):
-    started, pools = time.monotonic(), stage.enter(models, later, 60)
+def entered(residency, models, *later):
+    started, pools = time.monotonic(), residency.activate(models, later, 60)
     assert all(len(ids(ask(pool.client(), 2))) == 2 for pool in pools.values())
     placed = [group for group in placement_group_table().values() if group["state"] == "CREATED"]
     nodes = {group["name"].split("/")[0]: group["bundles_to_node_id"][0] for group in placed}
     return time.monotonic() - started, nodes, {name: pool.stats().pids for name, pool in pools.items()}
 
 def moved():
-    stage = Stage({name: Part(Terms(scripted(name), name, Share(0.1, n)), weights=1) for name, n in SHARES.items()}, 9)
-    _, apart, first = entered(stage, "xyab", "ac", "b")
-    slept, asleep, second = entered(stage, "ac", "b")
-    entered(stage, "xyab", "abc")
-    worked, together, _ = entered(stage, "abc")
-    stage.close()
+    models = {
+        name: ResidentModel(PoolSpec(scripted(name), name, ReplicaResources(0.1, n)), weight_bytes=1)
+        for name, n in SHARES.items()
+    }
+    residency = ModelResidency(models, 9)
+    _, apart, first = entered(residency, "xyab", "ac", "b")
+    slept, asleep, second = entered(residency, "ac", "b")
+    entered(residency, "xyab", "abc")
+    worked, together, _ = entered(residency, "abc")
+    residency.close()
     return {
         "apart": apart["a"] != apart["b"],
         "the sleeper gave way": "b" not in asleep and first["a"] == second["a"],

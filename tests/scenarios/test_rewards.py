@@ -14,15 +14,15 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from pipelines.cli.views.row import show_chain
-from pipelines.execution.steps.selection import select
+from pipelines.execution.steps.selection import run_selection
 from pipelines.operators.select.car import car
-from pipelines.operators.select.select import choose
+from pipelines.operators.select.select import select_pairs
 from pipelines.results.lineage import Lineage
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import ROW_TYPES, ChosenRow, PairRow, ResponseRow, RewardRow, Row, ScoreRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, PairSet
-from pipelines.study.graph.params import SelectJob
+from pipelines.study.graph.grid import Grid, InstructionDataset
+from pipelines.study.graph.params import SelectParams
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.selection import Selection
 from pipelines.study.spec.study import Study
@@ -62,7 +62,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid]:
     return store, run_offline(study(), store)
 
 
-def of(ran: tuple[Store, Grid], decoding: str) -> PairSet:
+def of(ran: tuple[Store, Grid], decoding: str) -> InstructionDataset:
     (pairs,) = (pairs for pairs in ran[1].sets if pairs.round == 1 and pairs.decoding == decoding)
     return pairs
 
@@ -103,8 +103,8 @@ def selected(ran: tuple[Store, Grid], name: str) -> list[PairRow]:
     pairs = of(ran, "best")
     subject = f"{pairs.responses.subject} / {name}"
     (step,) = (step for step in ran[1].steps.values() if step.kind == "select" and step.subject == subject)
-    if step.key not in ran[0].done():
-        select(ran[0], step)
+    if step.key not in ran[0].finished_keys():
+        run_selection(ran[0], step)
     return rows(ran, step)
 
 
@@ -152,8 +152,8 @@ def test_negative_rewards_are_warned_of_where_car_takes_them_raw(ran: tuple[Stor
     for mode, expected in (("raw", "of 20 rewards are negative"), ("shift", ""), ("sigmoid", "")):
         selection = Selection.model_validate({"name": "x", "by": "car", "mode": mode})
         (step,) = (one for one in ran[1].steps.values() if one.subject == f"{pairs.responses.subject} / fitting")
-        changed = replace(step, key=f"{mode:0<32}", job=SelectJob(selection, 0))
-        told = select(ran[0], changed).extra["warning"]
+        changed = replace(step, key=f"{mode:0<32}", params=SelectParams(selection, 0))
+        told = run_selection(ran[0], changed).extra["warning"]
         assert expected in told and bool(told) == (mode == "raw")
 
 
@@ -168,7 +168,7 @@ def test_a_shifted_selection_takes_rewards_above_the_least_of_the_set() -> None:
         pair.id: score_row(pair.id, loss) for pair, loss in zip(pairs, (0.1, 0.1, 4.0), strict=True)
     }
     selection = Selection.model_validate({"name": "x", "by": "car", "mode": "shift", "beta": 1.0, "keep": 0.34})
-    chosen, _ = choose(pairs, {"reward": judged, "score": losses}, selection, 0, "key")
+    chosen, _ = select_pairs(pairs, {"reward": judged, "score": losses}, selection, 0, "key")
     assert [(row.index, round(row.score, 6)) for row in chosen] == [(1, round(1 / 1.1, 6))]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.sandbox.protocol.job import Job, SandboxError
+from actors.sandbox.protocol.job import SandboxError, SandboxJob
 from actors.sandbox.sandbox import Sandbox
 from pipelines.store.store import Store
 from tests.actors.conftest import serving
@@ -107,7 +107,7 @@ def test_what_runs_in_the_sandbox_sees_no_secret(key_file: Path, monkeypatch: py
     except SandboxError as error:
         pytest.skip(str(error))
     with box:
-        outcome = box.run(Job("x", LEAK, "leak", (str(key_file),)))
+        outcome = box.run(SandboxJob("x", LEAK, "leak", (str(key_file),)))
     told = repr(outcome)
     assert outcome.status == "returned", told
     assert not [secret for secret in (*CANARIES.values(), KEY) if secret in told]

@@ -10,30 +10,37 @@ import numpy as np
 
 from actors.engine import Client, EngineSpec
 from actors.engines.scripted_engine import ScriptedEngine
-from pipelines.execution.runtime.commit import commit, commit_rows
+from pipelines.execution.runtime.commit import commit_rows, commit_step
 from pipelines.execution.steps import seeds
-from pipelines.execution.steps.autoif import augment, pair, verify
-from pipelines.execution.steps.method_optimization import optimize
-from pipelines.execution.stream.operators import best_methods, checker
-from pipelines.execution.stream.totals import Progress
-from pipelines.execution.stream.tree import Branch, Root
-from pipelines.execution.stream.worker import Walker
+from pipelines.execution.steps.autoif import run_augment, run_pair, run_verify
+from pipelines.execution.steps.method_optimization import run_optimization
+from pipelines.execution.stream.operators import check_operator, read_best_methods
+from pipelines.execution.stream.totals import StepProgress
+from pipelines.execution.stream.tree import StepNode, TreeRoot
+from pipelines.execution.stream.worker import StreamWorker
 from pipelines.operators.autoif.function_runs import Runner
-from pipelines.operators.registry import operator
-from pipelines.store.journaled_client import Remembering
+from pipelines.operators.registry import make_operator
+from pipelines.store.journaled_client import JournaledClient
 from pipelines.store.shards import write_shards
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
 from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import AugmentJob, CheckJob, OptimizeJob, PairJob, SeedsJob, VerifyJob
-from pipelines.study.graph.step import ROW_WISE, Step, model_of, rows_of_one
+from pipelines.study.graph.params import (
+    AugmentParams,
+    CheckParams,
+    OptimizeParams,
+    PairParams,
+    SeedsParams,
+    VerifyParams,
+)
+from pipelines.study.graph.step import ROW_WISE, Step, model_of, rows_per_input
 from pipelines.study.spec.study import Study
 
 HERE = Path()
 
 
 class _Silent:
-    def add(self, progress: Mapping[str, Progress]) -> None:
+    def add(self, progress: Mapping[str, StepProgress]) -> None:
         """Nobody looks."""
 
 
@@ -45,15 +52,15 @@ def run_offline(
     `engines` replace the scripted ones by name, `runner` is a sandbox.
     """
     names = {name: engines[name] if engines and name in engines else _scripted(name) for name in study.models}
-    grid, done = build(study, HERE), store.done()
+    grid, done = build(study, HERE), store.finished_keys()
     for step in (step for key, step in grid.steps.items() if key not in done):
-        if isinstance(step.job, SeedsJob):
-            rows, bad = seeds.make(step.job.seeds, HERE, study.seed, step.key)
+        if isinstance(step.params, SeedsParams):
+            rows, bad = seeds.seed_rows(step.params.seeds, HERE, study.seed, step.key)
             commit_rows(store, step, [*rows], bad, len(rows) + len(bad), 0.0)
         elif step.kind in ROW_WISE:
             run_step(store, step, names[model_of(step)], study.seed, runner)
-        elif isinstance(step.job, OptimizeJob):
-            optimize(store, step, names)
+        elif isinstance(step.params, OptimizeParams):
+            run_optimization(store, step, names)
         else:
             run_autoif_step(store, step, names, runner)
     return grid
@@ -61,30 +68,30 @@ def run_offline(
 
 def run_autoif_step(store: Store, step: Step, engines: Mapping[str, Client], runner: Runner | None) -> None:
     """Run one step of AutoIF that comes before the stream, if it is one."""
-    if isinstance(step.job, AugmentJob):
-        augment(store, step, engines)
-    elif isinstance(step.job, VerifyJob) and runner:
-        verify(store, step, engines, runner, _Silent())
-    elif isinstance(step.job, PairJob):
-        pair(store, step)
+    if isinstance(step.params, AugmentParams):
+        run_augment(store, step, engines)
+    elif isinstance(step.params, VerifyParams) and runner:
+        run_verify(store, step, engines, runner, _Silent())
+    elif isinstance(step.params, PairParams):
+        run_pair(store, step)
 
 
 def run_step(store: Store, step: Step, client: Client, seed: int, runner: Runner | None = None) -> None:
     """Run one row-wise step whose input is finished."""
-    source, method = step.inputs[0], best_methods(store, [step]).get(step.key, "")
-    client = Remembering(client, step.kind, step.key)
-    checks = runner if isinstance(step.job, CheckJob) else None
-    does = checker(store, step, client, checks) if checks else operator(step, client, seed, method)
-    draws = rows_of_one(step.job)
-    roots = [Root(source.kind, source.key, (Branch(step.kind, step.key, does, (), draws),))]
+    source, method = step.inputs[0], read_best_methods(store, [step]).get(step.key, "")
+    client = JournaledClient(client, step.kind, step.key)
+    checks = runner if isinstance(step.params, CheckParams) else None
+    does = check_operator(store, step, client, checks) if checks else make_operator(step, client, seed, method)
+    draws = rows_per_input(step.params)
+    roots = [TreeRoot(source.kind, source.key, (StepNode(step.kind, step.key, does, (), draws),))]
 
     async def walk() -> None:
-        async for _ in Walker(store, roots, _Silent())({"unit": np.array([0])}):
+        async for _ in StreamWorker(store, roots, _Silent())({"unit": np.array([0])}):
             pass
 
     asyncio.run(walk())
     shards, account = write_shards(store, step.kind, step.key, store.rows(source.kind, source.key).num_rows * draws)
-    commit(store, step, account, shards, 0.0)
+    commit_step(store, step, account, shards, 0.0)
 
 
 def _scripted(name: str) -> Client:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.study.graph.methods import rotation
-from pipelines.study.graph.params import EvolveJob
+from pipelines.study.graph.params import EvolveParams
 from pipelines.study.spec.basics import SamplingSpec
 from pipelines.study.spec.study import Study
 
@@ -24,7 +24,7 @@ def scripted_study(**changes: Any) -> Study:
     return Study.model_validate(content | changes)
 
 
-def evolve_job(**changes: Any) -> EvolveJob:
+def evolve_job(**changes: Any) -> EvolveParams:
     """The first round of Evol-Instruct as it is by default."""
     job: dict[str, Any] = {
         "model": "small",
@@ -36,7 +36,7 @@ def evolve_job(**changes: Any) -> EvolveJob:
         "eliminates": False,
         "sampling": SamplingSpec(),
     }
-    return EvolveJob(**job | changes)
+    return EvolveParams(**job | changes)
 
 
 STUDENTS: dict[str, Any] = {

@@ -14,13 +14,13 @@ import aiohttp
 
 from actors.engine import EngineLost
 from actors.engines.http.endpoint import Endpoint
-from actors.engines.http.rate_limit import Pace
+from actors.engines.http.rate_limit import RateLimiter
 
 Answer = TypeVar("Answer")
-FIRST_DELAY, LONGEST_DELAY = 0.5, 60.0  # seconds between attempts: doubled each time, half to all of it
-CLOSE_SECONDS = 10.0
-RETRIED = frozenset({408, 409, 429})  # and all from 500 on
-CLOSED = frozenset({401, 403, 404})  # was open at load: a key was withdrawn, or the model
+INITIAL_DELAY, MAX_DELAY = 0.5, 60.0  # seconds between attempts: doubled each time, half to all of it
+SESSION_CLOSE_TIMEOUT = 10.0
+RETRYABLE_STATUSES = frozenset({408, 409, 429})  # and all from 500 on
+FATAL_STATUSES = frozenset({401, 403, 404})  # was open at load: a key was withdrawn, or the model
 
 
 class HttpClient:
@@ -28,12 +28,15 @@ class HttpClient:
 
     def __init__(self, endpoint: Endpoint, model: str) -> None:
         self._endpoint, self._model = endpoint, model
-        self._requests, self._tokens = Pace(endpoint.requests_per_minute), Pace(endpoint.tokens_per_minute)
+        self._request_limiter, self._token_limiter = (
+            RateLimiter(endpoint.requests_per_minute),
+            RateLimiter(endpoint.tokens_per_minute),
+        )
         self._slots = asyncio.Semaphore(endpoint.in_flight)
         self._session: aiohttp.ClientSession | None = None
         self._sessions: AsyncGenerator[aiohttp.ClientSession] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.retried = 0
+        self.retry_count = 0
 
     async def post(
         self, path: str, body: Mapping[str, Any], tokens: int, read: Callable[[dict[str, Any]], Answer]
@@ -49,19 +52,21 @@ class HttpClient:
             if status == 200:
                 try:
                     parsed = json.loads(answer)
-                    self._tokens.correct(parsed["usage"]["total_tokens"] - tokens)
+                    self._token_limiter.adjust(parsed["usage"]["total_tokens"] - tokens)
                     return read(parsed)
                 except (KeyError, IndexError, TypeError, ValueError) as error:
                     problem = f"an answer that is no completion, {type(error).__name__}: {error}"
-            elif status in CLOSED:
-                raise EngineLost(self._model, f"{self._endpoint.url}: HTTP {status} {self._endpoint.message(answer)}")
-            elif 400 <= status < 500 and status not in RETRIED:
-                raise self._endpoint.refusal(status, answer)
+            elif status in FATAL_STATUSES:
+                raise EngineLost(
+                    self._model, f"{self._endpoint.url}: HTTP {status} {self._endpoint.error_message(answer)}"
+                )
+            elif 400 <= status < 500 and status not in RETRYABLE_STATUSES:
+                raise self._endpoint.permanent_error(status, answer)
             else:
-                problem = (f"HTTP {status} " if status else "") + self._endpoint.message(answer)
+                problem = (f"HTTP {status} " if status else "") + self._endpoint.error_message(answer)
             if attempt < self._endpoint.retries:
-                self.retried += 1
-                await asyncio.sleep(delay(attempt, headers.get("Retry-After", "")))
+                self.retry_count += 1
+                await asyncio.sleep(backoff_seconds(attempt, headers.get("Retry-After", "")))
         attempts = self._endpoint.retries + 1
         raise EngineLost(self._model, f"{self._endpoint.url} gave no answer in {attempts} attempts: {problem}")
 
@@ -69,20 +74,20 @@ class HttpClient:
         """Close the connections; from any thread."""
         if self._loop is None or self._loop.is_closed() or self._sessions is None:
             return
-        ending, loop, self._loop = self._sessions.aclose(), self._loop, None
+        closing, loop, self._loop = self._sessions.aclose(), self._loop, None
         if not loop.is_running():
-            loop.run_until_complete(ending)
-        elif _inside(loop):
-            self._ending = loop.create_task(ending)
+            loop.run_until_complete(closing)
+        elif _is_running_in(loop):
+            self._ending = loop.create_task(closing)
         else:
-            asyncio.run_coroutine_threadsafe(ending, loop).result(CLOSE_SECONDS)
+            asyncio.run_coroutine_threadsafe(closing, loop).result(SESSION_CLOSE_TIMEOUT)
 
     async def _send(self, path: str, data: bytes, tokens: int) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body; status 0 and a description where there was no answer."""
-        session, url = await self._open(), self._endpoint.route(path)
+        session, url = await self._open_session(), self._endpoint.full_url(path)
         async with self._slots:
-            await self._requests.wait()
-            await self._tokens.wait(tokens)
+            await self._request_limiter.acquire()
+            await self._token_limiter.acquire(tokens)
             try:
                 async with session.post(url, data=data, allow_redirects=False) as response:
                     return response.status, response.headers, await response.read()
@@ -91,16 +96,16 @@ class HttpClient:
             except (aiohttp.ClientError, OSError) as error:
                 return 0, {}, f"{type(error).__name__}: {error}".encode()
 
-    async def _open(self) -> aiohttp.ClientSession:
+    async def _open_session(self) -> aiohttp.ClientSession:
         """The session of the running loop; a connection can not move from one loop to another."""
         loop = asyncio.get_running_loop()
         if self._session is None or self._loop is not loop:
             self._loop, self._slots = loop, asyncio.Semaphore(self._endpoint.in_flight)
-            self._sessions = self._one_session()
+            self._sessions = self._session_scope()
             self._session = await anext(self._sessions)
         return self._session
 
-    async def _one_session(self) -> AsyncGenerator[aiohttp.ClientSession]:
+    async def _session_scope(self) -> AsyncGenerator[aiohttp.ClientSession]:
         # a generator, because a loop that ends closes its generators, and with this one the connections
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._endpoint.in_flight),
@@ -111,19 +116,19 @@ class HttpClient:
             yield session
 
 
-def delay(attempt: int, retry_after: str) -> float:
+def backoff_seconds(attempt: int, retry_after: str) -> float:
     """Seconds before the next attempt: exponential with jitter, and no less than the server's Retry-After."""
-    backoff = min(LONGEST_DELAY, FIRST_DELAY * 2**attempt) * random.uniform(0.5, 1.0)
+    backoff = min(MAX_DELAY, INITIAL_DELAY * 2**attempt) * random.uniform(0.5, 1.0)
     try:
-        asked = float(retry_after)
+        requested = float(retry_after)
     except ValueError:
         date = email.utils.parsedate_tz(retry_after)
-        asked = email.utils.mktime_tz(date) - time.time() if date else 0.0
+        requested = email.utils.mktime_tz(date) - time.time() if date else 0.0
     # those who were all told the same do not come back all at once
-    return max(backoff, asked + random.uniform(0.0, min(1.0, backoff))) if asked > 0 else backoff
+    return max(backoff, requested + random.uniform(0.0, min(1.0, backoff))) if requested > 0 else backoff
 
 
-def _inside(loop: asyncio.AbstractEventLoop) -> bool:
+def _is_running_in(loop: asyncio.AbstractEventLoop) -> bool:
     try:
         return asyncio.get_running_loop() is loop
     except RuntimeError:

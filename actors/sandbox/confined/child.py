@@ -13,10 +13,10 @@ from typing import Any
 from actors.sandbox.protocol import extended, wire
 from actors.sandbox.protocol.job import EXTRA_BYTES, REQUEST_BYTES
 
-TRUTH = "truth of an object"
+TRUTH_CALL = "truth of an object"
 
 
-def work(task: str, fds: list[int]) -> None:
+def run_request(task: str, fds: list[int]) -> None:
     """Do one of the tasks: run a job's cases, serve a solution's functions, or run the tests that call them."""
     random.seed(0)  # the same verdict at every run
     request = wire.decode(wire.receive(fds[0], REQUEST_BYTES) or b"null")
@@ -31,14 +31,14 @@ def load(source: str) -> ModuleType:
     return module
 
 
-def outcome(act: Callable[[], Any], encode: Callable[[Any], bytes]) -> bytes:
+def capture_outcome(act: Callable[[], Any], encode: Callable[[Any], bytes]) -> bytes:
     """What became of a call, as text: its value or why there is none."""
     status, text = "raised", ""
     try:
         return b'{"status": "returned", "value": ' + encode(act()) + b"}"
     except MemoryError:
         status, text = "memory", "MemoryError"
-    except wire.TooLong as error:
+    except wire.ValueTooLarge as error:
         status, text = "output", str(error)
     except SolutionEnded:
         status = "killed"
@@ -50,7 +50,7 @@ def outcome(act: Callable[[], Any], encode: Callable[[Any], bytes]) -> bytes:
 def describe(error: BaseException) -> str:
     """The type and text of an exception, whose own methods may be foreign."""
     try:
-        return wire.readable(f"{type(error).__name__}: {error}")
+        return wire.sanitize_text(f"{type(error).__name__}: {error}")
     except BaseException:
         return "an exception that can not be described"
 
@@ -59,14 +59,14 @@ def run(request: dict[str, Any], results: int) -> None:
     """Load the source, then call the function once per case. The first frame says that the source is loaded."""
     limit = request["output_bytes"]
     box: list[ModuleType] = []
-    loaded = outcome(lambda: box.append(load(request["source"])), lambda _: b"null")
+    loaded = capture_outcome(lambda: box.append(load(request["source"])), lambda _: b"null")
     wire.send(results, loaded)
     for arguments in request["cases"] if box else ():
-        function = (lambda *_: None) if request["call"] is None else getattr(box[0], request["call"], undefined)
-        wire.send(results, outcome(partial(function, *arguments), lambda value: wire.encode(value, limit)))
+        function = (lambda *_: None) if request["call"] is None else getattr(box[0], request["call"], undefined_value)
+        wire.send(results, capture_outcome(partial(function, *arguments), lambda value: wire.encode(value, limit)))
 
 
-def undefined(*_: Any) -> None:
+def undefined_value(*_: Any) -> None:
     """Stands for a function that the source does not define."""
     raise NameError("the function to be called is not defined")
 
@@ -74,7 +74,7 @@ def undefined(*_: Any) -> None:
 def serve(request: dict[str, Any], calls: int, replies: int) -> None:
     """Load a solution and answer calls of its functions until nobody calls any more."""
     limit = request["output_bytes"]
-    objects: dict[str, Any] = {TRUTH: bool}
+    objects: dict[str, Any] = {TRUTH_CALL: bool}
 
     def begin() -> None:
         objects.update(vars(load(request["source"])))
@@ -84,9 +84,9 @@ def serve(request: dict[str, Any], calls: int, replies: int) -> None:
         name, arguments, named = extended.decode(text, objects.__getitem__)
         return objects[name](*arguments, **named)
 
-    begun = outcome(begin, lambda _: b"null")
+    begun = capture_outcome(begin, lambda _: b"null")
     while (text := wire.receive(calls, REQUEST_BYTES)) is not None:
-        reply = outcome(partial(answer, text), lambda value: extended.encode(value, limit, objects))
+        reply = capture_outcome(partial(answer, text), lambda value: extended.encode(value, limit, objects))
         wire.send(replies, reply if begun.startswith(b'{"status": "returned"') else begun)
 
 
@@ -113,7 +113,7 @@ class Remote:
         raise SolutionError(f"the solution gave {self.name}, which is no plain value")
 
     def __bool__(self) -> bool:
-        return self.ask(TRUTH, (self,), {}) is True
+        return self.ask(TRUTH_CALL, (self,), {}) is True
 
 
 def check(request: dict[str, Any], results: int, calls: int, replies: int) -> None:
@@ -126,7 +126,7 @@ def check(request: dict[str, Any], results: int, calls: int, replies: int) -> No
             text = wire.receive(replies, limit + EXTRA_BYTES)
         except BrokenPipeError:
             raise SolutionEnded from None
-        except wire.TooLong as error:
+        except wire.ValueTooLarge as error:
             raise SolutionError(str(error)) from None
         if text is None:
             raise SolutionEnded
@@ -142,4 +142,4 @@ def check(request: dict[str, Any], results: int, calls: int, replies: int) -> No
         exec(compile(request["tests"], "<tests>", "exec"), names)
         return True
 
-    wire.send(results, outcome(act, lambda value: wire.encode(value, limit)))
+    wire.send(results, capture_outcome(act, lambda value: wire.encode(value, limit)))

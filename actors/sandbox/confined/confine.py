@@ -11,12 +11,12 @@ from actors.sandbox.confined.kernel import NAMESPACES, call, drop_capabilities, 
 from actors.sandbox.protocol.job import Limits
 
 NOBODY = 65534
-_INSIDE = 1000  # who a job is in its own user namespace
-_DESCRIPTORS = 64
+_USER_INSIDE = 1000  # who a job is in its own user namespace
+_MAX_DESCRIPTORS = 64
 
 
 @dataclass(frozen=True)
-class Walls:
+class Confinement:
     """What the zygote prepares once for all its jobs: the layers, the call filter, what may be read, sizes, its ids."""
 
     layers: frozenset[str]
@@ -32,28 +32,28 @@ class Walls:
         return sum(flag for name, flag in NAMESPACES.items() if name in self.layers)
 
 
-def confine(walls: Walls, limits: Limits) -> list[str]:
+def confine(confinement: Confinement, limits: Limits) -> list[str]:
     """Put up all layers and say which are in force, as the kernel shows it. OSError if one can not be put up."""
-    names = [name for name, number in namespace_ids().items() if walls.namespaces[name] != number]
-    if "uts" in walls.layers:
+    names = [name for name, number in namespace_ids().items() if confinement.namespaces[name] != number]
+    if "uts" in confinement.layers:
         call("sethostname", b"sandbox", 7)
-    if "user" in walls.layers:
-        map_user(_INSIDE, walls.user)
-    if "mount" in walls.layers:
+    if "user" in confinement.layers:
+        map_user(_USER_INSIDE, confinement.user)
+    if "mount" in confinement.layers:
         jail.enter(limits)
-    if "rlimits" in walls.layers:
-        limit_resources(limits, walls.base_bytes)
-    if "landlock" in walls.layers or "seccomp" in walls.layers:
+    if "rlimits" in confinement.layers:
+        limit_resources(limits, confinement.base_bytes)
+    if "landlock" in confinement.layers or "seccomp" in confinement.layers:
         drop_capabilities()
-    if "landlock" in walls.layers:
-        landlock.restrict(walls.folders, ["/tmp"] if "mount" in walls.layers else [])
-    if "seccomp" in walls.layers:
-        seccomp.install(walls.filter)
-    if walls.user[0] != 0:
+    if "landlock" in confinement.layers:
+        landlock.restrict(confinement.folders, ["/tmp"] if "mount" in confinement.layers else [])
+    if "seccomp" in confinement.layers:
+        seccomp.install(confinement.filter)
+    if confinement.user[0] != 0:
         names.append("uid")
     if not _may_list_root():
         names.append("landlock")
-    if seccomp.installed():
+    if seccomp.is_installed():
         names.append("seccomp")
     if resource.getrlimit(resource.RLIMIT_NPROC) == (limits.threads, limits.threads):
         names.append("rlimits")
@@ -67,7 +67,7 @@ def limit_resources(limits: Limits, base_bytes: int) -> None:
         (resource.RLIMIT_AS, base_bytes + limits.memory_bytes),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_NPROC, limits.threads),
-        (resource.RLIMIT_NOFILE, _DESCRIPTORS),
+        (resource.RLIMIT_NOFILE, _MAX_DESCRIPTORS),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (amount, amount))

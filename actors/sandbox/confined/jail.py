@@ -24,7 +24,7 @@ from actors.sandbox.confined.kernel import (
 )
 from actors.sandbox.protocol.job import Limits
 
-_ANY_FOLDER = "/tmp"  # where the new root lies for a moment, seen by nobody else
+_TEMPORARY_ROOT = "/tmp"  # where the new root lies for a moment, seen by nobody else
 _NOEXEC = 8  # the same in mount(2) and statvfs(3)
 
 
@@ -41,21 +41,21 @@ def libraries() -> dict[str, str]:
 def build(folders: dict[str, str]) -> None:
     """Leave the machine's file system: from now on the root holds `/runtime` (what jobs see), `/jail` and `/proc`."""
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
-    mount("none", _ANY_FOLDER, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
+    mount("none", _TEMPORARY_ROOT, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
     for name in ("old", "proc", "jail", "runtime"):
-        Path(_ANY_FOLDER, name).mkdir(mode=0o755)
-    change_root(_ANY_FOLDER, f"{_ANY_FOLDER}/old")
+        Path(_TEMPORARY_ROOT, name).mkdir(mode=0o755)
+    change_root(_TEMPORARY_ROOT, f"{_TEMPORARY_ROOT}/old")
     mount("/old/proc", "/proc", flags=MS_BIND | MS_REC)
     mount("/runtime", "/runtime", flags=MS_BIND)
     for name in ("tmp", "empty"):
         Path("/runtime", name).mkdir(mode=0o755)
     for folder, place in folders.items():
-        _show(folder, f"/old{place}")
+        _bind_library_folder(folder, f"/old{place}")
     _make_read_only("/runtime")
     detach("/old")
 
 
-def _show(folder: str, place: str) -> None:
+def _bind_library_folder(folder: str, place: str) -> None:
     """Put one folder of the machine where jobs find it under its own name, without installed packages."""
     target = Path("/runtime" + folder)
     target.mkdir(mode=0o755, parents=True)
@@ -74,8 +74,8 @@ def _make_read_only(target: str) -> None:
 def enter(limits: Limits) -> None:
     """Make the jail the root of this process, which is alone in a new mount namespace."""
     mount("/runtime", "/jail", flags=MS_BIND | MS_REC)
-    room = f"size={limits.file_bytes},nr_inodes={limits.files},mode=700"
-    mount("none", "/jail/tmp", "tmpfs", MS_NOSUID | MS_NODEV, room)
+    mount_options = f"size={limits.file_bytes},nr_inodes={limits.files},mode=700"
+    mount("none", "/jail/tmp", "tmpfs", MS_NOSUID | MS_NODEV, mount_options)
     change_root("/jail", "/jail/tmp")
     detach("/tmp")  # the old root lies on the job's folder
     os.chdir("/tmp")

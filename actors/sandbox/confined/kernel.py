@@ -24,16 +24,16 @@ _libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL keeps the interpreter's lock
 
 def call(name: str, *arguments: Any) -> int:
     """Call a function of the C library; OSError with the function's name if it fails."""
-    return _checked(name, getattr(_libc, name)(*arguments))
+    return _check_result(name, getattr(_libc, name)(*arguments))
 
 
 def syscall(name: str | int, *arguments: Any) -> int:
     """Make a system call that the C library does not wrap, by name or by number."""
     number = name if isinstance(name, int) else _NUMBERS[platform.machine()][name]
-    return _checked(f"system call {name}", _libc.syscall(number, *arguments))
+    return _check_result(f"system call {name}", _libc.syscall(number, *arguments))
 
 
-def _checked(name: str, result: int) -> int:
+def _check_result(name: str, result: int) -> int:
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, f"{name}: {os.strerror(code)}")

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 from actors.sandbox.confined import jail, seccomp
-from actors.sandbox.confined.confine import NOBODY, Walls
+from actors.sandbox.confined.confine import NOBODY, Confinement
 from actors.sandbox.confined.kernel import (
     NAMESPACES,
     NEWUSER,
@@ -28,14 +28,14 @@ READY_MODULES = """
 """.split()  # what answers use, and what needs shared libraries that the jail does not have
 
 
-def prepare(layers: frozenset[str]) -> Walls:
+def prepare(layers: frozenset[str]) -> Confinement:
     """Make everything that jobs share; afterwards this process sees only the jail and is not root."""
     folders = jail.libraries()
     for name in READY_MODULES:
         importlib.import_module(name)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if "mount" in layers:
-        leave_the_machine(layers)
+        enter_namespaces(layers)
         jail.build(folders)
     if "uid" in layers and os.getuid() == 0:
         os.setgroups([])
@@ -45,10 +45,12 @@ def prepare(layers: frozenset[str]) -> Walls:
     if "mount" in layers:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # only now: changing the user had cleared it
     base_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    return Walls(layers, seccomp.program(), list(folders), base_bytes, namespace_ids(), (os.getuid(), os.getgid()))
+    return Confinement(
+        layers, seccomp.build_filter(), list(folders), base_bytes, namespace_ids(), (os.getuid(), os.getgid())
+    )
 
 
-def leave_the_machine(layers: frozenset[str]) -> None:
+def enter_namespaces(layers: frozenset[str]) -> None:
     """Continue as the first process of new namespaces; everything in them ends with it."""
     ids = os.getuid(), os.getgid()
     root = ids[0] == 0

@@ -61,36 +61,40 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
 
 
-def program() -> bytes:
+def build_filter() -> bytes:
     """The filter for this machine; SandboxError on machines whose calls are not known."""
     if platform.machine() not in _MACHINES:
         raise SandboxError(f"the sandbox knows no system calls of {platform.machine()} machines")
     architecture, table = _MACHINES[platform.machine()]
     numbers = {name: int(number) for name, _, number in (item.partition("=") for item in table.split())}
     code = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
-    code += _rule(numbers.pop("clone3"), [(_RETURN, 0, 0, _FAIL | errno.ENOSYS)])  # the C library then uses clone
-    code += _rule(numbers.pop("clone"), _clone())
-    code += _rule(numbers.pop("ioctl"), [(_LOAD, 0, 0, _ARGUMENTS + 8), *_one_of(_IOCTLS)])
-    code += _rule(numbers.pop("fcntl"), [(_LOAD, 0, 0, _ARGUMENTS + 8), *_one_of(_FCNTLS)])
-    code += _rule(numbers.pop("prlimit64"), [(_LOAD, 0, 0, _ARGUMENTS), *_one_of((0,))])  # of itself only
+    code += _rule_for_call(
+        numbers.pop("clone3"), [(_RETURN, 0, 0, _FAIL | errno.ENOSYS)]
+    )  # the C library then uses clone
+    code += _rule_for_call(numbers.pop("clone"), _clone_rules())
+    code += _rule_for_call(numbers.pop("ioctl"), [(_LOAD, 0, 0, _ARGUMENTS + 8), *_allow_values(_IOCTLS)])
+    code += _rule_for_call(numbers.pop("fcntl"), [(_LOAD, 0, 0, _ARGUMENTS + 8), *_allow_values(_FCNTLS)])
+    code += _rule_for_call(
+        numbers.pop("prlimit64"), [(_LOAD, 0, 0, _ARGUMENTS), *_allow_values((0,))]
+    )  # of itself only
     for number in numbers.values():
-        code += _rule(number, [(_RETURN, 0, 0, _ALLOW)])
+        code += _rule_for_call(number, [(_RETURN, 0, 0, _ALLOW)])
     code.append((_RETURN, 0, 0, _FAIL | errno.EPERM))
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
 
 
-def _rule(number: int, then: list[Instruction]) -> list[Instruction]:
+def _rule_for_call(number: int, then: list[Instruction]) -> list[Instruction]:
     """`then`, which must return, if the call has this number."""
     return [(_EQUAL, 0, len(then), number), *then]
 
 
-def _clone() -> list[Instruction]:
+def _clone_rules() -> list[Instruction]:
     """Threads, but neither processes nor namespaces."""
     refuse, allow = (_RETURN, 0, 0, _FAIL | errno.EPERM), (_RETURN, 0, 0, _ALLOW)
     return [(_LOAD, 0, 0, _ARGUMENTS), (_ANY_BIT, 0, 1, _THREAD), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), refuse, allow]
 
 
-def _one_of(values: tuple[int, ...]) -> list[Instruction]:
+def _allow_values(values: tuple[int, ...]) -> list[Instruction]:
     """Allow if the loaded word is one of the values."""
     tests = [(_EQUAL, len(values) - place, 0, value) for place, value in enumerate(values)]
     return [*tests, (_RETURN, 0, 0, _FAIL | errno.EPERM), (_RETURN, 0, 0, _ALLOW)]
@@ -101,7 +105,7 @@ def install(code: bytes) -> None:
     prctl(PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(_Program(len(code) // 8, code)))
 
 
-def installed() -> bool:
+def is_installed() -> bool:
     """True if this filter is on this process: then even asking is refused, as other filters may not do."""
     try:
         prctl(PR_GET_SECCOMP)

@@ -15,8 +15,8 @@ import socket
 from itertools import pairwise
 from typing import Any
 
-from actors.sandbox.confined.child import work
-from actors.sandbox.confined.confine import Walls, confine
+from actors.sandbox.confined.child import run_request
+from actors.sandbox.confined.confine import Confinement, confine
 from actors.sandbox.confined.kernel import PR_SET_PDEATHSIG, clone, prctl
 from actors.sandbox.confined.prepare import prepare
 from actors.sandbox.protocol.job import Limits
@@ -28,18 +28,18 @@ def main(control_fd: int, layers: list[str], required: list[str]) -> None:
     """Serve requests until the other side closes."""
     control = socket.socket(fileno=control_fd)
     try:
-        walls = prepare(frozenset(layers))
+        confinement = prepare(frozenset(layers))
     except Exception as error:
         control.send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
         return
     control.send(json.dumps({"error": ""}).encode())
     gc.collect()
     gc.freeze()
-    while answer_one(control, walls, frozenset(required)):
+    while serve_request(control, confinement, frozenset(required)):
         pass
 
 
-def answer_one(control: socket.socket, walls: Walls, required: frozenset[str]) -> bool:
+def serve_request(control: socket.socket, confinement: Confinement, required: frozenset[str]) -> bool:
     """Start one request's tasks, say whether their walls stand, end them at the next word. False if none comes."""
     message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 16)
     if not message:
@@ -48,10 +48,12 @@ def answer_one(control: socket.socket, walls: Walls, required: frozenset[str]) -
     pids: list[int] = []
     error = ""
     try:
-        for task, places in request["tasks"]:
-            pid, standing = start(task, [fds[place] for place in places], walls, Limits(**request["limits"]))
+        for task, positions in request["tasks"]:
+            pid, layers_in_force = start_task(
+                task, [fds[place] for place in positions], confinement, Limits(**request["limits"])
+            )
             pids.append(pid)
-            if missing := required - standing:
+            if missing := required - layers_in_force:
                 raise OSError(f"not in force: {', '.join(sorted(missing))}")
     except OSError as failure:
         error = str(failure)
@@ -59,40 +61,40 @@ def answer_one(control: socket.socket, walls: Walls, required: frozenset[str]) -
         os.close(fd)
     control.send(json.dumps({"error": error}).encode())
     control.recv(1)
-    control.send(json.dumps({"ends": [end(pid, walls) for pid in pids]}).encode())
+    control.send(json.dumps({"ends": [kill_task(pid, confinement) for pid in pids]}).encode())
     return True
 
 
-def start(task: str, fds: list[int], walls: Walls, limits: Limits) -> tuple[int, frozenset[str]]:
+def start_task(task: str, fds: list[int], confinement: Confinement, limits: Limits) -> tuple[int, frozenset[str]]:
     """Fork one task and wait until it is confined: its process and the walls that stand around it."""
     theirs, ours = os.pipe()
-    pid = clone(walls.clone_flags)
+    pid = clone(confinement.clone_flags)
     if pid == 0:
-        begin(task, fds, walls, limits, ours)
+        run_task(task, fds, confinement, limits, ours)
     os.close(ours)
     with os.fdopen(theirs, "rb") as file:
         report = file.read()
-    said = json.loads(report or b'{"error": "a process ended while it was being confined"}')
-    if "error" in said:
-        end(pid, walls)
-        raise OSError(said["error"])
-    return pid, frozenset(said["layers"])
+    report_fields = json.loads(report or b'{"error": "a process ended while it was being confined"}')
+    if "error" in report_fields:
+        kill_task(pid, confinement)
+        raise OSError(report_fields["error"])
+    return pid, frozenset(report_fields["layers"])
 
 
-def begin(task: str, fds: list[int], walls: Walls, limits: Limits, report: int) -> None:
+def run_task(task: str, fds: list[int], confinement: Confinement, limits: Limits, report: int) -> None:
     """The job's process, from its first moment to its last."""
     try:
         os.setsid()
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         close_all_but({0, 1, 2, report, *fds})
-        said: dict[str, Any] = {"layers": confine(walls, limits)}
+        report_fields: dict[str, Any] = {"layers": confine(confinement, limits)}
     except BaseException as error:
-        said = {"error": f"{type(error).__name__}: {error}"}
-    os.write(report, json.dumps(said).encode())
+        report_fields = {"error": f"{type(error).__name__}: {error}"}
+    os.write(report, json.dumps(report_fields).encode())
     os.close(report)  # before any foreign code
-    if "layers" in said:
+    if "layers" in report_fields:
         try:
-            work(task, fds)
+            run_request(task, fds)
         except BaseException:
             os._exit(1)
     os._exit(0)
@@ -105,9 +107,9 @@ def close_all_but(kept: set[int]) -> None:
             os.closerange(low + 1, high)
 
 
-def end(pid: int, walls: Walls) -> tuple[int, float]:
+def kill_task(pid: int, confinement: Confinement) -> tuple[int, float]:
     """Kill a job and everything that it started: (wait status, seconds of CPU)."""
-    if "pid" not in walls.layers:
+    if "pid" not in confinement.layers:
         _kill(os.killpg, pid)
     _kill(os.kill, pid)
     _, status, usage = os.wait4(pid, 0)

@@ -17,7 +17,7 @@ def encode(value: Any, limit: int, objects: dict[str, Any]) -> bytes:
     """The solution's side: what is not plain is put into `objects` and crosses as its name there."""
 
     def lower(item: Any) -> tuple[str, Any]:
-        common = _lower(item)
+        common = _to_tagged(item)
         if common is not None:
             return common
         name = f"{type(item).__name__} #{len(objects)}"
@@ -31,12 +31,12 @@ def encode_call(name: str, arguments: tuple[Any, ...], named: dict[str, Any], li
     """The tests' side: a call, whose arguments may be names of the solution's objects."""
 
     def lower(item: Any) -> tuple[str, Any]:
-        common = _lower(item)
+        common = _to_tagged(item)
         if common is not None:
             return common
         if hasattr(item, "ask"):
             return "object", item.name
-        raise wire.NotPlain(f"an argument of type {type(item).__name__} can not cross")
+        raise wire.NotSerializable(f"an argument of type {type(item).__name__} can not cross")
 
     return wire.encode([name, list(arguments), named], limit, lower)
 
@@ -46,14 +46,14 @@ def decode(text: bytes, find: Callable[[str], Any]) -> Any:
 
     def raised(tag: str, content: Any) -> Any:
         try:
-            return find(content) if tag == "object" else _raise(tag, content)
+            return find(content) if tag == "object" else _from_tagged(tag, content)
         except (KeyError, TypeError, ValueError) as error:
-            raise wire.NotPlain(f"no value: {error}") from None
+            raise wire.NotSerializable(f"no value: {error}") from None
 
     return wire.decode(text, raised)
 
 
-def _lower(value: Any) -> tuple[str, Any] | None:
+def _to_tagged(value: Any) -> tuple[str, Any] | None:
     kind = type(value)
     if kind.__name__ in _SEQUENCES and kind is _SEQUENCES[kind.__name__]:
         return kind.__name__, list(value)
@@ -68,7 +68,7 @@ def _lower(value: Any) -> tuple[str, Any] | None:
     return None
 
 
-def _raise(tag: str, content: Any) -> Any:
+def _from_tagged(tag: str, content: Any) -> Any:
     if tag in _SEQUENCES:
         return _SEQUENCES[tag](content)
     if tag == "dict":

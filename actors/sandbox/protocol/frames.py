@@ -6,10 +6,10 @@ import os
 import select
 import time
 
-from actors.sandbox.protocol.wire import TooLong
+from actors.sandbox.protocol.wire import ValueTooLarge
 
 
-class Frames:
+class FrameReader:
     """The frames that come through one pipe."""
 
     def __init__(self, fd: int) -> None:
@@ -19,15 +19,15 @@ class Frames:
 
     def next(self, deadline: float, limit: int) -> bytes | None:
         """The next frame, None if none will come. TimeoutError at `deadline` (monotonic); TooLong beyond `limit`."""
-        head = self._take(4, deadline)
+        head = self._read(4, deadline)
         if head is None:
             return None
         size = int.from_bytes(head, "big")
         if size > limit:
-            raise TooLong(f"a result of {size:,} bytes, {limit:,} are allowed")
-        return self._take(size, deadline)
+            raise ValueTooLarge(f"a result of {size:,} bytes, {limit:,} are allowed")
+        return self._read(size, deadline)
 
-    def _take(self, size: int, deadline: float) -> bytes | None:
+    def _read(self, size: int, deadline: float) -> bytes | None:
         while len(self._bytes) < size:
             left = deadline - time.monotonic()
             if left <= 0 or not self._poll.poll(left * 1000):

@@ -36,7 +36,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Job:
+class SandboxJob:
     """Source to be executed as a module and, if `call` is given, a function of it to be called with `arguments`."""
 
     id: str
@@ -51,7 +51,7 @@ class Check:
     """A solution and the tests that it must pass.
 
     `setup` and `tests` are the benchmark's own code and run in another process than `solution`. Names in `remote` are
-    looked up in the solution; `scene` is code of the benchmark that needs the solution's classes and runs beside it.
+    looked up in the solution; `fixture` is code of the benchmark that needs the solution's classes and runs beside it.
     """
 
     id: str
@@ -59,7 +59,7 @@ class Check:
     tests: str
     remote: tuple[str, ...]
     setup: str = ""
-    scene: str = ""
+    fixture: str = ""
     limits: Limits = field(default_factory=Limits)
 
 

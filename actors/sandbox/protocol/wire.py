@@ -11,16 +11,16 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-DEPTH = 100
-MARK = "!"
+MAX_DEPTH = 100
+TAG = "!"
 _ATOMS = (type(None), bool, int, float)
 
 
-class NotPlain(Exception):
+class NotSerializable(Exception):
     """A value that can not cross; the text says which."""
 
 
-class TooLong(Exception):
+class ValueTooLarge(Exception):
     """A value whose text is longer than allowed."""
 
 
@@ -30,11 +30,11 @@ def encode(value: Any, limit: int, extended: Callable[[Any], Any] | None = None)
     NotPlain for other types (also subclasses), lone surrogates and deep nesting; TooLong beyond `limit` bytes.
     """
     try:
-        text = json.dumps(_lower(value, extended, DEPTH)).encode("ascii")
+        text = json.dumps(_to_plain(value, extended, MAX_DEPTH)).encode("ascii")
     except ValueError as error:  # an integer of too many digits
-        raise NotPlain(str(error)) from None
+        raise NotSerializable(str(error)) from None
     if len(text) > limit:
-        raise TooLong(f"the result has {len(text):,} bytes, {limit:,} are allowed")
+        raise ValueTooLarge(f"the result has {len(text):,} bytes, {limit:,} are allowed")
     return text
 
 
@@ -43,54 +43,54 @@ def decode(text: bytes, extended: Callable[[str, Any], Any] | None = None) -> An
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise NotPlain(f"no value: {error}") from None
-    return _raise(value, extended, DEPTH)
+        raise NotSerializable(f"no value: {error}") from None
+    return _from_plain(value, extended, MAX_DEPTH)
 
 
-def _lower(value: Any, extended: Callable[[Any], Any] | None, depth: int) -> Any:
+def _to_plain(value: Any, extended: Callable[[Any], Any] | None, depth: int) -> Any:
     kind = type(value)
     if kind in _ATOMS:
         return value
     if kind is str:
-        return _text(value)
+        return _check_text(value)
     if not depth:
-        raise NotPlain(f"nested more than {DEPTH} deep")
+        raise NotSerializable(f"nested more than {MAX_DEPTH} deep")
     if kind is list:
-        return [_lower(item, extended, depth - 1) for item in value]
-    if kind is dict and all(type(key) is str for key in value) and (extended is None or MARK not in value):
-        return {_text(key): _lower(item, extended, depth - 1) for key, item in value.items()}
+        return [_to_plain(item, extended, depth - 1) for item in value]
+    if kind is dict and all(type(key) is str for key in value) and (extended is None or TAG not in value):
+        return {_check_text(key): _to_plain(item, extended, depth - 1) for key, item in value.items()}
     if extended is None:
-        raise NotPlain(f"a value of type {kind.__name__} can not be returned")
+        raise NotSerializable(f"a value of type {kind.__name__} can not be returned")
     tag, content = extended(value)
-    return {MARK: tag, "v": _lower(content, extended, depth - 1)}
+    return {TAG: tag, "v": _to_plain(content, extended, depth - 1)}
 
 
-def _raise(value: Any, extended: Callable[[str, Any], Any] | None, depth: int) -> Any:
+def _from_plain(value: Any, extended: Callable[[str, Any], Any] | None, depth: int) -> Any:
     if isinstance(value, str):
-        return _text(value)
+        return _check_text(value)
     if not isinstance(value, list | dict):
         return value
     if not depth:
-        raise NotPlain(f"nested more than {DEPTH} deep")
+        raise NotSerializable(f"nested more than {MAX_DEPTH} deep")
     if isinstance(value, list):
-        return [_raise(item, extended, depth - 1) for item in value]
-    if extended is None or MARK not in value:
-        return {_text(key): _raise(item, extended, depth - 1) for key, item in value.items()}
-    if type(value[MARK]) is not str:
-        raise NotPlain("a tag that is no text")
-    return extended(value[MARK], _raise(value.get("v"), extended, depth - 1))
+        return [_from_plain(item, extended, depth - 1) for item in value]
+    if extended is None or TAG not in value:
+        return {_check_text(key): _from_plain(item, extended, depth - 1) for key, item in value.items()}
+    if type(value[TAG]) is not str:
+        raise NotSerializable("a tag that is no text")
+    return extended(value[TAG], _from_plain(value.get("v"), extended, depth - 1))
 
 
-def _text(text: str) -> str:
+def _check_text(text: str) -> str:
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise NotPlain("a text with lone surrogates") from None
+            raise NotSerializable("a text with lone surrogates") from None
     return text
 
 
-def readable(text: str, length: int = 500) -> str:
+def sanitize_text(text: str, length: int = 500) -> str:
     """A short text that can be stored anywhere: no surrogates, no NUL."""
     return text[:length].encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
@@ -104,16 +104,16 @@ def send(fd: int, text: bytes) -> None:
 
 def receive(fd: int, limit: int) -> bytes | None:
     """Read one frame from a pipe; None at its end. TooLong if the frame says that it has more than `limit` bytes."""
-    head = _exactly(fd, 4)
+    head = _read_exactly(fd, 4)
     if head is None:
         return None
     size = int.from_bytes(head, "big")
     if size > limit:
-        raise TooLong(f"a message of {size:,} bytes, {limit:,} are allowed")
-    return _exactly(fd, size)
+        raise ValueTooLarge(f"a message of {size:,} bytes, {limit:,} are allowed")
+    return _read_exactly(fd, size)
 
 
-def _exactly(fd: int, size: int) -> bytes | None:
+def _read_exactly(fd: int, size: int) -> bytes | None:
     parts = bytearray()
     while len(parts) < size:
         part = os.read(fd, min(size - len(parts), 1 << 16))

@@ -26,7 +26,7 @@ def answer_facts(row: AnswerRow, judged: bool) -> Iterator[tuple[str, object]]:
     if words := ", ".join(word for word in row.words if word):
         yield "read as", words
     measured = zip(row.measures, row.values, row.weights, strict=True)
-    if told := ", ".join(
+    if measures := ", ".join(
         f"{name} {value:g}" + (f" (x {weight:g})" if weight != 1 else "") for name, value, weight in measured
     ):
-        yield "measures", told
+        yield "measures", measures

@@ -8,8 +8,8 @@ from rich.table import Table
 from cluster.resources.inventory import Inventory
 from cluster.resources.placement import check_fits
 from pipelines.planning.plan import Plan
-from pipelines.planning.requests import sizes
-from pipelines.planning.residency.phases import Phase, loads, lower_bound, order
+from pipelines.planning.requests import replica_requests
+from pipelines.planning.residency.phases import Phase, min_model_loads, model_loads, order_phases
 from pipelines.study.graph.step import ROW_WISE, Step, model_of
 from pipelines.study.spec.study import Study
 
@@ -20,34 +20,34 @@ def show_phases(console: Console, study: Study, plan: Plan, cluster: Inventory) 
     if not steps:
         return
     where = f"Phases on {_count(cluster.cpus, 'CPU')} and {_count(cluster.gpus, 'GPU')}"
-    if misfits := _misfits(study, steps, cluster):
-        others = f" (and {_count(len(misfits) - 1, 'other model')} can not be placed)" if misfits[1:] else ""
+    if oversized := _unplaceable(study, steps, cluster):
+        others = f" (and {_count(len(oversized) - 1, 'other model')} can not be placed)" if oversized[1:] else ""
         remedy = "Plan for a cluster of another size with --cpus and --gpus."
-        console.print(f"{where}: none. {misfits[0]}{others}. {remedy}\n", highlight=False, soft_wrap=True)
+        console.print(f"{where}: none. {oversized[0]}{others}. {remedy}\n", highlight=False, soft_wrap=True)
         return
-    sized = sizes(study)
-    phases = order(steps, sized, cluster)
-    told = f"{where}: {_count(len(phases), 'phase')}, {_count(loads(phases), 'load')}"
+    requests = replica_requests(study)
+    phases = order_phases(steps, requests, cluster)
+    heading = f"{where}: {_count(len(phases), 'phase')}, {_count(model_loads(phases), 'load')}"
     if len(phases) == 1:
-        console.print(f"{told} ({', '.join(phases[0].loads)})\n", highlight=False, soft_wrap=True)
+        console.print(f"{heading} ({', '.join(phases[0].model_loads)})\n", highlight=False, soft_wrap=True)
         return
-    bound = lower_bound(steps, sized, cluster)
-    console.print(f"{told}; no order has fewer than {bound}", highlight=False, soft_wrap=True)
-    console.print(_table(phases, plan))
+    bound = min_model_loads(steps, requests, cluster)
+    console.print(f"{heading}; no order has fewer than {bound}", highlight=False, soft_wrap=True)
+    console.print(_phases_table(phases, plan))
 
 
-def _misfits(study: Study, steps: tuple[Step, ...], cluster: Inventory) -> list[str]:
-    sized = sizes(study)
-    return check_fits([sized[name] for name in dict.fromkeys(model_of(step) for step in steps)], cluster)
+def _unplaceable(study: Study, steps: tuple[Step, ...], cluster: Inventory) -> list[str]:
+    requests = replica_requests(study)
+    return check_fits([requests[name] for name in dict.fromkeys(model_of(step) for step in steps)], cluster)
 
 
-def _table(phases: tuple[Phase, ...], plan: Plan) -> Table:
+def _phases_table(phases: tuple[Phase, ...], plan: Plan) -> Table:
     table = Table("phase", "models in memory", "comes in")
     for name in ("steps", "planned time"):
         table.add_column(name, justify="right")
     for number, phase in enumerate(phases, 1):
-        models, new = ", ".join(phase.models), ", ".join(phase.loads)
-        table.add_row(str(number), models, new, str(len(phase.steps)), plan.planned(phase.steps))
+        models, new = ", ".join(phase.models), ", ".join(phase.model_loads)
+        table.add_row(str(number), models, new, str(len(phase.steps)), plan.planned_time(phase.steps))
     return table
 
 

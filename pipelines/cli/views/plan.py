@@ -6,24 +6,24 @@ from rich.console import Console
 from rich.table import Table
 
 from cluster.resources.inventory import Inventory
-from pipelines.cli.views.cost import show_bill
+from pipelines.cli.views.cost import show_cost
 from pipelines.cli.views.phases import show_phases
-from pipelines.planning.cost import Offer
-from pipelines.planning.plan import KINDS, Plan
-from pipelines.planning.reuse import Explainer
+from pipelines.planning.cost import PriceList
+from pipelines.planning.plan import STEP_KINDS, Plan
+from pipelines.planning.reuse import ReuseExplainer
 from pipelines.store.store import Store
-from pipelines.study.file.load import Loaded
+from pipelines.study.file.load import LoadedStudy
 
-MANY_STEPS = 120
+MAX_STEPS_LISTED = 120
 
 
-def show(
+def show_plan(
     console: Console,
-    loaded: Loaded,
+    loaded: LoadedStudy,
     plan: Plan,
     store: Store,
     cluster: Inventory,
-    offer: Offer | None = None,
+    price_list: PriceList | None = None,
     *,
     explain: bool,
     all_steps: bool,
@@ -35,43 +35,45 @@ def show(
         f"{len(plan.done)} are done, {len(plan.pending)} will run",
         highlight=False,
     )
-    console.print(_summary(plan))
+    console.print(_summary_table(plan))
     show_phases(console, study, plan, cluster)
-    show_bill(console, study, loaded.folder, plan, cluster, offer)
-    if len(grid.steps) <= MANY_STEPS or all_steps:
-        console.print(_steps(plan))
+    show_cost(console, study, loaded.folder, plan, cluster, price_list)
+    if len(grid.steps) <= MAX_STEPS_LISTED or all_steps:
+        console.print(_steps_table(plan))
     else:
         console.print(f"{len(grid.steps)} steps: add --all to see each of them", highlight=False)
     if explain:
-        _explain(console, plan, store)
+        _print_reasons(console, plan, store)
 
 
-def _summary(plan: Plan) -> Table:
+def _summary_table(plan: Plan) -> Table:
     table = Table("kind", title="By kind", title_justify="left")
     for name in ("done", "to run", "planned time"):
         table.add_column(name, justify="right")
-    for kind in KINDS:
+    for kind in STEP_KINDS:
         steps = [step for step in plan.grid.steps.values() if step.kind == kind]
         pending = plan.pending_of(kind)
         if steps:
-            table.add_row(kind, str(len(steps) - len(pending)), str(len(pending)), plan.planned(pending))
+            table.add_row(kind, str(len(steps) - len(pending)), str(len(pending)), plan.planned_time(pending))
     table.add_section()
-    table.add_row("all, one after another", str(len(plan.done)), str(len(plan.pending)), plan.planned(plan.pending))
+    table.add_row(
+        "all, one after another", str(len(plan.done)), str(len(plan.pending)), plan.planned_time(plan.pending)
+    )
     table.caption = f"Times are estimates from {plan.basis}."
     return table
 
 
-def _steps(plan: Plan) -> Table:
+def _steps_table(plan: Plan) -> Table:
     table = Table("step", "key", "state", "needs", title="Steps", title_justify="left")
     for step in plan.grid.steps.values():
-        state = "[green]done[/green]" if step.key in plan.done else f"will run, {plan.planned([step])}"
+        state = "[green]done[/green]" if step.key in plan.done else f"will run, {plan.planned_time([step])}"
         needs = " ".join(needed.key[:8] for needed in step.inputs)
         table.add_row(step.label, step.key[:8], state, needs)
     return table
 
 
-def _explain(console: Console, plan: Plan, store: Store) -> None:
-    explainer = Explainer(store)
+def _print_reasons(console: Console, plan: Plan, store: Store) -> None:
+    explainer = ReuseExplainer(store)
     for step in plan.pending:
         console.print(f"[bold]{step.label}[/bold] ({step.key[:8]}): ", end="", highlight=False)
-        console.print(explainer.why(step), markup=False, highlight=False, soft_wrap=True)
+        console.print(explainer.explain(step), markup=False, highlight=False, soft_wrap=True)

@@ -10,42 +10,44 @@ from rich.table import Table
 
 from pipelines.results.predict.correlation import Correlation
 from pipelines.results.predict.paradox import Paradox
-from pipelines.results.predict.points import Place
-from pipelines.results.predict.study import FEW, Prediction
+from pipelines.results.predict.points import ComparisonGroup
+from pipelines.results.predict.study import MIN_POINTS, Prediction
 
-NOTHING = "No student of this study is trained and evaluated yet: run the study first."
+NO_PREDICTIONS = "No student of this study is trained and evaluated yet: run the study first."
 
 
-def show_predictions(console: Console, found: Mapping[Place, Sequence[Prediction]], paradox: Sequence[Paradox]) -> None:
+def show_predictions(
+    console: Console, found: Mapping[ComparisonGroup, Sequence[Prediction]], paradox: Sequence[Paradox]
+) -> None:
     """Print a table for every place, and what became of larger teachers."""
     if not found:
-        console.print(NOTHING)
+        console.print(NO_PREDICTIONS)
         return
     console.print(
         "Spearman's rho of the mean of a metric and the student's accuracy over data sets (teachers, evolvers, rounds, "
         "decodings of the same seeds), with its 95 % bootstrap interval.\n"
     )
     for place, predictions in found.items():
-        console.print(_table(place, predictions))
+        console.print(_predictions_table(place, predictions))
     for one in paradox:
         if one.bases:
             console.print(f"{one.smaller} beats the larger {one.larger} in {one.smaller_wins} of {one.bases} cases")
 
 
-def _table(place: Place, predictions: Sequence[Prediction]) -> Table:
+def _predictions_table(place: ComparisonGroup, predictions: Sequence[Prediction]) -> Table:
     title = f"{place.student} on {place.benchmark}, trained on '{place.selection}' of {place.seeds}"
     table = Table("metric", title=title, title_justify="left")
     for name in ("rho", "95 % interval", "sets"):
         table.add_column(name, justify="right")
     for one in predictions:
         sets = f"{one.points}" + (f" ({one.left_out} without it)" if one.left_out else "")
-        table.add_row(one.metric, *_numbers(one.correlation), sets)
+        table.add_row(one.metric, *_format_correlation(one.correlation), sets)
     return table
 
 
-def _numbers(found: Correlation | None) -> tuple[str, str]:
+def _format_correlation(found: Correlation | None) -> tuple[str, str]:
     if found is None:
-        return "–", f"fewer than {FEW} sets"
+        return "–", f"fewer than {MIN_POINTS} sets"
     if math.isnan(found.rho):
         return "–", "all values are equal"
     if math.isnan(found.low):

@@ -13,21 +13,21 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.planning.plan import KINDS, Plan
-from pipelines.store.lease import is_gone, read
+from pipelines.planning.plan import STEP_KINDS, Plan
+from pipelines.store.lease import is_dead, read_lease
 from pipelines.store.manifest import Manifest
-from pipelines.store.partitions import find_parts
+from pipelines.store.partitions import find_partitions
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import Retry, load_retries
 from pipelines.study.graph.step import Step
 
-MANY = 20
-FURTHEST = 5  # steps from their plans
+MAX_REASONS_SHOWN = 20
+MAX_STEPS_SHOWN = 5  # steps from their plans
 BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class PartialStep:
     """An unfinished step: its rows and rejections that are durable, and answers of which no rows are made yet."""
 
     step: Step
@@ -37,20 +37,20 @@ class Begun:
 
 def show_status(console: Console, store: Store, study: str, plan: Plan) -> None:
     """Print the status of a planned study."""
-    console.print(f"[bold]{study}[/bold]: {_driver(store, study, plan)}", highlight=False, soft_wrap=True)
-    manifests = {step.key: store.manifest(step.kind, step.key) for step in _done(plan)}
+    console.print(f"[bold]{study}[/bold]: {_driver_status(store, study, plan)}", highlight=False, soft_wrap=True)
+    manifests = {step.key: store.manifest(step.kind, step.key) for step in _finished_steps(plan)}
     accounts = {key: manifest.account for key, manifest in manifests.items()}
-    console.print(_table(plan, manifests))
+    console.print(_steps_table(plan, manifests))
     if manifests:
-        console.print(_furthest(plan, manifests))
+        console.print(_largest_deviations(plan, manifests))
     reasons = sum((Counter(account.reasons) for account in accounts.values()), Counter[str]())
     if reasons:
-        told = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(MANY))
-        console.print(f"Not passed on: {told}", highlight=False, soft_wrap=True)
+        reason_list = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(MAX_REASONS_SHOWN))
+        console.print(f"Not passed on: {reason_list}", highlight=False, soft_wrap=True)
     _show_retries(console, load_retries(store, study))
-    for begun in begun_steps(store, plan.pending):
-        kept = f"{begun.rows:,} rows and {begun.answers:,} answers are durable"
-        console.print(f"begun: {begun.step.label}, {kept}", highlight=False, soft_wrap=True)
+    for partial in partial_steps(store, plan.pending):
+        durable = f"{partial.rows:,} rows and {partial.answers:,} answers are durable"
+        console.print(f"begun: {partial.step.label}, {durable}", highlight=False, soft_wrap=True)
 
 
 def _show_retries(console: Console, retries: list[Retry]) -> None:
@@ -65,25 +65,25 @@ def _show_retries(console: Console, retries: list[Retry]) -> None:
     console.print(table)
 
 
-def begun_steps(store: Store, pending: Sequence[Step]) -> list[Begun]:
+def partial_steps(store: Store, pending: Sequence[Step]) -> list[PartialStep]:
     """The unfinished steps that have durable parts."""
     folders = store.fs.glob(posixpath.join(store.root, "steps", "*", "*", "parts")) if pending else []
-    begun = {posixpath.basename(posixpath.dirname(folder)) for folder in folders}
-    return [found for step in pending if step.key in begun and (found := _begun(store, step))]
+    keys = {posixpath.basename(posixpath.dirname(folder)) for folder in folders}
+    return [found for step in pending if step.key in keys and (found := _partial_step(store, step))]
 
 
-def _begun(store: Store, step: Step) -> Begun | None:
+def _partial_step(store: Store, step: Step) -> PartialStep | None:
     from pipelines.store.journal import find_journals  # Ray comes with it
 
-    parts = find_parts(store, step.kind, step.key).values()
+    parts = find_partitions(store, step.kind, step.key).values()
     journals = [path for paths in find_journals(store, step.kind, step.key).values() for path in paths]
     if not parts and not journals:
         return None
-    rows = sum(_rows(store, path) for part in parts for path in (part.rows, part.rejected) if path)
-    return Begun(step, rows, sum(_lines(store, path) for path in journals))
+    rows = sum(_row_count(store, path) for part in parts for path in (part.rows, part.rejected) if path)
+    return PartialStep(step, rows, sum(_line_count(store, path) for path in journals))
 
 
-def _rows(store: Store, path: str) -> int:
+def _row_count(store: Store, path: str) -> int:
     """Of a part; one that is gone meanwhile, or can not be read, has none."""
     try:
         with store.fs.open(path, "rb") as file:
@@ -92,30 +92,30 @@ def _rows(store: Store, path: str) -> int:
         return 0
 
 
-def _lines(store: Store, path: str) -> int:
+def _line_count(store: Store, path: str) -> int:
     with contextlib.suppress(FileNotFoundError), store.fs.open(path, "rb") as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK_BYTES), b""))
     return 0
 
 
-def _done(plan: Plan) -> list[Step]:
+def _finished_steps(plan: Plan) -> list[Step]:
     return [step for key, step in plan.grid.steps.items() if key in plan.done]
 
 
-def _driver(store: Store, study: str, plan: Plan) -> str:
-    claim = read(store, study)
-    if claim and is_gone(claim):
-        return f"interrupted ({claim.who}, is gone); run it again to continue"
-    if claim:
-        return f"being run by {claim.who}"
+def _driver_status(store: Store, study: str, plan: Plan) -> str:
+    lease = read_lease(store, study)
+    if lease and is_dead(lease):
+        return f"interrupted ({lease.description}, is gone); run it again to continue"
+    if lease:
+        return f"being run by {lease.description}"
     return "not running, " + ("finished" if not plan.pending else f"{len(plan.pending)} steps are to be run")
 
 
-def _table(plan: Plan, manifests: dict[str, Manifest]) -> Table:
+def _steps_table(plan: Plan, manifests: dict[str, Manifest]) -> Table:
     table = Table("kind", caption=f"Planned from {plan.basis}.")
     for name in ("steps", "done", "rows", "rejected", "failed", "took", "planned", "planned to come"):
         table.add_column(name, justify="right")
-    for kind in KINDS:
+    for kind in STEP_KINDS:
         steps = [step for step in plan.grid.steps.values() if step.kind == kind]
         done = [manifests[step.key] for step in steps if step.key in manifests]
         if steps:
@@ -123,17 +123,17 @@ def _table(plan: Plan, manifests: dict[str, Manifest]) -> Table:
             counts = (f"{number:,}" for number in sums)
             took = f"{sum(one.seconds for one in done):,.0f} s"
             ended, to_come = ([s for s in steps if (s.key in manifests) == done] for done in (True, False))
-            told = (took, plan.planned(ended), plan.planned(to_come))
-            table.add_row(kind, str(len(steps)), str(len(done)), *counts, *told)
+            times = (took, plan.planned_time(ended), plan.planned_time(to_come))
+            table.add_row(kind, str(len(steps)), str(len(done)), *counts, *times)
     return table
 
 
-def _furthest(plan: Plan, manifests: dict[str, Manifest]) -> Table:
+def _largest_deviations(plan: Plan, manifests: dict[str, Manifest]) -> Table:
     """The finished steps that took much longer or shorter than planned."""
     table = Table("finished step", title="Furthest from the plan", title_justify="left")
     for name in ("took", "planned"):
         table.add_column(name, justify="right")
-    known = (one for key, one in manifests.items() if key not in plan.unknown)
-    for one in sorted(known, key=lambda one: -abs(one.seconds - plan.seconds[one.key]))[:FURTHEST]:
+    known = (one for key, one in manifests.items() if key not in plan.unknown_steps)
+    for one in sorted(known, key=lambda one: -abs(one.seconds - plan.seconds[one.key]))[:MAX_STEPS_SHOWN]:
         table.add_row(one.label, f"{one.seconds:,.1f} s", f"{plan.seconds[one.key]:,.1f} s")
     return table

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from pipelines.store.studies.stream_stats import OperatorStats, StreamStats
 
-MANY = 20
+MAX_LABELS_SHOWN = 20
 MIB = 2**20
 
 
@@ -28,9 +28,11 @@ def show_streams(console: Console, streams: Sequence[StreamStats]) -> None:
     console.print(table)
     for number, stream in enumerate(streams, 1):
         labels = list(stream.steps.values())
-        more = f", and {len(labels) - MANY} more" if len(labels) > MANY else ""
-        told = f"stream {number}, {stream.ended:%Y-%m-%d %H:%M} UTC, {stream.seconds:.1f} s: "
-        console.print(told + ", ".join(labels[:MANY]) + more, highlight=False, markup=False, soft_wrap=True)
+        more = f", and {len(labels) - MAX_LABELS_SHOWN} more" if len(labels) > MAX_LABELS_SHOWN else ""
+        heading = f"stream {number}, {stream.ended:%Y-%m-%d %H:%M} UTC, {stream.seconds:.1f} s: "
+        console.print(
+            heading + ", ".join(labels[:MAX_LABELS_SHOWN]) + more, highlight=False, markup=False, soft_wrap=True
+        )
 
 
 def _figures(operator: OperatorStats) -> tuple[str, ...]:

@@ -13,17 +13,17 @@ from typing import Any, Protocol
 import prompts
 from actors.sandbox.checks import humaneval_check, mbpp_check
 from actors.sandbox.protocol.job import Check, Limits, Outcome, SandboxError
-from pipelines.evaluate.items.data_files import need, records
-from pipelines.evaluate.items.item import Grade, Item, Turns, right
+from pipelines.evaluate.items.data_files import read_records, require_fields
+from pipelines.evaluate.items.item import Grade, Item, Turns, exact_grade
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Benchmark
 
 MBPP_TEST = range(11, 511)  # task ids of the test split (2108.07732)
 # seconds of CPU that tests may take, as in OpenCompass; the clock is given more, as the machine may be busy
-SECONDS = {"humaneval": 3, "mbpp": 10}
-WALL = 5
+CPU_SECONDS = {"humaneval": 3, "mbpp": 10}
+WALL_FACTOR = 5
 _FENCED = re.compile(r"```[ \t]*\w*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
-_MARKED = (  # OpenCompass 0.3.3, in the order in which they are tried
+_MARKER_PATTERNS = (  # OpenCompass 0.3.3, in the order in which they are tried
     r"\[?BEGIN\]?\s*'(.*)'\s*\[?DONE\]?", r"\[?BEGIN\]?\s*```python(.*)```\s*\[?DONE\]?",
     r"\[?BEGIN\]?\s*```(.*)```\s*\[?DONE\]?", r"\[?BEGIN\]?\s*(.*)\s*\[?DONE\]?", r"```python\s*(.*)\s*```",
     r"```\s*(.*)\s*```", r"```python\s*(.*)\s*$", r"```\s*(.*)\s*$", r"(.*)\s*```.*", r"\[BEGIN\]\s*'(.*)",
@@ -41,7 +41,7 @@ class Checker(Protocol):
 
 def items(bench: Benchmark, path: Path) -> list[Item]:
     """The problems of a file; of the whole of MBPP its test split."""
-    rows = records(path)
+    rows = read_records(path)
     if bench.kind == "mbpp":
         test = [row for row in rows if row.get("task_id") in MBPP_TEST]
         return [_mbpp(bench, row, path) for row in (test if "text" in (rows or [{}])[0] else rows)[: bench.limit]]
@@ -53,12 +53,12 @@ def _template(bench: Benchmark) -> prompts.Prompt:
 
 
 def _humaneval(bench: Benchmark, row: dict[str, Any], path: Path) -> Item:
-    name, prompt, solution = need(row, path, "task_id", "prompt", "canonical_solution")
+    name, prompt, solution = require_fields(row, path, "task_id", "prompt", "canonical_solution")
     return Item(str(name), _template(bench).turns(prompt=prompt), solution, data=row)
 
 
 def _mbpp(bench: Benchmark, row: dict[str, Any], path: Path) -> Item:
-    name, tests, solution = need(row, path, "task_id", "test_list", "code")
+    name, tests, solution = require_fields(row, path, "task_id", "test_list", "code")
     asked = _template(bench).turns(text=row.get("text") or row.get("prompt", ""), tests="\n".join(tests))
     return Item(str(name), (*_examples(bench), *asked), solution, data=row)
 
@@ -79,18 +79,18 @@ def _examples(bench: Benchmark) -> Turns:
 
 async def grade(bench: Benchmark, item: Item, row: AnswerRow, sandbox: Checker) -> Grade:
     """Run an answer's code. SandboxError if the sandbox itself fails: that is no verdict."""
-    check = checked(bench, item, row.response)
+    check = build_check(bench, item, row.response)
     outcome = await sandbox.check(check)
     if outcome.status == "infrastructure":
         raise SandboxError(f"{bench.name}, {item.id}: {outcome.detail}")
     passed = outcome.status == "returned" and outcome.value is True
-    return right(passed, outcome.status, outcome.detail)
+    return exact_grade(passed, outcome.status, outcome.detail)
 
 
-def checked(bench: Benchmark, item: Item, response: str) -> Check:
+def build_check(bench: Benchmark, item: Item, response: str) -> Check:
     """The check of an answer to an item."""
-    seconds = SECONDS[bench.kind]
-    limits = Limits(wall_seconds=WALL * seconds, cpu_seconds=seconds)
+    seconds = CPU_SECONDS[bench.kind]
+    limits = Limits(wall_seconds=WALL_FACTOR * seconds, cpu_seconds=seconds)
     if bench.kind == "humaneval":
         code = first_block(response)
         return humaneval_check(item.data, code.lstrip() if bench.protocol == "opencompass" else code, limits)
@@ -106,7 +106,7 @@ def first_block(text: str) -> str:
 
 def opencompass_code(text: str) -> str:
     """The code between OpenCompass' markers or fences."""
-    for pattern in _MARKED:
+    for pattern in _MARKER_PATTERNS:
         if found := re.search(pattern, text, re.DOTALL):
             text = found[1]
             break

@@ -30,7 +30,7 @@ _STRIPPED_LATER = (
 )  # fmt: skip
 
 
-def boxed(text: str) -> str | None:
+def last_boxed(text: str) -> str | None:
     """What the last \\boxed{...} holds; None if there is none, or it is not closed."""
     start = max(text.rfind("\\boxed{"), text.rfind("\\fbox{"))
     if start < 0:
@@ -45,16 +45,16 @@ def boxed(text: str) -> str | None:
 
 def final_answer(text: str) -> str:
     """A solution's answer: what is boxed, else the sentence that says "final answer" or "answer is", or the first."""
-    found = boxed(text)
+    found = last_boxed(text)
     if found:
         inner = re.fullmatch(r"\{(.*)\}", found)
         return inner[1] if inner else found
     sentences = text.split(".")
     named = (sentence for sentence in sentences if re.search("final answer|answer is", sentence.lower()))
-    return _normalised(next(named, sentences[0]))
+    return _normalise(next(named, sentences[0]))
 
 
-def _normalised(text: str) -> str:
+def _normalise(text: str) -> str:
     for before, after in _REPLACED:
         text = text.replace(before, after)
     for expression in _REMOVED:

@@ -14,13 +14,13 @@ from importlib import resources
 from pathlib import Path
 
 import prompts
-from pipelines.evaluate.graders.latex import boxed, equivalent, final_answer
-from pipelines.evaluate.items.data_files import choices, need, records
-from pipelines.evaluate.items.item import Grade, Item, Turns, right
+from pipelines.evaluate.graders.latex import equivalent, final_answer, last_boxed
+from pipelines.evaluate.items.data_files import multiple_choice_records, read_records, require_fields
+from pipelines.evaluate.items.item import Grade, Item, Turns, exact_grade
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Benchmark
 
-SHOTS_OF_SUBJECTS = 5
+SUBJECT_SHOTS = 5
 LETTERS = "ABCD"
 _NUMBER = re.compile(r"-?\d+\.\d+|-?\d+")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
@@ -37,15 +37,15 @@ def items(bench: Benchmark, path: Path) -> list[Item]:
     """The items of a benchmark's file, its first ones (of each subject) if it has a limit."""
     if bench.kind in ("mmlu", "ceval"):
         return list(_subjects(bench, path))
-    rows = records(path)[: bench.limit]
+    rows = read_records(path)[: bench.limit]
     return [
-        (_gsm8k if bench.kind == "gsm8k" else _math)(bench, str(n), *_texts(bench, row, path))
+        (_gsm8k if bench.kind == "gsm8k" else _math)(bench, str(n), *_question_and_answer(bench, row, path))
         for n, row in enumerate(rows)
     ]
 
 
-def _texts(bench: Benchmark, row: dict[str, str], path: Path) -> list[str]:
-    return need(row, path, *(("question", "answer") if bench.kind == "gsm8k" else ("problem", "solution")))
+def _question_and_answer(bench: Benchmark, row: dict[str, str], path: Path) -> list[str]:
+    return require_fields(row, path, *(("question", "answer") if bench.kind == "gsm8k" else ("problem", "solution")))
 
 
 def _dialogue(name: str, count: int | None, question: str) -> Turns:
@@ -61,29 +61,31 @@ def _gsm8k(bench: Benchmark, name: str, question: str, answer: str) -> Item:
 
 def _math(bench: Benchmark, name: str, problem: str, solution: str) -> Item:
     asked = prompts.get("bench_math").render(problem=problem)
-    return Item(name, _dialogue("math", bench.shots, asked), boxed(solution) or "")
+    return Item(name, _dialogue("math", bench.shots, asked), last_boxed(solution) or "")
 
 
 def _subjects(bench: Benchmark, path: Path) -> Iterator[Item]:
-    found = choices(path, "test" if bench.kind == "mmlu" else "val")
-    examples = choices(path, "dev")
-    count = SHOTS_OF_SUBJECTS if bench.shots is None else bench.shots
+    found = multiple_choice_records(path, "test" if bench.kind == "mmlu" else "val")
+    examples = multiple_choice_records(path, "dev")
+    count = SUBJECT_SHOTS if bench.shots is None else bench.shots
     for subject in bench.subjects or sorted(found):
-        before = tuple(turn for row in examples.get(subject, [])[:count] for turn in _asked(bench, subject, row, True))
+        before = tuple(
+            turn for row in examples.get(subject, [])[:count] for turn in _question_turns(bench, subject, row, True)
+        )
         for number, row in enumerate(found[subject][: bench.limit]):
-            asked = (*before, *_asked(bench, subject, row))
+            asked = (*before, *_question_turns(bench, subject, row))
             yield Item(f"{subject}/{number}", asked, row["answer"], subject)
 
 
-def _asked(bench: Benchmark, subject: str, row: dict[str, str], answered: bool = False) -> Turns:
+def _question_turns(bench: Benchmark, subject: str, row: dict[str, str], answered: bool = False) -> Turns:
     options = {letter.lower(): row[letter] for letter in LETTERS}
-    name = _chinese().get(subject, subject) if bench.kind == "ceval" else subject.replace("_", " ")
+    name = _chinese_subjects().get(subject, subject) if bench.kind == "ceval" else subject.replace("_", " ")
     text = prompts.get(f"bench_{bench.kind}").render(subject=name, question=row["question"], **options)
     return (("user", text), *([("assistant", row["answer"])] if answered else []))
 
 
 @cache
-def _chinese() -> dict[str, str]:
+def _chinese_subjects() -> dict[str, str]:
     """The names of C-Eval's subjects."""
     return json.loads((resources.files("pipelines.evaluate.graders") / "ceval_subjects.json").read_text("utf-8"))
 
@@ -92,12 +94,12 @@ def grade(bench: Benchmark, item: Item, row: AnswerRow) -> Grade:
     """Read an answer and compare it with the gold one."""
     if bench.kind == "gsm8k":
         said = last_number(row.response, bench.thousands)
-        return right(same_number(said, item.reference), said)
+        return exact_grade(same_number(said, item.reference), said)
     if bench.kind == "math":
         said = final_answer(row.response)
-        return right(equivalent(said, item.reference), said)
+        return exact_grade(equivalent(said, item.reference), said)
     said = first_option(row.response) if bench.kind == "mmlu" else first_capital(row.response)
-    return right(said == item.reference, said)
+    return exact_grade(said == item.reference, said)
 
 
 def last_number(text: str, thousands: bool = True) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bundled.world import correct, heldout
-from pipelines.evaluate.items.item import Grade, Item, right
+from pipelines.evaluate.items.item import Grade, Item, exact_grade
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.basics import World
 from pipelines.study.spec.benchmarks import Benchmark
@@ -21,4 +21,4 @@ def items(world: World, seed: int) -> list[Item]:
 def grade(bench: Benchmark, item: Item, row: AnswerRow) -> Grade:
     """A whole answer is right if it is the gold one."""
     del bench, item
-    return right(row.finish_reason == "stop" and correct(row.instruction, row.response))
+    return exact_grade(row.finish_reason == "stop" and correct(row.instruction, row.response))

@@ -15,21 +15,21 @@ from actors.engine import Client, GenerateRequest, LogprobRequest, RequestError,
 from pipelines.errors import InputError
 from pipelines.evaluate.items.item import Turns
 from pipelines.rows.ids import request_seed, row_id
-from pipelines.study.spec.benchmarks import HARNESS_TOKENS
+from pipelines.study.spec.benchmarks import HARNESS_MAX_TOKENS
 
 
 class PoolModel(LM):
-    """Answers requests by a client. `failed` has what could not be answered, by the request's task and number.
+    """Answers requests by a client. `errors` has what could not be answered, by the request's task and number.
 
     Conversations travel through lm-eval as JSON, as it knows prompts as texts only. `max_tokens` replaces a task's
-    bound; `key` makes the seeds of sampled answers. `ended` tells how generations ended.
+    bound; `step_key` makes the seeds of sampled answers. `finish_reasons` tells how generations ended.
     """
 
-    def __init__(self, client: Client, key: str, max_tokens: int | None = None) -> None:
+    def __init__(self, client: Client, step_key: str, max_tokens: int | None = None) -> None:
         super().__init__()
-        self.client, self.key, self.max_tokens = client, key, max_tokens
-        self.failed: dict[tuple[str, int], RequestError] = {}
-        self.ended: dict[tuple[str, int], str] = {}
+        self.client, self.step_key, self.max_tokens = client, step_key, max_tokens
+        self.errors: dict[tuple[str, int], RequestError] = {}
+        self.finish_reasons: dict[tuple[str, int], str] = {}
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The conversation as JSON. InputError for a task that begins the answer itself."""
@@ -40,64 +40,64 @@ class PoolModel(LM):
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
         """The replies, each up to the first of its stop texts; empty where there is none."""
-        return asyncio.run(_all([self._generate(request, number) for number, request in enumerate(requests)]))
+        return asyncio.run(_gather([self._generate(request, number) for number, request in enumerate(requests)]))
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Log-probabilities of continuations in nats. Whether they are greedy is not known: always False."""
-        return asyncio.run(_all([self._score(request, number) for number, request in enumerate(requests)]))
+        return asyncio.run(_gather([self._score(request, number) for number, request in enumerate(requests)]))
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
         """Not for chat models: NotImplementedError."""
         raise NotImplementedError("a chat model's likelihood of whole documents is not measured here")
 
     async def _generate(self, request: Instance, number: int) -> str:
-        context, options = _pair(request)
-        messages = turns(context)
-        made = row_id(f"{identity(request)}", self.key, number)
-        most = self.max_tokens or int(options.get("max_gen_toks", HARNESS_TOKENS))
-        heat = float(options.get("temperature", 0.0)) if options.get("do_sample") else 0.0
-        sampling = Sampling(heat, float(options.get("top_p", 1.0)) if heat else 1.0, most)
+        context, options = _context_and_argument(request)
+        messages = parse_turns(context)
+        request_id = row_id(f"{document_id(request)}", self.step_key, number)
+        max_tokens = self.max_tokens or int(options.get("max_gen_toks", HARNESS_MAX_TOKENS))
+        temperature = float(options.get("temperature", 0.0)) if options.get("do_sample") else 0.0
+        sampling = Sampling(temperature, float(options.get("top_p", 1.0)) if temperature else 1.0, max_tokens)
         try:
-            said = await self.client.generate(GenerateRequest(made, messages, sampling, request_seed(made)))
+            said = await self.client.generate(GenerateRequest(request_id, messages, sampling, request_seed(request_id)))
         except RequestError as why:
-            self.failed[identity(request)] = why
+            self.errors[document_id(request)] = why
             return ""
-        self.ended[identity(request)] = said.finish_reason
+        self.finish_reasons[document_id(request)] = said.finish_reason
         stops = options.get("until") or []
-        return cut(said.text, [stops] if isinstance(stops, str) else stops)
+        return truncate_at_stop(said.text, [stops] if isinstance(stops, str) else stops)
 
     async def _score(self, request: Instance, number: int) -> tuple[float, bool]:
-        context, text = _pair(request)
-        asked = "\n\n".join(content.strip() for _, content in turns(context))
-        made = row_id(f"{identity(request)}", self.key, number)
+        context, text = _context_and_argument(request)
+        prompt = "\n\n".join(content.strip() for _, content in parse_turns(context))
+        request_id = row_id(f"{document_id(request)}", self.step_key, number)
         try:
-            said = await self.client.logprobs(LogprobRequest(made, asked, text, chat=True))
+            said = await self.client.logprobs(LogprobRequest(request_id, prompt, text, chat=True))
         except RequestError as why:
-            self.failed[identity(request)] = why
+            self.errors[document_id(request)] = why
             return -math.inf, False
         return math.fsum(value for value in said.logprobs[said.boundary :] if value is not None), False
 
 
-def _pair(request: Instance) -> tuple[str, Any]:
+def _context_and_argument(request: Instance) -> tuple[str, Any]:
     """The context, and what is asked about it."""
     given: Any = request.args
     return str(given[0]), given[1]
 
 
-async def _all(asked: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+async def _gather(asked: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     return list(await asyncio.gather(*asked))
 
 
-def identity(request: Instance) -> tuple[str, int]:
+def document_id(request: Instance) -> tuple[str, int]:
     """The task's name and the number of its document."""
     return str(request.task_name), int(request.doc_id)  # pyright: ignore[reportArgumentType]
 
 
-def turns(context: str) -> Turns:
+def parse_turns(context: str) -> Turns:
     """The conversation that a request was made of."""
     return tuple((role, content) for role, content in json.loads(context))
 
 
-def cut(text: str, stops: Sequence[str]) -> str:
+def truncate_at_stop(text: str, stops: Sequence[str]) -> str:
     """The text before the first stop text."""
     return text[: min((place for stop in stops if stop and (place := text.find(stop)) >= 0), default=len(text))]

@@ -18,34 +18,34 @@ from typing import Any
 
 from actors.engine import Client
 from pipelines.errors import InputError
-from pipelines.evaluate.harness.tasks import NAMES, load_tasks
-from pipelines.evaluate.items.answers import answer_row, failed, graded
+from pipelines.evaluate.harness.tasks import TASK_NAMES, load_tasks
+from pipelines.evaluate.items.answers import answer_row, failed_row, with_grade
 from pipelines.evaluate.items.item import Grade, Item
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import AnswerRow, Rejection
-from pipelines.study.inputs.benchmarks import EXTRA, SENTENCES, has_sentences
-from pipelines.study.spec.benchmarks import SUBJECTS, Benchmark
+from pipelines.study.inputs.benchmarks import EVAL_INSTALL_COMMAND, PUNKT_REMEDY, has_sentences
+from pipelines.study.spec.benchmarks import MULTI_SUBJECT_BENCHMARKS, Benchmark
 
 SHOT_SEED = 1234
-SHOTS = {"mmlu": 5, "ceval": 5}  # as published; lm-eval leaves them to its caller
-HEADLINES = {"math": "math_verify"}
+DEFAULT_SHOTS = {"mmlu": 5, "ceval": 5}  # as published; lm-eval leaves them to its caller
+HEADLINE_METRICS = {"math": "math_verify"}
 Answers = tuple[list[AnswerRow], list[Rejection]]
 
 
-def run(client: Client, bench: Benchmark, folder: Path, key: str) -> Answers:
+def run_harness(client: Client, bench: Benchmark, folder: Path, step_key: str) -> Answers:
     """Ask a model everything that lm-eval's tasks ask. `folder` is the study file's.
 
     To be called in the main thread: MATH's answers are compared under a time limit that is a signal. InputError where
     a package, the data or the task is not to be had.
     """
-    _installed(bench)
+    _require_installed(bench)
     from pipelines.evaluate.harness.model import PoolModel
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    tasks, model = load_tasks(bench, folder), PoolModel(client, key, bench.max_tokens)
+    tasks, model = load_tasks(bench, folder), PoolModel(client, step_key, bench.max_tokens)
     choosing = any(task.OUTPUT_TYPE == "multiple_choice" for task in tasks.values())
     for task in tasks.values():
-        shots = SHOTS.get(bench.kind) if bench.shots is None else bench.shots
+        shots = DEFAULT_SHOTS.get(bench.kind) if bench.shots is None else bench.shots
         if shots is not None:
             task.set_config(key="num_fewshot", value=shots)
         task.set_fewshot_seed(seed=SHOT_SEED)
@@ -55,24 +55,26 @@ def run(client: Client, bench: Benchmark, folder: Path, key: str) -> Answers:
             fewshot_as_multiturn=not choosing,  # what is scored after a conversation has one turn of the user
             chat_template=model.apply_chat_template,
         )
-    _answer(model, [request for task in tasks.values() for request in task.instances])
+    _answer_requests(model, [request for task in tasks.values() for request in task.instances])
     rows, lost = list[AnswerRow](), list[Rejection]()
     for name, task in tasks.items():
-        for row in _rows(name, task, model, bench, key, len(rows) + len(lost)):
+        for row in _answer_rows(name, task, model, bench, step_key, len(rows) + len(lost)):
             (rows if isinstance(row, AnswerRow) else lost).append(row)  # pyright: ignore[reportArgumentType]
     return rows, lost
 
 
-def _installed(bench: Benchmark) -> None:
+def _require_installed(bench: Benchmark) -> None:
     try:
         importlib.import_module("lm_eval")
     except ImportError as error:
-        raise InputError(f"benchmark {bench.name} needs lm-eval: {error}", remedy=f"Install it: {EXTRA}") from None
+        raise InputError(
+            f"benchmark {bench.name} needs lm-eval: {error}", remedy=f"Install it: {EVAL_INSTALL_COMMAND}"
+        ) from None
     if bench.kind == "ifeval" and not has_sentences():
-        raise InputError(f"benchmark {bench.name} needs NLTK's data 'punkt_tab'", remedy=SENTENCES)
+        raise InputError(f"benchmark {bench.name} needs NLTK's data 'punkt_tab'", remedy=PUNKT_REMEDY)
 
 
-def _answer(model: Any, requests: list[Any]) -> None:
+def _answer_requests(model: Any, requests: list[Any]) -> None:
     """Have all requests answered, each kind in one batch."""
     kinds: dict[str, list[Any]] = defaultdict(list)
     for request in requests:
@@ -82,9 +84,11 @@ def _answer(model: Any, requests: list[Any]) -> None:
             request.resps.append(reply)
 
 
-def _rows(name: str, task: Any, model: Any, bench: Benchmark, key: str, start: int) -> Iterator[AnswerRow | Rejection]:
+def _answer_rows(
+    name: str, task: Any, model: Any, bench: Benchmark, step_key: str, start: int
+) -> Iterator[AnswerRow | Rejection]:
     """One row for each document, with all of its metrics."""
-    from pipelines.evaluate.harness.model import turns
+    from pipelines.evaluate.harness.model import parse_turns
 
     task.apply_filters()
     requests: dict[int, list[Any]] = defaultdict(list)
@@ -92,18 +96,20 @@ def _rows(name: str, task: Any, model: Any, bench: Benchmark, key: str, start: i
         requests[request.doc_id].append(request)
     for index, (number, doc) in enumerate(task.doc_iterator(limit=bench.limit), start):
         asked = sorted(requests[number], key=lambda request: request.idx)
-        made = row_id(f"{name}/{number}", key)
-        if why := model.failed.get((name, number)):
-            yield failed(made, index, why)
+        answer_id = row_id(f"{name}/{number}", step_key)
+        if why := model.errors.get((name, number)):
+            yield failed_row(answer_id, index, why)
             continue
-        item = Item(f"{name}/{number}", turns(asked[0].args[0]), str(task.doc_to_target(doc)), _subject(bench, name))
+        item = Item(
+            f"{name}/{number}", parse_turns(asked[0].args[0]), str(task.doc_to_target(doc)), _subject(bench, name)
+        )
         said = [str(reply) for reply in chain(*(request.resps for request in asked))]
-        seed_checks(number)
-        row = answer_row(made, item, index, item.messages, said, model.ended.get((name, number), "stop"))
-        yield graded(row, grade(task, doc, asked, HEADLINES.get(bench.kind)))
+        seed_randomness(number)
+        row = answer_row(answer_id, item, index, item.messages, said, model.finish_reasons.get((name, number), "stop"))
+        yield with_grade(row, grade(task, doc, asked, HEADLINE_METRICS.get(bench.kind)))
 
 
-def seed_checks(number: int) -> None:
+def seed_randomness(number: int) -> None:
     """Before the checks of a document: IFEval's draw what an instruction leaves open, and guess languages by chance."""
     random.seed(number)
     if detect := sys.modules.get("langdetect"):
@@ -112,7 +118,7 @@ def seed_checks(number: int) -> None:
 
 def _subject(bench: Benchmark, task: str) -> str:
     """What groups rows: the subject, or the task's name."""
-    return task.removeprefix(NAMES[bench.kind][1]) if bench.kind in SUBJECTS else task
+    return task.removeprefix(TASK_NAMES[bench.kind][1]) if bench.kind in MULTI_SUBJECT_BENCHMARKS else task
 
 
 def grade(task: Any, doc: Any, requests: list[Any], headline: str | None = None) -> Grade:
@@ -122,12 +128,12 @@ def grade(task: Any, doc: Any, requests: list[Any], headline: str | None = None)
         replies = [request.filtered_resps[filtered] for request in requests]
         for metric, value in task.process_results(doc, replies).items():
             name = metric if filtered == "none" else f"{metric},{filtered}"
-            measures[name] = _number(name, value)
+            measures[name] = _metric_value(name, value)
     first = headline or next(iter(measures))
     return Grade(measures[first][0] == 1.0, measures)
 
 
-def _number(name: str, value: Any) -> tuple[float, float]:
+def _metric_value(name: str, value: Any) -> tuple[float, float]:
     if isinstance(value, list):
         return fmean(map(float, value)), float(len(value))
     try:

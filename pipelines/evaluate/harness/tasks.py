@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import InputError, nearest
-from pipelines.evaluate.items.data_files import choices, records
-from pipelines.study.spec.benchmarks import SUBJECTS, Benchmark
+from pipelines.evaluate.items.data_files import multiple_choice_records, read_records
+from pipelines.study.spec.benchmarks import MULTI_SUBJECT_BENCHMARKS, Benchmark
 
-OUTPUTS = ("generate_until", "multiple_choice")
-FEW = 1000  # names that a person may look through
-LIST = "'lm-eval ls tasks' lists them."
+SUPPORTED_OUTPUT_TYPES = ("generate_until", "multiple_choice")
+MAX_TASKS_FOR_SUGGESTION = 1000  # names that a person may look through
+LIST_TASKS_HINT = "'lm-eval ls tasks' lists them."
 # our name -> the folder of lm-eval's tasks that it is in, and its name there, before a subject's
-NAMES: Mapping[str, tuple[str, str]] = {
+TASK_NAMES: Mapping[str, tuple[str, str]] = {
     "ifeval": ("ifeval", "ifeval"),
     "gsm8k": ("gsm8k", "gsm8k"),
     "math": ("minerva_math", "minerva_math500"),
@@ -28,13 +28,15 @@ def load_tasks(bench: Benchmark, folder: Path) -> dict[str, Any]:
     """The tasks by name. InputError for one that lm-eval has not, or that no chat model can answer."""
     manager, prefix = _manager(bench)
     local = local_data(bench, folder) if bench.file else {}
-    names = _names(bench, prefix, local, manager)
+    names = _task_names(bench, prefix, local, manager)
     if unknown := set(names) - set(manager.all_tasks):
-        remedy = nearest(min(unknown), manager.all_tasks) if len(manager.all_tasks) < FEW else None
-        raise InputError(f"benchmark {bench.name}: lm-eval has no task '{min(unknown)}'", remedy=remedy or LIST)
-    changes = [_data(local, name.removeprefix(prefix)) | _revision(bench) for name in names]
-    found = _changed(bench, manager, names, changes) if any(changes) else manager.load(names)
-    strange = {str(task.OUTPUT_TYPE) for task in found["tasks"].values()} - {*OUTPUTS}
+        remedy = nearest(min(unknown), manager.all_tasks) if len(manager.all_tasks) < MAX_TASKS_FOR_SUGGESTION else None
+        raise InputError(
+            f"benchmark {bench.name}: lm-eval has no task '{min(unknown)}'", remedy=remedy or LIST_TASKS_HINT
+        )
+    changes = [_custom_dataset(local, name.removeprefix(prefix)) | _revision_options(bench) for name in names]
+    found = _load_changed(bench, manager, names, changes) if any(changes) else manager.load(names)
+    strange = {str(task.OUTPUT_TYPE) for task in found["tasks"].values()} - {*SUPPORTED_OUTPUT_TYPES}
     if strange:
         raise InputError(f"{bench.name}: tasks that ask for {', '.join(strange)} are not for chat models")
     return dict(found["tasks"])
@@ -47,20 +49,20 @@ def _manager(bench: Benchmark) -> tuple[Any, str]:
 
     if bench.lm_eval:
         return TaskManager(), bench.lm_eval
-    folder, name = NAMES[bench.kind]
+    folder, name = TASK_NAMES[bench.kind]
     place = Path(lm_eval.__file__).parent / "tasks" / folder
     return TaskManager(include_defaults=False, include_path=[place]), name
 
 
-def _names(bench: Benchmark, prefix: str, local: Mapping[str, Any], manager: Any) -> list[str]:
+def _task_names(bench: Benchmark, prefix: str, local: Mapping[str, Any], manager: Any) -> list[str]:
     """The names of the tasks: one, or one for each subject."""
-    if bench.kind in SUBJECTS:
+    if bench.kind in MULTI_SUBJECT_BENCHMARKS:
         known = [name for name in manager.all_subtasks if name.startswith(prefix)]
         return [f"{prefix}{subject}" for subject in bench.subjects or local] or known
     return [MATH_ON_HUB] if bench.kind == "math" and not bench.file else [prefix]
 
 
-def _changed(bench: Benchmark, manager: Any, names: Sequence[str], changes: Sequence[Mapping[str, Any]]) -> Any:
+def _load_changed(bench: Benchmark, manager: Any, names: Sequence[str], changes: Sequence[Mapping[str, Any]]) -> Any:
     """Tasks with other data: only as members of a group do they keep the rest of what they are."""
     if several := set(names) - set(manager.all_subtasks):
         raise InputError(f"benchmark {bench.name}: {min(several)} is a group, and has no one file or revision")
@@ -68,11 +70,11 @@ def _changed(bench: Benchmark, manager: Any, names: Sequence[str], changes: Sequ
     return manager.load({"group": bench.name, "task": entries})
 
 
-def _data(local: Mapping[str, Callable[..., Any]], subject: str) -> dict[str, Any]:
+def _custom_dataset(local: Mapping[str, Callable[..., Any]], subject: str) -> dict[str, Any]:
     return {"custom_dataset": local.get(subject) or local[""]} if local else {}
 
 
-def _revision(bench: Benchmark) -> dict[str, Any]:
+def _revision_options(bench: Benchmark) -> dict[str, Any]:
     return {"dataset_kwargs": {"revision": bench.revision}} if bench.revision else {}
 
 
@@ -81,19 +83,19 @@ def local_data(bench: Benchmark, folder: Path) -> dict[str, Callable[..., Any]]:
     path = folder / (bench.file or "")
     if bench.kind in ("mmlu", "ceval"):
         split = "test" if bench.kind == "mmlu" else "val"
-        asked, shots = choices(path, split), choices(path, "dev")
+        asked, shots = multiple_choice_records(path, split), multiple_choice_records(path, "dev")
         missing = sorted(set(bench.subjects or ()) - asked.keys())
         if missing or not asked:
             raise InputError(f"has no subjects {missing}", file=str(path), remedy=f"There are: {', '.join(asked)}")
         return {
             name: _loader(
-                {split: _of_mmlu(name, asked[name], bench), "dev": _of_mmlu(name, shots.get(name, []), bench)}
+                {split: _hub_rows(name, asked[name], bench), "dev": _hub_rows(name, shots.get(name, []), bench)}
             )
             for name in bench.subjects or asked
         }
-    splits = {_SPLITS.get(bench.kind, "test"): records(path)}
+    splits = {_SPLITS.get(bench.kind, "test"): read_records(path)}
     if bench.shots_file:
-        splits["train"] = records(folder / bench.shots_file)
+        splits["train"] = read_records(folder / bench.shots_file)
     elif bench.kind == "gsm8k" and bench.shots != 0:
         message = f"{bench.name}: lm-eval takes GSM8K's examples from its training split"
         raise InputError(message, remedy="Name it as 'shots_file', or ask without examples: 'shots: 0'.")
@@ -114,7 +116,7 @@ def _loader(splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> Callable[..., 
     return load
 
 
-def _of_mmlu(subject: str, rows: list[dict[str, str]], bench: Benchmark) -> list[dict[str, Any]]:
+def _hub_rows(subject: str, rows: list[dict[str, str]], bench: Benchmark) -> list[dict[str, Any]]:
     """Rows as the hub's data sets have them."""
     if bench.kind == "ceval":
         return [{key: row[key] for key in ("question", "A", "B", "C", "D", "answer")} for row in rows]

@@ -12,43 +12,48 @@ from pipelines.evaluate.items.item import Grade, Item, Turns
 from pipelines.rows.ids import request_seed, row_id
 from pipelines.rows.types import AnswerRow, Rejection
 
-Asked = AnswerRow | Rejection
+AnswerOrRejection = AnswerRow | Rejection
 
 
-async def ask_all(client: Client, items: Sequence[Item], max_tokens: int, key: str) -> list[Asked]:
-    """The answers to all items, asked at once and in their order; ids are made of the items' and the step's `key`."""
-    return list(await asyncio.gather(*(ask(client, item, n, max_tokens, key) for n, item in enumerate(items))))
+async def ask_all(client: Client, items: Sequence[Item], max_tokens: int, step_key: str) -> list[AnswerOrRejection]:
+    """The answers to all items, asked at once and in their order; ids are made of the items' and the step's
+    `step_key`."""
+    return list(
+        await asyncio.gather(*(ask_item(client, item, n, max_tokens, step_key) for n, item in enumerate(items)))
+    )
 
 
-async def ask(client: Client, item: Item, index: int, max_tokens: int, key: str) -> Asked:
+async def ask_item(client: Client, item: Item, index: int, max_tokens: int, step_key: str) -> AnswerOrRejection:
     """The answer to one item. One that the engine could not give is a failed row, and never a wrong answer."""
-    made = row_id(item.id, key)
+    answer_id = row_id(item.id, step_key)
     sampling = Sampling(temperature=item.temperature, max_tokens=max_tokens)
-    messages, answers, ended = item.messages, list[str](), "stop"
+    messages, answers, finish_reason = item.messages, list[str](), "stop"
     try:
-        for turn, following in enumerate((*item.later, None)):
-            request = GenerateRequest(f"{made}-{turn}", messages, sampling, request_seed(made) + turn)
+        for turn, following in enumerate((*item.follow_up_turns, None)):
+            request = GenerateRequest(f"{answer_id}-{turn}", messages, sampling, request_seed(answer_id) + turn)
             said = await client.generate(request)
             answers.append(said.text)
-            ended = "length" if "length" in (ended, said.finish_reason) else "stop"
+            finish_reason = "length" if "length" in (finish_reason, said.finish_reason) else "stop"
             if following is not None:
                 messages = (*messages, ("assistant", said.text), ("user", following))
     except RequestError as why:
-        return failed(made, index, why)
-    return answer_row(made, item, index, messages, answers, ended)
+        return failed_row(answer_id, index, why)
+    return answer_row(answer_id, item, index, messages, answers, finish_reason)
 
 
-def failed(made: str, index: int, why: RequestError) -> Rejection:
+def failed_row(answer_id: str, index: int, why: RequestError) -> Rejection:
     """The row of an item that could not be answered."""
-    return Rejection(made, "", made, index, "failed", why.reason, why.detail, "")
+    return Rejection(answer_id, "", answer_id, index, "failed", why.reason, why.detail, "")
 
 
-def answer_row(made: str, item: Item, index: int, messages: Turns, answers: list[str], ended: str) -> AnswerRow:
+def answer_row(
+    answer_id: str, item: Item, index: int, messages: Turns, answers: list[str], finish_reason: str
+) -> AnswerRow:
     """An answer that is not graded yet."""
     return AnswerRow(
-        id=made,
+        id=answer_id,
         parent_id="",
-        seed_id=made,
+        seed_id=answer_id,
         index=index,
         task=item.kind,
         level=item.level,
@@ -59,11 +64,11 @@ def answer_row(made: str, item: Item, index: int, messages: Turns, answers: list
         item=item.id,
         messages=json.dumps(messages, ensure_ascii=False),
         answers=answers,
-        finish_reason=ended,
+        finish_reason=finish_reason,
     )
 
 
-def graded(row: AnswerRow, grade: Grade) -> AnswerRow:
+def with_grade(row: AnswerRow, grade: Grade) -> AnswerRow:
     """The row with its grade."""
     return replace(
         row,

@@ -14,17 +14,17 @@ from typing import Any
 from pipelines.errors import InputError
 
 Record = Mapping[str, Any]
-SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
+RECORD_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 
 
-def records(path: Path) -> list[dict[str, Any]]:
+def read_records(path: Path) -> list[dict[str, Any]]:
     """The rows of a JSON Lines or JSON file (.gz allowed), or of all such files of a folder by name.
 
     InputError for a file that holds anything else.
     """
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES))
-        return [row for file in files for row in records(file)]
+        files = sorted(file for file in path.iterdir() if file.name.endswith(RECORD_SUFFIXES))
+        return [row for file in files for row in read_records(file)]
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         text = data.decode("utf-8-sig")
@@ -41,15 +41,15 @@ def _lines(text: str) -> list[str]:
     return [line for line in text.split("\n") if line.strip()]
 
 
-def choices(path: Path, split: str) -> dict[str, list[dict[str, str]]]:
+def multiple_choice_records(path: Path, split: str) -> dict[str, list[dict[str, str]]]:
     """Multiple-choice questions by subject, from the files SUBJECT_SPLIT.csv of a folder or zip.
 
     MMLU's files have no header (question, A, B, C, D, answer), C-Eval's have one. Rows have these six keys.
     """
-    return {name: list(_questions(text)) for name, text in sorted(_tables(path, f"_{split}.csv"))}
+    return {name: list(_parse_questions(text)) for name, text in sorted(_read_tables(path, f"_{split}.csv"))}
 
 
-def _tables(path: Path, ending: str) -> Iterator[tuple[str, str]]:
+def _read_tables(path: Path, ending: str) -> Iterator[tuple[str, str]]:
     if path.is_dir():
         for file in path.rglob(f"*{ending}"):
             yield file.name.removesuffix(ending), file.read_text("utf-8-sig")
@@ -63,7 +63,7 @@ def _tables(path: Path, ending: str) -> Iterator[tuple[str, str]]:
         raise InputError(f"is neither a folder nor a good zip file: {error}", file=str(path)) from None
 
 
-def _questions(text: str) -> Iterator[dict[str, str]]:
+def _parse_questions(text: str) -> Iterator[dict[str, str]]:
     rows = list(csv.reader(io.StringIO(text, newline="")))
     keys = ["question", "A", "B", "C", "D", "answer"]
     if rows and rows[0][:2] == ["id", "question"]:
@@ -72,7 +72,7 @@ def _questions(text: str) -> Iterator[dict[str, str]]:
         yield dict(zip(keys, row, strict=False))
 
 
-def need(row: Record, path: Path, *names: str) -> list[Any]:
+def require_fields(row: Record, path: Path, *names: str) -> list[Any]:
     """The values of a row's fields; InputError that names the missing ones."""
     missing = [name for name in names if name not in row]
     if missing:

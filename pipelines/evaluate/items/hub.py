@@ -13,7 +13,7 @@ from pipelines.errors import InputError
 from pipelines.study.spec.benchmarks import Benchmark
 
 # data set, configuration and split by task
-SETS: Mapping[str, tuple[str, str | None, str]] = {
+HUB_DATASETS: Mapping[str, tuple[str, str | None, str]] = {
     "gsm8k": ("openai/gsm8k", "main", "test"),
     "math": ("HuggingFaceH4/MATH-500", None, "test"),
     "humaneval": ("openai/openai_humaneval", None, "test"),
@@ -21,19 +21,19 @@ SETS: Mapping[str, tuple[str, str | None, str]] = {
 }
 
 
-def fetched(bench: Benchmark) -> Path:
+def download(bench: Benchmark) -> Path:
     """A JSON Lines file of the benchmark's items at its `revision`; InputError where the hub has no simple set."""
-    if bench.kind not in SETS:
+    if bench.kind not in HUB_DATASETS:
         raise InputError(f"benchmark {bench.name} has no data", remedy="Name its 'file'.")
-    return _written(bench.kind, bench.revision)
+    return _download_file(bench.kind, bench.revision)
 
 
 @lru_cache(maxsize=16)
-def _written(kind: str, revision: str | None) -> Path:
+def _download_file(kind: str, revision: str | None) -> Path:
     """The file, made once for all models that are asked."""
     import datasets
 
-    name, configuration, split = SETS[kind]
+    name, configuration, split = HUB_DATASETS[kind]
     try:
         found: Any = datasets.load_dataset(name, configuration, split=split, revision=revision)
     except (OSError, ValueError) as error:

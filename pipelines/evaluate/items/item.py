@@ -13,8 +13,8 @@ Turns = tuple[tuple[str, str], ...]
 class Item:
     """One task of a benchmark. `id` is the benchmark's own; `messages` are (role, text), the last one the user's.
 
-    `later` are further turns of the user, each asked after the answer to the one before. `kind` groups tasks (a
-    subject, a category); `data` is the benchmark's own row.
+    `follow_up_turns` are further turns of the user, each asked after the answer to the one before. `kind` groups tasks
+    (a subject, a category); `data` is the benchmark's own row.
     """
 
     id: str
@@ -22,7 +22,7 @@ class Item:
     reference: str = ""
     kind: str = ""
     level: int = 0
-    later: tuple[str, ...] = ()
+    follow_up_turns: tuple[str, ...] = ()
     temperature: float = 0.0
     data: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -39,6 +39,6 @@ class Grade:
     words: tuple[str, ...] = ()
 
 
-def right(correct: bool, *words: str) -> Grade:
+def exact_grade(correct: bool, *words: str) -> Grade:
     """The grade of an answer that is right or wrong and nothing else."""
     return Grade(correct, {"accuracy": (float(correct), 1.0)}, words)

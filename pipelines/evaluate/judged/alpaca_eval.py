@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import prompts
 from pipelines.errors import InputError
 from pipelines.evaluate.items.item import Grade
-from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
+from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Judge
 
@@ -28,36 +28,36 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 FOLDS = 5
 SEED = 123
-GAMED_WEIGHT = 0.2 / 2  # of a row of the two gamed baselines
-DIFFICULTY = "instruction_difficulty"
+LENGTH_BASELINE_WEIGHT = 0.2 / 2  # of a row of the two gamed baselines
+DIFFICULTY_COLUMN = "instruction_difficulty"
 
 
-async def judge(asker: Asker, case: Case, by: Judge) -> Judged:
+async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
     """The probability that the answer is better than the other one; the order is drawn from the instruction's text."""
     (question, *_), mine, other = case.questions, case.answers[-1], case.other[-1]
-    first = is_first(question)
+    first = is_shown_first(question)
     outputs = (mine, other) if first else (other, mine)
     turns = prompts.get("judge_alpaca_eval").turns(instruction=question, output_1=outputs[0], output_2=outputs[1])
     label, opposite = ("m", "M") if first else ("M", "m")
-    if by.verdict == "probability":
-        better: float | None = await asker.probability(turns, label, opposite)
+    if judge_config.verdict == "probability":
+        better: float | None = await judge_client.probability(turns, label, opposite)
     else:
-        said = prompts.parse("label_m", await asker.say(turns)).value
+        said = prompts.parse("label_m", await judge_client.ask(turns)).value
         better = None if said is None else float(said == label)
     measures = {"unparsed": (float(better is None), 1.0), "characters": (float(len(mine)), 1.0)}
     measures["reference characters"] = (float(len(other)), 1.0)
     if better is not None:
         measures = {"win rate": (better, 1.0)} | measures
-    return Judged(Grade((better or 0.0) > 0.5, measures, (label,)), tuple(asker.raw), other)
+    return Judgement(Grade((better or 0.0) > 0.5, measures, (label,)), tuple(judge_client.raw), other)
 
 
-def is_first(instruction: str) -> bool:
+def is_shown_first(instruction: str) -> bool:
     """Whether the answer to an instruction is shown as the first output, half of the time."""
     return hashlib.sha256(instruction.encode()).digest()[0] % 2 == 0
 
 
 @dataclass(frozen=True)
-class Gamed:
+class LengthBaseline:
     """AlpacaEval's `df_gamed.csv`: verdicts on baselines made longer and shorter, and every instruction's difficulty.
 
     A row is (preference in [0, 1], standardised difference of lengths, difficulty); `difficulty` is by instruction.
@@ -67,18 +67,18 @@ class Gamed:
     difficulty: Mapping[str, float]
 
 
-def read_gamed(path: Path) -> Gamed:
+def read_length_baseline(path: Path) -> LengthBaseline:
     """The file as published. InputError for any other."""
     try:
         with path.open(newline="") as file:
             found = list(csv.DictReader(file))
-        rows = [(float(row["preference"]), float(row["std_delta_len"]), float(row[DIFFICULTY])) for row in found]
-        return Gamed(tuple(rows), {row["index"]: float(row[DIFFICULTY]) for row in found})
+        rows = [(float(row["preference"]), float(row["std_delta_len"]), float(row[DIFFICULTY_COLUMN])) for row in found]
+        return LengthBaseline(tuple(rows), {row["index"]: float(row[DIFFICULTY_COLUMN]) for row in found})
     except (OSError, KeyError, ValueError) as error:
         raise InputError(f"is not AlpacaEval's df_gamed.csv: {error!r}", file=str(path)) from None
 
 
-def length_controlled(rows: Sequence[AnswerRow], gamed: Gamed) -> float:
+def length_controlled_win_rate(rows: Sequence[AnswerRow], baseline: LengthBaseline) -> float:
     """The win rate in per cent had all answers their reference's length; NaN without verdicts.
 
     Logistic regression on soft labels: a bias, the tanh of the standardised difference of lengths, and the
@@ -91,36 +91,39 @@ def length_controlled(rows: Sequence[AnswerRow], gamed: Gamed) -> float:
         return math.nan
     if all(row.response == row.other for row in judged):
         return 50.0
-    wins, difficulty = [_of(row, "win rate") for row in judged], [gamed.difficulty[row.item] for row in judged]
-    longer = [_of(row, "reference characters") - _of(row, "characters") for row in judged]
-    _, hardness, bias = fitted(wins, longer, difficulty, gamed.rows)
-    return controlled(bias, hardness, difficulty)
+    wins, difficulty = (
+        [_measure_of(row, "win rate") for row in judged],
+        [baseline.difficulty[row.item] for row in judged],
+    )
+    longer = [_measure_of(row, "reference characters") - _measure_of(row, "characters") for row in judged]
+    _, hardness, bias = fit_weights(wins, longer, difficulty, baseline.rows)
+    return controlled_win_rate(bias, hardness, difficulty)
 
 
-def controlled(bias: float, hardness: float, difficulties: Sequence[float]) -> float:
+def controlled_win_rate(bias: float, hardness: float, difficulties: Sequence[float]) -> float:
     """The mean win rate in per cent by the weights of bias and difficulty, without the term of length."""
     return 100 * math.fsum(1 / (1 + math.exp(-bias - hardness * one)) for one in difficulties) / len(difficulties)
 
 
-def fitted(
+def fit_weights(
     wins: Sequence[float],
     longer: Sequence[float],
     difficulties: Sequence[float],
-    gamed: Sequence[tuple[float, float, float]],
+    baseline_rows: Sequence[tuple[float, float, float]],
 ) -> tuple[float, float, float]:
     """The weights of length, difficulty and bias; `longer` are references' lengths less the answers'."""
     import numpy as np
 
-    spread = float(np.std(np.asarray(longer), ddof=1)) or 1.0
-    ours = np.column_stack([np.tanh(np.asarray(longer) / spread), difficulties, np.ones(len(wins))])
-    known = np.asarray(gamed, dtype=float).reshape(-1, 3)
+    deviation = float(np.std(np.asarray(longer), ddof=1)) or 1.0
+    ours = np.column_stack([np.tanh(np.asarray(longer) / deviation), difficulties, np.ones(len(wins))])
+    known = np.asarray(baseline_rows, dtype=float).reshape(-1, 3)
     theirs = np.column_stack([np.tanh(known[:, 1]), known[:, 2], np.zeros(len(known))])
-    weights = np.concatenate([np.full(len(known), GAMED_WEIGHT), np.ones(len(wins))])
-    found = _regressed(np.vstack([theirs, ours]), np.concatenate([known[:, 0], np.asarray(wins)]), weights)
+    weights = np.concatenate([np.full(len(known), LENGTH_BASELINE_WEIGHT), np.ones(len(wins))])
+    found = _regress(np.vstack([theirs, ours]), np.concatenate([known[:, 0], np.asarray(wins)]), weights)
     return found[0], found[1], found[2]
 
 
-def _regressed(features: Array, wins: Array, counts: Array) -> list[float]:
+def _regress(features: Array, wins: Array, counts: Array) -> list[float]:
     """Coefficients by cross-validated L1, every row given once with each label, weighted by its probability."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression
@@ -147,7 +150,7 @@ def _regressed(features: Array, wins: Array, counts: Array) -> list[float]:
     return [float(value) for value in model(best).fit(doubled, labels, sample_weight=weights).coef_[0]]
 
 
-def _of(row: AnswerRow, name: str) -> float:
+def _measure_of(row: AnswerRow, name: str) -> float:
     value = row.measure(name)
     assert value is not None
     return value

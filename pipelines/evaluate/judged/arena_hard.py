@@ -6,48 +6,59 @@ from collections.abc import Iterator, Sequence
 
 import prompts
 from pipelines.evaluate.items.item import Grade
-from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
+from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Judge
 
-AGAIN = "continue your judgment and finish by outputting a final verdict label"
-STRONG = 3
+CONTINUE_PROMPT = "continue your judgment and finish by outputting a final verdict label"
+STRONG_WEIGHT = 3
 BOOTSTRAPS = 100
 SEED = 42
 # by a game's label, for A: score and how often it counts
-OF_A = {"A>>B": (1.0, STRONG), "A>B": (1.0, 1), "A=B": (0.5, 1), "B>A": (0.0, 1), "B>>A": (0.0, STRONG)}
+SCORE_OF_LABEL = {
+    "A>>B": (1.0, STRONG_WEIGHT),
+    "A>B": (1.0, 1),
+    "A=B": (0.5, 1),
+    "B>A": (0.0, 1),
+    "B>>A": (0.0, STRONG_WEIGHT),
+}
 
 
-async def judge(asker: Asker, case: Case, by: Judge) -> Judged:
+async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
     """In the first game the baseline is A, in the second the answer. A game without one label is asked again once."""
-    del by  # both orders are the benchmark's rule
+    del judge_config  # both orders are the benchmark's rule
     (question, *_), mine, other = case.questions, case.answers[-1], case.other[-1]
-    labels = (await _game(asker, question, other, mine), await _game(asker, question, mine, other))
-    battles = list(played(labels))
+    labels = (
+        await _play_game(judge_client, question, other, mine),
+        await _play_game(judge_client, question, mine, other),
+    )
+    battles = list(battle_scores(labels))
     count = float(sum(weight for _, weight in battles))
     measures = {"unparsed": (sum(not label for label in labels) / 2, 2.0)}
     if battles:
         score = win_probability(battles)
-        return Judged(Grade(score > 0.5, {"score": (score, count)} | measures, labels), tuple(asker.raw), other)
-    return Judged(Grade(False, measures, labels), tuple(asker.raw), other)
+        return Judgement(
+            Grade(score > 0.5, {"score": (score, count)} | measures, labels), tuple(judge_client.raw), other
+        )
+    return Judgement(Grade(False, measures, labels), tuple(judge_client.raw), other)
 
 
-async def _game(asker: Asker, question: str, a: str, b: str) -> str:
+async def _play_game(judge_client: JudgeClient, question: str, a: str, b: str) -> str:
     """The label of a game; empty where there is none after all."""
     turns = prompts.get("judge_arena_hard").turns(question=question, answer_a=a, answer_b=b)
-    first = await asker.say(turns)
+    first = await judge_client.ask(turns)
     found = prompts.parse("arena", first).value
     if found is None:
-        second = await asker.say((*turns, ("assistant", first), ("user", AGAIN)))
+        second = await judge_client.ask((*turns, ("assistant", first), ("user", CONTINUE_PROMPT)))
         found = prompts.parse("arena", second).value
     return found or ""
 
 
-def played(labels: Sequence[str]) -> Iterator[tuple[float, int]]:
+def battle_scores(labels: Sequence[str]) -> Iterator[tuple[float, int]]:
     """The answer's score (1, 0.5 or 0) and weight in each game that has a label; it is B in the first one."""
     for label, is_b in zip(labels, (True, False), strict=True):
         if label:
-            score, weight = OF_A[label]
+            score, weight = SCORE_OF_LABEL[label]
             yield (1 - score if is_b else score), weight
 
 
@@ -60,11 +71,11 @@ def win_probability(battles: Sequence[tuple[float, int]]) -> float:
     return sum(score * weight for score, weight in battles) / sum(weight for _, weight in battles)
 
 
-def interval(rows: Sequence[AnswerRow]) -> tuple[float, float]:
+def confidence_interval(rows: Sequence[AnswerRow]) -> tuple[float, float]:
     """2.5 and 97.5 percentiles in per cent of 100 bootstraps over battles, a strong one being three; 0 for none."""
     import numpy as np
 
-    battles = [score for row in rows for score, weight in played(row.words) for _ in range(weight)]
+    battles = [score for row in rows for score, weight in battle_scores(row.words) for _ in range(weight)]
     if not battles:
         return 0.0, 0.0
     drawn = np.random.default_rng(SEED).choice(np.asarray(battles), size=(BOOTSTRAPS, len(battles)))

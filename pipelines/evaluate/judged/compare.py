@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from pipelines.evaluate.items.item import Grade
-from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
+from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
 from pipelines.study.spec.benchmarks import Judge
 
-MIRRORED = {"win": "lose", "tie": "tie", "lose": "win"}
+SWAPPED_VERDICT = {"win": "lose", "tie": "tie", "lose": "win"}
 
 
-async def judge(asker: Asker, case: Case, by: Judge) -> Judged:
+async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
     """The answer stands first, as in the paper; with `swap` it stands second, too, and both verdicts count.
 
     What can not be read is a tie, as in the paper's code, and counted as `unparsed`.
     """
     (question, *_), mine, other = case.questions, case.answers[-1], case.other[-1]
-    said = [await asker.read("judge_compare", user_query=question, assistant1=mine, assistant2=other)]
-    if by.swap:
-        said.append(await asker.read("judge_compare", user_query=question, assistant1=other, assistant2=mine))
+    said = [await judge_client.ask_verdict("judge_compare", user_query=question, assistant1=mine, assistant2=other)]
+    if judge_config.swap:
+        said.append(
+            await judge_client.ask_verdict("judge_compare", user_query=question, assistant1=other, assistant2=mine)
+        )
     verdicts = [reply.value or "tie" for reply in said]
-    final = verdicts[0] if len(said) == 1 else both_orders(verdicts[0], MIRRORED[verdicts[1]])
+    final = verdicts[0] if len(said) == 1 else combine_orders(verdicts[0], SWAPPED_VERDICT[verdicts[1]])
     lost = sum(reply.value is None for reply in said)
     measures = {name: (float(final == name), 1.0) for name in ("win", "tie", "lose")}
     measures["unparsed"] = (lost / len(said), float(len(said)))
-    return Judged(Grade(final == "win", measures, tuple(reply.value or "" for reply in said)), tuple(asker.raw), other)
+    return Judgement(
+        Grade(final == "win", measures, tuple(reply.value or "" for reply in said)), tuple(judge_client.raw), other
+    )
 
 
-def both_orders(first: str, second: str) -> str:
+def combine_orders(first: str, second: str) -> str:
     """Cherry_LLM's scheme (2308.12032): a win is two wins or a win and a tie, a tie two ties or a win and a loss."""
     balance = sum((verdict == "win") - (verdict == "lose") for verdict in (first, second))
     return "win" if balance > 0 else "lose" if balance < 0 else "tie"

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.evaluate.items.data_files import SUFFIXES, need, records
+from pipelines.evaluate.items.data_files import RECORD_SUFFIXES, read_records, require_fields
 from pipelines.evaluate.items.item import Grade, Item
-from pipelines.evaluate.judged.followbench_rules import has_rule, satisfied
-from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
+from pipelines.evaluate.judged.followbench_rules import has_rule, satisfies
+from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Benchmark, Judge
 
@@ -25,10 +25,10 @@ SITUATION = "situation constraint (information to describe a specific situation/
 def items(bench: Benchmark, path: Path) -> list[Item]:
     """The English tasks of levels 1 to 5 of a folder or file, with all levels' instructions as history."""
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    rows = [row for file in files if _english(file, path) for row in records(file)]
+    rows = [row for file in files if _is_english(file, path) for row in read_records(file)]
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
-        category, example, _, _ = need(row, path, "category", "example_id", "level", "instruction")
+        category, example, _, _ = require_fields(row, path, "category", "example_id", "level", "instruction")
         groups[category, example].append(row)
     made = [
         _item(category, example, row, group)
@@ -39,8 +39,8 @@ def items(bench: Benchmark, path: Path) -> list[Item]:
     return made[: bench.limit]
 
 
-def _english(file: Path, path: Path) -> bool:
-    return file == path or (file.name.endswith(SUFFIXES) and not file.name.startswith(CHINESE))
+def _is_english(file: Path, path: Path) -> bool:
+    return file == path or (file.name.endswith(RECORD_SUFFIXES) and not file.name.startswith(CHINESE))
 
 
 def _item(category: str, example: int, row: Mapping[str, Any], group: Sequence[Mapping[str, Any]]) -> Item:
@@ -52,25 +52,25 @@ def _item(category: str, example: int, row: Mapping[str, Any], group: Sequence[M
     return Item(name, (("user", row["instruction"]),), str(row.get("target", "")), category, level, data=data)
 
 
-async def judge(asker: Asker, case: Case, by: Judge) -> Judged:
+async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
     """Which constraints the answer meets. What can not be read meets none, and is counted."""
-    del by
+    del judge_config
     if has_rule(case.data):
-        met = satisfied(case.data, case.answers[-1])
-        return Judged(_grade([met], lost=False, words=("rule",)))
+        met = satisfies(case.data, case.answers[-1])
+        return Judgement(_grade([met], lost=False, words=("rule",)))
     level, history = case.level, case.data["history"]
     added = {"situation": SITUATION, "mixed": "constraint"}.get(case.kind, f"{case.kind} constraint")
-    shown = {"constraint": added, "history": told(history), "answer": case.answers[-1]}
+    shown = {"constraint": added, "history": format_history(history), "answer": case.answers[-1]}
     if level == 1:
-        reply = await asker.read("judge_followbench_one", **shown)
+        reply = await judge_client.ask_verdict("judge_followbench_one", **shown)
     else:
-        reply = await asker.read("judge_followbench", **shown, level=str(level))
+        reply = await judge_client.ask_verdict("judge_followbench", **shown, level=str(level))
     words = (reply.value or "").split(",")
     lost = reply.value is None or (level > 1 and len(words) != level)
-    return Judged(_grade([word == "YES" for word in words[:level]], lost, tuple(words)), tuple(asker.raw))
+    return Judgement(_grade([word == "YES" for word in words[:level]], lost, tuple(words)), tuple(judge_client.raw))
 
 
-def told(history: Sequence[str]) -> str:
+def format_history(history: Sequence[str]) -> str:
     """The instruction with no, one and more constraints, under their headings."""
     parts = [f"#Initial Instruction#\n{history[0]}"]
     for count, text in enumerate(history[1:], 1):
@@ -83,7 +83,7 @@ def _grade(met: Sequence[bool], lost: bool, words: tuple[str, ...]) -> Grade:
     return Grade(hard, {"HSR": (float(hard), 1.0), "SSR": (soft, 1.0), "unparsed": (float(lost), 1.0)}, words)
 
 
-def by_level(rows: Sequence[AnswerRow], measure: str) -> dict[int, float]:
+def mean_by_level(rows: Sequence[AnswerRow], measure: str) -> dict[int, float]:
     """The mean of a measure in per cent at each level that has rows."""
     values: dict[int, list[float]] = defaultdict(list)
     for row in rows:
@@ -91,11 +91,11 @@ def by_level(rows: Sequence[AnswerRow], measure: str) -> dict[int, float]:
     return {level: 100 * sum(values[level]) / len(values[level]) for level in sorted(values)}
 
 
-def plain(levels: Mapping[int, float]) -> float:
+def mean_of_levels(levels: Mapping[int, float]) -> float:
     """The mean of the levels (2412.11231)."""
     return sum(levels.values()) / len(levels)
 
 
-def weighted(levels: Mapping[int, float]) -> float:
+def weighted_mean_of_levels(levels: Mapping[int, float]) -> float:
     """The mean of the levels, each counted as often as it has constraints (FollowBench's own code)."""
     return sum(level * value for level, value in levels.items()) / sum(levels)

@@ -20,7 +20,7 @@ def has_rule(row: Mapping[str, Any]) -> bool:
     return by_text or row["category"] == "example" or row["source"] in _TARGETS or row["source"] in _TESTS
 
 
-def satisfied(row: Mapping[str, Any], answer: str) -> bool:
+def satisfies(row: Mapping[str, Any], answer: str) -> bool:
     """Whether an answer meets all constraints of a row that has a rule."""
     level, source = int(row["level"]), str(row["source"])
     if row["category"] == "example":
@@ -44,11 +44,11 @@ def _sentences(text: str) -> list[str]:
     return [part for part in re.split(r"[.!?]", text) if part]
 
 
-def _count(number: int) -> Test:
+def _has_sentence_count(number: int) -> Test:
     return lambda text: len(_sentences(text)) == number
 
 
-def _has(word: str) -> Test:
+def _has_word(word: str) -> Test:
     return lambda text: re.search(rf"\b{re.escape(word)}\b", text) is not None
 
 
@@ -60,11 +60,11 @@ def _in_sentence(number: int, test: Test) -> Test:
     return lambda text: len(found := _sentences(text)) >= number and test(found[number - 1])
 
 
-def _words(least: int, most: int) -> Test:
-    return lambda text: least <= len(text.split(" ")) <= most
+def _words(min_words: int, max_words: int) -> Test:
+    return lambda text: min_words <= len(text.split(" ")) <= max_words
 
 
-def _matched(pattern: str, flags: int = 0) -> Test:
+def _matches_pattern(pattern: str, flags: int = 0) -> Test:
     return lambda text: re.search(pattern, text, flags) is not None
 
 
@@ -76,7 +76,7 @@ def _long_sentences(text: str) -> bool:
     return all(len(one.split()) > 20 for one in _sentences(text))
 
 
-def _marks(text: str) -> int:
+def _punctuation_count(text: str) -> int:
     return sum(char in string.punctuation for char in text)
 
 
@@ -84,31 +84,43 @@ def _all(*tests: Test) -> Test:
     return lambda text: all(test(text) for test in tests)
 
 
-_PERFECT, _CONTINUOUS = _matched(r"\b(has|have)\s+\w+"), _matched(r"\b(am|is|are)\s+\w+ing\b")
+_PERFECT, _CONTINUOUS = _matches_pattern(r"\b(has|have)\s+\w+"), _matches_pattern(r"\b(am|is|are)\s+\w+ing\b")
 # by source, the tests that each level adds
 _TESTS: dict[str, Sequence[Test]] = {
     "cnn_dailymail": (
-        _count(3),
+        _has_sentence_count(3),
         _short_sentences,
-        _all(*(_in_sentence(n, _has(word)) for n, word in enumerate(("Potter", "actor", "films"), 1))),
-        _not(_in_sentence(2, _has("lavish"))),
+        _all(*(_in_sentence(n, _has_word(word)) for n, word in enumerate(("Potter", "actor", "films"), 1))),
+        _not(_in_sentence(2, _has_word("lavish"))),
         _in_sentence(3, _PERFECT),
     ),
-    "xsum": (_count(1), _words(0, 19), _not(_has("Newton Stewart")), _CONTINUOUS, _has("operation")),
-    "samsum": (
-        _count(1),
-        _words(0, 14),
-        _has("stuff"),
-        _not(_matched("procrast", re.IGNORECASE)),
-        lambda text: _marks(text) == 1,
+    "xsum": (
+        _has_sentence_count(1),
+        _words(0, 19),
+        _not(_has_word("Newton Stewart")),
+        _CONTINUOUS,
+        _has_word("operation"),
     ),
-    "gigaword": (_words(8, 8), lambda text: _marks(text) == 0, str.islower, _not(_has("bus")), _has("in")),
+    "samsum": (
+        _has_sentence_count(1),
+        _words(0, 14),
+        _has_word("stuff"),
+        _not(_matches_pattern("procrast", re.IGNORECASE)),
+        lambda text: _punctuation_count(text) == 1,
+    ),
+    "gigaword": (
+        _words(8, 8),
+        lambda text: _punctuation_count(text) == 0,
+        str.islower,
+        _not(_has_word("bus")),
+        _has_word("in"),
+    ),
     "arxiv": (
-        _count(1),
+        _has_sentence_count(1),
         _words(0, 20),
         lambda text: text.startswith("We"),
-        _has("activations"),
-        _not(_has("transformer")),
+        _has_word("activations"),
+        _not(_has_word("transformer")),
     ),
 }
 

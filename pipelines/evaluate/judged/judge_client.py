@@ -14,7 +14,7 @@ from prompts import Reply
 
 
 @dataclass(frozen=True)
-class Judged:
+class Judgement:
     """An answer's grade by a judge, and what the judge replied. `other` is the answer that it was compared with."""
 
     grade: Grade
@@ -23,7 +23,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Case:
+class JudgeCase:
     """What a judge is shown: the question and the answers of all turns; the benchmark's own row."""
 
     questions: tuple[str, ...]
@@ -35,7 +35,7 @@ class Case:
 
 
 @dataclass
-class Asker:
+class JudgeClient:
     """Asks a judge model about one answer; `id` is that of the row that is made, `raw` collects the replies."""
 
     client: Client
@@ -43,12 +43,12 @@ class Asker:
     max_tokens: int
     raw: list[str] = field(default_factory=list[str])
 
-    async def read(self, prompt: str, **values: str) -> Reply:
+    async def ask_verdict(self, prompt: str, **values: str) -> Reply:
         """The judge's verdict by the prompt's parser. RequestError of the engine."""
         template = prompts.get(prompt)
-        return prompts.parse(template.parser, await self.say(template.turns(**values)))
+        return prompts.parse(template.parser, await self.ask(template.turns(**values)))
 
-    async def say(self, messages: Turns) -> str:
+    async def ask(self, messages: Turns) -> str:
         """The judge's reply to a conversation."""
         number = len(self.raw)
         self.raw.append("")
@@ -61,8 +61,10 @@ class Asker:
         context = "\n\n".join(text for _, text in messages)
         asked = [LogprobRequest(f"{self.id}-{text}", context, text, chat=True) for text in (label, other)]
         one, two = [await self.client.logprobs(request) for request in asked]
-        return 1 / (1 + math.exp(_sum(two.logprobs[two.boundary :]) - _sum(one.logprobs[one.boundary :])))
+        return 1 / (
+            1 + math.exp(_sum_logprobs(two.logprobs[two.boundary :]) - _sum_logprobs(one.logprobs[one.boundary :]))
+        )
 
 
-def _sum(logprobs: tuple[float | None, ...]) -> float:
+def _sum_logprobs(logprobs: tuple[float | None, ...]) -> float:
     return math.fsum(value for value in logprobs if value is not None)

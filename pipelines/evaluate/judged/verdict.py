@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from actors.engine import Client
-from pipelines.evaluate.items.answers import graded
+from pipelines.evaluate.items.answers import with_grade
 from pipelines.evaluate.judged import alpaca_eval, arena_hard, compare, followbench, mt_bench
-from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
+from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
 from pipelines.rows.operator import Rejected
 from pipelines.rows.types import AnswerRow, Row
-from pipelines.study.spec.benchmarks import PAIRED, Benchmark, Judge
+from pipelines.study.spec.benchmarks import PAIRWISE_BENCHMARKS, Benchmark, Judge
 
-JUDGES: Mapping[str, Callable[[Asker, Case, Judge], Awaitable[Judged]]] = {
+JUDGES: Mapping[str, Callable[[JudgeClient, JudgeCase, Judge], Awaitable[Judgement]]] = {
     "followbench": followbench.judge,
     "alpaca_eval": alpaca_eval.judge,
     "arena_hard": arena_hard.judge,
@@ -39,11 +39,11 @@ class Verdict:
     async def __call__(self, row: Row, new_id: str) -> AnswerRow:
         assert isinstance(row, AnswerRow) and self.bench.judge
         other = self.others.get(row.item, ())
-        if self.bench.kind in PAIRED and not other:
+        if self.bench.kind in PAIRWISE_BENCHMARKS and not other:
             raise Rejected("no_reference", "the reference model gave no answer to this item")
         questions = tuple(text for role, text in json.loads(row.messages) if role == "user")
-        case = Case(questions, tuple(row.answers), row.level, row.task, other, self.data.get(row.item, {}))
-        asker = Asker(self.client, new_id, self.bench.judge.max_tokens)
-        judged = await JUDGES[self.bench.kind](asker, case, self.bench.judge)
-        made = graded(replace(row, id=new_id, parent_id=row.id), judged.grade)
-        return replace(made, raw=list(judged.raw), other=judged.other)
+        case = JudgeCase(questions, tuple(row.answers), row.level, row.task, other, self.data.get(row.item, {}))
+        judge_client = JudgeClient(self.client, new_id, self.bench.judge.max_tokens)
+        judgement = await JUDGES[self.bench.kind](judge_client, case, self.bench.judge)
+        made = with_grade(replace(row, id=new_id, parent_id=row.id), judgement.grade)
+        return replace(made, raw=list(judgement.raw), other=judgement.other)

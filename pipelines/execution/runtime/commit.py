@@ -7,18 +7,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.execution.runtime.events import event
-from pipelines.rows.arrow import schema, types
+from pipelines.execution.runtime.events import emit
+from pipelines.rows.arrow import column_types, schema
 from pipelines.rows.types import ROW_TYPES, Rejection, Row
 from pipelines.store.manifest import Account, Manifest, Shard, versions
-from pipelines.store.partitions import unit_of
-from pipelines.store.shards import SHARD_UNITS, write_shard
+from pipelines.store.partitions import partition_of
+from pipelines.store.shards import SHARD_PARTITIONS, write_shard
 from pipelines.store.store import Store
 from pipelines.study.graph.fingerprint import canonical
 from pipelines.study.graph.step import Step
 
 
-def commit(
+def commit_step(
     store: Store,
     step: Step,
     account: Account,
@@ -44,24 +44,24 @@ def commit(
     )
     store.commit(manifest)
     counts = account.model_dump(exclude={"reasons"})
-    event("step finished", step=step.key, kind=step.kind, label=step.label, seconds=manifest.seconds, **counts)
+    emit("step finished", step=step.key, kind=step.kind, label=step.label, seconds=manifest.seconds, **counts)
     if account.failed:
-        _tell_failed(store, step)
+        _log_failed_rows(store, step)
     return manifest
 
 
 def _schemas(kind: str) -> dict[str, dict[str, str]]:
     if kind not in ROW_TYPES:
         return {}
-    return {"rows": types(schema(ROW_TYPES[kind])), "rejected": types(schema(Rejection))}
+    return {"rows": column_types(schema(ROW_TYPES[kind])), "rejected": column_types(schema(Rejection))}
 
 
-def _tell_failed(store: Store, step: Step) -> None:
+def _log_failed_rows(store: Store, step: Step) -> None:
     """Each row that an engine has failed; rejected ones are results, and in the store."""
     lost = store.rows(step.kind, step.key, "rejected", ["id", "parent_id", "seed_id", "status", "reason"])
     for row in lost.to_pylist():
         if row["status"] == "failed":
-            event("row failed", step=step.key, kind=step.kind, row=row["id"], seed=row["seed_id"], reason=row["reason"])
+            emit("row failed", step=step.key, kind=step.kind, row=row["id"], seed=row["seed_id"], reason=row["reason"])
 
 
 def commit_rows(
@@ -75,14 +75,14 @@ def commit_rows(
 ) -> Manifest:
     """Write and commit a step whose rows were all made in memory."""
     shards: list[Shard] = []
-    for number in sorted({shard_of(row) for row in (*rows, *rejections)}) or [0]:
+    for number in sorted({rows_shard(row) for row in (*rows, *rejections)}) or [0]:
         shards += write_shard(
             store,
             step.kind,
             step.key,
             number,
-            [row for row in rows if shard_of(row) == number],
-            [row for row in rejections if shard_of(row) == number],
+            [row for row in rows if rows_shard(row) == number],
+            [row for row in rejections if rows_shard(row) == number],
         )
     failed = sum(rejection.status == "failed" for rejection in rejections)
     account = Account(
@@ -92,9 +92,9 @@ def commit_rows(
         failed=failed,
         reasons=dict(sorted(Counter(rejection.reason for rejection in rejections).items())),
     )
-    return commit(store, step, account, tuple(shards), seconds, extra)
+    return commit_step(store, step, account, tuple(shards), seconds, extra)
 
 
-def shard_of(row: Row) -> int:
+def rows_shard(row: Row) -> int:
     """The number of the shard that a row belongs to."""
-    return unit_of(row.index) // SHARD_UNITS
+    return partition_of(row.index) // SHARD_PARTITIONS

@@ -9,93 +9,93 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from actors.serving.residency import Stage
+from actors.serving.residency import ModelResidency
 from actors.serving.spec import PoolStats
-from cluster.resources.autoscaler import ask
-from cluster.resources.inventory import Inventory, possible
-from cluster.resources.placement import Request
+from cluster.resources.autoscaler import request_capacity
+from cluster.resources.inventory import Inventory, max_inventory
+from cluster.resources.placement import ResourceRequest
 from pipelines.execution.runtime import model_pools as cast
-from pipelines.execution.runtime.progress import Board
-from pipelines.execution.runtime.retry import Retries
+from pipelines.execution.runtime.progress import ProgressDisplay
+from pipelines.execution.runtime.retry import RetryBudget
 from pipelines.planning.plan import Plan
-from pipelines.planning.requests import sizes
-from pipelines.planning.residency.phases import Phase, order
+from pipelines.planning.requests import replica_requests
+from pipelines.planning.residency.phases import Phase, order_phases
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
-from pipelines.study.graph.step import ROW_WISE, Step, rows_of_one
+from pipelines.study.graph.step import ROW_WISE, Step, rows_per_input
 from pipelines.study.spec.study import Study
 
 PoolObserver = Callable[[Mapping[str, PoolStats]], None]
 
-READY_SECONDS = 600.0  # for models to be ready
-NODES_SECONDS = 3600.0  # the same, where nodes may have to start first
+MODEL_READY_TIMEOUT = 600.0  # for models to be ready
+NODE_START_TIMEOUT = 3600.0  # the same, where nodes may have to start first
 
 
 @dataclass
-class Context:
-    """A study, its plan, the store and the board. `run` names this run's actors."""
+class RunContext:
+    """A study, its plan, the store and the board. `run_id` names this run's actors."""
 
     study: Study
     folder: Path
     store: Store
     plan: Plan
-    board: Board
-    run: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
-    rows: dict[str, int] = field(default_factory=dict[str, int])  # of finished steps, by key
+    progress: ProgressDisplay
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    row_counts: dict[str, int] = field(default_factory=dict[str, int])  # of finished steps, by key
     planned_wall: float = 0.0  # seconds that the run was planned to take on this cluster
     pool_observers: list[PoolObserver] = field(default_factory=list[PoolObserver])  # while Ray is connected
-    joined: bool = False  # to a cluster, which may have an autoscaler
-    retries: Retries = field(default_factory=Retries)
+    on_shared_cluster: bool = False  # to a cluster, which may have an autoscaler
+    retries: RetryBudget = field(default_factory=RetryBudget)
 
     @cached_property
     def cluster(self) -> Inventory:
         """The connected cluster, as large as it can become."""
-        return possible()
+        return max_inventory()
 
     @property
-    def ready_seconds(self) -> float:
+    def ready_timeout(self) -> float:
         """How long models may take to be ready; what a load alone may take is in their pools' terms."""
-        return NODES_SECONDS if self.joined else READY_SECONDS
+        return NODE_START_TIMEOUT if self.on_shared_cluster else MODEL_READY_TIMEOUT
 
     def phases(self, steps: Sequence[Step]) -> tuple[Phase, ...]:
         """The order of row-wise steps in which models are loaded as seldom as possible.
 
         Raises ClusterError for a model that the cluster could not hold even alone.
         """
-        phases = order(steps, sizes(self.study), self.cluster)
-        cast.check_room(self.study, {name for phase in phases for name in phase.models}, self.cluster)
+        phases = order_phases(steps, replica_requests(self.study), self.cluster)
+        cast.check_models_fit(self.study, {name for phase in phases for name in phase.models}, self.cluster)
         return phases
 
     @contextmanager
-    def stage(self) -> Generator[Stage]:
+    def residency(self) -> Generator[ModelResidency]:
         """The models of the study, which come and go within the block."""
-        stage = cast.stage(self.study, self.folder, self.run, self.cluster)
+        stage = cast.residency(self.study, self.folder, self.run_id, self.cluster)
         try:
             yield stage
         finally:
             stage.close()
-            for name, stats in stage.left:
-                self.retries.of_pool(name, stats)
+            for name, stats in stage.final_stats:
+                self.retries.add_pool(name, stats)
 
-    def ask(self, requests: Sequence[Request]) -> None:
+    def request_resources(self, requests: Sequence[ResourceRequest]) -> None:
         """Have a cluster with an autoscaler grow to hold so much at once, and no longer what was asked for before."""
-        if self.joined:
+        if self.on_shared_cluster:
             bundles = [bundle for request in requests for bundle in request.bundles(self.cluster).elements()]
-            ask([bundle.resources() for bundle in bundles])
+            request_capacity([bundle.resources() for bundle in bundles])
 
     def expected_rows(self, step: Step) -> int:
         """The rows that a row-wise step will make if none is rejected before."""
         if step.kind not in ROW_WISE:
             return self.rows_of(step)
-        return self.expected_rows(step.inputs[0]) * rows_of_one(step.job)
+        return self.expected_rows(step.inputs[0]) * rows_per_input(step.params)
 
     def rows_of(self, step: Step) -> int:
         """The rows that a finished step has."""
-        if step.key not in self.rows:
-            self.rows[step.key] = self.store.manifest(step.kind, step.key).account.rows_out
-        return self.rows[step.key]
+        if step.key not in self.row_counts:
+            self.row_counts[step.key] = self.store.manifest(step.kind, step.key).account.rows_out
+        return self.row_counts[step.key]
 
-    def told(self, manifest: Manifest) -> str:
+    def describe(self, manifest: Manifest) -> str:
         """A finished step in one line."""
         account = manifest.account
         lost = [f"{count} {reason}" for reason, count in account.reasons.items()]

@@ -21,18 +21,18 @@ _LOGGER.propagate = False
 _LOGGER.addHandler(logging.NullHandler())
 
 
-def event(what: str, **fields: Any) -> None:
+def emit(name: str, **fields: Any) -> None:
     """Tell whoever listens what has happened, and to what."""
-    _LOGGER.info(what, extra={"fields": fields})
+    _LOGGER.info(name, extra={"fields": fields})
 
 
-def fields_of(record: logging.LogRecord) -> dict[str, Any]:
+def event_fields(record: logging.LogRecord) -> dict[str, Any]:
     """The fields of an event."""
     return record.__dict__["fields"]
 
 
 @contextmanager
-def heard(handler: logging.Handler) -> Generator[None]:
+def listening(handler: logging.Handler) -> Generator[None]:
     """Let a handler hear all events within the block."""
     _LOGGER.addHandler(handler)
     try:
@@ -43,7 +43,7 @@ def heard(handler: logging.Handler) -> Generator[None]:
 
 
 @contextmanager
-def logged(log: str | None, store: Store, study: str) -> Generator[None]:
+def log_to(log: str | None, store: Store, study: str) -> Generator[None]:
     """Write all events as JSON lines with the study's name; nothing without `log`.
 
     `log` is a file to append to, or IN_STORE: a file of its own for each run, under `studies/NAME/events/`. A store of
@@ -52,14 +52,14 @@ def logged(log: str | None, store: Store, study: str) -> Generator[None]:
     if log is None:
         yield
         return
-    with _opened(log, store, study) as stream:
+    with _open_log(log, store, study) as stream:
         handler = logging.StreamHandler(stream)
         handler.setFormatter(_JsonLines({"study": study}))
-        with heard(handler):
+        with listening(handler):
             yield
 
 
-def _opened(log: str, store: Store, study: str) -> TextIO:
+def _open_log(log: str, store: Store, study: str) -> TextIO:
     from pipelines.store.studies.run_record import study_folder
 
     if log != IN_STORE:
@@ -77,5 +77,5 @@ class _JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         now = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {"time": now, "event": record.getMessage()} | self._common | fields_of(record)
+        line = {"time": now, "event": record.getMessage()} | self._common | event_fields(record)
         return json.dumps(line, ensure_ascii=False, default=str)

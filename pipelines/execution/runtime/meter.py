@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 
 import psutil
 
-from pipelines.store.studies.run_record import Record
+from pipelines.store.studies.run_record import RunRecord
 
-SAMPLE_SECONDS = 1.0
+MEMORY_SAMPLE_SECONDS = 1.0
 
 
-class Meter:
+class ResourceMeter:
     """Wall time and peak memory of a run: resident memory of this process and all below it, a local Ray included."""
 
     def __init__(self) -> None:
@@ -25,12 +25,12 @@ class Meter:
 
     def sample(self) -> None:
         """Look at the process tree until stopped."""
-        while not self.stopped.wait(SAMPLE_SECONDS):
+        while not self.stopped.wait(MEMORY_SAMPLE_SECONDS):
             self.peak_bytes = max(self.peak_bytes, _tree_memory())
 
-    def record(self, planned: dict[str, float], ran: list[str], planned_wall: float = 0.0) -> Record:
+    def record(self, planned: dict[str, float], ran: list[str], planned_wall: float = 0.0) -> RunRecord:
         """What was measured so far."""
-        return Record(
+        return RunRecord(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             wall_seconds=round(time.monotonic() - self.started, 1),
             planned_wall=round(planned_wall, 1),
@@ -41,9 +41,9 @@ class Meter:
 
 
 @contextmanager
-def metered() -> Generator[Meter]:
+def metered() -> Generator[ResourceMeter]:
     """Measure what happens inside the block."""
-    meter = Meter()
+    meter = ResourceMeter()
     thread = threading.Thread(target=meter.sample, daemon=True)
     thread.start()
     try:

@@ -5,49 +5,56 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from actors.serving.residency import Part, Stage
-from actors.serving.spec import Share, Terms
+from actors.serving.residency import ModelResidency, ResidentModel
+from actors.serving.spec import PoolSpec, ReplicaResources
 from cluster.errors import ClusterError
 from cluster.resources.inventory import Inventory
 from cluster.resources.placement import check_fits
 from pipelines.planning.model_size import BYTES_PER_PARAMETER, parameters
-from pipelines.planning.requests import sizes
+from pipelines.planning.requests import replica_requests
 from pipelines.study.graph.fingerprint import fingerprint
-from pipelines.study.graph.identities import identity
+from pipelines.study.graph.identities import model_identity
 from pipelines.study.inputs.models import engine_spec
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.study import Study
 
 # requests at one replica: more than an engine works on at once, so that requests and answers travel in bulk
-IN_FLIGHT = {"transformers": 64, "vllm": 512, "classifier": 64, "http": 128, "scripted": 256}
-PLACEMENT = {"runtime", "cpus", "gpus", "accelerator", "replicas", "max_replicas", "in_flight"}
-SLEEPING_SHARE = 0.5  # of all memory, for the weights of models that sleep
+MAX_ONGOING_REQUESTS = {"transformers": 64, "vllm": 512, "classifier": 64, "http": 128, "scripted": 256}
+PLACEMENT_FIELDS = {"runtime", "cpus", "gpus", "accelerator", "replicas", "max_replicas", "in_flight"}
+SLEEP_MEMORY_FRACTION = 0.5  # of all memory, for the weights of models that sleep
 
 
-def terms(model: Model, name: str, folder: Path, path: str | None = None) -> Terms:
-    """How to run a model as a pool of this name; `path` replaces its weights by a trained checkpoint's."""
-    spec = engine_spec(model, folder, path)
-    most = max(model.replicas, model.max_replicas or 0)
-    in_flight = model.in_flight or IN_FLIGHT[spec.engine]
-    return Terms(spec, name, Share(model.cpus, model.gpus, model.accelerator), model.replicas, most, in_flight)
+def pool_spec(model: Model, name: str, folder: Path, checkpoint: str | None = None) -> PoolSpec:
+    """How to run a model as a pool of this name; `checkpoint` replaces its weights by a trained checkpoint's."""
+    spec = engine_spec(model, folder, checkpoint)
+    max_replicas = max(model.replicas, model.max_replicas or 0)
+    max_ongoing_requests = model.in_flight or MAX_ONGOING_REQUESTS[spec.engine]
+    return PoolSpec(
+        spec,
+        name,
+        ReplicaResources(model.cpus, model.gpus, model.accelerator),
+        model.replicas,
+        max_replicas,
+        max_ongoing_requests,
+    )
 
 
-def stage(study: Study, folder: Path, run: str, here: Inventory) -> Stage:
+def residency(study: Study, folder: Path, run: str, inventory: Inventory) -> ModelResidency:
     """The stage for a study's models. `run` names what belongs to this run alone."""
-    parts = {name: _part(name, model, folder, run) for name, model in study.models.items()}
-    return Stage(parts, int(SLEEPING_SHARE * here.memory_bytes))
+    models = {name: _resident_model(name, model, folder, run) for name, model in study.models.items()}
+    return ModelResidency(models, int(SLEEP_MEMORY_FRACTION * inventory.memory_bytes))
 
 
-def check_room(study: Study, names: Collection[str], here: Inventory) -> None:
+def check_models_fit(study: Study, names: Collection[str], inventory: Inventory) -> None:
     """Raise ClusterError for a model that the cluster could not hold even alone. Models that fit take turns."""
-    for misfit in check_fits([sizes(study)[name] for name in sorted(names)], here):
-        raise ClusterError(misfit)
+    for problem in check_fits([replica_requests(study)[name] for name in sorted(names)], inventory):
+        raise ClusterError(problem)
 
 
-def _part(name: str, model: Model, folder: Path, run: str) -> Part:
+def _resident_model(name: str, model: Model, folder: Path, run: str) -> ResidentModel:
     weights = parameters(model, folder) * BYTES_PER_PARAMETER * model.replicas
     if not model.shared:
-        return Part(terms(model, f"{run}/{name}", folder), False, weights)
+        return ResidentModel(pool_spec(model, f"{run}/{name}", folder), False, weights)
     # by content, so that equal models meet whatever a study calls them, and changed weights do not
-    described = fingerprint([identity(model, folder), model.model_dump(include=PLACEMENT)])
-    return Part(terms(model, f"shared/{described[:16]}", folder), True, weights)
+    described = fingerprint([model_identity(model, folder), model.model_dump(include=PLACEMENT_FIELDS)])
+    return ResidentModel(pool_spec(model, f"shared/{described[:16]}", folder), True, weights)

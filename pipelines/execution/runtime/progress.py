@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-LINE_SECONDS = 10.0
+LINE_INTERVAL_SECONDS = 10.0
 
 
 class RateColumn(ProgressColumn):
@@ -33,7 +33,7 @@ class RateColumn(ProgressColumn):
         return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
 
 
-class Board:
+class ProgressDisplay:
     """Progress by step. On a terminal: bars of the running steps; elsewhere: a line now and then."""
 
     def __init__(self, console: Console) -> None:
@@ -50,7 +50,7 @@ class Board:
         )
         self.tasks: dict[str, TaskID] = {}
         self.started: dict[str, tuple[float, int]] = {}  # when a step was first heard of, and how far it was
-        self.spoke = time.monotonic()
+        self.last_line_at = time.monotonic()
 
     def __enter__(self) -> Self:
         self.bars.start()
@@ -61,7 +61,7 @@ class Board:
     ) -> None:
         self.bars.stop()
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Print a line above the bars."""
         self.console.print(text, highlight=False)
 
@@ -71,11 +71,15 @@ class Board:
             self.tasks[key] = self.bars.add_task(label, total=total)
             self.started[key] = time.monotonic(), done
         self.bars.update(self.tasks[key], completed=done, total=total, visible=done < total)
-        if done < total and not self.console.is_terminal and time.monotonic() - self.spoke > LINE_SECONDS:
-            self.spoke = time.monotonic()
-            self.say(self.line(key, label, done, total))
+        if (
+            done < total
+            and not self.console.is_terminal
+            and time.monotonic() - self.last_line_at > LINE_INTERVAL_SECONDS
+        ):
+            self.last_line_at = time.monotonic()
+            self.print(self.progress_line(key, label, done, total))
 
-    def line(self, key: str, label: str, done: int, total: int) -> str:
+    def progress_line(self, key: str, label: str, done: int, total: int) -> str:
         """A step's progress in words."""
         started, before = self.started[key]
         rate = (done - before) / max(time.monotonic() - started, 1e-3)
@@ -86,4 +90,4 @@ class Board:
         """Take a step's bar away and print what became of it."""
         if key in self.tasks:
             self.bars.remove_task(self.tasks.pop(key))
-        self.say(text)
+        self.print(text)

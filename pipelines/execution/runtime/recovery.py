@@ -8,32 +8,34 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipelines.store.maintenance.verify import what_is_wrong
+from pipelines.store.maintenance.verify import shard_problem
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import MANIFEST, Store
 from pipelines.study.graph.step import Step
 
-GONE = "it is not there any more"
+MISSING = "it is not there any more"
 
 
-def damaged(store: Store, steps: Mapping[str, Step], done: Collection[str]) -> dict[str, str]:
+def find_corrupt_steps(store: Store, steps: Mapping[str, Step], done: Collection[str]) -> dict[str, str]:
     """What is wrong with finished steps (`done`, of all `steps` by key), by key.
 
     Sizes are compared of all, hashes where a step will read the files that is unfinished or made again. A step that is
     gone, though something was made of it, is damaged too.
     """
-    found = {needed.key: GONE for key in steps if key in done for needed in steps[key].inputs if needed.key not in done}
+    found = {
+        needed.key: MISSING for key in steps if key in done for needed in steps[key].inputs if needed.key not in done
+    }
     listed: Mapping[str, Any] = store.fs.find(posixpath.join(store.root, "steps"), detail=True) if done else {}
     sizes = {path: entry["size"] for path, entry in listed.items()}
-    found |= _those_wrong((steps[key] for key in steps if key in done), lambda step: _resized(store, step, sizes))
+    found |= _steps_of((steps[key] for key in steps if key in done), lambda step: _size_changed(store, step, sizes))
     hashed: set[str] = set()
-    while read := _read(steps, done, found) - hashed:
+    while read := _steps_to_hash(steps, done, found) - hashed:
         hashed |= read
-        found |= _those_wrong((steps[key] for key in read), lambda step: _changed(store, step))
+        found |= _steps_of((steps[key] for key in read), lambda step: _content_changed(store, step))
     return found
 
 
-def made_of(steps: Mapping[str, Step], keys: Collection[str]) -> set[str]:
+def downstream_of(steps: Mapping[str, Step], keys: Collection[str]) -> set[str]:
     """All steps that are made of these, directly or not. A step comes after its inputs."""
     below: set[str] = set()
     for step in steps.values():
@@ -42,24 +44,24 @@ def made_of(steps: Mapping[str, Step], keys: Collection[str]) -> set[str]:
     return below
 
 
-def _read(steps: Mapping[str, Step], done: Collection[str], found: Collection[str]) -> set[str]:
+def _steps_to_hash(steps: Mapping[str, Step], done: Collection[str], found: Collection[str]) -> set[str]:
     """The finished steps, not found to be damaged, that steps read which will run."""
-    again = made_of(steps, found)
+    again = downstream_of(steps, found)
     will_run = (step for key, step in steps.items() if key not in done or key in found or key in again)
     return {needed.key for step in will_run for needed in step.inputs} & set(done) - set(found) - again
 
 
-def _those_wrong(steps: Iterable[Step], wrong: Callable[[Step], str]) -> dict[str, str]:
-    return {step.key: told for step in steps if (told := wrong(step))}
+def _steps_of(steps: Iterable[Step], find_problem: Callable[[Step], str]) -> dict[str, str]:
+    return {step.key: told for step in steps if (told := find_problem(step))}
 
 
-def _changed(store: Store, step: Step) -> str:
+def _content_changed(store: Store, step: Step) -> str:
     """What is wrong with the content of a step's files."""
     folder, shards = store.folder(step.kind, step.key), store.manifest(step.kind, step.key).shards
-    return next(filter(None, (what_is_wrong(store, folder, shard) for shard in shards)), "")
+    return next(filter(None, (shard_problem(store, folder, shard) for shard in shards)), "")
 
 
-def _resized(store: Store, step: Step, sizes: Mapping[str, int]) -> str:
+def _size_changed(store: Store, step: Step, sizes: Mapping[str, int]) -> str:
     """What is wrong with a step's manifest, or the sizes of its files."""
     folder = store.folder(step.kind, step.key)
     try:
@@ -75,7 +77,7 @@ def _resized(store: Store, step: Step, sizes: Mapping[str, int]) -> str:
     return ""
 
 
-def withdraw(store: Store, step: Step) -> None:
+def invalidate(store: Store, step: Step) -> None:
     """Have a step made again: it does not exist any more, nor do parts of it, which were made of other rows."""
-    store.withdraw(step.kind, step.key)
-    store.remove(store.parts(step.kind, step.key, "*.parquet"))
+    store.invalidate(step.kind, step.key)
+    store.remove(store.partition_files(step.kind, step.key, "*.parquet"))

@@ -12,76 +12,81 @@ from ray.exceptions import RayError, RayTaskError
 from rich.markup import escape
 
 from actors.engine import EngineLost, LoadError
-from actors.engines.http.endpoint import RETRIES
+from actors.engines.http.endpoint import HTTP_RETRIES
 from actors.sandbox.protocol.job import SandboxError
-from actors.serving.poison_search import DEATHS_ALONE
-from actors.serving.replica_set import DEATHS, LOAD_DEATHS
+from actors.serving.poison_search import MAX_CRASHES_ISOLATED
+from actors.serving.replica_set import MAX_CRASHES, MAX_LOAD_CRASHES
 from actors.serving.spec import PoolStats
-from actors.training.host import MAX_FAILURES
+from actors.training.host import MAX_LOST_WORKERS
 from pipelines.store.studies.retry_log import Retry
 
-AGAIN = 2  # times that a step is tried again after a failure that is none of its rows'
+MAX_STEP_RETRIES = 2  # times that a step is tried again after a failure that is none of its rows'
 T = TypeVar("T")
 
 
 @dataclass
-class Retries:
+class RetryBudget:
     """Counts what is tried again in a run; from several threads."""
 
-    counted: dict[tuple[str, str], Retry] = field(default_factory=dict[tuple[str, str], Retry])
+    counts: dict[tuple[str, str], Retry] = field(default_factory=dict[tuple[str, str], Retry])
     lock: Lock = field(default_factory=Lock)
 
-    def of_pool(self, model: str, stats: PoolStats) -> None:
+    def add_pool(self, model: str, stats: PoolStats) -> None:
         """Add what a pool that is no more had to try again."""
-        asked = f"each {RETRIES} times (option 'retries')"
-        self._add(Retry(level="request", of=f"{model}, to its endpoint", spent=stats.work.retries, allowed=asked))
-        alone = f"each until {DEATHS_ALONE} deaths alone"
-        self._add(Retry(level="request", of=f"{model}, after a death", spent=stats.again, allowed=alone))
-        deaths = f"{LOAD_DEATHS} while loading, {DEATHS} without an answer"
-        self._add(Retry(level="replica", of=model, spent=stats.work.deaths, allowed=deaths))
+        asked = f"each {HTTP_RETRIES} times (option 'retries')"
+        self._add(Retry(level="request", of=f"{model}, to its endpoint", spent=stats.totals.retries, allowed=asked))
+        alone = f"each until {MAX_CRASHES_ISOLATED} deaths alone"
+        self._add(Retry(level="request", of=f"{model}, after a death", spent=stats.retried, allowed=alone))
+        deaths = f"{MAX_LOAD_CRASHES} while loading, {MAX_CRASHES} without an answer"
+        self._add(Retry(level="replica", of=model, spent=stats.totals.crashes, allowed=deaths))
 
-    def of_training(self, label: str, restarts: int) -> None:
+    def add_training(self, label: str, restarts: int) -> None:
         """Add the restarts of a training."""
-        self._add(Retry(level="training", of=label, spent=restarts, allowed=f"{MAX_FAILURES} lost workers"))
+        self._add(Retry(level="training", of=label, spent=restarts, allowed=f"{MAX_LOST_WORKERS} lost workers"))
 
-    def of_step(self, label: str) -> None:
+    def add_step(self, label: str) -> None:
         """Add one more attempt at a step."""
-        self._add(Retry(level="step", of=label, spent=1, allowed=str(AGAIN)))
+        self._add(Retry(level="step", of=label, spent=1, allowed=str(MAX_STEP_RETRIES)))
 
     def all(self) -> list[Retry]:
         """Everything that was tried again."""
-        return sorted(self.counted.values(), key=lambda retry: (retry.level, retry.of))
+        return sorted(self.counts.values(), key=lambda retry: (retry.level, retry.of))
 
     def _add(self, more: Retry) -> None:
         with self.lock:
-            before = self.counted.get((more.level, more.of))
+            before = self.counts.get((more.level, more.of))
             spent = more.spent + (before.spent if before else 0)
             if spent:
-                self.counted[more.level, more.of] = more.model_copy(update={"spent": spent})
+                self.counts[more.level, more.of] = more.model_copy(update={"spent": spent})
 
 
-def tried_again(
-    retries: Retries, label: str, attempt: Callable[[], T], tell: Callable[[str], None], before: Callable[[], None]
+def with_retries(
+    retries: RetryBudget,
+    label: str,
+    attempt: Callable[[], T],
+    notify: Callable[[str], None],
+    before_retry: Callable[[], None],
 ) -> T:
     """What `attempt` returns; after a lost engine, sandbox, process or node it is made AGAIN times more.
 
-    `before` comes before each further attempt. The last failure is raised, and so is at once what is no such failure.
+    `before_retry` comes before each further attempt. The last failure is raised, and so is at once what is no such
+    failure.
     """
-    for spent in range(AGAIN + 1):
+    for spent in range(MAX_STEP_RETRIES + 1):
         try:
             return attempt()
         except (EngineLost, SandboxError, RayError) as error:
-            ours = isinstance(error, RayTaskError) and not isinstance(error, EngineLost | SandboxError)
-            if ours or spent == AGAIN or not ray.is_initialized():
+            is_bug = isinstance(error, RayTaskError) and not isinstance(error, EngineLost | SandboxError)
+            if is_bug or spent == MAX_STEP_RETRIES or not ray.is_initialized():
                 raise
-            retries.of_step(label)
+            retries.add_step(label)
             reason = " ".join(str(error).split())
-            tell(f"[yellow]{label} failed[/yellow]: {escape(reason)}: tried again, {spent + 1} of {AGAIN}")
-            before()
+            notify(f"[yellow]{label} failed[/yellow]: {escape(reason)}: tried again, {spent + 1} of {MAX_STEP_RETRIES}")
+            before_retry()
     raise AssertionError("unreachable")
 
 
-def innermost(error: Exception) -> Exception:
+def root_cause(error: Exception) -> Exception:
     """What went wrong, without the layers that carried it here."""
     while not isinstance(error, EngineLost | LoadError | SandboxError):
         inner = getattr(error, "cause", None) or error.__cause__

@@ -11,16 +11,16 @@ import ray
 from ray.util.metrics import Counter, Gauge
 
 from actors.serving.spec import PoolStats
-from pipelines.execution.runtime.context import Context
-from pipelines.execution.runtime.events import fields_of, heard
+from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.events import event_fields, listening
 
-SAMPLE_SECONDS = 5.0
+METRICS_INTERVAL_SECONDS = 5.0
 
 
 class Telemetry(logging.Handler):
     """The metrics of one run; hears of finished steps, and is shown the pools."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: RunContext) -> None:
         super().__init__()
         self._study, self._models = context.study.study, context.study.models
         self._before: dict[str, dict[str, float]] = {}
@@ -44,14 +44,14 @@ class Telemetry(logging.Handler):
         how = {"step finished": "run", "step failed": "failed"}.get(record.getMessage())
         if how is None:
             return
-        fields = fields_of(record)
+        fields = event_fields(record)
         self._count(self._steps, 1, kind=fields["kind"], how=how)
         if how == "failed":
             return
         for outcome in ("rows_out", "rejected", "failed"):
             self._count(self._rows, fields[outcome], kind=fields["kind"], outcome=outcome)
 
-    def pools(self, stats: Mapping[str, PoolStats]) -> None:
+    def observe_pools(self, stats: Mapping[str, PoolStats]) -> None:
         """Take note of how the engines stand; no pools: the stream is over."""
         self._busy = None if not stats else sum(self._busy_gpus(name, each) for name, each in stats.items())
         for name, each in stats.items():
@@ -59,11 +59,11 @@ class Telemetry(logging.Handler):
             self._queued.set(each.queued, tags)
             self._in_flight.set(each.in_flight, tags)
             self._replicas.set(each.replicas, tags)
-            work = each.work
-            self._grown(self._requests, name, "requests", work.requests)
-            self._grown(self._deaths, name, "deaths", work.deaths)
-            self._grown(self._tokens, name, "tokens_in", work.tokens_in, direction="in")
-            self._grown(self._tokens, name, "tokens_out", work.tokens_out, direction="out")
+            work = each.totals
+            self._count_growth(self._requests, name, "requests", work.requests)
+            self._count_growth(self._deaths, name, "deaths", work.crashes)
+            self._count_growth(self._tokens, name, "tokens_in", work.tokens_in, direction="in")
+            self._count_growth(self._tokens, name, "tokens_out", work.tokens_out, direction="out")
 
     def sample(self) -> None:
         """Take note of the cluster: GPUs whose engines have nothing to do, or that nobody holds, are idle."""
@@ -76,12 +76,12 @@ class Telemetry(logging.Handler):
     def _busy_gpus(self, name: str, stats: PoolStats) -> float:
         return min(stats.in_flight, stats.replicas) * self._models[name].gpus if name in self._models else 0.0
 
-    def _grown(self, counter: Counter, model: str, what: str, value: float, **tags: str) -> None:
+    def _count_growth(self, counter: Counter, model: str, total: str, value: float, **tags: str) -> None:
         """Count by how much a pool's total has grown; a new pool of a model begins at nothing."""
         before = self._before.setdefault(model, {})
-        more = value - before.get(what, 0.0) if value >= before.get(what, 0.0) else value
-        before[what] = value
-        self._count(counter, more, model=model, **tags)
+        growth = value - before.get(total, 0.0) if value >= before.get(total, 0.0) else value
+        before[total] = value
+        self._count(counter, growth, model=model, **tags)
 
     def _count(self, counter: Counter, more: float, **tags: str) -> None:
         if more > 0:  # Ray refuses nothing
@@ -89,22 +89,22 @@ class Telemetry(logging.Handler):
 
 
 @contextmanager
-def observed(context: Context) -> Generator[None]:
+def exporting_metrics(context: RunContext) -> Generator[None]:
     """Export the metrics of a run within the block, in which Ray is connected."""
     telemetry, ended = Telemetry(context), Event()
-    context.pool_observers.append(telemetry.pools)
+    context.pool_observers.append(telemetry.observe_pools)
 
     def watch() -> None:
         telemetry.sample()  # at once: a run may be over before the first wait is
-        while not ended.wait(SAMPLE_SECONDS):
+        while not ended.wait(METRICS_INTERVAL_SECONDS):
             telemetry.sample()
 
     thread = Thread(target=watch, name="telemetry", daemon=True)
     thread.start()
     try:
-        with heard(telemetry):
+        with listening(telemetry):
             yield
     finally:
         ended.set()
         thread.join()
-        context.pool_observers.remove(telemetry.pools)
+        context.pool_observers.remove(telemetry.observe_pools)

@@ -14,41 +14,43 @@ from hashlib import blake2b
 
 import numpy as np
 
-from pipelines.execution.runtime.commit import commit
-from pipelines.execution.runtime.context import Context
-from pipelines.execution.steps.instruction_sets import instructions, write
-from pipelines.operators.similarity.embedding import Encoder, Heard, encoder
-from pipelines.operators.similarity.nearest_neighbours import Groups, grouped, neighbours
-from pipelines.operators.similarity.vectors import PANEL
+from pipelines.execution.runtime.commit import commit_step
+from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.steps.instruction_sets import read_instructions, write_results
+from pipelines.operators.similarity.embedding import Encoder, OnProgress, ray_encoder
+from pipelines.operators.similarity.nearest_neighbours import EqualVectors, find_neighbours, group_equal
+from pipelines.operators.similarity.vectors import PANEL_SIZE
 from pipelines.rows.types import DiversityRow, Rejection, Row
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.graph.step import Step
 from pipelines.study.inputs.encoders import encoder_spec
 
-ALONE = "no_neighbour"
-DIGEST = 16  # bytes; so has an id
-PANELS_KEPT = 8  # rows with copies of earlier texts come back to panels
+NO_NEIGHBOUR = "no_neighbour"
+DIGEST_BYTES = 16  # bytes; so has an id
+CACHED_PANELS = 8  # rows with copies of earlier texts come back to panels
 
 
-def run_diversities(context: Context) -> None:
+def run_diversities(context: RunContext) -> None:
     """Run and commit all unfinished diversity steps of the plan, whose inputs are finished."""
     steps, spec = context.plan.pending_of("diversity"), context.study.diversity
     if not steps or spec is None:
         return
     largest = max(context.rows_of(step.inputs[0]) for step in steps)
-    with encoder(encoder_spec(spec, context.folder), largest) as embeds:
+    with ray_encoder(encoder_spec(spec, context.folder), largest) as embeds:
         for step in steps:
-            shown = partial(context.board.update, step.key, step.label, total=context.rows_of(step.inputs[0]))
-            context.board.finish(step.key, context.told(diversity(context.store, step, embeds, shown)))
+            on_progress = partial(context.progress.update, step.key, step.label, total=context.rows_of(step.inputs[0]))
+            context.progress.finish(step.key, context.describe(run_diversity(context.store, step, embeds, on_progress)))
 
 
-def diversity(store: Store, step: Step, embeds: Encoder, heard: Heard = lambda done: None) -> Manifest:
+def run_diversity(
+    store: Store, step: Step, text_encoder: Encoder, on_progress: OnProgress = lambda done: None
+) -> Manifest:
     """Run and commit one diversity step whose instructions are finished. Equal texts are embedded once."""
     started = time.monotonic()
     members = _members(store, step.inputs[0])
-    shards, account = write(store, step, _found(store, step, members, embeds, heard))
-    return commit(
+    shards, account = write_results(store, step, _diversity_rows(store, step, members, text_encoder, on_progress))
+    return commit_step(
         store, step, account, shards, time.monotonic() - started, {"distinct_texts": len(members.texts.first)}
     )
 
@@ -58,42 +60,46 @@ class _Members:
     """The ids of a set's members in their order, end to end, and which of them have the same text."""
 
     ids: bytes
-    texts: Groups
+    texts: EqualVectors
 
 
 def _members(store: Store, source: Step) -> _Members:
     ids, digests = bytearray(), bytearray()
-    for row in instructions(store, source):
-        if row.member:
+    for row in read_instructions(store, source):
+        if row.is_member:
             ids += bytes.fromhex(row.id)
-            digests += blake2b(row.text.encode(), digest_size=DIGEST).digest()
-    return _Members(bytes(ids), grouped(np.frombuffer(bytes(digests), dtype=f"V{DIGEST}")))
+            digests += blake2b(row.text.encode(), digest_size=DIGEST_BYTES).digest()
+    return _Members(bytes(ids), group_equal(np.frombuffer(bytes(digests), dtype=f"V{DIGEST_BYTES}")))
 
 
-def _found(store: Store, step: Step, members: _Members, embeds: Encoder, heard: Heard) -> Iterator[Row]:
+def _diversity_rows(
+    store: Store, step: Step, members: _Members, text_encoder: Encoder, on_progress: OnProgress
+) -> Iterator[Row]:
     """What is found of each row of the source step; rows of a set of one have no neighbour."""
     source, key, texts = step.inputs[0], step.key, members.texts
-    alone = len(texts.group) < 2
-    panels = [] if alone else embeds.panels(_distinct(store, source, texts), heard)
-    found = None if alone else neighbours(panels, embeds.each, texts.group)
-    fetch = lru_cache(PANELS_KEPT)(lambda number: embeds.fetch(panels[number]))
-    place = -1
-    for row in instructions(store, source):
-        place += row.member
-        if not row.member:
-            yield row.left_out(key)
-        elif found is None:
-            yield Rejection(*row.made(key), "rejected", ALONE, "", "")
+    single = len(texts.group) < 2
+    panels = [] if single else text_encoder.panels(_distinct_texts(store, source, texts), on_progress)
+    nearest = None if single else find_neighbours(panels, text_encoder.map_calls, texts.group)
+    fetch = lru_cache(CACHED_PANELS)(lambda number: text_encoder.fetch(panels[number]))
+    position = -1
+    for row in read_instructions(store, source):
+        position += row.is_member
+        if not row.is_member:
+            yield row.reject(key)
+        elif nearest is None:
+            yield Rejection(*row.derived_ids(key), "rejected", NO_NEIGHBOUR, "", "")
         else:
-            panel, vector = divmod(int(texts.group[place]), PANEL)
-            start = DIGEST * int(found.nearest[place])
-            near = members.ids[start : start + DIGEST].hex(), int(found.repeats[place])
-            yield DiversityRow(*row.made(key), float(found.distance[place]), *near, fetch(panel)[vector].tobytes())
+            panel, vector = divmod(int(texts.group[position]), PANEL_SIZE)
+            start = DIGEST_BYTES * int(nearest.nearest[position])
+            near = members.ids[start : start + DIGEST_BYTES].hex(), int(nearest.repeats[position])
+            yield DiversityRow(
+                *row.derived_ids(key), float(nearest.distance[position]), *near, fetch(panel)[vector].tobytes()
+            )
 
 
-def _distinct(store: Store, source: Step, texts: Groups) -> Iterator[str]:
+def _distinct_texts(store: Store, source: Step, texts: EqualVectors) -> Iterator[str]:
     """Every text of a set once, in the order of the first rows that have it."""
     first = np.zeros(len(texts.group), dtype=bool)
     first[texts.first] = True
-    members = (row for row in instructions(store, source) if row.member)
+    members = (row for row in read_instructions(store, source) if row.is_member)
     return (row.text for row, new in zip(members, first, strict=True) if new)

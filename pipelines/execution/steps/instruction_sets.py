@@ -10,7 +10,7 @@ from itertools import groupby
 
 import pyarrow as pa
 
-from pipelines.execution.runtime.commit import shard_of
+from pipelines.execution.runtime.commit import rows_shard
 from pipelines.rows.ids import row_id
 from pipelines.rows.operator import NOT_EVOLVED
 from pipelines.rows.text import user_turn
@@ -20,7 +20,7 @@ from pipelines.store.shards import write_shard
 from pipelines.store.store import Store
 from pipelines.study.graph.step import Step
 
-COLUMNS = ["id", "seed_id", "index", "instruction", "input", "outcome"]
+INSTRUCTION_COLUMNS = ["id", "seed_id", "index", "instruction", "input", "outcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,28 +34,28 @@ class Instruction:
     outcome: str
 
     @property
-    def member(self) -> bool:
+    def is_member(self) -> bool:
         """Whether it belongs to the set: rows that were not evolved only go on to the next round."""
         return not self.outcome.startswith(ELIMINATED)
 
-    def made(self, key: str) -> tuple[str, str, str, int]:
+    def derived_ids(self, key: str) -> tuple[str, str, str, int]:
         """What a row that the step `key` makes of this one begins with."""
         return row_id(self.id, key), self.id, self.seed_id, self.index
 
-    def left_out(self, key: str) -> Rejection:
+    def reject(self, key: str) -> Rejection:
         """The account of a row that is no member."""
-        return Rejection(*self.made(key), "rejected", NOT_EVOLVED, self.outcome, "")
+        return Rejection(*self.derived_ids(key), "rejected", NOT_EVOLVED, self.outcome, "")
 
 
-def instructions(store: Store, step: Step) -> Iterator[Instruction]:
+def read_instructions(store: Store, step: Step) -> Iterator[Instruction]:
     """All rows of a finished step of instructions, in order."""
-    for table in tables(store, step, COLUMNS):
+    for table in read_tables(store, step, INSTRUCTION_COLUMNS):
         for row in table.to_pylist():
             text = user_turn(row["instruction"], row["input"])
             yield Instruction(row["id"], row["seed_id"], row["index"], text, row["outcome"])
 
 
-def tables(store: Store, step: Step, columns: list[str]) -> Iterator[pa.Table]:
+def read_tables(store: Store, step: Step, columns: list[str]) -> Iterator[pa.Table]:
     """These columns of a finished step's rows, shard by shard."""
     folder = store.folder(step.kind, step.key)
     for shard in store.manifest(step.kind, step.key).shards:
@@ -63,17 +63,17 @@ def tables(store: Store, step: Step, columns: list[str]) -> Iterator[pa.Table]:
             yield store.read_table(posixpath.join(folder, shard.file), columns)
 
 
-def write(store: Store, step: Step, results: Iterable[Row]) -> tuple[tuple[Shard, ...], Account]:
+def write_results(store: Store, step: Step, results: Iterable[Row]) -> tuple[tuple[Shard, ...], Account]:
     """Write what is found of the rows, in their order, as the shards of a step."""
     shards: list[Shard] = []
     reasons, total = Counter[str](), 0
-    for number, members in groupby(results, key=shard_of):
-        both = list(members)
-        rejections = [row for row in both if isinstance(row, Rejection)]
-        rows = [row for row in both if not isinstance(row, Rejection)]
+    for number, members in groupby(results, key=rows_shard):
+        group = list(members)
+        rejections = [row for row in group if isinstance(row, Rejection)]
+        rows = [row for row in group if not isinstance(row, Rejection)]
         shards += write_shard(store, step.kind, step.key, number, rows, rejections)
         reasons.update(row.reason for row in rejections)
-        total += len(both)
+        total += len(group)
     shards = shards or write_shard(store, step.kind, step.key, 0, [], [])
     lost = reasons.total()
     return tuple(shards), Account(

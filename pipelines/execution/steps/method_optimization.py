@@ -10,21 +10,21 @@ from actors.engine import Client
 from cluster.errors import ClusterError
 from cluster.resources.placement import fit_together
 from pipelines.execution.runtime.commit import commit_rows
-from pipelines.execution.runtime.context import Context
+from pipelines.execution.runtime.context import RunContext
 from pipelines.operators.evolve.method_optimizer import AutoEvol
-from pipelines.planning.requests import sizes
+from pipelines.planning.requests import replica_requests
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import InstructionRow
-from pipelines.store.journaled_client import Remembering, remembered
+from pipelines.store.journaled_client import JournaledClient, journaling
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
-from pipelines.study.graph.params import OptimizeJob
+from pipelines.study.graph.params import OptimizeParams
 from pipelines.study.graph.step import Step
 
-Progress = Callable[[int], None]
+OnProgress = Callable[[int], None]
 
 
-def run_optimizations(context: Context) -> None:
+def run_optimizations(context: RunContext) -> None:
     """Run and commit all unfinished optimize steps of the plan, one after another.
 
     Evolver and optimizer take turns within a step: ClusterError if the cluster can not hold both at once.
@@ -32,61 +32,65 @@ def run_optimizations(context: Context) -> None:
     steps = context.plan.pending_of("optimize")
     if not steps:
         return
-    casts = [models_of(step) for step in steps]
-    for models in casts:
-        check_room(context, models)
-    with context.stage() as stage:
+    models_by_step = [models_of(step) for step in steps]
+    for models in models_by_step:
+        check_capacity(context, models)
+    with context.residency() as stage:
         for number, step in enumerate(steps):
-            pools = stage.enter(casts[number], casts[number + 1 :], context.ready_seconds)
+            pools = stage.activate(models_by_step[number], models_by_step[number + 1 :], context.ready_timeout)
             clients = {name: pool.client() for name, pool in pools.items()}
-            manifest = optimize(context.store, step, clients, _shown(context, step))
-            context.board.finish(step.key, context.told(manifest))
+            manifest = run_optimization(context.store, step, clients, _display(context, step))
+            context.progress.finish(step.key, context.describe(manifest))
 
 
-def optimize(
-    store: Store, step: Step, clients: Mapping[str, Client], progress: Progress = lambda done: None
+def run_optimization(
+    store: Store, step: Step, clients: Mapping[str, Client], on_progress: OnProgress = lambda done: None
 ) -> Manifest:
     """Run and commit one optimization whose seeds are finished. What an earlier run was answered is not asked again.
 
     `clients` are by the models' names. The manifest's `extra` counts all requests.
     """
-    job, source = _job(step), step.inputs[0]
+    job, source = _params(step), step.inputs[0]
     started = time.monotonic()
     seeds = from_table(InstructionRow, store.rows(source.kind, source.key))
 
-    kept = {name: Remembering(client, step.kind, step.key) for name, client in clients.items()}
-    search = AutoEvol(kept[job.model], kept[job.optimization.optimizer], job, step.key, progress)
-    with remembered(store, step.kind, step.key):
+    journaled = {name: JournaledClient(client, step.kind, step.key) for name, client in clients.items()}
+    search = AutoEvol(journaled[job.model], journaled[job.optimization.optimizer], job, step.key, on_progress)
+    with journaling(store, step.kind, step.key):
         rows, rejected = asyncio.run(search.run(seeds))
-    told = {"requests": dict(search.calls.counted), "published_calls": search.calls.published()}
+    extra = {"requests": dict(search.calls.request_counts), "published_calls": search.calls.published_count()}
     return commit_rows(
-        store, step, [*rows], rejected, len(rows) + len(rejected), time.monotonic() - started, extra=told
+        store, step, [*rows], rejected, len(rows) + len(rejected), time.monotonic() - started, extra=extra
     )
 
 
 def models_of(step: Step) -> tuple[str, ...]:
     """The models that an optimization asks."""
-    job = _job(step)
+    job = _params(step)
     return tuple(dict.fromkeys((job.model, job.optimization.optimizer)))
 
 
-def _job(step: Step) -> OptimizeJob:
-    assert isinstance(step.job, OptimizeJob)
-    return step.job
+def _params(step: Step) -> OptimizeParams:
+    assert isinstance(step.params, OptimizeParams)
+    return step.params
 
 
-def _shown(context: Context, step: Step) -> Progress:
-    total = _job(step).optimization.steps
-    return lambda done: context.board.update(step.key, step.label, done, total)
+def _display(context: RunContext, step: Step) -> OnProgress:
+    total = _params(step).optimization.steps
+    return lambda done: context.progress.update(step.key, step.label, done, total)
 
 
-def check_room(context: Context, models: tuple[str, ...]) -> None:
+def check_capacity(context: RunContext, models: tuple[str, ...]) -> None:
     """Raise ClusterError if the cluster can not hold these models of one step at once."""
-    here, asked = context.cluster, [sizes(context.study)[name] for name in models]
-    if not fit_together(asked, here):
-        cpus, gpus = sum(each.replicas * each.cpus for each in asked), sum(each.replicas * each.gpus for each in asked)
+    inventory, requests = context.cluster, [replica_requests(context.study)[name] for name in models]
+    if not fit_together(requests, inventory):
+        cpus, gpus = (
+            sum(each.replicas * each.cpus for each in requests),
+            sum(each.replicas * each.gpus for each in requests),
+        )
         raise ClusterError(
             f"{' and '.join(models)} work together in one step and ask for {cpus:g} CPUs and {gpus:g} GPUs; the "
-            f"cluster has {here.cpus} and {here.gpus}, and a replica lies on one of its {len(here.nodes)} nodes. "
+            f"cluster has {inventory.cpus} and {inventory.gpus}, and a replica lies on one of its "
+            f"{len(inventory.nodes)} nodes. "
             "Give them less, or the same model both roles."
         )

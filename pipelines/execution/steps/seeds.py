@@ -12,26 +12,26 @@ from pipelines.study.spec.basics import World
 from pipelines.study.spec.study import Seeds
 
 
-def make(seeds: Seeds, folder: Path, seed: int, key: str) -> tuple[list[InstructionRow], list[Rejection]]:
+def seed_rows(seeds: Seeds, folder: Path, seed: int, key: str) -> tuple[list[InstructionRow], list[Rejection]]:
     """The rows of one seed set and, if the study quarantines bad rows, those. Raises InputError for a bad file."""
     if seeds.world:
-        return _from_world(seeds.world, seeds.limit, seed, key), []
+        return _world_rows(seeds.world, seeds.limit, seed, key), []
     read = read_seeds(folder / str(seeds.file), limit=seeds.limit, on_bad_row=seeds.on_bad_row)
-    return [_from_file(row, key) for row in read.rows], [_quarantined(row, key) for row in read.bad]
+    return [_instruction_row(row, key) for row in read.rows], [_rejected_seed(row, key) for row in read.bad]
 
 
-def _from_world(world: World, limit: int | None, seed: int, key: str) -> list[InstructionRow]:
+def _world_rows(world: World, limit: int | None, seed: int, key: str) -> list[InstructionRow]:
     tasks = world_seeds(world.count, seed, tuple(world.levels))[:limit]
     rows = (SeedRow(index, task.instruction, "", task.answer) for index, task in enumerate(tasks))
-    return [_from_file(row, key) for row in rows]
+    return [_instruction_row(row, key) for row in rows]
 
 
-def _from_file(row: SeedRow, key: str) -> InstructionRow:
-    made = row_id(str(row.index), key)
+def _instruction_row(row: SeedRow, key: str) -> InstructionRow:
+    new_id = row_id(str(row.index), key)
     return InstructionRow(
-        id=made,
+        id=new_id,
         parent_id="",
-        seed_id=made,
+        seed_id=new_id,
         index=row.index,
         round=0,
         method="seed",
@@ -45,8 +45,8 @@ def _from_file(row: SeedRow, key: str) -> InstructionRow:
     )
 
 
-def _quarantined(row: BadRow, key: str) -> Rejection:
-    made = row_id(str(row.index), key)
-    place = [f"line {row.line}"] if row.line is not None else []
-    detail = ": ".join([*place, *([row.field] if row.field is not None else []), row.detail])
-    return Rejection(made, "", made, row.index, "rejected", row.reason, detail, row.raw)
+def _rejected_seed(row: BadRow, key: str) -> Rejection:
+    new_id = row_id(str(row.index), key)
+    location = [f"line {row.line}"] if row.line is not None else []
+    detail = ": ".join([*location, *([row.field] if row.field is not None else []), row.detail])
+    return Rejection(new_id, "", new_id, row.index, "rejected", row.reason, detail, row.raw)

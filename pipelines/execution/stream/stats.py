@@ -14,25 +14,25 @@ if TYPE_CHECKING:
     from ray.data._internal.stats import DatasetStatsSummary
 
 
-def measured(dataset: Dataset, steps: Sequence[Step]) -> StreamStats:
+def collect_stats(dataset: Dataset, steps: Sequence[Step]) -> StreamStats:
     """What Ray Data measured of a stream that has just ended."""
     summary = dataset.get_stats_summary()
     return StreamStats(
         ended=datetime.now(UTC),
         seconds=summary.time_total_s,
         steps={step.key: step.label for step in steps},
-        operators=list(_operators(summary)),
+        operators=list(_operator_stats(summary)),
         text=summary.to_string(),
     )
 
 
-def _operators(summary: DatasetStatsSummary) -> Iterator[OperatorStats]:
+def _operator_stats(summary: DatasetStatsSummary) -> Iterator[OperatorStats]:
     """The operators in the order in which rows pass them; a summary holds the metrics of its own one."""
     for parent in summary.parents:
-        yield from _operators(parent)
+        yield from _operator_stats(parent)
     for operator in summary.operators_stats:
         metrics = summary.extra_metrics
-        waited = ("task_submission_backpressure_time", "task_output_backpressure_time_s")
+        backpressure_metrics = ("task_submission_backpressure_time", "task_output_backpressure_time_s")
         peak = metrics.get("max_uss_bytes", {}).get("max")
         yield OperatorStats(
             operator=operator.operator_name,
@@ -42,5 +42,5 @@ def _operators(summary: DatasetStatsSummary) -> Iterator[OperatorStats]:
             output_bytes=int(operator.output_size_bytes.sum) if operator.output_size_bytes else 0,
             failed_tasks=metrics.get("num_tasks_failed", 0),
             peak_bytes=None if peak is None else int(peak),
-            waited_seconds=sum(metrics.get(name) or 0.0 for name in waited),
+            waited_seconds=sum(metrics.get(name) or 0.0 for name in backpressure_metrics),
         )

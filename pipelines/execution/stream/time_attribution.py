@@ -5,28 +5,30 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 
-from pipelines.execution.stream.totals import Total
+from pipelines.execution.stream.totals import StepTotal
 from pipelines.study.graph.step import Step, model_of
 
 
-def step_seconds(
-    steps: tuple[Step, ...], totals: Mapping[str, Total], busy: Mapping[str, float], wall: float
+def attribute_time(
+    steps: tuple[Step, ...], totals: Mapping[str, StepTotal], busy: Mapping[str, float], wall: float
 ) -> dict[str, float]:
     """Seconds by step key, together `wall`: a model's part is the time that its engine was busy, a step's part of
     that is the time that its requests took (waiting included, which all steps of a model share alike)."""
-    waited: dict[str, float] = defaultdict(float)
+    model_request_seconds: dict[str, float] = defaultdict(float)
     for step in steps:
-        waited[model_of(step)] += _waited(step, totals)
+        model_request_seconds[model_of(step)] += _request_seconds(step, totals)
     all_busy = sum(busy.values())
     return {
-        step.key: wall * _part(busy[model_of(step)], all_busy) * _part(_waited(step, totals), waited[model_of(step)])
+        step.key: wall
+        * _ratio(busy[model_of(step)], all_busy)
+        * _ratio(_request_seconds(step, totals), model_request_seconds[model_of(step)])
         for step in steps
     }
 
 
-def _waited(step: Step, totals: Mapping[str, Total]) -> float:
-    return totals.get(step.key, Total()).waited
+def _request_seconds(step: Step, totals: Mapping[str, StepTotal]) -> float:
+    return totals.get(step.key, StepTotal()).request_seconds
 
 
-def _part(some: float, whole: float) -> float:
+def _ratio(some: float, whole: float) -> float:
     return some / whole if whole else 0.0

@@ -9,7 +9,7 @@ from pipelines.rows.operator import Operator
 
 
 @dataclass(frozen=True)
-class Walked:
+class StreamStep:
     """An unfinished step of the stream; `source` is the key of the step whose rows it takes."""
 
     kind: str
@@ -18,26 +18,26 @@ class Walked:
 
 
 @dataclass(frozen=True)
-class Branch:
-    """An unfinished row-wise step, and those that continue from its rows. It makes `draws` rows of each."""
+class StepNode:
+    """An unfinished row-wise step, and those that continue from its rows. It makes `rows_per_input` rows of each."""
 
     kind: str
     key: str
     operator: Operator
-    children: tuple[Branch, ...]
-    draws: int = 1
+    children: tuple[StepNode, ...]
+    rows_per_input: int = 1
 
-    def walk(self, source: str) -> Iterator[Walked]:
+    def stream_steps(self, source: str) -> Iterator[StreamStep]:
         """This branch, which takes the rows of `source`, and then all below it."""
-        yield Walked(self.kind, self.key, source)
+        yield StreamStep(self.kind, self.key, source)
         for child in self.children:
-            yield from child.walk(self.key)
+            yield from child.stream_steps(self.key)
 
 
 @dataclass(frozen=True)
-class Root:
+class TreeRoot:
     """A finished step whose rows enter the stream, and the unfinished steps that start from them."""
 
     kind: str
     key: str
-    branches: tuple[Branch, ...]
+    children: tuple[StepNode, ...]

@@ -15,100 +15,104 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from actors.engine import RequestError
-from cluster.fault_points import reached
-from pipelines.execution.stream.partition_state import Ledger
-from pipelines.execution.stream.totals import Progress
-from pipelines.execution.stream.tree import Branch, Root
+from cluster.fault_points import hit
+from pipelines.execution.stream.partition_state import PartitionState
+from pipelines.execution.stream.totals import StepProgress
+from pipelines.execution.stream.tree import StepNode, TreeRoot
 from pipelines.rows.ids import row_id
 from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.types import Rejection, Row
 from pipelines.store.journal import find_journals
-from pipelines.store.journaled_client import FLUSH_SECONDS, Journals, here
-from pipelines.store.partitions import find_parts
-from pipelines.store.shards import read_unit
+from pipelines.store.journaled_client import FLUSH_SECONDS, Journals, current_journals
+from pipelines.store.partitions import find_partitions
+from pipelines.store.shards import read_partition_rows
 from pipelines.store.store import Store
 
 T = TypeVar("T")
 
 
-class Tally(Protocol):
+class ProgressSink(Protocol):
     """Who is told about progress: an actor handle in production."""
 
-    def add(self, progress: Mapping[str, Progress]) -> None:
+    def add(self, progress: Mapping[str, StepProgress]) -> None:
         """Take note of what was added to each step (by key)."""
         ...
 
 
-class Walker:
+class StreamWorker:
     """Walks the rows of units through all unfinished steps, several units at once."""
 
-    def __init__(self, store: Store, roots: Sequence[Root], tally: Tally, units_at_once: int = 4) -> None:
-        self.store, self.roots, self.tally = store, roots, tally
-        self.units_at_once = asyncio.Semaphore(units_at_once)
-        self.steps = [step for root in roots for branch in root.branches for step in branch.walk(root.key)]
-        self.parts = {step.key: find_parts(store, step.kind, step.key) for step in self.steps}
+    def __init__(
+        self, store: Store, roots: Sequence[TreeRoot], tally: ProgressSink, max_open_partitions: int = 4
+    ) -> None:
+        self.store, self.roots, self.progress_sink = store, roots, tally
+        self.partition_slots = asyncio.Semaphore(max_open_partitions)
+        self.steps = [step for root in roots for branch in root.children for step in branch.stream_steps(root.key)]
+        self.partitions = {step.key: find_partitions(store, step.kind, step.key) for step in self.steps}
         self.journals = {step.key: find_journals(store, step.kind, step.key) for step in self.steps}
 
     async def __call__(self, batch: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
         """Finish the units in `batch["unit"]`; yields them when everything of theirs is durable."""
         async with asyncio.TaskGroup() as group:
             for unit in batch["unit"]:
-                await self.units_at_once.acquire()
-                group.create_task(self.unit(int(unit))).add_done_callback(lambda _: self.units_at_once.release())
+                await self.partition_slots.acquire()
+                group.create_task(self.process_partition(int(unit))).add_done_callback(
+                    lambda _: self.partition_slots.release()
+                )
         yield {"unit": np.asarray(batch["unit"])}
 
-    async def unit(self, unit: int) -> None:
+    async def process_partition(self, partition: int) -> None:
         """Finish one unit."""
-        ledger = Ledger(self.store, unit, self.steps, _at(unit, self.parts))
-        self.tally.add(ledger.resumed)
-        journals = Journals(self.store, unit, _at(unit, self.journals))
-        here.set(journals)
-        ended = asyncio.Event()
-        flusher = asyncio.create_task(self.flush_often(ledger, journals, ended))
+        state = PartitionState(self.store, partition, self.steps, _of_partition(partition, self.partitions))
+        self.progress_sink.add(state.resumed_progress)
+        journals = Journals(self.store, partition, _of_partition(partition, self.journals))
+        current_journals.set(journals)
+        finished = asyncio.Event()
+        flusher = asyncio.create_task(self.flush_periodically(state, journals, finished))
         try:
             async with asyncio.TaskGroup() as group:
                 for root in self.roots:
-                    for row in read_unit(self.store, root.kind, root.key, unit):
-                        for branch in root.branches:
-                            for draw in range(branch.draws):
-                                group.create_task(self.walk(ledger, row, branch, draw))
+                    for row in read_partition_rows(self.store, root.kind, root.key, partition):
+                        for node in root.children:
+                            for draw in range(node.rows_per_input):
+                                group.create_task(self.process_row(state, row, node, draw))
         finally:
-            ended.set()
+            finished.set()
             await flusher
             journals.close()
-            self.tally.add(ledger.progress())
-        ledger.seal()
-        reached("unit.sealed", unit)
-        journals.drop()
+            self.progress_sink.add(state.progress())
+        state.commit()
+        hit("unit.sealed", partition)
+        journals.delete()
 
-    async def flush_often(self, ledger: Ledger, journals: Journals, ended: asyncio.Event) -> None:
+    async def flush_periodically(self, state: PartitionState, journals: Journals, finished: asyncio.Event) -> None:
         """Report, and make answers durable, every few seconds until the end."""
-        while not ended.is_set():
+        while not finished.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), FLUSH_SECONDS)
-            self.tally.add(ledger.progress())
+                await asyncio.wait_for(finished.wait(), FLUSH_SECONDS)
+            self.progress_sink.add(state.progress())
             with contextlib.suppress(OSError):  # the store is away for a moment; at the end of the unit it counts
                 await asyncio.to_thread(journals.flush)
 
-    async def walk(self, ledger: Ledger, row: Row, branch: Branch, draw: int = 0) -> None:
+    async def process_row(self, state: PartitionState, row: Row, node: StepNode, draw: int = 0) -> None:
         """Take one row through a step and, as soon as that is done, through the steps that follow."""
-        new_id = row_id(row.id, branch.key, draw)
-        made = ledger.get(branch.key, new_id)
-        if made is None:
+        new_id = row_id(row.id, node.key, draw)
+        result = state.get(node.key, new_id)
+        if result is None:
             started = time.monotonic()
-            made = await make(branch.operator, row, new_id)
-            ledger.add(branch.key, made, time.monotonic() - started)
-        if not isinstance(made, Rejection):
-            below = [(child, draw) for child in branch.children for draw in range(child.draws)]
-            await asyncio.gather(*(self.walk(ledger, made, child, draw) for child, draw in below))
+            result = await apply_operator(node.operator, row, new_id)
+            state.add(node.key, result, time.monotonic() - started)
+        if not isinstance(result, Rejection):
+            followers = [(child, draw) for child in node.children for draw in range(child.rows_per_input)]
+            await asyncio.gather(*(self.process_row(state, result, child, draw) for child, draw in followers))
 
 
-def _at(unit: int, found: Mapping[str, Mapping[int, T]]) -> dict[str, T]:
+def _of_partition(partition: int, found: Mapping[str, Mapping[int, T]]) -> dict[str, T]:
     """What was found of one unit, by step."""
-    return {key: units[unit] for key, units in found.items() if unit in units}
+    return {key: by_partition[partition] for key, by_partition in found.items() if partition in by_partition}
 
 
-async def make(operator: Operator, row: Row, new_id: str) -> Row:
+async def apply_operator(operator: Operator, row: Row, new_id: str) -> Row:
     """What the operator makes of a row: a new row, or a Rejection that says why there is none."""
     try:
         return await operator(row, new_id)

@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from actors.engine import Client
-from pipelines.evaluate.suite import Answers, answer
-from pipelines.execution.runtime.context import Context
+from pipelines.evaluate.suite import Answers, answer_benchmark
+from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.sandboxes import sandboxes
-from pipelines.store.journaled_client import Remembering, remembered
+from pipelines.store.journaled_client import JournaledClient, journaling
 from pipelines.store.store import Store
-from pipelines.study.graph.params import EvaluateJob
+from pipelines.study.graph.params import EvaluateParams
 from pipelines.study.graph.step import Step
-from pipelines.study.spec.benchmarks import CODE, Benchmark
+from pipelines.study.spec.benchmarks import CODE_BENCHMARKS, Benchmark
 
-RETRIES = 2  # of lm-eval's process, should its machine kill it
+HARNESS_RETRIES = 2  # of lm-eval's process, should its machine kill it
 
 
-def evaluate(context: Context, step: Step, client: Client) -> Answers:
+def evaluate(context: RunContext, step: Step, client: Client) -> Answers:
     """Ask all items of the step's benchmark. What the engine could not answer is a failed row, never a wrong answer.
 
     Answers are kept as they come: a step that is interrupted asks nothing twice. InputError for data that is not to
@@ -27,40 +27,42 @@ def evaluate(context: Context, step: Step, client: Client) -> Answers:
     """
     bench = _bench(step)
     if bench.harness:
-        return _by_harness(context.folder, context.store, step, client)
-    kept, place = Remembering(client, step.kind, step.key), (context.folder, context.study.seed, step.key)
-    with remembered(context.store, step.kind, step.key):
-        if bench.kind not in CODE:
-            return asyncio.run(answer(kept, bench, *place))
-        with sandboxes(context, [step]) as boxes:
-            return asyncio.run(answer(kept, bench, *place, boxes[bench.level]))
+        return _run_harness(context.folder, context.store, step, client)
+    journaled, location = JournaledClient(client, step.kind, step.key), (context.folder, context.study.seed, step.key)
+    with journaling(context.store, step.kind, step.key):
+        if bench.kind not in CODE_BENCHMARKS:
+            return asyncio.run(answer_benchmark(journaled, bench, *location))
+        with sandboxes(context, [step]) as runners:
+            return asyncio.run(answer_benchmark(journaled, bench, *location, runners[bench.level]))
 
 
 def _bench(step: Step) -> Benchmark:
-    assert isinstance(step.job, EvaluateJob)
-    return step.job.benchmark
+    assert isinstance(step.params, EvaluateParams)
+    return step.params.benchmark
 
 
-def _by_harness(folder: Path, store: Store, step: Step, client: Client) -> Answers:
+def _run_harness(folder: Path, store: Store, step: Step, client: Client) -> Answers:
     """lm-eval in a process of its own, on this machine, where the files are."""
     import ray
     from ray.exceptions import RayTaskError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    from pipelines.execution.runtime.retry import innermost
+    from pipelines.execution.runtime.retry import root_cause
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    task: Any = ray.remote(keeping)
-    task = task.options(num_cpus=0, max_retries=RETRIES, scheduling_strategy=here)
+    task: Any = ray.remote(journaled_answers)
+    task = task.options(num_cpus=0, max_retries=HARNESS_RETRIES, scheduling_strategy=here)
     try:
         return ray.get(task.remote(client, _bench(step), folder, store, step.kind, step.key))
     except RayTaskError as error:
-        raise innermost(error) from None
+        raise root_cause(error) from None
 
 
-def keeping(client: Client, bench: Benchmark, folder: Path, store: Store, kind: str, key: str) -> Answers:
-    """As `harness.run`, with answers kept for the step."""
-    from pipelines.evaluate.harness.run import run
+def journaled_answers(
+    client: Client, bench: Benchmark, folder: Path, store: Store, kind: str, step_key: str
+) -> Answers:
+    """As `harness.run_harness`, with answers kept for the step."""
+    from pipelines.evaluate.harness.run import run_harness
 
-    with remembered(store, kind, key):
-        return run(Remembering(client, kind, key), bench, folder, key)
+    with journaling(store, kind, step_key):
+        return run_harness(JournaledClient(client, kind, step_key), bench, folder, step_key)

@@ -15,45 +15,45 @@ from ray.exceptions import RayError
 from actors.engine import EngineLost, LoadError
 from actors.sandbox.protocol.job import SandboxError
 from actors.serving.pool import Pool
-from actors.serving.spec import Share, Terms
-from cluster.resources.placement import Request
+from actors.serving.spec import PoolSpec, ReplicaResources
+from cluster.resources.placement import ResourceRequest
 from pipelines.evaluate.suite import Answers
 from pipelines.execution.runtime.commit import commit_rows
-from pipelines.execution.runtime.context import Context
-from pipelines.execution.runtime.model_pools import IN_FLIGHT
-from pipelines.execution.runtime.retry import tried_again
+from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.model_pools import MAX_ONGOING_REQUESTS
+from pipelines.execution.runtime.retry import with_retries
 from pipelines.execution.training.evaluation import evaluate
 from pipelines.execution.training.gang_scheduler import Gang
-from pipelines.planning.requests import START_SECONDS, examiner_request
-from pipelines.store.store import CHECKPOINT
-from pipelines.study.graph.params import EvaluateJob
+from pipelines.planning.requests import EVALUATOR_START_SECONDS, evaluator_request
+from pipelines.store.store import CHECKPOINT_FOLDER
+from pipelines.study.graph.params import EvaluateParams
 from pipelines.study.graph.step import Step
 from pipelines.study.inputs.models import engine_spec
-from pipelines.study.spec.benchmarks import CODE
+from pipelines.study.spec.benchmarks import CODE_BENCHMARKS
 
-STATS_SECONDS = 5.0
-ROOM_SECONDS = 3600.0  # as long as trainings, which may lie in its way, wait for their workers
+STATS_TIMEOUT = 5.0
+PLACEMENT_TIMEOUT = 3600.0  # as long as trainings, which may lie in its way, wait for their workers
 
 
-class Examiners:
+class EvaluatorPool:
     """Evaluations that wait, and the replicas that take them.
 
-    A `kept` examiner stays warm to the end: a checkpoint is loaded in a fraction of a process start. Others come as
-    gangs where there is room and enough waits, and go when nothing waits any more.
+    A `persistent` examiner stays warm to the end: a checkpoint is loaded in a fraction of a process start. Others come
+    as gangs where there is room and enough waits, and go when nothing waits any more.
     """
 
-    def __init__(self, context: Context, kept: bool, failed: Callable[[Step, str], None]) -> None:
-        self.context, self.kept, self.failed = context, kept, failed
-        self.request: Request = examiner_request(context.study, context.plan.pending_of("evaluate"))
+    def __init__(self, context: RunContext, persistent: bool, on_failure: Callable[[Step, str], None]) -> None:
+        self.context, self.persistent, self.on_failure = context, persistent, on_failure
+        self.request: ResourceRequest = evaluator_request(context.study, context.plan.pending_of("evaluate"))
         self.waiting: list[Step] = []
-        self.coding = self.idle = self.closed = False
-        self.broken: list[Exception] = []
-        self.made: list[Examiner] = []
+        self.running_code = self.idle = self.closed = False
+        self.errors: list[Exception] = []
+        self.evaluators: list[Evaluator] = []
         self.changed = Condition()
-        self.thread = ThreadPoolExecutor(1)
+        self.executor = ThreadPoolExecutor(1)
 
     def __enter__(self) -> Self:
-        self.keeper = self.thread.submit(self.examine, True) if self.kept else None
+        self.persistent_evaluator = self.executor.submit(self.run_evaluator, True) if self.persistent else None
         return self
 
     def __exit__(
@@ -62,24 +62,24 @@ class Examiners:
         if error:  # nobody asks for what still waits
             self.waiting.clear()
         self.close()
-        self.thread.shutdown(wait=False, cancel_futures=True)
-        for examiner in self.made:
-            examiner.stop()
+        self.executor.shutdown(wait=False, cancel_futures=True)
+        for evaluator in self.evaluators:
+            evaluator.stop()
 
     def submit(self, step: Step) -> list[Gang]:
         """Have a step examined; returns work that helps with it if it finds room in time."""
         with self.changed:
             self.waiting.append(step)
             self.changed.notify_all()
-        return [Gang(self.request, self.context.plan.seconds[step.key], self.help)]
+        return [Gang(self.request, self.context.plan.seconds[step.key], self.run_extra_evaluator)]
 
     def finish(self) -> None:
         """Wait for all that was submitted. Raises what one of them has raised."""
         self.close()
-        if self.keeper:
-            self.keeper.result()
-        if self.broken:
-            raise self.broken[0]
+        if self.persistent_evaluator:
+            self.persistent_evaluator.result()
+        if self.errors:
+            raise self.errors[0]
 
     def close(self) -> None:
         """Say that nothing more will be submitted."""
@@ -87,115 +87,122 @@ class Examiners:
             self.closed = True
             self.changed.notify_all()
 
-    def help(self) -> Sequence[Gang]:
+    def run_extra_evaluator(self) -> Sequence[Gang]:
         """Examine what waits now, if the kept examiner would take longer for it than another one to start."""
         with self.changed:
-            left = self.waiting[1 if self.idle else 0 :]
-        seconds = sum(self.context.plan.seconds[step.key] for step in left)
-        if left and (seconds >= START_SECONDS or not self.kept):
-            self.examine(False)
+            remaining = self.waiting[1 if self.idle else 0 :]
+        seconds = sum(self.context.plan.seconds[step.key] for step in remaining)
+        if remaining and (seconds >= EVALUATOR_START_SECONDS or not self.persistent):
+            self.run_evaluator(False)
         return []
 
-    def examine(self, stay: bool) -> None:
+    def run_evaluator(self, wait: bool) -> None:
         """Take step after step; a student that can not be examined is a failure of its own."""
-        examiner = Examiner(self.context, f"{self.context.run}/examiner-{len(self.made)}", self.request)
-        self.made.append(examiner)
-        while step := self.take(examiner, stay):
+        evaluator = Evaluator(self.context, f"{self.context.run_id}/examiner-{len(self.evaluators)}", self.request)
+        self.evaluators.append(evaluator)
+        while step := self.next_step(evaluator, wait):
             try:
-                examiner.examine(step)
+                evaluator.evaluate_step(step)
             except (LoadError, EngineLost, SandboxError) as error:
-                examiner.end()
-                self.failed(step, str(error))
+                evaluator.release()
+                self.on_failure(step, str(error))
             except Exception as error:  # raised by `finish`, when trainings and other students are done
-                examiner.end()
-                self.broken.append(error)
+                evaluator.release()
+                self.errors.append(error)
             with self.changed:
-                self.coding = self.coding and not _code(step)
+                self.running_code = self.running_code and not _runs_code(step)
                 self.changed.notify_all()
-        examiner.end()
+        evaluator.release()
 
-    def take(self, examiner: Examiner, stay: bool) -> Step | None:
+    def next_step(self, evaluator: Evaluator, wait: bool) -> Step | None:
         """The next step: of the student that is loaded, else of one that no other examiner has.
 
         Code is run for one step at a time: its sandboxes take all CPUs, and programs have only so many seconds.
         """
         with self.changed:
-            while not (free := [step for step in self.waiting if not (self.coding and _code(step))]):
-                if self.closed or not stay:
+            while not (runnable := [step for step in self.waiting if not (self.running_code and _runs_code(step))]):
+                if self.closed or not wait:
                     return None
                 self.idle = True
                 self.changed.wait()
                 self.idle = False
-            others = {each.student for each in self.made if each is not examiner}
-            step = min(free, key=lambda step: (_student(step) != examiner.student, _student(step) in others))
+            others = {each.student for each in self.evaluators if each is not evaluator}
+            step = min(
+                runnable, key=lambda step: (_student_key(step) != evaluator.student, _student_key(step) in others)
+            )
             self.waiting.remove(step)
-            self.coding = self.coding or _code(step)
-            examiner.student = _student(step)
+            self.running_code = self.running_code or _runs_code(step)
+            evaluator.student = _student_key(step)
             return step
 
 
-class Examiner:
+class Evaluator:
     """A replica that takes student after student, and the benchmarks of one without loading it again."""
 
-    def __init__(self, context: Context, name: str, request: Request) -> None:
+    def __init__(self, context: RunContext, name: str, request: ResourceRequest) -> None:
         self.context, self.name, self.request = context, name, request
         self.student = ""
         self.pool: Pool | None = None
-        self.start = 0.0  # seconds that the replica was waited for, in the present step
-        self.over = False
+        self.start_seconds = 0.0  # seconds that the replica was waited for, in the present step
+        self.stopped = False
 
     def stop(self) -> None:
         """End the replica for good: what it was asked fails."""
-        self.over = True
-        self.end()
+        self.stopped = True
+        self.release()
 
-    def end(self) -> None:
+    def release(self) -> None:
         """End the replica."""
         pool, self.pool, self.student = self.pool, None, ""
         if pool is not None:
             with suppress(RayError):
-                self.context.retries.of_pool("students", pool.stats(STATS_SECONDS))
+                self.context.retries.add_pool("students", pool.stats(STATS_TIMEOUT))
             pool.close()
 
-    def examine(self, step: Step) -> None:
+    def evaluate_step(self, step: Step) -> None:
         """Run and commit one evaluate step."""
 
         def attempt() -> Answers:
-            return evaluate(self.context, step, self.host(step).client())
+            return evaluate(self.context, step, self.pool_for(step).client())
 
-        self.start, started = 0.0, time.monotonic()
-        rows, failed = tried_again(self.context.retries, step.label, attempt, self.context.board.say, self.end)
+        self.start_seconds, started = 0.0, time.monotonic()
+        rows, failed = with_retries(
+            self.context.retries, step.label, attempt, self.context.progress.print, self.release
+        )
         seconds = time.monotonic() - started
-        extra = {"start_seconds": self.start}
+        extra = {"start_seconds": self.start_seconds}
         manifest = commit_rows(self.context.store, step, [*rows], failed, len(rows) + len(failed), seconds, extra)
-        self.context.board.finish(step.key, self.context.told(manifest))
+        self.context.progress.finish(step.key, self.context.describe(manifest))
 
-    def host(self, step: Step) -> Pool:
+    def pool_for(self, step: Step) -> Pool:
         """The replica with the weights that the step examines."""
-        if self.over:
+        if self.stopped:
             raise RuntimeError("the run is over")
         context = self.context
-        trained = [context.store.address(needed.kind, needed.key, CHECKPOINT) for needed in step.inputs]
-        spec = engine_spec(context.study.models[_job(step).model], context.folder, *trained)
+        trained = [context.store.address(needed.kind, needed.key, CHECKPOINT_FOLDER) for needed in step.inputs]
+        spec = engine_spec(context.study.models[_params(step).model], context.folder, *trained)
         if self.pool is None:
-            share, in_flight = Share(self.request.cpus, self.request.gpus, self.request.kind), IN_FLIGHT[spec.engine]
-            asked = time.monotonic()
-            self.pool = Pool(Terms(spec, self.name, share, in_flight=in_flight))
-            self.pool.ready(ROOM_SECONDS)
-            self.start += time.monotonic() - asked
-        elif self.pool.terms.spec != spec:
-            self.pool.reload(spec)
+            resources, max_ongoing_requests = (
+                ReplicaResources(self.request.cpus, self.request.gpus, self.request.accelerator_type),
+                MAX_ONGOING_REQUESTS[spec.engine],
+            )
+            requested_at = time.monotonic()
+            self.pool = Pool(PoolSpec(spec, self.name, resources, max_ongoing_requests=max_ongoing_requests))
+            self.pool.wait_until_ready(PLACEMENT_TIMEOUT)
+            self.start_seconds += time.monotonic() - requested_at
+        elif self.pool.pool_spec.spec != spec:
+            self.pool.swap_model(spec)
         return self.pool
 
 
-def _job(step: Step) -> EvaluateJob:
-    assert isinstance(step.job, EvaluateJob)
-    return step.job
+def _params(step: Step) -> EvaluateParams:
+    assert isinstance(step.params, EvaluateParams)
+    return step.params
 
 
-def _student(step: Step) -> str:
-    return "/".join((_job(step).model, *(needed.key for needed in step.inputs)))
+def _student_key(step: Step) -> str:
+    return "/".join((_params(step).model, *(needed.key for needed in step.inputs)))
 
 
-def _code(step: Step) -> bool:
-    return _job(step).benchmark.kind in CODE
+def _runs_code(step: Step) -> bool:
+    return _params(step).benchmark.kind in CODE_BENCHMARKS

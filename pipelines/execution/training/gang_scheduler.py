@@ -7,10 +7,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from cluster.resources.placement import Request
-from pipelines.planning.requests import Room
+from cluster.resources.placement import ResourceRequest
+from pipelines.planning.requests import FreeCapacity
 
-MOST = 256  # gangs at once
+MAX_CONCURRENT_GANGS = 256  # gangs at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,39 +20,41 @@ class Gang:
     `seconds` is how long it may take. `work` returns the gangs that are to run after it.
     """
 
-    request: Request
+    request: ResourceRequest
     seconds: float
     work: Callable[[], Sequence[Gang]]
 
 
-def run_gangs(
-    gangs: Sequence[Gang], room: Room, placed: Callable[[Sequence[Request]], None] = lambda requests: None
+def schedule_gangs(
+    gangs: Sequence[Gang],
+    capacity: FreeCapacity,
+    on_change: Callable[[Sequence[ResourceRequest]], None] = lambda requests: None,
 ) -> None:
     """Run all gangs, and those that come of them; what one raises ends the others' waiting and is raised here.
 
     No gang takes resources before all of it fits beside the running ones, so none waits for another's half. One that
     is larger than the whole room runs alone, and waits in Ray for what the cluster may grow by. What comes of a gang
-    goes before those that wait. `placed` is told the requests of all that run whenever these change.
+    goes before those that wait. `on_change` is told the requests of all that run whenever these change.
     """
     waiting = sorted(gangs, key=lambda gang: -gang.seconds)
     running: dict[Future[Sequence[Gang]], Gang] = {}
-    with workers(MOST) as threads:
+    with thread_pool(MAX_CONCURRENT_GANGS) as threads:
         while waiting or running:
-            for gang in _startable(waiting, [gang.request for gang in running.values()], room):
+            for gang in _next_startable(waiting, [gang.request for gang in running.values()], capacity):
                 waiting.remove(gang)
                 running[threads.submit(gang.work)] = gang
-            placed([gang.request for gang in running.values()])
+            on_change([gang.request for gang in running.values()])
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 del running[future]
                 waiting = [*future.result(), *waiting]
 
 
-def _startable(waiting: Sequence[Gang], running: list[Request], room: Room) -> list[Gang]:
+def _next_startable(waiting: Sequence[Gang], running: list[ResourceRequest], capacity: FreeCapacity) -> list[Gang]:
     """Those of the gangs that have room beside what runs and beside each other; the first one if nothing runs."""
     found: list[Gang] = []
-    refused: set[Request] = set()
+    refused: set[ResourceRequest] = set()
     for gang in waiting:
-        if gang.request not in refused and (not running or room.holds([gang.request, *running])):
+        if gang.request not in refused and (not running or capacity.fits([gang.request, *running])):
             running.append(gang.request)
             found.append(gang)
         else:
@@ -61,7 +63,7 @@ def _startable(waiting: Sequence[Gang], running: list[Request], room: Room) -> l
 
 
 @contextmanager
-def workers(count: int) -> Generator[ThreadPoolExecutor]:
+def thread_pool(count: int) -> Generator[ThreadPoolExecutor]:
     """Threads that are not waited for if the run is interrupted: shutting Ray down ends what they wait on."""
     threads = ThreadPoolExecutor(count)
     try:

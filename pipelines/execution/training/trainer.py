@@ -10,25 +10,25 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from actors.training.spec import STUDENT, TrainError, TrainOutcome, TrainPlacement, TrainSpec
-from actors.training.trainer import can_share, digest, train_aside
-from cluster.resources.placement import Request
-from pipelines.execution.runtime.commit import commit
-from pipelines.execution.runtime.context import Context
+from actors.training.spec import STUDENT_PREFIX, TrainError, TrainOutcome, TrainPlacement, TrainSpec
+from actors.training.trainer import can_share_base, digest, train_to_staging
+from cluster.resources.placement import ResourceRequest
+from pipelines.execution.runtime.commit import commit_step
+from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.training.gang_scheduler import Gang
-from pipelines.planning.requests import Room, training_request
+from pipelines.planning.requests import FreeCapacity, training_request
 from pipelines.rows.arrow import from_table
 from pipelines.rows.text import user_turn
 from pipelines.rows.types import PairRow
 from pipelines.store.manifest import Account
-from pipelines.store.store import CHECKPOINT
-from pipelines.study.graph.params import TrainJob
+from pipelines.store.store import CHECKPOINT_FOLDER
+from pipelines.study.graph.params import TrainParams
 from pipelines.study.graph.step import Step
 from pipelines.study.inputs.models import engine_spec
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
+class PlannedTraining:
     """Train steps of one process: one, or several LoRA ones that share all but their rows."""
 
     spec: TrainSpec
@@ -36,93 +36,93 @@ class Training:
     steps: tuple[Step, ...]
 
     @property
-    def request(self) -> Request:
+    def request(self) -> ResourceRequest:
         """What its workers need at once."""
         return _request(self.placement)
 
-    def alone(self) -> list[Training]:
+    def split(self) -> list[PlannedTraining]:
         """Its students one by one."""
         return [dataclasses.replace(self, steps=(step,)) for step in self.steps]
 
 
 class Trainer:
-    """Trains the students of a plan. `trained` is told of every finished step at once, and returns the work that comes
-    of it; `failed` is told of every failure."""
+    """Trains the students of a plan. `on_trained` is told of every finished step at once, and returns the work that
+    comes of it; `on_failure` is told of every failure."""
 
     def __init__(
-        self, context: Context, trained: Callable[[Step], Sequence[Gang]], failed: Callable[[Step, str], None]
+        self, context: RunContext, trained: Callable[[Step], Sequence[Gang]], failed: Callable[[Step, str], None]
     ) -> None:
-        self.context, self.trained, self.failed = context, trained, failed
+        self.context, self.on_trained, self.on_failure = context, trained, failed
 
-    def gangs(self, steps: Sequence[Step], room: Room) -> list[Gang]:
+    def plan_gangs(self, steps: Sequence[Step], capacity: FreeCapacity) -> list[Gang]:
         """All trainings, for a cluster with so much room."""
-        return [self.gang(training) for training in shared(self.context, steps, room)]
+        return [self.to_gang(training) for training in plan_trainings(self.context, steps, capacity)]
 
-    def gang(self, training: Training) -> Gang:
+    def to_gang(self, training: PlannedTraining) -> Gang:
         """A training as work to be placed."""
         seconds = sum(self.context.plan.seconds[step.key] for step in training.steps)
         return Gang(training.request, seconds, lambda: self.run(training))
 
-    def run(self, training: Training) -> list[Gang]:
+    def run(self, training: PlannedTraining) -> list[Gang]:
         """Train and commit; returns what comes of it. Students that fail together are tried again one by one."""
         try:
             return self.train(training)
         except TrainError as error:
-            self.context.retries.of_training(training.steps[0].label, error.restarts)
+            self.context.retries.add_training(training.steps[0].label, error.restarts)
             if len(training.steps) > 1:
-                return [self.gang(one) for one in training.alone()]
+                return [self.to_gang(single) for single in training.split()]
             for step in training.steps:
-                self.failed(step, str(error))
+                self.on_failure(step, str(error))
         return []
 
-    def train(self, training: Training) -> list[Gang]:
+    def train(self, training: PlannedTraining) -> list[Gang]:
         """Train and commit all students of one process; returns what comes of it."""
-        context, steps, started, after = self.context, training.steps, time.monotonic(), list[Gang]()
+        context, steps, started, follow_ups = self.context, training.steps, time.monotonic(), list[Gang]()
 
-        def told(done: int, total: int, loss: float) -> None:
+        def on_progress(done: int, total: int, loss: float) -> None:
             for step in steps:
-                context.board.update(step.key, step.label, done, total)
+                context.progress.update(step.key, step.label, done, total)
 
-        texts = [self.texts(step) for step in steps]
-        name = f"{CHECKPOINT}.{digest(training.spec, texts)}"
-        aside = context.store.aside(steps[0].kind, steps[0].key, name)  # goes with the first commit
-        outcomes = train_aside(training.spec, texts, aside, training.placement, told)
-        context.retries.of_training(steps[0].label, outcomes[0].restarts)
+        texts = [self.training_texts(step) for step in steps]
+        name = f"{CHECKPOINT_FOLDER}.{digest(training.spec, texts)}"
+        staging = context.store.staging_path(steps[0].kind, steps[0].key, name)  # goes with the first commit
+        outcomes = train_to_staging(training.spec, texts, staging, training.placement, on_progress)
+        context.retries.add_training(steps[0].label, outcomes[0].restarts)
         for number, step in enumerate(steps):
-            context.store.settle(step.kind, step.key, CHECKPOINT, f"{aside}/{STUDENT}{number}")
+            context.store.promote(step.kind, step.key, CHECKPOINT_FOLDER, f"{staging}/{STUDENT_PREFIX}{number}")
         for step, outcome in zip(steps, outcomes, strict=True):
-            shards = context.store.files(step.kind, step.key, CHECKPOINT)
+            shards = context.store.files(step.kind, step.key, CHECKPOINT_FOLDER)
             seconds = (time.monotonic() - started) / len(steps)
-            manifest = commit(context.store, step, _account(outcome), shards, seconds, _extra(outcome, training))
-            context.board.finish(step.key, context.told(manifest))
-            after += self.trained(step)
-        return after
+            manifest = commit_step(context.store, step, _account(outcome), shards, seconds, _extra(outcome, training))
+            context.progress.finish(step.key, context.describe(manifest))
+            follow_ups += self.on_trained(step)
+        return follow_ups
 
-    def texts(self, step: Step) -> list[tuple[str, str]]:
+    def training_texts(self, step: Step) -> list[tuple[str, str]]:
         """The rows of a train step: user turns and responses."""
         source = step.inputs[0]
         pairs = from_table(PairRow, self.context.store.rows(source.kind, source.key))
         return [(user_turn(pair.instruction, pair.input), pair.response) for pair in pairs]
 
 
-def shared(context: Context, steps: Sequence[Step], room: Room) -> Iterator[Training]:
+def plan_trainings(context: RunContext, steps: Sequence[Step], capacity: FreeCapacity) -> Iterator[PlannedTraining]:
     """The steps as trainings. LoRA students of one base and recipe share processes as far as none stays idle for it.
 
     Those with like many rows come together, as all take as many steps as the largest.
     """
     alike: defaultdict[tuple[TrainSpec, TrainPlacement, int], list[Step]] = defaultdict(list)
     for step in steps:
-        job = _job(step)
-        alike[train_spec(context, job), placement(context, job), job.place.together].append(step)
-    for (spec, place, most), group in alike.items():
-        slots = _slots(_request(place), len(group), room)
-        size = min(most, math.ceil(len(group) / slots)) if can_share(spec, place) else 1
+        job = _params(step)
+        alike[train_spec(context, job), placement(context, job), job.resources.together].append(step)
+    for (spec, resources, max_group), group in alike.items():
+        slots = _max_concurrent(_request(resources), len(group), capacity)
+        size = min(max_group, math.ceil(len(group) / slots)) if can_share_base(spec, resources) else 1
         group.sort(key=lambda step: context.rows_of(step.inputs[0]))
         for start in range(0, len(group), size):
-            yield Training(spec, place, tuple(group[start : start + size]))
+            yield PlannedTraining(spec, resources, tuple(group[start : start + size]))
 
 
-def train_spec(context: Context, job: TrainJob) -> TrainSpec:
+def train_spec(context: RunContext, job: TrainParams) -> TrainSpec:
     """The trainer's words for a recipe."""
     model, recipe = context.study.models[job.model], job.recipe
     base = engine_spec(model, context.folder)
@@ -137,32 +137,34 @@ def train_spec(context: Context, job: TrainJob) -> TrainSpec:
     )
 
 
-def placement(context: Context, job: TrainJob) -> TrainPlacement:
+def placement(context: RunContext, job: TrainParams) -> TrainPlacement:
     """Where a training runs: as its student says, on the model's CPUs and GPUs unless it says otherwise."""
-    place, asked = job.place, training_request(context.study, job)
+    resources, request = job.resources, training_request(context.study, job)
     return TrainPlacement(
-        workers=asked.replicas,
-        cpus=asked.cpus,
-        gpus=asked.gpus,
-        sharding=place.sharding,
-        gradient_checkpointing=place.gradient_checkpointing,
-        checkpoint_steps=place.checkpoint_steps,
-        kind=asked.kind,
+        workers=request.replicas,
+        cpus=request.cpus,
+        gpus=request.gpus,
+        sharding=resources.sharding,
+        gradient_checkpointing=resources.gradient_checkpointing,
+        checkpoint_steps=resources.checkpoint_steps,
+        kind=request.accelerator_type,
     )
 
 
-def _request(placement: TrainPlacement) -> Request:
-    return Request("training", placement.cpus, placement.gpus, placement.workers, kind=placement.kind)
+def _request(placement: TrainPlacement) -> ResourceRequest:
+    return ResourceRequest(
+        "training", placement.cpus, placement.gpus, placement.workers, accelerator_type=placement.kind
+    )
 
 
-def _job(step: Step) -> TrainJob:
-    assert isinstance(step.job, TrainJob)
-    return step.job
+def _params(step: Step) -> TrainParams:
+    assert isinstance(step.params, TrainParams)
+    return step.params
 
 
-def _slots(training: Request, most: int, room: Room) -> int:
-    """How many of `most` such trainings run side by side; one at least."""
-    return max(1, bisect_left(range(1, most + 1), True, key=lambda count: not room.holds([training] * count)))
+def _max_concurrent(training: ResourceRequest, limit: int, capacity: FreeCapacity) -> int:
+    """How many of `limit` such trainings run side by side; one at least."""
+    return max(1, bisect_left(range(1, limit + 1), True, key=lambda count: not capacity.fits([training] * count)))
 
 
 def _account(outcome: TrainOutcome) -> Account:
@@ -171,7 +173,7 @@ def _account(outcome: TrainOutcome) -> Account:
     return Account(rows_in=total, rows_out=outcome.rows, rejected=outcome.dropped, reasons=reasons)
 
 
-def _extra(outcome: TrainOutcome, training: Training) -> dict[str, object]:
+def _extra(outcome: TrainOutcome, training: PlannedTraining) -> dict[str, object]:
     return {
         "losses": outcome.losses,
         "tokens": outcome.tokens,

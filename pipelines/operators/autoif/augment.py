@@ -8,13 +8,20 @@ from dataclasses import dataclass
 
 import prompts
 from actors.engine import Generation
-from pipelines.operators.autoif.reply_parsing import Reading, accepted, is_text, rejected, repaired, without_thoughts
-from pipelines.operators.autoif.sampling import Asker, Draw
+from pipelines.operators.autoif.reply_parsing import (
+    ParsedReply,
+    accepted,
+    is_text,
+    rejected,
+    repaired,
+    without_thoughts,
+)
+from pipelines.operators.autoif.sampling import RepeatedSampler, Sample
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import FormatRow, Rejection
 from pipelines.study.graph.prompt_names import AUTOIF_AUGMENT
 
-RUNS = 100
+DEFAULT_RUNS = 100
 GIVEN = "given"  # the outcome of an instruction that no model wrote
 _DASHED = re.compile(r"\A-\s*(?P<item>\S.*)\Z")
 _OTHER_LIST = re.compile(r"\A(?:[*\u2022]|\d+[.)])\s*(?P<item>\S.*)\Z")
@@ -24,16 +31,16 @@ _OTHER_LIST = re.compile(r"\A(?:[*\u2022]|\d+[.)])\s*(?P<item>\S.*)\Z")
 class Augment:
     """Asks `runs` times for new instructions (2406.13542: 100 runs of 50 lines)."""
 
-    ask: Asker
-    runs: int = RUNS
+    sampler: RepeatedSampler
+    runs: int = DEFAULT_RUNS
 
-    async def __call__(self, seeds: Sequence[str], identity: str) -> tuple[Draw[tuple[str, ...]], ...]:
+    async def __call__(self, seeds: Sequence[str], identity: str) -> tuple[Sample[tuple[str, ...]], ...]:
         """One draw per run; `union` makes one list of them."""
         prompt = prompts.get(AUTOIF_AUGMENT).render(seeds="\n".join(f"- {seed}" for seed in seeds))
-        return await self.ask(prompt, read_instructions, identity, AUTOIF_AUGMENT, self.runs)
+        return await self.sampler(prompt, read_instructions, identity, AUTOIF_AUGMENT, self.runs)
 
 
-def read_instructions(said: Generation) -> Reading[tuple[str, ...]]:
+def read_instructions(said: Generation) -> ParsedReply[tuple[str, ...]]:
     """The lines that start with a dash, without it.
 
     Repaired: lists marked otherwise (`list_marks`), other lines between (`other_lines`), and a reply that was cut off,
@@ -44,13 +51,13 @@ def read_instructions(said: Generation) -> Reading[tuple[str, ...]]:
     return without_thoughts(parse_instructions)(said.text)
 
 
-def parse_instructions(text: str) -> Reading[tuple[str, ...]]:
+def parse_instructions(text: str) -> ParsedReply[tuple[str, ...]]:
     """As `read_instructions`, of a whole reply."""
     lines = [line.strip() for line in text.splitlines() if line.strip(" -\t")]
     dashed = [_DASHED.match(line) for line in lines]
     marked = [_OTHER_LIST.match(line) for line in lines]
-    found = [one or other for one, other in zip(dashed, marked, strict=True)]
-    items = tuple(match["item"].rstrip(" -") for match in found if match and is_text(match["item"]))
+    matches = [one or other for one, other in zip(dashed, marked, strict=True)]
+    items = tuple(match["item"].rstrip(" -") for match in matches if match and is_text(match["item"]))
     if not items:
         return rejected("no_list")
     rules = {"list_marks": any(marked), "other_lines": len(items) < len(lines)}
@@ -58,31 +65,33 @@ def parse_instructions(text: str) -> Reading[tuple[str, ...]]:
 
 
 def format_rows(
-    given: Sequence[str], draws: Sequence[Draw[tuple[str, ...]]], key: str
+    given: Sequence[str], samples: Sequence[Sample[tuple[str, ...]]], key: str
 ) -> tuple[list[FormatRow], list[Rejection]]:
     """Rows of the `union`, and the replies that held no list. `key` is the step's."""
-    said = {item.strip(): draw for draw in reversed(draws) for item in draw.value or ()}
+    said = {item.strip(): draw for draw in reversed(samples) for item in draw.value or ()}
     rows: list[FormatRow] = []
-    for number, text in enumerate(union(given, draws)):
-        made, draw = row_id("", key, number), None if text in given else said[text]
-        rows.append(FormatRow(made, "", made, number, text, draw.raw if draw else "", draw.outcome if draw else GIVEN))
-    unread = [draw for draw in draws if draw.value is None]
-    return rows, [_unread(draw, key, len(rows) + number) for number, draw in enumerate(unread)]
+    for number, text in enumerate(union(given, samples)):
+        format_id, draw = row_id("", key, number), None if text in given else said[text]
+        rows.append(
+            FormatRow(format_id, "", format_id, number, text, draw.raw if draw else "", draw.outcome if draw else GIVEN)
+        )
+    unread = [draw for draw in samples if draw.value is None]
+    return rows, [_unread_rejection(draw, key, len(rows) + number) for number, draw in enumerate(unread)]
 
 
-def _unread(draw: Draw[tuple[str, ...]], key: str, number: int) -> Rejection:
-    made, reason = row_id("", key, number), draw.outcome.removeprefix("rejected:")
-    return Rejection(made, "", made, number, "rejected", reason, "", draw.raw)
+def _unread_rejection(sample: Sample[tuple[str, ...]], key: str, number: int) -> Rejection:
+    rejection_id, reason = row_id("", key, number), sample.outcome.removeprefix("rejected:")
+    return Rejection(rejection_id, "", rejection_id, number, "rejected", reason, "", sample.raw)
 
 
-def union(seeds: Iterable[str], draws: Iterable[Draw[tuple[str, ...]]]) -> tuple[str, ...]:
+def union(seeds: Iterable[str], samples: Iterable[Sample[tuple[str, ...]]]) -> tuple[str, ...]:
     """Seeds and new instructions, each once, in order: those that differ in case, spaces or a final stop are the same.
 
     2412.11231's code leaves duplicates and blank lines in; the paper says that they are removed.
     """
-    every = [*seeds, *(item for draw in draws for item in draw.value or ())]
+    all_items = [*seeds, *(item for draw in samples for item in draw.value or ())]
     kept: dict[str, str] = {}
-    for item in every:
+    for item in all_items:
         kept.setdefault(" ".join(item.split()).rstrip(".").casefold(), item.strip())
     kept.pop("", None)
     return tuple(kept.values())

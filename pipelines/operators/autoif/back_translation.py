@@ -10,20 +10,27 @@ from typing import Any, Literal, Protocol, cast, get_args
 import prompts
 from actors.engine import Classification, ClassifyRequest, Client, LoadError
 from pipelines.operators.autoif.cross_validation import Function
-from pipelines.operators.autoif.reply_parsing import Reading, accepted, complete, is_text, json_in, rejected
-from pipelines.operators.autoif.sampling import Asker, Draw, told
+from pipelines.operators.autoif.reply_parsing import (
+    ParsedReply,
+    accepted,
+    is_text,
+    parse_json,
+    reject_truncated,
+    rejected,
+)
+from pipelines.operators.autoif.sampling import RepeatedSampler, Sample, samples_json
 from pipelines.rows.operator import Rejected
 from pipelines.study.graph.prompt_names import AUTOIF_BACK_TRANSLATE
 
-FUNCTIONS = 3
+MAX_FUNCTIONS = 3
 
 
 @dataclass(frozen=True)
-class BackTranslated:
+class BackTranslation:
     """What the first functions check in the words of a model, each with its relation to the instruction."""
 
     relations: tuple[tuple[str, Relation], ...]
-    draw: Draw[tuple[str, ...]]
+    sample: Sample[tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -34,36 +41,36 @@ class BackTranslate:
     and the reasons for which a reply is not read.
     """
 
-    ask: Asker
+    sampler: RepeatedSampler
     nli: Nli
 
-    async def __call__(self, instruction: str, functions: Sequence[Function], identity: str) -> BackTranslated:
-        asked = functions[:FUNCTIONS]
-        prompt = prompts.get(AUTOIF_BACK_TRANSLATE).render(functions=_numbered(asked))
-        read = complete(lambda text: parse_back_translations(text, len(asked)))
-        (draw,) = await self.ask(prompt, read, identity, AUTOIF_BACK_TRANSLATE, 1)
+    async def __call__(self, instruction: str, functions: Sequence[Function], identity: str) -> BackTranslation:
+        first_functions = functions[:MAX_FUNCTIONS]
+        prompt = prompts.get(AUTOIF_BACK_TRANSLATE).render(functions=_numbered_sources(first_functions))
+        read = reject_truncated(lambda text: parse_back_translations(text, len(first_functions)))
+        (draw,) = await self.sampler(prompt, read, identity, AUTOIF_BACK_TRANSLATE, 1)
         if draw.value is None:
-            raise Rejected(draw.outcome.removeprefix("rejected:"), "back-translation", told((draw,)))
+            raise Rejected(draw.outcome.removeprefix("rejected:"), "back-translation", samples_json((draw,)))
         relations = await self.nli.relations([(instruction, text) for text in draw.value], identity)
         pairs = tuple(zip(draw.value, relations, strict=True))
         if against := contradictions(pairs):
-            raise Rejected("contradiction", "; ".join(against), told((draw,)))
-        return BackTranslated(pairs, draw)
+            raise Rejected("contradiction", "; ".join(against), samples_json((draw,)))
+        return BackTranslation(pairs, draw)
 
 
-def parse_back_translations(text: str, count: int) -> Reading[tuple[str, ...]]:
+def parse_back_translations(text: str, count: int) -> ParsedReply[tuple[str, ...]]:
     """The texts in a reply's JSON list, as many as there are functions.
 
     Rejected: `not_json`, `not_a_list` (of texts that are not blank), `wrong_number`.
     """
-    found = json_in(text)
-    if found.value is None:
-        return rejected(found.reason)
-    items = cast(list[Any], found.value) if isinstance(found.value, list) else []
+    parsed = parse_json(text)
+    if parsed.value is None:
+        return rejected(parsed.reason)
+    items = cast(list[Any], parsed.value) if isinstance(parsed.value, list) else []
     texts = tuple(item.strip() for item in items if is_text(item) and item.strip())
     if not texts or len(texts) < len(items):
         return rejected("not_a_list")
-    return accepted(texts, *found.rules) if len(texts) == count else rejected("wrong_number")
+    return accepted(texts, *parsed.rules) if len(texts) == count else rejected("wrong_number")
 
 
 def contradictions(pairs: Sequence[tuple[str, Relation]]) -> list[str]:
@@ -71,7 +78,7 @@ def contradictions(pairs: Sequence[tuple[str, Relation]]) -> list[str]:
     return [text for text, relation in pairs if relation == "contradiction"]
 
 
-def _numbered(functions: Sequence[Function]) -> str:
+def _numbered_sources(functions: Sequence[Function]) -> str:
     return "\n\n".join(f"{number}.\n{function.source}" for number, function in enumerate(functions, 1))
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.operators.autoif.answer_judge import Score, mean_score
+from pipelines.operators.autoif.answer_judge import ResponseScorer, mean_score
 from pipelines.operators.autoif.function_runs import Runner, pass_rates
-from pipelines.operators.autoif.sampling import told
-from pipelines.operators.autoif.thresholds import Rules
+from pipelines.operators.autoif.sampling import samples_json
+from pipelines.operators.autoif.thresholds import Thresholds
 from pipelines.rows.operator import Rejected
 from pipelines.rows.types import CheckedRow, PairedRow, ResponseRow, Row
 
@@ -17,8 +17,8 @@ FAILS_CHECK, LOW_SCORE, NO_SCORE = "fails_check", "low_score", "no_score"
 
 
 @dataclass(frozen=True)
-class Check:
-    """Keeps an answer that passes by functions and, only then asked, by the judge's mean score. `pairs` gives what an
+class CheckResponses:
+    """Keeps an answer that passes by functions and, only then asked, by the judge's mean score. `pair_of` gives what an
     answer answers.
 
     Rejected: `fails_check` (the detail is the pass rate), `low_score` (the score), `no_score`. SandboxError if the
@@ -26,22 +26,22 @@ class Check:
     """
 
     runner: Runner
-    score: Score
-    rules: Rules
-    pairs: Callable[[ResponseRow], PairedRow]
+    score: ResponseScorer
+    thresholds: Thresholds
+    pair_of: Callable[[ResponseRow], PairedRow]
 
     async def __call__(self, row: Row, new_id: str) -> CheckedRow:
         assert isinstance(row, ResponseRow)
-        pair = self.pairs(row)
+        pair = self.pair_of(row)
         (rate,) = await pass_rates(self.runner, new_id, pair.functions, [row.response])
-        if not self.rules.response.passes(rate):
+        if not self.thresholds.response.passes(rate):
             raise Rejected(FAILS_CHECK, f"{rate:.3f}")
         draws = await self.score(pair.constraint, pair.before, row.response, new_id)
         mean = mean_score(draws)
         if all(draw.value is None for draw in draws):
-            raise Rejected(NO_SCORE, "", told(draws))
-        if not self.rules.score.passes(mean):
-            raise Rejected(LOW_SCORE, f"{mean:g}", told(draws))
+            raise Rejected(NO_SCORE, "", samples_json(draws))
+        if not self.thresholds.score.passes(mean):
+            raise Rejected(LOW_SCORE, f"{mean:g}", samples_json(draws))
         own: dict[str, Any] = vars(row) | {"id": new_id, "parent_id": row.id}
         return CheckedRow(
             **own,

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import InstructionRow, PairedRow, VerifiedRow
-from pipelines.study.graph.params import PairJob
+from pipelines.study.graph.params import PairParams
 
 
-def joined(instruction: str, query: str) -> str:
+def join_query(instruction: str, query: str) -> str:
     """The query, the instruction and a final stop, both with a capital first letter (2406.13542's code).
 
     A stop is put between them unless the query has a stop or a question mark anywhere; one that ends the instruction
@@ -26,16 +26,18 @@ def _capital(text: str) -> str:
 
 
 T = TypeVar("T")
-QUERIES = 16
-SHORTEST, LONGEST = 21, 299
+QUERIES_PER_INSTRUCTION = 16
+MIN_QUERY_CHARS, MAX_QUERY_CHARS = 21, 299
 
 
-def usable(queries: Mapping[str, T]) -> dict[str, T]:
+def filter_queries(queries: Mapping[str, T]) -> dict[str, T]:
     """Queries of more than 20 and fewer than 300 characters, with what they stand for."""
-    return {query: each for query, each in queries.items() if SHORTEST <= len(query) <= LONGEST}
+    return {query: each for query, each in queries.items() if MIN_QUERY_CHARS <= len(query) <= MAX_QUERY_CHARS}
 
 
-def pair(instruction: str, queries: Sequence[str], count: int = QUERIES, seed: int = 0) -> tuple[str, ...]:
+def pair_queries(
+    instruction: str, queries: Sequence[str], count: int = QUERIES_PER_INSTRUCTION, seed: int = 0
+) -> tuple[str, ...]:
     """`count` queries for an instruction, drawn without replacement from at least as many.
 
     They depend on the instruction and the seed, not on the other instructions.
@@ -44,30 +46,32 @@ def pair(instruction: str, queries: Sequence[str], count: int = QUERIES, seed: i
 
 
 def paired_rows(
-    formats: Iterable[VerifiedRow], queries: Mapping[str, InstructionRow], job: PairJob, key: str
+    formats: Iterable[VerifiedRow], queries: Mapping[str, InstructionRow], params: PairParams, key: str
 ) -> list[PairedRow]:
     """Every instruction with its queries, by the queries' places among the seeds. `key` is the step's."""
     texts = sorted(queries, key=lambda query: queries[query].index)
     rows = [
-        _paired(one, query, queries[query], job, row_id(one.id, key, number))
+        _paired_row(one, query, queries[query], params, row_id(one.id, key, number))
         for one in formats
-        for number, query in enumerate(pair(one.instruction, texts, job.queries, job.seed))
+        for number, query in enumerate(pair_queries(one.instruction, texts, params.queries, params.seed))
     ]
     return sorted(rows, key=lambda row: (row.index, row.id))
 
 
-def _paired(verified: VerifiedRow, query: str, seed: InstructionRow, job: PairJob, made: str) -> PairedRow:
+def _paired_row(
+    verified: VerifiedRow, query: str, seed: InstructionRow, params: PairParams, paired_id: str
+) -> PairedRow:
     # 2412.11231's code trains on the query as the input, 2406.13542 on one text
-    apart = job.rules == "port"
+    as_input = params.rules == "port"
     return PairedRow(
-        id=made,
+        id=paired_id,
         parent_id=verified.id,
         seed_id=seed.seed_id,
         index=seed.index,
         round=1,
         method="autoif",
-        instruction=verified.instruction if apart else joined(verified.instruction, query),
-        input=query if apart else "",
+        instruction=verified.instruction if as_input else join_query(verified.instruction, query),
+        input=query if as_input else "",
         reference="",
         raw="",
         outcome="accepted",

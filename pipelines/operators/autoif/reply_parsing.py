@@ -11,18 +11,18 @@ from typing import Any, Generic, TypeGuard, TypeVar
 from actors.engine import Generation
 from pipelines.rows.readers.seed_rows import RowProblem
 from pipelines.rows.readers.strict_json import StrictDecoder
-from prompts.repair import Unfinished, without_thinking
+from prompts.repair import UnfinishedThinking, strip_thinking
 
 T = TypeVar("T")
-Parser = Callable[[str], "Reading[T]"]
-Reader = Callable[[Generation], "Reading[T]"]
+Parser = Callable[[str], "ParsedReply[T]"]
+Reader = Callable[[Generation], "ParsedReply[T]"]
 _JSON_FENCE = re.compile(r"```json(.*?)```", re.DOTALL)
 _PLAIN_FENCE = re.compile(r"\A```\n(.*?)\n```\Z", re.DOTALL)
 _SURROGATE = re.compile("[\\ud800-\\udfff]")
 
 
 @dataclass(frozen=True)
-class Reading(Generic[T]):
+class ParsedReply(Generic[T]):
     """What a reply was read as: a value and the rules that repaired the reply, or no value and the reason, a slug."""
 
     value: T | None
@@ -37,41 +37,41 @@ class Reading(Generic[T]):
         return "repaired:" + "+".join(self.rules) if self.rules else "accepted"
 
 
-def accepted(value: T, *rules: str) -> Reading[T]:
+def accepted(value: T, *rules: str) -> ParsedReply[T]:
     """A value, and the rules that were needed to get at it."""
-    return Reading(value, rules)
+    return ParsedReply(value, rules)
 
 
-def rejected(reason: str) -> Reading[Any]:
+def rejected(reason: str) -> ParsedReply[Any]:
     """No value."""
-    return Reading(None, reason=reason)
+    return ParsedReply(None, reason=reason)
 
 
-def repaired(reading: Reading[T], before: Iterable[str] = (), after: Iterable[str] = ()) -> Reading[T]:
+def repaired(reply: ParsedReply[T], before: Iterable[str] = (), after: Iterable[str] = ()) -> ParsedReply[T]:
     """A reading with further rules that were used before or after it; a rejected one stays as it is."""
-    return reading if reading.value is None else accepted(reading.value, *before, *reading.rules, *after)
+    return reply if reply.value is None else accepted(reply.value, *before, *reply.rules, *after)
 
 
 def without_thoughts(parse: Parser[T]) -> Parser[T]:
     """Reads what follows the model's block of thoughts."""
 
-    def read(text: str) -> Reading[T]:
+    def read(text: str) -> ParsedReply[T]:
         try:
-            answer, rules = without_thinking(text)
-        except Unfinished:
+            answer, rules = strip_thinking(text)
+        except UnfinishedThinking:
             return rejected("unfinished_thinking")
         return repaired(parse(answer), before=rules) if answer else rejected("empty")
 
     return read
 
 
-def complete(parse: Parser[T]) -> Reader[T]:
+def reject_truncated(parse: Parser[T]) -> Reader[T]:
     """Reads replies that came to their end; one that was cut off is rejected."""
     read = without_thoughts(parse)
     return lambda said: rejected("truncated") if said.finish_reason == "length" else read(said.text)
 
 
-def json_in(text: str) -> Reading[object]:
+def parse_json(text: str) -> ParsedReply[object]:
     """The JSON value in the first ```json fence of a reply; repaired: one that is the whole reply, fenced or not.
 
     Rejected as `not_json`: what is no value as RFC 8259 has it (NaN, a key given twice), null, and more than one.

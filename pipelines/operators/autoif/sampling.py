@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Draw(Generic[T]):
+class Sample(Generic[T]):
     """One reply: what the model said, and the value read from it (None if `outcome` says that it was rejected)."""
 
     id: str
@@ -28,13 +28,13 @@ class Draw(Generic[T]):
     tokens_out: int
 
 
-def told(draws: Sequence[Draw[Any]]) -> str:
+def samples_json(samples: Sequence[Sample[Any]]) -> str:
     """Replies and how they were read, as JSON: what a rejection keeps of them."""
-    return json.dumps([{"outcome": draw.outcome, "reply": draw.raw} for draw in draws], ensure_ascii=False)
+    return json.dumps([{"outcome": draw.outcome, "reply": draw.raw} for draw in samples], ensure_ascii=False)
 
 
 @dataclass(frozen=True)
-class Asker:
+class RepeatedSampler:
     """Asks one model. The same id, purpose and study seed give the same request seeds."""
 
     client: Client
@@ -43,13 +43,15 @@ class Asker:
 
     async def __call__(
         self, prompt: str, read: Reader[T], identity: str, purpose: str, count: int
-    ) -> tuple[Draw[T], ...]:
+    ) -> tuple[Sample[T], ...]:
         """`count` draws, in order, each with an id and a seed of its own. A RequestError of the engine is passed on."""
         ids = [row_id(identity, purpose, number) for number in range(count)]
-        return tuple(await asyncio.gather(*(self._draw(prompt, read, draw) for draw in ids)))
+        return tuple(await asyncio.gather(*(self._sample(prompt, read, draw) for draw in ids)))
 
-    async def _draw(self, prompt: str, read: Reader[T], draw: str) -> Draw[T]:
-        seed = request_seed(draw) ^ self.study_seed
-        said = await self.client.generate(GenerateRequest(draw, (("user", prompt),), self.sampling, seed))
-        found = read(said)
-        return Draw(draw, said.text, found.value, found.outcome, said.finish_reason, said.tokens_in, said.tokens_out)
+    async def _sample(self, prompt: str, read: Reader[T], sample_id: str) -> Sample[T]:
+        seed = request_seed(sample_id) ^ self.study_seed
+        said = await self.client.generate(GenerateRequest(sample_id, (("user", prompt),), self.sampling, seed))
+        parsed = read(said)
+        return Sample(
+            sample_id, said.text, parsed.value, parsed.outcome, said.finish_reason, said.tokens_in, said.tokens_out
+        )

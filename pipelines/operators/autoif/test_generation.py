@@ -8,14 +8,22 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from actors.sandbox.protocol.job import Plain
-from pipelines.operators.autoif.reply_parsing import Reading, accepted, complete, is_text, json_in, rejected, repaired
+from pipelines.operators.autoif.reply_parsing import (
+    ParsedReply,
+    accepted,
+    is_text,
+    parse_json,
+    reject_truncated,
+    rejected,
+    repaired,
+)
 
-GENERATIONS = 8
-FORBIDDEN = ("download", "requests")
+DEFAULT_GENERATIONS = 8
+NETWORK_WORDS = ("download", "requests")
 
 
 @dataclass(frozen=True)
-class Case:
+class VerificationCase:
     """A response, and what the verification function should say of it: `label` is JSON, as the model wrote it.
 
     Only true and false can be agreed with by a function that gives bools: the text "true" is never True.
@@ -31,39 +39,39 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Material:
+class GeneratedTests:
     """One reply: the source of a Python function `evaluate(response)`, and cases."""
 
     source: str
-    cases: tuple[Case, ...]
+    cases: tuple[VerificationCase, ...]
 
 
-def parse_material(text: str) -> Reading[Material]:
+def parse_generated_tests(text: str) -> ParsedReply[GeneratedTests]:
     """The function and the cases in a reply's JSON object {"func": ..., "cases": [{"input", "output"}, ...]}.
 
     Repaired: source lines that mention `download` or `requests` are deleted (`network_lines`), as are cases without a
     text or a label (`malformed_cases`). Rejected: `not_json`, `not_an_object`, `no_function`, `no_cases`.
     """
-    found = json_in(text)
-    if found.value is None:
-        return rejected(found.reason)
-    if not isinstance(found.value, dict):
+    parsed = parse_json(text)
+    if parsed.value is None:
+        return rejected(parsed.reason)
+    if not isinstance(parsed.value, dict):
         return rejected("not_an_object")
-    return repaired(_of_object(cast(dict[str, Any], found.value)), before=found.rules)
+    return repaired(_parse_object(cast(dict[str, Any], parsed.value)), before=parsed.rules)
 
 
-read_material = complete(parse_material)
+read_generated_tests = reject_truncated(parse_generated_tests)
 
 
-def distinct(cases: Iterable[Case]) -> tuple[Case, ...]:
+def distinct_cases(cases: Iterable[VerificationCase]) -> tuple[VerificationCase, ...]:
     """Each case once, in order."""
-    kept: dict[str, Case] = {}
+    kept: dict[str, VerificationCase] = {}
     for case in cases:
         kept.setdefault(case.key, case)
     return tuple(kept.values())
 
 
-def _of_object(fields: dict[str, Any]) -> Reading[Material]:
+def _parse_object(fields: dict[str, Any]) -> ParsedReply[GeneratedTests]:
     written, listed = fields.get("func"), fields.get("cases")
     if not is_text(written) or not written.strip():
         return rejected("no_function")
@@ -71,9 +79,9 @@ def _of_object(fields: dict[str, Any]) -> Reading[Material]:
         return rejected("no_cases")
     entries = cast(list[Any], listed)
     source = _without_network(written.strip())
-    cases = tuple(Case(entry["input"], entry["output"]) for entry in entries if _is_case(entry))
+    cases = tuple(VerificationCase(entry["input"], entry["output"]) for entry in entries if _is_case(entry))
     rules = {"network_lines": source != written.strip(), "malformed_cases": len(cases) < len(entries)}
-    return accepted(Material(source, cases), *(rule for rule, used in rules.items() if used))
+    return accepted(GeneratedTests(source, cases), *(rule for rule, used in rules.items() if used))
 
 
 def _is_case(entry: Any) -> bool:
@@ -81,4 +89,4 @@ def _is_case(entry: Any) -> bool:
 
 
 def _without_network(source: str) -> str:
-    return "\n".join(line for line in source.split("\n") if not any(word in line for word in FORBIDDEN))
+    return "\n".join(line for line in source.split("\n") if not any(word in line for word in NETWORK_WORDS))

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 
 @dataclass(frozen=True)
-class Bar:
+class Threshold:
     """A threshold that is passed from `value` on, or only above it."""
 
     value: float
@@ -18,41 +18,41 @@ class Bar:
         return measured >= self.value if self.inclusive else measured > self.value
 
 
-def above(value: float) -> Bar:
+def above(value: float) -> Threshold:
     """Passed by what is greater."""
-    return Bar(value, inclusive=False)
+    return Threshold(value, inclusive=False)
 
 
-def at_least(value: float) -> Bar:
+def at_least(value: float) -> Threshold:
     """Passed by what is greater or equal."""
-    return Bar(value, inclusive=True)
+    return Threshold(value, inclusive=True)
 
 
 @dataclass(frozen=True)
-class Rules:
+class Thresholds:
     """Which functions, cases and responses are kept.
 
     `functions` and `cases` are the least numbers of distinct ones before cross-validation. The bars of a case, a
     function and a response are for shares of agreements; `chosen` is the share that makes a response the better one
-    of a pair. `score` is for the mean of the judge's scores, integers from `lowest` to 10.
+    of a pair. `score` is for the mean of the judge's scores, integers from `min_score` to 10.
     """
 
     functions: int
     cases: int
-    case: Bar
-    function: Bar
-    response: Bar
-    chosen: Bar
-    score: Bar
-    lowest: int
+    case: Threshold
+    function: Threshold
+    response: Threshold
+    chosen: Threshold
+    score: Threshold
+    min_score: int
 
 
-RULES = MappingProxyType(
+THRESHOLDS = MappingProxyType(
     {
-        "paper": Rules(1, 1, above(0.5), above(0.5), above(0.5), above(0.5), at_least(8), lowest=1),
-        "code": Rules(3, 10, above(0), at_least(0.8), above(0), at_least(0.5), above(8), lowest=0),
-        "port": Rules(1, 1, above(0), at_least(0.8), at_least(0), at_least(0.5), at_least(0), lowest=0),
+        "paper": Thresholds(1, 1, above(0.5), above(0.5), above(0.5), above(0.5), at_least(8), min_score=1),
+        "code": Thresholds(3, 10, above(0), at_least(0.8), above(0), at_least(0.5), above(8), min_score=0),
+        "port": Thresholds(1, 1, above(0), at_least(0.8), at_least(0), at_least(0.5), at_least(0), min_score=0),
     }
 )
 """`paper` 2406.13542, `code` its official code, `port` 2412.11231's code: no check of responses, no judge."""
-PAPER = RULES["paper"]
+PAPER_THRESHOLDS = THRESHOLDS["paper"]

@@ -6,12 +6,17 @@ import json
 from dataclasses import dataclass
 
 import prompts
-from pipelines.operators.autoif.back_translation import BackTranslate, BackTranslated
-from pipelines.operators.autoif.cross_validation import Survivors, survivors, truth_of
+from pipelines.operators.autoif.back_translation import BackTranslate, BackTranslation
+from pipelines.operators.autoif.cross_validation import Accepted, apply_thresholds, cross_validate
 from pipelines.operators.autoif.function_runs import Runner
-from pipelines.operators.autoif.sampling import Asker, Draw, told
-from pipelines.operators.autoif.test_generation import GENERATIONS, Case, Material, read_material
-from pipelines.operators.autoif.thresholds import PAPER, Rules
+from pipelines.operators.autoif.sampling import RepeatedSampler, Sample, samples_json
+from pipelines.operators.autoif.test_generation import (
+    DEFAULT_GENERATIONS,
+    GeneratedTests,
+    VerificationCase,
+    read_generated_tests,
+)
+from pipelines.operators.autoif.thresholds import PAPER_THRESHOLDS, Thresholds
 from pipelines.rows.operator import Rejected
 from pipelines.rows.types import FormatRow, Row, VerifiedRow
 from pipelines.study.graph.prompt_names import AUTOIF_MATERIAL
@@ -19,26 +24,28 @@ from pipelines.study.graph.prompt_names import AUTOIF_MATERIAL
 
 @dataclass(frozen=True)
 class VerifyFormat:
-    """Steps 2 to 4 of 2406.13542 for one instruction; without `translate`, 2 and 3. Rejected as these are."""
+    """Steps 2 to 4 of 2406.13542 for one instruction; without `back_translate`, 2 and 3. Rejected as these are."""
 
     verify: Verify
-    translate: BackTranslate | None
+    back_translate: BackTranslate | None
 
     async def __call__(self, row: Row, new_id: str) -> VerifiedRow:
         assert isinstance(row, FormatRow)
         verified = await self.verify(row.instruction, new_id)
         said = None
-        if self.translate:
+        if self.back_translate:
             try:
-                said = await self.translate(row.instruction, verified.survivors.functions, new_id)
+                said = await self.back_translate(row.instruction, verified.accepted.functions, new_id)
             except Rejected as error:
-                replies = json.loads(told(verified.draws)) + json.loads(error.raw)
+                replies = json.loads(samples_json(verified.samples)) + json.loads(error.raw)
                 raise Rejected(error.reason, error.detail, json.dumps(replies, ensure_ascii=False)) from None
-        return _row(row, new_id, verified, said)
+        return _verified_row(row, new_id, verified, said)
 
 
-def _row(row: FormatRow, new_id: str, verified: Verified, said: BackTranslated | None) -> VerifiedRow:
-    kept, relations = verified.survivors, said.relations if said else ()
+def _verified_row(
+    row: FormatRow, new_id: str, verified: VerifiedInstruction, said: BackTranslation | None
+) -> VerifiedRow:
+    kept, relations = verified.accepted, said.relations if said else ()
     return VerifiedRow(
         id=new_id,
         parent_id=row.id,
@@ -48,26 +55,26 @@ def _row(row: FormatRow, new_id: str, verified: Verified, said: BackTranslated |
         functions=[function.source for function in kept.functions],
         accuracies=[function.accuracy for function in kept.functions],
         cases=[case_json(case) for case in kept.cases],
-        raw=[draw.raw for draw in verified.draws],
-        outcomes=[draw.outcome for draw in (*verified.draws, *([said.draw] if said else []))],
+        raw=[draw.raw for draw in verified.samples],
+        outcomes=[draw.outcome for draw in (*verified.samples, *([said.sample] if said else []))],
         translations=[text for text, _ in relations],
         relations=[relation for _, relation in relations],
-        translation_raw=said.draw.raw if said else "",
+        translation_raw=said.sample.raw if said else "",
     )
 
 
-def case_json(case: Case) -> str:
+def case_json(case: VerificationCase) -> str:
     """A case as JSON: its response and its label."""
     return json.dumps([case.response, case.label], ensure_ascii=False)
 
 
 @dataclass(frozen=True)
-class Verified:
+class VerifiedInstruction:
     """An instruction with functions that can check whether a response follows it, and all that the model said."""
 
     instruction: str
-    survivors: Survivors
-    draws: tuple[Draw[Material], ...]
+    accepted: Accepted
+    samples: tuple[Sample[GeneratedTests], ...]
 
 
 @dataclass(frozen=True)
@@ -77,16 +84,16 @@ class Verify:
     Rejected: as `survivors`. SandboxError if the sandbox itself failed.
     """
 
-    ask: Asker
+    sampler: RepeatedSampler
     runner: Runner
-    rules: Rules = PAPER
-    generations: int = GENERATIONS
+    thresholds: Thresholds = PAPER_THRESHOLDS
+    generations: int = DEFAULT_GENERATIONS
 
-    async def __call__(self, instruction: str, identity: str) -> Verified:
+    async def __call__(self, instruction: str, identity: str) -> VerifiedInstruction:
         prompt = prompts.get(AUTOIF_MATERIAL).render(instruction=instruction)
-        draws = await self.ask(prompt, read_material, identity, AUTOIF_MATERIAL, self.generations)
-        truth = await truth_of(self.runner, identity, [draw.value for draw in draws if draw.value])
+        draws = await self.sampler(prompt, read_generated_tests, identity, AUTOIF_MATERIAL, self.generations)
+        validation = await cross_validate(self.runner, identity, [draw.value for draw in draws if draw.value])
         try:
-            return Verified(instruction, survivors(truth, self.rules), draws)
+            return VerifiedInstruction(instruction, apply_thresholds(validation, self.thresholds), draws)
         except Rejected as error:
-            raise Rejected(error.reason, error.detail, told(draws)) from None
+            raise Rejected(error.reason, error.detail, samples_json(draws)) from None

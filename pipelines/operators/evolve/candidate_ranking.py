@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from pipelines.operators.evolve.failure_detector import UNREADABLE, failure
+from pipelines.operators.evolve.failure_detector import UNREADABLE, failure_class
 from pipelines.study.spec.evolution import Optimization, Variant
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class DevResult:
     """One evolution on the dev set: the instruction that came out (None if unreadable) and the response to it."""
 
     evolved: str | None
@@ -20,7 +20,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class CandidateScore:
     """A method on the dev set: how many evolutions failed and how, and the authors' score."""
 
     trials: int
@@ -33,18 +33,18 @@ class Measured:
         return self.failures.total() / self.trials if self.trials else 1.0
 
 
-def measure(trials: Sequence[Trial], variant: Variant) -> Measured:
+def measure(trials: Sequence[DevResult], variant: Variant) -> CandidateScore:
     """Failures by class, and success rate times mean response length over mean instruction length (in characters)."""
-    classes = (UNREADABLE if one.evolved is None else failure(one.response, variant) for one in trials)
+    classes = (UNREADABLE if one.evolved is None else failure_class(one.response, variant) for one in trials)
     failures = Counter(name for name in classes if name)
     read = [one for one in trials if one.evolved]
     if not read:
-        return Measured(len(trials), failures, 0.0)
+        return CandidateScore(len(trials), failures, 0.0)
     ratio = fmean(len(one.response) for one in read) / fmean(len(one.evolved or "") for one in read)
-    return Measured(len(trials), failures, (1 - failures.total() / len(trials)) * ratio)
+    return CandidateScore(len(trials), failures, (1 - failures.total() / len(trials)) * ratio)
 
 
-def choose(candidates: Sequence[Measured], current: Measured, variant: Variant) -> int | None:
+def select_best(candidates: Sequence[CandidateScore], current: CandidateScore, variant: Variant) -> int | None:
     """The index of the candidate that replaces the current method; None if that stays.
 
     `paper`: the lowest failure rate, the earlier one of equals, if it is below the current method's. `authors`: the

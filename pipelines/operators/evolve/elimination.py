@@ -32,10 +32,10 @@ class Eliminate:
         if row.eliminated:
             return row
         if reason := failed_answer(row.answer, self.rules.sorry_words):
-            return undone(row, reason)
-        return await self.judged(row)
+            return reverted_row(row, reason)
+        return await self.judged_row(row)
 
-    async def judged(self, row: InstructionRow) -> InstructionRow:
+    async def judged_row(self, row: InstructionRow) -> InstructionRow:
         """The row after the judge's word on whether the evolution gained anything."""
         prompt = prompts.get("equality")
         message = ("user", prompt.render(first=row.before, second=row.instruction))
@@ -45,10 +45,10 @@ class Eliminate:
         reply = prompts.parse(prompt.parser, said.text)
         if reply.value == prompts.NOT_EQUAL:
             return replace(row, outcome=reply.outcome)
-        return undone(row, NO_VERDICT if reply.value is None else NO_GAIN)
+        return reverted_row(row, NO_VERDICT if reply.value is None else NO_GAIN)
 
 
-def undone(row: InstructionRow, reason: str) -> InstructionRow:
+def reverted_row(row: InstructionRow, reason: str) -> InstructionRow:
     """The row with the un-evolved instruction."""
     return replace(row, instruction=row.before, outcome=ELIMINATED + reason)
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 import prompts
 from actors.engine import Client, GenerateRequest, Generation, Sampling
-from pipelines.operators.respond.answer import ask
+from pipelines.operators.respond.answer import answer_prompt
 from pipelines.rows.ids import request_seed
 from pipelines.rows.operator import Rejected
 from pipelines.rows.text import user_turn
 from pipelines.rows.types import ELIMINATED, InstructionRow, Row
 from pipelines.study.graph.methods import prompt_name
-from pipelines.study.graph.params import EvolveJob
-from pipelines.study.spec.evolution import Growth
+from pipelines.study.graph.params import EvolveParams
+from pipelines.study.spec.evolution import LengthBound
 
 
 @dataclass(frozen=True)
@@ -28,22 +28,22 @@ class Evolve:
     """
 
     client: Client
-    job: EvolveJob
+    params: EvolveParams
     sampling: Sampling
     study_seed: int
     optimized: str = ""
 
     async def __call__(self, row: Row, new_id: str) -> InstructionRow:
         assert isinstance(row, InstructionRow)
-        row = merged(row) if self.job.input == "merge" else row
-        method = self.job.method(row.index, row.seed_id, self.study_seed)
-        prompt, parser = self.prompt(method, row.instruction)
-        said = await self.ask(new_id, prompt, logprobs=self.job.probabilities > 0)
-        made = replace(
+        row = instruction_with_input(row) if self.params.input == "merge" else row
+        method = self.params.method(row.index, row.seed_id, self.study_seed)
+        prompt, parser = self.build_prompt(method, row.instruction)
+        said = await self.ask_evolver(new_id, prompt, logprobs=self.params.probabilities > 0)
+        evolved = replace(
             row,
             id=new_id,
             parent_id=row.id,
-            round=self.job.round,
+            round=self.params.round,
             method=method,
             reference="",
             raw=said.text,
@@ -51,36 +51,38 @@ class Evolve:
             tokens_out=said.tokens_out,
             before=row.instruction,
             answer="",
-            probabilities=[math.exp(value) for value in (said.logprobs or ())[: self.job.probabilities]],
+            probabilities=[math.exp(value) for value in (said.logprobs or ())[: self.params.probabilities]],
         )
         try:
-            reply = read(said, parser, row.instruction, self.job.growth)
+            reply = read_evolution(said, parser, row.instruction, self.params.growth)
         except Rejected as why:
-            if not self.job.eliminates:
+            if not self.params.eliminates:
                 raise
-            return replace(made, outcome=ELIMINATED + why.reason)
-        made = replace(made, instruction=reply.value or "", outcome=reply.outcome)
-        return replace(made, answer=await self.answer(made)) if self.job.eliminates else made
+            return replace(evolved, outcome=ELIMINATED + why.reason)
+        evolved = replace(evolved, instruction=reply.value or "", outcome=reply.outcome)
+        return replace(evolved, answer=await self.answer_evolution(evolved)) if self.params.eliminates else evolved
 
-    def prompt(self, method: str, instruction: str) -> tuple[str, str]:
+    def build_prompt(self, method: str, instruction: str) -> tuple[str, str]:
         """What the evolver is asked, and the parser of its reply."""
         if self.optimized:
-            return prompts.fill(self.optimized, instruction), self.job.parser
+            return prompts.fill(self.optimized, instruction), self.params.parser
         template = prompts.get(prompt_name(method))
         return template.render(instruction=instruction), template.parser
 
-    async def answer(self, row: InstructionRow) -> str:
+    async def answer_evolution(self, row: InstructionRow) -> str:
         """What the evolver answers to its own evolution."""
-        said = await self.ask(row.id, ask(row.instruction, row.input))
+        said = await self.ask_evolver(row.id, answer_prompt(row.instruction, row.input))
         return said.text
 
-    async def ask(self, row: str, prompt: str, logprobs: bool = False) -> Generation:
+    async def ask_evolver(self, request_id: str, prompt: str, logprobs: bool = False) -> Generation:
         """Ask the evolver on behalf of a row."""
-        seed = request_seed(row) ^ self.study_seed
-        return await self.client.generate(GenerateRequest(row, (("user", prompt),), self.sampling, seed, logprobs))
+        seed = request_seed(request_id) ^ self.study_seed
+        return await self.client.generate(
+            GenerateRequest(request_id, (("user", prompt),), self.sampling, seed, logprobs)
+        )
 
 
-def read(said: Generation, parser: str, before: str, growth: Growth | None) -> prompts.Reply:
+def read_evolution(said: Generation, parser: str, before: str, growth: LengthBound | None) -> prompts.Reply:
     """The evolution in a reply. Raises Rejected with the reason why there is none."""
     if said.finish_reason == "length":
         raise Rejected("truncated", f"{said.tokens_out} tokens without an end", said.text)
@@ -94,7 +96,7 @@ def read(said: Generation, parser: str, before: str, growth: Growth | None) -> p
     return reply
 
 
-def grew_too_much(before: str, after: str, bound: Growth) -> bool:
+def grew_too_much(before: str, after: str, bound: LengthBound) -> bool:
     """Whether an instruction became longer than a bound allows."""
     old, new = _words(before), _words(after)
     too_many = bound.words is not None and new - old > bound.words
@@ -105,6 +107,6 @@ def _words(text: str) -> int:
     return len(text.split())
 
 
-def merged(row: InstructionRow) -> InstructionRow:
+def instruction_with_input(row: InstructionRow) -> InstructionRow:
     """The row with instruction, newline and input as its instruction."""
     return replace(row, instruction=user_turn(row.instruction, row.input), input="")

@@ -29,7 +29,7 @@ _ANYWHERE: dict[Variant, tuple[str, ...]] = {
 }
 
 
-def failure(response: str, variant: Variant = "paper") -> str | None:
+def failure_class(response: str, variant: Variant = "paper") -> str | None:
     """The class of failure that a response to an evolved instruction shows; None if it shows none.
 
     `paper` is the appendix's rule: white space around the response does not count, beginnings are case-sensitive,

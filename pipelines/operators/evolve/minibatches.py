@@ -9,7 +9,7 @@ from pipelines.rows.types import InstructionRow
 from pipelines.study.spec.evolution import Optimization
 
 
-class Samples:
+class Minibatches:
     """`paper`: one dev set, and batches from the other rows of the subset, in turn and from the start again after the
     last. `authors`: both from the whole subset, shuffled apart, and in every step another chunk as the dev set.
 
@@ -29,7 +29,7 @@ class Samples:
         """The mini-batch of a step, counted from 1."""
         return _chunk(self.batch_rows, self.spec.batch, step)
 
-    def dev(self, step: int) -> list[InstructionRow]:
+    def dev_set(self, step: int) -> list[InstructionRow]:
         """The dev set of a step."""
         return _chunk(self.dev_rows, self.spec.dev, step)
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import prompts
 from actors.engine import Client, GenerateRequest, Generation, Sampling
-from pipelines.operators.respond.refusals import refuses
+from pipelines.operators.respond.refusals import is_refusal
 from pipelines.rows.ids import request_seed
 from pipelines.rows.operator import NOT_EVOLVED, Rejected
 from pipelines.rows.types import InstructionRow, PairedRow, ResponseRow, Row
-from pipelines.study.graph.prompt_names import CONSTRAINED
+from pipelines.study.graph.prompt_names import CONSTRAINED_ANSWER_PROMPT
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Respond:
     study_seed: int
 
     async def __call__(self, row: Row, new_id: str) -> ResponseRow:
-        asks = answerable(row)
-        said = await generate(self.client, self.sampling, self.study_seed, asks, new_id)
+        instruction_row = require_instruction(row)
+        said = await generate_answer(self.client, self.sampling, self.study_seed, instruction_row, new_id)
         reply = prompts.parse("answer", said.text)
         if reply.value is None:
             raise Rejected(reply.reason, "", said.text)
@@ -32,17 +32,17 @@ class Respond:
             parent_id=row.id,
             seed_id=row.seed_id,
             index=row.index,
-            instruction=asks.instruction,
-            input=asks.input,
+            instruction=instruction_row.instruction,
+            input=instruction_row.input,
             response=reply.value,
             finish_reason=said.finish_reason,
             tokens_in=said.tokens_in,
             tokens_out=said.tokens_out,
-            refused=refuses(reply.value),
+            refused=is_refusal(reply.value),
         )
 
 
-def answerable(row: Row) -> InstructionRow:
+def require_instruction(row: Row) -> InstructionRow:
     """The row as an instruction that is to be answered.
 
     Rejected, without a model being asked, if its evolution was undone: it was answered where it came from.
@@ -53,23 +53,23 @@ def answerable(row: Row) -> InstructionRow:
     return row
 
 
-async def generate(
+async def generate_answer(
     client: Client, sampling: Sampling, study_seed: int, row: InstructionRow, request_id: str
 ) -> Generation:
     """A teacher's answer as it comes, drawn with a seed that belongs to the request's id (hex digits)."""
-    message = ("user", asked(row))
+    message = ("user", row_prompt(row))
     seed = request_seed(request_id) ^ study_seed
     return await client.generate(GenerateRequest(request_id, (message,), sampling, seed))
 
 
-def asked(row: InstructionRow) -> str:
+def row_prompt(row: InstructionRow) -> str:
     """The prompt of a teacher: a query under AutoIF's constraint has one of its own."""
     if isinstance(row, PairedRow):
-        return prompts.get(CONSTRAINED).render(instruction=row.constraint, query=row.before)
-    return ask(row.instruction, row.input)
+        return prompts.get(CONSTRAINED_ANSWER_PROMPT).render(instruction=row.constraint, query=row.before)
+    return answer_prompt(row.instruction, row.input)
 
 
-def ask(instruction: str, extra: str) -> str:
+def answer_prompt(instruction: str, extra: str) -> str:
     """The prompt of an instruction, with its input if there is one."""
     if extra:
         return prompts.get("answer_with_input").render(instruction=instruction, input=extra)

@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from actors.engine import Client, Generation, RequestError, Sampling
-from pipelines.operators.respond.answer import answerable, generate
-from pipelines.operators.respond.refusals import refuses
-from pipelines.operators.score.reward import judge
+from pipelines.operators.respond.answer import generate_answer, require_instruction
+from pipelines.operators.respond.refusals import is_refusal
+from pipelines.operators.score.reward import compute_reward
 from pipelines.rows.ids import row_id
 from pipelines.rows.operator import EMPTY, Rejected
 from pipelines.rows.text import user_turn
 from pipelines.rows.types import CandidatesRow, ChosenRow, Row
-from pipelines.study.spec.responses import Pick
+from pipelines.study.spec.responses import SelectionRule
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Draw:
+class SampleCandidates:
     """Draws `count` answers to one instruction, each with a seed of its own. Empty and truncated ones are kept.
 
     A candidate that the engine can not give is left out; if all are, the row is rejected.
@@ -33,17 +33,17 @@ class Draw:
     study_seed: int
 
     async def __call__(self, row: Row, new_id: str) -> CandidatesRow:
-        asked = answerable(row)
+        instruction_row = require_instruction(row)
         ids = [row_id(new_id, "candidate", number) for number in range(self.count)]
-        calls = [generate(self.client, self.sampling, self.study_seed, asked, one) for one in ids]
-        said: list[Generation] = [*(await _those_that_come(calls, "no_candidate")).values()]
+        calls = [generate_answer(self.client, self.sampling, self.study_seed, instruction_row, one) for one in ids]
+        said: list[Generation] = [*(await _gather_successful(calls, "no_candidate")).values()]
         return CandidatesRow(
             id=new_id,
             parent_id=row.id,
             seed_id=row.seed_id,
             index=row.index,
-            instruction=asked.instruction,
-            input=asked.input,
+            instruction=instruction_row.instruction,
+            input=instruction_row.input,
             candidates=[one.text.strip() for one in said],
             finish_reasons=[one.finish_reason for one in said],
             tokens_in=said[0].tokens_in,
@@ -52,7 +52,7 @@ class Draw:
 
 
 @dataclass(frozen=True)
-class Choose:
+class ChooseCandidate:
     """Picks the candidate with the highest or the lowest reward, the first of equals.
 
     Empty candidates are judged, too; a row whose pick is empty is rejected, as an empty answer is. A candidate that
@@ -60,17 +60,17 @@ class Choose:
     """
 
     client: Client
-    pick: Pick
+    rule: SelectionRule
 
     async def __call__(self, row: Row, new_id: str) -> ChosenRow:
         assert isinstance(row, CandidatesRow)
         question = user_turn(row.instruction, row.input)
-        calls = [judge(self.client, f"{new_id}-{n}", question, text) for n, text in enumerate(row.candidates)]
-        rewards = {number: reward for number, (reward, _) in (await _those_that_come(calls, "no_reward")).items()}
-        chosen = [*rewards][picked([*rewards.values()], self.pick)]
+        calls = [compute_reward(self.client, f"{new_id}-{n}", question, text) for n, text in enumerate(row.candidates)]
+        rewards = {number: reward for number, (reward, _) in (await _gather_successful(calls, "no_reward")).items()}
+        chosen = [*rewards][pick_index([*rewards.values()], self.rule)]
         response = row.candidates[chosen]
         if not response:
-            raise Rejected(EMPTY, f"candidate {chosen} of {len(row.candidates)} is the {self.pick}, and empty")
+            raise Rejected(EMPTY, f"candidate {chosen} of {len(row.candidates)} is the {self.rule}, and empty")
         return ChosenRow(
             id=new_id,
             parent_id=row.id,
@@ -82,19 +82,19 @@ class Choose:
             finish_reason=row.finish_reasons[chosen],
             tokens_in=row.tokens_in,
             tokens_out=row.tokens_out[chosen],
-            refused=refuses(response),
+            refused=is_refusal(response),
             chosen=chosen,
             judged=[*rewards],
             rewards=[*rewards.values()],
         )
 
 
-def picked(rewards: Sequence[float], pick: Pick) -> int:
+def pick_index(rewards: Sequence[float], rule: SelectionRule) -> int:
     """The place of the highest or the lowest reward, the first of equals. ValueError if there is none."""
-    return rewards.index(max(rewards) if pick == "best" else min(rewards))
+    return rewards.index(max(rewards) if rule == "best" else min(rewards))
 
 
-async def _those_that_come(calls: Sequence[Awaitable[Result]], reason: str) -> dict[int, Result]:
+async def _gather_successful(calls: Sequence[Awaitable[Result]], reason: str) -> dict[int, Result]:
     """The results by number of those calls that give one. Rejected if none does, with the first call's reason."""
     outcomes = await asyncio.gather(*map(_attempt, calls))
     results = {number: came for number, came in enumerate(outcomes) if not isinstance(came, Exception)}

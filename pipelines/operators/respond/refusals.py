@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-OPENINGS = tuple(
+REFUSAL_OPENINGS = tuple(
     """\
 as a language model, i
 as an ai language model, i
@@ -39,7 +39,7 @@ we cannot
 )
 
 
-def refuses(answer: str) -> bool:
+def is_refusal(answer: str) -> bool:
     """Whether an English answer opens by declining. A matter of words: a wrong guess is possible either way."""
     opening = " ".join(answer[:200].lower().replace("\u2019", "'").split()).lstrip("\"'*_#>- ")
-    return opening.startswith(OPENINGS)
+    return opening.startswith(REFUSAL_OPENINGS)

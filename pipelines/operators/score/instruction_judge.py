@@ -10,14 +10,14 @@ import prompts
 from actors.engine import Client, GenerateRequest, Sampling
 from pipelines.rows.operator import NOT_EVOLVED, Rejected
 from pipelines.rows.types import InstructionRow, JudgementRow, Row
-from pipelines.study.graph.prompt_names import INSTRUCTION_JUDGING
+from pipelines.study.graph.prompt_names import INSTRUCTION_JUDGE_PROMPTS
 from pipelines.study.spec.judging import Question
 
 NO_METHODS = "no_method_list"
 
 
 @dataclass(frozen=True)
-class Judge:
+class JudgeInstruction:
     """Asks about an instruction, greedily; its input is not shown, as in the reference code.
 
     Rejected: an evolution that was undone, a reply that is none of those asked for, and an evolution without a list of
@@ -33,16 +33,18 @@ class Judge:
         assert isinstance(row, InstructionRow)
         if row.eliminated:
             raise Rejected(NOT_EVOLVED, row.outcome)
-        asked = self.questions(row)
-        if not asked:
+        prompts_to_ask = self.build_prompts(row)
+        if not prompts_to_ask:
             raise Rejected(NO_METHODS, "the reply lists no methods before its plan", row.raw)
-        raw = await asyncio.gather(*(self.say(f"{new_id}-{i}", text) for i, text in enumerate(asked)))
-        replies = [prompts.parse(prompts.get(INSTRUCTION_JUDGING[self.metric]).parser, text) for text in raw]
+        raw = await asyncio.gather(*(self.ask_judge(f"{new_id}-{i}", text) for i, text in enumerate(prompts_to_ask)))
+        replies = [prompts.parse(prompts.get(INSTRUCTION_JUDGE_PROMPTS[self.metric]).parser, text) for text in raw]
         values = [reply.value for reply in replies if reply.value is not None]
         if not values:
-            told = [{"outcome": reply.outcome, "reply": text} for reply, text in zip(replies, raw, strict=True)]
-            kept = json.dumps(told, ensure_ascii=False) if self.metric == "keywords" else raw[0]
-            raise Rejected(replies[0].reason, "", kept)
+            replies_as_json = [
+                {"outcome": reply.outcome, "reply": text} for reply, text in zip(replies, raw, strict=True)
+            ]
+            raw_reply = json.dumps(replies_as_json, ensure_ascii=False) if self.metric == "keywords" else raw[0]
+            raise Rejected(replies[0].reason, "", raw_reply)
         return JudgementRow(
             id=new_id,
             parent_id=row.id,
@@ -55,14 +57,14 @@ class Judge:
             outcomes=[reply.outcome for reply in replies],
         )
 
-    def questions(self, row: InstructionRow) -> list[str]:
+    def build_prompts(self, row: InstructionRow) -> list[str]:
         """What the judge is asked."""
-        prompt = prompts.get(INSTRUCTION_JUDGING[self.metric])
+        prompt = prompts.get(INSTRUCTION_JUDGE_PROMPTS[self.metric])
         if self.metric == "keywords":
             return [prompt.render(line=line) for line in prompts.method_lines(row.raw)]
         return [prompt.render(instruction=row.instruction)]
 
-    async def say(self, request_id: str, text: str) -> str:
+    async def ask_judge(self, request_id: str, text: str) -> str:
         """The judge's reply."""
         sampling = Sampling(max_tokens=self.max_tokens)
         return (await self.client.generate(GenerateRequest(request_id, (("user", text),), sampling))).text

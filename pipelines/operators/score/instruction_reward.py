@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import prompts
 from actors.engine import Client
-from pipelines.operators.score.reward import judge
+from pipelines.operators.score.reward import compute_reward
 from pipelines.rows.operator import NOT_EVOLVED, Rejected
 from pipelines.rows.types import InstructionRow, JudgementRow, Row
 from pipelines.study.graph.methods import prompt_name
@@ -28,10 +28,10 @@ class InstructionReward:
         assert isinstance(row, InstructionRow)
         if row.eliminated:
             raise Rejected(NOT_EVOLVED, row.outcome)
-        reward, _ = await judge(self.client, new_id, self.question(row), row.instruction)
+        reward, _ = await compute_reward(self.client, new_id, self.build_prompt(row), row.instruction)
         return JudgementRow(new_id, row.id, row.seed_id, row.index, "reward", [], [reward], [], [])
 
-    def question(self, row: InstructionRow) -> str:
+    def build_prompt(self, row: InstructionRow) -> str:
         """What the evolver was asked."""
         if self.optimized:
             return prompts.fill(self.optimized, row.before)

@@ -12,7 +12,7 @@ from pipelines.rows.text import user_turn
 from pipelines.rows.types import ResponseRow, Row, ScoreRow
 from pipelines.study.spec.scoring import ScoringOptions
 
-MOST = 700.0  # nats; the exponential of more is no number that a computer holds
+MAX_LOSS = 700.0  # nats; the exponential of more is no number that a computer holds
 
 
 def mean_loss(logprobs: Sequence[float | None]) -> float:
@@ -34,11 +34,11 @@ class Score:
 
     async def __call__(self, row: Row, new_id: str) -> ScoreRow:
         assert isinstance(row, ResponseRow)
-        said = await self.client.logprobs(request(row, new_id, self.options))
+        said = await self.client.logprobs(logprob_request(row, new_id, self.options))
         if not all(value is None or math.isfinite(value) for value in (*said.logprobs, *said.alone)):
             raise Rejected("not_finite", "the model gives a log-probability that is not a finite number")
         question, answer = said.logprobs[: said.boundary], said.logprobs[said.boundary :]
-        instruction, conditional, alone = defined(mean_loss(question), mean_loss(answer), mean_loss(said.alone))
+        instruction, conditional, alone = require_defined(mean_loss(question), mean_loss(answer), mean_loss(said.alone))
         return ScoreRow(
             id=new_id,
             parent_id=row.id,
@@ -59,7 +59,7 @@ class Score:
         )
 
 
-def request(row: ResponseRow, new_id: str, options: ScoringOptions) -> LogprobRequest:
+def logprob_request(row: ResponseRow, new_id: str, options: ScoringOptions) -> LogprobRequest:
     """What is asked about a pair. A newline parts raw texts; a chat template has its own way."""
     question, answer = user_turn(row.instruction, row.input), row.response
     if options.form == "chat":
@@ -69,14 +69,14 @@ def request(row: ResponseRow, new_id: str, options: ScoringOptions) -> LogprobRe
     return LogprobRequest(new_id, f"{question}\n", answer, answer, bos=options.bos)
 
 
-def defined(instruction: float, conditional: float, alone: float) -> tuple[float, float, float]:
+def require_defined(instruction: float, conditional: float, alone: float) -> tuple[float, float, float]:
     """The three losses; Rejected if one is undefined, or if what is made of them would be."""
     losses = instruction, conditional, alone
     if any(math.isnan(loss) for loss in losses):
         raise Rejected("no_tokens", "a text has no token to predict")
     if instruction == 0 or alone == 0:
         raise Rejected("zero_loss", "a ratio by a loss of zero is undefined")
-    if max(losses) > MOST:
+    if max(losses) > MAX_LOSS:
         raise Rejected("not_finite", "a perplexity is too large to be held")
     return losses
 

@@ -24,13 +24,13 @@ class Reward:
     async def __call__(self, row: Row, new_id: str) -> RewardRow:
         assert isinstance(row, ResponseRow)
         question = user_turn(row.instruction, row.input)
-        reward, tokens = await judge(self.client, new_id, question, row.response)
+        reward, tokens = await compute_reward(self.client, new_id, question, row.response)
         return RewardRow(
             id=new_id, parent_id=row.id, seed_id=row.seed_id, index=row.index, reward=reward, tokens=tokens
         )
 
 
-async def judge(client: Client, request_id: str, question: str, answer: str) -> tuple[float, int]:
+async def compute_reward(client: Client, request_id: str, question: str, answer: str) -> tuple[float, int]:
     """The reward of an answer, and the tokens of the conversation.
 
     Rejected("not_finite") for no finite number; RequestError if the model can not take it; InputError for a model of
@@ -38,13 +38,13 @@ async def judge(client: Client, request_id: str, question: str, answer: str) -> 
     """
     messages = (("user", question), ("assistant", answer))
     got = await client.classify(ClassifyRequest(request_id, messages=messages))
-    reward = _reward(got)
+    reward = _single_reward(got)
     if not math.isfinite(reward):
         raise Rejected("not_finite", f"the reward is {reward}")
     return reward, got.tokens_in
 
 
-def _reward(got: Classification) -> float:
+def _single_reward(got: Classification) -> float:
     if got.reward is None:
         labels = ", ".join(f"{number} {label}" for number, label in enumerate(got.labels))
         remedy = "Name the one that is the reward: 'options: {reward_index: 0}' under the model."

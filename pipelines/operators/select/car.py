@@ -9,41 +9,41 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from pipelines.study.spec.scoring import Mode
+from pipelines.study.spec.scoring import RewardMode
 
-NEGATIVE = (
+NEGATIVE_REWARDS_WARNING = (
     "{count} of {all} rewards are negative, and CAR then rises with the loss instead of falling: use the mode "
     "'sigmoid', or 'shift', which subtracts the least reward of what is compared"
 )
 
 
-def car(reward: float, loss: float, beta: float, mode: Mode = "raw", least: float = 0.0) -> float:
+def car(reward: float, loss: float, beta: float, mode: RewardMode = "raw", min_reward: float = 0.0) -> float:
     """CAR of one mean reward and one mean loss in nats per token; higher is better.
 
-    `raw` is the formula as it is; `shift` subtracts `least`, the least reward of all that is compared; `sigmoid` maps
-    rewards to (0, 1). ValueError for a negative beta or loss.
+    `raw` is the formula as it is; `shift` subtracts `min_reward`, the least reward of all that is compared; `sigmoid`
+    maps rewards to (0, 1). ValueError for a negative beta or loss.
     """
     if beta < 0 or loss < 0:
         raise ValueError(f"beta {beta:g} and loss {loss:g} must not be negative")
-    return _positive(reward, mode, least) / (1 + beta * loss)
+    return _adjusted_reward(reward, mode, min_reward) / (1 + beta * loss)
 
 
-def cars(points: Sequence[tuple[float, float]], beta: float, mode: Mode = "raw") -> list[float]:
+def cars(points: Sequence[tuple[float, float]], beta: float, mode: RewardMode = "raw") -> list[float]:
     """CAR of each (reward, loss) of those that are compared with each other."""
-    least = min((reward for reward, _ in points), default=0.0)
-    return [car(reward, loss, beta, mode, least) for reward, loss in points]
+    min_reward = min((reward for reward, _ in points), default=0.0)
+    return [car(reward, loss, beta, mode, min_reward) for reward, loss in points]
 
 
-def warning(rewards: Iterable[float], mode: Mode) -> str:
+def selection_warning(rewards: Iterable[float], mode: RewardMode) -> str:
     """What to say of negative rewards under a mode; empty if there is nothing to say."""
     known = [*rewards]
     negative = sum(reward < 0 for reward in known)
-    return NEGATIVE.format(count=negative, all=len(known)) if negative and mode == "raw" else ""
+    return NEGATIVE_REWARDS_WARNING.format(count=negative, all=len(known)) if negative and mode == "raw" else ""
 
 
-def _positive(reward: float, mode: Mode, least: float) -> float:
+def _adjusted_reward(reward: float, mode: RewardMode, min_reward: float) -> float:
     if mode == "shift":
-        return reward - least
+        return reward - min_reward
     # by parts, so that no exponential overflows
     if mode == "sigmoid":
         return 1 / (1 + math.exp(-reward)) if reward >= 0 else math.exp(reward) / (1 + math.exp(reward))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.operators.select.car import car
-from pipelines.study.spec.scoring import Mode
+from pipelines.study.spec.scoring import RewardMode
 from pipelines.study.spec.selection import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -16,41 +16,45 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class PairMeasurements:
     """A pair that may be chosen, the rows that measure it, by the kinds of their steps, and the study's seed.
 
-    `beta` and `mode` are CAR's, `least` is the least reward in the set.
+    `beta` and `mode` are CAR's, `min_reward` is the least reward in the set.
     """
 
     pair: ResponseRow
-    measured: Mapping[str, Any]
+    rows_by_kind: Mapping[str, Any]
     seed: int
     beta: float = 1.0
-    mode: Mode = "raw"
-    least: float = 0.0
+    mode: RewardMode = "raw"
+    min_reward: float = 0.0
 
 
-def metric_value(metric: Metric, candidate: Candidate) -> float:
+def metric_value(metric: Metric, measurements: PairMeasurements) -> float:
     """The value of a metric for a candidate, whose `measured` has the rows that the metric needs."""
     if computed := _COMPUTED.get(metric):
-        return computed(candidate)
+        return computed(measurements)
     spec = METRICS[metric]
-    return float(getattr(candidate.measured[spec.needs[0]], spec.column))
+    return float(getattr(measurements.rows_by_kind[spec.needs[0]], spec.column))
 
 
-def _words(candidate: Candidate) -> float:
+def _words(measurements: PairMeasurements) -> float:
     """The words of the instruction, without its input."""
-    return float(len(candidate.pair.instruction.split()))
+    return float(len(measurements.pair.instruction.split()))
 
 
-def _car(candidate: Candidate) -> float:
-    reward, scores = candidate.measured["reward"], candidate.measured["score"]
-    return car(reward.reward, scores.loss_conditional, candidate.beta, candidate.mode, candidate.least)
+def _car(measurements: PairMeasurements) -> float:
+    reward, scores = measurements.rows_by_kind["reward"], measurements.rows_by_kind["score"]
+    return car(reward.reward, scores.loss_conditional, measurements.beta, measurements.mode, measurements.min_reward)
 
 
-def _draw(candidate: Candidate) -> float:
+def _random_value(measurements: PairMeasurements) -> float:
     """A number in [0, 1) that depends on the row and the seed alone."""
-    return int(hashlib.sha256(f"{candidate.seed} {candidate.pair.id}".encode()).hexdigest()[:13], 16) / 16**13
+    return int(hashlib.sha256(f"{measurements.seed} {measurements.pair.id}".encode()).hexdigest()[:13], 16) / 16**13
 
 
-_COMPUTED: Mapping[Metric, Callable[[Candidate], float]] = {"car": _car, "words": _words, "random": _draw}
+_COMPUTED: Mapping[Metric, Callable[[PairMeasurements], float]] = {
+    "car": _car,
+    "words": _words,
+    "random": _random_value,
+}

@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-BLOCK = 256
+RANKED_BLOCK_SIZE = 256
 
 
-def too_near(ranked: Sequence[bytes], apart: float, count: int) -> list[int]:
+def too_close(ranked: Sequence[bytes], min_distance: float, count: int) -> list[int]:
     """Take vectors (float32, as bytes) from the best on until `count` are taken; the places that are passed over.
 
-    A vector is passed over if its squared L2 distance to one that was taken is less than `apart`.
+    A vector is passed over if its squared L2 distance to one that was taken is less than `min_distance`.
     """
     taken: list[int] = []
     passed: list[int] = []
     vectors = np.frombuffer(b"".join(ranked), dtype=np.float32).reshape(len(ranked), -1)
-    closer = 1 - apart / 2
-    for start in range(0, len(ranked), BLOCK):
-        block = vectors[start : start + BLOCK]
-        near = np.any(block @ vectors[taken].T > closer, axis=1)
-        among = block @ block.T > closer
+    product_limit = 1 - min_distance / 2
+    for start in range(0, len(ranked), RANKED_BLOCK_SIZE):
+        block = vectors[start : start + RANKED_BLOCK_SIZE]
+        near = np.any(block @ vectors[taken].T > product_limit, axis=1)
+        among = block @ block.T > product_limit
         for place in range(len(block)):
             if len(taken) == count:
                 return passed

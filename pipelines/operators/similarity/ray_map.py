@@ -8,19 +8,19 @@ from typing import Any
 
 import ray
 
-AHEAD = 2  # calls that wait at each CPU: none idles, and few results wait to be taken
+CALLS_PER_CPU = 2  # calls that wait at each CPU: none idles, and few results wait to be taken
 
 
-def on_ray(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+def ray_map(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
     """Call a function with each of these arguments on the connected Ray, one CPU each; results in order.
 
     References among the arguments become what they stand for.
     """
     task = ray.remote(num_cpus=1)(function)
-    room = max(1, int(ray.cluster_resources().get("CPU", 1)) * AHEAD)
+    max_waiting = max(1, int(ray.cluster_resources().get("CPU", 1)) * CALLS_PER_CPU)
     waiting: deque[ray.ObjectRef[Any]] = deque()
     for call in calls:
-        if len(waiting) == room:
+        if len(waiting) == max_waiting:
             yield ray.get(waiting.popleft())
         waiting.append(task.remote(*call))
     while waiting:

@@ -10,24 +10,24 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
-NEAR = 0.05
-MOST_REPEATS = 499  # the published search looks at 500 neighbours, of which the row itself is one
-TOLERANCE = 1e-3
-PANEL = 16384  # vectors in a panel: a pair of panels is seconds of work, and little of it is done again
+NEAR_DISTANCE = 0.05
+MAX_REPEATS = 499  # the published search looks at 500 neighbours, of which the row itself is one
+UNIT_TOLERANCE = 1e-3
+PANEL_SIZE = 16384  # vectors in a panel: a pair of panels is seconds of work, and little of it is done again
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Nearest:
     """What some distinct vectors know so far: distance to the nearest, its group, and how many rows are near."""
 
     distance: Floats
     place: Ints
     near: Floats
 
-    def merged(self, other: Found) -> Found:
+    def merge(self, other: Nearest) -> Nearest:
         """The nearer of two findings; of equally near ones the earlier row."""
         nearer = (other.distance < self.distance) | ((other.distance == self.distance) & (other.place < self.place))
-        return Found(
+        return Nearest(
             np.where(nearer, other.distance, self.distance),
             np.where(nearer, other.place, self.place),
             self.near + other.near,

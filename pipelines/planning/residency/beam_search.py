@@ -11,27 +11,27 @@ from heapq import nsmallest
 from itertools import combinations
 from typing import NamedTuple
 
-from pipelines.planning.residency.step_groups import Groups, Room, bits
+from pipelines.planning.residency.step_groups import MemoryBudget, StepGroups, bit_indices
 
-WIDTHS = (4, 32, 256, 2048)
-ENOUGH_STATES = 2500
-EXACT_MODELS = 6
-READIEST = 4
-MOST_AWAITED = 2
+BEAM_WIDTHS = (4, 32, 256, 2048)
+MAX_STATES = 2500
+MAX_MODELS_EXACT = 6
+MAX_READY_CANDIDATES = 4
+MAX_AWAITED_CANDIDATES = 2
 
 
-def search(groups: Groups, room: Room) -> tuple[int, ...]:
+def search_phases(groups: StepGroups, budget: MemoryBudget) -> tuple[int, ...]:
     """The resident models of each phase, as masks.
 
     The beam becomes wider until it meets the lower bound, has left nothing out, or has worked enough.
     """
-    bound, states = at_least(groups, room, 0, 0), 0
+    bound, states = min_remaining_loads(groups, budget, 0, 0), 0
     found: list[tuple[int, tuple[int, ...]]] = []
-    for width in WIDTHS:
-        beam = Beam(groups, room, width)
+    for width in BEAM_WIDTHS:
+        beam = Beam(groups, budget, width)
         found.append(beam.best())
         states += beam.states
-        if not beam.cut or found[-1][0] == bound or states > ENOUGH_STATES:
+        if not beam.truncated or found[-1][0] == bound or states > MAX_STATES:
             break
     return min(found, key=lambda one: (one[0], len(one[1])))[1]
 
@@ -47,71 +47,71 @@ class State(NamedTuple):
     before: tuple[int, ...]
 
 
-def at_least(groups: Groups, room: Room, done: int, resident: int) -> int:
+def min_remaining_loads(groups: StepGroups, budget: MemoryBudget, done: int, resident: int) -> int:
     """A lower bound for the loads that are still to come.
 
-    Every model that is away and has something to do comes in at least once; beyond that see `_again`.
+    Every model that is away and has something to do comes in at least once; beyond that see `_min_reloads`.
     """
-    pending = groups.pending(done)
+    pending = groups.pending_models(done)
     away, resident = pending & ~resident, pending & resident
-    if not away or room.fits(pending):
+    if not away or budget.fits(pending):
         return away.bit_count()
-    later = groups.later(done)
-    again = _again(away, resident, later, room)
-    if displaced := max(_displaced(model, later[model] & resident, room) for model in bits(away)):
-        again = max(again, displaced + _again(away, 0, later, room))
-    return away.bit_count() + again
+    waiting = groups.waiting_models(done)
+    reloads = _min_reloads(away, resident, waiting, budget)
+    if displaced := max(_min_evictions(model, waiting[model] & resident, budget) for model in bit_indices(away)):
+        reloads = max(reloads, displaced + _min_reloads(away, 0, waiting, budget))
+    return away.bit_count() + reloads
 
 
-def _again(away: int, resident: int, later: list[int], room: Room) -> int:
+def _min_reloads(away: int, resident: int, waiting: list[int], budget: MemoryBudget) -> int:
     """How many models must come in once more, at least.
 
     If a model that is away comes in only once, or a resident one never leaves, then it is there for one interval of
     time. Two such models overlap if each waits for the other, or if a resident one waits for the other. Intervals that
     overlap in pairs have a moment in common (Helly), in which all of them need room.
     """
-    again = 0
+    reloads = 0
     while away:
-        clique, common = _clique(away, later)
-        together = clique | (resident & common)
-        again += together.bit_count() - room.most(together)
+        clique, common = _clique(away, waiting)
+        side_by_side = clique | (resident & common)
+        reloads += side_by_side.bit_count() - budget.max_fitting(side_by_side)
         away, resident = away & ~clique, resident & ~common
-    return again
+    return reloads
 
 
-def _displaced(model: int, waiting: int, room: Room) -> int:
+def _min_evictions(model: int, waiting: int, budget: MemoryBudget) -> int:
     """How many of the resident models that wait for this one must make room for it, at least."""
-    return waiting.bit_count() - room.most(waiting, beside=model) if waiting else 0
+    return waiting.bit_count() - budget.max_fitting(waiting, beside=model) if waiting else 0
 
 
-def _clique(away: int, later: list[int]) -> tuple[int, int]:
+def _clique(away: int, waiting: list[int]) -> tuple[int, int]:
     """Models that all wait for each other, grown from the first one; and the models that wait for all of them."""
     clique, common = 0, -1
-    for model in bits(away):
-        if common >> model & 1 and not clique & ~later[model]:
+    for model in bit_indices(away):
+        if common >> model & 1 and not clique & ~waiting[model]:
             clique |= 1 << model
-            common &= later[model]
+            common &= waiting[model]
     return clique, common
 
 
 class Beam:
-    """One search of a given width. `cut`: whether it left anything out; `states`: how many it looked at."""
+    """One search of a given width. `truncated`: whether it left anything out; `states`: how many it looked at."""
 
-    def __init__(self, groups: Groups, room: Room, width: int) -> None:
-        self.groups, self.room, self.width = groups, room, width
-        self.exact = len(groups.models) <= EXACT_MODELS
-        self.cut = not self.exact
+    def __init__(self, groups: StepGroups, room: MemoryBudget, width: int) -> None:
+        self.groups, self.budget, self.width = groups, room, width
+        self.exact = len(groups.models) <= MAX_MODELS_EXACT
+        self.truncated = not self.exact
         self.states = 0
 
     def best(self) -> tuple[int, tuple[int, ...]]:
         """The fewest loads that were found, and the resident models of each phase; of equal ones the fewest phases."""
-        frontier, loads = [State(0, self.groups.start(), 0, 0, ())], 0
+        frontier, loads = [State(0, self.groups.initial_groups(), 0, 0, ())], 0
         while all(state.ready for state in frontier):
-            frontier, loads = self._next(frontier), loads + 1
+            frontier, loads = self._next_frontier(frontier), loads + 1
         last = min((state for state in frontier if not state.ready), key=lambda state: len(state.before))
         return loads, (*last.before, last.resident)
 
-    def _next(self, frontier: list[State]) -> list[State]:
+    def _next_frontier(self, frontier: list[State]) -> list[State]:
         """The most promising states with one load more."""
         found: dict[tuple[int, int, int], State] = {}
         for state in frontier:
@@ -122,23 +122,23 @@ class Beam:
                     found[child.done, child.resident, child.active] = child
         if len(found) <= self.width:
             return list(found.values())
-        self.cut = True
+        self.truncated = True
         return nsmallest(self.width, found.values(), key=self._rank)
 
     def _rank(self, state: State) -> tuple[int, int, int]:
         """Fewer loads to come, then fewer phases, then more room for this phase."""
-        loads = at_least(self.groups, self.room, state.done, state.resident)
+        loads = min_remaining_loads(self.groups, self.budget, state.done, state.resident)
         return loads, len(state.before), state.resident.bit_count()
 
     def _children(self, state: State) -> Iterator[State]:
         """What can be loaded next, with all that is worth giving up for it."""
-        pending, later = self.groups.pending(state.done), self.groups.later(state.done)
-        waits = [sum(mask >> model & 1 for mask in later) for model in range(len(later))]
+        pending, waiting = self.groups.pending_models(state.done), self.groups.waiting_models(state.done)
+        waits = [sum(mask >> model & 1 for mask in waiting) for model in range(len(waiting))]
         leaving = sorted(
-            bits(state.resident & pending),
-            key=lambda model: (-waits[model], -self.room.share[model], state.active >> model & 1),
+            bit_indices(state.resident & pending),
+            key=lambda model: (-waits[model], -self.budget.cluster_share[model], state.active >> model & 1),
         )
-        for model in self._worth_loading(state.ready, waits, later):
+        for model in self._load_candidates(state.ready, waits, waiting):
             for evicted in self._evictions(leaving):
                 child = self._load(state, model, evicted, pending)
                 if child:
@@ -146,13 +146,17 @@ class Beam:
                     if not self.exact and len(child.before) == len(state.before):
                         break
 
-    def _worth_loading(self, ready: int, waits: list[int], later: list[int]) -> Iterable[int]:
+    def _load_candidates(self, ready: int, waits: list[int], waiting: list[int]) -> Iterable[int]:
         """Models that can work at once: those that wait for few others, and those for which many wait. Of equals the
         large ones first: small ones, of which more can stay, had better come last."""
-        models, share = {self.groups.owner[group] for group in bits(ready)}, self.room.share
-        readiest = sorted(models, key=lambda model: (waits[model], -share[model], model))
-        awaited = sorted(models, key=lambda model: (-later[model].bit_count(), -share[model], model))
-        return readiest if self.exact else dict.fromkeys((*readiest[:READIEST], *awaited[:MOST_AWAITED]))
+        models, share = {self.groups.model_of_group[group] for group in bit_indices(ready)}, self.budget.cluster_share
+        by_readiness = sorted(models, key=lambda model: (waits[model], -share[model], model))
+        by_demand = sorted(models, key=lambda model: (-waiting[model].bit_count(), -share[model], model))
+        return (
+            by_readiness
+            if self.exact
+            else dict.fromkeys((*by_readiness[:MAX_READY_CANDIDATES], *by_demand[:MAX_AWAITED_CANDIDATES]))
+        )
 
     def _evictions(self, leaving: list[int]) -> Iterator[int]:
         """Masks of what may leave, fewer first: what is needed latest (Belady), or anything if the search is exact."""
@@ -167,10 +171,10 @@ class Beam:
         """
         before, was_active = state.before, state.active
         resident = state.resident & (pending | was_active) & ~evicted | 1 << model
-        if evicted & was_active or not self.room.fits(resident):
+        if evicted & was_active or not self.budget.fits(resident):
             before, was_active = (*before, state.resident), 0
             resident &= pending
-            if not self.room.fits(resident):
+            if not self.budget.fits(resident):
                 return None
-        done, ready, active = self.groups.run(state.done, state.ready, resident)
+        done, ready, active = self.groups.run_ready(state.done, state.ready, resident)
         return State(done, ready, resident, was_active | active, before)

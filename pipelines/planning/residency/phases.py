@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cluster.resources.inventory import Inventory
-from cluster.resources.placement import Request
-from pipelines.planning.residency.beam_search import at_least, search
-from pipelines.planning.residency.step_groups import Groups, Room, bits
+from cluster.resources.placement import ResourceRequest
+from pipelines.planning.residency.beam_search import min_remaining_loads, search_phases
+from pipelines.planning.residency.step_groups import MemoryBudget, StepGroups, bit_indices
 from pipelines.study.graph.step import Step, model_of
 
 
@@ -20,16 +20,18 @@ from pipelines.study.graph.step import Step, model_of
 class Phase:
     """A stretch of the run in which the same models are resident.
 
-    `models`: those, sorted. `loads`: the ones of them that come in at its start, sorted. `steps`: what is finished by
-    its end, in an order that can be run.
+    `models`: those, sorted. `model_loads`: the ones of them that come in at its start, sorted. `steps`: what is
+    finished by its end, in an order that can be run.
     """
 
     models: tuple[str, ...]
-    loads: tuple[str, ...]
+    model_loads: tuple[str, ...]
     steps: tuple[Step, ...]
 
 
-def order(steps: Sequence[Step], sizes: Mapping[str, Request], here: Inventory) -> tuple[Phase, ...]:
+def order_phases(
+    steps: Sequence[Step], requests: Mapping[str, ResourceRequest], inventory: Inventory
+) -> tuple[Phase, ...]:
     """The phases in which to run unfinished row-wise steps, with as few loads as can be found, then as few phases.
 
     `steps` are in an order that can be run; inputs that are not among them are finished. Models may take all of the
@@ -38,24 +40,24 @@ def order(steps: Sequence[Step], sizes: Mapping[str, Request], here: Inventory) 
     """
     if not steps:
         return ()
-    groups = Groups(steps)
-    masks = search(groups, _room(groups, sizes, here))
-    return _phases(steps, [{groups.models[number] for number in bits(mask)} for mask in masks])
+    groups = StepGroups(steps)
+    masks = search_phases(groups, _memory_budget(groups, requests, inventory))
+    return _phases(steps, [{groups.models[number] for number in bit_indices(mask)} for mask in masks])
 
 
-def loads(phases: Iterable[Phase]) -> int:
+def model_loads(phases: Iterable[Phase]) -> int:
     """How often a model comes in, in all phases."""
-    return sum(len(phase.loads) for phase in phases)
+    return sum(len(phase.model_loads) for phase in phases)
 
 
-def lower_bound(steps: Sequence[Step], sizes: Mapping[str, Request], here: Inventory) -> int:
+def min_model_loads(steps: Sequence[Step], requests: Mapping[str, ResourceRequest], inventory: Inventory) -> int:
     """A number of loads below which no order of these steps can get, from an empty cluster."""
-    groups = Groups(steps)
-    return at_least(groups, _room(groups, sizes, here), 0, 0)
+    groups = StepGroups(steps)
+    return min_remaining_loads(groups, _memory_budget(groups, requests, inventory), 0, 0)
 
 
-def _room(groups: Groups, sizes: Mapping[str, Request], here: Inventory) -> Room:
-    return Room([sizes[name] for name in groups.models], here)
+def _memory_budget(groups: StepGroups, requests: Mapping[str, ResourceRequest], inventory: Inventory) -> MemoryBudget:
+    return MemoryBudget([requests[name] for name in groups.models], inventory)
 
 
 def _phases(steps: Sequence[Step], residents: Sequence[set[str]]) -> tuple[Phase, ...]:

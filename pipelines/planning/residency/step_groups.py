@@ -12,14 +12,14 @@ from functools import cache
 from itertools import accumulate
 
 from cluster.resources.inventory import Inventory
-from cluster.resources.packing import Bundle, fit, room_for, whole
-from cluster.resources.placement import Request
+from cluster.resources.packing import Bundle, fits, free_nodes, max_replicas_that_fit
+from cluster.resources.placement import ResourceRequest
 from pipelines.study.graph.step import Step, model_of
 
 ROUNDING = 1e-9
 
 
-def bits(mask: int) -> Iterator[int]:
+def bit_indices(mask: int) -> Iterator[int]:
     """The numbers in a mask, ascending."""
     while mask:
         low = mask & -mask
@@ -27,78 +27,80 @@ def bits(mask: int) -> Iterator[int]:
         mask ^= low
 
 
-class Groups:
+class StepGroups:
     """Steps by model and by what they wait for. Numbers ascend in an order that can be run."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
         self.models: list[str] = []
-        self.owner: list[int] = []
-        self.needs: list[int] = []
+        self.model_of_group: list[int] = []
+        self.prerequisites: list[int] = []
         self._add(steps)
-        self.opens: list[list[int]] = [[] for _ in self.owner]
-        self.owned = [0] * len(self.models)
+        self.dependents: list[list[int]] = [[] for _ in self.model_of_group]
+        self.groups_of_model = [0] * len(self.models)
         self.followers: list[dict[int, int]] = [{} for _ in self.models]
         self._connect()
 
     def _add(self, steps: Iterable[Step]) -> None:
         models: dict[str, int] = {}
         groups: dict[tuple[int, int], int] = {}
-        found: dict[str, int] = {}
+        group_of_step: dict[str, int] = {}
         for step in steps:
             model = models.setdefault(model_of(step), len(models))
-            needs = sum(1 << group for group in {found[one.key] for one in step.inputs if one.key in found})
+            needs = sum(
+                1 << group for group in {group_of_step[one.key] for one in step.inputs if one.key in group_of_step}
+            )
             last = needs.bit_length() - 1
-            if needs.bit_count() == 1 and self.owner[last] == model:
-                found[step.key] = last
+            if needs.bit_count() == 1 and self.model_of_group[last] == model:
+                group_of_step[step.key] = last
                 continue
-            found[step.key] = group = groups.setdefault((model, needs), len(self.owner))
-            if group == len(self.owner):
-                self.owner.append(model)
-                self.needs.append(needs)
+            group_of_step[step.key] = group = groups.setdefault((model, needs), len(self.model_of_group))
+            if group == len(self.model_of_group):
+                self.model_of_group.append(model)
+                self.prerequisites.append(needs)
         self.models = list(models)
 
     def _connect(self) -> None:
-        """`opens`: the groups that need a group; `owned`: a model's groups; `followers`: the models that come after a
-        model, as masks, with the groups for which they wait."""
-        after = [0] * len(self.owner)
-        for group in reversed(range(len(self.owner))):
-            model = self.owner[group]
-            self.owned[model] |= 1 << group
-            for needed in bits(self.needs[group]):
-                self.opens[needed].append(group)
+        """`dependents`: the groups that need a group; `groups_of_model`: a model's groups; `followers`: the models
+        that come after a model, as masks, with the groups for which they wait."""
+        after = [0] * len(self.model_of_group)
+        for group in reversed(range(len(self.model_of_group))):
+            model = self.model_of_group[group]
+            self.groups_of_model[model] |= 1 << group
+            for needed in bit_indices(self.prerequisites[group]):
+                self.dependents[needed].append(group)
                 after[needed] |= after[group] | 1 << model
             mask = after[group] & ~(1 << model)
             self.followers[model][mask] = self.followers[model].get(mask, 0) | 1 << group
 
-    def start(self) -> int:
+    def initial_groups(self) -> int:
         """The groups that wait for nothing."""
-        return sum(1 << group for group, needs in enumerate(self.needs) if not needs)
+        return sum(1 << group for group, needs in enumerate(self.prerequisites) if not needs)
 
-    def run(self, done: int, ready: int, resident: int) -> tuple[int, int, int]:
+    def run_ready(self, done: int, ready: int, resident: int) -> tuple[int, int, int]:
         """Run all that resident models can: what is done and ready then, and the models that had something to do."""
         active = 0
-        todo = ready & sum(self.owned[model] for model in bits(resident))
+        todo = ready & sum(self.groups_of_model[model] for model in bit_indices(resident))
         while todo:
             group = todo.bit_length() - 1
-            active |= 1 << self.owner[group]
+            active |= 1 << self.model_of_group[group]
             todo ^= 1 << group
             ready ^= 1 << group
             done |= 1 << group
-            for opened in self.opens[group]:
-                if not self.needs[opened] & ~done:
+            for opened in self.dependents[group]:
+                if not self.prerequisites[opened] & ~done:
                     ready |= 1 << opened
-                    todo |= (resident >> self.owner[opened] & 1) << opened
+                    todo |= (resident >> self.model_of_group[opened] & 1) << opened
         return done, ready, active
 
-    def pending(self, done: int) -> int:
+    def pending_models(self, done: int) -> int:
         """The models that still have something to do."""
-        return sum(1 << model for model, owned in enumerate(self.owned) if owned & ~done)
+        return sum(1 << model for model, owned in enumerate(self.groups_of_model) if owned & ~done)
 
-    def later(self, done: int) -> list[int]:
+    def waiting_models(self, done: int) -> list[int]:
         """By model: the other models that wait for it."""
-        return [self._later(model, done) for model in range(len(self.models))]
+        return [self._models_waiting_for(model, done) for model in range(len(self.models))]
 
-    def _later(self, model: int, done: int) -> int:
+    def _models_waiting_for(self, model: int, done: int) -> int:
         mask = 0
         for follower, groups in self.followers[model].items():
             if groups & ~done:
@@ -106,43 +108,46 @@ class Groups:
         return mask
 
 
-class Room:
+class MemoryBudget:
     """Which models fit side by side on the nodes of a cluster."""
 
-    def __init__(self, sizes: Sequence[Request], here: Inventory) -> None:
-        self.nodes, self.bundles = whole(here.nodes), [size.bundles(here) for size in sizes]
+    def __init__(self, sizes: Sequence[ResourceRequest], inventory: Inventory) -> None:
+        self.nodes, self.bundles = free_nodes(inventory.nodes), [size.bundles(inventory) for size in sizes]
         cpus = [sum(each.cpus * number for each, number in one.items()) for one in self.bundles]
         gpus = [sum(each.gpus * number for each, number in one.items()) for one in self.bundles]
-        self.asks = (cpus, gpus)
-        self.have = [sum(has) + ROUNDING for has in ([n.cpus for n in here.nodes], [n.gpus for n in here.nodes])]
-        self.share = [max(c / self.have[0], g / self.have[1]) for c, g in zip(*self.asks, strict=True)]
-        self.fits, self.most = cache(self._fits), cache(self._most)
+        self.demand = (cpus, gpus)
+        self.supply = [
+            sum(amounts) + ROUNDING
+            for amounts in ([n.cpus for n in inventory.nodes], [n.gpus for n in inventory.nodes])
+        ]
+        self.cluster_share = [max(c / self.supply[0], g / self.supply[1]) for c, g in zip(*self.demand, strict=True)]
+        self.fits, self.max_fitting = cache(self._fits), cache(self._max_fitting)
 
     def _fits(self, models: int) -> bool:
         """Whether these models fit together. One alone always does: what never fits is refused elsewhere."""
         if models & (models - 1) == 0:
             return True
-        return fit(sum((self.bundles[model] for model in bits(models)), Counter[Bundle]()), self.nodes)
+        return fits(sum((self.bundles[model] for model in bit_indices(models)), Counter[Bundle]()), self.nodes)
 
-    def _most(self, models: int, beside: int | None = None) -> int:
+    def _max_fitting(self, models: int, beside: int | None = None) -> int:
         """No more than so many of these models fit together, or together with one more, `beside` them."""
         together = models | (0 if beside is None else 1 << beside)
         if self.fits(together):
             return models.bit_count()
-        counts = [self._smallest(together) - (beside is not None)]
-        for asks, have in zip(self.asks, self.have, strict=True):
+        counts = [self._max_of_smallest(together) - (beside is not None)]
+        for asks, have in zip(self.demand, self.supply, strict=True):
             left = have if beside is None else have - asks[beside]
-            counts.append(_most(sorted(asks[model] for model in bits(models)), left))
+            counts.append(_count_smallest_fitting(sorted(asks[model] for model in bit_indices(models)), left))
         return max(min(counts), int(beside is None))
 
-    def _smallest(self, models: int) -> int:
+    def _max_of_smallest(self, models: int) -> int:
         """How many would fit if each of these models asked for no more than the smallest in each respect."""
-        found = [self.bundles[model] for model in bits(models)]
+        found = [self.bundles[model] for model in bit_indices(models)]
         cpus, gpus = (min(each[:2][place] for one in found for each in one) for place in (0, 1))
         count = min(one.total() for one in found)
-        return room_for(Bundle(cpus, gpus), count * len(found), self.nodes) // count
+        return max_replicas_that_fit(Bundle(cpus, gpus), count * len(found), self.nodes) // count
 
 
-def _most(asks: Iterable[float], have: float) -> int:
+def _count_smallest_fitting(demand: Iterable[float], supply: float) -> int:
     """How many of the smallest fit."""
-    return sum(total <= have for total in accumulate(asks))
+    return sum(total <= supply for total in accumulate(demand))

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pipelines.study.spec.study import Study
 
 if TYPE_CHECKING:
-    from pipelines.results.export.files import Exported, Trained
+    from pipelines.results.export.files import Exported, ExportedModel
 
 _TEMPLATES = Environment(
     loader=PackageLoader("pipelines.results.export"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -23,6 +23,6 @@ def dataset_card(study: Study, files: Sequence[Exported]) -> str:
     return _TEMPLATES.get_template("dataset.md.jinja").render(study=study, files=files, version=version("evolgrid"))
 
 
-def student_card(study: Study, student: Trained) -> str:
+def student_card(study: Study, student: ExportedModel) -> str:
     """Markdown: the base, the data, the hyper-parameters and the measured scores of a student."""
     return _TEMPLATES.get_template("student.md.jinja").render(study=study, student=student, version=version("evolgrid"))

@@ -19,7 +19,7 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.types import PairRow, ResponseRow
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import CheckJob, SelectJob
+from pipelines.study.graph.params import CheckParams, SelectParams
 from pipelines.study.spec.selection import Selection
 from pipelines.study.spec.study import Study
 
@@ -31,47 +31,47 @@ def export_sets(store: Store, study: Study, grid: Grid, folder: Path, form: Form
     folder, and dataset_info.json for LLaMA-Factory.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = [*_supervised(store, grid, folder, form), *_preferred(store, study, grid, folder)]
+    written = [*_export_supervised(store, grid, folder, form), *_export_preferences(store, study, grid, folder)]
     if written:
         (folder / "README.md").write_text(dataset_card(study, written), encoding="utf-8")
-        listed = {file.path.name.replace(".", "_"): _described(file, form) for file in written}
+        listed = {file.path.name.replace(".", "_"): _dataset_info(file, form) for file in written}
         (folder / "dataset_info.json").write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
     return written
 
 
-def _supervised(store: Store, grid: Grid, folder: Path, form: Format) -> Iterator[Exported]:
-    done, record = store.done(), RECORDS[form]
+def _export_supervised(store: Store, grid: Grid, folder: Path, form: Format) -> Iterator[Exported]:
+    done, record = store.finished_keys(), RECORDS[form]
     for pairs in (pairs for pairs in grid.sets if pairs.responses.key in done):
         answers = from_table(ResponseRow, store.rows(pairs.responses.kind, pairs.responses.key))
-        path = folder / f"{set_name(pairs)}.{_ending(form)}"
+        path = folder / f"{set_name(pairs)}.{_file_suffix(form)}"
         yield Exported(path, _write(path, map(record, answers)), pairs)
     for cell in {cell.train.inputs[0].key: cell for cell in grid.cells if cell.train}.values():
         assert cell.train and cell.pairs
         step = cell.train.inputs[0]
-        if step.key in done and isinstance(step.job, SelectJob) and _leaves_out(step.job.selection):
+        if step.key in done and isinstance(step.params, SelectParams) and _is_filtered(step.params.selection):
             chosen = from_table(PairRow, store.rows(step.kind, step.key))
-            path = folder / f"{set_name(cell.pairs)}-{cell.selection}.{_ending(form)}"
+            path = folder / f"{set_name(cell.pairs)}-{cell.selection}.{_file_suffix(form)}"
             yield Exported(path, _write(path, map(record, chosen)), cell.pairs, cell.selection)
 
 
-def _preferred(store: Store, study: Study, grid: Grid, folder: Path) -> Iterator[Exported]:
-    done = store.done()
+def _export_preferences(store: Store, study: Study, grid: Grid, folder: Path) -> Iterator[Exported]:
+    done = store.finished_keys()
     for pairs in grid.sets:
-        if isinstance(pairs.responses.job, CheckJob) and pairs.responses.key in done:
+        if isinstance(pairs.responses.params, CheckParams) and pairs.responses.key in done:
             path = folder / f"{set_name(pairs)}.dpo.jsonl"
             rows = _write(path, map(asdict, preferences(store, pairs.responses, study.seed)))
             yield Exported(path, rows, pairs, ranking=True)
 
 
-def _leaves_out(selection: Selection) -> bool:
+def _is_filtered(selection: Selection) -> bool:
     return selection.model_copy(update={"name": "all"}) != Selection(name="all")
 
 
-def _ending(form: Format) -> str:
+def _file_suffix(form: Format) -> str:
     return "sft.parquet" if form == "parquet" else f"{form}.jsonl"
 
 
-def _described(file: Exported, form: Format) -> Record:
+def _dataset_info(file: Exported, form: Format) -> Record:
     return {"file_name": file.path.name} | (LLAMA_FACTORY_PREFERENCES if file.ranking else LLAMA_FACTORY[form])
 
 

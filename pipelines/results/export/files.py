@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.study.graph.grid import PairSet
+from pipelines.study.graph.grid import InstructionDataset
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.recipes import Recipe
 
@@ -16,7 +16,7 @@ class Exported:
 
     path: Path
     rows: int
-    pairs: PairSet
+    pairs: InstructionDataset
     selection: str = ""
     ranking: bool = False
 
@@ -26,14 +26,14 @@ class Exported:
         return self.path.name.rsplit(".", 2)[0]
 
 
-def set_name(pairs: PairSet) -> str:
+def set_name(pairs: InstructionDataset) -> str:
     """What a set is called as a file."""
     evolved = [*filter(None, (pairs.method, pairs.evolver)), f"r{pairs.round}"] if pairs.evolver else ["seeds"]
     return "-".join([pairs.seeds, *evolved, pairs.teacher, pairs.decoding])
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class ExportedModel:
     """A student that was written to `path`: what it was made of, and its numbers by benchmark."""
 
     path: Path

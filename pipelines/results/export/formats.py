@@ -30,7 +30,7 @@ def messages(pair: Pair) -> Record:
     return {"messages": [{"role": role, "content": text} for role, text in turns]}
 
 
-def traced(pair: Pair) -> Record:
+def with_provenance(pair: Pair) -> Record:
     """As `messages`, with the row's own id, its seed's id and its seed's 0-based number in the seed file."""
     return messages(pair) | {"id": pair.id, "seed_id": pair.seed_id, "seed_index": pair.index}
 
@@ -39,7 +39,7 @@ RECORDS: Mapping[Format, Callable[[Pair], Record]] = {
     "alpaca": alpaca,
     "sharegpt": sharegpt,
     "messages": messages,
-    "parquet": traced,
+    "parquet": with_provenance,
 }
 _MESSAGES: Record = {
     "formatting": "sharegpt",

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pipelines.operators.autoif.check import FAILS_CHECK
-from pipelines.operators.autoif.thresholds import PAPER, RULES, Rules
+from pipelines.operators.autoif.thresholds import PAPER_THRESHOLDS, THRESHOLDS, Thresholds
 from pipelines.rows.arrow import from_table
 from pipelines.rows.text import user_turn
 from pipelines.rows.types import CheckedRow, Rejection, ResponseRow
 from pipelines.store.store import Store
-from pipelines.study.graph.params import CheckJob
+from pipelines.study.graph.params import CheckParams
 from pipelines.study.graph.step import Step
 
 PER_SIDE = 2
@@ -37,7 +37,9 @@ class DpoRow:
     rejected: str
 
 
-def dpo_rows(prompt: str, responses: Sequence[Response], rules: Rules = PAPER, seed: int = 0) -> list[DpoRow]:
+def dpo_rows(
+    prompt: str, responses: Sequence[Response], rules: Thresholds = PAPER_THRESHOLDS, seed: int = 0
+) -> list[DpoRow]:
     """Pairs of up to two responses that pass and up to two that no function accepts, by seed and prompt."""
     draw = random.Random(f"{seed} {prompt}")
     chosen = _texts(response for response in responses if rules.chosen.passes(response.pass_rate))
@@ -52,7 +54,7 @@ def _texts(responses: Iterable[Response]) -> list[str]:
 
 def preferences(store: Store, check: Step, seed: int) -> Iterator[DpoRow]:
     """Of a finished check step: for each prompt two kept answers at most against two at most that failed, by `seed`."""
-    assert isinstance(check.job, CheckJob)
+    assert isinstance(check.params, CheckParams)
     (respond,) = check.inputs
     rates = {row.parent_id: row.pass_rate for row in from_table(CheckedRow, store.rows(check.kind, check.key))}
     lost = from_table(Rejection, store.rows(check.kind, check.key, "rejected"))
@@ -62,4 +64,4 @@ def preferences(store: Store, check: Step, seed: int) -> Iterator[DpoRow]:
         if row.id in rates:
             answers[row.parent_id, user_turn(row.instruction, row.input)].append(Response(row.response, rates[row.id]))
     for (_, prompt), found in answers.items():
-        yield from dpo_rows(prompt, found, RULES[check.job.rules], seed)
+        yield from dpo_rows(prompt, found, THRESHOLDS[check.params.rules], seed)

@@ -6,39 +6,39 @@ from pathlib import Path
 
 from pipelines.evaluate.scores import ACCURACY, scores
 from pipelines.results.export.card import student_card
-from pipelines.results.export.files import Trained, set_name
+from pipelines.results.export.files import ExportedModel, set_name
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow
-from pipelines.store.store import CHECKPOINT, Store
+from pipelines.store.store import CHECKPOINT_FOLDER, Store
 from pipelines.study.graph.grid import Cell, Grid
-from pipelines.study.graph.params import EvaluateJob, VerdictJob
+from pipelines.study.graph.params import EvaluateParams, VerdictParams
 from pipelines.study.spec.study import Study
 
 
-def export_students(store: Store, study: Study, grid: Grid, folder: Path) -> list[Trained]:
+def export_students(store: Store, study: Study, grid: Grid, folder: Path) -> list[ExportedModel]:
     """Write every finished student as `folder`/students/NAME, a folder that transformers, peft and vLLM load."""
-    done = store.done()
+    done = store.finished_keys()
     found = [_export(store, study, cell, folder) for cell in grid.cells if cell.train and cell.train.key in done]
     for student in found:
         (student.path / "README.md").write_text(student_card(study, student), encoding="utf-8")
     return found
 
 
-def _export(store: Store, study: Study, cell: Cell, folder: Path) -> Trained:
+def _export(store: Store, study: Study, cell: Cell, folder: Path) -> ExportedModel:
     assert cell.train and cell.pairs
     dataset = f"{set_name(cell.pairs)}-{cell.selection}"
     path = folder / "students" / f"{cell.student.model}-{cell.student.recipe}-on-{dataset}"
-    store.fetch(cell.train.kind, cell.train.key, CHECKPOINT, path)
+    store.fetch(cell.train.kind, cell.train.key, CHECKPOINT_FOLDER, path)
     rows = store.manifest(cell.train.kind, cell.train.key).account.rows_out
     recipe = study.recipes[cell.student.recipe]
-    return Trained(path, study.models[cell.student.model], recipe, dataset, rows, _scores(store, cell))
+    return ExportedModel(path, study.models[cell.student.model], recipe, dataset, rows, _scores(store, cell))
 
 
 def _scores(store: Store, cell: Cell) -> tuple[tuple[str, float], ...]:
-    done, found = store.done(), list[tuple[str, float]]()
+    done, found = store.finished_keys(), list[tuple[str, float]]()
     for name, step in cell.evaluations:
-        if step.key in done and isinstance(step.job, EvaluateJob | VerdictJob):
+        if step.key in done and isinstance(step.params, EvaluateParams | VerdictParams):
             rows = from_table(AnswerRow, store.rows(step.kind, step.key))
-            numbers = scores(step.job.benchmark, rows)
+            numbers = scores(step.params.benchmark, rows)
             found += [(name if number == ACCURACY else f"{name} {number}", value) for number, value in numbers.items()]
     return tuple(found)

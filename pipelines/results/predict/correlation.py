@@ -11,9 +11,9 @@ import numpy.typing as npt
 from scipy import stats
 
 Floats = npt.NDArray[np.float64]
-RESAMPLES = 2000
-PERCENTILES = (2.5, 97.5)
-MOST_UNDEFINED = 0.05
+CORRELATION_RESAMPLES = 2000
+INTERVAL_PERCENTILES = (2.5, 97.5)
+MAX_UNDEFINED_FRACTION = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ def correlate(metric: Sequence[float], measured: Sequence[float], seed: int = 0)
     if not np.isfinite(pair).all():
         raise ValueError("a correlation is asked of values that are not finite: leave these points out")
     n = pair.shape[1]
-    drawn = np.random.default_rng(seed).integers(0, max(n, 1), (RESAMPLES, n))
+    drawn = np.random.default_rng(seed).integers(0, max(n, 1), (CORRELATION_RESAMPLES, n))
     rhos = _rhos(pair[:, drawn])
     known = rhos[np.isfinite(rhos)]
-    undefined = RESAMPLES - len(known)
-    told = undefined <= MOST_UNDEFINED * RESAMPLES
-    low, high = np.percentile(known, PERCENTILES).tolist() if told else (math.nan, math.nan)
+    undefined = CORRELATION_RESAMPLES - len(known)
+    enough_defined = undefined <= MAX_UNDEFINED_FRACTION * CORRELATION_RESAMPLES
+    low, high = np.percentile(known, INTERVAL_PERCENTILES).tolist() if enough_defined else (math.nan, math.nan)
     return Correlation(spearman(metric, measured), low, high, n, undefined)
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from pipelines.planning.model_size import parameters
 from pipelines.results.predict.correlation import Correlation, correlate
 from pipelines.results.predict.paradox import Paradox, Teacher, paradoxes
-from pipelines.results.predict.points import LOSS, Place, Point, performances, points
+from pipelines.results.predict.points import LOSS_COLUMN, ComparisonGroup, Point, collect_performances, collect_points
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, PairSet
+from pipelines.study.graph.grid import Grid, InstructionDataset
 from pipelines.study.spec.study import Study
 
-FEW = 4  # below, any order of points is too likely by chance to say anything
+MIN_POINTS = 4  # below, any order of points is too likely by chance to say anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,16 +31,16 @@ class Prediction:
     left_out: int
 
 
-def predictions(study: Study, grid: Grid, store: Store) -> dict[Place, list[Prediction]]:
+def predict_from_metrics(study: Study, grid: Grid, store: Store) -> dict[ComparisonGroup, list[Prediction]]:
     """Rho of every metric at every place with trained students, the highest first."""
-    found = {point.pairs: point for point in points(study, grid, store)}
+    found = {point.pairs: point for point in collect_points(study, grid, store)}
     return {
-        place: sorted(_of_place(study, found, measured), key=_rank)
-        for place, measured in performances(grid, store).items()
+        place: sorted(_group_predictions(study, found, measured), key=_rank)
+        for place, measured in collect_performances(grid, store).items()
     }
 
 
-def larger_teachers(study: Study, folder: Path, grid: Grid, store: Store) -> list[Paradox]:
+def compare_teacher_sizes(study: Study, folder: Path, grid: Grid, store: Store) -> list[Paradox]:
     """Every two teachers of the study whose sizes are known, and how often the smaller one's student was the better.
 
     What is compared differs in the teacher alone. `folder` is the study file's.
@@ -49,19 +49,25 @@ def larger_teachers(study: Study, folder: Path, grid: Grid, store: Store) -> lis
     teachers = [Teacher(name, "", size / 1e9) for name, size in sizes.items() if size]
     measured = {
         (repr((place, pairs.method, pairs.evolver, pairs.round, pairs.decoding)), pairs.teacher): value
-        for place, values in performances(grid, store).items()
+        for place, values in collect_performances(grid, store).items()
         if place.benchmark != "mean"
         for pairs, value in values.items()
     }
     return paradoxes(teachers, measured)
 
 
-def _of_place(study: Study, found: Mapping[PairSet, Point], measured: Mapping[PairSet, float]) -> Iterator[Prediction]:
-    here = [(found[pairs].metrics, value) for pairs, value in measured.items()]
-    for metric in dict.fromkeys(name for metrics, _ in here for name in metrics if name != LOSS):
-        known = [(metrics[metric], value) for metrics, value in here if math.isfinite(metrics.get(metric, math.nan))]
-        enough = correlate(*zip(*known, strict=True), seed=study.seed) if len(known) >= FEW else None
-        yield Prediction(metric, enough, len(known), len(here) - len(known))
+def _group_predictions(
+    study: Study, found: Mapping[InstructionDataset, Point], measured: Mapping[InstructionDataset, float]
+) -> Iterator[Prediction]:
+    points_of_group = [(found[pairs].metrics, value) for pairs, value in measured.items()]
+    for metric in dict.fromkeys(name for metrics, _ in points_of_group for name in metrics if name != LOSS_COLUMN):
+        known = [
+            (metrics[metric], value)
+            for metrics, value in points_of_group
+            if math.isfinite(metrics.get(metric, math.nan))
+        ]
+        correlation = correlate(*zip(*known, strict=True), seed=study.seed) if len(known) >= MIN_POINTS else None
+        yield Prediction(metric, correlation, len(known), len(points_of_group) - len(known))
 
 
 def _rank(prediction: Prediction) -> tuple[bool, float]:

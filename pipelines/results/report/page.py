@@ -16,36 +16,36 @@ from pipelines.results.report.tables import step_accounts as accounts
 from pipelines.results.report.tables.car_warnings import car_warnings
 from pipelines.results.report.tables.effects import effects
 from pipelines.results.report.tables.examples import seed_views
-from pipelines.results.report.tables.heatmap import heat_tables
+from pipelines.results.report.tables.heatmap import heatmap_tables
 from pipelines.results.report.tables.outcomes import reply_rows, round_rows
 from pipelines.results.report.tables.results import result_table
-from pipelines.results.report.tables.summary import best, key_figures, rows
+from pipelines.results.report.tables.summary import best_gain, gain_rows, key_figures
 
 
-def files(data: ReportData) -> dict[str, str]:
+def report_files(data: ReportData) -> dict[str, str]:
     """File name to content of everything that a report consists of."""
     tables = csv_files(data)
-    return {"index.html": html(data, [*tables]), "report.md": markdown(data), **tables}
+    return {"index.html": render_html(data, [*tables]), "report.md": render_markdown(data), **tables}
 
 
-def html(data: ReportData, tables: Sequence[str] = ()) -> str:
+def render_html(data: ReportData, tables: Sequence[str] = ()) -> str:
     """The page: one file without any outside reference, that names the files of numbers beside it."""
     environment = _environment(autoescape=True)
     figures = {
-        "scores": _drawn(plots.by_round(data)),
-        "models": _drawn(plots.by_model(data, "evolver"), plots.by_model(data, "teacher"), plots.by_level(data)),
-        "sets": _drawn(plots.ifd(data)),
-        "diversity": _drawn(plots.distances(data)),
-        "judged": _drawn(plots.difficulty(data)),
-        "probabilities": _drawn(plots.probabilities(data)),
-        "confidence": _drawn(plots.confidence(data)),
-        "losses": _drawn(plots.loss_curves(data), plots.speeds(data)),
-        "times": _drawn(plots.times(data)),
+        "scores": _existing(plots.by_round(data)),
+        "models": _existing(plots.by_model(data, "evolver"), plots.by_model(data, "teacher"), plots.by_level(data)),
+        "sets": _existing(plots.ifd(data)),
+        "diversity": _existing(plots.distances(data)),
+        "judged": _existing(plots.difficulty(data)),
+        "probabilities": _existing(plots.probabilities(data)),
+        "confidence": _existing(plots.confidence(data)),
+        "losses": _existing(plots.loss_curves(data), plots.speeds(data)),
+        "times": _existing(plots.times(data)),
     }
     return environment.get_template("page.html.jinja").render(_facts(data), figures=figures, tables=tables)
 
 
-def markdown(data: ReportData) -> str:
+def render_markdown(data: ReportData) -> str:
     """The same facts for a terminal or a code host, without plots."""
     environment = _environment(autoescape=False)
     environment.filters["cell"] = _table_cell
@@ -58,18 +58,18 @@ def _facts(data: ReportData) -> dict[str, object]:
     return {
         "data": data,
         "figures_of_merit": key_figures(data),
-        "rows": rows(data.results),
-        "best": best(data.results),
-        "heat": heat_tables(data),
+        "rows": gain_rows(data.results),
+        "best": best_gain(data.results),
+        "heat": heatmap_tables(data),
         "rounds": round_rows(data.rounds),
         "replies": reply_rows(data.replies),
         "car_warnings": car_warnings(data.cars),
         "effects": effects(data),
         "table": result_table(data),
         "seeds": seed_views(data.examples),
-        "steps": accounts.ordered(data.steps),
+        "steps": accounts.sort_steps(data.steps),
         "totals": accounts.kind_totals(data.steps),
-        "balanced": accounts.balanced,
+        "balanced": accounts.is_balanced,
     }
 
 
@@ -84,17 +84,17 @@ def _environment(autoescape: bool) -> jinja2.Environment:
     )
     environment.filters.update(
         number=format.number,
-        significant=format.significant,
+        significant=format.significant_digits,
         signed=format.signed,
         p_value=format.p_value,
         duration=format.duration,
-        moment=format.moment,
+        moment=format.timestamp,
         parameters=format.parameters,
     )
     return environment
 
 
-def _drawn(*figures: Figure | None) -> list[Figure]:
+def _existing(*figures: Figure | None) -> list[Figure]:
     return [figure for figure in figures if figure]
 
 

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from pipelines.results.report import write
-from pipelines.results.report.collect.collect import collect
+from pipelines.results.report.collect.collect import collect_report
 from pipelines.store.store import Store
 from pipelines.store.studies.run_record import study_folder
 from pipelines.study.graph.grid import Grid
@@ -21,10 +21,10 @@ def report_path(store: Store, study: str) -> str:
 
 def publish(study: Study, folder: Path, grid: Grid, store: Store) -> str:
     """Write the report of what the store holds of a study (all of it or a part); returns the page's path."""
-    data = collect(study, folder, grid, store)
+    data = collect_report(study, folder, grid, store)
     target = posixpath.dirname(report_path(store, study.study))
-    with tempfile.TemporaryDirectory(prefix="evolgrid-report-") as aside:
-        write(data, Path(aside))
-        for path in sorted(Path(aside).iterdir()):
+    with tempfile.TemporaryDirectory(prefix="evolgrid-report-") as staging:
+        write(data, Path(staging))
+        for path in sorted(Path(staging).iterdir()):
             store.write_bytes(posixpath.join(target, path.name), path.read_bytes())
     return report_path(store, study.study)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from pipelines.rows.readers.conversations import flat
+from pipelines.rows.readers.conversations import flatten
 from pipelines.rows.readers.seed_rows import RowProblem, SeedRow
 
 ALIASES = {
@@ -13,10 +13,16 @@ ALIASES = {
     "input": ("input",),
     "output": ("output", "response", "answer"),
 }
-_KINDS: dict[type, str] = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+_JSON_TYPES: dict[type, str] = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+}
 
 
-def columns(names: Iterable[str]) -> dict[str, str]:
+def match_columns(names: Iterable[str]) -> dict[str, str]:
     """Which name stands for which of our fields. Raises RowProblem where two could, or none is the instruction."""
     present = list(names)
     chosen: dict[str, str] = {}
@@ -28,7 +34,9 @@ def columns(names: Iterable[str]) -> dict[str, str]:
             chosen[field] = matches[0]
     if "instruction" not in chosen:
         raise RowProblem(
-            "missing-instruction", f"there is no instruction (or question, prompt); {_listed(present)}", "instruction"
+            "missing-instruction",
+            f"there is no instruction (or question, prompt); {_describe_fields(present)}",
+            "instruction",
         )
     return chosen
 
@@ -36,20 +44,20 @@ def columns(names: Iterable[str]) -> dict[str, str]:
 def to_row(index: int, record: object) -> SeedRow:
     """The seed row of a record, its text unchanged. Raises RowProblem. Fields that we do not know are left out."""
     if not isinstance(record, dict):
-        raise RowProblem("not-an-object", f"a row must be an object with an instruction; here is {_kind(record)}")
-    values = flat(cast(Mapping[str, object], record))
-    chosen = columns(values)
-    texts = {field: _text(name, values[name]) for field, name in chosen.items()}
+        raise RowProblem("not-an-object", f"a row must be an object with an instruction; here is {_json_type(record)}")
+    values = flatten(cast(Mapping[str, object], record))
+    chosen = match_columns(values)
+    texts = {field: _checked_text(name, values[name]) for field, name in chosen.items()}
     if not texts["instruction"].strip():
         raise RowProblem("empty-instruction", "is empty", chosen["instruction"])
     return SeedRow(index, texts["instruction"], texts.get("input", ""), texts.get("output", ""))
 
 
-def _text(name: str, value: object) -> str:
+def _checked_text(name: str, value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise RowProblem("wrong-type", f"must be text; here is {_kind(value)}", name)
+        raise RowProblem("wrong-type", f"must be text; here is {_json_type(value)}", name)
     if "\0" in value:
         raise RowProblem("nul", "holds a NUL character", name)
     try:
@@ -60,12 +68,12 @@ def _text(name: str, value: object) -> str:
     return value
 
 
-def _kind(value: object) -> str:
+def _json_type(value: object) -> str:
     if value is None:
         return "null"
-    return next((word for kind, word in _KINDS.items() if isinstance(value, kind)), "text")
+    return next((word for kind, word in _JSON_TYPES.items() if isinstance(value, kind)), "text")
 
 
-def _listed(names: list[str]) -> str:
+def _describe_fields(names: list[str]) -> str:
     shown = ", ".join(ascii(name[:40])[1:-1] for name in names[:10])
     return f"the fields are {shown}" if names else "there are no fields"

@@ -6,23 +6,23 @@ import csv
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
 
-from pipelines.rows.readers.columns import columns
+from pipelines.rows.readers.columns import match_columns
 from pipelines.rows.readers.seed_rows import (
     MAX_PIECE_BYTES,
     MAX_ROW_BYTES,
     REMEDIES,
     FileProblem,
-    Found,
+    RawRecord,
     RowProblem,
-    decoded,
+    decode_bytes,
     has_bad_bytes,
-    printable,
+    to_printable,
 )
 
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def read_csv(stream: BufferedReader) -> Iterator[Found]:
+def read_csv(stream: BufferedReader) -> Iterator[RawRecord]:
     """Every row below the header, line ends inside quotes kept as they are. Raises FileProblem."""
     lines = _Lines(stream)
     rows = _rows(lines)
@@ -32,7 +32,7 @@ def read_csv(stream: BufferedReader) -> Iterator[Found]:
     _check_header(header[0], header[1])
     names = header[1]
     for line, cells, raw in rows:
-        yield Found(line, raw.rstrip("\r\n"), _record(names, cells, raw))
+        yield RawRecord(line, raw.rstrip("\r\n"), _record(names, cells, raw))
 
 
 class _Lines:
@@ -40,7 +40,7 @@ class _Lines:
 
     def __init__(self, stream: BufferedReader) -> None:
         self._stream = stream
-        self._taken: list[str] = []
+        self._pending: list[str] = []
         self.count = 0
 
     def __iter__(self) -> Iterator[str]:
@@ -48,13 +48,13 @@ class _Lines:
             if len(data) == MAX_PIECE_BYTES:
                 raise FileProblem(f"a line is larger than {MAX_PIECE_BYTES:,} bytes", self.count + 1)
             self.count += 1
-            self._taken.append(decoded(data))
-            yield self._taken[-1]
+            self._pending.append(decode_bytes(data))
+            yield self._pending[-1]
 
     def take(self) -> str:
         """The text of the lines since the last call."""
-        text = "".join(self._taken)
-        self._taken.clear()
+        text = "".join(self._pending)
+        self._pending.clear()
         return text
 
 
@@ -70,12 +70,12 @@ def _rows(lines: _Lines) -> Iterator[tuple[int, list[str], str]]:
                 yield start, cells, raw
             start = lines.count + 1
     except csv.Error as error:
-        raise _broken(error, start, lines.count) from None
+        raise _csv_problem(error, start, lines.count) from None
     finally:
         csv.field_size_limit(before)
 
 
-def _broken(error: csv.Error, start: int, end: int) -> FileProblem:
+def _csv_problem(error: csv.Error, start: int, end: int) -> FileProblem:
     text = str(error)
     if "unexpected end of data" in text or "field larger" in text:
         remedy = "A quote at the start of a cell opens it; one inside is written twice."
@@ -89,15 +89,15 @@ def _broken(error: csv.Error, start: int, end: int) -> FileProblem:
 def _check_header(line: int, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise FileProblem(f"the header names {printable(', '.join(twice))} twice", line, REMEDIES["ambiguous-field"])
+        raise FileProblem(f"the header names {to_printable(', '.join(twice))} twice", line, REMEDIES["ambiguous-field"])
     try:
-        columns(names)
+        match_columns(names)
     except RowProblem as problem:
-        remedy = _separated_otherwise(names) or REMEDIES[problem.reason]
+        remedy = _separator_hint(names) or REMEDIES[problem.reason]
         raise FileProblem(f"in the header: {problem.detail}", line, remedy) from None
 
 
-def _separated_otherwise(names: Sequence[str]) -> str | None:
+def _separator_hint(names: Sequence[str]) -> str | None:
     found = next((mark for mark in _OTHER_SEPARATORS if len(names) == 1 and mark in names[0]), None)
     return f"Its cells seem to be separated by {_OTHER_SEPARATORS[found]}: save it with commas." if found else None
 

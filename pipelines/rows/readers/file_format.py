@@ -14,8 +14,8 @@ from typing import Any
 from pipelines.rows.readers.seed_rows import FileProblem
 
 FORMATS = {".jsonl": "json-lines", ".ndjson": "json-lines", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
-HEAD = 32  # bytes in which a foreign file shows itself
-PARQUET = b"PAR1"
+HEAD_BYTES = 32  # bytes in which a foreign file shows itself
+PARQUET_MAGIC = b"PAR1"
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _FOREIGN = {
@@ -31,9 +31,9 @@ _FOREIGN = {
 }
 _UTF16 = re.compile(rb"[\t\n\r -~]\0[\t\n\r -~]\0|\0[\t\n\r -~]\0[\t\n\r -~]|\xff\xfe|\xfe\xff|\0\0\xfe\xff")
 MAX_GROWTH = 200  # times that real text never unpacks to
-ALWAYS_FINE = 100_000_000  # bytes, however small their file
-_AGAIN = "Fetch or write it again."
-_NAMED = "whose name does not end in .gz"
+MIN_SUSPICIOUS_BYTES = 100_000_000  # bytes, however small their file
+_DOWNLOAD_AGAIN = "Fetch or write it again."
+_WITHOUT_GZ_NAME = "whose name does not end in .gz"
 
 
 def format_of(path: Path) -> tuple[str, bool]:
@@ -67,7 +67,7 @@ def check_file(path: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path, zipped: bool) -> Generator[BufferedReader]:
+def open_bytes(path: Path, zipped: bool) -> Generator[BufferedReader]:
     """The file's bytes, unzipped and without byte order mark. Raises FileProblem, also for what the body reads."""
     try:
         with path.open("rb") as file:
@@ -77,20 +77,20 @@ def opened(path: Path, zipped: bool) -> Generator[BufferedReader]:
             _skip_mark(stream, zipped)
             yield stream
     except gzip.BadGzipFile as error:
-        raise FileProblem(f"not a good gzip file: {error}", remedy=_AGAIN) from None
+        raise FileProblem(f"not a good gzip file: {error}", remedy=_DOWNLOAD_AGAIN) from None
     except EOFError:
-        raise FileProblem("the gzip file is cut off before its end", remedy=_AGAIN) from None
+        raise FileProblem("the gzip file is cut off before its end", remedy=_DOWNLOAD_AGAIN) from None
     except zlib.error as error:
-        raise FileProblem(f"the gzip file is damaged: {error}", remedy=_AGAIN) from None
+        raise FileProblem(f"the gzip file is damaged: {error}", remedy=_DOWNLOAD_AGAIN) from None
     except OSError as error:
         raise FileProblem(f"cannot be read: {error}") from None
 
 
 def _skip_mark(stream: BufferedReader, zipped: bool) -> None:
-    head = stream.peek(HEAD)[:HEAD]
+    head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
     if head.startswith(_BOM):
         stream.read(len(_BOM))
-    elif head.startswith(PARQUET):
+    elif head.startswith(PARQUET_MAGIC):
         raise FileProblem("is a Parquet file", remedy="Name it .parquet.")
     else:
         refuse_foreign(head, zipped)
@@ -102,7 +102,7 @@ def refuse_foreign(head: bytes, zipped: bool = False) -> None:
         raise FileProblem("is UTF-16 or UTF-32", remedy="Save it as UTF-8.")
     if head.startswith(_GZIP):
         remedy = "Unpack it once." if zipped else "Rename it."
-        raise FileProblem("is a gzip file " + ("in a gzip file" if zipped else _NAMED), remedy=remedy)
+        raise FileProblem("is a gzip file " + ("in a gzip file" if zipped else _WITHOUT_GZ_NAME), remedy=remedy)
     for start, (what, remedy) in _FOREIGN.items():
         if head.startswith(start) or head.lower().startswith(start):
             raise FileProblem(f"is {what}", remedy=remedy)
@@ -110,7 +110,7 @@ def refuse_foreign(head: bytes, zipped: bool = False) -> None:
 
 def check_growth(unpacked: int, packed: int) -> None:
     """Raise FileProblem for a file that unpacks to so much that it must be meant to do harm."""
-    if unpacked > max(ALWAYS_FINE, MAX_GROWTH * packed):
+    if unpacked > max(MIN_SUSPICIOUS_BYTES, MAX_GROWTH * packed):
         remedy = "If that is meant, unpack it and name the unpacked file."
         raise FileProblem(f"unpacks to more than {MAX_GROWTH} times its size", remedy=remedy)
 

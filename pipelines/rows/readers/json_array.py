@@ -10,16 +10,16 @@ from pipelines.rows.readers.seed_rows import (
     MAX_PIECE_BYTES,
     MAX_ROW_BYTES,
     FileProblem,
-    Found,
+    RawRecord,
     RowProblem,
     has_bad_bytes,
 )
-from pipelines.rows.readers.strict_json import StrictDecoder, in_words
+from pipelines.rows.readers.strict_json import StrictDecoder, describe_json_error
 
 _SPACE = " \t\r\n"
 
 
-def read_json_array(stream: BufferedReader) -> Iterator[Found]:
+def read_json_array(stream: BufferedReader) -> Iterator[RawRecord]:
     """Every element of the array. Raises FileProblem where the array itself is broken: its rest cannot be trusted."""
     text = _Window(TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline=""))
     if text.peek() != "[":
@@ -34,7 +34,7 @@ def read_json_array(stream: BufferedReader) -> Iterator[Found]:
         raise FileProblem("something follows the array's end", text.line)
 
 
-def _elements(text: _Window) -> Iterator[Found]:
+def _elements(text: _Window) -> Iterator[RawRecord]:
     while True:
         text.peek()
         yield text.element()
@@ -54,7 +54,7 @@ class _Window:
         self.line = 1
         self._source = source
         self._text = ""
-        self._at = 0
+        self._position = 0
         self._ended = False
         self._decoder = StrictDecoder()
 
@@ -62,55 +62,55 @@ class _Window:
         """Go past white space; the character there, or "" at the end of the file."""
         while True:
             self._fill(MAX_ROW_BYTES)
-            at = self._at
+            at = self._position
             while at < len(self._text) and self._text[at] in _SPACE:
                 at += 1
-            self.skip(at - self._at)
-            if self._at < len(self._text) or self._ended:
-                return self._text[self._at : self._at + 1]
+            self.skip(at - self._position)
+            if self._position < len(self._text) or self._ended:
+                return self._text[self._position : self._position + 1]
 
     def skip(self, count: int) -> None:
         """Go forward and count the lines."""
-        self.line += self._text.count("\n", self._at, self._at + count)
-        self._at += count
+        self.line += self._text.count("\n", self._position, self._position + count)
+        self._position += count
 
-    def element(self) -> Found:
+    def element(self) -> RawRecord:
         """Decode the value that begins here, and go past it."""
         line = self.line
         value, end = self._decode()
-        raw = self._text[self._at : end]
-        self.skip(end - self._at)
+        raw = self._text[self._position : end]
+        self.skip(end - self._position)
         if len(raw.encode("utf-8", "surrogateescape")) > MAX_ROW_BYTES:
             value = RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes")
         elif has_bad_bytes(raw):
             value = RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8")
-        return Found(line, raw, value)
+        return RawRecord(line, raw, value)
 
     def _decode(self) -> tuple[object, int]:
         wanted = 2 * MAX_ROW_BYTES
         while True:
             try:
-                return self._decoder.decode(self._text, self._at)
+                return self._decoder.decode(self._text, self._position)
             except JSONDecodeError as error:
                 if self._ended or wanted > MAX_PIECE_BYTES:
-                    raise self._broken(error) from None
+                    raise self._json_problem(error) from None
             except RecursionError:
                 raise FileProblem("brackets are nested too deep", self.line) from None
             self._fill(wanted)
             wanted *= 2
 
-    def _broken(self, error: JSONDecodeError) -> FileProblem:
-        line = self.line + self._text.count("\n", self._at, error.pos)
+    def _json_problem(self, error: JSONDecodeError) -> FileProblem:
+        line = self.line + self._text.count("\n", self._position, error.pos)
         unclosed = error.msg.startswith("Unterminated")
         if unclosed and not self._ended:
             return FileProblem(f"a text that opens here is larger than {MAX_PIECE_BYTES:,} bytes", line)
         if unclosed or not self._text[error.pos :].strip(_SPACE):
             return FileProblem("the file ends inside the array", line)
-        return FileProblem(f"not JSON: {in_words(error)}", line)
+        return FileProblem(f"not JSON: {describe_json_error(error)}", line)
 
     def _fill(self, wanted: int) -> None:
-        if self._ended or len(self._text) - self._at >= wanted:
+        if self._ended or len(self._text) - self._position >= wanted:
             return
         more = self._source.read(2 * wanted)
         self._ended = not more
-        self._text, self._at = self._text[self._at :] + more, 0
+        self._text, self._position = self._text[self._position :] + more, 0

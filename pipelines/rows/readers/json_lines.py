@@ -6,13 +6,20 @@ from collections.abc import Iterator
 from io import BufferedReader
 from json import JSONDecodeError
 
-from pipelines.rows.readers.seed_rows import MAX_RAW, MAX_ROW_BYTES, Found, RowProblem, decoded, has_bad_bytes
-from pipelines.rows.readers.strict_json import StrictDecoder, in_words
+from pipelines.rows.readers.seed_rows import (
+    MAX_RAW_CHARS,
+    MAX_ROW_BYTES,
+    RawRecord,
+    RowProblem,
+    decode_bytes,
+    has_bad_bytes,
+)
+from pipelines.rows.readers.strict_json import StrictDecoder, describe_json_error
 
 _SPACE = " \t\r\n"
 
 
-def read_json_lines(stream: BufferedReader) -> Iterator[Found]:
+def read_json_lines(stream: BufferedReader) -> Iterator[RawRecord]:
     """Every line that is not blank."""
     decoder = StrictDecoder()
     line = 0
@@ -21,10 +28,10 @@ def read_json_lines(stream: BufferedReader) -> Iterator[Found]:
         if len(data) > MAX_ROW_BYTES and not data.endswith(b"\n"):
             _skip_line(stream)
             problem = RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes")
-            yield Found(line, decoded(data[: 4 * MAX_RAW]), problem)
+            yield RawRecord(line, decode_bytes(data[: 4 * MAX_RAW_CHARS]), problem)
         elif data.strip(b" \t\r\n"):
-            text = decoded(data).rstrip("\r\n")
-            yield Found(line, text, _record(decoder, text))
+            text = decode_bytes(data).rstrip("\r\n")
+            yield RawRecord(line, text, _record(decoder, text))
 
 
 def _skip_line(stream: BufferedReader) -> None:
@@ -39,7 +46,7 @@ def _record(decoder: StrictDecoder, text: str) -> object:
     try:
         value, end = decoder.decode(text, start)
     except JSONDecodeError as error:
-        return RowProblem("not-json", f"{in_words(error)}, column {error.pos + 1}")
+        return RowProblem("not-json", f"{describe_json_error(error)}, column {error.pos + 1}")
     except RecursionError:
         return RowProblem("nested-too-deep", "brackets are nested too deep")
     if text[end:].strip(_SPACE):

@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.rows.readers.columns import columns
-from pipelines.rows.readers.file_format import FORMATS, HEAD, PARQUET, check_growth, refuse_foreign
+from pipelines.rows.readers.columns import match_columns
+from pipelines.rows.readers.file_format import FORMATS, HEAD_BYTES, PARQUET_MAGIC, check_growth, refuse_foreign
 from pipelines.rows.readers.seed_rows import (
     MAX_ROW_BYTES,
     REMEDIES,
     FileProblem,
-    Found,
+    RawRecord,
     RowProblem,
-    decoded,
+    decode_bytes,
     has_bad_bytes,
 )
 
@@ -23,7 +23,7 @@ _BATCH = 1_000
 _ENCRYPTED = b"PARE"
 
 
-def read_parquet(path: Path) -> Iterator[Found]:
+def read_parquet(path: Path) -> Iterator[RawRecord]:
     """Every row. Raises FileProblem for a damaged file and for columns that do not hold text."""
     import pyarrow as pa  # late: planning a study needs no Arrow
     import pyarrow.parquet as pq
@@ -35,7 +35,7 @@ def read_parquet(path: Path) -> Iterator[Found]:
             check_growth(sum(group.total_byte_size for group in groups), path.stat().st_size)
             names = _text_columns(file.schema_arrow)
             for batch in file.iter_batches(batch_size=_BATCH, columns=names):
-                yield from _found(batch, names)
+                yield from _batch_records(batch, names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FileProblem(f"not a readable Parquet file: {reason}", remedy="Fetch or write it again.") from None
@@ -43,11 +43,11 @@ def read_parquet(path: Path) -> Iterator[Found]:
 
 def _check_head(path: Path) -> None:
     with path.open("rb") as file:
-        head = file.read(HEAD)
+        head = file.read(HEAD_BYTES)
     refuse_foreign(head)
     if head.startswith(_ENCRYPTED):
         raise FileProblem("is an encrypted Parquet file", remedy="Write it without encryption.")
-    if not head.startswith(PARQUET):
+    if not head.startswith(PARQUET_MAGIC):
         raise FileProblem("is not a Parquet file", remedy=f"Give it the name of its format: {', '.join(FORMATS)}.")
 
 
@@ -57,7 +57,7 @@ def _text_columns(schema: Any) -> list[str]:
     if twice:
         raise FileProblem(f"two columns are named {', '.join(twice)}", remedy=REMEDIES["ambiguous-field"])
     try:
-        chosen = list(columns(names).values())
+        chosen = list(match_columns(names).values())
     except RowProblem as problem:
         raise FileProblem(f"among its columns: {problem.detail}", remedy=REMEDIES[problem.reason]) from None
     for name in chosen:
@@ -75,10 +75,10 @@ def _is_text(kind: Any) -> bool:
     return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind) or types.is_null(kind)
 
 
-def _found(batch: Any, names: list[str]) -> Iterator[Found]:
+def _batch_records(batch: Any, names: list[str]) -> Iterator[RawRecord]:
     cells = {name: _bytes(batch.column(name)) for name in names}
     for row in range(batch.num_rows):
-        yield _row({name: cells[name][row] for name in names})
+        yield _row_record({name: cells[name][row] for name in names})
 
 
 def _bytes(column: Any) -> list[bytes | None]:
@@ -90,12 +90,12 @@ def _bytes(column: Any) -> list[bytes | None]:
     return column.cast(pa.large_binary()).to_pylist()
 
 
-def _row(cells: dict[str, bytes | None]) -> Found:
-    record = {name: None if value is None else decoded(value) for name, value in cells.items()}
+def _row_record(cells: dict[str, bytes | None]) -> RawRecord:
+    record = {name: None if value is None else decode_bytes(value) for name, value in cells.items()}
     raw = json.dumps(record, ensure_ascii=False)
     if sum(len(value) for value in cells.values() if value) > MAX_ROW_BYTES:
-        return Found(None, raw, RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes"))
+        return RawRecord(None, raw, RowProblem("row-too-large", f"the row is larger than {MAX_ROW_BYTES:,} bytes"))
     for name, value in record.items():
         if value is not None and has_bad_bytes(value):
-            return Found(None, raw, RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8", name))
-    return Found(None, raw, record)
+            return RawRecord(None, raw, RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8", name))
+    return RawRecord(None, raw, record)

@@ -12,7 +12,7 @@ from pathlib import Path
 from pipelines.errors import MAX_SHOWN, InputError, combined
 from pipelines.rows.readers.columns import to_row
 from pipelines.rows.readers.csv_rows import read_csv
-from pipelines.rows.readers.file_format import check_file, format_of, opened
+from pipelines.rows.readers.file_format import check_file, format_of, open_bytes
 from pipelines.rows.readers.json_array import read_json_array
 from pipelines.rows.readers.json_lines import read_json_lines
 from pipelines.rows.readers.parquet_rows import read_parquet
@@ -20,15 +20,15 @@ from pipelines.rows.readers.seed_rows import (
     REMEDIES,
     BadRow,
     FileProblem,
-    Found,
     OnBadRow,
+    RawRecord,
     RowProblem,
     SeedRow,
     SeedRows,
-    printable,
+    to_printable,
 )
 
-_STREAMED: dict[str, Callable[[BufferedReader], Iterator[Found]]] = {
+_STREAM_READERS: dict[str, Callable[[BufferedReader], Iterator[RawRecord]]] = {
     "json-lines": read_json_lines,
     "json": read_json_array,
     "csv": read_csv,
@@ -43,8 +43,8 @@ def read_seeds(path: Path, *, limit: int | None = None, on_bad_row: OnBadRow = "
     """
     try:
         check_file(path)
-        with closing(_found(path)) as found:
-            rows, bad = _sorted_out(islice(found, limit), on_bad_row)
+        with closing(_read_records(path)) as found:
+            rows, bad = _separate_bad_rows(islice(found, limit), on_bad_row)
     except FileProblem as problem:
         raise _file_error(path, problem) from None
     if bad and (on_bad_row == "refuse" or not rows):
@@ -72,29 +72,29 @@ def hash_seed_file(path: Path) -> str:
         raise InputError(f"cannot be read: {error.strerror}", file=str(path)) from None
 
 
-def _found(path: Path) -> Generator[Found]:
+def _read_records(path: Path) -> Generator[RawRecord]:
     kind, zipped = format_of(path)
     if kind == "parquet":
         yield from read_parquet(path)
         return
-    with opened(path, zipped) as stream:
-        yield from _STREAMED[kind](stream)
+    with open_bytes(path, zipped) as stream:
+        yield from _STREAM_READERS[kind](stream)
 
 
-def _sorted_out(found: Iterator[Found], on_bad_row: OnBadRow) -> tuple[list[SeedRow], list[BadRow]]:
+def _separate_bad_rows(found: Iterator[RawRecord], on_bad_row: OnBadRow) -> tuple[list[SeedRow], list[BadRow]]:
     rows: list[SeedRow] = []
     bad: list[BadRow] = []
     for index, item in enumerate(found):
         try:
             rows.append(_row(index, item))
         except RowProblem as problem:
-            bad.append(BadRow(index, item.line, problem.field, problem.reason, problem.detail, printable(item.raw)))
+            bad.append(BadRow(index, item.line, problem.field, problem.reason, problem.detail, to_printable(item.raw)))
             if on_bad_row == "refuse" and len(bad) > MAX_SHOWN:
                 break
     return rows, bad
 
 
-def _row(index: int, item: Found) -> SeedRow:
+def _row(index: int, item: RawRecord) -> SeedRow:
     if isinstance(item.record, RowProblem):
         raise item.record
     return to_row(index, item.record)

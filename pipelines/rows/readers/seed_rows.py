@@ -9,7 +9,7 @@ from typing import Literal
 MAX_ROW_BYTES = 1_000_000
 MAX_PIECE_BYTES = 4 * MAX_ROW_BYTES
 """How much is read in search of the end of a row that is too large; beyond it the file is given up."""
-MAX_RAW = 2_000
+MAX_RAW_CHARS = 2_000
 OnBadRow = Literal["refuse", "quarantine"]
 REMEDIES = {
     "invalid-utf8": "Save the file as UTF-8.",
@@ -86,7 +86,7 @@ class FileProblem(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class RawRecord:
     """What a format's reader found where a row should be: its text, and a record (field to value) or why it is bad."""
 
     line: int | None
@@ -94,7 +94,7 @@ class Found:
     record: object | RowProblem
 
 
-def decoded(data: bytes) -> str:
+def decode_bytes(data: bytes) -> str:
     """Text in which every byte that is not UTF-8 stands as a lone surrogate, for `has_bad_bytes` to find."""
     return data.decode("utf-8", "surrogateescape")
 
@@ -104,7 +104,9 @@ def has_bad_bytes(text: str) -> bool:
     return not text.isascii() and _BAD_BYTE.search(text) is not None
 
 
-def printable(text: str) -> str:
+def to_printable(text: str) -> str:
     """The first characters of a row, with everything invisible or not text as escapes."""
-    shown = text[:MAX_RAW].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)[:MAX_RAW]
+    shown = text[:MAX_RAW_CHARS].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)[
+        :MAX_RAW_CHARS
+    ]

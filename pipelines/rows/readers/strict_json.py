@@ -11,7 +11,7 @@ from pipelines.rows.readers.seed_rows import RowProblem
 MAX_DIGITS = 1_000
 
 
-def in_words(error: json.JSONDecodeError) -> str:
+def describe_json_error(error: json.JSONDecodeError) -> str:
     """What the decoder missed, to stand in the middle of a sentence."""
     message = error.msg.removesuffix(" starting at").removesuffix(" at")
     return message[:1].lower() + message[1:]
@@ -39,12 +39,14 @@ class StrictDecoder:
         return (self._problems[0] if self._problems else value), end
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
             seen: set[str] = set()
-            twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-            self._problems.append(RowProblem("duplicate-key", "is given twice in one object", ascii(twice)[1:-1][:80]))
-        return made
+            repeated = next(key for key, _ in pairs if key in seen or seen.add(key))
+            self._problems.append(
+                RowProblem("duplicate-key", "is given twice in one object", ascii(repeated)[1:-1][:80])
+            )
+        return fields
 
     def _constant(self, word: str) -> None:
         self._problems.append(RowProblem("not-a-number", f"{word} is not JSON"))

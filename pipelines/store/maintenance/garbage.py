@@ -7,47 +7,47 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipelines.store.lease import claims, is_gone
+from pipelines.store.lease import is_dead, leases
 from pipelines.store.store import MANIFEST, Store
-from pipelines.store.studies.step_index import needed
+from pipelines.store.studies.step_index import referenced_keys
 
 
 @dataclass(frozen=True, slots=True)
-class Unneeded:
+class GarbageItem:
     """A folder that can go, why, and its size."""
 
     path: str
-    why: str
+    reason: str
     bytes: int
 
 
-def unneeded(store: Store) -> Iterator[Unneeded]:
+def find_garbage(store: Store) -> Iterator[GarbageItem]:
     """Step folders that no study needs, and leftovers of steps that are finished.
 
     What a driver that lives is running stays, whatever else is known of it.
     """
-    running = {key for claim in claims(store) if not is_gone(claim) for key in claim.steps}
-    keep = frozenset[str]().union(running, *needed(store).values())
-    left: defaultdict[str, list[str]] = defaultdict(list)
-    for path in store.leftovers():
-        left[posixpath.basename(posixpath.dirname(path))].append(path)
+    running = {key for claim in leases(store) if not is_dead(claim) for key in claim.steps}
+    keep = frozenset[str]().union(running, *referenced_keys(store).values())
+    stale: defaultdict[str, list[str]] = defaultdict(list)
+    for path in store.stale_files():
+        stale[posixpath.basename(posixpath.dirname(path))].append(path)
     for folder in sorted(store.fs.glob(posixpath.join(store.root, "steps", "*", "*"))):
         key, done = posixpath.basename(folder), store.fs.exists(posixpath.join(folder, MANIFEST))
         if key not in keep:
-            yield Unneeded(
+            yield GarbageItem(
                 folder, "no study has this step" if done else "unfinished, and no study has it", _size(store, folder)
             )
         elif done and key not in running:
-            for path in left[key]:
-                yield Unneeded(path, "left beside a finished step", _size(store, path))
+            for path in stale[key]:
+                yield GarbageItem(path, "left beside a finished step", _size(store, path))
 
 
-def remove(store: Store, found: Unneeded) -> None:
+def remove_garbage(store: Store, item: GarbageItem) -> None:
     """Delete a folder; of a step, the manifest goes first, so that nobody sees half of it."""
-    manifest = posixpath.join(found.path, MANIFEST)
+    manifest = posixpath.join(item.path, MANIFEST)
     if store.fs.exists(manifest):
         store.fs.rm(manifest)
-    store.fs.rm(found.path, recursive=True)
+    store.fs.rm(item.path, recursive=True)
 
 
 def _size(store: Store, folder: str) -> int:

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from pipelines.rows.arrow import types
+from pipelines.rows.arrow import column_types
 from pipelines.store.manifest import Manifest, Shard
 from pipelines.store.store import MANIFEST, Store
 
-BLOCK_BYTES = 2**20
+HASH_BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class VerifiedStep:
     """A finished step, and what is wrong with its files (nothing: an empty tuple). `bytes` were read."""
 
     kind: str
@@ -28,7 +28,7 @@ class Checked:
     problems: tuple[str, ...]
 
 
-def verify(store: Store) -> Iterator[Checked]:
+def verify(store: Store) -> Iterator[VerifiedStep]:
     """Hash every file of every finished step again, block by block, and compare with what was written."""
     for path in sorted(store.fs.glob(posixpath.join(store.root, "steps", "*", "*", MANIFEST))):
         folder = posixpath.dirname(path)
@@ -36,24 +36,24 @@ def verify(store: Store) -> Iterator[Checked]:
         try:
             manifest = Manifest.model_validate_json(store.read_bytes(path))
         except ValidationError as error:
-            yield Checked(
+            yield VerifiedStep(
                 kind, key, f"{kind} {key[:8]}", 0, (f"{MANIFEST} can not be read: {error.error_count()} errors",)
             )
             continue
         found = (
-            what_is_wrong(store, folder, shard) or _other_columns(store, folder, shard, manifest)
+            shard_problem(store, folder, shard) or _schema_problem(store, folder, shard, manifest)
             for shard in manifest.shards
         )
         problems = tuple(filter(None, found))
-        yield Checked(kind, key, manifest.label, sum(shard.bytes for shard in manifest.shards), problems)
+        yield VerifiedStep(kind, key, manifest.label, sum(shard.bytes for shard in manifest.shards), problems)
 
 
-def what_is_wrong(store: Store, folder: str, shard: Shard) -> str:
+def shard_problem(store: Store, folder: str, shard: Shard) -> str:
     """What is wrong with a file of a step, by its hash; nothing: an empty text."""
     digest, size = hashlib.sha256(), 0
     try:
         with store.fs.open(posixpath.join(folder, shard.file), "rb") as file:
-            while block := file.read(BLOCK_BYTES):
+            while block := file.read(HASH_BLOCK_BYTES):
                 digest.update(block)
                 size += len(block)
     except FileNotFoundError:
@@ -63,10 +63,14 @@ def what_is_wrong(store: Store, folder: str, shard: Shard) -> str:
     return "" if digest.hexdigest() == shard.sha256 else f"{shard.file} was changed after it was written"
 
 
-def _other_columns(store: Store, folder: str, shard: Shard, manifest: Manifest) -> str:
+def _schema_problem(store: Store, folder: str, shard: Shard, manifest: Manifest) -> str:
     """Whether a file's columns are not those that the manifest tells; nothing: an empty text."""
-    told = manifest.schemas.get(shard.file.partition("-")[0])
-    if told is None:
+    expected = manifest.schemas.get(shard.file.partition("-")[0])
+    if expected is None:
         return ""
     with store.fs.open(posixpath.join(folder, shard.file), "rb") as file:
-        return "" if types(pq.read_schema(file)) == told else f"{shard.file} has other columns than {MANIFEST} tells"
+        return (
+            ""
+            if column_types(pq.read_schema(file)) == expected
+            else f"{shard.file} has other columns than {MANIFEST} tells"
+        )

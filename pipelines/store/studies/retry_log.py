@@ -32,7 +32,7 @@ def save_retries(store: Store, study: str, retries: Iterable[Retry]) -> None:
 def load_retries(store: Store, study: str) -> list[Retry]:
     """What was tried again in the study's last run; nothing if there was none. Raises Spoilt."""
     try:
-        return store.parsed(_path(store, study), _LIST.validate_json, "delete it, the next run writes another")
+        return store.read_json(_path(store, study), _LIST.validate_json, "delete it, the next run writes another")
     except FileNotFoundError:
         return []
 

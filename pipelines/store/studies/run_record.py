@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pipelines.store.store import Store
 
 
-class Record(BaseModel):
+class RunRecord(BaseModel):
     """Times in seconds. `planned` is by step key; `ran` names the steps of the last run that ran any."""
 
     created: str
@@ -25,16 +25,16 @@ def study_folder(store: Store, study: str) -> str:
     return posixpath.join(store.root, "studies", study)
 
 
-def load_record(store: Store, study: str) -> Record | None:
+def load_record(store: Store, study: str) -> RunRecord | None:
     """The record of a study, if it ever ran in this store. Raises Spoilt."""
     path = posixpath.join(study_folder(store, study), "record.json")
     try:
-        return store.parsed(path, Record.model_validate_json, "delete it, the next run writes another")
+        return store.read_json(path, RunRecord.model_validate_json, "delete it, the next run writes another")
     except FileNotFoundError:
         return None
 
 
-def save_record(store: Store, study: str, record: Record) -> None:
+def save_record(store: Store, study: str, record: RunRecord) -> None:
     """Keep the record, in place of the one before."""
     data = record.model_dump_json(indent=1).encode()
     store.write_bytes(posixpath.join(study_folder(store, study), "record.json"), data)

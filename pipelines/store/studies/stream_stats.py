@@ -48,7 +48,7 @@ def save_stream(store: Store, study: str, stats: StreamStats) -> None:
 
 def load_streams(store: Store, keys: Collection[str]) -> list[StreamStats]:
     """The newest stream of each of these steps, whichever study ran it; oldest first."""
-    paths = files.listed(store.fs, posixpath.join(study_folder(store, "*"), "streams", "*.json"))
+    paths = files.list_files(store.fs, posixpath.join(study_folder(store, "*"), "streams", "*.json"))
     found = sorted((StreamStats.model_validate_json(store.read_bytes(path)) for path in paths), key=lambda s: s.ended)
     newest = {key: number for number, stream in enumerate(found) for key in stream.steps if key in keys}
     return [found[number] for number in sorted(set(newest.values()))]

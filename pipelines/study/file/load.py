@@ -9,45 +9,45 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipelines.errors import InputError, combined
-from pipelines.study.file.validation_errors import explain
-from pipelines.study.file.yaml_tree import Loc, Tree, parse, written
+from pipelines.study.file.validation_errors import describe_validation_error
+from pipelines.study.file.yaml_tree import Loc, Tree, nearest_loc_in_file, parse
 from pipelines.study.spec.study import Study
 
 MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedStudy:
     """A valid study, the file it came from, that file's folder (absolute), and the lines of its keys."""
 
     study: Study
     path: Path
     folder: Path
-    lines: Mapping[Loc, int] = field(repr=False)
+    line_numbers: Mapping[Loc, int] = field(repr=False)
 
     def line_of(self, loc: Loc) -> int:
         """The line (from 1) of `loc`, or of the nearest place around it that the file writes out."""
-        return nearest_line(self.lines, loc)
+        return nearest_line(self.line_numbers, loc)
 
 
-def load(path: Path) -> Loaded:
+def load(path: Path) -> LoadedStudy:
     """Read and validate a study. Raises InputError, or InputErrors with every mistake that was found."""
-    tree = parse(_text(path), str(path))
+    tree = parse(_read_text(path), str(path))
     if not isinstance(tree.value, dict):
-        raise _wrong_top(tree, path)
+        raise _top_level_error(tree, path)
     try:
         study = Study.model_validate(tree.value)
     except ValidationError as error:
-        raise combined(explain(error, tree, str(path))) from None
-    return Loaded(study, path, path.absolute().parent, tree.lines)
+        raise combined(describe_validation_error(error, tree, str(path))) from None
+    return LoadedStudy(study, path, path.absolute().parent, tree.line_numbers)
 
 
-def nearest_line(lines: Mapping[Loc, int], loc: Loc) -> int:
+def nearest_line(line_numbers: Mapping[Loc, int], loc: Loc) -> int:
     """The line of `loc` or of its nearest parent; 1 where nothing around it is known."""
-    return lines.get(written(loc, lines), 1)
+    return line_numbers.get(nearest_loc_in_file(loc, line_numbers), 1)
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     file = str(path)
     if path.is_dir():
         raise InputError("is a folder, not a study file", file=file)
@@ -61,10 +61,10 @@ def _text(path: Path) -> str:
     if len(data) > MAX_BYTES:
         remedy = "A study names its data, it does not hold it."
         raise InputError(f"is larger than {MAX_BYTES:,} bytes", file=file, remedy=remedy)
-    return _decoded(data, file)
+    return _decode(data, file)
 
 
-def _decoded(data: bytes, file: str) -> str:
+def _decode(data: bytes, file: str) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -84,10 +84,10 @@ def _is_control(char: str) -> bool:
     return (char < " " and char not in "\t\r") or char in "\ufffe\uffff"
 
 
-def _wrong_top(tree: Tree, path: Path) -> InputError:
+def _top_level_error(tree: Tree, path: Path) -> InputError:
     remedy = "The first lines could be 'study: my-study' and 'seeds:'."
     if tree.value is None:
         return InputError("is empty", file=str(path), remedy=remedy)
     kind = "a list" if isinstance(tree.value, list) else "a single value"
-    line = tree.lines.get((), 1)
+    line = tree.line_numbers.get((), 1)
     return InputError(f"is {kind}, not a mapping of keys to values", file=str(path), line=line, remedy=remedy)

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipelines.errors import InputError
-from pipelines.study.file.load import Loaded
+from pipelines.study.file.load import LoadedStudy
 
 
-def with_seed_file(loaded: Loaded, path: Path) -> Loaded:
+def with_seed_file(loaded: LoadedStudy, path: Path) -> LoadedStudy:
     """The study with another seed file (relative to the current folder). Raises InputError if it is not clear which."""
     study = loaded.study
     places = [index for index, seeds in enumerate(study.seeds) if seeds.file is not None]

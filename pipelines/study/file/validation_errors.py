@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pipelines.errors import InputError, nearest
 from pipelines.study.file.json_schema import Node, node_at
-from pipelines.study.file.yaml_tree import Loc, Tree, dotted, written
+from pipelines.study.file.yaml_tree import Loc, Tree, dotted_path, nearest_loc_in_file
 
 NAME_RULE = "lower-case letters, digits, '.', '_' and '-', at most 64, the first a letter or a digit"
 _EXAMPLES = {"array": "[...]", "object": "{...}", "integer": "1", "number": "0.5", "boolean": "true", "string": "..."}
@@ -25,28 +25,30 @@ _TYPES = {
 }
 
 
-def explain(error: ValidationError, tree: Tree, file: str) -> list[InputError]:
+def describe_validation_error(error: ValidationError, tree: Tree, file: str) -> list[InputError]:
     """Every mistake as an InputError; at least one."""
     found: dict[tuple[Loc, str], InputError] = {}
     details = error.errors(include_url=False)
     missing = {item["loc"] for item in details if item["type"] == "missing"}
-    meant = {item["loc"]: _meant(item["loc"], missing) for item in details if item["type"] == "extra_forbidden"}
+    intended = {
+        item["loc"]: _intended_key(item["loc"], missing) for item in details if item["type"] == "extra_forbidden"
+    }
     for item in details:
         loc, is_missing = item["loc"], item["type"] == "missing"
-        if is_missing and loc in meant.values():
+        if is_missing and loc in intended.values():
             continue  # the misspelt key beside it is reported with this very name
-        here = written(loc, tree.lines)
-        if name := meant.get(loc):
+        written_loc = nearest_loc_in_file(loc, tree.line_numbers)
+        if name := intended.get(loc):
             message, remedy = f"unknown key '{loc[-1]}'", f"Did you mean '{name[-1]}'?"
         else:
-            message, remedy = _told(item["type"], loc, here, item)
-        line = tree.lines.get(here, 1)
-        problem = InputError(message, file=file, line=line, field=dotted(here) or None, remedy=remedy)
-        found[(loc if is_missing else here, item["type"] if here == loc else "")] = problem
+            message, remedy = _describe_detail(item["type"], loc, written_loc, item)
+        line = tree.line_numbers.get(written_loc, 1)
+        problem = InputError(message, file=file, line=line, field=dotted_path(written_loc) or None, remedy=remedy)
+        found[(loc if is_missing else written_loc, item["type"] if written_loc == loc else "")] = problem
     return list(found.values())
 
 
-def kind_of(value: object) -> str:
+def describe_value(value: object) -> str:
     """A value's kind as people call it, with the value where it is short."""
     if value is None:
         return "nothing"
@@ -61,23 +63,23 @@ def kind_of(value: object) -> str:
     return "a list" if isinstance(value, list) else "a mapping"
 
 
-def _told(kind: str, loc: Loc, here: Loc, item: Mapping[str, Any]) -> tuple[str, str | None]:
+def _describe_detail(kind: str, loc: Loc, written_loc: Loc, item: Mapping[str, Any]) -> tuple[str, str | None]:
     """Message and remedy of one finding."""
     value, limits = item["input"], item.get("ctx", {})
     if kind == "missing":
         return _missing(loc)
     if kind == "extra_forbidden":
-        return f"unknown key '{loc[-1]}'", nearest(str(loc[-1]), _keys(loc[:-1]))
+        return f"unknown key '{loc[-1]}'", nearest(str(loc[-1]), _known_keys(loc[:-1]))
     if kind == "literal_error":
-        valid = [str(one) for one in (node_at(here) or {}).get("enum", [])] or [limits["expected"].strip("'")]
+        valid = [str(one) for one in (node_at(written_loc) or {}).get("enum", [])] or [limits["expected"].strip("'")]
         remedy = nearest(value, valid) if isinstance(value, str) else None
-        return f"must be one of {', '.join(valid)}; here is {kind_of(value)}", remedy
+        return f"must be one of {', '.join(valid)}; here is {describe_value(value)}", remedy
     if kind == "string_pattern_mismatch":
         return f"'{value}' cannot be a name", f"A name has {NAME_RULE}."
     if kind in _TYPES:
-        return _wrong_type(kind, loc, here, value)
+        return _wrong_type(kind, loc, written_loc, value)
     if kind in _LIMITS:
-        return f"{_LIMITS[kind](limits)}; here is {kind_of(value)}", None
+        return f"{_LIMITS[kind](limits)}; here is {describe_value(value)}", None
     return str(limits.get("error", item["msg"])), None
 
 
@@ -91,12 +93,12 @@ _LIMITS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
-def _wrong_type(kind: str, loc: Loc, here: Loc, value: object) -> tuple[str, str | None]:
+def _wrong_type(kind: str, loc: Loc, written_loc: Loc, value: object) -> tuple[str, str | None]:
     wanted = _TYPES[kind]
-    if loc != here and loc[-1] in ("str", "int", "float", "bool"):
+    if loc != written_loc and loc[-1] in ("str", "int", "float", "bool"):
         wanted = "text, a number, true or false"
     remedy = "Put it in quotes." if wanted == "text" and isinstance(value, int | float) else None
-    return f"must be {wanted}; here is {kind_of(value)}", remedy
+    return f"must be {wanted}; here is {describe_value(value)}", remedy
 
 
 def _missing(loc: Loc) -> tuple[str, str | None]:
@@ -116,12 +118,15 @@ def _example(node: Node, key: str) -> str:
     return _EXAMPLES.get(str(node.get("type")), "...")
 
 
-def _keys(loc: Loc) -> list[str]:
+def _known_keys(loc: Loc) -> list[str]:
     return list((node_at(loc) or {}).get("properties", {}))
 
 
-def _meant(loc: Loc, missing: Set[Loc]) -> Loc | None:
+def _intended_key(loc: Loc, missing: Set[Loc]) -> Loc | None:
     """The place of the valid key that is nearest to an unknown one; one that is missing comes before all others."""
     absent = [str(other[-1]) for other in missing if other[:-1] == loc[:-1]]
-    close = [*get_close_matches(str(loc[-1]), absent, n=1), *get_close_matches(str(loc[-1]), _keys(loc[:-1]), n=1)]
+    close = [
+        *get_close_matches(str(loc[-1]), absent, n=1),
+        *get_close_matches(str(loc[-1]), _known_keys(loc[:-1]), n=1),
+    ]
     return (*loc[:-1], close[0]) if close else None

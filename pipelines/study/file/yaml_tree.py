@@ -36,7 +36,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _BOOLS = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 _NULLS = ("", "~", "null", "Null", "NULL")
 _NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-_LARGEST = 2**63 - 1
+_MAX_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,24 @@ class Tree:
     """A parsed file: its value, and the line (from 1) of every key and item in it."""
 
     value: Value
-    lines: dict[Loc, int]
+    line_numbers: dict[Loc, int]
 
 
 def parse(text: str, file: str) -> Tree:
     """The value of `text`. Raises InputError with the line for bad YAML and for anchors, tags and the like."""
-    builder = _Builder(file)
+    builder = _TreeBuilder(file)
     try:
         builder.start(YAML(typ="safe", pure=True).parse(text))
     except MarkedYAMLError as error:
         raise _syntax_error(error, file) from None
-    return Tree(builder.value, builder.lines)
+    return Tree(builder.value, builder.line_numbers)
 
 
 @dataclass
-class _Builder:
+class _TreeBuilder:
     file: str
     value: Value = None
-    lines: dict[Loc, int] = field(default_factory=dict[Loc, int])
+    line_numbers: dict[Loc, int] = field(default_factory=dict[Loc, int])
 
     def start(self, events: Iterator[Any]) -> None:
         documents = 0
@@ -70,7 +70,7 @@ class _Builder:
                 documents += 1
                 self._check_document(event, documents)
             elif isinstance(event, NodeEvent):
-                self.lines[()] = event.start_mark.line + 1
+                self.line_numbers[()] = event.start_mark.line + 1
                 self.value = self._value(event, events, ())
 
     def _check_document(self, event: DocumentStartEvent, documents: int) -> None:
@@ -90,24 +90,24 @@ class _Builder:
         return self._scalar(cast(ScalarEvent, event), loc)
 
     def _mapping(self, events: Iterator[Any], loc: Loc) -> dict[str, Any]:
-        made: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         while not isinstance(event := next(events), MappingEndEvent):
             key = self._key(event, loc)
             line: int = event.start_mark.line + 1
-            if key in made:
-                message = f"key '{key}' is given twice; the first time in line {self.lines[(*loc, key)]}"
+            if key in mapping:
+                message = f"key '{key}' is given twice; the first time in line {self.line_numbers[(*loc, key)]}"
                 raise self._error(event, message, (*loc, key))
-            self.lines[(*loc, key)] = line
-            made[key] = self._value(next(events), events, (*loc, key))
-        return made
+            self.line_numbers[(*loc, key)] = line
+            mapping[key] = self._value(next(events), events, (*loc, key))
+        return mapping
 
     def _sequence(self, events: Iterator[Any], loc: Loc) -> list[Any]:
-        made: list[Any] = []
+        items: list[Any] = []
         while not isinstance(event := next(events), SequenceEndEvent):
-            here = (*loc, len(made))
-            self.lines[here] = event.start_mark.line + 1
-            made.append(self._value(event, events, here))
-        return made
+            here = (*loc, len(items))
+            self.line_numbers[here] = event.start_mark.line + 1
+            items.append(self._value(event, events, here))
+        return items
 
     def _key(self, event: NodeEvent, loc: Loc) -> str:
         self._refuse_indirection(event, loc)
@@ -159,39 +159,39 @@ class _Builder:
 
     def _error(self, event: Any, message: str, loc: Loc = (), remedy: str | None = None) -> InputError:
         line: int = event.start_mark.line + 1
-        return InputError(message, file=self.file, line=line, field=dotted(loc) or None, remedy=remedy)
+        return InputError(message, file=self.file, line=line, field=dotted_path(loc) or None, remedy=remedy)
 
 
-def written(loc: Loc, lines: Mapping[Loc, int]) -> Loc:
+def nearest_loc_in_file(loc: Loc, line_numbers: Mapping[Loc, int]) -> Loc:
     """The longest part of a place that the file writes out."""
-    here = as_in_file(loc, lines)
-    while here and here not in lines:
-        here = here[:-1]
-    return here
+    found = loc_in_file(loc, line_numbers)
+    while found and found not in line_numbers:
+        found = found[:-1]
+    return found
 
 
-def as_in_file(loc: Loc, lines: Mapping[Loc, int]) -> Loc:
+def loc_in_file(loc: Loc, line_numbers: Mapping[Loc, int]) -> Loc:
     """A place without the numbers that the file leaves out, where one block stands for a list of one."""
-    here: Loc = ()
+    found: Loc = ()
     for part in loc:
-        if not isinstance(part, int) or (*here, part) in lines:
-            here = (*here, part)
-    return here
+        if not isinstance(part, int) or (*found, part) in line_numbers:
+            found = (*found, part)
+    return found
 
 
-def dotted(loc: Loc) -> str:
+def dotted_path(loc: Loc) -> str:
     """A place as people write it: `("students", 0, "model")` becomes `students[0].model`."""
-    made = ""
+    path = ""
     for part in loc:
-        made += f"[{part}]" if isinstance(part, int) else f".{part}" if made else part
-    return made
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
 
 
 def _integer(text: str) -> int | None:
     if len(text) > 25:
         return None
     number = int(text, 0) if text.startswith(("0x", "0o")) else int(text)
-    return number if -_LARGEST <= number <= _LARGEST else None
+    return number if -_MAX_INTEGER <= number <= _MAX_INTEGER else None
 
 
 def _syntax_error(error: MarkedYAMLError, file: str) -> InputError:

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.study.graph.params import AugmentJob, CheckJob, PairJob, VerifyJob
+from pipelines.study.graph.params import AugmentParams, CheckParams, PairParams, VerifyParams
 from pipelines.study.graph.prompt_names import (
     AUTOIF_AUGMENT,
     AUTOIF_BACK_TRANSLATE,
     AUTOIF_MATERIAL,
     AUTOIF_SCORE,
-    digests,
+    prompt_digests,
 )
-from pipelines.study.graph.step import Add, Identify, Step
+from pipelines.study.graph.step import AddStep, MakeIdentity, Step
 from pipelines.study.spec.autoif import AutoIF
 from pipelines.study.spec.evolution import Evolution
 
@@ -30,8 +30,8 @@ class AutoIFSteps:
     instructions: tuple[str, ...]
     seed: int
     models: Mapping[str, Any]
-    identify: Identify
-    add: Add
+    identify: MakeIdentity
+    add: AddStep
 
     @property
     def block(self) -> AutoIF:
@@ -39,7 +39,7 @@ class AutoIFSteps:
         assert self.spec.autoif is not None
         return self.spec.autoif
 
-    def pairs(self, start: Step, subject: str, evolver: str) -> Step:
+    def pair(self, start: Step, subject: str, evolver: str) -> Step:
         """The step whose rows are to be answered: the seeds of `start` under verified instructions."""
         verified = self.verify(self.augment(evolver), evolver)
         identity = self.identify(
@@ -47,11 +47,11 @@ class AutoIFSteps:
             self.spec.name,
             payload=lambda: {"rules": self.block.rules, "queries": self.block.queries, "seed": self.seed},
         )
-        return self.add(identity, subject, PairJob(self.block.rules, self.block.queries, self.seed), verified, start)
+        return self.add(identity, subject, PairParams(self.block.rules, self.block.queries, self.seed), verified, start)
 
     def augment(self, evolver: str) -> Step:
         """The step that makes instructions of instructions."""
-        job = AugmentJob(evolver, self.instructions, self.block.runs, self.spec.sampling, self.seed)
+        job = AugmentParams(evolver, self.instructions, self.block.runs, self.spec.sampling, self.seed)
         identity = self.identify(
             "augment",
             self.spec.name,
@@ -60,7 +60,7 @@ class AutoIFSteps:
                 "instructions": job.instructions,
                 "runs": job.runs,
                 "sampling": job.sampling,
-                "prompts": digests((AUTOIF_AUGMENT,)),
+                "prompts": prompt_digests((AUTOIF_AUGMENT,)),
                 "model": self.models[evolver],
                 "seed": job.seed,
             },
@@ -69,8 +69,8 @@ class AutoIFSteps:
 
     def verify(self, augmented: Step, evolver: str) -> Step:
         """The step that finds functions which check the instructions, and drops instructions without."""
-        block, asked = self.block, (AUTOIF_MATERIAL, *((AUTOIF_BACK_TRANSLATE,) if self.block.nli else ()))
-        job = VerifyJob(
+        block, prompt_names = self.block, (AUTOIF_MATERIAL, *((AUTOIF_BACK_TRANSLATE,) if self.block.nli else ()))
+        job = VerifyParams(
             evolver, block.nli, block.rules, block.generations, self.spec.sampling, block.sandbox, self.seed
         )
         identity = self.identify(
@@ -82,7 +82,7 @@ class AutoIFSteps:
                 "generations": job.generations,
                 "sampling": job.sampling,
                 "level": job.level,
-                "prompts": digests(asked),
+                "prompts": prompt_digests(prompt_names),
                 "model": self.models[evolver],
                 "nli": self.models[job.nli] if job.nli else None,
                 "seed": job.seed,
@@ -95,19 +95,19 @@ class AutoIFSteps:
         block = self.block
         if not block.checks_answers:
             return answered
-        judging = block.judge or evolver
-        job = CheckJob(judging, block.rules, block.judgements, self.spec.sampling, block.sandbox, self.seed)
+        judge = block.judge or evolver
+        job = CheckParams(judge, block.rules, block.judgements, self.spec.sampling, block.sandbox, self.seed)
         identity = self.identify(
             "check",
             self.spec.name,
-            judging,
+            judge,
             payload=lambda: {
                 "rules": job.rules,
                 "judgements": job.judgements,
                 "sampling": job.sampling,
                 "level": job.level,
-                "prompts": digests((AUTOIF_SCORE,)),
-                "model": self.models[judging],
+                "prompts": prompt_digests((AUTOIF_SCORE,)),
+                "model": self.models[judge],
                 "seed": job.seed,
             },
         )

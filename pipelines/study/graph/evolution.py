@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.study.graph.methods import AUTO, prompt_name, reply_parser, rotation
-from pipelines.study.graph.params import EliminateJob, EvolveJob, OptimizeJob
-from pipelines.study.graph.prompt_names import ANSWERING, OPTIMIZING, digests
-from pipelines.study.graph.step import Add, Identify, Step
+from pipelines.study.graph.params import EliminateParams, EvolveParams, OptimizeParams
+from pipelines.study.graph.prompt_names import ANSWER_PROMPTS, OPTIMIZER_PROMPTS, prompt_digests
+from pipelines.study.graph.step import AddStep, MakeIdentity, Step
 from pipelines.study.spec.evolution import Evolution
 
 
@@ -18,7 +18,9 @@ class EvolutionSteps:
     A `subject` says for people what is evolved by whom.
     """
 
-    def __init__(self, spec: Evolution, seed: int, models: Mapping[str, Any], identify: Identify, add: Add) -> None:
+    def __init__(
+        self, spec: Evolution, seed: int, models: Mapping[str, Any], identify: MakeIdentity, add: AddStep
+    ) -> None:
         self.spec, self.seed = spec, seed
         self.models, self.identify, self.add = models, identify, add
 
@@ -27,7 +29,7 @@ class EvolutionSteps:
         spec = self.spec
         if spec.optimization is None:
             return None
-        job = OptimizeJob(evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.seed)
+        job = OptimizeParams(evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.seed)
         optimizer = self.models[spec.optimization.optimizer]
         identity = self.identify(
             "optimize",
@@ -37,7 +39,7 @@ class EvolutionSteps:
                 "optimization": job.optimization.model_dump(exclude={"optimizer"}),
                 "input": job.input,
                 "max_tokens": job.max_tokens,
-                "prompts": digests((prompt_name(AUTO), *OPTIMIZING, *ANSWERING)),
+                "prompts": prompt_digests((prompt_name(AUTO), *OPTIMIZER_PROMPTS, *ANSWER_PROMPTS)),
                 "model": self.models[evolver],
                 "optimizer": optimizer,
                 "seed": job.seed,
@@ -45,14 +47,15 @@ class EvolutionSteps:
         )
         return self.add(identity, subject, job, start)
 
-    def round(self, step: Step, found: Step | None, subject: str, evolver: str, number: int) -> Step:
-        """The step whose rows are what a round made of the rows of `step`; `found` is the evolver's `optimize` step."""
-        return self.eliminate(self.evolve(step, found, subject, evolver, number), evolver)
+    def evolve_round(self, step: Step, optimize_step: Step | None, subject: str, evolver: str, number: int) -> Step:
+        """The step whose rows are what a round made of the rows of `step`; `optimize_step` is the evolver's
+        `optimize` step."""
+        return self.eliminate(self.evolve(step, optimize_step, subject, evolver, number), evolver)
 
-    def evolve(self, step: Step, found: Step | None, subject: str, evolver: str, number: int) -> Step:
+    def evolve(self, step: Step, optimize_step: Step | None, subject: str, evolver: str, number: int) -> Step:
         """One rewrite of every row."""
-        job = self.job(evolver, number)
-        names = () if found else tuple(map(prompt_name, job.methods))
+        job = self.evolve_params(evolver, number)
+        names = () if optimize_step else tuple(map(prompt_name, job.methods))
         identity = self.identify(
             "evolve",
             self.spec.name,
@@ -68,18 +71,18 @@ class EvolutionSteps:
                 "eliminates": job.eliminates,
                 "probabilities": job.probabilities,
                 "reply_parser": job.parser,
-                "prompts": digests((*names, *(ANSWERING if job.eliminates else ()))),
+                "prompts": prompt_digests((*names, *(ANSWER_PROMPTS if job.eliminates else ()))),
                 "model": self.models[evolver],
                 "sampling": job.sampling,
                 "seed": self.seed,
             },
         )
-        return self.add(identity, f"{subject} r{number}", job, step, *([found] if found else []))
+        return self.add(identity, f"{subject} r{number}", job, step, *([optimize_step] if optimize_step else []))
 
-    def job(self, evolver: str, number: int) -> EvolveJob:
+    def evolve_params(self, evolver: str, number: int) -> EvolveParams:
         """What an evolver does in a round."""
         spec = self.spec
-        return EvolveJob(
+        return EvolveParams(
             model=evolver,
             round=number,
             methods=rotation(spec.breadth) if spec.method == "evol-instruct" else (AUTO,),
@@ -104,8 +107,8 @@ class EvolutionSteps:
             judge,
             payload=lambda: {
                 "elimination": spec.model_dump(exclude={"judge"}),
-                "prompts": digests(("equality",)),
+                "prompts": prompt_digests(("equality",)),
                 "model": self.models[judge],
             },
         )
-        return self.add(identity, evolved.subject, EliminateJob(judge, spec), evolved)
+        return self.add(identity, evolved.subject, EliminateParams(judge, spec), evolved)

@@ -20,11 +20,11 @@ def canonical(value: Any) -> Any:
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
-        return _number(value)
+        return _canonical_number(value)
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
     if isinstance(value, dict):
-        return {_text(key): canonical(item) for key, item in value.items()}
+        return {_text_key(key): canonical(item) for key, item in value.items()}
     if isinstance(value, BaseModel):
         return {name: canonical(getattr(value, name)) for name in type(value).model_fields}
     if is_dataclass(value) and not isinstance(value, type):
@@ -32,13 +32,13 @@ def canonical(value: Any) -> Any:
     raise TypeError(f"a key can not be made of {type(value).__name__}: say how it is described")
 
 
-def _number(value: float) -> float | int:
+def _canonical_number(value: float) -> float | int:
     if not math.isfinite(value):
         raise ValueError("a key can not be made of NaN or infinity")
     return int(value) if value.is_integer() else value
 
 
-def _text(key: Any) -> str:
+def _text_key(key: Any) -> str:
     if not isinstance(key, str):
         raise TypeError(f"a key can not be made of a mapping with {type(key).__name__} keys")
     return key

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipelines.study.graph.judging import Judged
+from pipelines.study.graph.judging import JudgementSteps
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.recipes import Student
 from pipelines.study.spec.selection import Selection
 
-Source = tuple[str, str, str, int]
+SetOrigin = tuple[str, str, str, int]
 """Names of seeds, evolution and evolver, and the round."""
 
 
 @dataclass(frozen=True, slots=True)
-class PairSet:
+class InstructionDataset:
     """One data set: the instructions of a round and a teacher's answers. Round 0 are the seeds, without evolver.
 
     `method` is the name of the evolution, empty if the study has only one.
@@ -42,24 +42,24 @@ class PairSet:
     diversity: Step | None = None
     contamination: Step | None = None
     rewards: tuple[tuple[str, Step], ...] = ()
-    judgements: Judged = ()
+    judgements: JudgementSteps = ()
 
     def reward(self, model: str | None) -> Step | None:
         """The rewards of a model, or of the study's first one."""
         found = [step for name, step in self.rewards if model in (None, name)]
         return found[0] if found else None
 
-    def needed(self, selection: Selection) -> tuple[Step, ...]:
+    def required_steps(self, selection: Selection) -> tuple[Step, ...]:
         """What a selection reads: the answers, and the steps that measure them."""
-        found = {"score": self.scores, "diversity": self.diversity, "reward": self.reward(selection.reward)}
-        return (self.responses, *(step for kind in selection.needs if (step := found[kind])))
+        steps_by_kind = {"score": self.scores, "diversity": self.diversity, "reward": self.reward(selection.reward)}
+        return (self.responses, *(step for kind in selection.needs if (step := steps_by_kind[kind])))
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One trained student and its evaluations by benchmark; an untuned base has neither pairs nor training."""
 
-    pairs: PairSet | None
+    pairs: InstructionDataset | None
     selection: str
     student: Student
     train: Step | None
@@ -71,5 +71,5 @@ class Grid:
     """All steps by key, inputs before what needs them; the data sets; the cells, untuned bases first."""
 
     steps: Mapping[str, Step]
-    sets: tuple[PairSet, ...]
+    sets: tuple[InstructionDataset, ...]
     cells: tuple[Cell, ...]

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from actors.engines.registry import resolve
-from actors.inference.embedder import packaged
+from actors.inference.embedder import packaged_model_folder
 from bundled.world import WORLD_VERSION
 from pipelines.study.graph.fingerprint import hash_file, hash_model
 from pipelines.study.inputs.encoders import encoder_spec
-from pipelines.study.inputs.models import NAMED, resolve_model_path
-from pipelines.study.inputs.references import benchmark_named, label
+from pipelines.study.inputs.models import NAME_ONLY_ENGINES, resolve_model_path
+from pipelines.study.inputs.references import find_benchmark, reference_label
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.scoring import Diversity
@@ -23,10 +23,10 @@ def data_identity(bench: Benchmark, folder: Path) -> dict[str, Any]:
     if bench.file is None:
         return {"hub": bench.lm_eval or bench.kind, "revision": bench.revision}
     shots = hash_file(folder / bench.shots_file) if bench.shots_file else None
-    return {"items": _content(folder / bench.file), "shots": shots}
+    return {"items": _file_digests(folder / bench.file), "shots": shots}
 
 
-def _content(path: Path) -> str | dict[str, str]:
+def _file_digests(path: Path) -> str | dict[str, str]:
     if not path.is_dir():
         return hash_file(path)
     return {str(file.relative_to(path)): hash_file(file) for file in sorted(path.rglob("*")) if file.is_file()}
@@ -35,32 +35,32 @@ def _content(path: Path) -> str | dict[str, str]:
 def encoder_identity(block: Diversity, folder: Path) -> dict[str, Any]:
     """Everything about an encoder that changes its embeddings."""
     spec = encoder_spec(block, folder)
-    path = packaged(spec.source) or Path(spec.source)
+    path = packaged_model_folder(spec.source) or Path(spec.source)
     return {"sha256": hash_model(path)} if path.is_dir() else {"name": spec.source, "revision": spec.revision}
 
 
-def identity(model: Model, folder: Path) -> dict[str, Any]:
+def model_identity(model: Model, folder: Path) -> dict[str, Any]:
     """Everything about a model that changes what it says. `folder` is the study file's."""
     return {
         "engine": resolve(model.engine, model.gpus),
         "dtype": model.dtype,
         "max_length": model.max_length,
         "options": model.options,
-        "weights": _weights(model, folder),
+        "weights": _weights_identity(model, folder),
     }
 
 
-def _weights(model: Model, folder: Path) -> dict[str, Any]:
+def _weights_identity(model: Model, folder: Path) -> dict[str, Any]:
     path = resolve_model_path(model, folder)
-    if model.engine in NAMED or not Path(path).is_dir():
+    if model.engine in NAME_ONLY_ENGINES or not Path(path).is_dir():
         return {"name": model.source, "revision": model.revision}
     return {"sha256": hash_model(Path(path))}
 
 
 def reference_identity(study: Study, folder: Path, name: str) -> dict[str, Any]:
     """Everything about a source of tasks that changes what is found in it."""
-    if benchmark := benchmark_named(study, name):
+    if benchmark := find_benchmark(study, name):
         if benchmark.world is None:
             return {"name": name, "data": data_identity(benchmark, folder), "limit": benchmark.limit}
         return {"name": name, "world": benchmark.world, "world_version": WORLD_VERSION, "seed": study.seed}
-    return {"name": label(study, name), "sha256": hash_file(folder / name)}
+    return {"name": reference_label(study, name), "sha256": hash_file(folder / name)}

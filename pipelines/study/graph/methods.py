@@ -24,7 +24,7 @@ def method_for(methods: tuple[str, ...], index: int, number: int) -> str:
     return methods[(index + number - 1) % len(methods)]
 
 
-def drawn_method(methods: tuple[str, ...], seed_id: str, number: int, study_seed: int) -> str:
+def random_method(methods: tuple[str, ...], seed_id: str, number: int, study_seed: int) -> str:
     """A method drawn uniformly for a seed and a round (WizardLM's code); the same for all evolvers of a study."""
     digest = hashlib.sha256(f"{study_seed} {seed_id} {number}".encode()).digest()
     return methods[int.from_bytes(digest[:8]) % len(methods)]

@@ -6,28 +6,28 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from actors.sandbox.protocol.job import Level
-from pipelines.study.graph.methods import drawn_method, method_for
+from pipelines.study.graph.methods import method_for, random_method
 from pipelines.study.spec.autoif import RuleSet
 from pipelines.study.spec.basics import SamplingSpec
 from pipelines.study.spec.benchmarks import Benchmark
-from pipelines.study.spec.evolution import Assignment, Elimination, Growth, Optimization
+from pipelines.study.spec.evolution import Assignment, Elimination, LengthBound, Optimization
 from pipelines.study.spec.judging import JudgeMetric
-from pipelines.study.spec.recipes import Recipe, TrainingPlace
-from pipelines.study.spec.responses import Pick
+from pipelines.study.spec.recipes import Recipe, TrainingResources
+from pipelines.study.spec.responses import SelectionRule
 from pipelines.study.spec.scoring import Contamination, Diversity, ScoringOptions
 from pipelines.study.spec.selection import Selection
 from pipelines.study.spec.study import Seeds
 
 
 @dataclass(frozen=True, slots=True)
-class SeedsJob:
+class SeedsParams:
     """Read a seed file, or make seeds of the world."""
 
     seeds: Seeds
 
 
 @dataclass(frozen=True, slots=True)
-class OptimizeJob:
+class OptimizeParams:
     """Find the best method for the evolver `model`. `max_tokens` bounds each of its replies."""
 
     model: str
@@ -38,7 +38,7 @@ class OptimizeJob:
 
 
 @dataclass(frozen=True, slots=True)
-class AugmentJob:
+class AugmentParams:
     """AutoIF: new instructions on the format of answers beside the given ones."""
 
     model: str
@@ -49,7 +49,7 @@ class AugmentJob:
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyJob:
+class VerifyParams:
     """AutoIF: functions that check whether an answer follows an instruction, cross-validated and back-translated.
 
     `nli` is the classifier model that compares back-translations; None: there are none.
@@ -65,7 +65,7 @@ class VerifyJob:
 
 
 @dataclass(frozen=True, slots=True)
-class PairJob:
+class PairParams:
     """AutoIF: seeds as queries that are to be answered under the verified instructions."""
 
     rules: RuleSet
@@ -74,7 +74,7 @@ class PairJob:
 
 
 @dataclass(frozen=True, slots=True)
-class EvolveJob:
+class EvolveParams:
     """Rewrite every instruction once. `round` starts at 1; `methods` is the rotation, or what is drawn from.
 
     `parser` reads the replies to an optimized method (the method's own prompt names its parser otherwise).
@@ -87,7 +87,7 @@ class EvolveJob:
     methods: tuple[str, ...]
     assignment: Assignment
     input: Literal["copy", "merge"]
-    growth: Growth | None
+    growth: LengthBound | None
     eliminates: bool
     sampling: SamplingSpec
     parser: str = ""
@@ -96,12 +96,12 @@ class EvolveJob:
     def method(self, index: int, seed_id: str, study_seed: int) -> str:
         """The method of the seed with this id, at this place in its file."""
         if self.assignment == "random":
-            return drawn_method(self.methods, seed_id, self.round, study_seed)
+            return random_method(self.methods, seed_id, self.round, study_seed)
         return method_for(self.methods, index, self.round)
 
 
 @dataclass(frozen=True, slots=True)
-class EliminateJob:
+class EliminateParams:
     """Undo evolutions that failed: by their answers, and by the judge `model`'s word."""
 
     model: str
@@ -109,7 +109,7 @@ class EliminateJob:
 
 
 @dataclass(frozen=True, slots=True)
-class RespondJob:
+class RespondParams:
     """Answer every instruction `draws` times: as many rows."""
 
     model: str
@@ -118,7 +118,7 @@ class RespondJob:
 
 
 @dataclass(frozen=True, slots=True)
-class DrawJob:
+class SampleCandidatesParams:
     """Answer every instruction `candidates` times: one row."""
 
     model: str
@@ -127,15 +127,15 @@ class DrawJob:
 
 
 @dataclass(frozen=True, slots=True)
-class ChooseJob:
+class BestOfNParams:
     """Pick one of the candidates by the rewards that the model gives."""
 
     model: str
-    pick: Pick
+    rule: SelectionRule
 
 
 @dataclass(frozen=True, slots=True)
-class CheckJob:
+class CheckParams:
     """AutoIF: keep the answers that functions accept and the judge `model` scores high enough."""
 
     model: str
@@ -147,7 +147,7 @@ class CheckJob:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreJob:
+class ScoreParams:
     """Score every pair under one model."""
 
     model: str
@@ -155,14 +155,14 @@ class ScoreJob:
 
 
 @dataclass(frozen=True, slots=True)
-class RewardJob:
+class RewardParams:
     """Judge every pair by one reward model."""
 
     model: str
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeJob:
+class JudgeParams:
     """Ask a judge model about every instruction."""
 
     model: str
@@ -171,21 +171,21 @@ class JudgeJob:
 
 
 @dataclass(frozen=True, slots=True)
-class DiversityJob:
+class DiversityParams:
     """Find how near the instructions of a set are to one another."""
 
     diversity: Diversity
 
 
 @dataclass(frozen=True, slots=True)
-class ContaminationJob:
+class ContaminationParams:
     """Find which instructions of a set overlap with benchmark tasks."""
 
     contamination: Contamination
 
 
 @dataclass(frozen=True, slots=True)
-class SelectJob:
+class SelectParams:
     """Choose pairs for training."""
 
     selection: Selection
@@ -193,17 +193,17 @@ class SelectJob:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainJob:
+class TrainParams:
     """Fine-tune a student on the selected pairs, at a place that changes nothing."""
 
     model: str
     recipe: Recipe
     seed: int
-    place: TrainingPlace = field(default_factory=TrainingPlace)
+    resources: TrainingResources = field(default_factory=TrainingResources)
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluateJob:
+class EvaluateParams:
     """Ask a student, or an untuned base if there is no input step, the tasks of a benchmark."""
 
     model: str
@@ -211,32 +211,32 @@ class EvaluateJob:
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictJob:
+class VerdictParams:
     """Have the benchmark's judge `model` read answers; a second input step, if any, has those to compare with."""
 
     model: str
     benchmark: Benchmark
 
 
-Job = (
-    SeedsJob
-    | OptimizeJob
-    | AugmentJob
-    | VerifyJob
-    | PairJob
-    | EvolveJob
-    | EliminateJob
-    | RespondJob
-    | DrawJob
-    | ChooseJob
-    | CheckJob
-    | ScoreJob
-    | RewardJob
-    | JudgeJob
-    | DiversityJob
-    | ContaminationJob
-    | SelectJob
-    | TrainJob
-    | EvaluateJob
-    | VerdictJob
+AnyStepParams = (
+    SeedsParams
+    | OptimizeParams
+    | AugmentParams
+    | VerifyParams
+    | PairParams
+    | EvolveParams
+    | EliminateParams
+    | RespondParams
+    | SampleCandidatesParams
+    | BestOfNParams
+    | CheckParams
+    | ScoreParams
+    | RewardParams
+    | JudgeParams
+    | DiversityParams
+    | ContaminationParams
+    | SelectParams
+    | TrainParams
+    | EvaluateParams
+    | VerdictParams
 )

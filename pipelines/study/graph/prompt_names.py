@@ -12,25 +12,25 @@ AUTOIF_AUGMENT = "autoif_augment"
 AUTOIF_BACK_TRANSLATE = "autoif_back_translate"
 AUTOIF_SCORE = "autoif_score"
 AUTOIF_MATERIAL = "autoif_material"
-ANSWERING = ("answer", "answer_with_input")
-CONSTRAINED = "autoif_answer"
-OPTIMIZING = ("auto_evol_analyze", "auto_evol_optimize")
+ANSWER_PROMPTS = ("answer", "answer_with_input")
+CONSTRAINED_ANSWER_PROMPT = "autoif_answer"
+OPTIMIZER_PROMPTS = ("auto_evol_analyze", "auto_evol_optimize")
 
 
 @lru_cache(maxsize=64)
-def digests(names: tuple[str, ...]) -> dict[str, str | int]:
+def prompt_digests(names: tuple[str, ...]) -> dict[str, str | int]:
     """The digests of prompts by name, and the parsers' version."""
     return {"parser": prompts.PARSER_VERSION, **{name: prompts.get(name).digest for name in names}}
 
 
-ANSWER_JUDGING: Mapping[str, tuple[str, ...]] = {
+ANSWER_JUDGE_PROMPTS: Mapping[str, tuple[str, ...]] = {
     "followbench": ("judge_followbench", "judge_followbench_one"),
     "alpaca_eval": ("judge_alpaca_eval",),
     "arena_hard": ("judge_arena_hard",),
     "mt_bench": ("judge_rate", "judge_rate_turns", "judge_rate_math", "judge_rate_math_turns"),
     "compare": ("judge_compare",),
 }
-INSTRUCTION_JUDGING: Mapping[Question, str] = {
+INSTRUCTION_JUDGE_PROMPTS: Mapping[Question, str] = {
     "difficulty": "difficulty",
     "difficulty_score": "difficulty_score",
     "category": "category",

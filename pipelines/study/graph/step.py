@@ -8,48 +8,48 @@ from typing import Any, Literal, Protocol
 
 from pipelines.study.graph.fingerprint import fingerprint
 from pipelines.study.graph.params import (
-    CheckJob,
-    ChooseJob,
-    DrawJob,
-    EliminateJob,
-    EvolveJob,
-    Job,
-    JudgeJob,
-    RespondJob,
-    RewardJob,
-    ScoreJob,
-    VerdictJob,
+    AnyStepParams,
+    BestOfNParams,
+    CheckParams,
+    EliminateParams,
+    EvolveParams,
+    JudgeParams,
+    RespondParams,
+    RewardParams,
+    SampleCandidatesParams,
+    ScoreParams,
+    VerdictParams,
 )
 
 
 def model_of(step: Step) -> str:
     """The model that a row-wise step asks."""
     assert isinstance(
-        step.job,
-        EvolveJob
-        | EliminateJob
-        | RespondJob
-        | DrawJob
-        | ChooseJob
-        | CheckJob
-        | ScoreJob
-        | RewardJob
-        | JudgeJob
-        | VerdictJob,
+        step.params,
+        EvolveParams
+        | EliminateParams
+        | RespondParams
+        | SampleCandidatesParams
+        | BestOfNParams
+        | CheckParams
+        | ScoreParams
+        | RewardParams
+        | JudgeParams
+        | VerdictParams,
     )
-    return step.job.model
+    return step.params.model
 
 
-class Identify(Protocol):
+class MakeIdentity(Protocol):
     """The identity that all steps of a kind with these names share; `payload` is called once."""
 
     def __call__(self, kind: Kind, *names: str, payload: Payload) -> Identity: ...
 
 
-class Add(Protocol):
+class AddStep(Protocol):
     """A step of the grid: the one that is there already, if it is the same."""
 
-    def __call__(self, identity: Identity, subject: str, job: Job, *inputs: Step) -> Step: ...
+    def __call__(self, identity: Identity, subject: str, params: AnyStepParams, *inputs: Step) -> Step: ...
 
 
 Payload = Callable[[], dict[str, Any]]
@@ -103,9 +103,9 @@ ROW_WISE: frozenset[Kind] = frozenset(
 )
 
 
-def rows_of_one(job: Job) -> int:
+def rows_per_input(params: AnyStepParams) -> int:
     """How many rows (or rejections) a row-wise step makes of one row."""
-    return job.draws if isinstance(job, RespondJob) else 1
+    return params.draws if isinstance(params, RespondParams) else 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,7 +120,7 @@ class Step:
     key: str
     payload: Mapping[str, Any]
     inputs: tuple[Step, ...]
-    job: Job
+    params: AnyStepParams
 
     @property
     def subject(self) -> str:
@@ -143,7 +143,7 @@ def identify(kind: Kind, payload: Mapping[str, Any]) -> Identity:
     return Identity(kind, full, fingerprint(full))
 
 
-def make_step(identity: Identity, subject: str, job: Job, inputs: tuple[Step, ...]) -> Step:
+def make_step(identity: Identity, subject: str, params: AnyStepParams, inputs: tuple[Step, ...]) -> Step:
     """A step with its key: the fingerprint of its kind, its description and its inputs' keys."""
     key = fingerprint([identity.kind, identity.digest, *(step.key for step in inputs)])
-    return Step(identity.kind, f"{identity.kind} {subject}", key, identity.payload, inputs, job)
+    return Step(identity.kind, f"{identity.kind} {subject}", key, identity.payload, inputs, params)

@@ -7,10 +7,10 @@ from pathlib import Path
 from pipelines.errors import InputError
 from pipelines.study.spec.evolution import Evolution
 
-LONGEST = 1000  # characters of one instruction
+MAX_INSTRUCTION_CHARS = 1000  # characters of one instruction
 
 
-def read_formats(folder: Path, evolution: Evolution) -> tuple[str, ...]:
+def read_autoif_instructions(folder: Path, evolution: Evolution) -> tuple[str, ...]:
     """The instructions of a study's evolution, in order, blank lines left out. `folder` is the study file's.
 
     InputError, with the line, for a file that can not be read, is empty, or holds what is not one line of text.
@@ -27,8 +27,10 @@ def read_formats(folder: Path, evolution: Evolution) -> tuple[str, ...]:
         raise InputError(f"cannot be read: {error}", file=str(path)) from None
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     for number, line in lines:
-        if len(line) > LONGEST or not line.isprintable():
-            raise InputError(f"is not one instruction of at most {LONGEST} characters", file=str(path), line=number)
+        if len(line) > MAX_INSTRUCTION_CHARS or not line.isprintable():
+            raise InputError(
+                f"is not one instruction of at most {MAX_INSTRUCTION_CHARS} characters", file=str(path), line=number
+            )
     if not lines:
         raise InputError("is empty", file=str(path), remedy="Write one instruction on the format of an answer a line.")
     return tuple(line for _, line in lines)

@@ -7,20 +7,20 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipelines.errors import nearest
-from pipelines.study.spec.benchmarks import JUDGED, SUBJECTS, Benchmark
+from pipelines.study.spec.benchmarks import JUDGED_BENCHMARKS, MULTI_SUBJECT_BENCHMARKS, Benchmark
 from pipelines.study.spec.study import Study
 
-SENTENCES = "Run 'python -m nltk.downloader punkt_tab', or set NLTK_DATA to a folder that holds it."
-EXTRA = "pip install 'evolgrid[eval]'"
+PUNKT_REMEDY = "Run 'python -m nltk.downloader punkt_tab', or set NLTK_DATA to a folder that holds it."
+EVAL_INSTALL_COMMAND = "pip install 'evolgrid[eval]'"
 ON_HUB = frozenset({"gsm8k", "math", "humaneval", "mbpp"})
-Found = tuple[tuple[str, ...], str, str | None]
+Problem = tuple[tuple[str, ...], str, str | None]
 """Where in the benchmark's block, what is wrong, what to do."""
 
 
-def check_benchmark(study: Study, bench: Benchmark, folder: Path) -> Iterator[Found]:
+def check_benchmark(study: Study, bench: Benchmark, folder: Path) -> Iterator[Problem]:
     """Everything about a benchmark that would fail in a run. `folder` is the study file's."""
-    yield from _packages(bench)
-    yield from _files(study, bench, folder)
+    yield from _package_problems(bench)
+    yield from _file_problems(study, bench, folder)
     if bench.file is None and not bench.world and not _from_hub(bench):
         yield ("task",), f"{bench.kind} has no data set on the hub that fits", "Name its items as 'file'."
     local = bench.file is not None and bench.kind == "gsm8k" and bench.harness
@@ -34,13 +34,13 @@ def _from_hub(bench: Benchmark) -> bool:
     return bench.harness or bench.kind in ON_HUB
 
 
-def _packages(bench: Benchmark) -> Iterator[Found]:
-    hub = bench.file is None and not bench.world and bench.kind not in JUDGED
+def _package_problems(bench: Benchmark) -> Iterator[Problem]:
+    hub = bench.file is None and not bench.world and bench.kind not in JUDGED_BENCHMARKS
     if (bench.harness or hub) and (find_spec("lm_eval") is None or find_spec("datasets") is None):
         key = "lm_eval" if bench.lm_eval else "task"
-        yield (key,), f"{bench.kind} needs lm-eval, which is not installed", f"Install it: {EXTRA}"
+        yield (key,), f"{bench.kind} needs lm-eval, which is not installed", f"Install it: {EVAL_INSTALL_COMMAND}"
     elif bench.kind == "ifeval" and not has_sentences():
-        yield ("task",), "IFEval needs NLTK's data 'punkt_tab'", SENTENCES
+        yield ("task",), "IFEval needs NLTK's data 'punkt_tab'", PUNKT_REMEDY
 
 
 def has_sentences() -> bool:
@@ -53,7 +53,7 @@ def has_sentences() -> bool:
         return False
 
 
-def _files(study: Study, bench: Benchmark, folder: Path) -> Iterator[Found]:
+def _file_problems(study: Study, bench: Benchmark, folder: Path) -> Iterator[Problem]:
     judge = bench.judge
     named: dict[tuple[str, ...], str | None] = {("file",): bench.file, ("shots_file",): bench.shots_file}
     if judge:
@@ -65,7 +65,12 @@ def _files(study: Study, bench: Benchmark, folder: Path) -> Iterator[Found]:
             models = nearest(name, list(study.models)) if loc[-1] == "reference" else None
             what = "neither a model of this study nor a file" if loc[-1] == "reference" else "no such file"
             yield loc, f"{folder / name}: {what}", models or "Paths count from the study file's folder."
-        elif loc == ("file",) and name is not None and bench.kind in SUBJECTS and not _is_set(folder / name):
+        elif (
+            loc == ("file",)
+            and name is not None
+            and bench.kind in MULTI_SUBJECT_BENCHMARKS
+            and not _is_folder_or_zip(folder / name)
+        ):
             yield (
                 loc,
                 f"{folder / name}: is neither a folder nor a zip",
@@ -73,5 +78,5 @@ def _files(study: Study, bench: Benchmark, folder: Path) -> Iterator[Found]:
             )
 
 
-def _is_set(path: Path) -> bool:
+def _is_folder_or_zip(path: Path) -> bool:
     return path.is_dir() or path.suffix == ".zip"

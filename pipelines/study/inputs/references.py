@@ -9,20 +9,20 @@ from pipelines.rows.readers import check_seed_file
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.study import Study
 
-TEXT = ".txt"
+TEXT_SUFFIX = ".txt"
 
 
-def label(study: Study, name: str) -> str:
+def reference_label(study: Study, name: str) -> str:
     """What a source of tasks is called in rows: the benchmark's name, or the file's without its folder."""
-    return name if benchmark_named(study, name) else Path(name).name
+    return name if find_benchmark(study, name) else Path(name).name
 
 
 def check_reference(study: Study, folder: Path, name: str) -> str:
     """What is wrong with a source of tasks; empty if nothing is."""
     path = folder / name
-    if (benchmark := benchmark_named(study, name)) and not (benchmark.world or benchmark.file):
+    if (benchmark := find_benchmark(study, name)) and not (benchmark.world or benchmark.file):
         return f"the texts of benchmark '{name}' are known only where it names its file"
-    if benchmark or (path.suffix == TEXT and path.is_file()):
+    if benchmark or (path.suffix == TEXT_SUFFIX and path.is_file()):
         return ""
     try:
         check_seed_file(path)
@@ -31,5 +31,5 @@ def check_reference(study: Study, folder: Path, name: str) -> str:
     return ""
 
 
-def benchmark_named(study: Study, name: str) -> Benchmark | None:
+def find_benchmark(study: Study, name: str) -> Benchmark | None:
     return next((benchmark for benchmark in study.benchmarks if benchmark.name == name), None)

@@ -7,12 +7,12 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from actors.sandbox.protocol.job import Level
-from pipelines.study.spec.basics import Name, Strict
+from pipelines.study.spec.basics import Name, StrictModel
 
 RuleSet = Literal["paper", "code", "port"]
 
 
-class AutoIF(Strict):
+class AutoIF(StrictModel):
     """New instructions on the format of answers, functions that check them, and queries to be answered under them.
 
     The evolver writes instructions, functions and back-translations; teachers answer; the judge scores their answers.

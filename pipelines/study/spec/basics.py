@@ -11,20 +11,20 @@ from actors.engine import Sampling
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """Unknown keys are errors, values are not coerced, and nothing changes after validation."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
-class World(Strict):
+class World(StrictModel):
     """Tasks of the bundled closed world: every answer can be checked. `levels` counts the constraints of a task."""
 
     count: int = Field(gt=0, le=1_000_000)
     levels: list[int] = Field(default=[0], min_length=1)
 
 
-class SamplingSpec(Strict):
+class SamplingSpec(StrictModel):
     """How tokens are drawn; temperature 0 is greedy."""
 
     temperature: float = Field(default=0.0, ge=0, le=2)
@@ -37,12 +37,12 @@ class SamplingSpec(Strict):
         return Sampling(self.temperature, self.top_p, self.max_tokens)
 
 
-def listed(value: Any) -> Any:
+def as_list(value: Any) -> Any:
     """A list, of one where something else is given: for validators that run first."""
     return value if isinstance(value, list) else [value]
 
 
-def or_one(schema: dict[str, Any]) -> None:
+def scalar_or_list_schema(schema: dict[str, Any]) -> None:
     """What the JSON Schema of a list says where one value may stand for a list of one."""
-    array = {key: schema.pop(key) for key in ("type", "items", "minItems")}
-    schema["anyOf"] = [array["items"], array]
+    array_schema = {key: schema.pop(key) for key in ("type", "items", "minItems")}
+    schema["anyOf"] = [array_schema["items"], array_schema]

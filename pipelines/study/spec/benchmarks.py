@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from actors.sandbox.protocol.job import Level
-from pipelines.study.spec.basics import Name, Strict, World
+from pipelines.study.spec.basics import Name, StrictModel, World
 
 Task = Literal[
     "ifeval",
@@ -25,34 +25,34 @@ Task = Literal[
     "compare",
 ]
 Protocol = Literal["lm-eval", "opencompass"]
-CODE: frozenset[str] = frozenset({"humaneval", "mbpp"})
-SUBJECTS: frozenset[str] = frozenset({"mmlu", "ceval"})
-JUDGED: frozenset[str] = frozenset({"followbench", "alpaca_eval", "arena_hard", "mt_bench", "compare"})
-PAIRED: frozenset[str] = frozenset({"alpaca_eval", "arena_hard", "compare"})
-OPENCOMPASS: frozenset[str] = frozenset({"gsm8k", "math"}) | CODE | SUBJECTS
-MAX_TOKENS: Mapping[str, int] = {"world": 64, "ifeval": 1280, "humaneval": 1024, "mbpp": 512, "mt_bench": 1024}
-HARNESS_TOKENS = 256  # lm-eval's own bound for tasks that name none
-LONG = 512  # OpenCompass' bound, and 2048 for open answers
-OPEN = 2048
-_OF: Mapping[str, frozenset[str]] = {
-    "protocol": OPENCOMPASS,
-    "shots": frozenset({"gsm8k", "math", "mbpp", "lm_eval"}) | SUBJECTS,
+CODE_BENCHMARKS: frozenset[str] = frozenset({"humaneval", "mbpp"})
+MULTI_SUBJECT_BENCHMARKS: frozenset[str] = frozenset({"mmlu", "ceval"})
+JUDGED_BENCHMARKS: frozenset[str] = frozenset({"followbench", "alpaca_eval", "arena_hard", "mt_bench", "compare"})
+PAIRWISE_BENCHMARKS: frozenset[str] = frozenset({"alpaca_eval", "arena_hard", "compare"})
+OPENCOMPASS_BENCHMARKS: frozenset[str] = frozenset({"gsm8k", "math"}) | CODE_BENCHMARKS | MULTI_SUBJECT_BENCHMARKS
+MAX_TOKENS_OF_KIND: Mapping[str, int] = {"world": 64, "ifeval": 1280, "humaneval": 1024, "mbpp": 512, "mt_bench": 1024}
+HARNESS_MAX_TOKENS = 256  # lm-eval's own bound for tasks that name none
+OPENCOMPASS_MAX_TOKENS = 512  # OpenCompass' bound, and 2048 for open answers
+OPEN_ANSWER_MAX_TOKENS = 2048
+_FIELDS_OF_KIND: Mapping[str, frozenset[str]] = {
+    "protocol": OPENCOMPASS_BENCHMARKS,
+    "shots": frozenset({"gsm8k", "math", "mbpp", "lm_eval"}) | MULTI_SUBJECT_BENCHMARKS,
     "shots_file": frozenset({"gsm8k"}),
-    "subjects": SUBJECTS,
+    "subjects": MULTI_SUBJECT_BENCHMARKS,
     "thousands": frozenset({"gsm8k"}),
-    "level": CODE,
-    "judge": JUDGED,
+    "level": CODE_BENCHMARKS,
+    "judge": JUDGED_BENCHMARKS,
 }
-_OF_JUDGE: Mapping[str, frozenset[str]] = {
-    "reference": PAIRED | {"mt_bench"},
+_FIELDS_OF_JUDGE: Mapping[str, frozenset[str]] = {
+    "reference": PAIRWISE_BENCHMARKS | {"mt_bench"},
     "swap": frozenset({"compare"}),
     "verdict": frozenset({"alpaca_eval"}),
     "length_control": frozenset({"alpaca_eval"}),
 }
-_OF_PROTOCOL: Mapping[str, Protocol] = {"shots_file": "lm-eval", "thousands": "opencompass"}
+_FIELDS_OF_PROTOCOL: Mapping[str, Protocol] = {"shots_file": "lm-eval", "thousands": "opencompass"}
 
 
-class Judge(Strict):
+class Judge(StrictModel):
     """The model that judges answers, and how.
 
     `swap` of `compare` is Cherry_LLM's scheme (2308.12032): both orders are asked, and a win is one that holds.
@@ -67,20 +67,20 @@ class Judge(Strict):
         default="probability",
         description="alpaca_eval: the probabilities of the labels m and M, or the label that is written",
     )
-    max_tokens: int = Field(default=OPEN, gt=0, description="of a judgement")
+    max_tokens: int = Field(default=OPEN_ANSWER_MAX_TOKENS, gt=0, description="of a judgement")
     length_control: str | None = Field(
         default=None, description="alpaca_eval: its df_gamed.csv, for the length-controlled win rate"
     )
 
 
-def _refuse_strangers(kind: str, given: set[str], known: Mapping[str, frozenset[str]]) -> None:
+def _forbid_fields(kind: str, given: set[str], kinds_of_field: Mapping[str, frozenset[str]]) -> None:
     """ValueError for a key that has no meaning for this kind of benchmark."""
-    for name in sorted(given & known.keys()):
-        if kind not in known[name]:
-            raise ValueError(f"'{name}' does not belong to {kind}; it is for {', '.join(sorted(known[name]))}")
+    for name in sorted(given & kinds_of_field.keys()):
+        if kind not in kinds_of_field[name]:
+            raise ValueError(f"'{name}' does not belong to {kind}; it is for {', '.join(sorted(kinds_of_field[name]))}")
 
 
-class Benchmark(Strict):
+class Benchmark(StrictModel):
     """What the students are asked after training: tasks of the world, a benchmark, or any task of lm-eval."""
 
     name: Name
@@ -110,14 +110,14 @@ class Benchmark(Strict):
     @model_validator(mode="after")
     def _of_the_task(self) -> Benchmark:
         kind = self.kind
-        _refuse_strangers(kind, self.model_fields_set, _OF)
-        _refuse_strangers(kind, self.judge.model_fields_set if self.judge else set(), _OF_JUDGE)
-        for name in sorted(self.model_fields_set & _OF_PROTOCOL.keys()):
-            if self.protocol != _OF_PROTOCOL[name]:
-                raise ValueError(f"'{name}' belongs to 'protocol: {_OF_PROTOCOL[name]}'")
-        if kind in JUDGED and self.judge is None:
+        _forbid_fields(kind, self.model_fields_set, _FIELDS_OF_KIND)
+        _forbid_fields(kind, self.judge.model_fields_set if self.judge else set(), _FIELDS_OF_JUDGE)
+        for name in sorted(self.model_fields_set & _FIELDS_OF_PROTOCOL.keys()):
+            if self.protocol != _FIELDS_OF_PROTOCOL[name]:
+                raise ValueError(f"'{name}' belongs to 'protocol: {_FIELDS_OF_PROTOCOL[name]}'")
+        if kind in JUDGED_BENCHMARKS and self.judge is None:
             raise ValueError(f"{kind} needs a judge: add for example 'judge: {{model: MODEL}}'")
-        if kind in PAIRED and self.judge and self.judge.reference is None:
+        if kind in PAIRWISE_BENCHMARKS and self.judge and self.judge.reference is None:
             raise ValueError(f"{kind} compares answers: add 'reference' under 'judge', a model or a file of answers")
         return self
 
@@ -129,7 +129,7 @@ class Benchmark(Strict):
     @property
     def harness(self) -> bool:
         """Whether lm-eval makes the prompts and reads the answers."""
-        own = self.kind in JUDGED | CODE | {"world"}
+        own = self.kind in JUDGED_BENCHMARKS | CODE_BENCHMARKS | {"world"}
         return not own and self.protocol == "lm-eval"
 
     @property
@@ -138,5 +138,7 @@ class Benchmark(Strict):
         if self.max_tokens is not None:
             return self.max_tokens
         if self.protocol == "opencompass":
-            return LONG
-        return MAX_TOKENS.get(self.kind, OPEN if self.kind in JUDGED else HARNESS_TOKENS)
+            return OPENCOMPASS_MAX_TOKENS
+        return MAX_TOKENS_OF_KIND.get(
+            self.kind, OPEN_ANSWER_MAX_TOKENS if self.kind in JUDGED_BENCHMARKS else HARNESS_MAX_TOKENS
+        )

@@ -7,26 +7,26 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.study.spec.autoif import AutoIF
-from pipelines.study.spec.basics import Name, SamplingSpec, Strict
+from pipelines.study.spec.basics import Name, SamplingSpec, StrictModel
 
 Variant = Literal["paper", "authors"]
 Assignment = Literal["rotation", "random"]
 
 
-class Growth(Strict):
+class LengthBound(StrictModel):
     """How much longer than the one before an evolved instruction may be, in words (split at white space)."""
 
     words: int | None = Field(default=None, gt=0, description="so many words more, at most")
     ratio: float | None = Field(default=None, ge=1, description="so many times as long, at most")
 
     @model_validator(mode="after")
-    def _some_bound(self) -> Growth:
+    def _some_bound(self) -> LengthBound:
         if self.words is None and self.ratio is None:
             raise ValueError("give 'words', 'ratio' or both")
         return self
 
 
-class Elimination(Strict):
+class Elimination(StrictModel):
     """Failed evolutions are undone: the un-evolved instruction goes on to the next round (WizardLM, 2304.12244)."""
 
     judge: Name | None = Field(
@@ -38,7 +38,7 @@ class Elimination(Strict):
     )
 
 
-class Optimization(Strict):
+class Optimization(StrictModel):
     """How Auto Evol-Instruct improves its method, for each evolver (2406.00770, App. F.2 gives the defaults)."""
 
     optimizer: Name = Field(description="the model that reads how evolutions went, and writes better methods")
@@ -57,27 +57,27 @@ class Optimization(Strict):
     )
 
 
-def _block(value: Any) -> Any:
+def _expand_boolean(value: Any) -> Any:
     """`true` is a block of defaults, `false` is none."""
     if isinstance(value, bool):
         return {} if value else None
     return value
 
 
-def _or_boolean(schema: dict[str, Any]) -> None:
+def _allow_boolean_schema(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [*schema["anyOf"], {"type": "boolean"}]
 
 
 Method = Literal["evol-instruct", "auto-evol-instruct", "autoif"]
 # the keys that have a meaning with some methods only
-_OWN: dict[Method, frozenset[str]] = {
+_FIELDS_OF_METHOD: dict[Method, frozenset[str]] = {
     "evol-instruct": frozenset({"breadth", "assignment", "input", "growth", "elimination", "probabilities"}),
     "auto-evol-instruct": frozenset({"optimization", "input", "growth", "elimination", "probabilities"}),
     "autoif": frozenset({"autoif"}),
 }
 
 
-class Evolution(Strict):
+class Evolution(StrictModel):
     """Which models rewrite the instructions, how, and how often (2412.11231, App. A.1; 2406.00770; 2406.13542)."""
 
     name: Name = Field(default="", description="default: the method")
@@ -97,8 +97,10 @@ class Evolution(Strict):
         default="copy",
         description="copy: the evolver does not see a row's input, which stays; merge: it joins the instruction",
     )
-    growth: Growth | None = Field(default=None, description="bounds on the length of an evolved instruction")
-    elimination: Annotated[Elimination | None, BeforeValidator(_block), Field(json_schema_extra=_or_boolean)] = None
+    growth: LengthBound | None = Field(default=None, description="bounds on the length of an evolved instruction")
+    elimination: Annotated[
+        Elimination | None, BeforeValidator(_expand_boolean), Field(json_schema_extra=_allow_boolean_schema)
+    ] = None
     probabilities: int = Field(
         default=0, ge=0, description="first tokens of an evolver's reply whose probabilities are kept; the paper's 5"
     )
@@ -114,7 +116,7 @@ class Evolution(Strict):
 
     @model_validator(mode="after")
     def _one_method(self) -> Evolution:
-        foreign = frozenset[str]().union(*_OWN.values()) - _OWN[self.method]
+        foreign = frozenset[str]().union(*_FIELDS_OF_METHOD.values()) - _FIELDS_OF_METHOD[self.method]
         for name in sorted(foreign & self.model_fields_set):
             raise ValueError(f"'{name}' has no meaning with the method '{self.method}'")
         if self.method == "autoif" and self.autoif is None:

@@ -6,13 +6,13 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from pipelines.study.spec.basics import Name, Strict
+from pipelines.study.spec.basics import Name, StrictModel
 
 Question = Literal["difficulty", "difficulty_score", "category", "keywords"]
 JudgeMetric = Literal[Question, "reward"]
 
 
-class Judging(Strict):
+class Judging(StrictModel):
     """A model says how difficult instructions are, of which kind, and names the methods by which they were evolved.
 
     (2412.11231: difficulty levels and scores, keywords of Auto Evol-Instruct's trajectories.)

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipelines.study.spec.basics import Strict
+from pipelines.study.spec.basics import StrictModel
 
 
-class Model(Strict):
+class Model(StrictModel):
     """A model and where it runs. Fields marked as placement never change a result."""
 
     source: str = Field(description="'bundled:NAME', a local folder (relative to the study file) or a hub name")

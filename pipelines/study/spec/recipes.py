@@ -10,24 +10,26 @@ from typing import Any, Literal, cast
 from pydantic import ConfigDict, Field, model_validator
 
 from actors.training.spec import ALL_LINEAR, Dtype, Sharding
-from pipelines.study.spec.basics import Name, Strict
+from pipelines.study.spec.basics import Name, StrictModel
 
-PUBLISHED = Path(__file__).with_name("recipes.yaml")
-FROM = {"type": "string", "description": "a paper's recipe, which the other fields change"}
+PUBLISHED_RECIPES_FILE = Path(__file__).with_name("recipes.yaml")
+FROM_SCHEMA = {"type": "string", "description": "a paper's recipe, which the other fields change"}
 
 
 @cache
-def published() -> Mapping[str, Mapping[str, Any]]:
+def published_recipes() -> Mapping[str, Mapping[str, Any]]:
     """The recipes of papers by name, as their tables print them."""
     from ruamel.yaml import YAML
 
-    return YAML(typ="safe").load(PUBLISHED)
+    return YAML(typ="safe").load(PUBLISHED_RECIPES_FILE)
 
 
-class Recipe(Strict):
+class Recipe(StrictModel):
     """Hyper-parameters of one fine-tuning (2412.11231, Table 6 gives the defaults), AdamW and a cosine schedule."""
 
-    model_config = ConfigDict(json_schema_extra=lambda schema: cast(Any, schema)["properties"].update({"from": FROM}))
+    model_config = ConfigDict(
+        json_schema_extra=lambda schema: cast(Any, schema)["properties"].update({"from": FROM_SCHEMA})
+    )
 
     tuning: Literal["full", "lora"] = "full"
     learning_rate: float = Field(default=2e-5, gt=0)
@@ -55,15 +57,15 @@ class Recipe(Strict):
             return cast(Any, value)
         changes = dict(cast(dict[str, Any], value))
         name = changes.pop("from")
-        if name not in published():
-            raise ValueError(f"no paper's recipe is named '{name}'; there are {', '.join(published())}")
-        start = dict(published()[name])
+        if name not in published_recipes():
+            raise ValueError(f"no paper's recipe is named '{name}'; there are {', '.join(published_recipes())}")
+        start = dict(published_recipes()[name])
         if "warmup_ratio" in changes:
             start.pop("warmup_steps", None)
         return start | changes
 
 
-class TrainingPlace(Strict):
+class TrainingResources(StrictModel):
     """Where and how a training runs. Nothing of it changes a result."""
 
     workers: int = Field(default=1, gt=0, description="placement: processes that share the training")
@@ -83,19 +85,19 @@ class TrainingPlace(Strict):
     )
 
 
-class Student(TrainingPlace):
+class Student(TrainingResources):
     """A base model and the recipe by which it is tuned: one of the study's, or a paper's by its name."""
 
     model: Name
     recipe: Name
 
     @property
-    def place(self) -> TrainingPlace:
+    def resources(self) -> TrainingResources:
         """Where its trainings run."""
-        return TrainingPlace(**self.model_dump(include=set(TrainingPlace.model_fields)))
+        return TrainingResources(**self.model_dump(include=set(TrainingResources.model_fields)))
 
 
-def with_published(study: Any) -> Any:
+def add_published_recipes(study: Any) -> Any:
     """A study file's content with the recipes of papers that its students name."""
     if not isinstance(study, dict):
         return study
@@ -104,5 +106,7 @@ def with_published(study: Any) -> Any:
     if not isinstance(students, list) or not isinstance(own, dict):
         return content
     named = [one.get("recipe") for one in cast(list[Any], students) if isinstance(one, dict)]
-    used = {name: dict(published()[name]) for name in named if isinstance(name, str) and name in published()}
+    used = {
+        name: dict(published_recipes()[name]) for name in named if isinstance(name, str) and name in published_recipes()
+    }
     return content | {"recipes": used | own} if used else content

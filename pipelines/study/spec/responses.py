@@ -9,34 +9,34 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipelines.study.spec.basics import Name, SamplingSpec, Strict, listed, or_one
+from pipelines.study.spec.basics import Name, SamplingSpec, StrictModel, as_list, scalar_or_list_schema
 
 Temperature = Annotated[float, Field(ge=0, le=2)]
 TopP = Annotated[float, Field(gt=0, le=1)]
-ONE_OR_MORE = BeforeValidator(listed), Field(min_length=1, json_schema_extra=or_one)
-Pick = Literal["best", "worst"]
-PICKS: dict[str, Pick] = {"best-of": "best", "worst-of": "worst"}
+ONE_OR_MORE = BeforeValidator(as_list), Field(min_length=1, json_schema_extra=scalar_or_list_schema)
+SelectionRule = Literal["best", "worst"]
+SELECTION_RULES: dict[str, SelectionRule] = {"best-of": "best", "worst-of": "worst"}
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class BestOfN:
     """One of several candidates is taken, by the word of a reward model."""
 
-    pick: Pick
+    rule: SelectionRule
     candidates: int
     reward: str
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class DecodingVariant:
     """One way in which a teacher answers: a decoding of the study, at one temperature and top-p."""
 
     name: str
     sampling: SamplingSpec
-    choice: Choice | None = None
+    best_of_n: BestOfN | None = None
 
 
-class Decoding(Strict):
+class Decoding(StrictModel):
     """A named way in which teachers answer; lists of temperatures and top-p stand for one way for each of their pairs.
 
     A sweep's ways are named after the decoding and their values: `warm-t0.7-p0.9`. `draw` says what is taken: `one`
@@ -54,9 +54,9 @@ class Decoding(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Decoding:
-        if self.draw not in PICKS and {"candidates", "reward"} & self.model_fields_set:
+        if self.draw not in SELECTION_RULES and {"candidates", "reward"} & self.model_fields_set:
             raise ValueError("'candidates' and 'reward' belong to 'draw: best-of' or 'draw: worst-of'")
-        if self.draw in PICKS and self.reward is None:
+        if self.draw in SELECTION_RULES and self.reward is None:
             raise ValueError(f"'draw: {self.draw}' needs a 'reward', the model that judges the candidates")
         if self.draw != "one" and min(self.temperature) == 0:
             raise ValueError(f"'draw: {self.draw}' needs a temperature above 0: greedy answers are all the same")
@@ -64,20 +64,22 @@ class Decoding(Strict):
             raise ValueError("a temperature or top-p is given twice")
         return self
 
-    def ways(self) -> list[Way]:
+    def variants(self) -> list[DecodingVariant]:
         """The ways that it stands for."""
-        choice = Choice(PICKS[self.draw], self.candidates, self.reward) if self.reward else None
+        best_of_n = BestOfN(SELECTION_RULES[self.draw], self.candidates, self.reward) if self.reward else None
         return [
-            Way(
-                self.name + _suffix("t", self.temperature, temperature) + _suffix("p", self.top_p, top_p),
+            DecodingVariant(
+                self.name
+                + _variant_suffix("t", self.temperature, temperature)
+                + _variant_suffix("p", self.top_p, top_p),
                 SamplingSpec(temperature=temperature, top_p=top_p, max_tokens=self.max_tokens),
-                choice,
+                best_of_n,
             )
             for temperature, top_p in product(self.temperature, self.top_p)
         ]
 
 
-class Responses(Strict):
+class Responses(StrictModel):
     """Which models answer the instructions, and how."""
 
     teachers: list[Name] = Field(min_length=1)
@@ -85,10 +87,10 @@ class Responses(Strict):
     answer_seeds: bool = Field(default=True, description="also answer the un-evolved seeds: the round 0 baseline")
 
     @property
-    def ways(self) -> list[Way]:
+    def variants(self) -> list[DecodingVariant]:
         """All ways in which teachers answer."""
-        return [way for decoding in self.decodings for way in decoding.ways()]
+        return [variant for decoding in self.decodings for variant in decoding.variants()]
 
 
-def _suffix(letter: str, given: Sequence[float], value: float) -> str:
+def _variant_suffix(letter: str, given: Sequence[float], value: float) -> str:
     return f"-{letter}{value:g}" if len(given) > 1 else ""

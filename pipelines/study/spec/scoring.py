@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from actors.engine import Bos
-from pipelines.study.spec.basics import Name, Strict
+from pipelines.study.spec.basics import Name, StrictModel
 
-Mode = Literal["raw", "shift", "sigmoid"]
+RewardMode = Literal["raw", "shift", "sigmoid"]
 
 
-class ScoringOptions(Strict):
+class ScoringOptions(StrictModel):
     """What exactly is scored of a pair."""
 
     form: Literal["raw", "chat"] = Field(default="raw", description="raw text, or the scorer's chat template")
@@ -29,7 +29,7 @@ class Scoring(ScoringOptions):
     scorer: Name
 
 
-class Diversity(Strict):
+class Diversity(StrictModel):
     """How near the instructions of a set are to one another (2412.11231, minimum neighbor distance)."""
 
     encoder: str = Field(
@@ -39,7 +39,7 @@ class Diversity(Strict):
     revision: str | None = Field(default=None, description="hub models: the commit")
 
 
-class Contamination(Strict):
+class Contamination(StrictModel):
     """Which instructions overlap with benchmark tasks: by shared n-grams of words (2406.00770), by embeddings."""
 
     against: list[str] = Field(
@@ -51,11 +51,11 @@ class Contamination(Strict):
     )
 
 
-class Car(Strict):
+class Car(StrictModel):
     """CAR of every data set (2411.07133): its mean reward, less the harder its answers are for the scorer."""
 
     betas: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.5, 1.0, 2.0, 3.0], min_length=1)
-    mode: Mode = Field(
+    mode: RewardMode = Field(
         default="raw",
         description="what is done with rewards before, which are not to be negative: nothing, "
         "'shift' (less the least of the compared sets) or 'sigmoid' (of each set's mean)",

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.study.spec.basics import Name, Strict
-from pipelines.study.spec.scoring import Mode
+from pipelines.study.spec.basics import Name, StrictModel
+from pipelines.study.spec.scoring import RewardMode
 
 Metric = Literal[
     "ifd",
@@ -25,14 +25,14 @@ Metric = Literal[
     "words",
     "random",
 ]
-End = Literal["high", "low"]
+Direction = Literal["high", "low"]
 
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
     """The better end of a metric, the kinds of the steps whose rows it needs, and its column, unless it is computed."""
 
-    better: End
+    better: Direction
     needs: tuple[str, ...]
     column: str = ""
 
@@ -56,7 +56,7 @@ METRICS: Mapping[Metric, MetricSpec] = {
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
-class Selection(Strict):
+class Selection(StrictModel):
     """Which pairs go into training: the best by a metric, within bounds.
 
     Of the pairs within all bounds the best `keep` share of `share_of` (all pairs, or those within the bounds) are
@@ -69,7 +69,9 @@ class Selection(Strict):
     share_of: Literal["all", "left"] = Field(default="all", description="'left': of the pairs within the bounds")
     size: int | None = Field(default=None, gt=0, description="this many pairs instead of a share")
     equal: bool = Field(default=False, description="as many as the smallest selection of the same seeds has")
-    order: End | None = Field(default=None, description="the end of the metric that is kept; default: the better one")
+    order: Direction | None = Field(
+        default=None, description="the end of the metric that is kept; default: the better one"
+    )
     above: float | None = Field(default=None, description="only pairs whose metric is greater")
     below: float | None = Field(default=None, description="only pairs whose metric is less: 1 with IFD: Superfiltering")
     at_most: float | None = Field(
@@ -80,7 +82,7 @@ class Selection(Strict):
     )
     reward: Name | None = Field(default=None, description="by reward or car: which reward model, if there are several")
     beta: float = Field(default=1.0, ge=0, description="by car: how much a pair's loss counts")
-    mode: Mode = Field(default="raw", description="by car: what is done with rewards, as under the study's 'car'")
+    mode: RewardMode = Field(default="raw", description="by car: what is done with rewards, as under the study's 'car'")
 
     @model_validator(mode="after")
     def _one_amount(self) -> Selection:

@@ -6,18 +6,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipelines.study.spec.basics import Name, Strict, World, listed, or_one
+from pipelines.study.spec.basics import Name, StrictModel, World, as_list, scalar_or_list_schema
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.evolution import Evolution
 from pipelines.study.spec.judging import Judging
 from pipelines.study.spec.model import Model
-from pipelines.study.spec.recipes import Recipe, Student, with_published
+from pipelines.study.spec.recipes import Recipe, Student, add_published_recipes
 from pipelines.study.spec.responses import Responses
 from pipelines.study.spec.scoring import Car, Contamination, Diversity, Scoring
 from pipelines.study.spec.selection import Selection
 
 
-class Seeds(Strict):
+class Seeds(StrictModel):
     """Where instructions start: a file (JSONL, JSON, CSV or Parquet, .gz allowed) or the bundled world."""
 
     name: Name
@@ -33,7 +33,7 @@ class Seeds(Strict):
         return self
 
 
-class Study(Strict):
+class Study(StrictModel):
     """A whole study. The grid is method x evolver x round x teacher x decoding x selection x student."""
 
     study: Name
@@ -41,7 +41,9 @@ class Study(Strict):
     seed: int = 0
     seeds: list[Seeds] = Field(min_length=1)
     models: dict[Name, Model] = Field(min_length=1)
-    evolution: Annotated[list[Evolution], BeforeValidator(listed), Field(min_length=1, json_schema_extra=or_one)]
+    evolution: Annotated[
+        list[Evolution], BeforeValidator(as_list), Field(min_length=1, json_schema_extra=scalar_or_list_schema)
+    ]
     responses: Responses
     scoring: Scoring | None = None
     diversity: Diversity | None = None
@@ -66,4 +68,4 @@ class Study(Strict):
     @model_validator(mode="before")
     @classmethod
     def _papers_recipes(cls, value: Any) -> Any:
-        return with_published(value)
+        return add_published_recipes(value)

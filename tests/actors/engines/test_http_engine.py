@@ -16,9 +16,9 @@ import pytest
 
 from actors.engine import EngineLost, EngineSpec, GenerateRequest, LogprobRequest, RequestError, Sampling
 from actors.engines.http import client as http_client
-from actors.engines.http.client import delay
-from actors.engines.http.rate_limit import Pace
-from actors.engines.http_engine import generation
+from actors.engines.http.client import backoff_seconds
+from actors.engines.http.rate_limit import RateLimiter
+from actors.engines.http_engine import parse_generation
 from actors.engines.registry import create
 
 KEY = "sk-canary-0123456789"
@@ -26,7 +26,7 @@ KEY = "sk-canary-0123456789"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(http_client, "FIRST_DELAY", 0.02)
+    monkeypatch.setattr(http_client, "INITIAL_DELAY", 0.02)
 
 
 def engine(url, model="stub", **options):
@@ -103,22 +103,22 @@ def test_retry_after_is_kept(stub):
 
 
 def test_delays_grow_and_are_no_shorter_than_the_server_asks(monkeypatch):
-    monkeypatch.setattr(http_client, "FIRST_DELAY", 0.5)
-    assert all(0.25 * 2**i <= delay(i, "") <= 0.5 * 2**i for i in range(6))
-    assert delay(30, "") <= 60
-    assert 7 <= delay(0, "7") <= 8
-    assert delay(0, "Fri, 01 Jan 2100 00:00:00 GMT") > 1000
-    assert delay(0, "soon") <= 0.5
+    monkeypatch.setattr(http_client, "INITIAL_DELAY", 0.5)
+    assert all(0.25 * 2**i <= backoff_seconds(i, "") <= 0.5 * 2**i for i in range(6))
+    assert backoff_seconds(30, "") <= 60
+    assert 7 <= backoff_seconds(0, "7") <= 8
+    assert backoff_seconds(0, "Fri, 01 Jan 2100 00:00:00 GMT") > 1000
+    assert backoff_seconds(0, "soon") <= 0.5
 
 
 def test_a_pace_spaces_its_units():
     async def scene():
-        pace = Pace(per_minute=6000)
+        pace = RateLimiter(per_minute=6000)
         start = time.monotonic()
-        await asyncio.gather(*(pace.wait() for _ in range(21)))
+        await asyncio.gather(*(pace.acquire() for _ in range(21)))
         assert 0.2 <= time.monotonic() - start < 1
-        pace.correct(30)
-        await pace.wait()
+        pace.adjust(30)
+        await pace.acquire()
         assert time.monotonic() - start >= 0.5
 
     asyncio.run(scene())
@@ -150,7 +150,7 @@ def test_a_withheld_reply_is_refused():
     usage = {"prompt_tokens": 1, "completion_tokens": 0, "total_tokens": 1}
     for message, reason in (({"content": ""}, "content_filter"), ({"content": None, "refusal": "I can't."}, "stop")):
         with pytest.raises(RequestError, match="refused"):
-            generation(request(0), {"choices": [{"message": message, "finish_reason": reason}], "usage": usage})
+            parse_generation(request(0), {"choices": [{"message": message, "finish_reason": reason}], "usage": usage})
 
 
 def test_the_end_token_is_not_among_a_replys_logprobs(stub):
@@ -266,4 +266,4 @@ def test_half_a_character_in_a_reply_is_an_error_of_its_row():
     usage = {"prompt_tokens": 3, "completion_tokens": 1}
     message = json.loads('{"content": "\\ud83d"}')
     with pytest.raises(RequestError, match="not_unicode"):
-        generation(request(0), {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
+        parse_generation(request(0), {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})

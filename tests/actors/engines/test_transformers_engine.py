@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from actors.engine import EngineSpec, GenerateRequest, LogprobRequest, RequestError, Sampling
 from actors.engines import transformers_engine
-from actors.engines.options import take_options
+from actors.engines.options import parse_options
 from actors.engines.registry import create
 from actors.inference.chat_template import encode_chat
-from actors.inference.decoding import Row, generate_rows
+from actors.inference.decoding import DecodeRequest, generate_rows
 
 GREEDY = Sampling(max_tokens=12)
 WORDS = ["river", "stone", "light", "water", "garden", "music", "number"]
@@ -169,9 +169,9 @@ def test_unknown_engines_and_options_are_named():
     with pytest.raises(ValueError, match="unknown engine 'vlm'"):
         create(EngineSpec("vlm", "m"))
     with pytest.raises(ValueError, match="no option 'max_btch'; it has max_batch"):
-        take_options(EngineSpec("transformers", "m", options=(("max_btch", 3),)), max_batch=1)
+        parse_options(EngineSpec("transformers", "m", options=(("max_btch", 3),)), max_batch=1)
     with pytest.raises(ValueError, match="must be int, not 'x'"):
-        take_options(EngineSpec("transformers", "m", options=(("max_batch", "x"),)), max_batch=1)
+        parse_options(EngineSpec("transformers", "m", options=(("max_batch", "x"),)), max_batch=1)
 
 
 def test_logprobs_of_a_reply_come_when_asked_for_and_change_no_word(engine):
@@ -187,7 +187,7 @@ def test_logprobs_of_a_reply_come_when_asked_for_and_change_no_word(engine):
 def test_logprobs_of_a_reply_are_the_models_own_however_the_tokens_were_drawn(model, tokenizer):
     drawings = [Sampling(max_tokens=6), Sampling(1.3, 0.5, 9), Sampling(0.2, 1.0, 12), Sampling(1.0, 1.0, 3)]
     prompts = [encode_chat(tokenizer, request(i).messages, add_generation_prompt=True) for i in range(4)]
-    rows = [Row(tuple(ids), drawings[i], i, logprobs=i != 1) for i, ids in enumerate(prompts)]
+    rows = [DecodeRequest(tuple(ids), drawings[i], i, logprobs=i != 1) for i, ids in enumerate(prompts)]
     for row, drawn in zip(rows, generate_rows(model, rows, frozenset(), 0, lambda: None), strict=True):
         assert len(drawn.tokens) == row.sampling.max_tokens
         if not row.logprobs:
@@ -233,7 +233,7 @@ def test_a_row_that_needs_more_memory_than_there_is_is_a_request_error(engine, m
     def greedy_for_memory(*_):
         return torch.empty(2**50)
 
-    monkeypatch.setattr(transformers_engine, "score_rows", greedy_for_memory)
+    monkeypatch.setattr(transformers_engine, "token_logprobs", greedy_for_memory)
     (error,) = together(engine.logprobs, [LogprobRequest("s", "", "words")])
     assert isinstance(error, RequestError) and error.reason == "out_of_memory"
 
@@ -242,7 +242,7 @@ def test_other_failures_of_torch_are_not_taken_for_lack_of_memory(engine, monkey
     def broken(*_):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(transformers_engine, "score_rows", broken)
+    monkeypatch.setattr(transformers_engine, "token_logprobs", broken)
     (error,) = together(engine.logprobs, [LogprobRequest("s", "", "words")])
     assert type(error) is RuntimeError and "shapes" in str(error)
 

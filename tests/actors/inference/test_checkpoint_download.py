@@ -15,7 +15,7 @@ import fsspec
 import pytest
 
 from actors.engine import EngineSpec, LoadError
-from actors.inference.checkpoint_download import PREFIX, checked_out
+from actors.inference.checkpoint_download import DOWNLOAD_PREFIX, downloaded_checkpoint
 from actors.serving import replica
 from actors.serving.replica import Replica
 from tests.actors.serving.pools import ask, ids, pool_of
@@ -44,21 +44,21 @@ def spec() -> Iterator[EngineSpec]:
 @pytest.mark.usefixtures("ray_local")
 def test_a_replica_copies_each_checkpoint_that_it_loads_and_leaves_none(model_folder: Path) -> None:
     def copies() -> list[Path]:
-        return list(Path(tempfile.gettempdir()).glob(f"{PREFIX}{pid}-*"))
+        return list(Path(tempfile.gettempdir()).glob(f"{DOWNLOAD_PREFIX}{pid}-*"))
 
     first = EngineSpec("transformers", model_folder.as_uri(), max_length=128)  # what all processes reach
     with pool_of(first, "copying") as pool:
-        pool.ready(120)
+        pool.wait_until_ready(120)
         (pid,) = pool.stats().pids
         (copy,) = copies()
         assert ids(ask(pool.client())) == ["r0"]
-        pool.reload(replace(first, max_length=64))
+        pool.swap_model(replace(first, max_length=64))
         assert len(copies()) == 1 and not copy.exists()
     assert copies() == []
 
 
 def test_a_checkpoint_is_a_folder_of_this_node_until_the_end(temporary: Path, spec: EngineSpec) -> None:
-    with checked_out(spec) as here:
+    with downloaded_checkpoint(spec) as here:
         folder = Path(here.model)
         assert folder.is_relative_to(temporary)
         assert (folder / "config.json").read_bytes() == b"{}" and (folder / "adapter" / "weights").read_bytes() == b"1"
@@ -67,7 +67,7 @@ def test_a_checkpoint_is_a_folder_of_this_node_until_the_end(temporary: Path, sp
 
 @pytest.mark.parametrize("given", [EngineSpec("transformers", "/models/a"), EngineSpec("http", "s3://served/as")])
 def test_what_is_no_checkpoint_at_a_url_stays_as_it_is(temporary: Path, given: EngineSpec) -> None:
-    with checked_out(given) as here:
+    with downloaded_checkpoint(given) as here:
         assert here is given and list(temporary.iterdir()) == []
 
 
@@ -75,10 +75,10 @@ def test_what_a_killed_process_left_goes_with_the_next_checkout(temporary: Path,
     with subprocess.Popen([sys.executable, "-c", ""]) as dead:
         pass
     for pid in (dead.pid, os.getppid()):
-        (temporary / f"{PREFIX}{pid}-x" / "model").mkdir(parents=True)
-    with checked_out(spec):
+        (temporary / f"{DOWNLOAD_PREFIX}{pid}-x" / "model").mkdir(parents=True)
+    with downloaded_checkpoint(spec):
         pass
-    assert [path.name for path in temporary.iterdir()] == [f"{PREFIX}{os.getppid()}-x"]
+    assert [path.name for path in temporary.iterdir()] == [f"{DOWNLOAD_PREFIX}{os.getppid()}-x"]
 
 
 @pytest.mark.parametrize("url", ["memory://store/steps/train/none/model", "foo://bucket/model"])

@@ -9,7 +9,7 @@ import torch
 from transformers import Gemma2Config, Gemma2ForCausalLM, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from actors.inference import logprobs as scoring
-from actors.inference.logprobs import has_plain_head, head_logprobs, score_rows
+from actors.inference.logprobs import has_plain_head, head_logprobs, token_logprobs
 
 SIZES: dict[str, Any] = {
     "vocab_size": 60,
@@ -35,7 +35,7 @@ def models() -> dict[str, Any]:
 @pytest.mark.parametrize("name", ["llama", "gpt2", "capped logits"])
 def test_rows_of_any_length_get_their_models_log_probabilities(name: str) -> None:
     model, passes = models()[name], []
-    got = score_rows(model, ROWS, 0, lambda: passes.append(1))
+    got = token_logprobs(model, ROWS, 0, lambda: passes.append(1))
     assert passes
     for row, values in zip(ROWS, got, strict=True):
         with torch.inference_mode():
@@ -54,14 +54,14 @@ def test_a_model_that_caps_its_logits_is_known_by_them() -> None:
 
 def test_rows_of_like_length_share_a_pass() -> None:
     lengths = [3, 90, 4, 100, 2, 5, 600]
-    groups = scoring.by_length(lengths, 200)
+    groups = scoring.batches_by_length(lengths, 200)
     assert [[lengths[place] for place in group] for group in groups] == [[2, 3, 4, 5], [90, 100], [600]]
-    assert [lengths[place] for place in scoring.by_length(lengths, None)[0]] == sorted(lengths)
+    assert [lengths[place] for place in scoring.batches_by_length(lengths, None)[0]] == sorted(lengths)
 
 
 @pytest.mark.parametrize("bias", [False, True])
 def test_tiles_of_positions_and_vocabulary_make_the_whole(bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "TILE_ON_CPU", (7, 13))
+    monkeypatch.setattr(scoring, "CPU_VOCAB_TILE", (7, 13))
     torch.manual_seed(0)
     head, hidden, tokens = torch.nn.Linear(8, 50, bias), 20 * torch.randn(30, 8), torch.randint(0, 50, (30,))
     with torch.inference_mode():
@@ -77,9 +77,9 @@ def test_a_batch_is_never_held_as_logits(monkeypatch: pytest.MonkeyPatch) -> Non
         shapes.add(made.numel())
         return made
 
-    monkeypatch.setattr(scoring, "TILE_ON_CPU", (4, 10))
+    monkeypatch.setattr(scoring, "CPU_VOCAB_TILE", (4, 10))
     monkeypatch.setattr(torch.nn.functional, "linear", watched)
     has_plain_head(model)
     shapes.clear()
-    score_rows(model, [ROWS[0]] * 50, 0, lambda: None)
+    token_logprobs(model, [ROWS[0]] * 50, 0, lambda: None)
     assert 4 * 10 in shapes and 50 * 6 * 60 not in shapes

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from actors.engine import RequestError
-from actors.inference.micro_batcher import Job, MicroBatcher, take_batch
+from actors.inference.micro_batcher import MicroBatcher, PendingCall, take_batch
 
 
 def run(items):
@@ -15,7 +15,7 @@ def run(items):
 
 
 def jobs(*sizes, group=None):
-    return [Job(run, size, group, size) for size in sizes]
+    return [PendingCall(run, size, group, size) for size in sizes]
 
 
 def sizes(batch):

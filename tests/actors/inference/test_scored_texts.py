@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, processors
 from transformers import PreTrainedTokenizerFast
 
 from actors.engine import LogprobRequest, RequestError
-from actors.inference.scored_texts import Passage, passages
+from actors.inference.scored_texts import ScoredText, to_scored_texts
 
 PAIR = LogprobRequest("x", "river stone", "\nlight", "light")
 FRAME = "### Q:\n{}\n\n### A:\n"
@@ -19,7 +19,7 @@ TEMPLATE = (
 )
 
 
-def shown(tokenizer: Any, passage: Passage) -> tuple[str, str]:
+def shown(tokenizer: Any, passage: ScoredText) -> tuple[str, str]:
     """The content before and behind the boundary."""
     kept = [token if own else None for token, own in zip(passage.ids, passage.content, strict=True)]
     parts = kept[: passage.boundary], kept[passage.boundary :]
@@ -27,7 +27,7 @@ def shown(tokenizer: Any, passage: Passage) -> tuple[str, str]:
 
 
 def test_raw_text_begins_as_the_tokenizer_has_it(tokenizer: Any) -> None:
-    pair, alone = passages(tokenizer, PAIR)
+    pair, alone = to_scored_texts(tokenizer, PAIR)
     assert list(pair.ids) == tokenizer("river stone\nlight")["input_ids"]
     assert pair.boundary == len(tokenizer("river stone")["input_ids"])
     assert list(alone.ids) == tokenizer("light")["input_ids"] and alone.boundary == 0
@@ -37,7 +37,7 @@ def test_raw_text_begins_as_the_tokenizer_has_it(tokenizer: Any) -> None:
 @pytest.mark.parametrize("chat", [False, True])
 def test_a_bos_is_put_there_or_taken_away(tokenizer: Any, chat: bool) -> None:
     always, auto, never = (
-        passages(tokenizer, LogprobRequest("x", "river", " stone", "stone", chat, bos))
+        to_scored_texts(tokenizer, LogprobRequest("x", "river", " stone", "stone", chat, bos))
         for bos in ("always", "auto", "never")
     )
     assert always == auto and all(passage.ids[0] == tokenizer.bos_token_id for passage in auto)
@@ -50,7 +50,7 @@ def test_a_tokenizer_without_bos_can_not_put_one(tokenizer: Any) -> None:
     without = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()))
     without.backend_tokenizer.post_processor = processors.Sequence([])  # type: ignore[attr-defined]
     with pytest.raises(RequestError, match="has no BOS"):
-        passages(without, LogprobRequest("x", "", "river", bos="always"))
+        to_scored_texts(without, LogprobRequest("x", "", "river", bos="always"))
 
 
 @pytest.mark.parametrize("template", [None, TEMPLATE])
@@ -60,7 +60,7 @@ def test_of_a_chat_only_the_contents_count(
 ) -> None:
     if template:
         monkeypatch.setattr(tokenizer, "chat_template", template)
-    pair, alone = passages(tokenizer, LogprobRequest("x", question, "light water", "light water", chat=True))
+    pair, alone = to_scored_texts(tokenizer, LogprobRequest("x", question, "light water", "light water", chat=True))
     assert tuple(text.strip() for text in shown(tokenizer, pair)) == (question, "light water")
     assert tuple(text.strip() for text in shown(tokenizer, alone)) == ("", "light water")
     opening = tokenizer.decode([token for token, own in zip(alone.ids, alone.content, strict=True) if not own])
@@ -69,5 +69,5 @@ def test_of_a_chat_only_the_contents_count(
 
 
 def test_without_a_lone_text_there_is_one_passage(tokenizer: Any) -> None:
-    assert len(passages(tokenizer, LogprobRequest("x", "a", "b"))) == 1
-    assert passages(tokenizer, LogprobRequest("x", "", "", bos="never")) == [Passage((), 0, ())]
+    assert len(to_scored_texts(tokenizer, LogprobRequest("x", "a", "b"))) == 1
+    assert to_scored_texts(tokenizer, LogprobRequest("x", "", "", bos="never")) == [ScoredText((), 0, ())]

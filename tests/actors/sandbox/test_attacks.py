@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from actors.sandbox.equality import agrees
-from actors.sandbox.protocol.job import Check, Job, Limits, Outcome
+from actors.sandbox.equality import matches
+from actors.sandbox.protocol.job import Check, Limits, Outcome, SandboxJob
 from actors.sandbox.sandbox import Sandbox
 
 TABLE = tomllib.loads(Path(__file__).with_name("attacks.toml").read_text())
@@ -84,7 +84,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 @pytest.fixture
 def nothing_left(sandbox: Sandbox, target: Target, zygotes: Callable[[], list[int]]) -> Iterator[None]:
     """No process, mount or file is there afterwards that was not there before, and nobody was reached."""
-    settled = sandbox.run(Job("warm", "1")).status
+    settled = sandbox.run(SandboxJob("warm", "1")).status
     before = state(target), zygotes()
     yield
     deadline = time.monotonic() + 5
@@ -129,19 +129,19 @@ def test_attack_achieves_nothing(
     source = TABLE["prelude"] + attack["source"].replace("SURROGATE", "\ud800")
     earlier = f"import json\nmark = {{'a marker of an earlier job': 'EARLIER-{SECRET}'}}\ndef see(x): return mark"
     for number in range(rounds):
-        sandbox.run(Job("earlier", earlier, "see", (f"EARLIER-{SECRET}",)))
-        job = Job(f"attack {number}", source, "attack", (target.facts(),), LIMITS)
+        sandbox.run(SandboxJob("earlier", earlier, "see", (f"EARLIER-{SECRET}",)))
+        job = SandboxJob(f"attack {number}", source, "attack", (target.facts(),), LIMITS)
         outcome = timed(lambda job=job: sandbox.run(job), LIMITS)
         assert SECRET not in f"{outcome.value} {outcome.detail}"
-        assert agrees(outcome, []) or outcome.status in attack.get("ends", ()), outcome
+        assert matches(outcome, []) or outcome.status in attack.get("ends", ()), outcome
         outcome.detail.encode()
-    assert agrees(sandbox.run(Job("honest", "def f(): return 7", "f")), 7)
+    assert matches(sandbox.run(SandboxJob("honest", "def f(): return 7", "f")), 7)
 
 
 def test_search_of_the_memory_finds_what_is_there(sandbox: Sandbox, target: Target) -> None:
     search = next(row for row in TABLE["attack"] if row["name"] == "earlier jobs in memory")
     held = f"held = [''.join(['EARLIER-', *reversed('{SECRET[::-1]}')])]"
-    job = Job("control", f"{TABLE['prelude']}{search['source']}\n{held}", "attack", (target.facts(),), LIMITS)
+    job = SandboxJob("control", f"{TABLE['prelude']}{search['source']}\n{held}", "attack", (target.facts(),), LIMITS)
     assert "memory" in (sandbox.run(job).value or ())
 
 
@@ -159,6 +159,6 @@ def test_claim_does_not_agree_with_true(
     claim: dict[str, Any], sandbox: Sandbox, rounds: int, nothing_left: None
 ) -> None:
     for number in range(rounds):
-        outcome = sandbox.run(Job(f"claim {number}", claim["source"], "evaluate", ("text",), LIMITS))
-        assert not agrees(outcome, True)
+        outcome = sandbox.run(SandboxJob(f"claim {number}", claim["source"], "evaluate", ("text",), LIMITS))
+        assert not matches(outcome, True)
         assert outcome.status != "infrastructure"

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from actors.sandbox.equality import agrees
+from actors.sandbox.equality import matches
 from actors.sandbox.pool import SandboxPool
-from actors.sandbox.protocol.job import Check, Job, Limits
+from actors.sandbox.protocol.job import Check, Limits, SandboxJob
 from actors.sandbox.sandbox import Sandbox
 from cluster.connection.session import Session
 
@@ -32,11 +32,11 @@ def test_jobs_of_many_callers_are_done_and_nothing_is_left(
         client = pickle.loads(pickle.dumps(pool.client()))
 
         async def work() -> None:
-            jobs = [client.run(Job(str(number), TRIPLE, "triple", (number,))) for number in range(20)]
+            jobs = [client.run(SandboxJob(str(number), TRIPLE, "triple", (number,))) for number in range(20)]
             for number, outcome in enumerate(await asyncio.gather(*jobs)):
                 assert (outcome.id, outcome.level) == (str(number), "L2")
-                assert agrees(outcome, 3 * number)
-            cases = await client.run_cases(Job("cases", TRIPLE, "triple"), [(1,), ("a",)])
+                assert matches(outcome, 3 * number)
+            cases = await client.run_cases(SandboxJob("cases", TRIPLE, "triple"), [(1,), ("a",)])
             assert [outcome.value for outcome in cases] == [3, "aaa"]
             assert (await client.check(Check("check", TRIPLE, "assert triple(2) == 6", ("triple",)))).value is True
 
@@ -53,7 +53,7 @@ def test_job_is_rerun_when_its_sandbox_is_killed(
     ray_local: Session, sandbox: Sandbox, zygotes: Zygotes, victim: str
 ) -> None:
     before = zygotes()
-    slow = Job("slow", "import time\ndef f(): time.sleep(1); return 'done'", "f", limits=Limits(wall_seconds=10))
+    slow = SandboxJob("slow", "import time\ndef f(): time.sleep(1); return 'done'", "f", limits=Limits(wall_seconds=10))
     with SandboxPool(size=1) as pool:
 
         async def work() -> None:
@@ -61,6 +61,6 @@ def test_job_is_rerun_when_its_sandbox_is_killed(
             await asyncio.sleep(0.5)
             new = min(pid for pid in zygotes() if pid not in before)
             os.kill(new if victim == "zygote" else psutil.Process(new).ppid(), signal.SIGKILL)
-            assert agrees(await running, "done")
+            assert matches(await running, "done")
 
         asyncio.run(work())

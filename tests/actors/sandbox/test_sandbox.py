@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from actors.sandbox import sandbox as module
-from actors.sandbox.equality import agrees
-from actors.sandbox.protocol.job import LAYERS, Job, Limits, SandboxError
-from actors.sandbox.sandbox import ATTEMPTS, Sandbox
+from actors.sandbox.equality import matches
+from actors.sandbox.protocol.job import LAYERS, Limits, SandboxError, SandboxJob
+from actors.sandbox.sandbox import MAX_ATTEMPTS, Sandbox
 from actors.sandbox.zygote_process import ZygoteLost
 
 ROOT = Path(__file__).parents[3]
@@ -28,8 +28,8 @@ ECHO = "def echo(x): return x"
 
 @pytest.mark.parametrize("value", [None, True, 3, 2.5, "ä\0", [1, ["a"]], {"a": {"b": None}}])
 def test_plain_values_go_in_and_come_out(sandbox: Sandbox, value: Any) -> None:
-    outcome = sandbox.run(Job("x", ECHO, "echo", (value,)))
-    assert agrees(outcome, value)
+    outcome = sandbox.run(SandboxJob("x", ECHO, "echo", (value,)))
+    assert matches(outcome, value)
     assert (outcome.id, outcome.level) == ("x", "L2")
 
 
@@ -48,18 +48,18 @@ def test_plain_values_go_in_and_come_out(sandbox: Sandbox, value: Any) -> None:
     ],
 )
 def test_other_ends_have_their_status(sandbox: Sandbox, source: str, status: str, detail: str) -> None:
-    outcome = sandbox.run(Job("x", source, "f"))
+    outcome = sandbox.run(SandboxJob("x", source, "f"))
     assert (outcome.status, outcome.value) == (status, None)
     assert detail in outcome.detail
 
 
 def test_source_alone_is_executed(sandbox: Sandbox) -> None:
-    assert sandbox.run(Job("x", "assert 1 + 1 == 2")).status == "returned"
-    assert sandbox.run(Job("x", "assert 1 + 1 == 3")).status == "raised"
+    assert sandbox.run(SandboxJob("x", "assert 1 + 1 == 2")).status == "returned"
+    assert sandbox.run(SandboxJob("x", "assert 1 + 1 == 3")).status == "raised"
 
 
 def test_what_can_not_be_sent_is_refused(sandbox: Sandbox) -> None:
-    for job in (Job("x", "'\ud800'"), Job("x", ECHO, "echo", (object(),))):  # type: ignore[arg-type]
+    for job in (SandboxJob("x", "'\ud800'"), SandboxJob("x", ECHO, "echo", (object(),))):  # type: ignore[arg-type]
         assert sandbox.run(job).status == "refused"
 
 
@@ -68,30 +68,30 @@ def test_case_that_ends_its_process_ends_only_itself(sandbox: Sandbox) -> None:
         "import os, time\ndef f(x):\n    if x == 'die': os._exit(1)\n    if x == 'hang': time.sleep(9)\n    return x"
     )
     cases = [(1,), ("die",), (2,), ("hang",), (3,), (4,)]
-    outcomes = sandbox.run_cases(Job("x", source, "f", limits=SHORT), cases)
+    outcomes = sandbox.run_cases(SandboxJob("x", source, "f", limits=SHORT), cases)
     statuses = ["returned", "killed", "returned", "timeout", "returned", "returned"]
     assert [outcome.status for outcome in outcomes] == statuses
     assert [outcome.value for outcome in outcomes] == [1, None, 2, None, 3, 4]
 
 
 def test_each_case_has_its_own_clock(sandbox: Sandbox) -> None:
-    job = Job("x", "import time\ndef f(): time.sleep(0.2); return 1", "f", limits=SHORT)
+    job = SandboxJob("x", "import time\ndef f(): time.sleep(0.2); return 1", "f", limits=SHORT)
     assert [outcome.value for outcome in sandbox.run_cases(job, [()] * 5)] == [1] * 5
 
 
 def test_source_that_does_not_load_fails_all_cases_at_once(sandbox: Sandbox) -> None:
     started = time.monotonic()
-    outcomes = sandbox.run_cases(Job("x", "while True: pass", "f", limits=SHORT), [()] * 10)
+    outcomes = sandbox.run_cases(SandboxJob("x", "while True: pass", "f", limits=SHORT), [()] * 10)
     assert {outcome.status for outcome in outcomes} == {"timeout"}
     assert time.monotonic() - started < 1.5
 
 
 def test_no_cases_no_outcomes(sandbox: Sandbox) -> None:
-    assert sandbox.run_cases(Job("x", ECHO, "echo"), []) == []
+    assert sandbox.run_cases(SandboxJob("x", ECHO, "echo"), []) == []
 
 
 def test_cpu_time_is_limited_where_the_clock_is_not(sandbox: Sandbox) -> None:
-    outcome = sandbox.run(Job("x", "while True: pass", limits=Limits(wall_seconds=20, cpu_seconds=1)))
+    outcome = sandbox.run(SandboxJob("x", "while True: pass", limits=Limits(wall_seconds=20, cpu_seconds=1)))
     assert (outcome.status, outcome.detail) == ("timeout", "1 s of CPU are allowed")
 
 
@@ -100,13 +100,13 @@ def test_same_job_gives_the_same_value_in_every_process() -> None:
     values: list[Any] = []
     for _ in range(2):
         with Sandbox() as own:
-            values += [own.run(Job("x", source, "f")).value for _ in range(2)]
+            values += [own.run(SandboxJob("x", source, "f")).value for _ in range(2)]
     assert values[0] is not None
     assert all(value == values[0] for value in values)
 
 
 def test_jobs_of_several_threads_keep_their_own_answers(sandbox: Sandbox) -> None:
-    jobs = [Job(str(number), ECHO, "echo", (number,)) for number in range(50)]
+    jobs = [SandboxJob(str(number), ECHO, "echo", (number,)) for number in range(50)]
     outcomes = sandbox.map(sandbox.run, jobs)
     assert [(outcome.id, outcome.value) for outcome in outcomes] == [(str(number), number) for number in range(50)]
 
@@ -132,7 +132,7 @@ def test_refuses_to_start_where_the_kernel_gives_no_namespaces() -> None:
 
 def test_lower_level_is_taken_only_by_name_and_is_told() -> None:
     with Sandbox(level="L0") as weak:
-        outcome = weak.run(Job("x", ECHO, "echo", (1,)))
+        outcome = weak.run(SandboxJob("x", ECHO, "echo", (1,)))
         assert (outcome.value, outcome.level) == (1, "L0")
 
 
@@ -143,7 +143,7 @@ def test_level_without_namespaces_leaves_no_files_and_no_network() -> None:
         pytest.skip(f"an interpreter that others may not read: {error}")
     with weak:
         for act in ("open('x', 'w')", "__import__('socket').socket()", "open('/etc/passwd')"):
-            outcome = weak.run(Job("x", act))
+            outcome = weak.run(SandboxJob("x", act))
             assert (outcome.status, outcome.level) == ("raised", "L1")
             assert "PermissionError" in outcome.detail
 
@@ -156,7 +156,7 @@ def test_job_whose_zygote_is_killed_is_run_again(zygotes: Callable[[], list[int]
         victim = min(old) if which == "outer" else max(old)
         threading.Timer(0.3, os.kill, (victim, signal.SIGKILL)).start()
         started = time.monotonic()
-        assert agrees(own.run(Job("x", "import time\ndef f(): time.sleep(0.6); return 1", "f")), 1)
+        assert matches(own.run(SandboxJob("x", "import time\ndef f(): time.sleep(0.6); return 1", "f")), 1)
         assert time.monotonic() - started > 0.9
         assert not set(old) & set(zygotes())
 
@@ -172,10 +172,10 @@ def test_sandbox_that_fails_again_and_again_is_no_fault_of_the_job(
 
     with monkeypatch.context() as patch:
         patch.setattr(module, "attempt_cases", lost)
-        outcomes = sandbox.run_cases(Job("x", ECHO, "echo"), [(1,), (2,)])
+        outcomes = sandbox.run_cases(SandboxJob("x", ECHO, "echo"), [(1,), (2,)])
     assert [(outcome.status, outcome.detail) for outcome in outcomes] == [("infrastructure", "gone")] * 2
-    assert len(tried) == ATTEMPTS
-    assert agrees(sandbox.run(Job("x", ECHO, "echo", (1,))), 1)
+    assert len(tried) == MAX_ATTEMPTS
+    assert matches(sandbox.run(SandboxJob("x", ECHO, "echo", (1,))), 1)
 
 
 def test_zygotes_are_renewed_after_a_number_of_jobs(
@@ -185,7 +185,7 @@ def test_zygotes_are_renewed_after_a_number_of_jobs(
     with Sandbox() as own:
         seen: set[int] = set()
         for number in range(10):
-            assert agrees(own.run(Job("x", ECHO, "echo", (number,))), number)
+            assert matches(own.run(SandboxJob("x", ECHO, "echo", (number,))), number)
             seen |= set(zygotes())
     assert len(seen) > 2
 
@@ -194,14 +194,15 @@ def test_closed_sandbox_says_so(sandbox: Sandbox) -> None:
     with Sandbox() as own:
         pass
     with pytest.raises(SandboxError, match="closed"):
-        own.run(Job("x", ECHO, "echo", (1,)))
+        own.run(SandboxJob("x", ECHO, "echo", (1,)))
 
 
 def test_nothing_stays_when_the_caller_is_killed(zygotes: Callable[[], list[int]]) -> None:
     before = zygotes()
     code = (
-        "from actors.sandbox.sandbox import Sandbox, Job\n"
-        "box = Sandbox()\nprint(flush=True)\nbox.run(Job('x', 'while True: pass'))"
+        "from actors.sandbox.sandbox import Sandbox\n"
+        "from actors.sandbox.protocol.job import SandboxJob\n"
+        "box = Sandbox()\nprint(flush=True)\nbox.run(SandboxJob('x', 'while True: pass'))"
     )
     caller = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
     assert caller.stdout is not None

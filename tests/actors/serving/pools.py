@@ -17,10 +17,10 @@ from actors.engine import EngineSpec, GenerateRequest, Generation, Sampling
 from actors.serving.client import EngineClient
 from actors.serving.pool import Pool
 from actors.serving.replica_handle import NAMESPACE
-from actors.serving.spec import Share, Terms
+from actors.serving.spec import PoolSpec, ReplicaResources
 
 SAMPLING = Sampling(temperature=1.0, max_tokens=8)
-SMALL = Share(0.1)
+SMALL = ReplicaResources(0.1)
 
 
 def scripted(model: str = "teacher", **options: str | int | float | bool) -> EngineSpec:
@@ -30,7 +30,7 @@ def scripted(model: str = "teacher", **options: str | int | float | bool) -> Eng
 @contextmanager
 def pool_of(spec: EngineSpec, name: str = "pool", shared: bool = False, **changes: Any) -> Iterator[Pool]:
     """A pool that is closed at the end; `changes` are other terms."""
-    pool = Pool(Terms(spec, name, **{"share": SMALL, **changes}), shared)
+    pool = Pool(PoolSpec(spec, name, **{"share": SMALL, **changes}), shared)
     try:
         yield pool
     finally:

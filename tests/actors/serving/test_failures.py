@@ -41,21 +41,21 @@ def test_exactly_the_requests_that_kill_are_quarantined(guilty: list[int], repli
     texts = [f"kill {i}" if i in guilty else f"Why? {i}" for i in range(12)]
     terms = {"least": replicas, "most": replicas, "in_flight": 4}
     with pool_of(scripted(poison="kill", latency=0.02), **terms) as pool:
-        pool.ready(60)
+        pool.wait_until_ready(60)
         answers = asyncio.run(ask_all(pool.client(), texts))
         assert poisoned(answers) == guilty
         assert len(ids(answers)) == 12 - len(guilty)
         stats = pool.stats()
         assert sorted(stats.poisoned) == sorted(f"r{i}" for i in guilty)
-        assert stats.work.deaths <= 5 * len(guilty)  # log2(4) + 3
+        assert stats.totals.crashes <= 5 * len(guilty)  # log2(4) + 3
         assert all("died and starts again" in event.text for event in stats.events)
         assert len(ids(ask(pool.client(), 4))) == 4
 
 
 def test_a_request_that_hangs_its_engine_is_quarantined_and_all_others_are_answered() -> None:
     texts = ["stuck" if i == 1 else f"Why? {i}" for i in range(6)]
-    with pool_of(scripted(hang="stuck", latency=0.05), in_flight=2, patience=0.5) as pool:
-        pool.ready(60)
+    with pool_of(scripted(hang="stuck", latency=0.05), max_ongoing_requests=2, stall_timeout=0.5) as pool:
+        pool.wait_until_ready(60)
         answers = asyncio.run(ask_all(pool.client(), texts))
         assert poisoned(answers) == [1]
         assert len(ids(answers)) == 5
@@ -63,15 +63,15 @@ def test_a_request_that_hangs_its_engine_is_quarantined_and_all_others_are_answe
 
 
 def test_a_slow_engine_that_makes_progress_is_not_taken_for_a_hanging_one() -> None:
-    with pool_of(scripted(latency=1.5), patience=0.5) as pool:
+    with pool_of(scripted(latency=1.5), stall_timeout=0.5) as pool:
         assert len(ids(ask(pool.client(), 2))) == 2
-        assert pool.stats().work.deaths == 0
+        assert pool.stats().totals.crashes == 0
 
 
 @pytest.mark.case(6)
 def test_a_stopped_process_is_killed_and_started_again() -> None:
-    with pool_of(scripted(latency=0.05), silence=1.5, patience=2.0) as pool:
-        pool.ready(60)
+    with pool_of(scripted(latency=0.05), heartbeat_timeout=1.5, stall_timeout=2.0) as pool:
+        pool.wait_until_ready(60)
         (pid,) = pool.stats().pids
         os.kill(pid, signal.SIGSTOP)
         assert len(ids(ask(pool.client(), 10))) == 10
@@ -87,12 +87,12 @@ def test_a_model_that_never_loads_is_an_error_and_not_a_loop(fault: str, detail:
     with pool_of(scripted(**{fault: True})) as pool:
         started = time.monotonic()
         with pytest.raises(LoadError, match=detail):
-            pool.ready(120)
+            pool.wait_until_ready(120)
         assert time.monotonic() - started < 40
-        work = pool.stats().work
+        work = pool.stats().totals
         answers = ask(pool.client(), 3)
         assert all(isinstance(answer, LoadError) for answer in answers)
-        assert (pool.stats().work.deaths, pool.stats().work.loads) == (work.deaths, 0)
+        assert (pool.stats().totals.crashes, pool.stats().totals.loads) == (work.crashes, 0)
     until(lambda: free_cpus() == 4)
 
 
@@ -102,16 +102,16 @@ def test_a_killed_replica_costs_only_what_was_in_flight() -> None:
         asking = asyncio.create_task(ask_all(pool.client(), [f"Why? {i}" for i in range(100)]))
         await asyncio.sleep(0.5)
         stats = await asyncio.to_thread(pool.stats)
-        assert 0 < stats.work.requests < 90
+        assert 0 < stats.totals.requests < 90
         os.kill(stats.pids[0], signal.SIGKILL)
         return await asking
 
-    with pool_of(scripted(latency=0.05), in_flight=4) as pool:
-        pool.ready(60)
+    with pool_of(scripted(latency=0.05), max_ongoing_requests=4) as pool:
+        pool.wait_until_ready(60)
         assert ids(asyncio.run(run(pool))) == [f"r{i}" for i in range(100)]
         stats = pool.stats()
         # an answer is counted where it arrives: 100 of them mean that none was asked for again after it had come
-        assert (stats.work.requests, stats.work.deaths, stats.work.loads) == (100, 1, 2)
+        assert (stats.totals.requests, stats.totals.crashes, stats.totals.loads) == (100, 1, 2)
         assert stats.poisoned == ()
 
 
@@ -123,18 +123,18 @@ class Asking:
 
     def ask(self, client: EngineClient, lanes: int) -> None:
         async def all_lanes() -> None:
-            await asyncio.gather(*(ask_all(client.lane(str(n)), ["Why?"] * 5) for n in range(lanes)))
+            await asyncio.gather(*(ask_all(client.queue(str(n)), ["Why?"] * 5) for n in range(lanes)))
 
         asyncio.run(all_lanes())
 
 
 def test_what_a_killed_asker_had_waiting_is_not_asked_for_nobody() -> None:
     def lives() -> set[str]:
-        return in_router("pool", lambda router: {asker.life for asker in router._desk._askers})
+        return in_router("pool", lambda router: {client.incarnation for client in router._queue._mailboxes})
 
     actor: Any = ray.remote(num_cpus=0, max_restarts=1, max_task_retries=1)(Asking)
-    with pool_of(scripted(latency=30), in_flight=4) as pool:
-        pool.ready(60)
+    with pool_of(scripted(latency=30), max_ongoing_requests=4) as pool:
+        pool.wait_until_ready(60)
         asking = actor.remote()
         process = psutil.Process(ray.get(asking.pid.remote()))
         asking.ask.remote(pool.client(), 20)
@@ -149,8 +149,8 @@ def test_what_a_killed_asker_had_waiting_is_not_asked_for_nobody() -> None:
 
 def test_a_restarted_process_answers_with_the_model_that_is_asked_for() -> None:
     with pool_of(scripted("first")) as pool:
-        pool.ready(60)
-        pool.reload(scripted("second"))
+        pool.wait_until_ready(60)
+        pool.swap_model(scripted("second"))
         before = ask(pool.client(), 3)
         os.kill(pool.stats().pids[0], signal.SIGKILL)
         assert ask(pool.client(), 3) == before
@@ -160,10 +160,10 @@ def test_a_process_that_starts_again_during_a_reload_takes_the_new_model() -> No
     with pool_of(scripted("second"), "reference") as reference:
         expected = ask(reference.client(), 3)
     with pool_of(scripted("first", load_seconds=1.0)) as pool:
-        pool.ready(60)
+        pool.wait_until_ready(60)
         os.kill(pool.stats().pids[0], signal.SIGKILL)
-        until(lambda: pool.stats().work.deaths == 1)
-        pool.reload(scripted("second"))
+        until(lambda: pool.stats().totals.crashes == 1)
+        pool.swap_model(scripted("second"))
         assert ask(pool.client(), 3) == expected
 
 
@@ -174,20 +174,20 @@ def test_a_killed_router_starts_again_and_all_are_answered() -> None:
         router.kill()
         return await asking
 
-    with pool_of(scripted(latency=0.02), in_flight=8) as pool:
-        pool.ready(60)
+    with pool_of(scripted(latency=0.02), max_ongoing_requests=8) as pool:
+        pool.wait_until_ready(60)
         router, (replica,) = router_process("pool"), pool.stats().pids
         assert ids(asyncio.run(run(pool))) == [f"r{i}" for i in range(300)]
         until(lambda: not psutil.pid_exists(replica))
-        assert pool.stats().work.requests < 300  # those answered before were not asked for again
+        assert pool.stats().totals.requests < 300  # those answered before were not asked for again
         assert len(groups("pool")) == 1
     until(lambda: free_cpus() == 4 and not groups("pool"))
 
 
 def test_a_router_killed_after_a_swap_answers_with_the_model_that_is_asked_for() -> None:
     with pool_of(scripted("first")) as pool:
-        pool.ready(60)
-        pool.reload(scripted("second"))
+        pool.wait_until_ready(60)
+        pool.swap_model(scripted("second"))
         before = ask(pool.client(), 3)
         router_process("pool").kill()
         assert ask(pool.client(), 3) == before

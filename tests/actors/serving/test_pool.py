@@ -23,7 +23,7 @@ from actors.engine import (
     RequestError,
 )
 from actors.serving.replica_handle import NAMESPACE
-from actors.serving.spec import Share
+from actors.serving.spec import ReplicaResources
 from cluster.connection.session import Session
 from tests.actors.serving.pools import SAMPLING, ask, ask_all, free_cpus, groups, ids, pool_of, scripted, until
 
@@ -32,19 +32,19 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_every_request_is_answered_once_and_work_is_shared() -> None:
-    with pool_of(scripted(latency=0.01), least=2, most=2, in_flight=8) as pool:
-        pool.ready(60)
+    with pool_of(scripted(latency=0.01), min_replicas=2, max_replicas=2, max_ongoing_requests=8) as pool:
+        pool.wait_until_ready(60)
         replies = ask(pool.client(), 100)
         assert ids(replies) == [f"r{i}" for i in range(100)]
         stats = pool.stats()
         assert (stats.replicas, len(set(stats.pids)), stats.queued, stats.in_flight) == (2, 2, 0, 0)
-        assert (stats.work.requests, stats.work.loads, stats.work.deaths) == (100, 2, 0)
-        assert stats.work.tokens_out == sum(reply.tokens_out for reply in replies)
-        assert stats.work.busy_seconds >= 100 * 0.01 / 8  # of both together: one alone would need half of that
+        assert (stats.totals.requests, stats.totals.loads, stats.totals.crashes) == (100, 2, 0)
+        assert stats.totals.tokens_out == sum(reply.tokens_out for reply in replies)
+        assert stats.totals.busy_seconds >= 100 * 0.01 / 8  # of both together: one alone would need half of that
 
 
 def test_replies_do_not_depend_on_the_number_of_replicas() -> None:
-    with pool_of(scripted(), "one") as one, pool_of(scripted(), "two", least=2, most=2) as two:
+    with pool_of(scripted(), "one") as one, pool_of(scripted(), "two", min_replicas=2, max_replicas=2) as two:
         assert ask(one.client(), 20) == ask(two.client(), 20)
 
 
@@ -61,10 +61,10 @@ def test_a_client_travels_to_workers() -> None:
 
 
 def test_requests_in_flight_are_bounded() -> None:
-    with pool_of(scripted(latency=0.1), in_flight=2) as pool:
-        pool.ready(60)
+    with pool_of(scripted(latency=0.1), max_ongoing_requests=2) as pool:
+        pool.wait_until_ready(60)
         ask(pool.client(), 10)
-        assert pool.stats().work.busy_seconds >= 0.45
+        assert pool.stats().totals.busy_seconds >= 0.45
 
 
 def test_open_requests_of_a_lane_are_bounded_by_the_window() -> None:
@@ -74,8 +74,8 @@ def test_open_requests_of_a_lane_are_bounded_by_the_window() -> None:
         stats = await asyncio.to_thread(pool.stats)
         return stats.in_flight + stats.queued, len(ids(await asking))
 
-    with pool_of(scripted(latency=0.5), in_flight=4) as pool:
-        pool.ready(60)
+    with pool_of(scripted(latency=0.5), max_ongoing_requests=4) as pool:
+        pool.wait_until_ready(60)
         assert asyncio.run(run(pool.client())) == (pool.client().window, 20)
 
 
@@ -89,16 +89,16 @@ def test_a_refused_request_is_an_error_of_its_own_row_only() -> None:
 def test_a_model_that_can_not_load_is_one_clear_error(tmp_path: Path) -> None:
     with pool_of(EngineSpec("transformers", str(tmp_path / "gone"))) as pool:
         with pytest.raises(LoadError) as caught:
-            pool.ready(60)
+            pool.wait_until_ready(60)
         assert str(caught.value).endswith(f"FileNotFoundError: model folder {tmp_path / 'gone'} does not exist")
         assert "Traceback" not in str(caught.value)
         assert all(isinstance(reply, LoadError) for reply in ask(pool.client(), 3))
 
 
 def test_resources_that_are_not_there_are_named() -> None:
-    with pool_of(scripted(), "greedy", share=Share(0.1, 1)) as pool:
+    with pool_of(scripted(), "greedy", resources=ReplicaResources(0.1, 1)) as pool:
         with pytest.raises(LoadError, match=r"each of 1 replicas asks for 0.1 CPUs and 1 GPUs, free now"):
-            pool.ready(1)
+            pool.wait_until_ready(1)
         until(lambda: not groups("greedy"))  # nothing goes on asking for them
 
 
@@ -106,42 +106,42 @@ def test_another_model_in_the_same_process(model_folder: Path, tmp_path: Path) -
     with pool_of(scripted("first")) as pool:
         first = ask(pool.client(), 3)
         before = pool.stats().pids
-        pool.reload(scripted("second"))
+        pool.swap_model(scripted("second"))
         second = ask(pool.client(), 3)
         assert pool.stats().pids == before
-        pool.reload(EngineSpec("transformers", str(model_folder), max_length=128))
+        pool.swap_model(EngineSpec("transformers", str(model_folder), max_length=128))
         real = ask(pool.client(), 3)
         assert len({reply.text for reply in first + second + real}) == 9
         scored = asyncio.run(pool.client().logprobs(LogprobRequest("s", "river ", "stone")))
         assert scored.id == "s" and scored.boundary > 0
-        pool.reload(scripted("judge", logits="stone=2;-1"))
+        pool.swap_model(scripted("judge", logits="stone=2;-1"))
         judged = asyncio.run(pool.client().classify(ClassifyRequest("c", "river", "stone")))
         assert (judged.id, judged.reward) == ("c", 2.0)
         shutil.copytree(model_folder, tmp_path / "plain", ignore=shutil.ignore_patterns("*.jinja"))
-        pool.reload(EngineSpec("transformers", str(tmp_path / "plain"), max_length=128))
+        pool.swap_model(EngineSpec("transformers", str(tmp_path / "plain"), max_length=128))
         (error,) = ask(pool.client())
         assert type(error) is ValueError and str(error).endswith("plain has no chat template")
         with pytest.raises(LoadError, match="gone does not exist"):
-            pool.reload(EngineSpec("transformers", str(tmp_path / "gone")))
-        pool.reload(scripted("first"))
+            pool.swap_model(EngineSpec("transformers", str(tmp_path / "gone")))
+        pool.swap_model(scripted("first"))
         assert ask(pool.client(), 3) == first
 
 
 def test_a_names_pool_can_be_opened_again_after_it_was_closed() -> None:
     for _ in range(2):
         with pool_of(scripted(), "again") as pool:
-            pool.ready(60)
+            pool.wait_until_ready(60)
     until(lambda: free_cpus() == 4 and not groups("again"))
 
 
 def test_a_flood_in_one_lane_does_not_hold_up_another() -> None:
     async def run(client: Any) -> int:
-        floods = [client.lane(f"flood {i}") for i in range(2)]
+        floods = [client.queue(f"flood {i}") for i in range(2)]
         asking = [asyncio.create_task(ask_all(lane, [f"Why? {i}" for i in range(400)])) for lane in floods]
         await asyncio.sleep(0.3)
-        before = (await asyncio.to_thread(pool.stats)).work.requests
-        assert len(ids(await ask_all(client.lane("small"), [f"How? {i}" for i in range(20)]))) == 20
-        done = (await asyncio.to_thread(pool.stats)).work.requests - before
+        before = (await asyncio.to_thread(pool.stats)).totals.requests
+        assert len(ids(await ask_all(client.queue("small"), [f"How? {i}" for i in range(20)]))) == 20
+        done = (await asyncio.to_thread(pool.stats)).totals.requests - before
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
@@ -149,8 +149,8 @@ def test_a_flood_in_one_lane_does_not_hold_up_another() -> None:
 
     # three lanes in turn: about 60 are answered until the 20 are, and what was in flight. First come, first served
     # would be the 260 that were waiting, too
-    with pool_of(scripted(latency=0.02, slots=4), in_flight=8, most=8) as pool:
-        pool.ready(60)
+    with pool_of(scripted(latency=0.02, slots=4), max_ongoing_requests=8, max_replicas=8) as pool:
+        pool.wait_until_ready(60)
         assert asyncio.run(run(pool.client())) <= 90
 
 
@@ -160,7 +160,7 @@ from cluster.connection.session import connect
 from tests.actors.serving.pools import ask_all, pool_of, scripted
 
 async def flood(client):
-    lanes = [client.lane(str(i)) for i in range(10)]
+    lanes = [client.queue(str(i)) for i in range(10)]
     asking = [asyncio.create_task(ask_all(lane, ["Why?"] * 500)) for lane in lanes]
     await asyncio.sleep(0.5)
     print("flooding", flush=True)
@@ -169,7 +169,7 @@ async def flood(client):
         task.cancel()
     await asyncio.gather(*asking, return_exceptions=True)
 
-with connect(sys.argv[1]), pool_of(scripted(latency=0.02, slots=4), "shared", True, in_flight=8) as pool:
+with connect(sys.argv[1]), pool_of(scripted(latency=0.02, slots=4), "shared", True, max_ongoing_requests=8) as pool:
     asyncio.run(flood(pool.client()))
 print("left", flush=True)
 sys.stdin.readline()
@@ -178,17 +178,17 @@ sys.stdin.readline()
 
 def test_two_drivers_share_a_pool_fairly_and_it_ends_with_the_last(ray_local: Session) -> None:
     command = [sys.executable, "-c", SECOND_DRIVER, ray_local.address]
-    with pool_of(scripted(latency=0.02, slots=4), "shared", True, in_flight=8) as pool:
-        pool.ready(60)
+    with pool_of(scripted(latency=0.02, slots=4), "shared", True, max_ongoing_requests=8) as pool:
+        pool.wait_until_ready(60)
         with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
             assert other.stdin and other.stdout
             assert other.stdout.readline() == "flooding\n"
             assert pool.stats().queued >= 100
-            before = pool.stats().work.requests
+            before = pool.stats().totals.requests
             assert len(ids(ask(pool.client(), 20))) == 20
             # in turn: about 40, and what was in flight; first come, first served would be some 180
-            assert pool.stats().work.requests - before <= 80
-            assert pool.stats().work.loads == 1
+            assert pool.stats().totals.requests - before <= 80
+            assert pool.stats().totals.loads == 1
             other.stdin.write("\n")
             other.stdin.flush()
             assert other.stdout.readline() == "left\n"
@@ -201,7 +201,7 @@ def test_two_drivers_share_a_pool_fairly_and_it_ends_with_the_last(ray_local: Se
 
 
 def test_a_pool_that_is_closed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.serving.client.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("actors.serving.client.ROUTER_RETRY_SECONDS", 0.05)
     with pool_of(scripted()) as pool:
         client = pool.client()
         assert len(ids(ask(client, 2))) == 2

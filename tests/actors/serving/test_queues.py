@@ -6,12 +6,12 @@ import asyncio
 import time
 from collections import Counter
 
-from actors.serving.queues import Outbox, Turns
+from actors.serving.queues import CoalescingQueue, FairQueue
 
 
 def test_items_that_come_close_together_travel_together() -> None:
     async def run() -> list[int]:
-        outbox: Outbox[int] = Outbox(0.05)
+        outbox: CoalescingQueue[int] = CoalescingQueue(0.05)
         taking = asyncio.create_task(outbox.take())
         await asyncio.sleep(0)
         for item in range(3):
@@ -24,7 +24,7 @@ def test_items_that_come_close_together_travel_together() -> None:
 
 def test_what_was_taken_is_gone_and_the_next_take_waits() -> None:
     async def run() -> tuple[list[int], list[int], float]:
-        outbox: Outbox[int] = Outbox(0.0)
+        outbox: CoalescingQueue[int] = CoalescingQueue(0.0)
         outbox.put([1, 2])
         first, started = await outbox.take(), time.monotonic()
         second = await outbox.take(timeout=0.05)
@@ -37,7 +37,7 @@ def test_what_was_taken_is_gone_and_the_next_take_waits() -> None:
 
 def test_putting_nothing_wakes_nobody() -> None:
     async def run() -> list[int]:
-        outbox: Outbox[int] = Outbox(0.0)
+        outbox: CoalescingQueue[int] = CoalescingQueue(0.0)
         outbox.put([])
         return await outbox.take(timeout=0.02)
 
@@ -46,7 +46,7 @@ def test_putting_nothing_wakes_nobody() -> None:
 
 def test_two_takers_share_what_there_is_without_doubles() -> None:
     async def run() -> list[list[int]]:
-        outbox: Outbox[int] = Outbox(0.01)
+        outbox: CoalescingQueue[int] = CoalescingQueue(0.01)
         takers = [asyncio.create_task(outbox.take(0.1)) for _ in range(2)]
         await asyncio.sleep(0)
         outbox.put(range(10))
@@ -57,7 +57,7 @@ def test_two_takers_share_what_there_is_without_doubles() -> None:
 
 def test_a_taker_that_is_cancelled_takes_nothing_away() -> None:
     async def run() -> list[int]:
-        outbox: Outbox[int] = Outbox(0.05)
+        outbox: CoalescingQueue[int] = CoalescingQueue(0.05)
         outbox.put([1])
         taking = asyncio.create_task(outbox.take())
         await asyncio.sleep(0.01)  # it lingers
@@ -68,9 +68,9 @@ def test_a_taker_that_is_cancelled_takes_nothing_away() -> None:
     assert asyncio.run(run()) == [1]
 
 
-def filled(**lanes: int) -> Turns[tuple[str, int]]:
+def filled(**lanes: int) -> FairQueue[tuple[str, int]]:
     """Names are ASKER_LANE, numbers how many items wait there. Items are (name, position)."""
-    turns: Turns[tuple[str, int]] = Turns()
+    turns: FairQueue[tuple[str, int]] = FairQueue()
     for name, count in lanes.items():
         asker, _, lane = name.partition("_")
         for position in range(count):

@@ -14,8 +14,8 @@ import ray
 
 from actors.engine import LoadError
 from actors.serving.replica_handle import NAMESPACE
-from actors.serving.residency import Part, Stage
-from actors.serving.spec import Share, Terms
+from actors.serving.residency import ModelResidency, ResidentModel
+from actors.serving.spec import PoolSpec, ReplicaResources
 from tests.actors.serving.pools import ask, free_cpus, groups, ids, scripted, until
 
 pytestmark = pytest.mark.usefixtures("ray_local")
@@ -23,25 +23,25 @@ ROOT = Path(__file__).parents[3]
 SHARES = {"a": 2, "b": 2, "c": 2, "d": 4}
 
 
-def part(name: str, cpus: float) -> Part:
-    terms = Terms(scripted(name), f"stage/{name}", Share(cpus), silence=2.0, patience=2.0)
-    return Part(terms, weights=10)
+def part(name: str, cpus: float) -> ResidentModel:
+    terms = PoolSpec(scripted(name), f"stage/{name}", ReplicaResources(cpus), heartbeat_timeout=2.0, stall_timeout=2.0)
+    return ResidentModel(terms, weight_bytes=10)
 
 
 class Watched:
     """A stage of a, b, c (half of the cluster each) and d (all of it), with room for two that sleep."""
 
     def __init__(self, host_bytes: int = 25) -> None:
-        self.stage = Stage({name: part(name, cpus) for name, cpus in SHARES.items()}, host_bytes)
+        self.stage = ModelResidency({name: part(name, cpus) for name, cpus in SHARES.items()}, host_bytes)
 
     def enter(self, models: Collection[str], *later: Collection[str]) -> dict[str, int]:
         """How often each model of the phase has been loaded so far in the pool that it has."""
-        pools = self.stage.enter(models, later, 30)
+        pools = self.stage.activate(models, later, 30)
         assert all(len(ids(ask(pool.client(), 3))) == 3 for pool in pools.values())
-        return {name: pool.stats().work.loads for name, pool in pools.items()}
+        return {name: pool.stats().totals.loads for name, pool in pools.items()}
 
     def pids(self, models: Collection[str], *later: Collection[str]) -> Sequence[int]:
-        return [pid for pool in self.stage.enter(models, later, 30).values() for pid in pool.stats().pids]
+        return [pid for pool in self.stage.activate(models, later, 30).values() for pid in pool.stats().pids]
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ def test_more_weights_than_host_memory_holds_do_not_sleep() -> None:
 
 def test_a_model_that_rested_is_there_again_in_the_next_phase(watched: Watched) -> None:
     watched.enter(["d"], ["d"])
-    pool = watched.stage.enter(["d"], [["d"]], 30)["d"]
-    pool.rest()
+    pool = watched.stage.activate(["d"], [["d"]], 30)["d"]
+    pool.scale_to_zero()
     until(lambda: pool.stats().replicas == 0)
     assert watched.enter(["d"]) == {"d": 2}
 
@@ -109,36 +109,39 @@ def test_a_model_that_dies_when_it_should_sleep_ends_no_run(watched: Watched) ->
 
 
 def test_a_model_that_has_no_room_is_an_error(watched: Watched) -> None:
-    stage = Stage({"wide": part("wide", 2), "wider": part("wider", 3)}, 0)
+    stage = ModelResidency({"wide": part("wide", 2), "wider": part("wider", 3)}, 0)
     try:
         with pytest.raises(LoadError, match="not ready after 2 s"):
-            stage.enter(["wide", "wider"], [], 2)
+            stage.activate(["wide", "wider"], [], 2)
     finally:
         stage.close()
 
 
 GPUS = """
 import os, ray, sys
-from actors.serving.spec import Share
+from actors.serving.spec import ReplicaResources
 from actors.serving.pool import Pool
-from actors.serving.spec import Terms
-from actors.serving.residency import Part, Stage
+from actors.serving.spec import PoolSpec
+from actors.serving.residency import ModelResidency, ResidentModel
 from tests.actors.serving.pools import ask, scripted
 
 ray.init(address="local", num_cpus=2, num_gpus=4, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
 
 def visible(pool):
-    replica = ray.get_actor(f"{pool.terms.name}/0", namespace="evolgrid-engines")
+    replica = ray.get_actor(f"{pool.pool_spec.name}/0", namespace="evolgrid-engines")
     return ray.get(replica.__ray_call__.remote(lambda _: os.environ["CUDA_VISIBLE_DEVICES"]))
 
 shares = {"one": 1, "two": 2, "other": 2, "none": 0}
-parts = {name: Part(Terms(scripted(name), name, Share(0.1, gpus))) for name, gpus in shares.items()}
-stage = Stage(parts, 100)
-first = stage.enter(["one", "two", "none"], [["other"], ["two"]], 30)
+models = {
+    name: ResidentModel(PoolSpec(scripted(name), name, ReplicaResources(0.1, gpus)))
+    for name, gpus in shares.items()
+}
+residency = ModelResidency(models, 100)
+first = residency.activate(["one", "two", "none"], [["other"], ["two"]], 30)
 print(*(visible(pool) or "-" for pool in first.values()), ray.available_resources().get("GPU", 0), flush=True)
-second = stage.enter(["one", "other"], [["two"]], 30)
+second = residency.activate(["one", "other"], [["two"]], 30)
 print(*map(visible, second.values()), ray.available_resources().get("GPU", 0), flush=True)
-stage.close()
+residency.close()
 """
 
 

@@ -11,9 +11,9 @@ from ray.autoscaler.v2.sdk import get_cluster_status
 
 from actors.serving import replica_set as crew
 from actors.serving.pool import Pool
-from actors.serving.replica_set import wanted
+from actors.serving.replica_set import desired_replicas
 from actors.serving.reservation import reserve
-from actors.serving.spec import Share, Terms
+from actors.serving.spec import PoolSpec, ReplicaResources
 from tests.actors.serving.pools import (
     ask,
     ask_all,
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("ray_local")
 def test_a_replica_is_wanted_for_every_full_load_within_the_bounds(
     open_requests: int, least: int, replicas: int
 ) -> None:
-    assert wanted(open_requests, in_flight=8, least=least, most=4) == replicas
+    assert desired_replicas(open_requests, max_ongoing_requests=8, min_replicas=least, max_replicas=4) == replicas
 
 
 def test_replicas_come_with_the_queue_go_when_idle_rest_at_zero_and_come_back() -> None:
@@ -48,32 +48,39 @@ def test_replicas_come_with_the_queue_go_when_idle_rest_at_zero_and_come_back() 
             await asyncio.sleep(0.1)
         return seen, await asking
 
-    with pool_of(scripted(latency=0.3), "scaled", share=Share(1), least=1, most=3, in_flight=4) as pool:
-        pool.ready(60)
+    with pool_of(
+        scripted(latency=0.3),
+        "scaled",
+        resources=ReplicaResources(1),
+        min_replicas=1,
+        max_replicas=3,
+        max_ongoing_requests=4,
+    ) as pool:
+        pool.wait_until_ready(60)
         assert (pool.stats().replicas, free_cpus()) == (1, 3)
-        in_router("scaled", lambda _: setattr(crew, "IDLE_SECONDS", 2.0))
+        in_router("scaled", lambda _: setattr(crew, "IDLE_TIMEOUT", 2.0))
         seen, answers = asyncio.run(most_seen(pool, [f"Why? {i}" for i in range(120)]))
         assert (seen, len(ids(answers))) == (3, 120)
         assert len(groups("scaled")) == 3
         assert len(set(pool.stats().pids)) == 3  # idle ones are kept for a while
         until(lambda: pool.stats().replicas == 1)
-        assert pool.stats().work.requests == 120  # of those that are gone, too
-        pool.rest()
+        assert pool.stats().totals.requests == 120  # of those that are gone, too
+        pool.scale_to_zero()
         until(lambda: pool.stats().replicas == 0 and free_cpus() == 4 and not groups("scaled"))
         assert len(ids(ask(pool.client(), 3))) == 3
         until(lambda: pool.stats().replicas == 0)  # it rests still
-        pool.expect()
-        pool.ready(60)
+        pool.scale_up()
+        pool.wait_until_ready(60)
         assert pool.stats().replicas == 1
 
 
 def test_a_router_that_starts_again_after_scaling_takes_nothing_twice() -> None:
-    with pool_of(scripted(), "restarted", share=Share(3), least=1, most=1) as pool:
-        pool.ready(60)
-        pool.rest()
+    with pool_of(scripted(), "restarted", resources=ReplicaResources(3), min_replicas=1, max_replicas=1) as pool:
+        pool.wait_until_ready(60)
+        pool.scale_to_zero()
         until(lambda: pool.stats().replicas == 0)
-        pool.expect()
-        pool.ready(60)
+        pool.scale_up()
+        pool.wait_until_ready(60)
         assert list(groups("restarted")) == ["restarted/1"]
         router_process("restarted").kill()
         assert len(ids(ask(pool.client(), 3))) == 3
@@ -81,25 +88,25 @@ def test_a_router_that_starts_again_after_scaling_takes_nothing_twice() -> None:
 
 
 def test_a_replica_without_room_is_demand_for_the_autoscaler() -> None:
-    with pool_of(scripted(), "demand", share=Share(3), least=2, most=2) as pool:
+    with pool_of(scripted(), "demand", resources=ReplicaResources(3), min_replicas=2, max_replicas=2) as pool:
         until(lambda: pool.stats().pids != ())
         assert sorted(groups("demand").values()) == ["CREATED", "PENDING"]
         until(lambda: {"CPU": 3.0} in _demanded())
         assert len(ids(ask(pool.client(), 3))) == 3  # the other one works already
-        pool.ready(0.5)  # one is enough when time is up
+        pool.wait_until_ready(0.5)  # one is enough when time is up
     until(lambda: not groups("demand") and {"CPU": 3.0} not in _demanded())
 
 
 def test_a_berth_of_the_driver_is_used_again_after_a_rest() -> None:
-    berth = reserve(Share(3), "lent/berth")
-    pool = Pool(Terms(scripted(), "lent", Share(3)), berths=[berth])
+    berth = reserve(ReplicaResources(3), "lent/berth")
+    pool = Pool(PoolSpec(scripted(), "lent", ReplicaResources(3)), reservations=[berth])
     try:
-        pool.ready(60)
-        pool.rest()
+        pool.wait_until_ready(60)
+        pool.scale_to_zero()
         until(lambda: pool.stats().replicas == 0)
         assert free_cpus() == 1  # the driver's still
-        pool.expect()
-        pool.ready(30)
+        pool.scale_up()
+        pool.wait_until_ready(30)
         assert list(groups("lent")) == ["lent/berth"]
     finally:
         pool.close()

@@ -11,20 +11,20 @@ import pytest
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import asyncio, ray, threading, time
-from actors.serving.spec import Share
+from actors.serving.spec import ReplicaResources
 from actors.engine import GenerateRequest, Sampling
 from actors.serving.pool import Pool
 from benchmarks.simulated_scale import cluster
 from ray.util import placement_group_table
 from tests.actors.serving.pools import ask, groups, ids, scripted, until
-from actors.serving.spec import Terms
+from actors.serving.spec import PoolSpec
 
 def free():
     return ray.available_resources().get("GPU", 0)
 
 with cluster(2):
-    pool = Pool(Terms(scripted(), "wide", Share(1, 2)))
-    pool.ready(60)
+    pool = Pool(PoolSpec(scripted(), "wide", ReplicaResources(1, 2)))
+    pool.wait_until_ready(60)
     (group,) = [each for each in placement_group_table().values() if each["name"].startswith("wide/")]
     request = GenerateRequest("r", (("user", "Why?"),), Sampling(max_tokens=3))
     answer = asyncio.run(pool.client().generate(request))
@@ -34,8 +34,8 @@ with cluster(2):
     until(lambda: free() == 2 and not groups("wide"))
     print("given back", flush=True)
 
-    pool = Pool(Terms(scripted(latency=2.0, slots=8), "moved", Share(1, 1)))
-    pool.ready(60)
+    pool = Pool(PoolSpec(scripted(latency=2.0, slots=8), "moved", ReplicaResources(1, 1)))
+    pool.wait_until_ready(60)
     here = lambda: {node for group in placement_group_table().values() if group["name"].startswith("moved/")
                     and group["state"] == "CREATED" for node in group["bundles_to_node_id"].values()}
     (node,), answers = here(), []
@@ -46,8 +46,8 @@ with cluster(2):
     gcs.drain_node(node, 2, "the machine is taken back", int((time.time() + 60) * 1000))
     until(lambda: here() and node not in here())
     asking.join()
-    work = pool.stats().work
-    print("answered", len(ids(answers)), "asked", work.requests, "loads", work.loads, "deaths", work.deaths, flush=True)
+    work = pool.stats().totals
+    print("answered", len(ids(answers)), "asked", work.requests, "loads", work.loads, "crashes", work.crashes)
     pool.close()
 """
 
@@ -67,4 +67,4 @@ def test_a_replica_may_span_nodes_and_gives_all_of_them_back(told: str) -> None:
 
 
 def test_a_replica_on_a_node_that_is_about_to_go_finishes_what_it_has_and_another_takes_the_rest(told: str) -> None:
-    assert "answered 24 asked 24 loads 2 deaths 0" in told
+    assert "answered 24 asked 24 loads 2 crashes 0" in told

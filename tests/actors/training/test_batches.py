@@ -8,13 +8,13 @@ import pytest
 
 from actors.inference.chat_template import IGNORED, PLAIN_TEMPLATE, encode_chat
 from actors.training.batches import (
-    Course,
-    answer_tokens,
+    DataOrder,
+    collate,
     encode_pair,
     encode_pairs,
-    laid_out,
     lengths_after_cutoff,
-    passes,
+    micro_batches,
+    response_token_count,
 )
 from actors.training.model import load_tokenizer
 from actors.training.spec import TrainError, TrainSpec, accumulation_steps, learning_rate, step_count, warmup_count
@@ -114,19 +114,19 @@ def ids(rows) -> list[int]:
 
 
 def test_an_epoch_has_every_row_once_and_an_order_of_its_own() -> None:
-    course = Course(ROWS, spec(batch_size=4, epochs=2, seed=3))
+    course = DataOrder(ROWS, spec(batch_size=4, epochs=2, seed=3))
     first, second = ([n for step in steps for n in ids(course.rows(step))] for steps in (range(3), range(3, 6)))
     assert sorted(first) == sorted(second) == ids(ROWS)
     assert first != second
     assert [len(course.rows(step)) for step in range(7)] == [4, 4, 3, 4, 4, 3, 0]
-    again = Course(ROWS, spec(batch_size=4, epochs=2, seed=3))
+    again = DataOrder(ROWS, spec(batch_size=4, epochs=2, seed=3))
     assert [ids(again.rows(step)) for step in (5, 0)] == [ids(course.rows(step)) for step in (5, 0)]
-    assert ids(Course(ROWS, spec(seed=4)).rows(0)) != ids(Course(ROWS, spec(seed=3)).rows(0))
+    assert ids(DataOrder(ROWS, spec(seed=4)).rows(0)) != ids(DataOrder(ROWS, spec(seed=3)).rows(0))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_all_workers_together_see_the_rows_of_the_step(workers: int) -> None:
-    parts = [[*passes([ROWS], 2, worker, workers)] for worker in range(workers)]
+    parts = [[*micro_batches([ROWS], 2, worker, workers)] for worker in range(workers)]
     assert len({len(part) for part in parts}) == 1, "all take part in every pass"
     assert sorted(ids(row for part in parts for one in part for row in one[0])) == ids(ROWS)
     assert all(len(one[0]) <= 2 for part in parts for one in part)
@@ -134,15 +134,15 @@ def test_all_workers_together_see_the_rows_of_the_step(workers: int) -> None:
 
 @pytest.mark.parametrize("packing", [False, True])
 def test_students_have_equally_many_tokens_in_every_pass(packing: bool) -> None:
-    for rows in passes([ROWS, ROWS[:3], []], 2, 0, 1):
-        batch = laid_out(rows, 0, packing)
+    for rows in micro_batches([ROWS, ROWS[:3], []], 2, 0, 1):
+        batch = collate(rows, 0, packing)
         for one, targets in zip(rows, batch.targets.reshape(3, -1), strict=True):
-            assert sum(target != IGNORED for target in targets.tolist()) == answer_tokens(one)
+            assert sum(target != IGNORED for target in targets.tolist()) == response_token_count(one)
         assert batch.row_lengths is None or sum(batch.row_lengths) == batch.targets.numel()
 
 
 def test_padding_is_neither_attended_to_nor_learned() -> None:
-    batch = laid_out(
+    batch = collate(
         [[{"input_ids": [5, 6, 7], "labels": [IGNORED, 6, 7]}, {"input_ids": [5], "labels": [5]}]], 0, False
     )
     assert batch.inputs["input_ids"].tolist() == [[5, 6, 7], [5, 0, 0]]
@@ -151,7 +151,7 @@ def test_padding_is_neither_attended_to_nor_learned() -> None:
 
 
 def test_packed_rows_keep_their_positions_and_learn_nothing_across_their_ends() -> None:
-    batch = laid_out([ROWS[:3]], 0, packing=True)
+    batch = collate([ROWS[:3]], 0, packing=True)
     assert batch.inputs["input_ids"].tolist() == [[1, 1, 1, 2, 2, 2, 2, 3, 3]]
     assert batch.inputs["position_ids"].tolist() == [[0, 1, 2, 0, 1, 2, 3, 0, 1]]
     assert batch.row_lengths == (3, 4, 2)
@@ -159,7 +159,7 @@ def test_packed_rows_keep_their_positions_and_learn_nothing_across_their_ends() 
 
 
 def test_answer_tokens_are_counted_over_rows() -> None:
-    assert answer_tokens(ROWS[:3]) == 2 + 3 + 1
+    assert response_token_count(ROWS[:3]) == 2 + 3 + 1
 
 
 def test_steps_and_warm_up_of_the_papers() -> None:

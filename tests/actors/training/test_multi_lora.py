@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from actors.training.spec import TrainError, TrainPlacement, TrainSpec
-from actors.training.trainer import train, train_together
+from actors.training.trainer import train, train_multi_lora
 
 SETS = [[(f"Say {i} of {n}.", f"{i} " * (n + 1)) for i in range(5 + 4 * n)] for n in range(3)]  # 5, 9 and 13 rows
 
@@ -42,7 +42,7 @@ def test_together_as_alone(ray_local, spec, tmp_path, packing) -> None:
 
     spec = dataclasses.replace(spec, packing=packing)
     outputs = [tmp_path / f"together-{n}" for n in range(3)]
-    together = train_together(spec, SETS, outputs)
+    together = train_multi_lora(spec, SETS, outputs)
     for number, (pairs, outcome) in enumerate(zip(SETS, together, strict=True)):
         alone_folder = tmp_path / f"alone-{number}"
         alone = train(spec, pairs, alone_folder)
@@ -63,6 +63,6 @@ def test_only_what_can_share_a_process_does(spec, tmp_path) -> None:
     outputs = [tmp_path / "a", tmp_path / "b"]
     for wrong in (dataclasses.replace(spec, tuning="full"), dataclasses.replace(spec, lora_dropout=0.1)):
         with pytest.raises(TrainError, match="only LoRA students without dropout"):
-            train_together(wrong, SETS[:2], outputs)
+            train_multi_lora(wrong, SETS[:2], outputs)
     with pytest.raises(TrainError, match="only LoRA students"):
-        train_together(spec, SETS[:2], outputs, TrainPlacement(workers=2))
+        train_multi_lora(spec, SETS[:2], outputs, TrainPlacement(workers=2))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from actors.training.batches import laid_out
-from actors.training.learner import answer_losses
-from actors.training.packed_attention import ROWS_APART, attention_for
+from actors.training.batches import collate
+from actors.training.learner import response_losses
+from actors.training.packed_attention import PACKED_ATTENTION, attention_for
 
 ROWS = [
     {"input_ids": [*range(n, n + length)], "labels": [*range(n, n + length)]}
@@ -47,11 +47,11 @@ def test_a_pack_has_the_losses_of_its_rows(name: str, changes: dict[str, object]
     import torch
 
     packing = model(name, **changes)
-    assert (packing.config._attn_implementation == ROWS_APART) == apart
+    assert (packing.config._attn_implementation == PACKED_ATTENTION) == apart
     alone = model(name, "eager", **changes)
     with torch.no_grad():
-        single = [answer_losses(alone, laid_out([[row]], 0, packing=False), 1).item() for row in ROWS]
-        packed = answer_losses(packing, laid_out([ROWS], 0, packing=True), 1).item()
-        by_student = answer_losses(packing, laid_out([[row] for row in ROWS], 0, packing=True), 3).tolist()
+        single = [response_losses(alone, collate([[row]], 0, packing=False), 1).item() for row in ROWS]
+        packed = response_losses(packing, collate([ROWS], 0, packing=True), 1).item()
+        by_student = response_losses(packing, collate([[row] for row in ROWS], 0, packing=True), 3).tolist()
     assert packed == pytest.approx(sum(single), rel=1e-5)
     assert by_student == pytest.approx(single, rel=1e-5)

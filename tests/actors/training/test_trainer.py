@@ -104,7 +104,7 @@ def test_repeated_and_concurrent_runs_give_the_same_bits(ray_local, spec, tmp_pa
 
 def test_only_a_new_process_is_waited_for(ray_local, spec, tmp_path, monkeypatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(train_host, "_take", lambda cluster, cpus: None)
+        patch.setattr(train_host, "_checkout_host", lambda cluster, cpus: None)
         new = train(spec, PAIRS, tmp_path / "new")
     warm = train(spec, PAIRS, tmp_path / "warm")
     assert new.start > 10 * warm.start
@@ -159,12 +159,12 @@ def test_a_training_that_fails_with_what_an_earlier_one_left_is_tried_from_nothi
         aside.mkdir(exist_ok=True)
         raise RayTaskError("train", "traceback", TrainError("half a checkpoint", 2))
 
-    monkeypatch.setattr(trainer, "_job", lambda *_: SimpleNamespace(spec=spec))
-    monkeypatch.setattr(trainer, "_attempt", attempt)
+    monkeypatch.setattr(trainer, "_make_job", lambda *_: SimpleNamespace(spec=spec))
+    monkeypatch.setattr(trainer, "_train_once", attempt)
     if left:
         aside.mkdir()
     with pytest.raises(TrainError, match="half a checkpoint") as failed:
-        trainer.train_aside(spec, [PAIRS], str(aside))
+        trainer.train_to_staging(spec, [PAIRS], str(aside))
     assert tries == ([True, False] if left else [False]) and not aside.exists()
     assert failed.value.restarts == 2 + left
 
@@ -213,7 +213,7 @@ def test_an_interrupted_training_is_taken_up_where_it_was(ray_local, spec, tmp_p
 def test_a_lost_process_resumes_at_the_last_checkpoint(ray_local, spec, tmp_path, monkeypatch, seed: int) -> None:
     import ray
 
-    hosts, steps, take = [], [], train_host._take
+    hosts, steps, take = [], [], train_host._checkout_host
 
     def spy(cluster: str, cpus: float):
         hosts.append(take(cluster, cpus) or train_host._new_host(cpus))
@@ -226,7 +226,7 @@ def test_a_lost_process_resumes_at_the_last_checkpoint(ray_local, spec, tmp_path
 
     spec = dataclasses.replace(spec, epochs=30)
     whole = train(spec, PAIRS, tmp_path / "whole")
-    monkeypatch.setattr(train_host, "_take", spy)
+    monkeypatch.setattr(train_host, "_checkout_host", spy)
     broken = train(spec, PAIRS, tmp_path / "broken", on_progress=kill_once)
     assert len(hosts) == 2
     assert broken.losses == whole.losses

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import studies
-from bundled.world.formats import FORMATS, KINDS, Format, checked_by, draw_format, parse_format
+from bundled.world.formats import FORMATS, KINDS, Format, draw_format, format_checked_by, parse_format
 from bundled.world.lexicon import WORDS
 
 
@@ -29,7 +29,7 @@ def test_every_wording_reads_back_as_its_format() -> None:
 
 
 def test_every_function_belongs_to_one_format() -> None:
-    assert all(checked_by(source) == one for one in FORMATS for source in one.sources())
+    assert all(format_checked_by(source) == one for one in FORMATS for source in one.sources())
     assert len({source for one in FORMATS for source in one.sources()}) == sum(len(one.sources()) for one in FORMATS)
 
 

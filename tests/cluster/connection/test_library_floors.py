@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.connection.library_floors import FLOORS, check_floors, numbers
+from cluster.connection.library_floors import MINIMUM_VERSIONS, check_versions, parse
 from cluster.connection.session import connect
 from cluster.errors import ClusterError
 
@@ -17,16 +17,16 @@ PROJECT = Path(__file__).parents[3] / "pyproject.toml"
 
 
 def test_what_is_installed_here_is_new_enough() -> None:
-    check_floors()
+    check_versions()
 
 
 @pytest.mark.parametrize("name", ["ray", "torch", "vllm"])
 def test_an_old_library_is_told_with_its_holes_and_what_to_install(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     real = metadata.version
     monkeypatch.setattr(metadata, "version", lambda asked: "0.5.1+cpu" if asked == name else real(asked))
-    floor, holes = FLOORS[name]
+    floor, holes = MINIMUM_VERSIONS[name]
     with pytest.raises(ClusterError) as caught:
-        check_floors()
+        check_versions()
     assert f"{name} 0.5.1+cpu" in str(caught.value) and holes in str(caught.value)
     assert f"pip install '{name}>={floor}'" in str(caught.value)
 
@@ -44,6 +44,6 @@ def test_the_project_asks_for_nothing_older() -> None:
     least = {}
     for one in asked:
         if found := re.match(r"([a-z-]+)(?:\[.*?\])?[>=]=([\d.]+)", one):
-            least[found[1]] = numbers(found[2])
+            least[found[1]] = parse(found[2])
     for name in ("ray", "torch", "vllm"):
-        assert least[name] >= numbers(FLOORS[name][0])
+        assert least[name] >= parse(MINIMUM_VERSIONS[name][0])

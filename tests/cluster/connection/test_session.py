@@ -170,7 +170,7 @@ def test_refused_connection_is_told_at_once() -> None:
 
 
 def test_silent_address_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(probe, "PROBE_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(ClusterError, match="no Ray cluster answers"):

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 from cluster.errors import ClusterError
 from cluster.launch.check import check, check_file
-from cluster.launch.crds import LONGEST, NAME, PACKED, crd_schema, released
+from cluster.launch.crds import MAX_NAME_LENGTHS, NAME_PATTERN, RELEASED_CRDS_FILE, crd_schema, released_schemas
 from cluster.launch.description import DEFAULT, Description, load
-from cluster.launch.kuberay import GRACE_SECONDS, job_name
+from cluster.launch.kuberay import TERMINATION_GRACE_SECONDS, job_name
 from cluster.launch.render import render, render_job
-from cluster.resources.inventory import Inventory, possible
+from cluster.resources.inventory import Inventory, max_inventory
 from pipelines.cli.app import app
 
 ROOT = Path(__file__).parents[3]
@@ -144,7 +144,7 @@ def test_a_head_knows_which_nodes_may_still_come(described: Description, monkeyp
     for told in spec["headGroupSpec"]["template"]["spec"]["containers"][0]["env"]:
         monkeypatch.setenv(told["name"], told["value"])
     monkeypatch.setattr("cluster.resources.inventory.inventory", lambda: Inventory(()))
-    found = possible()
+    found = max_inventory()
     assert found.gpus == described.inventory().gpus
     assert {node.accelerator for node in found.nodes} == {None, "L4", "H100"}
 
@@ -174,15 +174,17 @@ def test_no_study_takes_the_job_of_another(described: Description) -> None:
     studies = ("tables", "main_tables", "main-tables", "main.tables", "a" * 64, "a" * 63 + "b", "a" * 39 + "-b", "a-")
     names = [job_name(described, study) for study in studies]
     assert len(set(names)) == len(studies)
-    assert all(re.fullmatch(NAME, name) and len(name) <= LONGEST["RayJob"] for name in names)
+    assert all(re.fullmatch(NAME_PATTERN, name) and len(name) <= MAX_NAME_LENGTHS["RayJob"] for name in names)
     assert names[0] == "evolgrid-tables"
 
 
 def test_head_and_workers_have_time_to_save_what_is_finished(described: Description) -> None:
     spec = yaml.safe_load(render(described, "kuberay"))["spec"]
     pods = [group["template"]["spec"] for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"])]
-    assert {pod["terminationGracePeriodSeconds"] for pod in pods} == {GRACE_SECONDS}
-    assert {"name": "RAY_JOB_STOP_WAIT_TIME_S", "value": str(GRACE_SECONDS)} in pods[0]["containers"][0]["env"]
+    assert {pod["terminationGracePeriodSeconds"] for pod in pods} == {TERMINATION_GRACE_SECONDS}
+    assert {"name": "RAY_JOB_STOP_WAIT_TIME_S", "value": str(TERMINATION_GRACE_SECONDS)} in pods[0]["containers"][0][
+        "env"
+    ]
 
 
 @pytest.mark.parametrize("target", ["aws", "gcp", "kuberay"])
@@ -206,7 +208,7 @@ def kubernetes(described: Description, job: bool) -> list[Any]:
 
 @pytest.mark.parametrize("job", [False, True])
 def test_kubernetes_files_satisfy_kuberays_definitions(described: Description, job: bool) -> None:
-    assert [check(document, released()) for document in kubernetes(described, job)] == [[], []] if job else [[]]
+    assert [check(document, released_schemas()) for document in kubernetes(described, job)] == [[], []] if job else [[]]
 
 
 @pytest.mark.parametrize("job", [False, True])
@@ -233,7 +235,7 @@ def test_mistake_in_a_kubernetes_file_is_told_with_its_path(
     for key in path.split("."):
         place = place[int(key)] if isinstance(place, list) else place.setdefault(key, {})
     place |= wrong
-    (problem,) = check(document, released())
+    (problem,) = check(document, released_schemas())
     assert re.match(rf"{document['kind']}: spec\.{'rayClusterSpec.' if job else ''}{told}", problem)
 
 
@@ -252,12 +254,12 @@ def test_mistake_in_the_frame_of_a_kubernetes_file_is_told(
     described: Description, wrong: dict[str, Any], told: str
 ) -> None:
     (document,) = kubernetes(described, job=False)
-    assert re.search(told, " ".join(check(document | wrong, released())))
+    assert re.search(told, " ".join(check(document | wrong, released_schemas())))
 
 
 def test_packed_release_is_the_one_that_help_and_notice_name() -> None:
-    version = json.loads(gzip.decompress(PACKED.read_bytes()))["version"]
-    assert version in PACKED.with_name("kuberay_crds.md").read_text()
+    version = json.loads(gzip.decompress(RELEASED_CRDS_FILE.read_bytes()))["version"]
+    assert version in RELEASED_CRDS_FILE.with_name("kuberay_crds.md").read_text()
     assert version in CliRunner().invoke(app, ["cluster", "check", "--help"]).stdout
 
 
@@ -265,7 +267,7 @@ def test_a_required_field_with_a_default_may_be_left_out(described: Description)
     (document,) = kubernetes(described, job=False)
     for group in document["spec"]["workerGroupSpecs"]:
         del group["maxReplicas"], group["minReplicas"]
-    assert check(document, released()) == []
+    assert check(document, released_schemas()) == []
 
 
 def test_only_what_a_definition_keeps_may_be_unknown() -> None:
@@ -308,7 +310,7 @@ def test_command_takes_the_packed_definitions_or_those_that_are_named(described:
 def test_what_is_no_launch_file_at_all_is_told_with_its_field(tmp_path: Path, text: str, told: str) -> None:
     path = tmp_path / "ray_config.yaml"
     path.write_text(text)
-    (problem,) = check_file(path, released())
+    (problem,) = check_file(path, released_schemas())
     assert re.match(told, problem)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from cluster.errors import ClusterError
 from cluster.resources import gpu_memory as devices
-from cluster.resources.gpu_memory import DeviceMemory, device_memory, wait_until_free
+from cluster.resources.gpu_memory import GpuMemory, query_gpu_memory, wait_until_free
 
 Script = Callable[[str], Path]
 
@@ -19,7 +19,7 @@ Script = Callable[[str], Path]
 @pytest.fixture
 def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     """Puts a script in the place of the driver's command; its folder keeps a log of the arguments."""
-    monkeypatch.setattr(devices, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(devices, "MEMORY_POLL_SECONDS", 0.02)
 
     def install(script: str) -> Path:
         command = tmp_path / "nvidia-smi"
@@ -33,8 +33,8 @@ def nvidia_smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
 
 def test_memory_is_what_the_driver_tells(nvidia_smi: Script) -> None:
     calls = nvidia_smi("echo '1024, 81559'; echo '80000, 81559'")
-    first, second = device_memory(["0", "GPU-aaaa"])
-    assert (first, second) == (DeviceMemory("0", 1024, 81559), DeviceMemory("GPU-aaaa", 80000, 81559))
+    first, second = query_gpu_memory(["0", "GPU-aaaa"])
+    assert (first, second) == (GpuMemory("0", 1024, 81559), GpuMemory("GPU-aaaa", 80000, 81559))
     assert (first.free, second.free) == (80535, 1559)
     assert "--id=0,GPU-aaaa" in calls.read_text()
 
@@ -73,7 +73,7 @@ def test_a_device_that_stays_taken_is_named_with_what_is_missing(nvidia_smi: Scr
 @pytest.mark.parametrize("script", ["echo 'No devices were found'; exit 6", "exit 9"])
 def test_a_driver_that_can_not_be_asked_is_nothing_to_wait_for(nvidia_smi: Script, script: str) -> None:
     nvidia_smi(script)
-    assert device_memory(["0"]) == []
+    assert query_gpu_memory(["0"]) == []
     wait_until_free(["0"], 1.0, timeout=60)
 
 

@@ -88,13 +88,13 @@ head_node_type: head
 @pytest.fixture
 def launched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "bootstrap.yaml"
-    monkeypatch.setattr(inventory, "LAUNCHED_WITH", path)
+    monkeypatch.setattr(inventory, "LAUNCHER_CONFIG_FILE", path)
     return path
 
 
 def test_a_cluster_can_become_what_its_launcher_may_start(ray_local: Session, launched: Path) -> None:
     launched.write_text(LAUNCHED.format(workers=5, gpus=8))
-    found = inventory.possible()
+    found = inventory.max_inventory()
     assert found.gpus == 3 * 8
     assert [node.name for node in found.nodes if node.gpus] == ["gpu"] * 3
     assert max(node.cpus for node in found.nodes) == 64
@@ -103,13 +103,13 @@ def test_a_cluster_can_become_what_its_launcher_may_start(ray_local: Session, la
 
 def test_no_type_has_more_nodes_than_the_whole_cluster(ray_local: Session, launched: Path) -> None:
     launched.write_text(LAUNCHED.format(workers=1, gpus=8))
-    assert inventory.possible().gpus <= 2 * 8
+    assert inventory.max_inventory().gpus <= 2 * 8
 
 
 def test_a_cluster_that_was_not_launched_is_what_it_is(ray_local: Session, launched: Path) -> None:
-    assert inventory.possible() == inventory.inventory()
+    assert inventory.max_inventory() == inventory.inventory()
 
 
 def test_a_launcher_that_knows_less_than_there_is_does_not_count(ray_local: Session, launched: Path) -> None:
     launched.write_text("max_workers: 0\navailable_node_types: {head: {resources: {CPU: 2}, max_workers: 0}}\n")
-    assert inventory.possible() == inventory.inventory()
+    assert inventory.max_inventory() == inventory.inventory()

@@ -13,7 +13,7 @@ from safetensors import safe_open
 import bundled
 from cluster.errors import ClusterError
 from cluster.resources.inventory import GIB, Node
-from cluster.resources.memory_footprint import Serving, Training, holds, serving, training
+from cluster.resources.memory_footprint import ServingConfig, TrainingConfig, fits, serving_memory, training_memory
 from cluster.resources.model_architecture import architecture
 
 # the values of the models' public config.json, and the parameters that their cards tell
@@ -123,38 +123,41 @@ def test_a_config_of_no_decoder_is_refused() -> None:
 
 def test_cache_of_a_published_model_is_as_published() -> None:
     """Llama-3.1-8B keeps 128 KiB a token: 16 GiB at its full length of 131,072 (its authors' memory table)."""
-    cache = serving(architecture(LLAMA_8B), Serving(length=131_072)).cache
+    cache = serving_memory(architecture(LLAMA_8B), ServingConfig(length=131_072)).cache
     assert cache == 16 * GIB
 
 
 def test_parallel_ways_divide_weights_and_cache() -> None:
     sizes = architecture(QWEN_72B)
-    one, eight = (serving(sizes, Serving(tensor=ways, length=4096)) for ways in (1, 8))
+    one, eight = (serving_memory(sizes, ServingConfig(tensor_parallel=ways, length=4096)) for ways in (1, 8))
     assert eight.weights * 8 == pytest.approx(one.weights)
     assert eight.cache * 8 == one.cache
-    piped = serving(sizes, Serving(tensor=4, pipeline=2, length=4096))
+    piped = serving_memory(sizes, ServingConfig(tensor_parallel=4, pipeline_parallel=2, length=4096))
     assert piped.weights == eight.weights
 
 
 def test_heads_of_keys_are_repeated_where_there_are_fewer_than_gpus() -> None:
     sizes = architecture(QWEN3_30B_A3B)
-    assert serving(sizes, Serving(tensor=8)).cache == serving(sizes, Serving(tensor=4)).cache
+    assert (
+        serving_memory(sizes, ServingConfig(tensor_parallel=8)).cache
+        == serving_memory(sizes, ServingConfig(tensor_parallel=4)).cache
+    )
 
 
 def test_full_fine_tuning_holds_sixteen_bytes_a_parameter_and_lora_few_more_than_the_base() -> None:
     sizes = architecture(LLAMA_8B)
-    full = training(sizes, Training(rows=1, length=512))
+    full = training_memory(sizes, TrainingConfig(rows=1, length=512))
     assert full.weights + full.optimizer >= 12 * sizes.parameters
-    lora = training(sizes, Training(lora_rank=8, rows=1, length=512))
+    lora = training_memory(sizes, TrainingConfig(lora_rank=8, rows=1, length=512))
     assert 2 * sizes.parameters < lora.weights + lora.optimizer < 2.1 * sizes.parameters
-    assert training(sizes, Training(shards=8)).optimizer * 8 == pytest.approx(full.optimizer)
+    assert training_memory(sizes, TrainingConfig(shards=8)).optimizer * 8 == pytest.approx(full.optimizer)
 
 
 def test_a_node_holds_what_its_memory_has_room_for() -> None:
     l4, h100 = (Node(name, 8, gpus, 64 * GIB, name) for name, gpus in (("L4", 1), ("H100", 8)))
-    eight_billion = serving(architecture(LLAMA_8B), Serving(length=8192))
-    assert holds(l4, eight_billion, 1) and holds(h100, eight_billion, 1)
-    assert not holds(l4, eight_billion, 2)
-    large = serving(architecture(QWEN_72B), Serving(tensor=4))
-    assert holds(h100, large, 4) and not holds(h100, serving(architecture(QWEN_72B), Serving()), 1)
-    assert not holds(l4, eight_billion, 0.5)
+    eight_billion = serving_memory(architecture(LLAMA_8B), ServingConfig(length=8192))
+    assert fits(l4, eight_billion, 1) and fits(h100, eight_billion, 1)
+    assert not fits(l4, eight_billion, 2)
+    large = serving_memory(architecture(QWEN_72B), ServingConfig(tensor_parallel=4))
+    assert fits(h100, large, 4) and not fits(h100, serving_memory(architecture(QWEN_72B), ServingConfig()), 1)
+    assert not fits(l4, eight_billion, 0.5)

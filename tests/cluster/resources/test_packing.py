@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import pytest
 
 from cluster.resources.inventory import Inventory, Node
-from cluster.resources.packing import Bundle, Left, bundles, fit, room_for, whole
-from cluster.resources.placement import Request, fit_together
+from cluster.resources.packing import Bundle, FreeNode, bundles, fits, free_nodes, max_replicas_that_fit
+from cluster.resources.placement import ResourceRequest, fit_together
 
 CASES = 1500
 
@@ -21,8 +21,8 @@ def nodes(*sizes: tuple[float, float]) -> Inventory:
     return Inventory(tuple(Node(f"node {n}", cpus, gpus, 0) for n, (cpus, gpus) in enumerate(sizes)))
 
 
-def models(*gpus: float, cpus: float = 1) -> list[Request]:
-    return [Request(f"model {n}", cpus, each) for n, each in enumerate(gpus)]
+def models(*gpus: float, cpus: float = 1) -> list[ResourceRequest]:
+    return [ResourceRequest(f"model {n}", cpus, each) for n, each in enumerate(gpus)]
 
 
 def test_models_of_three_gpus_leave_two_of_eight_idle() -> None:
@@ -57,17 +57,19 @@ def test_models_without_gpus_keep_off_nodes_with_gpus_while_others_have_room() -
 
 def test_all_replicas_count() -> None:
     here = nodes((64, 8), (64, 8))
-    assert fit_together([Request("wide", 1, 3, replicas=4)], here)
-    assert not fit_together([Request("wide", 1, 3, replicas=5)], here)
+    assert fit_together([ResourceRequest("wide", 1, 3, replicas=4)], here)
+    assert not fit_together([ResourceRequest("wide", 1, 3, replicas=5)], here)
 
 
 def test_a_spread_replica_takes_what_is_left_of_several_nodes() -> None:
     here = nodes((16, 4), (16, 4))
-    wide = Request("wide", 5, 5, spread=True)
+    wide = ResourceRequest("wide", 5, 5, spread=True)
     assert fit_together([wide, *models(3)], here)
     assert not fit_together([wide, *models(2, 2)], here)
-    assert not fit_together([Request("narrow", 4, 3, spread=True)] * 3, here), "it spreads only if no node is so large"
-    assert bundles(6, 3, largest=2) == [Bundle(2, 1)] * 3
+    assert not fit_together([ResourceRequest("narrow", 4, 3, spread=True)] * 3, here), (
+        "it spreads only if no node is so large"
+    )
+    assert bundles(6, 3, max_gpus=2) == [Bundle(2, 1)] * 3
 
 
 def test_a_replica_that_asks_for_nothing_takes_a_little_all_the_same() -> None:
@@ -76,18 +78,20 @@ def test_a_replica_that_asks_for_nothing_takes_a_little_all_the_same() -> None:
 
 def test_a_kind_of_gpu_is_on_its_own_nodes_only() -> None:
     here = Inventory((Node("small", 8, 4, 0, "L4"), Node("large", 8, 2, 0, "H100")))
-    large = Request("large", 1, 1, replicas=2, kind="H100")
+    large = ResourceRequest("large", 1, 1, replicas=2, accelerator_type="H100")
     assert fit_together([large, *models(1, 1, 1, 1)], here)
-    assert not fit_together([large, Request("more", 1, 1, kind="H100")], here)
-    assert Request("wide", 1, 4, spread=True, kind="H100").bundles(here) == {Bundle(0.25, 1, "H100"): 4}
+    assert not fit_together([large, ResourceRequest("more", 1, 1, accelerator_type="H100")], here)
+    assert ResourceRequest("wide", 1, 4, spread=True, accelerator_type="H100").bundles(here) == {
+        Bundle(0.25, 1, "H100"): 4
+    }
 
 
 def test_a_bundle_in_rays_words_is_read_back() -> None:
     for bundle in (Bundle(1, 0), Bundle(0.5, 2), Bundle(1, 0.5, "H100")):
-        assert Bundle.of(bundle.resources()) == bundle
+        assert Bundle.from_resources(bundle.resources()) == bundle
 
 
-def exhaustive(wanted: Sequence[Bundle], left: Sequence[Left]) -> bool:
+def exhaustive(wanted: Sequence[Bundle], left: Sequence[FreeNode]) -> bool:
     """Whether the bundles fit, by trying every node for each."""
     if not wanted:
         return True
@@ -102,12 +106,12 @@ def test_small_cases_agree_with_trying_everything() -> None:
     missed = fitting = 0
     for number in range(CASES):
         rng = random.Random(number)
-        here = [Left(rng.randint(0, 4), (), rng.randint(1, 6), rng.choice("ab")) for _ in range(rng.randint(1, 3))]
+        here = [FreeNode(rng.randint(0, 4), (), rng.randint(1, 6), rng.choice("ab")) for _ in range(rng.randint(1, 3))]
         wanted = [
             Bundle(rng.choice([0.5, 1, 2]), rng.choice([0, 0.5, 0.75, 1, 2, 3]), rng.choice(["", "", "", "a"]))
             for _ in range(rng.randint(1, 5))
         ]
-        found, possible = fit(Counter(wanted), Counter(here)), exhaustive(wanted, here)
+        found, possible = fits(Counter(wanted), Counter(here)), exhaustive(wanted, here)
         assert possible or not found, f"case {number}"
         fitting, missed = fitting + possible, missed + (possible and not found)
     assert missed <= 0.03 * fitting, f"{missed} of {fitting}"
@@ -115,14 +119,14 @@ def test_small_cases_agree_with_trying_everything() -> None:
 
 @pytest.mark.parametrize("gpus", [0.25, 1, 3])
 def test_equal_bundles_are_as_many_as_each_node_holds(gpus: float) -> None:
-    here = whole(nodes((64, 8), (64, 8), (2, 8)).nodes)
-    assert room_for(Bundle(1, gpus), 100, here) == 2 * int(8 / gpus) + min(2, int(8 / gpus))
+    here = free_nodes(nodes((64, 8), (64, 8), (2, 8)).nodes)
+    assert max_replicas_that_fit(Bundle(1, gpus), 100, here) == 2 * int(8 / gpus) + min(2, int(8 / gpus))
 
 
 def test_hundreds_of_nodes_are_quick() -> None:
-    here = whole(nodes(*[(64, 8)] * 400, *[(32, 4)] * 400, *[(96, 0)] * 200).nodes)
+    here = free_nodes(nodes(*[(64, 8)] * 400, *[(32, 4)] * 400, *[(96, 0)] * 200).nodes)
     wanted = {Bundle(n % 7 + 1, gpus): 40 for n, gpus in enumerate([0, 0, 0.5, 0.25, 1, 1, 2, 3, 4, 8])}
     started = time.perf_counter()
     for _ in range(20):
-        assert fit(wanted, here)
+        assert fits(wanted, here)
     assert time.perf_counter() - started < 2

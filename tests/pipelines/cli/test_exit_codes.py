@@ -9,9 +9,9 @@ import re
 import pytest
 from ray.exceptions import ActorDiedError, NodeDiedError, RayTaskError
 
-from pipelines.cli.exit_codes import ending
+from pipelines.cli.exit_codes import exit_for
 from pipelines.errors import InputError
-from pipelines.store.errors import Spoilt
+from pipelines.store.errors import CorruptStore
 
 
 def of_worker(cause: Exception) -> Exception:
@@ -24,7 +24,7 @@ def of_worker(cause: Exception) -> Exception:
     [
         (InputError("no"), 2, "no"),
         (of_worker(InputError("no")), 2, "no"),
-        (of_worker(Spoilt("a file is damaged")), 1, "a file is damaged"),
+        (of_worker(CorruptStore("a file is damaged")), 1, "a file is damaged"),
         (NodeDiedError("The node\n died."), 1, "The node died.: what was finished is kept, run the same command again"),
         (ActorDiedError(), 1, "run the same command again"),
         (of_worker(ActorDiedError()), 1, "run the same command again"),
@@ -38,7 +38,7 @@ def of_worker(cause: Exception) -> Exception:
     ],
 )
 def test_what_a_user_can_mend_is_one_message(error: Exception, code: int, told: str) -> None:
-    message, found = ending(error) or ("", 0)
+    message, found = exit_for(error) or ("", 0)
     assert found == code and "Traceback" not in message and "\n" not in message
     assert re.search(told, message), message
 
@@ -48,4 +48,4 @@ def test_what_a_user_can_mend_is_one_message(error: Exception, code: int, told: 
     [TypeError("x"), of_worker(TypeError("x")), FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "our.md")],
 )
 def test_a_bug_keeps_its_traceback(error: Exception) -> None:
-    assert ending(error) is None
+    assert exit_for(error) is None

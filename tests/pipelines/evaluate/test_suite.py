@@ -14,23 +14,23 @@ from rich.console import Console
 
 from actors.engine import EngineLost
 from actors.serving.pool import Pool
-from actors.serving.spec import Share, Terms
+from actors.serving.spec import PoolSpec, ReplicaResources
 from pipelines.cli.views.answer import answer_facts
 from pipelines.errors import InputError
-from pipelines.evaluate.items.answers import answer_row, graded
-from pipelines.evaluate.items.item import Item, right
+from pipelines.evaluate.items.answers import answer_row, with_grade
+from pipelines.evaluate.items.item import Item, exact_grade
 from pipelines.evaluate.scores import scores
-from pipelines.evaluate.suite import Answers, answer, items
-from pipelines.evaluate.task_texts import tasks
+from pipelines.evaluate.suite import Answers, answer_benchmark, load_items
+from pipelines.evaluate.task_texts import task_texts
 from pipelines.execution.runtime.commit import commit_rows
-from pipelines.execution.runtime.context import Context
-from pipelines.execution.runtime.progress import Board
+from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.stream.operators import verdict_operator
-from pipelines.execution.training.evaluation import evaluate, keeping
+from pipelines.execution.training.evaluation import evaluate, journaled_answers
 from pipelines.planning.plan import make_plan
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow
-from pipelines.store.journaled_client import Remembering, remembered
+from pipelines.store.journaled_client import JournaledClient, journaling
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
 from pipelines.study.graph.identities import reference_identity
@@ -75,7 +75,7 @@ def test_every_item_is_a_row_or_a_failed_row(tmp_path: Path) -> None:
     written(tmp_path)
     bench = Benchmark(name="duel", task="compare", file="ask.json.gz", judge=DUEL["judge"])
     client = Told(lambda messages: None if "2" in messages[-1][1] else "So.")
-    rows, lost = asyncio.run(answer(client, bench, tmp_path, 0, "key"))
+    rows, lost = asyncio.run(answer_benchmark(client, bench, tmp_path, 0, "key"))
     assert [row.item for row in rows] == ["0", "1", "3"] and [one.index for one in lost] == [2]
     assert (lost[0].status, lost[0].reason) == ("failed", "too_long")
     assert json.loads(rows[0].messages) == [["user", "Question 0?"]] and rows[0].answers == ["So."]
@@ -86,7 +86,7 @@ def test_later_turns_follow_the_answers_before_them(tmp_path: Path) -> None:
     (tmp_path / "mt.jsonl").write_text(json.dumps(turns))
     bench = Benchmark.model_validate({"name": "m", "task": "mt_bench", "file": "mt.jsonl", "judge": {"model": "large"}})
     client = Told(lambda messages: f"Answer {len(messages)}.")
-    rows, _ = asyncio.run(answer(client, bench, tmp_path, 0, "key"))
+    rows, _ = asyncio.run(answer_benchmark(client, bench, tmp_path, 0, "key"))
     assert rows[0].answers == ["Answer 1.", "Answer 3."]
     assert [role for role, _ in client.asked[1].messages] == ["user", "assistant", "user"]
     assert {request.sampling.temperature for request in client.asked} == {0.7}
@@ -97,7 +97,7 @@ def test_a_judge_reads_answers_and_every_verdict_is_a_row(tmp_path: Path) -> Non
     found, store = study(DUEL), Store(str(tmp_path / "store"))
     step = first(found, tmp_path, "verdict")
     bench = found.benchmarks[0]
-    rows, lost = asyncio.run(answer(Told(lambda _: "Mine."), bench, tmp_path, 0, step.inputs[0].key))
+    rows, lost = asyncio.run(answer_benchmark(Told(lambda _: "Mine."), bench, tmp_path, 0, step.inputs[0].key))
     commit_rows(store, step.inputs[0], [*rows], lost, 4, 0.0)
     judge = Told(lambda _: "Assistant 1 is better than Assistant 2")
     act = verdict_operator(store, tmp_path, step, judge)
@@ -120,12 +120,12 @@ def test_a_file_without_items_is_told(tmp_path: Path, text: str, complaint: str)
     (tmp_path / "bad.jsonl").write_text(text)
     bench = Benchmark.model_validate({"name": "a", "task": "compare", "file": "bad.jsonl", "judge": DUEL["judge"]})
     with pytest.raises(InputError, match=complaint):
-        items(bench, tmp_path, 0)
+        load_items(bench, tmp_path, 0)
 
 
 def test_an_answer_tells_what_was_asked_said_and_read() -> None:
     asked = Item("7", (("system", "Be short."), ("user", "Why?")), "Because.", "reasons")
-    row = graded(answer_row("0" * 32, asked, 0, asked.messages, ["So."], "length"), right(False, "no reason"))
+    row = with_grade(answer_row("0" * 32, asked, 0, asked.messages, ["So."], "length"), exact_grade(False, "no reason"))
     told = [tuple(one) for one in answer_facts(row, judged=False)]
     assert told[:4] == [("item", "7 (reasons)"), ("system", "Be short."), ("user", "Why?"), ("answer", "So.")]
     assert told[4:] == [
@@ -150,7 +150,7 @@ def test_contamination_is_looked_for_in_the_questions(
     written(tmp_path)
     found = study(benchmark)
     assert check_reference(found, tmp_path, benchmark["name"]) == ""
-    assert tasks(found, tmp_path, benchmark["name"]) == texts
+    assert task_texts(found, tmp_path, benchmark["name"]) == texts
     before = reference_identity(found, tmp_path, benchmark["name"])
     (tmp_path / benchmark["file"]).write_bytes(b"")
     assert reference_identity(found, tmp_path, benchmark["name"]) != before
@@ -167,9 +167,9 @@ def test_code_and_lm_evals_tasks_run_apart_on_ray(tmp_path: Path) -> None:
     code = {"name": "code", "task": "humaneval", "file": "code.jsonl"}
     found, store = study(gsm, code), Store(str(tmp_path / "store"))
     plan = make_plan(found, tmp_path, store)
-    context = Context(found, tmp_path, store, plan, Board(Console(file=io.StringIO())))
+    context = RunContext(found, tmp_path, store, plan, ProgressDisplay(Console(file=io.StringIO())))
     spec = engine_spec(found.models["small"], tmp_path)
-    pool = Pool(Terms(spec, "evaluated", Share(0.1, 0), in_flight=8))
+    pool = Pool(PoolSpec(spec, "evaluated", ReplicaResources(0.1, 0), max_ongoing_requests=8))
     try:
         for name, count in (("gsm", 2), ("code", 1)):
             step = untuned(plan.pending, name)
@@ -203,6 +203,6 @@ def test_an_evaluation_that_is_interrupted_asks_nothing_twice(tmp_path: Path, pr
 
 def answers_kept(client: Told, bench: Benchmark, folder: Path, store: Store) -> Answers:
     if bench.harness:
-        return keeping(client, bench, folder, store, "evaluate", "key")
-    with remembered(store, "evaluate", "key"):
-        return asyncio.run(answer(Remembering(client, "evaluate", "key"), bench, folder, 0, "key"))
+        return journaled_answers(client, bench, folder, store, "evaluate", "key")
+    with journaling(store, "evaluate", "key"):
+        return asyncio.run(answer_benchmark(JournaledClient(client, "evaluate", "key"), bench, folder, 0, "key"))

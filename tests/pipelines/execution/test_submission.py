@@ -19,11 +19,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cluster.connection.auth import use_token
-from cluster.connection.jobs import Jobs, Unreachable
+from cluster.connection.jobs import Jobs, JobServerUnreachable
 from cluster.errors import ClusterError
 from pipelines.cli.app import app
 from pipelines.errors import InputError
-from pipelines.execution.submission import MOST_BYTES, pack, submit
+from pipelines.execution.submission import MAX_UPLOAD_BYTES, pack, submit
 from pipelines.planning.plan import make_plan
 from pipelines.store.store import Store
 from pipelines.study.file.load import load
@@ -56,7 +56,7 @@ def evolgrid(*words: str) -> Result:
 def wait_for(jobs: Jobs, job: str, text: str) -> None:
     deadline = time.monotonic() + SECONDS
     while text not in jobs.logs(jobs.find(job)):
-        assert time.monotonic() < deadline and not jobs.find(job).over, jobs.logs(jobs.find(job))
+        assert time.monotonic() < deadline and not jobs.find(job).is_finished, jobs.logs(jobs.find(job))
         time.sleep(0.5)
 
 
@@ -137,7 +137,7 @@ def test_a_submission_whose_answer_is_lost_is_not_to_be_repeated_blindly(
 
     monkeypatch.setattr("cluster.connection.jobs._client", lambda address: SimpleNamespace(submit_job=submit_job))
     with pytest.raises(
-        Unreachable, match=r"does not answer \(away\).*study-\w+ was started is not known: .*evolgrid jobs"
+        JobServerUnreachable, match=r"does not answer \(away\).*study-\w+ was started is not known: .*evolgrid jobs"
     ):
         Jobs("http://127.0.0.1:1").submit("study", ["true"], tmp_path)
 
@@ -217,7 +217,7 @@ def test_too_much_to_travel_is_told(tmp_path: Path) -> None:
     study, target = write_study(tmp_path), tmp_path / "target"
     target.mkdir()
     with (tmp_path / "seeds.jsonl").open("wb") as file:
-        file.truncate(MOST_BYTES + 1)
+        file.truncate(MAX_UPLOAD_BYTES + 1)
     with pytest.raises(InputError, match="too much"):
         pack(load(study), target)
 

@@ -13,15 +13,23 @@ from rich.console import Console
 from cluster.launch.description import load
 from cluster.launch.prices import load as load_prices
 from cluster.resources.inventory import GIB, Inventory, Node
-from pipelines.cli.views.cost import show_bill
-from pipelines.planning.cost import Offer, lower_bound, make_bill, money, timed, together, wall
-from pipelines.planning.machine_types import Kinds
+from pipelines.cli.views.cost import show_cost
+from pipelines.planning.cost import (
+    PriceList,
+    durations,
+    estimate_cost,
+    makespan_of,
+    min_wall_seconds,
+    total_price,
+    wall_seconds,
+)
+from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.plan import Plan, make_plan
 from pipelines.planning.profile import Profile
-from pipelines.planning.workload import Line, Setting, role
+from pipelines.planning.workload import CostSetting, LinearCost, workload_class
 from pipelines.store.store import Store
 from pipelines.study.graph.fingerprint import fingerprint
-from pipelines.study.graph.identities import identity
+from pipelines.study.graph.identities import model_identity
 from pipelines.study.spec.study import Study
 from tests.cluster.resources.test_memory_footprint import LLAMA_8B, QWEN_72B
 from tests.support.studies import STUDENTS, scripted_study
@@ -42,9 +50,9 @@ def with_seconds(plan: Plan, seconds: dict[str, float]) -> Plan:
 
 def test_tokens_follow_from_rows_rounds_and_teachers(tmp_path: Path) -> None:
     study, plan = planned(tmp_path)
-    once = make_bill(study, HERE, plan)
+    once = estimate_cost(study, HERE, plan)
     study, plan = planned(tmp_path, seeds=[{"name": "world", "world": {"count": 40}}])
-    twice = make_bill(study, HERE, plan)
+    twice = estimate_cost(study, HERE, plan)
     assert once.tokens_out == 60 * 20 * (4 + 2 * 5)  # 2 evolvers x 2 rounds, and 2 teachers for these and the seeds
     assert (twice.tokens_in, twice.tokens_out) == (2 * once.tokens_in, 2 * once.tokens_out)
 
@@ -52,18 +60,20 @@ def test_tokens_follow_from_rows_rounds_and_teachers(tmp_path: Path) -> None:
 def test_a_finished_step_is_no_part_of_the_bill(tmp_path: Path) -> None:
     study, plan = planned(tmp_path)
     rest = replace(plan, pending=tuple(step for step in plan.pending if step.kind != "evolve"))
-    assert make_bill(study, HERE, rest).tokens_out < make_bill(study, HERE, plan).tokens_out
+    assert estimate_cost(study, HERE, rest).tokens_out < estimate_cost(study, HERE, plan).tokens_out
 
 
 def test_models_on_cpus_share_them_and_models_on_gpus_work_side_by_side(tmp_path: Path) -> None:
     seconds = {"evolve": 10.0, "respond": 10.0, "score": 10.0}
     study, plan = planned(tmp_path)
     steps = sum(step.kind in seconds for step in plan.pending)
-    assert together(timed(with_seconds(plan, seconds)), study, TWO) == pytest.approx(10 * steps)
+    assert makespan_of(durations(with_seconds(plan, seconds)), study, TWO) == pytest.approx(10 * steps)
     models = {name: {"source": name, "engine": "scripted", "gpus": 1} for name in ("small", "large", "scorer")}
     study, plan = planned(tmp_path, models=models)
     gpus = Inventory((Node("gpus", 16, 8, 64 * GIB, "L4"),))
-    assert together(timed(with_seconds(plan, seconds)), study, gpus) == pytest.approx(100)  # the scorer's ten steps
+    assert makespan_of(durations(with_seconds(plan, seconds)), study, gpus) == pytest.approx(
+        100
+    )  # the scorer's ten steps
 
 
 def test_students_are_trained_side_by_side_and_examined_in_turn(tmp_path: Path) -> None:
@@ -71,24 +81,24 @@ def test_students_are_trained_side_by_side_and_examined_in_turn(tmp_path: Path) 
     study, plan = planned(tmp_path, models=models, **STUDENTS)
     trainings = len(plan.pending_of("train"))
     timed_plan = with_seconds(plan, {"train": 10.0, "evaluate": 1.0})
-    wall = together(timed(timed_plan), study, room := TWO)  # of half a CPU each: three, and the examiner
+    wall = makespan_of(durations(timed_plan), study, room := TWO)  # of half a CPU each: three, and the examiner
     assert 10 * trainings / 3 <= wall <= 10 * trainings / 3 + 20
-    assert lower_bound(timed_plan, study, room) <= wall
+    assert min_wall_seconds(timed_plan, study, room) <= wall
 
 
 def test_long_evaluations_are_planned_side_by_side_and_short_ones_in_turn(tmp_path: Path) -> None:
     models = {name: {"source": name, "engine": "scripted", "cpus": 0.5} for name in ("small", "large", "scorer")}
     study, plan = planned(tmp_path, models=models, **STUDENTS)
     exams = len(plan.pending_of("evaluate"))
-    side_by_side = together(timed(with_seconds(plan, {"evaluate": 100.0})), study, TWO)
+    side_by_side = makespan_of(durations(with_seconds(plan, {"evaluate": 100.0})), study, TWO)
     assert 100 * exams / 4 <= side_by_side <= 100 * exams / 4 + 200
-    assert together(timed(with_seconds(plan, {"evaluate": 0.5})), study, TWO) == pytest.approx(0.5 * exams)
+    assert makespan_of(durations(with_seconds(plan, {"evaluate": 0.5})), study, TWO) == pytest.approx(0.5 * exams)
 
 
 def test_without_room_for_both_a_training_and_an_examiner_take_turns(tmp_path: Path) -> None:
     models = {name: {"source": name, "engine": "scripted", "cpus": 2} for name in ("small", "large", "scorer")}
     study, plan = planned(tmp_path, models=models, **STUDENTS)
-    wall = together(timed(with_seconds(plan, {"train": 10.0, "evaluate": 1.0})), study, TWO)
+    wall = makespan_of(durations(with_seconds(plan, {"train": 10.0, "evaluate": 1.0})), study, TWO)
     assert wall == 10 * len(plan.pending_of("train")) + len(plan.pending_of("evaluate"))
 
 
@@ -96,9 +106,9 @@ def test_a_step_on_more_replicas_is_no_shorter_than_the_bound(tmp_path: Path) ->
     model = {"source": "x", "engine": "scripted", "cpus": 0.1}
     models = {"small": model | {"replicas": 2, "max_replicas": 8}, "large": model, "scorer": model}
     study, plan = planned(tmp_path, models=models)
-    step = next(step for step in plan.pending if step.kind == "evolve" and getattr(step.job, "model", "") == "small")
+    step = next(step for step in plan.pending if step.kind == "evolve" and getattr(step.params, "model", "") == "small")
     slow = replace(plan, seconds=dict.fromkeys(plan.grid.steps, 0.0) | {step.key: 80.0})
-    assert lower_bound(slow, study, Inventory((Node("large", 64, 0, 64 * GIB),))) == pytest.approx(20)
+    assert min_wall_seconds(slow, study, Inventory((Node("large", 64, 0, 64 * GIB),))) == pytest.approx(20)
 
 
 def test_a_plan_is_made_from_the_stores_profile_and_says_so(tmp_path: Path) -> None:
@@ -115,14 +125,17 @@ def test_a_plan_is_made_from_the_stores_profile_and_says_so(tmp_path: Path) -> N
 
 def profiled(store: Path, plan: Plan, **setting: Any) -> None:
     """Keep a profile of all of the plan's steps; `setting` is in what it differs from today's."""
-    lines: dict[str, Line] = {}
+    lines: dict[str, LinearCost] = {}
     for step in plan.pending:
-        name, made = getattr(step.job, "model", ""), None
+        name, made = getattr(step.params, "model", ""), None
         if name:
-            asked, weights = plan.kinds.asked(step), fingerprint(identity(plan.kinds.study.models[name], HERE))
+            asked, weights = (
+                plan.machine_types.request(step),
+                fingerprint(model_identity(plan.machine_types.study.models[name], HERE)),
+            )
             now = {"model": weights, "gpus": asked.gpus * asked.replicas, "gpu": None}
-            made = Setting.model_validate(now | setting)
-        lines[role(step)] = Line(
+            made = CostSetting.model_validate(now | setting)
+        lines[workload_class(step)] = LinearCost(
             setting=made, fixed=1, per_row=2, rows_out=0.5, tokens_in=10, tokens_out=5, bytes_out=100
         )
     profile = Profile(created="2026-01-02T00:00:00", cpus=2, gpus=0, overhead=7.0, lines=lines)
@@ -135,7 +148,7 @@ def test_what_was_measured_of_another_model_of_that_name_is_not_used(tmp_path: P
     model = {"engine": "scripted", "cpus": 0.1}
     models = {name: {"source": name, **model} for name in ("small", "large", "scorer")}
     _, plan = planned(tmp_path, models=models | {"large": {"source": "much larger", **model}})
-    mine = {name: [s for s in plan.pending if getattr(s.job, "model", "") == name] for name in models}
+    mine = {name: [s for s in plan.pending if getattr(s.params, "model", "") == name] for name in models}
     assert all(plan.seconds[step.key] > 1 for step in (*mine["small"], *mine["scorer"]))
     assert not any(plan.seconds[step.key] for step in mine["large"])
     assert "a profile on 2 CPUs" in plan.basis and "large has other weights or settings" in plan.basis
@@ -158,21 +171,21 @@ def test_what_was_measured_on_other_gpus_is_not_used_for_a_cluster(
     study, plan = planned(tmp_path, models=models)
     profiled(tmp_path, plan, **then)
     cluster = Inventory((Node("l4", 8, 1, 32 * GIB, "L4"),))
-    plan = make_plan(study, HERE, Store(str(tmp_path)), Kinds(study, HERE, cluster))
-    assert set(plan.left_out.values()) == ({told} if told else set())
+    plan = make_plan(study, HERE, Store(str(tmp_path)), MachineTypes(study, HERE, cluster))
+    assert set(plan.mismatches.values()) == ({told} if told else set())
     assert ("published throughputs (GPUs: L4)" in plan.basis) == bool(told)
 
 
-def offered(tmp_path: Path, config: dict[str, Any] = LLAMA_8B, **changes: Any) -> tuple[Study, Path, Offer]:
+def offered(tmp_path: Path, config: dict[str, Any] = LLAMA_8B, **changes: Any) -> tuple[Study, Path, PriceList]:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "config.json").write_text(json.dumps(config))
     model = {"source": "folder", "gpus": 1, "engine": "transformers"} | changes
     models = dict.fromkeys(("small", "large", "scorer"), model)
-    return scripted_study(models=models), tmp_path, Offer(load(), load_prices(), "aws")
+    return scripted_study(models=models), tmp_path, PriceList(load(), load_prices(), "aws")
 
 
-def planned_for(offer: Offer, study: Study, folder: Path) -> Plan:
-    return make_plan(study, folder, Store(str(folder / "store")), offer.kinds(study, folder))
+def planned_for(offer: PriceList, study: Study, folder: Path) -> Plan:
+    return make_plan(study, folder, Store(str(folder / "store")), offer.machine_types(study, folder))
 
 
 def test_time_is_that_of_the_gpus_that_hold_the_model(tmp_path: Path) -> None:
@@ -181,9 +194,9 @@ def test_time_is_that_of_the_gpus_that_hold_the_model(tmp_path: Path) -> None:
     step = next(step for step in plan.pending if step.kind == "respond")
     assert unknown.seconds[step.key] / plan.seconds[step.key] == pytest.approx(3350 / 300)  # memory, H100 and L4
     assert "GPUs: H100)" in plan.basis and "GPUs: taken for L4s)" in unknown.basis
-    bill = make_bill(study, folder, plan)
+    bill = estimate_cost(study, folder, plan)
     assert bill.hours is not None and bill.hours.keys() == {"h100"}
-    assert money(bill, 0.0, offer, "on_demand") == pytest.approx(bill.hours["h100"][1] * 55.04 / 8)
+    assert total_price(bill, 0.0, offer, "on_demand") == pytest.approx(bill.hours["h100"][1] * 55.04 / 8)
 
 
 def test_a_training_is_as_fast_as_its_workers_and_not_as_its_models_replicas(tmp_path: Path) -> None:
@@ -200,7 +213,7 @@ def test_a_training_is_as_fast_as_its_workers_and_not_as_its_models_replicas(tmp
 def test_a_model_lies_on_the_kind_of_gpu_that_it_asks_for_and_costs_its_time(tmp_path: Path) -> None:
     study, folder, offer = offered(tmp_path, accelerator="H100")
     plan, alone = planned_for(offer, study, folder), make_plan(study, folder, Store(str(tmp_path / "store")))
-    bill = make_bill(study, folder, plan)
+    bill = estimate_cost(study, folder, plan)
     assert bill.hours is not None and bill.hours.keys() == {"h100"}
     assert plan.seconds == alone.seconds and "(GPUs: H100)" in alone.basis  # known without a cluster, too
 
@@ -223,7 +236,7 @@ def test_a_replica_of_several_gpus_lies_where_placement_puts_it(
     study, folder, offer = offered(tmp_path, config, engine=engine, gpus=gpus)
     offer = replace(offer, cluster=offer.cluster.model_copy(update={"workers": offer.cluster.workers[:workers]}))
     plan = planned_for(offer, study, folder)
-    found = {plan.kinds.of(step) for step in plan.pending if plan.works[step.key].model}
+    found = {plan.machine_types.type_of(step) for step in plan.pending if plan.workloads[step.key].model}
     assert {node and node.name for node in found} == {kind}
 
 
@@ -232,27 +245,34 @@ def test_a_model_of_unknown_size_makes_time_and_money_unknown(tmp_path: Path, mo
     hub = {"source": "org/large", "revision": "0" * 40, "gpus": 1, "engine": "transformers"}
     small = {"source": "small", "engine": "scripted", "cpus": 0.1}
     study = scripted_study(models={"small": small, "large": hub, "scorer": small})
-    offer = Offer(load(), load_prices(), "aws")
+    offer = PriceList(load(), load_prices(), "aws")
     plan = planned_for(offer, study, tmp_path)
-    bill = make_bill(study, tmp_path, plan)
-    assert (bill.gpu_hours, wall(plan, study, TWO), money(bill, None, offer, "spot")) == (None, None, None)
+    bill = estimate_cost(study, tmp_path, plan)
+    assert (bill.gpu_hours, wall_seconds(plan, study, TWO), total_price(bill, None, offer, "spot")) == (
+        None,
+        None,
+        None,
+    )
     console = Console(record=True, width=200, quiet=False)
-    show_bill(console, study, tmp_path, plan, TWO, offer)
+    show_cost(console, study, tmp_path, plan, TWO, offer)
     shown = console.export_text()
     assert "Unknown: how long large takes" in shown and "org/large" in shown and "--profile" in shown
     assert "unknown GPU-hours" in shown and "0.00" not in shown
-    mine = [step for step in plan.pending if getattr(step.job, "model", "") == "large"]
-    assert plan.planned(mine) == "unknown" and plan.planned([s for s in plan.pending if s not in mine]) != "unknown"
+    mine = [step for step in plan.pending if getattr(step.params, "model", "") == "large"]
+    assert (
+        plan.planned_time(mine) == "unknown"
+        and plan.planned_time([s for s in plan.pending if s not in mine]) != "unknown"
+    )
 
 
 def test_money_is_hours_on_the_cheapest_machine_that_holds_the_model(tmp_path: Path) -> None:
     study, folder, offer = offered(tmp_path)
     plan = with_seconds(planned_for(offer, study, folder), {"respond": 1200.0})  # 3 steps
-    bill = make_bill(study, folder, plan)
+    bill = estimate_cost(study, folder, plan)
     assert bill.gpu_hours == pytest.approx(1.0)
     l4, head = 0.9776, 0.2016
-    assert money(bill, 1800.0, offer, "on_demand") == pytest.approx(l4 * 1.0 + head * 0.5)
-    spot = money(bill, 1800.0, offer, "spot")
+    assert total_price(bill, 1800.0, offer, "on_demand") == pytest.approx(l4 * 1.0 + head * 0.5)
+    spot = total_price(bill, 1800.0, offer, "spot")
     assert spot is not None and spot < l4 + head * 0.5
 
 
@@ -261,13 +281,13 @@ def test_without_a_machine_that_holds_it_there_is_no_price(tmp_path: Path) -> No
     cpus = offer.cluster.model_copy(update={"workers": offer.cluster.workers[:1]})
     offer = replace(offer, cluster=cpus)
     plan = with_seconds(planned_for(offer, study, folder), {"respond": 1200.0})  # 3 steps
-    assert money(make_bill(study, folder, plan), 1.0, offer, "spot") is None
+    assert total_price(estimate_cost(study, folder, plan), 1.0, offer, "spot") is None
 
 
 def test_the_bill_is_shown_with_its_basis_prices_and_what_does_not_fit(tmp_path: Path) -> None:
     study, folder, offer = offered(tmp_path)
     plan, console = planned_for(offer, study, folder), Console(record=True, width=160, quiet=False)
-    show_bill(console, study, folder, plan, Inventory((Node("t4", 4, 1, 16 * GIB, "T4"),)), offer)
+    show_cost(console, study, folder, plan, Inventory((Node("t4", 4, 1, 16 * GIB, "T4"),)), offer)
     shown = console.export_text()
     assert "published throughputs" in shown and "prices of 2025-07-01" in shown and "GPU-hours" in shown
     assert "Does not fit: small takes about" in shown

@@ -10,7 +10,7 @@ import pytest
 
 from cluster.errors import ClusterError
 from cluster.resources.inventory import GIB, Inventory, Node
-from pipelines.planning.memory import check_footprints, misfits, needs
+from pipelines.planning.memory import check_memory, memory_needs, oversized
 from pipelines.study.spec.study import Study
 from tests.cluster.resources.test_memory_footprint import LLAMA_8B, QWEN_72B
 from tests.support.studies import scripted_study
@@ -37,17 +37,17 @@ def study(model: dict[str, Any], recipe: dict[str, Any] | None = None) -> Study:
 
 
 def remedy(found: Study, folder: Path, *nodes: Node) -> str:
-    (told,) = misfits(found, folder, Inventory(nodes))
+    (told,) = oversized(found, folder, Inventory(nodes))
     return told.partition("makes it fit: ")[2]
 
 
 def test_only_models_with_a_config_are_judged(folder: Path) -> None:
-    found = needs(study({"source": "llama-8b", "gpus": 1}), folder)
+    found = memory_needs(study({"source": "llama-8b", "gpus": 1}), folder)
     assert [need.name for need in found] == ["large"]
 
 
 def test_a_model_that_fits_is_no_problem(folder: Path) -> None:
-    check_footprints(study({"source": "llama-8b", "gpus": 1, "max_length": 8192}), folder, Inventory((L4,)))
+    check_memory(study({"source": "llama-8b", "gpus": 1, "max_length": 8192}), folder, Inventory((L4,)))
 
 
 def test_more_gpus_are_the_smallest_change_where_a_node_has_them(folder: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_shorter_length_makes_a_cache_fit(folder: Path) -> None:
     found = study({"source": "llama-8b", "gpus": 1, "max_length": 131_072})
     key, _, length = remedy(found, folder, L4).partition(" under ")[0].removeprefix("set ").strip("'").partition(": ")
     assert key == "max_length" and 20_000 < int(length) < 60_000
-    check_footprints(study({"source": "llama-8b", "gpus": 1, "max_length": int(length)}), folder, Inventory((L4,)))
+    check_memory(study({"source": "llama-8b", "gpus": 1, "max_length": int(length)}), folder, Inventory((L4,)))
 
 
 def test_half_the_bytes_make_weights_fit(folder: Path) -> None:
@@ -87,11 +87,11 @@ def test_fewer_rows_at_once_come_before_lora(folder: Path) -> None:
 def test_where_only_some_gpus_hold_a_model_their_kind_has_to_be_named(folder: Path) -> None:
     found, here = study({"source": "llama-8b", "gpus": 1, "max_length": 100_000}), Inventory((L4, H100))
     with pytest.raises(ClusterError, match=r"it may be placed on L4, with 21\.6 GiB .*set 'accelerator: H100' under"):
-        check_footprints(found, folder, here)
+        check_memory(found, folder, here)
     named = study({"source": "llama-8b", "gpus": 1, "max_length": 100_000, "accelerator": "H100"})
-    check_footprints(named, folder, here)
+    check_memory(named, folder, here)
     with pytest.raises(ClusterError, match="there is no such GPU"):
-        check_footprints(named, folder, Inventory((L4,)))
+        check_memory(named, folder, Inventory((L4,)))
 
 
 def test_without_a_change_that_would_do_the_machine_is_named(folder: Path) -> None:
@@ -100,4 +100,4 @@ def test_without_a_change_that_would_do_the_machine_is_named(folder: Path) -> No
 
 def test_refusal_names_model_memory_and_the_largest_node(folder: Path) -> None:
     with pytest.raises(ClusterError, match=r"large takes about .* on its GPU to serve; the largest GPU has 21\.6 GiB"):
-        check_footprints(study({"source": "qwen-72b", "gpus": 1}), folder, Inventory((L4, LAPTOP)))
+        check_memory(study({"source": "qwen-72b", "gpus": 1}), folder, Inventory((L4, LAPTOP)))

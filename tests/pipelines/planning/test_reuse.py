@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.planning.plan import make_plan
-from pipelines.planning.reuse import Explainer
+from pipelines.planning.reuse import ReuseExplainer
 from pipelines.store.store import Store
 from pipelines.study.spec.study import Study
 from tests.support.studies import scripted_study
@@ -20,8 +20,8 @@ def finish(study: Study, store: Store) -> None:
 
 
 def reasons(study: Study, store: Store) -> dict[str, str]:
-    explainer = Explainer(store)
-    return {step.label: explainer.why(step) for step in make_plan(study, HERE, store).pending}
+    explainer = ReuseExplainer(store)
+    return {step.label: explainer.explain(step) for step in make_plan(study, HERE, store).pending}
 
 
 def test_an_empty_store_has_nothing_to_compare_with(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.planning.workload import Work, role, workload
+from pipelines.planning.workload import StepWorkload, estimate_workloads, workload_class
 from pipelines.study.graph.build import build
 from pipelines.study.graph.step import Step
 from tests.support.studies import STUDENTS, scripted_study
@@ -16,13 +16,13 @@ from tests.support.studies import STUDENTS, scripted_study
 ITEMS = 5
 
 
-def judged(folder: Path, task: str, **judge: Any) -> list[tuple[Step, Work, Mapping[str, Work]]]:
+def judged(folder: Path, task: str, **judge: Any) -> list[tuple[Step, StepWorkload, Mapping[str, StepWorkload]]]:
     """The verdict steps of a study whose students answer so many items of a judged benchmark, with their work."""
     (folder / "items.jsonl").write_text("")
     bench = {"name": "bench", "task": task, "file": "items.jsonl", "limit": ITEMS}
     changes = STUDENTS | {"benchmarks": [bench | {"judge": {"model": "scorer"} | judge}]}
     grid = build(scripted_study(**changes), folder)
-    works = workload(grid, {})
+    works = estimate_workloads(grid, {})
     return [(step, works[key], works) for key, step in grid.steps.items() if step.kind == "verdict"]
 
 
@@ -49,5 +49,5 @@ def test_a_judge_reads_every_answer_as_often_as_its_benchmark_asks(
         assert (work.rows_in, work.rows_out) == (ITEMS, ITEMS) == (works[step.inputs[0].key].rows_out,) * 2
         assert work.tokens_in == ITEMS * asked * (300 + 60 * texts)
         assert work.tokens_out == ITEMS * asked * said
-        assert work.doing == ("generate" if said else "score")
-        assert role(step) == "verdict:scorer:bench"
+        assert work.work_type == ("generate" if said else "score")
+        assert workload_class(step) == "verdict:scorer:bench"

@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from pipelines.cli.app import app
 from pipelines.cli.store_commands import QUERIES
-from pipelines.results.sql import catalog
+from pipelines.results.sql import open_sql_tables
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import Retry, save_retries
-from pipelines.store.studies.step_index import save_needs
+from pipelines.store.studies.step_index import save_step_index
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 
@@ -26,18 +26,18 @@ def store(tmp_path: Path) -> Store:
     store = Store(str(tmp_path / "store"))
     grid = run_offline(scripted_study(responses={"teachers": ["small"]}), store)
     for name, rows in {"first": "world,tiny,full,a,1,b,41.5\nworld,tiny,full,a,2,b,62.0\n", "second": ""}.items():
-        save_needs(store, name, grid.steps)
+        save_step_index(store, name, grid.steps)
         store.write_bytes(f"{store.root}/studies/{name}/report/results.csv", (HEADER + rows).encode())
     return store
 
 
 def test_results_of_all_studies_are_numbers_though_one_has_none_yet(store: Store) -> None:
     asked = "SELECT study, round, value FROM results WHERE value > 50.5"
-    assert catalog(store).sql(asked).fetchall() == [("first", 2, 62.0)]
+    assert open_sql_tables(store).sql(asked).fetchall() == [("first", 2, 62.0)]
 
 
 def test_a_store_without_a_report_has_empty_results_with_their_columns(tmp_path: Path) -> None:
-    connection = catalog(Store(str(tmp_path)))
+    connection = open_sql_tables(Store(str(tmp_path)))
     assert connection.sql("SELECT study, student, teacher, value FROM results").fetchall() == []
     assert connection.sql("SELECT study, ifd, words FROM sets").fetchall() == []
 
@@ -46,12 +46,12 @@ def test_retries_of_all_studies_are_a_table(store: Store) -> None:
     save_retries(store, "first", [Retry(level="replica", of="small", spent=3, allowed="16")])
     save_retries(store, "second", [])
     asked = "SELECT study, level, spent FROM retries"
-    assert catalog(store).sql(asked).fetchall() == [("first", "replica", 3)]
+    assert open_sql_tables(store).sql(asked).fetchall() == [("first", "replica", 3)]
 
 
 def test_a_step_tells_what_its_key_is_made_of(store: Store) -> None:
     asked = "SELECT DISTINCT payload->>'$.sampling.max_tokens', versions->>'$.ray' FROM steps WHERE kind = 'respond'"
-    ((tokens, ray),) = catalog(store).sql(asked).fetchall()
+    ((tokens, ray),) = open_sql_tables(store).sql(asked).fetchall()
     assert int(tokens) > 0 and ray
 
 

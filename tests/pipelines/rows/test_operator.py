@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from actors.engine import GenerateRequest, Generation, LogprobRequest, RequestError, Sampling, TokenLogprobs
-from pipelines.execution.stream.worker import make
+from pipelines.execution.stream.worker import apply_operator
 from pipelines.operators.evolve.evol_instruct import Evolve
 from pipelines.operators.respond.answer import Respond
 from pipelines.rows.operator import Operator
 from pipelines.rows.types import InstructionRow, Rejection, ResponseRow, Row
-from pipelines.study.spec.evolution import Growth
+from pipelines.study.spec.evolution import LengthBound
 from tests.support.studies import evolve_job
 
 SEED = InstructionRow("a" * 32, "", "a" * 32, 3, 0, "seed", "Name a bird.", "", "", "", "accepted", 0, 0)
@@ -45,7 +45,7 @@ def evolve(engine: Says, **changes: Any) -> Evolve:
 
 
 def apply(operator: Operator, row: Row) -> Row:
-    return asyncio.run(make(operator, row, "c" * 32))
+    return asyncio.run(apply_operator(operator, row, "c" * 32))
 
 
 def test_an_evolved_row_keeps_its_lineage_and_its_raw_reply() -> None:
@@ -100,15 +100,17 @@ def test_the_evolver_can_see_instruction_and_input_as_one_text() -> None:
 @pytest.mark.parametrize(
     ("bound", "words", "passes"),
     [
-        (Growth(words=20), 23, True),
-        (Growth(words=20), 24, False),
-        (Growth(ratio=2.0), 6, True),
-        (Growth(ratio=2.0), 7, False),
-        (Growth(words=100, ratio=2.0), 7, False),
+        (LengthBound(words=20), 23, True),
+        (LengthBound(words=20), 24, False),
+        (LengthBound(ratio=2.0), 6, True),
+        (LengthBound(ratio=2.0), 7, False),
+        (LengthBound(words=100, ratio=2.0), 7, False),
         (None, 500, True),
     ],
 )
-def test_an_instruction_may_grow_as_much_as_its_bound_allows(bound: Growth | None, words: int, passes: bool) -> None:
+def test_an_instruction_may_grow_as_much_as_its_bound_allows(
+    bound: LengthBound | None, words: int, passes: bool
+) -> None:
     made = apply(evolve(Says(" ".join(["word"] * words)), growth=bound), SEED)
     assert isinstance(made, InstructionRow) if passes else isinstance(made, Rejection)
     assert passes or (made.reason, made.detail) == ("grew_too_much", f"3 words to {words}")  # type: ignore[attr-defined]

@@ -10,17 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli.app import app
-from pipelines.cli.exit_codes import ending
-from pipelines.cli.views.status import begun_steps
+from pipelines.cli.exit_codes import exit_for
+from pipelines.cli.views.status import partial_steps
 from pipelines.errors import InputError
-from pipelines.execution.runtime.meter import Meter
+from pipelines.execution.runtime.meter import ResourceMeter
 from pipelines.rows.types import ResponseRow
-from pipelines.store.errors import Spoilt
-from pipelines.store.partitions import Finished, find_parts, read_part, write_part
+from pipelines.store.errors import CorruptStore
+from pipelines.store.partitions import PartitionRows, find_partitions, read_partition, write_partition
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import save_retries
 from pipelines.store.studies.run_record import save_record
-from pipelines.store.studies.step_index import save_needs
+from pipelines.store.studies.step_index import save_step_index
 from pipelines.study.file.load import load
 from pipelines.study.graph.build import build
 from tests.support.offline import run_offline
@@ -43,9 +43,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "study.yaml").write_text(STUDY)
     store = Store(str(folder / "store"))
     grid = run_offline(load(folder / "study.yaml").study, store)
-    save_needs(store, "small", grid.steps)
+    save_step_index(store, "small", grid.steps)
     save_retries(store, "small", [])
-    save_record(store, "small", Meter().record({}, []))
+    save_record(store, "small", ResourceMeter().record({}, []))
     return folder
 
 
@@ -58,7 +58,7 @@ def told(folder: Path, command: str, *arguments: str) -> tuple[str, int]:
     """How a command on the study ends."""
     study = [str(folder / "study.yaml")] if command in ("status", "plan", "report") else []
     found = CliRunner().invoke(app, [command, *study, *arguments, "--store", str(folder / "store")])
-    return ending(found.exception) or ("", 0) if found.exception else (found.stdout, found.exit_code)
+    return exit_for(found.exception) or ("", 0) if found.exception else (found.stdout, found.exit_code)
 
 
 @pytest.mark.parametrize(
@@ -87,15 +87,15 @@ def test_a_damaged_file_is_named_with_what_to_do(folder: Path, file: str, comman
 def test_a_flipped_bit_of_a_row_is_no_other_row(folder: Path) -> None:
     store = Store(str(folder / "store"))
     row = ResponseRow(f"{1:032x}", "p", "s", 1, "Ask.", "", "An answer that is fine.", "stop", 3, 1)
-    write_part(store, "respond", "k", 0, Finished([row], []))
-    for path in (find_parts(store, "respond", "k")[0].rows, *(folder / "store").glob("steps/respond/*/rows-*")):
+    write_partition(store, "respond", "k", 0, PartitionRows([row], []))
+    for path in (find_partitions(store, "respond", "k")[0].rows, *(folder / "store").glob("steps/respond/*/rows-*")):
         data = bytearray(Path(path).read_bytes())
         data[data.index(b"stop")] ^= 1
         Path(path).write_bytes(data)
-        with pytest.raises(Spoilt, match=r"is damaged .* delete its folder"):
+        with pytest.raises(CorruptStore, match=r"is damaged .* delete its folder"):
             store.read_table(str(path))
-    with pytest.raises(Spoilt, match="is removed"):
-        read_part(store, "respond", find_parts(store, "respond", "k")[0])
+    with pytest.raises(CorruptStore, match="is removed"):
+        read_partition(store, "respond", find_partitions(store, "respond", "k")[0])
 
 
 @pytest.mark.parametrize("harm", [lambda path: path.write_bytes(b"PAR1"), Path.unlink])
@@ -104,11 +104,11 @@ def test_parts_that_go_while_they_are_counted_are_nothing(
 ) -> None:
     store, study = Store(str(folder / "store")), load(folder / "study.yaml").study
     step = next(step for step in build(study, folder).steps.values() if step.kind == "respond")
-    store.withdraw(step.kind, step.key)
-    write_part(store, step.kind, step.key, 0, Finished([], []))
+    store.invalidate(step.kind, step.key)
+    write_partition(store, step.kind, step.key, 0, PartitionRows([], []))
     store.write_bytes(f"{store.folder(step.kind, step.key)}/parts/00000000-a.answers", b"answer\n")
-    assert [(one.rows, one.answers) for one in begun_steps(store, [step])] == [(0, 1)]
-    real = store.parts
+    assert [(one.rows, one.answers) for one in partial_steps(store, [step])] == [(0, 1)]
+    real = store.partition_files
 
     def listed(kind: str, key: str, pattern: str) -> list[str]:
         paths = real(kind, key, pattern)
@@ -116,8 +116,8 @@ def test_parts_that_go_while_they_are_counted_are_nothing(
             harm(Path(path))
         return paths
 
-    monkeypatch.setattr(store, "parts", listed)
-    assert [(one.rows, one.answers) for one in begun_steps(store, [step])] == [(0, 0)]
+    monkeypatch.setattr(store, "partition_files", listed)
+    assert [(one.rows, one.answers) for one in partial_steps(store, [step])] == [(0, 0)]
 
 
 @pytest.mark.parametrize("asked", ["", "set threads=1", "create table t as select 1 as one"])

@@ -20,12 +20,12 @@ from actors.engine import (
     Sampling,
     TokenLogprobs,
 )
-from pipelines.store.journal import Journal, Kept, find_journals
-from pipelines.store.journaled_client import here, remembered
+from pipelines.store.journal import Journal, JournalEntry, find_journals
+from pipelines.store.journaled_client import current_journals, journaling
 from pipelines.store.store import Store
 
 ASKED = GenerateRequest("r1", (("user", "Grüße 🌍\n"),), Sampling(0.7, max_tokens=9), 3)
-PAIRS: list[tuple[Request, Kept]] = [
+PAIRS: list[tuple[Request, JournalEntry]] = [
     (ASKED, Generation("r1", "one\ntwo \ud800", "stop", 3, 2, (-0.1, -2.5e-17))),
     (LogprobRequest("r2", "a", "b"), TokenLogprobs("r2", 1, (None, -1.5), (), (1, 1, 0))),
     (ClassifyRequest("r3", "text"), Classification("r3", (0.1, math.inf), ("a", "b"), None, 4)),
@@ -44,57 +44,57 @@ def journal(store: Store, unit: int = 0) -> Journal:
 def test_every_kind_of_answer_comes_back_as_it_was(store: Store) -> None:
     first = journal(store)
     for request, answer in PAIRS:
-        assert first.recall(request) is None
-        first.keep(request, answer)
+        assert first.lookup(request) is None
+        first.append(request, answer)
     first.close()
     again = journal(store)
-    assert [again.recall(request) for request, _ in PAIRS] == [answer for _, answer in PAIRS]
+    assert [again.lookup(request) for request, _ in PAIRS] == [answer for _, answer in PAIRS]
 
 
 def test_a_refusal_is_an_answer(store: Store) -> None:
     first = journal(store)
-    first.keep(ASKED, RequestError("too_long", "by far"))
+    first.append(ASKED, RequestError("too_long", "by far"))
     first.close()
-    said = journal(store).recall(ASKED)
+    said = journal(store).lookup(ASKED)
     assert isinstance(said, RequestError) and (said.reason, said.detail) == ("too_long", "by far")
 
 
 def test_another_request_of_the_same_id_has_no_answer(store: Store) -> None:
     first = journal(store)
-    first.keep(*PAIRS[0])
+    first.append(*PAIRS[0])
     first.close()
     again = journal(store)
     for other in (replace(ASKED, seed=4), replace(ASKED, messages=(("user", "Grüße"),)), replace(ASKED, id="r2")):
-        assert again.recall(other) is None
-    assert journal(store, unit=1).recall(ASKED) is None
+        assert again.lookup(other) is None
+    assert journal(store, unit=1).lookup(ASKED) is None
 
 
 def test_on_a_local_disk_an_answer_is_there_at_once(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    journal(store).keep(*PAIRS[0])
-    assert journal(store).recall(ASKED) == PAIRS[0][1]
+    journal(store).append(*PAIRS[0])
+    assert journal(store).lookup(ASKED) == PAIRS[0][1]
 
 
 @pytest.mark.parametrize("harm", [lambda data: data[:-5], lambda data: data[:40] + b"\0" * 9 + data[49:]])
 def test_a_torn_or_spoilt_line_is_no_answer_and_harms_no_other(tmp_path: Path, harm) -> None:
     store = Store(str(tmp_path))
     first = journal(store)
-    first.keep(*PAIRS[1])
-    first.keep(*PAIRS[0])
+    first.append(*PAIRS[1])
+    first.append(*PAIRS[0])
     first.close()
     (path,) = find_journals(store, "evolve", "k")[0]
     whole, torn = store.read_bytes(path).splitlines(keepends=True)
     store.write_bytes(path, whole + harm(torn))
     again = journal(store)
-    assert (again.recall(PAIRS[1][0]), again.recall(ASKED)) == (PAIRS[1][1], None)
+    assert (again.lookup(PAIRS[1][0]), again.lookup(ASKED)) == (PAIRS[1][1], None)
 
 
 def test_what_was_dropped_is_gone(store: Store) -> None:
     first = journal(store)
-    first.keep(*PAIRS[0])
+    first.append(*PAIRS[0])
     first.flush()
-    first.keep(*PAIRS[1])
-    first.drop()
+    first.append(*PAIRS[1])
+    first.delete()
     assert find_journals(store, "evolve", "k") == {}
 
 
@@ -111,8 +111,8 @@ def test_answers_are_kept_again_after_the_store_was_away(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(store, "write_bytes", write)
     monkeypatch.setattr("pipelines.store.journaled_client.FLUSH_SECONDS", 0.05)
-    with remembered(store, "optimize", "k"):
-        journals = here.get()
+    with journaling(store, "optimize", "k"):
+        journals = current_journals.get()
         assert journals
-        journals.of("optimize", "k").keep(ASKED, PAIRS[0][1])
+        journals.for_step("optimize", "k").append(ASKED, PAIRS[0][1])
         assert seen.wait(5), "the thread that keeps answers has ended"

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from pipelines.store import lease as leases
-from pipelines.store.errors import Held, LeaseLost
-from pipelines.store.lease import Claim, Lease, held, read
+from pipelines.store.errors import LeaseLost, StudyLocked
+from pipelines.store.lease import Lease, LeaseRecord, acquire, read_lease
 from pipelines.store.store import Store
 
 HOLDER = """
 import sys, time
-from pipelines.store.lease import held
+from pipelines.store.lease import acquire
 from pipelines.store.store import Store
-with held(Store(sys.argv[1]), "s", ["k"], print):
+with acquire(Store(sys.argv[1]), "s", ["k"], print):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -29,8 +29,8 @@ with held(Store(sys.argv[1]), "s", ["k"], print):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(leases, "LOST_SECONDS", 1.0)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "LEASE_TIMEOUT", 1.0)
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 def elsewhere(store: Store) -> Lease:
     """The lease of another machine, as it lies in the store."""
-    claim = Claim(study="s", token="theirs", host="other", boot="b", pid=1, since="then", steps=["k"])
+    claim = LeaseRecord(study="s", token="theirs", host="other", boot="b", pid=1, since="then", steps=["k"])
     leases._write(store, claim)  # pyright: ignore[reportPrivateUsage]
     return Lease(store, claim)
 
@@ -53,11 +53,11 @@ def elsewhere(store: Store) -> Lease:
 def test_the_second_driver_of_a_study_is_refused_and_told_who_runs_it(
     tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "LOST_SECONDS", 20.0)  # the holder beats every 5 s
+    monkeypatch.setattr(leases, "LEASE_TIMEOUT", 20.0)  # the holder beats every 5 s
     told: list[str] = []
     with (
-        pytest.raises(Held, match=f"being run by process {holder.pid} on .* Wait for it, or stop"),
-        held(Store(str(tmp_path)), "s", ["k"], told.append),
+        pytest.raises(StudyLocked, match=f"being run by process {holder.pid} on .* Wait for it, or stop"),
+        acquire(Store(str(tmp_path)), "s", ["k"], told.append),
     ):
         pass
     assert "waiting 20 s for a sign of life" in told[0]
@@ -67,7 +67,7 @@ def test_a_killed_holders_lease_is_taken_over_at_once(tmp_path: Path, holder: su
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     told, started = list[str](), time.monotonic()
-    with held(Store(str(tmp_path)), "s", ["k"], told.append) as lease:
+    with acquire(Store(str(tmp_path)), "s", ["k"], told.append) as lease:
         lease.check()
     assert time.monotonic() - started < 1 and told == [told[0]] and "taken over from process" in told[0]
 
@@ -75,27 +75,27 @@ def test_a_killed_holders_lease_is_taken_over_at_once(tmp_path: Path, holder: su
 def test_a_lease_of_another_machine_is_taken_over_once_it_gives_no_sign_of_life(tmp_path: Path) -> None:
     store, started = Store(str(tmp_path)), time.monotonic()
     elsewhere(store)
-    with held(store, "s", ["k"], lambda told: None) as lease:
+    with acquire(store, "s", ["k"], lambda told: None) as lease:
         assert time.monotonic() - started >= 1
         lease.check()
-    assert read(store, "s") is None
+    assert read_lease(store, "s") is None
 
 
 def test_a_lease_of_another_machine_that_beats_is_respected(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    threading.Timer(0.3, elsewhere(store).beat).start()
-    with pytest.raises(Held, match="process 1 on other"), held(store, "s", ["k"], lambda told: None):
+    threading.Timer(0.3, elsewhere(store).heartbeat).start()
+    with pytest.raises(StudyLocked, match="process 1 on other"), acquire(store, "s", ["k"], lambda told: None):
         pass
 
 
 def test_a_process_of_another_container_with_this_machines_name_is_not_taken_for_dead(tmp_path: Path) -> None:
     dead = subprocess.Popen(["true"])
     dead.wait()
-    mine = leases._mine("s", ["k"])  # pyright: ignore[reportPrivateUsage]
+    mine = leases._new_record("s", ["k"])  # pyright: ignore[reportPrivateUsage]
     here = mine.model_copy(update={"pid": dead.pid})
-    assert leases.is_gone(here)
-    assert not leases.is_gone(here.model_copy(update={"space": "pid:[1]"}))
-    assert leases.is_gone(here.model_copy(update={"space": "pid:[1]", "boot": "the one before"}))
+    assert leases.is_dead(here)
+    assert not leases.is_dead(here.model_copy(update={"space": "pid:[1]"}))
+    assert leases.is_dead(here.model_copy(update={"space": "pid:[1]", "boot": "the one before"}))
 
 
 def test_a_lease_is_renewed_again_after_whatever_the_store_says(
@@ -108,22 +108,22 @@ def test_a_lease_is_renewed_again_after_whatever_the_store_says(
             raise failures.pop()
         Path(path).write_bytes(data)
 
-    with held(store, "s", ["k"], lambda told: None) as lease:
+    with acquire(store, "s", ["k"], lambda told: None) as lease:
         monkeypatch.setattr(store, "write_bytes", stumbling)
         time.sleep(0.6)
-        assert not failures and Path(f"{tmp_path}/studies/s/lease.json.{lease.claim.token}").read_bytes()
+        assert not failures and Path(f"{tmp_path}/studies/s/lease.json.{lease.record.token}").read_bytes()
 
 
 def test_a_zombie_can_commit_nothing_after_a_takeover(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    with held(store, "s", ["k"], lambda told: None) as lease:
+    with acquire(store, "s", ["k"], lambda told: None) as lease:
         store.fence = lease.check
         store.fence()
         elsewhere(store)
         with pytest.raises(LeaseLost, match="study s was taken over by process 1 on other"):
             store.fence()
         assert lease.lost.wait(2), "the beats stop, too"
-    assert read(store, "s") is not None, "the lease of the other one stays"
+    assert read_lease(store, "s") is not None, "the lease of the other one stays"
 
 
 def test_a_zombie_that_was_about_to_give_a_sign_of_life_takes_nothing_back(
@@ -132,23 +132,23 @@ def test_a_zombie_that_was_about_to_give_a_sign_of_life_takes_nothing_back(
     store = Store(str(tmp_path))
     zombie = elsewhere(store)
     monkeypatch.setattr(zombie, "check", lambda: None)  # it halted after it had looked
-    with held(store, "s", ["k"], lambda told: None) as lease:
-        zombie.beat()
+    with acquire(store, "s", ["k"], lambda told: None) as lease:
+        zombie.heartbeat()
         lease.check()
         monkeypatch.undo()
         with pytest.raises(LeaseLost):
-            zombie.beat()
+            zombie.heartbeat()
 
 
 def test_two_studies_that_would_run_the_same_step_at_once_are_kept_apart(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    with held(store, "one", ["a", "b"], lambda told: None):
+    with acquire(store, "one", ["a", "b"], lambda told: None):
         with (
-            pytest.raises(Held, match="1 steps of this study are being run for study one"),
-            held(store, "two", ["b", "c"], lambda told: None),
+            pytest.raises(StudyLocked, match="1 steps of this study are being run for study one"),
+            acquire(store, "two", ["b", "c"], lambda told: None),
         ):
             pass
-        with held(store, "two", ["c"], lambda told: None):
+        with acquire(store, "two", ["c"], lambda told: None):
             pass
 
 
@@ -158,10 +158,10 @@ def test_of_many_that_start_together_exactly_one_holds_the_lease(tmp_path: Path)
 
     def drive() -> None:
         try:
-            with held(store, "s", ["k"], lambda told: None) as lease:
-                holders.append(lease.claim.token)
+            with acquire(store, "s", ["k"], lambda told: None) as lease:
+                holders.append(lease.record.token)
                 done.wait(5)
-        except Held as error:
+        except StudyLocked as error:
             refused.append(str(error))
 
     threads = [threading.Thread(target=drive) for _ in range(6)]
@@ -178,6 +178,6 @@ def test_of_many_that_start_together_exactly_one_holds_the_lease(tmp_path: Path)
 def test_a_file_that_is_no_lease_holds_nobody_up(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.write_bytes(str(tmp_path / "studies" / "s" / "lease.json"), b'{"study": "s"')
-    assert read(store, "s") is None
-    with held(store, "s", ["k"], lambda told: None) as lease:
+    assert read_lease(store, "s") is None
+    with acquire(store, "s", ["k"], lambda told: None) as lease:
         lease.check()

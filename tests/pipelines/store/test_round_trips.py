@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipelines.rows.arrow import from_table, to_table
 from pipelines.rows.types import ROW_TYPES, Rejection, Row
-from pipelines.store.partitions import unit_of
+from pipelines.store.partitions import partition_of
 from pipelines.store.store import Store
 from pipelines.study.graph.fingerprint import canonical, fingerprint
 from pipelines.study.spec.basics import SamplingSpec
@@ -55,7 +55,7 @@ def test_rows_come_out_of_a_shard_as_they_went_in(row_type: type[Row], data: st.
 
 @given(index=st.integers(0, 2**40))
 def test_every_row_belongs_to_one_unit_in_the_order_of_rows(index: int) -> None:
-    assert unit_of(index) <= unit_of(index + 1) <= unit_of(index) + 1
+    assert partition_of(index) <= partition_of(index + 1) <= partition_of(index) + 1
 
 
 def turned(value: Any) -> Any:

@@ -14,20 +14,20 @@ import pytest
 from rich.console import Console
 
 from actors.engine import EngineSpec
-from actors.inference.checkpoint_download import checked_out
-from pipelines.execution.runtime.context import Context
-from pipelines.execution.runtime.progress import Board
+from actors.inference.checkpoint_download import downloaded_checkpoint
+from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.training import evaluators as examiners
 from pipelines.planning.plan import make_plan
-from pipelines.planning.requests import examiner_request
+from pipelines.planning.requests import evaluator_request
 from pipelines.store import atomic_files as files
 from pipelines.store import lease as leases
-from pipelines.store.errors import Held
-from pipelines.store.lease import held
-from pipelines.store.maintenance.garbage import unneeded
+from pipelines.store.errors import StudyLocked
+from pipelines.store.lease import acquire
+from pipelines.store.maintenance.garbage import find_garbage
 from pipelines.store.maintenance.verify import verify
 from pipelines.store.store import Store
-from pipelines.store.studies.step_index import save_needs
+from pipelines.store.studies.step_index import save_step_index
 from tests.support.offline import run_offline
 from tests.support.studies import STUDENTS, scripted_study
 
@@ -65,20 +65,20 @@ def test_a_study_has_the_same_rows_on_s3_as_on_a_local_disk(s3: Store, tmp_path:
     local, study = Store(str(tmp_path)), scripted_study(responses={"teachers": ["small"]})
     grid = run_offline(study, s3)
     run_offline(study, local)
-    assert s3.done() == local.done() == grid.steps.keys()
+    assert s3.finished_keys() == local.finished_keys() == grid.steps.keys()
     for step in grid.steps.values():
         assert s3.manifest(step.kind, step.key).shards == local.manifest(step.kind, step.key).shards
         assert s3.rows(step.kind, step.key).equals(local.rows(step.kind, step.key))
     assert not any(one.problems for one in verify(s3))
-    save_needs(s3, "scripted", [])
-    assert len(list(unneeded(s3))) == len(grid.steps)
+    save_step_index(s3, "scripted", [])
+    assert len(list(find_garbage(s3))) == len(grid.steps)
 
 
 def test_of_many_writers_that_create_a_file_one_wins_and_its_content_stays(s3: Store) -> None:
     path, won = f"{s3.root}/one", list[int]()
 
     def write(number: int) -> None:
-        if files.create(s3.fs, path, str(number).encode()):
+        if files.create_exclusive(s3.fs, path, str(number).encode()):
             won.append(number)
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(8)]
@@ -90,11 +90,15 @@ def test_of_many_writers_that_create_a_file_one_wins_and_its_content_stays(s3: S
 
 
 def test_the_second_driver_of_a_study_on_s3_is_refused(s3: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "BEAT_SECONDS", 0.1)
-    monkeypatch.setattr(leases, "LOST_SECONDS", 3.0)
-    with held(s3, "s", ["k"], print), pytest.raises(Held, match="is being run by"), held(s3, "s", ["k"], print):
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "LEASE_TIMEOUT", 3.0)
+    with (
+        acquire(s3, "s", ["k"], print),
+        pytest.raises(StudyLocked, match="is being run by"),
+        acquire(s3, "s", ["k"], print),
+    ):
         pass
-    with held(s3, "s", ["k"], print) as lease:
+    with acquire(s3, "s", ["k"], print) as lease:
         lease.check()
 
 
@@ -105,14 +109,14 @@ def test_an_examiner_is_told_where_a_student_lies_in_the_store(
     plan = make_plan(study, tmp_path, s3)
     step = next(step for step in plan.pending_of("evaluate") if step.inputs)
     monkeypatch.setattr(examiners, "Pool", lambda terms: asked.append(terms.spec) or Mock())
-    context = Context(study, tmp_path, s3, plan, Board(Console(file=io.StringIO())))
-    examiners.Examiner(context, "examiner", examiner_request(study, [step])).host(step)
+    context = RunContext(study, tmp_path, s3, plan, ProgressDisplay(Console(file=io.StringIO())))
+    examiners.Evaluator(context, "examiner", evaluator_request(study, [step])).pool_for(step)
     assert [spec.model for spec in asked] == [f"{s3.url}/steps/train/{step.inputs[0].key}/model"]
 
 
 def test_a_student_is_copied_from_s3_to_where_it_is_loaded_and_exported(s3: Store, tmp_path: Path) -> None:
     s3.write_bytes(f"{s3.folder('train', 'k')}/model/adapter/weights", b"1")
-    with checked_out(EngineSpec("transformers", s3.address("train", "k", "model"))) as here:
+    with downloaded_checkpoint(EngineSpec("transformers", s3.address("train", "k", "model"))) as here:
         assert Path(here.model, "adapter", "weights").read_bytes() == b"1"
     assert not Path(here.model).parent.exists()
     s3.fetch("train", "k", "model", tmp_path / "out")
@@ -121,11 +125,11 @@ def test_a_student_is_copied_from_s3_to_where_it_is_loaded_and_exported(s3: Stor
 
 def test_a_training_finds_what_the_last_run_left_and_its_student_comes_to_its_place(s3: Store) -> None:
     files = {"student-0/weights": b"1", "student-0/adapter/weights": b"2"}
-    left = s3.aside("train", "k", "model")
+    left = s3.staging_path("train", "k", "model")
     for name, data in files.items():
         s3.write_bytes(f"{left}/{name}", data)
-    mine = Store(s3.url, epoch=1).aside("train", "k", "model")
+    mine = Store(s3.url, epoch=1).staging_path("train", "k", "model")
     assert mine != left and s3.fs.find(left) == []
-    s3.settle("train", "k", "model", f"{mine}/student-0")
+    s3.promote("train", "k", "model", f"{mine}/student-0")
     assert {shard.file for shard in s3.files("train", "k", "model")} == {"model/weights", "model/adapter/weights"}
     assert s3.fs.find(mine) == []

@@ -10,15 +10,15 @@ import pytest
 
 from cluster.filesystems import file_system
 from pipelines.errors import InputError
-from pipelines.execution.runtime.commit import commit, commit_rows
+from pipelines.execution.runtime.commit import commit_rows, commit_step
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import PairRow, Rejection, ResponseRow
-from pipelines.store.errors import LeaseLost, Spoilt
+from pipelines.store.errors import CorruptStore, LeaseLost
 from pipelines.store.manifest import Account
-from pipelines.store.partitions import Finished, find_parts, read_part, write_part
-from pipelines.store.shards import read_unit, units_of, write_shards
+from pipelines.store.partitions import PartitionRows, find_partitions, read_partition, write_partition
+from pipelines.store.shards import partitions_of, read_partition_rows, write_shards
 from pipelines.store.store import Store
-from pipelines.study.graph.params import ScoreJob
+from pipelines.study.graph.params import ScoreParams
 from pipelines.study.graph.step import Step, identify, make_step
 
 
@@ -31,7 +31,7 @@ def rejection(index: int, reason: str = "empty") -> Rejection:
 
 
 def step(kind: str = "respond") -> Step:
-    return make_step(identify(kind, {"x": 1}), "test", ScoreJob("m"), ())  # type: ignore[arg-type]
+    return make_step(identify(kind, {"x": 1}), "test", ScoreParams("m"), ())  # type: ignore[arg-type]
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -42,7 +42,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 def test_a_committed_step_can_be_read_back(store: Store) -> None:
     rows = [response(index, "Grüße 🌍") for index in range(5)]
     commit_rows(store, step(), [*rows], [rejection(7)], 6, 1.0)
-    assert store.done() == {step().key}
+    assert store.finished_keys() == {step().key}
     assert from_table(ResponseRow, store.rows("respond", step().key)) == rows
     manifest = store.manifest("respond", step().key)
     assert manifest.account == Account(rows_in=6, rows_out=5, rejected=1, reasons={"empty": 1})
@@ -52,7 +52,7 @@ def test_a_committed_step_can_be_read_back(store: Store) -> None:
 def test_rows_that_do_not_add_up_are_never_committed(store: Store) -> None:
     with pytest.raises(RuntimeError, match="7 rows went in, but 5 came out"):
         commit_rows(store, step(), [response(index) for index in range(5)], [rejection(9)], 7, 1.0)
-    assert store.done() == frozenset()
+    assert store.finished_keys() == frozenset()
 
 
 def test_a_step_that_another_run_has_committed_keeps_its_manifest(store: Store) -> None:
@@ -60,7 +60,7 @@ def test_a_step_that_another_run_has_committed_keeps_its_manifest(store: Store) 
     with pytest.raises(LeaseLost, match=f"respond/{step().key} was finished by another run"):
         commit_rows(store, step(), [response(1)], [], 1, 2.0)
     assert store.manifest("respond", step().key) == first
-    store.withdraw("respond", step().key)
+    store.invalidate("respond", step().key)
     assert commit_rows(store, step(), [response(1)], [], 1, 3.0).seconds == 3.0
 
 
@@ -68,9 +68,9 @@ def test_parts_in_any_order_give_the_same_bytes(store: Store, tmp_path: Path) ->
     other = Store(str(tmp_path / "other"))
     units = {0: [response(3), response(1), response(2)], 2: [response(600)], 35: [response(9000)]}
     for unit, rows in units.items():
-        write_part(store, "respond", step().key, unit, Finished(rows, []))
+        write_partition(store, "respond", step().key, unit, PartitionRows(rows, []))
     for unit, rows in reversed(units.items()):
-        write_part(other, "respond", step().key, unit, Finished(rows[::-1], []))
+        write_partition(other, "respond", step().key, unit, PartitionRows(rows[::-1], []))
     first, account = write_shards(store, "respond", step().key, 5)
     second, _ = write_shards(other, "respond", step().key, 5)
     assert first == second
@@ -80,40 +80,40 @@ def test_parts_in_any_order_give_the_same_bytes(store: Store, tmp_path: Path) ->
 
 def test_the_part_of_the_newest_run_stands(store: Store) -> None:
     for epoch, text in ((2, "new"), (1, "old, and late"), (10, "newest")):
-        done = Finished([response(1, text)], [rejection(2)] if epoch == 2 else [])
-        write_part(Store(store.url, epoch), "respond", step().key, 0, done)
-    (part,) = find_parts(store, "respond", step().key).values()
+        done = PartitionRows([response(1, text)], [rejection(2)] if epoch == 2 else [])
+        write_partition(Store(store.url, epoch), "respond", step().key, 0, done)
+    (part,) = find_partitions(store, "respond", step().key).values()
     assert part.epoch == 10
-    assert read_part(store, "respond", part) == Finished([response(1, "newest")], [])
+    assert read_partition(store, "respond", part) == PartitionRows([response(1, "newest")], [])
 
 
 def test_a_part_without_its_rows_is_none(store: Store) -> None:
-    write_part(store, "respond", step().key, 0, Finished([response(1)], [rejection(2)]))
-    store.fs.rm(find_parts(store, "respond", step().key)[0].rows)
-    assert find_parts(store, "respond", step().key) == {}
+    write_partition(store, "respond", step().key, 0, PartitionRows([response(1)], [rejection(2)]))
+    store.fs.rm(find_partitions(store, "respond", step().key)[0].rows)
+    assert find_partitions(store, "respond", step().key) == {}
 
 
 def test_a_part_that_can_not_be_read_is_removed(store: Store) -> None:
-    write_part(store, "respond", step().key, 0, Finished([response(1)], []))
-    path = find_parts(store, "respond", step().key)[0].rows
+    write_partition(store, "respond", step().key, 0, PartitionRows([response(1)], []))
+    path = find_partitions(store, "respond", step().key)[0].rows
     store.write_bytes(path, store.read_bytes(path)[:-20])
-    with pytest.raises(Spoilt, match=r"could not be read and is removed .*: run the same command again"):
+    with pytest.raises(CorruptStore, match=r"could not be read and is removed .*: run the same command again"):
         write_shards(store, "respond", step().key, 1)
-    assert find_parts(store, "respond", step().key) == {}
+    assert find_partitions(store, "respond", step().key) == {}
 
 
 def test_a_unit_reads_its_own_rows_only(store: Store) -> None:
     commit_rows(store, step(), [response(index) for index in (0, 255, 256, 8192)], [], 4, 1.0)
-    assert units_of(store, "respond", step().key) == [0, 1, 32]
-    assert [row.index for row in read_unit(store, "respond", step().key, 0)] == [0, 255]
-    assert [row.index for row in read_unit(store, "respond", step().key, 32)] == [8192]
+    assert partitions_of(store, "respond", step().key) == [0, 1, 32]
+    assert [row.index for row in read_partition_rows(store, "respond", step().key, 0)] == [0, 255]
+    assert [row.index for row in read_partition_rows(store, "respond", step().key, 32)] == [8192]
 
 
 def test_committing_removes_the_parts(store: Store) -> None:
-    write_part(store, "respond", step().key, 0, Finished([response(1)], []))
+    write_partition(store, "respond", step().key, 0, PartitionRows([response(1)], []))
     shards, account = write_shards(store, "respond", step().key, 1)
-    commit(store, step(), account, shards, 1.0)
-    assert store.parts("respond", step().key, "*") == []
+    commit_step(store, step(), account, shards, 1.0)
+    assert store.partition_files("respond", step().key, "*") == []
 
 
 def test_an_empty_step_keeps_its_schema(store: Store) -> None:
@@ -159,36 +159,36 @@ def put(url: str, name: str, text: str = "") -> None:
 
 def test_unfinished_work_of_an_earlier_run_is_taken_over_and_goes_with_the_commit(store: Store) -> None:
     key, zombie, later = step("train").key, Store(store.url, 1), Store(store.url, 2)
-    before = zombie.aside("train", key, "model.x")
+    before = zombie.staging_path("train", key, "model.x")
     put(before, "checkpoints/3")
-    aside = later.aside("train", key, "model.x")
+    aside = later.staging_path("train", key, "model.x")
     put(before, "checkpoints/4")  # the zombie writes on
     fs, mine = file_system(aside)
     assert [path.removeprefix(mine) for path in fs.find(mine)] == ["/checkpoints/3"]
-    assert later.aside("train", key, "model.x") == aside
+    assert later.staging_path("train", key, "model.x") == aside
     put(aside, "student-0/weights")
     for _ in range(2):  # a run was killed after the first time
-        later.settle("train", key, "model", f"{aside}/student-0")
+        later.promote("train", key, "model", f"{aside}/student-0")
         (shard,) = later.files("train", key, "model")
         assert (shard.file, fs.find(f"{mine}/student-0")) == ("model/weights", [])
         put(aside, "student-0/weights")
     assert fs.find(mine), "checkpoints stay until the commit"
-    commit(later, step("train"), Account(rows_in=1, rows_out=1), (shard,), 1.0)
-    assert not fs.find(mine) and later.leftovers() == [] and later.files("train", key, "model") == (shard,)
+    commit_step(later, step("train"), Account(rows_in=1, rows_out=1), (shard,), 1.0)
+    assert not fs.find(mine) and later.stale_files() == [] and later.files("train", key, "model") == (shard,)
 
 
 def test_a_zombie_neither_replaces_nor_removes_what_was_trained_after_it(store: Store) -> None:
     key, zombie, later = step("train").key, Store(store.url, 1), Store(store.url, 2)
-    late = zombie.aside("train", key, "model.x")
-    aside = later.aside("train", key, "model.x")
+    late = zombie.staging_path("train", key, "model.x")
+    aside = later.staging_path("train", key, "model.x")
     for url in (aside, late):
         put(url, "student-0/weights", url)
-    later.settle("train", key, "model", f"{aside}/student-0")
+    later.promote("train", key, "model", f"{aside}/student-0")
     before = later.files("train", key, "model")
     zombie.fence = taken_over
     for act in (
-        lambda: zombie.settle("train", key, "model", f"{late}/student-0"),
-        lambda: zombie.aside("train", key, "model.x"),
+        lambda: zombie.promote("train", key, "model", f"{late}/student-0"),
+        lambda: zombie.staging_path("train", key, "model.x"),
     ):
         with pytest.raises(LeaseLost):
             act()

@@ -9,29 +9,29 @@ from typing import Any
 from pipelines.planning.model_size import parameters
 from pipelines.results.report.collect.data_sets import Sets
 from pipelines.results.report.collect.instructions import Instructions
-from pipelines.results.report.collect.methods import methods
+from pipelines.results.report.collect.methods import collect_methods
 from pipelines.results.report.collect.outcomes import Outcomes
-from pipelines.results.report.collect.results import results
+from pipelines.results.report.collect.results import collect_results
 from pipelines.results.report.collect.rewards import Rewards
-from pipelines.results.report.collect.score_distributions import Spread
-from pipelines.results.report.data.report import LossCurve, ReportData, Retried, StepAccount
+from pipelines.results.report.collect.score_distributions import ScoreDistributions
+from pipelines.results.report.data.report import LossCurve, ReportData, RetryCounts, StepAccount
 from pipelines.store.manifest import Manifest, versions
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import load_retries
-from pipelines.store.studies.run_record import Record, load_record
+from pipelines.store.studies.run_record import RunRecord, load_record
 from pipelines.study.graph.grid import Grid
 from pipelines.study.inputs.published import read_published
 from pipelines.study.spec.study import Study
 
 
-def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
+def collect_report(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
     """Everything that the report of a study shows. `folder` is the study file's."""
-    done = store.done()
+    done = store.finished_keys()
     record = load_record(store, study.study)
     manifests = {key: store.manifest(step.kind, key) for key, step in grid.steps.items() if key in done}
     sets, outcomes, rewards = Sets(store, grid, done), Outcomes(store, grid, done), Rewards(store, grid, done)
-    instructions, spread = Instructions(study, store, grid, done), Spread(store, grid, done)
-    marks = results(grid, store, manifests, folder)
+    instructions, spread = Instructions(study, store, grid, done), ScoreDistributions(store, grid, done)
+    task_scores = collect_results(grid, store, manifests, folder)
     return ReportData(
         study=study.study,
         description=study.description,
@@ -40,16 +40,16 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
         wall_seconds=record.wall_seconds if record else 0.0,
         peak_memory_gib=record.peak_memory_gib if record else None,
         model_sizes=tuple((name, parameters(model, folder)) for name, model in study.models.items()),
-        results=tuple(marks),
-        marks=marks,
+        results=tuple(task_scores),
+        task_scores=task_scores,
         published=tuple(read_published(folder / study.published)) if study.published else (),
         sets=tuple(sets.scores()),
         examples=tuple(sets.examples()),
-        steps=tuple(_account(manifest, record) for manifest in manifests.values()),
-        losses=tuple(_losses(grid, manifests)),
-        rounds=tuple(outcomes.rounds()),
-        replies=tuple(outcomes.replies()),
-        methods=tuple(methods(store, grid, done)),
+        steps=tuple(_step_account(manifest, record) for manifest in manifests.values()),
+        losses=tuple(_loss_curves(grid, manifests)),
+        rounds=tuple(outcomes.round_outcomes()),
+        replies=tuple(outcomes.reply_outcomes()),
+        methods=tuple(collect_methods(store, grid, done)),
         rewards=tuple(rewards.rewards()),
         cars=tuple(rewards.cars(study.car)),
         flags=tuple(rewards.flags()),
@@ -57,14 +57,14 @@ def collect(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
         overlaps=tuple(instructions.overlaps()),
         selections=tuple(instructions.selections()),
         judgements=tuple(spread.judgements()),
-        spreads=tuple(spread.spreads()),
+        distributions=tuple(spread.distributions()),
         probabilities=tuple(spread.probabilities()),
         confidences=tuple(spread.confidences()),
-        retries=tuple(Retried(**retry.model_dump()) for retry in load_retries(store, study.study)),
+        retries=tuple(RetryCounts(**retry.model_dump()) for retry in load_retries(store, study.study)),
     )
 
 
-def _account(manifest: Manifest, record: Record | None) -> StepAccount:
+def _step_account(manifest: Manifest, record: RunRecord | None) -> StepAccount:
     account = manifest.account
     return StepAccount(
         key=manifest.key,
@@ -81,7 +81,7 @@ def _account(manifest: Manifest, record: Record | None) -> StepAccount:
     )
 
 
-def _losses(grid: Grid, manifests: dict[str, Manifest]) -> Iterator[LossCurve]:
+def _loss_curves(grid: Grid, manifests: dict[str, Manifest]) -> Iterator[LossCurve]:
     for cell in grid.cells:
         if cell.train is None or cell.pairs is None or cell.train.key not in manifests:
             continue

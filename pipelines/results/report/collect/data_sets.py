@@ -12,11 +12,11 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.text import user_turn
 from pipelines.rows.types import InstructionRow, ResponseRow, ScoreRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, PairSet
+from pipelines.study.graph.grid import Grid, InstructionDataset
 from pipelines.study.graph.methods import AUTO
 from pipelines.study.graph.step import Step
 
-EXAMPLES = 4
+MAX_EXAMPLES = 4
 SCORES = ("ppl_instruction", "ppl_answer", "ppl_conditional", "ifd", "ic_ifd")
 
 
@@ -36,7 +36,7 @@ class Sets:
     def _responses(self, step: Step) -> Sequence[ResponseRow]:
         return from_table(ResponseRow, self.store.rows(step.kind, step.key))
 
-    def _answers_by_instruction(self, pairs: PairSet) -> Mapping[str, ResponseRow]:
+    def _answers_by_instruction(self, pairs: InstructionDataset) -> Mapping[str, ResponseRow]:
         """An answer to each instruction; steps between the two have rows of their own."""
         found = {row.id: row for row in reversed(self.responses(pairs.responses))}
         step = pairs.responses
@@ -51,7 +51,7 @@ class Sets:
         for pairs in self.sets:
             yield self._score(pairs)
 
-    def _score(self, pairs: PairSet) -> SetScore:
+    def _score(self, pairs: InstructionDataset) -> SetScore:
         responses = self.responses(pairs.responses)
         scores = self._score_rows(pairs.scores)
         means = {name: _mean([getattr(score, name) for score in scores]) for name in SCORES}
@@ -64,8 +64,8 @@ class Sets:
             rows=len(responses),
             skipped=len(responses) - len(scores) if pairs.scores else 0,
             words=fmean(len(row.instruction.split()) for row in responses) if responses else 0.0,
-            correct=_correct(responses),
-            valid=self._valid(pairs.instructions),
+            correct=_correct_share(responses),
+            valid=self._valid_share(pairs.instructions),
             **means,
         )
 
@@ -74,12 +74,15 @@ class Sets:
             return []
         return from_table(ScoreRow, self.store.rows(step.kind, step.key))
 
-    def _valid(self, step: Step) -> float | None:
+    def _valid_share(self, step: Step) -> float | None:
         """The share of verifiable evolutions among those of verifiable instructions, in percent."""
         checked = [
-            any(is_valid_evolution(row.before, row.instruction, method) for method in _kinds(row.method))
+            any(is_valid_evolution(row.before, row.instruction, method) for method in _allowed_methods(row.method))
             for row in self.instructions(step).values()
-            if row.round > 0 and not row.eliminated and _kinds(row.method) and level_of(row.before) is not None
+            if row.round > 0
+            and not row.eliminated
+            and _allowed_methods(row.method)
+            and level_of(row.before) is not None
         ]
         return 100.0 * fmean(checked) if checked else None
 
@@ -87,17 +90,17 @@ class Sets:
         """The first seeds that went through all rounds of all their evolvers, evolver by evolver."""
         last = {(pairs.seeds, pairs.evolved_by): pairs.instructions for pairs in self.sets if pairs.evolved_by}
         for seeds, evolver in last:
-            shown = self._shown([step for (of, _), step in last.items() if of == seeds])
+            shown = self._common_seeds([step for (of, _), step in last.items() if of == seeds])
             step = last[seeds, evolver]
             for row in {row.seed_id: row for row in reversed([*self.instructions(step).values()])}.values():
                 if row.seed_id in shown:
                     yield Example(row.seed_id, seeds, evolver, tuple(self._turns(row, step))[::-1])
 
-    def _shown(self, steps: list[Step]) -> set[str]:
+    def _common_seeds(self, steps: list[Step]) -> set[str]:
         """The first few seeds that all these last rounds still have."""
         left = [{row.seed_id: row.index for row in self.instructions(step).values()} for step in steps]
         common = set[str].intersection(*(set(seeds) for seeds in left))
-        return set(sorted(common, key=left[0].__getitem__)[:EXAMPLES])
+        return set(sorted(common, key=left[0].__getitem__)[:MAX_EXAMPLES])
 
     def _turns(self, row: InstructionRow, step: Step) -> Iterator[Turn]:
         """The chain from a row back to its seed, one turn a round."""
@@ -128,14 +131,14 @@ def _mean(values: list[float]) -> float | None:
     return fmean(values) if values else None
 
 
-def _kinds(method: str) -> Sequence[str]:
+def _allowed_methods(method: str) -> Sequence[str]:
     """The closed world's methods that an evolution may be one of: any, for a prompt that leaves the choice open."""
     if method == AUTO:
         return METHODS
     return [method] if method in METHODS else []
 
 
-def _correct(responses: Sequence[ResponseRow]) -> float | None:
+def _correct_share(responses: Sequence[ResponseRow]) -> float | None:
     """The share of right answers among those that the closed world can check, in percent."""
     checkable = [row for row in responses if not row.input and level_of(row.instruction) is not None]
     return 100.0 * fmean(correct(row.instruction, row.response) for row in checkable) if checkable else None

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.operators.similarity.overlap import NEAR
+from pipelines.operators.similarity.overlap import NEAR_MEASURE
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, PairSet
-from pipelines.study.graph.params import SelectJob
+from pipelines.study.graph.grid import Grid, InstructionDataset
+from pipelines.study.graph.params import SelectParams
 from pipelines.study.graph.step import Step
-from pipelines.study.inputs.references import label
+from pipelines.study.inputs.references import reference_label
 from pipelines.study.spec.selection import METRICS
 from pipelines.study.spec.study import Study
 
@@ -28,12 +28,16 @@ class Instructions:
 
     def diversities(self) -> Iterator[SetDiversity]:
         """One entry per set of instructions that was embedded."""
-        for pairs, step in self._once("diversity"):
+        for pairs, step in self._finished_sets("diversity"):
             table = self.store.rows(step.kind, step.key, columns=["distance", "repeats"])
             distances, repeats = (table.column(name).to_numpy() for name in ("distance", "repeats"))
             skipped = self.store.manifest(step.kind, step.key).account.rejected
             yield SetDiversity(
-                *_names(pairs), len(distances), skipped, *_spread(distances), *_shares(distances, repeats)
+                *_names(pairs),
+                len(distances),
+                skipped,
+                *_distribution(distances),
+                *_distance_shares(distances, repeats),
             )
 
     def overlaps(self) -> Iterator[SetOverlap]:
@@ -41,9 +45,9 @@ class Instructions:
         block = self.study.contamination
         if block is None:
             return
-        measures = [*(f"{n}-gram" for n in block.ngrams), *([NEAR] if block.near else [])]
-        sources = [label(self.study, name) for name in block.against]
-        for pairs, step in self._once("contamination"):
+        measures = [*(f"{n}-gram" for n in block.ngrams), *([NEAR_MEASURE] if block.near else [])]
+        sources = [reference_label(self.study, name) for name in block.against]
+        for pairs, step in self._finished_sets("contamination"):
             rows = self._rows(step, "sources", "measures", "shared")
             shared: dict[tuple[str, str], list[str]] = {}
             for row in rows:
@@ -59,9 +63,9 @@ class Instructions:
         """One entry per selection of a set."""
         steps = {cell.train.inputs[0].key: (cell.pairs, cell.train.inputs[0]) for cell in self.grid.cells if cell.train}
         for pairs, step in steps.values():
-            if pairs is None or step.key not in self.done or not isinstance(step.job, SelectJob):
+            if pairs is None or step.key not in self.done or not isinstance(step.params, SelectParams):
                 continue
-            spec = step.job.selection
+            spec = step.params.selection
             account = self.store.manifest(step.kind, step.key).account
             scores = [row["score"] for row in self._rows(step, "score")]
             numbers = (float(np.mean(scores)), min(scores), max(scores)) if scores else (None, None, None)
@@ -78,7 +82,7 @@ class Instructions:
                 tuple(account.reasons.items()),
             )
 
-    def _once(self, kind: str) -> list[tuple[PairSet, Step]]:
+    def _finished_sets(self, kind: str) -> list[tuple[InstructionDataset, Step]]:
         """The finished steps of this kind, each with a set of its instructions; teachers share them."""
         found = {step.key: (pairs, step) for pairs in self.grid.sets if (step := getattr(pairs, kind))}
         return [entry for key, entry in found.items() if key in self.done]
@@ -87,11 +91,11 @@ class Instructions:
         return self.store.rows(step.kind, step.key, columns=list(columns)).to_pylist()
 
 
-def _names(pairs: PairSet) -> tuple[str, str, int]:
+def _names(pairs: InstructionDataset) -> tuple[str, str, int]:
     return pairs.seeds, pairs.evolved_by, pairs.round
 
 
-def _spread(values: Any) -> tuple[float | None, float | None, float | None, float | None]:
+def _distribution(values: Any) -> tuple[float | None, float | None, float | None, float | None]:
     """Mean and quartiles; None without values."""
     if not len(values):
         return None, None, None, None
@@ -99,7 +103,9 @@ def _spread(values: Any) -> tuple[float | None, float | None, float | None, floa
     return float(values.mean()), low, median, high
 
 
-def _shares(distances: Any, repeats: Any) -> tuple[float | None, float | None, tuple[tuple[float, float], ...]]:
+def _distance_shares(
+    distances: Any, repeats: Any
+) -> tuple[float | None, float | None, tuple[tuple[float, float], ...]]:
     """Percentages of equal and of near ones, and by bins."""
     if not len(distances):
         return None, None, ()

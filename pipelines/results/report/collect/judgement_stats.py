@@ -9,12 +9,12 @@ from statistics import fmean
 from pipelines.rows.types import JudgementRow
 
 
-def shares(labels: Mapping[str, int], rows: int) -> dict[str, float]:
+def label_shares(labels: Mapping[str, int], rows: int) -> dict[str, float]:
     """Percentages of `rows` by label: of all rows that were judged, those without a readable label among them."""
     return {label: 100 * count / rows if rows else 0.0 for label, count in labels.items()}
 
 
-def counted(rows: Sequence[JudgementRow], order: Sequence[str]) -> dict[str, int]:
+def count_labels(rows: Sequence[JudgementRow], order: Sequence[str]) -> dict[str, int]:
     """How many rows have each label, in this order."""
     found = Counter(label for row in rows for label in row.labels)
     return {label: found[label] for label in order}
@@ -26,6 +26,6 @@ def mean_score(rows: Sequence[JudgementRow]) -> float | None:
     return fmean(scores) if scores else None
 
 
-def distinct(rows: Sequence[JudgementRow]) -> int:
+def count_distinct(rows: Sequence[JudgementRow]) -> int:
     """How many different keywords there are in all."""
     return len({label for row in rows for label in row.labels})

@@ -10,26 +10,26 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.types import MethodRow, Rejection
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import OptimizeJob
+from pipelines.study.graph.params import OptimizeParams
 
 
-def methods(store: Store, grid: Grid, done: frozenset[str]) -> Iterator[MethodResult]:
+def collect_methods(store: Store, grid: Grid, done: frozenset[str]) -> Iterator[MethodResult]:
     """All methods of the finished optimizations, in the order in which they were drawn."""
     for key, step in grid.steps.items():
-        job = step.job
-        if key in done and isinstance(job, OptimizeJob):
-            place = (step.inputs[0].subject, job.model, job.optimization.optimizer)
+        job = step.params
+        if key in done and isinstance(job, OptimizeParams):
+            coordinates = (step.inputs[0].subject, job.model, job.optimization.optimizer)
             rows = from_table(MethodRow, store.rows(step.kind, key))
             lost = from_table(Rejection, store.rows(step.kind, key, "rejected"))
-            made = [(row.index, _measured(place, row)) for row in rows]
+            made = [(row.index, _measured_method(coordinates, row)) for row in rows]
             size = job.optimization.candidates + 1
-            made += [(row.index, _lost(place, row, size)) for row in lost]
+            made += [(row.index, _rejected_method(coordinates, row, size)) for row in lost]
             yield from (result for _, result in sorted(made, key=lambda pair: pair[0]))
 
 
-def _measured(place: tuple[str, str, str], row: MethodRow) -> MethodResult:
+def _measured_method(coordinates: tuple[str, str, str], row: MethodRow) -> MethodResult:
     return MethodResult(
-        *place,
+        *coordinates,
         step=row.step,
         candidate=row.candidate,
         outcome=row.outcome,
@@ -45,10 +45,10 @@ def _measured(place: tuple[str, str, str], row: MethodRow) -> MethodResult:
     )
 
 
-def _lost(place: tuple[str, str, str], row: Rejection, size: int) -> MethodResult:
+def _rejected_method(coordinates: tuple[str, str, str], row: Rejection, size: int) -> MethodResult:
     step, candidate = divmod(row.index, size)
     return MethodResult(
-        *place,
+        *coordinates,
         step=step + 1,
         candidate=candidate,
         outcome=f"{row.status}:{row.reason}",

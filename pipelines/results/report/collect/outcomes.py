@@ -15,22 +15,26 @@ from pipelines.rows.types import ELIMINATED
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
 from pipelines.study.graph.params import (
-    AugmentJob,
-    CheckJob,
-    DrawJob,
-    EliminateJob,
-    EvolveJob,
-    JudgeJob,
-    OptimizeJob,
-    RespondJob,
-    VerifyJob,
+    AugmentParams,
+    CheckParams,
+    EliminateParams,
+    EvolveParams,
+    JudgeParams,
+    OptimizeParams,
+    RespondParams,
+    SampleCandidatesParams,
+    VerifyParams,
 )
 from pipelines.study.graph.step import Kind, Step
 
 EVOLVED = "evolved"
-AUTOIF_ROLES: Mapping[Kind, str] = {"augment": "writer of formats", "verify": "verifier", "check": "judge of answers"}
+AUTOIF_ROLE_NAMES: Mapping[Kind, str] = {
+    "augment": "writer of formats",
+    "verify": "verifier",
+    "check": "judge of answers",
+}
 # the judge was asked and these are its words; other eliminations happen before it
-_OF_JUDGE = {ELIMINATED + NO_GAIN, ELIMINATED + NO_VERDICT}
+_JUDGE_OUTCOMES = {ELIMINATED + NO_GAIN, ELIMINATED + NO_VERDICT}
 
 
 class Outcomes:
@@ -39,7 +43,7 @@ class Outcomes:
     def __init__(self, store: Store, grid: Grid, done: frozenset[str]) -> None:
         self.store, self.grid, self.done = store, grid, done
 
-    def rounds(self) -> Iterator[RoundOutcome]:
+    def round_outcomes(self) -> Iterator[RoundOutcome]:
         """By seeds, evolver and round: the share of rows that evolved, and of each reason why others did not."""
         for pairs in {pairs.instructions.key: pairs for pairs in self.grid.sets if pairs.evolved_by}.values():
             last = pairs.instructions
@@ -47,43 +51,45 @@ class Outcomes:
                 continue
             if last.kind == "pair":
                 last = last.inputs[0]  # what became of the instructions that queries are paired with
-            counts = self.lost(last)
+            counts = self.rejection_outcomes(last)
             if last.kind == "eliminate":
-                counts += self.lost(last.inputs[0])
-            for outcome, rows in self.made(last).items():
+                counts += self.rejection_outcomes(last.inputs[0])
+            for outcome, rows in self.row_outcomes(last).items():
                 counts[outcome if outcome.startswith(ELIMINATED) else EVOLVED] += rows
             for outcome, rows, rate in _rates(counts):
                 yield RoundOutcome(pairs.seeds, pairs.evolved_by, pairs.round, outcome, rows, rate)
 
-    def replies(self) -> Iterator[ReplyOutcome]:
+    def reply_outcomes(self) -> Iterator[ReplyOutcome]:
         """By model and role: how its replies were read, over all steps."""
         counts: dict[tuple[str, str], Counter[str]] = {}
         for step in (step for key, step in self.grid.steps.items() if key in self.done):
-            job = step.job
-            if isinstance(job, OptimizeJob):
-                counts.setdefault((job.optimization.optimizer, "optimizer"), Counter()).update(self.drafts(step))
-            elif isinstance(job, EvolveJob):
-                counts.setdefault((job.model, "evolver"), Counter()).update(self.read(step))
-            elif isinstance(job, EliminateJob):
-                counts.setdefault((job.model, "judge"), Counter()).update(self.verdicts(step))
-            elif isinstance(job, JudgeJob) and job.metric != "reward":
-                counts.setdefault((job.model, f"judge: {job.metric}"), Counter()).update(self.words(step))
-            elif isinstance(job, AugmentJob | VerifyJob | CheckJob):
-                counts.setdefault((job.model, AUTOIF_ROLES[step.kind]), Counter()).update(self.draws(step))
-            elif isinstance(job, RespondJob):
-                counts.setdefault((job.model, "teacher"), Counter()).update(self.answers(step))
-            elif isinstance(job, DrawJob):
-                counts.setdefault((job.model, "teacher"), Counter()).update(self.candidates(step))
+            job = step.params
+            if isinstance(job, OptimizeParams):
+                counts.setdefault((job.optimization.optimizer, "optimizer"), Counter()).update(
+                    self.draft_outcomes(step)
+                )
+            elif isinstance(job, EvolveParams):
+                counts.setdefault((job.model, "evolver"), Counter()).update(self.evolver_outcomes(step))
+            elif isinstance(job, EliminateParams):
+                counts.setdefault((job.model, "judge"), Counter()).update(self.judge_outcomes(step))
+            elif isinstance(job, JudgeParams) and job.metric != "reward":
+                counts.setdefault((job.model, f"judge: {job.metric}"), Counter()).update(self.judgement_outcomes(step))
+            elif isinstance(job, AugmentParams | VerifyParams | CheckParams):
+                counts.setdefault((job.model, AUTOIF_ROLE_NAMES[step.kind]), Counter()).update(self.draw_outcomes(step))
+            elif isinstance(job, RespondParams):
+                counts.setdefault((job.model, "teacher"), Counter()).update(self.answer_outcomes(step))
+            elif isinstance(job, SampleCandidatesParams):
+                counts.setdefault((job.model, "teacher"), Counter()).update(self.candidate_outcomes(step))
         for (model, role), found in sorted(counts.items()):
             for outcome, rows, rate in _rates(found):
                 yield ReplyOutcome(model, role, outcome, rows, rate)
 
-    def drafts(self, step: Step) -> Counter[str]:
+    def draft_outcomes(self, step: Step) -> Counter[str]:
         """How an optimizer's replies were read; the methods that steps began with are none."""
         table = self.store.rows(step.kind, step.key, columns=["outcome", "candidate"])
-        return Counter(row["outcome"] for row in table.to_pylist() if row["candidate"]) + self.lost(step)
+        return Counter(row["outcome"] for row in table.to_pylist() if row["candidate"]) + self.rejection_outcomes(step)
 
-    def draws(self, step: Step) -> Counter[str]:
+    def draw_outcomes(self, step: Step) -> Counter[str]:
         """How the replies in a step of AutoIF were read, whatever became of the rows that they were for."""
         if step.kind == "augment":
             return Counter(self.store.manifest(step.kind, step.key).extra["replies"])
@@ -91,57 +97,61 @@ class Outcomes:
         lost = (each["outcome"] for raw in self.column(step, "rejected", "raw") if raw for each in json.loads(raw))
         return Counter(chain(kept, lost))
 
-    def read(self, step: Step) -> Counter[str]:
+    def evolver_outcomes(self, step: Step) -> Counter[str]:
         """How an evolver's replies were read: an elimination by the reply itself is a rejection of that reply."""
-        made = {outcome.replace(ELIMINATED, "rejected:"): rows for outcome, rows in self.made(step).items()}
-        return Counter(made) + self.lost(step)
+        outcomes = {outcome.replace(ELIMINATED, "rejected:"): rows for outcome, rows in self.row_outcomes(step).items()}
+        return Counter(outcomes) + self.rejection_outcomes(step)
 
-    def verdicts(self, step: Step) -> Counter[str]:
+    def judge_outcomes(self, step: Step) -> Counter[str]:
         """How a judge's replies were read; rows that it was not asked about do not count."""
-        made = self.made(step)
-        known = {outcome: rows for outcome, rows in made.items() if outcome in _OF_JUDGE or ELIMINATED not in outcome}
-        return Counter(known) + self.lost(step)
+        outcomes = self.row_outcomes(step)
+        known = {
+            outcome: rows
+            for outcome, rows in outcomes.items()
+            if outcome in _JUDGE_OUTCOMES or ELIMINATED not in outcome
+        }
+        return Counter(known) + self.rejection_outcomes(step)
 
-    def words(self, step: Step) -> Counter[str]:
+    def judgement_outcomes(self, step: Step) -> Counter[str]:
         """How a judge's words on instructions were read; keywords have several to a row."""
         found = Counter(chain.from_iterable(self.column(step, "rows", "outcomes")))
         rejected = self.store.rows(step.kind, step.key, "rejected", columns=["status", "reason", "raw"])
         for row in rejected.to_pylist():
             if row["reason"] in (NOT_EVOLVED, NO_METHODS):
                 continue
-            if isinstance(step.job, JudgeJob) and step.job.metric == "keywords" and row["raw"]:
+            if isinstance(step.params, JudgeParams) and step.params.metric == "keywords" and row["raw"]:
                 found.update(each["outcome"] for each in json.loads(row["raw"]))
             else:
                 found[f"{row['status']}:{row['reason']}"] += 1
         return found
 
-    def answers(self, step: Step) -> Counter[str]:
+    def answer_outcomes(self, step: Step) -> Counter[str]:
         """How a teacher's answers were read; rows that only go on to the next round are not asked."""
         found = Counter(self.column(step, "rows", "finish_reason"))
-        return Counter({"accepted": found["stop"], "accepted:truncated": found["length"]}) + self.unanswered(step)
+        return Counter({"accepted": found["stop"], "accepted:truncated": found["length"]}) + self.failed_requests(step)
 
-    def candidates(self, step: Step) -> Counter[str]:
+    def candidate_outcomes(self, step: Step) -> Counter[str]:
         """How the replies of a teacher that draws several at a time were read; empty ones stay candidates."""
         texts, ends = (
             chain.from_iterable(self.column(step, "rows", name)) for name in ("candidates", "finish_reasons")
         )
         flags = {"stop": "accepted", "length": "accepted:truncated"}
         found = Counter(flags[end] if text else "accepted:empty" for text, end in zip(texts, ends, strict=True))
-        return found + self.unanswered(step)
+        return found + self.failed_requests(step)
 
-    def unanswered(self, step: Step) -> Counter[str]:
+    def failed_requests(self, step: Step) -> Counter[str]:
         """The rows that a teacher was asked about in vain."""
-        lost = self.lost(step)
+        lost = self.rejection_outcomes(step)
         del lost[f"rejected:{NOT_EVOLVED}"]
         return lost
 
-    def made(self, step: Step) -> Counter[str]:
+    def row_outcomes(self, step: Step) -> Counter[str]:
         """The outcomes of a step's rows; those without one are simply there."""
         if step.kind == "verify":
             return Counter({EVOLVED: len(self.column(step, "rows", "id"))})
         return Counter(self.column(step, "rows", "outcome"))
 
-    def lost(self, step: Step) -> Counter[str]:
+    def rejection_outcomes(self, step: Step) -> Counter[str]:
         """What a step did not pass on, as `rejected:<reason>` and `failed:<reason>`."""
         table = self.store.rows(step.kind, step.key, "rejected", columns=["status", "reason"])
         return Counter(f"{row['status']}:{row['reason']}" for row in table.to_pylist())

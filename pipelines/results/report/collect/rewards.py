@@ -12,13 +12,13 @@ from pipelines.operators.select.car import cars
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.rows.operator import EMPTY
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, PairSet
+from pipelines.study.graph.grid import Grid, InstructionDataset
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.scoring import Car
 
-Judged = tuple[PairSet, str, Mapping[str, float]]
+RewardedSet = tuple[InstructionDataset, str, Mapping[str, float]]
 """A set, a reward model, and the rewards by the ids of the answers."""
-ANSWERING = ("respond", "choose")
+ANSWER_KINDS = ("respond", "choose")
 
 
 class Rewards:
@@ -27,7 +27,7 @@ class Rewards:
     def __init__(self, store: Store, grid: Grid, done: frozenset[str]) -> None:
         self.store, self.done = store, done
         self.sets = [pairs for pairs in grid.sets if pairs.responses.key in done]
-        self.judged: list[Judged] = [
+        self.rewarded_sets: list[RewardedSet] = [
             (pairs, model, self._column(step, "reward"))
             for pairs in self.sets
             for model, step in pairs.rewards
@@ -36,8 +36,8 @@ class Rewards:
 
     def rewards(self) -> Iterator[SetReward]:
         """One entry per set and reward model."""
-        groups: dict[tuple[str, str], list[Judged]] = defaultdict(list)
-        for judged in self.judged:
+        groups: dict[tuple[str, str], list[RewardedSet]] = defaultdict(list)
+        for judged in self.rewarded_sets:
             groups[judged[0].instructions.key, judged[1]].append(judged)
         for group in groups.values():
             asked = [self._by_instruction(pairs, found) for pairs, _, found in group]
@@ -47,7 +47,7 @@ class Rewards:
 
     def cars(self, spec: Car) -> list[SetCar]:
         """One entry per set and reward model where there are scores, too."""
-        found = [entry for judged in self.judged if (entry := self._means(*judged))]
+        found = [entry for judged in self.rewarded_sets if (entry := self._means(*judged))]
         made: list[SetCar] = []
         for model in dict.fromkeys(judged[1] for judged, *_ in found):
             group = [entry for entry in found if entry[0][1] == model]
@@ -61,14 +61,16 @@ class Rewards:
     def flags(self) -> Iterator[AnswerFlags]:
         """One entry per teacher and way of decoding."""
         found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-        steps = {(pairs.teacher, pairs.decoding, step.key): step for pairs in self.sets if (step := _answering(pairs))}
+        steps = {
+            (pairs.teacher, pairs.decoding, step.key): step for pairs in self.sets if (step := _answer_step(pairs))
+        }
         for (teacher, decoding, _), step in steps.items():
             found[teacher, decoding].update(self._flags(step))
         for (teacher, decoding), counts in found.items():
             yield AnswerFlags(teacher, decoding, *(counts[name] for name in ("asked", "truncated", "empty", "refused")))
 
-    def _reward(self, judged: Judged, margins: Sequence[float]) -> SetReward:
-        pairs, model, found = judged
+    def _reward(self, rewarded: RewardedSet, margins: Sequence[float]) -> SetReward:
+        pairs, model, found = rewarded
         rewards = [*found.values()]
         answers = self.store.manifest(pairs.responses.kind, pairs.responses.key).account.rows_out
         low, median, high = map(float, np.quantile(rewards, (0.25, 0.5, 0.75))) if rewards else (None, None, None)
@@ -85,7 +87,9 @@ class Rewards:
             shared=len(margins),
         )
 
-    def _means(self, pairs: PairSet, model: str, found: Mapping[str, float]) -> tuple[Judged, int, float, float] | None:
+    def _means(
+        self, pairs: InstructionDataset, model: str, found: Mapping[str, float]
+    ) -> tuple[RewardedSet, int, float, float] | None:
         """The rows that have a reward and a loss, and the means of both."""
         if pairs.scores is None or pairs.scores.key not in self.done:
             return None
@@ -96,7 +100,7 @@ class Rewards:
         means = fmean(found[row] for row in both), fmean(losses[row] for row in both)
         return (pairs, model, found), len(both), *means
 
-    def _by_instruction(self, pairs: PairSet, found: Mapping[str, float]) -> dict[str, float]:
+    def _by_instruction(self, pairs: InstructionDataset, found: Mapping[str, float]) -> dict[str, float]:
         """The mean reward of the answers to each instruction."""
         values = {row: [value] for row, value in found.items()}
         step = pairs.responses
@@ -121,13 +125,13 @@ class Rewards:
         return {row["parent_id"]: row[name] for row in rows}
 
 
-def _names(pairs: PairSet) -> tuple[str, str, int, str, str]:
+def _names(pairs: InstructionDataset) -> tuple[str, str, int, str, str]:
     return pairs.seeds, pairs.evolved_by, pairs.round, pairs.teacher, pairs.decoding
 
 
-def _answering(pairs: PairSet) -> Step | None:
+def _answer_step(pairs: InstructionDataset) -> Step | None:
     """The step that took the answers, before any check of them."""
     step = pairs.responses
-    while step.kind not in ANSWERING and step.inputs:
+    while step.kind not in ANSWER_KINDS and step.inputs:
         step = step.inputs[0]
-    return step if step.kind in ANSWERING else None
+    return step if step.kind in ANSWER_KINDS else None

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
-from pipelines.results.report.data.scores import SetJudgement, SetProbabilities, SetSpread
-from pipelines.results.report.data.task_scores import Marks
+from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
+from pipelines.results.report.data.task_scores import TaskScores
 from pipelines.study.inputs.published import Published
 
 ACCURACY = "accuracy"
@@ -164,7 +164,7 @@ class StepAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Retried:
+class RetryCounts:
     """What the last run tried again: requests, replicas, steps or trainings, how often, and how often it may be."""
 
     level: str
@@ -197,7 +197,7 @@ class LossCurve:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything on the page. `marks` are what the tasks of each result earned."""
+    """Everything on the page. `task_scores` are what the tasks of each result earned."""
 
     study: str
     description: str
@@ -221,9 +221,9 @@ class ReportData:
     overlaps: tuple[SetOverlap, ...] = ()
     selections: tuple[SetSelection, ...] = ()
     judgements: tuple[SetJudgement, ...] = ()
-    spreads: tuple[SetSpread, ...] = ()
+    distributions: tuple[SetDistribution, ...] = ()
     probabilities: tuple[SetProbabilities, ...] = ()
     published: tuple[Published, ...] = ()
-    marks: Mapping[Result, Marks] = field(default_factory=dict[Result, Marks])
+    task_scores: Mapping[Result, TaskScores] = field(default_factory=dict[Result, TaskScores])
     confidences: tuple[SetProbabilities, ...] = ()
-    retries: tuple[Retried, ...] = ()
+    retries: tuple[RetryCounts, ...] = ()

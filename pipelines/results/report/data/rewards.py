@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pipelines.study.spec.scoring import Mode
+from pipelines.study.spec.scoring import RewardMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class SetCar:
     teacher: str
     decoding: str
     model: str
-    mode: Mode
+    mode: RewardMode
     rows: int
     reward: float
     loss: float

@@ -29,7 +29,7 @@ class SetJudgement:
 
 
 @dataclass(frozen=True, slots=True)
-class SetSpread:
+class SetDistribution:
     """Mean and quartiles of one score over the `rows` of a set that have it."""
 
     seeds: str

@@ -9,38 +9,38 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-RESAMPLES = 2000
+SCORE_RESAMPLES = 2000
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
-class Marks:
+class TaskScores:
     """A score as a ratio of sums over tasks: `got[task]` of `of[task]` points. An accuracy has 1 point a task.
 
     IFEval's instruction level has as many points as the prompt has instructions.
     """
 
-    got: dict[str, float]
-    of: dict[str, float]
+    earned: dict[str, float]
+    possible: dict[str, float]
 
-    def add(self, task: str, got: float, of: float) -> None:
-        """Count a task that earned `got` of `of` points."""
-        self.got[task] = self.got.get(task, 0.0) + got
-        self.of[task] = self.of.get(task, 0.0) + of
+    def add(self, task: str, earned: float, possible: float) -> None:
+        """Count a task that earned `earned` of `possible` points."""
+        self.earned[task] = self.earned.get(task, 0.0) + earned
+        self.possible[task] = self.possible.get(task, 0.0) + possible
 
     @property
     def value(self) -> float:
         """The score in percent, 0 without tasks."""
-        whole = sum(self.of.values())
-        return 100.0 * sum(self.got.values()) / whole if whole else 0.0
+        whole = sum(self.possible.values())
+        return 100.0 * sum(self.earned.values()) / whole if whole else 0.0
 
     def interval(self) -> tuple[float, float]:
         """The 95 % percentile-bootstrap interval over tasks, in percent (fixed seed); zeros without tasks."""
-        if not self.of:
+        if not self.possible:
             return 0.0, 0.0
-        got, of = np.array(list(self.got.values())), np.array(list(self.of.values()))
-        drawn = np.random.default_rng(0).integers(0, len(of), size=(RESAMPLES, len(of)))
-        low, high = np.percentile(100.0 * got[drawn].sum(axis=1) / of[drawn].sum(axis=1), [2.5, 97.5])
+        earned, possible = np.array(list(self.earned.values())), np.array(list(self.possible.values()))
+        drawn = np.random.default_rng(0).integers(0, len(possible), size=(SCORE_RESAMPLES, len(possible)))
+        low, high = np.percentile(100.0 * earned[drawn].sum(axis=1) / possible[drawn].sum(axis=1), [2.5, 97.5])
         return float(low), float(high)
 
 
@@ -55,7 +55,7 @@ class Difference:
     p: float
 
 
-def difference(pairs: Sequence[tuple[Marks, Marks]]) -> Difference | None:
+def difference(pairs: Sequence[tuple[TaskScores, TaskScores]]) -> Difference | None:
     """The mean difference of pairs of scores (first less second) on the tasks that they share.
 
     Interval: bootstrap over tasks; p: permutation test that exchanges the two scores of a task (fixed seed). A task
@@ -66,23 +66,23 @@ def difference(pairs: Sequence[tuple[Marks, Marks]]) -> Difference | None:
     if not tasks:
         return None
     by_task = np.array([sum(part.get(task, 0.0) for part in parts) for task in tasks]) / len(parts)
-    drawn = np.random.default_rng(0).integers(0, len(tasks), size=(RESAMPLES, len(tasks)))
+    drawn = np.random.default_rng(0).integers(0, len(tasks), size=(SCORE_RESAMPLES, len(tasks)))
     low, high = np.percentile(by_task[drawn].sum(axis=1), [2.5, 97.5])
-    return Difference(float(by_task.sum()), float(low), float(high), _p(by_task))
+    return Difference(float(by_task.sum()), float(low), float(high), _p_value(by_task))
 
 
-def _by_task(first: Marks, second: Marks) -> dict[str, float]:
+def _by_task(first: TaskScores, second: TaskScores) -> dict[str, float]:
     """What each shared task adds to the difference in percentage points."""
-    shared = [task for task in first.of if task in second.of]
-    wholes = [sum(marks.of[task] for task in shared) for marks in (first, second)]
-    return {task: 100.0 * (first.got[task] / wholes[0] - second.got[task] / wholes[1]) for task in shared}
+    shared = [task for task in first.possible if task in second.possible]
+    wholes = [sum(marks.possible[task] for task in shared) for marks in (first, second)]
+    return {task: 100.0 * (first.earned[task] / wholes[0] - second.earned[task] / wholes[1]) for task in shared}
 
 
-def _p(by_task: Array) -> float:
+def _p_value(by_task: Array) -> float:
     if len(by_task) == 1 or not by_task.any():
         return 1.0
     test = stats.permutation_test(
-        (by_task,), np.sum, permutation_type="samples", vectorized=True, n_resamples=RESAMPLES, rng=0
+        (by_task,), np.sum, permutation_type="samples", vectorized=True, n_resamples=SCORE_RESAMPLES, rng=0
     )
     return float(test.pvalue)
 

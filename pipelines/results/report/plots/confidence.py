@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pipelines.results.report.data.report import ReportData
 from pipelines.results.report.data.scores import SetProbabilities
 from pipelines.results.report.plots.canvas import Figure, evolver_legend
-from pipelines.results.report.plots.histograms import panel, seeds_own
-from pipelines.results.report.plots.panels import MOST_PANELS
-from pipelines.results.report.tables.summary import by_size
+from pipelines.results.report.plots.histograms import histogram_panel, seed_data_legend
+from pipelines.results.report.plots.panels import MAX_PANELS
+from pipelines.results.report.tables.summary import sort_by_size
 
 
 def probabilities(data: ReportData) -> Figure | None:
@@ -27,19 +27,21 @@ def confidence(data: ReportData) -> Figure | None:
 def _figure(title: str, note: str, known: Sequence[SetProbabilities], data: ReportData) -> Figure | None:
     if not known:
         return None
-    evolvers = by_size((each.evolver for each in known), data.model_sizes)
+    evolvers = sort_by_size((each.evolver for each in known), data.model_sizes)
     places = dict.fromkeys((each.seeds, each.round, each.teacher, each.decoding) for each in known if each.evolver)
     panels = [
-        panel(title, _place(seeds, number, f"{teacher} {decoding}".strip()), "probability", found, evolvers)
+        histogram_panel(
+            title, _panel_title(seeds, number, f"{teacher} {decoding}".strip()), "probability", found, evolvers
+        )
         for seeds, number, teacher, decoding in places or {(e.seeds, 0, e.teacher, e.decoding): None for e in known}
         if (found := [e for e in known if (e.seeds, e.teacher, e.decoding) == (seeds, teacher, decoding)])
         and (found := [e for e in found if e.round in (0, number)])
     ]
-    if len(panels) > MOST_PANELS:
-        note += f" The first {MOST_PANELS} of {len(panels)} panels."
-    legend = evolver_legend(evolvers, marked=False) + seeds_own(known)
-    return Figure(title, note, tuple(panels[:MOST_PANELS]), legend)
+    if len(panels) > MAX_PANELS:
+        note += f" The first {MAX_PANELS} of {len(panels)} panels."
+    legend = evolver_legend(evolvers, marked=False) + seed_data_legend(known)
+    return Figure(title, note, tuple(panels[:MAX_PANELS]), legend)
 
 
-def _place(seeds: str, number: int, answered: str) -> str:
+def _panel_title(seeds: str, number: int, answered: str) -> str:
     return ", ".join(filter(None, (seeds, f"round {number}", answered)))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pipelines.results.report.data.report import ReportData
 from pipelines.results.report.plots.canvas import Figure, Panel, evolver_legend
-from pipelines.results.report.plots.histograms import panel, seeds_own
-from pipelines.results.report.plots.panels import MOST_PANELS
-from pipelines.results.report.tables.summary import by_size
+from pipelines.results.report.plots.histograms import histogram_panel, seed_data_legend
+from pipelines.results.report.plots.panels import MAX_PANELS
+from pipelines.results.report.tables.summary import sort_by_size
 
 TITLE = "Distance to the nearest instruction"
 
@@ -16,11 +16,11 @@ def distances(data: ReportData) -> Figure | None:
     known = [each for each in data.diversities if each.bins]
     if not known:
         return None
-    evolvers = by_size((each.evolver for each in known), data.model_sizes)
+    evolvers = sort_by_size((each.evolver for each in known), data.model_sizes)
     rounds = dict.fromkeys((each.seeds, each.round) for each in known if each.evolver or len(known) == 1)
     panels: list[Panel] = []
-    for seeds, number in list(rounds or {(each.seeds, each.round): None for each in known})[:MOST_PANELS]:
+    for seeds, number in list(rounds or {(each.seeds, each.round): None for each in known})[:MAX_PANELS]:
         shown = [each for each in known if each.seeds == seeds and each.round in (0, number)]
-        panels.append(panel(TITLE, f"{seeds}, round {number}", "minimum neighbour distance", shown, evolvers))
+        panels.append(histogram_panel(TITLE, f"{seeds}, round {number}", "minimum neighbour distance", shown, evolvers))
     note = "Per cent of instructions by the squared distance to the nearest other one; far to the right is diverse."
-    return Figure(TITLE, note, tuple(panels), evolver_legend(evolvers, marked=False) + seeds_own(known))
+    return Figure(TITLE, note, tuple(panels), evolver_legend(evolvers, marked=False) + seed_data_legend(known))

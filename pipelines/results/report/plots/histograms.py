@@ -8,23 +8,25 @@ from pipelines.results.report.data.instructions import SetDiversity
 from pipelines.results.report.data.scores import SetProbabilities
 from pipelines.results.report.plots.canvas import MUTED, Canvas, Legend, Panel, color
 
-Spread = SetDiversity | SetProbabilities
+BinnedSet = SetDiversity | SetProbabilities
 
 
-def panel(title: str, place: str, unit: str, shown: Sequence[Spread], evolvers: Sequence[str]) -> Panel:
-    """A line per set; `unit` says what is on the axis, `place` which sets these are."""
+def histogram_panel(
+    title: str, description: str, unit: str, sets: Sequence[BinnedSet], evolvers: Sequence[str]
+) -> Panel:
+    """A line per set; `unit` says what is on the axis, `description` which sets these are."""
     canvas = Canvas()
     with canvas as (axes,):
-        for each in shown:
+        for each in sets:
             edges, shares = [edge for edge, _ in each.bins], [share for _, share in each.bins]
             look, line = (color(evolvers, each.evolver), "-") if each.evolver else (MUTED, "--")
             axes.step([*edges, 1.0], [*shares, shares[-1]], where="post", color=look, linestyle=line)
         axes.set_xlim(0, 1)
         axes.set_xlabel(unit)
         axes.set_ylabel("%")
-    return canvas.panel(title, place)
+    return canvas.panel(title, description)
 
 
-def seeds_own(known: Sequence[Spread]) -> tuple[Legend, ...]:
+def seed_data_legend(known: Sequence[BinnedSet]) -> tuple[Legend, ...]:
     """What the dashed line means, where there is one."""
     return (Legend("un-evolved seeds", "muted", "dash"),) if any(not each.evolver for each in known) else ()

@@ -9,7 +9,7 @@ from pipelines.results.report.data.report import ReportData
 from pipelines.results.report.data.scores import SetJudgement
 from pipelines.results.report.plots.canvas import GRID, SERIES, Canvas, Figure, Legend, variable
 
-MOST_SETS = 40
+MAX_SETS = 40
 
 
 def difficulty(data: ReportData) -> Figure | None:
@@ -17,7 +17,7 @@ def difficulty(data: ReportData) -> Figure | None:
     judged = [each for each in data.judgements if each.metric == "difficulty" and each.rows]
     if not judged:
         return None
-    shown = judged[:MOST_SETS]
+    shown = judged[:MAX_SETS]
     canvas = Canvas(900, 42 + 16 * len(shown))
     with canvas as (axes,):
         for place, each in enumerate(shown):
@@ -39,9 +39,9 @@ def difficulty(data: ReportData) -> Figure | None:
     return Figure("Difficulty by a judge's word", note, (panel,), (*legend, Legend("no level", variable(GRID), "bar")))
 
 
-def _bar(axes: Axes, place: int, each: SetJudgement) -> None:
+def _bar(axes: Axes, position: int, each: SetJudgement) -> None:
     left = 0.0
     for (_, share), look in zip(each.shares, SERIES, strict=False):
-        axes.barh(place, share, 0.7, left, color=look)
+        axes.barh(position, share, 0.7, left, color=look)
         left += share
-    axes.barh(place, 100 - left, 0.7, left, color=GRID)
+    axes.barh(position, 100 - left, 0.7, left, color=GRID)

@@ -20,18 +20,18 @@ from pipelines.results.report.plots.canvas import (
     evolver_legend,
     marker,
 )
-from pipelines.results.report.plots.panels import MOST_PANELS, grouped, panel_title
-from pipelines.results.report.tables.summary import UNTUNED, by_size
+from pipelines.results.report.plots.panels import MAX_PANELS, group_results, panel_title
+from pipelines.results.report.tables.summary import UNTUNED, sort_by_size
 
 
 def by_level(data: ReportData) -> Figure | None:
     """Lines over the levels of difficulty: untuned base, un-evolved seeds and each evolver's last round."""
     leveled = [result for result in data.results if result.by_level]
-    groups = grouped(leveled, ("measure", "student", "recipe"))
+    groups = group_results(leveled, ("measure", "student", "recipe"))
     if not groups:
         return None
-    evolvers = by_size((r.evolver for r in leveled), data.model_sizes)
-    shown = list(groups.items())[:MOST_PANELS]
+    evolvers = sort_by_size((r.evolver for r in leveled), data.model_sizes)
+    shown = list(groups.items())[:MAX_PANELS]
     panels = [_level_panel(panel_title(key, groups), found, leveled, evolvers) for key, found in shown]
     legend = (
         Legend("untuned base", "muted", "dash"),

@@ -17,7 +17,7 @@ from pipelines.results.report.plots.canvas import (
     evolver_legend,
 )
 from pipelines.results.report.tables.step_accounts import KindTotal, kind_totals
-from pipelines.results.report.tables.summary import by_size
+from pipelines.results.report.tables.summary import sort_by_size
 
 
 def loss_curves(data: ReportData) -> Figure | None:
@@ -25,8 +25,8 @@ def loss_curves(data: ReportData) -> Figure | None:
     curves = [curve for curve in data.losses if curve.steps]
     if not curves:
         return None
-    evolvers = by_size((curve.evolver for curve in curves), data.model_sizes)
-    students = by_size((curve.student for curve in curves), data.model_sizes)
+    evolvers = sort_by_size((curve.evolver for curve in curves), data.model_sizes)
+    students = sort_by_size((curve.student for curve in curves), data.model_sizes)
     panels = [_loss_panel(name, [c for c in curves if c.student == name], evolvers) for name in students]
     legend = evolver_legend(evolvers, marked=False)
     seeds = (Legend("un-evolved seeds", "ink"),) if any(not curve.evolver for curve in curves) else ()
@@ -51,7 +51,7 @@ def times(data: ReportData) -> Figure | None:
     totals = kind_totals(data.steps)
     if not totals:
         return None
-    unit, seconds = _unit(totals)
+    unit, seconds = _time_unit(totals)
     canvas = Canvas(900, 44 + 26 * len(totals))
     with canvas as (axes,):
         for row, total in enumerate(totals):
@@ -74,6 +74,6 @@ def times(data: ReportData) -> Figure | None:
     )
 
 
-def _unit(totals: Sequence[KindTotal]) -> tuple[str, int]:
+def _time_unit(totals: Sequence[KindTotal]) -> tuple[str, int]:
     longest = max(max(total.planned, total.ran + total.cached) for total in totals)
     return ("seconds", 1) if longest < 300 else ("minutes", 60) if longest < 7200 else ("hours", 3600)

@@ -11,22 +11,22 @@ from matplotlib.axes import Axes
 from pipelines.results.report.data.report import ReportData, Result
 from pipelines.results.report.plots.canvas import Canvas, Figure, Legend, Panel, color, variable
 from pipelines.results.report.tables.number_format import parameters
-from pipelines.results.report.tables.summary import by_size
+from pipelines.results.report.tables.summary import sort_by_size
 
-MOST_LETTERS = 40  # of all names under a plot, beside each other
+MAX_LABEL_CHARS = 40  # of all names under a plot, beside each other
 
 
 def by_model(data: ReportData, role: Literal["evolver", "teacher"]) -> Figure | None:
     """Bars of the mean score per model in that role, smallest model first, with a dot for every cell."""
     evolved = [result for result in data.results if result.round > 0]
     of: Callable[[Result], str] = (lambda r: r.evolver) if role == "evolver" else (lambda r: r.teacher)
-    models = by_size(map(of, evolved), data.model_sizes)
+    models = sort_by_size(map(of, evolved), data.model_sizes)
     if not models:
         return None
-    students = by_size((result.student for result in data.results), data.model_sizes)
+    students = sort_by_size((result.student for result in data.results), data.model_sizes)
     sizes = dict(data.model_sizes)
     ticks = [f"{name} ({parameters(sizes[name])})" if name in sizes else name for name in models]
-    crowded = sum(map(len, ticks)) > MOST_LETTERS
+    crowded = sum(map(len, ticks)) > MAX_LABEL_CHARS
     panels: list[Panel] = []
     for benchmark in dict.fromkeys(result.measure for result in evolved):
         canvas = Canvas()

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from pipelines.results.report.data.report import Result
 from pipelines.results.report.tables.summary import UNTUNED
 
-MOST_PANELS = 16
+MAX_PANELS = 16
 Key = tuple[tuple[str, str], ...]
 
 
-def grouped(results: Iterable[Result], parts: Sequence[str]) -> dict[Key, list[Result]]:
+def group_results(results: Iterable[Result], parts: Sequence[str]) -> dict[Key, list[Result]]:
     """The tuned results by the fields named in `parts`; a key holds each field with its value."""
     groups: defaultdict[Key, list[Result]] = defaultdict(list)
     for result in results:

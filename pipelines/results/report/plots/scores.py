@@ -18,20 +18,20 @@ from pipelines.results.report.plots.canvas import (
     evolver_legend,
     marker,
 )
-from pipelines.results.report.plots.panels import MOST_PANELS, grouped, panel_title
-from pipelines.results.report.tables.summary import by_size, rows
+from pipelines.results.report.plots.panels import MAX_PANELS, group_results, panel_title
+from pipelines.results.report.tables.summary import gain_rows, sort_by_size
 
 _PARTS = ("measure", "student", "recipe", "seeds", "teacher", "decoding", "selection")
 
 
 def by_round(data: ReportData) -> Figure | None:
     """A line per evolver over the rounds, a panel per student and teacher (and whatever else varies)."""
-    evolvers = by_size((r.evolver for r in data.results), data.model_sizes)
-    groups = grouped(data.results, _PARTS)
+    evolvers = sort_by_size((r.evolver for r in data.results), data.model_sizes)
+    groups = group_results(data.results, _PARTS)
     if not groups:
         return None
-    bases = {(row.result.student, row.result.measure): row.base for row in rows(data.results)}
-    shown = list(groups.items())[:MOST_PANELS]
+    bases = {(row.result.student, row.result.measure): row.base for row in gain_rows(data.results)}
+    shown = list(groups.items())[:MAX_PANELS]
     panels = [
         _round_panel(panel_title(key, groups), found, bases[found[0].student, found[0].measure], evolvers, data.results)
         for key, found in shown

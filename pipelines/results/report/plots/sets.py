@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 
 from pipelines.results.report.data.report import ReportData, SetScore
 from pipelines.results.report.plots.canvas import MUTED, Canvas, Figure, Legend, color, evolver_legend, marker
-from pipelines.results.report.tables.summary import by_size
+from pipelines.results.report.tables.summary import sort_by_size
 
-MOST_SETS = 60
+MAX_SETS = 60
 
 
 def ifd(data: ReportData) -> Figure | None:
@@ -18,10 +18,10 @@ def ifd(data: ReportData) -> Figure | None:
     scored = [each for each in data.sets if each.ifd is not None or each.ic_ifd is not None]
     if not scored:
         return None
-    evolvers = by_size((each.evolver for each in scored), data.model_sizes)
-    teachers = by_size((each.teacher for each in scored), data.model_sizes)
-    scored.sort(key=lambda each: (teachers.index(each.teacher), _place(evolvers, each.evolver), each.round))
-    shown = scored[:MOST_SETS]
+    evolvers = sort_by_size((each.evolver for each in scored), data.model_sizes)
+    teachers = sort_by_size((each.teacher for each in scored), data.model_sizes)
+    scored.sort(key=lambda each: (teachers.index(each.teacher), _set_position(evolvers, each.evolver), each.round))
+    shown = scored[:MAX_SETS]
     canvas = Canvas(900, 42 + 14 * len(shown), columns=2)
     with canvas as (left, right):
         _dots(left, "IFD", shown, [each.ifd for each in shown], evolvers)
@@ -43,7 +43,7 @@ def set_label(each: SetScore) -> str:
     return f"{source} → {each.teacher}"
 
 
-def _place(evolvers: Sequence[str], name: str) -> int:
+def _set_position(evolvers: Sequence[str], name: str) -> int:
     return evolvers.index(name) if name in evolvers else -1
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipelines.results.report.data.report import LossCurve, ReportData
 from pipelines.results.report.plots.canvas import SERIES, Canvas, Figure, Panel
-from pipelines.results.report.tables.summary import by_size
+from pipelines.results.report.tables.summary import sort_by_size
 
 
 def speeds(data: ReportData) -> Figure | None:
@@ -14,23 +14,23 @@ def speeds(data: ReportData) -> Figure | None:
     curves = [curve for curve in data.losses if curve.tokens_per_second]
     if not curves:
         return None
-    students = by_size((curve.student for curve in curves), data.model_sizes)
+    students = sort_by_size((curve.student for curve in curves), data.model_sizes)
     panels = (
         _panel("input tokens per second", students, curves, [curve.tokens_per_second for curve in curves]),
         _panel("MFU, %", students, curves, [100 * curve.mfu for curve in curves]),
     )
-    peaks = "; ".join(_peak(curves, source) for source in dict.fromkeys(curve.peak for curve in curves))
-    together = max(curve.together for curve in curves)
+    peaks = "; ".join(_peak_note(curves, source) for source in dict.fromkeys(curve.peak for curve in curves))
+    shared_note = max(curve.together for curve in curves)
     note = f"A dot per training. MFU: 6 operations per parameter and token over a peak ({peaks})."
-    if together > 1:
-        note += f" Up to {together} LoRA students shared a process: each dot is then its process's speed."
+    if shared_note > 1:
+        note += f" Up to {shared_note} LoRA students shared a process: each dot is then its process's speed."
     return Figure("Training speed", note, panels)
 
 
-def _peak(curves: Sequence[LossCurve], source: str) -> str:
+def _peak_note(curves: Sequence[LossCurve], source: str) -> str:
     values = [curve.peak_flops / 1e12 for curve in curves if curve.peak == source]
-    least, most = f"{min(values):.2g}", f"{max(values):.2g}"
-    return f"{least if least == most else f'{least} to {most}'} TFLOP/s, {source}"
+    lowest, highest = f"{min(values):.2g}", f"{max(values):.2g}"
+    return f"{lowest if lowest == highest else f'{lowest} to {highest}'} TFLOP/s, {source}"
 
 
 def _panel(title: str, students: Sequence[str], curves: Sequence[LossCurve], values: Sequence[float]) -> Panel:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.operators.select.car import warning
+from pipelines.operators.select.car import selection_warning
 from pipelines.results.report.data.rewards import SetCar
 
 
 def car_warnings(entries: Sequence[SetCar]) -> tuple[str, ...]:
     """What is to be said of negative mean rewards, by reward model."""
-    told: list[str] = []
+    warnings: list[str] = []
     for model in dict.fromkeys(entry.model for entry in entries):
         own = [entry for entry in entries if entry.model == model]
-        if text := warning([entry.reward for entry in own], own[0].mode):
-            told.append(f"{model}: {text}")
-    return tuple(told)
+        if text := selection_warning([entry.reward for entry in own], own[0].mode):
+            warnings.append(f"{model}: {text}")
+    return tuple(warnings)

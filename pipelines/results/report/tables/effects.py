@@ -8,7 +8,7 @@ from statistics import fmean
 
 from pipelines.results.report.data.report import ReportData, Result
 from pipelines.results.report.data.task_scores import Difference, difference
-from pipelines.results.report.tables.summary import by_size
+from pipelines.results.report.tables.summary import sort_by_size
 
 FACTORS = ("evolver", "round", "teacher", "decoding", "selection", "recipe")
 _IDENTITY = ("measure", "student", "seeds", *FACTORS)
@@ -37,7 +37,7 @@ def effects(data: ReportData) -> list[Effect]:
 
 def _effects(data: ReportData, factor: str) -> Iterator[Effect]:
     places = _seeds_as_round_0(data.results) if factor == "round" else [(one, one) for one in _tuned(data.results)]
-    found = {_place(place, factor): result for place, result in places}
+    found = {_factor_level(place, factor): result for place, result in places}
     reference, *others = _levels(data, [place for place, _ in places], factor) or [""]
     for level in others:
         pairs = [
@@ -47,7 +47,11 @@ def _effects(data: ReportData, factor: str) -> Iterator[Effect]:
         ]
         if pairs:
             differences = [result.value - other.value for result, other in pairs]
-            marks = [(data.marks[a], data.marks[b]) for a, b in pairs if a in data.marks and b in data.marks]
+            marks = [
+                (data.task_scores[a], data.task_scores[b])
+                for a, b in pairs
+                if a in data.task_scores and b in data.task_scores
+            ]
             higher = sum(d > 0 for d in differences)
             yield Effect(factor, level, reference, fmean(differences), higher, len(pairs), difference(marks))
 
@@ -66,7 +70,7 @@ def _seeds_as_round_0(results: Sequence[Result]) -> list[tuple[Result, Result]]:
     ]
 
 
-def _place(result: Result, factor: str) -> tuple[tuple[str, ...], str]:
+def _factor_level(result: Result, factor: str) -> tuple[tuple[str, ...], str]:
     rest = tuple(str(getattr(result, name)) for name in _IDENTITY if name != factor)
     return rest, str(getattr(result, factor))
 
@@ -74,4 +78,4 @@ def _place(result: Result, factor: str) -> tuple[tuple[str, ...], str]:
 def _levels(data: ReportData, results: Sequence[Result], factor: str) -> list[str]:
     if factor == "round":
         return [str(number) for number in sorted({result.round for result in results})]
-    return by_size((str(getattr(result, factor)) for result in results), data.model_sizes)
+    return sort_by_size((str(getattr(result, factor)) for result in results), data.model_sizes)

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.results.report.data.report import Example, Turn
-from pipelines.results.report.tables.word_diff import Piece, pieces
+from pipelines.results.report.tables.word_diff import Segment, segments
 
-FOLD_AT = 700
-CUT_AT = 20_000
+FOLD_CHARS = 700
+MAX_CHARS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
     """A text in pieces. `preview` stands for a long one until it is opened; `cut` counts characters left out."""
 
-    pieces: tuple[Piece, ...]
+    segments: tuple[Segment, ...]
     preview: str
     length: int
     cut: int
@@ -24,7 +24,7 @@ class Text:
     @property
     def plain(self) -> str:
         """The text without marks."""
-        return "".join(piece.text for piece in self.pieces if piece.kind != "removed")
+        return "".join(piece.text for piece in self.segments if piece.change != "removed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _turns(turns: Sequence[Turn]) -> tuple[TurnView, ...]:
 
 
 def _text(text: str, old: str | None) -> Text:
-    shown = text[:CUT_AT]
-    parts = [Piece("same", shown)] if old is None else pieces(old, shown)
-    preview = f"{shown[: FOLD_AT // 2].rstrip()} …" if len(text) > FOLD_AT else ""
+    shown = text[:MAX_CHARS]
+    parts = [Segment("same", shown)] if old is None else segments(old, shown)
+    preview = f"{shown[: FOLD_CHARS // 2].rstrip()} …" if len(text) > FOLD_CHARS else ""
     return Text(tuple(parts), preview, len(text), len(text) - len(shown))

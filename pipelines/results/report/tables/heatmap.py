@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from pipelines.results.report.data.report import ReportData
-from pipelines.results.report.tables.summary import UNTUNED, Row, by_size, rows
+from pipelines.results.report.tables.summary import UNTUNED, GainRow, gain_rows, sort_by_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +41,21 @@ class HeatTable:
     rows: tuple[HeatRow, ...]
 
 
-def heat_tables(data: ReportData) -> list[HeatTable]:
+def heatmap_tables(data: ReportData) -> list[HeatTable]:
     """A table per student, recipe and benchmark, in the order of the results."""
-    tuned = [row for row in rows(data.results) if row.result.round != UNTUNED]
-    most = max((abs(row.delta) for row in tuned if row.delta is not None), default=0.0) or 1.0
+    tuned = [row for row in gain_rows(data.results) if row.result.round != UNTUNED]
+    max_gain = max((abs(row.delta) for row in tuned if row.delta is not None), default=0.0) or 1.0
     keys = dict.fromkeys((row.result.student, row.result.recipe, row.result.measure) for row in tuned)
-    return [_table(data, key, [row for row in tuned if _key(row) == key], most) for key in keys]
+    return [_table(data, key, [row for row in tuned if _key(row) == key], max_gain) for key in keys]
 
 
-def _key(row: Row) -> tuple[str, str, str]:
+def _key(row: GainRow) -> tuple[str, str, str]:
     return row.result.student, row.result.recipe, row.result.measure
 
 
-def _table(data: ReportData, key: tuple[str, str, str], found: Sequence[Row], most: float) -> HeatTable:
-    teachers = by_size((row.result.teacher for row in found), data.model_sizes)
-    evolvers = ["", *by_size((row.result.evolver for row in found), data.model_sizes)]
+def _table(data: ReportData, key: tuple[str, str, str], found: Sequence[GainRow], max_gain: float) -> HeatTable:
+    teachers = sort_by_size((row.result.teacher for row in found), data.model_sizes)
+    evolvers = ["", *sort_by_size((row.result.evolver for row in found), data.model_sizes)]
     lines = sorted({(evolvers.index(row.result.evolver), row.result.round) for row in found})
     base = found[0].base
     return HeatTable(
@@ -63,17 +63,19 @@ def _table(data: ReportData, key: tuple[str, str, str], found: Sequence[Row], mo
         base=None if base is None else base.value,
         teachers=tuple(teachers),
         rows=tuple(
-            HeatRow(evolvers[index], number, tuple(_cell(found, evolvers[index], number, t, most) for t in teachers))
+            HeatRow(
+                evolvers[index], number, tuple(_cell(found, evolvers[index], number, t, max_gain) for t in teachers)
+            )
             for index, number in lines
         ),
     )
 
 
-def _cell(found: Sequence[Row], evolver: str, number: int, teacher: str, most: float) -> HeatCell | None:
-    place = (evolver, number, teacher)
-    here = [row for row in found if (row.result.evolver, row.result.round, row.result.teacher) == place]
-    if not here:
+def _cell(found: Sequence[GainRow], evolver: str, number: int, teacher: str, max_gain: float) -> HeatCell | None:
+    coordinates = (evolver, number, teacher)
+    cell_rows = [row for row in found if (row.result.evolver, row.result.round, row.result.teacher) == coordinates]
+    if not cell_rows:
         return None
-    deltas = [row.delta for row in here if row.delta is not None]
+    deltas = [row.delta for row in cell_rows if row.delta is not None]
     delta = fmean(deltas) if deltas else None
-    return HeatCell(fmean(row.result.value for row in here), delta, len(here), (delta or 0.0) / most)
+    return HeatCell(fmean(row.result.value for row in cell_rows), delta, len(cell_rows), (delta or 0.0) / max_gain)

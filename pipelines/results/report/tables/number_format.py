@@ -10,12 +10,12 @@ MISSING = "–"
 
 def number(value: float | None, digits: int = 1) -> str:
     """With thousands separators and `digits` decimals; None is a dash, infinity and NaN are named."""
-    return MISSING if value is None else _odd(value) or f"{value:,.{digits}f}"
+    return MISSING if value is None else _not_finite(value) or f"{value:,.{digits}f}"
 
 
-def significant(value: float | None) -> str:
+def significant_digits(value: float | None) -> str:
     """Three significant digits; scientific only where plain digits would mislead."""
-    if value is None or _odd(value):
+    if value is None or _not_finite(value):
         return number(value)
     if value == 0 or 1e-4 <= abs(value) < 1e6:
         digits = 2 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
@@ -25,7 +25,7 @@ def significant(value: float | None) -> str:
 
 def signed(value: float | None) -> str:
     """One decimal, always with a sign (a true minus, not a hyphen)."""
-    return MISSING if value is None else _odd(value) or f"{value:+.1f}".replace("-", "−")
+    return MISSING if value is None else _not_finite(value) or f"{value:+.1f}".replace("-", "−")
 
 
 def p_value(value: float) -> str:
@@ -44,7 +44,7 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes:02d} min" if hours < 48 else f"{hours // 24} d {hours % 24:02d} h"
 
 
-def moment(text: str) -> str:
+def timestamp(text: str) -> str:
     """An ISO 8601 time, in UTC and to the minute; anything else as it is."""
     try:
         return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
@@ -61,7 +61,7 @@ def parameters(count: int) -> str:
     return str(count)
 
 
-def _odd(value: float) -> str:
+def _not_finite(value: float) -> str:
     if math.isfinite(value):
         return ""
     return "NaN" if math.isnan(value) else "∞" if value > 0 else "−∞"

@@ -23,15 +23,15 @@ T = TypeVar("T", RoundOutcome, ReplyOutcome)
 
 def round_rows(found: Sequence[RoundOutcome]) -> list[OutcomeRow]:
     """By seeds, evolver and round, in the given order."""
-    return _rows(found, lambda one: (one.seeds, one.evolver, str(one.round)))
+    return _outcome_rows(found, lambda one: (one.seeds, one.evolver, str(one.round)))
 
 
 def reply_rows(found: Sequence[ReplyOutcome]) -> list[OutcomeRow]:
     """By model and role, in the given order."""
-    return _rows(found, lambda one: (one.model, one.role))
+    return _outcome_rows(found, lambda one: (one.model, one.role))
 
 
-def _rows(found: Sequence[T], place: Callable[[T], tuple[str, ...]]) -> list[OutcomeRow]:
+def _outcome_rows(found: Sequence[T], place: Callable[[T], tuple[str, ...]]) -> list[OutcomeRow]:
     groups: dict[tuple[str, ...], list[T]] = {}
     for one in found:
         groups.setdefault(place(one), []).append(one)

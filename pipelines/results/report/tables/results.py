@@ -35,7 +35,7 @@ class ResultTable:
 
 def result_table(data: ReportData) -> ResultTable | None:
     """All results of the study (2412.11231, tables 1 to 4 and 9 to 12); None without results."""
-    factors = [name for name in FACTORS if len({getattr(one, name) for one in data.results if _tuned(one)}) > 1]
+    factors = [name for name in FACTORS if len({getattr(one, name) for one in data.results if _is_tuned(one)}) > 1]
     measures = tuple(dict.fromkeys(one.measure for one in data.results))
     if not measures:
         return None
@@ -50,12 +50,12 @@ def result_table(data: ReportData) -> ResultTable | None:
     return ResultTable(tuple(factors), contrast, measures, tuple(cells))
 
 
-def _tuned(one: Result) -> bool:
+def _is_tuned(one: Result) -> bool:
     return one.round != UNTUNED
 
 
 def _name(one: Result, factor: str) -> str:
-    if not _tuned(one) and factor == "evolver":
+    if not _is_tuned(one) and factor == "evolver":
         return "untuned"
     value = str(getattr(one, factor))
     return _NAMES.get((factor, value), value)
@@ -65,7 +65,7 @@ def _best(results: Sequence[Result], contrast: str) -> set[Result]:
     """The highest of every group of results that differ in one factor only."""
     groups: dict[tuple[str, ...], list[Result]] = defaultdict(list)
     for one in results:
-        if contrast and _tuned(one) and one.evolver:
+        if contrast and _is_tuned(one) and one.evolver:
             groups[one.measure, *(str(getattr(one, name)) for name in FACTORS if name != contrast)].append(one)
     return {max(group, key=lambda one: one.value) for group in groups.values() if len(group) > 1}
 
@@ -75,5 +75,5 @@ def _published(one: Result, known: Sequence[Published]) -> tuple[tuple[float, st
     return tuple(
         (number.value, number.source)
         for number in known
-        if all(here[name] == value for name, value in number.place.items())
+        if all(here[name] == value for name, value in number.coordinates.items())
     )

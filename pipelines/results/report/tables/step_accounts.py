@@ -9,7 +9,7 @@ from typing import get_args
 from pipelines.results.report.data.report import StepAccount
 from pipelines.study.graph.step import Kind
 
-KINDS: tuple[str, ...] = get_args(Kind)
+STEP_KINDS: tuple[str, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +30,25 @@ class KindTotal:
 
 def kind_totals(steps: Sequence[StepAccount]) -> list[KindTotal]:
     """One total per kind that occurs, in the order in which rows flow."""
-    kinds = sorted(dict.fromkeys(step.kind for step in steps), key=_place)
-    return [_total(kind, [step for step in steps if step.kind == kind]) for kind in kinds]
+    kinds = sorted(dict.fromkeys(step.kind for step in steps), key=_kind_position)
+    return [_kind_total(kind, [step for step in steps if step.kind == kind]) for kind in kinds]
 
 
-def ordered(steps: Sequence[StepAccount]) -> list[StepAccount]:
+def sort_steps(steps: Sequence[StepAccount]) -> list[StepAccount]:
     """The steps in the order in which rows flow."""
-    return sorted(steps, key=lambda step: _place(step.kind))
+    return sorted(steps, key=lambda step: _kind_position(step.kind))
 
 
-def balanced(step: StepAccount) -> bool:
+def is_balanced(step: StepAccount) -> bool:
     """Whether every row that went in is accounted for."""
     return step.rows_in == step.rows_out + step.rejected + step.failed
 
 
-def _place(kind: str) -> int:
-    return KINDS.index(kind) if kind in KINDS else len(KINDS)
+def _kind_position(kind: str) -> int:
+    return STEP_KINDS.index(kind) if kind in STEP_KINDS else len(STEP_KINDS)
 
 
-def _total(kind: str, steps: Sequence[StepAccount]) -> KindTotal:
+def _kind_total(kind: str, steps: Sequence[StepAccount]) -> KindTotal:
     return KindTotal(
         kind=kind,
         steps=len(steps),

@@ -12,7 +12,7 @@ UNTUNED = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class GainRow:
     """A result beside the untuned base of the same student and benchmark (None where the base was not evaluated)."""
 
     result: Result
@@ -26,7 +26,7 @@ class Row:
         return self.result.value - self.base.value
 
     @property
-    def clear(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether the 95 % intervals of the result and of its base do not overlap."""
         return self.base is not None and (self.result.low > self.base.high or self.result.high < self.base.low)
 
@@ -40,25 +40,25 @@ class KeyFigure:
     note: str
 
 
-def rows(results: Sequence[Result]) -> list[Row]:
+def gain_rows(results: Sequence[Result]) -> list[GainRow]:
     """Every result with its base, in the given order."""
     bases: dict[tuple[str, str], Result] = {}
     for result in results:
         if result.round == UNTUNED:
             bases.setdefault((result.student, result.measure), result)
-    return [Row(result, bases.get((result.student, result.measure))) for result in results]
+    return [GainRow(result, bases.get((result.student, result.measure))) for result in results]
 
 
-def best(results: Sequence[Result]) -> Row | None:
+def best_gain(results: Sequence[Result]) -> GainRow | None:
     """The tuned student that gained most over its base; the highest value where there is no base at all."""
-    tuned = [row for row in rows(results) if row.result.round != UNTUNED]
+    tuned = [row for row in gain_rows(results) if row.result.round != UNTUNED]
     measured = [row for row in tuned if row.delta is not None]
     if measured:
         return max(measured, key=lambda row: row.delta or 0.0)
     return max(tuned, key=lambda row: row.result.value, default=None)
 
 
-def by_size(names: Iterable[str], sizes: Iterable[tuple[str, int]]) -> list[str]:
+def sort_by_size(names: Iterable[str], sizes: Iterable[tuple[str, int]]) -> list[str]:
     """Distinct non-empty names, smallest model first; those of unknown size last, in order of appearance."""
     known = dict(sizes)
     return sorted(dict.fromkeys(name for name in names if name), key=lambda name: known.get(name, float("inf")))
@@ -74,11 +74,11 @@ def key_figures(data: ReportData) -> list[KeyFigure]:
         KeyFigure("Wall time", duration(data.wall_seconds), _cached_note(data)),
         KeyFigure("Peak memory", peak or "–", "of all processes" if peak else "not measured"),
     ]
-    top = best(data.results)
+    top = best_gain(data.results)
     return [*figures, _best_figure(top)] if top else figures
 
 
-def cells(data: ReportData) -> int:
+def cell_count(data: ReportData) -> int:
     """Trained cells of the grid; answered sets where no student was trained."""
     trained = {
         (r.seeds, r.evolver, r.round, r.teacher, r.decoding, r.selection, r.student, r.recipe)
@@ -104,7 +104,7 @@ def _cells_figure(data: ReportData) -> KeyFigure:
     students = {r.student for r in data.results}
     parts = ((evolvers, "evolver"), (rounds, "round"), (teachers, "teacher"), (students, "student"))
     note = " × ".join(plural(len(names), word) for names, word in parts if names)
-    return KeyFigure("Cells", f"{cells(data):,}", note or "nothing answered yet")
+    return KeyFigure("Cells", f"{cell_count(data):,}", note or "nothing answered yet")
 
 
 def _trainings_figure(data: ReportData) -> KeyFigure:
@@ -120,7 +120,7 @@ def _cached_note(data: ReportData) -> str:
     return f"{plural(len(data.steps), 'step')}, {cached:,} from earlier runs"
 
 
-def _best_figure(row: Row) -> KeyFigure:
+def _best_figure(row: GainRow) -> KeyFigure:
     value = f"{number(row.result.value)} %"
     if row.base is None:
         return KeyFigure("Best student", value, row.result.student)

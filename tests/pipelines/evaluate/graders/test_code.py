@@ -58,8 +58,8 @@ def test_a_whole_function_in_a_block_stands_in_for_the_prompts(sandbox: Sandbox,
         )
         (item,) = code.items(bench, path)
         whole = f"Here it is:\n```python\n{item.data['prompt']}{item.reference}```"
-        assert sandbox.check(code.checked(bench, item, whole)).value is True
-        assert sandbox.check(code.checked(bench, item, "```python\nreturn None\n```")).value is not True
+        assert sandbox.check(code.build_check(bench, item, whole)).value is True
+        assert sandbox.check(code.build_check(bench, item, "```python\nreturn None\n```")).value is not True
 
 
 class Broken:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.evaluate.graders import opencompass
-from pipelines.evaluate.graders.latex import boxed, equivalent, final_answer
+from pipelines.evaluate.graders.latex import equivalent, final_answer, last_boxed
 from pipelines.evaluate.graders.opencompass import first_capital, first_option, last_number, same_number
-from pipelines.evaluate.items.data_files import records
+from pipelines.evaluate.items.data_files import read_records
 from pipelines.study.spec.benchmarks import Benchmark
 
 
@@ -82,10 +82,10 @@ def test_answers_in_latex_that_are_not(said: str, gold: str) -> None:
 
 
 def test_every_gold_solution_of_math_has_its_own_answer(shared_data: Path) -> None:
-    rows = records(shared_data / "math/math500.jsonl.gz")
+    rows = read_records(shared_data / "math/math500.jsonl.gz")
     wrong = [row["id"] for row in rows if not equivalent(final_answer(row["solution"]), row["answer"])]
     assert not wrong
-    assert all(boxed(row["solution"]) for row in rows)
+    assert all(last_boxed(row["solution"]) for row in rows)
 
 
 def test_gsm8k_is_asked_as_a_dialogue_of_four_examples(tmp_path: Path) -> None:

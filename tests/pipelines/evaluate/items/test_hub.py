@@ -11,9 +11,9 @@ from datasets import Dataset, DatasetDict
 
 from pipelines.errors import InputError
 from pipelines.evaluate.harness import run as harness
-from pipelines.evaluate.harness.tasks import NAMES
+from pipelines.evaluate.harness.tasks import TASK_NAMES
 from pipelines.evaluate.items import hub
-from pipelines.evaluate.suite import items
+from pipelines.evaluate.suite import load_items
 from pipelines.study.spec.benchmarks import Benchmark
 from tests.pipelines.evaluate.conftest import Told
 
@@ -34,32 +34,32 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
         return rows if split else DatasetDict({"train": rows, "test": rows, "dev": rows})
 
     monkeypatch.setattr(datasets, "load_dataset", load)
-    hub._written.cache_clear()
+    hub._download_file.cache_clear()
     return found
 
 
 def test_a_task_of_lm_eval_takes_the_hubs_data_at_its_revision(asked: list[tuple[Any, Any]]) -> None:
     bench = Benchmark(name="g", task="gsm8k", revision="abc", limit=2)
-    rows, _ = harness.run(Told(lambda _: "#### 0"), bench, Path(), "key")
+    rows, _ = harness.run_harness(Told(lambda _: "#### 0"), bench, Path(), "key")
     assert [row.correct for row in rows] == [True, False] and asked == [("openai/gsm8k", "abc")]
 
 
 def test_a_group_of_lm_eval_is_all_of_its_tasks(asked: list[tuple[Any, Any]]) -> None:
     bench = Benchmark(name="m", task="mmlu", limit=1)
-    rows, _ = harness.run(Told(lambda _: "", lambda _, text: float(text == "B")), bench, Path(), "key")
+    rows, _ = harness.run_harness(Told(lambda _: "", lambda _, text: float(text == "B")), bench, Path(), "key")
     assert len(rows) == len({row.task for row in rows}) == len(asked) == 57
     assert "anatomy" in {row.task for row in rows} and all(row.correct for row in rows)
 
 
 def test_an_unknown_task_is_told(asked: list[tuple[Any, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(NAMES, "gsm8k", ("gsm8k", "gsm9k"))
+    monkeypatch.setitem(TASK_NAMES, "gsm8k", ("gsm8k", "gsm9k"))
     with pytest.raises(InputError, match=r"lm-eval has no task 'gsm9k'\. Did you mean 'gsm8k'"):
-        harness.run(Told(lambda _: ""), Benchmark(name="g", task="gsm8k"), Path(), "key")
+        harness.run_harness(Told(lambda _: ""), Benchmark(name="g", task="gsm8k"), Path(), "key")
 
 
 def test_own_prompts_take_the_hubs_rows_once(asked: list[tuple[Any, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Benchmark(name="g", task="gsm8k", protocol="opencompass", limit=2)
-    assert [len(items(bench, Path(), 0)) for _ in range(2)] == [2, 2] and len(asked) == 1
-    monkeypatch.setitem(hub.SETS, "gsm8k", ("nowhere", None, "test"))
+    assert [len(load_items(bench, Path(), 0)) for _ in range(2)] == [2, 2] and len(asked) == 1
+    monkeypatch.setitem(hub.HUB_DATASETS, "gsm8k", ("nowhere", None, "test"))
     with pytest.raises(InputError, match="nowhere can not be had: no route"):
-        items(bench.model_copy(update={"revision": "x"}), Path(), 0)
+        load_items(bench.model_copy(update={"revision": "x"}), Path(), 0)

@@ -16,30 +16,32 @@ import pytest
 
 from actors.engine import EngineSpec
 from actors.engines.scripted_engine import ScriptedEngine
-from pipelines.evaluate.items.answers import answer_row, graded
+from pipelines.evaluate.items.answers import answer_row, with_grade
 from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.judged import alpaca_eval, arena_hard, compare, followbench, mt_bench
-from pipelines.evaluate.judged.followbench_rules import has_rule, satisfied
-from pipelines.evaluate.judged.judge_client import Asker, Case, Judged
-from pipelines.evaluate.scores import headline, scores
+from pipelines.evaluate.judged.followbench_rules import has_rule, satisfies
+from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
+from pipelines.evaluate.scores import headline_score, scores
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Benchmark, Judge
 from tests.pipelines.evaluate.conftest import Told
 
-CASE = Case(("Say hello.",), ("Hello.",), other=("Hi.",))
+CASE = JudgeCase(("Say hello.",), ("Hello.",), other=("Hi.",))
 
 
-def judged(act: Callable[..., Any], replies: Sequence[str], case: Case = CASE, **judge: Any) -> tuple[Judged, Told]:
+def judged(
+    act: Callable[..., Any], replies: Sequence[str], case: JudgeCase = CASE, **judge: Any
+) -> tuple[Judgement, Told]:
     """What comes of a case if the judge gives these replies, one after the other."""
     left = list(replies)
     client = Told(lambda _: left.pop(0))
     by = Judge.model_validate({"model": "judge", "reference": "other", **judge})
-    return asyncio.run(act(Asker(client, "row", 64), case, by)), client
+    return asyncio.run(act(JudgeClient(client, "row", 64), case, by)), client
 
 
 def row(item: str, measures: dict[str, tuple[float, float]], level: int = 0, words: Sequence[str] = ()) -> AnswerRow:
     asked = Item(item, (("user", "?"),), level=level)
-    return graded(answer_row(item, asked, 0, asked.messages, ["!"], "stop"), Grade(False, measures, tuple(words)))
+    return with_grade(answer_row(item, asked, 0, asked.messages, ["!"], "stop"), Grade(False, measures, tuple(words)))
 
 
 def bench(task: str, **judge: Any) -> Benchmark:
@@ -75,7 +77,7 @@ def test_win_tie_lose_is_the_first_label_in_the_papers_order(reply: str, verdict
     ],
 )
 def test_worked_example_of_both_orders(one: str, two: str, both: str) -> None:
-    assert compare.both_orders(one, two) == compare.both_orders(two, one) == both
+    assert compare.combine_orders(one, two) == compare.combine_orders(two, one) == both
 
 
 def test_with_swap_the_second_verdict_is_read_from_the_other_side() -> None:
@@ -90,7 +92,7 @@ def test_worked_example_of_arena_hard() -> None:
     assert arena_hard.win_probability([(1.0, 3), (0.5, 1), (1.0, 1)]) == 0.9
     assert arena_hard.win_probability([(1.0, 3), (0.5, 1), (0.0, 1)]) == 0.7
     assert arena_hard.win_probability([(0.0, 3), (0.0, 1)]) == 0.0
-    assert headline(bench("arena_hard"), [first]) == pytest.approx(90.0)
+    assert headline_score(bench("arena_hard"), [first]) == pytest.approx(90.0)
 
 
 def test_arena_hards_verdicts_are_the_answers_from_both_sides() -> None:
@@ -113,40 +115,40 @@ def test_a_game_with_several_labels_is_asked_once_more_and_then_dropped() -> Non
 def test_arena_hards_interval_is_over_battles() -> None:
     rows = [row(str(n), {"score": (1.0, 2.0)}, words=("B>A", "A>B")) for n in range(20)]
     rows += [row(str(n), {"score": (0.0, 2.0)}, words=("A>B", "B>A")) for n in range(20, 40)]
-    low, high = arena_hard.interval(rows)
+    low, high = arena_hard.confidence_interval(rows)
     assert 30 < low < 45 and 55 < high < 70
-    assert arena_hard.interval(rows[:20]) == (100.0, 100.0)
+    assert arena_hard.confidence_interval(rows[:20]) == (100.0, 100.0)
     found = scores(bench("arena_hard"), rows)
     assert list(found) == ["score", "low", "high"] and found["score"] == 50.0
 
 
 def test_worked_example_of_alpaca_evals_win_rate() -> None:
     rows = [row(str(n), {"win rate": (preference - 1, 1.0)}) for n, preference in enumerate((1.2, 1.9, 1.5))]
-    assert headline(bench("alpaca_eval"), [*rows, row("lost", {"unparsed": (1.0, 1.0)})]) == pytest.approx(
+    assert headline_score(bench("alpaca_eval"), [*rows, row("lost", {"unparsed": (1.0, 1.0)})]) == pytest.approx(
         53.3333, abs=1e-4
     )
 
 
 def test_worked_example_of_length_control() -> None:
-    assert alpaca_eval.controlled(-1, 1, [-1, 0, 1]) == pytest.approx(29.60, abs=5e-3)
+    assert alpaca_eval.controlled_win_rate(-1, 1, [-1, 0, 1]) == pytest.approx(29.60, abs=5e-3)
 
 
 def test_probabilities_of_the_labels_are_the_preference_whatever_the_order() -> None:
     for question in (f"Question {n}" for n in range(8)):
-        first = alpaca_eval.is_first(question)
+        first = alpaca_eval.is_shown_first(question)
         mine = "m" if first else "M"
         client = Told(lambda _: "", lambda _, text, mine=mine: math.log(0.6 if text == mine else 0.2))
         by = Judge(model="judge", reference="other")
-        case = Case((question,), ("Mine.",), other=("Yours.",))
-        found = asyncio.run(alpaca_eval.judge(Asker(client, "row", 1), case, by))
+        case = JudgeCase((question,), ("Mine.",), other=("Yours.",))
+        found = asyncio.run(alpaca_eval.judge(JudgeClient(client, "row", 1), case, by))
         assert found.grade.measures["win rate"][0] == pytest.approx(0.75)
-    assert {alpaca_eval.is_first(str(n)) for n in range(20)} == {True, False}
+    assert {alpaca_eval.is_shown_first(str(n)) for n in range(20)} == {True, False}
 
 
 def test_a_label_that_is_none_gives_no_preference_and_is_counted() -> None:
     found, _ = judged(alpaca_eval.judge, ["Both are fine"], verdict="label")
     assert "win rate" not in found.grade.measures and found.grade.measures["unparsed"][0] == 1
-    mine = "m" if alpaca_eval.is_first("Say hello.") else "M"
+    mine = "m" if alpaca_eval.is_shown_first("Say hello.") else "M"
     assert judged(alpaca_eval.judge, [f" {mine}."], verdict="label")[0].grade.correct
 
 
@@ -167,7 +169,7 @@ def alpaca_rows(shared_data: Path) -> list[AnswerRow]:
 
 
 def test_the_published_win_rate_of_alpaca_7b(shared_data: Path) -> None:
-    assert headline(bench("alpaca_eval"), alpaca_rows(shared_data)) == pytest.approx(2.591450540223603, abs=1e-9)
+    assert headline_score(bench("alpaca_eval"), alpaca_rows(shared_data)) == pytest.approx(2.591450540223603, abs=1e-9)
 
 
 def test_length_control_equals_the_official_code(shared_data: Path, tmp_path: Path) -> None:
@@ -188,8 +190,8 @@ def test_length_control_equals_the_official_code(shared_data: Path, tmp_path: Pa
 
 def test_worked_example_of_followbench() -> None:
     levels = dict(zip((1, 2, 3, 4, 5), (60.0, 50.0, 40.0, 30.0, 20.0), strict=True))
-    assert followbench.plain(levels) == 40.0
-    assert followbench.weighted(levels) == pytest.approx(33.33, abs=5e-3)
+    assert followbench.mean_of_levels(levels) == 40.0
+    assert followbench.weighted_mean_of_levels(levels) == pytest.approx(33.33, abs=5e-3)
 
 
 def test_levels_count_alike_and_all_of_their_numbers_are_told() -> None:
@@ -205,7 +207,7 @@ def test_levels_count_alike_and_all_of_their_numbers_are_told() -> None:
 
 HISTORY = ["Base.", "More.", "Base and more."]
 ROW = {"category": "content", "source": "s", "example_id": 1, "level": 2, "history": HISTORY}
-FOLLOW = Case(("Base and more.",), ("Answer.",), 2, "content", data=ROW)
+FOLLOW = JudgeCase(("Base and more.",), ("Answer.",), 2, "content", data=ROW)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_tasks_with_rules_ask_no_judge(shared_data: Path) -> None:
     ruled = [item for item in asked if has_rule(item.data)]
     assert 200 < len(ruled) < 400
     exact = next(item for item in ruled if item.data["source"] == "E2E")
-    case = Case(("?",), (exact.reference,), exact.level, exact.kind, data=exact.data)
+    case = JudgeCase(("?",), (exact.reference,), exact.level, exact.kind, data=exact.data)
     found, client = judged(followbench.judge, [], case)
     assert found.grade.correct and not client.asked
 
@@ -253,7 +255,7 @@ def test_tasks_with_rules_ask_no_judge(shared_data: Path) -> None:
 )
 def test_rules_of_followbench(source: str, level: int, answer: str, met: bool) -> None:
     data = {"category": "mixed", "example_id": 1, "source": source, "level": level, "target": ""}
-    assert satisfied(data, answer) is met
+    assert satisfies(data, answer) is met
 
 
 @pytest.mark.parametrize(
@@ -261,18 +263,18 @@ def test_rules_of_followbench(source: str, level: int, answer: str, met: bool) -
     [
         (compare.judge, CASE),
         (arena_hard.judge, CASE),
-        (mt_bench.judge, Case(("First?", "Second?"), ("One.", "Two."))),
+        (mt_bench.judge, JudgeCase(("First?", "Second?"), ("One.", "Two."))),
         (followbench.judge, FOLLOW),
     ],
 )
-def test_the_scripted_engine_can_judge(act: Callable[..., Any], case: Case) -> None:
+def test_the_scripted_engine_can_judge(act: Callable[..., Any], case: JudgeCase) -> None:
     engine, by = ScriptedEngine(EngineSpec("scripted", "judge")), Judge(model="judge", reference="other")
     cases = [replace(case, answers=(*case.answers[:-1], f"{n}.")) for n in range(20)]
-    found = [asyncio.run(act(Asker(engine, str(n), 512), one, by)) for n, one in enumerate(cases)]
+    found = [asyncio.run(act(JudgeClient(engine, str(n), 512), one, by)) for n, one in enumerate(cases)]
     assert sum(one.grade.measures["unparsed"][0] for one in found) / len(found) < 0.3
 
 
-TALK = Case(("First?", "Second?"), ("One.", "Two."), kind="writing")
+TALK = JudgeCase(("First?", "Second?"), ("One.", "Two."), kind="writing")
 
 
 def test_both_turns_are_rated_and_what_can_not_be_read_is_dropped() -> None:
@@ -287,9 +289,9 @@ def test_both_turns_are_rated_and_what_can_not_be_read_is_dropped() -> None:
 
 
 def test_mathematics_is_rated_against_a_reference() -> None:
-    case = Case(("First?", "Second?"), ("One.", "Two."), kind="math", other=("Gold 1", "Gold 2"))
+    case = JudgeCase(("First?", "Second?"), ("One.", "Two."), kind="math", other=("Gold 1", "Gold 2"))
     _, client = judged(mt_bench.judge, ["[[1]]", "[[1]]"], case)
     assert "Gold 1" in client.asked[0].messages[-1][1] and "Gold 2" in client.asked[1].messages[-1][1]
-    writing = Case(TALK.questions, TALK.answers, kind="writing", other=("Gold",))
+    writing = JudgeCase(TALK.questions, TALK.answers, kind="writing", other=("Gold",))
     _, client = judged(mt_bench.judge, ["[[1]]", "[[1]]"], writing)
     assert not any("Gold" in request.messages[-1][1] for request in client.asked)

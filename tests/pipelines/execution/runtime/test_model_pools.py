@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from actors.serving.residency import Part, Stage
-from actors.serving.spec import Share
+from actors.serving.residency import ModelResidency, ResidentModel
+from actors.serving.spec import ReplicaResources
 from cluster.errors import ClusterError
 from cluster.resources.inventory import Inventory, Node
 from pipelines.execution.runtime import model_pools as cast
@@ -23,21 +23,21 @@ def model(**fields: Any) -> Model:
     return Model.model_validate({"source": "teacher", "engine": "scripted", **fields})
 
 
-def parts(monkeypatch: pytest.MonkeyPatch, run: str = "run", **models: dict[str, Any]) -> dict[str, Part]:
+def parts(monkeypatch: pytest.MonkeyPatch, run: str = "run", **models: dict[str, Any]) -> dict[str, ResidentModel]:
     """What the stage of a study with these models is made of."""
     made: dict[str, Any] = {}
-    monkeypatch.setattr(cast, "Stage", lambda parts, memory: made.update(parts=parts, memory=memory))
+    monkeypatch.setattr(cast, "ModelResidency", lambda parts, memory: made.update(parts=parts, memory=memory))
     study = scripted_study(models={name: {"source": "teacher", "engine": "scripted"} | m for name, m in models.items()})
-    cast.stage(study, FOLDER, run, HERE)
-    assert made["memory"] == int(cast.SLEEPING_SHARE * 200)
+    cast.residency(study, FOLDER, run, HERE)
+    assert made["memory"] == int(cast.SLEEP_MEMORY_FRACTION * 200)
     return made["parts"]
 
 
 def test_terms_come_from_the_fields_of_a_model() -> None:
     fields = {"cpus": 2, "gpus": 0.5, "replicas": 3, "max_replicas": 8, "in_flight": 7, "max_length": 99}
-    terms = cast.terms(model(**fields, options={"latency": 0.1}, runtime={"slots": 4}), "pool", FOLDER)
-    assert (terms.name, terms.share) == ("pool", Share(2, 0.5))
-    assert (terms.least, terms.most, terms.in_flight) == (3, 8, 7)
+    terms = cast.pool_spec(model(**fields, options={"latency": 0.1}, runtime={"slots": 4}), "pool", FOLDER)
+    assert (terms.name, terms.resources) == ("pool", ReplicaResources(2, 0.5))
+    assert (terms.min_replicas, terms.max_replicas, terms.max_ongoing_requests) == (3, 8, 7)
     assert (terms.spec.engine, terms.spec.model, terms.spec.max_length) == ("scripted", "teacher", 99)
     assert dict(terms.spec.options) == {"latency": 0.1, "slots": 4}
 
@@ -46,8 +46,8 @@ def test_terms_come_from_the_fields_of_a_model() -> None:
 def test_without_a_maximum_there_are_as_many_replicas_as_told(
     replicas: int, max_replicas: int | None, most: int
 ) -> None:
-    terms = cast.terms(model(replicas=replicas, max_replicas=max_replicas), "pool", FOLDER)
-    assert (terms.least, terms.most) == (replicas, most)
+    terms = cast.pool_spec(model(replicas=replicas, max_replicas=max_replicas), "pool", FOLDER)
+    assert (terms.min_replicas, terms.max_replicas) == (replicas, most)
 
 
 @pytest.mark.parametrize(
@@ -55,19 +55,19 @@ def test_without_a_maximum_there_are_as_many_replicas_as_told(
     [("auto", 0, "transformers"), ("auto", 1, "vllm"), ("http", 0, "http"), ("scripted", 0, "scripted")],
 )
 def test_requests_in_flight_are_as_many_as_the_engine_likes(engine: str, gpus: int, resolved: str) -> None:
-    terms = cast.terms(model(engine=engine, gpus=gpus), "pool", FOLDER)
-    assert (terms.spec.engine, terms.in_flight) == (resolved, cast.IN_FLIGHT[resolved])
+    terms = cast.pool_spec(model(engine=engine, gpus=gpus), "pool", FOLDER)
+    assert (terms.spec.engine, terms.max_ongoing_requests) == (resolved, cast.MAX_ONGOING_REQUESTS[resolved])
 
 
 def test_a_trained_checkpoint_takes_the_place_of_the_weights() -> None:
-    terms = cast.terms(model(revision="abc"), "pool", FOLDER, "/checkpoint")
+    terms = cast.pool_spec(model(revision="abc"), "pool", FOLDER, "/checkpoint")
     assert (terms.spec.model, terms.spec.revision) == ("/checkpoint", None)
 
 
 def test_models_of_a_run_have_the_runs_name(monkeypatch: pytest.MonkeyPatch) -> None:
     made = parts(monkeypatch, "run7", small={}, large={}, scorer={})
-    assert made["small"].terms.name == "run7/small"
-    assert len({part.terms.name for part in made.values()}) == 3
+    assert made["small"].pool_spec.name == "run7/small"
+    assert len({part.pool_spec.name for part in made.values()}) == 3
     assert not any(part.shared for part in made.values())
 
 
@@ -75,14 +75,14 @@ def test_weights_are_those_of_all_replicas(monkeypatch: pytest.MonkeyPatch, tmp_
     (tmp_path / "model.safetensors").write_bytes(b"0" * 1000)
     local = {"source": str(tmp_path), "engine": "transformers", "replicas": 3}
     made = parts(monkeypatch, small=local, large={}, scorer={})
-    assert (made["small"].weights, made["large"].weights) == (3000, 0)
+    assert (made["small"].weight_bytes, made["large"].weight_bytes) == (3000, 0)
 
 
 def test_equal_shared_models_are_one_pool_for_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     one = parts(monkeypatch, "run 1", small={"shared": True}, large={}, scorer={})["small"]
     two = parts(monkeypatch, "run 2", small={"shared": True}, large={}, scorer={})["small"]
     assert one == two and one.shared
-    assert "run" not in one.terms.name
+    assert "run" not in one.pool_spec.name
 
 
 @pytest.mark.parametrize(
@@ -106,25 +106,25 @@ def test_shared_models_that_differ_in_anything_are_different_pools(
 ) -> None:
     plain = parts(monkeypatch, small={"shared": True}, large={}, scorer={})["small"]
     other = parts(monkeypatch, small={"shared": True, **change}, large={}, scorer={})["small"]
-    assert plain.terms.name != other.terms.name
+    assert plain.pool_spec.name != other.pool_spec.name
 
 
 def test_what_is_too_large_for_the_cluster_is_refused_by_its_name() -> None:
     models = {name: {"source": name, "engine": "scripted", "cpus": 1} for name in ("small", "large", "scorer")}
     study = scripted_study(models=models | {"large": models["large"] | {"gpus": 5}})
-    cast.check_room(study, ["small", "scorer"], HERE)
+    cast.check_models_fit(study, ["small", "scorer"], HERE)
     with pytest.raises(ClusterError, match="large asks for 1 CPUs and 5 GPUs on one node"):
-        cast.check_room(study, ["small", "large"], HERE)
+        cast.check_models_fit(study, ["small", "large"], HERE)
 
 
 def test_an_engine_that_can_take_several_nodes_may() -> None:
     models = {name: {"source": name, "engine": "scripted"} for name in ("small", "scorer")}
     study = scripted_study(models=models | {"large": {"source": "large", "engine": "vllm", "gpus": 8}})
-    cast.check_room(study, ["large"], HERE)
+    cast.check_models_fit(study, ["large"], HERE)
 
 
 def test_the_stage_is_one_that_can_be_closed_at_once() -> None:
     study = scripted_study()
-    stage = cast.stage(study, FOLDER, "run", HERE)
-    assert isinstance(stage, Stage)
+    stage = cast.residency(study, FOLDER, "run", HERE)
+    assert isinstance(stage, ModelResidency)
     stage.close()

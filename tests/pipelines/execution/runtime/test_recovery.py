@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pipelines.execution import runner
-from pipelines.execution.runtime.recovery import damaged, made_of, withdraw
-from pipelines.store.partitions import Finished, find_parts, write_part
+from pipelines.execution.runtime.recovery import downstream_of, find_corrupt_steps, invalidate
+from pipelines.store.partitions import PartitionRows, find_partitions, write_partition
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
 from pipelines.study.graph.step import Step
@@ -33,20 +33,20 @@ def first_round(store: Store, grid: Grid) -> tuple[str, Path]:
 
 def test_nothing_is_wrong_with_an_untouched_store(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
-    assert damaged(store, grid.steps, store.done()) == {}
-    assert damaged(store, grid.steps, frozenset()) == {}
+    assert find_corrupt_steps(store, grid.steps, store.finished_keys()) == {}
+    assert find_corrupt_steps(store, grid.steps, frozenset()) == {}
 
 
 def test_cut_missing_and_unreadable_files_are_found_in_every_finished_step(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
-    (cut, rows), done = first_round(store, grid), store.done()
+    (cut, rows), done = first_round(store, grid), store.finished_keys()
     rows.write_bytes(rows.read_bytes()[:-1])
     missing, unreadable = (key for key, step in grid.steps.items() if step.kind == "respond" and step.key in done), ""
     gone = next(missing)
     Path(store.folder("respond", gone), "rows-00000.parquet").unlink()
     unreadable = next(missing)
     Path(store.folder("respond", unreadable), "manifest.json").write_text("{")
-    found = damaged(store, grid.steps, done)
+    found = find_corrupt_steps(store, grid.steps, done)
     assert found.keys() == {cut, gone, unreadable}
     assert "bytes instead of" in found[cut] and "is missing" in found[gone] and "can not be read" in found[unreadable]
 
@@ -57,16 +57,16 @@ def test_a_changed_byte_is_found_where_it_would_be_read(ran: tuple[Store, Grid])
     data = bytearray(rows.read_bytes())
     data[len(data) // 2] ^= 1
     rows.write_bytes(data)
-    below = made_of(grid.steps, {key})
-    assert damaged(store, grid.steps, store.done()) == {}, "nothing is left to be made of it"
-    assert damaged(store, grid.steps, store.done() - below).keys() == {key}
+    below = downstream_of(grid.steps, {key})
+    assert find_corrupt_steps(store, grid.steps, store.finished_keys()) == {}, "nothing is left to be made of it"
+    assert find_corrupt_steps(store, grid.steps, store.finished_keys() - below).keys() == {key}
 
 
 def test_all_that_descends_from_a_step_is_made_of_it(ran: tuple[Store, Grid]) -> None:
     grid = ran[1]
     (seeds,) = (step.key for step in grid.steps.values() if step.kind == "seeds")
-    assert made_of(grid.steps, {seeds}) == grid.steps.keys() - {seeds}
-    assert made_of(grid.steps, set()) == set()
+    assert downstream_of(grid.steps, {seeds}) == grid.steps.keys() - {seeds}
+    assert downstream_of(grid.steps, set()) == set()
 
 
 def test_a_changed_byte_is_found_where_only_what_is_made_again_reads_it(ran: tuple[Store, Grid]) -> None:
@@ -77,22 +77,22 @@ def test_a_changed_byte_is_found_where_only_what_is_made_again_reads_it(ran: tup
     data[len(data) // 2] ^= 1
     rows.write_bytes(data)
     Path(store.folder("respond", cut), "rows-00000.parquet").unlink()
-    assert damaged(store, grid.steps, store.done()).keys() == {key, cut}
+    assert find_corrupt_steps(store, grid.steps, store.finished_keys()).keys() == {key, cut}
 
 
 def test_what_was_made_of_a_step_that_somebody_deleted_is_made_again(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
     key, rows = first_round(store, grid)
     shutil.rmtree(rows.parent)
-    found = damaged(store, grid.steps, store.done())
+    found = find_corrupt_steps(store, grid.steps, store.finished_keys())
     assert "not there any more" in found.pop(key) and not found
-    assert made_of(grid.steps, {key}) & store.done()
+    assert downstream_of(grid.steps, {key}) & store.finished_keys()
 
 
 def spoilt_of(store: Store, grid: Grid) -> list[Step]:
-    board, plan = SimpleNamespace(say=lambda told: None), SimpleNamespace(grid=grid, done=store.done())
+    board, plan = SimpleNamespace(say=lambda told: None), SimpleNamespace(grid=grid, done=store.finished_keys())
     context: Any = SimpleNamespace(store=store, board=board, plan=plan)
-    return runner._spoilt(context)
+    return runner._corrupt_steps(context)
 
 
 def test_who_is_killed_while_withdrawing_leaves_nothing_that_was_made_of_a_step_made_again(
@@ -104,8 +104,10 @@ def test_who_is_killed_while_withdrawing_leaves_nothing_that_was_made_of_a_step_
     spoilt = spoilt_of(store, grid)
     assert len(spoilt) > 3 and spoilt[-1].key == key
     for step in spoilt:
-        store.withdraw(step.kind, step.key)
-        assert all(needed.key in store.done() for each in store.done() for needed in grid.steps[each].inputs)
+        store.invalidate(step.kind, step.key)
+        assert all(
+            needed.key in store.finished_keys() for each in store.finished_keys() for needed in grid.steps[each].inputs
+        )
 
 
 def test_parts_of_an_unfinished_step_whose_source_is_made_again_go_and_its_answers_stay(
@@ -114,11 +116,11 @@ def test_parts_of_an_unfinished_step_whose_source_is_made_again_go_and_its_answe
     store, grid = ran
     key, rows = first_round(store, grid)
     below = next(step for step in grid.steps.values() if step.kind == "respond" and step.inputs[0].key == key)
-    store.withdraw(below.kind, below.key)
-    write_part(store, below.kind, below.key, 0, Finished([], []))
+    store.invalidate(below.kind, below.key)
+    write_partition(store, below.kind, below.key, 0, PartitionRows([], []))
     answers = Path(store.folder(below.kind, below.key), "parts", "00000000-0.answers")
     answers.write_bytes(b"")
     rows.unlink()
     for step in spoilt_of(store, grid):
-        withdraw(store, step)
-    assert find_parts(store, below.kind, below.key) == {} and answers.exists()
+        invalidate(store, step)
+    assert find_partitions(store, below.kind, below.key) == {} and answers.exists()

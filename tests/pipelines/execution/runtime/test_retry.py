@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from actors.engine import EngineLost, LoadError
 from actors.sandbox.protocol.job import SandboxError
-from actors.serving.spec import PoolStats, Work
+from actors.serving.spec import PoolStats, ReplicaStats
 from pipelines.cli.app import app
 from pipelines.execution.runner import run
 from pipelines.execution.runtime import retry as again
-from pipelines.execution.runtime.retry import AGAIN, Retries, tried_again
+from pipelines.execution.runtime.retry import MAX_STEP_RETRIES, RetryBudget, with_retries
 from pipelines.execution.stream import run as flow
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import Retry, load_retries, save_retries
@@ -60,20 +60,20 @@ def lost() -> EngineLost:
 @pytest.mark.usefixtures("alive")
 @pytest.mark.parametrize("error", [lost(), SandboxError("gone [/x]"), RayActorError()])
 def test_a_failure_of_infrastructure_is_tried_again_with_a_line_to_the_user(error: Exception) -> None:
-    attempt, told, prepared, retries = Attempt(error), list[str](), list[int](), Retries()
-    assert tried_again(retries, "stream", attempt, told.append, lambda: prepared.append(attempt.made)) == 42
+    attempt, told, prepared, retries = Attempt(error), list[str](), list[int](), RetryBudget()
+    assert with_retries(retries, "stream", attempt, told.append, lambda: prepared.append(attempt.made)) == 42
     assert (attempt.made, prepared, len(told)) == (2, [1], 1)
     assert " ".join(str(error).split()) in Text.from_markup(told[0]).plain
-    assert "stream failed" in told[0] and f"tried again, 1 of {AGAIN}" in told[0]
-    assert retries.all() == [Retry(level="step", of="stream", spent=1, allowed=str(AGAIN))]
+    assert "stream failed" in told[0] and f"tried again, 1 of {MAX_STEP_RETRIES}" in told[0]
+    assert retries.all() == [Retry(level="step", of="stream", spent=1, allowed=str(MAX_STEP_RETRIES))]
 
 
 @pytest.mark.usefixtures("alive")
 def test_beyond_the_budget_the_last_failure_is_raised() -> None:
-    attempt = Attempt(*(lost() for _ in range(AGAIN + 5)))
+    attempt = Attempt(*(lost() for _ in range(MAX_STEP_RETRIES + 5)))
     with pytest.raises(EngineLost, match="its process died"):
-        tried_again(Retries(), "stream", attempt, print, lambda: None)
-    assert attempt.made == AGAIN + 1
+        with_retries(RetryBudget(), "stream", attempt, print, lambda: None)
+    assert attempt.made == MAX_STEP_RETRIES + 1
 
 
 @pytest.mark.usefixtures("alive")
@@ -83,17 +83,17 @@ def test_beyond_the_budget_the_last_failure_is_raised() -> None:
 def test_what_would_fail_again_is_not_tried_again(error: Exception) -> None:
     attempt = Attempt(error)
     with pytest.raises(type(error)):
-        tried_again(Retries(), "stream", attempt, print, lambda: None)
+        with_retries(RetryBudget(), "stream", attempt, print, lambda: None)
     assert attempt.made == 1
 
 
 def test_retries_of_all_levels_add_up_and_survive_the_store(tmp_path: Path) -> None:
-    retries = Retries()
-    stats = PoolStats((), 1, 0, 0, Work(deaths=2, retries=7), frozenset(), (), (), again=5)
+    retries = RetryBudget()
+    stats = PoolStats((), 1, 0, 0, ReplicaStats(crashes=2, retries=7), frozenset(), (), (), retried=5)
     for _ in range(2):
-        retries.of_pool("small", stats)
-        retries.of_training("train a", 1)
-    retries.of_training("train b", 0)
+        retries.add_pool("small", stats)
+        retries.add_training("train a", 1)
+    retries.add_training("train b", 0)
     store = Store(str(tmp_path))
     assert load_retries(store, "s") == []
     save_retries(store, "s", retries.all())
@@ -111,7 +111,7 @@ def test_retries_of_all_levels_add_up_and_survive_the_store(tmp_path: Path) -> N
 def test_retries_of_a_run_are_in_its_status_and_in_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, store, output = tmp_path / "shaky.yaml", Store(str(tmp_path / "store")), io.StringIO()
     path.write_text(STUDY.replace("POISON", "Add"))
-    real, failures = flow._stream, [lost()]
+    real, failures = flow._run_dataset, [lost()]
 
     def shaky(*arguments: Any) -> Any:
         stream = real(*arguments)
@@ -119,7 +119,7 @@ def test_retries_of_a_run_are_in_its_status_and_in_its_report(tmp_path: Path, mo
             raise failures.pop()
         return stream
 
-    monkeypatch.setattr(flow, "_stream", shaky)
+    monkeypatch.setattr(flow, "_run_dataset", shaky)
     run(load(path), store, None, Console(file=output, width=200))
     assert "stream of rows failed" in output.getvalue()
     found = {retry.level: retry for retry in load_retries(store, "shaky")}

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cluster.connection.session import Session
 from pipelines.execution.runner import run
-from pipelines.execution.runtime.events import IN_STORE, event, logged
+from pipelines.execution.runtime.events import IN_STORE, emit, log_to
 from pipelines.execution.stream import monitor as watch
 from pipelines.store.store import Store
 from pipelines.study.file.load import load
@@ -50,9 +50,9 @@ def write(folder: Path) -> Path:
 def test_a_run_shorter_than_a_look_is_seen_by_prometheus_and_told_in_events(
     ray_local: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch, "POLL_SECONDS", 60.0)
+    monkeypatch.setattr(watch, "MONITOR_POLL_SECONDS", 60.0)
     log, store = tmp_path / "logs" / "run.jsonl", Store(str(tmp_path / "store"))
-    with logged(str(log), store, "observed"):
+    with log_to(str(log), store, "observed"):
         run(load(write(tmp_path)), store, None, Console(file=io.StringIO()))
     wanted = {"evolgrid_steps_total", "evolgrid_rows_total", "evolgrid_gpu_idle_share", "evolgrid_tokens_total"}
     assert exported("observed", wanted) == wanted
@@ -60,7 +60,7 @@ def test_a_run_shorter_than_a_look_is_seen_by_prometheus_and_told_in_events(
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert {each["study"] for each in events} == {"observed"}
     finished = [each for each in events if each["event"] == "step finished"]
-    assert {each["step"] for each in finished} == store.done()
+    assert {each["step"] for each in finished} == store.finished_keys()
     assert all(each["rows_in"] == each["rows_out"] + each["rejected"] + each["failed"] for each in finished)
     lost = [each for each in events if each["event"] == "row failed"]
     assert lost and sum(each["failed"] for each in finished) == len(lost)
@@ -69,23 +69,22 @@ def test_a_run_shorter_than_a_look_is_seen_by_prometheus_and_told_in_events(
 
 def test_the_dashboard_asks_for_metrics_that_exist() -> None:
     asked = set(re.findall(r"ray_(evolgrid_\w+)", (ROOT / "docs" / "grafana.json").read_text()))
-    made = set(
-        re.findall(r'"(evolgrid_\w+)"', (ROOT / "pipelines" / "execution" / "runtime" / "telemetry.py").read_text())
-    )
+    exporter = ROOT / "pipelines" / "execution" / "runtime" / "telemetry.py"
+    made = set(re.findall(r'"(evolgrid_\w+)"', exporter.read_text()))
     assert asked and asked <= made
 
 
 def test_each_run_has_its_own_events_in_the_store(tmp_path: Path) -> None:
     store = Store(f"file://{tmp_path}")
     for step in ("a", "b"):
-        with logged(IN_STORE, store, "kept"):
-            event("step finished", step=step)
+        with log_to(IN_STORE, store, "kept"):
+            emit("step finished", step=step)
             told = [path.read_text() for path in sorted(tmp_path.glob("studies/kept/events/*.jsonl"))]
             assert json.loads(told[-1])["step"] == step  # at once, where the store is a disk
     assert len(told) == 2
 
 
 def test_nothing_is_written_without_a_file(tmp_path: Path) -> None:
-    with logged(None, Store(str(tmp_path)), "silent"):
-        event("step finished", step="a")
+    with log_to(None, Store(str(tmp_path)), "silent"):
+        emit("step finished", step="a")
     assert list(tmp_path.iterdir()) == []

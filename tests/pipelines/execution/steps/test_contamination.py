@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from actors.inference.embedder import Embedder, EncoderSpec
-from pipelines.evaluate.task_texts import tasks
+from pipelines.evaluate.task_texts import task_texts
 from pipelines.execution.runtime.commit import commit_rows
-from pipelines.execution.steps.contamination import contamination
-from pipelines.execution.steps.diversity import diversity
+from pipelines.execution.steps.contamination import run_contamination
+from pipelines.execution.steps.diversity import run_diversity
 from pipelines.operators.similarity.embedding import LocalEncoder
 from pipelines.operators.similarity.overlap import ngrams
 from pipelines.rows.arrow import from_table
@@ -23,7 +23,7 @@ from pipelines.study.check import check
 from pipelines.study.file.load import load
 from pipelines.study.graph.build import build
 from pipelines.study.graph.step import Step
-from pipelines.study.inputs.references import check_reference, label
+from pipelines.study.inputs.references import check_reference, reference_label
 from pipelines.study.spec.study import Study
 from tests.support.studies import STUDENTS, scripted_study
 
@@ -46,19 +46,19 @@ def run(store: Store, made: Study, folder: Path, rows: Sequence[InstructionRow])
     step = next(step for step in grid.steps.values() if step.kind == "contamination")
     commit_rows(store, step.inputs[0], [*rows], [], len(rows), 0.0)
     assert made.contamination is not None
-    sources = {label(made, name): tasks(made, folder, name) for name in made.contamination.against}
+    sources = {reference_label(made, name): task_texts(made, folder, name) for name in made.contamination.against}
     vectors = None
     if made.contamination.near:
         local = LocalEncoder(Embedder(EncoderSpec(ENCODER)))
-        diversity(store, step.inputs[1], local)
+        run_diversity(store, step.inputs[1], local)
         vectors = {name: local.panels(texts)[0] for name, texts in sources.items()}
-    contamination(store, step, sources, vectors)
+    run_contamination(store, step, sources, vectors)
     return step, from_table(ContaminationRow, store.rows(step.kind, step.key))
 
 
 def test_a_task_of_a_benchmark_among_the_instructions_is_found(tmp_path: Path) -> None:
     made = study(ngrams=[8, 3])
-    task = tasks(made, tmp_path, "world")[4]
+    task = task_texts(made, tmp_path, "world")[4]
     _, rows = run(Store(str(tmp_path)), made, tmp_path, [instruction(0, LONG), instruction(1, f"Please: {task}")])
     assert rows[0].sources == []
     assert rows[1].sources == ["world"] * len(rows[1].measures)
@@ -84,8 +84,8 @@ def test_every_row_is_accounted_for_and_short_tasks_are_told(tmp_path: Path) -> 
 def test_a_file_of_rows_is_a_source_too(tmp_path: Path) -> None:
     (tmp_path / "bench.jsonl").write_text(json.dumps({"question": LONG}) + "\n")
     made = study(against=["bench.jsonl", "world"])
-    assert tasks(made, tmp_path, "bench.jsonl") == [LONG]
-    assert len(tasks(made, tmp_path, "world")) == 10
+    assert task_texts(made, tmp_path, "bench.jsonl") == [LONG]
+    assert len(task_texts(made, tmp_path, "world")) == 10
 
 
 def test_near_duplicates_are_found_by_their_embeddings(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ import pytest
 from actors.engine import LoadError
 from actors.inference.embedder import Embedder, EncoderSpec
 from pipelines.execution.runtime.commit import commit_rows
-from pipelines.execution.steps.diversity import diversity
-from pipelines.operators.similarity.embedding import LocalEncoder, encoder
+from pipelines.execution.steps.diversity import run_diversity
+from pipelines.operators.similarity.embedding import LocalEncoder, ray_encoder
 from pipelines.operators.similarity.vectors import Vectors
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import DiversityRow, InstructionRow, Rejection
@@ -58,7 +58,7 @@ def results(store: Store, made: Manifest) -> tuple[list[DiversityRow], list[Reje
 def test_equal_instructions_are_0_apart_and_like_ones_near(tmp_path: Path, local: LocalEncoder) -> None:
     store = Store(str(tmp_path))
     step = step_on(store, [instruction(i, text) for i, text in enumerate([CAT, PRIME, KITTEN, CAT])])
-    rows, rejected = results(store, diversity(store, step, local))
+    rows, rejected = results(store, run_diversity(store, step, local))
     assert not rejected
     assert [row.distance for row in rows][::3] == [0, 0]
     assert [int(row.nearest, 16) for row in rows] == [3, 2, 0, 0]
@@ -72,14 +72,14 @@ def test_equal_instructions_are_0_apart_and_like_ones_near(tmp_path: Path, local
 def test_the_input_is_part_of_the_text(tmp_path: Path, local: LocalEncoder) -> None:
     store = Store(str(tmp_path))
     step = step_on(store, [instruction(i, "Translate.", extra) for i, extra in enumerate(["Haus", "Baum", "Haus"])])
-    rows, _ = results(store, diversity(store, step, local))
+    rows, _ = results(store, run_diversity(store, step, local))
     assert [row.distance == 0 for row in rows] == [True, False, True]
 
 
 def test_rows_that_only_go_on_to_the_next_round_are_no_members_of_the_set(tmp_path: Path, local: LocalEncoder) -> None:
     store = Store(str(tmp_path))
     rows = [instruction(0, CAT), instruction(1, CAT, outcome="eliminated:equal"), instruction(2, PRIME)]
-    made = diversity(store, step_on(store, rows), local)
+    made = run_diversity(store, step_on(store, rows), local)
     kept, rejected = results(store, made)
     assert [row.index for row in kept] == [0, 2]
     assert all(row.distance > 0 for row in kept)
@@ -90,7 +90,7 @@ def test_rows_that_only_go_on_to_the_next_round_are_no_members_of_the_set(tmp_pa
 @pytest.mark.parametrize("texts", [[CAT], []])
 def test_a_set_of_one_has_no_distance_and_says_so(tmp_path: Path, local: LocalEncoder, texts: list[str]) -> None:
     store = Store(str(tmp_path))
-    made = diversity(store, step_on(store, [instruction(i, text) for i, text in enumerate(texts)]), local)
+    made = run_diversity(store, step_on(store, [instruction(i, text) for i, text in enumerate(texts)]), local)
     assert made.account.rows_out == 0
     assert made.account.rejected == made.account.reasons.get("no_neighbour", 0) == len(texts)
 
@@ -113,7 +113,7 @@ def test_a_sets_texts_are_never_all_in_memory(tmp_path: Path, monkeypatch: pytes
     importlib.import_module("pipelines.operators.similarity.block_products")  # torch's own memory is not counted
     tracemalloc.start()
     try:
-        made = diversity(store, step, LocalEncoder(Points()), lambda done: None)  # type: ignore[arg-type]
+        made = run_diversity(store, step, LocalEncoder(Points()), lambda done: None)  # type: ignore[arg-type]
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -125,7 +125,7 @@ def test_a_sets_texts_are_never_all_in_memory(tmp_path: Path, monkeypatch: pytes
 def test_an_encoder_that_can_not_be_loaded_is_one_message_with_a_remedy_and_leaves_no_process(tmp_path: Path) -> None:
     (tmp_path / "modules.json").write_text("[]")
     before = set(embedders())
-    with pytest.raises(LoadError) as told, encoder(EncoderSpec(str(tmp_path)), 1):
+    with pytest.raises(LoadError) as told, ray_encoder(EncoderSpec(str(tmp_path)), 1):
         raise AssertionError("it was given out")
     assert str(tmp_path) in str(told.value) and "Correct 'diversity.encoder'" in str(told.value)
     assert "\n" not in str(told.value) and "Traceback" not in str(told.value)
@@ -152,14 +152,14 @@ def test_actors_find_the_same_in_many_chunks(
     rows = [instruction(i, text) for i, text in enumerate([*texts, *texts[:3]])]
     here, there = Store(str(tmp_path / "here")), Store(str(tmp_path / "there"))
     step = step_on(here, rows)
-    alone, _ = results(here, diversity(here, step, local))
+    alone, _ = results(here, run_diversity(here, step, local))
     step_on(there, rows)
     for module, name, size in (("embedding", "CHUNK", 4), ("embedding", "PANEL", 8)):
         monkeypatch.setattr(f"pipelines.operators.similarity.{module}.{name}", size)
-    monkeypatch.setattr("pipelines.execution.steps.diversity.PANEL", 8)
+    monkeypatch.setattr("pipelines.execution.steps.diversity.PANEL_SIZE", 8)
     done: list[int] = []
-    with encoder(MINILM, 8) as spread:  # two actors for three chunks in two panels
-        shared, _ = results(there, diversity(there, step, spread, done.append))
+    with ray_encoder(MINILM, 8) as spread:  # two actors for three chunks in two panels
+        shared, _ = results(there, run_diversity(there, step, spread, done.append))
         assert len(embedders()) == 2
     assert [row.nearest for row in shared] == [row.nearest for row in alone]
     assert [row.repeats for row in shared] == [row.repeats for row in alone]

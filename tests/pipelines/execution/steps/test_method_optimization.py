@@ -12,10 +12,10 @@ from rich.console import Console
 from cluster.connection.session import connect
 from cluster.errors import ClusterError
 from pipelines.execution.runner import run_seeds
-from pipelines.execution.runtime.context import Context
-from pipelines.execution.runtime.progress import Board
+from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.steps.method_optimization import run_optimizations
-from pipelines.execution.stream.operators import best_methods
+from pipelines.execution.stream.operators import read_best_methods
 from pipelines.execution.stream.run import run_stream
 from pipelines.planning.plan import make_plan
 from pipelines.store.store import Store
@@ -29,10 +29,10 @@ def study(**changes: Any) -> Study:
     return scripted_study(evolution=evolution, responses={"teachers": ["small"]}, scoring=None, **changes)
 
 
-def go(made: Study, store: Store) -> tuple[Context, str]:
+def go(made: Study, store: Store) -> tuple[RunContext, str]:
     output = io.StringIO()
-    with Board(Console(file=output, width=200)) as board, connect(None):
-        context = Context(made, Path(), store, make_plan(made, Path(), store), board)
+    with ProgressDisplay(Console(file=output, width=200)) as board, connect(None):
+        context = RunContext(made, Path(), store, make_plan(made, Path(), store), board)
         for step in context.plan.pending_of("seeds"):
             run_seeds(context, step)
         run_optimizations(context)
@@ -50,7 +50,7 @@ class TestOptimize:
         assert account.rows_in == 3 and account.rows_out > 0 and set(account.reasons) <= {"no_method_block"}
         assert f"optimize world small: 3 in, {account.rows_out} out" in told
         (evolve,) = context.plan.pending_of("evolve")
-        assert "Instruction: {instruction}" in best_methods(store, [evolve])[evolve.key]
+        assert "Instruction: {instruction}" in read_best_methods(store, [evolve])[evolve.key]
         assert store.manifest("evolve", evolve.key).account.rows_in == 20
         assert make_plan(study(), Path(), store).pending == ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipelines.execution.steps.selection import select
+from pipelines.execution.steps.selection import run_selection
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import PairRow
 from pipelines.store.store import Store
@@ -18,7 +18,7 @@ from tests.support.studies import STUDENTS, scripted_study
 def sizes(store: Store, grid: Grid) -> list[int]:
     """How many pairs each selection of a study chooses."""
     steps = [step for step in grid.steps.values() if step.kind == "select"]
-    return [select(store, step).account.rows_out for step in steps]
+    return [run_selection(store, step).account.rows_out for step in steps]
 
 
 def run(store: Store, **selection: Any) -> Grid:

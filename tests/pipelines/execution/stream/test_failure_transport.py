@@ -12,9 +12,9 @@ import pytest
 
 from actors.engine import EngineLost, EngineSpec
 from actors.engines.scripted_engine import ScriptedEngine
-from pipelines.execution.runtime.retry import innermost
-from pipelines.execution.stream.failure_transport import Reporting, raise_failure
-from pipelines.execution.stream.tree import Branch, Root
+from pipelines.execution.runtime.retry import root_cause
+from pipelines.execution.stream.failure_transport import ReportsFailure, raise_transported
+from pipelines.execution.stream.tree import StepNode, TreeRoot
 from pipelines.store.store import Store
 from pipelines.study.spec.study import Study
 from tests.support.offline import run_offline
@@ -51,10 +51,10 @@ def walked(tmp_path: Path, raises: Exception | None) -> dict[str, Any]:
                 raise raises
             return row
 
-    root = Root("seeds", seeds.key, (Branch("seeds", "f" * 32, Does(), ()),))
+    root = TreeRoot("seeds", seeds.key, (StepNode("seeds", "f" * 32, Does(), ()),))
 
     async def tell() -> dict[str, Any]:
-        (block,) = [block async for block in Reporting(store, [root], Silent())({"unit": np.array([0])})]
+        (block,) = [block async for block in ReportsFailure(store, [root], Silent())({"unit": np.array([0])})]
         return block
 
     return asyncio.run(tell())
@@ -62,23 +62,23 @@ def walked(tmp_path: Path, raises: Exception | None) -> dict[str, Any]:
 
 def test_a_lost_engine_is_raised_as_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(EngineLost, match="the engine of model small is lost: it died"):
-        raise_failure(walked(tmp_path, EngineLost("small", "it died")))
+        raise_transported(walked(tmp_path, EngineLost("small", "it died")))
 
 
 def test_any_other_failure_comes_with_the_place_where_it_happened(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the plain truth") as caught:
-        raise_failure(walked(tmp_path, ValueError("the plain truth")))
+        raise_transported(walked(tmp_path, ValueError("the plain truth")))
     assert "in __call__" in "".join(traceback.format_exception(caught.value))
 
 
 def test_what_no_pickle_brings_back_is_told_in_words(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="Odd: two words"):
-        raise_failure(walked(tmp_path, Odd("two", "words")))
+        raise_transported(walked(tmp_path, Odd("two", "words")))
 
 
 def test_a_worker_that_did_its_work_reports_no_failure(tmp_path: Path) -> None:
     block = walked(tmp_path, None)
-    raise_failure(block)
+    raise_transported(block)
     assert block["unit"].tolist() == [0]
 
 
@@ -87,4 +87,4 @@ def test_layers_are_taken_off() -> None:
     try:
         raise RuntimeError("carried") from ExceptionGroup("several", [lost])
     except RuntimeError as error:
-        assert innermost(error) is lost
+        assert root_cause(error) is lost

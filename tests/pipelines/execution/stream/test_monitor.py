@@ -13,22 +13,22 @@ import ray
 from ray.exceptions import ActorUnavailableError
 from rich.console import Console
 
-from actors.serving.spec import Event, PoolStats, Work
-from pipelines.execution.runtime.progress import Board
+from actors.serving.spec import PoolEvent, PoolStats, ReplicaStats
+from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.stream import monitor as watch
-from pipelines.execution.stream.monitor import shown
-from pipelines.execution.stream.progress_actor import tallied
-from pipelines.execution.stream.totals import Total
-from pipelines.study.graph.params import ScoreJob
+from pipelines.execution.stream.monitor import monitored
+from pipelines.execution.stream.progress_actor import progress_actor
+from pipelines.execution.stream.totals import StepTotal
+from pipelines.study.graph.params import ScoreParams
 from pipelines.study.graph.step import Kind, Step, identify, make_step
 from tests.actors.serving.pools import until
 
-SEEDS = make_step(identify("seeds", {}), "test", ScoreJob("m"), ())
-EMPTY = PoolStats((), 1, 0, 0, Work(), frozenset(), (), ())
+SEEDS = make_step(identify("seeds", {}), "test", ScoreParams("m"), ())
+EMPTY = PoolStats((), 1, 0, 0, ReplicaStats(), frozenset(), (), ())
 
 
 def step(name: str, model: str, source: Step, kind: Kind = "score") -> Step:
-    return make_step(identify(kind, {"name": name}), name, ScoreJob(model), (source,))
+    return make_step(identify(kind, {"name": name}), name, ScoreParams(model), (source,))
 
 
 A1 = step("first", "a", SEEDS)
@@ -41,9 +41,9 @@ class FakePool:
     """Notes whether it was told to rest."""
 
     rests: int = 0
-    events: tuple[Event, ...] = ()
+    events: tuple[PoolEvent, ...] = ()
 
-    def rest(self) -> None:
+    def scale_to_zero(self) -> None:
         self.rests += 1
 
     def stats(self) -> PoolStats:
@@ -54,7 +54,7 @@ class FakePool:
 class FakeContext:
     """Ten seeds."""
 
-    board: Board = field(default_factory=lambda: Board(Console(file=StringIO(), width=200)))
+    progress: ProgressDisplay = field(default_factory=lambda: ProgressDisplay(Console(file=StringIO(), width=200)))
     seeds: int = 10
     pool_observers: tuple[()] = ()
 
@@ -66,7 +66,7 @@ class FakeContext:
         return self.seeds
 
     def said(self) -> str:
-        file = self.board.console.file
+        file = self.progress.console.file
         assert isinstance(file, StringIO)
         return file.getvalue()
 
@@ -77,12 +77,12 @@ class Scene:
     def __init__(self, tally: Any) -> None:
         self.tally, self.context = tally, FakeContext()
         self.pools = {"a": FakePool(), "b": FakePool()}
-        self.watcher = watch._Watcher(self.context, [A1, A2, B], self.pools, tally)  # type: ignore[arg-type]
+        self.watcher = watch.StreamMonitor(self.context, [A1, A2, B], self.pools, tally)  # type: ignore[arg-type]
 
-    def look(self, totals: Mapping[Step, Total]) -> dict[str, int]:
+    def look(self, totals: Mapping[Step, StepTotal]) -> dict[str, int]:
         """How often each engine has been told to rest when these are the totals."""
         self.tally.totals.values = {step.key: total for step, total in totals.items()}
-        self.watcher.look()
+        self.watcher.poll()
         return {name: pool.rests for name, pool in self.pools.items()}
 
 
@@ -90,9 +90,9 @@ class Remote:
     """Stands in for an actor's method."""
 
     def __init__(self) -> None:
-        self.values: dict[str, Total] = {}
+        self.values: dict[str, StepTotal] = {}
 
-    def remote(self) -> dict[str, Total]:
+    def remote(self) -> dict[str, StepTotal]:
         return self.values
 
 
@@ -109,48 +109,51 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
 
 def test_an_engine_rests_when_all_its_steps_are_through(scene: Scene) -> None:
     assert scene.look({}) == {"a": 0, "b": 0}
-    assert scene.look({A1: Total(rows=10), A2: Total(rows=9)}) == {"a": 0, "b": 0}
-    assert scene.look({A1: Total(rows=10), A2: Total(rows=10), B: Total(rows=9)}) == {"a": 1, "b": 0}
-    assert scene.look({A1: Total(rows=10), A2: Total(rows=10), B: Total(rows=10)}) == {"a": 1, "b": 1}
-    assert scene.look({A1: Total(rows=10), A2: Total(rows=10), B: Total(rows=10)}) == {"a": 1, "b": 1}  # told once
+    assert scene.look({A1: StepTotal(rows=10), A2: StepTotal(rows=9)}) == {"a": 0, "b": 0}
+    assert scene.look({A1: StepTotal(rows=10), A2: StepTotal(rows=10), B: StepTotal(rows=9)}) == {"a": 1, "b": 0}
+    assert scene.look({A1: StepTotal(rows=10), A2: StepTotal(rows=10), B: StepTotal(rows=10)}) == {"a": 1, "b": 1}
+    assert scene.look({A1: StepTotal(rows=10), A2: StepTotal(rows=10), B: StepTotal(rows=10)}) == {
+        "a": 1,
+        "b": 1,
+    }  # told once
 
 
 def test_rows_that_fall_out_are_not_waited_for_further_down(scene: Scene) -> None:
-    first = Total(rows=7, rejected=2, failed=1)
-    assert scene.look({A1: first, A2: Total(rows=6)}) == {"a": 0, "b": 0}
-    assert scene.look({A1: first, A2: Total(rows=6, failed=1), B: Total(rows=5)}) == {"a": 1, "b": 0}
-    assert scene.look({A1: first, A2: Total(rows=6, failed=1), B: Total(rows=6)}) == {"a": 1, "b": 1}
+    first = StepTotal(rows=7, rejected=2, failed=1)
+    assert scene.look({A1: first, A2: StepTotal(rows=6)}) == {"a": 0, "b": 0}
+    assert scene.look({A1: first, A2: StepTotal(rows=6, failed=1), B: StepTotal(rows=5)}) == {"a": 1, "b": 0}
+    assert scene.look({A1: first, A2: StepTotal(rows=6, failed=1), B: StepTotal(rows=6)}) == {"a": 1, "b": 1}
 
 
 def test_a_step_is_not_through_while_rows_may_still_come(scene: Scene) -> None:
-    assert scene.look({A1: Total(rows=5), A2: Total(rows=5), B: Total(rows=5)}) == {"a": 0, "b": 0}
+    assert scene.look({A1: StepTotal(rows=5), A2: StepTotal(rows=5), B: StepTotal(rows=5)}) == {"a": 0, "b": 0}
 
 
 def test_looking_goes_on_after_rays_actors_could_not_be_reached(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     failures, ended = [ActorUnavailableError("reset", None)], threading.Event()
 
-    def get(_: object) -> dict[str, Total]:
+    def get(_: object) -> dict[str, StepTotal]:
         if failures:
             raise failures.pop()
         ended.set()
         return {}
 
     monkeypatch.setattr(ray, "get", get)
-    monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
-    scene.watcher.watch(ended)
+    monkeypatch.setattr(watch, "MONITOR_POLL_SECONDS", 0.01)
+    scene.watcher.run(ended)
     assert not failures and ended.is_set()
 
 
 def test_the_board_has_a_bar_for_every_step_that_has_begun(scene: Scene) -> None:
-    scene.look({A1: Total(rows=3, rejected=1)})
-    (task,) = scene.context.board.bars.tasks
+    scene.look({A1: StepTotal(rows=3, rejected=1)})
+    (task,) = scene.context.progress.bars.tasks
     assert (task.description, task.completed, task.total) == (A1.label, 4, 10)
 
 
 def test_what_happens_to_an_engine_is_told_once(scene: Scene) -> None:
-    scene.pools["a"].events = (Event(1, "a replica died"),)
+    scene.pools["a"].events = (PoolEvent(1, "a replica died"),)
     scene.look({})
-    scene.pools["a"].events = (Event(1, "a replica died"), Event(2, "it died again"))
+    scene.pools["a"].events = (PoolEvent(1, "a replica died"), PoolEvent(2, "it died again"))
     scene.look({})
     scene.look({})
     assert scene.context.said().splitlines() == ["a: a replica died", "a: it died again"]
@@ -158,14 +161,14 @@ def test_what_happens_to_an_engine_is_told_once(scene: Scene) -> None:
 
 @pytest.fixture
 def tally(ray_local: object) -> Iterator[Any]:
-    with tallied() as actor:
+    with progress_actor() as actor:
         yield actor
 
 
 def test_while_the_block_runs_somebody_looks_and_no_longer(tally: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch, "POLL_SECONDS", 0.01)
-    pool, context = FakePool(events=(Event(1, "it started"),)), FakeContext(seeds=0)
-    with shown(context, [A1], {"a": pool}, tally):  # type: ignore[arg-type, dict-item]
+    monkeypatch.setattr(watch, "MONITOR_POLL_SECONDS", 0.01)
+    pool, context = FakePool(events=(PoolEvent(1, "it started"),)), FakeContext(seeds=0)
+    with monitored(context, [A1], {"a": pool}, tally):  # type: ignore[arg-type, dict-item]
         until(lambda: pool.rests == 1)
     assert "stream-watch" not in {thread.name for thread in threading.enumerate()}
     assert context.said() == "a: it started\n"

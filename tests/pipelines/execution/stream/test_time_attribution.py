@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.execution.stream.time_attribution import step_seconds
-from pipelines.execution.stream.totals import Total
-from pipelines.study.graph.params import ScoreJob
+from pipelines.execution.stream.time_attribution import attribute_time
+from pipelines.execution.stream.totals import StepTotal
+from pipelines.study.graph.params import ScoreParams
 from pipelines.study.graph.step import Step, identify, make_step
 
 
 def step(name: str, model: str) -> Step:
-    return make_step(identify("score", {"name": name}), name, ScoreJob(model), ())
+    return make_step(identify("score", {"name": name}), name, ScoreParams(model), ())
 
 
 A, B, C = step("a", "small"), step("b", "small"), step("c", "large")
 
 
 def test_the_parts_add_up_to_the_wall_time() -> None:
-    totals = {A.key: Total(waited=3.0), B.key: Total(waited=1.0), C.key: Total(waited=100.0)}
-    seconds = step_seconds((A, B, C), totals, {"small": 10.0, "large": 30.0}, 80.0)
+    totals = {
+        A.key: StepTotal(request_seconds=3.0),
+        B.key: StepTotal(request_seconds=1.0),
+        C.key: StepTotal(request_seconds=100.0),
+    }
+    seconds = attribute_time((A, B, C), totals, {"small": 10.0, "large": 30.0}, 80.0)
     assert seconds == {A.key: pytest.approx(15.0), B.key: pytest.approx(5.0), C.key: pytest.approx(60.0)}
 
 
 def test_steps_that_asked_nothing_took_no_time() -> None:
-    assert step_seconds((A, C), {}, {"small": 0.0, "large": 0.0}, 5.0) == {A.key: 0.0, C.key: 0.0}
+    assert attribute_time((A, C), {}, {"small": 0.0, "large": 0.0}, 5.0) == {A.key: 0.0, C.key: 0.0}

@@ -13,20 +13,20 @@ import pytest
 
 from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.execution.runtime.commit import commit_rows
-from pipelines.execution.stream.totals import Progress
-from pipelines.execution.stream.tree import Branch, Root
-from pipelines.execution.stream.worker import Walker
+from pipelines.execution.stream.totals import StepProgress
+from pipelines.execution.stream.tree import StepNode, TreeRoot
+from pipelines.execution.stream.worker import StreamWorker
 from pipelines.rows.ids import row_id
 from pipelines.rows.operator import Rejected
 from pipelines.rows.types import InstructionRow, Row
 from pipelines.store.epochs import next_epoch
-from pipelines.store.journaled_client import Remembering
-from pipelines.store.partitions import Finished, Part, find_parts, read_part, write_part
+from pipelines.store.journaled_client import JournaledClient
+from pipelines.store.partitions import PartitionOutput, PartitionRows, find_partitions, read_partition, write_partition
 from pipelines.store.store import Store
-from pipelines.study.graph.params import ScoreJob
+from pipelines.study.graph.params import ScoreParams
 from pipelines.study.graph.step import identify, make_step
 
-SEEDS = make_step(identify("seeds", {}), "test", ScoreJob("m"), ())
+SEEDS = make_step(identify("seeds", {}), "test", ScoreParams("m"), ())
 
 
 @dataclass
@@ -51,7 +51,7 @@ class Append:
 
     async def __call__(self, row: Row, new_id: str) -> InstructionRow:
         assert isinstance(row, InstructionRow)
-        client = Remembering(cast("Client", self), "evolve", KEYS[self.name])
+        client = JournaledClient(cast("Client", self), "evolve", KEYS[self.name])
         await client.generate(GenerateRequest(new_id, (("user", str(row.index)),), Sampling()))
         if row.index in self.rejects:
             raise Rejected("tested")
@@ -69,9 +69,9 @@ class Append:
 
 @dataclass
 class Tally:
-    added: list[Mapping[str, Progress]] = field(default_factory=list)
+    added: list[Mapping[str, StepProgress]] = field(default_factory=list)
 
-    def add(self, progress: Mapping[str, Progress]) -> None:
+    def add(self, progress: Mapping[str, StepProgress]) -> None:
         self.added.append(progress)
 
     def rows(self, key: str) -> int:
@@ -91,24 +91,24 @@ def store(tmp_path: Path) -> Store:
     return made
 
 
-def chain(first: Append, second: Append) -> list[Root]:
-    below = Branch("evolve", "second", second, ())
-    return [Root("seeds", SEEDS.key, (Branch("evolve", "first", first, (below,)),))]
+def chain(first: Append, second: Append) -> list[TreeRoot]:
+    below = StepNode("evolve", "second", second, ())
+    return [TreeRoot("seeds", SEEDS.key, (StepNode("evolve", "first", first, (below,)),))]
 
 
-def walk(store: Store, roots: list[Root]) -> Tally:
+def walk(store: Store, roots: list[TreeRoot]) -> Tally:
     tally = Tally()
 
     async def drain() -> None:
-        async for _ in Walker(store, roots, tally)({"unit": np.array([0])}):
+        async for _ in StreamWorker(store, roots, tally)({"unit": np.array([0])}):
             pass
 
     asyncio.run(drain())
     return tally
 
 
-def durable(store: Store, key: str) -> Finished:
-    return read_part(store, "evolve", find_parts(store, "evolve", key)[0])
+def durable(store: Store, key: str) -> PartitionRows:
+    return read_partition(store, "evolve", find_partitions(store, "evolve", key)[0])
 
 
 def test_every_row_goes_through_every_step(store: Store) -> None:
@@ -146,20 +146,20 @@ def test_a_step_that_was_finished_meanwhile_is_a_root_like_any_other(store: Stor
     clock = Clock()
     walk(store, chain(Append("a", clock), Append("b", clock)))
     clock.events.clear()
-    below = Branch("evolve", "third", Append("c", clock), ())
-    second = Branch("evolve", "second", Append("b", clock), (below,))
-    walk(store, [Root("seeds", SEEDS.key, (Branch("evolve", "first", Append("a", clock), (second,)),))])
+    below = StepNode("evolve", "third", Append("c", clock), ())
+    second = StepNode("evolve", "second", Append("b", clock), (below,))
+    walk(store, [TreeRoot("seeds", SEEDS.key, (StepNode("evolve", "first", Append("a", clock), (second,)),))])
     assert clock.events == [("c", row) for row in range(6)]
 
 
-def parts_of(store: Store, key: str) -> Part:
-    return find_parts(store, "evolve", key)[0]
+def parts_of(store: Store, key: str) -> PartitionOutput:
+    return find_partitions(store, "evolve", key)[0]
 
 
 def test_a_unit_that_is_through_is_not_walked_again_and_leaves_no_answers(store: Store) -> None:
     clock = Clock()
     walk(store, chain(Append("a", clock), Append("b", clock)))
-    assert store.parts("evolve", "first", "*.answers") == []
+    assert store.partition_files("evolve", "first", "*.answers") == []
     clock.events.clear()
     tally = walk(store, chain(Append("a", clock), Append("b", clock)))
     assert clock.events == [] and tally.rows("second") == 6
@@ -184,7 +184,7 @@ def test_a_late_part_of_an_earlier_run_is_not_mixed_with_a_later_ones(store: Sto
     later = Store(store.url, epoch=2)
     walk(later, chain(Append("a", clock), Append("b", clock)))
     store.fs.rm(parts_of(store, "second").rows)  # it died before this one was written
-    write_part(zombie, "evolve", "second", 0, Finished([], []))
+    write_partition(zombie, "evolve", "second", 0, PartitionRows([], []))
     clock.events.clear()
     walk(Store(store.url, epoch=3), chain(Append("a", clock), Append("b", clock)))
     assert sorted(clock.events) == [("b", row) for row in range(6)]
@@ -201,21 +201,21 @@ def asked(store: Store) -> Clock:
 def test_answers_that_a_zombie_removed_before_they_were_read_are_asked_for_again(store: Store) -> None:
     asked(store)
     clock, tally = Clock(), Tally()
-    walker = Walker(store, chain(Append("a", clock), Append("b", clock)), tally)
-    for path in store.parts("evolve", "first", "*.answers"):
+    walker = StreamWorker(store, chain(Append("a", clock), Append("b", clock)), tally)
+    for path in store.partition_files("evolve", "first", "*.answers"):
         store.fs.rm(path)
-    asyncio.run(walker.unit(0))
+    asyncio.run(walker.process_partition(0))
     assert sorted(clock.events) == [(name, row) for name in "ab" for row in range(6)]
     assert tally.rows("second") == 6
 
 
 def test_a_zombie_that_is_through_leaves_the_answers_that_its_successor_will_read(store: Store) -> None:
     asked(store)
-    left = store.parts("evolve", "first", "*.answers")
+    left = store.partition_files("evolve", "first", "*.answers")
     zombie = Store(store.url, epoch=next_epoch(store))
     next_epoch(store)
     walk(zombie, chain(Append("a", Clock()), Append("b", Clock())))
-    assert set(left) <= set(store.parts("evolve", "first", "*.answers"))
+    assert set(left) <= set(store.partition_files("evolve", "first", "*.answers"))
 
 
 def test_a_part_that_lacks_rows_or_has_others_is_made_whole(store: Store) -> None:
@@ -223,9 +223,11 @@ def test_a_part_that_lacks_rows_or_has_others_is_made_whole(store: Store) -> Non
     clock = Clock()
     walk(store, chain(Append("a", clock), Append("b", clock)))
     for key, wrong in (("first", slice(2)), ("second", slice(0))):
-        write_part(Store(store.url, epoch=1), "evolve", key, 0, Finished(durable(store, key).rows[wrong], []))
+        write_partition(Store(store.url, epoch=1), "evolve", key, 0, PartitionRows(durable(store, key).rows[wrong], []))
     stray = replace(durable(store, "first").rows[0], id="of a row that is gone")
-    write_part(Store(store.url, epoch=2), "evolve", "first", 0, Finished([stray, *durable(store, "first").rows], []))
+    write_partition(
+        Store(store.url, epoch=2), "evolve", "first", 0, PartitionRows([stray, *durable(store, "first").rows], [])
+    )
     walk(Store(store.url, epoch=3), chain(Append("a", clock), Append("b", clock)))
     for key in ("first", "second"):
         assert sorted(row.index for row in durable(store, key).rows) == [*range(6)]

@@ -18,15 +18,15 @@ from rich.console import Console
 from actors.engine import LoadError
 from cluster.resources.inventory import Inventory, Node
 from pipelines.errors import InputError
-from pipelines.execution.runtime.context import Context
-from pipelines.execution.runtime.progress import Board
+from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.training import evaluators as examiners
 from pipelines.execution.training import run as students
 from pipelines.execution.training.gang_scheduler import Gang
-from pipelines.execution.training.run import run_students
-from pipelines.execution.training.trainer import Trainer, Training
+from pipelines.execution.training.run import run_training
+from pipelines.execution.training.trainer import PlannedTraining, Trainer
 from pipelines.planning.plan import make_plan
-from pipelines.planning.requests import START_SECONDS
+from pipelines.planning.requests import EVALUATOR_START_SECONDS
 from pipelines.store.store import Store
 from pipelines.study.graph.step import Step
 from tests.support.studies import STUDENTS, scripted_study
@@ -54,9 +54,9 @@ class Cluster:
             self.free += cpus
             self.changed.notify_all()
 
-    def pool(self, terms: Any) -> Any:
+    def pool(self, pool_spec: Any) -> Any:
         def load(spec: Any) -> None:
-            made.terms = SimpleNamespace(spec=spec)
+            made.pool_spec = SimpleNamespace(spec=spec)
             self.loads.append(spec)
             time.sleep(SECONDS)
 
@@ -64,15 +64,15 @@ class Cluster:
             raise RayError
 
         def ready(_: float) -> None:
-            self.take(terms.share.cpus)
-            load(terms.spec)
+            self.take(pool_spec.resources.cpus)
+            load(pool_spec.spec)
 
         self.starts += 1
-        close = lambda: self.give(terms.share.cpus)  # noqa: E731
-        made = SimpleNamespace(ready=ready, reload=load, client=lambda: made, stats=stats, close=close)
+        close = lambda: self.give(pool_spec.resources.cpus)  # noqa: E731
+        made = SimpleNamespace(wait_until_ready=ready, swap_model=load, client=lambda: made, stats=stats, close=close)
         return made
 
-    def evaluate(self, context: Context, step: Step, client: Any) -> tuple[list[Any], list[Any]]:
+    def evaluate(self, context: RunContext, step: Step, client: Any) -> tuple[list[Any], list[Any]]:
         if step.label in self.wrong:
             raise self.wrong[step.label]
         with self.changed:
@@ -84,11 +84,11 @@ class Cluster:
             self.examined.append(step.key)
         return [], []
 
-    def train(self, trainer: Trainer, training: Training) -> list[Gang]:
+    def train(self, trainer: Trainer, training: PlannedTraining) -> list[Gang]:
         self.take(training.placement.cpus)
         time.sleep(SECONDS)
         self.give(training.placement.cpus)
-        return [gang for step in training.steps for gang in trainer.trained(step)]
+        return [gang for step in training.steps for gang in trainer.on_trained(step)]
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     return cluster
 
 
-def context(folder: Path, kinds: Sequence[str], seconds: float, cpus: float = 1) -> Context:
+def context(folder: Path, kinds: Sequence[str], seconds: float, cpus: float = 1) -> RunContext:
     """Trainings or evaluations (of untuned models) of so many planned seconds, on four CPUs."""
     models = {name: {"source": name, "engine": "scripted", "cpus": cpus} for name in ("small", "large", "scorer")}
     study = scripted_study(**{**STUDENTS, "models": models, "benchmarks": BENCHMARKS})
@@ -113,15 +113,15 @@ def context(folder: Path, kinds: Sequence[str], seconds: float, cpus: float = 1)
     trains = {step.key for step in chosen if step.kind == "train"}
     chosen = [step for step in chosen if step.kind == "train" or all(each.key in trains for each in step.inputs)]
     plan = replace(plan, pending=tuple(chosen), seconds=dict.fromkeys(plan.grid.steps, seconds))
-    made = Context(study, folder, store, plan, Board(Console(file=io.StringIO())))
-    made.rows = dict.fromkeys(plan.grid.steps, 1)
+    made = RunContext(study, folder, store, plan, ProgressDisplay(Console(file=io.StringIO())))
+    made.row_counts = dict.fromkeys(plan.grid.steps, 1)
     made.__dict__["cluster"] = Inventory((Node("here", 4, 0, 0),))
     return made
 
 
 def test_evaluations_run_side_by_side_where_there_is_room(tmp_path: Path, cluster: Cluster) -> None:
-    here = context(tmp_path, ["evaluate"], START_SECONDS)
-    assert run_students(here) == []
+    here = context(tmp_path, ["evaluate"], EVALUATOR_START_SECONDS)
+    assert run_training(here) == []
     assert sorted(cluster.examined) == sorted(step.key for step in here.plan.pending) and len(cluster.examined) == 4
     assert cluster.most >= 2 and cluster.free == 4
 
@@ -129,47 +129,47 @@ def test_evaluations_run_side_by_side_where_there_is_room(tmp_path: Path, cluste
 def test_short_evaluations_are_left_to_the_warm_examiner_which_loads_each_student_once(
     tmp_path: Path, cluster: Cluster
 ) -> None:
-    assert run_students(context(tmp_path, ["evaluate"], 0.1)) == []
+    assert run_training(context(tmp_path, ["evaluate"], 0.1)) == []
     assert (cluster.starts, len(cluster.loads), cluster.most) == (1, 2, 1)
 
 
 def test_every_student_is_examined_beside_trainings(tmp_path: Path, cluster: Cluster) -> None:
-    here = context(tmp_path, ["train", "evaluate"], START_SECONDS)
-    assert run_students(here) == []
+    here = context(tmp_path, ["train", "evaluate"], EVALUATOR_START_SECONDS)
+    assert run_training(here) == []
     assert len(cluster.examined) == 2 * (20 + 2) and cluster.free == 4
     assert cluster.most >= 2
 
 
-@pytest.mark.parametrize("seconds", [0.1, START_SECONDS])
+@pytest.mark.parametrize("seconds", [0.1, EVALUATOR_START_SECONDS])
 def test_an_examiner_without_room_beside_a_training_comes_and_goes(
     tmp_path: Path, cluster: Cluster, seconds: float
 ) -> None:
-    assert run_students(context(tmp_path, ["train", "evaluate"], seconds, cpus=3)) == []
+    assert run_training(context(tmp_path, ["train", "evaluate"], seconds, cpus=3)) == []
     assert len(cluster.examined) == 2 * (20 + 2) and cluster.most == 1 and cluster.free == 4
 
 
 def test_a_student_that_can_not_be_examined_holds_back_no_other(tmp_path: Path, cluster: Cluster) -> None:
-    here = context(tmp_path, ["evaluate"], START_SECONDS)
+    here = context(tmp_path, ["evaluate"], EVALUATOR_START_SECONDS)
     bad = here.plan.pending[0]
     cluster.wrong[bad.label] = LoadError("small", "no such file")
-    (failure,) = run_students(here)
+    (failure,) = run_training(here)
     assert failure.startswith(bad.label) and len(cluster.examined) == 3 and cluster.free == 4
 
 
 def test_what_is_no_students_failure_is_raised_when_the_others_are_done(tmp_path: Path, cluster: Cluster) -> None:
-    here = context(tmp_path, ["train", "evaluate"], START_SECONDS)
+    here = context(tmp_path, ["train", "evaluate"], EVALUATOR_START_SECONDS)
     bad = next(step for step in here.plan.pending if step.kind == "evaluate")
     cluster.wrong[bad.label] = InputError("holds no items", file="items.jsonl")
     with pytest.raises(InputError, match="holds no items"):
-        run_students(here)
+        run_training(here)
     assert len(cluster.examined) == 2 * (20 + 2) - 1 and cluster.free == 4
 
 
 def test_code_is_run_for_one_benchmark_at_a_time(
     tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examiners, "_code", lambda step: True)
-    assert run_students(context(tmp_path, ["evaluate"], START_SECONDS)) == []
+    monkeypatch.setattr(examiners, "_runs_code", lambda step: True)
+    assert run_training(context(tmp_path, ["evaluate"], EVALUATOR_START_SECONDS)) == []
     assert len(cluster.examined) == 4 and cluster.most == 1
 
 
@@ -183,8 +183,8 @@ def test_after_an_interrupt_nothing_more_is_examined(
             time.sleep(SECONDS / 4)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(students, "run_gangs", interrupted)
+    monkeypatch.setattr(students, "schedule_gangs", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run_students(here)
+        run_training(here)
     time.sleep(10 * SECONDS)
     assert len(cluster.examined) <= 2 and cluster.starts == 1  # one that was under way may come to its end

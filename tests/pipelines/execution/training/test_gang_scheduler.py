@@ -9,14 +9,16 @@ import time
 import pytest
 
 from cluster.resources.inventory import Inventory, Node
-from cluster.resources.placement import Ground, Request
-from pipelines.execution.training.gang_scheduler import Gang, run_gangs
-from pipelines.planning.requests import Room, room_beside
+from cluster.resources.placement import ClusterCapacity, ResourceRequest
+from pipelines.execution.training.gang_scheduler import Gang, schedule_gangs
+from pipelines.planning.requests import FreeCapacity, capacity_beside_evaluator
 
 
-def room(cpus: float, *gpus: float) -> Room:
+def room(cpus: float, *gpus: float) -> FreeCapacity:
     """Nodes with so many CPUs, and so many GPUs each."""
-    return Room(Ground(Inventory(tuple(Node(f"node {n}", cpus, each, 0) for n, each in enumerate(gpus)))))
+    return FreeCapacity(
+        ClusterCapacity(Inventory(tuple(Node(f"node {n}", cpus, each, 0) for n, each in enumerate(gpus))))
+    )
 
 
 class Cluster:
@@ -32,7 +34,7 @@ class Cluster:
             self.change("", -cpus, -gpus)
             return after
 
-        return Gang(Request("gang", cpus, gpus), seconds, work)
+        return Gang(ResourceRequest("gang", cpus, gpus), seconds, work)
 
     def change(self, name: str, cpus: float, gpus: float) -> None:
         with self.lock:
@@ -44,7 +46,7 @@ class Cluster:
 def test_the_longest_start_first_and_others_fill_the_room() -> None:
     cluster = Cluster()
     sizes = [("short", 1, 0.25, 1), ("long", 1, 4, 5), ("middle", 1, 2, 3), ("wide", 1, 8, 2)]
-    run_gangs([cluster.gang(*size) for size in sizes], room(16, 8))
+    schedule_gangs([cluster.gang(*size) for size in sizes], room(16, 8))
     assert cluster.started[:3] == ["long", "middle", "short"], "the wide one does not fit beside them"
     assert cluster.started[3] == "wide"
 
@@ -56,7 +58,7 @@ def test_many_gangs_of_all_sizes_end_and_never_take_more_than_there_is(seed: int
         cluster.gang(f"{n}", chance.choice([0.5, 1, 4, 8]), chance.choice([0, 0.25, 0.5, 1, 2, 8]), chance.random())
         for n in range(60)
     ]
-    run_gangs(gangs, room(16, 8))
+    schedule_gangs(gangs, room(16, 8))
     assert len(cluster.started) == 60
     assert cluster.most[0] <= 16 and cluster.most[1] <= 8
     assert cluster.most[1] > 6, "what fits runs side by side"
@@ -65,13 +67,13 @@ def test_many_gangs_of_all_sizes_end_and_never_take_more_than_there_is(seed: int
 def test_what_comes_of_a_gang_runs_too() -> None:
     cluster = Cluster()
     again = tuple(cluster.gang(f"again {n}", 1, 0, 1) for n in range(3))
-    run_gangs([cluster.gang("first", 1, 0, 1, again), cluster.gang("other", 1, 0, 2)], room(2, 0))
+    schedule_gangs([cluster.gang("first", 1, 0, 1, again), cluster.gang("other", 1, 0, 2)], room(2, 0))
     assert sorted(cluster.started) == ["again 0", "again 1", "again 2", "first", "other"]
 
 
 def test_a_gang_larger_than_the_cluster_runs_alone() -> None:
     cluster = Cluster()
-    run_gangs([cluster.gang("huge", 64, 0, 1), cluster.gang("small", 1, 0, 2)], room(2, 0))
+    schedule_gangs([cluster.gang("huge", 64, 0, 1), cluster.gang("small", 1, 0, 2)], room(2, 0))
     assert cluster.started == ["small", "huge"]
 
 
@@ -80,38 +82,38 @@ def test_an_unforeseen_error_is_raised() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        run_gangs([Gang(Request("gang", 1, 0), 1, broken), Cluster().gang("other", 1, 0, 1)], room(2, 0))
+        schedule_gangs([Gang(ResourceRequest("gang", 1, 0), 1, broken), Cluster().gang("other", 1, 0, 1)], room(2, 0))
 
 
 def test_what_runs_now_is_told_whenever_it_changes() -> None:
     cluster, told = Cluster(), list[float]()
     gangs = [cluster.gang(f"{n}", 1, 4, n + 1) for n in range(3)]
-    run_gangs(gangs, room(16, 8), lambda running: told.append(sum(each.gpus for each in running)))
+    schedule_gangs(gangs, room(16, 8), lambda running: told.append(sum(each.gpus for each in running)))
     assert told[0] == 8 and told[-1] == 4, "two side by side, then the last one"
 
 
 def test_gangs_have_room_on_single_nodes() -> None:
     cluster = Cluster()
-    run_gangs([cluster.gang(f"{n}", 1, 5, 1) for n in range(5)], room(16, 8, 8))
+    schedule_gangs([cluster.gang(f"{n}", 1, 5, 1) for n in range(5)], room(16, 8, 8))
     assert cluster.most[1] == 10, "one on each node, though the sum of both has room for three"
 
 
 def test_all_workers_of_a_gang_are_placed_at_once() -> None:
     here = room(16, 4, 4)
-    assert here.holds([Request("workers", 1, 2, replicas=4)])
-    assert not here.holds([Request("workers", 1, 3, replicas=2), Request("other", 1, 2)])
+    assert here.fits([ResourceRequest("workers", 1, 2, replicas=4)])
+    assert not here.fits([ResourceRequest("workers", 1, 3, replicas=2), ResourceRequest("other", 1, 2)])
 
 
 def test_what_comes_of_a_gang_goes_before_those_that_wait() -> None:
     cluster = Cluster()
     after = (cluster.gang("evaluation", 1, 0, 1),)
     gangs = [cluster.gang("long", 1, 0, 3, after), *(cluster.gang(f"short {n}", 1, 0, 2) for n in range(3))]
-    run_gangs(gangs, room(1, 0))
+    schedule_gangs(gangs, room(1, 0))
     assert cluster.started[:2] == ["long", "evaluation"]
 
 
 def test_an_examiner_stays_only_where_the_largest_training_fits_beside_it() -> None:
-    examiner, large = Request("examiner", 1, 1), Request("training", 1, 1, replicas=4)
-    assert room_beside(examiner, [large], room(16, 4, 1).ground).kept == (examiner,)
-    assert room_beside(examiner, [large], room(16, 4).ground).kept == ()
-    assert room_beside(examiner, [Request("training", 1, 1)], room(16, 1).ground).kept == ()
+    examiner, large = ResourceRequest("examiner", 1, 1), ResourceRequest("training", 1, 1, replicas=4)
+    assert capacity_beside_evaluator(examiner, [large], room(16, 4, 1).cluster).reserved == (examiner,)
+    assert capacity_beside_evaluator(examiner, [large], room(16, 4).cluster).reserved == ()
+    assert capacity_beside_evaluator(examiner, [ResourceRequest("training", 1, 1)], room(16, 1).cluster).reserved == ()

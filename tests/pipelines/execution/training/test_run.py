@@ -13,7 +13,7 @@ from rich.console import Console
 from transformers import AutoModelForCausalLM
 
 from pipelines.execution.runner import Summary, run
-from pipelines.execution.runtime.events import logged
+from pipelines.execution.runtime.events import log_to
 from pipelines.results.export.students import export_students
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow, ScoreRow
@@ -70,13 +70,13 @@ def exported_students_load(store: Store, folder: Path) -> None:
 
 @pytest.mark.usefixtures("ray_local")
 def test_a_whole_study_with_real_models_in_which_students_without_data_hold_back_no_others(tmp_path: Path) -> None:
-    with logged(str(tmp_path / "log.jsonl"), Store(str(tmp_path / "store")), "real"):
+    with log_to(str(tmp_path / "log.jsonl"), Store(str(tmp_path / "store")), "real"):
         summary, store = go(tmp_path)
     told = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     lost = [f"{each['label']}: {each['reason']}" for each in told if each["event"] == "step failed"]
     assert sorted(lost) == sorted(summary.failures)
     assert summary.failures and all("/ chat cut / half" in failure for failure in summary.failures)
-    assert summary.executed == len(store.done())
+    assert summary.executed == len(store.finished_keys())
     assert len(store.keys("train")) == 4, "those with whole answers"
     assert len(store.keys("evaluate")) == 5
 

@@ -11,13 +11,13 @@ import pytest
 
 from actors.training.spec import Speed, TrainError, TrainOutcome
 from cluster.resources.inventory import Inventory, Node
-from cluster.resources.placement import Ground
+from cluster.resources.placement import ClusterCapacity
 from pipelines.execution.runtime.commit import commit_rows
-from pipelines.execution.runtime.retry import Retries
+from pipelines.execution.runtime.retry import RetryBudget
 from pipelines.execution.training import trainer as trainings
-from pipelines.execution.training.gang_scheduler import Gang, run_gangs
-from pipelines.execution.training.trainer import Trainer, Training, shared
-from pipelines.planning.requests import Room
+from pipelines.execution.training.gang_scheduler import Gang, schedule_gangs
+from pipelines.execution.training.trainer import PlannedTraining, Trainer, plan_trainings
+from pipelines.planning.requests import FreeCapacity
 from pipelines.rows.types import PairRow
 from pipelines.store.errors import LeaseLost
 from pipelines.store.store import Store
@@ -39,7 +39,7 @@ def context(place: dict[str, Any] | None = None, **recipe: Any) -> Any:
     rows = {key: number for number, key in enumerate(steps)}
     plan = SimpleNamespace(seconds=dict.fromkeys(steps, 1.0), steps=steps)
     return SimpleNamespace(
-        study=study, folder=Path(), plan=plan, retries=Retries(), rows_of=lambda step: rows[step.key]
+        study=study, folder=Path(), plan=plan, retries=RetryBudget(), rows_of=lambda step: rows[step.key]
     )
 
 
@@ -47,16 +47,16 @@ def trains(given: Any) -> list[Step]:
     return [step for step in given.plan.steps.values() if step.kind == "train"]
 
 
-def room(cpus: float) -> Room:
-    return Room(Ground(Inventory((Node("one", cpus, 0, 0),))))
+def room(cpus: float) -> FreeCapacity:
+    return FreeCapacity(ClusterCapacity(Inventory((Node("one", cpus, 0, 0),))))
 
 
 def sizes(given: Any, cpus: float) -> list[int]:
-    found = list(shared(given, trains(given), room(cpus)))
+    found = list(plan_trainings(given, trains(given), room(cpus)))
     assert sorted(step.key for one in found for step in one.steps) == sorted(step.key for step in trains(given))
     for one in found:
         rows = [given.rows_of(step.inputs[0]) for step in one.steps]
-        assert rows == sorted(rows) and len({step.job.model for step in one.steps}) == 1
+        assert rows == sorted(rows) and len({step.params.model for step in one.steps}) == 1
     return sorted(len(one.steps) for one in found)
 
 
@@ -88,7 +88,7 @@ def test_students_that_fail_together_are_tried_one_by_one() -> None:
     bad, attempts, failed, trained = steps[3], list[int](), list[Step](), list[Step]()
 
     class Trying(Trainer):
-        def train(self, training: Training) -> list[Gang]:
+        def train(self, training: PlannedTraining) -> list[Gang]:
             attempts.append(len(training.steps))
             if bad in training.steps:
                 raise TrainError("no row has a response")
@@ -96,24 +96,24 @@ def test_students_that_fail_together_are_tried_one_by_one() -> None:
             return []
 
     trainer = Trying(given, lambda step: [], lambda step, why: failed.append(step))
-    run_gangs(trainer.gangs(steps, room(1)), room(1))
+    schedule_gangs(trainer.plan_gangs(steps, room(1)), room(1))
     assert failed == [bad]
     assert {step.key for step in trained} == {step.key for step in steps} - {bad.key}
     assert sorted(attempts)[-2:] == [8, 8] and attempts.count(1) in (2, 8)
 
 
 @pytest.fixture
-def lone(tmp_path: Path) -> tuple[Any, Training]:
+def lone(tmp_path: Path) -> tuple[Any, PlannedTraining]:
     """A context with a store whose data sets have a row each, and a training of two students."""
     given = context({"cpus": 1.0}, **LORA)
-    steps = [step for step in trains(given) if step.job.model == trains(given)[0].job.model][:2]
+    steps = [step for step in trains(given) if step.params.model == trains(given)[0].params.model][:2]
     given.store = Store(str(tmp_path))
     given.board = SimpleNamespace(finish=lambda *told: None)
     given.told = lambda manifest: ""
     for step in steps:
         pair = PairRow("a", "p", "s", 0, "Ask.", "", "Answer.", 1.0)
         commit_rows(given.store, step.inputs[0], [pair], [], 1, 0.0)
-    return given, next(shared(given, steps, room(1)))
+    return given, next(plan_trainings(given, steps, room(1)))
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, after: Callable[[], None]) -> None:
@@ -127,11 +127,11 @@ def scripted(monkeypatch: pytest.MonkeyPatch, after: Callable[[], None]) -> None
         after()
         return [TrainOutcome(1, 0, 1, 1, 1.0, (), Speed(0.0, 0.0, 0, 0.0, ""))] * len(sets)
 
-    monkeypatch.setattr(trainings, "train_aside", train)
+    monkeypatch.setattr(trainings, "train_to_staging", train)
 
 
 def test_a_driver_that_was_taken_over_during_a_training_moves_and_commits_nothing(
-    lone: tuple[Any, Training], monkeypatch: pytest.MonkeyPatch
+    lone: tuple[Any, PlannedTraining], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given, training = lone
 
@@ -145,7 +145,7 @@ def test_a_driver_that_was_taken_over_during_a_training_moves_and_commits_nothin
 
 
 def test_checkpoints_go_with_the_commit_of_the_students(
-    lone: tuple[Any, Training], monkeypatch: pytest.MonkeyPatch
+    lone: tuple[Any, PlannedTraining], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given, training = lone
     scripted(monkeypatch, lambda: None)
@@ -159,15 +159,15 @@ def test_checkpoints_go_with_the_commit_of_the_students(
 
 
 def test_the_restarts_of_a_training_that_is_given_up_are_counted(
-    lone: tuple[Any, Training], monkeypatch: pytest.MonkeyPatch
+    lone: tuple[Any, PlannedTraining], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given, training = lone
 
     def lost(*_: Any) -> None:
         raise TrainError("lost", 3)
 
-    monkeypatch.setattr(trainings, "train_aside", lost)
+    monkeypatch.setattr(trainings, "train_to_staging", lost)
     failed: list[Step] = []
-    Trainer(given, lambda step: [], lambda step, why: failed.append(step)).run(training.alone()[0])
+    Trainer(given, lambda step: [], lambda step, why: failed.append(step)).run(training.split()[0])
     assert failed == [training.steps[0]]
     assert [(retry.level, retry.spent) for retry in given.retries.all()] == [("training", 3)]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from actors.engine import FinishReason, GenerateRequest, Generation, LogprobRequest, Sampling, TokenLogprobs
-from actors.sandbox.protocol.job import Job, Outcome, Plain, SandboxError
+from actors.sandbox.protocol.job import Outcome, Plain, SandboxError, SandboxJob
 from actors.sandbox.sandbox import Sandbox
-from pipelines.operators.autoif.sampling import Asker
+from pipelines.operators.autoif.sampling import RepeatedSampler
 
 
 class Says:
@@ -35,10 +35,10 @@ class Local:
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
 
-    async def run(self, job: Job) -> Outcome:
+    async def run(self, job: SandboxJob) -> Outcome:
         return await asyncio.to_thread(self.sandbox.run, job)
 
-    async def run_cases(self, job: Job, cases: Sequence[tuple[Plain, ...]]) -> list[Outcome]:
+    async def run_cases(self, job: SandboxJob, cases: Sequence[tuple[Plain, ...]]) -> list[Outcome]:
         return await asyncio.to_thread(self.sandbox.run_cases, job, cases)
 
 
@@ -53,10 +53,10 @@ def runner() -> Iterator[Local]:
 
 
 @pytest.fixture
-def asker() -> Callable[..., Asker]:
+def asker() -> Callable[..., RepeatedSampler]:
     """An asker of a model that says these texts; the model is its `client`."""
 
-    def made(*texts: str, finish: FinishReason = "stop", study_seed: int = 0) -> Asker:
-        return Asker(Says(texts, finish), Sampling(), study_seed)
+    def made(*texts: str, finish: FinishReason = "stop", study_seed: int = 0) -> RepeatedSampler:
+        return RepeatedSampler(Says(texts, finish), Sampling(), study_seed)
 
     return made

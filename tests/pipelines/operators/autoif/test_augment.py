@@ -9,7 +9,7 @@ import pytest
 
 from actors.engine import FinishReason, Generation
 from pipelines.operators.autoif.augment import Augment, read_instructions, union
-from pipelines.operators.autoif.sampling import Asker
+from pipelines.operators.autoif.sampling import RepeatedSampler
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_the_lines_of_a_list_are_instructions(
     assert (found.value, found.outcome) == (items, outcome)
 
 
-def test_every_run_sees_the_seeds_and_draws_with_a_seed_of_its_own(asker: Callable[..., Asker]) -> None:
+def test_every_run_sees_the_seeds_and_draws_with_a_seed_of_its_own(asker: Callable[..., RepeatedSampler]) -> None:
     ask = asker("- Use no commas", "- Use ten words")
     draws = asyncio.run(Augment(ask, runs=3)(["Answer in verse", "Use {braces}"], "a" * 32))
     asked = ask.client.asked  # type: ignore[attr-defined]
@@ -43,13 +43,13 @@ def test_every_run_sees_the_seeds_and_draws_with_a_seed_of_its_own(asker: Callab
     assert [draw.raw for draw in draws] == ["- Use no commas", "- Use ten words", "- Use no commas"]
 
 
-def test_seeds_come_first_and_nothing_comes_twice(asker: Callable[..., Asker]) -> None:
+def test_seeds_come_first_and_nothing_comes_twice(asker: Callable[..., RepeatedSampler]) -> None:
     ask = asker("- use  ten words.\n- Use no commas", "no list", "- Use no commas.")
     draws = asyncio.run(Augment(ask, runs=3)(["Use ten words"], "a" * 32))
     assert union(["Use ten words", "", "Use ten words"], draws) == ("Use ten words", "Use no commas")
 
 
-def test_draws_repeat_with_the_study_seed_and_change_with_it(asker: Callable[..., Asker]) -> None:
+def test_draws_repeat_with_the_study_seed_and_change_with_it(asker: Callable[..., RepeatedSampler]) -> None:
     def seeds(study_seed: int) -> list[int]:
         ask = asker("- Use no commas", study_seed=study_seed)
         asyncio.run(Augment(ask, runs=2)(["Answer in verse"], "a" * 32))

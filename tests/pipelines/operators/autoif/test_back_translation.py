@@ -18,7 +18,7 @@ from pipelines.operators.autoif.back_translation import (
     relations_by_label,
 )
 from pipelines.operators.autoif.cross_validation import Function
-from pipelines.operators.autoif.sampling import Asker
+from pipelines.operators.autoif.sampling import RepeatedSampler
 from pipelines.rows.operator import Rejected
 
 FUNCTIONS = [Function(f"def evaluate(response):\n    return len(response) > {number}", 1.0) for number in range(4)]
@@ -38,25 +38,27 @@ class Relates:
 
 
 def test_the_first_three_functions_are_put_into_words_and_the_instruction_is_the_premise(
-    asker: Callable[..., Asker],
+    asker: Callable[..., RepeatedSampler],
 ) -> None:
     ask, nli = asker(json.dumps(SAID)), Relates("entailment", "neutral", "neutral")
     found = asyncio.run(BackTranslate(ask, nli)("Write a lot.", FUNCTIONS, "a" * 32))
     assert nli.pairs == [("Write a lot.", text) for text in SAID]
     assert found.relations == tuple(zip(SAID, ("entailment", "neutral", "neutral"), strict=True))
-    assert found.draw.outcome == "repaired:bare_json"
+    assert found.sample.outcome == "repaired:bare_json"
     asked = ask.client.asked[0].messages[0][1]  # type: ignore[attr-defined]
     assert [function.source in asked for function in FUNCTIONS] == [True, True, True, False]
 
 
-def test_one_contradiction_among_three_drops_the_instruction(asker: Callable[..., Asker]) -> None:
+def test_one_contradiction_among_three_drops_the_instruction(asker: Callable[..., RepeatedSampler]) -> None:
     nli = Relates("entailment", "entailment", "contradiction")
     with pytest.raises(Rejected) as caught:
         asyncio.run(BackTranslate(asker(json.dumps(SAID)), nli)("Write a lot.", FUNCTIONS, "a" * 32))
     assert (caught.value.reason, caught.value.detail) == ("contradiction", "Write three letters.")
 
 
-def test_a_reply_that_can_not_be_read_drops_the_instruction_with_its_reason(asker: Callable[..., Asker]) -> None:
+def test_a_reply_that_can_not_be_read_drops_the_instruction_with_its_reason(
+    asker: Callable[..., RepeatedSampler],
+) -> None:
     with pytest.raises(Rejected) as caught:
         asyncio.run(BackTranslate(asker("No."), Relates())("Write a lot.", FUNCTIONS, "a" * 32))
     assert caught.value.reason == "not_json"

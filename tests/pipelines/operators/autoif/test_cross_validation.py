@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from actors.sandbox.protocol.job import Job, Outcome, Plain, SandboxError
-from pipelines.operators.autoif.cross_validation import Truth, survivors, truth_of
-from pipelines.operators.autoif.function_runs import Runner, verdicts
-from pipelines.operators.autoif.sampling import Asker
-from pipelines.operators.autoif.test_generation import Case, Material
-from pipelines.operators.autoif.thresholds import RULES
+from actors.sandbox.protocol.job import Outcome, Plain, SandboxError, SandboxJob
+from pipelines.operators.autoif.cross_validation import CrossValidation, apply_thresholds, cross_validate
+from pipelines.operators.autoif.function_runs import Runner, run_function
+from pipelines.operators.autoif.sampling import RepeatedSampler
+from pipelines.operators.autoif.test_generation import GeneratedTests, VerificationCase
+from pipelines.operators.autoif.thresholds import THRESHOLDS
 from pipelines.operators.autoif.verify import Verify
 from pipelines.rows.operator import Rejected
 
@@ -21,20 +21,20 @@ WORKED = ("11110", "11100", "01000")
 NO_E = "def evaluate(response):\n    return 'e' not in response"
 
 
-def truth(*rows: str) -> Truth:
-    cases = tuple(Case(f"c{number + 1}", True) for number in range(len(rows[0])))
+def truth(*rows: str) -> CrossValidation:
+    cases = tuple(VerificationCase(f"c{number + 1}", True) for number in range(len(rows[0])))
     sources = tuple(f"f{number + 1}" for number in range(len(rows)))
-    return Truth(sources, cases, tuple(tuple(mark == "1" for mark in row) for row in rows))
+    return CrossValidation(sources, cases, tuple(tuple(mark == "1" for mark in row) for row in rows))
 
 
 def kept(rows: Sequence[str], rules: str) -> tuple[dict[str, float], list[str]]:
-    found = survivors(truth(*rows), RULES[rules])
+    found = apply_thresholds(truth(*rows), THRESHOLDS[rules])
     accuracies = {function.source: round(function.accuracy, 3) for function in found.functions}
     return accuracies, [case.response for case in found.cases]
 
 
-def material(source: str, *cases: Case) -> Material:
-    return Material(source, cases)
+def material(source: str, *cases: VerificationCase) -> GeneratedTests:
+    return GeneratedTests(source, cases)
 
 
 def test_case_accuracy_of_the_worked_example() -> None:
@@ -58,9 +58,9 @@ def test_the_rule_of_the_code_keeps_one_function_and_four_cases_of_the_worked_ex
 
 def test_the_code_drops_the_worked_example_for_its_five_cases_before_any_test() -> None:
     with pytest.raises(Rejected, match="too_few_cases"):
-        survivors(truth(*WORKED), RULES["code"])
+        apply_thresholds(truth(*WORKED), THRESHOLDS["code"])
     with pytest.raises(Rejected, match="too_few_functions"):
-        survivors(truth(*WORKED[:2]), RULES["code"])
+        apply_thresholds(truth(*WORKED[:2]), THRESHOLDS["code"])
 
 
 def test_exactly_four_of_five_passes_in_the_code() -> None:
@@ -75,52 +75,52 @@ def test_exactly_half_fails_in_the_paper_for_cases_and_for_functions() -> None:
 def test_functions_without_a_surviving_case_have_accuracy_zero() -> None:
     assert truth("00").function_accuracy(0, []) == 0.0
     with pytest.raises(Rejected, match="no_function_survives"):
-        survivors(truth("00", "00"), RULES["paper"])
+        apply_thresholds(truth("00", "00"), THRESHOLDS["paper"])
 
 
 def test_verdicts_are_strict_in_type(runner: Runner) -> None:
     labels: list[Plain] = [True, 1, "true", "True", False]
     for said, expected in [("True", 0), ("1", 1), ("'true'", 2)]:
         source = f"def evaluate(response):\n    return {said}"
-        found = asyncio.run(verdicts(runner, "a", source, ["x"] * len(labels), labels))
+        found = asyncio.run(run_function(runner, "a", source, ["x"] * len(labels), labels))
         assert [place for place, agreed in enumerate(found) if agreed] == [expected]
 
 
 def test_a_function_that_raises_says_too_much_or_ends_its_process_agrees_with_nothing(runner: Runner) -> None:
     for body in ("return response.x", "import os; os._exit(0)", "raise SystemExit(0)", "return 'x' * 10 ** 7"):
         source = f"def evaluate(response):\n    {body}"
-        assert asyncio.run(verdicts(runner, "a", source, ["a", "b"], [True, False])) == (False, False)
+        assert asyncio.run(run_function(runner, "a", source, ["a", "b"], [True, False])) == (False, False)
 
 
 def test_functions_that_do_not_load_are_left_out_with_their_cases(runner: Runner) -> None:
     materials = [
-        material(NO_E, Case("sky", True), Case("tree", False)),
-        material(NO_E, Case("sky", True), Case("sea", "False")),
-        material("def evaluate(response)\n    return True", Case("syntax", True)),
-        material("def check(response):\n    return True", Case("name", True)),
-        material("import no_such_module\n" + NO_E, Case("import", True)),
+        material(NO_E, VerificationCase("sky", True), VerificationCase("tree", False)),
+        material(NO_E, VerificationCase("sky", True), VerificationCase("sea", "False")),
+        material("def evaluate(response)\n    return True", VerificationCase("syntax", True)),
+        material("def check(response):\n    return True", VerificationCase("name", True)),
+        material("import no_such_module\n" + NO_E, VerificationCase("import", True)),
     ]
-    found = asyncio.run(truth_of(runner, "a", materials))
+    found = asyncio.run(cross_validate(runner, "a", materials))
     assert found.sources == (NO_E,)
     assert [(case.response, case.label) for case in found.cases] == [("sky", True), ("tree", False), ("sea", "False")]
-    assert found.agrees == ((True, True, False),)
+    assert found.agreement == ((True, True, False),)
 
 
 class Broken:
     """A sandbox that fails by itself after the first of each function's cases."""
 
-    async def run(self, job: Job) -> Outcome:
+    async def run(self, job: SandboxJob) -> Outcome:
         return Outcome(job.id, "returned")
 
-    async def run_cases(self, job: Job, cases: Sequence[tuple[Plain, ...]]) -> list[Outcome]:
+    async def run_cases(self, job: SandboxJob, cases: Sequence[tuple[Plain, ...]]) -> list[Outcome]:
         lost = [Outcome(job.id, "infrastructure", detail="the machine has gone")] * (len(cases) - 1)
         return [Outcome(job.id, "returned", True), *lost]
 
 
 def test_a_failure_of_the_sandbox_itself_is_no_wrong_answer_but_an_error() -> None:
-    materials = [material(NO_E, Case("sky", True), Case("tree", False))]
+    materials = [material(NO_E, VerificationCase("sky", True), VerificationCase("tree", False))]
     with pytest.raises(SandboxError, match="no fault of its own: the machine has gone"):
-        asyncio.run(truth_of(Broken(), "a", materials))
+        asyncio.run(cross_validate(Broken(), "a", materials))
 
 
 def reply(source: str, **cases: bool) -> str:
@@ -129,22 +129,22 @@ def reply(source: str, **cases: bool) -> str:
 
 
 def test_an_instruction_is_verified_by_what_survives_of_eight_replies(
-    runner: Runner, asker: Callable[..., Asker]
+    runner: Runner, asker: Callable[..., RepeatedSampler]
 ) -> None:
     other = NO_E.replace("'e' not in response", "response.count('e') == 0")
     lax = NO_E.replace("'e' not in response", "True")
     texts = [reply(NO_E, sky=True, tree=False), "no", reply(other, me=False), reply(lax, bee=True)]
     ask = asker(*texts)
     found = asyncio.run(Verify(ask, runner)("Use no 'e'.", "a" * 32))
-    assert [function.source for function in found.survivors.functions] == [NO_E, other]
-    assert [case.response for case in found.survivors.cases] == ["sky", "tree", "me"]
-    assert [draw.outcome for draw in found.draws[:3]] == ["accepted", "rejected:not_json", "accepted"]
-    assert len(found.draws) == 8
+    assert [function.source for function in found.accepted.functions] == [NO_E, other]
+    assert [case.response for case in found.accepted.cases] == ["sky", "tree", "me"]
+    assert [draw.outcome for draw in found.samples[:3]] == ["accepted", "rejected:not_json", "accepted"]
+    assert len(found.samples) == 8
     assert "Use no 'e'." in ask.client.asked[0].messages[0][1]  # type: ignore[attr-defined]
 
 
 def test_an_instruction_whose_replies_can_not_be_read_is_rejected_with_what_was_said(
-    runner: Runner, asker: Callable[..., Asker]
+    runner: Runner, asker: Callable[..., RepeatedSampler]
 ) -> None:
     with pytest.raises(Rejected) as caught:
         asyncio.run(Verify(asker("I can not."), runner, generations=2)("Use no 'e'.", "a" * 32))

@@ -4,27 +4,36 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.operators.autoif.query_pairing import pair, paired_rows, usable
+from pipelines.operators.autoif.query_pairing import filter_queries, pair_queries, paired_rows
 from pipelines.rows.types import InstructionRow, VerifiedRow
-from pipelines.study.graph.params import PairJob
+from pipelines.study.graph.params import PairParams
 
 POOL = [f"query number {number} of many" for number in range(40)]
 
 
 @pytest.mark.parametrize(("length", "kept"), [(20, False), (21, True), (299, True), (300, False)])
 def test_queries_have_more_than_20_and_fewer_than_300_characters(length: int, kept: bool) -> None:
-    assert usable({"x" * length: length}) == ({"x" * length: length} if kept else {})
+    assert filter_queries({"x" * length: length}) == ({"x" * length: length} if kept else {})
 
 
 def test_sixteen_different_queries_are_drawn_the_same_each_time() -> None:
-    drawn = pair("Use no commas.", POOL)
+    drawn = pair_queries("Use no commas.", POOL)
     assert len(set(drawn)) == 16
     assert set(drawn) <= set(POOL)
-    assert drawn == pair("Use no commas.", POOL)
+    assert drawn == pair_queries("Use no commas.", POOL)
 
 
 def test_another_instruction_or_seed_draws_others() -> None:
-    assert len({pair("Use no commas.", POOL), pair("Use ten words.", POOL), pair("Use no commas.", POOL, seed=1)}) == 3
+    assert (
+        len(
+            {
+                pair_queries("Use no commas.", POOL),
+                pair_queries("Use ten words.", POOL),
+                pair_queries("Use no commas.", POOL, seed=1),
+            }
+        )
+        == 3
+    )
 
 
 def test_a_query_and_its_instruction_are_one_text_unless_the_rules_keep_them_apart() -> None:
@@ -32,7 +41,7 @@ def test_a_query_and_its_instruction_are_one_text_unless_the_rules_keep_them_apa
         "a" * 32, "", "", 0, "Use no commas.", ["def evaluate(r): ..."], [1.0], [], [], [], [], [], ""
     )
     seeds = {query: seed(number, query) for number, query in enumerate(POOL)}
-    joined, apart = (paired_rows([verified], seeds, PairJob(rules, 4, 0), "k") for rules in ("paper", "port"))
+    joined, apart = (paired_rows([verified], seeds, PairParams(rules, 4, 0), "k") for rules in ("paper", "port"))
     assert [row.index for row in joined] == sorted(row.index for row in joined)
     for one, other in zip(joined, apart, strict=True):
         query = POOL[one.index]

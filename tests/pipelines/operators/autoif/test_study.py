@@ -19,7 +19,7 @@ from pipelines.cli.views.row import show_chain
 from pipelines.errors import InputError
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.steps.autoif import usable_queries
-from pipelines.execution.steps.seeds import make
+from pipelines.execution.steps.seeds import seed_rows
 from pipelines.operators.autoif.function_runs import Runner
 from pipelines.results.export.datasets import export_sets
 from pipelines.results.lineage import Lineage
@@ -30,7 +30,7 @@ from pipelines.rows.types import CheckedRow, FormatRow, PairedRow, ResponseRow, 
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
 from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import PairJob
+from pipelines.study.graph.params import PairParams
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 from tests.support.offline import run_offline
@@ -118,18 +118,22 @@ def test_only_answers_that_functions_and_judge_accept_are_kept_and_all_others_ha
 
 def test_the_report_says_how_replies_were_read_and_shows_the_sets(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
-    replies = {(one.role, one.outcome): one.rows for one in Outcomes(store, grid, store.done()).replies()}
+    replies = {
+        (one.role, one.outcome): one.rows for one in Outcomes(store, grid, store.finished_keys()).reply_outcomes()
+    }
     formats, verified = len(rows_of(ran, "augment", FormatRow)), rows_of(ran, "verify", VerifiedRow)
     read = sum(rows for (role, _), rows in replies.items() if role == "verifier")
     assert read == 9 * formats and replies["verifier", "rejected:not_json"] > 0
     assert replies["judge of answers", "accepted"] >= len(rows_of(ran, "check", CheckedRow))
     outcomes = {
-        one.outcome: one.rows for one in Outcomes(store, grid, store.done()).rounds() if "autoif" in one.evolver
+        one.outcome: one.rows
+        for one in Outcomes(store, grid, store.finished_keys()).round_outcomes()
+        if "autoif" in one.evolver
     }
     assert outcomes["evolved"] == len(verified) and outcomes["rejected:contradiction"] == formats - len(verified)
-    sets = [one for one in Sets(store, grid, store.done()).scores() if one.evolver == "autoif small"]
+    sets = [one for one in Sets(store, grid, store.finished_keys()).scores() if one.evolver == "autoif small"]
     assert [one.rows for one in sets] == [len(rows_of(ran, "check", CheckedRow))]
-    examples = [one for one in Sets(store, grid, store.done()).examples() if one.evolver == "autoif small"]
+    examples = [one for one in Sets(store, grid, store.finished_keys()).examples() if one.evolver == "autoif small"]
     assert examples and all([turn.round for turn in one.turns] == [0, 1] for one in examples)
 
 
@@ -163,9 +167,9 @@ def test_a_study_that_draws_more_queries_than_it_has_is_told_before_anything_is_
     study, store = autoif_study(tmp_path, queries=50), Store(str(tmp_path / "store"))
     steps = build(study, tmp_path).steps.values()
     (seeding,) = (step for step in steps if step.kind == "seeds")
-    rows, _ = make(study.seeds[0], tmp_path, study.seed, seeding.key)
+    rows, _ = seed_rows(study.seeds[0], tmp_path, study.seed, seeding.key)
     commit_rows(store, seeding, [*rows], [], len(rows), 0.0)
-    (pairing,) = (step for step in steps if isinstance(step.job, PairJob))
+    (pairing,) = (step for step in steps if isinstance(step.params, PairParams))
     with pytest.raises(InputError, match="50 queries are to be drawn for each instruction, and the seeds 'world' have"):
         usable_queries(store, pairing)
 

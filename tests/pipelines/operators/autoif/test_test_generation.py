@@ -8,7 +8,12 @@ import random
 import pytest
 
 from actors.engine import Generation
-from pipelines.operators.autoif.test_generation import Case, distinct, parse_material, read_material
+from pipelines.operators.autoif.test_generation import (
+    VerificationCase,
+    distinct_cases,
+    parse_generated_tests,
+    read_generated_tests,
+)
 
 SOURCE = "def evaluate(response):\n    return 'e' not in response"
 CASES = [{"input": "sky", "output": True}, {"input": "tree", "output": False}]
@@ -35,11 +40,11 @@ def fenced(body: str) -> str:
     ],
 )
 def test_a_function_with_its_cases_is_found_and_what_was_repaired_is_named(text: str, outcome: str) -> None:
-    found = parse_material(text)
+    found = parse_generated_tests(text)
     assert found.outcome == outcome
     assert found.value is not None
     assert found.value.source == SOURCE
-    assert found.value.cases == (Case("sky", True), Case("tree", False))
+    assert found.value.cases == (VerificationCase("sky", True), VerificationCase("tree", False))
 
 
 @pytest.mark.parametrize(
@@ -61,26 +66,32 @@ def test_a_function_with_its_cases_is_found_and_what_was_repaired_is_named(text:
     ],
 )
 def test_what_is_no_function_with_cases_is_rejected_with_a_reason(text: str, reason: str) -> None:
-    assert parse_material(text).outcome == f"rejected:{reason}"
+    assert parse_generated_tests(text).outcome == f"rejected:{reason}"
 
 
 def test_a_case_that_is_no_text_that_can_be_sent_is_left_out() -> None:
-    found = parse_material(fenced(reply(cases=[*CASES, {"input": "\udfff", "output": True}])))
+    found = parse_generated_tests(fenced(reply(cases=[*CASES, {"input": "\udfff", "output": True}])))
     assert found.value is not None
     assert len(found.value.cases) == 2
 
 
 def test_thoughts_before_the_answer_are_taken_away_and_a_reply_that_was_cut_off_is_rejected() -> None:
     text = "<think>```json\n{}\n```</think>" + fenced(reply())
-    assert read_material(Generation("a", text, "stop", 1, 1)).outcome == "repaired:thinking"
-    assert read_material(Generation("a", "<think>well", "stop", 1, 1)).outcome == "rejected:unfinished_thinking"
-    assert read_material(Generation("a", "<think>a</think> ", "stop", 1, 1)).outcome == "rejected:empty"
-    assert read_material(Generation("a", fenced(reply()), "length", 1, 1)).outcome == "rejected:truncated"
+    assert read_generated_tests(Generation("a", text, "stop", 1, 1)).outcome == "repaired:thinking"
+    assert read_generated_tests(Generation("a", "<think>well", "stop", 1, 1)).outcome == "rejected:unfinished_thinking"
+    assert read_generated_tests(Generation("a", "<think>a</think> ", "stop", 1, 1)).outcome == "rejected:empty"
+    assert read_generated_tests(Generation("a", fenced(reply()), "length", 1, 1)).outcome == "rejected:truncated"
 
 
 def test_cases_are_the_same_only_with_the_same_label_of_the_same_type() -> None:
-    cases = [Case("a", True), Case("a", 1), Case("a", "true"), Case("a", True), Case("b", True)]
-    assert [(case.response, case.label) for case in distinct(cases)] == [
+    cases = [
+        VerificationCase("a", True),
+        VerificationCase("a", 1),
+        VerificationCase("a", "true"),
+        VerificationCase("a", True),
+        VerificationCase("b", True),
+    ]
+    assert [(case.response, case.label) for case in distinct_cases(cases)] == [
         ("a", True),
         ("a", 1),
         ("a", "true"),
@@ -93,5 +104,7 @@ def test_every_reply_has_an_outcome() -> None:
     whole = fenced(reply())
     for _ in range(2000):
         start, end = sorted(draw.sample(range(len(whole)), 2))
-        found = parse_material(whole[:start] + draw.choice(["", "{", '"', "\\", "null", "```", "\ud800"]) + whole[end:])
+        found = parse_generated_tests(
+            whole[:start] + draw.choice(["", "{", '"', "\\", "null", "```", "\ud800"]) + whole[end:]
+        )
         assert (found.value is None) == found.outcome.startswith("rejected:")

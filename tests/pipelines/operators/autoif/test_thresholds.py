@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.operators.autoif.thresholds import PAPER, RULES
+from pipelines.operators.autoif.thresholds import PAPER_THRESHOLDS, THRESHOLDS
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,13 @@ from pipelines.operators.autoif.thresholds import PAPER, RULES
     ],
 )
 def test_a_bar_passes_what_reaches_it_and_nothing_below(rules: str, bar: str, passes: float, fails: float) -> None:
-    found = getattr(RULES[rules], bar)
+    found = getattr(THRESHOLDS[rules], bar)
     assert (found.passes(passes), found.passes(fails)) == (True, False)
 
 
 def test_the_paper_is_the_default_and_needs_one_function_and_one_case_but_its_code_three_and_ten() -> None:
-    assert PAPER is RULES["paper"]
-    assert {name: (rules.functions, rules.cases, rules.lowest) for name, rules in RULES.items()} == {
+    assert PAPER_THRESHOLDS is THRESHOLDS["paper"]
+    assert {name: (rules.functions, rules.cases, rules.min_score) for name, rules in THRESHOLDS.items()} == {
         "paper": (1, 1, 1),
         "code": (3, 10, 0),
         "port": (1, 1, 0),

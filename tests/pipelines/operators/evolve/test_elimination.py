@@ -9,11 +9,11 @@ import pytest
 
 import prompts
 from actors.engine import GenerateRequest, Generation, Sampling
-from pipelines.execution.stream.worker import make
+from pipelines.execution.stream.worker import apply_operator
 from pipelines.operators.evolve.elimination import Eliminate, failed_answer
 from pipelines.operators.evolve.evol_instruct import Evolve
 from pipelines.rows.types import InstructionRow
-from pipelines.study.spec.evolution import Elimination, Growth
+from pipelines.study.spec.evolution import Elimination, LengthBound
 from tests.support.studies import evolve_job
 
 SEED = InstructionRow("a" * 32, "", "a" * 32, 3, 0, "seed", "Name a bird.", "Peru", "", "", "accepted", 0, 0)
@@ -38,17 +38,17 @@ class Says:
         raise NotImplementedError
 
 
-def evolve(*texts: str, finish: str = "stop", growth: Growth | None = None) -> tuple[InstructionRow, Says]:
+def evolve(*texts: str, finish: str = "stop", growth: LengthBound | None = None) -> tuple[InstructionRow, Says]:
     engine = Says(*texts, finish=finish)
     job = evolve_job(eliminates=True, growth=growth)
-    made = asyncio.run(make(Evolve(engine, job, Sampling(), 0), SEED, "c" * 32))  # type: ignore[arg-type]
+    made = asyncio.run(apply_operator(Evolve(engine, job, Sampling(), 0), SEED, "c" * 32))  # type: ignore[arg-type]
     assert isinstance(made, InstructionRow)
     return made, engine
 
 
 def eliminate(row: InstructionRow, *texts: str) -> tuple[InstructionRow, Says]:
     engine = Says(*texts)
-    made = asyncio.run(make(Eliminate(engine, Elimination()), row, "d" * 32))  # type: ignore[arg-type]
+    made = asyncio.run(apply_operator(Eliminate(engine, Elimination()), row, "d" * 32))  # type: ignore[arg-type]
     assert isinstance(made, InstructionRow)
     assert (made.id, made.parent_id, made.seed_id, made.round) == ("d" * 32, row.id, row.seed_id, row.round)
     return made, engine
@@ -97,7 +97,7 @@ def test_the_evolver_answers_its_own_evolution_with_its_own_sampling_and_sees_th
     ],
 )
 def test_a_failed_rewrite_goes_on_un_evolved_and_is_not_answered(text: str, finish: str, reason: str) -> None:
-    made, engine = evolve(text, finish=finish, growth=Growth(words=3))
+    made, engine = evolve(text, finish=finish, growth=LengthBound(words=3))
     assert (made.instruction, made.outcome, made.raw) == ("Name a bird.", f"eliminated:{reason}", text)
     assert made.eliminated and made.input == "Peru" and len(engine.asked) == 1
     passed, judge = eliminate(made)
@@ -137,7 +137,7 @@ def test_the_next_round_starts_again_from_the_un_evolved_instruction() -> None:
     undone, _ = eliminate(EVOLVED, "equal")
     engine = Says("Name three birds.", "Owl")
     operator = Evolve(engine, evolve_job(round=2, eliminates=True), Sampling(), 0)  # type: ignore[arg-type]
-    made = asyncio.run(make(operator, undone, "e" * 32))
+    made = asyncio.run(apply_operator(operator, undone, "e" * 32))
     assert isinstance(made, InstructionRow)
     assert (made.before, made.instruction, made.outcome) == ("Name a bird.", "Name three birds.", "accepted")
     assert not made.eliminated and made.round == 2

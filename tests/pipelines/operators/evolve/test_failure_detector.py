@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.operators.evolve.failure_detector import failure
+from pipelines.operators.evolve.failure_detector import failure_class
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from pipelines.operators.evolve.failure_detector import failure
     ],
 )
 def test_the_rules_of_the_papers_appendix(response: str, expected: str | None) -> None:
-    assert failure(response) == expected
+    assert failure_class(response) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_the_rules_of_the_papers_appendix(response: str, expected: str | None) -
     ],
 )
 def test_the_lists_of_the_authors_code(response: str, expected: str | None) -> None:
-    assert failure(response, "authors") == expected
+    assert failure_class(response, "authors") == expected

@@ -15,12 +15,12 @@ import prompts
 from actors.engine import GenerateRequest, Generation, RequestError
 from pipelines.operators.evolve.candidate_ranking import published_calls
 from pipelines.operators.evolve.method_optimizer import AutoEvol
-from pipelines.results.report.collect.methods import methods
+from pipelines.results.report.collect.methods import collect_methods
 from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import InstructionRow, MethodRow, Rejection
 from pipelines.store.store import Store
-from pipelines.study.graph.params import OptimizeJob
+from pipelines.study.graph.params import OptimizeParams
 from pipelines.study.spec.evolution import Optimization
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
@@ -84,7 +84,7 @@ def run(
     replies: list[str], evolver: Any = None, seeds: list[InstructionRow] = SEEDS, **changes: Any
 ) -> tuple[list[MethodRow], list[Rejection], AutoEvol]:
     spec: dict[str, Any] = {"optimizer": "o", "dev": 40, "batch": 4, "candidates": 2, "steps": 3}
-    job = OptimizeJob("e", Optimization(**spec | changes), "copy", 64, 0)
+    job = OptimizeParams("e", Optimization(**spec | changes), "copy", 64, 0)
     search = AutoEvol(evolver or Evolver(), Optimizer(replies), job, "f" * 32)
     rows, rejected = asyncio.run(search.run(seeds))
     return rows, rejected, search
@@ -113,7 +113,7 @@ def test_it_stops_when_the_failure_rate_falls_no_longer_and_keeps_the_earlier_me
 def test_without_any_improvement_the_first_method_is_the_best() -> None:
     rows, _, search = run([better(0)])
     (best,) = (row for row in rows if row.best)
-    assert best.id == search.first and best.method == prompts.get("evol_auto").text
+    assert best.id == search.root_id and best.method == prompts.get("evol_auto").text
 
 
 def test_the_authors_code_never_stops_early() -> None:
@@ -124,8 +124,8 @@ def test_the_authors_code_never_stops_early() -> None:
 def test_the_calls_of_a_whole_run_are_those_of_the_formula() -> None:
     for changes in ({}, {"rounds": 2}, {"candidates": 3, "dev": 7, "batch": 5}):
         _, _, search = run([better(level) for level in range(1, 10)], variant="authors", **changes)
-        assert search.calls.published() == published_calls(search.spec)
-    counted = search.calls.counted
+        assert search.calls.published_count() == published_calls(search.spec)
+    counted = search.calls.request_counts
     assert counted["auto_evol_analyze"] == counted["auto_evol_optimize"] == 3 * 3
 
 
@@ -214,7 +214,7 @@ def test_the_report_has_every_candidate_with_its_rate_and_what_the_optimizer_sai
     optimization = {"optimizer": "large", "steps": 2, "candidates": 2, "dev": 5, "batch": 2}
     engines = {"small": Plain(), "large": Optimizer(["Nothing to do.", better(1)])}
     grid = run_offline(study(optimization=optimization), store, engines)
-    found = list(methods(store, grid, store.done()))
+    found = list(collect_methods(store, grid, store.finished_keys()))
     assert [(one.step, one.candidate, one.outcome) for one in found] == [
         (1, 0, "accepted"),
         (1, 1, "rejected:no_method_block"),
@@ -223,7 +223,7 @@ def test_the_report_has_every_candidate_with_its_rate_and_what_the_optimizer_sai
     assert [one.failure_rate for one in found] == [100.0, None, 100.0]
     assert found[0].best and found[0].failures == (("unqualified", 5),) and found[1].reply == "Nothing to do."
     assert (found[0].seeds, found[0].evolver, found[0].optimizer) == ("world", "small", "large")
-    counted = {(one.model, one.role): one for one in Outcomes(store, grid, store.done()).replies()}
+    counted = {(one.model, one.role): one for one in Outcomes(store, grid, store.finished_keys()).reply_outcomes()}
     assert (
         counted["large", "optimizer"].rows == 1 and counted["large", "optimizer"].outcome == "rejected:no_method_block"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.operators.evolve.minibatches import Samples
+from pipelines.operators.evolve.minibatches import Minibatches
 from pipelines.rows.types import InstructionRow
 from pipelines.study.spec.evolution import Optimization
 
@@ -14,14 +14,14 @@ SEEDS = [
 ]
 
 
-def samples(count: int = 100, seed: int = 0, **changes: Any) -> Samples:
-    return Samples(SEEDS[:count], Optimization(optimizer="any", **{"batch": 8, "dev": 20} | changes), seed)
+def samples(count: int = 100, seed: int = 0, **changes: Any) -> Minibatches:
+    return Minibatches(SEEDS[:count], Optimization(optimizer="any", **{"batch": 8, "dev": 20} | changes), seed)
 
 
 def test_the_dev_set_is_fixed_and_apart_from_the_batches() -> None:
     drawn = samples()
-    dev = {row.index for row in drawn.dev(1)}
-    assert len(dev) == 20 and all({row.index for row in drawn.dev(step)} == dev for step in range(1, 30))
+    dev = {row.index for row in drawn.dev_set(1)}
+    assert len(dev) == 20 and all({row.index for row in drawn.dev_set(step)} == dev for step in range(1, 30))
     batches = [[row.index for row in drawn.batch(step)] for step in range(1, 11)]
     assert not dev & {index for batch in batches for index in batch}
     assert len({index for batch in batches for index in batch}) == 80, "all others are read before any is read again"
@@ -31,17 +31,17 @@ def test_the_dev_set_is_fixed_and_apart_from_the_batches() -> None:
 
 def test_only_the_subset_is_used() -> None:
     drawn = samples(subset=30)
-    used = {row.index for step in range(1, 20) for row in (*drawn.dev(step), *drawn.batch(step))}
+    used = {row.index for step in range(1, 20) for row in (*drawn.dev_set(step), *drawn.batch(step))}
     assert len(used) == 30
 
 
 def test_few_seeds_serve_as_both() -> None:
     drawn = samples(count=5)
-    assert len(drawn.dev(1)) == len(drawn.batch(3)) == 5
+    assert len(drawn.dev_set(1)) == len(drawn.batch(3)) == 5
 
 
 def test_the_authors_code_takes_another_chunk_of_the_same_rows_in_every_step() -> None:
     drawn = samples(variant="authors")
-    chunks = [{row.index for row in drawn.dev(step)} for step in range(1, 6)]
+    chunks = [{row.index for row in drawn.dev_set(step)} for step in range(1, 6)]
     assert set().union(*chunks) == set(range(100)) and sum(map(len, chunks)) == 100
     assert {row.index for step in range(1, 14) for row in drawn.batch(step)} == set(range(100))

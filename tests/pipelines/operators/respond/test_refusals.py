@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.operators.respond.refusals import refuses
+from pipelines.operators.respond.refusals import is_refusal
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from pipelines.operators.respond.refusals import refuses
     ],
 )
 def test_an_answer_that_opens_by_declining_is_a_refusal(answer: str) -> None:
-    assert refuses(answer)
+    assert is_refusal(answer)
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ def test_an_answer_that_opens_by_declining_is_a_refusal(answer: str) -> None:
     ],
 )
 def test_other_answers_are_none(answer: str) -> None:
-    assert not refuses(answer)
+    assert not is_refusal(answer)

@@ -15,9 +15,9 @@ import prompts
 from actors.engine import EngineSpec, GenerateRequest, Generation
 from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.execution.runtime.commit import commit_rows
-from pipelines.execution.stream.worker import make
-from pipelines.operators.score.instruction_judge import Judge
-from pipelines.results.report.collect.judgement_stats import counted, distinct, mean_score, shares
+from pipelines.execution.stream.worker import apply_operator
+from pipelines.operators.score.instruction_judge import JudgeInstruction
+from pipelines.results.report.collect.judgement_stats import count_distinct, count_labels, label_shares, mean_score
 from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import InstructionRow, JudgementRow, Rejection, Row
@@ -46,7 +46,7 @@ class Says(ScriptedEngine):
 
 
 def judged(engine: Says, metric: Question, row: InstructionRow = ROW) -> Row:
-    return asyncio.run(make(Judge(engine, metric, 7), row, "c" * 32))
+    return asyncio.run(apply_operator(JudgeInstruction(engine, metric, 7), row, "c" * 32))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_every_reply_about_a_list_counts_also_where_none_can_be_read(tmp_path: P
     undone = replace(unread, reason="no_method_list", raw="Name a rare bird.")
     failed = replace(unread, status="failed", reason="too_long", raw="")
     commit_rows(store, step, [read], [unread, undone, failed], 4, 0.0)
-    found = {each.outcome: each.rows for each in Outcomes(store, grid, store.done()).replies()}
+    found = {each.outcome: each.rows for each in Outcomes(store, grid, store.finished_keys()).reply_outcomes()}
     assert found == {"accepted": 1, "rejected:empty": 4, "rejected:not_a_name": 1, "failed:too_long": 1}
 
 
@@ -106,7 +106,7 @@ def test_every_line_of_a_list_is_named_and_equal_names_count_once() -> None:
     assert made.outcomes == ["repaired:name", "rejected:not_a_name", "accepted"]
     assert len({request.id for request in engine.asked}) == 3
     other = replace(made, labels=["limits", "reasons"])
-    assert distinct([made, other]) == 2
+    assert count_distinct([made, other]) == 2
 
 
 def test_an_evolution_without_a_list_is_a_rejection() -> None:
@@ -128,12 +128,12 @@ def rows(*found: list[str], scores: tuple[float, ...] = ()) -> list[JudgementRow
 
 def test_shares_are_of_all_rows_and_means_of_those_with_a_score() -> None:
     found = rows(["hard"], ["medium"])
-    assert counted(found, prompts.DIFFICULTY_LABELS) == dict(
+    assert count_labels(found, prompts.DIFFICULTY_LABELS) == dict(
         zip(prompts.DIFFICULTY_LABELS, (0, 0, 1, 1, 0), strict=True)
     )
-    assert shares(counted(found, ("medium", "hard")), 4) == {"medium": 25.0, "hard": 25.0}
+    assert label_shares(count_labels(found, ("medium", "hard")), 4) == {"medium": 25.0, "hard": 25.0}
     assert mean_score(rows(scores=(70.0, 80.0))) == 75.0
-    assert mean_score([]) is None and shares({"hard": 0}, 0) == {"hard": 0.0}
+    assert mean_score([]) is None and label_shares({"hard": 0}, 0) == {"hard": 0.0}
 
 
 def test_published_counts_give_shares_of_all_their_rows(shared_data: Path) -> None:
@@ -146,7 +146,7 @@ def test_published_counts_give_shares_of_all_their_rows(shared_data: Path) -> No
         counts = {label: int(line[label.replace(" ", "_")]) for label in prompts.DIFFICULTY_LABELS}
         total = int(line["total"])
         assert sum(counts.values()) == int(line["labelled"]) == total - int(line["unlabelled"])
-        assert sum(shares(counts, total).values()) == pytest.approx(100 - 100 * int(line["unlabelled"]) / total)
+        assert sum(label_shares(counts, total).values()) == pytest.approx(100 - 100 * int(line["unlabelled"]) / total)
 
 
 JUDGING: dict[str, Any] = {"judge": "large", "metrics": ["difficulty", "difficulty_score", "category", "keywords"]}
@@ -198,4 +198,4 @@ def test_a_study_accounts_for_every_judged_row(tmp_path: Path) -> None:
         account = store.manifest("judge", step.key).account
         assert (account.rows_in, account.rows_out, account.reasons) == (20, 15, {"not_a_label": 5})
         found = from_table(JudgementRow, store.rows("judge", step.key))
-        assert counted(found, ("easy", "medium", "hard")) == {"easy": 5, "medium": 5, "hard": 5}
+        assert count_labels(found, ("easy", "medium", "hard")) == {"easy": 5, "medium": 5, "hard": 5}

@@ -12,7 +12,7 @@ import prompts
 from actors.engine import ClassifyRequest, EngineSpec
 from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.operators.score.instruction_reward import InstructionReward
-from pipelines.results.report.collect.score_distributions import Spread
+from pipelines.results.report.collect.score_distributions import ScoreDistributions
 from pipelines.rows.arrow import from_table
 from pipelines.rows.operator import Rejected
 from pipelines.rows.types import InstructionRow, JudgementRow
@@ -79,7 +79,9 @@ def test_all_evolved_instructions_of_a_study_have_rewards_and_the_report_has_the
     grid = run_offline(study, store)
     steps = [step for step in grid.steps.values() if step.kind == "judge"]
     assert [step.label for step in steps] == ["judge reward of world small r1", "judge reward of world small r2"]
-    shown = [one for one in Spread(store, grid, store.done()).judgements() if one.metric == "reward"]
+    shown = [
+        one for one in ScoreDistributions(store, grid, store.finished_keys()).judgements() if one.metric == "reward"
+    ]
     for step, one in zip(steps, shown, strict=True):
         rows = from_table(JudgementRow, store.rows(step.kind, step.key))
         assert one.rows == len(rows) == 20 and one.unread == 0

@@ -11,7 +11,7 @@ import pytest
 
 from actors.engine import EngineSpec, LogprobRequest, TokenLogprobs
 from actors.engines.scripted_engine import ScriptedEngine
-from pipelines.execution.stream.worker import make
+from pipelines.execution.stream.worker import apply_operator
 from pipelines.operators.score.perplexity import Score
 from pipelines.rows.types import Rejection, ResponseRow, Row, ScoreRow
 from pipelines.study.spec.scoring import ScoringOptions
@@ -41,7 +41,7 @@ def of_loss(instruction: float, conditional: float, alone: float) -> Knows:
 
 
 def apply(engine: ScriptedEngine, row: Row = PAIR, **options: object) -> Row:
-    return asyncio.run(make(Score(engine, ScoringOptions.model_validate(options)), row, "c" * 32))
+    return asyncio.run(apply_operator(Score(engine, ScoringOptions.model_validate(options)), row, "c" * 32))
 
 
 def scored(engine: ScriptedEngine, **options: object) -> ScoreRow:

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from pipelines.operators.select.car import car, cars, warning
-from pipelines.study.spec.scoring import Mode
+from pipelines.operators.select.car import car, cars, selection_warning
+from pipelines.study.spec.scoring import RewardMode
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_the_better_set_changes_at_the_beta_where_both_are_equal() -> None:
 
 
 @pytest.mark.parametrize("mode", ["shift", "sigmoid"])
-def test_a_larger_loss_never_raises_car_of_a_negative_reward_in_other_modes(mode: Mode) -> None:
+def test_a_larger_loss_never_raises_car_of_a_negative_reward_in_other_modes(mode: RewardMode) -> None:
     easy, hard, low = cars([(-2, 1), (-2, 3), (-5, 1)], 1.0, mode)
     assert easy > hard >= low >= 0
     raw = cars([(-2, 1), (-2, 3)], 1.0)
@@ -57,8 +57,13 @@ def test_sigmoid_of_any_reward_is_a_number_between_0_and_1() -> None:
 
 
 def test_negative_rewards_are_warned_of_where_they_turn_the_formula_round() -> None:
-    assert warning([1.0, -0.1, -2.0], "raw").startswith("2 of 3 rewards are negative")
-    assert warning([1.0, 0.0], "raw") == warning([-1.0], "shift") == warning([-1.0], "sigmoid") == ""
+    assert selection_warning([1.0, -0.1, -2.0], "raw").startswith("2 of 3 rewards are negative")
+    assert (
+        selection_warning([1.0, 0.0], "raw")
+        == selection_warning([-1.0], "shift")
+        == selection_warning([-1.0], "sigmoid")
+        == ""
+    )
 
 
 @pytest.mark.parametrize(("loss", "beta"), [(-0.1, 1.0), (1.0, -1.0)])

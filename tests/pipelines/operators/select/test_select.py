@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipelines.operators.select.select import choose
+from pipelines.operators.select.select import select_pairs
 from pipelines.rows.types import DiversityRow, ResponseRow, Row, ScoreRow
 from pipelines.study.spec.selection import METRICS, Metric, Selection
 
@@ -40,12 +40,12 @@ def chosen(
     pairs: list[ResponseRow] = PAIRS, measured: Any = MEASURED, seed: int = 0, limit: int | None = None, **spec: Any
 ) -> list[int]:
     selection = Selection.model_validate({"name": "x", **spec})
-    return [row.index for row in choose(pairs, measured, selection, seed, "key", limit)[0]]
+    return [row.index for row in select_pairs(pairs, measured, selection, seed, "key", limit)[0]]
 
 
 def reasons(pairs: list[ResponseRow] = PAIRS, measured: Any = MEASURED, **spec: Any) -> dict[int, str]:
     selection = Selection.model_validate({"name": "x", **spec})
-    return {row.index: row.reason for row in choose(pairs, measured, selection, 0, "key")[1]}
+    return {row.index: row.reason for row in select_pairs(pairs, measured, selection, 0, "key")[1]}
 
 
 def test_the_top_half_by_ifd_in_file_order() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.operators.autoif.query_pairing import joined
-from pipelines.operators.autoif.thresholds import RULES
+from pipelines.operators.autoif.query_pairing import join_query
+from pipelines.operators.autoif.thresholds import THRESHOLDS
 from pipelines.results.export.preferences import DpoRow, Response, dpo_rows
 
 
@@ -20,7 +20,7 @@ from pipelines.results.export.preferences import DpoRow, Response, dpo_rows
     ],
 )
 def test_query_and_instruction_become_one_text(query: str, text: str) -> None:
-    assert joined("use no commas", query) == joined("use no commas.", query) == text
+    assert join_query("use no commas", query) == join_query("use no commas.", query) == text
 
 
 def test_pairs_have_a_response_that_passes_and_one_that_no_function_passes() -> None:
@@ -31,7 +31,7 @@ def test_pairs_have_a_response_that_passes_and_one_that_no_function_passes() -> 
 def test_a_response_that_half_of_the_functions_pass_is_chosen_by_the_code_only() -> None:
     responses = [Response("half", 0.5), Response("bad", 0.0)]
     assert dpo_rows("q", responses) == []
-    assert [row.chosen for row in dpo_rows("q", responses, RULES["code"])] == ["half"]
+    assert [row.chosen for row in dpo_rows("q", responses, THRESHOLDS["code"])] == ["half"]
 
 
 def test_at_most_two_of_each_side_are_paired_the_same_each_time() -> None:

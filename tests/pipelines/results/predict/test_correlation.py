@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipelines.results.predict.correlation import RESAMPLES, correlate, spearman
+from pipelines.results.predict.correlation import CORRELATION_RESAMPLES, correlate, spearman
 
 
 @pytest.mark.parametrize(
@@ -50,25 +50,25 @@ def test_the_interval_is_seeded_and_holds_rho() -> None:
 
 def test_the_interval_is_the_percentiles_of_rho_over_resampled_points() -> None:
     metric, measured = [1.0, 4.0, 2.0, 5.0, 3.0], [2.0, 3.0, 1.0, 5.0, 4.0]
-    drawn = np.random.default_rng(7).integers(0, 5, (RESAMPLES, 5))
+    drawn = np.random.default_rng(7).integers(0, 5, (CORRELATION_RESAMPLES, 5))
     rhos = [spearman([metric[i] for i in row], [measured[i] for i in row]) for row in drawn]
     known = [rho for rho in rhos if not math.isnan(rho)]
     found = correlate(metric, measured, seed=7)
     assert (found.low, found.high) == pytest.approx(tuple(np.percentile(known, [2.5, 97.5])))
-    assert found.undefined == RESAMPLES - len(known)
+    assert found.undefined == CORRELATION_RESAMPLES - len(known)
 
 
 def test_resamples_of_one_point_alone_are_counted_and_leave_no_interval_if_they_are_many() -> None:
     found = correlate([1, 2], [1, 2])
     assert found.rho == 1 and math.isnan(found.low) and math.isnan(found.high)
-    assert 0.4 * RESAMPLES < found.undefined < 0.6 * RESAMPLES
+    assert 0.4 * CORRELATION_RESAMPLES < found.undefined < 0.6 * CORRELATION_RESAMPLES
 
 
 @pytest.mark.parametrize("values", [[1.0, 1.0, 1.0], [2.0], []])
 def test_where_rho_is_undefined_so_is_the_interval(values: list[float]) -> None:
     found = correlate(values, list(range(len(values))))
     assert math.isnan(found.rho) and math.isnan(found.low) and math.isnan(found.high)
-    assert found.undefined == RESAMPLES
+    assert found.undefined == CORRELATION_RESAMPLES
 
 
 def test_values_that_are_not_finite_are_refused() -> None:

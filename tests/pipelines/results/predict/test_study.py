@@ -12,16 +12,16 @@ import pytest
 from rich.console import Console
 
 from pipelines.cli.views.predictions import show_predictions
-from pipelines.evaluate.items.answers import answer_row, graded
+from pipelines.evaluate.items.answers import answer_row, with_grade
 from pipelines.evaluate.items.item import Item
-from pipelines.evaluate.items.item import right as accuracy
+from pipelines.evaluate.items.item import exact_grade as accuracy
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.results.predict.paradox import Paradox
-from pipelines.results.predict.points import points
-from pipelines.results.predict.study import larger_teachers, predictions
+from pipelines.results.predict.points import collect_points
+from pipelines.results.predict.study import compare_teacher_sizes, predict_from_metrics
 from pipelines.rows.types import AnswerRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, PairSet
+from pipelines.study.graph.grid import Grid, InstructionDataset
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 from tests.support.offline import run_offline
@@ -33,12 +33,12 @@ TASKS = 10
 
 def answer(index: int, right: bool) -> AnswerRow:
     asked = Item(str(index), (("user", "?"),))
-    return graded(answer_row(f"{index:032x}", asked, index, asked.messages, [""], "stop"), accuracy(right))
+    return with_grade(answer_row(f"{index:032x}", asked, index, asked.messages, [""], "stop"), accuracy(right))
 
 
 def answers(store: Store, step: Step, right: int) -> None:
     """Commit an evaluation with so many right answers, in place of the one that is there."""
-    store.withdraw(step.kind, step.key)
+    store.invalidate(step.kind, step.key)
     rows = [answer(i, i < right) for i in range(TASKS)]
     commit_rows(store, step, [*rows], [], TASKS, 0.0)
 
@@ -47,7 +47,7 @@ def finished(store: Store, follow: str, **changes: Any) -> tuple[Study, Grid]:
     """A study in which students on a data set are right the more often the higher its metric `follow` is."""
     study = scripted_study(**{**ONE_STUDENT, **changes})
     grid = run_offline(study, store)
-    means = {point.pairs: point.metrics[follow] for point in points(study, grid, store)}
+    means = {point.pairs: point.metrics[follow] for point in collect_points(study, grid, store)}
     order = sorted(set(means.values()))
     for cell in grid.cells:
         for number, (_, step) in enumerate(cell.evaluations):
@@ -56,15 +56,15 @@ def finished(store: Store, follow: str, **changes: Any) -> tuple[Study, Grid]:
 
 
 def by_metric(study: Study, grid: Grid, store: Store) -> Mapping[str, Any]:
-    ((place, found),) = predictions(study, grid, store).items()
+    ((place, found),) = predict_from_metrics(study, grid, store).items()
     assert (place.student, place.selection, place.benchmark) == ("small full", "all", "world")
     return {one.metric: one for one in found}
 
 
 def told(study: Study, grid: Grid, store: Store) -> str:
     output = io.StringIO()
-    found = predictions(study, grid, store)
-    show_predictions(Console(file=output, width=160), found, larger_teachers(study, Path(), grid, store))
+    found = predict_from_metrics(study, grid, store)
+    show_predictions(Console(file=output, width=160), found, compare_teacher_sizes(study, Path(), grid, store))
     return output.getvalue()
 
 
@@ -82,7 +82,7 @@ def test_a_point_is_the_mean_over_the_rows_of_its_set(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     study = scripted_study()
     grid = run_offline(study, store)
-    for point in points(study, grid, store):
+    for point in collect_points(study, grid, store):
         scores = point.pairs.scores
         assert scores is not None
         rows = store.rows(scores.kind, scores.key).column("ifd").to_pylist()
@@ -113,7 +113,8 @@ def test_several_benchmarks_have_a_mean(tmp_path: Path) -> None:
     benchmarks = [{"name": name, "world": {"count": count}} for name, count in (("one", 10), ("two", 11))]
     study, grid = finished(store, "ppl_answer", benchmarks=benchmarks)
     found = {
-        place.benchmark: {one.metric: one for one in made} for place, made in predictions(study, grid, store).items()
+        place.benchmark: {one.metric: one for one in made}
+        for place, made in predict_from_metrics(study, grid, store).items()
     }
     assert set(found) == {"one", "two", "mean"}
     assert found["mean"]["ppl_answer"].correlation.rho == pytest.approx(1)
@@ -129,13 +130,13 @@ def test_larger_teachers_are_compared_where_sizes_are_known(tmp_path: Path) -> N
     models["scorer"] = {"source": "scorer", "engine": "scripted", "cpus": 0.1}
     study, grid = finished(store, "ppl_answer", models=models)
 
-    def right(pairs: PairSet | None) -> int:
+    def right(pairs: InstructionDataset | None) -> int:
         return 9 if pairs and pairs.teacher == "small" and pairs.round else 5
 
     for cell in grid.cells:
         for _, step in cell.evaluations:
             answers(store, step, right(cell.pairs))
-    found = larger_teachers(study, tmp_path, grid, store)
+    found = compare_teacher_sizes(study, tmp_path, grid, store)
     assert found == [Paradox("small", "large", smaller_wins=4, bases=5)]
     assert "small beats the larger large in 4 of 5 cases" in told(study, grid, store)
 
@@ -144,5 +145,5 @@ def test_an_unfinished_study_is_told_to_run_first(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     study = scripted_study(**ONE_STUDENT)
     grid = run_offline(study, store)
-    assert predictions(study, grid, store) == {}
+    assert predict_from_metrics(study, grid, store) == {}
     assert "run the study first" in told(study, grid, store)

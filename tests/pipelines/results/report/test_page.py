@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.results.report import write
-from pipelines.results.report.page import html, markdown
+from pipelines.results.report.page import render_html, render_markdown
 from pipelines.results.report.plots import scores
 from tests.pipelines.results.report import sample
 
@@ -46,7 +46,7 @@ PLAIN = replace(sample.sample(), results=(), losses=(), sets=())
 
 @pytest.fixture(scope="module")
 def source() -> str:
-    return html(sample.sample())
+    return render_html(sample.sample())
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,9 @@ def test_hostile_names_stay_text_everywhere():
         replace(r, student=sample.HOSTILE, evolver=r.evolver and f"{r.evolver} $x_1$ <b>") for r in data.results
     )
     steps = (replace(data.steps[0], label=sample.HOSTILE, reasons=((sample.HOSTILE, 3),)),)
-    page = Page(html(replace(data, study=sample.HOSTILE, description=sample.HOSTILE, results=results, steps=steps)))
+    page = Page(
+        render_html(replace(data, study=sample.HOSTILE, description=sample.HOSTILE, results=results, steps=steps))
+    )
     assert page.open == []
     assert [tag for tag, _ in page.elements].count("script") == 1
     assert not {"img", "b"} & {tag for tag, attributes in page.elements if "style" not in attributes}
@@ -134,7 +136,7 @@ def test_added_words_are_marked_and_the_text_is_whole(source):
 def test_long_texts_are_folded_and_very_long_ones_cut():
     example = sample.sample().examples[0]
     turn = replace(example.turns[0], instruction="word " * 100_000)
-    source = html(replace(PLAIN, examples=(replace(example, turns=(turn,)),)))
+    source = render_html(replace(PLAIN, examples=(replace(example, turns=(turn,)),)))
     assert '<details class="fold">' in source
     assert "480,000 more characters" in source
     assert len(source) < 200_000
@@ -143,7 +145,7 @@ def test_long_texts_are_folded_and_very_long_ones_cut():
 def test_steps_show_cached_work_reasons_and_rows_that_do_not_add_up():
     step = sample.sample().steps[0]
     assert step.cached
-    source = html(replace(PLAIN, steps=(step, replace(step, rows_out=0, cached=False))))
+    source = render_html(replace(PLAIN, steps=(step, replace(step, rows_out=0, cached=False))))
     table = source.split('id="all-steps"')[1].split("</table>")[0]
     assert table.count("cached") == 1
     assert table.count("does not add up") == 1
@@ -151,7 +153,7 @@ def test_steps_show_cached_work_reasons_and_rows_that_do_not_add_up():
 
 
 def test_a_study_without_anything_yet_says_so():
-    source = html(sample.empty())
+    source = render_html(sample.empty())
     for words in (
         "No student was evaluated",
         "Nothing has been answered",
@@ -159,13 +161,13 @@ def test_a_study_without_anything_yet_says_so():
         "No step has run",
     ):
         assert words in source
-        assert words in markdown(sample.empty())
+        assert words in render_markdown(sample.empty())
     assert "<svg" not in source
     assert "None" not in source
 
 
 def test_foreign_data_without_scores_or_students_has_a_page():
-    source = html(sample.foreign())
+    source = render_html(sample.foreign())
     assert "These sets were not scored" in source
     assert "No student was trained" in source
     assert "None" not in "".join(Page(source).text).split("(() =>")[0]
@@ -175,14 +177,14 @@ def test_odd_numbers_do_not_break_the_page():
     data = replace(sample.sample(), results=())
     curve = replace(data.losses[0], losses=tuple(float("nan") for _ in data.losses[0].steps))
     odd = replace(data.sets[0], ppl_instruction=float("inf"), ifd=float("nan"), ic_ifd=None)
-    source = html(replace(data, sets=(odd,), losses=(curve,)))
+    source = render_html(replace(data, sets=(odd,), losses=(curve,)))
     assert "∞" in source
     assert "NaN" in source
 
 
 def test_thousands_of_cells_stay_usable(monkeypatch):
-    monkeypatch.setattr(scores, "MOST_PANELS", 2)
-    source = html(sample.large())
+    monkeypatch.setattr(scores, "MAX_PANELS", 2)
+    source = render_html(sample.large())
     table = source.split('id="all-results"')[1].split("</table>")[0]
     assert table.count("<tr") == 2001
     assert "The first 2 of 100 panels" in source
@@ -214,13 +216,13 @@ def test_write_makes_every_file_and_returns_the_page(tmp_path: Path):
 
 
 def test_the_same_data_gives_the_same_page():
-    assert "<svg" in html(PLAIN)
-    assert html(PLAIN) == html(PLAIN)
+    assert "<svg" in render_html(PLAIN)
+    assert render_html(PLAIN) == render_html(PLAIN)
 
 
 def test_markdown_tables_keep_their_columns_whatever_the_names():
     data = replace(sample.sample(), steps=(replace(sample.sample().steps[0], label="a | b\nc `d` <i>"),))
-    lines = markdown(data).splitlines()
+    lines = render_markdown(data).splitlines()
     rows = [line for line in lines if line.startswith("| ")]
     assert all(len(re.findall(r"(?<!\\)\|", row)) in (5, 6, 8, 9, 11, 13, 16) for row in rows)
     assert any(r"a \| b c" in row for row in rows)
@@ -229,17 +231,17 @@ def test_markdown_tables_keep_their_columns_whatever_the_names():
 
 
 def test_the_rates_of_every_round_and_the_reasons_by_model_are_shown():
-    told = " ".join(Page(html(PLAIN)).text)
+    told = " ".join(Page(render_html(PLAIN)).text)
     told = re.sub(r"\s+", " ", told)
     assert "eliminated:no_gain 6.0 % 12" in told and "rejected:<b>odd</b>" in told
-    text = markdown(PLAIN)
+    text = render_markdown(PLAIN)
     assert "| world | tiny | 1 | 200 | evolved 94.0 % (188), eliminated:no\\_gain 6.0 % (12) |" in text
     assert "| tiny | evolver | 200 |" in text
 
 
 def test_every_method_is_shown_with_its_rate_and_what_the_optimizer_said():
-    told = re.sub(r"\s+", " ", " ".join(Page(html(PLAIN)).text))
+    told = re.sub(r"\s+", " ", " ".join(Page(render_html(PLAIN)).text))
     assert "rejected:no_method_block" in told and "I would not change it. <br>" in told and "stagnant 3" in told
-    text = markdown(PLAIN)
+    text = render_markdown(PLAIN)
     assert "| world | tiny | small | 1 | 1 | 6.0 | 50 | best |" in text
     assert "Better. <b>\nInstruction: {instruction}" in text

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.rows.readers.seed_rows import REMEDIES, decoded
+from pipelines.rows.readers.seed_rows import REMEDIES, decode_bytes
 
 FORMATS = ("jsonl", "json", "csv", "parquet")
 FIELDS = ("instruction", "input", "output")
@@ -51,9 +51,9 @@ def written(suffix: str, rows: list[Mapping[str, bytes]]) -> bytes:
     if suffix == "csv":
         sheet = io.StringIO(newline="")
         writer = csv.writer(sheet, quoting=csv.QUOTE_ALL)
-        writer.writerows([names, *([decoded(row[name]) for name in names] for row in rows)])
+        writer.writerows([names, *([decode_bytes(row[name]) for name in names] for row in rows)])
         return encoded(sheet.getvalue())
-    objects = [json.dumps({n: decoded(v) for n, v in row.items()}, ensure_ascii=False) for row in rows]
+    objects = [json.dumps({n: decode_bytes(v) for n, v in row.items()}, ensure_ascii=False) for row in rows]
     return encoded("\n".join(objects) + "\n" if suffix == "jsonl" else "[\n" + ",\n".join(objects) + "\n]\n")
 
 

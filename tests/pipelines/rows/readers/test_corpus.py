@@ -76,7 +76,7 @@ def bomb(line: bytes) -> bytes:
 def test_a_gzip_bomb_is_given_up_early(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, line: bytes
 ) -> None:
-    monkeypatch.setattr(source, "ALWAYS_FINE", 1_000_000)
+    monkeypatch.setattr(source, "MIN_SUSPICIOUS_BYTES", 1_000_000)
     path = tmp_path / f"seeds.{suffix}.gz"
     path.write_bytes(bomb(line))
     told = ": unpacks to more than 200 times its size. If that is meant, unpack it and name the unpacked file."

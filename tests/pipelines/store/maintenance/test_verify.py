@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console
 
 from pipelines.execution.runner import run
-from pipelines.results.sql import catalog, tables
-from pipelines.store.lease import held
-from pipelines.store.maintenance.garbage import remove, unneeded
+from pipelines.results.sql import open_sql_tables, table_names
+from pipelines.store.lease import acquire
+from pipelines.store.maintenance.garbage import find_garbage, remove_garbage
 from pipelines.store.maintenance.verify import verify
-from pipelines.store.partitions import Finished, write_part
+from pipelines.store.partitions import PartitionRows, write_partition
 from pipelines.store.store import Store
-from pipelines.store.studies.step_index import save_needs
+from pipelines.store.studies.step_index import save_step_index
 from pipelines.study.file.load import load
 from pipelines.study.graph.grid import Grid
 from tests.support.offline import run_offline
@@ -27,7 +27,7 @@ from tests.support.studies import scripted_study
 def ran(tmp_path: Path) -> tuple[Store, Grid]:
     store = Store(str(tmp_path / "store"))
     grid = run_offline(scripted_study(responses={"teachers": ["small"]}), store)
-    save_needs(store, "scripted", grid.steps)
+    save_step_index(store, "scripted", grid.steps)
     return store, grid
 
 
@@ -74,52 +74,52 @@ def test_a_manifest_that_can_not_be_read_is_a_broken_step(ran: tuple[Store, Grid
 
 
 def test_nothing_goes_that_a_study_has(ran: tuple[Store, Grid]) -> None:
-    assert list(unneeded(ran[0])) == []
+    assert list(find_garbage(ran[0])) == []
 
 
 def test_steps_of_a_changed_study_and_leftovers_go_and_all_else_stays(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
     kept = {key for key, step in grid.steps.items() if step.kind != "score"}
-    save_needs(store, "scripted", kept)
+    save_step_index(store, "scripted", kept)
     (finished, *_) = (step for step in grid.steps.values() if step.kind == "respond")
-    write_part(store, "respond", finished.key, 0, Finished([], []))
-    checkpoints = Path(store.aside("respond", finished.key, "model.another"), "checkpoints")
+    write_partition(store, "respond", finished.key, 0, PartitionRows([], []))
+    checkpoints = Path(store.staging_path("respond", finished.key, "model.another"), "checkpoints")
     checkpoints.mkdir(parents=True)
     Path(store.folder("evolve", "abandoned"), "parts").mkdir(parents=True)
-    found = list(unneeded(store))
-    assert {one.why for one in found} == {
+    found = list(find_garbage(store))
+    assert {one.reason for one in found} == {
         "no study has this step",
         "left beside a finished step",
         "unfinished, and no study has it",
     }
     for one in found:
-        remove(store, one)
-    assert store.done() == kept and list(unneeded(store)) == [] and not checkpoints.exists()
+        remove_garbage(store, one)
+    assert store.finished_keys() == kept and list(find_garbage(store)) == [] and not checkpoints.exists()
     assert not any(one.problems for one in verify(store))
 
 
 def test_a_study_whose_steps_another_one_has_finished_has_them_too(ran: tuple[Store, Grid], tmp_path: Path) -> None:
     store, _ = ran
-    save_needs(store, "scripted", [])
+    save_step_index(store, "scripted", [])
     twin = scripted_study(study="twin", responses={"teachers": ["small"]})
     (tmp_path / "twin.yaml").write_text(json.dumps(twin.model_dump(exclude_defaults=True)))
     for damage in (lambda: None, lambda: store.write_bytes(f"{store.root}/studies/twin/steps.json", b"[")):
         damage()
         summary = run(load(tmp_path / "twin.yaml"), store, None, Console(file=io.StringIO()))
-        assert summary.executed == 0 and list(unneeded(store)) == []
+        assert summary.executed == 0 and list(find_garbage(store)) == []
 
 
 def test_what_a_driver_is_running_stays(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
-    save_needs(store, "scripted", [])
-    with held(store, "another", grid.steps, lambda told: None):
-        assert list(unneeded(store)) == []
-    assert len(list(unneeded(store))) == len(grid.steps)
+    save_step_index(store, "scripted", [])
+    with acquire(store, "another", grid.steps, lambda told: None):
+        assert list(find_garbage(store)) == []
+    assert len(list(find_garbage(store))) == len(grid.steps)
 
 
 def test_steps_rows_and_rejections_are_tables(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
-    connection = catalog(store)
+    connection = open_sql_tables(store)
     assert connection.sql("SELECT count(*) FROM steps").fetchall() == [(len(grid.steps),)]
     sums = "SELECT kind, sum(rows_out) FROM steps GROUP BY kind"
     for kind, rows in connection.sql(sums).fetchall():
@@ -127,9 +127,9 @@ def test_steps_rows_and_rejections_are_tables(ran: tuple[Store, Grid]) -> None:
     joined = "SELECT DISTINCT s.label FROM respond r JOIN steps s ON s.key = r.step JOIN members USING (key)"
     labels = {label for (label,) in connection.sql(joined).fetchall()}
     assert labels == {step.label for step in grid.steps.values() if step.kind == "respond"}
-    assert {"steps", "reasons", "members", "rejected", "evaluate"} <= set(tables(connection))
+    assert {"steps", "reasons", "members", "rejected", "evaluate"} <= set(table_names(connection))
     assert connection.sql("SELECT * FROM evaluate").fetchall() == []
 
 
 def test_an_empty_store_is_an_empty_catalog(tmp_path: Path) -> None:
-    assert catalog(Store(str(tmp_path))).sql("SELECT * FROM steps").fetchall() == []
+    assert open_sql_tables(Store(str(tmp_path))).sql("SELECT * FROM steps").fetchall() == []

@@ -10,7 +10,7 @@ from pipelines.errors import InputError, InputErrors
 from pipelines.study.check import check
 from pipelines.study.file.json_schema import node_at
 from pipelines.study.file.load import load
-from pipelines.study.file.yaml_tree import Loc, dotted, parse
+from pipelines.study.file.yaml_tree import Loc, dotted_path, parse
 from pipelines.study.roles import roles
 from pipelines.study.spec.study import Study
 
@@ -124,18 +124,22 @@ NAMED = ("models", "recipes")  # their keys are the user's own
 
 def places() -> list[Loc]:
     """Where the file writes a key of the study's own."""
-    return [loc for loc in TREE.lines if loc and isinstance(loc[-1], str) and loc[:-1] not in [(n,) for n in NAMED]]
+    return [
+        loc for loc in TREE.line_numbers if loc and isinstance(loc[-1], str) and loc[:-1] not in [(n,) for n in NAMED]
+    ]
 
 
 def choices() -> list[tuple[Loc, str]]:
     """Where one of several words is to stand, and which stands there."""
-    found = ((loc, _value(loc)) for loc in TREE.lines if "enum" in (node_at(loc) or {}))
+    found = ((loc, _value(loc)) for loc in TREE.line_numbers if "enum" in (node_at(loc) or {}))
     return [(loc, word) for loc, word in found if isinstance(word, str)]
 
 
 def names() -> list[tuple[Loc, str]]:
     """Where a model or a recipe is named."""
-    found = [(role.loc, role.model) for role in roles(Study.model_validate(TREE.value)) if role.loc in TREE.lines]
+    found = [
+        (role.loc, role.model) for role in roles(Study.model_validate(TREE.value)) if role.loc in TREE.line_numbers
+    ]
     return [*found, (("students", 0, "recipe"), "quick"), (("selection", 0, "reward"), "grader")]
 
 
@@ -170,28 +174,32 @@ def test_the_whole_study_is_valid(tmp_path: Path) -> None:
     assert len(places()) > 80 and len(choices()) > 12 and len(names()) > 8
 
 
-@pytest.mark.parametrize("loc", places(), ids=dotted)
+@pytest.mark.parametrize("loc", places(), ids=dotted_path)
 def test_of_a_misspelt_key_the_right_one_is_suggested(tmp_path: Path, loc: Loc) -> None:
-    line, key = TREE.lines[loc], str(loc[-1])
+    line, key = TREE.line_numbers[loc], str(loc[-1])
     wrong = slip(key)
-    expected = f"{line}: {dotted((*loc[:-1], wrong))}: unknown key '{wrong}'. Did you mean '{key}'?"
+    expected = f"{line}: {dotted_path((*loc[:-1], wrong))}: unknown key '{wrong}'. Did you mean '{key}'?"
     assert expected in told(tmp_path, line, key, wrong)
 
 
 @pytest.mark.parametrize(("loc", "word"), choices(), ids=str)
 def test_of_a_misspelt_choice_the_right_one_is_suggested(tmp_path: Path, loc: Loc, word: str) -> None:
-    line = TREE.lines[loc]
+    line = TREE.line_numbers[loc]
     found = told(tmp_path, line, word, slip(word))
-    assert any(one.startswith(f"{line}: {dotted(loc)}: ") and f"Did you mean '{word}'?" in one for one in found), found
+    assert any(one.startswith(f"{line}: {dotted_path(loc)}: ") and f"Did you mean '{word}'?" in one for one in found), (
+        found
+    )
 
 
 @pytest.mark.parametrize(("loc", "name"), names(), ids=str)
 def test_of_a_misspelt_name_the_right_one_is_suggested(tmp_path: Path, loc: Loc, name: str) -> None:
-    line = TREE.lines[loc]
+    line = TREE.line_numbers[loc]
     found = told(tmp_path, line, name, slip(name))
-    assert any(one.startswith(f"{line}: {dotted(loc)}: ") and f"Did you mean '{name}'?" in one for one in found), found
+    assert any(one.startswith(f"{line}: {dotted_path(loc)}: ") and f"Did you mean '{name}'?" in one for one in found), (
+        found
+    )
 
 
 def test_a_key_that_is_missing_is_meant_before_one_that_is_there(tmp_path: Path) -> None:
-    line = TREE.lines[("seeds",)]
+    line = TREE.line_numbers[("seeds",)]
     assert told(tmp_path, line, "seeds", "seedz") == [f"{line}: seedz: unknown key 'seedz'. Did you mean 'seeds'?"]

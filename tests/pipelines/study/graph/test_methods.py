@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 import prompts
-from pipelines.study.graph.methods import drawn_method, method_for, prompt_name, rotation
+from pipelines.study.graph.methods import method_for, prompt_name, random_method, rotation
 
 FIVE = rotation(breadth=True)
 FOUR = rotation(breadth=False)
@@ -39,12 +39,12 @@ def test_three_rounds_give_a_row_three_different_methods() -> None:
 
 
 def test_random_methods_are_drawn_evenly_by_seed_and_round_and_come_out_the_same_again() -> None:
-    drawn = [drawn_method(FIVE, f"{row:032x}", number, 7) for number in (1, 2) for row in range(5_000)]
-    assert drawn == [drawn_method(FIVE, f"{row:032x}", number, 7) for number in (1, 2) for row in range(5_000)]
+    drawn = [random_method(FIVE, f"{row:032x}", number, 7) for number in (1, 2) for row in range(5_000)]
+    assert drawn == [random_method(FIVE, f"{row:032x}", number, 7) for number in (1, 2) for row in range(5_000)]
     assert all(1_850 < count < 2_150 for count in Counter(drawn).values()) and set(drawn) == set(FIVE)
     pairs = Counter(zip(drawn[:5_000], drawn[5_000:], strict=True))
     assert len(pairs) == 25 and all(130 < count < 280 for count in pairs.values()), "rounds are independent"
-    assert drawn[:5_000] != [drawn_method(FIVE, f"{row:032x}", 1, 8) for row in range(5_000)]
+    assert drawn[:5_000] != [random_method(FIVE, f"{row:032x}", 1, 8) for row in range(5_000)]
 
 
 def test_every_method_has_a_prompt() -> None:

@@ -24,9 +24,9 @@ def test_every_published_number_belongs_to_a_result_of_its_study(path: Path) -> 
     }
     numbers = read_published(path.parent / study.published)
     for number in numbers:
-        for column, name in number.place.items():
+        for column, name in number.coordinates.items():
             assert column == "metric" or name in names[column], f"line {number.line}"
-    places = [tuple(sorted(number.place.items())) for number in numbers]
+    places = [tuple(sorted(number.coordinates.items())) for number in numbers]
     assert len(set(places)) == len(places), "a number twice"
 
 

@@ -10,22 +10,22 @@ import pytest
 
 from actors.training.spec import accumulation_steps
 from pipelines.errors import InputError
-from pipelines.execution.runtime.context import Context
+from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.training.trainer import train_spec
 from pipelines.study.check import check
 from pipelines.study.file.load import load
 from pipelines.study.graph.build import build
-from pipelines.study.spec.recipes import Recipe, published
+from pipelines.study.spec.recipes import Recipe, published_recipes
 from tests.support.studies import STUDENTS, scripted_study
 
 WriteStudy = Callable[..., Path]
 
 
 def recipe(name: str) -> Recipe:
-    return Recipe.model_validate(dict(published()[name]))
+    return Recipe.model_validate(dict(published_recipes()[name]))
 
 
-@pytest.mark.parametrize("name", published())
+@pytest.mark.parametrize("name", published_recipes())
 def test_every_published_recipe_is_valid_and_complete(name: str) -> None:
     made = recipe(name)
     assert made.model_fields_set >= {"learning_rate", "epochs", "batch_size", "micro_batch_size", "max_length"}
@@ -109,7 +109,7 @@ def test_all_of_a_recipe_is_in_its_key(change: dict[str, Any]) -> None:
 def test_the_trainers_words_for_a_recipe(write_study: WriteStudy) -> None:
     loaded = load(write_study({"recipe: quick": "recipe: 2412.11231-main"}))
     step = next(step for step in build(loaded.study, loaded.folder).steps.values() if step.kind == "train")
-    context = Context(loaded.study, loaded.folder, None, None, None)  # type: ignore[arg-type]
-    spec = train_spec(context, step.job)
+    context = RunContext(loaded.study, loaded.folder, None, None, None)  # type: ignore[arg-type]
+    spec = train_spec(context, step.params)
     assert (spec.dtype, spec.epochs, spec.batch_size, spec.lora_targets) == ("bfloat16", 3, 64, ("all-linear",))
     assert [accumulation_steps(spec, workers) for workers in (1, 8)] == [64, 8]

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from pipelines.study.graph.build import build
 from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import ChooseJob, DrawJob
+from pipelines.study.graph.params import BestOfNParams, SampleCandidatesParams
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.basics import SamplingSpec
-from pipelines.study.spec.responses import Choice, Decoding, Responses
+from pipelines.study.spec.responses import BestOfN, Decoding, Responses
 from pipelines.study.spec.study import Study
 from tests.support.offline import HERE
 from tests.support.studies import scripted_study
@@ -39,7 +39,7 @@ def kinds(grid: Grid, kind: str) -> list[Step]:
 
 def test_lists_of_temperatures_and_top_p_are_a_grid_of_named_ways() -> None:
     sweep = Decoding(name="warm", temperature=[0.3, 1.0], top_p=[0.5, 0.95], max_tokens=9)
-    assert [(way.name, way.sampling) for way in sweep.ways()] == [
+    assert [(way.name, way.sampling) for way in sweep.variants()] == [
         ("warm-t0.3-p0.5", SamplingSpec(temperature=0.3, top_p=0.5, max_tokens=9)),
         ("warm-t0.3-p0.95", SamplingSpec(temperature=0.3, top_p=0.95, max_tokens=9)),
         ("warm-t1-p0.5", SamplingSpec(temperature=1.0, top_p=0.5, max_tokens=9)),
@@ -49,8 +49,8 @@ def test_lists_of_temperatures_and_top_p_are_a_grid_of_named_ways() -> None:
 
 def test_what_has_one_value_stays_out_of_the_names() -> None:
     one = Decoding.model_validate({"name": "x", "temperature": [0.5, 0.7], "top_p": 0.9})
-    assert [way.name for way in one.ways()] == ["x-t0.5", "x-t0.7"]
-    assert [way.name for way in Responses(teachers=["a"]).ways] == ["greedy"]
+    assert [way.name for way in one.variants()] == ["x-t0.5", "x-t0.7"]
+    assert [way.name for way in Responses(teachers=["a"]).variants] == ["greedy"]
 
 
 def test_every_way_of_a_sweep_is_a_data_set_and_shares_its_step_with_the_same_sampling() -> None:
@@ -64,14 +64,14 @@ def test_best_and_worst_of_n_choose_among_the_same_candidates() -> None:
     best, worst = {"name": "best", "draw": "best-of", **WARM}, {"name": "worst", "draw": "worst-of", **WARM}
     grid = build(study(best, worst), HERE)
     drawn, chosen = kinds(grid, "draw"), kinds(grid, "choose")
-    assert [step.job for step in drawn] == [DrawJob("small", SamplingSpec(temperature=0.8, max_tokens=8), 5)] * 2, (
-        "one for the seeds, one for the round"
-    )
+    assert [step.params for step in drawn] == [
+        SampleCandidatesParams("small", SamplingSpec(temperature=0.8, max_tokens=8), 5)
+    ] * 2, "one for the seeds, one for the round"
     assert sorted(step.subject for step in chosen if "r1" in step.subject) == [
         "world small r1 / small best",
         "world small r1 / small worst",
     ]
-    assert {step.job for step in chosen} == {ChooseJob("judge", "best"), ChooseJob("judge", "worst")}
+    assert {step.params for step in chosen} == {BestOfNParams("judge", "best"), BestOfNParams("judge", "worst")}
     assert all(step.inputs[0] in drawn for step in chosen)
 
 
@@ -96,7 +96,7 @@ def test_what_a_choice_depends_on_is_in_its_key(change: dict[str, Any], draws: b
 
 def test_a_choice_is_a_part_of_its_way() -> None:
     decoding = Decoding(name="b", draw="best-of", candidates=3, reward="judge", temperature=[0.5, 1.0])
-    assert [way.choice for way in decoding.ways()] == [Choice("best", 3, "judge")] * 2
+    assert [way.best_of_n for way in decoding.variants()] == [BestOfN("best", 3, "judge")] * 2
 
 
 @pytest.mark.parametrize(

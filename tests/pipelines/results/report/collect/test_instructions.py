@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from pipelines.execution.runtime.commit import commit_rows
-from pipelines.execution.steps.selection import select
+from pipelines.execution.steps.selection import run_selection
 from pipelines.results.report.collect.instructions import BINS, Instructions
 from pipelines.results.report.csv_files import csv_files
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
-from pipelines.results.report.page import html, markdown
+from pipelines.results.report.page import render_html, render_markdown
 from pipelines.rows.types import ContaminationRow, DiversityRow, Rejection
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
@@ -50,7 +50,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid]:
     grid = run_offline(STUDY, store)
     for step in grid.steps.values():
         if step.kind == "select":
-            select(store, step)
+            run_selection(store, step)
         if step.inputs and step.inputs[0].kind == "seeds" and step.kind == "diversity":
             lost = [Rejection("f" * 32, "p", "s", 9, "rejected", "not_evolved", "", "")]
             commit_rows(store, step, [diverse(i, value) for i, value in enumerate(DISTANCES)], lost, 6, 0.0)
@@ -62,7 +62,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid]:
 
 def told(ran: tuple[Store, Grid], study: Study = STUDY) -> Instructions:
     store, grid = ran
-    return Instructions(study, store, grid, store.done())
+    return Instructions(study, store, grid, store.finished_keys())
 
 
 def test_diversity_is_told_once_for_all_teachers_of_a_set(ran: tuple[Store, Grid]) -> None:
@@ -101,7 +101,7 @@ def test_a_set_without_distances_has_none_and_no_nan(ran: tuple[Store, Grid], tm
     commit_rows(store, step, [], [Rejection("f" * 32, "p", "s", 0, "rejected", "no_neighbour", "", "")], 1, 0.0)
     (found,) = told((store, grid)).diversities()
     assert (found.rows, found.skipped, found.mean, found.equal, found.bins) == (0, 1, None, None, ())
-    assert not re.search(r"\bnan\b", html(replace(sample(), diversities=(found,))))
+    assert not re.search(r"\bnan\b", render_html(replace(sample(), diversities=(found,))))
 
 
 def test_the_page_shows_them_and_a_study_without_them_has_no_empty_tables() -> None:
@@ -117,10 +117,10 @@ def test_the_page_shows_them_and_a_study_without_them_has_no_empty_tables() -> N
             ),
         ),
     )
-    page, text, numbers = html(data), markdown(data), csv_files(data)
+    page, text, numbers = render_html(data), render_markdown(data), csv_files(data)
     for name in ("Diversity", "Contamination", "Selections"):
         assert f"<h3>{name}</h3>" in page and f"## {name}" in text
-        assert f"<h3>{name}</h3>" not in html(empty()) and f"## {name}" not in markdown(empty())
+        assert f"<h3>{name}</h3>" not in render_html(empty()) and f"## {name}" not in render_markdown(empty())
     assert "Distance to the nearest instruction: world, round 1" in page
     assert "<img src=x" not in page
     (overlap,) = csv.DictReader(numbers["contamination.csv"].splitlines())

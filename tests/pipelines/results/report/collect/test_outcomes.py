@@ -48,7 +48,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid]:
 def test_every_row_of_every_round_has_one_outcome_and_none_is_lost(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
     rows: dict[int, dict[str, int]] = defaultdict(dict)
-    for one in Outcomes(store, grid, store.done()).rounds():
+    for one in Outcomes(store, grid, store.finished_keys()).round_outcomes():
         rows[one.round][one.outcome] = one.rows
         assert one.rate == pytest.approx(float(one.rows))  # of 100 rows
     for number in (1, 2):
@@ -64,15 +64,19 @@ def test_every_row_of_every_round_has_one_outcome_and_none_is_lost(ran: tuple[St
 
 def test_the_set_of_a_round_has_its_evolved_rows_only(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
-    evolved = {one.round: one.rows for one in Outcomes(store, grid, store.done()).rounds() if one.outcome == "evolved"}
-    answered = {score.round: score.rows for score in Sets(store, grid, store.done()).scores()}
+    evolved = {
+        one.round: one.rows
+        for one in Outcomes(store, grid, store.finished_keys()).round_outcomes()
+        if one.outcome == "evolved"
+    }
+    answered = {score.round: score.rows for score in Sets(store, grid, store.finished_keys()).scores()}
     assert answered == {0: 100, **evolved}
 
 
 def test_replies_are_counted_by_model_role_and_reason(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
     found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for one in Outcomes(store, grid, store.done()).replies():
+    for one in Outcomes(store, grid, store.finished_keys()).reply_outcomes():
         found[one.model, one.role][one.outcome] = one.rows
     evolver, judge, teacher = found["small", "evolver"], found["scorer", "judge"], found["large", "teacher"]
     assert set(evolver) == {"accepted", "repaired:quotes", "rejected:empty"} and sum(evolver.values()) == 200
@@ -82,7 +86,7 @@ def test_replies_are_counted_by_model_role_and_reason(ran: tuple[Store, Grid]) -
 
 def test_an_example_shows_each_round_once_beside_its_seed(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
-    examples = list(Sets(store, grid, store.done()).examples())
+    examples = list(Sets(store, grid, store.finished_keys()).examples())
     assert examples and all([turn.round for turn in example.turns] == [0, 1, 2] for example in examples)
     turns = [turn for example in examples for turn in example.turns]
     assert all(bool(turn.answers) != turn.outcome.startswith("eliminated:") for turn in turns)
@@ -90,4 +94,4 @@ def test_an_example_shows_each_round_once_beside_its_seed(ran: tuple[Store, Grid
 
 def test_nothing_finished_gives_nothing(tmp_path: Path, ran: tuple[Store, Grid]) -> None:
     empty = Outcomes(Store(str(tmp_path)), ran[1], frozenset())
-    assert [*empty.rounds(), *empty.replies()] == []
+    assert [*empty.round_outcomes(), *empty.reply_outcomes()] == []

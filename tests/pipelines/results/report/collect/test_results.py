@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.results.report.collect.results import marks, numbers
+from pipelines.results.report.collect.results import benchmark_numbers, task_scores
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Benchmark
 
@@ -24,14 +24,14 @@ def answer(item: str, **measures: tuple[float, float]) -> AnswerRow:
 
 def test_prompts_count_once_and_instructions_as_often_as_there_are() -> None:
     # IFEval's example [[T, F], [T, T]]: 50.0 by prompt, 75.0 by instruction
-    found = marks(
+    found = task_scores(
         BENCH, [answer("a", prompt=(0, 1), instruction=(0.5, 2)), answer("b", prompt=(1, 1), instruction=(1, 2))]
     )
     assert {name: one.value for name, one in found.items()} == {"prompt": 50.0, "instruction": 75.0}
 
 
 def test_an_answer_without_a_measure_does_not_count_for_it() -> None:
-    found = marks(BENCH, [answer("a", score=(0.2, 1)), answer("b")])
+    found = task_scores(BENCH, [answer("a", score=(0.2, 1)), answer("b")])
     assert found["score"].value == pytest.approx(20.0)
 
 
@@ -39,6 +39,6 @@ def test_numbers_of_all_tasks_together_follow_those_by_task() -> None:
     bench = Benchmark.model_validate({"name": "f", "task": "followbench", "judge": {"model": "m"}})
     # one item a level, satisfied up to the third: 60 as a plain mean, (1 + 2 + 3) / 15 = 40 by the code's weights
     rows = [replace(answer(str(n), HSR=(float(n <= 3), 1), SSR=(1, 1)), level=n) for n in range(1, 6)]
-    found = {one.metric: (one.value, bool(of.of)) for one, of in numbers(bench, rows, Path())}
+    found = {one.metric: (one.value, bool(of.possible)) for one, of in benchmark_numbers(bench, rows, Path())}
     assert found["HSR"] == (60.0, True) and found["HSR weighted"] == (pytest.approx(40.0), False)
     assert [found[f"HSR {level}"][0] for level in range(1, 6)] == [100, 100, 100, 0, 0]

@@ -16,14 +16,14 @@ from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.results.report.collect.rewards import Rewards
 from pipelines.results.report.csv_files import csv_files
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
-from pipelines.results.report.page import html, markdown
+from pipelines.results.report.page import render_html, render_markdown
 from pipelines.results.report.tables.car_warnings import car_warnings
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import ROW_TYPES
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
 from pipelines.study.graph.step import Step
-from pipelines.study.spec.scoring import Car, Mode
+from pipelines.study.spec.scoring import Car, RewardMode
 from tests.pipelines.results.report import sample
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
@@ -60,7 +60,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid]:
 
 
 def told(ran: tuple[Store, Grid]) -> Rewards:
-    return Rewards(*ran, frozenset(ran[0].done()))
+    return Rewards(*ran, frozenset(ran[0].finished_keys()))
 
 
 def rows(ran: tuple[Store, Grid], step: Step | None) -> list[Any]:
@@ -120,7 +120,7 @@ def test_flags_count_what_was_cut_off_empty_or_refused(ran: tuple[Store, Grid]) 
     assert flags["worst"].empty != flags["best"].empty, "an empty candidate is judged like any other"
 
 
-def car_entry(model: str, reward: float, mode: Mode = "raw") -> SetCar:
+def car_entry(model: str, reward: float, mode: RewardMode = "raw") -> SetCar:
     return SetCar("<i>", "small", 1, "a|b", "best", model, mode, 7, reward, 0.5, ((0.0, reward), (1.0, reward / 1.5)))
 
 
@@ -137,13 +137,13 @@ def with_rewards() -> Any:
 
 
 def test_page_and_markdown_show_all_three_tables() -> None:
-    page = re.sub(r"\s+", " ", html(with_rewards()))
+    page = re.sub(r"\s+", " ", render_html(with_rewards()))
     assert (
         "<td>&lt;i&gt;</td><td>small</td>" in page
         and "<i>" not in page.partition("Rewards</h3>")[2].split("</table>")[0]
     )
     assert "judge: 1 of 1 rewards are negative" in page and "1,200" in page
-    text = markdown(with_rewards())
+    text = render_markdown(with_rewards())
     assert r"| \<i\> | small | 1 | a\|b | best | judge | 7 | 1 | 0.250 | -1.50 | 0.100 | – | -0.750 |" in text
     assert r"| judge | 7 | -3.00 | 0.500 | -3.00 | -2.00 |" in text
     assert r"| a\|b | best | 1200 | 34 | 5 | 6 |" in text
@@ -154,7 +154,7 @@ def test_page_and_markdown_show_all_three_tables() -> None:
 
 
 def test_a_report_without_rewards_does_not_speak_of_them() -> None:
-    for text in (html(sample.sample()), markdown(sample.sample())):
+    for text in (render_html(sample.sample()), render_markdown(sample.sample())):
         assert not re.search(r"CAR|[Rr]eward|Flagged", text)
 
 
@@ -171,7 +171,9 @@ def test_the_numbers_are_written_as_files(tmp_path: Path) -> None:
 def test_replies_that_became_candidates_count_as_the_teachers(ran: tuple[Store, Grid]) -> None:
     drawn = [row for step in ran[1].steps.values() if step.kind == "draw" for row in rows(ran, step)]
     texts = [text for row in drawn for text in row.candidates]
-    replies = {(one.role, one.outcome): one.rows for one in Outcomes(*ran, frozenset(ran[0].done())).replies()}
+    replies = {
+        (one.role, one.outcome): one.rows for one in Outcomes(*ran, frozenset(ran[0].finished_keys())).reply_outcomes()
+    }
     assert replies["teacher", "accepted:empty"] == texts.count("") > 0
     answers = sum(rows for (role, _), rows in replies.items() if role == "teacher")
     assert answers == len(texts) + 40, "those drawn one by one, too"

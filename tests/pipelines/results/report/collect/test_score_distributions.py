@@ -13,10 +13,10 @@ import prompts
 from actors.engine import EngineSpec, GenerateRequest, Generation
 from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.results.report.collect.outcomes import Outcomes
-from pipelines.results.report.collect.score_distributions import Spread
+from pipelines.results.report.collect.score_distributions import ScoreDistributions
 from pipelines.results.report.csv_files import csv_files
-from pipelines.results.report.data.scores import SetJudgement, SetProbabilities, SetSpread
-from pipelines.results.report.page import html, markdown
+from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
+from pipelines.results.report.page import render_html, render_markdown
 from pipelines.results.report.plots.confidence import confidence, probabilities
 from pipelines.results.report.plots.judged import difficulty
 from pipelines.rows.arrow import from_table
@@ -48,8 +48,8 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid]:
     return store, run_offline(study, store, {"large": Moody(EngineSpec("scripted", "large"))})
 
 
-def told(ran: tuple[Store, Grid]) -> Spread:
-    return Spread(*ran, ran[0].done())
+def told(ran: tuple[Store, Grid]) -> ScoreDistributions:
+    return ScoreDistributions(*ran, ran[0].finished_keys())
 
 
 def test_shares_are_of_all_judged_rows(ran: tuple[Store, Grid]) -> None:
@@ -68,7 +68,7 @@ def test_shares_are_of_all_judged_rows(ran: tuple[Store, Grid]) -> None:
 
 def test_spreads_are_those_of_the_sets_scores(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
-    by_place = {(each.round, each.score): each for each in told(ran).spreads()}
+    by_place = {(each.round, each.score): each for each in told(ran).distributions()}
     for pairs in grid.sets:
         assert pairs.scores
         rows = from_table(ScoreRow, store.rows(pairs.scores.kind, pairs.scores.key))
@@ -95,7 +95,7 @@ def test_an_evolvers_own_probabilities_are_counted_once_for_a_set(ran: tuple[Sto
 
 
 def test_what_a_judge_said_of_instructions_is_among_the_replies_and_how_it_was_read(ran: tuple[Store, Grid]) -> None:
-    replies = [each for each in Outcomes(*ran, ran[0].done()).replies() if each.model == "large"]
+    replies = [each for each in Outcomes(*ran, ran[0].finished_keys()).reply_outcomes() if each.model == "large"]
     found = {(each.role, each.outcome): each.rows for each in replies if each.role.startswith("judge")}
     for metric in ("difficulty", "difficulty_score"):
         unread = sum(each.unread for each in told(ran).judgements() if each.metric == metric)
@@ -111,25 +111,25 @@ def full() -> Any:
     judged = SetJudgement("<i>", "small", 1, "difficulty", 200, 10, None, None, shares)
     scored = replace(judged, metric="difficulty_score", mean=66.5, shares=())
     named = replace(judged, metric="keywords", distinct=1234, shares=())
-    spread = SetSpread("<i>", "small", 1, "a|b", "greedy", "ifd", 190, 0.83, 0.7, 0.8, 0.9)
+    spread = SetDistribution("<i>", "small", 1, "a|b", "greedy", "ifd", 190, 0.83, 0.7, 0.8, 0.9)
     bins = tuple((i / 20, 5.0) for i in range(20))
     sure = SetProbabilities("<i>", "small", 1, "a|b", "greedy", 950, 0.5, bins)
     own = SetProbabilities("<i>", "small", 1, "", "", 1234, 0.625, bins)
     return replace(
         sample.sample(),
         judgements=(judged, scored, named),
-        spreads=(spread,),
+        distributions=(spread,),
         probabilities=(sure,),
         confidences=(own,),
     )
 
 
 def test_page_and_markdown_show_tables_and_figures() -> None:
-    page = re.sub(r"\s+", " ", html(full()))
+    page = re.sub(r"\s+", " ", render_html(full()))
     assert "easy 10.0, medium 40.0, hard 25.0, very hard 20.0" in page and "Probability of the first tokens" in page
     assert "Confidence of the evolvers" in page and "1,234" in page
     assert "<i>" not in page.partition("A judge's word")[2].partition("Rows and time")[0]
-    text = markdown(full())
+    text = render_markdown(full())
     assert r"| \<i\> | small | 1 | difficulty\_score | 200 | 10 | 66.5 | – |  |" in text
     assert r"| \<i\> | small | 1 | a\|b | greedy | ifd | 190 | 0.830 | 0.700 | 0.800 | 0.900 |" in text
     tables = re.findall(r"(?:^\|.*\n)+", text.partition("## A judge's word")[2].partition("## Rounds")[0], re.M)
@@ -140,7 +140,7 @@ def test_page_and_markdown_show_tables_and_figures() -> None:
 
 
 def test_a_report_without_judges_does_not_speak_of_them() -> None:
-    for text in (html(sample.sample()), markdown(sample.sample())):
+    for text in (render_html(sample.sample()), render_markdown(sample.sample())):
         assert all(title not in text for title in ("judge's word", "Distribution of scores", "Confidence"))
     assert difficulty(sample.sample()) is None and probabilities(sample.sample()) is None
     assert confidence(sample.sample()) is None

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipelines.results.report.data.task_scores import Marks, difference
+from pipelines.results.report.data.task_scores import TaskScores, difference
 
 
-def marks(values: list[float], points: float = 1.0) -> Marks:
-    return Marks({str(i): v for i, v in enumerate(values)}, {str(i): points for i in range(len(values))})
+def marks(values: list[float], points: float = 1.0) -> TaskScores:
+    return TaskScores({str(i): v for i, v in enumerate(values)}, {str(i): points for i in range(len(values))})
 
 
 def test_a_score_is_the_share_of_points_and_not_the_mean_of_shares() -> None:
     # IFEval: [[T, F], [T, T]] is 50.0 by prompt, 75.0 by instruction; of unequal prompts every instruction counts once
     assert marks([0, 1]).value == 50.0
-    assert Marks({"a": 1, "b": 2}, {"a": 2, "b": 2}).value == 75.0
-    assert Marks({"a": 0, "b": 3}, {"a": 1, "b": 3}).value == 75.0
+    assert TaskScores({"a": 1, "b": 2}, {"a": 2, "b": 2}).value == 75.0
+    assert TaskScores({"a": 0, "b": 3}, {"a": 1, "b": 3}).value == 75.0
 
 
 def test_the_interval_is_that_of_the_bootstrap_library() -> None:
@@ -42,10 +42,10 @@ def test_equal_scores_differ_by_nothing() -> None:
 
 
 def test_only_shared_tasks_are_compared() -> None:
-    some = Marks({"0": 1.0, "9": 0.0}, {"0": 1.0, "9": 1.0})
+    some = TaskScores({"0": 1.0, "9": 0.0}, {"0": 1.0, "9": 1.0})
     found = difference([(some, marks([0.0, 1.0, 1.0]))])
     assert found is not None and found.points == 100.0
-    assert difference([(Marks({"9": 1.0}, {"9": 1.0}), marks([1.0]))]) is None
+    assert difference([(TaskScores({"9": 1.0}, {"9": 1.0}), marks([1.0]))]) is None
 
 
 def test_the_same_tasks_in_many_pairs_do_not_make_luck_certain() -> None:

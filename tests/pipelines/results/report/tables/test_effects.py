@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pipelines.results.report.data.report import ReportData, Result
-from pipelines.results.report.data.task_scores import Marks
+from pipelines.results.report.data.task_scores import TaskScores
 from pipelines.results.report.tables.effects import effects
 from tests.pipelines.results.report import sample
 
@@ -54,12 +54,12 @@ def test_a_study_without_students_has_no_effects():
 
 def test_an_effect_is_tested_on_the_tasks_that_its_pairs_share(cell):
     other = replace(cell, evolver="small", value=100.0)
-    better = Marks({str(i): 1.0 for i in range(20)}, {str(i): 1.0 for i in range(20)})
-    worse = Marks({str(i): float(i < 8) for i in range(20)}, {str(i): 1.0 for i in range(20)})
-    (effect,) = effects(replace(study(replace(cell, value=40.0), other), marks={other: better, cell: worse}))
+    better = TaskScores({str(i): 1.0 for i in range(20)}, {str(i): 1.0 for i in range(20)})
+    worse = TaskScores({str(i): float(i < 8) for i in range(20)}, {str(i): 1.0 for i in range(20)})
+    (effect,) = effects(replace(study(replace(cell, value=40.0), other), task_scores={other: better, cell: worse}))
     assert effect.test is None, "the marks of the result with another value are not these"
     (effect,) = effects(
-        replace(study(replace(cell, value=40.0), other), marks={other: better, replace(cell, value=40.0): worse})
+        replace(study(replace(cell, value=40.0), other), task_scores={other: better, replace(cell, value=40.0): worse})
     )
     assert effect.test is not None and effect.test.points == effect.difference == 60.0
     assert effect.test.p < 0.01 and effect.test.low > 0

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.results.report.data.report import ReportData, Result
-from pipelines.results.report.page import html, markdown
+from pipelines.results.report.page import render_html, render_markdown
 from pipelines.results.report.tables.results import result_table
 from pipelines.study.inputs.published import read_published
 from tests.pipelines.results.report import sample
@@ -66,8 +66,8 @@ def test_published_numbers_stand_beside_the_results_that_they_belong_to(one: Res
     assert table is not None
     found = {place: [cell.published for cell in cells if cell] for place, cells in table.lines}
     assert found == {("tiny",): [((19.59, "Table 1"),), ()], ("small",): [((33.83, ""),), ()]}
-    assert '<small title="Table 1">19.59</small>' in html(data)
-    assert "(19.59)" in markdown(data)
+    assert '<small title="Table 1">19.59</small>' in render_html(data)
+    assert "(19.59)" in render_markdown(data)
 
 
 @pytest.mark.parametrize(

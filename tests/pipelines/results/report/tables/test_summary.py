@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 
 from pipelines.results.report.tables import number_format as format
-from pipelines.results.report.tables.heatmap import heat_tables
-from pipelines.results.report.tables.step_accounts import balanced, kind_totals
-from pipelines.results.report.tables.summary import best, by_size, cells, key_figures, rows
+from pipelines.results.report.tables.heatmap import heatmap_tables
+from pipelines.results.report.tables.step_accounts import is_balanced, kind_totals
+from pipelines.results.report.tables.summary import best_gain, cell_count, gain_rows, key_figures, sort_by_size
 from tests.pipelines.results.report import sample
 
 
 def test_gain_is_over_the_base_of_the_same_student_and_benchmark():
     data = sample.sample()
     bases = {r.student: r.value for r in data.results if r.round == -1}
-    for row in rows(data.results):
+    for row in gain_rows(data.results):
         if row.result.round == -1:
             assert row.delta is None
         else:
@@ -23,7 +23,7 @@ def test_gain_is_over_the_base_of_the_same_student_and_benchmark():
 
 def test_without_a_base_there_is_no_gain_and_the_best_is_the_highest():
     tuned = [result for result in sample.sample().results if result.round >= 0]
-    top = best(tuned)
+    top = best_gain(tuned)
     assert top is not None
     assert top.delta is None
     assert top.result.value == max(result.value for result in tuned)
@@ -32,7 +32,7 @@ def test_without_a_base_there_is_no_gain_and_the_best_is_the_highest():
 def test_best_is_by_gain_not_by_a_strong_base():
     base, tuned = sample.sample().results[:2]
     strong = (replace(base, student="strong", value=90.0), replace(tuned, student="strong", value=91.0))
-    top = best((base, tuned, *strong))
+    top = best_gain((base, tuned, *strong))
     assert top is not None
     assert top.result.student == base.student
 
@@ -40,12 +40,12 @@ def test_best_is_by_gain_not_by_a_strong_base():
 def test_a_gain_is_clear_only_where_intervals_do_not_overlap():
     base, tuned = sample.sample().results[:2]
     near = replace(tuned, value=base.value + 1, low=base.value - 2, high=base.value + 4)
-    assert [row.clear for row in rows((base, tuned, near))[1:]] == [True, False]
+    assert [row.is_significant for row in gain_rows((base, tuned, near))[1:]] == [True, False]
 
 
 def test_cells_are_trained_cells_or_answered_sets():
-    assert cells(sample.sample()) == 28
-    assert cells(sample.foreign()) == len(sample.foreign().sets)
+    assert cell_count(sample.sample()) == 28
+    assert cell_count(sample.foreign()) == len(sample.foreign().sets)
 
 
 def test_key_figures_name_what_is_missing():
@@ -57,7 +57,7 @@ def test_key_figures_name_what_is_missing():
 
 def test_heat_tables_hold_every_trained_cell_once():
     data = sample.sample()
-    tables = heat_tables(data)
+    tables = heatmap_tables(data)
     found = [cell for table in tables for row in table.rows for cell in row.cells if cell]
     assert len(tables) == 2
     assert sum(cell.count for cell in found) == 28
@@ -68,14 +68,14 @@ def test_heat_tables_hold_every_trained_cell_once():
 def test_heat_cells_average_what_they_cannot_tell_apart():
     base, tuned = sample.sample().results[:2]
     twin = replace(tuned, selection="top", value=tuned.value + 10)
-    (table,) = heat_tables(replace(sample.sample(), results=(base, tuned, twin)))
+    (table,) = heatmap_tables(replace(sample.sample(), results=(base, tuned, twin)))
     cell = table.rows[0].cells[0]
     assert cell is not None
     assert (cell.count, cell.value) == (2, pytest.approx(tuned.value + 5))
 
 
 def test_models_are_ordered_by_size_and_unknown_ones_last():
-    assert by_size(["big", "odd", "tiny", "", "big"], [("tiny", 1), ("big", 9)]) == ["tiny", "big", "odd"]
+    assert sort_by_size(["big", "odd", "tiny", "", "big"], [("tiny", 1), ("big", 9)]) == ["tiny", "big", "odd"]
 
 
 def test_totals_split_time_into_this_run_and_earlier_ones():
@@ -97,8 +97,8 @@ def test_kinds_come_in_the_order_of_the_flow_and_unknown_ones_last():
 
 def test_a_step_is_balanced_if_every_row_is_accounted_for():
     step = sample.sample().steps[0]
-    assert balanced(step)
-    assert not balanced(replace(step, failed=step.failed + 1))
+    assert is_balanced(step)
+    assert not is_balanced(replace(step, failed=step.failed + 1))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_durations_read_well(seconds, words):
     ],
 )
 def test_three_digits_are_significant(value, words):
-    assert format.significant(value) == words
+    assert format.significant_digits(value) == words
 
 
 def test_signs_are_always_shown_and_sizes_are_short():
@@ -140,5 +140,5 @@ def test_signs_are_always_shown_and_sizes_are_short():
 
 
 def test_times_are_shown_in_utc_to_the_minute_and_other_texts_unchanged():
-    assert format.moment("2026-11-21T10:12:44+02:00") == "2026-11-21 08:12 UTC"
-    assert [format.moment("yesterday"), format.moment("")] == ["yesterday", ""]
+    assert format.timestamp("2026-11-21T10:12:44+02:00") == "2026-11-21 08:12 UTC"
+    assert [format.timestamp("yesterday"), format.timestamp("")] == ["yesterday", ""]
