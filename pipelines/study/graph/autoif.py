@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
+from pipelines.study.graph.fingerprint import Description
 from pipelines.study.graph.params import AugmentParams, CheckParams, PairParams, VerifyParams
 from pipelines.study.graph.prompt_names import (
     AUTOIF_AUGMENT,
     AUTOIF_BACK_TRANSLATE,
     AUTOIF_MATERIAL,
     AUTOIF_SCORE,
-    prompt_digests,
+    describe_prompts,
 )
-from pipelines.study.graph.step import AddStep, MakeIdentity, Step
+from pipelines.study.graph.step import AddStep, Identities, Step
 from pipelines.study.spec.autoif import AutoIF
 from pipelines.study.spec.evolution import Evolution
 
@@ -29,8 +29,8 @@ class AutoIFSteps:
     spec: Evolution
     instructions: tuple[str, ...]
     seed: int
-    models: Mapping[str, Any]
-    identify: MakeIdentity
+    models: Mapping[str, Description]
+    identify: Identities
     add: AddStep
 
     @property
@@ -44,8 +44,9 @@ class AutoIFSteps:
         verified = self.verify(self.augment(evolver), evolver)
         identity = self.identify(
             "pair",
-            self.spec.name,
-            payload=lambda: {"rules": self.block.rules, "queries": self.block.queries, "seed": self.seed},
+            rules=self.block.rules,
+            queries=self.block.queries,
+            seed=self.seed,
         )
         return self.add(identity, subject, PairParams(self.block.rules, self.block.queries, self.seed), verified, start)
 
@@ -54,16 +55,12 @@ class AutoIFSteps:
         job = AugmentParams(evolver, self.instructions, self.block.runs, self.spec.sampling, self.seed)
         identity = self.identify(
             "augment",
-            self.spec.name,
-            evolver,
-            payload=lambda: {
-                "instructions": job.instructions,
-                "runs": job.runs,
-                "sampling": job.sampling,
-                "prompts": prompt_digests((AUTOIF_AUGMENT,)),
-                "model": self.models[evolver],
-                "seed": job.seed,
-            },
+            instructions=job.instructions,
+            runs=job.runs,
+            sampling=job.sampling,
+            prompts=describe_prompts(AUTOIF_AUGMENT),
+            model=self.models[evolver],
+            seed=job.seed,
         )
         return self.add(identity, f"{self.spec.name} {evolver}", job)
 
@@ -75,18 +72,14 @@ class AutoIFSteps:
         )
         identity = self.identify(
             "verify",
-            self.spec.name,
-            evolver,
-            payload=lambda: {
-                "rules": job.rules,
-                "generations": job.generations,
-                "sampling": job.sampling,
-                "level": job.level,
-                "prompts": prompt_digests(prompt_names),
-                "model": self.models[evolver],
-                "nli": self.models[job.nli] if job.nli else None,
-                "seed": job.seed,
-            },
+            rules=job.rules,
+            generations=job.generations,
+            sampling=job.sampling,
+            level=job.level,
+            prompts=describe_prompts(*prompt_names),
+            model=self.models[evolver],
+            nli=self.models[job.nli] if job.nli else None,
+            seed=job.seed,
         )
         return self.add(identity, augmented.subject, job, augmented)
 
@@ -99,16 +92,12 @@ class AutoIFSteps:
         job = CheckParams(judge, block.rules, block.judgements, self.spec.sampling, block.sandbox, self.seed)
         identity = self.identify(
             "check",
-            self.spec.name,
-            judge,
-            payload=lambda: {
-                "rules": job.rules,
-                "judgements": job.judgements,
-                "sampling": job.sampling,
-                "level": job.level,
-                "prompts": prompt_digests((AUTOIF_SCORE,)),
-                "model": self.models[judge],
-                "seed": job.seed,
-            },
+            rules=job.rules,
+            judgements=job.judgements,
+            sampling=job.sampling,
+            level=job.level,
+            prompts=describe_prompts(AUTOIF_SCORE),
+            model=self.models[judge],
+            seed=job.seed,
         )
         return self.add(identity, answered.subject, job, answered)

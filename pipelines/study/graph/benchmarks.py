@@ -9,11 +9,11 @@ from typing import Any
 
 import prompts
 from bundled.world import WORLD_VERSION
-from pipelines.study.graph.fingerprint import hash_file
+from pipelines.study.graph.fingerprint import Description, describe, describe_without, hash_file
 from pipelines.study.graph.identities import data_identity
 from pipelines.study.graph.params import EvaluateParams, VerdictParams
-from pipelines.study.graph.prompt_names import ANSWER_JUDGE_PROMPTS, prompt_digests
-from pipelines.study.graph.step import AddStep, MakeIdentity, Step
+from pipelines.study.graph.prompt_names import ANSWER_JUDGE_PROMPTS, describe_prompts
+from pipelines.study.graph.step import AddStep, Identities, Part, Step
 from pipelines.study.spec.benchmarks import MULTI_SUBJECT_BENCHMARKS, Benchmark, Judge
 from pipelines.study.spec.study import Study
 
@@ -27,10 +27,12 @@ class BenchmarkSteps:
     """Adds a study's evaluations to its grid. `models` are models' identities by name, `folder` is the study file's."""
 
     def __init__(
-        self, study: Study, folder: Path, models: Mapping[str, Any], identify: MakeIdentity, add: AddStep
+        self, study: Study, folder: Path, models: Mapping[str, Description], identify: Identities, add: AddStep
     ) -> None:
         self.study, self.folder, self.models = study, folder, models
         self.identify, self.add = identify, add
+        self._questions: dict[Benchmark, Mapping[str, Part]] = {}
+        self._references: dict[str, str] = {}
 
     def add_evaluation(self, model: str, train: Step | None, bench: Benchmark) -> Step:
         """The step whose rows have the scores of a student, or of the untuned model: its answers, or their verdicts."""
@@ -39,39 +41,49 @@ class BenchmarkSteps:
 
     def add_answers(self, model: str, train: Step | None, bench: Benchmark) -> Step:
         """The step in which a model answers a benchmark."""
-        identity = self.identify("evaluate", model, bench.name, payload=lambda: self._answers_payload(model, bench))
+        identity = self.identify("evaluate", model=self.models[model], **self._question_parts(bench))
         model_label = train.subject if train else f"untuned {model}"
         return self.add(
             identity, f"{bench.name} of {model_label}", EvaluateParams(model, bench), *([train] if train else [])
         )
 
-    def _answers_payload(self, model: str, bench: Benchmark) -> dict[str, Any]:
-        common = {
-            "benchmark": bench.model_dump(exclude=_NOT_IN_PAYLOAD) | {"max_tokens": _max_tokens(bench)},
-            "model": self.models[model],
+    def _question_parts(self, bench: Benchmark) -> Mapping[str, Part]:
+        """What answers depend on beside the model, worked out once for each benchmark: files are hashed for it."""
+        found = self._questions.get(bench)
+        if found is None:
+            found = self._questions[bench] = self._describe_questions(bench)
+        return found
+
+    def _describe_questions(self, bench: Benchmark) -> Mapping[str, Part]:
+        common: dict[str, Part] = {
+            "benchmark": describe(bench.model_dump(exclude=_NOT_IN_PAYLOAD) | {"max_tokens": _max_tokens(bench)}),
             "seed": self.study.seed if bench.kind in SEEDED_BENCHMARKS else None,
         }
         if bench.world:
             return common | {"world_version": WORLD_VERSION}
-        return common | {"data": data_identity(bench, self.folder), "asked_by": _prompt_versions(bench)}
+        asked_by, data = describe(_prompt_versions(bench)), describe(data_identity(bench, self.folder))
+        return common | {"data": data, "asked_by": asked_by}
 
     def add_verdicts(self, answers: Step, bench: Benchmark, judge: Judge) -> Step:
         """The step in which a judge reads answers, beside those of the reference model if a model is the reference."""
         by_model = judge.reference in self.models
-        identity = self.identify("verdict", bench.name, payload=lambda: self._verdict_payload(bench, judge, by_model))
+        identity = self.identify(
+            "verdict",
+            task=bench.kind,
+            judge=describe_without(judge, "model", "reference", "length_control"),
+            reference=None if by_model else self._reference_digest(judge),
+            prompts=describe_prompts(*ANSWER_JUDGE_PROMPTS[bench.kind]),
+            model=self.models[judge.model],
+        )
         other = [self.add_answers(judge.reference or "", None, bench)] if by_model else []
         subject = f"{answers.subject} by {judge.model}"
         return self.add(identity, subject, VerdictParams(judge.model, bench), answers, *other)
 
-    def _verdict_payload(self, bench: Benchmark, judge: Judge, by_model: bool) -> dict[str, Any]:
-        reference = judge.reference if judge.reference and not by_model else None
-        return {
-            "task": bench.kind,
-            "judge": judge.model_dump(exclude={"model", "reference", "length_control"}),
-            "reference": hash_file(self.folder / reference) if reference else None,
-            "prompts": prompt_digests(ANSWER_JUDGE_PROMPTS[bench.kind]),
-            "model": self.models[judge.model],
-        }
+    def _reference_digest(self, judge: Judge) -> str | None:
+        """The hash of the file of answers that a judge compares with, read once."""
+        if judge.reference and judge.reference not in self._references:
+            self._references[judge.reference] = hash_file(self.folder / judge.reference)
+        return self._references.get(judge.reference or "")
 
 
 def _max_tokens(bench: Benchmark) -> int | None:
@@ -85,7 +97,7 @@ def _prompt_versions(bench: Benchmark) -> dict[str, Any]:
         return {name: _version(name) for name in HARNESS_PACKAGES}
     names = benchmark_prompts(bench)
     shots = bench.kind if bench.kind in ("gsm8k", "math", "mbpp") else None
-    return {"prompts": prompt_digests(names), "shots": prompts.shots(shots).digest if shots else None}
+    return {"prompts": describe_prompts(*names), "shots": prompts.shots(shots).digest if shots else None}
 
 
 def benchmark_prompts(bench: Benchmark) -> tuple[str, ...]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from bundled.world import WORLD_VERSION
 from pipelines.study.graph.autoif import AutoIFSteps
 from pipelines.study.graph.benchmarks import BenchmarkSteps
 from pipelines.study.graph.evolution import EvolutionSteps
-from pipelines.study.graph.fingerprint import hash_file
+from pipelines.study.graph.fingerprint import Description, describe, describe_without, hash_file
 from pipelines.study.graph.grid import Cell, Grid, InstructionDataset, SetOrigin
 from pipelines.study.graph.identities import encoder_identity, model_identity, reference_identity
 from pipelines.study.graph.judging import JudgingSteps
@@ -27,10 +27,10 @@ from pipelines.study.graph.params import (
     SelectParams,
     TrainParams,
 )
-from pipelines.study.graph.prompt_names import ANSWER_PROMPTS, CONSTRAINED_ANSWER_PROMPT, prompt_digests
-from pipelines.study.graph.step import Identity, Kind, Payload, Step, identify, make_step
+from pipelines.study.graph.prompt_names import ANSWER_PROMPTS, CONSTRAINED_ANSWER_PROMPT, describe_prompts
+from pipelines.study.graph.step import Identities, Identity, Part, Step, make_step
 from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
-from pipelines.study.spec.basics import SamplingSpec
+from pipelines.study.spec.basics import SamplingSpec, number_label
 from pipelines.study.spec.evolution import Evolution
 from pipelines.study.spec.recipes import Student
 from pipelines.study.spec.responses import BestOfN, DecodingVariant
@@ -48,8 +48,9 @@ class _GridBuilder:
     def __init__(self, study: Study, folder: Path) -> None:
         self.study, self.folder = study, folder
         self.steps: dict[str, Step] = {}
-        self.identities: dict[tuple[str, ...], Identity] = {}
-        self.models = {name: model_identity(model, folder) for name, model in study.models.items()}
+        self.identify = Identities()
+        self.models = {name: describe(model_identity(model, folder)) for name, model in study.models.items()}
+        self.recipes = {name: describe(recipe) for name, recipe in study.recipes.items()}
         self.benchmark_steps = BenchmarkSteps(study, folder, self.models, self.identify, self.add)
         self.judging_steps = JudgingSteps(study.judging, study.instruction_reward, self.models, self.identify, self.add)
 
@@ -61,13 +62,6 @@ class _GridBuilder:
     def add(self, identity: Identity, subject: str, params: AnyStepParams, *inputs: Step) -> Step:
         step = make_step(identity, subject, params, inputs)
         return self.steps.setdefault(step.key, step)
-
-    def identify(self, kind: Kind, *names: str, payload: Payload) -> Identity:
-        """The identity that all steps of a kind with these names share, made once."""
-        names_key = (kind, *names)
-        if names_key not in self.identities:
-            self.identities[names_key] = identify(kind, payload())
-        return self.identities[names_key]
 
     def datasets(self) -> Iterator[InstructionDataset]:
         for seeds in self.study.seeds:
@@ -114,13 +108,13 @@ class _GridBuilder:
                 )
 
     def add_seeds(self, seeds: Seeds) -> Step:
-        def payload() -> dict[str, Any]:
-            common = {"limit": seeds.limit, "on_bad_row": seeds.on_bad_row}
-            if seeds.file:
-                return common | {"sha256": hash_file(self.folder / seeds.file)}
-            return common | {"world": seeds.world, "world_version": WORLD_VERSION, "seed": self.study.seed}
-
-        return self.add(self.identify("seeds", seeds.name, payload=payload), seeds.name, SeedsParams(seeds))
+        source: dict[str, Part] = (
+            {"sha256": hash_file(self.folder / seeds.file)}
+            if seeds.file
+            else {"world": seeds.world, "world_version": WORLD_VERSION, "seed": self.study.seed}
+        )
+        identity = self.identify("seeds", limit=seeds.limit, on_bad_row=seeds.on_bad_row, **source)
+        return self.add(identity, seeds.name, SeedsParams(seeds))
 
     def add_responses(self, step: Step, teacher: str, variant: DecodingVariant, draws: int) -> Step:
         if variant.best_of_n:
@@ -128,46 +122,37 @@ class _GridBuilder:
         prompt_names = (CONSTRAINED_ANSWER_PROMPT,) if step.kind == "pair" else ANSWER_PROMPTS
         identity = self.identify(
             "respond",
-            teacher,
-            variant.name,
-            *prompt_names,
-            str(draws),
-            payload=lambda: self.response_payload(teacher, variant.sampling, prompt_names) | {"draws": draws},
+            prompts=describe_prompts(*prompt_names),
+            model=self.models[teacher],
+            sampling=variant.sampling,
+            seed=self.study.seed,
+            draws=draws,
         )
         job = RespondParams(teacher, variant.sampling, draws)
         return self.add(identity, f"{step.subject} / {teacher} {variant.name}", job, step)
 
-    def response_payload(self, teacher: str, sampling: SamplingSpec, prompt_names: tuple[str, ...]) -> dict[str, Any]:
-        """What every answer depends on."""
-        common = {"model": self.models[teacher], "sampling": sampling, "seed": self.study.seed}
-        return {"prompts": prompt_digests(prompt_names)} | common
-
     def add_best_of_n(self, step: Step, teacher: str, variant: DecodingVariant, best_of_n: BestOfN) -> Step:
         candidates = self.add_candidates(step, teacher, variant.sampling, best_of_n.candidates)
-        identity = self.identify(
-            "choose",
-            best_of_n.rule,
-            best_of_n.reward,
-            payload=lambda: {"pick": best_of_n.rule, "model": self.models[best_of_n.reward]},
-        )
+        identity = self.identify("choose", pick=best_of_n.rule, model=self.models[best_of_n.reward])
         job = BestOfNParams(best_of_n.reward, best_of_n.rule)
         return self.add(identity, f"{step.subject} / {teacher} {variant.name}", job, candidates)
 
     def add_candidates(self, step: Step, teacher: str, sampling: SamplingSpec, candidates: int) -> Step:
         """The candidates of a teacher, which all choices among them share."""
-        sampling_names = (f"{sampling.temperature:g}", f"{sampling.top_p:g}", str(sampling.max_tokens))
         identity = self.identify(
             "draw",
-            teacher,
-            *sampling_names,
-            str(candidates),
-            payload=lambda: self.response_payload(teacher, sampling, ANSWER_PROMPTS) | {"candidates": candidates},
+            prompts=describe_prompts(*ANSWER_PROMPTS),
+            model=self.models[teacher],
+            sampling=sampling,
+            seed=self.study.seed,
+            candidates=candidates,
         )
-        subject = f"{step.subject} / {teacher} {candidates} at t{sampling_names[0]} p{sampling_names[1]}"
+        drawn = f"t{number_label(sampling.temperature)} p{number_label(sampling.top_p)}"
+        subject = f"{step.subject} / {teacher} {candidates} at {drawn}"
         return self.add(identity, subject, SampleCandidatesParams(teacher, sampling, candidates), step)
 
     def add_reward(self, responses: Step, model: str) -> Step:
-        identity = self.identify("reward", model, payload=lambda: {"model": self.models[model]})
+        identity = self.identify("reward", model=self.models[model])
         return self.add(identity, f"{responses.subject} by {model}", RewardParams(model), responses)
 
     def add_score(self, responses: Step) -> Step | None:
@@ -175,28 +160,35 @@ class _GridBuilder:
             return None
         scorer = self.study.scoring.scorer
         options = ScoringOptions(**self.study.scoring.model_dump(exclude={"scorer"}))
-        identity = self.identify("score", scorer, payload=lambda: {"options": options, "model": self.models[scorer]})
+        identity = self.identify("score", options=options, model=self.models[scorer])
         return self.add(identity, responses.subject, ScoreParams(scorer, options), responses)
+
+    @cached_property
+    def encoder(self) -> Description:
+        """The encoder of the study's `diversity`."""
+        assert self.study.diversity is not None
+        return describe(encoder_identity(self.study.diversity, self.folder))
+
+    @cached_property
+    def references(self) -> Description:
+        """The texts that the study's `contamination` compares with."""
+        assert self.study.contamination is not None
+        return describe(
+            [reference_identity(self.study, self.folder, name) for name in self.study.contamination.against]
+        )
 
     def add_diversity(self, instructions: Step) -> Step | None:
         block = self.study.diversity
         if block is None:
             return None
-        identity = self.identify("diversity", payload=lambda: {"encoder": encoder_identity(block, self.folder)})
+        identity = self.identify("diversity", encoder=self.encoder)
         return self.add(identity, instructions.subject, DiversityParams(block), instructions)
 
     def add_contamination(self, instructions: Step, diversity: Step | None) -> Step | None:
         block = self.study.contamination
         if block is None:
             return None
-        identity = self.identify(
-            "contamination",
-            payload=lambda: {
-                "against": [reference_identity(self.study, self.folder, name) for name in block.against],
-                "ngrams": block.ngrams,
-                "near": block.near,
-            },
-        )
+        identity = self.identify("contamination", against=self.references, ngrams=tuple(block.ngrams), near=block.near)
         needs = (instructions, *([diversity] if block.near and diversity else []))
         return self.add(identity, instructions.subject, ContaminationParams(block), *needs)
 
@@ -205,11 +197,7 @@ class _GridBuilder:
     ) -> Step:
         seed = self.study.seed
         rivals = [other for other in sets if selection.equal and other.seeds == pairs.seeds and other is not pairs]
-        identity = self.identify(
-            "select",
-            selection.name,
-            payload=lambda: {"selection": selection.model_dump(exclude={"name", "reward"}), "seed": seed},
-        )
+        identity = self.identify("select", selection=describe_without(selection, "name", "reward"), seed=seed)
         needs = [step for one in (pairs, *rivals) for step in one.required_steps(selection)]
         return self.add(
             identity, f"{pairs.responses.subject} / {selection.name}", SelectParams(selection, seed), *needs
@@ -225,10 +213,7 @@ class _GridBuilder:
     def add_training(self, selected: Step, student: Student) -> Step:
         recipe, seed = self.study.recipes[student.recipe], self.study.seed
         identity = self.identify(
-            "train",
-            student.model,
-            student.recipe,
-            payload=lambda: {"recipe": recipe, "model": self.models[student.model], "seed": seed},
+            "train", recipe=self.recipes[student.recipe], model=self.models[student.model], seed=seed
         )
         subject = f"{student.model} {student.recipe} on {selected.subject}"
         return self.add(identity, subject, TrainParams(student.model, recipe, seed, student.resources), selected)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from pipelines.study.graph.fingerprint import Description, describe_without
 from pipelines.study.graph.methods import AUTO, prompt_name, reply_parser, rotation
 from pipelines.study.graph.params import EliminateParams, EvolveParams, OptimizeParams
-from pipelines.study.graph.prompt_names import ANSWER_PROMPTS, OPTIMIZER_PROMPTS, prompt_digests
-from pipelines.study.graph.step import AddStep, MakeIdentity, Step
+from pipelines.study.graph.prompt_names import ANSWER_PROMPTS, OPTIMIZER_PROMPTS, describe_prompts
+from pipelines.study.graph.step import AddStep, Identities, Step
 from pipelines.study.spec.evolution import Evolution
 
 
@@ -19,7 +19,7 @@ class EvolutionSteps:
     """
 
     def __init__(
-        self, spec: Evolution, seed: int, models: Mapping[str, Any], identify: MakeIdentity, add: AddStep
+        self, spec: Evolution, seed: int, models: Mapping[str, Description], identify: Identities, add: AddStep
     ) -> None:
         self.spec, self.seed = spec, seed
         self.models, self.identify, self.add = models, identify, add
@@ -33,17 +33,13 @@ class EvolutionSteps:
         optimizer = self.models[spec.optimization.optimizer]
         identity = self.identify(
             "optimize",
-            spec.name,
-            evolver,
-            payload=lambda: {
-                "optimization": job.optimization.model_dump(exclude={"optimizer"}),
-                "input": job.input,
-                "max_tokens": job.max_tokens,
-                "prompts": prompt_digests((prompt_name(AUTO), *OPTIMIZER_PROMPTS, *ANSWER_PROMPTS)),
-                "model": self.models[evolver],
-                "optimizer": optimizer,
-                "seed": job.seed,
-            },
+            optimization=describe_without(job.optimization, "optimizer"),
+            input=job.input,
+            max_tokens=job.max_tokens,
+            prompts=describe_prompts(prompt_name(AUTO), *OPTIMIZER_PROMPTS, *ANSWER_PROMPTS),
+            model=self.models[evolver],
+            optimizer=optimizer,
+            seed=job.seed,
         )
         return self.add(identity, subject, job, start)
 
@@ -58,24 +54,19 @@ class EvolutionSteps:
         names = () if optimize_step else tuple(map(prompt_name, job.methods))
         identity = self.identify(
             "evolve",
-            self.spec.name,
-            evolver,
-            str(number),
-            payload=lambda: {
-                "method": self.spec.method,
-                "round": number,
-                "rotation": job.methods,
-                "assignment": job.assignment,
-                "input": job.input,
-                "growth": job.growth,
-                "eliminates": job.eliminates,
-                "probabilities": job.probabilities,
-                "reply_parser": job.parser,
-                "prompts": prompt_digests((*names, *(ANSWER_PROMPTS if job.eliminates else ()))),
-                "model": self.models[evolver],
-                "sampling": job.sampling,
-                "seed": self.seed,
-            },
+            method=self.spec.method,
+            round=number,
+            rotation=job.methods,
+            assignment=job.assignment,
+            input=job.input,
+            growth=job.growth,
+            eliminates=job.eliminates,
+            probabilities=job.probabilities,
+            reply_parser=job.parser,
+            prompts=describe_prompts(*names, *(ANSWER_PROMPTS if job.eliminates else ())),
+            model=self.models[evolver],
+            sampling=job.sampling,
+            seed=self.seed,
         )
         return self.add(identity, f"{subject} r{number}", job, step, *([optimize_step] if optimize_step else []))
 
@@ -103,12 +94,8 @@ class EvolutionSteps:
         judge = spec.judge or evolver
         identity = self.identify(
             "eliminate",
-            self.spec.name,
-            judge,
-            payload=lambda: {
-                "elimination": spec.model_dump(exclude={"judge"}),
-                "prompts": prompt_digests(("equality",)),
-                "model": self.models[judge],
-            },
+            elimination=describe_without(spec, "judge"),
+            prompts=describe_prompts("equality"),
+            model=self.models[judge],
         )
         return self.add(identity, evolved.subject, EliminateParams(judge, spec), evolved)

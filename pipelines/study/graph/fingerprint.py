@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,35 @@ from typing import Any
 from pydantic import BaseModel
 
 MODEL_FILES = (".json", ".safetensors", ".model", ".txt", ".jinja")
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """A part of a key that is used many times: its canonical form, compared and hashed by its fingerprint."""
+
+    value: Any = field(compare=False, repr=False)
+    digest: str
+
+
+def describe(value: Any) -> Description:
+    """Return the description of plain data, a dataclass or a pydantic model.
+
+    Raises:
+        TypeError: The value holds a type that keys cannot be made of.
+    """
+    found = canonical(value)
+    return Description(found, fingerprint(found))
+
+
+def describe_without(model: BaseModel, *left_out: str) -> Description:
+    """Return the description of a hashable model without some of its fields."""
+    return _describe_without((model, left_out))
+
+
+@lru_cache(maxsize=4096)
+def _describe_without(values: tuple[BaseModel, tuple[str, ...]]) -> Description:
+    model, left_out = values
+    return describe(model.model_dump(exclude=set(left_out)))
 
 
 def canonical(value: Any) -> Any:
@@ -25,10 +54,12 @@ def canonical(value: Any) -> Any:
         return [canonical(item) for item in value]
     if isinstance(value, dict):
         return {_text_key(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, Description):
+        return value.value
     if isinstance(value, BaseModel):
         return {name: canonical(getattr(value, name)) for name in type(value).model_fields}
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: canonical(getattr(value, field.name)) for field in fields(value)}
+        return {one.name: canonical(getattr(value, one.name)) for one in fields(value)}
     raise TypeError(f"a key can not be made of {type(value).__name__}: say how it is described")
 
 

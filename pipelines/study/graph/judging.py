@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from pipelines.study.graph.fingerprint import Description
 from pipelines.study.graph.methods import AUTO, prompt_name
 from pipelines.study.graph.params import EvolveParams, JudgeParams
-from pipelines.study.graph.prompt_names import INSTRUCTION_JUDGE_PROMPTS, prompt_digests
-from pipelines.study.graph.step import AddStep, MakeIdentity, Step
+from pipelines.study.graph.prompt_names import INSTRUCTION_JUDGE_PROMPTS, describe_prompts
+from pipelines.study.graph.step import AddStep, Identities, Step
 from pipelines.study.spec.judging import JudgeMetric, Judging
 
 JudgementSteps = tuple[tuple[JudgeMetric, Step], ...]
@@ -21,7 +21,12 @@ class JudgingSteps:
     """
 
     def __init__(
-        self, block: Judging | None, reward: str | None, models: Mapping[str, Any], identify: MakeIdentity, add: AddStep
+        self,
+        block: Judging | None,
+        reward: str | None,
+        models: Mapping[str, Description],
+        identify: Identities,
+        add: AddStep,
     ) -> None:
         self.block, self.reward, self.models, self.identify, self.add = block, reward, models, identify, add
 
@@ -40,9 +45,9 @@ class JudgingSteps:
         names = () if found else tuple(map(prompt_name, job.methods))
         identity = self.identify(
             "judge",
-            "reward",
-            *names,
-            payload=lambda: {"metric": "reward", "prompts": prompt_digests(names), "model": self.models[model]},
+            metric="reward",
+            prompts=describe_prompts(*names),
+            model=self.models[model],
         )
         judge_params = JudgeParams(model, "reward", 1)
         return self.add(identity, f"reward of {instructions.subject}", judge_params, instructions, *found)
@@ -58,13 +63,10 @@ class JudgingSteps:
         prompt = INSTRUCTION_JUDGE_PROMPTS[params.metric]
         identity = self.identify(
             "judge",
-            params.metric,
-            payload=lambda: {
-                "metric": params.metric,
-                "max_tokens": params.max_tokens,
-                "prompts": prompt_digests((prompt,)),
-                "model": self.models[params.model],
-            },
+            metric=params.metric,
+            max_tokens=params.max_tokens,
+            prompts=describe_prompts(prompt),
+            model=self.models[params.model],
         )
         return self.add(identity, f"{params.metric} of {instructions.subject}", params, instructions)
 

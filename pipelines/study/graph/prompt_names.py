@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 import prompts
+from pipelines.study.graph.fingerprint import Description, describe
 from pipelines.study.spec.judging import Question
 
 AUTOIF_AUGMENT = "autoif_augment"
@@ -18,9 +19,9 @@ OPTIMIZER_PROMPTS = ("auto_evol_analyze", "auto_evol_optimize")
 
 
 @lru_cache(maxsize=64)
-def prompt_digests(names: tuple[str, ...]) -> dict[str, str | int]:
-    """The digests of prompts by name, and the parsers' version."""
-    return {"parser": prompts.PARSER_VERSION, **{name: prompts.get(name).digest for name in names}}
+def describe_prompts(*names: str) -> Description:
+    """Return the digests of prompts by name, and the parsers' version."""
+    return describe({"parser": prompts.PARSER_VERSION, **{name: prompts.get(name).digest for name in names}})
 
 
 ANSWER_JUDGE_PROMPTS: Mapping[str, tuple[str, ...]] = {

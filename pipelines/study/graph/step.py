@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from pipelines.study.graph.fingerprint import fingerprint
+from pydantic import BaseModel
+
+from pipelines.study.graph.fingerprint import Description, fingerprint
 from pipelines.study.graph.params import (
     AnyStepParams,
     BestOfNParams,
@@ -40,19 +42,12 @@ def model_of(step: Step) -> str:
     return step.params.model
 
 
-class MakeIdentity(Protocol):
-    """The identity that all steps of a kind with these names share; `payload` is called once."""
-
-    def __call__(self, kind: Kind, *names: str, payload: Payload) -> Identity: ...
-
-
 class AddStep(Protocol):
     """A step of the grid: the one that is there already, if it is the same."""
 
     def __call__(self, identity: Identity, subject: str, params: AnyStepParams, *inputs: Step) -> Step: ...
 
 
-Payload = Callable[[], dict[str, Any]]
 Kind = Literal[
     "seeds",
     "optimize",
@@ -139,8 +134,30 @@ class Identity:
 
 def identify(kind: Kind, payload: Mapping[str, Any]) -> Identity:
     """The identity of a kind of step with this description."""
-    full = {"code_version": CODE_VERSION[kind], **payload}
+    parts = {name: part.value if isinstance(part, Description) else part for name, part in payload.items()}
+    full = {"code_version": CODE_VERSION[kind], **parts}
     return Identity(kind, full, fingerprint(full))
+
+
+Part = Hashable | BaseModel  # hashable too, which the type checker does not see in pydantic models
+
+
+class Identities:
+    """Makes each identity once, and finds it again by the very values that it is made of: none can be left out."""
+
+    def __init__(self) -> None:
+        self._made: dict[Hashable, Identity] = {}
+
+    def __call__(self, kind: Kind, **parts: Part) -> Identity:
+        """Return the identity of a kind of step with this description.
+
+        Raises:
+            TypeError: A part is not hashable: give it as a `Description`.
+        """
+        values = (kind, *parts.items())
+        if values not in self._made:
+            self._made[values] = identify(kind, parts)
+        return self._made[values]
 
 
 def make_step(identity: Identity, subject: str, params: AnyStepParams, inputs: tuple[Step, ...]) -> Step:

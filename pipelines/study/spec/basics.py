@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -12,9 +13,19 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
 class StrictModel(BaseModel):
-    """Unknown keys are errors, values are not coerced, and nothing changes after validation."""
+    """Unknown keys are errors, values are not coerced, and nothing changes after validation.
+
+    Equal values have the same hash, also where fields hold lists and mappings: what is cached can be found by them.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    def __hash__(self) -> int:
+        values = tuple(vars(self).values())
+        try:
+            return hash(values)
+        except TypeError:
+            return hash(tuple(map(_hashable, values)))
 
 
 class World(StrictModel):
@@ -35,6 +46,18 @@ class SamplingSpec(StrictModel):
     def sampling(self) -> Sampling:
         """In the engine's words."""
         return Sampling(self.temperature, self.top_p, self.max_tokens)
+
+
+def _hashable(value: Any) -> Hashable:
+    if isinstance(value, dict):
+        return frozenset((key, _hashable(item)) for key, item in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list | tuple) else value
+
+
+def number_label(value: float) -> str:
+    """Return a short text for a number that no other number has: names are made of it."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)
 
 
 def as_list(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipelines.study.spec.basics import Name, SamplingSpec, StrictModel, as_list, scalar_or_list_schema
+from pipelines.study.spec.basics import Name, SamplingSpec, StrictModel, as_list, number_label, scalar_or_list_schema
 
 Temperature = Annotated[float, Field(ge=0, le=2)]
 TopP = Annotated[float, Field(gt=0, le=1)]
@@ -93,4 +93,4 @@ class Responses(StrictModel):
 
 
 def _variant_suffix(letter: str, given: Sequence[float], value: float) -> str:
-    return f"-{letter}{value:g}" if len(given) > 1 else ""
+    return f"-{letter}{number_label(value)}" if len(given) > 1 else ""

@@ -200,9 +200,9 @@ def test_a_changed_prompt_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> No
     before = keys(scripted_study())
     real = prompts.get
     monkeypatch.setattr(prompts, "get", lambda name: dataclasses.replace(real(name), digest="changed"))
-    asked.prompt_digests.cache_clear()
+    asked.describe_prompts.cache_clear()
     after = keys(scripted_study())
-    asked.prompt_digests.cache_clear()
+    asked.describe_prompts.cache_clear()
     assert len(before & after) == 1, "only the seeds do not depend on a prompt"
 
 

@@ -128,3 +128,8 @@ def test_every_pair_is_judged_by_every_reward_model_and_a_selection_reads_the_on
     assert all(step.kind == "reward" and step.inputs == (pairs.responses,) for _, step in pairs.rewards)
     top = [step for step in kinds(grid, "select") if step.subject.endswith("r1 / small greedy / top")]
     assert [step.inputs for step in top] == [(pairs.responses, dict(pairs.rewards)["critic"])]
+
+
+def test_ways_of_a_sweep_have_different_names_however_close_their_values() -> None:
+    decoding = Decoding(name="warm", temperature=[0.7, 0.70000001], max_tokens=8)
+    assert [variant.name for variant in decoding.variants()] == ["warm-t0.7", "warm-t0.70000001"]
