@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -19,12 +19,12 @@ from actors.engine import Classification, ClassifyRequest, GenerateRequest, Gene
 from actors.sandbox.protocol.job import Check, Outcome
 from actors.sandbox.sandbox import Sandbox
 from benchmarks.support.lab import figure
-from pipelines.evaluate.graders import code, opencompass
 from pipelines.evaluate.harness.run import run_harness, seed_randomness
 from pipelines.evaluate.harness.tasks import load_tasks
 from pipelines.evaluate.items.answers import answer_row
 from pipelines.evaluate.items.data_files import read_records
 from pipelines.evaluate.items.item import Item
+from pipelines.evaluate.suite import grade_answer, load_items
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Benchmark
 
@@ -61,12 +61,14 @@ class AsyncSandbox:
         return await asyncio.to_thread(self.sandbox.check, check)
 
 
-def grade_answers(bench: Benchmark, items: list[Item], answers: Mapping[str, str], sandbox: Sandbox) -> dict[str, bool]:
+def grade_answers(
+    bench: Benchmark, items: Sequence[Item], answers: Mapping[str, str], sandbox: Sandbox
+) -> dict[str, bool]:
     """By item, whether its answer passes in the sandbox."""
 
     async def one(item: Item) -> bool:
         row = answer_row("0", item, 0, item.messages, [answers[item.id]], "stop")
-        return (await code.grade(bench, item, row, AsyncSandbox(sandbox))).correct
+        return (await grade_answer(bench, item, row, AsyncSandbox(sandbox))).correct
 
     async def every() -> list[bool]:
         return list(await asyncio.gather(*(one(item) for item in items)))
@@ -77,7 +79,7 @@ def grade_answers(bench: Benchmark, items: list[Item], answers: Mapping[str, str
 def references(kind: str, path: Path, sandbox: Sandbox, limit: int | None = None) -> tuple[int, int]:
     """Reference solutions of a code benchmark that pass, and how many there are."""
     bench = Benchmark.model_validate({"name": kind, "task": kind, "file": str(path), "limit": limit})
-    items = code.items(bench, path)
+    items = load_items(bench, Path(), 0)
     passed = grade_answers(bench, items, {item.id: item.reference for item in items}, sandbox)
     return sum(passed.values()), len(passed)
 
@@ -88,7 +90,7 @@ def wizard(folder: Path, sandbox: Sandbox, limit: int | None = None) -> tuple[in
     bench = Benchmark(name="humaneval", task="humaneval", file=str(problems), limit=limit)
     known = {row["task_id"]: row for row in read_records(folder / "humaneval/wizardcoder15b_samples.results.jsonl.gz")}
     said = {name: str(row["completion"]) for name, row in known.items()}
-    passed = grade_answers(bench, code.items(bench, problems), said, sandbox)
+    passed = grade_answers(bench, load_items(bench, Path(), 0), said, sandbox)
     agree = sum(passed[name] == known[name]["passed"] for name in passed)
     return agree, len(passed), sum(passed.values())
 
@@ -104,9 +106,9 @@ def gold(task: str, path: Path, limit: int | None = None) -> dict[str, tuple[int
     assert not lost
     counts = {name: (int(sum(_values(found, name))), len(found)) for name in found[0].measures}
     own = Benchmark.model_validate({**bench.model_dump(exclude_unset=True), "protocol": "opencompass"})
-    items = opencompass.items(own, path)
+    items = load_items(own, Path(), 0)
     right = [
-        opencompass.grade(own, item, answer_row("0", item, 0, item.messages, [row[answer]], "stop")).correct
+        asyncio.run(grade_answer(own, item, answer_row("0", item, 0, item.messages, [row[answer]], "stop"))).correct
         for item, row in zip(items, rows, strict=True)
     ]
     return counts | {"opencompass": (sum(right), len(right))}

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from actors.engine import Client
 from pipelines.errors import InputError
-from pipelines.evaluate.graders import code, opencompass, world
+from pipelines.evaluate.graders import code, world
 from pipelines.evaluate.items import hub
 from pipelines.evaluate.items.answers import AnswerOrRejection, ask_all, with_grade
-from pipelines.evaluate.items.item import Item
-from pipelines.evaluate.judged import followbench, questions
+from pipelines.evaluate.items.item import Grade, Item
+from pipelines.evaluate.registry import CODE, GRADED, asked_benchmark
 from pipelines.rows.types import AnswerRow, Rejection
-from pipelines.study.spec.benchmarks import CODE_BENCHMARKS, JUDGED_BENCHMARKS, Benchmark
+from pipelines.study.spec.benchmarks import Benchmark
 
 Answers = tuple[list[AnswerRow], list[Rejection]]
 
@@ -26,22 +26,27 @@ async def answer_benchmark(
     asked = load_items(bench, folder, seed)
     answers = await ask_all(client, asked, bench.answer_tokens, step_key)
     graded_rows = await asyncio.gather(
-        *(_grade_answer(bench, *pair, sandbox) for pair in zip(asked, answers, strict=True))
+        *(_with_its_grade(bench, *pair, sandbox) for pair in zip(asked, answers, strict=True))
     )
     return [row for row in graded_rows if isinstance(row, AnswerRow)], [
         row for row in graded_rows if isinstance(row, Rejection)
     ]
 
 
-async def _grade_answer(
+async def _with_its_grade(
     bench: Benchmark, item: Item, row: AnswerOrRejection, sandbox: code.Checker | None
 ) -> AnswerOrRejection:
-    if isinstance(row, Rejection) or bench.kind in JUDGED_BENCHMARKS:
+    if isinstance(row, Rejection) or bench.traits.judging:
         return row
-    if bench.kind in CODE_BENCHMARKS:
+    return with_grade(row, await grade_answer(bench, item, row, sandbox))
+
+
+async def grade_answer(bench: Benchmark, item: Item, row: AnswerRow, sandbox: code.Checker | None = None) -> Grade:
+    """The grade of an answer by the benchmark's rule, or by the sandbox. SandboxError if the sandbox itself fails."""
+    if bench.traits.runs_code:
         assert sandbox is not None
-        return with_grade(row, await code.grade(bench, item, row, sandbox))
-    return with_grade(row, (world if bench.world else opencompass).grade(bench, item, row))
+        return await code.run_check(bench, item, CODE[bench.kind].check(bench, item, row.response), sandbox)
+    return (world if bench.world else GRADED[bench.kind]).grade(bench, item, row)
 
 
 def load_items(bench: Benchmark, folder: Path, seed: int) -> Sequence[Item]:
@@ -49,12 +54,7 @@ def load_items(bench: Benchmark, folder: Path, seed: int) -> Sequence[Item]:
     if bench.world:
         return world.items(bench.world, seed)
     path = folder / bench.file if bench.file else hub.download(bench)
-    loaders = {
-        **dict.fromkeys(CODE_BENCHMARKS, code),
-        "followbench": followbench,
-        **dict.fromkeys(JUDGED_BENCHMARKS - {"followbench"}, questions),
-    }
-    found = loaders.get(bench.kind, opencompass).items(bench, path)
+    found = asked_benchmark(bench).items(bench, path)
     if len({item.id for item in found}) < len(found):
         raise InputError("two items have the same id", file=str(path))
     if not found:

@@ -8,7 +8,7 @@ from bundled.world import heldout
 from pipelines.evaluate.items.data_files import multiple_choice_records, read_records
 from pipelines.rows.readers import read_seeds
 from pipelines.study.inputs.references import TEXT_SUFFIX, find_benchmark
-from pipelines.study.spec.benchmarks import MULTI_SUBJECT_BENCHMARKS, Benchmark
+from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.study import Study
 
 TEXT_FIELDS = ("instruction", "question", "problem", "prompt", "text")
@@ -32,8 +32,8 @@ def _benchmark_texts(benchmark: Benchmark, folder: Path, seed: int) -> list[str]
     if benchmark.world:
         return [task.instruction for task in heldout(benchmark.world.count, seed, tuple(benchmark.world.levels))]
     path = folder / (benchmark.file or "")
-    if benchmark.kind in MULTI_SUBJECT_BENCHMARKS:
-        by_subject = multiple_choice_records(path, "test" if benchmark.kind == "mmlu" else "val")
+    if split := benchmark.traits.subject_split:
+        by_subject = multiple_choice_records(path, split)
         return [row["question"] for rows in by_subject.values() for row in rows[: benchmark.limit]]
     rows = read_records(path)[: benchmark.limit]
     return [str(next((row[name] for name in TEXT_FIELDS if name in row), "")) for row in rows]

@@ -35,7 +35,6 @@ from pipelines.study.graph.params import (
     VerifyParams,
 )
 from pipelines.study.graph.step import Step, rows_per_input
-from pipelines.study.spec.benchmarks import PAIRWISE_BENCHMARKS
 
 TOKENS_PER_TEXT = 60
 TOKENS_PER_PROMPT = 300  # of a rewriting or judging prompt, around its text
@@ -129,14 +128,12 @@ def _assumed_workload(step: Step, before: float) -> StepWorkload:
 
 def _judge_workload(job: VerdictParams, rows: float) -> StepWorkload:
     """Each answer is read with its question, beside the other answer of a pair or the turn before; some are twice."""
-    kind, judge = job.benchmark.kind, job.benchmark.judge
-    assert judge
-    by_probability = kind == "alpaca_eval" and judge.verdict == "probability"  # of two labels, which are scored
-    requests = rows * (2 if by_probability or judge.swap or kind in ("arena_hard", "mt_bench") else 1)
-    texts = 3 if kind in PAIRWISE_BENCHMARKS or kind == "mt_bench" else 2
-    label = kind == "alpaca_eval"
-    reply = 0 if by_probability else min(judge.max_tokens, 1 if label else TOKENS_PER_JUDGEMENT)
-    read = TOKENS_PER_PROMPT + texts * TOKENS_PER_TEXT
+    judging, judge = job.benchmark.traits.judging, job.benchmark.judge
+    assert judging and judge
+    by_probability = judging.labels and judge.verdict == "probability"  # of two labels, which are scored
+    requests = rows * (2 if by_probability or judge.swap else judging.requests)
+    reply = 0 if by_probability else min(judge.max_tokens, 1 if judging.labels else TOKENS_PER_JUDGEMENT)
+    read = TOKENS_PER_PROMPT + judging.texts * TOKENS_PER_TEXT
     return StepWorkload(
         "score" if by_probability else "generate", job.model, rows, rows, requests * read, requests * reply
     )

@@ -14,13 +14,13 @@ import prompts
 from actors.sandbox.checks import humaneval_check, mbpp_check
 from actors.sandbox.protocol.job import Check, Limits, Outcome, SandboxError
 from pipelines.evaluate.items.data_files import read_records, require_fields
-from pipelines.evaluate.items.item import Grade, Item, Turns, exact_grade
-from pipelines.rows.types import AnswerRow
+from pipelines.evaluate.items.item import Grade, Item, Turns, exact_grade, template
 from pipelines.study.spec.benchmarks import Benchmark
 
 MBPP_TEST = range(11, 511)  # task ids of the test split (2108.07732)
 # seconds of CPU that tests may take, as in OpenCompass; the clock is given more, as the machine may be busy
-CPU_SECONDS = {"humaneval": 3, "mbpp": 10}
+HUMANEVAL_CPU_SECONDS = 3
+MBPP_CPU_SECONDS = 10
 WALL_FACTOR = 5
 _FENCED = re.compile(r"```[ \t]*\w*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
 _MARKER_PATTERNS = (  # OpenCompass 0.3.3, in the order in which they are tried
@@ -39,28 +39,47 @@ class Checker(Protocol):
         ...
 
 
-def items(bench: Benchmark, path: Path) -> list[Item]:
-    """The problems of a file; of the whole of MBPP its test split."""
-    rows = read_records(path)
-    if bench.kind == "mbpp":
+class HumanEval:
+    """A function is completed from its head and its description."""
+
+    def items(self, bench: Benchmark, path: Path) -> list[Item]:
+        """The problems of a file."""
+        return [self._item(bench, row, path) for row in read_records(path)[: bench.limit]]
+
+    def _item(self, bench: Benchmark, row: dict[str, Any], path: Path) -> Item:
+        name, prompt, solution = require_fields(row, path, "task_id", "prompt", "canonical_solution")
+        return Item(str(name), template(bench).turns(prompt=prompt), solution, data=row)
+
+    def check(self, bench: Benchmark, item: Item, response: str) -> Check:
+        """The function, or the rest of it, under the problem's tests."""
+        found = first_block(response)
+        completion = found.lstrip() if bench.protocol == "opencompass" else found
+        return humaneval_check(item.data, completion, _limits(HUMANEVAL_CPU_SECONDS))
+
+
+class Mbpp:
+    """A function is written from a sentence and some tests."""
+
+    def items(self, bench: Benchmark, path: Path) -> list[Item]:
+        """The problems of a file; of the whole of MBPP its test split."""
+        rows = read_records(path)
         test = [row for row in rows if row.get("task_id") in MBPP_TEST]
-        return [_mbpp(bench, row, path) for row in (test if "text" in (rows or [{}])[0] else rows)[: bench.limit]]
-    return [_humaneval(bench, row, path) for row in rows[: bench.limit]]
+        chosen = test if "text" in (rows or [{}])[0] else rows
+        return [self._item(bench, row, path) for row in chosen[: bench.limit]]
+
+    def _item(self, bench: Benchmark, row: dict[str, Any], path: Path) -> Item:
+        name, tests, solution = require_fields(row, path, "task_id", "test_list", "code")
+        asked = template(bench).turns(text=row.get("text") or row.get("prompt", ""), tests="\n".join(tests))
+        return Item(str(name), (*_examples(bench), *asked), solution, data=row)
+
+    def check(self, bench: Benchmark, item: Item, response: str) -> Check:
+        """The function under the problem's tests."""
+        found = opencompass_code(response) if bench.protocol == "opencompass" else first_block(response)
+        return mbpp_check(item.data, found, _limits(MBPP_CPU_SECONDS))
 
 
-def _template(bench: Benchmark) -> prompts.Prompt:
-    return prompts.get(f"bench_{bench.kind}" + ("_opencompass" if bench.protocol == "opencompass" else ""))
-
-
-def _humaneval(bench: Benchmark, row: dict[str, Any], path: Path) -> Item:
-    name, prompt, solution = require_fields(row, path, "task_id", "prompt", "canonical_solution")
-    return Item(str(name), _template(bench).turns(prompt=prompt), solution, data=row)
-
-
-def _mbpp(bench: Benchmark, row: dict[str, Any], path: Path) -> Item:
-    name, tests, solution = require_fields(row, path, "task_id", "test_list", "code")
-    asked = _template(bench).turns(text=row.get("text") or row.get("prompt", ""), tests="\n".join(tests))
-    return Item(str(name), (*_examples(bench), *asked), solution, data=row)
+def _limits(cpu_seconds: int) -> Limits:
+    return Limits(wall_seconds=WALL_FACTOR * cpu_seconds, cpu_seconds=cpu_seconds)
 
 
 def _examples(bench: Benchmark) -> Turns:
@@ -71,31 +90,19 @@ def _examples(bench: Benchmark) -> Turns:
             text, tests = question.removeprefix("You are an expert Python programmer, and here is your task: ").split(
                 " Your code should pass these tests:\n\n "
             )
-            question = _template(bench).render(text=text, tests=tests)
+            question = template(bench).render(text=text, tests=tests)
             answer = f"```python\n{opencompass_code(answer)}\n```"
         found += [("user", question), ("assistant", answer)]
     return tuple(found)
 
 
-async def grade(bench: Benchmark, item: Item, row: AnswerRow, sandbox: Checker) -> Grade:
+async def run_check(bench: Benchmark, item: Item, check: Check, sandbox: Checker) -> Grade:
     """Run an answer's code. SandboxError if the sandbox itself fails: that is no verdict."""
-    check = build_check(bench, item, row.response)
     outcome = await sandbox.check(check)
     if outcome.status == "infrastructure":
         raise SandboxError(f"{bench.name}, {item.id}: {outcome.detail}")
     passed = outcome.status == "returned" and outcome.value is True
     return exact_grade(passed, outcome.status, outcome.detail)
-
-
-def build_check(bench: Benchmark, item: Item, response: str) -> Check:
-    """The check of an answer to an item."""
-    seconds = CPU_SECONDS[bench.kind]
-    limits = Limits(wall_seconds=WALL_FACTOR * seconds, cpu_seconds=seconds)
-    if bench.kind == "humaneval":
-        code = first_block(response)
-        return humaneval_check(item.data, code.lstrip() if bench.protocol == "opencompass" else code, limits)
-    code = opencompass_code(response) if bench.protocol == "opencompass" else first_block(response)
-    return mbpp_check(item.data, code, limits)
 
 
 def first_block(text: str) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import prompts
 from pipelines.evaluate.graders.latex import equivalent, final_answer, last_boxed
 from pipelines.evaluate.items.data_files import multiple_choice_records, read_records, require_fields
-from pipelines.evaluate.items.item import Grade, Item, Turns, exact_grade
+from pipelines.evaluate.items.item import Grade, Item, Turns, exact_grade, template
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Benchmark
 
@@ -33,73 +34,92 @@ _OPTION = (
 )
 
 
-def items(bench: Benchmark, path: Path) -> list[Item]:
-    """The items of a benchmark's file, its first ones (of each subject) if it has a limit."""
-    if bench.kind in ("mmlu", "ceval"):
-        return list(_subjects(bench, path))
-    rows = read_records(path)[: bench.limit]
-    return [
-        (_gsm8k if bench.kind == "gsm8k" else _math)(bench, str(n), *_question_and_answer(bench, row, path))
-        for n, row in enumerate(rows)
-    ]
+@dataclass(frozen=True)
+class Dialogue:
+    """A question after examples of questions and answers.
+
+    Rows have a question and a solution in the `fields`, the prompt takes the question under the name of its field.
+    `gold` finds the answer of a solution, `read` that of a model's text, and `equal` compares what was read with gold.
+    """
+
+    fields: tuple[str, str]
+    gold: Callable[[str], str]
+    read: Callable[[Benchmark, str], str]
+    equal: Callable[[str, str], bool]
+
+    def items(self, bench: Benchmark, path: Path) -> list[Item]:
+        """The items of a benchmark's file, its first ones if it has a limit."""
+        rows = read_records(path)[: bench.limit]
+        return [self._item(bench, str(n), *require_fields(row, path, *self.fields)) for n, row in enumerate(rows)]
+
+    def _item(self, bench: Benchmark, name: str, question: str, solution: str) -> Item:
+        asked = template(bench).render(**{self.fields[0]: question})
+        return Item(name, (*_examples(bench), ("user", asked)), self.gold(solution))
+
+    def grade(self, bench: Benchmark, item: Item, row: AnswerRow) -> Grade:
+        """Read an answer and compare it with the gold one."""
+        said = self.read(bench, row.response)
+        return exact_grade(self.equal(said, item.reference), said)
 
 
-def _question_and_answer(bench: Benchmark, row: dict[str, str], path: Path) -> list[str]:
-    return require_fields(row, path, *(("question", "answer") if bench.kind == "gsm8k" else ("problem", "solution")))
+@dataclass(frozen=True)
+class Choices:
+    """Questions with options A to D, each after examples of its own subject.
+
+    `subject_name` is how the prompt calls a subject, `read` finds the letter in an answer.
+    """
+
+    subject_name: Callable[[str], str]
+    read: Callable[[str], str]
+
+    def items(self, bench: Benchmark, path: Path) -> list[Item]:
+        """The items of a benchmark's files, the first ones of each subject if it has a limit."""
+        return list(self._items(bench, path))
+
+    def _items(self, bench: Benchmark, path: Path) -> Iterator[Item]:
+        found = multiple_choice_records(path, bench.traits.subject_split or "")
+        examples = multiple_choice_records(path, "dev")
+        count = SUBJECT_SHOTS if bench.shots is None else bench.shots
+        for subject in bench.subjects or sorted(found):
+            before = tuple(
+                turn for row in examples.get(subject, [])[:count] for turn in self._turns(bench, subject, row, True)
+            )
+            for number, row in enumerate(found[subject][: bench.limit]):
+                asked = (*before, *self._turns(bench, subject, row))
+                yield Item(f"{subject}/{number}", asked, row["answer"], subject)
+
+    def _turns(self, bench: Benchmark, subject: str, row: dict[str, str], answered: bool = False) -> Turns:
+        options = {letter.lower(): row[letter] for letter in LETTERS}
+        text = template(bench).render(subject=self.subject_name(subject), question=row["question"], **options)
+        return (("user", text), *([("assistant", row["answer"])] if answered else []))
+
+    def grade(self, bench: Benchmark, item: Item, row: AnswerRow) -> Grade:
+        """Read an answer's letter and compare it with the right one."""
+        del bench
+        said = self.read(row.response)
+        return exact_grade(said == item.reference, said)
 
 
-def _dialogue(name: str, count: int | None, question: str) -> Turns:
-    """The first examples of a benchmark (all: None) and the question."""
-    examples = prompts.shots(name).examples[:count]
-    return (*(turn for asked, said in examples for turn in (("user", asked), ("assistant", said))), ("user", question))
+def _examples(bench: Benchmark) -> Turns:
+    """The first examples of a benchmark; all, where it does not say how many."""
+    examples = prompts.shots(bench.traits.examples or "").examples[: bench.shots]
+    return tuple(turn for asked, said in examples for turn in (("user", asked), ("assistant", said)))
 
 
-def _gsm8k(bench: Benchmark, name: str, question: str, answer: str) -> Item:
-    gold = answer.rpartition("#### ")[2].strip().replace(",", "")
-    return Item(name, _dialogue("gsm8k", bench.shots, prompts.get("bench_gsm8k").render(question=question)), gold)
+def english_subject(subject: str) -> str:
+    """The name of a subject of MMLU."""
+    return subject.replace("_", " ")
 
 
-def _math(bench: Benchmark, name: str, problem: str, solution: str) -> Item:
-    asked = prompts.get("bench_math").render(problem=problem)
-    return Item(name, _dialogue("math", bench.shots, asked), last_boxed(solution) or "")
-
-
-def _subjects(bench: Benchmark, path: Path) -> Iterator[Item]:
-    found = multiple_choice_records(path, "test" if bench.kind == "mmlu" else "val")
-    examples = multiple_choice_records(path, "dev")
-    count = SUBJECT_SHOTS if bench.shots is None else bench.shots
-    for subject in bench.subjects or sorted(found):
-        before = tuple(
-            turn for row in examples.get(subject, [])[:count] for turn in _question_turns(bench, subject, row, True)
-        )
-        for number, row in enumerate(found[subject][: bench.limit]):
-            asked = (*before, *_question_turns(bench, subject, row))
-            yield Item(f"{subject}/{number}", asked, row["answer"], subject)
-
-
-def _question_turns(bench: Benchmark, subject: str, row: dict[str, str], answered: bool = False) -> Turns:
-    options = {letter.lower(): row[letter] for letter in LETTERS}
-    name = _chinese_subjects().get(subject, subject) if bench.kind == "ceval" else subject.replace("_", " ")
-    text = prompts.get(f"bench_{bench.kind}").render(subject=name, question=row["question"], **options)
-    return (("user", text), *([("assistant", row["answer"])] if answered else []))
+def chinese_subject(subject: str) -> str:
+    """The name of a subject of C-Eval."""
+    return _chinese_subjects().get(subject, subject)
 
 
 @cache
 def _chinese_subjects() -> dict[str, str]:
     """The names of C-Eval's subjects."""
     return json.loads((resources.files("pipelines.evaluate.graders") / "ceval_subjects.json").read_text("utf-8"))
-
-
-def grade(bench: Benchmark, item: Item, row: AnswerRow) -> Grade:
-    """Read an answer and compare it with the gold one."""
-    if bench.kind == "gsm8k":
-        said = last_number(row.response, bench.thousands)
-        return exact_grade(same_number(said, item.reference), said)
-    if bench.kind == "math":
-        said = final_answer(row.response)
-        return exact_grade(equivalent(said, item.reference), said)
-    said = first_option(row.response) if bench.kind == "mmlu" else first_capital(row.response)
-    return exact_grade(said == item.reference, said)
 
 
 def last_number(text: str, thousands: bool = True) -> str:
@@ -130,3 +150,30 @@ def first_option(text: str) -> str:
 def first_capital(text: str) -> str:
     """The first capital letter; empty if there is none."""
     return next((char for char in text if char.isupper()), "")
+
+
+def read_number(bench: Benchmark, text: str) -> str:
+    """GSM8K's answer in a model's text."""
+    return last_number(text, bench.thousands)
+
+
+def gold_number(solution: str) -> str:
+    """GSM8K's answer in a solution."""
+    return solution.rpartition("#### ")[2].strip().replace(",", "")
+
+
+def read_latex(bench: Benchmark, text: str) -> str:
+    """MATH's answer in a model's text."""
+    del bench
+    return final_answer(text)
+
+
+def gold_latex(solution: str) -> str:
+    """MATH's answer in a solution."""
+    return last_boxed(solution) or ""
+
+
+GSM8K = Dialogue(("question", "answer"), gold_number, read_number, same_number)
+MATH = Dialogue(("problem", "solution"), gold_latex, read_latex, equivalent)
+MMLU = Choices(english_subject, first_option)
+CEVAL = Choices(chinese_subject, first_capital)

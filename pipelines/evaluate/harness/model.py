@@ -15,7 +15,7 @@ from actors.engine import Client, GenerateRequest, LogprobRequest, RequestError,
 from pipelines.errors import InputError
 from pipelines.evaluate.items.item import Turns
 from pipelines.rows.ids import request_seed, row_id
-from pipelines.study.spec.benchmarks import HARNESS_MAX_TOKENS
+from pipelines.study.spec.benchmark_kinds import HARNESS_MAX_TOKENS
 
 
 class PoolModel(LM):

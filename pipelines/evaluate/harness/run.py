@@ -18,17 +18,15 @@ from typing import Any
 
 from actors.engine import Client
 from pipelines.errors import InputError
-from pipelines.evaluate.harness.tasks import TASK_NAMES, load_tasks
+from pipelines.evaluate.harness.tasks import lm_eval_task, load_tasks
 from pipelines.evaluate.items.answers import answer_row, failed_row, with_grade
 from pipelines.evaluate.items.item import Grade, Item
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import AnswerRow, Rejection
 from pipelines.study.inputs.benchmarks import EVAL_INSTALL_COMMAND, PUNKT_REMEDY, has_sentences
-from pipelines.study.spec.benchmarks import MULTI_SUBJECT_BENCHMARKS, Benchmark
+from pipelines.study.spec.benchmarks import Benchmark
 
 SHOT_SEED = 1234
-DEFAULT_SHOTS = {"mmlu": 5, "ceval": 5}  # as published; lm-eval leaves them to its caller
-HEADLINE_METRICS = {"math": "math_verify"}
 Answers = tuple[list[AnswerRow], list[Rejection]]
 
 
@@ -45,7 +43,7 @@ def run_harness(client: Client, bench: Benchmark, folder: Path, step_key: str) -
     tasks, model = load_tasks(bench, folder), PoolModel(client, step_key, bench.max_tokens)
     choosing = any(task.OUTPUT_TYPE == "multiple_choice" for task in tasks.values())
     for task in tasks.values():
-        shots = DEFAULT_SHOTS.get(bench.kind) if bench.shots is None else bench.shots
+        shots = lm_eval_task(bench).shots if bench.shots is None else bench.shots
         if shots is not None:
             task.set_config(key="num_fewshot", value=shots)
         task.set_fewshot_seed(seed=SHOT_SEED)
@@ -70,7 +68,7 @@ def _require_installed(bench: Benchmark) -> None:
         raise InputError(
             f"benchmark {bench.name} needs lm-eval: {error}", remedy=f"Install it: {EVAL_INSTALL_COMMAND}"
         ) from None
-    if bench.kind == "ifeval" and not has_sentences():
+    if bench.traits.splits_sentences and not has_sentences():
         raise InputError(f"benchmark {bench.name} needs NLTK's data 'punkt_tab'", remedy=PUNKT_REMEDY)
 
 
@@ -106,7 +104,7 @@ def _answer_rows(
         said = [str(reply) for reply in chain(*(request.resps for request in asked))]
         seed_randomness(number)
         row = answer_row(answer_id, item, index, item.messages, said, model.finish_reasons.get((name, number), "stop"))
-        yield with_grade(row, grade(task, doc, asked, HEADLINE_METRICS.get(bench.kind)))
+        yield with_grade(row, grade(task, doc, asked, lm_eval_task(bench).headline))
 
 
 def seed_randomness(number: int) -> None:
@@ -118,7 +116,7 @@ def seed_randomness(number: int) -> None:
 
 def _subject(bench: Benchmark, task: str) -> str:
     """What groups rows: the subject, or the task's name."""
-    return task.removeprefix(TASK_NAMES[bench.kind][1]) if bench.kind in MULTI_SUBJECT_BENCHMARKS else task
+    return task.removeprefix(lm_eval_task(bench).name) if bench.traits.subject_split else task
 
 
 def grade(task: Any, doc: Any, requests: list[Any], headline: str | None = None) -> Grade:

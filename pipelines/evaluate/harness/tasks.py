@@ -3,32 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipelines.errors import InputError, nearest
 from pipelines.evaluate.items.data_files import multiple_choice_records, read_records
-from pipelines.study.spec.benchmarks import MULTI_SUBJECT_BENCHMARKS, Benchmark
+from pipelines.study.inputs.benchmarks import EXAMPLES_MISSING, EXAMPLES_REMEDY, lacks_examples
+from pipelines.study.spec.benchmarks import Benchmark
 
 SUPPORTED_OUTPUT_TYPES = ("generate_until", "multiple_choice")
 MAX_TASKS_FOR_SUGGESTION = 1000  # names that a person may look through
 LIST_TASKS_HINT = "'lm-eval ls tasks' lists them."
-# our name -> the folder of lm-eval's tasks that it is in, and its name there, before a subject's
-TASK_NAMES: Mapping[str, tuple[str, str]] = {
-    "ifeval": ("ifeval", "ifeval"),
-    "gsm8k": ("gsm8k", "gsm8k"),
-    "math": ("minerva_math", "minerva_math500"),
-    "mmlu": ("mmlu/default", "mmlu_"),
-    "ceval": ("ceval", "ceval-valid_"),
+Row = dict[str, Any]
+
+
+def _indexed_choices(subject: str, row: Mapping[str, str]) -> Row:
+    """A question as MMLU's data set on the hub has it."""
+    choices = {"choices": [row[letter] for letter in "ABCD"], "answer": "ABCD".index(row["answer"])}
+    return {"question": row["question"], "subject": subject, **choices}
+
+
+def _lettered_choices(subject: str, row: Mapping[str, str]) -> Row:
+    """A question as C-Eval's data set on the hub has it."""
+    del subject
+    return {key: row[key] for key in ("question", "A", "B", "C", "D", "answer")}
+
+
+@dataclass(frozen=True, slots=True)
+class LmEvalTask:
+    """Where lm-eval has a benchmark: the `folder` of its tasks, and the `name` there, before a subject's if there are.
+
+    `hub_name` is that of the data on the hub, if it is another one. `split` is that of a file's rows, `make_row` makes
+    them like the hub's for a subject. `shots` are the published ones that lm-eval leaves to its caller. `headline` is
+    the metric that an answer is right by; by default the first one.
+    """
+
+    folder: str
+    name: str
+    hub_name: str | None = None
+    split: str = "test"
+    make_row: Callable[[str, Mapping[str, str]], Row] = _indexed_choices
+    shots: int | None = None
+    headline: str | None = None
+
+
+LM_EVAL_TASKS: Mapping[str, LmEvalTask] = {
+    "ifeval": LmEvalTask("ifeval", "ifeval", split="train"),
+    "gsm8k": LmEvalTask("gsm8k", "gsm8k"),
+    # on the hub all 5,000 problems, seven tasks
+    "math": LmEvalTask("minerva_math", "minerva_math500", hub_name="minerva_math", headline="math_verify"),
+    "mmlu": LmEvalTask("mmlu/default", "mmlu_", shots=5),
+    "ceval": LmEvalTask("ceval", "ceval-valid_", make_row=_lettered_choices, shots=5),
 }
-MATH_ON_HUB = "minerva_math"  # all 5,000 problems, seven tasks
+
+
+def lm_eval_task(bench: Benchmark) -> LmEvalTask:
+    """Where lm-eval has a benchmark; one that is named by lm-eval's own name is in any folder."""
+    return LmEvalTask("", bench.lm_eval) if bench.lm_eval else LM_EVAL_TASKS[bench.kind]
 
 
 def load_tasks(bench: Benchmark, folder: Path) -> dict[str, Any]:
     """The tasks by name. InputError for one that lm-eval has not, or that no chat model can answer."""
-    manager, prefix = _manager(bench)
+    task = lm_eval_task(bench)
+    manager, prefix = _manager(task), task.name
     local = local_data(bench, folder) if bench.file else {}
-    names = _task_names(bench, prefix, local, manager)
+    names = _task_names(bench, task, local, manager)
     if unknown := set(names) - set(manager.all_tasks):
         remedy = nearest(min(unknown), manager.all_tasks) if len(manager.all_tasks) < MAX_TASKS_FOR_SUGGESTION else None
         raise InputError(
@@ -42,24 +82,23 @@ def load_tasks(bench: Benchmark, folder: Path) -> dict[str, Any]:
     return dict(found["tasks"])
 
 
-def _manager(bench: Benchmark) -> tuple[Any, str]:
-    """What finds lm-eval's tasks, in their own folder if that is known (all are 14,000), and the name to be found."""
+def _manager(task: LmEvalTask) -> Any:
+    """What finds lm-eval's tasks, in their own folder if that is known (all are 14,000)."""
     import lm_eval
     from lm_eval.tasks import TaskManager
 
-    if bench.lm_eval:
-        return TaskManager(), bench.lm_eval
-    folder, name = TASK_NAMES[bench.kind]
-    place = Path(lm_eval.__file__).parent / "tasks" / folder
-    return TaskManager(include_defaults=False, include_path=[place]), name
+    if not task.folder:
+        return TaskManager()
+    place = Path(lm_eval.__file__).parent / "tasks" / task.folder
+    return TaskManager(include_defaults=False, include_path=[place])
 
 
-def _task_names(bench: Benchmark, prefix: str, local: Mapping[str, Any], manager: Any) -> list[str]:
+def _task_names(bench: Benchmark, task: LmEvalTask, local: Mapping[str, Any], manager: Any) -> list[str]:
     """The names of the tasks: one, or one for each subject."""
-    if bench.kind in MULTI_SUBJECT_BENCHMARKS:
-        known = [name for name in manager.all_subtasks if name.startswith(prefix)]
-        return [f"{prefix}{subject}" for subject in bench.subjects or local] or known
-    return [MATH_ON_HUB] if bench.kind == "math" and not bench.file else [prefix]
+    if bench.traits.subject_split:
+        known = [name for name in manager.all_subtasks if name.startswith(task.name)]
+        return [f"{task.name}{subject}" for subject in bench.subjects or local] or known
+    return [task.hub_name] if task.hub_name and not bench.file else [task.name]
 
 
 def _load_changed(bench: Benchmark, manager: Any, names: Sequence[str], changes: Sequence[Mapping[str, Any]]) -> Any:
@@ -80,31 +119,27 @@ def _revision_options(bench: Benchmark) -> dict[str, Any]:
 
 def local_data(bench: Benchmark, folder: Path) -> dict[str, Callable[..., Any]]:
     """What loads the splits that lm-eval's task of each subject expects; one, without a name, where there are none."""
-    path = folder / (bench.file or "")
-    if bench.kind in ("mmlu", "ceval"):
-        split = "test" if bench.kind == "mmlu" else "val"
+    path, task = folder / (bench.file or ""), lm_eval_task(bench)
+    if split := bench.traits.subject_split:
         asked, shots = multiple_choice_records(path, split), multiple_choice_records(path, "dev")
         missing = sorted(set(bench.subjects or ()) - asked.keys())
         if missing or not asked:
             raise InputError(f"has no subjects {missing}", file=str(path), remedy=f"There are: {', '.join(asked)}")
         return {
             name: _loader(
-                {split: _hub_rows(name, asked[name], bench), "dev": _hub_rows(name, shots.get(name, []), bench)}
+                {
+                    split: [task.make_row(name, row) for row in asked[name]],
+                    "dev": [task.make_row(name, row) for row in shots.get(name, [])],
+                }
             )
             for name in bench.subjects or asked
         }
-    splits = {_SPLITS.get(bench.kind, "test"): read_records(path)}
-    if bench.shots_file:
-        splits["train"] = read_records(folder / bench.shots_file)
-    elif bench.kind == "gsm8k" and bench.shots != 0:
-        message = f"{bench.name}: lm-eval takes GSM8K's examples from its training split"
-        raise InputError(message, remedy="Name it as 'shots_file', or ask without examples: 'shots: 0'.")
-    if bench.kind == "gsm8k" and "train" not in splits:
-        splits["train"] = splits["test"]
-    return {"": _loader(splits)}
-
-
-_SPLITS = {"ifeval": "train"}
+    if lacks_examples(bench):
+        raise InputError(f"{bench.name}: {EXAMPLES_MISSING}", remedy=EXAMPLES_REMEDY)
+    rows = read_records(path)
+    # where no examples are asked, lm-eval still wants their split
+    examples = {"train": read_records(folder / bench.shots_file) if bench.shots_file else rows}
+    return {"": _loader((examples if "shots_file" in bench.traits.keys else {}) | {task.split: rows})}
 
 
 def _loader(splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> Callable[..., Any]:
@@ -114,18 +149,3 @@ def _loader(splits: Mapping[str, Sequence[Mapping[str, Any]]]) -> Callable[..., 
         return DatasetDict({name: Dataset.from_list([dict(row) for row in rows]) for name, rows in splits.items()})
 
     return load
-
-
-def _hub_rows(subject: str, rows: list[dict[str, str]], bench: Benchmark) -> list[dict[str, Any]]:
-    """Rows as the hub's data sets have them."""
-    if bench.kind == "ceval":
-        return [{key: row[key] for key in ("question", "A", "B", "C", "D", "answer")} for row in rows]
-    return [
-        {
-            "question": row["question"],
-            "subject": subject,
-            "choices": [row[letter] for letter in "ABCD"],
-            "answer": "ABCD".index(row["answer"]),
-        }
-        for row in rows
-    ]

@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
 from pipelines.errors import InputError
+from pipelines.study.spec.benchmark_kinds import HubDataset
 from pipelines.study.spec.benchmarks import Benchmark
-
-# data set, configuration and split by task
-HUB_DATASETS: Mapping[str, tuple[str, str | None, str]] = {
-    "gsm8k": ("openai/gsm8k", "main", "test"),
-    "math": ("HuggingFaceH4/MATH-500", None, "test"),
-    "humaneval": ("openai/openai_humaneval", None, "test"),
-    "mbpp": ("google-research-datasets/mbpp", "full", "test"),
-}
 
 
 def download(bench: Benchmark) -> Path:
     """A JSON Lines file of the benchmark's items at its `revision`; InputError where the hub has no simple set."""
-    if bench.kind not in HUB_DATASETS:
+    if bench.traits.hub is None:
         raise InputError(f"benchmark {bench.name} has no data", remedy="Name its 'file'.")
-    return _download_file(bench.kind, bench.revision)
+    return _download_file(bench.kind, bench.traits.hub, bench.revision)
 
 
 @lru_cache(maxsize=16)
-def _download_file(kind: str, revision: str | None) -> Path:
+def _download_file(kind: str, dataset: HubDataset, revision: str | None) -> Path:
     """The file, made once for all models that are asked."""
     import datasets
 
-    name, configuration, split = HUB_DATASETS[kind]
+    name = dataset.name
     try:
-        found: Any = datasets.load_dataset(name, configuration, split=split, revision=revision)
+        found: Any = datasets.load_dataset(name, dataset.configuration, split=dataset.split, revision=revision)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{name} can not be had: {reason}", remedy="Name a local 'file'.") from None

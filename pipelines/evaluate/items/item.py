@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import prompts
+from pipelines.study.spec.benchmarks import Benchmark
+
+ACCURACY = "accuracy"
 Turns = tuple[tuple[str, str], ...]
 
 
@@ -41,4 +45,10 @@ class Grade:
 
 def exact_grade(correct: bool, *words: str) -> Grade:
     """The grade of an answer that is right or wrong and nothing else."""
-    return Grade(correct, {"accuracy": (float(correct), 1.0)}, words)
+    return Grade(correct, {ACCURACY: (float(correct), 1.0)}, words)
+
+
+def template(bench: Benchmark) -> prompts.Prompt:
+    """The prompt that a benchmark's items are asked by, where there is one."""
+    (name,) = bench.prompts
+    return prompts.get(name)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import prompts
 from pipelines.errors import InputError
 from pipelines.evaluate.items.item import Grade
+from pipelines.evaluate.judged import questions
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Judge
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     Array = np.ndarray[Any, Any]
+items = questions.items
 FOLDS = 5
 SEED = 123
 LENGTH_BASELINE_WEIGHT = 0.2 / 2  # of a row of the two gamed baselines
@@ -49,6 +51,16 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
     if better is not None:
         measures = {"win rate": (better, 1.0)} | measures
     return Judgement(Grade((better or 0.0) > 0.5, measures, (label,)), tuple(judge_client.raw), other)
+
+
+def summarize(
+    means: Mapping[str, float], rows: Sequence[AnswerRow], judge_config: Judge | None, folder: Path | None
+) -> dict[str, float]:
+    """The win rate, and the one controlled for length if the study names the data for it."""
+    if not (judge_config and judge_config.length_control and folder):
+        return dict(means)
+    baseline = read_length_baseline(folder / judge_config.length_control)
+    return {**means, "length-controlled": length_controlled_win_rate(rows, baseline)}
 
 
 def is_shown_first(instruction: str) -> bool:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import prompts
-from pipelines.evaluate.items.item import Grade
+from pipelines.evaluate.items.data_files import Record, read_records, require_fields
+from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
+from pipelines.evaluate.judged.questions import answers_by_name
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Judge
+from pipelines.study.spec.benchmarks import Benchmark, Judge
 
 CONTINUE_PROMPT = "continue your judgment and finish by outputting a final verdict label"
 STRONG_WEIGHT = 3
@@ -22,6 +25,28 @@ SCORE_OF_LABEL = {
     "B>A": (0.0, 1),
     "B>>A": (0.0, STRONG_WEIGHT),
 }
+
+
+def items(bench: Benchmark, path: Path) -> list[Item]:
+    """The questions in the file's order."""
+    return [_item(row, path) for row in read_records(path)[: bench.limit]]
+
+
+def _item(row: Record, path: Path) -> Item:
+    name, prompt = require_fields(row, path, "uid", "prompt")
+    return Item(name, (("user", prompt),), kind=str(row.get("cluster", "")), data=row)
+
+
+def read_references(path: Path, items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
+    """The answers of a file in Arena-Hard's layout by items' ids."""
+    found = answers_by_name(path, _read_answer)
+    return {item.id: found[item.id] for item in items if item.id in found}
+
+
+def _read_answer(row: Record, path: Path) -> tuple[str, tuple[str, ...]]:
+    name, messages = require_fields(row, path, "uid", "messages")
+    said = messages[-1]["content"]
+    return name, (said["answer"] if isinstance(said, dict) else said,)
 
 
 async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
@@ -69,6 +94,15 @@ def win_probability(battles: Sequence[tuple[float, int]]) -> float:
     won its coefficient is infinite, and the probability 0 or 1.
     """
     return sum(score * weight for score, weight in battles) / sum(weight for _, weight in battles)
+
+
+def summarize(
+    means: Mapping[str, float], rows: Sequence[AnswerRow], judge_config: Judge | None, folder: Path | None
+) -> dict[str, float]:
+    """The score, and its interval as `low` and `high`."""
+    del judge_config, folder
+    low, high = confidence_interval(rows)
+    return {**means, "low": low, "high": high}
 
 
 def confidence_interval(rows: Sequence[AnswerRow]) -> tuple[float, float]:

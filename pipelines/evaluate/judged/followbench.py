@@ -83,6 +83,26 @@ def _grade(met: Sequence[bool], lost: bool, words: tuple[str, ...]) -> Grade:
     return Grade(hard, {"HSR": (float(hard), 1.0), "SSR": (soft, 1.0), "unparsed": (float(lost), 1.0)}, words)
 
 
+def level_of(row: AnswerRow) -> int:
+    """The number of constraints of a row's task."""
+    return row.level
+
+
+def summarize(
+    means: Mapping[str, float], rows: Sequence[AnswerRow], judge_config: Judge | None, folder: Path | None
+) -> dict[str, float]:
+    """HSR and SSR: plain means of the levels and those of FollowBench's own code, and HSR by level."""
+    del means, judge_config, folder
+    hard, soft = mean_by_level(rows, "HSR"), mean_by_level(rows, "SSR")
+    return {
+        "HSR": mean_of_levels(hard),
+        "HSR weighted": weighted_mean_of_levels(hard),
+        "SSR": mean_of_levels(soft),
+        "SSR weighted": weighted_mean_of_levels(soft),
+        **{f"HSR {level}": value for level, value in hard.items()},
+    }
+
+
 def mean_by_level(rows: Sequence[AnswerRow], measure: str) -> dict[int, float]:
     """The mean of a measure in per cent at each level that has rows."""
     values: dict[int, list[float]] = defaultdict(list)

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from pipelines.evaluate.items.item import Grade
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines.evaluate.items.data_files import Record, read_records, require_fields
+from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
-from pipelines.study.spec.benchmarks import Judge
+from pipelines.evaluate.judged.questions import answers_by_name
+from pipelines.study.spec.benchmarks import Benchmark, Judge
 
 CATEGORIES_WITH_REFERENCE = frozenset({"math", "reasoning", "coding", "arena-hard-200"})
 TEMPERATURES = {"writing": 0.7, "roleplay": 0.7, "stem": 0.1, "humanities": 0.1}  # of answers; others: 0
 GOOD_RATING = 5.0
+
+
+def items(bench: Benchmark, path: Path) -> list[Item]:
+    """The questions in the file's order, each with its later turns."""
+    return [_item(row, path) for row in read_records(path)[: bench.limit]]
+
+
+def _item(row: Record, path: Path) -> Item:
+    name, category, (first, *later) = require_fields(row, path, "question_id", "category", "turns")
+    heat = TEMPERATURES.get(category, 0.0)
+    return Item(str(name), (("user", first),), kind=category, follow_up_turns=tuple(later), temperature=heat, data=row)
+
+
+def read_references(path: Path, items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
+    """The answers of a file in MT-Bench's layout by items' ids: there are some for some items only."""
+    found = answers_by_name(path, _read_answer)
+    return {item.id: found[item.id] for item in items if item.id in found}
+
+
+def _read_answer(row: Record, path: Path) -> tuple[str, tuple[str, ...]]:
+    name, offered = require_fields(row, path, "question_id", "choices")
+    return str(name), tuple(offered[0]["turns"])
 
 
 async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:

@@ -10,7 +10,6 @@ from actors.sandbox.protocol.job import Level
 from pipelines.execution.runtime.context import RunContext
 from pipelines.study.graph.params import CheckParams, EvaluateParams, VerifyParams
 from pipelines.study.graph.step import Step
-from pipelines.study.spec.benchmarks import CODE_BENCHMARKS
 
 MAX_SANDBOXES = 16
 
@@ -34,5 +33,5 @@ def sandboxes(context: RunContext, steps: Iterable[Step]) -> Generator[Mapping[L
 def _level(step: Step) -> Level | None:
     """The level at which a step runs foreign code, if it does."""
     if isinstance(step.params, EvaluateParams):
-        return step.params.benchmark.level if step.params.benchmark.kind in CODE_BENCHMARKS else None
+        return step.params.benchmark.level if step.params.benchmark.traits.runs_code else None
     return step.params.level if isinstance(step.params, CheckParams | VerifyParams) else None

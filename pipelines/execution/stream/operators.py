@@ -11,9 +11,8 @@ from pathlib import Path
 from actors.engine import Client
 from actors.sandbox.protocol.job import Level
 from actors.serving.pool import Pool
-from pipelines.evaluate.judged import questions
-from pipelines.evaluate.judged.verdict import Verdict
 from pipelines.evaluate.suite import load_items
+from pipelines.evaluate.verdict import Verdict, read_references
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.stream.tree import StepNode, TreeRoot
 from pipelines.operators.autoif.answer_judge import ResponseScorer
@@ -68,13 +67,13 @@ def verdict_operator(store: Store, folder: Path, step: Step, client: Client) -> 
     bench, judge = job.benchmark, job.benchmark.judge
     bench_items = load_items(bench, folder, 0)
     data = {item.id: item.data for item in bench_items}
-    others: dict[str, tuple[str, ...]] = {}
+    others: Mapping[str, tuple[str, ...]] = {}
     if len(step.inputs) > 1:
         source = step.inputs[1]
         rows = from_table(AnswerRow, store.rows(source.kind, source.key))
         others = {row.item: tuple(row.answers) for row in rows}
     elif judge.reference:
-        others = questions.read_references(bench, folder / judge.reference, bench_items)
+        others = read_references(bench, folder / judge.reference, bench_items)
     return Verdict(client, bench, data, others)
 
 

@@ -14,7 +14,7 @@ from pipelines.store.journaled_client import JournaledClient, journaling
 from pipelines.store.store import Store
 from pipelines.study.graph.params import EvaluateParams
 from pipelines.study.graph.step import Step
-from pipelines.study.spec.benchmarks import CODE_BENCHMARKS, Benchmark
+from pipelines.study.spec.benchmarks import Benchmark
 
 HARNESS_RETRIES = 2  # of lm-eval's process, should its machine kill it
 
@@ -30,7 +30,7 @@ def evaluate(context: RunContext, step: Step, client: Client) -> Answers:
         return _run_harness(context.folder, context.store, step, client)
     journaled, location = JournaledClient(client, step.kind, step.key), (context.folder, context.study.seed, step.key)
     with journaling(context.store, step.kind, step.key):
-        if bench.kind not in CODE_BENCHMARKS:
+        if not bench.traits.runs_code:
             return asyncio.run(answer_benchmark(journaled, bench, *location))
         with sandboxes(context, [step]) as runners:
             return asyncio.run(answer_benchmark(journaled, bench, *location, runners[bench.level]))

@@ -29,7 +29,6 @@ from pipelines.store.store import CHECKPOINT_FOLDER
 from pipelines.study.graph.params import EvaluateParams
 from pipelines.study.graph.step import Step
 from pipelines.study.inputs.models import engine_spec
-from pipelines.study.spec.benchmarks import CODE_BENCHMARKS
 
 STATS_TIMEOUT = 5.0
 PLACEMENT_TIMEOUT = 3600.0  # as long as trainings, which may lie in its way, wait for their workers
@@ -205,4 +204,4 @@ def _student_key(step: Step) -> str:
 
 
 def _runs_code(step: Step) -> bool:
-    return _params(step).benchmark.kind in CODE_BENCHMARKS
+    return _params(step).benchmark.traits.runs_code

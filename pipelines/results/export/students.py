@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.evaluate.scores import ACCURACY, scores
+from pipelines.evaluate.items.item import ACCURACY
+from pipelines.evaluate.scores import scores
 from pipelines.results.export.card import student_card
 from pipelines.results.export.files import ExportedModel, set_name
 from pipelines.rows.arrow import from_table

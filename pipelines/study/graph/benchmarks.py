@@ -12,13 +12,12 @@ from bundled.world import WORLD_VERSION
 from pipelines.study.graph.fingerprint import Description, describe, describe_without, hash_file
 from pipelines.study.graph.identities import data_identity
 from pipelines.study.graph.params import EvaluateParams, VerdictParams
-from pipelines.study.graph.prompt_names import ANSWER_JUDGE_PROMPTS, describe_prompts
+from pipelines.study.graph.prompt_names import describe_prompts
 from pipelines.study.graph.step import AddStep, Identities, Part, Step
-from pipelines.study.spec.benchmarks import MULTI_SUBJECT_BENCHMARKS, Benchmark, Judge
+from pipelines.study.spec.benchmarks import Benchmark, Judge
 from pipelines.study.spec.study import Study
 
 HARNESS_PACKAGES = ("lm_eval", "math-verify", "sympy", "nltk", "langdetect")
-SEEDED_BENCHMARKS = frozenset({"world", "mt_bench"})  # whose items or answers depend on a seed
 # what names and places a benchmark, or is a part of the identity in another form
 _NOT_IN_PAYLOAD = {"name", "file", "shots_file", "judge", "level", "max_tokens"}
 
@@ -57,7 +56,7 @@ class BenchmarkSteps:
     def _describe_questions(self, bench: Benchmark) -> Mapping[str, Part]:
         common: dict[str, Part] = {
             "benchmark": describe(bench.model_dump(exclude=_NOT_IN_PAYLOAD) | {"max_tokens": _max_tokens(bench)}),
-            "seed": self.study.seed if bench.kind in SEEDED_BENCHMARKS else None,
+            "seed": self.study.seed if bench.traits.seeded else None,
         }
         if bench.world:
             return common | {"world_version": WORLD_VERSION}
@@ -72,7 +71,7 @@ class BenchmarkSteps:
             task=bench.kind,
             judge=describe_without(judge, "model", "reference", "length_control"),
             reference=None if by_model else self._reference_digest(judge),
-            prompts=describe_prompts(*ANSWER_JUDGE_PROMPTS[bench.kind]),
+            prompts=describe_prompts(*bench.traits.judge_prompts),
             model=self.models[judge.model],
         )
         other = [self.add_answers(judge.reference or "", None, bench)] if by_model else []
@@ -95,16 +94,8 @@ def _prompt_versions(bench: Benchmark) -> dict[str, Any]:
     """Who makes the prompts and reads the answers, in which version."""
     if bench.harness:
         return {name: _version(name) for name in HARNESS_PACKAGES}
-    names = benchmark_prompts(bench)
-    shots = bench.kind if bench.kind in ("gsm8k", "math", "mbpp") else None
-    return {"prompts": describe_prompts(*names), "shots": prompts.shots(shots).digest if shots else None}
-
-
-def benchmark_prompts(bench: Benchmark) -> tuple[str, ...]:
-    """The prompts that a benchmark is asked by; none where its items are the whole prompt."""
-    if bench.kind in ("humaneval", "mbpp"):
-        return (f"bench_{bench.kind}" + ("_opencompass" if bench.protocol == "opencompass" else ""),)
-    return (f"bench_{bench.kind}",) if bench.kind in {"gsm8k", "math"} | MULTI_SUBJECT_BENCHMARKS else ()
+    shots = bench.traits.examples
+    return {"prompts": describe_prompts(*bench.prompts), "shots": prompts.shots(shots).digest if shots else None}
 
 
 def _version(name: str) -> str:

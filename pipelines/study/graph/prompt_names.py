@@ -24,13 +24,6 @@ def describe_prompts(*names: str) -> Description:
     return describe({"parser": prompts.PARSER_VERSION, **{name: prompts.get(name).digest for name in names}})
 
 
-ANSWER_JUDGE_PROMPTS: Mapping[str, tuple[str, ...]] = {
-    "followbench": ("judge_followbench", "judge_followbench_one"),
-    "alpaca_eval": ("judge_alpaca_eval",),
-    "arena_hard": ("judge_arena_hard",),
-    "mt_bench": ("judge_rate", "judge_rate_turns", "judge_rate_math", "judge_rate_math_turns"),
-    "compare": ("judge_compare",),
-}
 INSTRUCTION_JUDGE_PROMPTS: Mapping[Question, str] = {
     "difficulty": "difficulty",
     "difficulty_score": "difficulty_score",

@@ -7,12 +7,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipelines.errors import nearest
-from pipelines.study.spec.benchmarks import JUDGED_BENCHMARKS, MULTI_SUBJECT_BENCHMARKS, Benchmark
+from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.study import Study
 
+EXAMPLES_MISSING = "lm-eval takes the examples of this task from its training split"
+EXAMPLES_REMEDY = "Name the training split as 'shots_file', or ask without examples: 'shots: 0'."
 PUNKT_REMEDY = "Run 'python -m nltk.downloader punkt_tab', or set NLTK_DATA to a folder that holds it."
 EVAL_INSTALL_COMMAND = "pip install 'evolgrid[eval]'"
-ON_HUB = frozenset({"gsm8k", "math", "humaneval", "mbpp"})
 Problem = tuple[tuple[str, ...], str, str | None]
 """Where in the benchmark's block, what is wrong, what to do."""
 
@@ -23,28 +24,32 @@ def check_benchmark(study: Study, bench: Benchmark, folder: Path) -> Iterator[Pr
     yield from _file_problems(study, bench, folder)
     if bench.file is None and not bench.world and not _from_hub(bench):
         yield ("task",), f"{bench.kind} has no data set on the hub that fits", "Name its items as 'file'."
-    local = bench.file is not None and bench.kind == "gsm8k" and bench.harness
-    if local and bench.shots_file is None and bench.shots != 0:
-        remedy = "Name the training split as 'shots_file', or ask without examples: 'shots: 0'."
-        yield ("task",), "lm-eval takes GSM8K's examples from its training split", remedy
+    if lacks_examples(bench):
+        yield ("task",), EXAMPLES_MISSING, EXAMPLES_REMEDY
+
+
+def lacks_examples(bench: Benchmark) -> bool:
+    """Whether lm-eval takes examples from a split that is not among the benchmark's files."""
+    local = bench.file is not None and bench.harness and "shots_file" in bench.traits.keys
+    return local and bench.shots_file is None and bench.shots != 0
 
 
 def _from_hub(bench: Benchmark) -> bool:
     """Whether the items can be had without a file."""
-    return bench.harness or bench.kind in ON_HUB
+    return bench.harness or bench.traits.hub is not None
 
 
 def _package_problems(bench: Benchmark) -> Iterator[Problem]:
-    hub = bench.file is None and not bench.world and bench.kind not in JUDGED_BENCHMARKS
+    hub = bench.file is None and bench.traits.hub is not None
     if (bench.harness or hub) and (find_spec("lm_eval") is None or find_spec("datasets") is None):
         key = "lm_eval" if bench.lm_eval else "task"
         yield (key,), f"{bench.kind} needs lm-eval, which is not installed", f"Install it: {EVAL_INSTALL_COMMAND}"
-    elif bench.kind == "ifeval" and not has_sentences():
-        yield ("task",), "IFEval needs NLTK's data 'punkt_tab'", PUNKT_REMEDY
+    elif bench.traits.splits_sentences and not has_sentences():
+        yield ("task",), f"{bench.kind} needs NLTK's data 'punkt_tab'", PUNKT_REMEDY
 
 
 def has_sentences() -> bool:
-    """Whether NLTK's data is there that IFEval splits sentences by."""
+    """Whether NLTK's data is there that lm-eval splits sentences by."""
     import nltk
 
     try:
@@ -68,7 +73,7 @@ def _file_problems(study: Study, bench: Benchmark, folder: Path) -> Iterator[Pro
         elif (
             loc == ("file",)
             and name is not None
-            and bench.kind in MULTI_SUBJECT_BENCHMARKS
+            and bench.traits.subject_split
             and not _is_folder_or_zip(folder / name)
         ):
             yield (

@@ -3,53 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
 from actors.sandbox.protocol.job import Level
 from pipelines.study.spec.basics import Name, StrictModel, World
+from pipelines.study.spec.benchmark_kinds import (
+    BENCHMARK_KINDS,
+    OPEN_ANSWER_MAX_TOKENS,
+    OPENCOMPASS_MAX_TOKENS,
+    BenchmarkKind,
+    task_names,
+)
 
-Task = Literal[
-    "ifeval",
-    "gsm8k",
-    "math",
-    "humaneval",
-    "mbpp",
-    "mmlu",
-    "ceval",
-    "followbench",
-    "alpaca_eval",
-    "arena_hard",
-    "mt_bench",
-    "compare",
-]
 Protocol = Literal["lm-eval", "opencompass"]
-CODE_BENCHMARKS: frozenset[str] = frozenset({"humaneval", "mbpp"})
-MULTI_SUBJECT_BENCHMARKS: frozenset[str] = frozenset({"mmlu", "ceval"})
-JUDGED_BENCHMARKS: frozenset[str] = frozenset({"followbench", "alpaca_eval", "arena_hard", "mt_bench", "compare"})
-PAIRWISE_BENCHMARKS: frozenset[str] = frozenset({"alpaca_eval", "arena_hard", "compare"})
-OPENCOMPASS_BENCHMARKS: frozenset[str] = frozenset({"gsm8k", "math"}) | CODE_BENCHMARKS | MULTI_SUBJECT_BENCHMARKS
-MAX_TOKENS_OF_KIND: Mapping[str, int] = {"world": 64, "ifeval": 1280, "humaneval": 1024, "mbpp": 512, "mt_bench": 1024}
-HARNESS_MAX_TOKENS = 256  # lm-eval's own bound for tasks that name none
-OPENCOMPASS_MAX_TOKENS = 512  # OpenCompass' bound, and 2048 for open answers
-OPEN_ANSWER_MAX_TOKENS = 2048
-_FIELDS_OF_KIND: Mapping[str, frozenset[str]] = {
-    "protocol": OPENCOMPASS_BENCHMARKS,
-    "shots": frozenset({"gsm8k", "math", "mbpp", "lm_eval"}) | MULTI_SUBJECT_BENCHMARKS,
-    "shots_file": frozenset({"gsm8k"}),
-    "subjects": MULTI_SUBJECT_BENCHMARKS,
-    "thousands": frozenset({"gsm8k"}),
-    "level": CODE_BENCHMARKS,
-    "judge": JUDGED_BENCHMARKS,
-}
-_FIELDS_OF_JUDGE: Mapping[str, frozenset[str]] = {
-    "reference": PAIRWISE_BENCHMARKS | {"mt_bench"},
-    "swap": frozenset({"compare"}),
-    "verdict": frozenset({"alpaca_eval"}),
-    "length_control": frozenset({"alpaca_eval"}),
-}
-_FIELDS_OF_PROTOCOL: Mapping[str, Protocol] = {"shots_file": "lm-eval", "thousands": "opencompass"}
+_PROTOCOL_OF_KEY: Mapping[str, Protocol] = {"shots_file": "lm-eval", "thousands": "opencompass"}
+
+
+def _check_task(value: Any) -> Any:
+    """The value, if it is the name of a task; else the error that pydantic has for a value that is none of several."""
+    if value in task_names():
+        return value
+    raise PydanticKnownError("literal_error", {"expected": ", ".join(task_names())})
+
+
+def _list_tasks(schema: dict[str, Any]) -> None:
+    schema["enum"] = task_names()
+
+
+Task = Annotated[str, BeforeValidator(_check_task), Field(json_schema_extra=_list_tasks)]
 
 
 class Judge(StrictModel):
@@ -73,11 +57,11 @@ class Judge(StrictModel):
     )
 
 
-def _forbid_fields(kind: str, given: set[str], kinds_of_field: Mapping[str, frozenset[str]]) -> None:
-    """ValueError for a key that has no meaning for this kind of benchmark."""
-    for name in sorted(given & kinds_of_field.keys()):
-        if kind not in kinds_of_field[name]:
-            raise ValueError(f"'{name}' does not belong to {kind}; it is for {', '.join(sorted(kinds_of_field[name]))}")
+def _forbid_other_keys(kind: str, given: set[str], keys_of_kinds: Mapping[str, frozenset[str]]) -> None:
+    """ValueError for a key that has a meaning only for other kinds of benchmark."""
+    for name in sorted(given - keys_of_kinds[kind]):
+        if kinds := sorted(other for other, keys in keys_of_kinds.items() if name in keys):
+            raise ValueError(f"'{name}' does not belong to {kind}; it is for {', '.join(kinds)}")
 
 
 class Benchmark(StrictModel):
@@ -109,15 +93,23 @@ class Benchmark(StrictModel):
 
     @model_validator(mode="after")
     def _of_the_task(self) -> Benchmark:
-        kind = self.kind
-        _forbid_fields(kind, self.model_fields_set, _FIELDS_OF_KIND)
-        _forbid_fields(kind, self.judge.model_fields_set if self.judge else set(), _FIELDS_OF_JUDGE)
-        for name in sorted(self.model_fields_set & _FIELDS_OF_PROTOCOL.keys()):
-            if self.protocol != _FIELDS_OF_PROTOCOL[name]:
-                raise ValueError(f"'{name}' belongs to 'protocol: {_FIELDS_OF_PROTOCOL[name]}'")
-        if kind in JUDGED_BENCHMARKS and self.judge is None:
+        kind, judging = self.kind, self.traits.judging
+        _forbid_other_keys(kind, self.model_fields_set, {name: one.keys for name, one in BENCHMARK_KINDS.items()})
+        for name in sorted(self.model_fields_set & _PROTOCOL_OF_KEY.keys()):
+            if self.protocol != _PROTOCOL_OF_KEY[name]:
+                raise ValueError(f"'{name}' belongs to 'protocol: {_PROTOCOL_OF_KEY[name]}'")
+        if judging and self.judge is None:
             raise ValueError(f"{kind} needs a judge: add for example 'judge: {{model: MODEL}}'")
-        if kind in PAIRWISE_BENCHMARKS and self.judge and self.judge.reference is None:
+        return self
+
+    @model_validator(mode="after")
+    def _judge_of_the_task(self) -> Benchmark:
+        kind, judging = self.kind, self.traits.judging
+        if judging is None or self.judge is None:
+            return self
+        judged = {name: one.judging.keys for name, one in BENCHMARK_KINDS.items() if one.judging}
+        _forbid_other_keys(kind, self.judge.model_fields_set, judged)
+        if judging.reference == "required" and self.judge.reference is None:
             raise ValueError(f"{kind} compares answers: add 'reference' under 'judge', a model or a file of answers")
         return self
 
@@ -127,18 +119,23 @@ class Benchmark(StrictModel):
         return self.task or ("world" if self.world else "lm_eval")
 
     @property
+    def traits(self) -> BenchmarkKind:
+        """What is the same for all benchmarks of this kind."""
+        return BENCHMARK_KINDS[self.kind]
+
+    @property
     def harness(self) -> bool:
         """Whether lm-eval makes the prompts and reads the answers."""
-        own = self.kind in JUDGED_BENCHMARKS | CODE_BENCHMARKS | {"world"}
-        return not own and self.protocol == "lm-eval"
+        return self.traits.harness and self.protocol == "lm-eval"
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The prompts that it is asked by where lm-eval does not make them; none where its items are whole prompts."""
+        return (self.traits.opencompass_prompts or ()) if self.protocol == "opencompass" else self.traits.prompts
 
     @property
     def answer_tokens(self) -> int:
         """The bound of an answer."""
         if self.max_tokens is not None:
             return self.max_tokens
-        if self.protocol == "opencompass":
-            return OPENCOMPASS_MAX_TOKENS
-        return MAX_TOKENS_OF_KIND.get(
-            self.kind, OPEN_ANSWER_MAX_TOKENS if self.kind in JUDGED_BENCHMARKS else HARNESS_MAX_TOKENS
-        )
+        return OPENCOMPASS_MAX_TOKENS if self.protocol == "opencompass" else self.traits.max_tokens

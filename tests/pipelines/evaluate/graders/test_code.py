@@ -10,16 +10,16 @@ import pytest
 from actors.sandbox.protocol.job import Check, Outcome, SandboxError
 from actors.sandbox.sandbox import Sandbox
 from benchmarks.replays import references, wizard
-from pipelines.evaluate.graders import code
-from pipelines.evaluate.graders.code import first_block, opencompass_code
+from pipelines.evaluate.graders.code import HumanEval, first_block, opencompass_code
 from pipelines.evaluate.items.answers import answer_row
+from pipelines.evaluate.suite import grade_answer, load_items
 from pipelines.study.spec.benchmarks import Benchmark
 
 
 @pytest.mark.parametrize(("kind", "count"), [("humaneval", 164), ("mbpp", 500)])
 def test_reference_solutions_pass(sandbox: Sandbox, shared_data: Path, kind: str, count: int) -> None:
     path = shared_data / {"humaneval": "humaneval/HumanEval.jsonl.gz", "mbpp": "mbpp/mbpp.jsonl.gz"}[kind]
-    assert len(code.items(Benchmark.model_validate({"name": kind, "task": kind, "file": str(path)}), path)) == count
+    assert len(load_items(Benchmark.model_validate({"name": kind, "task": kind, "file": str(path)}), path, 0)) == count
     assert references(kind, path, sandbox, 40) == (40, 40), "all of them: python -m benchmarks.replays"
 
 
@@ -56,10 +56,10 @@ def test_a_whole_function_in_a_block_stands_in_for_the_prompts(sandbox: Sandbox,
         bench = Benchmark.model_validate(
             {"name": "h", "task": "humaneval", "file": str(path), "limit": 1, "protocol": protocol}
         )
-        (item,) = code.items(bench, path)
+        (item,) = load_items(bench, path, 0)
         whole = f"Here it is:\n```python\n{item.data['prompt']}{item.reference}```"
-        assert sandbox.check(code.build_check(bench, item, whole)).value is True
-        assert sandbox.check(code.build_check(bench, item, "```python\nreturn None\n```")).value is not True
+        assert sandbox.check(HumanEval().check(bench, item, whole)).value is True
+        assert sandbox.check(HumanEval().check(bench, item, "```python\nreturn None\n```")).value is not True
 
 
 class Broken:
@@ -70,7 +70,7 @@ class Broken:
 def test_a_sandbox_that_fails_is_no_verdict(shared_data: Path) -> None:
     path = shared_data / "humaneval/HumanEval.jsonl.gz"
     bench = Benchmark(name="h", task="humaneval", file=str(path), limit=1)
-    (item,) = code.items(bench, path)
+    (item,) = load_items(bench, path, 0)
     row = answer_row("0", item, 0, item.messages, ["    pass"], "stop")
     with pytest.raises(SandboxError, match="h, HumanEval/0: no memory"):
-        asyncio.run(code.grade(bench, item, row, Broken()))
+        asyncio.run(grade_answer(bench, item, row, Broken()))

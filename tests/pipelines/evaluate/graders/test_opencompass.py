@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.evaluate.graders import opencompass
 from pipelines.evaluate.graders.latex import equivalent, final_answer, last_boxed
 from pipelines.evaluate.graders.opencompass import first_capital, first_option, last_number, same_number
 from pipelines.evaluate.items.data_files import read_records
+from pipelines.evaluate.suite import load_items
 from pipelines.study.spec.benchmarks import Benchmark
 
 
@@ -91,7 +91,7 @@ def test_every_gold_solution_of_math_has_its_own_answer(shared_data: Path) -> No
 def test_gsm8k_is_asked_as_a_dialogue_of_four_examples(tmp_path: Path) -> None:
     (tmp_path / "gsm.jsonl").write_text(json.dumps({"question": "How many?", "answer": "Much. #### 1,200"}))
     bench = Benchmark(name="g", task="gsm8k", protocol="opencompass", file="gsm.jsonl")
-    (item,) = opencompass.items(bench, tmp_path / "gsm.jsonl")
+    (item,) = load_items(bench, tmp_path, 0)
     assert [role for role, _ in item.messages] == ["user", "assistant"] * 4 + ["user"]
     assert item.messages[-1][1] == "Question: How many?\nLet's think step by step\nAnswer:"
     assert item.messages[1][1].endswith("The answer is 4")
@@ -103,7 +103,7 @@ def test_subjects_are_asked_after_examples_of_their_own(tmp_path: Path) -> None:
         archive.writestr("data/dev/law_dev.csv", 'Old?,w,x,y,z,C\n"Older, no?",w,x,y,z,A\n')
         archive.writestr("data/test/law_test.csv", "New?,1,2,3,4,D\nNewer?,1,2,3,4,A\n")
     bench = Benchmark(name="m", task="mmlu", protocol="opencompass", file="mmlu.zip", shots=1, limit=1)
-    (item,) = opencompass.items(bench, tmp_path / "mmlu.zip")
+    (item,) = load_items(bench, tmp_path, 0)
     assert (item.kind, item.reference, len(item.messages)) == ("law", "D", 3)
     assert item.messages[0][1].startswith("There is a single choice question about law.")
     assert item.messages[1] == ("assistant", "C")

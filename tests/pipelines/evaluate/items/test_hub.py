@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from datasets import Dataset, DatasetDict
 
 from pipelines.errors import InputError
 from pipelines.evaluate.harness import run as harness
-from pipelines.evaluate.harness.tasks import TASK_NAMES
+from pipelines.evaluate.harness.tasks import LM_EVAL_TASKS, LmEvalTask
 from pipelines.evaluate.items import hub
 from pipelines.evaluate.suite import load_items
+from pipelines.study.spec.benchmark_kinds import BENCHMARK_KINDS, HubDataset
 from pipelines.study.spec.benchmarks import Benchmark
 from tests.pipelines.evaluate.conftest import Told
 
@@ -52,7 +54,7 @@ def test_a_group_of_lm_eval_is_all_of_its_tasks(asked: list[tuple[Any, Any]]) ->
 
 
 def test_an_unknown_task_is_told(asked: list[tuple[Any, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TASK_NAMES, "gsm8k", ("gsm8k", "gsm9k"))
+    monkeypatch.setitem(LM_EVAL_TASKS, "gsm8k", LmEvalTask("gsm8k", "gsm9k"))
     with pytest.raises(InputError, match=r"lm-eval has no task 'gsm9k'\. Did you mean 'gsm8k'"):
         harness.run_harness(Told(lambda _: ""), Benchmark(name="g", task="gsm8k"), Path(), "key")
 
@@ -60,6 +62,7 @@ def test_an_unknown_task_is_told(asked: list[tuple[Any, Any]], monkeypatch: pyte
 def test_own_prompts_take_the_hubs_rows_once(asked: list[tuple[Any, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Benchmark(name="g", task="gsm8k", protocol="opencompass", limit=2)
     assert [len(load_items(bench, Path(), 0)) for _ in range(2)] == [2, 2] and len(asked) == 1
-    monkeypatch.setitem(hub.HUB_DATASETS, "gsm8k", ("nowhere", None, "test"))
+    nowhere = replace(BENCHMARK_KINDS["gsm8k"], hub=HubDataset("nowhere"))
+    monkeypatch.setitem(BENCHMARK_KINDS, "gsm8k", nowhere)
     with pytest.raises(InputError, match="nowhere can not be had: no route"):
         load_items(bench.model_copy(update={"revision": "x"}), Path(), 0)

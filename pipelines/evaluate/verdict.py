@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from actors.engine import Client
+from pipelines.errors import InputError
 from pipelines.evaluate.items.answers import with_grade
-from pipelines.evaluate.judged import alpaca_eval, arena_hard, compare, followbench, mt_bench
-from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
+from pipelines.evaluate.items.item import Item
+from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient
+from pipelines.evaluate.registry import JUDGED, reference_reader
 from pipelines.rows.operator import Rejected
 from pipelines.rows.types import AnswerRow, Row
-from pipelines.study.spec.benchmarks import PAIRWISE_BENCHMARKS, Benchmark, Judge
-
-JUDGES: Mapping[str, Callable[[JudgeClient, JudgeCase, Judge], Awaitable[Judgement]]] = {
-    "followbench": followbench.judge,
-    "alpaca_eval": alpaca_eval.judge,
-    "arena_hard": arena_hard.judge,
-    "mt_bench": mt_bench.judge,
-    "compare": compare.judge,
-}
+from pipelines.study.spec.benchmarks import Benchmark
 
 
 @dataclass(frozen=True)
@@ -37,13 +32,27 @@ class Verdict:
     others: Mapping[str, tuple[str, ...]]
 
     async def __call__(self, row: Row, new_id: str) -> AnswerRow:
-        assert isinstance(row, AnswerRow) and self.bench.judge
+        judging = self.bench.traits.judging
+        assert isinstance(row, AnswerRow) and self.bench.judge and judging
         other = self.others.get(row.item, ())
-        if self.bench.kind in PAIRWISE_BENCHMARKS and not other:
+        if judging.reference == "required" and not other:
             raise Rejected("no_reference", "the reference model gave no answer to this item")
         questions = tuple(text for role, text in json.loads(row.messages) if role == "user")
         case = JudgeCase(questions, tuple(row.answers), row.level, row.task, other, self.data.get(row.item, {}))
         judge_client = JudgeClient(self.client, new_id, self.bench.judge.max_tokens)
-        judgement = await JUDGES[self.bench.kind](judge_client, case, self.bench.judge)
+        judgement = await JUDGED[self.bench.kind].judge(judge_client, case, self.bench.judge)
         made = with_grade(replace(row, id=new_id, parent_id=row.id), judgement.grade)
         return replace(made, raw=list(judgement.raw), other=judgement.other)
+
+
+def read_references(bench: Benchmark, path: Path, items: Sequence[Item]) -> Mapping[str, tuple[str, ...]]:
+    """The answers of a file (all turns) by the items' ids, in the benchmark's own layout.
+
+    InputError if one is missing, unless the benchmark can do without.
+    """
+    found = reference_reader(bench)(path, items)
+    missing = [item.id for item in items if item.id not in found]
+    if missing and bench.traits.judging and bench.traits.judging.reference == "required":
+        message = f"has no answer to {len(missing)} of {len(items)} items, the first of them {missing[0]}"
+        raise InputError(message, file=str(path), remedy="Name answers to the same questions.")
+    return found

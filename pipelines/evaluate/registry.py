@@ -1,0 +1,110 @@
+"""What is done with the items and answers of each benchmark, by the names of `BENCHMARK_KINDS`.
+
+A benchmark is in one of the first three tables, unless lm-eval does all of it; the other tables are for those that
+differ from the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from actors.sandbox.protocol.job import Check
+from pipelines.evaluate.graders import code, opencompass
+from pipelines.evaluate.items.item import ACCURACY, Grade, Item
+from pipelines.evaluate.items.scoring import Scoring, rows_of_task
+from pipelines.evaluate.judged import alpaca_eval, arena_hard, compare, followbench, mt_bench, questions
+from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
+from pipelines.rows.types import AnswerRow
+from pipelines.study.spec.benchmarks import Benchmark, Judge
+
+IFEVAL_LABELS = {
+    "prompt_level_strict_acc": "Pr(S)",
+    "inst_level_strict_acc": "In(S)",
+    "prompt_level_loose_acc": "Pr(L)",
+    "inst_level_loose_acc": "In(L)",
+}
+
+
+class AskedBenchmark(Protocol):
+    """What every benchmark has: a module, or an object."""
+
+    def items(self, bench: Benchmark, path: Path) -> Sequence[Item]:
+        """The items of the benchmark's file, the first ones only if it has a limit. InputError for a bad file."""
+        ...
+
+
+class GradedBenchmark(AskedBenchmark, Protocol):
+    """A benchmark whose answers are read by a rule."""
+
+    def grade(self, bench: Benchmark, item: Item, row: AnswerRow) -> Grade:
+        """The grade of an answer."""
+        ...
+
+
+class CodeBenchmark(AskedBenchmark, Protocol):
+    """A benchmark whose answers are programs: right if they return True under the item's tests."""
+
+    def check(self, bench: Benchmark, item: Item, response: str) -> Check:
+        """What is run in the sandbox for an answer."""
+        ...
+
+
+class JudgedBenchmark(AskedBenchmark, Protocol):
+    """A benchmark whose answers a model judges."""
+
+    async def judge(self, judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
+        """The judge's judgement of one answer. RequestError if the judge can not answer."""
+        ...
+
+
+ReadReferences = Callable[[Path, Sequence[Item]], Mapping[str, tuple[str, ...]]]
+
+GRADED: Mapping[str, GradedBenchmark] = {
+    "gsm8k": opencompass.GSM8K,
+    "math": opencompass.MATH,
+    "mmlu": opencompass.MMLU,
+    "ceval": opencompass.CEVAL,
+}
+CODE: Mapping[str, CodeBenchmark] = {"humaneval": code.HumanEval(), "mbpp": code.Mbpp()}
+JUDGED: Mapping[str, JudgedBenchmark] = {
+    "followbench": followbench,
+    "alpaca_eval": alpaca_eval,
+    "arena_hard": arena_hard,
+    "mt_bench": mt_bench,
+    "compare": compare,
+}
+# the answers of a file by items' ids, where they are not found by their instruction
+REFERENCES: Mapping[str, ReadReferences] = {
+    "arena_hard": arena_hard.read_references,
+    "mt_bench": mt_bench.read_references,
+}
+SCORING: Mapping[str, Scoring] = {
+    "ifeval": Scoring(tuple(IFEVAL_LABELS)),
+    "math": Scoring(("math_verify", "exact_match", ACCURACY)),
+    "mmlu": Scoring(group=rows_of_task),
+    "ceval": Scoring(group=rows_of_task),
+    "mt_bench": Scoring(("score", "turn 1", "turn 2"), ratings=True),
+    "compare": Scoring(("win", "tie", "lose")),
+    "alpaca_eval": Scoring(("win rate",), summary=alpaca_eval.summarize),
+    "arena_hard": Scoring(("score",), summary=arena_hard.summarize),
+    "followbench": Scoring(("HSR", "SSR"), group=followbench.level_of, summary=followbench.summarize),
+}
+
+
+def asked_benchmark(bench: Benchmark) -> AskedBenchmark:
+    """What has the items of a task that lm-eval does not ask."""
+    if bench.traits.judging:
+        return JUDGED[bench.kind]
+    return CODE[bench.kind] if bench.traits.runs_code else GRADED[bench.kind]
+
+
+def reference_reader(bench: Benchmark) -> ReadReferences:
+    """What reads a file of answers to compare with."""
+    return REFERENCES.get(bench.kind, questions.read_references)
+
+
+def scoring_of(bench: Benchmark) -> Scoring:
+    """How a benchmark's numbers are made."""
+    return SCORING.get(bench.kind, Scoring())

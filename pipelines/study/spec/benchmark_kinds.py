@@ -1,0 +1,173 @@
+"""The benchmarks that a study can name, as plain data: what keys, validation and plans need to know about each.
+
+What is done with a benchmark's items and answers is in `pipelines/evaluate/registry.py`, under the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+HARNESS_MAX_TOKENS = 256  # lm-eval's own bound for tasks that name none
+OPENCOMPASS_MAX_TOKENS = 512  # OpenCompass' bound, and 2048 for open answers
+OPEN_ANSWER_MAX_TOKENS = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class HubDataset:
+    """A data set on the Hugging Face hub whose rows are a benchmark's items."""
+
+    name: str
+    configuration: str | None = None
+    split: str = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How a model judges the answers to a benchmark.
+
+    `prompts` are all that the judge may be asked. `reference` says whether other answers to compare with must be named.
+    `labels`: the verdict is one of two labels, so that their probabilities can be read instead (the key `verdict`).
+    `fields` are further keys of the `judge` block that have a meaning here. For the plan: a judge is asked `requests`
+    times about each answer, and reads `texts` texts each time (question, answers).
+    """
+
+    prompts: tuple[str, ...]
+    reference: Literal["none", "optional", "required"] = "none"
+    labels: bool = False
+    fields: frozenset[str] = frozenset()
+    requests: int = 1
+    texts: int = 2
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of the `judge` block that not every judged benchmark has."""
+        given = {"reference": self.reference != "none", "verdict": self.labels}
+        return self.fields | {key for key, holds in given.items() if holds}
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkKind:
+    """What is the same for all benchmarks of one kind.
+
+    `max_tokens` bounds an answer. With `harness`, lm-eval makes the prompts and reads the answers by the protocol
+    `lm-eval`; otherwise items are asked by `prompts` (none: the items are the whole prompts). `opencompass_prompts` are
+    those of the protocol `opencompass`; None: there is no choice of protocol. `examples` is the file in
+    `prompts/examples` whose questions and answers stand before an item. `subject_split` is the part of the name of a
+    subject's file that holds the items, for benchmarks with a file for each subject. `seeded`: items or answers depend
+    on the study's seed. `runs_code`: answers are run in the sandbox. `splits_sentences`: lm-eval needs NLTK's data.
+    `hub` has the items where no file is named and lm-eval does not ask. `fields` are further keys of the benchmark's
+    block that have a meaning here.
+    """
+
+    max_tokens: int
+    harness: bool = False
+    prompts: tuple[str, ...] = ()
+    opencompass_prompts: tuple[str, ...] | None = None
+    examples: str | None = None
+    subject_split: str | None = None
+    seeded: bool = False
+    runs_code: bool = False
+    splits_sentences: bool = False
+    hub: HubDataset | None = None
+    judging: Judging | None = None
+    fields: frozenset[str] = frozenset()
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of a benchmark's block that not every benchmark has."""
+        given = {
+            "protocol": self.opencompass_prompts is not None,
+            "subjects": self.subject_split is not None,
+            "level": self.runs_code,
+            "judge": self.judging is not None,
+        }
+        return self.fields | {key for key, holds in given.items() if holds}
+
+    @property
+    def judge_prompts(self) -> tuple[str, ...]:
+        """All prompts that a judge may be asked."""
+        return self.judging.prompts if self.judging else ()
+
+
+BENCHMARK_KINDS: Mapping[str, BenchmarkKind] = {
+    "ifeval": BenchmarkKind(1280, harness=True, splits_sentences=True),
+    "gsm8k": BenchmarkKind(
+        HARNESS_MAX_TOKENS,
+        harness=True,
+        opencompass_prompts=("bench_gsm8k",),
+        examples="gsm8k",
+        hub=HubDataset("openai/gsm8k", "main"),
+        fields=frozenset({"shots", "shots_file", "thousands"}),
+    ),
+    "math": BenchmarkKind(
+        HARNESS_MAX_TOKENS,
+        harness=True,
+        opencompass_prompts=("bench_math",),
+        examples="math",
+        hub=HubDataset("HuggingFaceH4/MATH-500"),
+        fields=frozenset({"shots"}),
+    ),
+    "humaneval": BenchmarkKind(
+        1024,
+        prompts=("bench_humaneval",),
+        opencompass_prompts=("bench_humaneval_opencompass",),
+        runs_code=True,
+        hub=HubDataset("openai/openai_humaneval"),
+    ),
+    "mbpp": BenchmarkKind(
+        512,
+        prompts=("bench_mbpp",),
+        opencompass_prompts=("bench_mbpp_opencompass",),
+        examples="mbpp",
+        runs_code=True,
+        hub=HubDataset("google-research-datasets/mbpp", "full"),
+        fields=frozenset({"shots"}),
+    ),
+    "mmlu": BenchmarkKind(
+        HARNESS_MAX_TOKENS,
+        harness=True,
+        opencompass_prompts=("bench_mmlu",),
+        subject_split="test",
+        fields=frozenset({"shots"}),
+    ),
+    "ceval": BenchmarkKind(
+        HARNESS_MAX_TOKENS,
+        harness=True,
+        opencompass_prompts=("bench_ceval",),
+        subject_split="val",
+        fields=frozenset({"shots"}),
+    ),
+    "followbench": BenchmarkKind(
+        OPEN_ANSWER_MAX_TOKENS, judging=Judging(("judge_followbench", "judge_followbench_one"))
+    ),
+    "alpaca_eval": BenchmarkKind(
+        OPEN_ANSWER_MAX_TOKENS,
+        judging=Judging(("judge_alpaca_eval",), "required", labels=True, fields=frozenset({"length_control"}), texts=3),
+    ),
+    "arena_hard": BenchmarkKind(
+        OPEN_ANSWER_MAX_TOKENS, judging=Judging(("judge_arena_hard",), "required", requests=2, texts=3)
+    ),
+    "mt_bench": BenchmarkKind(
+        1024,
+        seeded=True,
+        judging=Judging(
+            ("judge_rate", "judge_rate_turns", "judge_rate_math", "judge_rate_math_turns"),
+            "optional",
+            requests=2,
+            texts=3,
+        ),
+    ),
+    "compare": BenchmarkKind(
+        OPEN_ANSWER_MAX_TOKENS, judging=Judging(("judge_compare",), "required", fields=frozenset({"swap"}), texts=3)
+    ),
+    "world": BenchmarkKind(64, seeded=True),
+    "lm_eval": BenchmarkKind(HARNESS_MAX_TOKENS, harness=True, fields=frozenset({"shots"})),
+}
+_OTHER_KEYS = ("world", "lm_eval")  # a study names these by keys of their own, and not as `task`
+
+
+def task_names() -> list[str]:
+    """The benchmarks that a study can name as `task`."""
+    return [name for name in BENCHMARK_KINDS if name not in _OTHER_KEYS]
