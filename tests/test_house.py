@@ -26,6 +26,7 @@ HEAVY = ("torch", "transformers", "vllm", "matplotlib", "ray", "pyarrow")
 DISTRIBUTIONS = {
     "faiss": "faiss_cpu",
     "grpc": "grpcio",
+    "pydantic_core": "pydantic",
     "ruamel": "ruamel.yaml",
     "sklearn": "scikit_learn",
     "yaml": "pyyaml",

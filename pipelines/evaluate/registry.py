@@ -31,7 +31,11 @@ class AskedBenchmark(Protocol):
     """What every benchmark has: a module, or an object."""
 
     def items(self, bench: Benchmark, path: Path) -> Sequence[Item]:
-        """The items of the benchmark's file, the first ones only if it has a limit. InputError for a bad file."""
+        """Return the items of the benchmark's file or folder, only the first ones if it has a limit.
+
+        Raises:
+            InputError: The file cannot be read, or a row lacks a field.
+        """
         ...
 
 
@@ -39,7 +43,7 @@ class GradedBenchmark(AskedBenchmark, Protocol):
     """A benchmark whose answers are read by a rule."""
 
     def grade(self, bench: Benchmark, item: Item, row: AnswerRow) -> Grade:
-        """The grade of an answer."""
+        """Return the grade of an answer."""
         ...
 
 
@@ -47,7 +51,7 @@ class CodeBenchmark(AskedBenchmark, Protocol):
     """A benchmark whose answers are programs: right if they return True under the item's tests."""
 
     def check(self, bench: Benchmark, item: Item, response: str) -> Check:
-        """What is run in the sandbox for an answer."""
+        """Return what is run in the sandbox for an answer."""
         ...
 
 
@@ -55,7 +59,11 @@ class JudgedBenchmark(AskedBenchmark, Protocol):
     """A benchmark whose answers a model judges."""
 
     async def judge(self, judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
-        """The judge's judgement of one answer. RequestError if the judge can not answer."""
+        """Return the judge's judgement of one answer.
+
+        Raises:
+            RequestError: The judge's engine rejects a request.
+        """
         ...
 
 
@@ -94,17 +102,17 @@ SCORING: Mapping[str, Scoring] = {
 
 
 def asked_benchmark(bench: Benchmark) -> AskedBenchmark:
-    """What has the items of a task that lm-eval does not ask."""
+    """Return the module or object that has the items of a task that lm-eval does not ask."""
     if bench.traits.judging:
         return JUDGED[bench.kind]
     return CODE[bench.kind] if bench.traits.runs_code else GRADED[bench.kind]
 
 
 def reference_reader(bench: Benchmark) -> ReadReferences:
-    """What reads a file of answers to compare with."""
+    """Return the function that reads a file of answers to compare with."""
     return REFERENCES.get(bench.kind, questions.read_references)
 
 
 def scoring_of(bench: Benchmark) -> Scoring:
-    """How a benchmark's numbers are made."""
+    """Return how a benchmark's numbers are made."""
     return SCORING.get(bench.kind, Scoring())

@@ -42,7 +42,11 @@ async def _with_its_grade(
 
 
 async def grade_answer(bench: Benchmark, item: Item, row: AnswerRow, sandbox: code.Checker | None = None) -> Grade:
-    """The grade of an answer by the benchmark's rule, or by the sandbox. SandboxError if the sandbox itself fails."""
+    """Return the grade of an answer to a benchmark without a judge.
+
+    Raises:
+        SandboxError: The sandbox itself failed.
+    """
     if bench.traits.runs_code:
         assert sandbox is not None
         return await code.run_check(bench, item, CODE[bench.kind].check(bench, item, row.response), sandbox)

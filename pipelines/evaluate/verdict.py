@@ -46,9 +46,10 @@ class Verdict:
 
 
 def read_references(bench: Benchmark, path: Path, items: Sequence[Item]) -> Mapping[str, tuple[str, ...]]:
-    """The answers of a file (all turns) by the items' ids, in the benchmark's own layout.
+    """Return the answers of a file (all turns) by the items' ids, in the benchmark's own layout.
 
-    InputError if one is missing, unless the benchmark can do without.
+    Raises:
+        InputError: An item has no answer, and the benchmark needs one for each.
     """
     found = reference_reader(bench)(path, items)
     missing = [item.id for item in items if item.id not in found]

@@ -43,7 +43,7 @@ class HumanEval:
     """A function is completed from its head and its description."""
 
     def items(self, bench: Benchmark, path: Path) -> list[Item]:
-        """The problems of a file."""
+        """Return the problems of a file."""
         return [self._item(bench, row, path) for row in read_records(path)[: bench.limit]]
 
     def _item(self, bench: Benchmark, row: dict[str, Any], path: Path) -> Item:
@@ -51,7 +51,7 @@ class HumanEval:
         return Item(str(name), template(bench).turns(prompt=prompt), solution, data=row)
 
     def check(self, bench: Benchmark, item: Item, response: str) -> Check:
-        """The function, or the rest of it, under the problem's tests."""
+        """Return the function, or the rest of it, under the problem's tests."""
         found = first_block(response)
         completion = found.lstrip() if bench.protocol == "opencompass" else found
         return humaneval_check(item.data, completion, _limits(HUMANEVAL_CPU_SECONDS))
@@ -61,7 +61,7 @@ class Mbpp:
     """A function is written from a sentence and some tests."""
 
     def items(self, bench: Benchmark, path: Path) -> list[Item]:
-        """The problems of a file; of the whole of MBPP its test split."""
+        """Return the problems of a file; of the whole of MBPP its test split."""
         rows = read_records(path)
         test = [row for row in rows if row.get("task_id") in MBPP_TEST]
         chosen = test if "text" in (rows or [{}])[0] else rows
@@ -73,7 +73,7 @@ class Mbpp:
         return Item(str(name), (*_examples(bench), *asked), solution, data=row)
 
     def check(self, bench: Benchmark, item: Item, response: str) -> Check:
-        """The function under the problem's tests."""
+        """Return the function under the problem's tests."""
         found = opencompass_code(response) if bench.protocol == "opencompass" else first_block(response)
         return mbpp_check(item.data, found, _limits(MBPP_CPU_SECONDS))
 

@@ -48,7 +48,7 @@ class Dialogue:
     equal: Callable[[str, str], bool]
 
     def items(self, bench: Benchmark, path: Path) -> list[Item]:
-        """The items of a benchmark's file, its first ones if it has a limit."""
+        """Return the items of a benchmark's file, only the first ones if it has a limit."""
         rows = read_records(path)[: bench.limit]
         return [self._item(bench, str(n), *require_fields(row, path, *self.fields)) for n, row in enumerate(rows)]
 
@@ -73,7 +73,7 @@ class Choices:
     read: Callable[[str], str]
 
     def items(self, bench: Benchmark, path: Path) -> list[Item]:
-        """The items of a benchmark's files, the first ones of each subject if it has a limit."""
+        """Return the items of a benchmark's files, only the first ones of each subject if it has a limit."""
         return list(self._items(bench, path))
 
     def _items(self, bench: Benchmark, path: Path) -> Iterator[Item]:
@@ -107,12 +107,12 @@ def _examples(bench: Benchmark) -> Turns:
 
 
 def english_subject(subject: str) -> str:
-    """The name of a subject of MMLU."""
+    """Return the name of a subject of MMLU as the prompt has it."""
     return subject.replace("_", " ")
 
 
 def chinese_subject(subject: str) -> str:
-    """The name of a subject of C-Eval."""
+    """Return the name of a subject of C-Eval as the prompt has it."""
     return _chinese_subjects().get(subject, subject)
 
 
@@ -153,23 +153,23 @@ def first_capital(text: str) -> str:
 
 
 def read_number(bench: Benchmark, text: str) -> str:
-    """GSM8K's answer in a model's text."""
+    """Return GSM8K's answer in a model's text."""
     return last_number(text, bench.thousands)
 
 
 def gold_number(solution: str) -> str:
-    """GSM8K's answer in a solution."""
+    """Return GSM8K's answer in a solution."""
     return solution.rpartition("#### ")[2].strip().replace(",", "")
 
 
 def read_latex(bench: Benchmark, text: str) -> str:
-    """MATH's answer in a model's text."""
+    """Return MATH's answer in a model's text."""
     del bench
     return final_answer(text)
 
 
 def gold_latex(solution: str) -> str:
-    """MATH's answer in a solution."""
+    """Return MATH's answer in a solution; empty if none is boxed."""
     return last_boxed(solution) or ""
 
 

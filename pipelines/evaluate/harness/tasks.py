@@ -59,7 +59,7 @@ LM_EVAL_TASKS: Mapping[str, LmEvalTask] = {
 
 
 def lm_eval_task(bench: Benchmark) -> LmEvalTask:
-    """Where lm-eval has a benchmark; one that is named by lm-eval's own name is in any folder."""
+    """Return where lm-eval has a benchmark; one that is named by lm-eval's own name has no folder."""
     return LmEvalTask("", bench.lm_eval) if bench.lm_eval else LM_EVAL_TASKS[bench.kind]
 
 

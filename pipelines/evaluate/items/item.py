@@ -49,6 +49,6 @@ def exact_grade(correct: bool, *words: str) -> Grade:
 
 
 def template(bench: Benchmark) -> prompts.Prompt:
-    """The prompt that a benchmark's items are asked by, where there is one."""
+    """Return the prompt that a benchmark's items are asked by, for benchmarks with exactly one."""
     (name,) = bench.prompts
     return prompts.get(name)

@@ -56,7 +56,7 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
 def summarize(
     means: Mapping[str, float], rows: Sequence[AnswerRow], judge_config: Judge | None, folder: Path | None
 ) -> dict[str, float]:
-    """The win rate, and the one controlled for length if the study names the data for it."""
+    """Return the win rate, and the one controlled for length if the study names the data for it."""
     if not (judge_config and judge_config.length_control and folder):
         return dict(means)
     baseline = read_length_baseline(folder / judge_config.length_control)

@@ -9,7 +9,7 @@ import prompts
 from pipelines.evaluate.items.data_files import Record, read_records, require_fields
 from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
-from pipelines.evaluate.judged.questions import answers_by_name
+from pipelines.evaluate.judged.questions import answers_by_id
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Benchmark, Judge
 
@@ -28,7 +28,7 @@ SCORE_OF_LABEL = {
 
 
 def items(bench: Benchmark, path: Path) -> list[Item]:
-    """The questions in the file's order."""
+    """Return the questions in the file's order."""
     return [_item(row, path) for row in read_records(path)[: bench.limit]]
 
 
@@ -38,9 +38,8 @@ def _item(row: Record, path: Path) -> Item:
 
 
 def read_references(path: Path, items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
-    """The answers of a file in Arena-Hard's layout by items' ids."""
-    found = answers_by_name(path, _read_answer)
-    return {item.id: found[item.id] for item in items if item.id in found}
+    """Return the answers of a file in Arena-Hard's layout by items' ids."""
+    return answers_by_id(path, items, _read_answer)
 
 
 def _read_answer(row: Record, path: Path) -> tuple[str, tuple[str, ...]]:
@@ -99,7 +98,7 @@ def win_probability(battles: Sequence[tuple[float, int]]) -> float:
 def summarize(
     means: Mapping[str, float], rows: Sequence[AnswerRow], judge_config: Judge | None, folder: Path | None
 ) -> dict[str, float]:
-    """The score, and its interval as `low` and `high`."""
+    """Return the score, and its interval as `low` and `high`."""
     del judge_config, folder
     low, high = confidence_interval(rows)
     return {**means, "low": low, "high": high}

@@ -84,14 +84,14 @@ def _grade(met: Sequence[bool], lost: bool, words: tuple[str, ...]) -> Grade:
 
 
 def level_of(row: AnswerRow) -> int:
-    """The number of constraints of a row's task."""
+    """Return the number of constraints of a row's task."""
     return row.level
 
 
 def summarize(
     means: Mapping[str, float], rows: Sequence[AnswerRow], judge_config: Judge | None, folder: Path | None
 ) -> dict[str, float]:
-    """HSR and SSR: plain means of the levels and those of FollowBench's own code, and HSR by level."""
+    """Return HSR and SSR: plain means of the levels and those of FollowBench's own code, and HSR by level."""
     del means, judge_config, folder
     hard, soft = mean_by_level(rows, "HSR"), mean_by_level(rows, "SSR")
     return {

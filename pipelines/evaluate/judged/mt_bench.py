@@ -8,7 +8,7 @@ from pathlib import Path
 from pipelines.evaluate.items.data_files import Record, read_records, require_fields
 from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
-from pipelines.evaluate.judged.questions import answers_by_name
+from pipelines.evaluate.judged.questions import answers_by_id
 from pipelines.study.spec.benchmarks import Benchmark, Judge
 
 CATEGORIES_WITH_REFERENCE = frozenset({"math", "reasoning", "coding", "arena-hard-200"})
@@ -17,7 +17,7 @@ GOOD_RATING = 5.0
 
 
 def items(bench: Benchmark, path: Path) -> list[Item]:
-    """The questions in the file's order, each with its later turns."""
+    """Return the questions in the file's order, each with its later turns."""
     return [_item(row, path) for row in read_records(path)[: bench.limit]]
 
 
@@ -28,9 +28,8 @@ def _item(row: Record, path: Path) -> Item:
 
 
 def read_references(path: Path, items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
-    """The answers of a file in MT-Bench's layout by items' ids: there are some for some items only."""
-    found = answers_by_name(path, _read_answer)
-    return {item.id: found[item.id] for item in items if item.id in found}
+    """Return the answers of a file in MT-Bench's layout by items' ids; only some items have any."""
+    return answers_by_id(path, items, _read_answer)
 
 
 def _read_answer(row: Record, path: Path) -> tuple[str, tuple[str, ...]]:

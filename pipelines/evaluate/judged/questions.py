@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,11 @@ ReadAnswer = Callable[[Record, Path], tuple[str, tuple[str, ...]]]
 
 
 def items(bench: Benchmark, path: Path) -> list[Item]:
-    """The instructions of a file; an `input` follows in the next line, `dataset` is the category."""
+    """Return the instructions of a file; an `input` follows on the next line, `dataset` is the category.
+
+    Raises:
+        InputError: The file cannot be read, or a row has no instruction.
+    """
     return [_item(number, row, path) for number, row in enumerate(read_records(path)[: bench.limit])]
 
 
@@ -28,16 +32,17 @@ def _instruction(row: Record, path: Path) -> str:
 
 
 def read_references(path: Path, items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
-    """The answers of a file by items' ids; they are found by their instruction."""
-    found = answers_by_name(path, _read_answer)
+    """Return the answers of a file by items' ids; an item's answer is found by its instruction."""
+    found = dict(_read_answer(row, path) for row in read_records(path))
     texts = {item.id: item.messages[0][1] for item in items}
     return {name: found[text] for name, text in texts.items() if text in found}
 
 
-def answers_by_name(path: Path, read: ReadAnswer) -> dict[str, tuple[str, ...]]:
-    """The answers of a file, all turns each; `read` finds a row's name and answers."""
-    return dict(read(row, path) for row in read_records(path))
+def answers_by_id(path: Path, items: Sequence[Item], read: ReadAnswer) -> dict[str, tuple[str, ...]]:
+    """Return the answers of a file (all turns each) by items' ids; `read` gives a row's id and answers."""
+    found = dict(read(row, path) for row in read_records(path))
+    return {item.id: found[item.id] for item in items if item.id in found}
 
 
-def _read_answer(row: Mapping[str, Any], path: Path) -> tuple[str, tuple[str, ...]]:
+def _read_answer(row: Record, path: Path) -> tuple[str, tuple[str, ...]]:
     return _instruction(row, path), (str(row.get("output", row.get("response", ""))),)

@@ -42,7 +42,7 @@ class Judging:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The keys of the `judge` block that not every judged benchmark has."""
+        """Return the keys of the `judge` block that have a meaning here, beside those of every judged benchmark."""
         given = {"reference": self.reference != "none", "verdict": self.labels}
         return self.fields | {key for key, holds in given.items() if holds}
 
@@ -76,7 +76,7 @@ class BenchmarkKind:
 
     @property
     def keys(self) -> frozenset[str]:
-        """The keys of a benchmark's block that not every benchmark has."""
+        """Return the keys of a benchmark's block that have a meaning here, beside those of every benchmark."""
         given = {
             "protocol": self.opencompass_prompts is not None,
             "subjects": self.subject_split is not None,
@@ -87,7 +87,7 @@ class BenchmarkKind:
 
     @property
     def judge_prompts(self) -> tuple[str, ...]:
-        """All prompts that a judge may be asked."""
+        """Return all prompts that a judge may be asked."""
         return self.judging.prompts if self.judging else ()
 
 
@@ -169,5 +169,5 @@ _OTHER_KEYS = ("world", "lm_eval")  # a study names these by keys of their own, 
 
 
 def task_names() -> list[str]:
-    """The benchmarks that a study can name as `task`."""
+    """Return the benchmarks that a study can name as `task`."""
     return [name for name in BENCHMARK_KINDS if name not in _OTHER_KEYS]

@@ -23,7 +23,7 @@ _PROTOCOL_OF_KEY: Mapping[str, Protocol] = {"shots_file": "lm-eval", "thousands"
 
 
 def _check_task(value: Any) -> Any:
-    """The value, if it is the name of a task; else the error that pydantic has for a value that is none of several."""
+    """Return the name of a task; raise pydantic's own error for a value that is not among the allowed ones."""
     if value in task_names():
         return value
     raise PydanticKnownError("literal_error", {"expected": ", ".join(task_names())})
@@ -58,7 +58,7 @@ class Judge(StrictModel):
 
 
 def _forbid_other_keys(kind: str, given: set[str], keys_of_kinds: Mapping[str, frozenset[str]]) -> None:
-    """ValueError for a key that has a meaning only for other kinds of benchmark."""
+    """Raise ValueError for a key that has a meaning only for other kinds of benchmark."""
     for name in sorted(given - keys_of_kinds[kind]):
         if kinds := sorted(other for other, keys in keys_of_kinds.items() if name in keys):
             raise ValueError(f"'{name}' does not belong to {kind}; it is for {', '.join(kinds)}")
@@ -120,7 +120,7 @@ class Benchmark(StrictModel):
 
     @property
     def traits(self) -> BenchmarkKind:
-        """What is the same for all benchmarks of this kind."""
+        """Return what is the same for all benchmarks of this kind."""
         return BENCHMARK_KINDS[self.kind]
 
     @property
@@ -130,7 +130,7 @@ class Benchmark(StrictModel):
 
     @property
     def prompts(self) -> tuple[str, ...]:
-        """The prompts that it is asked by where lm-eval does not make them; none where its items are whole prompts."""
+        """Return the prompts of its items; none where lm-eval makes them, or the items are whole prompts."""
         return (self.traits.opencompass_prompts or ()) if self.protocol == "opencompass" else self.traits.prompts
 
     @property
