@@ -211,7 +211,9 @@ def _watch_until_done(
     started = time.monotonic()
     node, pid = cast("tuple[str, int]", ray.get(host.begin.remote(in_process)))
     start = time.monotonic() - started
-    result: ray.ObjectRef[list[TrainOutcome]] = (host.train_here if in_process else host.train_group).remote(job)
+    result: ray.ObjectRef[list[TrainOutcome]] = (
+        host.train_in_process if in_process else host.train_distributed
+    ).remote(job)
     progress_ref: Any = host.progress.remote()
     try:
         while result not in ray.wait([result, progress_ref], num_returns=1)[0]:

@@ -205,7 +205,7 @@ def test_the_key_shows_nowhere(stub, monkeypatch, caplog, capfd):
     assert ask(keyed, [request(0)])[0].text
     monkeypatch.setenv("TEST_KEY", f"{KEY}-other")
     # the stub quotes the key that it expects, as some servers do
-    message = keyed._client._endpoint.message(json.dumps({"error": {"message": f"not {KEY}-other"}}).encode())
+    message = keyed._client._endpoint.error_message(json.dumps({"error": {"message": f"not {KEY}-other"}}).encode())
     assert message == "not ***"
     written = capfd.readouterr()
     assert KEY not in written.out + written.err + caplog.text

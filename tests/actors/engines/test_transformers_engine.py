@@ -205,7 +205,7 @@ def test_a_batch_without_memory_is_split_and_gives_the_same(model_folder, monkey
     requests = [request(i) for i in range(12)]
     if call == "logprobs":
         requests = [LogprobRequest(f"s{i}", "", " ".join(WORDS[: i % 5 + 1])) for i in range(12)]
-    name = {"generate": "generate_rows", "logprobs": "score_rows"}[call]
+    name = {"generate": "generate_rows", "logprobs": "token_logprobs"}[call]
     run, failed = getattr(transformers_engine, name), []
 
     def scarce(model, rows, *rest):

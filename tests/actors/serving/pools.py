@@ -30,7 +30,7 @@ def scripted(model: str = "teacher", **options: str | int | float | bool) -> Eng
 @contextmanager
 def pool_of(spec: EngineSpec, name: str = "pool", shared: bool = False, **changes: Any) -> Iterator[Pool]:
     """A pool that is closed at the end; `changes` are other terms."""
-    pool = Pool(PoolSpec(spec, name, **{"share": SMALL, **changes}), shared)
+    pool = Pool(PoolSpec(spec, name, **{"resources": SMALL, **changes}), shared)
     try:
         yield pool
     finally:

@@ -39,7 +39,7 @@ def poisoned(answers: list[Any]) -> list[int]:
 @pytest.mark.parametrize(("guilty", "replicas"), [([3], 1), ([2, 9], 2)])
 def test_exactly_the_requests_that_kill_are_quarantined(guilty: list[int], replicas: int) -> None:
     texts = [f"kill {i}" if i in guilty else f"Why? {i}" for i in range(12)]
-    terms = {"least": replicas, "most": replicas, "in_flight": 4}
+    terms = {"min_replicas": replicas, "max_replicas": replicas, "max_ongoing_requests": 4}
     with pool_of(scripted(poison="kill", latency=0.02), **terms) as pool:
         pool.wait_until_ready(60)
         answers = asyncio.run(ask_all(pool.client(), texts))

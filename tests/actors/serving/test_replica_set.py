@@ -61,7 +61,7 @@ async def crew_of(
     monkeypatch: pytest.MonkeyPatch, *fates: Sequence[Exception], **terms: int
 ) -> AsyncIterator[ReplicaSet]:
     monkeypatch.setattr(Actor, "fates", fates)
-    crew = ReplicaSet(PoolSpec(SPEC, "crew", **{"least": 1, "most": 1, **terms}), RequestQueue("m"), ())  # type: ignore[arg-type]
+    crew = ReplicaSet(PoolSpec(SPEC, "crew", **{"min_replicas": 1, "max_replicas": 1, **terms}), RequestQueue("m"), ())  # type: ignore[arg-type]
     try:
         yield crew
     finally:

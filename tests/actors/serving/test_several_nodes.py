@@ -14,7 +14,7 @@ import asyncio, ray, threading, time
 from actors.serving.spec import ReplicaResources
 from actors.engine import GenerateRequest, Sampling
 from actors.serving.pool import Pool
-from benchmarks.simulated_scale import cluster
+from benchmarks.simulated_scale import simulated_cluster
 from ray.util import placement_group_table
 from tests.actors.serving.pools import ask, groups, ids, scripted, until
 from actors.serving.spec import PoolSpec
@@ -22,7 +22,7 @@ from actors.serving.spec import PoolSpec
 def free():
     return ray.available_resources().get("GPU", 0)
 
-with cluster(2):
+with simulated_cluster(2):
     pool = Pool(PoolSpec(scripted(), "wide", ReplicaResources(1, 2)))
     pool.wait_until_ready(60)
     (group,) = [each for each in placement_group_table().values() if each["name"].startswith("wide/")]

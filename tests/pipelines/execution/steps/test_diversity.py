@@ -105,7 +105,7 @@ class Points:
 
 def test_a_sets_texts_are_never_all_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("execution.steps.diversity", "operators.similarity.embedding"):
-        monkeypatch.setattr(f"pipelines.{module}.PANEL", 64)
+        monkeypatch.setattr(f"pipelines.{module}.PANEL_SIZE", 64)
     store, chars, count = Store(str(tmp_path)), 20_000, 600
     rows = [instruction(i * 128, f"{i:05d}" * (chars // 5)) for i in range(count)]  # 64 to a shard
     step = step_on(store, rows)
@@ -154,7 +154,7 @@ def test_actors_find_the_same_in_many_chunks(
     step = step_on(here, rows)
     alone, _ = results(here, run_diversity(here, step, local))
     step_on(there, rows)
-    for module, name, size in (("embedding", "CHUNK", 4), ("embedding", "PANEL", 8)):
+    for module, name, size in (("embedding", "CHUNK_TEXTS", 4), ("embedding", "PANEL_SIZE", 8)):
         monkeypatch.setattr(f"pipelines.operators.similarity.{module}.{name}", size)
     monkeypatch.setattr("pipelines.execution.steps.diversity.PANEL_SIZE", 8)
     done: list[int] = []
