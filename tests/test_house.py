@@ -27,6 +27,7 @@ DISTRIBUTIONS = {
     "faiss": "faiss_cpu",
     "grpc": "grpcio",
     "pydantic_core": "pydantic",
+    "pynvml": "nvidia_ml_py",
     "ruamel": "ruamel.yaml",
     "sklearn": "scikit_learn",
     "yaml": "pyyaml",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from importlib import metadata
+
+from packaging.version import Version
 
 from cluster.errors import ClusterError
 
@@ -23,14 +24,8 @@ def check_versions() -> None:
             installed = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-        if parse(installed) < parse(minimum):
+        if Version(installed) < Version(minimum):
             raise ClusterError(
                 f"{name} {installed} is installed, and versions before {minimum} have known holes ({holes}); "
                 f"install a newer one: pip install '{name}>={minimum}'"
             )
-
-
-def parse(version: str) -> tuple[int, ...]:
-    """A version's release numbers: "2.13.0+cpu" gives (2, 13, 0)."""
-    release = re.match(r"\d+(\.\d+)*", version)
-    return tuple(int(part) for part in release[0].split(".")) if release else ()

@@ -2,44 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from cluster.errors import ClusterError
+from cluster.resources.nvml import query_gpu_memory
 
 MEMORY_POLL_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class GpuMemory:
-    """One GPU by its index or UUID, and its memory in MiB."""
-
-    name: str
-    used: int
-    total: int
-
-    @property
-    def free(self) -> int:
-        """MiB that nobody holds."""
-        return self.total - self.used
-
-
-def query_gpu_memory(gpus: Sequence[str]) -> list[GpuMemory]:
-    """Memory of these GPUs (indexes or UUIDs) of this machine, without those of which no NVIDIA driver tells it."""
-    command = shutil.which("nvidia-smi")
-    if command is None or not gpus:
-        return []
-    query = [command, f"--id={','.join(gpus)}", "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
-    except (subprocess.SubprocessError, OSError):
-        return []
-    rows = [line.split(", ") for line in answer.strip().splitlines()]
-    readable_rows = [(gpu, *row) for gpu, row in zip(gpus, rows, strict=True) if all(each.isdigit() for each in row)]
-    return [GpuMemory(gpu, int(used), int(total)) for gpu, used, total in readable_rows]  # [N/A]: shared with the CPU
 
 
 def wait_until_free(gpus: Sequence[str], min_fraction: float, timeout: float) -> None:

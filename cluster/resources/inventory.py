@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cluster.resources.nvml import gpu_uuids
 
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
@@ -139,22 +139,9 @@ def _cgroup(name: str) -> str:
 
 
 def _visible_gpus() -> list[str]:
-    present = _nvidia_smi()
+    present = gpu_uuids()
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
         return present
     names = [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
     return names[: len(present)]
-
-
-def _nvidia_smi() -> list[str]:
-    """Return the UUIDs of this machine's NVIDIA GPUs; asking the driver needs no CUDA library and no memory."""
-    command = shutil.which("nvidia-smi")
-    if command is None:
-        return []
-    query = [command, "--query-gpu=uuid", "--format=csv,noheader"]
-    try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True)
-    except (subprocess.SubprocessError, OSError):
-        return []  # a driver without a card
-    return answer.stdout.split()

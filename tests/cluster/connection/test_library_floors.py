@@ -8,8 +8,9 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
-from cluster.connection.library_floors import MINIMUM_VERSIONS, check_versions, parse
+from cluster.connection.library_floors import MINIMUM_VERSIONS, check_versions
 from cluster.connection.session import connect
 from cluster.errors import ClusterError
 
@@ -44,6 +45,21 @@ def test_the_project_asks_for_nothing_older() -> None:
     least = {}
     for one in asked:
         if found := re.match(r"([a-z-]+)(?:\[.*?\])?[>=]=([\d.]+)", one):
-            least[found[1]] = parse(found[2])
+            least[found[1]] = Version(found[2])
     for name in ("ray", "torch", "vllm"):
-        assert least[name] >= parse(MINIMUM_VERSIONS[name][0])
+        assert least[name] >= Version(MINIMUM_VERSIONS[name][0])
+
+
+@pytest.mark.parametrize("installed", ["2.55.1", "2.56.0rc1", "2.56.dev0+g1a2b3c"])
+def test_what_came_before_the_release_is_older_than_it(monkeypatch: pytest.MonkeyPatch, installed: str) -> None:
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda asked: installed if asked == "ray" else real(asked))
+    with pytest.raises(ClusterError, match=f"ray {re.escape(installed)} is installed"):
+        check_versions()
+
+
+@pytest.mark.parametrize("installed", ["2.56", "2.56.0+cu130", "2.56.0.post1", "2.100.0"])
+def test_a_build_of_the_release_is_new_enough(monkeypatch: pytest.MonkeyPatch, installed: str) -> None:
+    real = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda asked: installed if asked == "ray" else real(asked))
+    check_versions()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pynvml
 import pytest
 
 from cluster.connection.session import Session
 from cluster.resources import inventory
+from tests.support.nvml import FakeDevice, FakeDriver
 
-UUIDS = "GPU-aaaa\nGPU-bbbb\n"
+TWO_GPUS = (FakeDevice("GPU-aaaa", [0]), FakeDevice("GPU-bbbb", [0]))
+Install = Callable[..., FakeDriver]
 
 
 @pytest.fixture
@@ -18,14 +22,6 @@ def container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(inventory, "CGROUP", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(16)), raising=False)
     return tmp_path
-
-
-def nvidia_smi(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
-    command = folder / "nvidia-smi"
-    command.write_text(f"#!/bin/sh\n{script}\n")
-    command.chmod(0o755)
-    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
 def test_affinity_bounds_the_cpus(container: Path) -> None:
@@ -46,20 +42,31 @@ def test_container_bounds_the_memory(container: Path) -> None:
     assert inventory.machine().memory_bytes == 2**30
 
 
-def test_gpus_are_those_of_the_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nvidia_smi(tmp_path, monkeypatch, f"printf '{UUIDS}'")
+def test_gpus_are_those_of_the_driver(nvml: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml(*TWO_GPUS)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert inventory.machine().gpus == 2
 
 
 @pytest.mark.parametrize(("visible", "gpus"), [("", 0), ("-1", 0), ("1", 1), ("0,1", 2), ("0,1,2", 2)])
-def test_hidden_gpus_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int) -> None:
-    nvidia_smi(tmp_path, monkeypatch, f"printf '{UUIDS}'")
+def test_hidden_gpus_do_not_count(nvml: Install, monkeypatch: pytest.MonkeyPatch, visible: str, gpus: int) -> None:
+    nvml(*TWO_GPUS)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert inventory.machine().gpus == gpus
 
 
-def test_driver_without_a_card_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    nvidia_smi(tmp_path, monkeypatch, "echo 'No devices were found'; exit 6")
+def test_a_gpu_in_mig_mode_is_one_gpu_as_for_ray(nvml: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    nvml(FakeDevice("GPU-aaaa", [0], instances=[FakeDevice("MIG-aaaa", [0]), FakeDevice("MIG-bbbb", [0])]))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert inventory.machine().gpus == 1
+
+
+@pytest.mark.parametrize("reason", [0, pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED])
+def test_without_a_card_or_a_driver_there_is_no_gpu(
+    nvml: Install, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    nvml(fails_with=reason)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert inventory.machine().gpus == 0
 
 

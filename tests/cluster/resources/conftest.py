@@ -1,0 +1,16 @@
+"""A driver of NVIDIA's in place of the one that this machine may have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from tests.support.nvml import FakeDriver, install_driver
+
+
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeDriver]:
+    """Installs a driver with the given devices."""
+    return partial(install_driver, monkeypatch)

@@ -1,0 +1,92 @@
+"""A driver of NVIDIA's in place of the one that this machine may have: pynvml's functions over made-up devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pynvml
+import pytest
+
+MIB = 2**20
+
+
+@dataclass
+class FakeDevice:
+    """A GPU or a MIG instance. `used` MiB are read one after the other, the last again and again; None: not told."""
+
+    uuid: str
+    used: list[int | None]
+    total: int = 1000
+    instances: list[FakeDevice | None] = field(default_factory=list)  # None: a slot without an instance
+    reads: int = 0
+
+    def memory(self) -> SimpleNamespace:
+        used = self.used[min(self.reads, len(self.used) - 1)]
+        self.reads += 1
+        if used is None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return SimpleNamespace(used=used * MIB + 1, total=self.total * MIB)
+
+
+@dataclass
+class FakeDriver:
+    """The devices, how often NVML was opened and closed, and with which error it does not open."""
+
+    devices: list[FakeDevice]
+    fails_with: int = 0
+    opened: int = 0
+    closed: int = 0
+
+    def open(self) -> None:
+        if self.fails_with:
+            raise pynvml.NVMLError(self.fails_with)
+        self.opened += 1
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def by_index(self, index: int) -> FakeDevice:
+        if index >= len(self.devices):
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_INVALID_ARGUMENT)
+        return self.devices[index]
+
+    def by_uuid(self, uuid: str) -> FakeDevice:
+        known = [*self.devices, *(one for device in self.devices for one in device.instances if one)]
+        found = next((device for device in known if device.uuid == uuid), None)
+        if found is None:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return found
+
+    def mig_mode(self, device: FakeDevice) -> list[int]:
+        if device not in self.devices:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_INVALID_ARGUMENT)
+        return [int(bool(device.instances))] * 2
+
+
+def _instance(device: FakeDevice, index: int) -> FakeDevice:
+    instance = device.instances[index]
+    if instance is None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+    return instance
+
+
+def install_driver(monkeypatch: pytest.MonkeyPatch, *devices: FakeDevice, fails_with: int = 0) -> FakeDriver:
+    """Put a driver with these devices in place, or one that cannot be opened for a reason of NVML's (`fails_with`)."""
+    driver = FakeDriver([*devices], fails_with)
+    functions: dict[str, Callable[..., object]] = {
+        "nvmlInit": driver.open,
+        "nvmlShutdown": driver.close,
+        "nvmlDeviceGetCount": lambda: len(driver.devices),
+        "nvmlDeviceGetHandleByIndex": driver.by_index,
+        "nvmlDeviceGetHandleByUUID": driver.by_uuid,
+        "nvmlDeviceGetUUID": lambda device: device.uuid,
+        "nvmlDeviceGetMigMode": driver.mig_mode,
+        "nvmlDeviceGetMaxMigDeviceCount": lambda device: len(device.instances),
+        "nvmlDeviceGetMigDeviceHandleByIndex": _instance,
+        "nvmlDeviceGetMemoryInfo": lambda device, version: device.memory(),
+    }
+    for name, function in functions.items():
+        monkeypatch.setattr(pynvml, name, function)  # raises where pynvml has no such function
+    return driver
