@@ -7,17 +7,8 @@ from functools import cache
 
 import torch
 
-# dense bfloat16 operations per second without sparsity, by their makers' data sheets
-PEAK_FLOPS = {
-    "H200": 989e12,
-    "H100": 989e12,
-    "A100": 312e12,
-    "L40S": 362e12,
-    "L4": 121e12,
-    "A10G": 70e12,
-    "V100": 125e12,
-    "T4": 65e12,
-}
+from cluster.resources.accelerators import published_tflops
+
 MATMUL_SIZE = 1024
 REPEATS = 8
 
@@ -28,11 +19,9 @@ def peak_flops(device: torch.device, dtype: torch.dtype, threads: int) -> tuple[
 
     A known GPU's data sheet for bfloat16; anything else is measured: the best of some square matrix products.
     """
-    if device.type == "cuda" and dtype == torch.bfloat16:
-        name = torch.cuda.get_device_name(device)
-        for known, flops in PEAK_FLOPS.items():
-            if known in name.split() or known in name.replace("-", " ").split():
-                return flops, f"data sheet of {known}, bfloat16"
+    on_cuda = device.type == "cuda"
+    if on_cuda and dtype == torch.bfloat16 and (found := published_tflops(torch.cuda.get_device_name(device))):
+        return found[1] * 1e12, f"data sheet of {found[0]}, bfloat16"
     where = f"{threads} CPU thread(s)" if device.type == "cpu" else torch.cuda.get_device_name(device)
     return _measure_flops(
         device, dtype

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from cluster.errors import ClusterError
 from cluster.launch.crds import NAME_PATTERN
-from cluster.resources.accelerators import MEMORY_GIB
+from cluster.resources.accelerators import GPUS
 from cluster.resources.inventory import GIB, Inventory, Node
 
 DEFAULT = Path(__file__).with_name("cluster.yaml")
@@ -49,8 +49,8 @@ class Machine(_StrictModel):
     def _gpu_is_known(self) -> Machine:
         if (self.gpu is None) != (self.gpus == 0):
             raise ValueError("give 'gpu' (its name) and 'gpus' (how many) together")
-        if self.gpu is not None and self.gpu not in MEMORY_GIB:
-            raise ValueError(f"no GPU is known as '{self.gpu}'; known: {', '.join(MEMORY_GIB)}")
+        if self.gpu is not None and self.gpu not in GPUS:
+            raise ValueError(f"no GPU is known as '{self.gpu}'; known: {', '.join(GPUS)}")
         return self
 
 

@@ -1,47 +1,59 @@
-"""What GPUs have: memory by the name that Ray gives to a model of GPU."""
+"""What GPUs have, by the name that Ray gives to a model of GPU."""
 
 from __future__ import annotations
 
-# GiB as the makers' data sheets have them; Ray calls both sizes of the A100 "A100": the smaller one is assumed
-MEMORY_GIB: dict[str, int] = {
-    "P4": 8,
-    "T4": 16,
-    "P100": 16,
-    "V100": 16,
-    "A10G": 24,
-    "L4": 24,
-    "A100": 40,
-    "A100-40G": 40,
-    "L40S": 48,
-    "A100-80G": 80,
-    "H100": 80,
-    "H20": 96,
-    "RTX-PRO-6000": 96,
-    "H200": 141,
-    "B200": 180,
-    "B300": 288,
-}
-# GB/s of memory, and dense 16-bit TFLOP/s, as the makers' data sheets have them
-_SPEED: dict[str, tuple[int, int]] = {
-    "T4": (320, 65),
-    "V100": (900, 125),
-    "A10G": (600, 70),
-    "L4": (300, 121),
-    "A100": (1555, 312),
-    "A100-40G": (1555, 312),
-    "L40S": (864, 362),
-    "A100-80G": (2039, 312),
-    "H100": (3350, 989),
-    "H200": (4800, 989),
-    "B200": (8000, 2250),
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Gpu(NamedTuple):
+    """One model of GPU by its maker's data sheet: memory in GiB, its bandwidth in GB/s, and TFLOP/s.
+
+    `tflops` are those of dense 16-bit products (without sparsity). Speeds are 0 where no estimate has needed them yet.
+    """
+
+    memory: int
+    bandwidth: int = 0
+    tflops: int = 0
+
+
+# Ray calls both sizes of the A100 "A100": the smaller one is assumed
+GPUS: Mapping[str, Gpu] = {
+    "P4": Gpu(8),
+    "T4": Gpu(16, 320, 65),
+    "P100": Gpu(16),
+    "V100": Gpu(16, 900, 125),
+    "A10G": Gpu(24, 600, 70),
+    "L4": Gpu(24, 300, 121),
+    "A100": Gpu(40, 1555, 312),
+    "A100-40G": Gpu(40, 1555, 312),
+    "L40S": Gpu(48, 864, 362),
+    "A100-80G": Gpu(80, 2039, 312),
+    "H100": Gpu(80, 3350, 989),
+    "H20": Gpu(96),
+    "RTX-PRO-6000": Gpu(96),
+    "H200": Gpu(141, 4800, 989),
+    "B200": Gpu(180, 8000, 2250),
+    "B300": Gpu(288),
 }
 
 
 def relative_bandwidth(gpu: str) -> float:
-    """How fast a GPU reads its memory, an H100 being 1; GPUs that are not known count as an L4."""
-    return _SPEED.get(gpu, _SPEED["L4"])[0] / _SPEED["H100"][0]
+    """How fast a GPU reads its memory, an H100 being 1; GPUs whose speed is not known count as an L4."""
+    return _with_speed(gpu).bandwidth / GPUS["H100"].bandwidth
 
 
 def relative_compute(gpu: str) -> float:
-    """How fast a GPU multiplies, an H100 being 1; GPUs that are not known count as an L4."""
-    return _SPEED.get(gpu, _SPEED["L4"])[1] / _SPEED["H100"][1]
+    """How fast a GPU multiplies, an H100 being 1; GPUs whose speed is not known count as an L4."""
+    return _with_speed(gpu).tflops / GPUS["H100"].tflops
+
+
+def published_tflops(device: str) -> tuple[str, int] | None:
+    """Return the GPU that CUDA calls `device` ("NVIDIA A100-SXM4-80GB"), and its TFLOP/s; None if they are unknown."""
+    words = {*device.split(), *device.replace("-", " ").split()}
+    return next(((name, gpu.tflops) for name, gpu in GPUS.items() if gpu.tflops and name in words), None)
+
+
+def _with_speed(gpu: str) -> Gpu:
+    found = GPUS.get(gpu)
+    return found if found and found.tflops else GPUS["L4"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import ceil
 
-from cluster.resources.accelerators import MEMORY_GIB
+from cluster.resources.accelerators import GPUS
 from cluster.resources.inventory import GIB, Node
 from cluster.resources.model_architecture import Architecture
 
@@ -96,8 +96,8 @@ def training_memory(model: Architecture, config: TrainingConfig, gpu: bool = Tru
 
 def gpu_bytes(node: Node) -> int | None:
     """Usable memory of one of the node's GPUs; None if its GPUs are not known."""
-    size = MEMORY_GIB.get(node.accelerator or "")
-    return None if size is None else int(size * GIB * USABLE_FRACTION)
+    gpu = GPUS.get(node.accelerator or "")
+    return None if gpu is None else int(gpu.memory * GIB * USABLE_FRACTION)
 
 
 def fits(node: Node, need: Footprint, gpus: float) -> bool:
