@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from urllib.error import HTTPError, URLError
 
 from cluster.connection.session import connect
+from cluster.ray_internals import drain_node
 
 NOTICE_POLL_SECONDS = 5.0
 METADATA_TIMEOUT = 2.0
-PREEMPTION = 2  # Ray's DRAIN_NODE_REASON_PREEMPTION
 AWS = "http://169.254.169.254/latest"
 GCP = "http://metadata.google.internal/computeMetadata/v1"
 GRACE_SECONDS: Mapping[str, float] = {"aws": 120.0, "gcp": 30.0, "now": 60.0}  # seconds from the notice to the end
@@ -49,13 +49,13 @@ def drain(seconds: float, address: str = "auto") -> None:
     Raises RuntimeError where Ray refuses; errors as of `connect`.
     """
     import ray
-    from ray._raylet import GcsClient  # pyright: ignore[reportAttributeAccessIssue] compiled
 
     with connect(address):
         ray_context = ray.get_runtime_context()
-        client = GcsClient(address=ray_context.gcs_address)
         end = int((time.time() + seconds) * 1000)
-        accepted, why = client.drain_node(ray_context.get_node_id(), PREEMPTION, "the machine is about to go", end)
+        accepted, why = drain_node(
+            ray_context.gcs_address, ray_context.get_node_id(), "the machine is about to go", end
+        )
     if not accepted:
         raise RuntimeError(f"Ray does not drain this node: {why}")
 

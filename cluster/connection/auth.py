@@ -9,16 +9,14 @@ import stat
 import tempfile
 from pathlib import Path
 
-from ray._raylet import AuthenticationTokenLoader, Config  # pyright: ignore[reportAttributeAccessIssue] compiled
-
 from cluster.errors import ClusterError
+from cluster.ray_internals import auth_token, reload_auth_mode
 
 
 def use_token(required: bool) -> None:
     """Switch this process, and what it starts, to token authentication, or off if not `required`."""
     os.environ["RAY_AUTH_MODE"] = "token" if required else "disabled"
-    Config.initialize("")  # Ray reads the mode once at import
-    AuthenticationTokenLoader.instance().reset_cache()
+    reload_auth_mode()
 
 
 def ensure_token() -> None:
@@ -44,10 +42,8 @@ def ensure_token() -> None:
 
 def bearer_token() -> tuple[tuple[str, str], ...]:
     """This user's token as gRPC metadata; empty if there is none."""
-    loader = AuthenticationTokenLoader.instance()
-    if not loader.has_token(ignore_auth_mode=True):
-        return ()
-    return (("authorization", f"Bearer {loader.get_raw_token(ignore_auth_mode=True)}"),)
+    token = auth_token()
+    return () if token is None else (("authorization", f"Bearer {token}"),)
 
 
 def _create_private(path: Path, text: str) -> None:

@@ -9,13 +9,11 @@ import json
 from typing import Any
 
 import grpc
-import ray._private.utils
-from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
 from cluster.connection.auth import bearer_token
 from cluster.errors import ClusterError
+from cluster.ray_internals import check_alive, check_version_info, cluster_metadata
 
-MESSAGES: Any = gcs_service_pb2  # its classes are made at import
 PROBE_TIMEOUT = 10.0
 OPTIONS = (("grpc.enable_http_proxy", 0),)  # as Ray itself: clusters are inside, proxies lead outside
 
@@ -41,9 +39,8 @@ def probe(address: str) -> bool:
 
 def _accepts(channel: Any, address: str, metadata: tuple[tuple[str, str], ...]) -> bool:
     """Return False if the cluster rejects the token."""
-    stub = gcs_service_pb2_grpc.NodeInfoGcsServiceStub(channel)
     try:
-        stub.CheckAlive(MESSAGES.CheckAliveRequest(), timeout=PROBE_TIMEOUT, metadata=metadata)
+        check_alive(channel, PROBE_TIMEOUT, metadata)
     except grpc.RpcError as error:
         if error.code() == grpc.StatusCode.UNAUTHENTICATED:
             return False
@@ -54,10 +51,8 @@ def _accepts(channel: Any, address: str, metadata: tuple[tuple[str, str], ...]) 
 
 
 def _check_versions(channel: Any, address: str) -> None:
-    stub = gcs_service_pb2_grpc.InternalKVGcsServiceStub(channel)
-    request = MESSAGES.InternalKVGetRequest(namespace=b"cluster", key=b"CLUSTER_METADATA")
-    reply = stub.InternalKVGet(request, timeout=PROBE_TIMEOUT, metadata=bearer_token())
+    found = cluster_metadata(channel, PROBE_TIMEOUT, bearer_token())
     try:
-        ray._private.utils.check_version_info(json.loads(reply.value), f"evolgrid, for {address}")
+        check_version_info(json.loads(found), f"evolgrid, for {address}")
     except RuntimeError as error:
         raise ClusterError(str(error)) from error

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from cluster.connection.leftover_processes import reap
 from cluster.connection.library_floors import check_versions
 from cluster.errors import ClusterError
+from cluster.ray_internals import canonical_address
 from cluster.resources.inventory import machine
 
 NAMESPACE = "evolgrid"
@@ -125,12 +126,10 @@ def _join(address: str, cpus: int | None) -> Session:
 
 
 def _resolve(address: str) -> str:
-    from ray._private.services import canonicalize_bootstrap_address
-
     if "://" in address:
         raise ClusterError(f"'{address}' is not an address of the form host:port; Ray Client (ray://) is not supported")
     try:
-        target = canonicalize_bootstrap_address(address)
+        target = canonical_address(address)
     except (ConnectionError, ValueError, OSError) as error:
         raise ClusterError(f"no cluster found for address '{address}': {error}") from error
     if target is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from cluster.errors import ClusterError
 from cluster.launch.crds import Schemas
 from cluster.launch.description import Cloud
+from cluster.ray_internals import validate_launch_config
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -52,7 +53,6 @@ def _ray_up_problems(document: Mapping[str, Any]) -> list[str]:
     """What Ray's launcher itself would refuse, but not what lies in `node_config`: that is the cloud's."""
     from jsonschema import Draft7Validator
     from ray import autoscaler
-    from ray.autoscaler._private.util import prepare_config, validate_config
 
     schema = json.loads(Path(autoscaler.__file__).with_name("ray-schema.json").read_text())
     # before Ray adds its defaults, for which it takes all that it needs for granted
@@ -61,7 +61,7 @@ def _ray_up_problems(document: Mapping[str, Any]) -> list[str]:
     if (kind := document["provider"]["type"]) not in get_args(Cloud):
         return [f"provider.type: files for '{kind}' can not be checked, only those for {' and '.join(get_args(Cloud))}"]
     try:
-        validate_config(prepare_config(copy.deepcopy(dict(document))))
+        validate_launch_config(copy.deepcopy(dict(document)))
     except (ValueError, AssertionError) as error:
         return [f"file: {error}"]
     return []

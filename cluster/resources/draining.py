@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ray._private.state
+from cluster.ray_internals import draining_nodes
 
 
 def draining() -> frozenset[str]:
     """Nodes (by Ray's id) on which nothing new should begin; what Ray Serve and Ray Train ask, too."""
-    return frozenset(ray._private.state.state.get_draining_nodes())
+    return draining_nodes()

@@ -11,7 +11,8 @@ from pipelines.study.graph.step import Step
 
 if TYPE_CHECKING:
     from ray.data import Dataset
-    from ray.data._internal.stats import DatasetStatsSummary
+
+    from cluster.ray_internals import DatasetStatsSummary
 
 
 def collect_stats(dataset: Dataset, steps: Sequence[Step]) -> StreamStats:
