@@ -6,10 +6,9 @@ A name that the installed Ray does not have is a ClusterError that says which on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from cluster.errors import ClusterError
+from cluster.library_internals import find_internal
 
 if TYPE_CHECKING:
     from ray.data._internal.stats import DatasetStatsSummary as DatasetStatsSummary
@@ -20,7 +19,7 @@ GrpcMetadata = Sequence[tuple[str, str]]
 
 def draining_nodes() -> frozenset[str]:
     """Return the nodes (by Ray's id) that are being drained; what Ray Serve and Ray Train ask, too."""
-    return frozenset(_find("ray._private.state", "state.get_draining_nodes")())
+    return frozenset(find_internal("ray._private.state", "state.get_draining_nodes")())
 
 
 def drain_node(gcs_address: str, node: str, reason: str, deadline: int) -> tuple[bool, str]:
@@ -28,19 +27,19 @@ def drain_node(gcs_address: str, node: str, reason: str, deadline: int) -> tuple
 
     Returns whether Ray accepts it, and why not.
     """
-    client = _find("ray._raylet", "GcsClient")(address=gcs_address)
+    client = find_internal("ray._raylet", "GcsClient")(address=gcs_address)
     return client.drain_node(node, PREEMPTION, reason, deadline)
 
 
 def reload_auth_mode() -> None:
     """Have Ray read the authentication mode from the environment again; by itself it reads it once, at import."""
-    _find("ray._raylet", "Config.initialize")("")
-    _find("ray._raylet", "AuthenticationTokenLoader.instance")().reset_cache()
+    find_internal("ray._raylet", "Config.initialize")("")
+    find_internal("ray._raylet", "AuthenticationTokenLoader.instance")().reset_cache()
 
 
 def auth_token() -> str | None:
     """Return this user's token, also where authentication is switched off; None if there is none."""
-    loader = _find("ray._raylet", "AuthenticationTokenLoader.instance")()
+    loader = find_internal("ray._raylet", "AuthenticationTokenLoader.instance")()
     return loader.get_raw_token(ignore_auth_mode=True) if loader.has_token(ignore_auth_mode=True) else None
 
 
@@ -50,7 +49,7 @@ def canonical_address(address: str) -> str | None:
     Raises:
         ConnectionError, ValueError, OSError: There is no cluster, or the address is malformed.
     """
-    return _find("ray._private.services", "canonicalize_bootstrap_address")(address)
+    return find_internal("ray._private.services", "canonicalize_bootstrap_address")(address)
 
 
 def check_alive(channel: Any, timeout: float, metadata: GrpcMetadata) -> None:
@@ -59,15 +58,15 @@ def check_alive(channel: Any, timeout: float, metadata: GrpcMetadata) -> None:
     Raises:
         grpc.RpcError: It does not answer within `timeout` seconds, or rejects the token.
     """
-    stub = _find("ray.core.generated.gcs_service_pb2_grpc", "NodeInfoGcsServiceStub")(channel)
-    request = _find("ray.core.generated.gcs_service_pb2", "CheckAliveRequest")()
+    stub = find_internal("ray.core.generated.gcs_service_pb2_grpc", "NodeInfoGcsServiceStub")(channel)
+    request = find_internal("ray.core.generated.gcs_service_pb2", "CheckAliveRequest")()
     stub.CheckAlive(request, timeout=timeout, metadata=metadata)
 
 
 def cluster_metadata(channel: Any, timeout: float, metadata: GrpcMetadata) -> bytes:
     """Return what the head behind a gRPC channel says of its versions, as JSON. Errors as of `check_alive`."""
-    stub = _find("ray.core.generated.gcs_service_pb2_grpc", "InternalKVGcsServiceStub")(channel)
-    request = _find("ray.core.generated.gcs_service_pb2", "InternalKVGetRequest")
+    stub = find_internal("ray.core.generated.gcs_service_pb2_grpc", "InternalKVGcsServiceStub")(channel)
+    request = find_internal("ray.core.generated.gcs_service_pb2", "InternalKVGetRequest")
     return stub.InternalKVGet(
         request(namespace=b"cluster", key=b"CLUSTER_METADATA"), timeout=timeout, metadata=metadata
     ).value
@@ -75,26 +74,10 @@ def cluster_metadata(channel: Any, timeout: float, metadata: GrpcMetadata) -> by
 
 def check_version_info(metadata: Mapping[str, Any], process: str) -> None:
     """Raise RuntimeError if a cluster with this metadata runs another version of Ray or Python than `process`, us."""
-    _find("ray._private.utils", "check_version_info")(metadata, process)
+    find_internal("ray._private.utils", "check_version_info")(metadata, process)
 
 
 def validate_launch_config(config: dict[str, Any]) -> None:
     """Raise ValueError or AssertionError for a configuration that Ray's launcher would refuse. Changes `config`."""
-    prepare = _find("ray.autoscaler._private.util", "prepare_config")
-    _find("ray.autoscaler._private.util", "validate_config")(prepare(config))
-
-
-def _find(module: str, name: str) -> Any:
-    """Return what `name` ("a.b") stands for in a module of Ray's, which is imported only now."""
-    import ray
-
-    try:
-        found: Any = import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise ClusterError(
-            f"Ray {ray.__version__} has no {module}.{name}, which evolgrid uses; install the version of Ray that "
-            "evolgrid's pyproject.toml names"
-        ) from error
-    return found
+    prepare = find_internal("ray.autoscaler._private.util", "prepare_config")
+    find_internal("ray.autoscaler._private.util", "validate_config")(prepare(config))

@@ -1,15 +1,13 @@
 """What vLLM is started with, on GPUs of one node or several, or on CPUs."""
 
-# pyright: reportMissingImports=false
-# vLLM is optional: where it is not installed, the checker has nothing to look at.
-
 from __future__ import annotations
 
 import os
-from typing import Any, get_args
+from typing import Any
 
 from actors.engine import EngineSpec
 from actors.engines.options import Option, parse_options
+from actors.engines.vllm_internals import lora_rank_limits
 from actors.inference.model_loading import adapter_rank, device_name, dtype_name, linear_names, usable_length
 
 CPU_KV_CACHE_BYTES = 2**30  # bytes
@@ -90,11 +88,10 @@ def _executor(workers: int) -> dict[str, Any]:
 
 def _rank_limit(rank: int) -> int:
     """The smallest rank limit of vLLM's that holds `rank`. ValueError if there is none."""
-    from vllm.config.lora import MaxLoRARanks
-
-    limits = [limit for limit in get_args(MaxLoRARanks) if limit >= rank]
+    known = lora_rank_limits()
+    limits = [limit for limit in known if limit >= rank]
     if not limits:
-        raise ValueError(f"vLLM takes LoRA adapters up to rank {max(get_args(MaxLoRARanks))}, not {rank}")
+        raise ValueError(f"vLLM takes LoRA adapters up to rank {max(known)}, not {rank}")
     return min(limits)
 
 

@@ -23,6 +23,7 @@ from actors.engine import (
 )
 from actors.engines.unsupported import UnsupportedEngine
 from actors.engines.vllm_arguments import engine_arguments, usable_rank, vllm_options
+from actors.engines.vllm_internals import engine_dead_error, on_each_output, start_engine, validation_error
 from actors.inference.model_loading import adapter_base, is_adapter, load_defaults, load_tokenizer, usable_length
 from actors.inference.scored_texts import to_token_logprobs
 from actors.inference.text_codec import TextEncoder, truncate_at_stop
@@ -47,18 +48,17 @@ class VllmEngine(UnsupportedEngine):
         length = usable_length(spec, config)
         arguments = engine_arguments(base_spec, config, 0 if base_spec is spec else usable_rank(spec.model))
         from vllm import AsyncEngineArgs
-        from vllm.v1.engine.async_llm import AsyncLLM
 
         self.features = _features(lora=vllm_options(spec)["lora"], sleep=arguments["enable_sleep_mode"])
         self._text = TextEncoder(load_tokenizer(spec), length, load_defaults(base_spec))
-        self._engine = AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments))
+        self._engine = start_engine(AsyncEngineArgs(**arguments))
         self._ids = itertools.count()
         self._adapters: dict[str, int] = {}  # vLLM's numbers of the folders
         self._loaded: set[str] = set()
         self._max_rank = int(arguments.get("max_lora_rank", 0))
         self._own_adapter = None if base_spec is spec else spec.model
         self._iterations = 0
-        self._count_iterations()
+        on_each_output(self._engine.engine_core, self._count_iteration)
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """Continue one conversation.
@@ -123,7 +123,6 @@ class VllmEngine(UnsupportedEngine):
     async def _run(self, prompt: list[int], adapter: str | None, **sampling: Any) -> Any:
         """vLLM's final output for one prompt."""
         from vllm import SamplingParams
-        from vllm.exceptions import VLLMValidationError
         from vllm.sampling_params import RequestOutputKind
 
         params = SamplingParams(**sampling, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY)
@@ -134,7 +133,7 @@ class VllmEngine(UnsupportedEngine):
             )
             try:
                 outputs = [output async for output in stream]
-            except VLLMValidationError as error:  # vLLM reads a schema only where it is used
+            except validation_error() as error:  # vLLM reads a schema only where it is used
                 if "structured_outputs" not in sampling:
                     raise
                 raise RequestError("schema", f"vLLM can not follow the schema: {error}") from error
@@ -143,7 +142,6 @@ class VllmEngine(UnsupportedEngine):
     async def _load_adapter(self, folder: str) -> Any:
         """vLLM's reference to an adapter that is loaded: the engine would die of a broken one in a batch."""
         from vllm.lora.request import LoRARequest
-        from vllm.v1.engine.exceptions import EngineDeadError
 
         lora = LoRARequest(folder, self._adapters.setdefault(folder, len(self._adapters) + 1), folder)
         if folder not in self._loaded:
@@ -151,24 +149,15 @@ class VllmEngine(UnsupportedEngine):
                 if (rank := usable_rank(folder)) > self._max_rank:
                     raise ValueError(f"its rank {rank} is over the option max_lora_rank, {self._max_rank}")
                 await self._engine.add_lora(lora)
-            except EngineDeadError:
+            except engine_dead_error():
                 raise
             except Exception as error:  # vLLM gives what its process raised as a plain Exception
                 raise RequestError("adapter", f"the adapter {folder} can not be used: {error}") from error
             self._loaded.add(folder)
         return lora
 
-    def _count_iterations(self) -> None:
-        # vLLM's own statistics would count them too, but bring Prometheus along and its cost for every token
-        core = self._engine.engine_core
-        receive = core.get_output_async
-
-        async def counted() -> Any:
-            outputs = await receive()
-            self._iterations += 1
-            return outputs
-
-        core.get_output_async = counted
+    def _count_iteration(self) -> None:
+        self._iterations += 1
 
 
 def _features(lora: bool, sleep: bool) -> frozenset[Feature]:
@@ -195,10 +184,8 @@ def _chosen_logprobs(tokens: Any, entries: Any) -> list[float]:
 
 @contextlib.contextmanager
 def _exit_when_engine_dies() -> Generator[None]:
-    from vllm.v1.engine.exceptions import EngineDeadError
-
     try:
         yield
-    except EngineDeadError as error:
+    except engine_dead_error() as error:
         print(f"vLLM's process is dead, leaving: {error}", file=sys.stderr, flush=True)
         os._exit(1)

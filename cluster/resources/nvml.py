@@ -97,7 +97,7 @@ def _read_memory(name: str, device: Any) -> GpuMemory | None:
 
     try:
         # version 2 leaves what the driver reserves out of `used`, as nvidia-smi does
-        memory = pynvml.nvmlDeviceGetMemoryInfo(device, version=pynvml.nvmlMemory_v2)
+        memory: Any = pynvml.nvmlDeviceGetMemoryInfo(device, version=pynvml.nvmlMemory_v2)
     except pynvml.NVMLError:
         return None
     return GpuMemory(name, memory.used // MIB, memory.total // MIB) if memory.total else None

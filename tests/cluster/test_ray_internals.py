@@ -12,6 +12,7 @@ import ray
 from cluster import ray_internals
 from cluster.connection.session import Session
 from cluster.errors import ClusterError
+from cluster.library_internals import find_internal
 
 CLOSED_PORT = "127.0.0.1:1"
 
@@ -69,7 +70,7 @@ def test_statistics_of_a_stream_have_the_type_that_we_name() -> None:
     ("module", "name"),
     [("ray._private.no_such_module", "f"), ("ray._private.utils", "no_such_function"), ("ray._raylet", "Config.none")],
 )
-def test_a_name_that_ray_no_longer_has_is_told_with_rays_version(module: str, name: str) -> None:
+def test_a_name_that_a_library_no_longer_has_is_told_with_its_version(module: str, name: str) -> None:
     with pytest.raises(ClusterError) as caught:
-        ray_internals._find(module, name)
-    assert f"Ray {ray.__version__} has no {module}.{name}" in str(caught.value)
+        find_internal(module, name)
+    assert f"ray {ray.__version__} has no {module}.{name}" in str(caught.value)
