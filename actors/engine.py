@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from actors.digest import digest
+
 FinishReason = Literal["stop", "length"]
 Bos = Literal["auto", "always", "never"]
 Feature = Literal["prompt_logprobs", "reply_logprobs", "schema", "adapter", "classify", "sleep"]
@@ -35,6 +37,10 @@ class GenerateRequest:
     logprobs: bool = False
     schema: str | None = None
     adapter: str | None = None
+
+    def digest(self) -> str:
+        """Return what stands for this request where its answer is kept."""
+        return digest("generate", self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,10 @@ class LogprobRequest:
     chat: bool = False
     bos: Bos = "auto"
 
+    def digest(self) -> str:
+        """Return what stands for this request where its answer is kept."""
+        return digest("logprobs", self)
+
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprobs:
@@ -102,6 +112,10 @@ class ClassifyRequest:
     def __post_init__(self) -> None:
         if self.messages and (self.text or self.pair is not None):
             raise ValueError("a classifier is given either messages or text")
+
+    def digest(self) -> str:
+        """Return what stands for this request where its answer is kept."""
+        return digest("classify", self)
 
 
 @dataclass(frozen=True, slots=True)

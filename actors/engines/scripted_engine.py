@@ -86,9 +86,9 @@ class ScriptedEngine:
         prompt = "\n".join(content for _, content in request.messages)
         tokens_in = len(prompt.split())
         remaining = self._remaining_tokens(prompt, tokens_in)
-        sampled = (request.sampling, request.seed) if request.sampling.temperature > 0 else ()
-        draw = self._rng("generate", request.messages, *sampled)
-        await self._serve(prompt, self._rng("wait", request.messages, *sampled))
+        sampled = _sampled(request) if request.sampling.temperature > 0 else ""
+        draw = self._rng("generate", request.messages, sampled=sampled)
+        await self._serve(prompt, self._rng("wait", request.messages, sampled=sampled))
         text = prompt if self._style == "echo" else make_reply(request.messages[-1][1], draw)
         words = re.findall(r"\s*\S+", text)
         kept = words[: min(request.sampling.max_tokens, remaining)]
@@ -149,9 +149,9 @@ class ScriptedEngine:
             raise RequestError("too_long", f"the prompt has {tokens} tokens, the model takes {self._max_length}")
         return self._max_length - tokens
 
-    def _rng(self, *identity: object) -> random.Random:
-        digest = hashlib.sha256(repr((self._model, *identity)).encode()).digest()
-        return random.Random(digest)
+    def _rng(self, kind: str, *subject: str | int | tuple[object, ...], sampled: str = "") -> random.Random:
+        text = ", ".join(map(repr, (self._model, kind, *subject)))
+        return random.Random(hashlib.sha256(f"({text}{sampled})".encode()).digest())
 
     async def _serve(self, text: str, draw: random.Random) -> None:
         """Take the request's time in a slot; no return once the engine is stuck."""
@@ -165,6 +165,13 @@ class ScriptedEngine:
                 await asyncio.sleep(draw.lognormvariate(mu, self._sigma))
             while self._stuck_at is not None:
                 await asyncio.sleep(3600)
+
+
+def _sampled(request: GenerateRequest) -> str:
+    """Sampling and seed as a part of what draws depend on; written out, as the draws of tests depend on each letter."""
+    sampling = request.sampling
+    named = f"temperature={sampling.temperature!r}, top_p={sampling.top_p!r}, max_tokens={sampling.max_tokens!r}"
+    return f", Sampling({named}), {request.seed!r}"
 
 
 class _Slots:

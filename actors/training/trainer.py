@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from actors.digest import digest as digest_of
 from actors.training.spec import STUDENT_PREFIX, TrainError, TrainOutcome, TrainPlacement, TrainSpec, accumulation_steps
 from cluster.filesystems import file_system, move_folder
 
@@ -124,8 +124,7 @@ def _target_path(output: Path | str) -> str:
 
 def digest(spec: TrainSpec, sets: Sequence[Pairs]) -> str:
     """Names a training: what is taken up where it was left has to be the same one."""
-    text = repr(spec) + repr([list(pairs) for pairs in sets])
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
+    return digest_of("train", spec, sets)[:12]
 
 
 def _is_local(filesystem: AbstractFileSystem) -> bool:

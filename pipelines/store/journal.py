@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import posixpath
@@ -57,7 +56,7 @@ class Journal:
 
     def lookup(self, request: Request) -> JournalEntry | None:
         """The answer that there was, if there was one."""
-        return self._answers.get(_digest(request)) if self._answers else None
+        return self._answers.get(request.digest()) if self._answers else None
 
     def append(self, request: Request, answer: JournalEntry) -> None:
         """Make an answer outlive this process (on an object store: once it is flushed)."""
@@ -117,14 +116,10 @@ def find_journals(store: Store, kind: str, key: str) -> dict[int, list[str]]:
     return found
 
 
-def _digest(request: Request) -> str:
-    return hashlib.sha256(repr(request).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
 def _encode_entry(request: Request, answer: JournalEntry) -> bytes:
     """One line of a journal: a checksum, for lines that were torn, and the answer as JSON."""
     kind = type(answer)
-    record = [_digest(request), kind.__name__, [getattr(answer, name) for name in _FIELDS[kind]]]
+    record = [request.digest(), kind.__name__, [getattr(answer, name) for name in _FIELDS[kind]]]
     text = json.dumps(record, separators=(",", ":")).encode()
     return b"%08x%b\n" % (zlib.crc32(text), text)
 

@@ -37,6 +37,16 @@ def test_replies_are_a_pure_function_of_the_request():
     assert len({got.text for got in texts}) == 4
 
 
+def test_draws_stay_what_they_always_were():
+    messages = (("system", "Be brief."), ("user", "Why 'so'? ü"))
+    warm = asyncio.run(engine().generate(GenerateRequest("r", messages, Sampling(0.7, 0.9, 6), 3)))
+    assert warm.text == "List music light winter young exactly"
+    greedy = asyncio.run(engine().generate(GenerateRequest("r", messages, Sampling(max_tokens=6), 3)))
+    assert greedy.text == "In readers and noon must noon"
+    judged = asyncio.run(engine().classify(ClassifyRequest("c", "premise", "hypothesis")))
+    assert judged.logits == (-1.1781535819120201,)
+
+
 def test_rewriting_prompts_get_a_longer_instruction():
     text = ask(engine(), REWRITE).text
     assert text.startswith("Name a river. Also, ")
