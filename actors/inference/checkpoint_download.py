@@ -13,7 +13,6 @@ from tempfile import TemporaryDirectory, gettempdir
 import psutil
 
 from actors.engine import EngineSpec, LoadError
-from actors.inference.model_loading import CHECKPOINT_ENGINES
 from cluster.filesystems import file_system
 
 DOWNLOAD_PREFIX = "evolgrid-checkpoint-"
@@ -25,7 +24,7 @@ def downloaded_checkpoint(spec: EngineSpec, spans_nodes: bool = False) -> Genera
 
     LoadError if it can not be fetched, or if the engine loads on several nodes, of which only this one would have it.
     """
-    if spec.engine not in CHECKPOINT_ENGINES or "://" not in spec.model:
+    if "://" not in spec.model:
         yield spec
         return
     if spans_nodes:

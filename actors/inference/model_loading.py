@@ -10,8 +10,6 @@ from actors.engine import EngineSpec
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-CHECKPOINT_ENGINES = ("transformers", "vllm", "classifier")  # from a folder or the hub
-
 
 def load_tokenizer(spec: EngineSpec) -> PreTrainedTokenizerBase:
     """The tokenizer in the model's folder, with a padding token."""

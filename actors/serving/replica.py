@@ -22,7 +22,7 @@ from actors.engine import (
     LogprobRequest,
     Request,
 )
-from actors.engines.registry import create
+from actors.engines.registry import create, engine_info
 from actors.inference.checkpoint_download import downloaded_checkpoint
 from actors.serving.queues import CoalescingQueue
 from cluster.fault_points import hit
@@ -64,9 +64,7 @@ class Replica:
         try:
             await self._unload()
             self._memory_fraction = float(dict(spec.options).get("gpu_memory_utilization", MIN_FREE_FRACTION))
-            local_spec = await asyncio.to_thread(
-                self._files.enter_context, downloaded_checkpoint(spec, self._spans_nodes)
-            )
+            local_spec = await asyncio.to_thread(self._local_checkpoint, spec)
             await asyncio.to_thread(self._wait_for_devices)
             self._engine = await asyncio.to_thread(create, local_spec)
         except Exception as error:
@@ -123,6 +121,11 @@ class Replica:
             engine, self._engine = self._engine, None
             await asyncio.to_thread(engine.close)
         await asyncio.to_thread(self._files.close)
+
+    def _local_checkpoint(self, spec: EngineSpec) -> EngineSpec:
+        if not engine_info(spec.engine).has_weights:
+            return spec
+        return self._files.enter_context(downloaded_checkpoint(spec, self._spans_nodes))
 
     def _wait_for_devices(self) -> None:
         wait_until_free(self._gpus, self._memory_fraction * min(self._gpu_fraction, 1), FREE_TIMEOUT)

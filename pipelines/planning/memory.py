@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from actors.engines.registry import resolve
+from actors.engines.registry import engine_info
 from cluster.errors import ClusterError
 from cluster.resources.inventory import GIB, Inventory
 from cluster.resources.memory_footprint import (
@@ -80,13 +80,13 @@ def check_memory(study: Study, folder: Path, cluster: Inventory) -> None:
 
 def _serving_need(name: str, model: Model, sizes: Architecture, saved: int) -> MemoryNeed:
     options, gpu = model.options | model.runtime, model.gpus > 0
-    vllm = resolve(model.engine, model.gpus) == "vllm"
+    sharded = engine_info(model.engine, model.gpus).memory_model == "tensor_parallel"
     pipeline = int(options.get("pipeline_parallel_size", 1))
-    tensor = int(options.get("tensor_parallel_size", max(1, model.gpus // pipeline) if vllm else 1))
+    tensor = int(options.get("tensor_parallel_size", max(1, model.gpus // pipeline) if sharded else 1))
     config = ServingConfig(_bytes_per_parameter(model, saved), tensor, pipeline, model.max_length)
 
     def changes(cluster: Inventory) -> Iterator[Change]:
-        for gpus in (n for n in (1, 2, 4, 8, 16) if gpu and vllm and n > model.gpus and sizes.heads % n == 0):
+        for gpus in (n for n in (1, 2, 4, 8, 16) if gpu and sharded and n > model.gpus and sizes.heads % n == 0):
             yield (
                 f"set 'gpus: {gpus}' under models.{name}",
                 gpus,

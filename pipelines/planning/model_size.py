@@ -8,15 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from actors.engines.registry import engine_info
 from cluster.errors import ClusterError
 from cluster.resources.model_architecture import Architecture, architecture
-from pipelines.study.inputs.models import NAME_ONLY_ENGINES, resolve_model_path
+from pipelines.study.inputs.models import resolve_model_path
 from pipelines.study.spec.model import Model
 
 
 def known_architecture(model: Model, folder: Path) -> tuple[Architecture, int] | None:
     """Sizes of a model and the bytes of one of its saved numbers; None without a config.json that tells them."""
-    if model.engine in NAME_ONLY_ENGINES:
+    if not engine_info(model.engine, model.gpus).has_weights:
         return None
     config = model_config(resolve_model_path(model, folder), model.revision)
     if config is None:
@@ -47,8 +48,9 @@ BYTES_PER_PARAMETER = 2
 
 
 def known_active_parameters(model: Model, folder: Path) -> int | None:
-    """The parameters that work on one token; None if they are not known. Scripted engines have none."""
-    return active_parameters(model, folder) or (0 if model.engine == "scripted" else None)
+    """The parameters that work on one token; None if they are not known, 0 for engines without any."""
+    without = engine_info(model.engine, model.gpus).memory_model == "none"
+    return active_parameters(model, folder) or (0 if without else None)
 
 
 def parameters(model: Model, folder: Path) -> int:

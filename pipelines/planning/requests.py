@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from actors.engines.registry import resolve
+from actors.engines.registry import engine_info
 from cluster.resources.placement import ClusterCapacity, ResourceRequest
 from pipelines.study.graph.params import EvaluateParams, TrainParams
 from pipelines.study.graph.step import Step
@@ -63,10 +63,10 @@ def capacity_beside_evaluator(
 
 
 def replica_requests(study: Study) -> dict[str, ResourceRequest]:
-    """What the replicas of each model of a study take. vLLM's may lie on several nodes."""
+    """What the replicas of each model of a study take. Those of some engines may lie on several nodes."""
     return {name: _replica_request(name, model) for name, model in study.models.items()}
 
 
 def _replica_request(name: str, model: Model) -> ResourceRequest:
-    spans_nodes = resolve(model.engine, model.gpus) == "vllm"
+    spans_nodes = engine_info(model.engine, model.gpus).spans_nodes
     return ResourceRequest(name, model.cpus, model.gpus, model.replicas, spans_nodes, model.accelerator)

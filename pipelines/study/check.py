@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
+from actors.engines.registry import ENGINES, engine_info
 from pipelines.errors import InputError, combined, nearest
 from pipelines.rows.readers import check_seed_file
 from pipelines.study.file.load import LoadedStudy
@@ -75,14 +76,16 @@ def _unknown_names(loaded: LoadedStudy) -> Iterator[InputError]:
 
 
 def _wrong_engines(loaded: LoadedStudy) -> Iterator[InputError]:
-    """A model that judges is no model that writes; a scripted one is both."""
+    """A model that judges is no model that writes, unless its engine does both."""
     for role in roles(loaded.study):
         model = loaded.study.models.get(role.model)
-        if model is None or model.engine == "scripted" or role.classifies == (model.engine == "classifier"):
+        info = engine_info(model.engine, model.gpus) if model else None
+        if info is None or (info.classifies if role.classifies else info.generates):
             continue
         if role.classifies:
+            classifier = next(name for name, engine in ENGINES.items() if engine.classifies)
             message = f"'{role.model}' is to give rewards or NLI labels here, and its engine is no classifier's"
-            yield _error_at(loaded, role.loc, message, f"Set 'engine: classifier' under models.{role.model}.")
+            yield _error_at(loaded, role.loc, message, f"Set 'engine: {classifier}' under models.{role.model}.")
         else:
             yield _error_at(loaded, role.loc, f"'{role.model}' is a classifier, and can not write or score text")
 

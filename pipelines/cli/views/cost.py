@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from actors.engines.registry import engine_info
 from cluster.launch.description import Market
 from cluster.resources.inventory import GIB, Inventory
 from pipelines.planning.cost import CostEstimate, PriceList, estimate_cost, min_wall_seconds, total_price, wall_seconds
@@ -48,7 +49,7 @@ def _unknown_times(study: Study, plan: Plan) -> list[str]:
     messages: list[str] = []
     for name, model in ((name, study.models[name]) for name in names):
         why, remedy = f"the endpoint of '{model.source}' is not known to us", ""
-        if model.engine != "http":
+        if engine_info(model.engine, model.gpus).memory_model != "remote":
             why = f"no config.json of '{model.source}' could be fetched, so its size is not known"
             remedy = "log in to the hub (HF_TOKEN), give a downloaded folder as its 'source', or "
         messages.append(f"how long {name} takes: {why}; {remedy}measure it with --profile")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from actors.engines.registry import ENGINES
 from actors.serving.residency import ModelResidency, ResidentModel
 from actors.serving.spec import PoolSpec, ReplicaResources
 from cluster.errors import ClusterError
@@ -18,8 +19,6 @@ from pipelines.study.inputs.models import engine_spec
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.study import Study
 
-# requests at one replica: more than an engine works on at once, so that requests and answers travel in bulk
-MAX_ONGOING_REQUESTS = {"transformers": 64, "vllm": 512, "classifier": 64, "http": 128, "scripted": 256}
 PLACEMENT_FIELDS = {"runtime", "cpus", "gpus", "accelerator", "replicas", "max_replicas", "in_flight"}
 SLEEP_MEMORY_FRACTION = 0.5  # of all memory, for the weights of models that sleep
 
@@ -28,7 +27,7 @@ def pool_spec(model: Model, name: str, folder: Path, checkpoint: str | None = No
     """How to run a model as a pool of this name; `checkpoint` replaces its weights by a trained checkpoint's."""
     spec = engine_spec(model, folder, checkpoint)
     max_replicas = max(model.replicas, model.max_replicas or 0)
-    max_ongoing_requests = model.in_flight or MAX_ONGOING_REQUESTS[spec.engine]
+    max_ongoing_requests = model.in_flight or ENGINES[spec.engine].default_max_ongoing_requests
     return PoolSpec(
         spec,
         name,

@@ -13,6 +13,7 @@ from typing import Self
 from ray.exceptions import RayError
 
 from actors.engine import EngineLost, LoadError
+from actors.engines.registry import ENGINES
 from actors.sandbox.protocol.job import SandboxError
 from actors.serving.pool import Pool
 from actors.serving.spec import PoolSpec, ReplicaResources
@@ -20,7 +21,6 @@ from cluster.resources.placement import ResourceRequest
 from pipelines.evaluate.suite import Answers
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.runtime.context import RunContext
-from pipelines.execution.runtime.model_pools import MAX_ONGOING_REQUESTS
 from pipelines.execution.runtime.retry import with_retries
 from pipelines.execution.training.evaluation import evaluate
 from pipelines.execution.training.gang_scheduler import Gang
@@ -183,7 +183,7 @@ class Evaluator:
         if self.pool is None:
             resources, max_ongoing_requests = (
                 ReplicaResources(self.request.cpus, self.request.gpus, self.request.accelerator_type),
-                MAX_ONGOING_REQUESTS[spec.engine],
+                ENGINES[spec.engine].default_max_ongoing_requests,
             )
             requested_at = time.monotonic()
             self.pool = Pool(PoolSpec(spec, self.name, resources, max_ongoing_requests=max_ongoing_requests))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from actors.engines.registry import resolve
+from actors.engines.registry import engine_info, resolve
 from actors.inference.embedder import packaged_model_folder
 from bundled.world import WORLD_VERSION
 from pipelines.study.graph.fingerprint import hash_file, hash_model
 from pipelines.study.inputs.encoders import encoder_spec
-from pipelines.study.inputs.models import NAME_ONLY_ENGINES, resolve_model_path
+from pipelines.study.inputs.models import resolve_model_path
 from pipelines.study.inputs.references import find_benchmark, reference_label
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.model import Model
@@ -52,7 +52,7 @@ def model_identity(model: Model, folder: Path) -> dict[str, Any]:
 
 def _weights_identity(model: Model, folder: Path) -> dict[str, Any]:
     path = resolve_model_path(model, folder)
-    if model.engine in NAME_ONLY_ENGINES or not Path(path).is_dir():
+    if not engine_info(model.engine, model.gpus).has_weights or not Path(path).is_dir():
         return {"name": model.source, "revision": model.revision}
     return {"sha256": hash_model(Path(path))}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bundled
 from actors.engine import EngineSpec
-from actors.engines.registry import resolve
+from actors.engines.registry import engine_info, resolve
 from pipelines.errors import nearest
 from pipelines.study.spec.model import Model
 
@@ -17,7 +17,8 @@ def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSp
     """How to start a model; `path` replaces its source (a trained checkpoint of it)."""
     engine = resolve(model.engine, model.gpus)
     options = model.options | model.runtime
-    if engine == "vllm" and model.gpus > 1 and "pipeline_parallel_size" not in options:
+    sharded = engine_info(engine).memory_model == "tensor_parallel"
+    if sharded and model.gpus > 1 and "pipeline_parallel_size" not in options:
         options = {"tensor_parallel_size": int(model.gpus)} | options
     return EngineSpec(
         engine=engine,
@@ -32,7 +33,6 @@ def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSp
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-NAME_ONLY_ENGINES = ("scripted", "http")  # engines whose models are names and no weights of ours
 Problem = tuple[str, str, str | None]
 """The key of the model that is wrong, what is wrong with it, and a remedy."""
 
@@ -42,7 +42,7 @@ def resolve_model_path(model: Model, folder: Path) -> str:
 
     `folder` is the study file's. Raises ValueError for an unknown bundled name.
     """
-    if model.engine in NAME_ONLY_ENGINES:
+    if not engine_info(model.engine, model.gpus).has_weights:
         return model.source
     if model.source.startswith("bundled:"):
         return str(bundled.path(model.source.removeprefix("bundled:")))
@@ -51,20 +51,20 @@ def resolve_model_path(model: Model, folder: Path) -> str:
 
 def check_installed(model: Model) -> Problem | None:
     """What this environment lacks to run a model itself, if anything."""
-    if resolve(model.engine, model.gpus) == "vllm" and find_spec("vllm") is None:
-        remedy = "Install it with 'make vllm', or \"pip install 'evolgrid[vllm]'\", or choose another engine."
-        return "engine", "the package 'vllm' is not installed", remedy
+    info = engine_info(model.engine, model.gpus)
+    if info.needs_package is not None and find_spec(info.needs_package) is None:
+        remedy = f"Install it with {info.install_hint}, or choose another engine."
+        return "engine", f"the package '{info.needs_package}' is not installed", remedy
     return None
 
 
 def check_model(model: Model, folder: Path) -> Problem | None:
     """What is wrong with a model's source, revision or engine, if anything."""
-    if model.engine == "http" and "url" not in model.options | model.runtime:
-        remedy = (
-            "Add for example 'runtime: {url: \"http://localhost:8000/v1\"}' (in 'runtime' it stays out of the keys)."
-        )
-        return "engine", "an http model needs the address of its endpoint", remedy
-    if model.engine in NAME_ONLY_ENGINES:
+    info = engine_info(model.engine, model.gpus)
+    required = info.required_option
+    if required is not None and required.name not in model.options | model.runtime:
+        return "engine", required.message, required.remedy
+    if not info.has_weights:
         return None
     if model.source.startswith("bundled:"):
         return _check_bundled(model)

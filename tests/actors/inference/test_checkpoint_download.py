@@ -65,10 +65,15 @@ def test_a_checkpoint_is_a_folder_of_this_node_until_the_end(temporary: Path, sp
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.parametrize("given", [EngineSpec("transformers", "/models/a"), EngineSpec("http", "s3://served/as")])
-def test_what_is_no_checkpoint_at_a_url_stays_as_it_is(temporary: Path, given: EngineSpec) -> None:
+def test_a_checkpoint_in_a_folder_stays_where_it_is(temporary: Path) -> None:
+    given = EngineSpec("transformers", "/models/a")
     with downloaded_checkpoint(given) as here:
         assert here is given and list(temporary.iterdir()) == []
+
+
+def test_a_name_that_looks_like_a_url_is_no_checkpoint_of_an_engine_without_weights(temporary: Path) -> None:
+    answer = asyncio.run(Replica(1, (), 1).load(EngineSpec("http", "foo://served/as")))
+    assert isinstance(answer, LoadError) and "needs the option 'url'" in answer.detail
 
 
 def test_what_a_killed_process_left_goes_with_the_next_checkout(temporary: Path, spec: EngineSpec) -> None:

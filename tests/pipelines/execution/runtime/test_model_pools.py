@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from actors.engines.registry import ENGINES
 from actors.serving.residency import ModelResidency, ResidentModel
 from actors.serving.spec import ReplicaResources
 from cluster.errors import ClusterError
@@ -56,7 +57,7 @@ def test_without_a_maximum_there_are_as_many_replicas_as_told(
 )
 def test_requests_in_flight_are_as_many_as_the_engine_likes(engine: str, gpus: int, resolved: str) -> None:
     terms = cast.pool_spec(model(engine=engine, gpus=gpus), "pool", FOLDER)
-    assert (terms.spec.engine, terms.max_ongoing_requests) == (resolved, cast.MAX_ONGOING_REQUESTS[resolved])
+    assert (terms.spec.engine, terms.max_ongoing_requests) == (resolved, ENGINES[resolved].default_max_ongoing_requests)
 
 
 def test_a_trained_checkpoint_takes_the_place_of_the_weights() -> None:
