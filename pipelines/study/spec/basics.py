@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticKnownError
 
 from actors.engine import Sampling
 
@@ -58,6 +59,23 @@ def number_label(value: float) -> str:
     """Return a short text for a number that no other number has: names are made of it."""
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
+
+
+def name_from(names: Callable[[], Sequence[str]]) -> tuple[BeforeValidator, Any]:
+    """Return what makes a field of text take only the names that `names` returns, as a Literal of them would.
+
+    The names are asked for whenever a value is checked or a schema is made, so they can be those of a table.
+    """
+
+    def check(value: Any) -> Any:
+        if value in names():
+            return value
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(names())})
+
+    def list_names(schema: dict[str, Any]) -> None:
+        schema["enum"] = [*names()]
+
+    return BeforeValidator(check), Field(json_schema_extra=list_names)
 
 
 def as_list(value: Any) -> Any:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticKnownError
+from pydantic import Field, model_validator
 
 from actors.sandbox.protocol.job import Level
-from pipelines.study.spec.basics import Name, StrictModel, World
+from pipelines.study.spec.basics import Name, StrictModel, World, name_from
 from pipelines.study.spec.benchmark_kinds import (
     BENCHMARK_KINDS,
     OPEN_ANSWER_MAX_TOKENS,
@@ -22,18 +21,7 @@ Protocol = Literal["lm-eval", "opencompass"]
 _PROTOCOL_OF_KEY: Mapping[str, Protocol] = {"shots_file": "lm-eval", "thousands": "opencompass"}
 
 
-def _check_task(value: Any) -> Any:
-    """Return the name of a task; raise pydantic's own error for a value that is not among the allowed ones."""
-    if value in task_names():
-        return value
-    raise PydanticKnownError("literal_error", {"expected": ", ".join(task_names())})
-
-
-def _list_tasks(schema: dict[str, Any]) -> None:
-    schema["enum"] = task_names()
-
-
-Task = Annotated[str, BeforeValidator(_check_task), Field(json_schema_extra=_list_tasks)]
+Task = Annotated[str, *name_from(task_names)]
 
 
 class Judge(StrictModel):

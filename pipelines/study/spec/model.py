@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticKnownError
+from pydantic import Field
 
 from actors.engines.registry import AUTO_ENGINE, engine_names
-from pipelines.study.spec.basics import StrictModel
-
-
-def _check_engine(value: Any) -> Any:
-    """Raise pydantic's own error for a value that is none of the allowed ones if there is no such engine."""
-    if value not in engine_names():
-        raise PydanticKnownError("literal_error", {"expected": ", ".join(engine_names())})
-    return value
-
-
-def _engine_schema(schema: dict[str, Any]) -> None:
-    schema["enum"] = engine_names()
+from pipelines.study.spec.basics import StrictModel, name_from
 
 
 class Model(StrictModel):
@@ -27,10 +15,9 @@ class Model(StrictModel):
 
     source: str = Field(description="'bundled:NAME', a local folder (relative to the study file) or a hub name")
     revision: str | None = Field(default=None, description="hub models: the commit")
-    engine: Annotated[str, BeforeValidator(_check_engine)] = Field(
+    engine: Annotated[str, *name_from(engine_names)] = Field(
         default=AUTO_ENGINE,
         description="auto: vllm for a model with GPUs, else transformers; classifier: rewards and NLI",
-        json_schema_extra=_engine_schema,
     )
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     max_length: int = Field(default=1024, gt=0, description="tokens of prompt and reply together")
