@@ -32,7 +32,7 @@ def main() -> None:
     with peak_memory() as peak, connect(None), lab(chosen) as here:
         evolve = [step for step in here.steps if step.kind == "evolve"]
         seconds = here.stream(*evolve)
-        rows = [here.context.rows_of(step) for step in evolve]
+        rows = [here.context.row_counts.of(step) for step in evolve]
     print(f"{'round':>6}{'rows':>9}")
     for number, count in enumerate(rows, start=1):
         print(f"{number:>6}{count:>9}")

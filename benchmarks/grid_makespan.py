@@ -157,17 +157,15 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     meter = GpuMeter()
     with simulated_cluster(), scripted_trainer(meter), lab(grid()) as here:
-        context = here.context
-        context.plan = with_scripted_durations(context.plan)
-        trains = len(context.plan.pending_of("train"))
-        bound = min_wall_seconds(context.plan, context.study, context.cluster)
+        context, plan = here.context, with_scripted_durations(here.plan)
+        trains = len(plan.pending_of("train"))
+        bound = min_wall_seconds(plan, context.study, context.cluster)
         first = here.first_request()
         idle = IdleSampler(here, meter, trains)
         streamed = here.stream()
         idle.streaming = False
         here.residency.close()
-        run_selections(context)
-        failures = run_training(context)
+        failures = run_training(context, run_selections(context, plan)).failures
         ended = time.monotonic()
         idle.ended.set()
     assert not failures, failures

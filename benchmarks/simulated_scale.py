@@ -69,7 +69,7 @@ def throughput(nodes: int) -> float:
 
 def rows_of(here: Lab) -> int:
     """All rows that the lab's steps have."""
-    return sum(here.context.rows_of(step) for step in here.steps)
+    return sum(here.context.row_counts.of(step) for step in here.steps)
 
 
 def step_overhead() -> tuple[float, int]:

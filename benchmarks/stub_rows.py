@@ -59,7 +59,7 @@ def ours(url: str) -> float:
         first = here.first_request()
         here.stream()
         ended = time.monotonic()
-        done = sum(here.context.rows_of(step) for step in here.steps)
+        done = sum(here.context.row_counts.of(step) for step in here.steps)
     return done / (ended - first[0])
 
 

@@ -17,11 +17,12 @@ from rich.console import Console
 
 from actors.serving.pool import Pool
 from actors.serving.residency import ModelResidency
+from cluster.resources.inventory import max_inventory
 from pipelines.execution.runner import run_seeds
 from pipelines.execution.runtime.context import MODEL_READY_TIMEOUT, RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.stream.run import run_phase
-from pipelines.planning.plan import make_plan
+from pipelines.planning.plan import Plan, make_plan
 from pipelines.planning.residency.phases import Phase
 from pipelines.store.store import Store
 from pipelines.study.graph.step import ROW_WISE, Step
@@ -30,9 +31,11 @@ from pipelines.study.spec.study import Study
 
 @dataclass
 class Lab:
-    """A study whose models all fit at once. `steps` are its row-wise steps, unfinished at first."""
+    """A study whose models all fit at once, and its plan before anything ran. `steps` are its row-wise steps,
+    unfinished at first."""
 
     context: RunContext
+    plan: Plan
     residency: ModelResidency
     steps: tuple[Step, ...]
     pools: Mapping[str, Pool]
@@ -66,13 +69,13 @@ def lab(study: Study) -> Generator[Lab]:
     with tempfile.TemporaryDirectory() as folder, ProgressDisplay(Console(file=io.StringIO())) as board:
         store = Store(folder)
         plan = make_plan(study, Path(folder), store)
-        context = RunContext(study, Path(folder), store, plan, board)
+        context = RunContext(study, Path(folder), store, board, max_inventory())
         for step in plan.pending_of("seeds"):
-            run_seeds(context, step)
+            run_seeds(study, Path(folder), store, step)
         steps = plan.pending_of(*ROW_WISE)
         phase: Phase = context.phases(steps)[0]
         with context.residency() as stage:
-            yield Lab(context, stage, steps, stage.activate(phase.models, [], MODEL_READY_TIMEOUT))
+            yield Lab(context, plan, stage, steps, stage.activate(phase.models, [], MODEL_READY_TIMEOUT))
 
 
 @contextmanager

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
-from cluster.connection.session import connect
+from cluster.connection.session import Session, connect
+from cluster.resources.inventory import Inventory, max_inventory
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
 from pipelines.execution.runtime.meter import ResourceMeter, metered
 from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.runtime.recovery import downstream_of, find_corrupt_steps, invalidate
+from pipelines.execution.runtime.retry import RetryBudget, with_retries
+from pipelines.execution.runtime.telemetry import exporting_metrics
 from pipelines.execution.steps import seeds
 from pipelines.execution.steps.selection import run_selections
 from pipelines.planning.cost import wall_seconds
@@ -27,6 +31,7 @@ from pipelines.planning.plan import Plan, make_plan
 from pipelines.results.report.publish import publish, report_path
 from pipelines.store.epochs import next_epoch
 from pipelines.store.lease import acquire, read_lease
+from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import save_retries
 from pipelines.store.studies.run_record import load_record, save_record
@@ -34,6 +39,7 @@ from pipelines.store.studies.step_index import index_is_saved, save_step_index
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.params import SeedsParams
 from pipelines.study.graph.step import Step
+from pipelines.study.spec.study import Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,31 @@ class Summary:
     report: str
 
 
+@dataclass(frozen=True, slots=True)
+class _RunInputs:
+    """What to run and where, and the retries that the run counts."""
+
+    loaded: LoadedStudy
+    store: Store
+    address: str | None
+    progress: ProgressDisplay
+    retries: RetryBudget = field(default_factory=RetryBudget)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """The plan of a run for its cluster, and the plan after it, in which steps that failed are still pending.
+
+    `wall_seconds` is the planned wall time, 0 for a run that needs no cluster. `failures` has a message for each
+    failed step.
+    """
+
+    planned: Plan
+    remaining: Plan
+    wall_seconds: float = 0.0
+    failures: tuple[str, ...] = ()
+
+
 def run(
     loaded: LoadedStudy,
     store: Store,
@@ -60,149 +91,149 @@ def run(
 
     An interrupted run leaves finished steps and the parts of unfinished ones: running again continues there.
     """
+    study = loaded.study
     with metered() as meter, ProgressDisplay(console) as progress:
-        context = _make_context(loaded, store, progress, select_steps)
-        plan = context.plan
-        progress.print(f"{loaded.study.study}: {len(plan.done)} steps are done, {len(plan.pending)} will run")
-        corrupt = _corrupt_steps(context)
-        has_work = plan.pending or corrupt or _stale_paths(context) or read_lease(store, loaded.study.study)
-        has_work = has_work or not index_is_saved(
-            store, loaded.study.study, plan.grid.steps
-        )  # gc would take them for unneeded
-        failures = _run_locked(context, address, corrupt) if has_work else []
-        report = _write_report(context, meter)
+        inputs = _RunInputs(loaded, store, address, progress)
+        plan = select_steps(make_plan(study, loaded.folder, store))
+        progress.print(f"{study.study}: {len(plan.done)} steps are done, {len(plan.pending)} will run")
+        corrupt = _corrupt_steps(store, plan, progress.print)
+        has_work = plan.pending or corrupt or _stale_paths(store, plan.done) or read_lease(store, study.study)
+        # gc would take steps without an index for unneeded
+        has_work = has_work or not index_is_saved(store, study.study, plan.grid.steps)
+        outcome = _run_locked(inputs, plan, corrupt) if has_work else _Outcome(plan, plan)
+        report = _write_report(inputs, outcome, meter)
         seconds = time.monotonic() - meter.started
-    executed = len(context.plan.pending) - _unfinished_count(context)
-    return Summary(executed, len(context.plan.done), failures, seconds, context.planned_wall, report)
+    executed = len(outcome.planned.pending) - len(outcome.remaining.pending)
+    reused = len(outcome.planned.done)
+    return Summary(executed, reused, [*outcome.failures], seconds, outcome.wall_seconds, report)
 
 
-def _unfinished_count(context: RunContext) -> int:
-    return (
-        len({step.key for step in context.plan.pending} - context.store.finished_keys()) if context.plan.pending else 0
-    )
-
-
-def _make_context(
-    loaded: LoadedStudy, store: Store, progress: ProgressDisplay, select_steps: Callable[[Plan], Plan]
-) -> RunContext:
-    plan = select_steps(make_plan(loaded.study, loaded.folder, store))
-    return RunContext(loaded.study, loaded.folder, store, plan, progress)
-
-
-def _corrupt_steps(context: RunContext) -> list[Step]:
+def _corrupt_steps(store: Store, plan: Plan, notify: Callable[[str], None]) -> list[Step]:
     """Steps whose results or parts must be made again, because they or what they were made of is damaged; those that
     are made of others come first."""
-    steps, done = context.plan.grid.steps, context.plan.done
-    problems = find_corrupt_steps(context.store, steps, done)
+    steps = plan.grid.steps
+    problems = find_corrupt_steps(store, steps, plan.done)
     for key, problem in problems.items():
-        context.progress.print(
-            f"[yellow]damaged[/yellow] {steps[key].label}: {escape(problem)}: made again, with all made of it"
-        )
+        notify(f"[yellow]damaged[/yellow] {steps[key].label}: {escape(problem)}: made again, with all made of it")
     corrupt = downstream_of(steps, problems) | problems.keys()
     return [step for step in reversed([*steps.values()]) if step.key in corrupt]
 
 
-def _stale_paths(context: RunContext) -> list[str]:
+def _stale_paths(store: Store, done: Collection[str]) -> list[str]:
     """What a run that was killed has left beside finished steps."""
-    left = context.store.stale_files()
-    return [path for path in left if posixpath.basename(posixpath.dirname(path)) in context.plan.done]
+    return [path for path in store.stale_files() if posixpath.basename(posixpath.dirname(path)) in done]
 
 
-def _run_locked(context: RunContext, address: str | None, corrupt: list[Step]) -> list[str]:
+def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step]) -> _Outcome:
     """Run what is unfinished, and what is spoilt, as the study's one driver."""
-    store, plan = context.store, context.plan
+    store, loaded, name = inputs.store, inputs.loaded, inputs.loaded.study.study
     step_keys = {step.key for step in (*plan.pending, *corrupt)}
-    with acquire(store, context.study.study, step_keys, context.progress.print) as lease:
+    with acquire(store, name, step_keys, inputs.progress.print) as lease:
         store.fence, store.epoch = lease.check, next_epoch(store)
         for step in corrupt:
             invalidate(store, step)
-        store.remove(_stale_paths(context))
-        save_step_index(store, context.study.study, plan.grid.steps)
+        store.remove(_stale_paths(store, plan.done))
+        save_step_index(store, name, plan.grid.steps)
         if store.finished_keys() & plan.grid.steps.keys() != plan.done:  # whoever held it before has gone on meanwhile
-            context.plan = make_plan(context.study, context.folder, store)
+            plan = make_plan(loaded.study, loaded.folder, store)
         try:
-            return _run_phases(context, address)
+            return _run_plan(inputs, plan)
         finally:
             if not lease.lost.is_set():
-                save_retries(store, context.study.study, context.retries.all())
+                save_retries(store, name, inputs.retries.all())
 
 
-def _run_phases(context: RunContext, address: str | None) -> list[str]:
-    for step in context.plan.pending_of("seeds"):
-        run_seeds(context, step)
-    if all(step.kind == "seeds" for step in context.plan.pending):
-        return []
-    with connect(address) as session:
-        context.progress.print(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
-        check_memory(context.study, context.folder, context.cluster)
-        context.plan = context.plan.on_machines(MachineTypes(context.study, context.folder, context.cluster))
-        context.planned_wall = wall_seconds(context.plan, context.study, context.cluster) or 0.0
-        emit("run started", run=context.run_id, steps=len(context.plan.pending), planned=round(context.planned_wall, 1))
-        # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
-        from pipelines.execution.runtime.telemetry import exporting_metrics
-        from pipelines.execution.steps.autoif import run_autoif
-        from pipelines.execution.steps.contamination import run_contaminations
-        from pipelines.execution.steps.diversity import run_diversities
-        from pipelines.execution.steps.method_optimization import run_optimizations
-        from pipelines.execution.stream.run import run_stream, run_verdicts
-        from pipelines.execution.training.run import run_training
-
-        context.on_shared_cluster = not session.local
-        with exporting_metrics(context), _release_resources(context):
-            _run_with_retries(context, "optimization of methods", run_optimizations)
-            _run_with_retries(context, "AutoIF", run_autoif)
-            _run_with_retries(context, "stream of rows", run_stream)
-            _run_with_retries(context, "diversity", run_diversities)
-            _run_with_retries(context, "contamination", run_contaminations)
-            run_selections(context)
-            failures = run_training(context)
-            _run_with_retries(context, "judges of answers", run_verdicts)
-        return failures
+def _run_plan(inputs: _RunInputs, plan: Plan) -> _Outcome:
+    """Run the pending steps of a plan: seeds here, all others on the cluster."""
+    loaded, seeds_steps = inputs.loaded, plan.pending_of("seeds")
+    for step in seeds_steps:
+        inputs.progress.finish_step(run_seeds(loaded.study, loaded.folder, inputs.store, step))
+    seeded = {step.key for step in seeds_steps}
+    if len(seeds_steps) == len(plan.pending):
+        return _Outcome(plan, plan.with_finished(seeded))
+    with connect(inputs.address) as session:
+        inputs.progress.print(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
+        cluster = max_inventory()
+        check_memory(loaded.study, loaded.folder, cluster)
+        plan = plan.on_machines(MachineTypes(loaded.study, loaded.folder, cluster))
+        wall = wall_seconds(plan, loaded.study, cluster) or 0.0
+        with _run_context(inputs, plan, cluster, session) as context:
+            emit("run started", run=context.run_id, steps=len(plan.pending), planned=round(wall, 1))
+            remaining, failures = _run_phases(context, plan.with_finished(seeded))
+    return _Outcome(plan, remaining, wall, tuple(failures))
 
 
 @contextmanager
-def _release_resources(context: RunContext) -> Generator[None]:
-    """Ask the cluster for nothing any more at the end."""
-    try:
-        yield
-    finally:
-        context.request_resources([])
+def _run_context(inputs: _RunInputs, plan: Plan, cluster: Inventory, session: Session) -> Generator[RunContext]:
+    """Yield the context of the phases. Metrics are exported within the block. At its end, the autoscaler request is
+    withdrawn."""
+    study = inputs.loaded.study
+    with exporting_metrics(study, plan) as observe_pools:
+        context = RunContext(
+            study,
+            inputs.loaded.folder,
+            inputs.store,
+            inputs.progress,
+            cluster,
+            on_shared_cluster=not session.local,
+            retries=inputs.retries,
+            pool_observers=(observe_pools,),
+        )
+        try:
+            yield context
+        finally:
+            context.request_resources([])
 
 
-def _run_with_retries(context: RunContext, label: str, run: Callable[[RunContext], None]) -> None:
-    """Run a phase; after a failure of infrastructure again, with what is still unfinished."""
-    from pipelines.execution.runtime.retry import with_retries
+def _run_phases(context: RunContext, plan: Plan) -> tuple[Plan, list[str]]:
+    """Run all phases; return the plan after them and the messages of failed steps."""
+    # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
+    from pipelines.execution.steps.autoif import run_autoif
+    from pipelines.execution.steps.contamination import run_contaminations
+    from pipelines.execution.steps.diversity import run_diversities
+    from pipelines.execution.steps.method_optimization import run_optimizations
+    from pipelines.execution.stream.run import run_stream, run_verdicts
+    from pipelines.execution.training.run import run_training
 
-    full_plan = context.plan
+    plan = _run_with_retries(context, "optimization of methods", run_optimizations, plan)
+    plan = _run_with_retries(context, "AutoIF", run_autoif, plan)
+    plan = _run_with_retries(context, "stream of rows", run_stream, plan)
+    plan = _run_with_retries(context, "diversity", run_diversities, plan)
+    plan = _run_with_retries(context, "contamination", run_contaminations, plan)
+    plan = run_selections(context, plan)
+    plan, failures = run_training(context, plan)
+    plan = _run_with_retries(context, "judges of answers", run_verdicts, plan)
+    return plan, failures
+
+
+def _run_with_retries(
+    context: RunContext, label: str, run_phase: Callable[[RunContext, Plan], Plan], plan: Plan
+) -> Plan:
+    """Run a phase; after an infrastructure failure, run it again with the steps that are still pending."""
 
     def before_retry() -> None:
-        done = context.store.finished_keys() & context.plan.grid.steps.keys()
-        pending = tuple(step for step in context.plan.pending if step.key not in done)
-        context.plan = replace(context.plan, done=done, pending=pending)
+        nonlocal plan
+        plan = plan.with_finished(context.store.finished_keys())
         context.store.epoch = next_epoch(context.store)  # what is left of the attempt before must not mix with this one
 
-    try:
-        with_retries(context.retries, label, lambda: run(context), context.progress.print, before_retry)
-    finally:
-        context.plan = full_plan
+    return with_retries(context.retries, label, lambda: run_phase(context, plan), context.progress.print, before_retry)
 
 
-def run_seeds(context: RunContext, step: Step) -> None:
+def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
+    """Read or draw the rows of one seeds step of a study whose file lies in `folder`, and commit them."""
     job = step.params
     assert isinstance(job, SeedsParams)
     started = time.monotonic()
-    rows, bad = seeds.seed_rows(job.seeds, context.folder, context.study.seed, step.key)
-    seconds = time.monotonic() - started
-    manifest = commit_rows(context.store, step, [*rows], bad, len(rows) + len(bad), seconds)
-    context.progress.finish(step.key, context.describe(manifest))
+    rows, bad = seeds.seed_rows(job.seeds, folder, study.seed, step.key)
+    return commit_rows(store, step, [*rows], bad, len(rows) + len(bad), time.monotonic() - started)
 
 
-def _write_report(context: RunContext, meter: ResourceMeter) -> str:
+def _write_report(inputs: _RunInputs, outcome: _Outcome, meter: ResourceMeter) -> str:
     """Write the report if anything ran or there is none yet."""
-    store, study, plan = context.store, context.study, context.plan
+    store, study, plan = inputs.store, inputs.loaded.study, outcome.planned
     if plan.pending or load_record(store, study.study) is None:
         planned = {key: round(seconds, 2) for key, seconds in plan.seconds.items()}
-        record = meter.record(planned, [step.key for step in plan.pending], context.planned_wall)
+        record = meter.record(planned, [step.key for step in plan.pending], outcome.wall_seconds)
         save_record(store, study.study, record)
-        return publish(study, context.folder, plan.grid, store)
+        return publish(study, inputs.loaded.folder, plan.grid, store)
     return report_path(store, study.study)

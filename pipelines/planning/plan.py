@@ -63,6 +63,14 @@ class Plan:
         """Unfinished steps of some kinds."""
         return tuple(step for step in self.pending if step.kind in kinds)
 
+    def with_finished(self, keys: Iterable[str]) -> Plan:
+        """Return the plan with the steps of these keys moved from `pending` to `done`.
+
+        Keys that are not in the grid are ignored.
+        """
+        done = self.done | (self.grid.steps.keys() & set(keys))
+        return replace(self, done=done, pending=tuple(step for step in self.pending if step.key not in done))
+
     def planned_time(self, steps: Iterable[Step]) -> str:
         """How long some steps may take, one after another, for people."""
         keys = {step.key for step in steps}

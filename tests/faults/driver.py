@@ -26,12 +26,13 @@ from cluster.fault_points import hit
 from cluster.resources.inventory import machine
 from pipelines.cli import app as cli
 from pipelines.execution import runner
-from pipelines.execution.runtime import commit, context
+from pipelines.execution.runtime import commit
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.retry import root_cause
 from pipelines.execution.stream import run as flow
 from pipelines.execution.stream.totals import StepProgress
 from pipelines.execution.stream.worker import StreamWorker
+from pipelines.planning.plan import Plan
 from pipelines.store import lease
 from pipelines.store.shards import partitions_of
 from pipelines.study.graph.step import ROW_WISE, model_of
@@ -70,11 +71,11 @@ class Nobody:
         """Nobody looks."""
 
 
-def stream(context: RunContext) -> None:
+def stream(context: RunContext, plan: Plan) -> Plan:
     """As `flow.run_stream`, in this process."""
-    steps = context.plan.pending_of(*ROW_WISE)
+    steps = plan.pending_of(*ROW_WISE)
     if not steps:
-        return
+        return plan
     pools: Any = {name: Here(context, name) for name in {model_of(step) for step in steps}}
     trees = flow.build_trees(context, steps, pools, {})
     walker = StreamWorker(context.store, trees, Nobody())
@@ -89,6 +90,7 @@ def stream(context: RunContext) -> None:
     except Exception as error:
         raise root_cause(error) from None
     flow._commit_all(context, steps, defaultdict(float))
+    return plan.with_finished(step.key for step in steps)
 
 
 @contextmanager
@@ -105,7 +107,7 @@ class Jumping(datetime):
 
 
 def main() -> None:
-    runner.connect, context.max_inventory = nowhere, machine
+    runner.connect, runner.max_inventory = nowhere, machine
     ray.cluster_resources = ray.available_resources = dict
     flow.run_stream = stream
     runner.publish = lambda study, *_: f"none of {study.study}"

@@ -21,6 +21,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from pipelines.store.manifest import Manifest
+
 LINE_INTERVAL_SECONDS = 10.0
 
 
@@ -86,8 +88,20 @@ class ProgressDisplay:
         pace = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if rate > 0 else ""
         return f"  {label}: {done}/{total}{pace}"
 
+    def finish_step(self, manifest: Manifest) -> None:
+        """Remove the bar of a finished step and print what became of its rows."""
+        self.finish(manifest.key, _describe(manifest))
+
     def finish(self, key: str, text: str) -> None:
         """Take a step's bar away and print what became of it."""
         if key in self.tasks:
             self.bars.remove_task(self.tasks.pop(key))
         self.print(text)
+
+
+def _describe(manifest: Manifest) -> str:
+    """A finished step in one line."""
+    account = manifest.account
+    lost = [f"{count} {reason}" for reason, count in account.reasons.items()]
+    rows = f"{account.rows_in} in, {account.rows_out} out" + (f" ({', '.join(lost)})" if lost else "")
+    return f"[green]done[/green] {manifest.label}: {rows}, {manifest.seconds:.1f} s"

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 from actors.sandbox.pool import SandboxClient, SandboxPool
 from actors.sandbox.protocol.job import Level
-from pipelines.execution.runtime.context import RunContext
+from cluster.resources.inventory import Inventory
 from pipelines.study.graph.params import CheckParams, EvaluateParams, VerifyParams
 from pipelines.study.graph.step import Step
 
@@ -15,13 +15,13 @@ MAX_SANDBOXES = 16
 
 
 @contextmanager
-def sandboxes(context: RunContext, steps: Iterable[Step]) -> Generator[Mapping[Level, SandboxClient]]:
+def sandboxes(cluster: Inventory, steps: Iterable[Step]) -> Generator[Mapping[Level, SandboxClient]]:
     """Sandboxes of every level that these steps run foreign code at, within the block: one for each CPU.
 
     SandboxError, with what is missing, where a machine can not give the level.
     """
     levels: set[Level] = {level for step in steps if (level := _level(step))}
-    size = max(1, min(MAX_SANDBOXES, int(context.cluster.cpus)))
+    size = max(1, min(MAX_SANDBOXES, int(cluster.cpus)))
     with ExitStack() as stack:
         # they ask for no CPU of their own: engines may hold all that there is
         clients: dict[Level, SandboxClient] = {}

@@ -11,8 +11,10 @@ import ray
 from ray.util.metrics import Counter, Gauge
 
 from actors.serving.spec import PoolStats
-from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.context import PoolObserver
 from pipelines.execution.runtime.events import event_fields, listening
+from pipelines.planning.plan import Plan
+from pipelines.study.spec.study import Study
 
 METRICS_INTERVAL_SECONDS = 5.0
 
@@ -20,9 +22,9 @@ METRICS_INTERVAL_SECONDS = 5.0
 class Telemetry(logging.Handler):
     """The metrics of one run; hears of finished steps, and is shown the pools."""
 
-    def __init__(self, context: RunContext) -> None:
+    def __init__(self, study: Study, plan: Plan) -> None:
         super().__init__()
-        self._study, self._models = context.study.study, context.study.models
+        self._study, self._models = study.study, study.models
         self._before: dict[str, dict[str, float]] = {}
         of_model, of_step = ("study", "model"), ("study", "kind")
         self._tokens = Counter("evolgrid_tokens_total", "tokens read and written", (*of_model, "direction"))
@@ -36,8 +38,8 @@ class Telemetry(logging.Handler):
         self._idle = Gauge("evolgrid_gpu_idle_share", "GPUs of the cluster without work, as a share", ("study",))
         self._gpus = Gauge("evolgrid_gpus", "GPUs of the cluster", ("study",))
         self._busy: float | None = None  # GPUs of engines at work, while a stream runs
-        for key in context.plan.done:
-            self._count(self._steps, 1, kind=context.plan.grid.steps[key].kind, how="reused")
+        for key in plan.done:
+            self._count(self._steps, 1, kind=plan.grid.steps[key].kind, how="reused")
 
     def emit(self, record: logging.LogRecord) -> None:
         """Count a step that has failed, or a finished one and its rows."""
@@ -89,10 +91,10 @@ class Telemetry(logging.Handler):
 
 
 @contextmanager
-def exporting_metrics(context: RunContext) -> Generator[None]:
-    """Export the metrics of a run within the block, in which Ray is connected."""
-    telemetry, ended = Telemetry(context), Event()
-    context.pool_observers.append(telemetry.observe_pools)
+def exporting_metrics(study: Study, plan: Plan) -> Generator[PoolObserver]:
+    """Export the metrics of a run within the block, in which Ray is connected. The observer must be given the state of
+    the run's pools."""
+    telemetry, ended = Telemetry(study, plan), Event()
 
     def watch() -> None:
         telemetry.sample()  # at once: a run may be over before the first wait is
@@ -103,8 +105,7 @@ def exporting_metrics(context: RunContext) -> Generator[None]:
     thread.start()
     try:
         with listening(telemetry):
-            yield
+            yield telemetry.observe_pools
     finally:
         ended.set()
         thread.join()
-        context.pool_observers.remove(telemetry.observe_pools)

@@ -11,6 +11,7 @@ from actors.engine import Client
 from pipelines.errors import InputError
 from pipelines.execution.runtime.commit import commit_rows, commit_step
 from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.runtime.sandboxes import sandboxes
 from pipelines.execution.steps.method_optimization import check_capacity
 from pipelines.execution.stream.totals import StepProgress
@@ -23,6 +24,7 @@ from pipelines.operators.autoif.query_pairing import filter_queries, paired_rows
 from pipelines.operators.autoif.sampling import RepeatedSampler
 from pipelines.operators.autoif.thresholds import THRESHOLDS
 from pipelines.operators.autoif.verify import Verify, VerifyFormat
+from pipelines.planning.plan import Plan
 from pipelines.rows.arrow import from_table
 from pipelines.rows.text import user_turn
 from pipelines.rows.types import InstructionRow, VerifiedRow
@@ -34,27 +36,28 @@ from pipelines.study.graph.params import AugmentParams, PairParams, VerifyParams
 from pipelines.study.graph.step import Step
 
 
-def run_autoif(context: RunContext) -> None:
-    """Run and commit all unfinished augment, verify and pair steps of the plan.
+def run_autoif(context: RunContext, plan: Plan) -> Plan:
+    """Run and commit all pending augment, verify and pair steps; return the plan with them finished.
 
     Evolver and NLI model take turns within a step: ClusterError if the cluster can not hold both at once. InputError
     if there are fewer usable queries than a pair step draws, before anything is asked. SandboxError if the sandbox
     fails.
     """
-    pairs = context.plan.pending_of("pair")
+    pairs = plan.pending_of("pair")
     for step in pairs:
         usable_queries(context.store, step)
-    steps = context.plan.pending_of("augment", "verify")
+    steps = plan.pending_of("augment", "verify")
     models_by_step = [models_of(step) for step in steps]
     for models in models_by_step:
-        check_capacity(context, models)
+        check_capacity(context.study, context.cluster, models)
     if steps:
         with context.residency() as stage:
             for number, step in enumerate(steps):
                 pools = stage.activate(models_by_step[number], models_by_step[number + 1 :], context.ready_timeout)
                 _run_step(context, step, {name: pool.client() for name, pool in pools.items()})
     for step in pairs:
-        context.progress.finish(step.key, context.describe(run_pair(context.store, step)))
+        context.progress.finish_step(run_pair(context.store, step))
+    return plan.with_finished(step.key for step in (*steps, *pairs))
 
 
 def models_of(step: Step) -> tuple[str, ...]:
@@ -71,9 +74,10 @@ def _run_step(context: RunContext, step: Step, clients: Mapping[str, Client]) ->
         manifest = run_augment(context.store, step, clients)
     else:
         assert isinstance(step.params, VerifyParams)
-        with sandboxes(context, [step]) as boxes:
-            manifest = run_verify(context.store, step, clients, boxes[step.params.level], _DraftCounter(context, step))
-    context.progress.finish(step.key, context.describe(manifest))
+        counter = _DraftCounter(context.progress, step, context.row_counts.of(step.inputs[0]))
+        with sandboxes(context.cluster, [step]) as boxes:
+            manifest = run_verify(context.store, step, clients, boxes[step.params.level], counter)
+    context.progress.finish_step(manifest)
 
 
 def run_augment(store: Store, step: Step, clients: Mapping[str, Client]) -> Manifest:
@@ -114,9 +118,8 @@ def run_verify(
 class _DraftCounter:
     """Shows how many instructions are through."""
 
-    def __init__(self, context: RunContext, step: Step) -> None:
-        self.display, self.step, self.done = context.progress, step, 0
-        self.total = context.rows_of(step.inputs[0])
+    def __init__(self, display: ProgressDisplay, step: Step, total: int) -> None:
+        self.display, self.step, self.total, self.done = display, step, total, 0
 
     def add(self, progress: Mapping[str, StepProgress]) -> None:
         """Take note of what was added."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from pipelines.execution.steps.instruction_sets import read_instructions, read_t
 from pipelines.operators.similarity.embedding import ray_encoder
 from pipelines.operators.similarity.overlap import NgramIndex, Overlap, near_duplicates
 from pipelines.operators.similarity.vectors import Vectors
+from pipelines.planning.plan import Plan
 from pipelines.rows.types import ContaminationRow, Row
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
@@ -22,22 +24,24 @@ from pipelines.study.graph.params import ContaminationParams
 from pipelines.study.graph.step import Step
 from pipelines.study.inputs.encoders import encoder_spec
 from pipelines.study.inputs.references import reference_label
+from pipelines.study.spec.study import Study
 
 ReferenceTexts = Mapping[str, Sequence[str]]
 """The texts of the tasks that instructions are checked against, by the names of their sources."""
 
 
-def run_contaminations(context: RunContext) -> None:
-    """Run and commit all unfinished contamination steps of the plan, whose inputs are finished."""
-    steps, study = context.plan.pending_of("contamination"), context.study
+def run_contaminations(context: RunContext, plan: Plan) -> Plan:
+    """Run and commit all pending contamination steps, whose inputs are finished; return the plan with them finished."""
+    steps, study = plan.pending_of("contamination"), context.study
     if not steps or study.contamination is None:
-        return
+        return plan
     sources = {
         reference_label(study, name): task_texts(study, context.folder, name) for name in study.contamination.against
     }
-    vectors = _embed_references(context, sources)
+    vectors = _embed_references(study, context.folder, sources)
     for step in steps:
-        context.progress.finish(step.key, context.describe(run_contamination(context.store, step, sources, vectors)))
+        context.progress.finish_step(run_contamination(context.store, step, sources, vectors))
+    return plan.with_finished(step.key for step in steps)
 
 
 def run_contamination(
@@ -93,11 +97,10 @@ def _near_duplicates(
     return found
 
 
-def _embed_references(context: RunContext, sources: ReferenceTexts) -> dict[str, Vectors]:
+def _embed_references(study: Study, folder: Path, sources: ReferenceTexts) -> dict[str, Vectors]:
     """The embeddings of all tasks, if near-duplicates are looked for."""
-    study = context.study
     if study.diversity is None or study.contamination is None or study.contamination.near is None:
         return {}
-    with ray_encoder(encoder_spec(study.diversity, context.folder), max(map(len, sources.values()))) as embeds:
+    with ray_encoder(encoder_spec(study.diversity, folder), max(map(len, sources.values()))) as embeds:
         panels = {name: embeds.panels(texts) for name, texts in sources.items()}
         return {name: np.concatenate([embeds.fetch(panel) for panel in found]) for name, found in panels.items()}

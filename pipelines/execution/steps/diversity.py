@@ -20,6 +20,7 @@ from pipelines.execution.steps.instruction_sets import read_instructions, write_
 from pipelines.operators.similarity.embedding import Encoder, OnProgress, ray_encoder
 from pipelines.operators.similarity.nearest_neighbours import EqualVectors, find_neighbours, group_equal
 from pipelines.operators.similarity.vectors import PANEL_SIZE
+from pipelines.planning.plan import Plan
 from pipelines.rows.types import DiversityRow, Rejection, Row
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
@@ -31,16 +32,18 @@ DIGEST_BYTES = 16  # bytes; so has an id
 CACHED_PANELS = 8  # rows with copies of earlier texts come back to panels
 
 
-def run_diversities(context: RunContext) -> None:
-    """Run and commit all unfinished diversity steps of the plan, whose inputs are finished."""
-    steps, spec = context.plan.pending_of("diversity"), context.study.diversity
+def run_diversities(context: RunContext, plan: Plan) -> Plan:
+    """Run and commit all pending diversity steps, whose inputs are finished; return the plan with them finished."""
+    steps, spec = plan.pending_of("diversity"), context.study.diversity
     if not steps or spec is None:
-        return
-    largest = max(context.rows_of(step.inputs[0]) for step in steps)
+        return plan
+    largest = max(context.row_counts.of(step.inputs[0]) for step in steps)
     with ray_encoder(encoder_spec(spec, context.folder), largest) as embeds:
         for step in steps:
-            on_progress = partial(context.progress.update, step.key, step.label, total=context.rows_of(step.inputs[0]))
-            context.progress.finish(step.key, context.describe(run_diversity(context.store, step, embeds, on_progress)))
+            total = context.row_counts.of(step.inputs[0])
+            on_progress = partial(context.progress.update, step.key, step.label, total=total)
+            context.progress.finish_step(run_diversity(context.store, step, embeds, on_progress))
+    return plan.with_finished(step.key for step in steps)
 
 
 def run_diversity(

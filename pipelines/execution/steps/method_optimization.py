@@ -8,10 +8,13 @@ from collections.abc import Callable, Mapping
 
 from actors.engine import Client
 from cluster.errors import ClusterError
+from cluster.resources.inventory import Inventory
 from cluster.resources.placement import fit_together
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.operators.evolve.method_optimizer import AutoEvol
+from pipelines.planning.plan import Plan
 from pipelines.planning.requests import replica_requests
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import InstructionRow
@@ -20,27 +23,29 @@ from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.graph.params import OptimizeParams
 from pipelines.study.graph.step import Step
+from pipelines.study.spec.study import Study
 
 OnProgress = Callable[[int], None]
 
 
-def run_optimizations(context: RunContext) -> None:
-    """Run and commit all unfinished optimize steps of the plan, one after another.
+def run_optimizations(context: RunContext, plan: Plan) -> Plan:
+    """Run and commit all pending optimize steps, one after another; return the plan with them finished.
 
     Evolver and optimizer take turns within a step: ClusterError if the cluster can not hold both at once.
     """
-    steps = context.plan.pending_of("optimize")
+    steps = plan.pending_of("optimize")
     if not steps:
-        return
+        return plan
     models_by_step = [models_of(step) for step in steps]
     for models in models_by_step:
-        check_capacity(context, models)
+        check_capacity(context.study, context.cluster, models)
     with context.residency() as stage:
         for number, step in enumerate(steps):
             pools = stage.activate(models_by_step[number], models_by_step[number + 1 :], context.ready_timeout)
             clients = {name: pool.client() for name, pool in pools.items()}
-            manifest = run_optimization(context.store, step, clients, _display(context, step))
-            context.progress.finish(step.key, context.describe(manifest))
+            manifest = run_optimization(context.store, step, clients, _display(context.progress, step))
+            context.progress.finish_step(manifest)
+    return plan.with_finished(step.key for step in steps)
 
 
 def run_optimization(
@@ -75,14 +80,14 @@ def _params(step: Step) -> OptimizeParams:
     return step.params
 
 
-def _display(context: RunContext, step: Step) -> OnProgress:
+def _display(progress: ProgressDisplay, step: Step) -> OnProgress:
     total = _params(step).optimization.steps
-    return lambda done: context.progress.update(step.key, step.label, done, total)
+    return lambda done: progress.update(step.key, step.label, done, total)
 
 
-def check_capacity(context: RunContext, models: tuple[str, ...]) -> None:
+def check_capacity(study: Study, inventory: Inventory, models: tuple[str, ...]) -> None:
     """Raise ClusterError if the cluster can not hold these models of one step at once."""
-    inventory, requests = context.cluster, [replica_requests(context.study)[name] for name in models]
+    requests = [replica_requests(study)[name] for name in models]
     if not fit_together(requests, inventory):
         cpus, gpus = (
             sum(each.replicas * each.cpus for each in requests),

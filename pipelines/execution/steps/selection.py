@@ -12,6 +12,7 @@ from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.runtime.context import RunContext
 from pipelines.operators.select.car import selection_warning
 from pipelines.operators.select.select import reward_values, select_pairs
+from pipelines.planning.plan import Plan
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import ROW_TYPES, ResponseRow, Row
 from pipelines.store.manifest import Manifest
@@ -22,13 +23,15 @@ from pipelines.study.graph.step import Step
 CACHED_SETS = 4096  # sizes of rival selections that a run remembers
 
 
-def run_selections(context: RunContext) -> None:
-    """Run and commit all unfinished selections of the plan, whose inputs are finished."""
-    for step in context.plan.pending_of("select"):
+def run_selections(context: RunContext, plan: Plan) -> Plan:
+    """Run and commit all pending selections, whose inputs are finished; return the plan with them finished."""
+    steps = plan.pending_of("select")
+    for step in steps:
         manifest = run_selection(context.store, step)
-        context.progress.finish(step.key, context.describe(manifest))
+        context.progress.finish_step(manifest)
         if told := manifest.extra["warning"]:
             context.progress.print(f"[yellow]{step.label}[/yellow]: {escape(told)}")
+    return plan.with_finished(step.key for step in steps)
 
 
 def run_selection(store: Store, step: Step) -> Manifest:

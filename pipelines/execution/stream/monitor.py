@@ -42,7 +42,7 @@ def monitored(context: RunContext, steps: Sequence[Step], pools: Mapping[str, Po
 class StreamMonitor:
     def __init__(self, context: RunContext, steps: Sequence[Step], pools: Mapping[str, Pool], tally: Any) -> None:
         self.context, self.pools, self.progress_actor = context, pools, tally
-        self.expected = {step.key: context.expected_rows(step) for step in steps}
+        self.expected = {step.key: context.row_counts.expected(step) for step in steps}
         self.pending = {step.key: step for step in steps}
         self.steps: dict[str, list[Step]] = defaultdict(list)
         for step in steps:
@@ -93,7 +93,7 @@ class StreamMonitor:
         """How many rows a step makes in all, of those that go into it; None while that is not known."""
         source = step.inputs[0]
         if source.key not in self.pending:
-            return self.context.rows_of(source) * rows_per_input(step.params)
+            return self.context.row_counts.of(source) * rows_per_input(step.params)
         return (
             totals.get(source.key, StepTotal()).rows * rows_per_input(step.params) if source.key in completed else None
         )

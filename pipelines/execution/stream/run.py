@@ -23,6 +23,7 @@ from pipelines.execution.stream.stats import collect_stats
 from pipelines.execution.stream.time_attribution import attribute_time
 from pipelines.execution.stream.totals import StepTotal
 from pipelines.execution.stream.tree import TreeRoot
+from pipelines.planning.plan import Plan
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import Phase, model_loads
 from pipelines.store.journaled_client import FLUSH_SECONDS
@@ -35,16 +36,21 @@ STREAM_WORKERS = 1
 PARTITIONS_PREFETCHED = 3  # units begun beyond those that fill a lane: the last rows of a unit must leave no gap
 
 
-def run_stream(context: RunContext) -> None:
-    """Run all unfinished row-wise steps of the plan that come before training, and commit them."""
-    run_steps(context, context.plan.pending_of(*sorted(ROW_WISE - {"verdict"})))
+def run_stream(context: RunContext, plan: Plan) -> Plan:
+    """Run and commit all pending row-wise steps that come before training; return the plan with them finished."""
+    steps = plan.pending_of(*sorted(ROW_WISE - {"verdict"}))
+    run_steps(context, steps)
+    return plan.with_finished(step.key for step in steps)
 
 
-def run_verdicts(context: RunContext) -> None:
-    """Have judges read the answers that students gave, and commit; those of a student that failed are left out."""
-    done = context.store.finished_keys()
-    steps = context.plan.pending_of("verdict")
-    run_steps(context, tuple(step for step in steps if all(needed.key in done for needed in step.inputs)))
+def run_verdicts(context: RunContext, plan: Plan) -> Plan:
+    """Have judges read the answers that students gave, and commit; return the plan with these steps finished.
+
+    Verdicts on a student that failed stay pending.
+    """
+    steps = tuple(step for step in plan.pending_of("verdict") if all(needed.key in plan.done for needed in step.inputs))
+    run_steps(context, steps)
+    return plan.with_finished(step.key for step in steps)
 
 
 def run_steps(context: RunContext, steps: tuple[Step, ...]) -> None:
@@ -69,7 +75,7 @@ def run_phase(context: RunContext, phase: Phase, pools: Mapping[str, Pool], star
     """Run the steps of a phase as one stream over its pools, and commit them with their parts of the wall time."""
     before = {name: pool.stats().totals.busy_seconds for name, pool in pools.items()}
     with progress_actor() as progress:
-        with monitored(context, phase.steps, pools, progress), sandboxes(context, phase.steps) as runners:
+        with monitored(context, phase.steps, pools, progress), sandboxes(context.cluster, phase.steps) as runners:
             trees = build_trees(context, phase.steps, pools, runners)
             stream = _run_dataset(context, trees, RemoteProgress(progress), in_flight_limit(pools))
         totals: dict[str, StepTotal] = ray.get(progress.totals.remote())
@@ -89,7 +95,7 @@ def _run_dataset(
     _quiet_ray_data()
     partitions = sorted({unit for root in trees for unit in partitions_of(context.store, root.kind, root.key)})
     # one block for each walker, which keeps enough units at once for every lane to be full
-    dataset = ray.data.from_items([{"unit": unit} for unit in partitions], override_num_blocks=max(1, STREAM_WORKERS))
+    dataset = ray.data.from_items([{"unit": unit} for unit in partitions], override_num_blocks=STREAM_WORKERS)
     processed = dataset.map_batches(
         ReportsFailure,  # pyright: ignore[reportArgumentType]
         fn_constructor_args=(
@@ -126,7 +132,7 @@ def _quiet_ray_data() -> None:
 def _commit_all(context: RunContext, steps: tuple[Step, ...], seconds: Mapping[str, float]) -> None:
     for step in steps:
         source = step.inputs[0]
-        rows_in = context.rows_of(source)
+        rows_in = context.row_counts.of(source)
         shards, account = write_shards(context.store, step.kind, step.key, rows_in * rows_per_input(step.params))
         manifest = commit_step(context.store, step, account, shards, seconds[step.key])
-        context.progress.finish(step.key, context.describe(manifest))
+        context.progress.finish_step(manifest)

@@ -32,7 +32,7 @@ def evaluate(context: RunContext, step: Step, client: Client) -> Answers:
     with journaling(context.store, step.kind, step.key):
         if not bench.traits.runs_code:
             return asyncio.run(answer_benchmark(journaled, bench, *location))
-        with sandboxes(context, [step]) as runners:
+        with sandboxes(context.cluster, [step]) as runners:
             return asyncio.run(answer_benchmark(journaled, bench, *location, runners[bench.level]))
 
 

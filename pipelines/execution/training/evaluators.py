@@ -24,6 +24,7 @@ from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.retry import with_retries
 from pipelines.execution.training.evaluation import evaluate
 from pipelines.execution.training.gang_scheduler import Gang
+from pipelines.planning.plan import Plan
 from pipelines.planning.requests import EVALUATOR_START_SECONDS, evaluator_request
 from pipelines.store.store import CHECKPOINT_FOLDER
 from pipelines.study.graph.params import EvaluateParams
@@ -41,9 +42,12 @@ class EvaluatorPool:
     as gangs where there is room and enough waits, and go when nothing waits any more.
     """
 
-    def __init__(self, context: RunContext, persistent: bool, on_failure: Callable[[Step, str], None]) -> None:
+    def __init__(
+        self, context: RunContext, plan: Plan, persistent: bool, on_failure: Callable[[Step, str], None]
+    ) -> None:
         self.context, self.persistent, self.on_failure = context, persistent, on_failure
-        self.request: ResourceRequest = evaluator_request(context.study, context.plan.pending_of("evaluate"))
+        self.planned_seconds = plan.seconds  # by the keys of steps
+        self.request: ResourceRequest = evaluator_request(context.study, plan.pending_of("evaluate"))
         self.waiting: list[Step] = []
         self.running_code = self.idle = self.closed = False
         self.errors: list[Exception] = []
@@ -70,7 +74,7 @@ class EvaluatorPool:
         with self.changed:
             self.waiting.append(step)
             self.changed.notify_all()
-        return [Gang(self.request, self.context.plan.seconds[step.key], self.run_extra_evaluator)]
+        return [Gang(self.request, self.planned_seconds[step.key], self.run_extra_evaluator)]
 
     def finish(self) -> None:
         """Wait for all that was submitted. Raises what one of them has raised."""
@@ -90,7 +94,7 @@ class EvaluatorPool:
         """Examine what waits now, if the kept examiner would take longer for it than another one to start."""
         with self.changed:
             remaining = self.waiting[1 if self.idle else 0 :]
-        seconds = sum(self.context.plan.seconds[step.key] for step in remaining)
+        seconds = sum(self.planned_seconds[step.key] for step in remaining)
         if remaining and (seconds >= EVALUATOR_START_SECONDS or not self.persistent):
             self.run_evaluator(False)
         return []
@@ -171,7 +175,7 @@ class Evaluator:
         seconds = time.monotonic() - started
         extra = {"start_seconds": self.start_seconds}
         manifest = commit_rows(self.context.store, step, [*rows], failed, len(rows) + len(failed), seconds, extra)
-        self.context.progress.finish(step.key, self.context.describe(manifest))
+        self.context.progress.finish_step(manifest)
 
     def pool_for(self, step: Step) -> Pool:
         """The replica with the weights that the step examines."""

@@ -7,8 +7,9 @@ import math
 import time
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from actors.training.spec import STUDENT_PREFIX, TrainError, TrainOutcome, TrainPlacement, TrainSpec
 from actors.training.trainer import can_share_base, digest, train_to_staging
@@ -25,6 +26,7 @@ from pipelines.store.store import CHECKPOINT_FOLDER
 from pipelines.study.graph.params import TrainParams
 from pipelines.study.graph.step import Step
 from pipelines.study.inputs.models import engine_spec
+from pipelines.study.spec.study import Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +48,17 @@ class PlannedTraining:
 
 
 class Trainer:
-    """Trains the students of a plan. `on_trained` is told of every finished step at once, and returns the work that
-    comes of it; `on_failure` is told of every failure."""
+    """Trains the students of a plan. `seconds` are the planned times of its steps, by key. `on_trained` is told of
+    every finished step at once, and returns the work that comes of it; `on_failure` is told of every failure."""
 
     def __init__(
-        self, context: RunContext, trained: Callable[[Step], Sequence[Gang]], failed: Callable[[Step, str], None]
+        self,
+        context: RunContext,
+        seconds: Mapping[str, float],
+        trained: Callable[[Step], Sequence[Gang]],
+        failed: Callable[[Step, str], None],
     ) -> None:
-        self.context, self.on_trained, self.on_failure = context, trained, failed
+        self.context, self.planned_seconds, self.on_trained, self.on_failure = context, seconds, trained, failed
 
     def plan_gangs(self, steps: Sequence[Step], capacity: FreeCapacity) -> list[Gang]:
         """All trainings, for a cluster with so much room."""
@@ -60,7 +66,7 @@ class Trainer:
 
     def to_gang(self, training: PlannedTraining) -> Gang:
         """A training as work to be placed."""
-        seconds = sum(self.context.plan.seconds[step.key] for step in training.steps)
+        seconds = sum(self.planned_seconds[step.key] for step in training.steps)
         return Gang(training.request, seconds, lambda: self.run(training))
 
     def run(self, training: PlannedTraining) -> list[Gang]:
@@ -94,7 +100,7 @@ class Trainer:
             shards = context.store.files(step.kind, step.key, CHECKPOINT_FOLDER)
             seconds = (time.monotonic() - started) / len(steps)
             manifest = commit_step(context.store, step, _account(outcome), shards, seconds, _extra(outcome, training))
-            context.progress.finish(step.key, context.describe(manifest))
+            context.progress.finish_step(manifest)
             follow_ups += self.on_trained(step)
         return follow_ups
 
@@ -113,19 +119,20 @@ def plan_trainings(context: RunContext, steps: Sequence[Step], capacity: FreeCap
     alike: defaultdict[tuple[TrainSpec, TrainPlacement, int], list[Step]] = defaultdict(list)
     for step in steps:
         job = _params(step)
-        alike[train_spec(context, job), placement(context, job), job.resources.together].append(step)
+        spec, resources = train_spec(context.study, context.folder, job), placement(context.study, job)
+        alike[spec, resources, job.resources.together].append(step)
     for (spec, resources, max_group), group in alike.items():
         slots = _max_concurrent(_request(resources), len(group), capacity)
         size = min(max_group, math.ceil(len(group) / slots)) if can_share_base(spec, resources) else 1
-        group.sort(key=lambda step: context.rows_of(step.inputs[0]))
+        group.sort(key=lambda step: context.row_counts.of(step.inputs[0]))
         for start in range(0, len(group), size):
             yield PlannedTraining(spec, resources, tuple(group[start : start + size]))
 
 
-def train_spec(context: RunContext, job: TrainParams) -> TrainSpec:
+def train_spec(study: Study, folder: Path, job: TrainParams) -> TrainSpec:
     """The trainer's words for a recipe."""
-    model, recipe = context.study.models[job.model], job.recipe
-    base = engine_spec(model, context.folder)
+    model, recipe = study.models[job.model], job.recipe
+    base = engine_spec(model, folder)
     targets = recipe.lora_targets if isinstance(recipe.lora_targets, list) else [recipe.lora_targets]
     return TrainSpec(
         base=base.model,
@@ -137,9 +144,9 @@ def train_spec(context: RunContext, job: TrainParams) -> TrainSpec:
     )
 
 
-def placement(context: RunContext, job: TrainParams) -> TrainPlacement:
+def placement(study: Study, job: TrainParams) -> TrainPlacement:
     """Where a training runs: as its student says, on the model's CPUs and GPUs unless it says otherwise."""
-    resources, request = job.resources, training_request(context.study, job)
+    resources, request = job.resources, training_request(study, job)
     return TrainPlacement(
         workers=request.replicas,
         cpus=request.cpus,

@@ -15,6 +15,7 @@ from rich.console import Console
 from actors.engine import EngineLost
 from actors.serving.pool import Pool
 from actors.serving.spec import PoolSpec, ReplicaResources
+from cluster.resources.inventory import max_inventory
 from pipelines.cli.views.answer import answer_facts
 from pipelines.errors import InputError
 from pipelines.evaluate.items.answers import answer_row, with_grade
@@ -167,7 +168,7 @@ def test_code_and_lm_evals_tasks_run_apart_on_ray(tmp_path: Path) -> None:
     code = {"name": "code", "task": "humaneval", "file": "code.jsonl"}
     found, store = study(gsm, code), Store(str(tmp_path / "store"))
     plan = make_plan(found, tmp_path, store)
-    context = RunContext(found, tmp_path, store, plan, ProgressDisplay(Console(file=io.StringIO())))
+    context = RunContext(found, tmp_path, store, ProgressDisplay(Console(file=io.StringIO())), max_inventory())
     spec = engine_spec(found.models["small"], tmp_path)
     pool = Pool(PoolSpec(spec, "evaluated", ReplicaResources(0.1, 0), max_ongoing_requests=8))
     try:

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from actors.engine import EngineSpec
 from actors.inference.checkpoint_download import downloaded_checkpoint
+from cluster.resources.inventory import machine
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.training import evaluators as examiners
@@ -109,7 +110,7 @@ def test_an_examiner_is_told_where_a_student_lies_in_the_store(
     plan = make_plan(study, tmp_path, s3)
     step = next(step for step in plan.pending_of("evaluate") if step.inputs)
     monkeypatch.setattr(examiners, "Pool", lambda terms: asked.append(terms.spec) or Mock())
-    context = RunContext(study, tmp_path, s3, plan, ProgressDisplay(Console(file=io.StringIO())))
+    context = RunContext(study, tmp_path, s3, ProgressDisplay(Console(file=io.StringIO())), machine())
     examiners.Evaluator(context, "examiner", evaluator_request(study, [step])).pool_for(step)
     assert [spec.model for spec in asked] == [f"{s3.url}/steps/train/{step.inputs[0].key}/model"]
 

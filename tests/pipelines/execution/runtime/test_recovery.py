@@ -90,9 +90,8 @@ def test_what_was_made_of_a_step_that_somebody_deleted_is_made_again(ran: tuple[
 
 
 def spoilt_of(store: Store, grid: Grid) -> list[Step]:
-    board, plan = SimpleNamespace(say=lambda told: None), SimpleNamespace(grid=grid, done=store.finished_keys())
-    context: Any = SimpleNamespace(store=store, board=board, plan=plan)
-    return runner._corrupt_steps(context)
+    plan: Any = SimpleNamespace(grid=grid, done=store.finished_keys())
+    return runner._corrupt_steps(store, plan, print)
 
 
 def test_who_is_killed_while_withdrawing_leaves_nothing_that_was_made_of_a_step_made_again(

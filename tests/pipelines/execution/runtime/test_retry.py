@@ -15,14 +15,20 @@ from typer.testing import CliRunner
 from actors.engine import EngineLost, LoadError
 from actors.sandbox.protocol.job import SandboxError
 from actors.serving.spec import PoolStats, ReplicaStats
+from cluster.resources.inventory import machine
 from pipelines.cli.app import app
-from pipelines.execution.runner import run
+from pipelines.execution.runner import _run_with_retries, run
 from pipelines.execution.runtime import retry as again
+from pipelines.execution.runtime.commit import commit_rows
+from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.runtime.retry import MAX_STEP_RETRIES, RetryBudget, with_retries
 from pipelines.execution.stream import run as flow
+from pipelines.planning.plan import Plan, make_plan
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import Retry, load_retries, save_retries
 from pipelines.study.file.load import load
+from tests.support.studies import scripted_study
 
 STUDY = """\
 study: shaky
@@ -85,6 +91,27 @@ def test_what_would_fail_again_is_not_tried_again(error: Exception) -> None:
     with pytest.raises(type(error)):
         with_retries(RetryBudget(), "stream", attempt, print, lambda: None)
     assert attempt.made == 1
+
+
+@pytest.mark.usefixtures("alive")
+def test_a_phase_that_is_tried_again_is_given_what_is_still_pending(tmp_path: Path) -> None:
+    store, board = Store(str(tmp_path)), ProgressDisplay(Console(file=io.StringIO()))
+    study, given = scripted_study(), list[Plan]()
+    plan = make_plan(study, Path(), store)
+    step = plan.pending[0]
+
+    def phase(context: RunContext, plan: Plan) -> Plan:
+        given.append(plan)
+        if len(given) == 1:
+            commit_rows(context.store, step, [], [], 0, 0.0)
+            raise lost()
+        return plan.with_finished(each.key for each in plan.pending)
+
+    context = RunContext(study, Path(), store, board, machine())
+    left = _run_with_retries(context, "stream", phase, plan)
+    assert [len(each.pending) for each in given] == [len(plan.pending), len(plan.pending) - 1]
+    assert step not in given[1].pending and given[1].done == {step.key}
+    assert left.pending == () and left.done == plan.grid.steps.keys()
 
 
 def test_retries_of_all_levels_add_up_and_survive_the_store(tmp_path: Path) -> None:

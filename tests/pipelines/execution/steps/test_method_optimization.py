@@ -11,13 +11,14 @@ from rich.console import Console
 
 from cluster.connection.session import connect
 from cluster.errors import ClusterError
+from cluster.resources.inventory import max_inventory
 from pipelines.execution.runner import run_seeds
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.steps.method_optimization import run_optimizations
 from pipelines.execution.stream.operators import read_best_methods
 from pipelines.execution.stream.run import run_stream
-from pipelines.planning.plan import make_plan
+from pipelines.planning.plan import Plan, make_plan
 from pipelines.store.store import Store
 from pipelines.study.spec.study import Study
 from tests.support.studies import scripted_study
@@ -29,27 +30,27 @@ def study(**changes: Any) -> Study:
     return scripted_study(evolution=evolution, responses={"teachers": ["small"]}, scoring=None, **changes)
 
 
-def go(made: Study, store: Store) -> tuple[RunContext, str]:
+def go(made: Study, store: Store) -> tuple[Plan, str]:
     output = io.StringIO()
     with ProgressDisplay(Console(file=output, width=200)) as board, connect(None):
-        context = RunContext(made, Path(), store, make_plan(made, Path(), store), board)
-        for step in context.plan.pending_of("seeds"):
-            run_seeds(context, step)
-        run_optimizations(context)
-        run_stream(context)
-    return context, output.getvalue()
+        plan = make_plan(made, Path(), store)
+        context = RunContext(made, Path(), store, board, max_inventory())
+        for step in plan.pending_of("seeds"):
+            run_seeds(made, Path(), store, step)
+        assert run_stream(context, run_optimizations(context, plan)).pending == plan.pending_of("seeds")
+    return plan, output.getvalue()
 
 
 @pytest.mark.usefixtures("ray_local")
 class TestOptimize:
     def test_what_was_tried_is_a_step_and_the_rows_evolve_after_it(self, tmp_path: Path) -> None:
         store = Store(str(tmp_path))
-        context, told = go(study(), store)
-        (step,) = context.plan.pending_of("optimize")
+        plan, told = go(study(), store)
+        (step,) = plan.pending_of("optimize")
         account = store.manifest("optimize", step.key).account
         assert account.rows_in == 3 and account.rows_out > 0 and set(account.reasons) <= {"no_method_block"}
         assert f"optimize world small: 3 in, {account.rows_out} out" in told
-        (evolve,) = context.plan.pending_of("evolve")
+        (evolve,) = plan.pending_of("evolve")
         assert "Instruction: {instruction}" in read_best_methods(store, [evolve])[evolve.key]
         assert store.manifest("evolve", evolve.key).account.rows_in == 20
         assert make_plan(study(), Path(), store).pending == ()

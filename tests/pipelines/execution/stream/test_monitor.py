@@ -58,11 +58,15 @@ class FakeContext:
     seeds: int = 10
     pool_observers: tuple[()] = ()
 
-    def rows_of(self, step: Step) -> int:
+    @property
+    def row_counts(self) -> FakeContext:
+        return self
+
+    def of(self, step: Step) -> int:
         assert step is SEEDS
         return self.seeds
 
-    def expected_rows(self, step: Step) -> int:
+    def expected(self, step: Step) -> int:
         return self.seeds
 
     def said(self) -> str:

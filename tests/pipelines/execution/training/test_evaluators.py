@@ -20,12 +20,13 @@ from cluster.resources.inventory import Inventory, Node
 from pipelines.errors import InputError
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
+from pipelines.execution.runtime.row_counts import RowCounts
 from pipelines.execution.training import evaluators as examiners
 from pipelines.execution.training import run as students
 from pipelines.execution.training.gang_scheduler import Gang
 from pipelines.execution.training.run import run_training
 from pipelines.execution.training.trainer import PlannedTraining, Trainer
-from pipelines.planning.plan import make_plan
+from pipelines.planning.plan import Plan, make_plan
 from pipelines.planning.requests import EVALUATOR_START_SECONDS
 from pipelines.store.store import Store
 from pipelines.study.graph.step import Step
@@ -98,11 +99,12 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.setattr(examiners, "evaluate", cluster.evaluate)
     spec = lambda model, folder, *trained: SimpleNamespace(engine="scripted", of=(model.source, *trained))  # noqa: E731
     monkeypatch.setattr(examiners, "engine_spec", spec)
+    monkeypatch.setattr(RowCounts, "of", lambda self, step: 1)
     monkeypatch.setattr(Trainer, "train", lambda self, training: cluster.train(self, training))
     return cluster
 
 
-def context(folder: Path, kinds: Sequence[str], seconds: float, cpus: float = 1) -> RunContext:
+def start(folder: Path, kinds: Sequence[str], seconds: float, cpus: float = 1) -> tuple[RunContext, Plan]:
     """Trainings or evaluations (of untuned models) of so many planned seconds, on four CPUs."""
     models = {name: {"source": name, "engine": "scripted", "cpus": cpus} for name in ("small", "large", "scorer")}
     study = scripted_study(**{**STUDENTS, "models": models, "benchmarks": BENCHMARKS})
@@ -113,29 +115,27 @@ def context(folder: Path, kinds: Sequence[str], seconds: float, cpus: float = 1)
     trains = {step.key for step in chosen if step.kind == "train"}
     chosen = [step for step in chosen if step.kind == "train" or all(each.key in trains for each in step.inputs)]
     plan = replace(plan, pending=tuple(chosen), seconds=dict.fromkeys(plan.grid.steps, seconds))
-    made = RunContext(study, folder, store, plan, ProgressDisplay(Console(file=io.StringIO())))
-    made.row_counts = dict.fromkeys(plan.grid.steps, 1)
-    made.__dict__["cluster"] = Inventory((Node("here", 4, 0, 0),))
-    return made
+    board, cluster = ProgressDisplay(Console(file=io.StringIO())), Inventory((Node("here", 4, 0, 0),))
+    return RunContext(study, folder, store, board, cluster), plan
 
 
 def test_evaluations_run_side_by_side_where_there_is_room(tmp_path: Path, cluster: Cluster) -> None:
-    here = context(tmp_path, ["evaluate"], EVALUATOR_START_SECONDS)
-    assert run_training(here) == []
-    assert sorted(cluster.examined) == sorted(step.key for step in here.plan.pending) and len(cluster.examined) == 4
+    here, plan = start(tmp_path, ["evaluate"], EVALUATOR_START_SECONDS)
+    assert run_training(here, plan).failures == []
+    assert sorted(cluster.examined) == sorted(step.key for step in plan.pending) and len(cluster.examined) == 4
     assert cluster.most >= 2 and cluster.free == 4
 
 
 def test_short_evaluations_are_left_to_the_warm_examiner_which_loads_each_student_once(
     tmp_path: Path, cluster: Cluster
 ) -> None:
-    assert run_training(context(tmp_path, ["evaluate"], 0.1)) == []
+    assert run_training(*start(tmp_path, ["evaluate"], 0.1)).failures == []
     assert (cluster.starts, len(cluster.loads), cluster.most) == (1, 2, 1)
 
 
 def test_every_student_is_examined_beside_trainings(tmp_path: Path, cluster: Cluster) -> None:
-    here = context(tmp_path, ["train", "evaluate"], EVALUATOR_START_SECONDS)
-    assert run_training(here) == []
+    here, plan = start(tmp_path, ["train", "evaluate"], EVALUATOR_START_SECONDS)
+    assert run_training(here, plan).failures == []
     assert len(cluster.examined) == 2 * (20 + 2) and cluster.free == 4
     assert cluster.most >= 2
 
@@ -144,24 +144,24 @@ def test_every_student_is_examined_beside_trainings(tmp_path: Path, cluster: Clu
 def test_an_examiner_without_room_beside_a_training_comes_and_goes(
     tmp_path: Path, cluster: Cluster, seconds: float
 ) -> None:
-    assert run_training(context(tmp_path, ["train", "evaluate"], seconds, cpus=3)) == []
+    assert run_training(*start(tmp_path, ["train", "evaluate"], seconds, cpus=3)).failures == []
     assert len(cluster.examined) == 2 * (20 + 2) and cluster.most == 1 and cluster.free == 4
 
 
 def test_a_student_that_can_not_be_examined_holds_back_no_other(tmp_path: Path, cluster: Cluster) -> None:
-    here = context(tmp_path, ["evaluate"], EVALUATOR_START_SECONDS)
-    bad = here.plan.pending[0]
+    here, plan = start(tmp_path, ["evaluate"], EVALUATOR_START_SECONDS)
+    bad = plan.pending[0]
     cluster.wrong[bad.label] = LoadError("small", "no such file")
-    (failure,) = run_training(here)
+    (failure,) = run_training(here, plan).failures
     assert failure.startswith(bad.label) and len(cluster.examined) == 3 and cluster.free == 4
 
 
 def test_what_is_no_students_failure_is_raised_when_the_others_are_done(tmp_path: Path, cluster: Cluster) -> None:
-    here = context(tmp_path, ["train", "evaluate"], EVALUATOR_START_SECONDS)
-    bad = next(step for step in here.plan.pending if step.kind == "evaluate")
+    here, plan = start(tmp_path, ["train", "evaluate"], EVALUATOR_START_SECONDS)
+    bad = next(step for step in plan.pending if step.kind == "evaluate")
     cluster.wrong[bad.label] = InputError("holds no items", file="items.jsonl")
     with pytest.raises(InputError, match="holds no items"):
-        run_training(here)
+        run_training(here, plan)
     assert len(cluster.examined) == 2 * (20 + 2) - 1 and cluster.free == 4
 
 
@@ -169,14 +169,14 @@ def test_code_is_run_for_one_benchmark_at_a_time(
     tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(examiners, "_runs_code", lambda step: True)
-    assert run_training(context(tmp_path, ["evaluate"], EVALUATOR_START_SECONDS)) == []
+    assert run_training(*start(tmp_path, ["evaluate"], EVALUATOR_START_SECONDS)).failures == []
     assert len(cluster.examined) == 4 and cluster.most == 1
 
 
 def test_after_an_interrupt_nothing_more_is_examined(
     tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = context(tmp_path, ["evaluate"], 0.1)
+    here, plan = start(tmp_path, ["evaluate"], 0.1)
 
     def interrupted(*_: Any) -> None:
         while not cluster.examined:
@@ -185,6 +185,6 @@ def test_after_an_interrupt_nothing_more_is_examined(
 
     monkeypatch.setattr(students, "schedule_gangs", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run_training(here)
+        run_training(here, plan)
     time.sleep(10 * SECONDS)
     assert len(cluster.examined) <= 2 and cluster.starts == 1  # one that was under way may come to its end

@@ -37,14 +37,16 @@ def context(place: dict[str, Any] | None = None, **recipe: Any) -> Any:
     study = study.model_copy(update={"recipes": recipes, "students": students})
     steps = build(study, Path()).steps
     rows = {key: number for number, key in enumerate(steps)}
-    plan = SimpleNamespace(seconds=dict.fromkeys(steps, 1.0), steps=steps)
-    return SimpleNamespace(
-        study=study, folder=Path(), plan=plan, retries=RetryBudget(), rows_of=lambda step: rows[step.key]
-    )
+    counts = SimpleNamespace(of=lambda step: rows[step.key])
+    return SimpleNamespace(study=study, folder=Path(), steps=steps, retries=RetryBudget(), row_counts=counts)
 
 
 def trains(given: Any) -> list[Step]:
-    return [step for step in given.plan.steps.values() if step.kind == "train"]
+    return [step for step in given.steps.values() if step.kind == "train"]
+
+
+def seconds_of(given: Any) -> dict[str, float]:
+    return dict.fromkeys(given.steps, 1.0)
 
 
 def room(cpus: float) -> FreeCapacity:
@@ -55,7 +57,7 @@ def sizes(given: Any, cpus: float) -> list[int]:
     found = list(plan_trainings(given, trains(given), room(cpus)))
     assert sorted(step.key for one in found for step in one.steps) == sorted(step.key for step in trains(given))
     for one in found:
-        rows = [given.rows_of(step.inputs[0]) for step in one.steps]
+        rows = [given.row_counts.of(step.inputs[0]) for step in one.steps]
         assert rows == sorted(rows) and len({step.params.model for step in one.steps}) == 1
     return sorted(len(one.steps) for one in found)
 
@@ -95,7 +97,7 @@ def test_students_that_fail_together_are_tried_one_by_one() -> None:
             trained.extend(training.steps)
             return []
 
-    trainer = Trying(given, lambda step: [], lambda step, why: failed.append(step))
+    trainer = Trying(given, seconds_of(given), lambda step: [], lambda step, why: failed.append(step))
     schedule_gangs(trainer.plan_gangs(steps, room(1)), room(1))
     assert failed == [bad]
     assert {step.key for step in trained} == {step.key for step in steps} - {bad.key}
@@ -108,8 +110,7 @@ def lone(tmp_path: Path) -> tuple[Any, PlannedTraining]:
     given = context({"cpus": 1.0}, **LORA)
     steps = [step for step in trains(given) if step.params.model == trains(given)[0].params.model][:2]
     given.store = Store(str(tmp_path))
-    given.board = SimpleNamespace(finish=lambda *told: None)
-    given.told = lambda manifest: ""
+    given.progress = SimpleNamespace(finish_step=lambda manifest: None)
     for step in steps:
         pair = PairRow("a", "p", "s", 0, "Ask.", "", "Answer.", 1.0)
         commit_rows(given.store, step.inputs[0], [pair], [], 1, 0.0)
@@ -140,7 +141,7 @@ def test_a_driver_that_was_taken_over_during_a_training_moves_and_commits_nothin
 
     scripted(monkeypatch, lambda: setattr(given.store, "fence", taken_over))
     with pytest.raises(LeaseLost):
-        Trainer(given, lambda step: [], lambda step, why: None).run(training)
+        Trainer(given, seconds_of(given), lambda step: [], lambda step, why: None).run(training)
     assert not [*Path(given.store.root).glob("steps/train/*/model")]
 
 
@@ -151,9 +152,9 @@ def test_checkpoints_go_with_the_commit_of_the_students(
     scripted(monkeypatch, lambda: None)
     there: list[bool] = []
     committed = given.store.commit
-    given.store.commit = lambda manifest: (there.append(bool(given.store.leftovers())), committed(manifest))
-    Trainer(given, lambda step: [], lambda step, why: None).run(training)
-    assert there == [True, False] and given.store.leftovers() == []
+    given.store.commit = lambda manifest: (there.append(bool(given.store.stale_files())), committed(manifest))
+    Trainer(given, seconds_of(given), lambda step: [], lambda step, why: None).run(training)
+    assert there == [True, False] and given.store.stale_files() == []
     for number, step in enumerate(training.steps):
         assert Path(given.store.folder("train", step.key), "model", "weights").read_text() == str(number)
 
@@ -168,6 +169,6 @@ def test_the_restarts_of_a_training_that_is_given_up_are_counted(
 
     monkeypatch.setattr(trainings, "train_to_staging", lost)
     failed: list[Step] = []
-    Trainer(given, lambda step: [], lambda step, why: failed.append(step)).run(training.split()[0])
+    Trainer(given, seconds_of(given), lambda step: [], lambda step, why: failed.append(step)).run(training.split()[0])
     assert failed == [training.steps[0]]
     assert [(retry.level, retry.spent) for retry in given.retries.all()] == [("training", 3)]

@@ -10,7 +10,6 @@ import pytest
 
 from actors.training.spec import accumulation_steps
 from pipelines.errors import InputError
-from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.training.trainer import train_spec
 from pipelines.study.check import check
 from pipelines.study.file.load import load
@@ -109,7 +108,6 @@ def test_all_of_a_recipe_is_in_its_key(change: dict[str, Any]) -> None:
 def test_the_trainers_words_for_a_recipe(write_study: WriteStudy) -> None:
     loaded = load(write_study({"recipe: quick": "recipe: 2412.11231-main"}))
     step = next(step for step in build(loaded.study, loaded.folder).steps.values() if step.kind == "train")
-    context = RunContext(loaded.study, loaded.folder, None, None, None)  # type: ignore[arg-type]
-    spec = train_spec(context, step.params)
+    spec = train_spec(loaded.study, loaded.folder, step.params)
     assert (spec.dtype, spec.epochs, spec.batch_size, spec.lora_targets) == ("bfloat16", 3, 64, ("all-linear",))
     assert [accumulation_steps(spec, workers) for workers in (1, 8)] == [64, 8]

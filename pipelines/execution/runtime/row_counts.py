@@ -1,0 +1,26 @@
+"""How many rows finished steps have, and unfinished ones will have."""
+
+from __future__ import annotations
+
+from pipelines.store.store import Store
+from pipelines.study.graph.step import ROW_WISE, Step, rows_per_input
+
+
+class RowCounts:
+    """Row counts of steps in a store. The manifest of a finished step is read once, when its count is first needed."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._counts: dict[str, int] = {}  # by the keys of steps
+
+    def of(self, step: Step) -> int:
+        """Return the number of rows of a finished step."""
+        if step.key not in self._counts:
+            self._counts[step.key] = self._store.manifest(step.kind, step.key).account.rows_out
+        return self._counts[step.key]
+
+    def expected(self, step: Step) -> int:
+        """Return the number of rows of a row-wise step if no row is rejected before it."""
+        if step.kind not in ROW_WISE:
+            return self.of(step)
+        return self.expected(step.inputs[0]) * rows_per_input(step.params)
