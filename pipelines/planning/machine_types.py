@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from cluster.resources.inventory import Inventory, Node
 from cluster.resources.memory_footprint import Footprint, fits
@@ -14,9 +15,19 @@ from pipelines.planning.memory import memory_needs
 from pipelines.planning.requests import evaluator_request, replica_requests, training_request
 from pipelines.study.graph.params import EvaluateParams, TrainParams
 from pipelines.study.graph.step import Step
+from pipelines.study.spec.recipes import Recipe, TrainingResources
 from pipelines.study.spec.study import Study
 
 NO_MACHINE = Inventory(())
+
+
+class _Use(NamedTuple):
+    """What decides on which machine type a step runs. `recipe` and `resources` are those of a training."""
+
+    model: str
+    is_evaluation: bool
+    recipe: Recipe | None = None
+    resources: TrainingResources | None = None
 
 
 class MachineTypes:
@@ -32,7 +43,7 @@ class MachineTypes:
         self.study, self.folder, self.cluster = study, folder, cluster
         self._replica_requests, self._prices = replica_requests(study), hourly or {}
         self._types = sorted({replace(node, name=""): node for node in cluster.nodes}.values(), key=self._cost)
-        self._type_by_use: dict[tuple[str, str, int, int], Node | None] = {}
+        self._type_by_use: dict[_Use, Node | None] = {}
 
     def request(self, step: Step) -> ResourceRequest:
         """What runs a step that asks a model: its training's workers, an examiner, or its model's replicas."""
@@ -47,12 +58,12 @@ class MachineTypes:
         model, job = getattr(step.params, "model", ""), step.params
         if not model or not self._types:
             return None
-        # a grid's trainings share these objects, and there may be thousands of them
-        recipe, resources = (id(job.recipe), id(job.resources)) if isinstance(job, TrainParams) else (0, 0)
-        cache_key = (model, "examiner" if step.kind == "evaluate" else "", recipe, resources)
-        if cache_key not in self._type_by_use:
-            self._type_by_use[cache_key] = self._choose(step)
-        return self._type_by_use[cache_key]
+        use = _Use(model, step.kind == "evaluate")
+        if isinstance(job, TrainParams):
+            use = use._replace(recipe=job.recipe, resources=job.resources)
+        if use not in self._type_by_use:
+            self._type_by_use[use] = self._choose(step)
+        return self._type_by_use[use]
 
     def gpu_of(self, step: Step) -> str | None:
         """The kind of GPU that a step's model will lie on; None without one, and if that is not known."""
