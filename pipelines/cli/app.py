@@ -59,7 +59,7 @@ def plan(
 ) -> None:
     """Print the graph of steps: what is done, what will run in which phases, and what that will take."""
     from pipelines.cli.plan_command import load_cluster_and_prices, machine_types, profile_study
-    from pipelines.cli.views.plan import show_plan
+    from pipelines.cli.views.plan import PlanView, show_plan
     from pipelines.planning.plan import make_plan
     from pipelines.store.store import Store
 
@@ -70,7 +70,8 @@ def plan(
         profile_study(loaded, target, address)
     inventory, price_list = load_cluster_and_prices(cluster, cloud, cpus, gpus)
     step_plan = make_plan(loaded.study, loaded.folder, target, machine_types(loaded, inventory, price_list))
-    show_plan(Console(), loaded, step_plan, target, inventory, price_list, explain=explain, all_steps=all_steps)
+    view = PlanView(loaded, step_plan, target, inventory, price_list)
+    show_plan(Console(), view, explain=explain, all_steps=all_steps)
 
 
 @app.command(epilog="Example: [bold]evolgrid run studies/quickstart.yaml[/bold]")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.console import Console
 from rich.table import Table
 
@@ -17,33 +19,34 @@ from pipelines.study.file.load import LoadedStudy
 MAX_STEPS_LISTED = 120
 
 
-def show_plan(
-    console: Console,
-    loaded: LoadedStudy,
-    plan: Plan,
-    store: Store,
-    cluster: Inventory,
-    price_list: PriceList | None = None,
-    *,
-    explain: bool,
-    all_steps: bool,
-) -> None:
-    """Print a plan, with the phases and the bill that it has on a cluster of some size."""
-    grid, study = plan.grid, loaded.study
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """A plan of a study against a store, and the cluster that it is for, with its prices where they are known."""
+
+    loaded: LoadedStudy
+    plan: Plan
+    store: Store
+    cluster: Inventory
+    price_list: PriceList | None = None
+
+
+def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: bool) -> None:
+    """Print a plan, with the phases and the bill that it has on its cluster."""
+    study, plan, grid = view.loaded.study, view.plan, view.plan.grid
     console.print(
         f"[bold]{study.study}[/bold]: {len(grid.cells)} cells share {len(grid.steps)} steps; "
         f"{len(plan.done)} are done, {len(plan.pending)} will run",
         highlight=False,
     )
     console.print(_summary_table(plan))
-    show_phases(console, study, plan, cluster)
-    show_cost(console, study, loaded.folder, plan, cluster, price_list)
+    show_phases(console, study, plan, view.cluster)
+    show_cost(console, study, view.loaded.folder, plan, view.cluster, view.price_list)
     if len(grid.steps) <= MAX_STEPS_LISTED or all_steps:
         console.print(_steps_table(plan))
     else:
         console.print(f"{len(grid.steps)} steps: add --all to see each of them", highlight=False)
     if explain:
-        _print_reasons(console, plan, store)
+        _print_reasons(console, plan, view.store)
 
 
 def _summary_table(plan: Plan) -> Table:

@@ -7,32 +7,25 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from pipelines.operators.similarity.vectors import NEAR_DISTANCE, Ints, Nearest, Vectors
+from pipelines.operators.similarity.vectors import NEAR_DISTANCE, DistinctRows, Nearest, Vectors
 
 BLOCK_SIZE = 512  # vectors on each side: the products stay in the cache
 NEAR_PRODUCT = 1 - NEAR_DISTANCE / 2  # the product above which 2 - 2cos is nearer than NEAR
 
 
 def compare_panels(
-    vectors: Vectors,
-    rows: Ints,
-    copies: Ints,
-    start: int,
-    others: Vectors | None = None,
-    other_rows: Ints | None = None,
-    other_copies: Ints | None = None,
-    other_start: int = 0,
+    vectors: Vectors, distinct: DistinctRows, others: Vectors | None = None, other_distinct: DistinctRows | None = None
 ) -> tuple[Nearest, ...]:
-    """What the vectors `rows` of a panel find in another panel and those in them, or all of one panel in itself.
+    """What the distinct vectors of a panel find in another panel and those in them, or all of one panel in itself.
 
-    `copies` says how many rows of the set each of them stands for, `start` is the number of the first one.
+    The vectors are arguments of their own because Ray resolves references only there.
     """
-    left = _Panel(vectors, rows, copies, start)
+    left = _Panel(vectors, distinct)
     products = _BlockProducts()
-    if others is None or other_rows is None or other_copies is None:
+    if others is None or other_distinct is None:
         products.compute_within(left)
         return (products.nearest(left, left),)
-    right = _Panel(others, other_rows, other_copies, other_start)
+    right = _Panel(others, other_distinct)
     products.compute_between(left, right)
     return products.nearest(left, right), products.nearest(right, left)
 
@@ -40,7 +33,8 @@ def compare_panels(
 class _Panel:
     """The distinct vectors of a panel [n, d], and the block in which each has seen its best product so far."""
 
-    def __init__(self, vectors: Vectors, rows: Ints, copies: Ints, start: int) -> None:
+    def __init__(self, vectors: Vectors, distinct: DistinctRows) -> None:
+        rows, copies, start = distinct
         self.vectors = torch.from_numpy(vectors[rows])
         self.copies = torch.from_numpy(copies.astype(np.float32))
         self.start = start

@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.operators.similarity.vectors import MAX_REPEATS, UNIT_TOLERANCE, Floats, Ints, Nearest, Vectors
+from pipelines.operators.similarity.vectors import (
+    MAX_REPEATS,
+    UNIT_TOLERANCE,
+    DistinctRows,
+    Floats,
+    Ints,
+    Nearest,
+    Vectors,
+)
 
 MapCalls = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], Iterator[Any]]
 
@@ -63,10 +71,10 @@ def find_neighbours(
     # the distinct vectors of each panel, and the number of the first of them
     cuts = [0, *np.searchsorted(vectors.first, ends).tolist()]
     sides = [
-        (panel, vectors.first[low:high] - (end - len(mark)), rows.size[low:high], low)
+        (panel, DistinctRows(vectors.first[low:high] - (end - len(mark)), rows.size[low:high], low))
         for panel, mark, end, low, high in zip(panels, digests_of_panels, ends, cuts, cuts[1:], strict=False)
     ]
-    return _neighbours_of_rows(rows, _search_panels([side for side in sides if len(side[1])], map_calls))
+    return _neighbours_of_rows(rows, _search_panels([side for side in sides if len(side[1].rows)], map_calls))
 
 
 def vector_digests(vectors: Vectors) -> npt.NDArray[np.void]:
@@ -95,12 +103,12 @@ def _row_groups(vectors: EqualVectors, vector_of: Ints) -> EqualVectors:
     return EqualVectors(first, group, np.bincount(group, minlength=len(first)))
 
 
-def _search_panels(sides: Sequence[tuple[Any, ...]], map_calls: MapCalls) -> Nearest:
+def _search_panels(sides: Sequence[tuple[Any, DistinctRows]], map_calls: MapCalls) -> Nearest:
     """What the distinct vectors of all panels find: every pair of panels is compared once."""
     from pipelines.operators.similarity.block_products import compare_panels
 
     pairs = list(combinations_with_replacement(range(len(sides)), 2))
-    calls = ((*sides[i],) if i == j else (*sides[i], *sides[j]) for i, j in pairs)
+    calls = (sides[i] if i == j else (*sides[i], *sides[j]) for i, j in pairs)
     found: dict[int, Nearest] = {}
     for pair, results in zip(pairs, map_calls(compare_panels, calls), strict=True):
         for side, result in zip(pair, results, strict=False):

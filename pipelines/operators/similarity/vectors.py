@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,15 @@ NEAR_DISTANCE = 0.05
 MAX_REPEATS = 499  # the published search looks at 500 neighbours, of which the row itself is one
 UNIT_TOLERANCE = 1e-3
 PANEL_SIZE = 16384  # vectors in a panel: a pair of panels is seconds of work, and little of it is done again
+
+
+class DistinctRows(NamedTuple):
+    """The rows of a panel that have its distinct vectors, how many rows of the set have each of these vectors, and the
+    number of the first vector among all distinct ones of the set."""
+
+    rows: Ints
+    copies: Ints
+    start: int
 
 
 @dataclass(frozen=True, slots=True)
