@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.training.spec import Progress, TrainError, TrainJob, TrainOutcome
+from actors.training.spec import TrainError, TrainJob, TrainOutcome, TrainProgress
 from cluster.resources.packing import Bundle
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class TrainHost:
 
     def __init__(self) -> None:
         logging.getLogger("ray.train").setLevel(logging.ERROR)
-        self._progress: Progress | None = None
+        self._progress: TrainProgress | None = None
         self._workers: list[str] = []
 
     def begin(self, in_process: bool) -> tuple[str, int]:
@@ -50,7 +50,7 @@ class TrainHost:
         self._progress, self._workers = None, []
         return ray.get_runtime_context().get_node_id(), os.getpid()
 
-    def progress(self) -> Progress | None:
+    def progress(self) -> TrainProgress | None:
         """The last step reported by the training, or None before its first step."""
         return self._progress
 
@@ -59,8 +59,8 @@ class TrainHost:
         if worker not in self._workers:
             self._workers.append(worker)
             self._progress = None
-        if worker == self._workers[-1] and (self._progress is None or step > self._progress[0]):
-            self._progress = (step, steps, loss)
+        if worker == self._workers[-1] and (self._progress is None or step > self._progress.step):
+            self._progress = TrainProgress(step, steps, loss)
 
     def train_in_process(self, job: TrainJob) -> list[TrainOutcome]:
         """Train in this very process (Ray Train's local mode); checkpoints lie aside and outlive the process."""

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import ray
 
-Progress = tuple[int, int, float]  # step, all steps, loss
+
+class TrainProgress(NamedTuple):
+    """How far a training is: the last optimizer step, the number of all steps, and the loss of that step."""
+
+    step: int
+    steps: int
+    loss: float
 
 
 @dataclass(frozen=True, slots=True)

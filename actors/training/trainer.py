@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
     from ray.actor import ActorHandle
 
-    from actors.training.spec import Progress, TrainJob
+    from actors.training.spec import TrainJob, TrainProgress
 
 __all__ = [
     "OnProgress",
@@ -206,7 +206,7 @@ def _watch_until_done(
     """
     import ray
 
-    last: Progress | None = None
+    last: TrainProgress | None = None
     started = time.monotonic()
     node, pid = cast("tuple[str, int]", ray.get(host.begin.remote(in_process)))
     start = time.monotonic() - started
@@ -217,7 +217,7 @@ def _watch_until_done(
     try:
         while result not in ray.wait([result, progress_ref], num_returns=1)[0]:
             _require_ray()
-            latest = cast("Progress | None", ray.get(progress_ref))
+            latest = cast("TrainProgress | None", ray.get(progress_ref))
             if latest is not None and latest != last and on_progress is not None:
                 on_progress(*latest)
             last = latest

@@ -14,6 +14,7 @@ from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
 from pipelines.study.inputs.benchmarks import check_benchmark
 from pipelines.study.inputs.encoders import check_encoder
 from pipelines.study.inputs.models import check_installed, check_model, resolve_model_path
+from pipelines.study.inputs.problem import Problem
 from pipelines.study.inputs.published import read_published
 from pipelines.study.inputs.references import check_reference
 from pipelines.study.roles import roles
@@ -61,6 +62,11 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
 def _error_at(loaded: LoadedStudy, loc: Loc, message: str, remedy: str | None = None) -> InputError:
     field = dotted_path(loc_in_file(loc, loaded.line_numbers))
     return InputError(message, file=str(loaded.path), line=loaded.line_of(loc), field=field, remedy=remedy)
+
+
+def _problem_error(loaded: LoadedStudy, block: Loc, problem: Problem) -> InputError:
+    """A problem of the block at `block` as an error with its place in the file."""
+    return _error_at(loaded, (*block, *problem.field), problem.message, problem.remedy)
 
 
 def _unknown_names(loaded: LoadedStudy) -> Iterator[InputError]:
@@ -186,15 +192,13 @@ def _autoif_files(loaded: LoadedStudy) -> Iterator[InputError]:
 def _model_problems(loaded: LoadedStudy) -> Iterator[InputError]:
     for name, model in loaded.study.models.items():
         if found := check_model(model, loaded.folder):
-            key, message, remedy = found
-            yield _error_at(loaded, ("models", name, key), message, remedy)
+            yield _problem_error(loaded, ("models", name), found)
 
 
 def _missing_packages(loaded: LoadedStudy) -> Iterator[InputError]:
     for name, model in loaded.study.models.items():
         if found := check_installed(model):
-            key, message, remedy = found
-            yield _error_at(loaded, ("models", name, key), message, remedy)
+            yield _problem_error(loaded, ("models", name), found)
     for index, student in enumerate(loaded.study.students):
         if student.sharding.startswith("zero") and find_spec("deepspeed") is None:
             remedy = "Install it with \"pip install 'evolgrid[deepspeed]'\", or use 'sharding: fsdp'."
@@ -204,14 +208,13 @@ def _missing_packages(loaded: LoadedStudy) -> Iterator[InputError]:
 def _encoder_problems(loaded: LoadedStudy) -> Iterator[InputError]:
     block = loaded.study.diversity
     if block and (found := check_encoder(block, loaded.folder)):
-        key, message, remedy = found
-        yield _error_at(loaded, ("diversity", key), message, remedy)
+        yield _problem_error(loaded, ("diversity",), found)
 
 
 def _benchmark_problems(loaded: LoadedStudy) -> Iterator[InputError]:
     for index, benchmark in enumerate(loaded.study.benchmarks):
-        for loc, message, remedy in check_benchmark(loaded.study, benchmark, loaded.folder):
-            yield _error_at(loaded, ("benchmarks", index, *loc), message, remedy)
+        for problem in check_benchmark(loaded.study, benchmark, loaded.folder):
+            yield _problem_error(loaded, ("benchmarks", index), problem)
 
 
 def _contamination(loaded: LoadedStudy) -> Iterator[InputError]:

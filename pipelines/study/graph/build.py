@@ -67,7 +67,7 @@ class _GridBuilder:
         for seeds in self.study.seeds:
             start = self.add_seeds(seeds)
             if self.study.responses.answer_seeds:
-                yield from self.add_datasets((seeds.name, "", "", 0), start)
+                yield from self.add_datasets(SetOrigin(seeds.name, "", "", 0), start)
             for evolution in self.study.evolution:
                 for evolver in evolution.evolvers:
                     yield from self.add_evolved_datasets(start, seeds.name, evolution, evolver)
@@ -83,13 +83,13 @@ class _GridBuilder:
         if evolution.method == "autoif":
             steps = AutoIFSteps(evolution, read_autoif_instructions(self.folder, evolution), *common)
             paired = steps.pair(start, subject, evolver)
-            yield from self.add_datasets((seeds, method, evolver, 1), paired, steps)
+            yield from self.add_datasets(SetOrigin(seeds, method, evolver, 1), paired, steps)
             return
         steps = EvolutionSteps(evolution, *common)
         step, optimize_step = start, steps.optimize(start, subject, evolver)
         for number in range(1, evolution.rounds + 1):
             step = steps.evolve_round(step, optimize_step, subject, evolver, number)
-            yield from self.add_datasets((seeds, method, evolver, number), step)
+            yield from self.add_datasets(SetOrigin(seeds, method, evolver, number), step)
 
     def add_datasets(
         self, origin: SetOrigin, step: Step, autoif: AutoIFSteps | None = None
@@ -99,7 +99,7 @@ class _GridBuilder:
             for variant in self.study.responses.variants:
                 responses = self.add_responses(step, teacher, variant, draws)
                 if autoif:
-                    responses = autoif.check(responses, origin[2])
+                    responses = autoif.check(responses, origin.evolver)
                 judged = self.judging_steps.add_judgements(step)
                 rewards = tuple((name, self.add_reward(responses, name)) for name in self.study.rewards)
                 shared = (diversity := self.add_diversity(step)), self.add_contamination(step, diversity)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipelines.study.graph.judging import JudgementSteps
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.recipes import Student
 from pipelines.study.spec.selection import Selection
 
-SetOrigin = tuple[str, str, str, int]
-"""Names of seeds, evolution and evolver, and the round."""
+
+class SetOrigin(NamedTuple):
+    """Where the instructions of a data set come from. Round 0 are the seeds: no evolver. `method` is the name of the
+    evolution, empty if the study has only one."""
+
+    seeds: str
+    method: str
+    evolver: str
+    round: int
 
 
 @dataclass(frozen=True, slots=True)

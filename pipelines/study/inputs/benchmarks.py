@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipelines.errors import nearest
+from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.study import Study
 
@@ -14,8 +15,6 @@ EXAMPLES_MISSING = "lm-eval takes the examples of this task from its training sp
 EXAMPLES_REMEDY = "Name the training split as 'shots_file', or ask without examples: 'shots: 0'."
 PUNKT_REMEDY = "Run 'python -m nltk.downloader punkt_tab', or set NLTK_DATA to a folder that holds it."
 EVAL_INSTALL_COMMAND = "pip install 'evolgrid[eval]'"
-Problem = tuple[tuple[str, ...], str, str | None]
-"""Where in the benchmark's block, what is wrong, what to do."""
 
 
 def check_benchmark(study: Study, bench: Benchmark, folder: Path) -> Iterator[Problem]:
@@ -23,9 +22,9 @@ def check_benchmark(study: Study, bench: Benchmark, folder: Path) -> Iterator[Pr
     yield from _package_problems(bench)
     yield from _file_problems(study, bench, folder)
     if bench.file is None and not bench.world and not _from_hub(bench):
-        yield ("task",), f"{bench.kind} has no data set on the hub that fits", "Name its items as 'file'."
+        yield Problem(("task",), f"{bench.kind} has no data set on the hub that fits", "Name its items as 'file'.")
     if lacks_examples(bench):
-        yield ("task",), EXAMPLES_MISSING, EXAMPLES_REMEDY
+        yield Problem(("task",), EXAMPLES_MISSING, EXAMPLES_REMEDY)
 
 
 def lacks_examples(bench: Benchmark) -> bool:
@@ -43,9 +42,11 @@ def _package_problems(bench: Benchmark) -> Iterator[Problem]:
     hub = bench.file is None and bench.traits.hub is not None
     if (bench.harness or hub) and (find_spec("lm_eval") is None or find_spec("datasets") is None):
         key = "lm_eval" if bench.lm_eval else "task"
-        yield (key,), f"{bench.kind} needs lm-eval, which is not installed", f"Install it: {EVAL_INSTALL_COMMAND}"
+        yield Problem(
+            (key,), f"{bench.kind} needs lm-eval, which is not installed", f"Install it: {EVAL_INSTALL_COMMAND}"
+        )
     elif bench.traits.splits_sentences and not has_sentences():
-        yield ("task",), f"{bench.kind} needs NLTK's data 'punkt_tab'", PUNKT_REMEDY
+        yield Problem(("task",), f"{bench.kind} needs NLTK's data 'punkt_tab'", PUNKT_REMEDY)
 
 
 def has_sentences() -> bool:
@@ -69,14 +70,14 @@ def _file_problems(study: Study, bench: Benchmark, folder: Path) -> Iterator[Pro
         if name is not None and not (folder / name).exists():
             models = nearest(name, list(study.models)) if loc[-1] == "reference" else None
             what = "neither a model of this study nor a file" if loc[-1] == "reference" else "no such file"
-            yield loc, f"{folder / name}: {what}", models or "Paths count from the study file's folder."
+            yield Problem(loc, f"{folder / name}: {what}", models or "Paths count from the study file's folder.")
         elif (
             loc == ("file",)
             and name is not None
             and bench.traits.subject_split
             and not _is_folder_or_zip(folder / name)
         ):
-            yield (
+            yield Problem(
                 loc,
                 f"{folder / name}: is neither a folder nor a zip",
                 "It has files SUBJECT_test.csv and SUBJECT_dev.csv.",

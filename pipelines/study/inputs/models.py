@@ -10,6 +10,7 @@ import bundled
 from actors.engine import EngineSpec
 from actors.engines.registry import engine_info, resolve
 from pipelines.errors import nearest
+from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.model import Model
 
 
@@ -33,8 +34,6 @@ def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSp
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-Problem = tuple[str, str, str | None]
-"""The key of the model that is wrong, what is wrong with it, and a remedy."""
 
 
 def resolve_model_path(model: Model, folder: Path) -> str:
@@ -54,7 +53,7 @@ def check_installed(model: Model) -> Problem | None:
     info = engine_info(model.engine, model.gpus)
     if info.needs_package is not None and find_spec(info.needs_package) is None:
         remedy = f"Install it with {info.install_hint}, or choose another engine."
-        return "engine", f"the package '{info.needs_package}' is not installed", remedy
+        return Problem(("engine",), f"the package '{info.needs_package}' is not installed", remedy)
     return None
 
 
@@ -63,13 +62,13 @@ def check_model(model: Model, folder: Path) -> Problem | None:
     info = engine_info(model.engine, model.gpus)
     required = info.required_option
     if required is not None and required.name not in model.options | model.runtime:
-        return "engine", required.message, required.remedy
+        return Problem(("engine",), required.message, required.remedy)
     if not info.has_weights:
         return None
     if model.source.startswith("bundled:"):
         return _check_bundled(model)
     if model.source.startswith("~"):
-        return "source", "'~' is not expanded", "Write the path out, absolute or from the study's folder."
+        return Problem(("source",), "'~' is not expanded", "Write the path out, absolute or from the study's folder.")
     return _check_folder(model, folder) if _is_local(model, folder) else _check_hub(model)
 
 
@@ -82,45 +81,47 @@ def _is_local(model: Model, folder: Path) -> bool:
 def _check_bundled(model: Model) -> Problem | None:
     name = model.source.removeprefix("bundled:")
     if name not in bundled.names():
-        return "source", f"no bundled model is named '{name}'", nearest(name, list(bundled.names()))
+        return Problem(("source",), f"no bundled model is named '{name}'", nearest(name, list(bundled.names())))
     return _check_no_revision(model)
 
 
 def _check_no_revision(model: Model) -> Problem | None:
     if model.revision is not None:
-        return "revision", "only a hub model has a revision; a folder is known by its content", "Remove it."
+        return Problem(("revision",), "only a hub model has a revision; a folder is known by its content", "Remove it.")
     return None
 
 
 def _check_folder(model: Model, folder: Path) -> Problem | None:
     path = folder / model.source
     if not path.is_dir():
-        return "source", f"no folder {path}", None
+        return Problem(("source",), f"no folder {path}")
     names = {entry.name for entry in path.iterdir()}
     if "config.json" not in names:
-        return "source", f"{path} has no config.json: it is not a Hugging Face model folder", None
+        return Problem(("source",), f"{path} has no config.json: it is not a Hugging Face model folder")
     if not any(name.endswith(".safetensors") for name in names):
         return _no_safetensors(path, names)
     if not names.intersection(_TOKENIZERS):
-        return "source", f"{path} has no tokenizer (none of {', '.join(_TOKENIZERS)})", None
+        return Problem(("source",), f"{path} has no tokenizer (none of {', '.join(_TOKENIZERS)})")
     return _check_no_revision(model)
 
 
 def _no_safetensors(path: Path, names: set[str]) -> Problem:
     if any(name.endswith((".bin", ".pt", ".pth", ".ckpt")) for name in names):
         remedy = "Convert them: load with transformers and save_pretrained(..., safe_serialization=True)."
-        return "source", f"{path} has pickled weights only, which are not loaded (they can run code)", remedy
-    return "source", f"{path} has no weights (*.safetensors)", None
+        return Problem(
+            ("source",), f"{path} has pickled weights only, which are not loaded (they can run code)", remedy
+        )
+    return Problem(("source",), f"{path} has no weights (*.safetensors)")
 
 
 def _check_hub(model: Model) -> Problem | None:
     if not HUB_NAME.fullmatch(model.source):
         remedy = "Give 'bundled:NAME', a folder (relative to the study file), or a hub name like 'org/name'."
-        return "source", f"'{model.source}' is neither a folder that exists nor a hub name", remedy
+        return Problem(("source",), f"'{model.source}' is neither a folder that exists nor a hub name", remedy)
     if model.revision is None:
         remedy = f"Add the 40-digit commit of huggingface.co/{model.source}, or put './' before a local folder."
-        return "source", "a hub model needs a 'revision', so that the study means the same tomorrow", remedy
+        return Problem(("source",), "a hub model needs a 'revision', so that the study means the same tomorrow", remedy)
     if not COMMIT.fullmatch(model.revision):
         remedy = "Give the commit's 40 hexadecimal digits; branches and tags move."
-        return "revision", f"'{model.revision}' is not a commit", remedy
+        return Problem(("revision",), f"'{model.revision}' is not a commit", remedy)
     return None

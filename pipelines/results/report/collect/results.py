@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.evaluate.scores import metric_label, metric_names, scores, task_points
 from pipelines.results.report.data.report import Result
-from pipelines.results.report.data.task_scores import TaskScores, mean_by
+from pipelines.results.report.data.task_scores import LevelMean, TaskScores, mean_by
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow
 from pipelines.store.manifest import Manifest
@@ -16,8 +16,6 @@ from pipelines.store.store import Store
 from pipelines.study.graph.grid import Cell, Grid
 from pipelines.study.graph.params import EvaluateParams, VerdictParams
 from pipelines.study.spec.benchmarks import Benchmark
-
-Levels = tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class BenchmarkNumber:
     value: float
     low: float
     high: float
-    by_level: Levels = ()
+    by_level: tuple[LevelMean, ...] = ()
 
 
 def collect_results(
@@ -99,7 +97,7 @@ def _result(cell: Cell, rows: int, benchmark: str, number: BenchmarkNumber) -> R
     )
 
 
-def _means_by_level(rows: Iterable[AnswerRow], metric: str) -> Levels:
+def _means_by_level(rows: Iterable[AnswerRow], metric: str) -> tuple[LevelMean, ...]:
     """The mean of every level of difficulty, of benchmarks that have several."""
     found = [(row.level, 100.0 * value) for row in rows if (value := row.measure(metric)) is not None]
     levels = [level for level, _ in found]

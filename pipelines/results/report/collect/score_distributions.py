@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 import prompts
 from pipelines.results.report.collect.judgement_stats import count_distinct, count_labels, label_shares, mean_score
-from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
+from pipelines.results.report.data.scores import LabelShare, SetDistribution, SetJudgement, SetProbabilities
 from pipelines.rows.arrow import from_table
 from pipelines.rows.operator import NOT_EVOLVED
 from pipelines.rows.types import JudgementRow, ScoreRow
@@ -78,6 +78,7 @@ class ScoreDistributions:
         account = self.store.manifest(step.kind, step.key).account
         found = from_table(JudgementRow, self.store.rows(step.kind, step.key))
         rows = account.rows_in - account.reasons.get(NOT_EVOLVED, 0)
+        shares = label_shares(count_labels(found, LABELS.get(metric, ())), rows)
         return SetJudgement(
             *_names(pairs)[:3],
             metric=metric,
@@ -85,7 +86,7 @@ class ScoreDistributions:
             unread=rows - len(found),
             mean=mean_score(found),
             distinct=count_distinct(found) if metric == "keywords" else None,
-            shares=tuple(label_shares(count_labels(found, LABELS.get(metric, ())), rows).items()),
+            shares=tuple(LabelShare(*each) for each in shares.items()),
         )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
-from pipelines.results.report.data.task_scores import TaskScores
+from pipelines.results.report.data.task_scores import LevelMean, TaskScores
 from pipelines.study.inputs.published import Published
 
 ACCURACY = "accuracy"
@@ -35,7 +35,7 @@ class Result:
     value: float
     low: float
     high: float
-    by_level: tuple[tuple[int, float], ...]
+    by_level: tuple[LevelMean, ...]
 
     @property
     def measure(self) -> str:

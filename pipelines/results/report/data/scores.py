@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pipelines.study.spec.judging import JudgeMetric
 
-Shares = tuple[tuple[str, float], ...]
+
+class LabelShare(NamedTuple):
+    """A label that a judge may give, and the percentage of rows that have it."""
+
+    label: str
+    percent: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +31,7 @@ class SetJudgement:
     unread: int
     mean: float | None
     distinct: int | None
-    shares: Shares
+    shares: tuple[LabelShare, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -87,7 +87,14 @@ def _p_value(by_task: Array) -> float:
     return float(test.pvalue)
 
 
-def mean_by(groups: Sequence[int], values: Sequence[float]) -> tuple[tuple[int, float], ...]:
-    """The mean of each group, groups ascending."""
+class LevelMean(NamedTuple):
+    """The mean over the tasks of one level of difficulty."""
+
+    level: int
+    mean: float
+
+
+def mean_by(groups: Sequence[int], values: Sequence[float]) -> tuple[LevelMean, ...]:
+    """The mean of each level, levels ascending; `groups` has the level of each value."""
     members = {group: [v for g, v in zip(groups, values, strict=True) if g == group] for group in sorted(set(groups))}
-    return tuple((group, float(np.mean(found))) for group, found in members.items())
+    return tuple(LevelMean(group, float(np.mean(found))) for group, found in members.items())
