@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from functools import lru_cache
 
 from rich.markup import escape
@@ -11,10 +10,9 @@ from rich.markup import escape
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.runtime.context import RunContext
 from pipelines.operators.select.car import selection_warning
+from pipelines.operators.select.measurements import read_measurements
 from pipelines.operators.select.select import reward_values, select_pairs
 from pipelines.planning.plan import Plan
-from pipelines.rows.arrow import from_table
-from pipelines.rows.types import ROW_TYPES, ResponseRow, Row
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.graph.params import SelectParams
@@ -41,7 +39,7 @@ def run_selection(store: Store, step: Step) -> Manifest:
     size = 1 + len(job.selection.needs)
     own, *rivals = (step.inputs[low : low + size] for low in range(0, len(step.inputs), size))
     limit = min((_selected_count(store.url, job, rival) for rival in rivals), default=None)
-    pairs, measured = _read_inputs(store, own)
+    pairs, measured = read_measurements(store, own)
     rows, left_out = select_pairs(pairs, measured, job.selection, job.seed, step.key, limit)
     warning_text = selection_warning(reward_values(measured), job.selection.mode) if job.selection.by == "car" else ""
     seconds = time.monotonic() - started
@@ -51,24 +49,4 @@ def run_selection(store: Store, step: Step) -> Manifest:
 @lru_cache(maxsize=CACHED_SETS)
 def _selected_count(url: str, job: SelectParams, steps: tuple[Step, ...]) -> int:
     """How many pairs the same selection would choose of another set alone."""
-    return len(select_pairs(*_read_inputs(Store(url), steps), job.selection, job.seed, "")[0])
-
-
-def _read_inputs(store: Store, steps: Sequence[Step]) -> tuple[list[ResponseRow], dict[str, dict[str, Row]]]:
-    """The answers of a set, and the rows that measure them."""
-    answers, *others = steps
-    pairs = [row for row in _rows(store, answers) if isinstance(row, ResponseRow)]
-    instruction_of = {pair.id: pair.parent_id for pair in pairs}
-    if answers.kind in ("check", "choose"):  # a checked answer's parent is the answer, a chosen one's its candidates
-        parents = {row.id: row.parent_id for row in _rows(store, answers.inputs[0])}
-        instruction_of = {row: parents[answer] for row, answer in instruction_of.items()}
-    measured: dict[str, dict[str, Row]] = {}
-    for step in others:
-        found = {row.parent_id: row for row in _rows(store, step)}
-        parent_of = instruction_of if step.kind == "diversity" else {row: row for row in instruction_of}
-        measured[step.kind] = {row: found[parent] for row, parent in parent_of.items() if parent in found}
-    return pairs, measured
-
-
-def _rows(store: Store, step: Step) -> list[Row]:
-    return [*from_table(ROW_TYPES[step.kind], store.rows(step.kind, step.key))]
+    return len(select_pairs(*read_measurements(Store(url), steps), job.selection, job.seed, "")[0])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.operators.select.car import car
 from pipelines.study.spec.scoring import RewardMode
-from pipelines.study.spec.selection import METRICS, Metric
+from pipelines.study.spec.selection import METRICS
 
 if TYPE_CHECKING:
     from pipelines.rows.types import ResponseRow
@@ -30,11 +30,11 @@ class PairMeasurements:
     min_reward: float = 0.0
 
 
-def metric_value(metric: Metric, measurements: PairMeasurements) -> float:
-    """The value of a metric for a candidate, whose `measured` has the rows that the metric needs."""
-    if computed := _COMPUTED.get(metric):
-        return computed(measurements)
+def metric_value(metric: str, measurements: PairMeasurements) -> float:
+    """Return the value of a metric for a pair. `measurements` must have the rows that the metric needs."""
     spec = METRICS[metric]
+    if not spec.column:
+        return COMPUTED[metric](measurements)
     return float(getattr(measurements.rows_by_kind[spec.needs[0]], spec.column))
 
 
@@ -53,7 +53,8 @@ def _random_value(measurements: PairMeasurements) -> float:
     return int(hashlib.sha256(f"{measurements.seed} {measurements.pair.id}".encode()).hexdigest()[:13], 16) / 16**13
 
 
-_COMPUTED: Mapping[Metric, Callable[[PairMeasurements], float]] = {
+# the functions of the metrics that no row holds as a column
+COMPUTED: dict[str, Callable[[PairMeasurements], float]] = {
     "car": _car,
     "words": _words,
     "random": _random_value,

@@ -9,6 +9,7 @@ from statistics import fmean
 
 from pipelines.evaluate.scores import headline_score
 from pipelines.operators.select.car import cars
+from pipelines.operators.select.measurements import reported_values
 from pipelines.results.predict.paradox import average_performance
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow
@@ -18,7 +19,6 @@ from pipelines.study.graph.params import EvaluateParams, VerdictParams
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 
-SCORES = ("ppl_instruction", "ppl_answer", "ppl_conditional", "ifd", "ifd_ppl", "ic_ifd")
 LOSS_COLUMN = "loss_conditional"  # of which CAR is made
 
 
@@ -47,7 +47,7 @@ def collect_points(study: Study, grid: Grid, store: Store) -> list[Point]:
     """One point for every data set of the study whose answers are finished."""
     done = store.finished_keys()
     sets = [pairs for pairs in grid.sets if pairs.responses.key in done]
-    found = [Point(pairs, dict(_metric_means(pairs, store, done))) for pairs in sets]
+    found = [Point(pairs, dict(_metric_means(pairs, store, done, study.seed))) for pairs in sets]
     return [Point(one.pairs, {**one.metrics, **car}) for one, car in zip(found, _car_values(study, found), strict=True)]
 
 
@@ -66,10 +66,13 @@ def collect_performances(grid: Grid, store: Store) -> dict[ComparisonGroup, dict
     return found
 
 
-def _metric_means(pairs: InstructionDataset, store: Store, done: frozenset[str]) -> Iterator[tuple[str, float]]:
+def _metric_means(
+    pairs: InstructionDataset, store: Store, done: frozenset[str], seed: int
+) -> Iterator[tuple[str, float]]:
     yield "length", _column_mean(store, pairs.responses, "tokens_out")
+    yield from ((name, _mean(values)) for name, values in reported_values(store, pairs, done, seed).items())
     if pairs.scores and pairs.scores.key in done:
-        yield from ((name, _column_mean(store, pairs.scores, name)) for name in (*SCORES, LOSS_COLUMN))
+        yield LOSS_COLUMN, _column_mean(store, pairs.scores, LOSS_COLUMN)
     if pairs.diversity and pairs.diversity.key in done:
         yield "distance", _column_mean(store, pairs.diversity, "distance")
     for name, step in pairs.rewards:
@@ -99,5 +102,8 @@ def _benchmark_score(store: Store, step: Step) -> float:
 def _column_mean(store: Store, step: Step, column: str) -> float:
     """The mean of a column over the rows in which it is a number; NaN if there are none."""
     values = store.rows(step.kind, step.key, columns=[column]).column(column).to_pylist()
-    known = [float(value) for value in values if math.isfinite(value)]
-    return fmean(known) if known else math.nan
+    return _mean([float(value) for value in values if math.isfinite(value)])
+
+
+def _mean(values: list[float]) -> float:
+    return fmean(values) if values else math.nan

@@ -2,57 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticKnownError
 
 from pipelines.study.spec.basics import Name, StrictModel
 from pipelines.study.spec.scoring import RewardMode
 
-Metric = Literal[
-    "ifd",
-    "ic_ifd",
-    "ppl_instruction",
-    "ppl_answer",
-    "ppl_conditional",
-    "reward",
-    "car",
-    "distance",
-    "repeats",
-    "length",
-    "words",
-    "random",
-]
 Direction = Literal["high", "low"]
 
 
 @dataclass(frozen=True, slots=True)
 class MetricSpec:
-    """The better end of a metric, the kinds of the steps whose rows it needs, and its column, unless it is computed."""
+    """A metric of (instruction, response) pairs.
+
+    `better` is its better end, `needs` are the kinds of the steps whose rows it is taken from, `column` is the column
+    of the first of them that holds it; without a column, `operators.select.metrics.COMPUTED` has its function.
+
+    `label` is its heading in the report. The report and `predict` show the metrics that have one for every data set.
+    `about` is a sentence that explains it to readers of the report.
+    """
 
     better: Direction
-    needs: tuple[str, ...]
+    needs: tuple[str, ...] = ()
     column: str = ""
+    label: str = ""
+    about: str = ""
 
 
-# the better ends are those of 2412.11231, Table 5, where it has the metric
-METRICS: Mapping[Metric, MetricSpec] = {
-    "ifd": MetricSpec("high", ("score",), "ifd"),
-    "ic_ifd": MetricSpec("high", ("score",), "ic_ifd"),
-    "ppl_instruction": MetricSpec("low", ("score",), "ppl_instruction"),
-    "ppl_answer": MetricSpec("low", ("score",), "ppl_answer"),
-    "ppl_conditional": MetricSpec("low", ("score",), "ppl_conditional"),
+_ABOUT_PPL = "PPL is the perplexity of the instruction, of the answer alone, and of the answer after its instruction."
+_ABOUT_IFD = "IFD is the answer's loss after its instruction over its loss alone."
+_ABOUT_IFD_PPL = "IFD PPL is the ratio of the two perplexities."
+_ABOUT_IC_IFD = "IC-IFD divides IFD by the instruction's loss as well."
+# all metrics by name, in the order of the report; the better ends are those of 2412.11231, Table 5, where it has them
+METRICS: dict[str, MetricSpec] = {
+    "ppl_instruction": MetricSpec("low", ("score",), "ppl_instruction", "PPL instr.", _ABOUT_PPL),
+    "ppl_answer": MetricSpec("low", ("score",), "ppl_answer", "PPL answer"),
+    "ppl_conditional": MetricSpec("low", ("score",), "ppl_conditional", "PPL cond."),
+    "ifd": MetricSpec("high", ("score",), "ifd", "IFD", _ABOUT_IFD),
+    "ifd_ppl": MetricSpec("high", ("score",), "ifd_ppl", "IFD PPL", _ABOUT_IFD_PPL),
+    "ic_ifd": MetricSpec("high", ("score",), "ic_ifd", "IC-IFD", _ABOUT_IC_IFD),
     "reward": MetricSpec("high", ("reward",), "reward"),
     "car": MetricSpec("high", ("reward", "score")),
     "distance": MetricSpec("high", ("diversity",), "distance"),
     "repeats": MetricSpec("low", ("diversity",), "repeats"),
     "length": MetricSpec("low", ("score",), "tokens_instruction"),
-    "words": MetricSpec("low", ()),
-    "random": MetricSpec("high", ()),
+    "words": MetricSpec("low"),
+    "random": MetricSpec("high"),
 }
 
+
+def reported_metrics() -> dict[str, MetricSpec]:
+    """Return the metrics that the report and `predict` show for every data set, in the report's order."""
+    return {name: spec for name, spec in METRICS.items() if spec.label}
+
+
+def _known_metric(value: object) -> object:
+    if isinstance(value, str) and value in METRICS:
+        return value
+    raise PydanticKnownError("literal_error", {"expected": " or ".join(f"'{name}'" for name in METRICS)})
+
+
+def _list_metrics(schema: dict[str, Any]) -> None:
+    schema["enum"] = [*METRICS]
+
+
+Metric = Annotated[str, BeforeValidator(_known_metric), Field(json_schema_extra=_list_metrics)]
+"""The name of one of METRICS."""
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -92,7 +110,8 @@ class Selection(StrictModel):
 
     @model_validator(mode="after")
     def _of_the_metric(self) -> Selection:
-        of = {"reward": ("reward", "car"), "beta": ("car",), "mode": ("car",)}
+        by_reward = tuple(name for name, spec in METRICS.items() if "reward" in spec.needs)
+        of = {"reward": by_reward, "beta": ("car",), "mode": ("car",)}
         for name in sorted(self.model_fields_set & of.keys()):
             if self.by not in of[name]:
                 raise ValueError(f"'{name}' belongs to 'by: {of[name][-1]}', and this is 'by: {self.by}'")

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any, get_args
+from dataclasses import fields
+from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from pipelines.operators.select.metrics import COMPUTED
 from pipelines.operators.select.select import select_pairs
-from pipelines.rows.types import DiversityRow, ResponseRow, Row, ScoreRow
-from pipelines.study.spec.selection import METRICS, Metric, Selection
+from pipelines.rows.types import ROW_TYPES, DiversityRow, ResponseRow, Row, ScoreRow
+from pipelines.study.spec.selection import METRICS, Selection
 
 IFD = (0.9, 0.5, 1.1, 0.7)
 
@@ -94,12 +96,22 @@ def test_shares_are_rounded_down(pairs: int, keep: float, count: int) -> None:
     ("metric", "best"),
     [("ifd", "high"), ("ic_ifd", "high"), ("ppl_instruction", "low"), ("length", "low"), ("distance", "high")],
 )
-def test_each_metric_has_its_better_end(metric: Metric, best: str) -> None:
+def test_each_metric_has_its_better_end(metric: str, best: str) -> None:
     assert METRICS[metric].better == best
 
 
-def test_every_metric_that_a_study_may_name_is_defined() -> None:
-    assert set(get_args(Metric)) == set(METRICS)
+def test_every_metric_has_either_a_column_of_the_rows_that_it_needs_or_a_function() -> None:
+    assert {name for name, spec in METRICS.items() if not spec.column} == COMPUTED.keys()
+    for spec in METRICS.values():
+        assert not spec.column or spec.column in {field.name for field in fields(ROW_TYPES[spec.needs[0]])}
+
+
+@pytest.mark.parametrize("name", ["ifdd", 5, ["ifd"]])
+def test_only_metrics_of_the_table_can_be_selected_by(name: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        Selection.model_validate({"name": "x", "by": name})
+    assert [error["type"] for error in caught.value.errors()] == ["literal_error"]
+    assert Selection.model_json_schema()["properties"]["by"]["enum"] == [*METRICS]
 
 
 def test_the_best_are_those_with_a_low_perplexity_unless_the_order_says_otherwise() -> None:
