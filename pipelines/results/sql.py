@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import posixpath
 from collections import defaultdict
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from pipelines.results.report.csv_files import column_names
 from pipelines.results.report.data.report import Result, SetScore
 from pipelines.rows.arrow import schema
 from pipelines.rows.types import ROW_TYPES, Rejection
@@ -77,7 +77,7 @@ def open_sql_tables(store: Store) -> duckdb.DuckDBPyConnection:
     _register(connection, "retries", _table(retries, _RETRIES))
     _register_rows(connection, store, manifests)
     for name, fact in (("results", Result), ("sets", SetScore)):
-        _register_reports(connection, store, name, ["study", *(field.name for field in fields(fact))])
+        _register_reports(connection, store, name, ["study", *column_names(fact)])
     return connection
 
 

@@ -6,7 +6,8 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, fields
+from dataclasses import fields
+from typing import Any, get_type_hints
 
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
 from pipelines.results.report.data.report import (
@@ -21,6 +22,8 @@ from pipelines.results.report.data.report import (
 )
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
+from pipelines.results.report.data.set_key import InstructionKey, SetKey
+from pipelines.study.spec.selection import reported_metrics
 
 Cell = str | int | float | bool | None
 ScoreFact = SetJudgement | SetDistribution | SetProbabilities
@@ -33,22 +36,22 @@ SPEED_COLUMNS = (*TRAINING_COLUMNS, "tokens_per_second", "mfu", "peak_flops", "p
 def csv_files(data: ReportData) -> dict[str, str]:
     """File name to content, one file per kind of fact."""
     return {
-        "results.csv": _csv_text(_field_names(Result), map(_flatten, data.results)),
-        "sets.csv": _csv_text(_field_names(SetScore), map(_flatten, data.sets)),
-        "rounds.csv": _csv_text(_field_names(RoundOutcome), map(_flatten, data.rounds)),
-        "replies.csv": _csv_text(_field_names(ReplyOutcome), map(_flatten, data.replies)),
-        "methods.csv": _csv_text(_field_names(MethodResult), map(_flatten, data.methods)),
-        "rewards.csv": _csv_text(_field_names(SetReward), map(_flatten, data.rewards)),
-        "car.csv": _csv_text(_field_names(SetCar), map(_flatten, data.cars)),
-        "answers.csv": _csv_text(_field_names(AnswerFlags), map(_flatten, data.flags)),
-        "diversity.csv": _csv_text(_field_names(SetDiversity), map(_flatten, data.diversities)),
-        "contamination.csv": _csv_text(_field_names(SetOverlap), map(_flatten, data.overlaps)),
-        "selections.csv": _csv_text(_field_names(SetSelection), map(_flatten, data.selections)),
-        "judgements.csv": _csv_text(_field_names(SetJudgement), map(_flatten, data.judgements)),
-        "scores.csv": _csv_text(_field_names(SetDistribution), map(_flatten, data.distributions)),
-        "probabilities.csv": _csv_text(_field_names(SetProbabilities), map(_flatten, data.probabilities)),
-        "confidence.csv": _csv_text(_field_names(SetProbabilities), map(_flatten, data.confidences)),
-        "steps.csv": _csv_text(_field_names(StepAccount), map(_flatten, data.steps)),
+        "results.csv": _fact_table(Result, data.results),
+        "sets.csv": _fact_table(SetScore, data.sets),
+        "rounds.csv": _fact_table(RoundOutcome, data.rounds),
+        "replies.csv": _fact_table(ReplyOutcome, data.replies),
+        "methods.csv": _fact_table(MethodResult, data.methods),
+        "rewards.csv": _fact_table(SetReward, data.rewards),
+        "car.csv": _fact_table(SetCar, data.cars),
+        "answers.csv": _fact_table(AnswerFlags, data.flags),
+        "diversity.csv": _fact_table(SetDiversity, data.diversities),
+        "contamination.csv": _fact_table(SetOverlap, data.overlaps),
+        "selections.csv": _fact_table(SetSelection, data.selections),
+        "judgements.csv": _fact_table(SetJudgement, data.judgements),
+        "scores.csv": _fact_table(SetDistribution, data.distributions),
+        "probabilities.csv": _fact_table(SetProbabilities, data.probabilities),
+        "confidence.csv": _fact_table(SetProbabilities, data.confidences),
+        "steps.csv": _fact_table(StepAccount, data.steps),
         "trainings.csv": _csv_text(
             SPEED_COLUMNS, ([getattr(curve, name) for name in SPEED_COLUMNS] for curve in data.losses)
         ),
@@ -62,12 +65,30 @@ def _loss_points(curves: Iterable[LossCurve]) -> Iterable[list[Cell]]:
             yield [*(getattr(curve, name) for name in TRAINING_COLUMNS), step, loss]
 
 
-def _field_names(kind: type[Fact]) -> list[str]:
-    return [field.name for field in fields(kind)]
+def column_names(kind: type[Fact]) -> list[str]:
+    """Return the columns of a kind of fact: its fields, with keys of sets and means of metrics taken apart."""
+    hints = get_type_hints(kind)
+    return [name for field in fields(kind) for name in _field_columns(field.name, hints[field.name])]
 
 
-def _flatten(fact: Fact) -> list[Cell]:
-    return [json.dumps(dict(value)) if isinstance(value, tuple) else value for value in astuple(fact)]
+def _field_columns(name: str, kind: Any) -> Sequence[str]:
+    if kind in (SetKey, InstructionKey):
+        return kind._fields
+    return [*reported_metrics()] if name == "means" else [name]
+
+
+def _fact_table(kind: type[Fact], facts: Iterable[Fact]) -> str:
+    names = [field.name for field in fields(kind)]
+    rows = ([cell for name in names for cell in _cells(name, getattr(fact, name))] for fact in facts)
+    return _csv_text(column_names(kind), rows)
+
+
+def _cells(name: str, value: Any) -> Sequence[Cell]:
+    if isinstance(value, SetKey | InstructionKey):
+        return value
+    if name == "means":
+        return [value.get(metric) for metric in reported_metrics()]
+    return [json.dumps(dict(value)) if isinstance(value, tuple) else value]
 
 
 def _csv_text(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:

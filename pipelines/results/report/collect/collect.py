@@ -29,8 +29,9 @@ def collect_report(study: Study, folder: Path, grid: Grid, store: Store) -> Repo
     done = store.finished_keys()
     record = load_record(store, study.study)
     manifests = {key: store.manifest(step.kind, key) for key, step in grid.steps.items() if key in done}
-    sets, outcomes, rewards = Sets(store, grid, done), Outcomes(store, grid, done), Rewards(store, grid, done)
-    instructions, spread = Instructions(study, store, grid, done), ScoreDistributions(store, grid, done)
+    sets, spread = Sets(store, grid, done, study.seed), ScoreDistributions(store, grid, done, study.seed)
+    outcomes, rewards = Outcomes(store, grid, done), Rewards(store, grid, done)
+    instructions = Instructions(study, store, grid, done)
     task_scores = collect_results(grid, store, manifests, folder)
     return ReportData(
         study=study.study,

@@ -7,24 +7,25 @@ from functools import lru_cache
 from statistics import fmean
 
 from bundled.world import METHODS, correct, is_valid_evolution, level_of
+from pipelines.operators.select.measurements import reported_values
 from pipelines.results.report.data.report import Example, SetScore, Turn
+from pipelines.results.report.data.set_key import set_key
 from pipelines.rows.arrow import from_table
 from pipelines.rows.text import user_turn
-from pipelines.rows.types import InstructionRow, ResponseRow, ScoreRow
+from pipelines.rows.types import InstructionRow, ResponseRow
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid, InstructionDataset
 from pipelines.study.graph.methods import AUTO
 from pipelines.study.graph.step import Step
 
 MAX_EXAMPLES = 4
-SCORES = ("ppl_instruction", "ppl_answer", "ppl_conditional", "ifd", "ic_ifd")
 
 
 class Sets:
     """Reads the sets of a grid as far as their steps are finished."""
 
-    def __init__(self, store: Store, grid: Grid, done: frozenset[str]) -> None:
-        self.store, self.done = store, done
+    def __init__(self, store: Store, grid: Grid, done: frozenset[str], seed: int) -> None:
+        self.store, self.done, self.seed = store, done, seed
         self.sets = [pairs for pairs in grid.sets if pairs.responses.key in done]
         self.instructions = lru_cache(maxsize=None)(self._instructions)
         self.responses = lru_cache(maxsize=None)(self._responses)
@@ -53,26 +54,19 @@ class Sets:
 
     def _score(self, pairs: InstructionDataset) -> SetScore:
         responses = self.responses(pairs.responses)
-        scores = self._score_rows(pairs.scores)
-        means = {name: _mean([getattr(score, name) for score in scores]) for name in SCORES}
+        values = reported_values(self.store, pairs, self.done, self.seed)
         return SetScore(
-            seeds=pairs.seeds,
-            evolver=pairs.evolved_by,
-            round=pairs.round,
-            teacher=pairs.teacher,
-            decoding=pairs.decoding,
+            set=set_key(pairs),
             rows=len(responses),
-            skipped=len(responses) - len(scores) if pairs.scores else 0,
+            skipped=len(responses) - self._row_count(pairs.scores) if pairs.scores else 0,
+            means={name: fmean(known) for name, known in values.items() if known},
             words=fmean(len(row.instruction.split()) for row in responses) if responses else 0.0,
             correct=_correct_share(responses),
             valid=self._valid_share(pairs.instructions),
-            **means,
         )
 
-    def _score_rows(self, step: Step | None) -> list[ScoreRow]:
-        if step is None or step.key not in self.done:
-            return []
-        return from_table(ScoreRow, self.store.rows(step.kind, step.key))
+    def _row_count(self, step: Step) -> int:
+        return self.store.manifest(step.kind, step.key).account.rows_out if step.key in self.done else 0
 
     def _valid_share(self, step: Step) -> float | None:
         """The share of verifiable evolutions among those of verifiable instructions, in percent."""
@@ -125,10 +119,6 @@ class Sets:
             for pairs, answer in found
             if answer
         )
-
-
-def _mean(values: list[float]) -> float | None:
-    return fmean(values) if values else None
 
 
 def _allowed_methods(method: str) -> Sequence[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.operators.similarity.overlap import NEAR_MEASURE
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
+from pipelines.results.report.data.set_key import set_key
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid, InstructionDataset
 from pipelines.study.graph.params import SelectParams
@@ -33,7 +34,7 @@ class Instructions:
             distances, repeats = (table.column(name).to_numpy() for name in ("distance", "repeats"))
             skipped = self.store.manifest(step.kind, step.key).account.rejected
             yield SetDiversity(
-                *_names(pairs),
+                set_key(pairs).instructions,
                 len(distances),
                 skipped,
                 *_distribution(distances),
@@ -57,7 +58,7 @@ class Instructions:
                 found = shared.get((source, measure), [])
                 rate = 100.0 * len(found) / len(rows) if rows else 0.0
                 example = found[0] if found else ""
-                yield SetOverlap(*_names(pairs), source, measure, len(rows), len(found), rate, example)
+                yield SetOverlap(set_key(pairs).instructions, source, measure, len(rows), len(found), rate, example)
 
     def selections(self) -> Iterator[SetSelection]:
         """One entry per selection of a set."""
@@ -70,9 +71,7 @@ class Instructions:
             scores = [row["score"] for row in self._rows(step, "score")]
             numbers = (float(np.mean(scores)), min(scores), max(scores)) if scores else (None, None, None)
             yield SetSelection(
-                *_names(pairs),
-                pairs.teacher,
-                pairs.decoding,
+                set_key(pairs),
                 spec.name,
                 spec.by,
                 spec.order or METRICS[spec.by].better,
@@ -89,10 +88,6 @@ class Instructions:
 
     def _rows(self, step: Step, *columns: str) -> list[dict[str, Any]]:
         return self.store.rows(step.kind, step.key, columns=list(columns)).to_pylist()
-
-
-def _names(pairs: InstructionDataset) -> tuple[str, str, int]:
-    return pairs.seeds, pairs.evolved_by, pairs.round
 
 
 def _distribution(values: Any) -> tuple[float | None, float | None, float | None, float | None]:

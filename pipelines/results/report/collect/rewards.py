@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines.operators.select.car import cars
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
+from pipelines.results.report.data.set_key import set_key
 from pipelines.rows.operator import EMPTY
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid, InstructionDataset
@@ -55,7 +56,7 @@ class Rewards:
             by_beta = [(beta, cars(points, beta, spec.mode)) for beta in spec.betas]
             for place, ((pairs, _, _), rows, reward, loss) in enumerate(group):
                 values = tuple((beta, values[place]) for beta, values in by_beta)
-                made.append(SetCar(*_names(pairs), model, spec.mode, rows, reward, loss, values))
+                made.append(SetCar(set_key(pairs), model, spec.mode, rows, reward, loss, values))
         return made
 
     def flags(self) -> Iterator[AnswerFlags]:
@@ -75,7 +76,7 @@ class Rewards:
         answers = self.store.manifest(pairs.responses.kind, pairs.responses.key).account.rows_out
         low, median, high = map(float, np.quantile(rewards, (0.25, 0.5, 0.75))) if rewards else (None, None, None)
         return SetReward(
-            *_names(pairs),
+            set_key(pairs),
             model=model,
             rows=len(rewards),
             skipped=answers - len(rewards),
@@ -123,10 +124,6 @@ class Rewards:
         """A number of each answer, by the answer's id."""
         rows = self.store.rows(step.kind, step.key, columns=["parent_id", name]).to_pylist()
         return {row["parent_id"]: row[name] for row in rows}
-
-
-def _names(pairs: InstructionDataset) -> tuple[str, str, int, str, str]:
-    return pairs.seeds, pairs.evolved_by, pairs.round, pairs.teacher, pairs.decoding
 
 
 def _answer_step(pairs: InstructionDataset) -> Step | None:

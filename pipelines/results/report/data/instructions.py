@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.results.report.data.set_key import InstructionKey, SetKey
+
 
 @dataclass(frozen=True, slots=True)
 class SetDiversity:
@@ -14,9 +16,7 @@ class SetDiversity:
     each with its lower end, the last one with all that is farther.
     """
 
-    seeds: str
-    evolver: str
-    round: int
+    set: InstructionKey
     rows: int
     skipped: int
     mean: float | None
@@ -35,9 +35,7 @@ class SetOverlap:
     `example` is what one of them shares.
     """
 
-    seeds: str
-    evolver: str
-    round: int
+    set: InstructionKey
     source: str
     measure: str
     rows: int
@@ -53,11 +51,7 @@ class SetSelection:
     `reasons` counts the others by why they were left out.
     """
 
-    seeds: str
-    evolver: str
-    round: int
-    teacher: str
-    decoding: str
+    set: SetKey
     selection: str
     by: str
     end: str

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
+from pipelines.results.report.data.set_key import SetKey
 from pipelines.results.report.data.task_scores import LevelMean, TaskScores
 from pipelines.study.inputs.published import Published
 
@@ -45,23 +46,15 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class SetScore:
-    """Means over one set of (instruction, response) pairs. Scores are None where nothing was scored.
+    """Means over one set of (instruction, response) pairs. `means` has those of the reported metrics that are known.
 
     `valid` is the share of evolutions that the closed world can verify (None on foreign data), a percentage.
     """
 
-    seeds: str
-    evolver: str
-    round: int
-    teacher: str
-    decoding: str
+    set: SetKey
     rows: int
     skipped: int
-    ppl_instruction: float | None
-    ppl_answer: float | None
-    ppl_conditional: float | None
-    ifd: float | None
-    ic_ifd: float | None
+    means: Mapping[str, float]
     words: float
     correct: float | None
     valid: float | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipelines.results.report.data.set_key import SetKey
 from pipelines.study.spec.scoring import RewardMode
 
 
@@ -15,11 +16,7 @@ class SetReward:
     highest mean; 0 for that set itself.
     """
 
-    seeds: str
-    evolver: str
-    round: int
-    teacher: str
-    decoding: str
+    set: SetKey
     model: str
     rows: int
     skipped: int
@@ -35,11 +32,7 @@ class SetReward:
 class SetCar:
     """CAR of one set (2411.07133) by beta, from the mean `reward` and `loss` of the `rows` that have both."""
 
-    seeds: str
-    evolver: str
-    round: int
-    teacher: str
-    decoding: str
+    set: SetKey
     model: str
     mode: RewardMode
     rows: int

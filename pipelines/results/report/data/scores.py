@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from pipelines.results.report.data.set_key import InstructionKey, SetKey
 from pipelines.study.spec.judging import JudgeMetric
 
 
@@ -23,9 +24,7 @@ class SetJudgement:
     by label, `mean` is the mean score, `distinct` counts different keywords; each is empty or None for other metrics.
     """
 
-    seeds: str
-    evolver: str
-    round: int
+    set: InstructionKey
     metric: JudgeMetric
     rows: int
     unread: int
@@ -38,11 +37,7 @@ class SetJudgement:
 class SetDistribution:
     """Mean and quartiles of one score over the `rows` of a set that have it."""
 
-    seeds: str
-    evolver: str
-    round: int
-    teacher: str
-    decoding: str
+    set: SetKey
     score: str
     rows: int
     mean: float
@@ -58,11 +53,7 @@ class SetProbabilities:
     Or of the evolver's replies under itself; then there is no teacher and no decoding (empty strings).
     """
 
-    seeds: str
-    evolver: str
-    round: int
-    teacher: str
-    decoding: str
+    set: SetKey
     tokens: int
     mean: float
     bins: tuple[tuple[float, float], ...]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pipelines.results.report.data.report import ReportData
 from pipelines.results.report.data.scores import SetProbabilities
+from pipelines.results.report.data.set_key import SetKey
 from pipelines.results.report.plots.canvas import Figure, evolver_legend
 from pipelines.results.report.plots.histograms import histogram_panel, seed_data_legend
 from pipelines.results.report.plots.panels import MAX_PANELS
@@ -27,15 +28,11 @@ def confidence(data: ReportData) -> Figure | None:
 def _figure(title: str, note: str, known: Sequence[SetProbabilities], data: ReportData) -> Figure | None:
     if not known:
         return None
-    evolvers = sort_by_size((each.evolver for each in known), data.model_sizes)
-    places = dict.fromkeys((each.seeds, each.round, each.teacher, each.decoding) for each in known if each.evolver)
+    evolvers = sort_by_size((each.set.evolver for each in known), data.model_sizes)
+    places = [key._replace(evolver="") for each in known if (key := each.set).evolver] or [each.set for each in known]
     panels = [
-        histogram_panel(
-            title, _panel_title(seeds, number, f"{teacher} {decoding}".strip()), "probability", found, evolvers
-        )
-        for seeds, number, teacher, decoding in places or {(e.seeds, 0, e.teacher, e.decoding): None for e in known}
-        if (found := [e for e in known if (e.seeds, e.teacher, e.decoding) == (seeds, teacher, decoding)])
-        and (found := [e for e in found if e.round in (0, number)])
+        histogram_panel(title, _panel_title(place), "probability", _sets_at(place, known), evolvers)
+        for place in dict.fromkeys(places)
     ]
     if len(panels) > MAX_PANELS:
         note += f" The first {MAX_PANELS} of {len(panels)} panels."
@@ -43,5 +40,15 @@ def _figure(title: str, note: str, known: Sequence[SetProbabilities], data: Repo
     return Figure(title, note, tuple(panels[:MAX_PANELS]), legend)
 
 
-def _panel_title(seeds: str, number: int, answered: str) -> str:
-    return ", ".join(filter(None, (seeds, f"round {number}", answered)))
+def _sets_at(place: SetKey, known: Sequence[SetProbabilities]) -> list[SetProbabilities]:
+    """The sets of this place by all evolvers, and the seeds from which they began."""
+    return [
+        each
+        for each in known
+        if each.set._replace(evolver="", round=place.round) == place and each.set.round in (0, place.round)
+    ]
+
+
+def _panel_title(place: SetKey) -> str:
+    answered = f"{place.teacher} {place.decoding}".strip()
+    return ", ".join(filter(None, (place.seeds, f"round {place.round}", answered)))

@@ -16,11 +16,11 @@ def distances(data: ReportData) -> Figure | None:
     known = [each for each in data.diversities if each.bins]
     if not known:
         return None
-    evolvers = sort_by_size((each.evolver for each in known), data.model_sizes)
-    rounds = dict.fromkeys((each.seeds, each.round) for each in known if each.evolver or len(known) == 1)
+    evolvers = sort_by_size((each.set.evolver for each in known), data.model_sizes)
+    rounds = dict.fromkeys((each.set.seeds, each.set.round) for each in known if each.set.evolver or len(known) == 1)
     panels: list[Panel] = []
-    for seeds, number in list(rounds or {(each.seeds, each.round): None for each in known})[:MAX_PANELS]:
-        shown = [each for each in known if each.seeds == seeds and each.round in (0, number)]
+    for seeds, number in list(rounds or {(each.set.seeds, each.set.round): None for each in known})[:MAX_PANELS]:
+        shown = [each for each in known if each.set.seeds == seeds and each.set.round in (0, number)]
         panels.append(histogram_panel(TITLE, f"{seeds}, round {number}", "minimum neighbour distance", shown, evolvers))
     note = "Per cent of instructions by the squared distance to the nearest other one; far to the right is diverse."
     return Figure(TITLE, note, tuple(panels), evolver_legend(evolvers, marked=False) + seed_data_legend(known))

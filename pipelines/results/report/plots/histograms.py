@@ -19,7 +19,7 @@ def histogram_panel(
     with canvas as (axes,):
         for each in sets:
             edges, shares = [edge for edge, _ in each.bins], [share for _, share in each.bins]
-            look, line = (color(evolvers, each.evolver), "-") if each.evolver else (MUTED, "--")
+            look, line = (color(evolvers, each.set.evolver), "-") if each.set.evolver else (MUTED, "--")
             axes.step([*edges, 1.0], [*shares, shares[-1]], where="post", color=look, linestyle=line)
         axes.set_xlim(0, 1)
         axes.set_xlabel(unit)
@@ -29,4 +29,4 @@ def histogram_panel(
 
 def seed_data_legend(known: Sequence[BinnedSet]) -> tuple[Legend, ...]:
     """What the dashed line means, where there is one."""
-    return (Legend("un-evolved seeds", "muted", "dash"),) if any(not each.evolver for each in known) else ()
+    return (Legend("un-evolved seeds", "muted", "dash"),) if any(not each.set.evolver for each in known) else ()

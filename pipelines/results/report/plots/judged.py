@@ -22,9 +22,7 @@ def difficulty(data: ReportData) -> Figure | None:
     with canvas as (axes,):
         for place, each in enumerate(shown):
             _bar(axes, place, each)
-        axes.set_yticks(
-            range(len(shown)), [" ".join(filter(None, (each.seeds, each.evolver, f"r{each.round}"))) for each in shown]
-        )
+        axes.set_yticks(range(len(shown)), [each.set.label for each in shown])
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.set_xlim(0, 100)
         axes.set_xlabel("%")

@@ -98,9 +98,9 @@ def _rows_figure(data: ReportData) -> KeyFigure:
 
 
 def _cells_figure(data: ReportData) -> KeyFigure:
-    evolvers = {s.evolver for s in data.sets if s.evolver} | {r.evolver for r in data.results if r.evolver}
-    teachers = {s.teacher for s in data.sets if s.teacher} | {r.teacher for r in data.results if r.teacher}
-    rounds = {s.round for s in data.sets if s.round > 0} | {r.round for r in data.results if r.round > 0}
+    evolvers = {s.set.evolver for s in data.sets if s.set.evolver} | {r.evolver for r in data.results if r.evolver}
+    teachers = {s.set.teacher for s in data.sets if s.set.teacher} | {r.teacher for r in data.results if r.teacher}
+    rounds = {s.set.round for s in data.sets if s.set.round > 0} | {r.round for r in data.results if r.round > 0}
     students = {r.student for r in data.results}
     parts = ((evolvers, "evolver"), (rounds, "round"), (teachers, "teacher"), (students, "student"))
     note = " × ".join(plural(len(names), word) for names, word in parts if names)

@@ -16,6 +16,7 @@ from pipelines.results.report.data.report import (
     StepAccount,
     Turn,
 )
+from pipelines.results.report.data.set_key import SetKey
 
 EVOLVERS, TEACHERS, STUDENTS = ("tiny", "small"), ("tiny", "small"), (("tiny-base", "full"), ("small-base", "lora"))
 SIZES = (("tiny", 1_180_000), ("small", 7_340_000), ("tiny-base", 1_180_000), ("small-base", 7_340_000))
@@ -81,20 +82,7 @@ def empty() -> ReportData:
 
 def foreign() -> ReportData:
     """One round over foreign data: nothing was scored, verified or trained."""
-    sets = tuple(
-        replace(
-            each,
-            ppl_instruction=None,
-            ppl_answer=None,
-            ppl_conditional=None,
-            ifd=None,
-            ic_ifd=None,
-            correct=None,
-            valid=None,
-        )
-        for each in sample().sets
-        if each.round <= 1
-    )
+    sets = tuple(replace(each, means={}, correct=None, valid=None) for each in sample().sets if each.set.round <= 1)
     return replace(sample(), study="alpaca-sample", results=(), losses=(), sets=sets, examples=(_hostile_example(),))
 
 
@@ -141,8 +129,14 @@ def _result(
 def _sets(rng: random.Random) -> list[SetScore]:
     return [
         SetScore(
-            "world", evolver, number, teacher, "greedy", rng.randint(185, 200), rng.randint(0, 3), 38.2 / (1 + number),
-            6.1, 2.9, 0.42 + 0.09 * number + rng.uniform(0, 0.05), 0.011 + 0.004 * number + rng.uniform(0, 0.002),
+            SetKey("world", evolver, number, teacher, "greedy"), rng.randint(185, 200), rng.randint(0, 3),
+            {
+                "ppl_instruction": 38.2 / (1 + number),
+                "ppl_answer": 6.1,
+                "ppl_conditional": 2.9,
+                "ifd": 0.42 + 0.09 * number + rng.uniform(0, 0.05),
+                "ic_ifd": 0.011 + 0.004 * number + rng.uniform(0, 0.002),
+            },
             8.4 + 6.2 * number, 93.0 - 9 * number, 88.5 - 4 * number if evolver else None,
         )
         for evolver, number in SOURCES

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 
 from pipelines.results.report.csv_files import csv_files
+from pipelines.study.spec.selection import reported_metrics
 from tests.pipelines.results.report import sample
 
 
@@ -15,11 +16,18 @@ def read(name: str, data) -> list[dict[str, str]]:
 
 def test_results_and_sets_come_back_unchanged():
     data = sample.sample()
-    for name, facts in (("results.csv", data.results), ("sets.csv", data.sets)):
+    sets = [
+        each.set._asdict()
+        | dict.fromkeys(reported_metrics())
+        | {**each.means}
+        | {"rows": each.rows, "valid": each.valid}
+        for each in data.sets
+    ]
+    for name, facts in (("results.csv", [asdict(one) for one in data.results]), ("sets.csv", sets)):
         rows = read(name, data)
         assert len(rows) == len(facts)
         for row, fact in zip(rows, facts, strict=True):
-            for field, value in asdict(fact).items():
+            for field, value in fact.items():
                 if isinstance(value, tuple):
                     assert json.loads(row[field]) == {str(key): number for key, number in value}
                 elif value is None:

@@ -14,6 +14,7 @@ from pipelines.execution.steps.selection import run_selection
 from pipelines.results.report.collect.instructions import BINS, Instructions
 from pipelines.results.report.csv_files import csv_files
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
+from pipelines.results.report.data.set_key import InstructionKey, SetKey
 from pipelines.results.report.page import render_html, render_markdown
 from pipelines.rows.types import ContaminationRow, DiversityRow, Rejection
 from pipelines.store.store import Store
@@ -67,7 +68,7 @@ def told(ran: tuple[Store, Grid], study: Study = STUDY) -> Instructions:
 
 def test_diversity_is_told_once_for_all_teachers_of_a_set(ran: tuple[Store, Grid]) -> None:
     (found,) = told(ran).diversities()
-    assert (found.seeds, found.evolver, found.round, found.rows, found.skipped) == ("world", "", 0, 5, 1)
+    assert (found.set, found.rows, found.skipped) == (("world", "", 0), 5, 1)
     assert found.mean == pytest.approx(sum(DISTANCES) / 5)
     assert (found.low, found.median, found.high) == (0.0, 0.04, 0.3)
     assert (found.equal, found.near) == (40, 60)
@@ -106,14 +107,14 @@ def test_a_set_without_distances_has_none_and_no_nan(ran: tuple[Store, Grid], tm
 
 def test_the_page_shows_them_and_a_study_without_them_has_no_empty_tables() -> None:
     bins = tuple((edge / BINS, 5.0) for edge in range(BINS))
-    seeds = SetDiversity("world", "", 0, 200, 0, 0.5, 0.3, 0.5, 0.7, 0.0, 1.5, bins)
+    seeds = SetDiversity(InstructionKey("world", "", 0), 200, 0, 0.5, 0.3, 0.5, 0.7, 0.0, 1.5, bins)
     data = replace(
         sample(),
-        diversities=(seeds, replace(seeds, evolver="tiny", round=1), replace(seeds, evolver="small", round=1)),
-        overlaps=(SetOverlap("world", "tiny", 1, "ifeval", "13-gram", 200, 3, 1.5, HOSTILE),),
+        diversities=(seeds, *(replace(seeds, set=InstructionKey("world", name, 1)) for name in ("tiny", "small"))),
+        overlaps=(SetOverlap(InstructionKey("world", "tiny", 1), "ifeval", "13-gram", 200, 3, 1.5, HOSTILE),),
         selections=(
             SetSelection(
-                "world", "tiny", 1, "small", "greedy", "best", "ifd", "high", 9, 4, 0.5, 0.4, 0.6, (("x", 5),)
+                SetKey("world", "tiny", 1, "small", "greedy"), "best", "ifd", "high", 9, 4, 0.5, 0.4, 0.6, (("x", 5),)
             ),
         ),
     )

@@ -69,7 +69,7 @@ def test_the_set_of_a_round_has_its_evolved_rows_only(ran: tuple[Store, Grid]) -
         for one in Outcomes(store, grid, store.finished_keys()).round_outcomes()
         if one.outcome == "evolved"
     }
-    answered = {score.round: score.rows for score in Sets(store, grid, store.finished_keys()).scores()}
+    answered = {score.set.round: score.rows for score in Sets(store, grid, store.finished_keys(), 0).scores()}
     assert answered == {0: 100, **evolved}
 
 
@@ -86,7 +86,7 @@ def test_replies_are_counted_by_model_role_and_reason(ran: tuple[Store, Grid]) -
 
 def test_an_example_shows_each_round_once_beside_its_seed(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
-    examples = list(Sets(store, grid, store.finished_keys()).examples())
+    examples = list(Sets(store, grid, store.finished_keys(), 0).examples())
     assert examples and all([turn.round for turn in example.turns] == [0, 1, 2] for example in examples)
     turns = [turn for example in examples for turn in example.turns]
     assert all(bool(turn.answers) != turn.outcome.startswith("eliminated:") for turn in turns)

@@ -16,6 +16,7 @@ from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.results.report.collect.rewards import Rewards
 from pipelines.results.report.csv_files import csv_files
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
+from pipelines.results.report.data.set_key import SetKey
 from pipelines.results.report.page import render_html, render_markdown
 from pipelines.results.report.tables.car_warnings import car_warnings
 from pipelines.rows.arrow import from_table
@@ -69,19 +70,19 @@ def rows(ran: tuple[Store, Grid], step: Step | None) -> list[Any]:
 
 
 def test_every_set_has_its_mean_and_quartiles(ran: tuple[Store, Grid]) -> None:
-    shown = {(entry.round, entry.decoding): entry for entry in told(ran).rewards()}
+    shown = {(entry.set.round, entry.set.decoding): entry for entry in told(ran).rewards()}
     assert len(shown) == 6
     for pairs in ran[1].sets:
         rewards = sorted(row.reward for row in rows(ran, pairs.reward("judge")))
         entry = shown[pairs.round, pairs.decoding]
-        assert (entry.teacher, entry.model, entry.rows, entry.skipped) == ("large", "judge", len(rewards), 0)
+        assert (entry.set.teacher, entry.model, entry.rows, entry.skipped) == ("large", "judge", len(rewards), 0)
         assert entry.mean == pytest.approx(fmean(rewards))
         assert entry.low is not None and entry.median is not None and entry.high is not None
         assert rewards[0] <= entry.low <= entry.median <= entry.high <= rewards[-1]
 
 
 def test_the_margin_is_taken_over_the_instructions_that_both_sets_answer(ran: tuple[Store, Grid]) -> None:
-    shown = {entry.decoding: entry for entry in told(ran).rewards() if entry.round == 1}
+    shown = {entry.set.decoding: entry for entry in told(ran).rewards() if entry.set.round == 1}
     (best, worst) = (pairs for pairs in ran[1].sets if pairs.round == 1 and pairs.decoding != "short")
     means = []
     for pairs in (best, worst):
@@ -96,7 +97,9 @@ def test_the_margin_is_taken_over_the_instructions_that_both_sets_answer(ran: tu
 
 def test_car_by_beta_comes_from_the_pairs_that_have_reward_and_loss(ran: tuple[Store, Grid]) -> None:
     (pairs,) = (pairs for pairs in ran[1].sets if pairs.round == 1 and pairs.decoding == "best")
-    (entry,) = (one for one in told(ran).cars(Car(betas=[0.0, 2.0])) if (one.round, one.decoding) == (1, "best"))
+    (entry,) = (
+        one for one in told(ran).cars(Car(betas=[0.0, 2.0])) if (one.set.round, one.set.decoding) == (1, "best")
+    )
     reward = fmean(row.reward for row in rows(ran, pairs.reward("judge")))
     loss = fmean(row.loss_conditional for row in rows(ran, pairs.scores))
     assert (entry.reward, entry.loss) == pytest.approx((reward, loss))
@@ -121,7 +124,9 @@ def test_flags_count_what_was_cut_off_empty_or_refused(ran: tuple[Store, Grid]) 
 
 
 def car_entry(model: str, reward: float, mode: RewardMode = "raw") -> SetCar:
-    return SetCar("<i>", "small", 1, "a|b", "best", model, mode, 7, reward, 0.5, ((0.0, reward), (1.0, reward / 1.5)))
+    return SetCar(
+        SetKey("<i>", "small", 1, "a|b", "best"), model, mode, 7, reward, 0.5, ((0.0, reward), (1.0, reward / 1.5))
+    )
 
 
 def test_negative_means_are_warned_of_by_model() -> None:
@@ -131,7 +136,7 @@ def test_negative_means_are_warned_of_by_model() -> None:
 
 
 def with_rewards() -> Any:
-    reward = SetReward("<i>", "small", 1, "a|b", "best", "judge", 7, 1, 0.25, -1.5, 0.1, None, -0.75, 6)
+    reward = SetReward(SetKey("<i>", "small", 1, "a|b", "best"), "judge", 7, 1, 0.25, -1.5, 0.1, None, -0.75, 6)
     flags = AnswerFlags("a|b", "best", 1200, 34, 5, 6)
     return replace(sample.sample(), rewards=(reward,), cars=(car_entry("judge", -3.0),), flags=(flags,))
 

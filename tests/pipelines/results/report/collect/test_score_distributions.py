@@ -16,6 +16,7 @@ from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.results.report.collect.score_distributions import ScoreDistributions
 from pipelines.results.report.csv_files import csv_files
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
+from pipelines.results.report.data.set_key import InstructionKey, SetKey
 from pipelines.results.report.page import render_html, render_markdown
 from pipelines.results.report.plots.confidence import confidence, probabilities
 from pipelines.results.report.plots.judged import difficulty
@@ -49,12 +50,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid]:
 
 
 def told(ran: tuple[Store, Grid]) -> ScoreDistributions:
-    return ScoreDistributions(*ran, ran[0].finished_keys())
+    return ScoreDistributions(*ran, ran[0].finished_keys(), seed=0)
 
 
 def test_shares_are_of_all_judged_rows(ran: tuple[Store, Grid]) -> None:
     found = list(told(ran).judgements())
-    assert [(each.metric, each.round) for each in found] == [
+    assert [(each.metric, each.set.round) for each in found] == [
         (metric, number) for number in (0, 1) for metric in ("difficulty", "difficulty_score")
     ]
     for each in found:
@@ -68,7 +69,7 @@ def test_shares_are_of_all_judged_rows(ran: tuple[Store, Grid]) -> None:
 
 def test_spreads_are_those_of_the_sets_scores(ran: tuple[Store, Grid]) -> None:
     store, grid = ran
-    by_place = {(each.round, each.score): each for each in told(ran).distributions()}
+    by_place = {(each.set.round, each.score): each for each in told(ran).distributions()}
     for pairs in grid.sets:
         assert pairs.scores
         rows = from_table(ScoreRow, store.rows(pairs.scores.kind, pairs.scores.key))
@@ -90,7 +91,7 @@ def test_an_evolvers_own_probabilities_are_counted_once_for_a_set(ran: tuple[Sto
     (step,) = (step for step in ran[1].steps.values() if step.kind == "evolve")
     rows = from_table(InstructionRow, ran[0].rows(step.kind, step.key))
     kept = [value for row in rows for value in row.probabilities]
-    assert (found.evolver, found.round, found.teacher, found.tokens) == ("small", 1, "", 3 * len(rows))
+    assert (found.set.evolver, found.set.round, found.set.teacher, found.tokens) == ("small", 1, "", 3 * len(rows))
     assert found.mean == pytest.approx(fmean(kept)) and sum(share for _, share in found.bins) == pytest.approx(100)
 
 
@@ -108,13 +109,13 @@ def test_what_a_judge_said_of_instructions_is_among_the_replies_and_how_it_was_r
 
 def full() -> Any:
     shares = tuple(zip(prompts.DIFFICULTY_LABELS, (0.0, 10.0, 40.0, 25.0, 20.0), strict=True))
-    judged = SetJudgement("<i>", "small", 1, "difficulty", 200, 10, None, None, shares)
+    judged = SetJudgement(InstructionKey("<i>", "small", 1), "difficulty", 200, 10, None, None, shares)
     scored = replace(judged, metric="difficulty_score", mean=66.5, shares=())
     named = replace(judged, metric="keywords", distinct=1234, shares=())
-    spread = SetDistribution("<i>", "small", 1, "a|b", "greedy", "ifd", 190, 0.83, 0.7, 0.8, 0.9)
+    spread = SetDistribution(SetKey("<i>", "small", 1, "a|b", "greedy"), "ifd", 190, 0.83, 0.7, 0.8, 0.9)
     bins = tuple((i / 20, 5.0) for i in range(20))
-    sure = SetProbabilities("<i>", "small", 1, "a|b", "greedy", 950, 0.5, bins)
-    own = SetProbabilities("<i>", "small", 1, "", "", 1234, 0.625, bins)
+    sure = SetProbabilities(SetKey("<i>", "small", 1, "a|b", "greedy"), 950, 0.5, bins)
+    own = SetProbabilities(SetKey("<i>", "small", 1, "", ""), 1234, 0.625, bins)
     return replace(
         sample.sample(),
         judgements=(judged, scored, named),
