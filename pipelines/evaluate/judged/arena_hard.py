@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 import prompts
+from pipelines.bootstrap import draw_resamples, percentile_interval
 from pipelines.evaluate.items.data_files import Record, read_records, require_fields
 from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
@@ -106,11 +109,8 @@ def summarize(
 
 def confidence_interval(rows: Sequence[AnswerRow]) -> tuple[float, float]:
     """2.5 and 97.5 percentiles in per cent of 100 bootstraps over battles, a strong one being three; 0 for none."""
-    import numpy as np
-
     battles = [score for row in rows for score, weight in battle_scores(row.words) for _ in range(weight)]
     if not battles:
         return 0.0, 0.0
-    drawn = np.random.default_rng(SEED).choice(np.asarray(battles), size=(BOOTSTRAPS, len(battles)))
-    low, high = np.percentile(100 * drawn.mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
+    drawn = np.asarray(battles)[draw_resamples(len(battles), BOOTSTRAPS, SEED)]
+    return percentile_interval(100 * drawn.mean(axis=1))

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from pipelines.bootstrap import draw_resamples, percentile_interval
+
 Floats = npt.NDArray[np.float64]
 CORRELATION_RESAMPLES = 2000
-INTERVAL_PERCENTILES = (2.5, 97.5)
 MAX_UNDEFINED_FRACTION = 0.05
 
 
@@ -46,12 +47,11 @@ def correlate(metric: Sequence[float], measured: Sequence[float], seed: int = 0)
     if not np.isfinite(pair).all():
         raise ValueError("a correlation is asked of values that are not finite: leave these points out")
     n = pair.shape[1]
-    drawn = np.random.default_rng(seed).integers(0, max(n, 1), (CORRELATION_RESAMPLES, n))
-    rhos = _rhos(pair[:, drawn])
+    rhos = _rhos(pair[:, draw_resamples(n, CORRELATION_RESAMPLES, seed)])
     known = rhos[np.isfinite(rhos)]
     undefined = CORRELATION_RESAMPLES - len(known)
     enough_defined = undefined <= MAX_UNDEFINED_FRACTION * CORRELATION_RESAMPLES
-    low, high = np.percentile(known, INTERVAL_PERCENTILES).tolist() if enough_defined else (math.nan, math.nan)
+    low, high = percentile_interval(known) if enough_defined else (math.nan, math.nan)
     return Correlation(spearman(metric, measured), low, high, n, undefined)
 
 

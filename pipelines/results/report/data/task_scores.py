@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+
+from pipelines.bootstrap import draw_resamples, percentile_interval
 
 SCORE_RESAMPLES = 2000
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -39,9 +40,8 @@ class TaskScores:
         if not self.possible:
             return 0.0, 0.0
         earned, possible = np.array(list(self.earned.values())), np.array(list(self.possible.values()))
-        drawn = np.random.default_rng(0).integers(0, len(possible), size=(SCORE_RESAMPLES, len(possible)))
-        low, high = np.percentile(100.0 * earned[drawn].sum(axis=1) / possible[drawn].sum(axis=1), [2.5, 97.5])
-        return float(low), float(high)
+        drawn = draw_resamples(len(possible), SCORE_RESAMPLES, seed=0)
+        return percentile_interval(100.0 * earned[drawn].sum(axis=1) / possible[drawn].sum(axis=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,8 @@ def difference(pairs: Sequence[tuple[TaskScores, TaskScores]]) -> Difference | N
     if not tasks:
         return None
     by_task = np.array([sum(part.get(task, 0.0) for part in parts) for task in tasks]) / len(parts)
-    drawn = np.random.default_rng(0).integers(0, len(tasks), size=(SCORE_RESAMPLES, len(tasks)))
-    low, high = np.percentile(by_task[drawn].sum(axis=1), [2.5, 97.5])
-    return Difference(float(by_task.sum()), float(low), float(high), _p_value(by_task))
+    low, high = percentile_interval(by_task[draw_resamples(len(tasks), SCORE_RESAMPLES, seed=0)].sum(axis=1))
+    return Difference(float(by_task.sum()), low, high, _p_value(by_task))
 
 
 def _by_task(first: TaskScores, second: TaskScores) -> dict[str, float]:
@@ -81,6 +80,8 @@ def _by_task(first: TaskScores, second: TaskScores) -> dict[str, float]:
 def _p_value(by_task: Array) -> float:
     if len(by_task) == 1 or not by_task.any():
         return 1.0
+    from scipy import stats  # slow to import, and most users of this module need no test
+
     test = stats.permutation_test(
         (by_task,), np.sum, permutation_type="samples", vectorized=True, n_resamples=SCORE_RESAMPLES, rng=0
     )
