@@ -13,6 +13,7 @@ from cluster.resources.inventory import GIB, Inventory
 from pipelines.planning.cost import CostEstimate, PriceList, estimate_cost, min_wall_seconds, total_price, wall_seconds
 from pipelines.planning.memory import memory_needs, oversized
 from pipelines.planning.plan import Plan
+from pipelines.results.report.tables.number_format import duration
 from pipelines.study.spec.study import Study
 
 CLUSTER_MULTIPLES = (1, 2, 4)  # the planned cluster, and larger ones
@@ -87,19 +88,12 @@ def _wall_time_table(
         seconds = wall_seconds(plan, study, larger)
         found = [total_price(estimate, seconds, price_list, market) for market in MARKETS] if price_list else []
         amounts = ("unknown" if amount is None else f"{amount:,.2f}" for amount in found)
-        planned = "unknown" if seconds is None else format_duration(seconds)
+        planned = "unknown" if seconds is None else duration(seconds)
         where = f"{larger.cpus} CPUs, {larger.gpus} GPUs"
-        table.add_row(where, planned, format_duration(min_wall_seconds(plan, study, larger)), *amounts)
+        table.add_row(where, planned, duration(min_wall_seconds(plan, study, larger)), *amounts)
     if price_list:
         price_scope = "the shares of machines that work, of the cheapest kind that holds the model, and the head"
         table.caption = (
             f"{price_list.cloud}, prices of {price_list.prices.date}: {price_scope}; not their start or waiting."
         )
     return table
-
-
-def format_duration(seconds: float) -> str:
-    """Seconds for people."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
