@@ -3,7 +3,7 @@
 from bundled.world.datasets import WorldTask, heldout, seeds
 from bundled.world.evolution import METHODS, evolve
 from bundled.world.evolution import is_valid as is_valid_evolution
-from bundled.world.grade import correct, kind_of_task, level_of
+from bundled.world.grade import correct, level_of
 
 WORLD_VERSION = 1
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "evolve",
     "heldout",
     "is_valid_evolution",
-    "kind_of_task",
     "level_of",
     "seeds",
 ]

@@ -100,7 +100,7 @@ _ONE_VALUE: Final = (("start", "around"), ("end", "around"), ("stop",), ("frame"
 
 @dataclass(frozen=True)
 class Format:
-    """An instruction on the format of an answer: a kind of `STEP_KINDS` and one of its values."""
+    """An instruction on the format of an answer: a kind of `KINDS` and one of its values."""
 
     kind: str
     value: str

@@ -13,9 +13,3 @@ def level_of(instruction: str) -> int | None:
     """The number of constraints in the instruction, or None where it is not of the world."""
     task = parse(instruction)
     return None if task is None else task.level
-
-
-def kind_of_task(instruction: str) -> str | None:
-    """The kind of task that the instruction states, or None where it is not of the world."""
-    task = parse(instruction)
-    return None if task is None else task.kind

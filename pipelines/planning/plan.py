@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import get_args
 
 from pipelines.planning.estimate import ASSUMED_GPU, estimate_seconds
 from pipelines.planning.machine_types import MachineTypes
@@ -16,8 +15,6 @@ from pipelines.study.graph.build import build
 from pipelines.study.graph.grid import Grid
 from pipelines.study.graph.step import Kind, Step
 from pipelines.study.spec.study import Study
-
-STEP_KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True)

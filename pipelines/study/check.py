@@ -13,7 +13,7 @@ from pipelines.study.file.yaml_tree import Loc, dotted_path, loc_in_file
 from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
 from pipelines.study.inputs.benchmarks import check_benchmark
 from pipelines.study.inputs.encoders import check_encoder
-from pipelines.study.inputs.models import check_installed, check_model, resolve_model_path
+from pipelines.study.inputs.models import check_installed, check_model
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.inputs.published import read_published
 from pipelines.study.inputs.references import check_reference
@@ -23,7 +23,6 @@ from pipelines.study.spec.recipes import published_recipes
 from pipelines.study.spec.responses import SELECTION_RULES
 from pipelines.study.spec.selection import METRICS, Selection
 
-__all__ = ["check", "resolve_model_path"]
 # by kind of step, what it gives, the block of a study that asks for it, and an example of that
 REQUIRED_BLOCKS = {
     "score": ("scores", "scoring", "scoring: {scorer: MODEL}"),

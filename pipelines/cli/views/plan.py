@@ -11,10 +11,11 @@ from cluster.resources.inventory import Inventory
 from pipelines.cli.views.cost import show_cost
 from pipelines.cli.views.phases import show_phases
 from pipelines.planning.cost import PriceList
-from pipelines.planning.plan import STEP_KINDS, Plan
+from pipelines.planning.plan import Plan
 from pipelines.planning.reuse import ReuseExplainer
 from pipelines.store.store import Store
 from pipelines.study.file.load import LoadedStudy
+from pipelines.study.graph.step import KINDS
 
 MAX_STEPS_LISTED = 120
 
@@ -53,7 +54,7 @@ def _summary_table(plan: Plan) -> Table:
     table = Table("kind", title="By kind", title_justify="left")
     for name in ("done", "to run", "planned time"):
         table.add_column(name, justify="right")
-    for kind in STEP_KINDS:
+    for kind in KINDS:
         steps = [step for step in plan.grid.steps.values() if step.kind == kind]
         pending = plan.pending_of(kind)
         if steps:

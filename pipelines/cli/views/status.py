@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.planning.plan import STEP_KINDS, Plan
+from pipelines.planning.plan import Plan
 from pipelines.store.lease import is_dead, read_lease
 from pipelines.store.manifest import Manifest
 from pipelines.store.partitions import find_partitions
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import Retry, load_retries
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.step import KINDS, Step
 
 MAX_REASONS_SHOWN = 20
 MAX_STEPS_SHOWN = 5  # steps from their plans
@@ -115,7 +115,7 @@ def _steps_table(plan: Plan, manifests: dict[str, Manifest]) -> Table:
     table = Table("kind", caption=f"Planned from {plan.basis}.")
     for name in ("steps", "done", "rows", "rejected", "failed", "took", "planned", "planned to come"):
         table.add_column(name, justify="right")
-    for kind in STEP_KINDS:
+    for kind in KINDS:
         steps = [step for step in plan.grid.steps.values() if step.kind == kind]
         done = [manifests[step.key] for step in steps if step.key in manifests]
         if steps:

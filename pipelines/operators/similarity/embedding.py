@@ -11,9 +11,8 @@ import numpy as np
 import ray
 
 from actors.engine import LoadError
-from actors.inference.embedder import Embedder, EmbedderHost, EncoderSpec
+from actors.inference.embedder import EmbedderHost, EncoderSpec
 from cluster.resources.inventory import max_inventory
-from pipelines.operators.similarity.nearest_neighbours import map_in_process
 from pipelines.operators.similarity.ray_map import ray_map
 from pipelines.operators.similarity.vectors import PANEL_SIZE, Vectors
 
@@ -41,30 +40,6 @@ class Encoder(Protocol):
     def fetch(self, panel: Any) -> Vectors:
         """The vectors of one panel."""
         ...
-
-
-class LocalEncoder:
-    """Embeds in this process."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self.embedder = embedder
-
-    def panels(self, texts: Iterable[str], on_progress: OnProgress = lambda done: None) -> list[Any]:
-        """As the protocol says."""
-        panels: list[Any] = []
-        done = 0
-        for part in _split(texts, PANEL_SIZE):
-            panels.append(self.embedder.embed(part))
-            on_progress(done := done + len(part))
-        return panels
-
-    def map_calls(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-        """As the protocol says."""
-        return map_in_process(function, calls)
-
-    def fetch(self, panel: Any) -> Vectors:
-        """As the protocol says."""
-        return panel
 
 
 class RayEncoder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 from pydantic import BaseModel
 
@@ -70,6 +70,7 @@ Kind = Literal[
     "evaluate",
     "verdict",
 ]
+KINDS: tuple[Kind, ...] = get_args(Kind)  # in the order in which rows flow
 # Raised by hand when the meaning of a kind's output changes: old outputs are then made again.
 CODE_VERSION: Mapping[Kind, int] = {
     "seeds": 2,

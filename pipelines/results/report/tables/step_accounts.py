@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 from pipelines.results.report.data.report import StepAccount
-from pipelines.study.graph.step import Kind
-
-STEP_KINDS: tuple[str, ...] = get_args(Kind)
+from pipelines.study.graph.step import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ def is_balanced(step: StepAccount) -> bool:
 
 
 def _kind_position(kind: str) -> int:
-    return STEP_KINDS.index(kind) if kind in STEP_KINDS else len(STEP_KINDS)
+    return KINDS.index(kind) if kind in KINDS else len(KINDS)
 
 
 def _kind_total(kind: str, steps: Sequence[StepAccount]) -> KindTotal:

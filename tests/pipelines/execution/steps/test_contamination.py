@@ -14,7 +14,6 @@ from pipelines.evaluate.task_texts import task_texts
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.steps.contamination import run_contamination
 from pipelines.execution.steps.diversity import run_diversity
-from pipelines.operators.similarity.embedding import LocalEncoder
 from pipelines.operators.similarity.overlap import ngrams
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import ContaminationRow, InstructionRow
@@ -25,6 +24,7 @@ from pipelines.study.graph.build import build
 from pipelines.study.graph.step import Step
 from pipelines.study.inputs.references import check_reference, reference_label
 from pipelines.study.spec.study import Study
+from tests.support.local_encoder import LocalEncoder
 from tests.support.studies import STUDENTS, scripted_study
 
 LONG = "Write a letter to the mayor of a small town about the noise of the trains at night"

