@@ -1,4 +1,4 @@
-"""How any worker asks a pool: requests gather for a moment and travel together, answers are fetched as they come."""
+"""The client of a pool, for any process of the cluster: sends requests in batches, fetches answers as they arrive."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from actors.engine import (
 )
 from actors.serving.spec import ClientId
 
-INCARNATION = uuid.uuid4().hex  # of this process
+INCARNATION = uuid.uuid4().hex  # identifies this process
 BATCHING_WINDOW_SECONDS = 0.002
-ROUTER_RETRIES = 5  # after the loss of the router, which Ray starts again
+ROUTER_RETRIES = 5  # after a crash of the router, which Ray restarts
 ROUTER_RETRY_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class _OpenRequest:
-    """A request without an answer yet."""
+    """A request that has no answer yet."""
 
     queue_name: Hashable
     request: Request
@@ -57,7 +57,7 @@ class _RouterConnection:
         self.fetcher: asyncio.Task[None] | None = None
 
     async def ask(self, queue_name: Hashable, request: Request) -> Answer:
-        """The answer to one request."""
+        """Send one request and return its answer, which is an exception if the request failed."""
         number = next(self.numbers)
         entry = _OpenRequest(queue_name, request, self.loop.create_future())
         self.open_requests[number] = entry
@@ -92,24 +92,24 @@ class _RouterConnection:
                     return
                 await asyncio.sleep(ROUTER_RETRY_SECONDS)
                 answers = None
-            if answers is None:  # the router has forgotten all that is open
+            if answers is None:  # the router no longer knows the open requests
                 self.unsent = list(self.open_requests)
                 self.sender = self.loop.create_task(self._send())
                 continue
             for number, answer in answers:
                 if (entry := self.open_requests.get(number)) and not entry.answer.done():
                     entry.answer.set_result(answer)
-            await asyncio.sleep(0)  # those answered leave `open` before it is looked at
+            await asyncio.sleep(0)  # lets answered requests leave `open_requests` before the loop checks it
 
     def _fail_open_requests(self, error: RayActorError) -> None:
-        lost = EngineLost(self.spec.model, f"its router is gone: {' '.join(str(error).split())}")
+        lost = EngineLost(self.spec.model, f"its router has crashed: {' '.join(str(error).split())}")
         for entry in self.open_requests.values():
             if not entry.answer.done():
                 entry.answer.set_result(lost)
 
 
 class Connection:
-    """A process's way to a router. Lanes of one client share it, also after they have travelled together."""
+    """A process's connection to a router, shared by all queues of one client, even after pickling."""
 
     def __init__(self, router: Any, spec: EngineSpec) -> None:
         self._router, self._spec = router, spec
@@ -119,7 +119,7 @@ class Connection:
         return Connection, (self._router, self._spec)
 
     def current(self) -> _RouterConnection:
-        """The line of the running event loop; an earlier loop's is gone with it."""
+        """Return the connection of the running event loop, a new one if the loop has changed."""
         if self._current is None or self._current.loop is not asyncio.get_running_loop():
             self._current = _RouterConnection(self._router, self._spec)
         return self._current
@@ -127,9 +127,11 @@ class Connection:
 
 @dataclass(frozen=True)
 class EngineClient:
-    """Asks one pool. Each lane (a step, say) has at most `window` open requests and is served in turn with others.
+    """The client of one pool.
 
-    Picklable; a copy in another process is another asker, and the pool is fair between askers, too.
+    Each queue (for example one per step) has at most `window` open requests, and the pool serves queues in round-robin
+    order. A client is picklable. A copy in another process counts as another client, and the pool also alternates
+    between clients.
     """
 
     connection: Connection
@@ -137,27 +139,29 @@ class EngineClient:
     queue_name: str = ""
 
     def queue(self, name: str) -> EngineClient:
-        """A client of the same pool with a queue of its own."""
+        """Return a client of the same pool that uses the queue called `name`."""
         return EngineClient(self.connection, self.window, name)
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """Continue one conversation.
 
-        RequestError if it can not be answered (also if it kills its engine each time), LoadError if the model can not
-        be loaded, EngineLost if processes die again and again whatever is asked.
+        Raises:
+            RequestError: The request cannot be answered, for example because it crashes the engine each time.
+            LoadError: The model cannot be loaded.
+            EngineLost: The engine's processes crash repeatedly with any request.
         """
         answer = await self._ask(request)
         assert isinstance(answer, Generation)
         return answer
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """Score one text; errors as of `generate`."""
+        """Score one text. Raises the same errors as `generate`."""
         answer = await self._ask(request)
         assert isinstance(answer, TokenLogprobs)
         return answer
 
     async def classify(self, request: ClassifyRequest) -> Classification:
-        """Judge one text, pair or conversation; errors as of `generate`."""
+        """Classify one text, pair or conversation. Raises the same errors as `generate`."""
         answer = await self._ask(request)
         assert isinstance(answer, Classification)
         return answer

@@ -1,4 +1,4 @@
-"""Which request kills its engine: those in flight at a death are tried again alone, and by halves."""
+"""Finds the request that crashes its engine: retries those in flight at a crash in isolation, by bisection."""
 
 from __future__ import annotations
 
@@ -7,19 +7,20 @@ from collections.abc import Hashable, Sequence
 from typing import Generic, TypeVar
 
 T = TypeVar("T", bound=Hashable)
-MAX_CRASHES_ISOLATED = 2  # a single request is not blamed for one death: the process may have been killed from outside
+MAX_CRASHES_ISOLATED = 2  # one crash does not prove a request poisonous: the process may have been killed from outside
 
 
 class PoisonSearch(Generic[T]):
-    """Groups of requests of which one may be poison. Each is to be run with nothing beside it.
+    """Batches of requests of which one may crash the engine. Each batch must run in isolation.
 
-    A group that survives is acquitted; one that does not is halved, down to the single request, which is guilty when
-    it has been alone at two deaths. With n requests in flight that takes about log2(n) + 3 deaths.
+    If the engine answers a batch, its requests are cleared. If the engine crashes, the batch is halved, down to a
+    single request. A request is poisonous when it was the only one in flight at two crashes. With n requests in flight
+    the search takes about log2(n) + 3 crashes.
     """
 
     def __init__(self) -> None:
         self._batches: deque[list[T]] = deque()
-        self._isolated_crashes: dict[T, int] = {}  # deaths of single suspects
+        self._isolated_crashes: dict[T, int] = {}  # crashes with a single suspect in flight
 
     def __bool__(self) -> bool:
         return bool(self._batches)
@@ -28,16 +29,20 @@ class PoisonSearch(Generic[T]):
         return sum(len(batch) for batch in self._batches)
 
     def next_batch(self) -> list[T]:
-        """The group to try now. IndexError if there is none."""
+        """Remove and return the next batch to try.
+
+        Raises:
+            IndexError: No batch is left.
+        """
         return self._batches.popleft()
 
     def add(self, items: Sequence[T]) -> None:
-        """These were in flight together with anything else when their process died."""
+        """Add the requests that were in flight when a process crashed outside of isolation."""
         if items:
             self._batches.append(list(items))
 
     def batch_died(self, batch: Sequence[T]) -> T | None:
-        """The process died with just these unanswered; the guilty one is returned, if that is now known."""
+        """Record a crash with exactly these requests unanswered. Return the poisonous one if it is now known."""
         if not batch:
             return None
         if len(batch) > 1:
@@ -53,7 +58,7 @@ class PoisonSearch(Generic[T]):
         return None
 
     def drain(self) -> list[T]:
-        """Give up: all suspects, which are then forgotten."""
+        """Remove and return all suspects, and reset the crash counts."""
         suspects = [item for batch in self._batches for item in batch]
         self._batches.clear()
         self._isolated_crashes.clear()

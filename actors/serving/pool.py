@@ -1,4 +1,4 @@
-"""All replicas of one model, as the driver sees them."""
+"""The driver's handle to all replicas of one model: start, swap, offload, query and close them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,25 @@ from actors.serving.spec import PoolSpec, PoolStats
 
 ROUTER_CONCURRENCY = 10_000
 POOL_CLOSE_TIMEOUT = 15.0
-READY_POLL_SECONDS = 5.0  # of one look whether replicas are ready
+READY_POLL_SECONDS = 5.0  # the longest wait of one call for ready replicas
 
 
 class Pool:
-    """The router of one model, a named actor, and through it the replicas `NAME/0`, `NAME/1`...
+    """The router of one model (a named actor) and its replicas `NAME/0`, `NAME/1`...
 
-    It ends with the driver or with `close`. A `shared` one is joined by every driver that opens the same name, and
-    ends with the last of them. `berths` are the driver's, for the first replicas; others get their own.
+    The pool stops when the driver exits or calls `close`. A shared pool is used by every driver that opens the same
+    name, and stops when the last of them has closed it.
     """
 
     def __init__(self, pool_spec: PoolSpec, shared: bool = False, reservations: Sequence[Reservation] = ()) -> None:
+        """Start the pool, or join it if it is `shared` and running.
+
+        Args:
+            pool_spec: The model and the size of the pool.
+            shared: Whether other drivers may use the pool.
+            reservations: Reservations of the driver for the first replicas. The driver releases them. Further replicas
+                reserve their own resources.
+        """
         self.pool_spec = pool_spec
         self._driver = uuid.uuid4().hex
         self._closed = threading.Event()
@@ -54,10 +62,16 @@ class Pool:
             threading.Thread(target=self._renew_lease_loop, daemon=True).start()
 
     def wait_until_ready(self, timeout: float = 600, waited: float = 0) -> None:
-        """Wait until the least number of replicas have loaded the model, or one at least when time is up.
+        """Wait until `min_replicas` replicas have loaded the model. At the timeout, a single ready replica is enough.
 
-        LoadError if it can not be loaded, or if there is none after `timeout` seconds, of which `waited` have passed;
-        this ends the pool.
+        Args:
+            timeout: Seconds to wait.
+            waited: Seconds of `timeout` that have already passed.
+
+        Raises:
+            LoadError: The model cannot be loaded, or no replica was ready in time. In the latter case the pool is
+                closed.
+            EngineLost: The pool's processes crash repeatedly.
         """
         deadline = time.monotonic() + timeout - waited
         while True:
@@ -71,46 +85,54 @@ class Pool:
         if not count:
             free = {name: ray.available_resources().get(name, 0) for name in ("CPU", "GPU")}
             resources = f"{self.pool_spec.resources.cpus:g} CPUs and {self.pool_spec.resources.gpus:g} GPUs"
-            self.close()  # or it would be asked for as long as the driver lives
-            detail = (
-                f"not ready after {timeout:g} s; each of {self.pool_spec.min_replicas} replicas asks for {resources}"
-            )
+            self.close()  # otherwise the autoscaler would see this demand until the driver exits
+            detail = f"not ready after {timeout:g} s; each of {self.pool_spec.min_replicas} replicas needs {resources}"
             raise LoadError(self.pool_spec.spec.model, f"{detail}, free now: {free}")
 
     def swap_model(self, spec: EngineSpec) -> None:
-        """Put another model in the same processes, once nothing is open; errors as of `wait_until_ready`."""
+        """Load another model in the same processes, once no request is open.
+
+        Raises:
+            LoadError: The model cannot be loaded.
+            EngineLost: The pool's processes crash repeatedly, or the pool is closed.
+        """
         self.pool_spec = replace(self.pool_spec, spec=spec)
         failure: LoadError | EngineLost | None = self._call_router("swap_model", spec)
         if failure is not None:
             raise failure
 
     def client(self) -> EngineClient:
-        """A client for the present model, to be used here or sent to workers."""
+        """Return a client for the current model. It can be used in this process or sent to workers."""
         window = 2 * self.pool_spec.max_ongoing_requests * max(self.pool_spec.max_replicas, 1)
         return EngineClient(Connection(self._router, self.pool_spec.spec), window)
 
     def scale_up(self) -> None:
-        """Work is coming: bring the least number of replicas back."""
+        """Start replicas again, up to at least `min_replicas`, because requests will follow."""
         self._call_router("attach", self._driver)
 
     def scale_to_zero(self) -> None:
-        """No more work is coming: idle replicas give their CPUs and GPUs back."""
+        """Let idle replicas release their CPUs and GPUs, because no requests will follow."""
         self._router.scale_to_zero.remote()
 
     def sleep(self) -> None:
-        """Take the model off its devices, weights in host memory; its berths may be used until `wake`."""
+        """Offload the model's weights to host memory. Other pools may use its reservations until `wake`."""
         self._call_router("sleep")
 
     def wake(self) -> None:
-        """Bring the model back to its berths, which must be free again."""
+        """Load the offloaded model back onto the devices of its reservations, which must be free again."""
         self._call_router("wake")
 
     def stats(self, timeout: float | None = None) -> PoolStats:
-        """What the pool is doing and has done. GetTimeoutError if it does not say so in `timeout` seconds."""
+        """Return the pool's current state and its statistics.
+
+        Raises:
+            GetTimeoutError: The router did not answer within `timeout` seconds.
+            EngineLost: The router has crashed, or the pool is closed.
+        """
         return self._call_router("stats", timeout=timeout)
 
     def close(self) -> None:
-        """Free the model, end its processes, and give CPUs and GPUs back, unless another driver uses the pool."""
+        """Unload the model, stop its processes and release its CPUs and GPUs, unless another driver uses the pool."""
         if self._closed.is_set():
             return
         self._closed.set()
@@ -121,7 +143,11 @@ class Pool:
             ray.kill(self._router)
 
     def _call_router(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
-        """What the router answers. One that was killed starts again and is asked again; EngineLost if it does not."""
+        """Call a method of the router and return its result. Retries while Ray restarts a crashed router.
+
+        Raises:
+            EngineLost: The pool is closed, or the router did not restart.
+        """
         if self._closed.is_set():
             raise EngineLost(self.pool_spec.spec.model, "its pool is closed")
         for attempt in range(ROUTER_RETRIES + 1):
@@ -129,7 +155,7 @@ class Pool:
                 return ray.get(getattr(self._router, method).remote(*arguments), timeout=timeout)
             except RayActorError as error:
                 if attempt == ROUTER_RETRIES or not ray.is_initialized():
-                    raise EngineLost(self.pool_spec.spec.model, "its router is gone") from error
+                    raise EngineLost(self.pool_spec.spec.model, "its router has crashed") from error
                 time.sleep(ROUTER_RETRY_SECONDS)
         raise AssertionError("unreachable")
 
@@ -142,7 +168,7 @@ class Pool:
                     timeout=remaining + READY_POLL_SECONDS,
                 )
             except RayActorError:
-                time.sleep(ROUTER_RETRY_SECONDS)  # it starts again
+                time.sleep(ROUTER_RETRY_SECONDS)  # Ray restarts the router
         return 0, self.pool_spec.min_replicas, None
 
     def _renew_lease_loop(self) -> None:

@@ -1,4 +1,4 @@
-"""Two queues: one that serves its askers in turns, and one that is emptied in one go."""
+"""Two queues: a fair queue that serves clients in round-robin order, and a coalescing queue that is emptied at once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ T = TypeVar("T")
 
 
 class CoalescingQueue(Generic[T]):
-    """Items that wait to be fetched. A remote call costs far more than an item: fetching waits `linger` seconds
-    after the first item for others that come with it."""
+    """A queue whose items are taken all at once.
+
+    A remote call costs far more than an item, so `take` waits `window_seconds` after the first item for others.
+    """
 
     def __init__(self, window_seconds: float) -> None:
         self._window_seconds = window_seconds
@@ -20,13 +22,13 @@ class CoalescingQueue(Generic[T]):
         self._filled = asyncio.Event()
 
     def put(self, items: Iterable[T]) -> None:
-        """Add items, for the next taker."""
+        """Add items to the queue."""
         self._items += items
         if self._items:
             self._filled.set()
 
     async def take(self, timeout: float | None = None) -> list[T]:
-        """All items, once there is one; none after `timeout` seconds without."""
+        """Wait for an item and return all items. Returns an empty list if none arrives within `timeout` seconds."""
         try:
             await asyncio.wait_for(self._filled.wait(), timeout)
         except TimeoutError:
@@ -38,7 +40,7 @@ class CoalescingQueue(Generic[T]):
 
 
 class FairQueue(Generic[T]):
-    """Items under two names: first the askers take turns, then each asker's own lanes."""
+    """A two-level round-robin queue: alternates between clients, and for each client between its queues."""
 
     def __init__(self) -> None:
         self._clients: OrderedDict[Hashable, OrderedDict[Hashable, deque[T]]] = OrderedDict()
@@ -48,17 +50,17 @@ class FairQueue(Generic[T]):
         return self._count
 
     def put(self, client: Hashable, queue_name: Hashable, item: T) -> None:
-        """Add an item at the end of a lane."""
+        """Append an item to one queue of a client."""
         queues = self._clients.setdefault(client, OrderedDict())
         queues.setdefault(queue_name, deque()).append(item)
         self._count += 1
 
     def take(self, count: int) -> list[T]:
-        """At most `count` items, from everybody in turn."""
+        """Remove and return up to `count` items in round-robin order."""
         return [self._pop_next() for _ in range(min(count, self._count))]
 
     def drop(self, client: Hashable) -> None:
-        """Forget what an asker has waiting."""
+        """Discard all items of a client."""
         self._count -= sum(len(items) for items in self._clients.pop(client, OrderedDict()).values())
 
     def __iter__(self) -> Iterator[T]:

@@ -1,4 +1,4 @@
-"""The actor that hosts one engine. Failures that belong to a request or a model come back as values, not as crashes."""
+"""The actor that hosts one engine. It returns failures of a request or of a model as values and does not crash."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from cluster.fault_points import hit
 from cluster.resources.gpu_memory import wait_until_free
 
 BATCHING_WINDOW_SECONDS = 0.005
-MIN_FREE_FRACTION = 0.9  # of a GPU's memory, where the engine does not say what it will take
+MIN_FREE_FRACTION = 0.9  # of a GPU's memory, for engines that do not say how much they use
 FREE_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """A replica is ready: its process, the node (by Ray's id) that it runs on, and what its engine can do."""
+    """The result of a successful load: process id, Ray's id of the node, and the features of the engine."""
 
     pid: int
     node: str
@@ -43,16 +43,21 @@ class LoadResult:
 
 
 class Replica:
-    """One engine. Only its router calls it: requests go in by number, answers are fetched as they become ready."""
+    """Hosts one engine. Only its router calls it: it submits numbered requests and collects answers as they arrive."""
 
     def __init__(self, threads: int, gpus: tuple[str, ...] | None, gpu_fraction: float) -> None:
-        """`gpus` are the devices to use, None for those that Ray gives on several nodes; `gpu_fraction` is ours of
-        each."""
+        """Create a replica without a model.
+
+        Args:
+            threads: CPU threads of the engine.
+            gpus: Ids of the devices to use, or None if Ray assigns devices on several nodes.
+            gpu_fraction: This replica's fraction of each device.
+        """
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported, which reads it once
         if gpus is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         self._gpus, self._gpu_fraction, self._spans_nodes = gpus or (), gpu_fraction, gpus is None
-        self._files = ExitStack()  # what the engine reads from, while it is there
+        self._files = ExitStack()  # the files that the loaded engine reads
         self._engine: Engine | None = None
         self._memory_fraction = MIN_FREE_FRACTION
         self._answers: CoalescingQueue[tuple[int, Answer]] = CoalescingQueue(BATCHING_WINDOW_SECONDS)
@@ -60,7 +65,7 @@ class Replica:
         self._retry_count = 0
 
     async def load(self, spec: EngineSpec) -> LoadResult | LoadError:
-        """Load a model in place of the one before, once its devices are free. A LoadError is returned, not raised."""
+        """Unload the current model and load another one once the devices are free. Return any LoadError."""
         try:
             await self._unload()
             self._memory_fraction = float(dict(spec.options).get("gpu_memory_utilization", MIN_FREE_FRACTION))
@@ -75,35 +80,35 @@ class Replica:
         return LoadResult(os.getpid(), ray.get_runtime_context().get_node_id(), self._engine.features)
 
     async def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
-        """Start on numbered requests."""
+        """Start to process numbered requests."""
         for number, request in requests:
             task = asyncio.create_task(self._answer(number, request))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def collect(self) -> tuple[list[tuple[int, Answer]], int]:
-        """Answers with their requests' numbers, as soon as there are any, and the engine's retries since the last."""
+        """Wait for answers; return them with their requests' numbers, and the engine's retries since the last call."""
         answers, before = await self._answers.take(), self._retry_count
-        self._retry_count = getattr(self._engine, "retry_count", 0)  # of those that ask an endpoint
+        self._retry_count = getattr(self._engine, "retry_count", 0)  # only engines that call an endpoint have it
         return answers, max(0, self._retry_count - before)
 
     async def heartbeat(self) -> int:
-        """A sign of life: a number that changes while the engine works."""
+        """Return the engine's progress, a number that changes while the engine works."""
         return self._engine.progress() if self._engine else 0
 
     async def sleep(self) -> None:
-        """Leave the devices; nothing may be in flight."""
+        """Offload the model to host memory. No request may be in flight."""
         if self._engine:
             await self._engine.sleep()
 
     async def wake(self) -> None:
-        """Come back, once the devices are free."""
+        """Load the offloaded model back, once the devices are free."""
         await asyncio.to_thread(self._wait_for_devices)
         if self._engine:
             await self._engine.wake()
 
     async def close(self) -> None:
-        """Free the model."""
+        """Unload the model."""
         await self._unload()
 
     async def _answer(self, number: int, request: Request) -> None:
@@ -112,7 +117,7 @@ class Replica:
         answer: Answer
         try:
             answer = await _ask(self._engine, request)
-        except Exception as error:  # travels to who asked, and is raised there
+        except Exception as error:  # the client raises it
             answer = to_picklable(error)
         self._answers.put([(number, answer)])
 
@@ -142,7 +147,7 @@ async def _ask(engine: Engine, request: Request) -> Answer:
 
 
 def to_picklable(error: Exception) -> Exception:
-    """The error itself if it survives the way to another process, else its text."""
+    """Return the error itself if it can be pickled, else a RuntimeError with its text."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:

@@ -1,4 +1,4 @@
-"""One replica as its router sees it: started in its berth, fed, watched, and taken away."""
+"""The router's handle to one replica: starts it in its reservation, sends requests, monitors and stops it."""
 
 from __future__ import annotations
 
@@ -20,18 +20,21 @@ from actors.serving.spec import PoolSpec, QueuedRequest, ReplicaStats
 from cluster.processes import kill_process
 
 NAMESPACE = "evolgrid-engines"
-BATCHING_WINDOW_SECONDS = 0.002  # for requests that come together to be sent together
+BATCHING_WINDOW_SECONDS = 0.002  # requests that arrive within it are sent in one call
 HEARTBEAT_SECONDS = 2.0
-REPLICA_CLOSE_TIMEOUT = 10.0  # for a model to be freed in good order before its process is killed
+REPLICA_CLOSE_TIMEOUT = 10.0  # for unloading the model before the process is killed
 _IDENTIFIERS = ("class_name:", "actor_id:", "namespace:", "name:", "pid:", "ip:")
 
 
 class ReplicaDied(Exception):
-    """A replica's process has ended or is stuck."""
+    """A replica's process has exited or hangs."""
 
 
 class ReplicaHandle:
-    """State: waiting for its berth, loading, ready, or asleep with its berth lent to another model."""
+    """One replica and its current process, if any.
+
+    `state` is "waiting" (for its reservation), "loading", "ready", or "asleep" (another model may use the reservation).
+    """
 
     def __init__(
         self,
@@ -41,7 +44,15 @@ class ReplicaHandle:
         reservation: Reservation | None,
         free_slots: Callable[[ReplicaHandle], int],
     ) -> None:
-        """`free_slots` says how many more requests the seat may take now."""
+        """Create a handle without a process.
+
+        Args:
+            number: The replica's number in its pool.
+            pool_spec: The pool's configuration.
+            queue: The queue to take requests from.
+            reservation: A reservation of the driver, or None to create one at the start.
+            free_slots: Returns how many more requests the replica may take now.
+        """
         self.number, self.pool_spec, self.queue, self.reservation, self.free_slots = (
             number,
             pool_spec,
@@ -58,12 +69,17 @@ class ReplicaHandle:
         self.wakeup = asyncio.Event()
         self._replica: Any = None
         self.features: frozenset[Feature] = frozenset()
-        self.node = ""  # by Ray's id, while a process is there
+        self.node = ""  # Ray's id of the process's node; empty without a process
         self._next_request_number = 0
         self._busy_since = 0.0
 
     async def start(self, spec: EngineSpec) -> None:
-        """Get a berth and load the model. LoadError if it can not be loaded, Died if its process ends meanwhile."""
+        """Reserve resources, start the process and load the model.
+
+        Raises:
+            LoadError: The model cannot be loaded, or not within `load_timeout`.
+            ReplicaDied: The process exited while loading.
+        """
         self.state = "waiting"
         if self.reservation is None or not self.reservation.exists():
             self.reservation, self.uses_driver_reservation = (
@@ -77,7 +93,7 @@ class ReplicaHandle:
         self.state = "ready"
 
     async def load(self, spec: EngineSpec) -> None:
-        """Load a model in the process that is there; errors as of `start`."""
+        """Load a model in the running process. Raises the same errors as `start`."""
         try:
             result: LoadResult | LoadError = await asyncio.wait_for(
                 _await_ref(self._replica.load.remote(spec)), self.pool_spec.load_timeout
@@ -93,7 +109,11 @@ class ReplicaHandle:
         self.stats.loads += 1
 
     async def serve(self) -> None:
-        """Send requests and hand in answers until the seat is retired and empty. Died if the process is lost."""
+        """Send requests and deliver answers until the replica is retired and has no request in flight.
+
+        Raises:
+            ReplicaDied: The process has exited or hangs.
+        """
         self.queue.subscribe(self.wakeup)
         self.wakeup.set()
         tasks = [asyncio.create_task(each) for each in (self._dispatch_loop(), self._collect_loop(), self._watchdog())]
@@ -109,18 +129,18 @@ class ReplicaHandle:
                 raise result
 
     async def sleep(self) -> None:
-        """Leave the devices; nothing is in flight. A process that fails to is ended, which `serve` finds."""
+        """Offload the model. No request may be in flight. On failure the process is killed, which `serve` notices."""
         self.state = "asleep"
         await self._await_stage("sleep")
 
     async def wake(self) -> None:
-        """Come back to the devices; failures as of `sleep`."""
+        """Load the offloaded model back. On failure the process is killed, as in `sleep`."""
         if await self._await_stage("wake"):
             self.state = "ready"
             self.wakeup.set()
 
     def take_in_flight(self) -> list[QueuedRequest]:
-        """The tickets of a dead or stuck process, which is ended for good."""
+        """Kill a crashed or hanging process, and return the requests that were in flight."""
         if self.node:
             kill_process(self.node, self.stats.pid)
             self.node = ""
@@ -131,7 +151,7 @@ class ReplicaHandle:
         return queued_requests
 
     async def stop(self) -> None:
-        """Free the model, end the process, and give the berth back unless it is the driver's."""
+        """Unload the model, stop the process, and release the reservation unless it belongs to the driver."""
         if self._replica is not None:
             with contextlib.suppress(TimeoutError, RayError):
                 await asyncio.wait_for(_await_ref(self._replica.close.remote()), REPLICA_CLOSE_TIMEOUT)
@@ -198,7 +218,11 @@ class ReplicaHandle:
             self.wakeup.set()
 
     async def _watchdog(self) -> None:
-        """Died if the process is silent, or if its engine stands still with requests in flight."""
+        """Monitor heartbeats and progress.
+
+        Raises:
+            ReplicaDied: The process does not answer, or its engine makes no progress with requests in flight.
+        """
         last_progress, progress_time = (0, 0), time.monotonic()
         while True:
             await asyncio.sleep(min(HEARTBEAT_SECONDS, self.pool_spec.stall_timeout / 4))
@@ -208,7 +232,7 @@ class ReplicaHandle:
                 )
             except TimeoutError as error:
                 raise ReplicaDied(
-                    f"its process gave no sign of life for {self.pool_spec.heartbeat_timeout:g} s"
+                    f"its process answered no heartbeat for {self.pool_spec.heartbeat_timeout:g} s"
                 ) from error
             except RayError as error:
                 raise ReplicaDied(describe_actor_error(error)) from error
@@ -238,12 +262,12 @@ class ReplicaHandle:
 
 
 async def _await_ref(ref: Any) -> Any:
-    """A reference as what asyncio can wait for with a limit."""
+    """Wait for an object reference. A coroutine, as `asyncio.wait_for` requires."""
     return await ref
 
 
 def describe_actor_error(error: RayError) -> str:
-    """What Ray knows of an actor's end, without the traceback, the identifiers and the guesses."""
+    """Return Ray's reason for an actor's exit, without the traceback, the identifiers and the possible causes."""
     if not isinstance(error, RayActorError):
         return " ".join(str(error).split())
     lines = [line.strip() for line in str(error).splitlines()]

@@ -1,4 +1,4 @@
-"""The replicas of one model: how many there are, and what happens when one can not start or dies."""
+"""The replicas of one model: autoscaling, restarts after crashes, and failures to load."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from actors.serving.spec import PoolEvent, PoolSpec, ReplicaStats
 from cluster.resources.draining import draining
 
 AUTOSCALE_SECONDS = 1.0
-IDLE_TIMEOUT = 10.0  # a replica too many is kept for so long
-MAX_LOAD_CRASHES = 3  # processes lost while loading, one after another: the model can not start
-MAX_CRASHES = 16  # processes lost without a single answer in between: more than a poisoned request needs to be found
-RESTART_BACKOFF = (0.0, 0.0, 1.0, 2.0, 4.0)  # seconds before a start after so many deaths in a row
+IDLE_TIMEOUT = 10.0  # seconds before a surplus replica is stopped
+MAX_LOAD_CRASHES = 3  # consecutive crashes while loading after which the model has failed
+MAX_CRASHES = 16  # consecutive crashes without an answer; finding a poisonous request takes fewer
+RESTART_BACKOFF = (0.0, 0.0, 1.0, 2.0, 4.0)  # seconds before a start, by the number of consecutive crashes
 MAX_EVENTS = 100
-DRAIN_POLL_SECONDS = 2.0  # between two looks which nodes are about to go
+DRAIN_POLL_SECONDS = 2.0  # between two checks for draining nodes
 
 
 class ReplicaSet:
-    """Keeps between `least` and `most` seats occupied, by the length of the queue."""
+    """Runs between `min_replicas` and `max_replicas` replicas, depending on the length of the queue."""
 
     def __init__(self, pool_spec: PoolSpec, queue: RequestQueue, reservations: Sequence[Reservation]) -> None:
         self.pool_spec, self.queue = pool_spec, queue
         self.replicas: list[ReplicaHandle] = []
-        self.retired_stats = ReplicaStats()  # of seats that are no more
+        self.retired_stats = ReplicaStats()  # of removed replicas
         self.events: list[PoolEvent] = []
-        self.readiness_changed = asyncio.Event()  # set at every change that `ready` waits for
-        self._driver_reservations = list(reservations)  # the driver's, for the first seats
+        self.readiness_changed = asyncio.Event()  # set whenever `ready_replicas` or `missing_replicas` changes
+        self._driver_reservations = list(reservations)  # for the first replicas
         self._tasks: dict[ReplicaHandle, asyncio.Task[None]] = {}
         self._load_crashes = self._crashes = self._next_replica_number = self._last_event_number = 0
         self._answered_at_crash = 0
@@ -44,51 +44,52 @@ class ReplicaSet:
         self._min_replicas, self._max_replicas = (
             pool_spec.min_replicas,
             pool_spec.max_replicas,
-        )  # less where work is over, or where replicas were given up
+        )  # lower after `scale_to_zero`, or where replicas were abandoned
         self._idle_since = time.monotonic()
         self._set_size(pool_spec.min_replicas)
         self._background_tasks = [asyncio.create_task(each) for each in (self._autoscale(), self._drain_nodes())]
 
     @property
     def ready_replicas(self) -> int:
-        """Seats with a loaded model."""
+        """The number of replicas with a loaded model."""
         return sum(replica.state == "ready" for replica in self.replicas)
 
     @property
     def in_flight(self) -> int:
-        """Requests at replicas."""
+        """The number of requests at replicas."""
         return sum(len(replica.in_flight) for replica in self.replicas)
 
     @property
     def missing_replicas(self) -> int:
-        """Seats that are still to be made ready, of the least number."""
+        """How many of the `min_replicas` replicas are not ready yet."""
         return max(0, min(self.pool_spec.min_replicas, self._max_replicas) - self.ready_replicas)
 
     def scale_up(self) -> None:
-        """Work is coming: at least the least number of seats."""
+        """Run at least `min_replicas` replicas again, because requests will follow."""
         self._min_replicas, self._max_replicas = self.pool_spec.min_replicas, self.pool_spec.max_replicas
         self._set_size(max(self._min_replicas, sum(not replica.retiring for replica in self.replicas)))
 
     def scale_to_zero(self) -> None:
-        """No more work is expected: idle seats may all go. Work that comes nevertheless brings them back."""
+        """Let all idle replicas stop, because no requests are expected. Requests that arrive anyway start new ones."""
         self._min_replicas = 0
         self._idle_since = -math.inf
 
     async def swap_model(self, spec: EngineSpec) -> None:
-        """Put another model into the same processes; nothing may be in flight."""
+        """Load another model in the same processes. No request may be in flight."""
         self.pool_spec = replace(self.pool_spec, spec=spec)
         self.queue.reset(spec.model)
         self._load_crashes = self._crashes = 0
         for replica in self._unready_replicas():
-            self._retire(replica)  # it may be loading the model before
+            self._retire(replica)  # it may be loading the previous model
         loaded = [replica for replica in self.replicas if not replica.retiring]
         await asyncio.gather(*(self._swap_model_of(replica) for replica in loaded))
         self._set_size(max(self._min_replicas, len(loaded)))
 
     async def sleep(self) -> None:
-        """Take all models off their devices; other pools may then use the driver's berths, until `wake`."""
+        """Offload all models to host memory. Other pools may use the driver's reservations until `wake`."""
         self._awake.clear()
-        # a berth of its own would be held for nothing, and what loads now is no more needed
+        # a replica's own reservation would stay allocated but unused, and replicas that are still loading are no longer
+        # needed
         own = [replica for replica in self.replicas if not replica.uses_driver_reservation and not replica.retiring]
         for replica in {*own, *self._unready_replicas()}:
             self._retire(replica)
@@ -97,14 +98,14 @@ class ReplicaSet:
         await asyncio.gather(*leaving, return_exceptions=True)
 
     async def wake(self) -> None:
-        """Bring the models back to their berths."""
+        """Load the offloaded models back onto the devices of their reservations."""
         for replica in self.replicas:
             if replica.state == "asleep":
                 await replica.wake()
         self._awake.set()
 
     async def close(self) -> None:
-        """End all seats."""
+        """Stop all replicas."""
         self._closing = True
         for task in (*self._background_tasks, *self._tasks.values()):
             task.cancel()
@@ -113,26 +114,26 @@ class ReplicaSet:
         self.replicas.clear()
 
     def total_stats(self) -> ReplicaStats:
-        """What all seats have done so far."""
+        """Return the sum of all replicas' statistics, including removed ones."""
         total = self.retired_stats
         for replica in self.replicas:
             total = _add_stats(total, replica.stats)
         return total
 
     def emit_event(self, text: str) -> None:
-        """Note an event."""
+        """Append an event, and drop the oldest beyond `MAX_EVENTS`."""
         self._last_event_number += 1
         self.events = [*self.events, PoolEvent(self._last_event_number, text)][-MAX_EVENTS:]
 
     def free_slots(self, replica: ReplicaHandle) -> int:
-        """How many more requests a seat may take: its part of all that are open, within its bound."""
+        """Return how many more requests a replica may take: up to its fair share, at most `max_ongoing_requests`."""
         ready_count = max(1, self.ready_replicas)
         fair_share = math.ceil((self.queue.queued + self.in_flight) / ready_count)
         return max(0, min(self.pool_spec.max_ongoing_requests, fair_share) - len(replica.in_flight))
 
     async def _swap_model_of(self, replica: ReplicaHandle) -> None:
         try:
-            with contextlib.suppress(ReplicaDied):  # its watchdog sees that, too, and it starts with the new model
+            with contextlib.suppress(ReplicaDied):  # its watchdog notices, too, and it restarts with the new model
                 await replica.load(self.pool_spec.spec)
         except LoadError as error:
             self.queue.fail_all(error)
@@ -163,7 +164,7 @@ class ReplicaSet:
             self._tasks[replica].cancel()
 
     async def _supervise(self, replica: ReplicaHandle) -> None:
-        """A seat's life: started again after every death, until it is retired or the model is given up."""
+        """Supervise one replica: restart it after every crash until it is retired or the model fails permanently."""
         try:
             while not replica.retiring and not self.queue.failure:
                 await self._awake.wait()
@@ -175,7 +176,7 @@ class ReplicaSet:
             self.readiness_changed.set()
 
     async def _remove(self, replica: ReplicaHandle) -> None:
-        """End a seat. The driver's berth is for the next one, and so is what an unforeseen error has left in flight."""
+        """Stop a replica, and requeue what an unexpected error left in flight. Keep a reservation of the driver."""
         replica.retiring = True
         returned = [replica.reservation] if replica.reservation is not None and replica.uses_driver_reservation else []
         self.queue.requeue(replica.in_flight.values())
@@ -186,19 +187,19 @@ class ReplicaSet:
         )
         if (
             returned and pending_replica and not (pending_replica.retiring or self._closing)
-        ):  # it asks the cluster for what this berth holds
+        ):  # it is waiting for resources that the returned reservation already holds
             self._retire(pending_replica)
             self._add()
         self.retired_stats = _add_stats(self.retired_stats, replica.stats)
         self.replicas.remove(replica)
 
     async def _run_once(self, replica: ReplicaHandle) -> None:
-        """From a start to a death or to retirement."""
+        """Start a replica and serve until it crashes or is retired."""
         try:
             await replica.start(self.pool_spec.spec)
             self._load_crashes = 0
             self.readiness_changed.set()
-            self.queue.notify_all()  # shares have changed
+            self.queue.notify_all()  # the replicas' fair shares have changed
             await replica.serve()
         except LoadError as error:
             self._on_load_error(replica, error)
@@ -206,11 +207,11 @@ class ReplicaSet:
             self._on_death(replica, death)
 
     def _on_load_error(self, replica: ReplicaHandle, error: LoadError) -> None:
-        """One seat among others is given up (its node may be at fault); without others, so is the model."""
+        """Abandon this replica if others are ready (its node may be faulty); otherwise the model has failed."""
         replica.retiring = True
         if any(other.state == "ready" for other in self.replicas if other is not replica):
             self._max_replicas = max(1, sum(not other.retiring for other in self.replicas))
-            self.emit_event(f"a replica of {self.queue.model} is given up: {error.detail}")
+            self.emit_event(f"a replica of {self.queue.model} failed permanently: {error.detail}")
         else:
             self.queue.fail_all(error)
 
@@ -224,17 +225,17 @@ class ReplicaSet:
             self._load_crashes += 1
         self._crashes = self._crashes + 1 if self.queue.answered_count == self._answered_at_crash else 1
         self._answered_at_crash = self.queue.answered_count
-        self.emit_event(f"a replica of {model} died and starts again: {death}")
+        self.emit_event(f"a replica of {model} crashed; restarting: {death}")
         if self._load_crashes >= MAX_LOAD_CRASHES and not self.ready_replicas:
-            detail = f"its process died {MAX_LOAD_CRASHES} times while loading: {death}"
+            detail = f"its process crashed {MAX_LOAD_CRASHES} times while loading: {death}"
             self.queue.fail_all(LoadError(model, detail))
         elif self._crashes > MAX_CRASHES:
             self.queue.fail_all(
-                EngineLost(model, f"its processes died {self._crashes} times without an answer: {death}")
+                EngineLost(model, f"its processes crashed {self._crashes} times without an answer: {death}")
             )
 
     async def _drain_nodes(self) -> None:
-        """Replicas on nodes that are about to go finish what they have; others begin elsewhere."""
+        """Drain replicas on nodes that are being preempted, and start replacements on other nodes."""
         while True:
             await asyncio.sleep(DRAIN_POLL_SECONDS)
             draining_nodes = await asyncio.to_thread(draining)
@@ -242,8 +243,8 @@ class ReplicaSet:
                 replica for replica in self.replicas if replica.node in draining_nodes and replica.state == "ready"
             ]:
                 if not replica.retiring:
-                    self.emit_event(f"a replica of {self.queue.model} leaves its node, which is about to go")
-                    replica.uses_driver_reservation = False  # nobody is to have its berth
+                    self.emit_event(f"draining a replica of {self.queue.model}: its node is being preempted")
+                    replica.uses_driver_reservation = False  # no other replica may use a reservation on this node
                     self._retire(replica)
                     self._add()
 
@@ -268,7 +269,7 @@ class ReplicaSet:
 
 
 def desired_replicas(open_requests: int, max_ongoing_requests: int, min_replicas: int, max_replicas: int) -> int:
-    """How many replicas a number of open requests is worth, when each holds `max_ongoing_requests`."""
+    """Return how many replicas serve `open_requests` with up to `max_ongoing_requests` each, within the bounds."""
     return min(max_replicas, max(min_replicas, math.ceil(open_requests / max_ongoing_requests)))
 
 

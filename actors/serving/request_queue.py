@@ -1,4 +1,4 @@
-"""Where requests wait for a replica, and answers for those who asked. No Ray in here."""
+"""Queues requests for a router's replicas, and answers for its clients. This module does not use Ray."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from actors.serving.queues import CoalescingQueue, FairQueue
 from actors.serving.spec import ClientId, QueuedRequest
 
 BATCHING_WINDOW_SECONDS = 0.005
-COLLECT_TIMEOUT = 10.0  # a call for answers returns without any after so long
+COLLECT_TIMEOUT = 10.0  # seconds after which `collect` returns without answers
 ISOLATION_TIMEOUT = 5.0
-CLIENT_TIMEOUT = 60.0  # an asker that has not fetched for so long is gone
+CLIENT_TIMEOUT = 60.0  # seconds without a `collect` after which a client expires
 
 
 @dataclass(slots=True)
 class _Mailbox:
-    """Answers that wait for an asker, when it last came for them, and the numbers that have none yet."""
+    """A client's undelivered answers, the time of its last fetch, and the numbers of its open requests."""
 
     answers: CoalescingQueue[tuple[int, Answer]] = field(
         default_factory=lambda: CoalescingQueue(BATCHING_WINDOW_SECONDS)
@@ -32,31 +32,32 @@ class _Mailbox:
 
 
 class RequestQueue:
-    """Takes requests from many askers, deals them out in turns, and keeps answers until they are fetched."""
+    """Takes requests from many clients, hands them out in round-robin order, and keeps answers until fetched."""
 
     def __init__(self, model: str) -> None:
         self.model = model
         self.failure: LoadError | EngineLost | None = None
         self.answered_count = 0
         self.poisoned: list[str] = []  # ids of quarantined requests
-        self.retried = 0  # requests that were in flight when their replica died
+        self.retried = 0  # requests that were in flight when their replica crashed
         self._queue: FairQueue[QueuedRequest] = FairQueue()
         self._poison_search: PoisonSearch[QueuedRequest] = PoisonSearch()
         self._mailboxes: dict[ClientId, _Mailbox] = {}
         self._expired: set[ClientId] = set()
-        self._suspects_waiting_since = 0.0  # suspects, for an idle replica
+        self._suspects_waiting_since = 0.0  # when suspects began to wait for an idle replica
         self._subscribers: set[asyncio.Event] = set()
 
     @property
     def queued(self) -> int:
-        """Requests that no replica has yet."""
+        """The number of requests that are not at a replica."""
         return len(self._queue) + len(self._poison_search)
 
     def submit(self, client_id: ClientId, requests: Sequence[tuple[int, Hashable, Request]]) -> None:
-        """Take (number, lane, request) from an asker, whose lanes are served in turn.
+        """Queue a client's requests, given as (number, queue name, request).
 
-        One that was forgotten is not heard before it knows: it asks again then, or it is a dead one's last message.
-        What is open is not taken twice: who lost sight of the router for a moment sends all that it waits for.
+        Requests of an expired client are ignored until its next `collect` tells it to submit them again. The client may
+        also have exited, in which case they are its last message. Requests that are already open are skipped: after a
+        lost connection a client submits all its open requests again.
         """
         if client_id in self._expired:
             return
@@ -73,10 +74,10 @@ class RequestQueue:
         self.notify_all()
 
     async def collect(self, client_id: ClientId) -> list[tuple[int, Answer]] | None:
-        """Answers for an asker by its own numbers; none after a while without.
+        """Wait for a client's answers and return them with its request numbers. Empty after `COLLECT_TIMEOUT`.
 
-        None if it was forgotten meanwhile, because it did not come for so long: it has to ask everything again. Only
-        its last call is answered: of an earlier one that still waits it has lost sight.
+        Returns None if the client has expired and must submit its open requests again. Only the client's last call
+        gets answers; an earlier one that is still waiting belongs to a lost connection.
         """
         if client_id in self._expired:
             self._expired.remove(client_id)
@@ -96,10 +97,10 @@ class RequestQueue:
         return answers
 
     def take(self, free_slots: int, idle: bool) -> tuple[list[QueuedRequest], bool]:
-        """Tickets for a replica with `free_slots` for so many more, and whether they are to be alone with it.
+        """Return up to `free_slots` queued requests for a replica, and whether they must run in isolation.
 
-        Suspects go first, to a replica with nothing in flight. If none comes for them within a few seconds (the one
-        that died should start again), nobody gets anything else until one is idle.
+        Suspects come first, and need a replica that is `idle`. If no idle replica takes them within `ISOLATION_TIMEOUT`
+        (usually the restarted one does), no replica gets other requests until one is idle.
         """
         if self._poison_search:
             if idle:
@@ -110,12 +111,12 @@ class RequestQueue:
         return self._queue.take(free_slots), False
 
     def answer(self, queued_request: QueuedRequest, answer: Answer) -> None:
-        """Hand in an answer."""
+        """Deliver the answer of a request to its client."""
         self.answered_count += 1
         self._deliver(queued_request, answer)
 
     def replica_died(self, queued_requests: Sequence[QueuedRequest], isolated: bool) -> None:
-        """A replica died with these in flight: they will be tried again, and the one that kills is quarantined."""
+        """Retry the requests that were in flight when a replica crashed, and quarantine the one that crashes it."""
         self._suspects_waiting_since = time.monotonic()
         self.retried += len(queued_requests)
         if self.failure:
@@ -124,12 +125,12 @@ class RequestQueue:
             self._poison_search.add(queued_requests)
         elif poison_request := self._poison_search.batch_died(queued_requests):
             self.poisoned.append(poison_request.request.id)
-            detail = "the engine's process died each time it had this request, also with nothing beside it"
+            detail = "the engine's process crashed each time with this request in flight, even with no other request"
             self._deliver(poison_request, RequestError("poisoned", detail))
         self.notify_all()
 
     def requeue(self, queued_requests: Iterable[QueuedRequest]) -> None:
-        """Tickets of a replica that was taken away through no fault of theirs."""
+        """Queue requests again whose replica was stopped for reasons other than a crash."""
         if self.failure:
             self._deliver_failure(queued_requests, self.failure)
         else:
@@ -138,32 +139,32 @@ class RequestQueue:
         self.notify_all()
 
     def fail_all(self, failure: LoadError | EngineLost) -> None:
-        """Nothing can be answered any more: all that wait, and all that come or come back, get this."""
+        """Fail all queued requests, and every later or requeued one, with this error."""
         self.failure = failure
         self._deliver_failure([*self._poison_search.drain(), *self._queue.take(len(self._queue))], failure)
         self.notify_all()
 
     def reset(self, model: str) -> None:
-        """Another model takes over."""
+        """Accept requests again, for another model."""
         self.model, self.failure = model, None
 
     def expire_clients(self) -> None:
-        """Drop what askers have waiting that do not fetch answers any more: most likely their process is gone."""
+        """Drop the requests and answers of clients that have stopped fetching; their process has most likely exited."""
         now = time.monotonic()
         for client_id, mailbox in list(self._mailboxes.items()):
             if not mailbox.waiting_calls and now - mailbox.last_fetch > CLIENT_TIMEOUT:
                 self._expire(client_id)
 
     def subscribe(self, event: asyncio.Event) -> None:
-        """Set this event whenever there may be something to take."""
+        """Set this event whenever requests may be available."""
         self._subscribers.add(event)
 
     def unsubscribe(self, event: asyncio.Event) -> None:
-        """No more."""
+        """Stop setting this event."""
         self._subscribers.discard(event)
 
     def notify_all(self) -> None:
-        """Something has changed."""
+        """Set the events of all subscribers."""
         for event in self._subscribers:
             event.set()
 
@@ -174,7 +175,7 @@ class RequestQueue:
                 for other in self._mailboxes
                 if other.actor_id == client_id.actor_id and other.incarnation != client_id.incarnation
             ]:
-                self._expire(other)  # its process is gone: what it had waiting is asked again in this life
+                self._expire(other)  # its process has exited, and the new incarnation submits its requests again
             self._mailboxes[client_id] = _Mailbox()
         return self._mailboxes[client_id]
 

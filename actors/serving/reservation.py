@@ -1,4 +1,4 @@
-"""Where one replica lies: CPUs and GPUs that a placement group holds, also while models change in it."""
+"""The placement group that reserves one replica's CPUs and GPUs. It outlives the model that is loaded in it."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from actors.serving.spec import ReplicaResources
 from cluster.resources.inventory import live_nodes, max_inventory
 from cluster.resources.packing import Bundle, FreeNode, fits, free_nodes
 
-PLACEMENT_WAIT_SECONDS = 1.0  # of one look whether the group is placed
+PLACEMENT_WAIT_SECONDS = 1.0  # the longest wait of one call for the group's placement
 NO_CAPACITY = FreeNode(0, (), 0)
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """A placement group of one share, asked for or placed already. Travels between a driver and its routers."""
+    """A placement group for one replica, pending or placed. Picklable: drivers send it to their routers."""
 
     resources: ReplicaResources
     group: PlacementGroup
 
     @property
     def spans_nodes(self) -> bool:
-        """Whether the replica is spread over bundles that may lie on different nodes."""
+        """Whether the group has several bundles, which may be on different nodes."""
         return self.group.bundle_count > 1
 
     async def wait_until_placed(self) -> tuple[str, ...]:
-        """Wait until the cluster has room, and return the names of the GPUs (none if there are several nodes)."""
+        """Wait until the group is placed, and return its GPU ids. Returns no ids for a group that spans nodes."""
         while not await asyncio.to_thread(self.group.wait, PLACEMENT_WAIT_SECONDS):
             pass
         if self.spans_nodes or not self.resources.gpus:
@@ -44,30 +44,30 @@ class Reservation:
         return tuple(await gpu_task.remote())
 
     def actor_options(self) -> dict[str, Any]:
-        """Ray's options for an actor in this berth.
+        """Return Ray's options for an actor in this group.
 
-        The actor itself asks for nothing: the group holds the resources, so that a sleeping model and the one that
-        works in its place can lie in the same berth.
+        The actor itself requests no resources: the group holds them. So an offloaded model and an active one can share
+        the group.
         """
         strategy = PlacementGroupSchedulingStrategy(self.group, 0, placement_group_capture_child_tasks=True)
         return {"num_cpus": 0, "num_gpus": 0, "scheduling_strategy": strategy}
 
     def exists(self) -> bool:
-        """Whether the group has not been removed meanwhile."""
+        """Return whether the group has not been removed."""
         return placement_group_table(self.group).get("state") not in (None, "REMOVED")
 
     def release(self) -> None:
-        """Give the resources back to the cluster; what still lies in the berth is ended by Ray."""
+        """Release the resources. Ray kills the actors that are still in the group."""
         remove_placement_group(self.group)
 
 
 def reserve(resources: ReplicaResources, name: str) -> Reservation:
-    """Ask for a berth. Until the cluster has room, its group is demand that the cluster's autoscaler sees."""
+    """Create the placement group of one replica. While it is pending, the autoscaler counts it as demand."""
     return Reservation(resources, placement_group(resources.bundles(), strategy="PACK", name=name))
 
 
 def unplaced(reservations: Iterable[Reservation]) -> list[Reservation]:
-    """The berths that Ray has not placed yet."""
+    """Return the reservations that Ray has not placed yet."""
     table = placement_group_table()
     return [
         reservation
@@ -77,9 +77,9 @@ def unplaced(reservations: Iterable[Reservation]) -> list[Reservation]:
 
 
 def fits_alongside(replicas: Iterable[ReplicaResources], reservations: Iterable[Reservation]) -> bool:
-    """Whether more shares, and berths that are not placed yet, have room beside the others, where these lie now.
+    """Return whether `replicas` and the unplaced `reservations` fit beside the placed ones, which stay where they are.
 
-    Nodes that may still come are there already.
+    Nodes that the autoscaler may still add count as present.
     """
     table, nodes = placement_group_table(), live_nodes()
     demand = Counter(Bundle.from_resources(each) for resources in replicas for each in resources.bundles())
@@ -97,21 +97,21 @@ def fits_alongside(replicas: Iterable[ReplicaResources], reservations: Iterable[
 
 
 def _table_entry(reservation: Reservation, table: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What Ray knows of a berth's group; nothing if it was removed."""
+    """Return the entry of a reservation's group in Ray's table, empty if the group was removed."""
     record = table.get(reservation.group.id.hex(), {})
     return {} if record.get("state") == "REMOVED" else record
 
 
 def remove_stale_groups(name: str) -> None:
-    """Remove the groups `NAME/0`, `NAME/1`... that an earlier life of a router, killed without warning, has left."""
+    """Remove the groups `NAME/0`, `NAME/1`... that a router left behind when it crashed."""
     for group in placement_group_table().values():
         owner, _, number = group["name"].rpartition("/")
         if owner == name and number.isdigit() and group["state"] != "REMOVED":
-            with contextlib.suppress(ValueError):  # gone meanwhile
+            with contextlib.suppress(ValueError):  # removed in the meantime
                 remove_placement_group(ray.util.get_placement_group(group["name"]))
 
 
 @ray.remote
 def _visible_gpus() -> list[str]:
-    """The GPUs that Ray has given to this task."""
+    """Return the ids of the GPUs that Ray has assigned to this task."""
     return [str(gpu) for gpu in ray.get_gpu_ids()]

@@ -1,4 +1,4 @@
-"""Which models are in memory: pools come in, leave, sleep and wake as the phases of a run need them."""
+"""Decides which models are resident: loads, unloads, offloads and resumes pools as the phases of a run require."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from actors.serving.reservation import Reservation, fits_alongside, reserve, unp
 from actors.serving.spec import PoolSpec, PoolStats, ReplicaResources
 
 STATS_TIMEOUT = 5.0
-PLACEMENT_POLL_SECONDS = 0.2  # between two looks whether all berths are placed
+PLACEMENT_POLL_SECONDS = 0.2  # between two checks whether all reservations are placed
 
 
 @dataclass(frozen=True, slots=True)
 class ResidentModel:
-    """A model that takes part: its terms, whether all drivers share it, and the bytes of its weights."""
+    """A model of the run: its pool's configuration, whether drivers share the pool, and the size of its weights."""
 
     pool_spec: PoolSpec
     shared: bool = False
@@ -29,7 +29,7 @@ class ResidentModel:
 
 @dataclass
 class _ActivePool:
-    """A pool that is there, in berths of the stage (a shared pool has its own)."""
+    """An open pool and its reservations. A shared pool has none here, as it makes its own."""
 
     model: ResidentModel
     pool: Pool
@@ -38,12 +38,12 @@ class _ActivePool:
 
 
 class ModelResidency:
-    """The pools of one driver, on the nodes of the cluster, and within `host_bytes` of weights that sleep.
+    """The pools of one driver. Up to `host_bytes` of weights may be offloaded to host memory.
 
-    A model that leaves and is needed later goes to sleep where its engine can; another of the same share can then work
-    in its berths. The placement groups are the stage's, so nothing is handed on that the cluster still counts as used;
-    before a replica loads, it waits until its devices are seen to be free. Ray decides where a berth lies; one that is
-    in another's way there is given up.
+    A model that a later phase needs is offloaded if its engine can sleep. Another model with the same resources can
+    then use its reservations. The reservations (placement groups) belong to this class, so Ray keeps them allocated
+    while models change. Before a replica loads, it waits until its devices are free. Ray chooses the nodes of a
+    reservation. A reservation that blocks the placement of another one is released.
     """
 
     def __init__(self, models: Mapping[str, ResidentModel], host_bytes: int) -> None:
@@ -51,14 +51,21 @@ class ModelResidency:
         self._active_pools: dict[str, _ActivePool] = {}
         self._reservations: list[Reservation] = []
         self._reservation_count = 0
-        self.final_stats: list[tuple[str, PoolStats]] = []  # the last figures of pools that are no more
+        self.final_stats: list[tuple[str, PoolStats]] = []  # the last statistics of closed pools
 
     def activate(
         self, models: Collection[str], upcoming_phases: Sequence[Collection[str]], timeout: float
     ) -> dict[str, Pool]:
-        """Pools of these models, ready; `upcoming_phases` says which models the next phases need.
+        """Load these models, and offload or unload all others. Return the ready pools by model.
 
-        LoadError if one can not be loaded, or has no room within `timeout` seconds.
+        Args:
+            models: The models of this phase.
+            upcoming_phases: The models of each later phase.
+            timeout: Seconds until all pools must be placed and ready.
+
+        Raises:
+            LoadError: A model cannot be loaded, or is not ready in time.
+            EngineLost: A pool's processes crash repeatedly.
         """
         for name in [name for name, each in self._active_pools.items() if not each.asleep and name not in models]:
             self._deactivate(name, upcoming_phases)
@@ -75,7 +82,7 @@ class ModelResidency:
         return pools
 
     def close(self) -> None:
-        """End all pools and give everything back."""
+        """Close all pools and release all reservations."""
         for name in list(self._active_pools):
             self._close_pool(name)
         self._release_unused()
@@ -100,7 +107,7 @@ class ModelResidency:
             pool_state.pool.wake()
             pool_state.asleep = False
             return
-        if pool_state:  # others work in its berths
+        if pool_state:  # other models use its reservations
             self._close_pool(name)
         model = self._models[name]
         reservations: list[Reservation] = []
@@ -109,7 +116,7 @@ class ModelResidency:
         self._active_pools[name] = _ActivePool(model, Pool(model.pool_spec, model.shared, reservations), reservations)
 
     def _free_or_new_reservation(self, pool_spec: PoolSpec, models: set[str], taken: list[Reservation]) -> Reservation:
-        """A free berth of this share in which nobody sleeps that comes back in this phase, else a new one."""
+        """Return a free reservation with matching resources and no offloaded model of this phase, else a new one."""
         free = [reservation for reservation in self._free_reservations() if reservation not in taken]
         matching = [
             reservation
@@ -120,22 +127,22 @@ class ModelResidency:
             return min(matching, key=lambda reservation: len(self._sleeping_in(reservation)))
         self._evict_until_fits(pool_spec.resources, free)
         self._reservation_count += 1
-        new_reservation = reserve(pool_spec.resources, f"{pool_spec.name}/berth-{self._reservation_count}")
+        new_reservation = reserve(pool_spec.resources, f"{pool_spec.name}/reservation-{self._reservation_count}")
         self._reservations.append(new_reservation)
         return new_reservation
 
     def _evict_until_fits(self, resources: ReplicaResources, free: list[Reservation]) -> None:
-        """Release free berths, those with the fewest sleepers first, until there is room for one more share."""
+        """Release free reservations, those with the fewest offloaded models first, until another replica fits."""
         for reservation in sorted(free, key=lambda reservation: len(self._sleeping_in(reservation))):
             if fits_alongside([resources], self._reservations):
                 return
             self._release(reservation)
 
     def _wait_until_placed(self, models: Collection[str], timeout: float) -> float:
-        """Wait until all berths are placed or `timeout` seconds have passed, and return how many did.
+        """Wait up to `timeout` seconds until all reservations are placed, and return the seconds waited.
 
-        Where berths have no room beside those that lie there, free ones are released; if that does not help, all models
-        of the phase come in once more, the largest first.
+        If reservations do not fit beside the placed ones, free ones are released. If that is not enough, all models of
+        the phase are placed again, the largest first.
         """
         started, moved = time.monotonic(), False
         while unplaced(self._reservations) and (passed := time.monotonic() - started) < timeout:
@@ -152,7 +159,7 @@ class ModelResidency:
         return time.monotonic() - started
 
     def _reschedule_all(self, models: Collection[str], timeout: float) -> None:
-        """Have all models of the phase come in once more, each as soon as those before it are placed."""
+        """Close and place all models of the phase again, each after the previous ones are placed."""
         deadline, reserved = (
             time.monotonic() + timeout,
             [name for name in models if self._active_pools[name].reservations],
@@ -173,20 +180,20 @@ class ModelResidency:
         return sorted(models, key=lambda name: (-resources[name].gpus, -resources[name].cpus))
 
     def _release_unused(self) -> None:
-        """Release berths that nobody works or sleeps in."""
+        """Release reservations that no model uses, neither active nor offloaded."""
         for reservation in self._free_reservations():
             if not self._sleeping_in(reservation):
                 self._release(reservation)
 
     def _release(self, reservation: Reservation) -> None:
-        """Give a berth back to the cluster, and up what sleeps in it."""
+        """Release a reservation, and unload the models that are offloaded in it."""
         for name in self._sleeping_in(reservation):
             self._close_pool(name)
         self._reservations.remove(reservation)
         reservation.release()
 
     def _free_reservations(self) -> list[Reservation]:
-        """Berths in which no model is at work."""
+        """Return the reservations without an active model."""
         taken = [
             reservation for each in self._active_pools.values() if not each.asleep for reservation in each.reservations
         ]

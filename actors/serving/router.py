@@ -1,4 +1,4 @@
-"""The actor between those who ask a model and the replicas that answer: one for each pool, without a model itself."""
+"""The actor that takes requests from clients and dispatches them to a pool's replicas. Each pool has one router."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from actors.serving.request_queue import RequestQueue
 from actors.serving.reservation import Reservation, remove_stale_groups
 from actors.serving.spec import ClientId, PoolSpec, PoolStats
 
-LEASE_SECONDS = 60.0  # a shared pool ends when no driver has renewed its lease for so long
+LEASE_SECONDS = 60.0  # a shared pool stops when no driver has renewed its lease for this time
 
 
 class Router:
-    """Takes requests from any number of clients, serves them in turns, and answers each exactly once."""
+    """Takes requests from any number of clients, serves clients in round-robin order, answers each request once."""
 
     def __init__(self, pool_spec: PoolSpec, reservations: Sequence[Reservation], leased: bool) -> None:
         self._queue = RequestQueue(pool_spec.spec.model)
@@ -31,30 +31,30 @@ class Router:
         self._swap_lock = asyncio.Lock()
 
     async def attach(self, driver: str) -> None:
-        """Start the replicas, if they are not there, and note that a driver uses them."""
+        """Start the replicas if none are running, and record that `driver` uses them."""
         self._leases[driver] = time.monotonic()
         self._ensure_running().scale_up()
 
     async def submit(
         self, client_id: ClientId, spec: EngineSpec, requests: Sequence[tuple[int, Hashable, Request]]
     ) -> None:
-        """Take (number, lane, request) for the model `spec`; numbers are the asker's own.
+        """Queue requests, given as (number, queue name, request), for the model `spec`. Numbers are the client's own.
 
-        Another model than the present one is swapped in first: a router that was killed knows its first model only.
+        If another model is loaded, `spec` is swapped in first: a restarted router only knows the pool's first model.
         """
         while spec != self._ensure_running().pool_spec.spec:
             await self.swap_model(spec)
         self._queue.submit(client_id, requests)
 
     async def collect(self, client_id: ClientId) -> list[tuple[int, Answer]] | None:
-        """Answers as they become ready, by the asker's numbers; empty after some seconds without any.
+        """Wait for answers and return them with the client's request numbers. Empty if none arrived in some seconds.
 
-        None if the asker was forgotten and has to ask again.
+        Returns None if the client has expired and must submit its open requests again.
         """
         return await self._queue.collect(client_id)
 
     async def wait_until_ready(self, seconds: float) -> tuple[int, int, LoadError | EngineLost | None]:
-        """How many replicas are ready and how many are not yet, after so long a wait; and why no more will be."""
+        """Wait up to `seconds`; return the numbers of ready and missing replicas, and the permanent failure, if any."""
         replica_set = self._ensure_running()
         if replica_set.missing_replicas and not self._queue.failure:
             replica_set.readiness_changed.clear()
@@ -63,7 +63,7 @@ class Router:
         return replica_set.ready_replicas, replica_set.missing_replicas, self._queue.failure
 
     async def swap_model(self, spec: EngineSpec) -> LoadError | EngineLost | None:
-        """Put another model into the replicas, once nothing is open."""
+        """Load another model into the replicas, once no request is open. Return the permanent failure, if any."""
         async with self._swap_lock:
             replica_set = self._ensure_running()
             while self._queue.queued or replica_set.in_flight:
@@ -72,19 +72,19 @@ class Router:
         return self._queue.failure
 
     async def scale_to_zero(self) -> None:
-        """Let idle replicas go."""
+        """Stop idle replicas."""
         self._ensure_running().scale_to_zero()
 
     async def sleep(self) -> None:
-        """Put the replicas to sleep."""
+        """Offload the replicas' models to host memory."""
         await self._ensure_running().sleep()
 
     async def wake(self) -> None:
-        """Wake the replicas in their berths."""
+        """Load the offloaded models back onto the devices of their reservations."""
         await self._ensure_running().wake()
 
     async def stats(self) -> PoolStats:
-        """The present state."""
+        """Return the pool's current state and its statistics."""
         replica_set = self._ensure_running()
         loaded = [replica for replica in replica_set.replicas if replica.state in ("ready", "asleep")]
         pids = tuple(replica.stats.pid for replica in loaded)
@@ -103,16 +103,14 @@ class Router:
         )
 
     async def renew_lease(self, driver: str) -> None:
-        """A driver still uses the pool."""
+        """Record that `driver` still uses the pool."""
         self._leases[driver] = time.monotonic()
 
     async def close(self, driver: str) -> bool:
-        """A driver uses the pool no more; without others, all replicas end. True if the router may be ended too."""
+        """Release one driver's lease. The last release stops all replicas; return True if the router can stop, too."""
         self._leases.pop(driver, None)
         leases_lost = self._leased and ray.get_runtime_context().was_current_actor_reconstructed
-        if (
-            self._leases or leases_lost
-        ):  # a router that was killed does not know all leases: it waits until they run out
+        if self._leases or leases_lost:  # a restarted router does not know all leases, so it waits until they expire
             return False
         if self._replica_set is not None:
             await self._replica_set.close()
@@ -128,7 +126,7 @@ class Router:
                 ray.kill(ray.get_runtime_context().current_actor)
 
     def _ensure_running(self) -> ReplicaSet:
-        """The crew; a router that was killed has lost its own, and clients that ask again bring a new one."""
+        """Return the replica set. Create it at the first call, also after a restart of the router."""
         if self._replica_set is None:
             remove_stale_groups(self._pool_spec.name)
             self._replica_set = ReplicaSet(self._pool_spec, self._queue, self._reservations)

@@ -1,4 +1,4 @@
-"""What the parts of a pool tell one another: sizes, resources, requests in the queue, events and statistics."""
+"""The data types that the parts of a pool exchange: specification, resources, queued requests, events, statistics."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ from cluster.resources.packing import bundles, max_gpus_per_node
 
 @dataclass(frozen=True, slots=True)
 class ReplicaResources:
-    """CPUs and GPUs of one replica. More GPUs than any node has are taken from several nodes. `accelerator_type` is
-    that of the GPUs, any if empty."""
+    """CPUs and GPUs of one replica.
+
+    A replica with more GPUs than any node has is spread over several nodes. An empty `accelerator_type` allows any GPU.
+    """
 
     cpus: float = 1
     gpus: float = 0
     accelerator_type: str = ""
 
     def bundles(self) -> list[dict[str, float]]:
-        """What a placement group has to hold: one bundle on one node, or one for each GPU."""
+        """Return the bundles of a placement group: a single bundle if one node is enough, else one bundle per GPU."""
         max_node_gpus = max_gpus_per_node(
             max_inventory().nodes, self.accelerator_type
-        )  # also of nodes that may still come
+        )  # including nodes that the autoscaler may still add
         return [bundle.resources() for bundle in bundles(self.cpus, self.gpus, max_node_gpus, self.accelerator_type)]
 
 
 @dataclass(frozen=True, slots=True)
 class PoolEvent:
-    """Something that users want to know, with its number in the pool's life."""
+    """An event to report to users. `number` increases with each event of the pool."""
 
     number: int
     text: str
@@ -36,7 +38,11 @@ class PoolEvent:
 
 @dataclass(frozen=True, slots=True)
 class ClientId:
-    """Who asks: a line (an event loop's) of one `incarnation` of a `actor_id`, an actor that may be started again."""
+    """Identifies a client of a router.
+
+    `actor_id` is the client's actor, `incarnation` the process that currently runs this actor (Ray may restart it), and
+    `connection_id` one connection of that process.
+    """
 
     actor_id: str
     incarnation: str
@@ -45,7 +51,7 @@ class ClientId:
 
 @dataclass(slots=True, eq=False)
 class QueuedRequest:
-    """One request on its way: whose it is, and by what number the asker knows it."""
+    """A request that has no answer yet. `number` is the client's own number for it."""
 
     client_id: ClientId
     number: int
@@ -54,9 +60,10 @@ class QueuedRequest:
 
 @dataclass(frozen=True, slots=True)
 class PoolStats:
-    """A pool now: its replicas' processes, what waits and what is in flight, and what it has done in all.
+    """A snapshot of a pool: its replicas' processes, open requests, totals since its start, and its last events.
 
-    `retried` are requests that were in flight when their replica died.
+    `poisoned` holds the ids of quarantined requests. `retried` counts the requests that were in flight when their
+    replica crashed.
     """
 
     pids: tuple[int, ...]
@@ -72,11 +79,12 @@ class PoolStats:
 
 @dataclass(frozen=True, slots=True)
 class PoolSpec:
-    """What a pool runs, and where. `min_replicas` and `max_replicas` bound the number of replicas,
-    `max_ongoing_requests` the requests at one.
+    """The configuration of a pool.
 
-    `stall_timeout` is how many seconds an engine may show no progress, `heartbeat_timeout` how many its process may
-    give no sign of life, `load_timeout` how long a load may take.
+    `min_replicas` and `max_replicas` bound the number of replicas, and `max_ongoing_requests` the requests in flight at
+    one replica. All timeouts are in seconds: `stall_timeout` is the longest time that an engine may make no progress
+    with requests in flight, `heartbeat_timeout` the longest time that its process may leave a heartbeat unanswered, and
+    `load_timeout` the longest time that loading a model may take.
     """
 
     spec: EngineSpec
@@ -92,9 +100,10 @@ class PoolSpec:
 
 @dataclass(slots=True)
 class ReplicaStats:
-    """What a seat has done, whatever became of its processes. `busy_seconds` is the time with a request in flight.
+    """Statistics of one replica over all of its processes.
 
-    `retries` are those of an engine that asks an endpoint.
+    `busy_seconds` is the time with at least one request in flight. `retries` counts the HTTP retries of an engine that
+    calls an endpoint.
     """
 
     requests: int = 0

@@ -95,7 +95,7 @@ def test_a_stopped_engine_is_started_again_by_the_watchdog(tmp_path: Path, chanc
     started = time.monotonic()
     with striking(tmp_path, chance.randint(1, 300), signalled(signal.SIGSTOP, "ray::Replica")):
         store, told = run(tmp_path, SMALL)
-    assert "gave no sign of life for 30 s" in told
+    assert "answered no heartbeat for 30 s" in told
     assert finished(store) == undisturbed(SMALL)
     assert time.monotonic() - started < 240
 
@@ -104,7 +104,7 @@ def test_a_stopped_engine_is_started_again_by_the_watchdog(tmp_path: Path, chanc
 def test_an_engine_that_dies_at_a_row_starts_again(tmp_path: Path, chance: random.Random) -> None:
     with striking(tmp_path, chance.randint(1, 300), signalled(signal.SIGKILL, "ray::Replica")):
         store, told = run(tmp_path, SMALL)
-    assert "died and starts again" in told
+    assert "crashed; restarting" in told
     assert finished(store) == undisturbed(SMALL)
 
 
@@ -116,7 +116,7 @@ def test_the_row_that_kills_its_engine_is_set_aside_and_no_other(tmp_path: Path,
     victim = chance.choice(seeds(clean))
     text = text.replace("latency: 0.01", f"latency: 0.01, poison: '{quoted(victim)}'", 1)
     store, told = run(tmp_path / "poisoned", text)
-    assert "died and starts again" in told
+    assert "crashed; restarting" in told
     failed = rejections(store, "evolve", "respond", "score")
     assert failed and {(row.status, row.reason, row.index) for row in failed} == {("failed", "poisoned", victim.index)}
     assert others(store, victim.index) == others(clean, victim.index)

@@ -48,7 +48,7 @@ def test_exactly_the_requests_that_kill_are_quarantined(guilty: list[int], repli
         stats = pool.stats()
         assert sorted(stats.poisoned) == sorted(f"r{i}" for i in guilty)
         assert stats.totals.crashes <= 5 * len(guilty)  # log2(4) + 3
-        assert all("died and starts again" in event.text for event in stats.events)
+        assert all("crashed; restarting" in event.text for event in stats.events)
         assert len(ids(ask(pool.client(), 4))) == 4
 
 
@@ -75,13 +75,13 @@ def test_a_stopped_process_is_killed_and_started_again() -> None:
         (pid,) = pool.stats().pids
         os.kill(pid, signal.SIGSTOP)
         assert len(ids(ask(pool.client(), 10))) == 10
-        assert "gave no sign of life for 1.5 s" in pool.stats().events[0].text
+        assert "answered no heartbeat for 1.5 s" in pool.stats().events[0].text
         until(lambda: not psutil.pid_exists(pid))
 
 
 @pytest.mark.parametrize(
     ("fault", "detail"),
-    [("fail_load", "RuntimeError: the load is scripted to fail"), ("die_load", "died 3 times while loading")],
+    [("fail_load", "RuntimeError: the load is scripted to fail"), ("die_load", "crashed 3 times while loading")],
 )
 def test_a_model_that_never_loads_is_an_error_and_not_a_loop(fault: str, detail: str) -> None:
     with pool_of(scripted(**{fault: True})) as pool:

@@ -97,7 +97,7 @@ def test_a_model_that_can_not_load_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_resources_that_are_not_there_are_named() -> None:
     with pool_of(scripted(), "greedy", resources=ReplicaResources(0.1, 1)) as pool:
-        with pytest.raises(LoadError, match=r"each of 1 replicas asks for 0.1 CPUs and 1 GPUs, free now"):
+        with pytest.raises(LoadError, match=r"each of 1 replicas needs 0.1 CPUs and 1 GPUs, free now"):
             pool.wait_until_ready(1)
         until(lambda: not groups("greedy"))  # nothing goes on asking for them
 
@@ -206,4 +206,4 @@ def test_a_pool_that_is_closed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
         client = pool.client()
         assert len(ids(ask(client, 2))) == 2
     (lost,) = ask(client)
-    assert isinstance(lost, EngineLost) and "its router is gone" in str(lost)
+    assert isinstance(lost, EngineLost) and "its router has crashed" in str(lost)

@@ -81,7 +81,7 @@ def test_a_replica_that_can_not_load_is_given_up_where_another_works(monkeypatch
         late = [ReplicaDied("its node was slow")]  # the second fails after the first is there
         async with crew_of(monkeypatch, (), [*late, BROKEN], min_replicas=2, max_replicas=2) as crew:
             await come(lambda: len(crew.events) == 2)
-            assert "is given up: its node has no driver" in crew.events[-1].text
+            assert "failed permanently: its node has no driver" in crew.events[-1].text
             await asyncio.sleep(0.1)  # and not tried again and again
             assert (Actor.starts, crew.ready_replicas, crew.missing_replicas, len(crew.replicas)) == (3, 1, 0, 1)
             assert crew.queue.failure is None
@@ -107,7 +107,7 @@ def test_deaths_while_loading_are_an_error_after_a_few(monkeypatch: pytest.Monke
         async with crew_of(monkeypatch, [ReplicaDied("signal 9")] * 10) as crew:
             await come(lambda: crew.queue.failure)
             assert isinstance(crew.queue.failure, LoadError)
-            assert f"its process died {MAX_LOAD_CRASHES} times while loading: signal 9" in str(crew.queue.failure)
+            assert f"its process crashed {MAX_LOAD_CRASHES} times while loading: signal 9" in str(crew.queue.failure)
             assert Actor.starts == MAX_LOAD_CRASHES
 
     asyncio.run(run())
