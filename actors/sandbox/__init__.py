@@ -1,1 +1,1 @@
-"""Where Python that a model wrote is run: a process in namespaces of its own per job, believed in plain values only."""
+"""Runs Python code written by models: each job in its own process and namespaces, with only plain values returned."""

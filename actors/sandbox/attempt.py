@@ -1,4 +1,4 @@
-"""One job or one check on one zygote: its pipes, its clock, and what its answers are worth."""
+"""Runs one job or one check on one zygote: creates its pipes, enforces its timeout, and validates its replies."""
 
 from __future__ import annotations
 
@@ -19,13 +19,18 @@ _ALLOWED_STATUSES = ("returned", "raised", "memory", "output", "killed")
 
 
 class UnsendableJob(Exception):
-    """A job that can not even be sent; the text says why."""
+    """A job that cannot be sent to the sandbox. The message says why."""
 
 
 def attempt_cases(zygote: Zygote, job: SandboxJob, cases: Sequence[tuple[Plain, ...]]) -> list[Outcome]:
-    """Outcomes of the first cases: all, or as many as the process lived for, its end being the last one's outcome.
+    """Run the job's cases in order in one process, and return their outcomes.
 
-    A source that can not be loaded gives each case the same outcome. Refused; ZygoteLost if the sandbox failed.
+    If the process exits early, the list is shorter than `cases`, and its last outcome describes the exit. If the source
+    cannot be loaded, all cases get the same outcome.
+
+    Raises:
+        UnsendableJob: The job cannot be encoded.
+        ZygoteLost: The sandbox itself failed.
     """
     fields = {"source": job.source, "call": job.call, "cases": [list(case) for case in cases]}
     request = _encode_request(fields, job.limits)
@@ -43,7 +48,12 @@ def attempt_cases(zygote: Zygote, job: SandboxJob, cases: Sequence[tuple[Plain, 
 
 
 def attempt_check(zygote: Zygote, check: Check) -> Outcome:
-    """The outcome of a check: `returned` True if all tests passed. Refused; ZygoteLost if the sandbox failed."""
+    """Run a check and return its outcome: status "returned" with the value True if all tests passed.
+
+    Raises:
+        UnsendableJob: The check cannot be encoded.
+        ZygoteLost: The sandbox itself failed.
+    """
     solution = _encode_request({"source": check.solution, "scene": check.fixture}, check.limits)
     tests = _encode_request({"setup": check.setup, "tests": check.tests, "remote": list(check.remote)}, check.limits)
     with Pipes() as pipes:
@@ -61,7 +71,7 @@ def attempt_check(zygote: Zygote, check: Check) -> Outcome:
             _send(give_tests, tests)
             result_reader = ReplyReader(check.id, results, check.limits)
             outcome = result_reader.next()
-    return result_reader.explain(outcome, statuses[-1])  # tests that miss their solution say that they were killed
+    return result_reader.explain(outcome, statuses[-1])  # "killed" means that the solution's process exited
 
 
 def _encode_request(fields: dict[str, Any], limits: Limits) -> bytes:
@@ -72,12 +82,12 @@ def _encode_request(fields: dict[str, Any], limits: Limits) -> bytes:
 
 
 def _send(fd: int, text: bytes) -> None:
-    with contextlib.suppress(BrokenPipeError):  # it died before it read all, and its end will tell how
+    with contextlib.suppress(BrokenPipeError):  # the process exited before it read everything; its exit status says why
         wire.send(fd, text)
 
 
 class Pipes(contextlib.ExitStack):
-    """Pipes whose ends are closed on leaving, except those that were passed on."""
+    """Creates pipes, and closes all their ends on exit except those that were passed on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,13 +95,13 @@ class Pipes(contextlib.ExitStack):
         self.callback(self._close)
 
     def new(self) -> tuple[int, int]:
-        """A pipe: (end to read from, end to write to)."""
+        """Create a pipe and return its ends as (read end, write end)."""
         ends = os.pipe()
         self._open |= set(ends)
         return ends
 
     def pass_on(self, fd: int) -> int:
-        """This end will be closed by who gets it."""
+        """Return an end whose receiver will close it."""
         self._open.remove(fd)
         return fd
 
@@ -101,7 +111,7 @@ class Pipes(contextlib.ExitStack):
 
 
 class ReplyReader:
-    """What a process says, frame by frame; whatever it says is its claim about itself and nothing more."""
+    """Reads a process's replies frame by frame. They are untrusted: each is only the process's claim about itself."""
 
     def __init__(self, identity: str, fd: int, limits: Limits) -> None:
         self._id, self._limits = identity, limits
@@ -110,7 +120,7 @@ class ReplyReader:
         self._ended = False
 
     def case_outcomes(self, count: int) -> Iterator[Outcome]:
-        """Answers until all are there or none will follow; each but the first has a clock of its own."""
+        """Yield up to `count` replies, until no further one will follow. The timeout restarts after each reply."""
         for _ in range(count):
             yield self.next()
             if self._ended:
@@ -118,7 +128,7 @@ class ReplyReader:
             self._start = time.monotonic()
 
     def next(self) -> Outcome:
-        """The next answer, or why there is none."""
+        """Return the next reply, or the reason why there is none."""
         try:
             text = self._frames.next(self._start + self._limits.wall_seconds, self._limits.output_bytes + EXTRA_BYTES)
             status, value, detail = ("killed", None, "") if text is None else _parse_reply(text)
@@ -132,23 +142,23 @@ class ReplyReader:
         return Outcome(self._id, status, value, detail, time.monotonic() - self._start)
 
     def explain(self, outcome: Outcome, exit_status: ExitStatus) -> Outcome:
-        """The outcome of a process that ended without an answer, from how the kernel says that it ended."""
+        """Add the process's exit status to the outcome of a process that exited without a reply."""
         if outcome.status != "killed" or outcome.detail:
             return outcome
-        # the kernel counts whole ticks for the limit, which may be far more than what it tells afterwards
+        # for the limit the kernel counts whole ticks, which may be far more than the CPU time that it reports
         if exit_status.signal == signal.SIGKILL and exit_status.cpu_seconds > 0.5 * self._limits.cpu_seconds:
             return replace(outcome, status="timeout", detail=f"{self._limits.cpu_seconds} s of CPU are allowed")
-        return replace(outcome, detail=f"ended without an answer: {exit_status}")
+        return replace(outcome, detail=f"the process exited without a reply: {exit_status}")
 
 
 def _parse_reply(text: bytes) -> tuple[Status, Plain, str]:
-    """What a frame says, which may be forged, in so far as a process may say it."""
+    """Return status, value and detail of a frame, which may be forged. Only the allowed statuses are accepted."""
     try:
         reply = wire.decode(text)
     except wire.NotSerializable as error:
-        return "raised", None, f"an answer that is none: {error}"
+        return "raised", None, f"the reply is invalid: {error}"
     if not isinstance(reply, dict) or reply.get("status") not in _ALLOWED_STATUSES:
-        return "raised", None, "an answer that is none"
+        return "raised", None, "the reply is invalid"
     if reply["status"] == "returned":
         return "returned", reply.get("value"), ""
     return reply["status"], None, wire.sanitize_text(str(reply.get("detail", "")))

@@ -1,10 +1,10 @@
-"""Checks made of rows of HumanEval and MBPP: which code is the benchmark's, which the model's, and who calls whom.
+"""Converts rows of HumanEval and MBPP to sandbox checks, which separate the benchmark's code from the model's code.
 
-The benchmark's code runs in one process, the model's in another, and only plain values pass between them. So a solution
-can not touch the tests, the comparison or the verdict; what it can do is answer calls, which is what is asked of it.
+The benchmark's code runs in one process and the model's code in another. Only plain values pass between them. So a
+solution can answer calls, but it cannot manipulate the tests, the comparison or the verdict.
 
-Two tests are weak in themselves and stay so: HumanEval/33 compares the solution with itself, and MBPP tests that were
-written for a solution's own classes (367, 601, 927) pass these back to it as they are.
+Two kinds of tests are weak in the benchmarks themselves: HumanEval/33 compares the solution with itself, and MBPP tests
+that use the solution's own classes (367, 601, 927) pass instances of them back to the solution.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from actors.sandbox.protocol.job import Check, Limits
 
 
 def humaneval_check(row: Mapping[str, Any], completion: str, limits: Limits | None = None) -> Check:
-    """The check of a completion of a HumanEval prompt (openai/human-eval, fields as there).
+    """Return the check for a completion of a HumanEval prompt. `row` has the fields of openai/human-eval.
 
-    Helper functions that the prompt defines are the benchmark's own where the tests use them.
+    Where the tests use helper functions of the prompt, they get the benchmark's own definition.
     """
     entry = str(row["entry_point"])
     return Check(
@@ -34,9 +34,9 @@ def humaneval_check(row: Mapping[str, Any], completion: str, limits: Limits | No
 
 
 def mbpp_check(row: Mapping[str, Any], solution: str, limits: Limits | None = None) -> Check:
-    """The check of a solution of an MBPP row (google-research/mbpp, fields as there, sanitized or not).
+    """Return the check for a solution of an MBPP task. `row` has the fields of google-research/mbpp, sanitized or not.
 
-    The names that the tests take from the solution are those that the row's reference code defines.
+    The tests take those names from the solution that the row's reference code defines.
     """
     tests: Sequence[str] = row["test_list"]
     fixture = str(row.get("test_setup_code") or "")
@@ -59,7 +59,7 @@ def _names_in(source: str) -> set[str]:
 
 
 def _top_level_names(source: str) -> set[str]:
-    """Names that a source binds at its top level."""
+    """Return the names that a source binds at its top level."""
     found: set[str] = set()
     for node in ast.parse(source).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):

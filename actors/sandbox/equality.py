@@ -8,7 +8,7 @@ from actors.sandbox.protocol.job import Outcome, Plain
 
 
 def equal(value: Plain, expected: Plain) -> bool:
-    """True if both are the same value of the same types throughout: True is not 1, 1 is not 1.0, NaN equals nothing."""
+    """Return whether both values and all nested types are the same: True is not 1, 1 is not 1.0, NaN equals nothing."""
     pairs: list[tuple[Any, Any]] = [(value, expected)]
     while pairs:
         left, right = pairs.pop()
@@ -28,5 +28,5 @@ def equal(value: Plain, expected: Plain) -> bool:
 
 
 def matches(outcome: Outcome, expected: Plain) -> bool:
-    """True if the job returned exactly `expected`; a job that ended in any other way agrees with nothing."""
+    """Return whether the job returned exactly `expected`. Outcomes with other statuses than "returned" never match."""
     return outcome.status == "returned" and equal(outcome.value, expected)

@@ -1,4 +1,4 @@
-"""Runs jobs and checks in zygotes of this machine: levels, self-test, recycling, reruns after a fault of our own."""
+"""Runs jobs and checks in zygotes on this machine: protection levels, self-test, recycling, reruns after own faults."""
 
 from __future__ import annotations
 
@@ -22,15 +22,24 @@ Result = TypeVar("Result")
 
 
 class Sandbox:
-    """Runs foreign Python on `workers` zygotes. Threads may share it. SandboxError where `level` can not be had.
+    """Runs untrusted Python code on a number of zygotes. Thread-safe.
 
-    A level below L2 must be named, and every Outcome carries it: there is no way down by itself. `layers` are those to
-    be put up instead of the level's, which must all be there nevertheless.
+    The sandbox never lowers its level by itself: a level below L2 must be requested, and every Outcome carries it.
     """
 
     def __init__(self, level: Level = "L2", workers: int = 1, layers: frozenset[str] | None = None) -> None:
+        """Start `workers` zygotes.
+
+        Args:
+            level: The protection level.
+            workers: The number of zygotes, and so of jobs that can run at the same time.
+            layers: The layers to install instead of the level's own. The self-test still requires all of the level.
+
+        Raises:
+            SandboxError: This machine cannot provide `level`.
+        """
         if sys.platform != "linux":
-            raise SandboxError("foreign code can be run on Linux only; use a container or a virtual machine")
+            raise SandboxError("untrusted code can be run on Linux only; use a container or a virtual machine")
         self.level: Level = level
         self._layers = LAYERS[level] if layers is None else layers
         self._workers = workers
@@ -54,9 +63,9 @@ class Sandbox:
         return self.run_cases(job, [job.arguments])[0]
 
     def run_cases(self, job: SandboxJob, cases: Sequence[tuple[Plain, ...]]) -> list[Outcome]:
-        """One outcome per tuple of arguments, in order; one process does them all as long as it lives.
+        """Call the job's function once per tuple of arguments, and return the outcomes in the same order.
 
-        A case that ends the process ends only itself: the rest is done by a new one.
+        All cases run in one process. If a case makes it exit, a new process runs the remaining cases.
         """
         outcomes: list[Outcome] = []
         while remaining := cases[len(outcomes) :]:
@@ -66,19 +75,19 @@ class Sandbox:
         return outcomes
 
     def check(self, check: Check) -> Outcome:
-        """Run a benchmark's tests on a solution; all passed if the outcome's value is True.
+        """Run a benchmark's tests on a solution. All tests passed if the outcome's value is True.
 
-        That verdict comes from the tests' process, which runs no line of the solution.
+        This verdict comes from the tests' process, which does not execute the solution.
         """
         return self._attempt(check.id, 1, lambda zygote: [attempt_check(zygote, check)])[0]
 
     def map(self, act: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-        """Do something with each item, on all zygotes at once: `sandbox.map(sandbox.run, jobs)`."""
+        """Call `act` with each item, on all zygotes in parallel: `sandbox.map(sandbox.run, jobs)`."""
         with ThreadPoolExecutor(self._workers) as threads:
             return list(threads.map(act, items))
 
     def close(self) -> None:
-        """End all zygotes and what they started; one that is at work does so after its job."""
+        """Stop all zygotes and the processes that they started. A busy zygote stops after its job."""
         self._closed = True
         while not self._zygotes.empty():
             zygote = self._zygotes.get()
@@ -95,7 +104,7 @@ class Sandbox:
         return zygote
 
     def _attempt(self, identity: str, count: int, act: Callable[[Zygote], list[Outcome]]) -> list[Outcome]:
-        """Outcomes of an act on a zygote, which is done again on a new one where the sandbox itself fails."""
+        """Call `act` with a zygote and return its outcomes. If the sandbox itself fails, retry with a new zygote."""
         if self._closed:
             raise SandboxError("the sandbox is closed")
         zygote = self._zygotes.get()
@@ -115,7 +124,7 @@ class Sandbox:
             self._zygotes.put(_close_zygote(zygote) if self._closed else zygote)
 
     def _usable_zygote(self, zygote: Zygote | None) -> Zygote:
-        """A zygote that is alive and not worn out."""
+        """Return a running zygote, a new one if it has reached `JOBS_PER_ZYGOTE`."""
         if zygote is not None and zygote.jobs >= JOBS_PER_ZYGOTE:
             zygote = _close_zygote(zygote)
         return zygote or self._start_zygote()
@@ -128,6 +137,6 @@ def _close_zygote(zygote: Zygote | None) -> None:
 
 def _unavailable_message(level: Level, why: str) -> str:
     return (
-        f"the sandbox can not protect this machine at level {level}: {why}. What each level needs, and how to get it, "
-        "is in docs/install.md. To run foreign code with less protection, name the level."
+        f"the sandbox cannot protect this machine at level {level}: {why}. See docs/install.md for the requirements of "
+        "each level. To run untrusted code with less protection, set a lower level."
     )

@@ -1,4 +1,4 @@
-"""Attacks that every new zygote must withstand before it gets its first job: a wall that does not hold is no wall."""
+"""Self-test of every new zygote before its first job: honest code must work, and a list of attacks must fail."""
 
 from __future__ import annotations
 
@@ -43,11 +43,15 @@ def answer():
 
 
 def self_test(zygote: Zygote, level: Level) -> None:
-    """ZygoteLost if honest work fails or, above L0, any of the attacks succeeds."""
+    """Run honest code and, above L0, the attacks.
+
+    Raises:
+        ZygoteLost: The honest code fails, or an attack succeeds.
+    """
     honest = SandboxJob("self-test", _HONEST, "answer", limits=_LIMITS)
     outcome = attempt_cases(zygote, honest, [("ab",)])[0]
     if not matches(outcome, ["AB", 2, "e3b0"]):
-        raise ZygoteLost(f"self-test: honest work fails ({outcome.status} {outcome.detail} {outcome.value})")
+        raise ZygoteLost(f"self-test: honest code fails ({outcome.status} {outcome.detail} {outcome.value})")
     if level == "L0":
         return
     attempt_cases(zygote, SandboxJob("canary", _LEAVE, "leave", limits=_LIMITS), [("canary",)])

@@ -1,4 +1,4 @@
-"""The caller's side of a zygote: start it, have tasks run by it within their limits, end it."""
+"""The caller's side of a zygote: starts it, runs tasks in it within their limits, and stops it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from actors.sandbox.confined.zygote import main
 sys.path.pop()
 main({fd}, {layers}, {required})
 """
-_FLAGS = ("-s", "-S", "-P")  # no packages of users and sites, nothing from the current folder
-_ENVIRONMENT = {"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"}  # the same order of sets at every run; small threads
+_FLAGS = ("-s", "-S", "-P")  # no user or site packages, no imports from the current folder
+_ENVIRONMENT = {"PYTHONHASHSEED": "0", "MALLOC_ARENA_MAX": "1"}  # the same order of sets in every run; small threads
 _READY_TIMEOUT = 60.0
 _REPLY_TIMEOUT = 10.0
 _EXIT_TIMEOUT = 2.0
@@ -33,11 +33,11 @@ _MESSAGE_BYTES = 1 << 16
 
 
 class ZygoteLost(Exception):
-    """The zygote died, hangs, or could not put up a wall: nothing is known about the job."""
+    """The zygote has crashed, hangs, or could not install a layer. It says nothing about the job."""
 
 
 class Zygote:
-    """One zygote process. For one thread at a time."""
+    """One zygote process. Not thread-safe."""
 
     def __init__(self, layers: Sequence[str], required: Sequence[str]) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -64,9 +64,17 @@ class Zygote:
 
     @contextlib.contextmanager
     def running(self, tasks: list[tuple[str, list[int]]], limits: Limits) -> Generator[list[ExitStatus]]:
-        """Have the tasks started, each with its pipes (closed here), and killed at the end of the block.
+        """Run tasks for the length of a `with` block, and kill them at its end.
 
-        Gives a list that holds afterwards how each ended. ZygoteLost if anything but the tasks themselves failed.
+        Args:
+            tasks: Pairs of a task's name and the file descriptors of its pipes, which are closed here.
+            limits: The limits of each task.
+
+        Yields:
+            A list that is filled at the end of the block, with the exit status of each task in order.
+
+        Raises:
+            ZygoteLost: The sandbox itself failed.
         """
         self.jobs += 1
         fds = [fd for _, own in tasks for fd in own]
@@ -75,7 +83,7 @@ class Zygote:
         try:
             socket.send_fds(self._control, [json.dumps(request).encode()], fds)
         except OSError as error:
-            raise ZygoteLost(f"the zygote is gone: {error}") from None
+            raise ZygoteLost(f"the zygote has exited: {error}") from None
         finally:
             for fd in fds:
                 os.close(fd)
@@ -87,7 +95,7 @@ class Zygote:
             statuses += self._kill_tasks()
 
     def _kill_tasks(self) -> list[ExitStatus]:
-        with contextlib.suppress(OSError):  # a dead zygote shows in its answer
+        with contextlib.suppress(OSError):  # if the zygote has crashed, `_receive` notices
             self._control.send(b"k")
         return [ExitStatus(status, cpu) for status, cpu in self._receive(_REPLY_TIMEOUT)["ends"]]
 
@@ -97,24 +105,24 @@ class Zygote:
             raise ZygoteLost(error)
 
     def _receive(self, seconds: float) -> dict[str, Any]:
-        """The next message; only the zygote can send one, no job has this socket."""
+        """Return the next message. It can be trusted: only the zygote has this socket, no job does."""
         self._control.settimeout(seconds)
         try:
             message = self._control.recv(_MESSAGE_BYTES)
         except OSError as error:
             raise ZygoteLost(f"the zygote does not answer: {error}") from None
         if not message:
-            raise ZygoteLost("the zygote died")
+            raise ZygoteLost("the zygote has crashed")
         return json.loads(message)
 
     @property
     def pid(self) -> int:
-        """The process by which all of it can be killed."""
+        """The zygote's process id. Killing this process kills everything that the zygote started."""
         return self._process.pid
 
     def close(self) -> None:
-        """Kill it, and with it everything that it started."""
-        self._control.close()  # at which it kills its tasks and ends
+        """Stop the zygote and everything that it started."""
+        self._control.close()  # makes the zygote kill its tasks and exit
         try:
             self._process.wait(_EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -124,14 +132,14 @@ class Zygote:
 
 @dataclass(frozen=True)
 class ExitStatus:
-    """How a process ended, from the kernel: exit code or signal, and the CPU time that it used."""
+    """A process's wait status (exit code or signal) and its CPU time, as reported by the kernel."""
 
     status: int
     cpu_seconds: float
 
     @property
     def signal(self) -> int | None:
-        """The signal that ended it, None if it exited."""
+        """The signal that killed the process, or None if it exited."""
         return os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else None
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The job's side: what a confined process does with the source given to it. It runs foreign code: it is no judge."""
+"""Runs inside the confined process: executes the untrusted source and reports results, which nobody may trust."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ TRUTH_CALL = "truth of an object"
 
 
 def run_request(task: str, fds: list[int]) -> None:
-    """Do one of the tasks: run a job's cases, serve a solution's functions, or run the tests that call them."""
-    random.seed(0)  # the same verdict at every run
+    """Perform one task: run a job's cases, serve a solution's functions, or run the tests that call them."""
+    random.seed(0)  # the same verdict in every run
     request = wire.decode(wire.receive(fds[0], REQUEST_BYTES) or b"null")
     os.close(fds[0])
     {"run": run, "serve": serve, "check": check}[task](request, *fds[1:])
 
 
 def load(source: str) -> ModuleType:
-    """Execute source as a module called `solution`."""
+    """Execute source code as a module called `solution`, and return the module."""
     module = sys.modules["solution"] = ModuleType("solution")
     exec(compile(source, "<solution>", "exec", dont_inherit=True), module.__dict__)
     return module
 
 
 def capture_outcome(act: Callable[[], Any], encode: Callable[[Any], bytes]) -> bytes:
-    """What became of a call, as text: its value or why there is none."""
+    """Call `act` and return its outcome as text: the encoded value, or the reason why there is none."""
     status, text = "raised", ""
     try:
         return b'{"status": "returned", "value": ' + encode(act()) + b"}"
@@ -42,21 +42,21 @@ def capture_outcome(act: Callable[[], Any], encode: Callable[[Any], bytes]) -> b
         status, text = "output", str(error)
     except SolutionEnded:
         status = "killed"
-    except BaseException as error:  # also SystemExit: whatever the foreign code raises is an answer
+    except BaseException as error:  # any exception of the untrusted code is a valid outcome, including SystemExit
         text = describe(error)
     return wire.encode({"status": status, "detail": text}, 1 << 16)
 
 
 def describe(error: BaseException) -> str:
-    """The type and text of an exception, whose own methods may be foreign."""
+    """Return the type and text of an exception. The exception's own methods may be untrusted."""
     try:
         return wire.sanitize_text(f"{type(error).__name__}: {error}")
     except BaseException:
-        return "an exception that can not be described"
+        return "an exception that cannot be described"
 
 
 def run(request: dict[str, Any], results: int) -> None:
-    """Load the source, then call the function once per case. The first frame says that the source is loaded."""
+    """Load the source, then call the function once per case. The first frame is the outcome of loading the source."""
     limit = request["output_bytes"]
     box: list[ModuleType] = []
     loaded = capture_outcome(lambda: box.append(load(request["source"])), lambda _: b"null")
@@ -67,12 +67,12 @@ def run(request: dict[str, Any], results: int) -> None:
 
 
 def undefined_value(*_: Any) -> None:
-    """Stands for a function that the source does not define."""
+    """Raise NameError. Replaces a function that the source does not define."""
     raise NameError("the function to be called is not defined")
 
 
 def serve(request: dict[str, Any], calls: int, replies: int) -> None:
-    """Load a solution and answer calls of its functions until nobody calls any more."""
+    """Load a solution and serve calls to its functions until the caller closes the pipe."""
     limit = request["output_bytes"]
     objects: dict[str, Any] = {TRUTH_CALL: bool}
 
@@ -91,15 +91,15 @@ def serve(request: dict[str, Any], calls: int, replies: int) -> None:
 
 
 class SolutionError(Exception):
-    """The solution raised an exception or gave no plain value; the text is its own claim."""
+    """The solution raised an exception or returned an object that is not a plain value. The message is untrusted."""
 
 
 class SolutionEnded(BaseException):
-    """The process that serves the solution has died; no test may catch this."""
+    """The solution's process has exited. A BaseException, so that no test catches it."""
 
 
 class Remote:
-    """An object of the solution: to be called, passed on as an argument, or asked whether it is true. No more."""
+    """A reference to an object of the solution. It can only be called, passed as an argument, or tested for truth."""
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -110,14 +110,14 @@ class Remote:
         return self.ask(self.name, arguments, named)
 
     def __eq__(self, other: object) -> bool:
-        raise SolutionError(f"the solution gave {self.name}, which is no plain value")
+        raise SolutionError(f"the solution returned {self.name}, which is not a plain value")
 
     def __bool__(self) -> bool:
         return self.ask(TRUTH_CALL, (self,), {}) is True
 
 
 def check(request: dict[str, Any], results: int, calls: int, replies: int) -> None:
-    """Run tests whose calls go to the process that serves the solution. No line of the solution is run here."""
+    """Run tests, and send their calls to the solution's process. This process does not execute the solution."""
     limit = request["output_bytes"]
 
     def ask(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:

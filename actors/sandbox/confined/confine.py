@@ -1,4 +1,4 @@
-"""What stands between a job and the machine: put up by the job's own process before it sees a line of foreign code."""
+"""Confines a job's process: installs all layers of isolation before the process executes any untrusted code."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from actors.sandbox.confined.kernel import NAMESPACES, call, drop_capabilities, 
 from actors.sandbox.protocol.job import Limits
 
 NOBODY = 65534
-_USER_INSIDE = 1000  # who a job is in its own user namespace
+_USER_INSIDE = 1000  # a job's user id in its own user namespace
 _MAX_DESCRIPTORS = 64
 
 
 @dataclass(frozen=True)
 class Confinement:
-    """What the zygote prepares once for all its jobs: the layers, the call filter, what may be read, sizes, its ids."""
+    """Settings that the zygote prepares once for all its jobs.
+
+    `filter` is the seccomp program, `folders` are the readable folders, `base_bytes` is the address space that the
+    interpreter has mapped, `namespaces` are the zygote's own namespace ids, and `user` is its (user id, group id).
+    """
 
     layers: frozenset[str]
     filter: bytes
@@ -28,12 +32,16 @@ class Confinement:
 
     @property
     def clone_flags(self) -> int:
-        """For `clone`."""
+        """The namespace flags for `clone`."""
         return sum(flag for name, flag in NAMESPACES.items() if name in self.layers)
 
 
 def confine(confinement: Confinement, limits: Limits) -> list[str]:
-    """Put up all layers and say which are in force, as the kernel shows it. OSError if one can not be put up."""
+    """Install all layers, and return the names of those that the kernel confirms to be in force.
+
+    Raises:
+        OSError: A layer cannot be installed.
+    """
     names = [name for name, number in namespace_ids().items() if confinement.namespaces[name] != number]
     if "uts" in confinement.layers:
         call("sethostname", b"sandbox", 7)
@@ -61,7 +69,7 @@ def confine(confinement: Confinement, limits: Limits) -> list[str]:
 
 
 def limit_resources(limits: Limits, base_bytes: int) -> None:
-    """Set the limits of this process and its children, which can not raise them."""
+    """Set the resource limits of this process and its children, which cannot raise them."""
     for kind, amount in (
         (resource.RLIMIT_CPU, limits.cpu_seconds),
         (resource.RLIMIT_AS, base_bytes + limits.memory_bytes),

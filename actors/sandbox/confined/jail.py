@@ -1,7 +1,7 @@
-"""The file system that a job sees: the standard library, read-only, and an empty `/tmp` of its own. Nothing else.
+"""The file system that a job sees: only the read-only standard library and an empty, private `/tmp`.
 
-The zygote builds the read-only part once, in a mount namespace of its own, where nobody else sees it and nothing of it
-stays. Each job adds its `/tmp` in its own namespace and makes the whole its root, so that the machine's files are gone.
+The zygote builds the read-only part once, in a private mount namespace that disappears with it. Each job mounts its
+`/tmp` in its own namespace and makes the result its root, so that the machine's files are not accessible.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from actors.sandbox.confined.kernel import (
 )
 from actors.sandbox.protocol.job import Limits
 
-_TEMPORARY_ROOT = "/tmp"  # where the new root lies for a moment, seen by nobody else
+_TEMPORARY_ROOT = "/tmp"  # mount point of the new root until it becomes the root; not visible to other processes
 _NOEXEC = 8  # the same in mount(2) and statvfs(3)
 
 
 def libraries() -> dict[str, str]:
-    """The folders of this interpreter's standard library and where they really are, none inside another.
+    """Return the folders of this interpreter's standard library with their real paths. No folder contains another.
 
-    Needs `sys.path` as Python set it.
+    `sys.path` must still be as Python set it.
     """
     folders = {os.path.normpath(path) for path in sys.path if Path(path).is_dir()}
     inside = {path for path in folders for other in folders - {path} if Path(path).is_relative_to(other)}
@@ -39,7 +39,7 @@ def libraries() -> dict[str, str]:
 
 
 def build(folders: dict[str, str]) -> None:
-    """Leave the machine's file system: from now on the root holds `/runtime` (what jobs see), `/jail` and `/proc`."""
+    """Replace the machine's file system by a root with `/runtime` (what jobs see), `/jail` and `/proc`."""
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
     mount("none", _TEMPORARY_ROOT, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755")
     for name in ("old", "proc", "jail", "runtime"):
@@ -56,7 +56,7 @@ def build(folders: dict[str, str]) -> None:
 
 
 def _bind_library_folder(folder: str, place: str) -> None:
-    """Put one folder of the machine where jobs find it under its own name, without installed packages."""
+    """Mount one folder of the machine below `/runtime` at its own path, without installed packages."""
     target = Path("/runtime" + folder)
     target.mkdir(mode=0o755, parents=True)
     mount(place, str(target), flags=MS_BIND)
@@ -72,10 +72,10 @@ def _make_read_only(target: str) -> None:
 
 
 def enter(limits: Limits) -> None:
-    """Make the jail the root of this process, which is alone in a new mount namespace."""
+    """Make the jail the root of this process, which must be the only one in a new mount namespace."""
     mount("/runtime", "/jail", flags=MS_BIND | MS_REC)
     mount_options = f"size={limits.file_bytes},nr_inodes={limits.files},mode=700"
     mount("none", "/jail/tmp", "tmpfs", MS_NOSUID | MS_NODEV, mount_options)
     change_root("/jail", "/jail/tmp")
-    detach("/tmp")  # the old root lies on the job's folder
+    detach("/tmp")  # the old root is mounted on the job's folder
     os.chdir("/tmp")

@@ -1,4 +1,4 @@
-"""The calls into the Linux kernel that Python 3.11 has no functions for."""
+"""Linux system calls for which Python 3.11 has no functions."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _NUMBERS = {
     "aarch64": {"clone": 220, "capset": 91, "pivot_root": 41},
 }
 _CAPABILITIES_VERSION = 0x20080522
-_libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL keeps the interpreter's lock, which a clone must not lose
+_libc = ctypes.PyDLL(None, use_errno=True)  # PyDLL holds the GIL, which `clone` must not release
 
 
 def call(name: str, *arguments: Any) -> int:
-    """Call a function of the C library; OSError with the function's name if it fails."""
+    """Call a function of the C library. Raises OSError with the function's name if it fails."""
     return _check_result(name, getattr(_libc, name)(*arguments))
 
 
 def syscall(name: str | int, *arguments: Any) -> int:
-    """Make a system call that the C library does not wrap, by name or by number."""
+    """Make a system call that the C library does not wrap, by name or by number. Raises OSError if it fails."""
     number = name if isinstance(name, int) else _NUMBERS[platform.machine()][name]
     return _check_result(f"system call {name}", _libc.syscall(number, *arguments))
 
@@ -41,12 +41,12 @@ def _check_result(name: str, result: int) -> int:
 
 
 def prctl(option: int, first: Any = 0, second: Any = 0) -> int:
-    """Set or ask a property of this process."""
+    """Call prctl(2): set or get a property of this process."""
     return call("prctl", option, first, second, 0, 0)
 
 
 def clone(flags: int) -> int:
-    """`os.fork` into new namespaces. 0 in the child; only for processes with one thread."""
+    """Fork into new namespaces. Returns 0 in the child. The process must have a single thread."""
     python = ctypes.pythonapi
     python.PyOS_BeforeFork()
     try:
@@ -62,12 +62,12 @@ def clone(flags: int) -> int:
 
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2)."""
+    """Call mount(2)."""
     call("mount", source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), data.encode())
 
 
 def change_root(new: str, old: str) -> None:
-    """Make the mount `new` the root and put the old one at `old`, which lies below it."""
+    """Make the mount `new` the root, and move the old root to `old`, which must be below `new`."""
     syscall("pivot_root", new.encode(), old.encode())
     os.chdir("/")
 
@@ -78,7 +78,7 @@ def detach(target: str) -> None:
 
 
 def map_user(inside: int, outside: tuple[int, int]) -> None:
-    """In a new user namespace: be user and group `inside`, who are `outside` (user, group) to the parent."""
+    """Map user and group `inside` of a new user namespace to `outside` (user id, group id) of the parent namespace."""
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{inside} {outside[0]} 1"),
@@ -90,13 +90,13 @@ def map_user(inside: int, outside: tuple[int, int]) -> None:
 
 
 def drop_capabilities() -> None:
-    """Give up all capabilities, and all ways to new ones."""
+    """Drop all capabilities, and prevent this process from gaining new privileges."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION, 0)
     syscall("capset", header, (ctypes.c_uint32 * 6)())
 
 
 def namespace_ids() -> dict[str, int]:
-    """Which namespaces this process is in, by name."""
+    """Return the ids of this process's namespaces by name."""
     names = {"mount": "mnt"}
     return {name: Path(f"/proc/self/ns/{names.get(name, name)}").stat().st_ino for name in NAMESPACES}

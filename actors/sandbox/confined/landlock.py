@@ -1,4 +1,4 @@
-"""Landlock: a process that takes away its own rights to files and to the network (Linux 5.13 and newer)."""
+"""Landlock (Linux 5.13 or newer): a process drops its own rights to files and to the network."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _FILES_BY_VERSION = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1
 
 
 def version() -> int:
-    """The kernel's Landlock version; OSError where it has none or it is switched off."""
+    """Return the kernel's Landlock version. Raises OSError if Landlock is missing or disabled."""
     return syscall(_CREATE, None, 0, _ASK_VERSION)
 
 
 def restrict(readable: Iterable[str], writable: Iterable[str]) -> None:
-    """From now on: read below `readable`, read and write below `writable`, no TCP, no signals to other processes.
+    """Allow this process only to read below `readable`, and to read and write below `writable`.
 
-    The last two as far as the kernel's version has them. Needs `no_new_privs`.
+    TCP and signals to other processes are forbidden, too, if the kernel's version supports that. Needs `no_new_privs`.
     """
     known = version()
     handled = _FILES_BY_VERSION.get(known, (1 << 16) - 1)

@@ -1,4 +1,4 @@
-"""How a zygote gets ready: modules loaded, out of sight of the machine's files, no longer root."""
+"""Prepares a zygote: imports modules, hides the machine's files, and drops root."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ READY_MODULES = """
     datetime decimal difflib enum fractions functools hashlib heapq html inspect io itertools json lzma math numbers
     operator os pprint queue random re secrets statistics string struct sys textwrap threading time traceback types
     typing unicodedata uuid warnings weakref zlib
-""".split()  # what answers use, and what needs shared libraries that the jail does not have
+""".split()  # modules that solutions use, including those whose shared libraries are missing in the jail
 
 
 def prepare(layers: frozenset[str]) -> Confinement:
-    """Make everything that jobs share; afterwards this process sees only the jail and is not root."""
+    """Prepare what jobs share and return it. Afterwards this process sees only the jail and is not root."""
     folders = jail.libraries()
     for name in READY_MODULES:
         importlib.import_module(name)
@@ -41,9 +41,9 @@ def prepare(layers: frozenset[str]) -> Confinement:
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
-        prctl(PR_SET_DUMPABLE, 1)  # or /proc/self belongs to root and no job can map its user
+        prctl(PR_SET_DUMPABLE, 1)  # otherwise /proc/self belongs to root and no job can map its user
     if "mount" in layers:
-        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # only now: changing the user had cleared it
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # after the change of user, which clears it
     base_bytes = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     return Confinement(
         layers, seccomp.build_filter(), list(folders), base_bytes, namespace_ids(), (os.getuid(), os.getgid())
@@ -51,7 +51,7 @@ def prepare(layers: frozenset[str]) -> Confinement:
 
 
 def enter_namespaces(layers: frozenset[str]) -> None:
-    """Continue as the first process of new namespaces; everything in them ends with it."""
+    """Continue as the first process of new namespaces. The kernel kills all processes in them when it exits."""
     ids = os.getuid(), os.getgid()
     root = ids[0] == 0
     flags = sum(flag for name, flag in NAMESPACES.items() if name in layers)

@@ -1,8 +1,8 @@
-"""The system calls that a job may make: an allow-list as a BPF program. What is not on it fails with EPERM.
+"""An allow-list of system calls for jobs, as a BPF program. All other system calls fail with EPERM.
 
-Not on it, among others: fork (threads may be made), socket, execve, kill, ptrace, mount, unshare, setns, memfd_create,
-io_uring, keyctl, bpf, userfaultfd, perf_event_open, shmget. The numbers are those of the kernel's headers (unistd_64.h,
-asm-generic/unistd.h).
+Not allowed are, among others: fork (but threads are allowed), socket, execve, kill, ptrace, mount, unshare, setns,
+memfd_create, io_uring, keyctl, bpf, userfaultfd, perf_event_open, shmget. The numbers come from the kernel's headers
+(unistd_64.h, asm-generic/unistd.h).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _NUMBER, _ARCHITECTURE, _ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
 _NEW_NAMESPACES = 0x7E020000
 _THREAD = 0x00010000
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIONCLEX, FIOCLEX
-_FCNTLS = (*range(8), 1030)  # duplicating, flags, locks; not F_SETOWN, by which signals are sent, nor larger pipes
+_FCNTLS = (*range(8), 1030)  # duplicating, flags, locks; not F_SETOWN, which could send signals, nor larger pipes
 _FILTER_MODE = 2
 Instruction = tuple[int, int, int, int]
 
@@ -62,21 +62,25 @@ class _Program(ctypes.Structure):
 
 
 def build_filter() -> bytes:
-    """The filter for this machine; SandboxError on machines whose calls are not known."""
+    """Return the filter program for this machine.
+
+    Raises:
+        SandboxError: This machine's architecture has no system-call table here.
+    """
     if platform.machine() not in _MACHINES:
-        raise SandboxError(f"the sandbox knows no system calls of {platform.machine()} machines")
+        raise SandboxError(f"sandboxing is not supported on {platform.machine()} (no system-call table)")
     architecture, table = _MACHINES[platform.machine()]
     numbers = {name: int(number) for name, _, number in (item.partition("=") for item in table.split())}
     code = [(_LOAD, 0, 0, _ARCHITECTURE), (_EQUAL, 1, 0, architecture), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, _NUMBER)]
     code += _rule_for_call(
         numbers.pop("clone3"), [(_RETURN, 0, 0, _FAIL | errno.ENOSYS)]
-    )  # the C library then uses clone
+    )  # the C library then falls back to clone
     code += _rule_for_call(numbers.pop("clone"), _clone_rules())
     code += _rule_for_call(numbers.pop("ioctl"), [(_LOAD, 0, 0, _ARGUMENTS + 8), *_allow_values(_IOCTLS)])
     code += _rule_for_call(numbers.pop("fcntl"), [(_LOAD, 0, 0, _ARGUMENTS + 8), *_allow_values(_FCNTLS)])
     code += _rule_for_call(
         numbers.pop("prlimit64"), [(_LOAD, 0, 0, _ARGUMENTS), *_allow_values((0,))]
-    )  # of itself only
+    )  # only for the process itself
     for number in numbers.values():
         code += _rule_for_call(number, [(_RETURN, 0, 0, _ALLOW)])
     code.append((_RETURN, 0, 0, _FAIL | errno.EPERM))
@@ -84,29 +88,29 @@ def build_filter() -> bytes:
 
 
 def _rule_for_call(number: int, then: list[Instruction]) -> list[Instruction]:
-    """`then`, which must return, if the call has this number."""
+    """Return instructions that execute `then`, which must end with a return, if the call has this number."""
     return [(_EQUAL, 0, len(then), number), *then]
 
 
 def _clone_rules() -> list[Instruction]:
-    """Threads, but neither processes nor namespaces."""
+    """Return instructions that allow new threads, but neither processes nor namespaces."""
     refuse, allow = (_RETURN, 0, 0, _FAIL | errno.EPERM), (_RETURN, 0, 0, _ALLOW)
     return [(_LOAD, 0, 0, _ARGUMENTS), (_ANY_BIT, 0, 1, _THREAD), (_ANY_BIT, 0, 1, _NEW_NAMESPACES), refuse, allow]
 
 
 def _allow_values(values: tuple[int, ...]) -> list[Instruction]:
-    """Allow if the loaded word is one of the values."""
+    """Return instructions that allow the call if the loaded word is one of the values."""
     tests = [(_EQUAL, len(values) - place, 0, value) for place, value in enumerate(values)]
     return [*tests, (_RETURN, 0, 0, _FAIL | errno.EPERM), (_RETURN, 0, 0, _ALLOW)]
 
 
 def install(code: bytes) -> None:
-    """Put the filter on this process, for good. Needs `no_new_privs`."""
+    """Install the filter permanently in this process. Needs `no_new_privs`."""
     prctl(PR_SET_SECCOMP, _FILTER_MODE, ctypes.byref(_Program(len(code) // 8, code)))
 
 
 def is_installed() -> bool:
-    """True if this filter is on this process: then even asking is refused, as other filters may not do."""
+    """Return whether this filter is installed. It forbids even this query, which other filters may allow."""
     try:
         prctl(PR_GET_SECCOMP)
     except PermissionError:

@@ -1,8 +1,8 @@
-"""The process that jobs are forked from. It holds Python ready, knows no job's source or values, runs no foreign code.
+"""The process from which jobs are forked. It keeps Python loaded, and never executes or stores untrusted code.
 
-One request at a time over a socket: which tasks to start, their limits, and the pipes by which each talks to the caller
-or to another task. A task's source and results go through those pipes, never through the zygote's memory, where a later
-job could find them.
+It serves one request at a time over a socket. A request contains the tasks to start, their limits, and the pipes that
+connect each task to the caller or to another task. A task's source and results go through these pipes. They never reach
+the zygote's memory, where a later job could find them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MESSAGE_BYTES = 1 << 16
 
 
 def main(control_fd: int, layers: list[str], required: list[str]) -> None:
-    """Serve requests until the other side closes."""
+    """Serve requests until the other side closes the socket."""
     control = socket.socket(fileno=control_fd)
     try:
         confinement = prepare(frozenset(layers))
@@ -40,7 +40,10 @@ def main(control_fd: int, layers: list[str], required: list[str]) -> None:
 
 
 def serve_request(control: socket.socket, confinement: Confinement, required: frozenset[str]) -> bool:
-    """Start one request's tasks, say whether their walls stand, end them at the next word. False if none comes."""
+    """Start the tasks of one request, report whether they are confined, and kill them at the next message.
+
+    Returns False if the other side has closed the socket.
+    """
     message, fds, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 16)
     if not message:
         return False
@@ -66,7 +69,7 @@ def serve_request(control: socket.socket, confinement: Confinement, required: fr
 
 
 def start_task(task: str, fds: list[int], confinement: Confinement, limits: Limits) -> tuple[int, frozenset[str]]:
-    """Fork one task and wait until it is confined: its process and the walls that stand around it."""
+    """Fork one task and wait until it is confined. Return its process id and the layers in force."""
     theirs, ours = os.pipe()
     pid = clone(confinement.clone_flags)
     if pid == 0:
@@ -74,7 +77,7 @@ def start_task(task: str, fds: list[int], confinement: Confinement, limits: Limi
     os.close(ours)
     with os.fdopen(theirs, "rb") as file:
         report = file.read()
-    report_fields = json.loads(report or b'{"error": "a process ended while it was being confined"}')
+    report_fields = json.loads(report or b'{"error": "a process exited while it was being confined"}')
     if "error" in report_fields:
         kill_task(pid, confinement)
         raise OSError(report_fields["error"])
@@ -82,7 +85,7 @@ def start_task(task: str, fds: list[int], confinement: Confinement, limits: Limi
 
 
 def run_task(task: str, fds: list[int], confinement: Confinement, limits: Limits, report: int) -> None:
-    """The job's process, from its first moment to its last."""
+    """Run a task in the forked process: confine it, report the layers in force, do the task, and exit."""
     try:
         os.setsid()
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -91,7 +94,7 @@ def run_task(task: str, fds: list[int], confinement: Confinement, limits: Limits
     except BaseException as error:
         report_fields = {"error": f"{type(error).__name__}: {error}"}
     os.write(report, json.dumps(report_fields).encode())
-    os.close(report)  # before any foreign code
+    os.close(report)  # before any untrusted code runs
     if "layers" in report_fields:
         try:
             run_request(task, fds)
@@ -101,14 +104,14 @@ def run_task(task: str, fds: list[int], confinement: Confinement, limits: Limits
 
 
 def close_all_but(kept: set[int]) -> None:
-    """Close all other descriptors of this process, above all the zygote's own socket."""
+    """Close all other file descriptors of this process, in particular the zygote's own socket."""
     for low, high in pairwise([-1, *sorted(kept), 1 << 30]):
-        if low + 1 < high:  # an empty range would be taken for all
+        if low + 1 < high:  # an empty range would close all descriptors
             os.closerange(low + 1, high)
 
 
 def kill_task(pid: int, confinement: Confinement) -> tuple[int, float]:
-    """Kill a job and everything that it started: (wait status, seconds of CPU)."""
+    """Kill a job and everything that it started. Return its wait status and its CPU seconds."""
     if "pid" not in confinement.layers:
         _kill(os.killpg, pid)
     _kill(os.kill, pid)

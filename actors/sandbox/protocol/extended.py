@@ -1,4 +1,4 @@
-"""Python's other plain values (tuples, sets, ...) and references to objects, between a solution and its tests."""
+"""Encodes values between a solution and its tests: also tuples, sets, bytes..., and references to objects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DICTS = (dict, Counter, OrderedDict, defaultdict)
 
 
 def encode(value: Any, limit: int, objects: dict[str, Any]) -> bytes:
-    """The solution's side: what is not plain is put into `objects` and crosses as its name there."""
+    """Encode a value on the solution's side. Other objects are added to `objects`, and their names there are sent."""
 
     def lower(item: Any) -> tuple[str, Any]:
         common = _to_tagged(item)
@@ -28,7 +28,7 @@ def encode(value: Any, limit: int, objects: dict[str, Any]) -> bytes:
 
 
 def encode_call(name: str, arguments: tuple[Any, ...], named: dict[str, Any], limit: int) -> bytes:
-    """The tests' side: a call, whose arguments may be names of the solution's objects."""
+    """Encode a call on the tests' side. Arguments may be references to the solution's objects."""
 
     def lower(item: Any) -> tuple[str, Any]:
         common = _to_tagged(item)
@@ -36,19 +36,19 @@ def encode_call(name: str, arguments: tuple[Any, ...], named: dict[str, Any], li
             return common
         if hasattr(item, "ask"):
             return "object", item.name
-        raise wire.NotSerializable(f"an argument of type {type(item).__name__} can not cross")
+        raise wire.NotSerializable(f"an argument of type {type(item).__name__} cannot be sent")
 
     return wire.encode([name, list(arguments), named], limit, lower)
 
 
 def decode(text: bytes, find: Callable[[str], Any]) -> Any:
-    """The value of a text; `find` gives the object of a name."""
+    """Decode a text. `find` returns the object with a name, and raises KeyError for an unknown name."""
 
     def raised(tag: str, content: Any) -> Any:
         try:
             return find(content) if tag == "object" else _from_tagged(tag, content)
         except (KeyError, TypeError, ValueError) as error:
-            raise wire.NotSerializable(f"no value: {error}") from None
+            raise wire.NotSerializable(f"invalid value: {error}") from None
 
     return wire.decode(text, raised)
 

@@ -1,4 +1,4 @@
-"""Reads what a job writes into its pipe, which may be anything."""
+"""Reads a job's untrusted output from a pipe, frame by frame."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from actors.sandbox.protocol.wire import ValueTooLarge
 
 
 class FrameReader:
-    """The frames that come through one pipe."""
+    """Reads frames from one pipe."""
 
     def __init__(self, fd: int) -> None:
         self._fd, self._bytes = fd, bytearray()
@@ -18,13 +18,22 @@ class FrameReader:
         self._poll.register(fd, select.POLLIN)
 
     def next(self, deadline: float, limit: int) -> bytes | None:
-        """The next frame, None if none will come. TimeoutError at `deadline` (monotonic); TooLong beyond `limit`."""
+        """Return the next frame, or None at the end of the pipe.
+
+        Args:
+            deadline: In seconds of `time.monotonic`.
+            limit: The maximum length of the frame in bytes.
+
+        Raises:
+            TimeoutError: The frame was not complete at `deadline`.
+            ValueTooLarge: The frame's header announces more than `limit` bytes.
+        """
         head = self._read(4, deadline)
         if head is None:
             return None
         size = int.from_bytes(head, "big")
         if size > limit:
-            raise ValueTooLarge(f"a result of {size:,} bytes, {limit:,} are allowed")
+            raise ValueTooLarge(f"the result has {size:,} bytes, {limit:,} are allowed")
         return self._read(size, deadline)
 
     def _read(self, size: int, deadline: float) -> bytes | None:

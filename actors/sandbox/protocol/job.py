@@ -1,4 +1,4 @@
-"""What is run in the sandbox and what comes back: plain frozen data, without any machinery."""
+"""The sandbox's data types: jobs, checks, limits and outcomes, as frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 REQUEST_BYTES = 64 << 20
-EXTRA_BYTES = 4096  # of a frame, beyond those of the value
+EXTRA_BYTES = 4096  # of a frame, in addition to the value's bytes
 Level = Literal["L2", "L1", "L0"]
 Status = Literal["returned", "raised", "timeout", "memory", "output", "killed", "refused", "infrastructure"]
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
@@ -15,29 +15,29 @@ LAYERS: dict[Level, frozenset[str]] = {
     "L1": frozenset({"uid", "landlock", "seccomp", "rlimits"}),
     "L0": frozenset({"rlimits"}),
 }
-"""What stands between a job and the machine, by level; L3 (a virtual machine) is not built."""
+"""The layers that isolate a job from the machine, by level. L3 (a virtual machine) is not implemented."""
 
 
 class SandboxError(Exception):
-    """The sandbox can not be had as asked; the message says why and what to do. Shown to users without a traceback."""
+    """The sandbox is unavailable. The message says why and what to do. It is shown to users without a traceback."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of one process of a job. `wall_seconds` holds for loading the source and for each call on its own."""
+    """Resource limits of each process of a job. `wall_seconds` applies to loading the source and to each call."""
 
     wall_seconds: float = 15.0
     cpu_seconds: int = 10
-    memory_bytes: int = 512 << 20  # of address space, beyond what the interpreter has mapped itself
-    threads: int = 16  # further processes a job can not start at all
-    file_bytes: int = 16 << 20  # all files together
+    memory_bytes: int = 512 << 20  # of address space, in addition to what the interpreter has mapped itself
+    threads: int = 16  # a job cannot start further processes at all
+    file_bytes: int = 16 << 20  # of all files together
     files: int = 256
     output_bytes: int = 1 << 20  # of one encoded result
 
 
 @dataclass(frozen=True)
 class SandboxJob:
-    """Source to be executed as a module and, if `call` is given, a function of it to be called with `arguments`."""
+    """Source code to execute as a module and, if `call` is given, a function of it to call with `arguments`."""
 
     id: str
     source: str
@@ -50,8 +50,9 @@ class SandboxJob:
 class Check:
     """A solution and the tests that it must pass.
 
-    `setup` and `tests` are the benchmark's own code and run in another process than `solution`. Names in `remote` are
-    looked up in the solution; `fixture` is code of the benchmark that needs the solution's classes and runs beside it.
+    `setup` and `tests` are the benchmark's own code and run in another process than `solution`. The names in `remote`
+    refer to the solution. `fixture` is code of the benchmark that needs the solution's classes, so it runs in the
+    solution's process.
     """
 
     id: str
@@ -65,10 +66,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one call, one source or one check ended.
+    """The result of one call, one source or one check.
 
-    `value` is the returned value where status is "returned"; for a check it is True. It is the job's claim, no verdict.
-    `infrastructure` says nothing about the job: the sandbox itself failed, repeatedly.
+    If the status is "returned", `value` is the returned value, which for a check is True. For a job it is untrusted: it
+    is only what the job claims. The status "infrastructure" says nothing about the job: the sandbox itself failed
+    repeatedly.
     """
 
     id: str

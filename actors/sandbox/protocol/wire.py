@@ -1,7 +1,7 @@
-"""Values between processes: JSON with tags for what JSON lacks, checked strictly on both sides, never pickle.
+"""Encodes values between processes as JSON with tags for other types. Both sides check strictly; pickle is never used.
 
-Plain values (None, bool, int, float, str, list, dict with str keys) are written as themselves. Where `extended`, a
-tuple is {"!": "tuple", "v": [...]}, and so on. Frames are four bytes of length and the text.
+Plain values (None, bool, int, float, str, list, dict with str keys) are written as ordinary JSON. In extended texts a
+tuple is {"!": "tuple", "v": [...]}, and so on. A frame is the length of the text in four bytes, then the text.
 """
 
 from __future__ import annotations
@@ -17,21 +17,24 @@ _ATOMS = (type(None), bool, int, float)
 
 
 class NotSerializable(Exception):
-    """A value that can not cross; the text says which."""
+    """A value that cannot be encoded or decoded. The message says which."""
 
 
 class ValueTooLarge(Exception):
-    """A value whose text is longer than allowed."""
+    """A value whose encoding is longer than allowed."""
 
 
 def encode(value: Any, limit: int, extended: Callable[[Any], Any] | None = None) -> bytes:
-    """The ASCII text of a value; `extended` turns what is not plain into [tag, plain content].
+    """Encode a value as ASCII text. `extended` converts a value that is not plain to (tag, content).
 
-    NotPlain for other types (also subclasses), lone surrogates and deep nesting; TooLong beyond `limit` bytes.
+    Raises:
+        NotSerializable: The value has another type (subclasses count as other types), contains lone surrogates, or is
+            nested too deeply.
+        ValueTooLarge: The text is longer than `limit` bytes.
     """
     try:
         text = json.dumps(_to_plain(value, extended, MAX_DEPTH)).encode("ascii")
-    except ValueError as error:  # an integer of too many digits
+    except ValueError as error:  # an integer with too many digits
         raise NotSerializable(str(error)) from None
     if len(text) > limit:
         raise ValueTooLarge(f"the result has {len(text):,} bytes, {limit:,} are allowed")
@@ -39,11 +42,15 @@ def encode(value: Any, limit: int, extended: Callable[[Any], Any] | None = None)
 
 
 def decode(text: bytes, extended: Callable[[str, Any], Any] | None = None) -> Any:
-    """The value of a text that `encode` made, or NotPlain: the text may be forged."""
+    """Decode a text of `encode`. `extended` converts a tag and its content back to a value.
+
+    Raises:
+        NotSerializable: The text is not valid. It may be forged.
+    """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise NotSerializable(f"no value: {error}") from None
+        raise NotSerializable(f"invalid text: {error}") from None
     return _from_plain(value, extended, MAX_DEPTH)
 
 
@@ -60,7 +67,7 @@ def _to_plain(value: Any, extended: Callable[[Any], Any] | None, depth: int) -> 
     if kind is dict and all(type(key) is str for key in value) and (extended is None or TAG not in value):
         return {_check_text(key): _to_plain(item, extended, depth - 1) for key, item in value.items()}
     if extended is None:
-        raise NotSerializable(f"a value of type {kind.__name__} can not be returned")
+        raise NotSerializable(f"a value of type {kind.__name__} cannot be returned")
     tag, content = extended(value)
     return {TAG: tag, "v": _to_plain(content, extended, depth - 1)}
 
@@ -77,7 +84,7 @@ def _from_plain(value: Any, extended: Callable[[str, Any], Any] | None, depth: i
     if extended is None or TAG not in value:
         return {_check_text(key): _from_plain(item, extended, depth - 1) for key, item in value.items()}
     if type(value[TAG]) is not str:
-        raise NotSerializable("a tag that is no text")
+        raise NotSerializable("a tag that is not a string")
     return extended(value[TAG], _from_plain(value.get("v"), extended, depth - 1))
 
 
@@ -91,7 +98,7 @@ def _check_text(text: str) -> str:
 
 
 def sanitize_text(text: str, length: int = 500) -> str:
-    """A short text that can be stored anywhere: no surrogates, no NUL."""
+    """Return the first `length` characters with surrogates and NUL replaced, so that any format can store the text."""
     return text[:length].encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
@@ -103,13 +110,17 @@ def send(fd: int, text: bytes) -> None:
 
 
 def receive(fd: int, limit: int) -> bytes | None:
-    """Read one frame from a pipe; None at its end. TooLong if the frame says that it has more than `limit` bytes."""
+    """Read one frame from a pipe. Returns None at its end.
+
+    Raises:
+        ValueTooLarge: The frame's header announces more than `limit` bytes.
+    """
     head = _read_exactly(fd, 4)
     if head is None:
         return None
     size = int.from_bytes(head, "big")
     if size > limit:
-        raise ValueTooLarge(f"a message of {size:,} bytes, {limit:,} are allowed")
+        raise ValueTooLarge(f"the message has {size:,} bytes, {limit:,} are allowed")
     return _read_exactly(fd, size)
 
 

@@ -115,7 +115,7 @@ def test_jobs_of_several_threads_keep_their_own_answers(sandbox: Sandbox) -> Non
 def test_refuses_to_start_without_any_one_layer(layer: str) -> None:
     if layer == "uid" and os.getuid() != 0:
         pytest.skip("needs to be root to keep being root")
-    with pytest.raises(SandboxError, match="can not protect this machine at level L2"):
+    with pytest.raises(SandboxError, match="cannot protect this machine at level L2"):
         Sandbox(layers=LAYERS["L2"] - {layer}).close()
 
 
@@ -127,7 +127,7 @@ def test_refuses_to_start_where_the_kernel_gives_no_namespaces() -> None:
     command = [unshare, "--user", sys.executable, "-c", code]  # a user who may nothing
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert result.returncode == 1
-    assert "SandboxError: the sandbox can not protect this machine at level L2" in result.stderr
+    assert "SandboxError: the sandbox cannot protect this machine at level L2" in result.stderr
 
 
 def test_lower_level_is_taken_only_by_name_and_is_told() -> None:
