@@ -1,5 +1,5 @@
-"""The one error of this package."""
+"""The error class of this package."""
 
 
 class ClusterError(Exception):
-    """The machines can not do what was asked; the message says what to change. Shown to users without a traceback."""
+    """The cluster cannot do what was requested. The message says what to change. Shown to users without a traceback."""

@@ -1,8 +1,8 @@
-"""Named points in the code at which a fault can be made to strike. Nothing happens unless the environment names them.
+"""Fail points: named points in the code at which tests inject faults. Only those that the environment names are active.
 
-`EVOLGRID_FAULTS` is a list of `POINT=ACTION` between semicolons, `EVOLGRID_FAULTS_FOLDER` a folder for their traces:
-`kill` and `stop` end or halt the process there, `kill@3` at the third time that it comes by. Each strikes once,
-in whichever process is first. `note` writes down what passes the point, as often as it does.
+`EVOLGRID_FAULTS` is a list of `POINT=ACTION`, separated by semicolons. `EVOLGRID_FAULTS_FOLDER` is a folder for traces.
+`kill` and `stop` send SIGKILL or SIGSTOP to the process at the point, `kill@3` at its third hit. Each of them acts only
+once, in the first process to reach the point. `note` records the subject of every hit.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _hit_count: Counter[str] = Counter()
 
 
 def hit(point: str, subject: object = None) -> None:
-    """The code has come to a point, with the thing that it is about."""
+    """Record a hit of a point, and inject the fault that the environment names for it.
+
+    `subject` is the object that the code works on. Its `repr` identifies it in notes.
+    """
     if _actions:
         for action in _actions.get(point, ()):
             _inject(point, action, subject)
@@ -41,7 +44,7 @@ def _inject(point: str, action: str, subject: object) -> None:
 
 
 def _claim_first_hit(point: str) -> bool:
-    """Whether no process was struck at this point before."""
+    """Return whether this process is the first to inject a fault at this point."""
     try:
         (_folder / f"{point}.struck").touch(exist_ok=False)
     except FileExistsError:

@@ -1,7 +1,7 @@
-"""`python -m cluster.notice aws|gcp|now`: tell the cluster that this machine is about to go.
+"""`python -m cluster.notice aws|gcp|now`: wait for a preemption notice, and drain this node.
 
-A cloud says some time before that it takes a spot machine back (AWS two minutes, Google half a minute); Kubernetes runs
-a pod's `preStop` (`now`). Replicas on a draining node finish what they have, and others begin elsewhere.
+Clouds announce the preemption of a spot machine (AWS two minutes before, Google half a minute); Kubernetes runs a pod's
+`preStop` (`now`). Replicas on a draining node finish their requests, and replacements start on other nodes.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ GRACE_SECONDS: Mapping[str, float] = {"aws": 120.0, "gcp": 30.0, "now": 60.0}  #
 
 
 def aws_notice(base: str = AWS) -> bool:
-    """Whether EC2 has said that it takes this spot instance back (instance metadata service, version 2)."""
+    """Return whether EC2 has announced the preemption of this spot instance (instance metadata service, version 2)."""
     token = _fetch_metadata(f"{base}/api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"}, "PUT")
     found = _fetch_metadata(f"{base}/meta-data/spot/instance-action", {"X-aws-ec2-metadata-token": token or ""})
-    return found is not None  # 404 until then
+    return found is not None  # EC2 returns 404 without a notice
 
 
 def gcp_notice(base: str = GCP) -> bool:
-    """Whether Compute Engine has said that it takes this spot machine back."""
+    """Return whether Compute Engine has announced the preemption of this spot machine."""
     return _fetch_metadata(f"{base}/instance/preempted", {"Metadata-Flavor": "Google"}) == "TRUE"
 
 
@@ -44,9 +44,11 @@ def _fetch_metadata(url: str, headers: Mapping[str, str], method: str = "GET") -
 
 
 def drain(seconds: float, address: str = "auto") -> None:
-    """Have the cluster begin nothing new on this machine's node, which goes in so many seconds.
+    """Drain this machine's node: Ray starts nothing new on it. The node stops in `seconds` seconds.
 
-    Raises RuntimeError where Ray refuses; errors as of `connect`.
+    Raises:
+        RuntimeError: Ray does not accept the request.
+        ClusterError: The cluster cannot be joined.
     """
     import ray
 
@@ -61,7 +63,7 @@ def drain(seconds: float, address: str = "auto") -> None:
 
 
 def main() -> None:
-    """Wait for the notice, and drain."""
+    """Wait for the preemption notice, and drain this node."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", choices=list(GRACE_SECONDS))
     source = parser.parse_args().source

@@ -1,4 +1,4 @@
-"""The sure end of an actor's process: Ray tells it to exit, which one that is stopped or busy hears late or never."""
+"""Kills actors' processes reliably: Ray only asks them to exit, which a stopped or busy process may not notice."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXIT_TIMEOUT = 10.0
 
 
 def kill_process(node: str, pid: int) -> ObjectRef[None]:
-    """Have an actor's process on a node killed; what is returned is ready when it is gone, or its node is."""
+    """Kill an actor's process on a node. The returned reference is ready when the process or its node is gone."""
     on_its_node = NodeAffinitySchedulingStrategy(node, soft=False)
     return _kill.options(scheduling_strategy=on_its_node).remote(pid)
 
@@ -26,6 +26,6 @@ def _kill(pid: int) -> None:
 
     with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
         process = psutil.Process(pid)
-        if process.name().startswith("ray::"):  # and not another one that has this number by now
+        if process.name().startswith("ray::"):  # otherwise the process id has been reused
             process.kill()
             process.wait(EXIT_TIMEOUT)

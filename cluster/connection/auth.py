@@ -1,4 +1,4 @@
-"""Ray's token authentication: always on for clusters that we start, demanded from those that we join."""
+"""Ray's token authentication: always enabled for clusters that we start, and required of clusters that we join."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cluster.ray_internals import auth_token, reload_auth_mode
 
 
 def use_token(required: bool) -> None:
-    """Switch this process, and what it starts, to token authentication, or off if not `required`."""
+    """Enable token authentication in this process and its child processes, or disable it if not `required`."""
     os.environ["RAY_AUTH_MODE"] = "token" if required else "disabled"
     reload_auth_mode()
 
@@ -22,8 +22,11 @@ def use_token(required: bool) -> None:
 def ensure_token() -> None:
     """Make sure that a token exists, in a file that only this user can read.
 
-    Ray would create `~/.ray/auth_token` too, but readable by everyone. A token given by `RAY_AUTH_TOKEN` or
-    `RAY_AUTH_TOKEN_PATH` is left as it is. Raises ClusterError if the file can not be written.
+    Ray would create `~/.ray/auth_token`, too, but readable by all users. A token that `RAY_AUTH_TOKEN` or
+    `RAY_AUTH_TOKEN_PATH` provides is not changed.
+
+    Raises:
+        ClusterError: The file cannot be written.
     """
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
         return
@@ -36,7 +39,7 @@ def ensure_token() -> None:
             path.chmod(0o600)
     except OSError as error:
         raise ClusterError(
-            f"Ray's token file {path} can not be written ({error.strerror}); name another file in RAY_AUTH_TOKEN_PATH"
+            f"cannot write Ray's token file {path} ({error.strerror}); set RAY_AUTH_TOKEN_PATH to another file"
         ) from error
 
 
@@ -51,7 +54,7 @@ def _create_private(path: Path, text: str) -> None:
     try:
         with os.fdopen(handle, "w") as file:
             file.write(text)
-        # a link appears complete or not at all: of two processes that start together, both read the same token
+        # `link` is atomic: if two processes start at the same time, both read the same complete token
         with contextlib.suppress(FileExistsError):
             os.link(name, path)
     finally:

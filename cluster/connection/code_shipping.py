@@ -1,4 +1,4 @@
-"""How our code reaches the workers of a cluster."""
+"""Ships evolgrid's code to the workers of a cluster."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ PACKAGES = ("prompts", "cluster", "actors", "pipelines", "bundled")
 
 
 def package_code() -> dict[str, Any]:
-    """Return the Ray runtime environment that puts this process's own evolgrid before any installed one.
+    """Return a Ray runtime environment in which this process's evolgrid takes precedence over an installed one.
 
-    The code is shipped even to nodes that have it: step keys speak of the driver's code, so no worker may run another
-    version. Libraries are not shipped; nodes have them installed. Ray uploads each package once per content.
+    The code is also shipped to nodes that have evolgrid installed: step keys refer to the driver's code, so all workers
+    must run the same version. Libraries are not shipped and must be installed on the nodes. Ray uploads a package only
+    if its content has changed.
     """
     return {"py_modules": [str(_folder(name)) for name in PACKAGES], "excludes": ["__pycache__"]}
 
 
 def root() -> Path:
-    """Return the folder that this process imports evolgrid from: a checkout, or an environment's packages."""
+    """Return the folder from which this process imports evolgrid: a checkout, or an environment's site-packages."""
     return _folder("cluster").parent
 
 

@@ -1,4 +1,4 @@
-"""Studies as jobs of a cluster's job server: they run on its head and go on when whoever submitted them is gone."""
+"""Runs studies as jobs of a cluster's job server: on the head node, independently of the process that submits them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 EXAMPLE_ADDRESS = "http://127.0.0.1:8265"
 REQUEST_TIMEOUT = 20.0
-READY_TIMEOUT = 60.0  # a head that has just started answers before it can take jobs, with these words:
+READY_TIMEOUT = 60.0  # a head node answers before it can accept jobs; until then it replies with this message:
 NO_AGENT_MESSAGE = "No available agent"
 STOP_TIMEOUT_VARIABLE = (
-    "RAY_JOB_STOP_WAIT_TIME_S"  # from SIGTERM to SIGKILL; Ray's own 3 are too few to save what is finished
+    "RAY_JOB_STOP_WAIT_TIME_S"  # from SIGTERM to SIGKILL; Ray's default of 3 is too short to save finished rows
 )
-UNREACHABLE_HINT = "is the way to the head open (ray dashboard, kubectl port-forward)?"
+UNREACHABLE_HINT = "check the tunnel to the head (ray dashboard, kubectl port-forward)"
 FINISHED_STATUSES = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
 class JobServerUnreachable(ClusterError):
-    """The way to a job server is closed, or closed while it was asked; its jobs do not notice."""
+    """A job server cannot be reached, or the connection was lost during a request. Its jobs are not affected."""
 
 
 @dataclass(frozen=True, slots=True)
 class StudyJob:
-    """A submitted study. `status` is Ray's word; times are seconds since 1970, None while they have not come."""
+    """A submitted study. `status` is Ray's job status. Times are in seconds since 1970, or None if still unknown."""
 
     id: str
     study: str
@@ -45,27 +45,35 @@ class StudyJob:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether the job has succeeded, failed or been stopped."""
         return self.status in FINISHED_STATUSES
 
 
 class Jobs:
-    """The job server of a cluster at "http://host:port", asked with this user's token.
+    """A client of a cluster's job server that uses this user's token.
 
-    ClusterError if it refuses the token, or takes jobs from everyone who reaches it. Everything here raises Unreachable
-    if it does not answer.
+    All methods raise JobServerUnreachable if the server does not answer.
     """
 
     def __init__(self, address: str) -> None:
+        """Connect to the job server at `address` ("http://host:port").
+
+        Raises:
+            ClusterError: The server rejects the token, or accepts jobs without a token.
+        """
         self.address = address
         self._client = _client(address)
 
     def submit(self, study: str, command: Sequence[str], folder: Path) -> str:
-        """Start `command` in a copy of `folder` on the head, with this process's own evolgrid; return the job's id."""
+        """Run `command` in a copy of `folder` on the head, with this process's evolgrid. Return the job's id.
+
+        Raises:
+            ClusterError: The server rejects the job.
+        """
         import shlex
 
-        id = f"{study}-{secrets.token_hex(4)}"  # one that was used before would be refused
-        # the driver brings the same code again, which Ray takes for a conflict
+        id = f"{study}-{secrets.token_hex(4)}"  # Ray rejects ids that were used before
+        # the driver sets the same runtime environment again, which Ray would report as a conflict
         settings = {"RAY_OVERRIDE_JOB_RUNTIME_ENV": "1", STOP_TIMEOUT_VARIABLE: "60"}
         shipped = package_code() | {"working_dir": str(folder), "env_vars": settings}
         job = {"entrypoint": shlex.join(command), "submission_id": id, "runtime_env": shipped}
@@ -74,7 +82,7 @@ class Jobs:
             try:
                 return _call_server(self._client.submit_job, **job, metadata={"study": study})
             except JobServerUnreachable as error:
-                remedy = f"whether {id} was started is not known: look with `evolgrid jobs` before submitting again"
+                remedy = f"{id} may have been started: check with `evolgrid jobs` before you submit again"
                 raise JobServerUnreachable(f"{error}; {remedy}") from error
             except ClusterError as error:
                 if NO_AGENT_MESSAGE not in str(error) or time.monotonic() > deadline:
@@ -82,25 +90,29 @@ class Jobs:
                 time.sleep(1)
 
     def all(self) -> list[StudyJob]:
-        """All studies that the cluster knows, the newest first."""
+        """Return all studies of the job server, newest first."""
         details = [each for each in _call_server(self._client.list_jobs) if (each.metadata or {}).get("study")]
         return sorted(map(_to_study_job, details), key=lambda job: job.started or 0.0, reverse=True)
 
     def find(self, name: str) -> StudyJob:
-        """The job with this id, or the newest of the study with this name. ClusterError if there is none."""
+        """Return the job with this id, or the newest job of the study with this name.
+
+        Raises:
+            ClusterError: There is no such job.
+        """
         jobs = self.all()
         for job in jobs:
             if name in (job.id, job.study):
                 return job
-        known = ", ".join(job.id for job in jobs[:10]) or "it has none"
+        known = ", ".join(job.id for job in jobs[:10]) or "none"
         raise ClusterError(f"the cluster at {self.address} has no job '{name}'; its jobs: {known}")
 
     def logs(self, job: StudyJob) -> str:
-        """All that the job has printed so far."""
+        """Return the job's output so far."""
         return _call_server(self._client.get_job_logs, job.id)
 
     async def tail_logs(self, id: str) -> AsyncIterator[str]:
-        """What the job prints, from its beginning until it ends."""
+        """Yield the job's output from its beginning until the job finishes."""
         from aiohttp import ClientError
 
         try:
@@ -110,7 +122,7 @@ class Jobs:
             raise _unreachable_error(error) from error
 
     def stop(self, job: StudyJob) -> None:
-        """End a job by SIGTERM: its run saves what is finished, and a new one continues there."""
+        """Stop a job with SIGTERM. Its run saves all finished rows, so that a new run can resume there."""
         _call_server(self._client.stop_job, job.id)
 
 
@@ -118,23 +130,25 @@ def _client(address: str) -> JobSubmissionClient:
     from cluster.connection.auth import use_token
 
     if not address.startswith(("http://", "https://")):
-        raise ClusterError(f"'{address}' is no job server: give its dashboard, for example {EXAMPLE_ADDRESS}")
+        raise ClusterError(
+            f"'{address}' is not the address of a job server; use the dashboard's, for example {EXAMPLE_ADDRESS}"
+        )
     if not _requires_token(address) and os.environ.get("EVOLGRID_ALLOW_UNAUTHENTICATED") != "1":
         raise ClusterError(
-            f"the job server at {address} asks for no token: everyone who reaches it can run code there. "
-            "Start its cluster with RAY_AUTH_MODE=token, or set EVOLGRID_ALLOW_UNAUTHENTICATED=1 if no one else can"
+            f"the job server at {address} requires no token, so everyone who can reach it can run code there. Start "
+            "its cluster with RAY_AUTH_MODE=token, or set EVOLGRID_ALLOW_UNAUTHENTICATED=1 if nobody else can reach it"
         )
     use_token(required=True)
     from ray.job_submission import JobSubmissionClient
 
     client = _call_server(JobSubmissionClient, address)
-    logging.getLogger("ray").setLevel(logging.WARNING)  # what it uploads is of no interest
-    _call_server(client.list_jobs)  # tells a wrong token now
+    logging.getLogger("ray").setLevel(logging.WARNING)  # hides messages about uploads
+    _call_server(client.list_jobs)  # detects a wrong token early
     return client
 
 
 def _requires_token(address: str) -> bool:
-    """Whether the server refuses somebody without a token."""
+    """Return whether the server rejects requests without a token."""
     from urllib.error import HTTPError
     from urllib.request import urlopen
 
@@ -148,20 +162,25 @@ def _requires_token(address: str) -> bool:
 
 
 def _call_server(call: Any, *given: Any, **named: Any) -> Any:
-    """The server's answer; what it refuses, in its words."""
+    """Call a method of the server's client and return the result.
+
+    Raises:
+        ClusterError: The server rejects the token or the request.
+        JobServerUnreachable: The server does not answer.
+    """
     from ray.exceptions import AuthenticationError
 
     try:
         return call(*given, **named)
     except AuthenticationError as error:
         raise ClusterError(
-            "the job server refuses the token, or there is none: put the cluster's into ~/.ray/auth_token (mode 0600) "
-            "or name its file in RAY_AUTH_TOKEN_PATH"
+            "the job server rejects the token, or no token was found; put the cluster's token into ~/.ray/auth_token "
+            "(mode 0600) or set RAY_AUTH_TOKEN_PATH to its file"
         ) from error
-    except OSError as error:  # so are those of the library that Ray asks through
+    except OSError as error:  # includes the errors of the HTTP library that Ray uses
         raise _unreachable_error(error) from error
     except (RuntimeError, ValueError) as error:
-        raise ClusterError(f"the job server refused: {_shorten(error)}") from error
+        raise ClusterError(f"the job server rejected the request: {_shorten(error)}") from error
 
 
 def _unreachable_error(error: Exception) -> JobServerUnreachable:

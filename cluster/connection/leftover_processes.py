@@ -1,4 +1,4 @@
-"""Ray asks its processes to end and looks no further; one that hangs or is stopped would stay on the machine."""
+"""Kills processes that a stopped Ray leaves behind: Ray only asks its processes to exit, and some may hang."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXIT_TIMEOUT = 5.0
 
 @contextmanager
 def reap() -> Generator[None]:
-    """Within the block this process stops the Ray that it has started; of Ray's processes none outlives it for long."""
+    """Wrap a block that stops the Ray started by this process, and kill Ray's processes that do not exit in time."""
     daemons = [child for child in psutil.Process().children() if child.name() == "raylet"]
     processes = [*daemons, *(below for daemon in daemons for below in daemon.children(recursive=True))]
     try:

@@ -1,4 +1,4 @@
-"""The oldest versions of libraries that may run: those before have holes that are known to attackers."""
+"""Minimum versions of libraries: older versions have known security vulnerabilities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MINIMUM_VERSIONS: Mapping[str, tuple[str, str]] = {
 
 
 def check_versions() -> None:
-    """Raise ClusterError if an installed library is older than its floor. What is not installed is no matter."""
+    """Raise ClusterError if an installed library is older than its minimum version."""
     for name, (minimum, holes) in MINIMUM_VERSIONS.items():
         try:
             installed = metadata.version(name)
@@ -26,6 +26,6 @@ def check_versions() -> None:
             continue
         if Version(installed) < Version(minimum):
             raise ClusterError(
-                f"{name} {installed} is installed, and versions before {minimum} have known holes ({holes}); "
-                f"install a newer one: pip install '{name}>={minimum}'"
+                f"{name} {installed} is installed, but versions before {minimum} have known vulnerabilities ({holes}); "
+                f"install a newer version: pip install '{name}>={minimum}'"
             )

@@ -1,4 +1,4 @@
-"""One connection to Ray: a local one that lives as long as the session, or a cluster that is there already."""
+"""Connects this process to Ray: to a local instance that stops with the session, or to an existing cluster."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from cluster.ray_internals import canonical_address
 from cluster.resources.inventory import machine
 
 NAMESPACE = "evolgrid"
-OBJECT_STORE_BYTES = 512 * 2**20  # rows of text are small; the models need the memory more
+OBJECT_STORE_BYTES = 512 * 2**20  # rows of text are small, and models need the memory
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A live connection. `address` is "host:port"; `local` tells whether the session started Ray itself."""
+    """An open connection. `address` is "host:port". `local` is True if the session started Ray itself."""
 
     address: str
     local: bool
@@ -33,14 +33,18 @@ class Session:
 def connect(address: str | None, *, cpus: int | None = None) -> Generator[Session]:
     """Connect this process to Ray for the length of a `with` block.
 
-    Without an address, Ray starts on this machine with `cpus` logical CPUs (default: all that this process may use)
-    and stops at the end of the block, also on Ctrl-C or SIGTERM. Workers have no useful current folder: give them
-    absolute paths. With "host:port", or "auto" on a cluster's node, the
-    cluster is joined and left as it was; this machine must be one of its nodes. Inside another `connect` (or after
-    `ray.init`) the connection is shared and stays open.
+    Workers have no useful current folder: give them absolute paths. Inside another `connect` (or after `ray.init`) the
+    existing connection is shared and stays open.
 
-    Raises ClusterError if the cluster can not be reached, demands another token or version, or has no authentication,
-    and for libraries of a version with known holes.
+    Args:
+        address: "host:port" of a cluster, or "auto" on a node of a cluster. This machine must be a node of that
+            cluster, which keeps running after the block. If None, Ray is started on this machine and stopped at the
+            end of the block, also on Ctrl-C or SIGTERM.
+        cpus: Logical CPUs of a local Ray (default: all that this process may use).
+
+    Raises:
+        ClusterError: The cluster cannot be reached, requires another token or version, or has no authentication, or a
+            library on this machine has known vulnerabilities.
     """
     import ray
 
@@ -59,7 +63,7 @@ def connect(address: str | None, *, cpus: int | None = None) -> Generator[Sessio
 
 @contextmanager
 def _keep_sigterm_handler() -> Generator[None]:
-    """Ray puts a handler of its own for SIGTERM, which ends the process where it stands: ours comes back after it."""
+    """Restore the SIGTERM handler at the end of the block. Ray replaces it by one that exits immediately."""
     ours = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -76,11 +80,11 @@ def _start(cpus: int | None) -> Session:
 
     ensure_token()
     use_token(required=True)
-    # Ray puts the current folder before everything else on its workers' path: let it be the one with our code
+    # Ray puts the current folder first on its workers' path, so make it the folder with our code
     try:
         with chdir(root()):
             ray.init(
-                address="local",  # not None: a killed `ray start` leaves a file that would lead us to its dead cluster
+                address="local",  # not None: a killed `ray start` leaves a file with the address of its stopped cluster
                 num_cpus=cpus or machine().cpus,
                 object_store_memory=OBJECT_STORE_BYTES,
                 include_dashboard=False,
@@ -101,17 +105,17 @@ def _join(address: str, cpus: int | None) -> Session:
     from cluster.connection.probe import probe
 
     if cpus is not None:
-        raise ClusterError("a number of CPUs can be given for a local Ray only, not together with an address")
+        raise ClusterError("a number of CPUs can be set for a local Ray only; omit it or the cluster's address")
     target = _resolve(address)
     protected = probe(target)
     if not protected and os.environ.get("EVOLGRID_ALLOW_UNAUTHENTICATED") != "1":
         raise ClusterError(
-            f"the cluster at {target} has no token authentication: everyone who reaches it can run code on it. "
+            f"the cluster at {target} has no token authentication, so everyone who can reach it can run code on it. "
             "Start it with RAY_AUTH_MODE=token, or set EVOLGRID_ALLOW_UNAUTHENTICATED=1 if its network is closed"
         )
     use_token(required=protected)
     try:
-        # an empty current folder: Ray puts it first on the workers' path, where it must not hide the shipped code
+        # Ray puts the current folder first on the workers' path, so it must be empty: it must not hide the shipped code
         with TemporaryDirectory() as empty, chdir(empty):
             ray.init(
                 address=target,
@@ -121,7 +125,9 @@ def _join(address: str, cpus: int | None) -> Session:
                 logging_level=logging.ERROR,
             )
     except ConnectionError as error:
-        raise ClusterError(f"{target} answers, but this machine is not a node of that cluster; run there") from error
+        raise ClusterError(
+            f"this machine is not a node of the cluster at {target}; run the command on one of its nodes"
+        ) from error
     return Session(target, local=False)
 
 
@@ -133,7 +139,7 @@ def _resolve(address: str) -> str:
     except (ConnectionError, ValueError, OSError) as error:
         raise ClusterError(f"no cluster found for address '{address}': {error}") from error
     if target is None:
-        raise ClusterError(f"'{address}' names no cluster; leave the address out to start a local Ray")
+        raise ClusterError(f"no Ray cluster at '{address}'; omit --address to start a local one")
     return target
 
 
@@ -142,5 +148,5 @@ def _current_session(address: str | None) -> Session:
 
     connected_address = ray.get_runtime_context().gcs_address
     if address not in (None, "auto", connected_address):
-        raise ClusterError(f"this process is connected to {connected_address} already and can not join {address} too")
+        raise ClusterError(f"this process is already connected to {connected_address} and cannot also join {address}")
     return Session(connected_address, local=False)

@@ -1,1 +1,1 @@
-"""Launch files: one typed description of a cluster becomes the files of `ray up` (AWS, GCP) and of KubeRay."""
+"""Renders launch files for `ray up` (AWS, GCP) and KubeRay from a single typed description of a cluster."""

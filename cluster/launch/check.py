@@ -1,4 +1,4 @@
-"""Launch files, checked without a cloud: by Ray's own schema, or by the schema that a Kubernetes cluster has."""
+"""Validates launch files offline, against Ray's own schema or the schemas of a Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -20,46 +20,47 @@ PLACEHOLDERS = ("YOUR-", "ami-00000000000000000")
 
 
 def check_file(path: Path, schemas: Schemas) -> list[str]:
-    """Problems of a launch file; `schemas` are those of KubeRay's kinds (see crds.py). Empty if all is well.
+    """Return the problems of a launch file, empty if it is valid. `schemas` are those of KubeRay's kinds (see crds.py).
 
-    ClusterError if the file is no YAML.
+    Raises:
+        ClusterError: The file cannot be read or is not YAML.
     """
     from ruamel.yaml import YAML, YAMLError
 
     try:
         documents = [document for document in YAML(typ="safe").load_all(path.read_text()) if document is not None]
     except (OSError, YAMLError) as error:
-        raise ClusterError(f"{path} can not be read: {error}") from error
+        raise ClusterError(f"cannot read {path}: {error}") from error
     if not documents:
-        return ["file: there is nothing in it"]
+        return ["file: the file is empty"]
     problems = [problem for document in documents for problem in check(document, schemas)]
-    return problems + [f"'{text}' is still to be replaced" for text in sorted(_remaining(documents))]
+    return problems + [f"the placeholder '{text}' has not been replaced" for text in sorted(_remaining(documents))]
 
 
 def check(document: Any, schemas: Schemas) -> list[str]:
-    """Problems of one document; those of Kubernetes' own kinds, such as ConfigMap, are not looked for."""
+    """Return the problems of one document. Kubernetes' own kinds, such as ConfigMap, are not checked."""
     if not isinstance(document, Mapping):
-        return [f"file: a launch file has fields with names, and this is a {type(document).__name__}"]
+        return [f"file: expected a mapping of fields, found a {type(document).__name__}"]
     if "apiVersion" not in document:
         return _ray_up_problems(document)
     kind = str(document.get("kind"))
     if kind in schemas:
         return _violations(document, schemas[kind])
     ours = str(document["apiVersion"]).startswith("ray.io/")
-    return [f"kind: {kind} is none of {', '.join(sorted(schemas))}"] if ours else []
+    return [f"kind: unknown kind '{kind}'; known: {', '.join(sorted(schemas))}"] if ours else []
 
 
 def _ray_up_problems(document: Mapping[str, Any]) -> list[str]:
-    """What Ray's launcher itself would refuse, but not what lies in `node_config`: that is the cloud's."""
+    """Return what Ray's launcher would reject. It does not check `node_config`, which the cloud defines."""
     from jsonschema import Draft7Validator
     from ray import autoscaler
 
     schema = json.loads(Path(autoscaler.__file__).with_name("ray-schema.json").read_text())
-    # before Ray adds its defaults, for which it takes all that it needs for granted
+    # before Ray adds its defaults, which assumes that the file is valid
     if errors := [_describe_error(error) for error in Draft7Validator(schema).iter_errors(document)]:
         return errors
     if (kind := document["provider"]["type"]) not in get_args(Cloud):
-        return [f"provider.type: files for '{kind}' can not be checked, only those for {' and '.join(get_args(Cloud))}"]
+        return [f"provider.type: cannot check files for '{kind}', only those for {' and '.join(get_args(Cloud))}"]
     try:
         validate_launch_config(copy.deepcopy(dict(document)))
     except (ValueError, AssertionError) as error:

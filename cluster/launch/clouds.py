@@ -1,4 +1,4 @@
-"""The file of `ray up` for a cloud, as Ray's cluster launcher reads it."""
+"""Renders the configuration of Ray's cluster launcher (`ray up`) for a cloud."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIBRARIES: dict[Cloud, tuple[str, ...]] = {
 
 
 def ray_up(cluster: Description, cloud: Cloud) -> dict[str, Any]:
-    """The launcher's configuration of a described cluster."""
+    """Return the launcher's configuration of a described cluster."""
     return {
         "cluster_name": cluster.name,
         "max_workers": cluster.max_workers,
@@ -40,13 +40,16 @@ def _provider(cluster: Description, cloud: Cloud) -> dict[str, Any]:
     if cloud == "gcp":
         gcp = cluster.gcp
         return {"type": cloud, "region": gcp.region, "availability_zone": gcp.zone, "project_id": gcp.project}
-    # a stopped node still pays for its disk, and a spot node can not be stopped
+    # the disk of a stopped node still costs money, and a spot node cannot be stopped
     zones = ",".join(cluster.aws.zones)
     return {"type": cloud, "region": cluster.aws.region, "availability_zone": zones, "cache_stopped_nodes": False}
 
 
 def _head(cluster: Description, cloud: Cloud) -> dict[str, Any]:
-    """The head takes no work: a full one takes the whole cluster down. On demand, since nothing outlives it."""
+    """Return the head's node type. It is an on-demand node, as the cluster cannot run without it.
+
+    The head runs no tasks, because an overloaded head can bring the whole cluster down.
+    """
     return {"max_workers": 0, "resources": {"CPU": 0}, "node_config": _node(cluster, cloud, cluster.head, "on_demand")}
 
 
@@ -59,7 +62,10 @@ def _workers(cluster: Description, cloud: Cloud) -> dict[str, Any]:
 
 
 def _worker(cluster: Description, cloud: Cloud, worker: Worker, market: Market, max_workers: int) -> dict[str, Any]:
-    """The autoscaler tries a higher priority first, and passes over a type for minutes that could not be delivered."""
+    """Return one worker node type. The autoscaler tries types with a higher priority first.
+
+    If the cloud cannot deliver a type, the autoscaler skips it for some minutes.
+    """
     min_workers = worker.least if market == "on_demand" else 0
     limits: dict[str, Any] = {"min_workers": min_workers, "max_workers": min(max_workers, cluster.max_workers)}
     limits |= {"priority": 1} if market == "spot" else {}
@@ -68,7 +74,7 @@ def _worker(cluster: Description, cloud: Cloud, worker: Worker, market: Market, 
 
 
 def resources(machine: Machine) -> dict[str, int]:
-    """What Ray schedules on, told before there is a node to ask."""
+    """Return a machine's Ray resources, which Ray must know before the first node of this type has started."""
     gpus = {"GPU": machine.gpus, f"accelerator_type:{machine.gpu}": 1} if machine.gpus else {}
     return {"CPU": machine.cpus} | gpus
 
@@ -78,7 +84,7 @@ def _node(cluster: Description, cloud: Cloud, machine: Machine, market: Market) 
 
 
 def _aws(cluster: Description, machine: Machine, market: Market) -> dict[str, Any]:
-    """The words of EC2's run_instances."""
+    """Return the node configuration in the format of EC2's run_instances."""
     fast = {"Throughput": 1000, "Iops": 8000} if machine.fast_disk else {}
     disk = {"VolumeSize": machine.disk_gb, "VolumeType": "gp3"} | fast | {"DeleteOnTermination": True}
     profile = {"IamInstanceProfile": {"Name": cluster.aws.instance_profile}} if cluster.aws.instance_profile else {}
@@ -86,7 +92,7 @@ def _aws(cluster: Description, machine: Machine, market: Market) -> dict[str, An
         profile
         | {
             "ImageId": cluster.aws.image,
-            # a request forged through a model's code can not read the node's credentials
+            # requests forged by a model's code cannot read the node's credentials
             "MetadataOptions": {"HttpTokens": "required"},
             "InstanceType": machine.instances["aws"],
             "BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": disk}],
@@ -96,7 +102,10 @@ def _aws(cluster: Description, machine: Machine, market: Market) -> dict[str, An
 
 
 def _gcp(cluster: Description, machine: Machine, market: Market) -> dict[str, Any]:
-    """The words of Compute Engine's instances.insert; machines with GPUs can not be moved while they run."""
+    """Return the node configuration in the format of Compute Engine's instances.insert.
+
+    Compute Engine cannot migrate running machines with GPUs.
+    """
     spot = {"provisioningModel": "SPOT", "instanceTerminationAction": "DELETE"} if market == "spot" else {}
     moves = {"onHostMaintenance": "TERMINATE"} if machine.gpus or spot else {}
     disk_type = "pd-ssd" if machine.fast_disk else "pd-balanced"

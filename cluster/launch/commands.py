@@ -1,4 +1,4 @@
-"""The shell commands of a node's first and later starts. Each may run again at any time, so each looks first."""
+"""The shell commands that set up and start a node. Each command is idempotent, as it may run again at any time."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ CODE_FOLDER = "~/evolgrid"
 TOKEN_FILE = "~/.ray/auth_token"
 PORT = 6379
 RAISE_FILE_LIMIT = "ulimit -n 65536;"
-RAY_START = "RAY_AUTH_MODE=token ~/env/bin/ray start"  # `ray start` protects a cluster only when told so
+RAY_START = "RAY_AUTH_MODE=token ~/env/bin/ray start"  # `ray start` enables authentication only on request
 APT_GET = "sudo apt-get -o DPkg::Lock::Timeout=600 -qq"
-NODE_EXTRAS = ("eval", "deepspeed")  # extras of every node, beside that of the cloud's store
+NODE_EXTRAS = ("eval", "deepspeed")  # extras of every node, in addition to that of the cloud's store
 _APT_PACKAGES = (
     "python3 -c 'import venv, ensurepip' 2>/dev/null && command -v make cc >/dev/null || "
     f"({APT_GET} update && {APT_GET} install -y python3-venv python3-dev make gcc g++)"
@@ -16,7 +16,7 @@ _APT_PACKAGES = (
 _EXTEND_PATH = (
     "grep -q 'HOME/env/bin' ~/.bashrc || echo 'export PATH=$HOME/env/bin:$PATH RAY_AUTH_MODE=token' >> ~/.bashrc"
 )
-# Ray itself would write the token readable by every user of the machine
+# Ray itself would write the token to a file that all users of the machine can read
 MAKE_TOKEN = "(umask 077 && mkdir -p ~/.ray && ~/env/bin/ray get-auth-token --generate >/dev/null)"
 HEAD_START = (
     "~/env/bin/ray stop",
@@ -27,7 +27,7 @@ HEAD_START = (
 
 
 def worker_start(cloud: str) -> tuple[str, ...]:
-    """How a worker joins, and listens for the cloud's notice that it takes the machine back."""
+    """Return the commands by which a worker joins the cluster and starts to watch for the cloud's preemption notice."""
     return (
         "~/env/bin/ray stop",
         f"{RAISE_FILE_LIMIT} {RAY_START} --address=$RAY_HEAD_IP:{PORT} --object-manager-port=8076 "
@@ -38,7 +38,7 @@ def worker_start(cloud: str) -> tuple[str, ...]:
 
 
 def setup(*extras: str) -> tuple[str, ...]:
-    """What every node needs: evolgrid with extras, and vLLM where there is a GPU."""
+    """Return the commands that install evolgrid with extras on every node, and vLLM on nodes with a GPU."""
     install = f"make -C {CODE_FOLDER} install VENV=$HOME/env EXTRAS"
     return (
         _APT_PACKAGES,
@@ -49,5 +49,5 @@ def setup(*extras: str) -> tuple[str, ...]:
 
 
 def head_setup(*libraries: str) -> tuple[str, ...]:
-    """What the head alone needs: the cloud's own libraries, and a token for the cluster."""
+    """Return the commands for the head only: install the cloud's libraries and create the cluster's token."""
     return f"~/env/bin/pip install -q {' '.join(libraries)}", MAKE_TOKEN

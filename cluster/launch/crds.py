@@ -1,4 +1,4 @@
-"""What Kubernetes says of KubeRay's kinds: the definitions of a release, or those that a cluster has."""
+"""JSON schemas of KubeRay's kinds, from the definitions of a release or of an existing Kubernetes cluster."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 from cluster.errors import ClusterError
 
 Schemas = Mapping[str, Mapping[str, Any]]
-RELEASED_CRDS_FILE = Path(__file__).with_name("kuberay_crds.json.gz")  # made by scripts/kuberay_crds.py
-NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"  # RFC 1035, of whatever names services and pods
-# KubeRay's own bounds: names of services and pods, and a job's clusters, are made from these by adding to them
+RELEASED_CRDS_FILE = Path(__file__).with_name("kuberay_crds.json.gz")  # written by scripts/kuberay_crds.py
+NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"  # RFC 1035, for names of services and pods
+# KubeRay's own limits: it appends suffixes to these names for services, pods and the clusters of jobs
 MAX_NAME_LENGTHS = {"RayCluster": 53, "RayJob": 47}
-# the fields of Kubernetes' ObjectMeta, which no definition repeats
+# the fields of Kubernetes' ObjectMeta, which the definitions do not contain
 METADATA_FIELDS = (
     *("annotations", "creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "finalizers"),
     *("generateName", "generation", "labels", "managedFields", "name", "namespace", "ownerReferences"),
@@ -25,14 +25,15 @@ METADATA_FIELDS = (
 
 
 def released_schemas() -> dict[str, dict[str, Any]]:
-    """Kind -> schema of KubeRay's release that came with evolgrid (kuberay_crds.md says which)."""
+    """Return the schemas by kind of the KubeRay release that is bundled with evolgrid (see kuberay_crds.md)."""
     return _schemas(json.loads(gzip.decompress(RELEASED_CRDS_FILE.read_bytes()))["items"])
 
 
 def read_schemas(path: Path) -> dict[str, dict[str, Any]]:
-    """Kind -> schema of the definitions in a YAML file, such as `kubectl get crd` prints.
+    """Return the schemas by kind of the definitions in a YAML file, as printed by `kubectl get crd`.
 
-    ClusterError if the file holds something else.
+    Raises:
+        ClusterError: The file cannot be read or has no such definitions.
     """
     from ruamel.yaml import YAML, YAMLError
 
@@ -40,7 +41,9 @@ def read_schemas(path: Path) -> dict[str, dict[str, Any]]:
         documents = list(YAML(typ="safe").load_all(path.read_text()))
         return _schemas(each for document in documents for each in document.get("items", [document]))
     except (OSError, YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ClusterError(f"{path} holds no definitions of ray.io/v1, as `kubectl get crd ... -o yaml`") from error
+        raise ClusterError(
+            f"{path} contains no definitions of ray.io/v1; write it with `kubectl get crd ... -o yaml`"
+        ) from error
 
 
 def _schemas(definitions: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -48,7 +51,7 @@ def _schemas(definitions: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, An
 
 
 def crd_schema(definition: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The kind that a CustomResourceDefinition defines, and its schema (ray.io/v1) with unknown fields forbidden."""
+    """Return the kind of a CustomResourceDefinition and its schema (ray.io/v1), with unknown fields forbidden."""
     spec = definition["spec"]
     kind = spec["names"]["kind"]
     (version,) = (each for each in spec["versions"] if each["name"] == "v1")
@@ -69,11 +72,12 @@ def _name_schema(kind: str) -> dict[str, Any]:
 
 
 def _apply_kubernetes_rules(schema: Any) -> None:
-    """Say in JSON Schema's words what Kubernetes adds to them.
+    """Express Kubernetes' own validation rules in JSON Schema. Changes `schema` in place.
 
-    Fields that a schema lacks are forbidden, as a cluster would silently drop them, except where it says to keep them;
-    those with a default may be left out; numbers and texts are as good as each other where the schema says so. Groups'
-    names become part of pods' names.
+    - Unknown fields are forbidden, unless the schema preserves them. A cluster would silently drop them.
+    - Fields with a default are optional.
+    - Where the schema allows it, numbers and strings are interchangeable.
+    - Group names must follow the rules for pod names, as they become part of them.
     """
     if isinstance(schema, list):
         for each in schema:

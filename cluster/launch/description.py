@@ -1,4 +1,4 @@
-"""A cluster as one file describes it: which machines it may have, where they come from, how it grows and shrinks."""
+"""The schema of a cluster description: machine types and limits, clouds, and autoscaling."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Market = Literal["spot", "on_demand"]
 
 def _check_name(name: str) -> str:
     if len(name) > MAX_NAME_LENGTH or not re.fullmatch(NAME_PATTERN, name):
-        allowed = f"at most {MAX_NAME_LENGTH} lower-case letters, digits and '-', the first a letter, the last no '-'"
-        raise ValueError(f"'{name}' can not name machines of every cloud: {allowed}")
+        allowed = f"at most {MAX_NAME_LENGTH} lower-case letters, digits and '-', first a letter, last not '-'"
+        raise ValueError(f"'{name}' is not a valid name for machines on all clouds; use {allowed}")
     return name
 
 
@@ -35,14 +35,14 @@ class _StrictModel(BaseModel):
 
 
 class Machine(_StrictModel):
-    """One kind of machine. CPUs and GPUs are what Ray schedules on; memory in GiB; `instances` names it by cloud."""
+    """One machine type. Ray schedules on `cpus` and `gpus`. `instances` maps each cloud to its instance type."""
 
     cpus: int = Field(gt=0)
     memory_gib: int = Field(gt=0)
     gpus: Count = 0
-    gpu: str | None = Field(default=None, description="the GPU as Ray calls it, such as L4 or H100")
+    gpu: str | None = Field(default=None, description="Ray's name of the GPU, such as L4 or H100")
     disk_gb: int = Field(default=200, gt=0)
-    fast_disk: bool = Field(default=False, description="a disk that reads large weights in minutes, not in an hour")
+    fast_disk: bool = Field(default=False, description="a disk that reads large weights in minutes instead of an hour")
     instances: dict[Cloud, str]
 
     @model_validator(mode="after")
@@ -55,13 +55,13 @@ class Machine(_StrictModel):
 
 
 class Worker(Machine):
-    """A kind of worker, of which there may be so many of the spot market and so many on demand at the same time."""
+    """One type of worker, with at most `spot` spot nodes and `on_demand` on-demand nodes at the same time."""
 
     name: Name
     purpose: str = ""
     spot: Count = 0
     on_demand: Count = 0
-    least: Count = Field(default=0, description="on-demand nodes that are kept without work")
+    least: Count = Field(default=0, description="on-demand nodes that keep running without work")
     idle_seconds: int | None = Field(default=None, gt=0, description="default: the cluster's idle_minutes")
 
     @model_validator(mode="after")
@@ -69,50 +69,50 @@ class Worker(Machine):
         if self.spot + self.on_demand == 0:
             raise ValueError(f"worker '{self.name}': 'spot' and 'on_demand' are both 0, so it can never start")
         if self.least > self.on_demand:
-            raise ValueError(f"worker '{self.name}': 'least' is {self.least} and 'on_demand' {self.on_demand}")
+            raise ValueError(f"worker '{self.name}': 'least' ({self.least}) exceeds 'on_demand' ({self.on_demand})")
         return self
 
     def markets(self) -> list[tuple[Market, int]]:
-        """The markets that it comes from with their bounds, the one to try first in front."""
+        """Return the markets with their maximum numbers of nodes, in the order in which to try them."""
         both: list[tuple[Market, int]] = [("spot", self.spot), ("on_demand", self.on_demand)]
         return [(market, most) for market, most in both if most]
 
     def node(self) -> Node:
-        """One such machine."""
+        """Return one such machine as a node of an inventory."""
         return Node(self.name, self.cpus, self.gpus, self.memory_gib * GIB, self.gpu)
 
 
 class Aws(_StrictModel):
-    """Where in AWS; `image` is an Ubuntu 24.04 with NVIDIA's driver, whose id differs by region."""
+    """Settings for AWS. `image` is an Ubuntu 24.04 image with NVIDIA's driver. Its id differs between regions."""
 
     region: str
     zones: list[str] = Field(min_length=1)
     image: str
-    instance_profile: str | None = Field(default=None, description="lets nodes reach a store on S3")
+    instance_profile: str | None = Field(default=None, description="gives nodes access to a store on S3")
 
 
 class Gcp(_StrictModel):
-    """Where in GCP; `image` is an Ubuntu 24.04 with NVIDIA's driver."""
+    """Settings for GCP. `image` is an Ubuntu 24.04 image with NVIDIA's driver."""
 
     project: str
     region: str
     zone: str
     image: str
-    service_account: str | None = Field(default=None, description="lets nodes reach a store on GCS")
+    service_account: str | None = Field(default=None, description="gives nodes access to a store on GCS")
 
 
 class Kubernetes(_StrictModel):
-    """How pods are made. The image holds evolgrid and its libraries; selectors are labels of the nodes."""
+    """Settings for pods. `image` contains evolgrid and its libraries. `spot_selector` are labels of spot nodes."""
 
     image: str
     spot_selector: dict[str, str]
-    gpu_label: str = Field(description="the label of a node that names its GPU")
-    gpu_labels: dict[str, str] = Field(description="its value by GPU")
-    job_hours: int = Field(default=72, gt=0, description="a job that takes longer is ended, with its cluster")
+    gpu_label: str = Field(description="the node label that names the GPU")
+    gpu_labels: dict[str, str] = Field(description="the value of `gpu_label` for each GPU")
+    job_hours: int = Field(default=72, gt=0, description="a job that takes longer is stopped, with its cluster")
 
 
 class Description(_StrictModel):
-    """A whole cluster."""
+    """A description of a whole cluster."""
 
     name: Name
     max_workers: int = Field(gt=0)
@@ -135,19 +135,23 @@ class Description(_StrictModel):
         return self
 
     def inventory(self) -> Inventory:
-        """The cluster when it has grown as far as it may, without its head, which takes no work."""
+        """Return the cluster at its maximum size, without the head, which runs no tasks."""
         counts = [(worker, min(worker.spot + worker.on_demand, self.max_workers)) for worker in self.workers]
         return Inventory(tuple(worker.node() for worker, count in counts for _ in range(count)))
 
 
 def load(path: Path = DEFAULT) -> Description:
-    """Read a description. ClusterError for what it must not say, naming the keys."""
+    """Read a description from a YAML file.
+
+    Raises:
+        ClusterError: The file cannot be read or is invalid. The message names the invalid keys.
+    """
     from ruamel.yaml import YAML, YAMLError
 
     try:
         return Description.model_validate(YAML(typ="safe").load(path.read_text()))
     except (OSError, YAMLError) as error:
-        raise ClusterError(f"{path} can not be read: {error}") from error
+        raise ClusterError(f"cannot read {path}: {error}") from error
     except ValidationError as error:
         message = "\n".join(
             f"{path}: {'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}"

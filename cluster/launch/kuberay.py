@@ -1,4 +1,4 @@
-"""KubeRay's `RayCluster` and `RayJob` (ray.io/v1, KubeRay 1.7 or newer) of a described cluster."""
+"""Renders KubeRay's `RayCluster` and `RayJob` (ray.io/v1, KubeRay 1.7 or newer) for a described cluster."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from cluster.resources.inventory import LAUNCHER_CONFIG_VARIABLE
 
 API_VERSION = "ray.io/v1"
 STUDY_FOLDER = "/study"
-TERMINATION_GRACE_SECONDS = 60  # from SIGTERM to SIGKILL: what is finished is saved in that time
-TTL_AFTER_FINISHED_SECONDS = 300  # a job's cluster is kept for so long when the job has ended
-# replicas finish what they have; a node that is idle then goes at once
+TERMINATION_GRACE_SECONDS = 60  # from SIGTERM to SIGKILL, to save all finished rows
+TTL_AFTER_FINISHED_SECONDS = 300  # time from the end of a job to the deletion of its cluster
+# replicas finish their requests; Ray removes the node as soon as it is idle
 PRE_STOP_COMMAND = {
     "exec": {"command": ["sh", "-c", f"python -m cluster.notice now; sleep {TERMINATION_GRACE_SECONDS - 15}"]}
 }
-POD_FRACTION = 0.9  # of a node, for the one pod that it holds
+POD_FRACTION = 0.9  # of a node, for its single pod
 HEAD_PORTS = {"gcs-server": 6379, "dashboard": 8265, "metrics": 8080}
 
 
 def ray_cluster(cluster: Description) -> dict[str, Any]:
-    """A cluster that stays until it is deleted."""
+    """Return a RayCluster, which runs until it is deleted."""
     return {"apiVersion": API_VERSION, "kind": "RayCluster", "metadata": {"name": cluster.name}, "spec": _spec(cluster)}
 
 
 def job_name(cluster: Description, study: str) -> str:
-    """A name that KubeRay takes for a study's job. Where it must differ from the study's, digits keep two apart."""
+    """Return a valid KubeRay name for a study's job. If the study's name must be changed, a hash keeps names unique."""
     name = f"{cluster.name}-{study}"
     if len(name) <= MAX_NAME_LENGTHS["RayJob"] and re.fullmatch(NAME_PATTERN, name):
         return name
@@ -43,9 +43,14 @@ def job_name(cluster: Description, study: str) -> str:
 
 
 def ray_job(cluster: Description, study: str, file: str, text: str, store: str) -> list[dict[str, Any]]:
-    """A study as a job with a cluster of its own, which goes when the job ends, and the study's file as a ConfigMap.
+    """Return a ConfigMap with the study's file, and a RayJob with its own cluster, which is deleted after the job.
 
-    `study` is the study's name, `file` its file's and `text` the content; `store` a URL that all pods reach.
+    Args:
+        cluster: The description of the job's cluster.
+        study: The study's name.
+        file: The name of the study's file.
+        text: The content of the study's file.
+        store: A URL that all pods can reach.
     """
     name = job_name(cluster, study)
     files = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {file: text}}
@@ -58,8 +63,8 @@ def ray_job(cluster: Description, study: str, file: str, text: str, store: str) 
         "entrypoint": shlex.join(run),
         "submissionMode": "K8sJobMode",
         "activeDeadlineSeconds": cluster.kubernetes.job_hours * 3600,
-        "backoffLimit": 2,  # a new cluster continues where the last one was lost
-        # not deletionRules: these know of no job that was stopped, whose cluster would stay and cost
+        "backoffLimit": 2,  # if the cluster is lost, a new one resumes the study
+        # not deletionRules: they do not cover stopped jobs, whose clusters would keep running
         "shutdownAfterJobFinishes": True,
         "ttlSecondsAfterFinished": TTL_AFTER_FINISHED_SECONDS,
         "rayClusterSpec": spec,
@@ -70,7 +75,7 @@ def ray_job(cluster: Description, study: str, file: str, text: str, store: str) 
 def _spec(cluster: Description) -> dict[str, Any]:
     return {
         "rayVersion": version("ray"),
-        "authOptions": {"mode": "token"},  # KubeRay makes the token, as a secret with the cluster's name
+        "authOptions": {"mode": "token"},  # KubeRay creates the token as a secret with the cluster's name
         "enableInTreeAutoscaling": True,
         "autoscalerOptions": {
             "version": "v2",
@@ -92,7 +97,7 @@ def _head(cluster: Description) -> dict[str, Any]:
     }
     container["env"] = [{"name": name, "value": value} for name, value in variables.items()]
     container["ports"] = [{"name": name, "containerPort": port} for name, port in HEAD_PORTS.items()]
-    # no work: a full head takes the whole cluster down
+    # the head runs no tasks: an overloaded head can bring the whole cluster down
     return {
         "serviceType": "ClusterIP",
         "rayStartParams": {"num-cpus": "0", "num-gpus": "0"},
@@ -101,7 +106,7 @@ def _head(cluster: Description) -> dict[str, Any]:
 
 
 def _launcher_config(cluster: Description) -> dict[str, Any]:
-    """What a run on the head has to know of nodes that are not there yet, in the words of Ray's own launcher."""
+    """Return the nodes that may still start, for a run on the head, in the format of Ray's launcher."""
     workers = {worker.name: worker for worker in cluster.workers}
     counts = {name: min(kind.spot + kind.on_demand, cluster.max_workers) for name, kind in workers.items()}
     types = {
@@ -112,13 +117,13 @@ def _launcher_config(cluster: Description) -> dict[str, Any]:
 
 
 def _cpus(machine: Machine) -> int:
-    """Of a pod: the node itself, and what Kubernetes runs on every node, take the rest."""
+    """Return the CPUs of a pod. The rest is for the node itself and for Kubernetes' own pods on every node."""
     return max(1, int(POD_FRACTION * machine.cpus))
 
 
 def _group(cluster: Description, worker: Worker, market: Market, max_replicas: int) -> dict[str, Any]:
     min_replicas = worker.least if market == "on_demand" else 0
-    # Kubernetes allows no underscore in a name
+    # Kubernetes allows no underscores in names
     group: dict[str, Any] = {"groupName": f"{worker.name}-{market}".replace("_", "-")}
     group |= {
         "replicas": min_replicas,
@@ -134,7 +139,7 @@ def _worker_pod(cluster: Description, worker: Worker, market: Market) -> dict[st
     selector = dict(cluster.kubernetes.spot_selector) if market == "spot" else {}
     if worker.gpu:
         selector[cluster.kubernetes.gpu_label] = cluster.kubernetes.gpu_labels.get(worker.gpu, worker.gpu)
-    # providers keep other pods off such nodes by taints with the same keys as their labels
+    # providers taint such nodes, with the same keys as their labels, so that other pods stay away
     keys = [*cluster.kubernetes.spot_selector] if market == "spot" else []
     keys += ["nvidia.com/gpu"] if worker.gpus else []
     return {
@@ -149,7 +154,7 @@ def _container(cluster: Description, machine: Machine, name: str) -> dict[str, A
     gpus = {"nvidia.com/gpu": str(machine.gpus)} if machine.gpus else {}
     amount = {"cpu": str(_cpus(machine)), "memory": f"{int(POD_FRACTION * machine.memory_gib)}Gi"} | gpus
     disk = {"ephemeral-storage": f"{machine.disk_gb // 2}G"}
-    # equal requests and limits: Ray takes what a limit says for what there is
+    # equal requests and limits: Ray takes the limits as the available resources
     return {
         "name": name,
         "image": cluster.kubernetes.image,

@@ -1,4 +1,4 @@
-"""What machines cost, by a file that users edit: dollars an hour of an instance type in a region."""
+"""Prices of machines, from a file that users edit: dollars per hour for each instance type and region."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DEFAULT = Path(__file__).with_name("prices.yaml")
 
 
 class Price(BaseModel):
-    """Of one instance for one hour."""
+    """The price of one instance per hour."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,7 +22,7 @@ class Price(BaseModel):
 
 
 class Prices(BaseModel):
-    """A price file: by cloud, region and instance type, with the day on which they held."""
+    """A price file: prices by cloud, region and instance type, and their date."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,17 +31,21 @@ class Prices(BaseModel):
     prices: dict[Cloud, dict[str, dict[str, Price]]]
 
     def hourly(self, cluster: Description, cloud: Cloud, machine: Machine, market: Market) -> float | None:
-        """The price of a machine of a described cluster; None if the file does not have it."""
+        """Return the hourly price of a machine of a described cluster, or None if the file does not contain it."""
         region = cluster.aws.region if cloud == "aws" else cluster.gcp.region
         price = self.prices.get(cloud, {}).get(region, {}).get(machine.instances[cloud])
         return None if price is None else price.spot if market == "spot" else price.on_demand
 
 
 def load(path: Path = DEFAULT) -> Prices:
-    """Read a price file. ClusterError if it can not be read or says something else."""
+    """Read a price file.
+
+    Raises:
+        ClusterError: The file cannot be read or is invalid.
+    """
     from ruamel.yaml import YAML, YAMLError
 
     try:
         return Prices.model_validate(YAML(typ="safe").load(path.read_text()))
     except (OSError, YAMLError, ValidationError) as error:
-        raise ClusterError(f"{path} is no price file: {error}") from error
+        raise ClusterError(f"{path} is not a valid price file: {error}") from error

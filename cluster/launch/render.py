@@ -1,4 +1,4 @@
-"""What `evolgrid cluster render` writes: a launch file as text, from a description of the cluster."""
+"""Renders the text of a launch file from a description of the cluster (`evolgrid cluster render`)."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ Written by `evolgrid cluster render kuberay`; change the description and render 
 
   kubectl apply -f FILE                               # KubeRay 1.7 or newer must be installed
   kubectl get secret {name} -o jsonpath='{{.data.auth_token}}' | base64 -d  # the token
-  kubectl port-forward service/{name}-head-svc 8265   # in another terminal: the way to the head\
+  kubectl port-forward service/{name}-head-svc 8265   # in another terminal: a tunnel to the head\
 """
 JOB = """\
-Written by `evolgrid cluster render kuberay --study ...`: a job with a cluster of its own, which goes when the job ends.
+Written by `evolgrid cluster render kuberay --study ...`: a job with its own cluster, which is deleted after the job.
 
   kubectl apply -f FILE
   kubectl logs -f job/{name}
-  kubectl replace --force -f FILE   # once it has ended: run it again, which continues where it stood
-  kubectl delete -f FILE            # end it, or tidy up after it\
+  kubectl replace --force -f FILE   # after it has finished: run it again; it resumes
+  kubectl delete -f FILE            # stop it, or clean up after it\
 """
 
 
 def render(cluster: Description, target: Target) -> str:
-    """The launch file of a described cluster as text."""
+    """Return the launch file of a described cluster as text."""
     if target == "kuberay":
         return dump([ray_cluster(cluster)], KUBERAY.format(name=cluster.name))
     heading = header(target, LIBRARIES[target], FILES[target])
@@ -36,8 +36,9 @@ def render(cluster: Description, target: Target) -> str:
 
 
 def render_job(cluster: Description, study: str, file: Path, store: str) -> str:
-    """A study, by its name and its file, as a job on Kubernetes with a cluster of its own: the text of a launch file.
+    """Return the launch file of a Kubernetes job that runs a study on its own cluster.
 
-    The study's file travels in it; whatever it names (seed files, models) must be in the image or at a URL.
+    The launch file contains the study's file. Everything that this file refers to (seed files, models) must be in the
+    image or at a URL.
     """
     return dump(ray_job(cluster, study, file.name, file.read_text(), store), JOB.format(name=job_name(cluster, study)))

@@ -1,4 +1,4 @@
-"""Launch files as YAML text, with the reasons beside what they explain."""
+"""Writes launch files as YAML text, with explanations as comments."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ RAY_UP_HEADER = """\
 Written by `evolgrid cluster render {cloud}`; change the description and render again. Run from the project's folder:
 
   pip install {libraries}
-  ray up {file}                              # starts the head only; workers come when work waits
-  ray dashboard {file}                       # in another terminal: the way to the head, at 127.0.0.1:8265
+  ray up {file}                              # starts the head only; workers start on demand
+  ray dashboard {file}                       # in another terminal: a tunnel to the head, at 127.0.0.1:8265
   evolgrid submit studies/quickstart.yaml --address http://127.0.0.1:8265 --store {store}
-  ray down {file}                            # the head costs money until then
+  ray down {file}                            # until then the head costs money
 
 {image}
-GPU nodes install vLLM at their first start, which takes minutes. To save these, make an image of a running GPU worker
-and name it in the description: the setup commands below find everything in place and do nothing.\
+GPU nodes install vLLM at their first start, which takes minutes. To avoid this, create an image of a running GPU
+worker and set it in the description: the setup commands below then find everything installed and do nothing.\
 """
 IMAGES = {
     "aws": """\
@@ -32,28 +32,28 @@ Before the first start set `project` and `image`: an Ubuntu 24.04 image with NVI
 }
 STORES = {"aws": "s3://BUCKET/evolgrid", "gcp": "gs://BUCKET/evolgrid"}
 REASONS = {
-    "upscaling_speed": "a phase of a study asks for many nodes at once: do not double from one",
-    "idle_timeout_minutes": "engines give their GPUs back between phases; machines that start anew are dearer",
-    "available_node_types": "`resources` are what Ray schedules on. Spot is tried first; a type that the cloud could "
-    "not deliver is passed\nover for some minutes, so that its on-demand twin takes its place. The head takes no work.",
-    "file_mounts": "this folder; what git ignores stays at home",
-    "cluster_synced_files": "the head makes the cluster's token, the workers get it from the head; it is in no file "
-    "of yours.\nTo submit jobs from your machine: `ray exec FILE 'ray get-auth-token'`",
-    "setup_commands": "each may run again at any time, so each looks first whether there is something to do",
-    "head_start_ray_commands": "written out because Ray's defaults open the dashboard, which runs code for whoever "
-    "asks, to all networks,\nand because `ray start` protects a cluster only when told so",
+    "upscaling_speed": "a phase of a study requests many nodes at once, so do not start with one and double",
+    "idle_timeout_minutes": "engines release their GPUs between phases; starting nodes again would cost more",
+    "available_node_types": "`resources` are what Ray schedules on. Spot is tried first; a type that the cloud cannot "
+    "deliver is skipped\nfor some minutes, so that its on-demand counterpart is used. The head runs no tasks.",
+    "file_mounts": "this folder, without files that git ignores",
+    "cluster_synced_files": "the head creates the cluster's token and the workers get it from the head; it is in none "
+    "of your files.\nTo submit jobs from your machine: `ray exec FILE 'ray get-auth-token'`",
+    "setup_commands": "each may run again at any time, so each first checks whether there is something to do",
+    "head_start_ray_commands": "written out because Ray's defaults open the dashboard, which can run any code, to all "
+    "networks,\nand because `ray start` enables authentication only on request",
 }
 
 
 def header(cloud: str, libraries: Sequence[str], file: str) -> str:
-    """What a user of the file of `ray up` has to know first."""
+    """Return the introduction for users of a `ray up` file."""
     return RAY_UP_HEADER.format(
         cloud=cloud, libraries=" ".join(libraries), file=file, image=IMAGES[cloud], store=STORES[cloud]
     )
 
 
 def dump(documents: Sequence[Mapping[str, Any]], heading: str = "", reasons: Mapping[str, str] = REASONS) -> str:
-    """YAML of one or several documents; `reasons` stand above the top-level keys that they are for."""
+    """Return the YAML text of one or several documents, with `reasons` as comments above their top-level keys."""
     from ruamel.yaml import YAML, CommentedMap
 
     yaml = YAML()
@@ -72,7 +72,7 @@ def dump(documents: Sequence[Mapping[str, Any]], heading: str = "", reasons: Map
 
 
 def _plain(value: Any) -> Any:
-    """A copy in which no two places share an object, for which YAML would write anchors; long text in blocks."""
+    """Return a copy without shared objects, for which YAML would write anchors, and with multi-line text as blocks."""
     from ruamel.yaml.scalarstring import LiteralScalarString
 
     if isinstance(value, Mapping):

@@ -152,7 +152,7 @@ def test_joined_cluster_runs_the_drivers_code_and_goes_on_living(ray_local: Sess
 
 
 def test_wrong_token_is_told(ray_local: Session, tmp_path: Path) -> None:
-    assert "refuses the token" in join(tmp_path, ray_local.address, RAY_AUTH_TOKEN="wrong")
+    assert "rejects the token" in join(tmp_path, ray_local.address, RAY_AUTH_TOKEN="wrong")
 
 
 def test_missing_token_is_told(ray_local: Session, tmp_path: Path) -> None:

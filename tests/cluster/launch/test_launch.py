@@ -242,7 +242,7 @@ def test_mistake_in_a_kubernetes_file_is_told_with_its_path(
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"kind": "RayClutser"}, "RayClutser is none of RayCluster, RayJob"),
+        ({"kind": "RayClutser"}, "unknown kind 'RayClutser'; known: RayCluster, RayJob"),
         ({"apiVersion": "ray.io/v1alpha1"}, "apiVersion: 'ray.io/v1' was expected"),
         ({"metadata": {"nmae": "a"}}, "metadata: .*'nmae' was unexpected"),
         ({"metadata": {"name": "my_cluster"}}, "metadata.name: 'my_cluster' does not match"),
@@ -289,20 +289,22 @@ def test_command_takes_the_packed_definitions_or_those_that_are_named(described:
     other = run.invoke(app, ["cluster", "check", str(file), "--crd", str(crd)])
     assert other.exit_code == 1
     assert "workerGroupSpecs" in other.stdout
-    assert "holds no definitions" in str(run.invoke(app, ["cluster", "check", str(file), "--crd", str(file)]).exception)
+    assert "contains no definitions" in str(
+        run.invoke(app, ["cluster", "check", str(file), "--crd", str(file)]).exception
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "file: there is nothing in it"),
-        ("---\n# later\n", "file: there is nothing in it"),
-        ("- a\n- b\n", "file: a launch file has fields with names, and this is a list"),
-        ("name", "file: .* this is a str"),
+        ("", "file: the file is empty"),
+        ("---\n# later\n", "file: the file is empty"),
+        ("- a\n- b\n", "file: expected a mapping of fields, found a list"),
+        ("name", "file: .* found a str"),
         ("cluster_name: a\n", "file: 'provider' is a required property"),
         ("cluster_name: a\nprovider: aws\n", "provider: 'aws' is not of type 'object'"),
         ("cluster_name: a\nprovider: {region: x}\n", "provider: 'type' is a required property"),
-        ("cluster_name: a\nprovider: {type: asw}\n", "provider.type: files for 'asw' can not be checked"),
+        ("cluster_name: a\nprovider: {type: asw}\n", "provider.type: cannot check files for 'asw'"),
         ("cluster_name: a\nprovider: {type: aws}\navailable_node_types: 3\n", "available_node_types: 3 is not of type"),
         ("cluster_name: a\nprovider: {type: aws}\ndocker: {image: i}\n", "file: Must provide a container"),
     ],
@@ -317,7 +319,7 @@ def test_what_is_no_launch_file_at_all_is_told_with_its_field(tmp_path: Path, te
 def test_what_is_still_to_be_filled_in_is_told(described: Description, tmp_path: Path) -> None:
     path = tmp_path / "gcp.yaml"
     path.write_text(render(described, "gcp"))
-    assert "'YOUR-PROJECT' is still to be replaced" in check_file(path, {})
+    assert "the placeholder 'YOUR-PROJECT' has not been replaced" in check_file(path, {})
 
 
 @pytest.mark.parametrize(
@@ -328,9 +330,9 @@ def test_what_is_still_to_be_filled_in_is_told(described: Description, tmp_path:
         ({"workers": [worker(gpus=1, gpu="H1000")]}, "H1000"),
         ({"workers": [worker(gpus=1)]}, "together"),
         ({"workers": [worker(), worker()]}, "two workers"),
-        ({"name": "my_cluster"}, "name: 'my_cluster' can not name machines"),
-        ({"name": "a" * 41}, "name: 'a+' can not name machines"),
-        ({"workers": [worker(name="big_gpu")]}, r"workers.0.name: 'big_gpu' can not name machines"),
+        ({"name": "my_cluster"}, "name: 'my_cluster' is not a valid name for machines"),
+        ({"name": "a" * 41}, "name: 'a+' is not a valid name for machines"),
+        ({"workers": [worker(name="big_gpu")]}, r"workers.0.name: 'big_gpu' is not a valid name for machines"),
         ({"workers": [worker(instances={"aws": "x"})]}, "lacks gcp"),
         ({"workers": [worker(least=2, on_demand=1)]}, "least"),
         ({"idle_minutes": "5"}, "idle_minutes"),

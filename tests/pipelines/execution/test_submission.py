@@ -137,7 +137,7 @@ def test_a_submission_whose_answer_is_lost_is_not_to_be_repeated_blindly(
 
     monkeypatch.setattr("cluster.connection.jobs._client", lambda address: SimpleNamespace(submit_job=submit_job))
     with pytest.raises(
-        JobServerUnreachable, match=r"does not answer \(away\).*study-\w+ was started is not known: .*evolgrid jobs"
+        JobServerUnreachable, match=r"does not answer \(away\).*study-\w+ may have been started: .*evolgrid jobs"
     ):
         Jobs("http://127.0.0.1:1").submit("study", ["true"], tmp_path)
 
@@ -150,7 +150,7 @@ def test_a_job_that_is_not_there_is_told(server: Nodes) -> None:
 def test_a_wrong_token_is_refused(server: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "wrong")
     try:
-        with pytest.raises(ClusterError, match="refuses the token"):
+        with pytest.raises(ClusterError, match="rejects the token"):
             Jobs(server.dashboard)
     finally:
         monkeypatch.undo()
@@ -172,14 +172,14 @@ class Open(BaseHTTPRequestHandler):
 def test_a_server_that_takes_jobs_from_everyone_is_refused() -> None:
     with HTTPServer(("127.0.0.1", 0), Open) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        with pytest.raises(ClusterError, match="asks for no token"):
+        with pytest.raises(ClusterError, match="requires no token"):
             Jobs(f"http://127.0.0.1:{server.server_port}")
 
 
 def test_a_server_that_is_not_there_is_told() -> None:
     with pytest.raises(ClusterError, match="no job server answers"):
         Jobs(f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(ClusterError, match="is no job server"):
+    with pytest.raises(ClusterError, match="is not the address of a job server"):
         Jobs("auto")
 
 
