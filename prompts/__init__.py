@@ -1,4 +1,4 @@
-"""What is asked: one template file per prompt, its variables, and how its reply is parsed."""
+"""Prompt templates, one file per prompt, and the parsers of the models' replies."""
 
 from prompts.catalog import Prompt, get, names
 from prompts.methods import fill

@@ -1,4 +1,4 @@
-"""The catalogue of prompts: every file in `templates/`, read once and checked."""
+"""The catalog of prompts: reads and validates every file in `templates/` once."""
 
 import difflib
 import hashlib
@@ -18,9 +18,10 @@ class PromptError(ValueError):
 
 @dataclass(frozen=True)
 class Prompt:
-    """One template with the variables that it takes and the parser of its reply.
+    """A template with its variables and the name of its reply's parser.
 
-    `digest` is the sha256 of the template file, so that any change of wording changes what depends on it.
+    `digest` is the SHA-256 of the template file. It enters step keys, so any change of wording invalidates the steps
+    that use the prompt.
     """
 
     name: str
@@ -30,18 +31,20 @@ class Prompt:
     digest: str
 
     def render(self, **values: str) -> str:
-        """The prompt with every variable replaced by its value.
+        """Return the prompt with every variable replaced by its value.
 
-        Values are inserted in a single pass and never read as template text. A missing or an unknown variable
-        raises PromptError.
+        Values are inserted in a single pass and never interpreted as template text.
+
+        Raises:
+            PromptError: A variable is missing or unknown.
         """
         self._check(values)
         return _substitute(self.text, values)
 
     def turns(self, **values: str) -> tuple[tuple[str, str], ...]:
-        """The prompt as (role, text) turns: lines `[system]`, `[user]` and `[assistant]` of the template begin them.
+        """Return the prompt as (role, text) turns, which start at lines `[system]`, `[user]` or `[assistant]`.
 
-        A template without such lines is one turn of the user. Values are inserted as in `render`.
+        A template without such lines is a single user turn. Values are inserted as in `render`.
         """
         self._check(values)
         before, *parts = _ROLE.split(self.text)
@@ -58,12 +61,16 @@ class Prompt:
 
 
 def _substitute(text: str, values: dict[str, str]) -> str:
-    """All places in one pass: a value is never read as a template."""
+    """Replace all placeholders in one pass, so that a value is never interpreted as template text."""
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
 def parse_template(name: str, content: str) -> Prompt:
-    """The prompt in a template file's content; PromptError where front matter and text do not agree."""
+    """Parse the content of a template file.
+
+    Raises:
+        PromptError: The front matter is malformed or does not match the text.
+    """
     match = _FRONT_MATTER.match(content)
     if match is None:
         raise PromptError(f"prompt {name!r}: the file must start with front matter between two '---' lines")
@@ -94,14 +101,18 @@ def _catalog() -> dict[str, Prompt]:
 
 
 def names() -> tuple[str, ...]:
-    """The names of all prompts, sorted."""
+    """Return the names of all prompts, sorted."""
     return tuple(_catalog())
 
 
 def get(name: str) -> Prompt:
-    """The prompt called `name`; PromptError naming the nearest one if there is none."""
+    """Return the prompt called `name`.
+
+    Raises:
+        PromptError: There is no such prompt. The message names the most similar one.
+    """
     found = _catalog().get(name)
     if found is None:
         near = difflib.get_close_matches(name, names(), n=1, cutoff=0.0)
-        raise PromptError(f"no prompt {name!r}; did you mean {near[0]!r}?" if near else f"no prompt {name!r}")
+        raise PromptError(f"unknown prompt {name!r}; did you mean {near[0]!r}?" if near else f"unknown prompt {name!r}")
     return found

@@ -1,4 +1,4 @@
-"""Auto Evol-Instruct's replies: an instruction below the last of several headings, a method in a labelled block."""
+"""Reads Auto Evol-Instruct replies: an instruction below the last of several headings, a method in a labelled block."""
 
 import re
 
@@ -12,23 +12,23 @@ _FENCED = re.compile(r"^```[^\n]*\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def fill(method: str, instruction: str) -> str:
-    """The prompt of a method for one instruction, which is never read as a part of the method."""
+    """Return a method's prompt for one instruction, whose text is never interpreted as part of the method."""
     return method.replace(PLACEHOLDER, instruction)
 
 
 def after_final_heading(text: str) -> str | None:
-    """What stands below the last final heading, stripped; None if there is no such heading."""
+    """Return the text below the last "finally rewritten instruction" heading, stripped, or None without one."""
     found = list(_FINAL_HEADING.finditer(text))
     return text[found[-1].end() :].strip() if found else None
 
 
 def labelled_block(text: str) -> str | None:
-    """The content of the block that is labelled as the optimized method (up to the last fence: it may have its own)."""
+    """Return the block labelled as the optimized method, or None. It ends at the last fence and may contain others."""
     match = _LABELLED.search(text)
     return match["body"].strip() if match else None
 
 
 def only_block(text: str) -> str | None:
-    """The content of a reply's one fenced block, whatever its label; None if there is none, or more than one."""
+    """Return the content of a reply's only fenced block, with any label, or None if there is not exactly one."""
     blocks = list(_FENCED.finditer(text))
     return blocks[0]["body"].strip() if len(blocks) == 1 else None

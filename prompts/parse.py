@@ -1,4 +1,4 @@
-"""How replies are read: strict and total, every reply has exactly one outcome."""
+"""Parsers of models' replies. They are strict and total: every reply has exactly one outcome."""
 
 import difflib
 import re
@@ -26,7 +26,7 @@ CATEGORIES: tuple[str, ...] = (
     "brainstorming",
     "other",
 )
-MAX_KEYWORD_WORDS = 8  # more are a sentence and no name
+MAX_KEYWORD_WORDS = 8  # longer replies are sentences, not names
 EQUAL, NOT_EQUAL = "equal", "not equal"
 
 _FRAME = re.compile(
@@ -35,14 +35,14 @@ _FRAME = re.compile(
     r"|\bnew instruction\s*:",
     re.I,
 )
-# "equal" is a part of "not equal": the longer one has to be tried first
+# "equal" is part of "not equal", so the longer label must be matched first
 _EQUALITY = re.compile(r"\b(?P<not>not[\s_-]+)?equal\b", re.I)
 _BEFORE_LABEL = re.compile(r"\A\W*(?:(?:label|answer|verdict|result)\W+)?\Z", re.I)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a reply was read as. `value` is None exactly if `outcome` starts with 'rejected:'.
+    """The result of parsing a reply. `value` is None exactly if `outcome` starts with 'rejected:'.
 
     `outcome` is 'accepted', 'repaired:<rule>' (rules joined by '+') or 'rejected:<reason>'.
     """
@@ -52,15 +52,19 @@ class Reply:
 
     @property
     def reason(self) -> str:
-        """Why there is no value; empty where there is one."""
+        """The reason of a rejection, or an empty string for a reply with a value."""
         return self.outcome.removeprefix("rejected:") if self.value is None else ""
 
 
 def parse(parser: str, reply: str) -> Reply:
-    """Read `reply` with the parser of that name; never raises for any reply, ValueError for an unknown parser."""
+    """Parse `reply` with the parser of this name. Never raises because of the reply's content.
+
+    Raises:
+        ValueError: There is no such parser.
+    """
     if parser not in PARSERS:
         near = difflib.get_close_matches(parser, PARSERS, n=1, cutoff=0.0)
-        raise ValueError(f"no parser {parser!r}; did you mean {near[0]!r}?")
+        raise ValueError(f"unknown parser {parser!r}; did you mean {near[0]!r}?")
     try:
         return PARSERS[parser](reply)
     except UnfinishedThinking:
@@ -95,7 +99,7 @@ def _difficulty_label(reply: str) -> Reply:
 
 
 def _difficulty_score(reply: str) -> Reply:
-    """A number from 0 to 100 and nothing else."""
+    """Accept a number from 0 to 100 and nothing else."""
     text = reply.strip()
     try:
         number = float(text)
@@ -107,7 +111,7 @@ def _difficulty_score(reply: str) -> Reply:
 
 
 def _category(reply: str) -> Reply:
-    """One of the categories, in any case, with or without a full stop."""
+    """Accept one of the categories in any letter case, with or without a full stop."""
     text = reply.strip()
     label = text.rstrip(".").lower()
     if label not in CATEGORIES:
@@ -116,7 +120,7 @@ def _category(reply: str) -> Reply:
 
 
 def _keyword(reply: str) -> Reply:
-    """A name of few words, in lower case and without quotes, so that equal ones are found."""
+    """Accept a name of few words, in lower case and without quotes, so that equal names compare equal."""
     text = reply.strip()
     name = " ".join(text.lower().strip("\"'`*_. ").split())
     if not name:
@@ -127,7 +131,7 @@ def _keyword(reply: str) -> Reply:
 
 
 def _equality(reply: str) -> Reply:
-    """One label at the start, explained or not; a reply that has both labels says neither."""
+    """Accept one label at the start, with or without an explanation. A reply with both labels is rejected."""
     text, rules = strip_thinking(reply)
     if not text:
         return Reply(None, "rejected:empty")
@@ -142,13 +146,16 @@ def _equality(reply: str) -> Reply:
 
 
 def _final_instruction(reply: str) -> Reply:
-    """Auto Evol-Instruct: the text below the final heading (2406.00770, Fig. 2; 2412.11231's code drops all others)."""
+    """Auto Evol-Instruct: accept the text below the final heading (2406.00770, Fig. 2).
+
+    Other replies are rejected, as in the code of 2412.11231.
+    """
     found = after_final_heading(reply)
     return Reply(None, "rejected:no_final_heading") if found is None else _instruction(found)
 
 
 def _final_instruction_or_all(reply: str) -> Reply:
-    """The same as the code of 2406.00770 has it: without a final heading, the whole reply is the instruction."""
+    """Auto Evol-Instruct as in the code of 2406.00770: without a final heading, the whole reply is the instruction."""
     found = after_final_heading(reply)
     if found is not None:
         return _instruction(found)
@@ -157,7 +164,7 @@ def _final_instruction_or_all(reply: str) -> Reply:
 
 
 def _method(reply: str) -> Reply:
-    """A template with a place for the instruction, in a block that is labelled as the optimized method."""
+    """Accept a template with a placeholder for the instruction, in a block labelled as the optimized method."""
     text, rules = strip_thinking(reply)
     method = labelled_block(text)
     if method is None:
@@ -170,7 +177,7 @@ def _method(reply: str) -> Reply:
 
 
 def _verdict(read: Callable[[str], str | None]) -> Callable[[str], Reply]:
-    """A judge's verdict, or none."""
+    """Return a parser that accepts the replies in which `read` finds a judge's verdict."""
 
     def parsed(reply: str) -> Reply:
         found = read(reply)

@@ -1,4 +1,4 @@
-"""What models put around the text that was asked for: each rule takes one kind of it away, and is named."""
+"""Removes what models put around the requested text. Each named rule removes one kind of wrapper."""
 
 import re
 
@@ -14,11 +14,15 @@ _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
 
 
 class UnfinishedThinking(Exception):
-    """The model was still thinking when the reply ended."""
+    """The reply ends within the model's block of thoughts."""
 
 
 def repair(reply: str) -> tuple[str, list[str]]:
-    """The text within a reply, stripped, and the rules that changed it. Raises Unfinished."""
+    """Return the requested text of a reply, stripped, and the names of the rules that changed it.
+
+    Raises:
+        UnfinishedThinking: The reply ends within a block of thoughts.
+    """
     text, rules = strip_thinking(reply)
     for rule, strip in _RULES:
         shorter = strip(text).strip()
@@ -29,7 +33,11 @@ def repair(reply: str) -> tuple[str, list[str]]:
 
 
 def strip_thinking(reply: str) -> tuple[str, list[str]]:
-    """The reply, stripped, after its block of thoughts if it has one. Raises Unfinished if that never ends."""
+    """Return the reply, stripped and without its block of thoughts, and the rule "thinking" if it had one.
+
+    Raises:
+        UnfinishedThinking: The reply ends within a block of thoughts.
+    """
     text = reply.strip()
     if "</think>" in text:
         return text.partition("</think>")[2].strip(), ["thinking"]
@@ -40,7 +48,7 @@ def strip_thinking(reply: str) -> tuple[str, list[str]]:
 
 def _strip_preamble(text: str) -> str:
     match = _PREAMBLE.match(text)
-    # one that quotes the words of the frame is left in place: the reply counts as leaked
+    # a preamble that quotes the prompt's frame stays, so that the reply is rejected as a leaked frame
     return text if match is None or _OWN_FRAME.search(match[0]) else text[match.end() :]
 
 
@@ -58,7 +66,7 @@ def _strip_quotes(text: str) -> str:
     if closing is None or len(text) < 2 or not text.endswith(closing):
         return text
     inner = text[1:-1]
-    # A further quote inside means that the outer two may not belong together, as in: "a" or "b"
+    # with another quote inside, the outer two may not belong together, as in: "a" or "b"
     return text if text[0] in inner or closing in inner else inner
 
 

@@ -1,4 +1,4 @@
-"""What an evolver lists before it plans: the methods in a reply to an Auto Evol-Instruct prompt."""
+"""Reads the list of methods from a reply to an Auto Evol-Instruct prompt."""
 
 import re
 
@@ -7,9 +7,10 @@ _HEADER = re.compile(r"step[ \t]*1\b|methods?[ \t]+list", re.I)
 
 
 def method_lines(reply: str) -> list[str]:
-    """The lines of the list of methods: those before the second step, without headings and empty lines.
+    """Return the lines of the list of methods: those before the second step, without headings and empty lines.
 
-    No line without a second step (2412.11231, keywords of evolution trajectories, where it would be one empty line).
+    Without a second step the result is empty, whereas 2412.11231 (keywords of evolution trajectories) would count one
+    empty line.
     """
     plan = _PLAN.search(reply)
     lines = reply[: plan.start()].splitlines() if plan else []

@@ -1,4 +1,4 @@
-"""How judges' verdicts are read, as the benchmarks' own code reads them; None where there is none."""
+"""Reads judges' verdicts in the same way as the benchmarks' own code. A reply without a verdict gives None."""
 
 import re
 
@@ -12,26 +12,26 @@ NOT_MET = ("NO", "PARTIAL", "MAYBE", "UNKNOWN", "N/A")
 
 
 def rating(reply: str) -> str | None:
-    """MT-Bench (FastChat): the first [[n]], or else the first [n]."""
+    """Return the rating as in MT-Bench (FastChat): the first [[n]], or else the first [n]."""
     found = _DOUBLE.search(reply) or _SINGLE.search(reply)
     return found[1] if found else None
 
 
 def arena_label(reply: str) -> str | None:
-    """Arena-Hard v0.1: the one label in double brackets, however often; none if there are different ones."""
+    """Return the label as in Arena-Hard v0.1: the one in double brackets, which may be repeated but not vary."""
     found = set(_ARENA.findall(reply.upper()))
     label = found.pop() if len(found) == 1 else ""
     return label if label in ARENA_LABELS else None
 
 
 def model_label(reply: str) -> str | None:
-    """AlpacaEval 2: the label of the better output, m or M, and nothing else but quotes and full stops around it."""
+    """Return the label as in AlpacaEval 2: m or M, the better output, with only quotes and full stops around it."""
     label = reply.strip().strip("'\"`*.")
     return label if label in ("m", "M") else None
 
 
 def win_tie_lose(reply: str) -> str | None:
-    """2412.11231's code: the label sentence of a win, else that of a loss, else that of a tie."""
+    """Return "win", "lose" or "tie" as in the code of 2412.11231, by the first matching sentence in this order."""
     for word, verdict in (("better than", "win"), ("worse than", "lose"), ("equal to", "tie")):
         if f"Assistant 1 is {word} Assistant 2" in reply:
             return verdict
@@ -39,7 +39,7 @@ def win_tie_lose(reply: str) -> str | None:
 
 
 def yes_no_list(reply: str) -> str | None:
-    """FollowBench: the list in the last line, as its words between commas; one word may stand without brackets."""
+    """Return the list in the last line, joined by commas, as in FollowBench. A single word needs no brackets."""
     last = reply.strip("`").strip().split("\n")[-1]
     found = _LIST.search(last)
     if found is None:
