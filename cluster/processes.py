@@ -15,7 +15,7 @@ EXIT_TIMEOUT = 10.0
 
 
 def kill_process(node: str, pid: int) -> ObjectRef[None]:
-    """Kill an actor's process on a node. The returned reference is ready when the process or its node is gone."""
+    """Kill an actor's process. The returned reference is ready when the process has exited or its node is lost."""
     on_its_node = NodeAffinitySchedulingStrategy(node, soft=False)
     return _kill.options(scheduling_strategy=on_its_node).remote(pid)
 
