@@ -56,7 +56,7 @@ def drain(seconds: float, address: str = "auto") -> None:
         ray_context = ray.get_runtime_context()
         end = int((time.time() + seconds) * 1000)
         accepted, why = drain_node(
-            ray_context.gcs_address, ray_context.get_node_id(), "the machine is about to go", end
+            ray_context.gcs_address, ray_context.get_node_id(), "the machine is being preempted", end
         )
     if not accepted:
         raise RuntimeError(f"Ray does not drain this node: {why}")

@@ -27,6 +27,7 @@ CHECKED_CODE: tuple[str, ...] = (
     "cluster/errors.py",
     "cluster/fault_points.py",
     "cluster/launch/",
+    "cluster/notice.py",
     "cluster/processes.py",
     "prompts/",
     "scripts/",

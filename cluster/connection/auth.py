@@ -44,7 +44,7 @@ def ensure_token() -> None:
 
 
 def bearer_token() -> tuple[tuple[str, str], ...]:
-    """This user's token as gRPC metadata; empty if there is none."""
+    """Return this user's token as gRPC metadata, empty if there is none."""
     token = auth_token()
     return () if token is None else (("authorization", f"Bearer {token}"),)
 

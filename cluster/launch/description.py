@@ -48,9 +48,9 @@ class Machine(_StrictModel):
     @model_validator(mode="after")
     def _gpu_is_known(self) -> Machine:
         if (self.gpu is None) != (self.gpus == 0):
-            raise ValueError("give 'gpu' (its name) and 'gpus' (how many) together")
+            raise ValueError("set 'gpu' (its name) and 'gpus' (their number) together")
         if self.gpu is not None and self.gpu not in GPUS:
-            raise ValueError(f"no GPU is known as '{self.gpu}'; known: {', '.join(GPUS)}")
+            raise ValueError(f"unknown GPU '{self.gpu}'; known: {', '.join(GPUS)}")
         return self
 
 
