@@ -59,7 +59,7 @@ def test_the_record_is_all_that_a_study_file_needs(tmp_path: Path) -> None:
     assert definitions["Model"]["properties"]["engine"]["enum"] == ["auto", *ENGINES]
     assert check_installed(model) is None and check_model(model, tmp_path) is None
     problem = check_model(study().models["book"], tmp_path)
-    assert problem is not None and problem[:2] == ("engine", "a recorded model needs the file with its replies")
+    assert problem is not None and problem[:2] == (("engine",), "a recorded model needs the file with its replies")
 
 
 @pytest.mark.usefixtures("recorded")
