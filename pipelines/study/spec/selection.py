@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticKnownError
+from pydantic import Field, model_validator
 
-from pipelines.study.spec.basics import Name, StrictModel
+from pipelines.study.spec.basics import Name, StrictModel, name_from
 from pipelines.study.spec.scoring import RewardMode
 
 Direction = Literal["high", "low"]
@@ -59,17 +58,7 @@ def reported_metrics() -> dict[str, MetricSpec]:
     return {name: spec for name, spec in METRICS.items() if spec.label}
 
 
-def _known_metric(value: object) -> object:
-    if isinstance(value, str) and value in METRICS:
-        return value
-    raise PydanticKnownError("literal_error", {"expected": " or ".join(f"'{name}'" for name in METRICS)})
-
-
-def _list_metrics(schema: dict[str, Any]) -> None:
-    schema["enum"] = [*METRICS]
-
-
-Metric = Annotated[str, BeforeValidator(_known_metric), Field(json_schema_extra=_list_metrics)]
+Metric = Annotated[str, *name_from(lambda: [*METRICS])]
 """The name of one of METRICS."""
 Fraction = Annotated[float, Field(gt=0, le=1)]
 

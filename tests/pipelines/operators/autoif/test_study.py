@@ -131,9 +131,9 @@ def test_the_report_says_how_replies_were_read_and_shows_the_sets(ran: tuple[Sto
         if "autoif" in one.evolver
     }
     assert outcomes["evolved"] == len(verified) and outcomes["rejected:contradiction"] == formats - len(verified)
-    sets = [one for one in Sets(store, grid, store.finished_keys()).scores() if one.evolver == "autoif small"]
+    sets = [one for one in Sets(store, grid, store.finished_keys(), 0).scores() if one.set.evolver == "autoif small"]
     assert [one.rows for one in sets] == [len(rows_of(ran, "check", CheckedRow))]
-    examples = [one for one in Sets(store, grid, store.finished_keys()).examples() if one.evolver == "autoif small"]
+    examples = [one for one in Sets(store, grid, store.finished_keys(), 0).examples() if one.evolver == "autoif small"]
     assert examples and all([turn.round for turn in one.turns] == [0, 1] for one in examples)
 
 
