@@ -1,4 +1,4 @@
-"""`python -m pipelines.cli`."""
+"""Runs the command line as `python -m pipelines.cli`."""
 
 from pipelines.cli.app import main
 

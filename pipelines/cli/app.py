@@ -1,4 +1,4 @@
-"""The command line: `evolgrid plan`, `run`, `report`, `show`, `export`, `schema`."""
+"""The `evolgrid` command: `plan`, `run`, `report`, `predict`, `show`, `schema`, and the commands of other modules."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Instruction-tuning studies as one file: evolvers x teachers x students, on Ray.",
+    help="Run instruction-tuning studies on Ray. One file describes a study: evolvers x teachers x students.",
     epilog="Start with: [bold]evolgrid plan studies/quickstart.yaml[/bold]",
 )
 
@@ -48,23 +48,27 @@ def plan(
     study: StudyFile,
     store: StoreUrl = DEFAULT_STORE,
     seeds: SeedFile = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Say of each step why it is not reused.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Explain why each step is not reused.")] = False,
     all_steps: Annotated[bool, typer.Option("--all", help="Print every step of a large study.")] = False,
-    cpus: Annotated[int | None, typer.Option(min=1, help="Plan for so many CPUs; default: this machine's.")] = None,
-    gpus: Annotated[int | None, typer.Option(min=0, help="Plan for so many GPUs; default: this machine's.")] = None,
+    cpus: Annotated[
+        int | None, typer.Option(min=1, help="Number of CPUs to plan for (default: this machine's).")
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=0, help="Number of GPUs to plan for (default: this machine's).")
+    ] = None,
     cluster: ClusterFile = None,
     cloud: CloudName = "aws",
     profile: ProfileFlag = False,
     address: ProfileAddress = None,
 ) -> None:
-    """Print the graph of steps: what is done, what will run in which phases, and what that will take."""
+    """Print the steps of a study: which are finished, which will run in which phases, and their estimated cost."""
     from pipelines.cli.plan_command import load_cluster_and_prices, machine_types, profile_study
     from pipelines.cli.views.plan import PlanView, show_plan
     from pipelines.planning.plan import make_plan
     from pipelines.store.store import Store
 
     if address and not profile:
-        raise InputError("--address says where --profile measures", remedy="Add --profile, or leave --address out.")
+        raise InputError("--address has no effect without --profile", remedy="Add --profile, or omit --address.")
     loaded, target = load_and_check(study, seeds, local=profile and address is None), Store(store)
     if profile:
         profile_study(loaded, target, address)
@@ -80,11 +84,12 @@ def run(
     store: StoreUrl = DEFAULT_STORE,
     seeds: SeedFile = None,
     address: Annotated[
-        str | None, typer.Option(help="A Ray cluster, as host:port or 'auto'; default: start a local Ray.")
+        str | None,
+        typer.Option(help="Ray cluster to connect to, as host:port or 'auto' (default: start a local one)."),
     ] = None,
     log: LogFile = None,
 ) -> None:
-    """Run a study: only what the store does not hold yet. Interrupt it at any time; the next run continues."""
+    """Run all steps of a study that are not in the store yet. If it is interrupted, run it again to continue."""
     from pipelines.cli.signals import Terminated, sigterm_as_interrupt
     from pipelines.cli.stderr import redirect_stderr
     from pipelines.execution.runner import run as run_study
@@ -97,7 +102,7 @@ def run(
         with redirect_stderr(), sigterm_as_interrupt(), log_to(log, target, loaded.study.study):
             summary = run_study(loaded, target, address, console)
     except KeyboardInterrupt as why:
-        message = "Interrupted. What was finished is kept: run the same command again to continue."
+        message = "Interrupted. Finished work is kept: run the same command again to continue."
         _quit(message, EXIT_TERMINATED if isinstance(why, Terminated) else EXIT_INTERRUPTED)
     console.print(
         f"[bold]{summary.executed} steps run, {summary.reused} reused[/bold] in {summary.seconds:.0f} s"
@@ -112,7 +117,7 @@ def run(
 
 @app.command(epilog="Example: [bold]evolgrid report studies/quickstart.yaml[/bold]")
 def report(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
-    """Write the report again, of all that is finished so far."""
+    """Write the report again from all finished steps."""
     from pipelines.results.report.publish import publish
     from pipelines.store.store import Store
     from pipelines.study.graph.build import build
@@ -124,7 +129,7 @@ def report(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = 
 
 @app.command(epilog="Example: [bold]evolgrid predict studies/quickstart.yaml[/bold]")
 def predict(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
-    """Say which metric of a data set predicts the accuracy of its students, by Spearman's rho."""
+    """Show which metrics of a data set predict the accuracy of students trained on it (Spearman's rho)."""
     from pipelines.cli.views.predictions import show_predictions
     from pipelines.results.predict.study import compare_teacher_sizes, predict_from_metrics
     from pipelines.store.store import Store
@@ -142,10 +147,10 @@ def show(
     store: StoreUrl = DEFAULT_STORE,
     seeds: SeedFile = None,
     row: Annotated[
-        str | None, typer.Option(help="The id of a row, or its first digits; default: show some ids to start from.")
+        str | None, typer.Option(help="Id of a row, or its first digits (default: list some ids to start from).")
     ] = None,
 ) -> None:
-    """Follow a row back to its seed: who was asked what in every round, what came back, what was made of it."""
+    """Trace a row back to its seed: the prompt, model and reply of every round."""
     from pipelines.cli.views.row import show_chain, show_samples
     from pipelines.results.lineage import Lineage
     from pipelines.store.store import Store
@@ -161,7 +166,7 @@ def show(
 
 @app.command(epilog="Example: [bold]evolgrid schema > study.schema.json[/bold]")
 def schema() -> None:
-    """Print the JSON Schema of study files, for editors."""
+    """Print the JSON Schema of study files, which editors use for completion and validation."""
     from pipelines.study.file.json_schema import schema as study_schema
 
     typer.echo(json.dumps(study_schema(), indent=2))
@@ -174,8 +179,8 @@ add_export_command(app)
 
 
 def main() -> None:
-    """The entry point: mistakes of the user and of the cluster end in one message, not in a traceback."""
-    # after an interrupt, threads that still ask Ray must get an error and not a new Ray
+    """Run the command line. Expected errors are printed as one message, without a traceback."""
+    # after an interrupt, threads that still call Ray must get an error instead of starting a new local Ray
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:
         app()
@@ -189,7 +194,7 @@ def main() -> None:
 def _quit(message: str, code: int) -> NoReturn:
     Console(stderr=True).print(message, style="red", markup=False, highlight=False, soft_wrap=True)
     sys.stdout.flush()
-    # threads that still wait for Ray must not hold the process back
+    # threads that still wait for Ray must not keep the process running
     os._exit(code)
 
 

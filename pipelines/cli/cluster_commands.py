@@ -1,4 +1,4 @@
-"""`evolgrid cluster render|check`: launch files from one description, checked before anything is started."""
+"""`evolgrid cluster render|check`: renders launch files from a description of a cluster, and checks launch files."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from cluster.launch.text import Target
 from pipelines.cli.options import EXIT_FAILED
 from pipelines.errors import InputError
 
-app = typer.Typer(no_args_is_help=True, help="Launch files of clusters, from one description.")
+app = typer.Typer(no_args_is_help=True, help="Render and check the launch files of clusters.")
 From = Annotated[
-    Path | None, typer.Option("--from", help="The cluster's description; default: evolgrid's own.", show_default=False)
+    Path | None,
+    typer.Option("--from", help="Description of the cluster (default: the bundled one).", show_default=False),
 ]
 
 
 @app.command(epilog="Example: [bold]evolgrid cluster render gcp --from my_cluster.yaml > ray_config.yaml[/bold]")
 def render(
-    target: Annotated[Target, typer.Argument(help="For what.", show_default=False)],
+    target: Annotated[Target, typer.Argument(help="Launcher to render for.", show_default=False)],
     source: From = None,
-    study: Annotated[Path | None, typer.Option(help="kuberay: a job that runs this study on its own cluster.")] = None,
-    store: Annotated[str | None, typer.Option(help="With --study: the URL of the store.")] = None,
+    study: Annotated[
+        Path | None, typer.Option(help="kuberay: render a job that runs this study on its own cluster.")
+    ] = None,
+    store: Annotated[str | None, typer.Option(help="With --study: URL of the store.")] = None,
 ) -> None:
-    """Print the launch file of a described cluster: for `ray up` (aws, gcp) or for KubeRay."""
+    """Print the launch file of a cluster, for `ray up` (aws, gcp) or KubeRay."""
     from cluster.launch.description import DEFAULT, load
     from cluster.launch.render import render, render_job
     from pipelines.cli.options import load_and_check
@@ -35,19 +38,25 @@ def render(
         typer.echo(render(described, target), nl=False)
         return
     if target != "kuberay" or store is None or "://" not in store:
-        raise InputError("a job is for kuberay, with a store that pods reach", remedy="Add --store s3://BUCKET/FOLDER.")
+        raise InputError(
+            "--study requires the target 'kuberay' and a --store that pods can reach",
+            remedy="Use the target kuberay, and add --store s3://BUCKET/FOLDER.",
+        )
     typer.echo(render_job(described, load_and_check(study, None).study.study, study, store), nl=False)
 
 
 @app.command(epilog="Example: [bold]evolgrid cluster check ray_config.yaml[/bold]")
 def check(
-    files: Annotated[list[Path], typer.Argument(help="Files of `ray up` or KubeRay.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(help="Launch files of `ray up` or KubeRay.", show_default=False)],
     crd: Annotated[
         list[Path] | None,
-        typer.Option(help="Your cluster's KubeRay: `kubectl get crd rayclusters.ray.io rayjobs.ray.io -o yaml`."),
+        typer.Option(
+            help="CRDs of your cluster's KubeRay, the output of "
+            "`kubectl get crd rayclusters.ray.io rayjobs.ray.io -o yaml` (default: v1.7.0)."
+        ),
     ] = None,
 ) -> None:
-    """Check launch files without a cloud: by Ray's own schema, or by KubeRay's (v1.7.0, or what --crd names)."""
+    """Validate launch files against Ray's schema or KubeRay's CRDs, without access to a cloud."""
     from cluster.launch.check import check_file
     from cluster.launch.crds import read_schemas, released_schemas
 

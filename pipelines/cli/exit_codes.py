@@ -1,4 +1,4 @@
-"""How a command ends after a failure that is not a bug: one message that says what to do, and an exit code."""
+"""Maps expected errors, those that are not bugs, to one message that says what to do, and to an exit code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.cli.options import EXIT_BAD_INPUT, EXIT_FAILED
 from pipelines.errors import InputError
 from pipelines.store.errors import CorruptStore, LeaseLost, StudyLocked
 
-# what a disk or an object store says that is full, away or overloaded
+# errors of a disk or an object store that is full, unreachable or overloaded
 _ERRNO_NAMES = (
     "ENOSPC EDQUOT EROFS EIO EREMOTEIO EBUSY ETIMEDOUT ECONNREFUSED ECONNRESET ECONNABORTED EPIPE ENETUNREACH "
     "EHOSTUNREACH ENETDOWN EHOSTDOWN"
@@ -23,7 +23,7 @@ RERUN_HINT = "run the same command again to continue"
 
 
 def exit_for(error: BaseException) -> tuple[str, int] | None:
-    """The message and the exit code for a failure; None for one that nobody foresaw: its traceback is the message."""
+    """Return the message and the exit code for an expected error, or None for any other, whose traceback is needed."""
     ray_errors: Any = sys.modules.get("ray.exceptions")  # without Ray, no error is Ray's
     while ray_errors and isinstance(error, ray_errors.RayTaskError):
         error = getattr(error, "cause", None) or RuntimeError(error)
@@ -34,19 +34,20 @@ def exit_for(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, OSError):
         return (hint, EXIT_FAILED) if (hint := _storage_hint(error)) else None
     if ray_errors and isinstance(error, ray_errors.RayError):
-        return f"Ray lost a part of the run: {_one_line(error)}: what was finished is kept, {RERUN_HINT}", EXIT_FAILED
+        message = f"Ray lost a process or a node of the run: {_one_line(error)}"
+        return f"{message}: finished work is kept, {RERUN_HINT}", EXIT_FAILED
     return None
 
 
 def _storage_hint(error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return f"{_one_line(error)}: check that you may read and write there (on an object store, your credentials)"
+        return f"{_one_line(error)}: check that you have read and write access (to an object store: your credentials)"
     if isinstance(error, NotADirectoryError):
-        return f"{_one_line(error)}: a store is a folder, or a URL of one; give another --store"
-    if isinstance(error, FileNotFoundError) and error.errno is None:  # as object stores say it
+        return f"{_one_line(error)}: the store must be a folder or the URL of one; pass another --store"
+    if isinstance(error, FileNotFoundError) and error.errno is None:  # object stores raise it without an errno
         return f"{_one_line(error)}: check the store's URL, and that its bucket exists"
     if isinstance(error, TimeoutError) or error.errno in STORAGE_ERRNOS:
-        return f"{_one_line(error) or 'the store did not answer'}: once that is mended, {RERUN_HINT}"
+        return f"{_one_line(error) or 'the store did not respond'}: fix the cause, then {RERUN_HINT}"
     return ""
 
 

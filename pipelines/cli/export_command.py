@@ -1,4 +1,4 @@
-"""`evolgrid export`: what a study made, as files for other tools."""
+"""`evolgrid export`: writes a study's data sets and students as files for other tools."""
 
 from __future__ import annotations
 
@@ -14,13 +14,18 @@ from pipelines.results.export import Format
 
 def export(
     study: StudyFile,
-    folder: Annotated[Path, typer.Argument(help="Where the files go; it is made.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="Output folder (created if missing).", show_default=False)],
     store: StoreUrl = DEFAULT_STORE,
     seeds: SeedFile = None,
-    form: Annotated[Format, typer.Option("--format", help="What the supervised pairs look like.")] = "alpaca",
-    students: Annotated[bool, typer.Option("--students", help="Also the trained students, with weights.")] = False,
+    form: Annotated[Format, typer.Option("--format", help="Format of the instruction-response pairs.")] = "alpaca",
+    students: Annotated[
+        bool, typer.Option("--students", help="Also export the trained students, with their weights.")
+    ] = False,
 ) -> None:
-    """Write every finished data set for other tools (datasets, LLaMA-Factory, TRL); AutoIF's also as preferences."""
+    """Export every finished data set for other tools (datasets, LLaMA-Factory, TRL).
+
+    Sets made by AutoIF are also exported as preference pairs.
+    """
     from pipelines.results.export.datasets import export_sets
     from pipelines.results.export.students import export_students
     from pipelines.store.store import Store
@@ -31,12 +36,12 @@ def export(
     for file in (files := export_sets(target, loaded.study, grid, folder, form)):
         console.print(f"{file.path}: {file.rows:,} rows", soft_wrap=True, highlight=False)
     for student in export_students(target, loaded.study, grid, folder) if students else ():
-        console.print(f"{student.path}: a student", soft_wrap=True, highlight=False)
+        console.print(f"{student.path}: student model", soft_wrap=True, highlight=False)
     if not files:
-        console.print("No data set of this study is finished yet: run it first.")
+        console.print("No data set of this study is finished yet: run the study first.")
 
 
 def add_export_command(app: typer.Typer) -> None:
-    """Put the command into the program."""
+    """Add the command to the app."""
     example = "evolgrid export studies/three_methods.yaml data --format messages --students"
     app.command(epilog=f"Example: [bold]{example}[/bold]")(export)

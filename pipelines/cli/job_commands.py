@@ -1,4 +1,4 @@
-"""The commands for studies that run on a cluster by themselves: `evolgrid submit`, `jobs`, `logs`, `stop`, `watch`."""
+"""`evolgrid submit`, `jobs`, `logs`, `stop` and `watch`: studies that run as jobs of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 JOB_POLL_SECONDS = 2.0
 TAIL_LINES = 12
 Server = Annotated[
-    str, typer.Option("--address", envvar="RAY_API_SERVER_ADDRESS", help="The cluster's job server (its dashboard).")
+    str,
+    typer.Option("--address", envvar="RAY_API_SERVER_ADDRESS", help="URL of the cluster's job server (its dashboard)."),
 ]
-JobName = Annotated[str, typer.Argument(help="A job's id, or a study's name: its newest job.", show_default=False)]
+JobName = Annotated[
+    str, typer.Argument(help="Id of a job, or name of a study (selects its newest job).", show_default=False)
+]
 LOCAL_JOB_SERVER = "http://127.0.0.1:8265"
 
 
@@ -41,9 +44,14 @@ def submit(
     store: StoreUrl = DEFAULT_STORE,
     seeds: SeedFile = None,
     address: Server = LOCAL_JOB_SERVER,
-    detach: Annotated[bool, typer.Option("--detach", help="Do not follow the job's output.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return once the job is submitted, without streaming its output.")
+    ] = False,
 ) -> None:
-    """Run a study on a cluster, and follow it; it goes on there when this command is ended."""
+    """Submit a study to a cluster and stream its output.
+
+    The job keeps running if this command is interrupted.
+    """
     from cluster.connection.jobs import Jobs
     from pipelines.execution.submission import submit as submit_study
 
@@ -73,9 +81,9 @@ def jobs(address: Server = LOCAL_JOB_SERVER) -> None:
 def logs(
     job: JobName,
     address: Server = LOCAL_JOB_SERVER,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job ends.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Stream output until the job finishes.")] = False,
 ) -> None:
-    """Print what a job has printed so far."""
+    """Print the output of a job."""
     from cluster.connection.jobs import Jobs
 
     server = Jobs(address)
@@ -87,20 +95,20 @@ def logs(
 
 
 def stop(job: JobName, address: Server = LOCAL_JOB_SERVER) -> None:
-    """End a job; submitting its study again continues where it stood."""
+    """Stop a job. To continue its study later, submit the study again."""
     from cluster.connection.jobs import Jobs
 
     server = Jobs(address)
     found = server.find(job)
     if found.is_finished:
-        Console().print(f"{found.id} has ended already: {found.status.lower()}", highlight=False)
+        Console().print(f"{found.id} has already finished: {found.status.lower()}", highlight=False)
         return
     server.stop(found)
-    Console().print(f"{found.id} is told to end", highlight=False)
+    Console().print(f"stop requested for {found.id}", highlight=False)
 
 
 def watch(job: JobName, address: Server = LOCAL_JOB_SERVER) -> None:
-    """Show how a job stands and the last lines that it printed, until it ends."""
+    """Show the status of a job and the last lines of its output, until the job finishes."""
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -121,7 +129,7 @@ def watch(job: JobName, address: Server = LOCAL_JOB_SERVER) -> None:
 
 
 def _follow(server: Jobs, id: str, console: Console) -> None:
-    """Print a job's output until it ends, and end as it does."""
+    """Print a job's output until the job finishes. Then exit with its status."""
 
     async def tail() -> None:
         async for text in server.tail_logs(id):
@@ -131,9 +139,9 @@ def _follow(server: Jobs, id: str, console: Console) -> None:
         try:
             asyncio.run(tail())
         except KeyboardInterrupt:
-            console.print(f"{id} goes on: {_resume_hint(server, id)}", highlight=False)
+            console.print(f"{id} is still running; reattach with: {_resume_hint(server, id)}", highlight=False)
             raise typer.Exit(EXIT_INTERRUPTED) from None
-        while not (job := server.find(id)).is_finished:  # its last words come before its status
+        while not (job := server.find(id)).is_finished:  # the output ends before the status changes
             time.sleep(JOB_POLL_SECONDS / 4)
     console.print(_status_line(job), highlight=False, soft_wrap=True)
     _exit_with_status(job)
@@ -141,13 +149,14 @@ def _follow(server: Jobs, id: str, console: Console) -> None:
 
 @contextmanager
 def _hint_on_disconnect(server: Jobs, id: str) -> Generator[None]:
-    """Say of a job what is left to do when it is only this machine that loses sight of it."""
+    """Add to the error how to reattach to the job, if this machine loses its connection to the job server."""
     from cluster.connection.jobs import JobServerUnreachable
 
     try:
         yield
     except JobServerUnreachable as error:
-        raise ClusterError(f"{error}\n{id} goes on without it. To see it again: {_resume_hint(server, id)}") from error
+        hint = f"{id} is still running on the cluster. Reattach with: {_resume_hint(server, id)}"
+        raise ClusterError(f"{error}\n{hint}") from error
 
 
 def _resume_hint(server: Jobs, id: str) -> str:
@@ -170,7 +179,7 @@ def _exit_with_status(job: StudyJob) -> None:
 
 
 def add_job_commands(app: typer.Typer) -> None:
-    """Put the commands into the program."""
+    """Add the commands to the app."""
     for command, example in (
         (submit, "evolgrid submit studies/quickstart.yaml --store s3://bucket/folder"),
         (jobs, "evolgrid jobs"),

@@ -1,4 +1,4 @@
-"""SIGTERM, as machines that are taken away send it: like Ctrl-C, with a moment to save what is finished."""
+"""Handles SIGTERM, which processes on preempted nodes receive, like Ctrl-C, so that finished rows are saved."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from types import FrameType
 
 
 class Terminated(KeyboardInterrupt):
-    """The process was asked to end by SIGTERM."""
+    """The process received SIGTERM."""
 
 
 @contextmanager
 def sigterm_as_interrupt() -> Generator[None]:
-    """SIGTERM raises Terminated in the main thread within the block; a second one does nothing more."""
+    """Raise Terminated in the main thread when SIGTERM arrives within the block. Further ones are ignored."""
     before = signal.signal(signal.SIGTERM, _raise)
     try:
         yield

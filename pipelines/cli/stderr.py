@@ -1,4 +1,4 @@
-"""Libraries write past Python, straight to descriptor 2: on a terminal that breaks the progress bars."""
+"""Redirects file descriptor 2. Native libraries write to it directly, which breaks progress bars on a terminal."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 @contextmanager
 def redirect_stderr() -> Generator[Path]:
-    """Send what native code and Ray's loggers write to standard error into a file; yields its path.
+    """Redirect what native code and Ray's loggers write to standard error to a file, and yield the file's path.
 
-    `sys.stderr` still reaches the terminal: tracebacks and our own messages go there.
+    `sys.stderr` still writes to the terminal, so that tracebacks and evolgrid's messages appear there.
     """
     path = Path(tempfile.gettempdir()) / f"evolgrid-{os.getpid()}.log"
     terminal = os.dup(2)

@@ -1,4 +1,4 @@
-"""The commands that look at a store: `evolgrid status`, `query`, `verify`, `gc`."""
+"""`evolgrid status`, `query`, `verify` and `gc`: commands that read or clean up a store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.cli.options import DEFAULT_STORE, EXIT_FAILED, SeedFile, StoreUrl
 from pipelines.errors import InputError
 from pipelines.store.errors import CorruptStore
 
-MAX_ROWS_PRINTED = 200  # rows of an answer that are printed
+MAX_ROWS_PRINTED = 200
 WIDE_TABLE_COLUMNS = 8
 QUERIES = (
     'evolgrid query "select kind, count(*) steps, sum(rows_out) made, sum(rejected) lost from steps group by kind"',
@@ -28,9 +28,11 @@ def status(
     study: StudyFile,
     store: StoreUrl = DEFAULT_STORE,
     seeds: SeedFile = None,
-    stats: Annotated[bool, typer.Option("--stats", help="Also Ray Data's statistics of the steps' streams.")] = False,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Also show Ray Data's statistics of the streams that ran the steps.")
+    ] = False,
 ) -> None:
-    """Show who runs a study, what is done, how far the rest is, and what was lost and why."""
+    """Show which driver runs a study, which steps are finished, how far the others are, and what was lost and why."""
     from pipelines.cli.views.status import show_status
     from pipelines.cli.views.streams import show_streams
     from pipelines.planning.plan import make_plan
@@ -45,16 +47,17 @@ def status(
 
 
 def query(
-    sql: Annotated[str, typer.Argument(help="A statement of DuckDB's SQL.", show_default=False)],
+    sql: Annotated[str, typer.Argument(help="SQL statement (DuckDB).", show_default=False)],
     store: StoreUrl = DEFAULT_STORE,
     csv: Annotated[bool, typer.Option("--csv", help="Print all rows as CSV.")] = False,
 ) -> None:
-    """Ask the store with SQL: all studies' results, their steps with accounts, and every row that was made.
+    """Query the store with SQL: the results of all studies, their steps with row counts, and all rows.
 
-    Tables: steps, reasons (of lost rows), members (which study has which
-    step), results (students' scores), sets (data sets' scores), retries,
-    rejected, and one for each kind of step with its rows. 'describe steps'
-    shows columns. What is too wide for the terminal is printed row by row.
+    Tables: steps, reasons (why rows were lost), members (which study has
+    which step), results (students' scores), sets (data sets' scores),
+    retries, rejected, and one table of rows for each kind of step. 'describe
+    steps' shows the columns of a table. If the answer is too wide for the
+    terminal, it is printed row by row.
     """
     import duckdb
 
@@ -64,25 +67,26 @@ def query(
     try:
         connection = open_sql_tables(Store(store))
     except duckdb.Error as error:
-        raise CorruptStore(f"the store can not be read: {error}: 'evolgrid verify' names what is damaged") from None
+        raise CorruptStore(f"cannot read the store: {error}: run 'evolgrid verify' to find damaged files") from None
     try:
         answer = connection.sql(sql)
         if answer is None:  # pyright: ignore[reportUnnecessaryComparison]
-            raise InputError(f"'{sql}' asks for nothing", remedy="Try 'SELECT * FROM steps', or 'DESCRIBE steps'.")
+            message = f"the query '{sql}' returns no table"
+            raise InputError(message, remedy="Try 'SELECT * FROM steps' or 'DESCRIBE steps'.")
         rows = answer.fetchall() if csv else answer.fetchmany(MAX_ROWS_PRINTED + 1)
     except duckdb.Error as error:
-        remedy = f"Tables: {', '.join(table_names(connection))}. 'DESCRIBE steps' shows columns."
+        remedy = f"Tables: {', '.join(table_names(connection))}. 'DESCRIBE steps' shows the columns of a table."
         raise InputError(f"the query failed: {' '.join(str(error).split())}", remedy=remedy) from None
     if csv:
         _print_csv(answer.columns, rows)
         return
     _print_table(Console(), answer.columns, rows[:MAX_ROWS_PRINTED])
     if len(rows) > MAX_ROWS_PRINTED:
-        Console().print(f"The first {MAX_ROWS_PRINTED} rows; --csv prints all.")
+        Console().print(f"Only the first {MAX_ROWS_PRINTED} rows are shown; --csv prints all.")
 
 
 def verify(store: StoreUrl = DEFAULT_STORE) -> None:
-    """Hash every file of every finished step again and compare with what was written."""
+    """Check every file of every finished step against the hash that was recorded when it was written."""
     from pipelines.store.maintenance.verify import verify as verified
     from pipelines.store.store import Store
 
@@ -93,19 +97,19 @@ def verify(store: StoreUrl = DEFAULT_STORE) -> None:
             console.print(
                 f"[red]{found.label}[/red] ({found.kind}/{found.key}): {problem}", soft_wrap=True, highlight=False
             )
-    console.print(f"{steps:,} steps, {size / 2**20:,.1f} MiB: {broken or 'none'} broken", highlight=False)
+    console.print(f"{steps:,} steps, {size / 2**20:,.1f} MiB: {broken or 'none'} corrupt", highlight=False)
     if broken:
-        console.print("Delete the folder of a broken step, and run its study again.")
+        console.print("Delete the folder of each corrupt step, and run its study again.")
         raise typer.Exit(EXIT_FAILED)
 
 
 def gc(
     store: StoreUrl = DEFAULT_STORE,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it, only say what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete the folders (default: only list them).")] = False,
 ) -> None:
-    """Delete what no study needs: steps of changed or deleted studies, and leftovers of finished steps.
+    """Delete what no study needs: steps of changed or deleted studies, and stale files of finished steps.
 
-    A study is deleted by its folder in the store, studies/NAME.
+    To delete a study, delete its folder in the store, studies/NAME.
     """
     from pipelines.store.maintenance.garbage import find_garbage, remove_garbage
     from pipelines.store.store import Store
@@ -121,7 +125,7 @@ def gc(
 
 
 def _print_table(console: Console, columns: list[str], rows: list[tuple[object, ...]]) -> None:
-    """A table, or row by row if the terminal is too narrow for it."""
+    """Print a table, or row by row if the terminal is too narrow."""
     cells = [["" if value is None else escape(str(value)) for value in row] for row in rows]
     widths = (max(len(cell.split("\n")[0]) for cell in column) for column in zip(columns, *cells, strict=True))
     if sum(widths) + 3 * len(columns) + 1 <= console.width or len(columns) < WIDE_TABLE_COLUMNS:
@@ -148,7 +152,7 @@ def _print_csv(columns: list[str], rows: list[tuple[object, ...]]) -> None:
 
 
 def add_store_commands(app: typer.Typer) -> None:
-    """Put the commands into the program."""
+    """Add the commands to the app."""
     for command, *examples in (
         (status, "evolgrid status studies/quickstart.yaml"),
         (query, *QUERIES),

@@ -1,4 +1,4 @@
-"""An answer to a benchmark's item in the terminal: what was asked, what was said, and how it was read."""
+"""Formats an answer to a benchmark item for `evolgrid show`: the prompt, the answer, and its grade."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipelines.rows.types import AnswerRow
 
 
 def answer_facts(row: AnswerRow, judged: bool) -> Iterator[tuple[str, object]]:
-    """What there is to tell of an answer; of a judged one what its judge made of it."""
+    """Yield the facts about an answer. If it was judged, yield only the judge's part."""
     if not judged:
         yield "item", f"{row.item} ({row.task})" if row.task else row.item
         yield from json.loads(row.messages or "[]")

@@ -1,4 +1,4 @@
-"""What `evolgrid show` says of AutoIF's rows."""
+"""Formats AutoIF's rows for `evolgrid show`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Facts = Iterator[tuple[str, object]]
 
 
 def autoif_facts(row: Row) -> Facts:
-    """Names and values of a row; none if it is not one of AutoIF's own."""
+    """Yield the names and values of a row's facts, or nothing if the row is not from an AutoIF step."""
     if isinstance(row, FormatRow):
         yield "instruction", row.instruction
         yield "outcome", row.outcome

@@ -1,4 +1,4 @@
-"""The bill of a plan in the terminal: memory of models, tokens, GPU-hours, disk, wall time and money."""
+"""Prints the estimated cost of a plan: memory of the models, tokens, GPU-hours, disk space, wall time and prices."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from pipelines.planning.plan import Plan
 from pipelines.results.report.tables.number_format import duration
 from pipelines.study.spec.study import Study
 
-CLUSTER_MULTIPLES = (1, 2, 4)  # the planned cluster, and larger ones
+CLUSTER_MULTIPLES = (1, 2, 4)  # the planned cluster, and clusters with a multiple of its nodes
 MARKETS: dict[Market, str] = {"spot": "spot", "on_demand": "on demand"}
 
 
 def show_cost(
     console: Console, study: Study, folder: Path, plan: Plan, cluster: Inventory, price_list: PriceList | None
 ) -> None:
-    """Print what the unfinished steps will take."""
+    """Print the memory that the models need, and the estimated cost of the unfinished steps."""
     if footprints := _memory_table(study, folder):
         console.print(footprints)
     for problem in oversized(study, folder, cluster):
@@ -35,8 +35,8 @@ def show_cost(
     estimate = estimate_cost(study, folder, plan)
     disk = "unknown" if estimate.disk_bytes is None else f"{estimate.disk_bytes / 2**20:,.1f} MiB"
     console.print(
-        f"Bill: {estimate.tokens_in:,.0f} tokens read, {estimate.tokens_out:,.0f} written, {_gpu_hours(estimate)}, "
-        f"{disk} of disk",
+        f"Cost: {estimate.tokens_in:,.0f} input tokens, {estimate.tokens_out:,.0f} output tokens, "
+        f"{_gpu_hours(estimate)}, {disk} of disk space",
         highlight=False,
         soft_wrap=True,
     )
@@ -45,15 +45,15 @@ def show_cost(
 
 
 def _unknown_times(study: Study, plan: Plan) -> list[str]:
-    """Of which models the time is not known, and what to do about it."""
+    """Return a message for each model whose time is unknown, with what to do about it."""
     names = dict.fromkeys(plan.workloads[step.key].model for step in plan.pending if step.key in plan.unknown_steps)
     messages: list[str] = []
     for name, model in ((name, study.models[name]) for name in names):
-        why, remedy = f"the endpoint of '{model.source}' is not known to us", ""
+        why, remedy = f"the model behind the endpoint '{model.source}' is unknown", ""
         if engine_info(model.engine, model.gpus).memory_model != "remote":
-            why = f"no config.json of '{model.source}' could be fetched, so its size is not known"
-            remedy = "log in to the hub (HF_TOKEN), give a downloaded folder as its 'source', or "
-        messages.append(f"how long {name} takes: {why}; {remedy}measure it with --profile")
+            why = f"no config.json of '{model.source}' could be downloaded, so its size is unknown"
+            remedy = "log in to the hub (HF_TOKEN), use a downloaded folder as its 'source', or "
+        messages.append(f"the time of {name}: {why}; {remedy}measure it with --profile")
     return messages
 
 
@@ -66,7 +66,7 @@ def _gpu_hours(estimate: CostEstimate) -> str:
 
 def _memory_table(study: Study, folder: Path) -> Table | None:
     found = memory_needs(study, folder)
-    table = Table("model", title="Memory (GiB for each GPU, or in all without)", title_justify="left")
+    table = Table("model", title="Memory (GiB per GPU, or in total for models on CPUs)", title_justify="left")
     for name in ("GPUs", "weights", "cache", "optimizer", "activations", "total"):
         table.add_column(name, justify="right")
     for need in found:
@@ -92,8 +92,8 @@ def _wall_time_table(
         where = f"{larger.cpus} CPUs, {larger.gpus} GPUs"
         table.add_row(where, planned, duration(min_wall_seconds(plan, study, larger)), *amounts)
     if price_list:
-        price_scope = "the shares of machines that work, of the cheapest kind that holds the model, and the head"
+        price_scope = "the used share of each worker node, of the cheapest type that fits the model, and the head node"
         table.caption = (
-            f"{price_list.cloud}, prices of {price_list.prices.date}: {price_scope}; not their start or waiting."
+            f"{price_list.cloud}, prices of {price_list.prices.date}: {price_scope}, without startup and idle time."
         )
     return table

@@ -1,4 +1,4 @@
-"""The phases of a plan as a table: which models are in memory when, and how often one comes in."""
+"""Prints the phases of a plan: which models are in memory in each phase, and which it loads."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pipelines.study.spec.study import Study
 
 
 def show_phases(console: Console, study: Study, plan: Plan, cluster: Inventory) -> None:
-    """Print the phases of the unfinished row-wise steps on a cluster; one line if all models fit side by side."""
+    """Print the phases of the unfinished row-wise steps on a cluster, or one line if all models fit at once."""
     steps = plan.pending_of(*ROW_WISE)
     if not steps:
         return
     where = f"Phases on {_count(cluster.cpus, 'CPU')} and {_count(cluster.gpus, 'GPU')}"
     if oversized := _unplaceable(study, steps, cluster):
-        others = f" (and {_count(len(oversized) - 1, 'other model')} can not be placed)" if oversized[1:] else ""
-        remedy = "Plan for a cluster of another size with --cpus and --gpus."
+        others = f" (and {_count(len(oversized) - 1, 'other model')} cannot be placed)" if oversized[1:] else ""
+        remedy = "To plan for a cluster of another size, use --cpus and --gpus."
         console.print(f"{where}: none. {oversized[0]}{others}. {remedy}\n", highlight=False, soft_wrap=True)
         return
     requests = replica_requests(study)
@@ -32,7 +32,7 @@ def show_phases(console: Console, study: Study, plan: Plan, cluster: Inventory) 
         console.print(f"{heading} ({', '.join(phases[0].model_loads)})\n", highlight=False, soft_wrap=True)
         return
     bound = min_model_loads(steps, requests, cluster)
-    console.print(f"{heading}; no order has fewer than {bound}", highlight=False, soft_wrap=True)
+    console.print(f"{heading}; every order needs at least {bound}", highlight=False, soft_wrap=True)
     console.print(_phases_table(phases, plan))
 
 
@@ -42,7 +42,7 @@ def _unplaceable(study: Study, steps: tuple[Step, ...], cluster: Inventory) -> l
 
 
 def _phases_table(phases: tuple[Phase, ...], plan: Plan) -> Table:
-    table = Table("phase", "models in memory", "comes in")
+    table = Table("phase", "models in memory", "loads")
     for name in ("steps", "planned time"):
         table.add_column(name, justify="right")
     for number, phase in enumerate(phases, 1):

@@ -1,4 +1,4 @@
-"""Predictions in the terminal."""
+"""Prints how well the metrics of data sets predict the accuracy of students."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ NO_PREDICTIONS = "No student of this study is trained and evaluated yet: run the
 def show_predictions(
     console: Console, found: Mapping[ComparisonGroup, Sequence[Prediction]], paradox: Sequence[Paradox]
 ) -> None:
-    """Print a table for every place, and what became of larger teachers."""
+    """Print a table for each comparison group, and how often a smaller teacher's students beat a larger teacher's."""
     if not found:
         console.print(NO_PREDICTIONS)
         return
     console.print(
-        "Spearman's rho of the mean of a metric and the student's accuracy over data sets (teachers, evolvers, rounds, "
-        "decodings of the same seeds), with its 95 % bootstrap interval.\n"
+        "Spearman's rho between the mean of a metric and the student's accuracy, over data sets (teachers, evolvers, "
+        "rounds and decodings of the same seeds), with its 95 % bootstrap interval.\n"
     )
-    for place, predictions in found.items():
-        console.print(_predictions_table(place, predictions))
+    for group, predictions in found.items():
+        console.print(_predictions_table(group, predictions))
     for one in paradox:
         if one.bases:
             console.print(f"{one.smaller} beats the larger {one.larger} in {one.smaller_wins} of {one.bases} cases")

@@ -1,4 +1,4 @@
-"""Where a study stands: who runs it, what is done, how far the unfinished steps are, what was lost and why."""
+"""Prints the status of a study: its driver, finished steps, progress of the others, lost rows with reasons, retries."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from pipelines.store.studies.retry_log import Retry, load_retries
 from pipelines.study.graph.step import KINDS, Step
 
 MAX_REASONS_SHOWN = 20
-MAX_STEPS_SHOWN = 5  # steps from their plans
+MAX_STEPS_SHOWN = 5  # in the table of deviations from the plan
 BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class PartialStep:
-    """An unfinished step: its rows and rejections that are durable, and answers of which no rows are made yet."""
+    """An unfinished step: the number of its durable rows (with rejections), and of journaled answers without rows."""
 
     step: Step
     rows: int
@@ -46,19 +46,19 @@ def show_status(console: Console, store: Store, study: str, plan: Plan) -> None:
     reasons = sum((Counter(account.reasons) for account in accounts.values()), Counter[str]())
     if reasons:
         reason_list = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(MAX_REASONS_SHOWN))
-        console.print(f"Not passed on: {reason_list}", highlight=False, soft_wrap=True)
+        console.print(f"Rejected or failed: {reason_list}", highlight=False, soft_wrap=True)
     _show_retries(console, load_retries(store, study))
     for partial in partial_steps(store, plan.pending):
-        durable = f"{partial.rows:,} rows and {partial.answers:,} answers are durable"
-        console.print(f"begun: {partial.step.label}, {durable}", highlight=False, soft_wrap=True)
+        durable = f"{partial.rows:,} rows and {partial.answers:,} answers are saved"
+        console.print(f"partly done: {partial.step.label}, {durable}", highlight=False, soft_wrap=True)
 
 
 def _show_retries(console: Console, retries: list[Retry]) -> None:
     if not retries:
         console.print("Retries: none in the last run", highlight=False)
         return
-    table = Table("retries of a", "of", title="Tried again in the last run", title_justify="left")
-    table.add_column("spent", justify="right")
+    table = Table("level", "of", title="Retries in the last run", title_justify="left")
+    table.add_column("used", justify="right")
     table.add_column("allowed")
     for retry in retries:
         table.add_row(retry.level, retry.of, f"{retry.spent:,}", retry.allowed)
@@ -66,14 +66,14 @@ def _show_retries(console: Console, retries: list[Retry]) -> None:
 
 
 def partial_steps(store: Store, pending: Sequence[Step]) -> list[PartialStep]:
-    """The unfinished steps that have durable parts."""
+    """Return the unfinished steps that have partition outputs or journals in the store."""
     folders = store.fs.glob(posixpath.join(store.root, "steps", "*", "*", "parts")) if pending else []
     keys = {posixpath.basename(posixpath.dirname(folder)) for folder in folders}
     return [found for step in pending if step.key in keys and (found := _partial_step(store, step))]
 
 
 def _partial_step(store: Store, step: Step) -> PartialStep | None:
-    from pipelines.store.journal import find_journals  # Ray comes with it
+    from pipelines.store.journal import find_journals  # imports Ray, which is slow
 
     parts = find_partitions(store, step.kind, step.key).values()
     journals = [path for paths in find_journals(store, step.kind, step.key).values() for path in paths]
@@ -84,7 +84,7 @@ def _partial_step(store: Store, step: Step) -> PartialStep | None:
 
 
 def _row_count(store: Store, path: str) -> int:
-    """Of a part; one that is gone meanwhile, or can not be read, has none."""
+    """Return the number of rows in a partition's file, or 0 if it was deleted meanwhile or cannot be read."""
     try:
         with store.fs.open(path, "rb") as file:
             return pq.read_metadata(file).num_rows
@@ -105,15 +105,15 @@ def _finished_steps(plan: Plan) -> list[Step]:
 def _driver_status(store: Store, study: str, plan: Plan) -> str:
     lease = read_lease(store, study)
     if lease and is_dead(lease):
-        return f"interrupted ({lease.description}, is gone); run it again to continue"
+        return f"interrupted (the driver, {lease.description}, has exited); run the study again to continue"
     if lease:
         return f"being run by {lease.description}"
-    return "not running, " + ("finished" if not plan.pending else f"{len(plan.pending)} steps are to be run")
+    return "not running, " + ("finished" if not plan.pending else f"{len(plan.pending)} steps still to run")
 
 
 def _steps_table(plan: Plan, manifests: dict[str, Manifest]) -> Table:
     table = Table("kind", caption=f"Planned from {plan.basis}.")
-    for name in ("steps", "done", "rows", "rejected", "failed", "took", "planned", "planned to come"):
+    for name in ("steps", "done", "rows", "rejected", "failed", "took", "planned", "remaining"):
         table.add_column(name, justify="right")
     for kind in KINDS:
         steps = [step for step in plan.grid.steps.values() if step.kind == kind]
@@ -122,15 +122,15 @@ def _steps_table(plan: Plan, manifests: dict[str, Manifest]) -> Table:
             sums = (sum(getattr(one.account, name) for one in done) for name in ("rows_out", "rejected", "failed"))
             counts = (f"{number:,}" for number in sums)
             took = f"{sum(one.seconds for one in done):,.0f} s"
-            ended, to_come = ([s for s in steps if (s.key in manifests) == done] for done in (True, False))
-            times = (took, plan.planned_time(ended), plan.planned_time(to_come))
+            finished, pending = ([s for s in steps if (s.key in manifests) == done] for done in (True, False))
+            times = (took, plan.planned_time(finished), plan.planned_time(pending))
             table.add_row(kind, str(len(steps)), str(len(done)), *counts, *times)
     return table
 
 
 def _largest_deviations(plan: Plan, manifests: dict[str, Manifest]) -> Table:
-    """The finished steps that took much longer or shorter than planned."""
-    table = Table("finished step", title="Furthest from the plan", title_justify="left")
+    """Return a table of the finished steps whose time differs most from the plan."""
+    table = Table("finished step", title="Largest deviations from the plan", title_justify="left")
     for name in ("took", "planned"):
         table.add_column(name, justify="right")
     known = (one for key, one in manifests.items() if key not in plan.unknown_steps)

@@ -1,4 +1,4 @@
-"""`evolgrid status --stats`: what Ray Data measured of the streams that made a study's steps."""
+"""Prints Ray Data's statistics of the streams that ran a study's steps, for `evolgrid status --stats`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MIB = 2**20
 
 
 def show_streams(console: Console, streams: Sequence[StreamStats]) -> None:
-    """Print the operators of each stream, and which steps it ran."""
+    """Print the operators of each stream, and the steps that it ran."""
     if not streams:
-        console.print("Ray Data: no stream of these steps has finished", highlight=False)
+        console.print("Ray Data's statistics: no stream of these steps has finished yet", highlight=False)
         return
-    title = "Ray Data's statistics, of the last stream of each step (rows are units of many rows of ours)"
+    title = "Ray Data's statistics of the last stream of each step (each of its rows is a partition of many seeds)"
     table = Table("stream", "operator", title=title, title_justify="left")
-    for name in ("wall", "CPU", "rows", "MiB out", "MiB at most", "backpressure", "failed tasks"):
+    for name in ("wall", "CPU", "rows", "MiB out", "peak MiB", "backpressure", "failed tasks"):
         table.add_column(name, justify="right")
     for number, stream in enumerate(streams, 1):
         for operator in stream.operators:

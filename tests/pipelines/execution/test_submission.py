@@ -76,9 +76,9 @@ def test_a_job_outlives_its_client_is_stopped_from_elsewhere_and_continued(serve
         lost = evolgrid(*command, "scripted", "--address", tunnel.address)
         assert isinstance(lost.exception, ClusterError)
         assert re.search(
-            rf"does not answer.*\n.*goes on.*evolgrid watch \S+ --address {tunnel.address}", str(lost.exception)
+            rf"does not answer.*\n.*still running.*evolgrid watch \S+ --address {tunnel.address}", str(lost.exception)
         )
-    assert "told to end" in evolgrid("stop", "scripted", *to).output
+    assert "stop requested" in evolgrid("stop", "scripted", *to).output
     watched = evolgrid("watch", "scripted", *to)
     assert (watched.exit_code, "stopped" in watched.output) == (1, True)
 
@@ -87,7 +87,7 @@ def test_a_job_outlives_its_client_is_stopped_from_elsewhere_and_continued(serve
     assert done.exit_code == 0, done.output
     assert "steps run" in done.output and "succeeded" in done.output
     assert evolgrid("logs", "scripted", *to).output in done.output
-    assert "has ended already" in evolgrid("stop", "scripted", *to).output
+    assert "has already finished" in evolgrid("stop", "scripted", *to).output
     loaded = load(quick)
     assert make_plan(loaded.study, loaded.folder, Store(str(tmp_path / "store"))).pending == ()
     assert len(jobs.all()) == 2

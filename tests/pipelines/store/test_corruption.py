@@ -123,7 +123,7 @@ def test_parts_that_go_while_they_are_counted_are_nothing(
 @pytest.mark.parametrize("asked", ["", "set threads=1", "create table t as select 1 as one"])
 def test_a_query_that_asks_for_nothing_is_told_so(folder: Path, asked: str) -> None:
     message, code = told(folder, "query", asked)
-    assert code == 2 and f"'{asked}' asks for nothing. Try 'SELECT * FROM steps'" in message
+    assert code == 2 and f"'{asked}' returns no table. Try 'SELECT * FROM steps'" in message
 
 
 @pytest.mark.parametrize("name", ["out[1]", "a*b", "why?"])

@@ -22,7 +22,7 @@ def test_finished_steps_are_held_against_their_plan_the_furthest_first(tmp_path:
     plan = make_plan(study, Path(), store)
     console = Console(record=True, width=160, quiet=False)
     show_status(console, store, "scripted", replace(plan, seconds=dict.fromkeys(plan.seconds, 10.0)))
-    told = console.export_text().split("Furthest from the plan")[1]
+    told = console.export_text().split("Largest deviations from the plan")[1]
     places = [told.index(evolving[number].label) for number in (1, 2, 0, 3)]
     assert places == sorted(places)
     assert "90.0 s" in told and "10.0 s" in told
