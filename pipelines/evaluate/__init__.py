@@ -1,1 +1,1 @@
-"""What students are asked after training, how it is graded, and the numbers that come of it."""
+"""Benchmarks: their items, how answers are graded or judged, and how scores are computed from the graded answers."""

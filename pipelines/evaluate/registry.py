@@ -1,7 +1,7 @@
-"""What is done with the items and answers of each benchmark, by the names of `BENCHMARK_KINDS`.
+"""Tables of the code that asks, grades and judges each benchmark, by the names of `BENCHMARK_KINDS`.
 
-A benchmark is in one of the first three tables, unless lm-eval does all of it; the other tables are for those that
-differ from the default.
+Each benchmark is in one of the first three tables, unless lm-eval handles it completely. The other tables have the
+benchmarks that differ from the default.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ IFEVAL_LABELS = {
 
 
 class AskedBenchmark(Protocol):
-    """What every benchmark has: a module, or an object."""
+    """The interface of every benchmark. A module or an object implements it."""
 
     def items(self, bench: Benchmark, path: Path) -> Sequence[Item]:
-        """Return the items of the benchmark's file or folder, only the first ones if it has a limit.
+        """Return the items of the benchmark's file or folder, up to its `limit`.
 
         Raises:
             InputError: The file cannot be read, or a row lacks a field.
@@ -40,7 +40,7 @@ class AskedBenchmark(Protocol):
 
 
 class GradedBenchmark(AskedBenchmark, Protocol):
-    """A benchmark whose answers are read by a rule."""
+    """A benchmark whose answers are parsed and graded by rules."""
 
     def grade(self, bench: Benchmark, item: Item, row: AnswerRow) -> Grade:
         """Return the grade of an answer."""
@@ -48,15 +48,15 @@ class GradedBenchmark(AskedBenchmark, Protocol):
 
 
 class CodeBenchmark(AskedBenchmark, Protocol):
-    """A benchmark whose answers are programs: right if they return True under the item's tests."""
+    """A benchmark whose answers are programs. An answer is correct if it passes the item's tests."""
 
     def check(self, bench: Benchmark, item: Item, response: str) -> Check:
-        """Return what is run in the sandbox for an answer."""
+        """Return the check that the sandbox runs for an answer."""
         ...
 
 
 class JudgedBenchmark(AskedBenchmark, Protocol):
-    """A benchmark whose answers a model judges."""
+    """A benchmark whose answers are graded by a judge model."""
 
     async def judge(self, judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
         """Return the judge's judgement of one answer.
@@ -83,7 +83,7 @@ JUDGED: Mapping[str, JudgedBenchmark] = {
     "mt_bench": mt_bench,
     "compare": compare,
 }
-# the answers of a file by items' ids, where they are not found by their instruction
+# readers of reference answers for benchmarks whose files have ids; the default matches answers by instruction
 REFERENCES: Mapping[str, ReadReferences] = {
     "arena_hard": arena_hard.read_references,
     "mt_bench": mt_bench.read_references,
@@ -102,17 +102,17 @@ SCORING: Mapping[str, Scoring] = {
 
 
 def asked_benchmark(bench: Benchmark) -> AskedBenchmark:
-    """Return the module or object that has the items of a task that lm-eval does not ask."""
+    """Return the module or object that reads the items of a benchmark which lm-eval does not handle."""
     if bench.traits.judging:
         return JUDGED[bench.kind]
     return CODE[bench.kind] if bench.traits.runs_code else GRADED[bench.kind]
 
 
 def reference_reader(bench: Benchmark) -> ReadReferences:
-    """Return the function that reads a file of answers to compare with."""
+    """Return the function that reads a benchmark's file of reference answers."""
     return REFERENCES.get(bench.kind, questions.read_references)
 
 
 def scoring_of(bench: Benchmark) -> Scoring:
-    """Return how a benchmark's numbers are made."""
+    """Return how the scores of a benchmark are computed."""
     return SCORING.get(bench.kind, Scoring())

@@ -1,4 +1,4 @@
-"""A benchmark's numbers, from its rows: what reports and tables show."""
+"""Computes the scores of a benchmark, which reports and tables show, from its rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNPARSED = "unparsed"
 
 
 def metric_names(bench: Benchmark, rows: Sequence[AnswerRow]) -> list[str]:
-    """The measures whose weighted means over rows are a benchmark's numbers, the one that stands for it first."""
+    """Return the measures whose weighted means over rows are the benchmark's scores, the headline measure first."""
     present = list(dict.fromkeys(name for row in rows for name in row.measures))
     measures = scoring_of(bench).measures
     known = (*measures, UNPARSED) if measures else tuple(present)
@@ -23,15 +23,15 @@ def metric_names(bench: Benchmark, rows: Sequence[AnswerRow]) -> list[str]:
 
 
 def metric_label(measure: str) -> str:
-    """What a measure is called in tables."""
+    """Return the name of a measure in tables."""
     return IFEVAL_LABELS.get(measure, measure)
 
 
 def task_points(bench: Benchmark, rows: Sequence[AnswerRow], measure: str) -> dict[str, tuple[float, float]]:
-    """By item: what it earned and of how many points; the number is 100 times the ratio of their sums.
+    """Return, for each item, the points that it earned and the possible points.
 
-    Ratings are tenths, so that 100 times is right for them, too. Groups of items (subjects, levels) count alike,
-    however many items they have.
+    The score in per cent is 100 times the ratio of the sums. Ratings from 1 to 10 are divided by 10, so that they are
+    fractions, too. Each group of items (subject, level) has the same total of possible points, whatever its size.
     """
     scoring = scoring_of(bench)
     scale = 0.1 if scoring.ratings and measure != UNPARSED else 1.0
@@ -46,10 +46,10 @@ def task_points(bench: Benchmark, rows: Sequence[AnswerRow], measure: str) -> di
 
 
 def scores(bench: Benchmark, rows: Sequence[AnswerRow], folder: Path | None = None) -> dict[str, float]:
-    """All numbers of a benchmark by name, the one that stands for it first; per cent, ratings as 1 to 10.
+    """Return all scores of a benchmark by name, the headline score first; empty without rows.
 
-    `folder` is the study file's: with it AlpacaEval's length-controlled win rate is computed, if the study names the
-    data for it. Empty without rows.
+    Scores are in per cent, ratings from 1 to 10. `folder` is the study file's folder; AlpacaEval's length-controlled
+    win rate is computed only if it is given and the study names the data for it.
     """
     found = {metric_label(one): _metric_mean(bench, rows, one) for one in metric_names(bench, rows)}
     unparsed = found.pop(UNPARSED, None)
@@ -60,13 +60,13 @@ def scores(bench: Benchmark, rows: Sequence[AnswerRow], folder: Path | None = No
 
 
 def _metric_mean(bench: Benchmark, rows: Sequence[AnswerRow], measure: str) -> float:
-    """The weighted mean of a measure in per cent; of ratings as they are given."""
+    """Return the weighted mean of a measure in per cent, or from 1 to 10 if it is a rating."""
     scale = 10.0 if scoring_of(bench).ratings and measure != UNPARSED else 100.0
     return scale * _ratio(task_points(bench, rows, measure))
 
 
 def headline_score(bench: Benchmark, rows: Sequence[AnswerRow]) -> float:
-    """The number that stands for a benchmark; NaN without rows."""
+    """Return the headline score of a benchmark, or NaN without rows."""
     return next(iter(scores(bench, rows).values()), math.nan)
 
 

@@ -1,8 +1,9 @@
-"""One evaluate step: a model is asked the items of a benchmark, and its answers are graded where no judge is needed."""
+"""Runs an evaluate step: a model answers the items of a benchmark, and answers that need no judge are graded."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +23,23 @@ Answers = tuple[list[AnswerRow], list[Rejection]]
 async def answer_benchmark(
     client: Client, bench: Benchmark, folder: Path, seed: int, step_key: str, sandbox: code.Checker | None = None
 ) -> Answers:
-    """Answers to a benchmark that lm-eval is not needed for, graded unless a judge does it. `folder` is the study's."""
+    """Have a model answer a benchmark that lm-eval does not handle, and grade the answers unless a judge does.
+
+    Args:
+        client: The client of the model.
+        bench: The benchmark.
+        folder: The study file's folder.
+        seed: The study's seed, which determines the tasks of the bundled world.
+        step_key: The key of the step, from which the rows' ids are derived.
+        sandbox: Runs the answers of code benchmarks.
+
+    Returns:
+        The answers, and the rows of items that the engine could not answer, both in the order of the items.
+
+    Raises:
+        InputError: The items cannot be read or downloaded.
+        SandboxError: The sandbox itself failed.
+    """
     asked = load_items(bench, folder, seed)
     answers = await ask_all(client, asked, bench.answer_tokens, step_key)
     graded_rows = await asyncio.gather(
@@ -54,13 +71,17 @@ async def grade_answer(bench: Benchmark, item: Item, row: AnswerRow, sandbox: co
 
 
 def load_items(bench: Benchmark, folder: Path, seed: int) -> Sequence[Item]:
-    """The items of a benchmark that lm-eval is not needed for. InputError if an id is there twice."""
+    """Return the items of a benchmark that lm-eval does not handle. `folder` is the study file's folder.
+
+    Raises:
+        InputError: The items cannot be read or downloaded, there are none, or two have the same id.
+    """
     if bench.world:
         return world.items(bench.world, seed)
     path = folder / bench.file if bench.file else hub.download(bench)
     found = asked_benchmark(bench).items(bench, path)
-    if len({item.id for item in found}) < len(found):
-        raise InputError("two items have the same id", file=str(path))
+    if duplicates := [item_id for item_id, count in Counter(item.id for item in found).items() if count > 1]:
+        raise InputError(f"duplicate item id '{duplicates[0]}'", file=str(path), remedy="Remove one of the items.")
     if not found:
-        raise InputError("holds no items", file=str(path))
+        raise InputError("no items found", file=str(path), remedy="Check that it is the benchmark's data.")
     return found

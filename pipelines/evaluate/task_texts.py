@@ -1,4 +1,4 @@
-"""The texts of a benchmark's tasks, which instructions are compared with to find contamination."""
+"""Reads the texts of a benchmark's tasks, with which instructions are compared to find contamination."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ TEXT_FIELDS = ("instruction", "question", "problem", "prompt", "text")
 
 
 def task_texts(study: Study, folder: Path, name: str) -> list[str]:
-    """The texts of a benchmark's tasks, or of a file: one a line (.txt), or the instructions of its rows.
+    """Return the texts of a benchmark's tasks or of a file. `name` is a benchmark of the study, or else a file.
 
-    `folder` is the study file's. Raises InputError for a file that can not be read.
+    A .txt file has one text per line. Other files are seed files, whose texts are the rows' instructions and inputs.
+    `folder` is the study file's folder.
+
+    Raises:
+        InputError: The file cannot be read.
     """
     if benchmark := find_benchmark(study, name):
         return _benchmark_texts(benchmark, folder, study.seed)
@@ -28,7 +32,7 @@ def task_texts(study: Study, folder: Path, name: str) -> list[str]:
 
 
 def _benchmark_texts(benchmark: Benchmark, folder: Path, seed: int) -> list[str]:
-    """The texts of a benchmark's tasks, without examples and what else stands around them in a prompt."""
+    """Return the texts of a benchmark's tasks, without examples and the rest of the prompt."""
     if benchmark.world:
         return [task.instruction for task in heldout(benchmark.world.count, seed, tuple(benchmark.world.levels))]
     path = folder / (benchmark.file or "")

@@ -1,4 +1,4 @@
-"""A verdict step's operator: a judge reads one answer."""
+"""The operator of verdict steps: a judge model grades one answer."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from pipelines.study.spec.benchmarks import Benchmark
 
 @dataclass(frozen=True)
 class Verdict:
-    """Has answers judged. `data` are the benchmark's own rows, `others` the answers to compare with, by item.
+    """Grades answers with a judge model.
 
-    Rejected where there is no answer to compare with, as the reference model failed on it.
+    `data` are the rows of the benchmark's file and `others` the reference answers (all turns), both by the items' ids.
+    An answer is rejected if the benchmark requires a reference answer, and the reference model failed on the item.
     """
 
     client: Client
@@ -46,7 +47,7 @@ class Verdict:
 
 
 def read_references(bench: Benchmark, path: Path, items: Sequence[Item]) -> Mapping[str, tuple[str, ...]]:
-    """Return the answers of a file (all turns) by the items' ids, in the benchmark's own layout.
+    """Return the reference answers of a file (all turns) by the items' ids. The file has the benchmark's own layout.
 
     Raises:
         InputError: An item has no answer, and the benchmark needs one for each.
@@ -54,6 +55,6 @@ def read_references(bench: Benchmark, path: Path, items: Sequence[Item]) -> Mapp
     found = reference_reader(bench)(path, items)
     missing = [item.id for item in items if item.id not in found]
     if missing and bench.traits.judging and bench.traits.judging.reference == "required":
-        message = f"has no answer to {len(missing)} of {len(items)} items, the first of them {missing[0]}"
-        raise InputError(message, file=str(path), remedy="Name answers to the same questions.")
+        message = f"{len(missing)} of {len(items)} items have no answer in this file (first: {missing[0]})"
+        raise InputError(message, file=str(path), remedy="Use a file with answers to the benchmark's questions.")
     return found

@@ -1,7 +1,8 @@
-"""HumanEval and MBPP: prompts of lm-eval's instruct tasks or of OpenCompass, and verdicts from the sandbox.
+"""HumanEval and MBPP: prompts of lm-eval's instruct tasks or of OpenCompass, and answers that run in the sandbox.
 
-lm-eval's own tasks run answers in its process, so only their prompts and rules of extraction are used. They begin the
-answer for the model ("Here is the completed function: ..."), which a chat endpoint can not: prompts end before that.
+lm-eval executes answers in its own process. Therefore only the prompts and the extraction rules of its tasks are used.
+Its prompts contain the start of the model's answer ("Here is the completed function: ..."), which chat endpoints do not
+support; here the prompts end before it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pipelines.evaluate.items.item import Grade, Item, Turns, exact_grade, templ
 from pipelines.study.spec.benchmarks import Benchmark
 
 MBPP_TEST = range(11, 511)  # task ids of the test split (2108.07732)
-# seconds of CPU that tests may take, as in OpenCompass; the clock is given more, as the machine may be busy
+# limits of the tests' CPU time, as in OpenCompass; the wall time limit is larger, because the machine may be busy
 HUMANEVAL_CPU_SECONDS = 3
 MBPP_CPU_SECONDS = 10
 WALL_FACTOR = 5
@@ -32,15 +33,15 @@ _MARKER_PATTERNS = (  # OpenCompass 0.3.3, in the order in which they are tried
 
 
 class Checker(Protocol):
-    """Who runs a check: a sandbox's client."""
+    """Runs checks. The client of a sandbox implements it."""
 
     async def check(self, check: Check) -> Outcome:
-        """The outcome of a solution under its tests."""
+        """Run a solution under its tests and return the outcome."""
         ...
 
 
 class HumanEval:
-    """A function is completed from its head and its description."""
+    """The model completes a function from its signature and docstring."""
 
     def items(self, bench: Benchmark, path: Path) -> list[Item]:
         """Return the problems of a file."""
@@ -51,17 +52,17 @@ class HumanEval:
         return Item(str(name), template(bench).turns(prompt=prompt), solution, data=row)
 
     def check(self, bench: Benchmark, item: Item, response: str) -> Check:
-        """Return the function, or the rest of it, under the problem's tests."""
+        """Return the check that runs the answer, a whole function or its body, under the problem's tests."""
         found = first_block(response)
         completion = found.lstrip() if bench.protocol == "opencompass" else found
         return humaneval_check(item.data, completion, _limits(HUMANEVAL_CPU_SECONDS))
 
 
 class Mbpp:
-    """A function is written from a sentence and some tests."""
+    """The model writes a function from a one-sentence description and some tests."""
 
     def items(self, bench: Benchmark, path: Path) -> list[Item]:
-        """Return the problems of a file; of the whole of MBPP its test split."""
+        """Return the problems of a file. If it is the full MBPP, return only the test split."""
         rows = read_records(path)
         test = [row for row in rows if row.get("task_id") in MBPP_TEST]
         chosen = test if "text" in (rows or [{}])[0] else rows
@@ -73,7 +74,7 @@ class Mbpp:
         return Item(str(name), (*_examples(bench), *asked), solution, data=row)
 
     def check(self, bench: Benchmark, item: Item, response: str) -> Check:
-        """Return the function under the problem's tests."""
+        """Return the check that runs the answered function under the problem's tests."""
         found = opencompass_code(response) if bench.protocol == "opencompass" else first_block(response)
         return mbpp_check(item.data, found, _limits(MBPP_CPU_SECONDS))
 
@@ -83,7 +84,7 @@ def _limits(cpu_seconds: int) -> Limits:
 
 
 def _examples(bench: Benchmark) -> Turns:
-    """MBPP's three examples as OpenCompass writes them, or with code in fences as lm-eval does."""
+    """Return MBPP's examples (up to three) in OpenCompass' format, or with fenced code in lm-eval's format."""
     found: list[tuple[str, str]] = []
     for question, answer in prompts.shots("mbpp").examples[: bench.shots]:
         if bench.protocol == "lm-eval":
@@ -97,7 +98,11 @@ def _examples(bench: Benchmark) -> Turns:
 
 
 async def run_check(bench: Benchmark, item: Item, check: Check, sandbox: Checker) -> Grade:
-    """Run an answer's code. SandboxError if the sandbox itself fails: that is no verdict."""
+    """Run the code of an answer and return its grade.
+
+    Raises:
+        SandboxError: The sandbox itself failed, so nothing is known about the answer.
+    """
     outcome = await sandbox.check(check)
     if outcome.status == "infrastructure":
         raise SandboxError(f"{bench.name}, {item.id}: {outcome.detail}")
@@ -106,13 +111,13 @@ async def run_check(bench: Benchmark, item: Item, check: Check, sandbox: Checker
 
 
 def first_block(text: str) -> str:
-    """The code of the first fenced block; the whole text if there is none."""
+    """Return the code of the first fenced block, or the whole text if it has no fenced block."""
     found = _FENCED.search(text)
     return found[1] if found else text
 
 
 def opencompass_code(text: str) -> str:
-    """The code between OpenCompass' markers or fences."""
+    """Return the code between OpenCompass' markers ([BEGIN], [DONE]) or fences, or the whole text if it has neither."""
     for pattern in _MARKER_PATTERNS:
         if found := re.search(pattern, text, re.DOTALL):
             text = found[1]

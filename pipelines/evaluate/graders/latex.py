@@ -1,4 +1,4 @@
-"""Equality of answers in LaTeX by normalised text: OpenCompass 0.3.3's `math_postprocess_v2` and `is_equiv` v2.
+"""Compares LaTeX answers by their normalised text: OpenCompass 0.3.3's `math_postprocess_v2` and `is_equiv` v2.
 
 Ported from there (Apache-2.0), after Hendrycks et al. (2103.03874) and Lewkowycz et al. (2206.14858, appendix D).
 """
@@ -31,7 +31,7 @@ _STRIPPED_LATER = (
 
 
 def last_boxed(text: str) -> str | None:
-    """What the last \\boxed{...} holds; None if there is none, or it is not closed."""
+    """Return the content of the last \\boxed{...}, or None if there is none or its brace is not closed."""
     start = max(text.rfind("\\boxed{"), text.rfind("\\fbox{"))
     if start < 0:
         return None
@@ -44,7 +44,10 @@ def last_boxed(text: str) -> str | None:
 
 
 def final_answer(text: str) -> str:
-    """A solution's answer: what is boxed, else the sentence that says "final answer" or "answer is", or the first."""
+    """Return the final answer of a solution, normalised unless it is boxed.
+
+    It is the boxed text, or else the first sentence with "final answer" or "answer is", or else the first sentence.
+    """
     found = last_boxed(text)
     if found:
         inner = re.fullmatch(r"\{(.*)\}", found)
@@ -72,7 +75,7 @@ def _normalise(text: str) -> str:
 
 
 def equivalent(one: str, other: str) -> bool:
-    """Whether two answers are the same text once spelling, units and signs of no meaning are gone."""
+    """Return whether two answers are equal after spelling variants, units and meaningless symbols are normalised."""
     return _plain(one) == _plain(other)
 
 
@@ -98,7 +101,7 @@ def _plain(text: str) -> str:
 
 
 def _fractions(text: str) -> str:
-    """\\frac1b and \\frac12 as \\frac{1}{b} and \\frac{1}{2}; the text as it is if one has no two parts."""
+    """Write \\frac1b and \\frac12 as \\frac{1}{b} and \\frac{1}{2}. Return the text unchanged if one is incomplete."""
     first, *parts = text.split("\\frac")
     made = first
     for part in parts:
@@ -113,6 +116,6 @@ def _fractions(text: str) -> str:
 
 
 def _slash(text: str) -> str:
-    """a/b of two whole numbers as a fraction."""
+    """Write a/b of two integers as \\frac{a}{b}."""
     match = re.fullmatch(r"(-?\d+)/(-?\d+)", text)
     return f"\\frac{{{match[1]}}}{{{match[2]}}}" if match else text

@@ -1,7 +1,8 @@
-"""OpenCompass 0.3.3's GSM8K, MATH, MMLU and C-Eval: dialogues of examples, greedy, read by its rules (Apache-2.0).
+"""GSM8K, MATH, MMLU and C-Eval as in OpenCompass 0.3.3 (Apache-2.0), which 2412.11231 evaluates with.
 
-2412.11231 evaluates with it. Of its rules for an option's letter those for English and Chinese sentences that name an
-answer are kept in a shorter list; all fall back to the first letter.
+Prompts are dialogues of examples, answers are greedy, and OpenCompass' rules parse them. Its list of patterns for the
+letter of an option is shortened here to English and Chinese sentences that name an answer. Like OpenCompass, the last
+pattern falls back to the first letter.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ _OPTION = (
 
 @dataclass(frozen=True)
 class Dialogue:
-    """A question after examples of questions and answers.
+    """A benchmark whose prompts are a question after examples of questions and answers.
 
-    Rows have a question and a solution in the `fields`, the prompt takes the question under the name of its field.
-    `gold` finds the answer of a solution, `read` that of a model's text, and `equal` compares what was read with gold.
+    `fields` are the names of a row's question and solution. The first is also the prompt's variable for the question.
+    `gold` extracts the answer of a solution, `read` extracts the answer of a model's text, and `equal` compares the
+    model's answer with the gold answer.
     """
 
     fields: tuple[str, str]
@@ -48,7 +50,7 @@ class Dialogue:
     equal: Callable[[str, str], bool]
 
     def items(self, bench: Benchmark, path: Path) -> list[Item]:
-        """Return the items of a benchmark's file, only the first ones if it has a limit."""
+        """Return the items of a benchmark's file, up to its `limit`."""
         rows = read_records(path)[: bench.limit]
         return [self._item(bench, str(n), *require_fields(row, path, *self.fields)) for n, row in enumerate(rows)]
 
@@ -57,23 +59,23 @@ class Dialogue:
         return Item(name, (*_examples(bench), ("user", asked)), self.gold(solution))
 
     def grade(self, bench: Benchmark, item: Item, row: AnswerRow) -> Grade:
-        """Read an answer and compare it with the gold one."""
+        """Parse an answer and compare it with the gold answer."""
         said = self.read(bench, row.response)
         return exact_grade(self.equal(said, item.reference), said)
 
 
 @dataclass(frozen=True)
 class Choices:
-    """Questions with options A to D, each after examples of its own subject.
+    """A benchmark of multiple-choice questions (A to D), each after examples of its subject.
 
-    `subject_name` is how the prompt calls a subject, `read` finds the letter in an answer.
+    `subject_name` returns a subject's name in the prompt, and `read` extracts the letter of an answer.
     """
 
     subject_name: Callable[[str], str]
     read: Callable[[str], str]
 
     def items(self, bench: Benchmark, path: Path) -> list[Item]:
-        """Return the items of a benchmark's files, only the first ones of each subject if it has a limit."""
+        """Return the items of a benchmark's files, up to its `limit` for each subject."""
         return list(self._items(bench, path))
 
     def _items(self, bench: Benchmark, path: Path) -> Iterator[Item]:
@@ -94,38 +96,38 @@ class Choices:
         return (("user", text), *([("assistant", row["answer"])] if answered else []))
 
     def grade(self, bench: Benchmark, item: Item, row: AnswerRow) -> Grade:
-        """Read an answer's letter and compare it with the right one."""
+        """Parse the letter of an answer and compare it with the correct one."""
         del bench
         said = self.read(row.response)
         return exact_grade(said == item.reference, said)
 
 
 def _examples(bench: Benchmark) -> Turns:
-    """The first examples of a benchmark; all, where it does not say how many."""
+    """Return the first `shots` examples of a benchmark, or all if `shots` is not set."""
     examples = prompts.shots(bench.traits.examples or "").examples[: bench.shots]
     return tuple(turn for asked, said in examples for turn in (("user", asked), ("assistant", said)))
 
 
 def english_subject(subject: str) -> str:
-    """Return the name of a subject of MMLU as the prompt has it."""
+    """Return the name of an MMLU subject in the prompt."""
     return subject.replace("_", " ")
 
 
 def chinese_subject(subject: str) -> str:
-    """Return the name of a subject of C-Eval as the prompt has it."""
+    """Return the Chinese name of a C-Eval subject, as in the prompt."""
     return _chinese_subjects().get(subject, subject)
 
 
 @cache
 def _chinese_subjects() -> dict[str, str]:
-    """The names of C-Eval's subjects."""
+    """Return the Chinese names of C-Eval's subjects."""
     return json.loads((resources.files("pipelines.evaluate.graders") / "ceval_subjects.json").read_text("utf-8"))
 
 
 def last_number(text: str, thousands: bool = True) -> str:
-    """The last number before a next "Question:"; "NULL" if there is none.
+    """Return the last number before the next "Question:", or "NULL" if there is none.
 
-    OpenCompass reads "1,200" as 200; with `thousands` it is 1200.
+    With `thousands`, "1,200" is read as 1200. OpenCompass reads it as 200.
     """
     text = text.split("Question:")[0]
     found = _NUMBER.findall(_THOUSANDS.sub("", text) if thousands else text)
@@ -133,7 +135,7 @@ def last_number(text: str, thousands: bool = True) -> str:
 
 
 def same_number(said: str, gold: str) -> bool:
-    """Equal as texts, or as numbers within 1e-6 where the gold answer is whole."""
+    """Return whether two answers are equal as texts or, if the gold answer is an integer, as numbers within 1e-6."""
     if said == gold:
         return True
     try:
@@ -143,33 +145,33 @@ def same_number(said: str, gold: str) -> bool:
 
 
 def first_option(text: str) -> str:
-    """The letter that an answer names as the right option, or else its first letter A-D; empty if it has none."""
+    """Return the letter that an answer names as the correct option, or else its first letter A-D, or else ""."""
     return next((match[1] for pattern in _OPTION if (match := pattern.search(text.strip()))), "")
 
 
 def first_capital(text: str) -> str:
-    """The first capital letter; empty if there is none."""
+    """Return the first capital letter, or "" if there is none."""
     return next((char for char in text if char.isupper()), "")
 
 
 def read_number(bench: Benchmark, text: str) -> str:
-    """Return GSM8K's answer in a model's text."""
+    """Return the answer to a GSM8K question from a model's text."""
     return last_number(text, bench.thousands)
 
 
 def gold_number(solution: str) -> str:
-    """Return GSM8K's answer in a solution."""
+    """Return the gold answer from a GSM8K solution."""
     return solution.rpartition("#### ")[2].strip().replace(",", "")
 
 
 def read_latex(bench: Benchmark, text: str) -> str:
-    """Return MATH's answer in a model's text."""
+    """Return the answer to a MATH problem from a model's text."""
     del bench
     return final_answer(text)
 
 
 def gold_latex(solution: str) -> str:
-    """Return MATH's answer in a solution; empty if none is boxed."""
+    """Return the gold answer from a MATH solution, or "" if no answer is boxed."""
     return last_boxed(solution) or ""
 
 

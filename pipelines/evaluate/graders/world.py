@@ -1,4 +1,4 @@
-"""The world's held-out tasks as a benchmark: each is answered greedily, and exact answers count."""
+"""The held-out tasks of the bundled world as a benchmark. Answers are greedy, and only exact answers are correct."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines.study.spec.benchmarks import Benchmark
 
 
 def items(world: World, seed: int) -> list[Item]:
-    """The tasks; the same for the same seed."""
+    """Return the tasks as items. The same seed gives the same items."""
     tasks = heldout(world.count, seed, tuple(world.levels))
     return [
         Item(str(index), (("user", task.instruction),), task.answer, task.kind, task.level)
@@ -19,6 +19,6 @@ def items(world: World, seed: int) -> list[Item]:
 
 
 def grade(bench: Benchmark, item: Item, row: AnswerRow) -> Grade:
-    """A whole answer is right if it is the gold one."""
+    """Return the grade of an answer. An answer that was cut off at the token limit is wrong."""
     del bench, item
     return exact_grade(row.finish_reason == "stop" and correct(row.instruction, row.response))

@@ -1,4 +1,4 @@
-"""A pool's model as lm-eval sees one: all requests of a benchmark at once, each through the model's chat template."""
+"""A pool's model behind lm-eval's model interface. All requests of a batch are sent concurrently, as chat requests."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from pipelines.study.spec.benchmark_kinds import HARNESS_MAX_TOKENS
 
 
 class PoolModel(LM):
-    """Answers requests by a client. `errors` has what could not be answered, by the request's task and number.
+    """Answers lm-eval's requests through a client.
 
-    Conversations travel through lm-eval as JSON, as it knows prompts as texts only. `max_tokens` replaces a task's
-    bound; `step_key` makes the seeds of sampled answers. `finish_reasons` tells how generations ended.
+    lm-eval's prompts are strings, so conversations pass through it as JSON. `max_tokens` overrides a task's limit.
+    `step_key` determines the ids of requests and the seeds of sampled answers. `errors` has the requests that failed,
+    and `finish_reasons` the finish reasons of generations, both by task name and document number.
     """
 
     def __init__(self, client: Client, step_key: str, max_tokens: int | None = None) -> None:
@@ -32,23 +33,31 @@ class PoolModel(LM):
         self.finish_reasons: dict[tuple[str, int], str] = {}
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """The conversation as JSON. InputError for a task that begins the answer itself."""
+        """Return the conversation as JSON.
+
+        Raises:
+            InputError: The task starts the model's answer itself.
+        """
         if chat_history[-1]["role"] == "assistant":
-            message = "this task of lm-eval begins the answer for the model (gen_prefix), which engines here can not"
-            raise InputError(message, remedy="Name another task; HumanEval and MBPP are 'task: humaneval' and 'mbpp'.")
+            message = "this lm-eval task starts the model's answer itself (gen_prefix), which engines do not support"
+            remedy = "Choose another task; for HumanEval and MBPP, use 'task: humaneval' and 'task: mbpp'."
+            raise InputError(message, remedy=remedy)
         return json.dumps([[turn["role"], turn["content"]] for turn in chat_history], ensure_ascii=False)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        """The replies, each up to the first of its stop texts; empty where there is none."""
+        """Return the replies in the order of the requests, each cut at its first stop text, or "" if it failed."""
         return asyncio.run(_gather([self._generate(request, number) for number, request in enumerate(requests)]))
 
     def loglikelihood(self, requests: list[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """Log-probabilities of continuations in nats. Whether they are greedy is not known: always False."""
+        """Return the log-probabilities of the continuations in nats, or -inf for requests that failed.
+
+        The second value, whether the continuation is greedy, is unknown and always False.
+        """
         return asyncio.run(_gather([self._score(request, number) for number, request in enumerate(requests)]))
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
-        """Not for chat models: NotImplementedError."""
-        raise NotImplementedError("a chat model's likelihood of whole documents is not measured here")
+        """Raise NotImplementedError: chat models do not support it."""
+        raise NotImplementedError("the likelihood of whole documents is not supported for chat models")
 
     async def _generate(self, request: Instance, number: int) -> str:
         context, options = _context_and_argument(request)
@@ -79,7 +88,7 @@ class PoolModel(LM):
 
 
 def _context_and_argument(request: Instance) -> tuple[str, Any]:
-    """The context, and what is asked about it."""
+    """Return the context, and the argument of the request: generation options or a continuation."""
     given: Any = request.args
     return str(given[0]), given[1]
 
@@ -89,15 +98,15 @@ async def _gather(asked: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 def document_id(request: Instance) -> tuple[str, int]:
-    """The task's name and the number of its document."""
+    """Return the name of the request's task and the number of its document."""
     return str(request.task_name), int(request.doc_id)  # pyright: ignore[reportArgumentType]
 
 
 def parse_turns(context: str) -> Turns:
-    """The conversation that a request was made of."""
+    """Return the conversation that `apply_chat_template` encoded as JSON."""
     return tuple((role, content) for role, content in json.loads(context))
 
 
 def truncate_at_stop(text: str, stops: Sequence[str]) -> str:
-    """The text before the first stop text."""
+    """Return the text before the first occurrence of any stop text."""
     return text[: min((place for stop in stops if stop and (place := text.find(stop)) >= 0), default=len(text))]

@@ -1,6 +1,6 @@
-"""Benchmarks as EleutherAI's lm-eval has them: its tasks make the prompts, read the replies and compute the metrics.
+"""Runs benchmarks of EleutherAI's lm-eval: its tasks build the prompts, parse the replies and compute the metrics.
 
-Only the loop around them is ours, as lm-eval's own would count what an engine could not answer as wrong.
+lm-eval's own loop is not used, because it would grade requests that the engine could not answer as wrong answers.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ Answers = tuple[list[AnswerRow], list[Rejection]]
 
 
 def run_harness(client: Client, bench: Benchmark, folder: Path, step_key: str) -> Answers:
-    """Ask a model everything that lm-eval's tasks ask. `folder` is the study file's.
+    """Have a model answer all documents of a benchmark's lm-eval tasks, and return the graded rows and the failed ones.
 
-    To be called in the main thread: MATH's answers are compared under a time limit that is a signal. InputError where
-    a package, the data or the task is not to be had.
+    Call it in the main thread, because the time limit for comparing MATH answers uses a signal. `folder` is the study
+    file's folder.
+
+    Raises:
+        InputError: A package, the data or the task is not available.
     """
     _require_installed(bench)
     from pipelines.evaluate.harness.model import PoolModel
@@ -50,7 +53,7 @@ def run_harness(client: Client, bench: Benchmark, folder: Path, step_key: str) -
         task.build_all_requests(
             limit=bench.limit,
             apply_chat_template=True,
-            fewshot_as_multiturn=not choosing,  # what is scored after a conversation has one turn of the user
+            fewshot_as_multiturn=not choosing,  # where choices are scored, the prompt is one turn of the user
             chat_template=model.apply_chat_template,
         )
     _answer_requests(model, [request for task in tasks.values() for request in task.instances])
@@ -73,7 +76,7 @@ def _require_installed(bench: Benchmark) -> None:
 
 
 def _answer_requests(model: Any, requests: list[Any]) -> None:
-    """Have all requests answered, each kind in one batch."""
+    """Answer all requests, each kind in one batch, and append the replies to the requests' `resps`."""
     kinds: dict[str, list[Any]] = defaultdict(list)
     for request in requests:
         kinds[request.request_type] += [request] * request.repeats
@@ -85,7 +88,7 @@ def _answer_requests(model: Any, requests: list[Any]) -> None:
 def _answer_rows(
     name: str, task: Any, model: Any, bench: Benchmark, step_key: str, start: int
 ) -> Iterator[AnswerRow | Rejection]:
-    """One row for each document, with all of its metrics."""
+    """Yield one row for each document, with all its metrics. `start` is the index of the first row."""
     from pipelines.evaluate.harness.model import parse_turns
 
     task.apply_filters()
@@ -108,19 +111,26 @@ def _answer_rows(
 
 
 def seed_randomness(number: int) -> None:
-    """Before the checks of a document: IFEval's draw what an instruction leaves open, and guess languages by chance."""
+    """Seed the random generators before grading a document.
+
+    IFEval's checks draw unspecified parameters of an instruction at random, and its language detection is randomised.
+    """
     random.seed(number)
     if detect := sys.modules.get("langdetect"):
         detect.DetectorFactory.seed = number
 
 
 def _subject(bench: Benchmark, task: str) -> str:
-    """What groups rows: the subject, or the task's name."""
+    """Return the group of a task's rows: the subject, or the task's name if the benchmark has no subjects."""
     return task.removeprefix(lm_eval_task(bench).name) if bench.traits.subject_split else task
 
 
 def grade(task: Any, doc: Any, requests: list[Any], headline: str | None = None) -> Grade:
-    """All metrics of a document by all of the task's filters; a list (of IFEval's instructions) weighs its length."""
+    """Return all metrics of a document under all filters of the task.
+
+    A metric that is a list (one value for each of IFEval's instructions) becomes its mean, weighted by its length. The
+    answer is correct if `headline` (default: the first metric) is 1.
+    """
     measures: dict[str, tuple[float, float]] = {}
     for filtered in requests[0].filtered_resps:
         replies = [request.filtered_resps[filtered] for request in requests]
@@ -137,4 +147,5 @@ def _metric_value(name: str, value: Any) -> tuple[float, float]:
     try:
         return float(value), 1.0
     except (TypeError, ValueError):
-        raise InputError(f"lm-eval's metric {name} is no number of a single answer") from None
+        message = f"lm-eval's metric {name} is not a number per answer, so it cannot be stored"
+        raise InputError(message, remedy="Choose another task.") from None

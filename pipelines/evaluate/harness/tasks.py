@@ -1,4 +1,4 @@
-"""lm-eval's tasks, with the study's files in place of the hub's data sets."""
+"""Loads lm-eval's tasks, with the study's files in place of the data sets on the hub."""
 
 from __future__ import annotations
 
@@ -13,30 +13,35 @@ from pipelines.study.inputs.benchmarks import EXAMPLES_MISSING, EXAMPLES_REMEDY,
 from pipelines.study.spec.benchmarks import Benchmark
 
 SUPPORTED_OUTPUT_TYPES = ("generate_until", "multiple_choice")
-MAX_TASKS_FOR_SUGGESTION = 1000  # names that a person may look through
+MAX_TASKS_FOR_SUGGESTION = 1000  # an error does not list more names than that
 LIST_TASKS_HINT = "'lm-eval ls tasks' lists them."
 Row = dict[str, Any]
 
 
 def _indexed_choices(subject: str, row: Mapping[str, str]) -> Row:
-    """A question as MMLU's data set on the hub has it."""
+    """Return a question in the format of MMLU's data set on the hub."""
     choices = {"choices": [row[letter] for letter in "ABCD"], "answer": "ABCD".index(row["answer"])}
     return {"question": row["question"], "subject": subject, **choices}
 
 
 def _lettered_choices(subject: str, row: Mapping[str, str]) -> Row:
-    """A question as C-Eval's data set on the hub has it."""
+    """Return a question in the format of C-Eval's data set on the hub."""
     del subject
     return {key: row[key] for key in ("question", "A", "B", "C", "D", "answer")}
 
 
 @dataclass(frozen=True, slots=True)
 class LmEvalTask:
-    """Where lm-eval has a benchmark: the `folder` of its tasks, and the `name` there, before a subject's if there are.
+    """How to find and set up a benchmark in lm-eval.
 
-    `hub_name` is that of the data on the hub, if it is another one. `split` is that of a file's rows, `make_row` makes
-    them like the hub's for a subject. `shots` are the published ones that lm-eval leaves to its caller. `headline` is
-    the metric that an answer is right by; by default the first one.
+    Attributes:
+        folder: The folder of lm-eval's `tasks/` that defines the benchmark's tasks, or "" if unknown.
+        name: The name of the task. If the benchmark has subjects, the prefix of their tasks' names.
+        hub_name: The name of the task that reads the data on the hub, if it differs from `name`.
+        split: The split that the rows of a file become.
+        make_row: Converts a multiple-choice question of a subject to the format of the data set on the hub.
+        shots: The published number of examples, where lm-eval leaves it to the caller.
+        headline: The metric that decides whether an answer is correct (default: the first metric).
     """
 
     folder: str
@@ -51,7 +56,7 @@ class LmEvalTask:
 LM_EVAL_TASKS: Mapping[str, LmEvalTask] = {
     "ifeval": LmEvalTask("ifeval", "ifeval", split="train"),
     "gsm8k": LmEvalTask("gsm8k", "gsm8k"),
-    # on the hub all 5,000 problems, seven tasks
+    # the hub has all 5,000 problems, as seven tasks
     "math": LmEvalTask("minerva_math", "minerva_math500", hub_name="minerva_math", headline="math_verify"),
     "mmlu": LmEvalTask("mmlu/default", "mmlu_", shots=5),
     "ceval": LmEvalTask("ceval", "ceval-valid_", make_row=_lettered_choices, shots=5),
@@ -59,12 +64,16 @@ LM_EVAL_TASKS: Mapping[str, LmEvalTask] = {
 
 
 def lm_eval_task(bench: Benchmark) -> LmEvalTask:
-    """Return where lm-eval has a benchmark; one that is named by lm-eval's own name has no folder."""
+    """Return how to find a benchmark in lm-eval. The folder is unknown if the study uses lm-eval's task name."""
     return LmEvalTask("", bench.lm_eval) if bench.lm_eval else LM_EVAL_TASKS[bench.kind]
 
 
 def load_tasks(bench: Benchmark, folder: Path) -> dict[str, Any]:
-    """The tasks by name. InputError for one that lm-eval has not, or that no chat model can answer."""
+    """Return a benchmark's lm-eval tasks by name. `folder` is the study file's folder.
+
+    Raises:
+        InputError: lm-eval does not have the task, chat models cannot answer it, or a file is missing or invalid.
+    """
     task = lm_eval_task(bench)
     manager, prefix = _manager(task), task.name
     local = local_data(bench, folder) if bench.file else {}
@@ -78,12 +87,13 @@ def load_tasks(bench: Benchmark, folder: Path) -> dict[str, Any]:
     found = _load_changed(bench, manager, names, changes) if any(changes) else manager.load(names)
     strange = {str(task.OUTPUT_TYPE) for task in found["tasks"].values()} - {*SUPPORTED_OUTPUT_TYPES}
     if strange:
-        raise InputError(f"{bench.name}: tasks that ask for {', '.join(strange)} are not for chat models")
+        message = f"benchmark {bench.name}: chat models cannot answer lm-eval tasks of the type {', '.join(strange)}"
+        raise InputError(message, remedy=f"Choose a task of the type {' or '.join(SUPPORTED_OUTPUT_TYPES)}.")
     return dict(found["tasks"])
 
 
 def _manager(task: LmEvalTask) -> Any:
-    """What finds lm-eval's tasks, in their own folder if that is known (all are 14,000)."""
+    """Return lm-eval's task manager, limited to the benchmark's folder if it is known (in total there are 14,000)."""
     import lm_eval
     from lm_eval.tasks import TaskManager
 
@@ -94,7 +104,7 @@ def _manager(task: LmEvalTask) -> Any:
 
 
 def _task_names(bench: Benchmark, task: LmEvalTask, local: Mapping[str, Any], manager: Any) -> list[str]:
-    """The names of the tasks: one, or one for each subject."""
+    """Return the names of the tasks: one, or one for each subject."""
     if bench.traits.subject_split:
         known = [name for name in manager.all_subtasks if name.startswith(task.name)]
         return [f"{task.name}{subject}" for subject in bench.subjects or local] or known
@@ -102,9 +112,10 @@ def _task_names(bench: Benchmark, task: LmEvalTask, local: Mapping[str, Any], ma
 
 
 def _load_changed(bench: Benchmark, manager: Any, names: Sequence[str], changes: Sequence[Mapping[str, Any]]) -> Any:
-    """Tasks with other data: only as members of a group do they keep the rest of what they are."""
+    """Load tasks with other data. They are loaded as a group, because only then do they keep their other settings."""
     if several := set(names) - set(manager.all_subtasks):
-        raise InputError(f"benchmark {bench.name}: {min(several)} is a group, and has no one file or revision")
+        message = f"benchmark {bench.name}: lm-eval's '{min(several)}' is a group of tasks with different data"
+        raise InputError(message, remedy="Omit 'file' and 'revision', or choose a single task.")
     entries = [{"task": name, **change} for name, change in zip(names, changes, strict=True)]
     return manager.load({"group": bench.name, "task": entries})
 
@@ -118,13 +129,20 @@ def _revision_options(bench: Benchmark) -> dict[str, Any]:
 
 
 def local_data(bench: Benchmark, folder: Path) -> dict[str, Callable[..., Any]]:
-    """What loads the splits that lm-eval's task of each subject expects; one, without a name, where there are none."""
+    """Return, for each subject, a function that loads the splits which lm-eval's task expects.
+
+    A benchmark without subjects has one entry, under the name "".
+
+    Raises:
+        InputError: A file is missing or invalid, or has no questions of a subject.
+    """
     path, task = folder / (bench.file or ""), lm_eval_task(bench)
     if split := bench.traits.subject_split:
         asked, shots = multiple_choice_records(path, split), multiple_choice_records(path, "dev")
         missing = sorted(set(bench.subjects or ()) - asked.keys())
         if missing or not asked:
-            raise InputError(f"has no subjects {missing}", file=str(path), remedy=f"There are: {', '.join(asked)}")
+            message = f"no questions of the subject(s) {', '.join(missing) or 'that the benchmark has'}"
+            raise InputError(message, file=str(path), remedy=f"Subjects found: {', '.join(asked) or 'none'}.")
         return {
             name: _loader(
                 {
@@ -137,7 +155,7 @@ def local_data(bench: Benchmark, folder: Path) -> dict[str, Callable[..., Any]]:
     if lacks_examples(bench):
         raise InputError(f"{bench.name}: {EXAMPLES_MISSING}", remedy=EXAMPLES_REMEDY)
     rows = read_records(path)
-    # where no examples are asked, lm-eval still wants their split
+    # lm-eval requires the split of the examples even if none are used
     examples = {"train": read_records(folder / bench.shots_file) if bench.shots_file else rows}
     return {"": _loader((examples if "shots_file" in bench.traits.keys else {}) | {task.split: rows})}
 

@@ -1,4 +1,4 @@
-"""A model answers an item, turn by turn, and its answer becomes a row."""
+"""Asks a model the items of a benchmark, turn by turn, and converts its answers to rows."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ AnswerOrRejection = AnswerRow | Rejection
 
 
 async def ask_all(client: Client, items: Sequence[Item], max_tokens: int, step_key: str) -> list[AnswerOrRejection]:
-    """The answers to all items, asked at once and in their order; ids are made of the items' and the step's
-    `step_key`."""
+    """Ask a model all items concurrently, and return its answers in the order of the items.
+
+    The ids of the rows are derived from the items' ids and `step_key`.
+    """
     return list(
         await asyncio.gather(*(ask_item(client, item, n, max_tokens, step_key) for n, item in enumerate(items)))
     )
 
 
 async def ask_item(client: Client, item: Item, index: int, max_tokens: int, step_key: str) -> AnswerOrRejection:
-    """The answer to one item. One that the engine could not give is a failed row, and never a wrong answer."""
+    """Ask a model one item. If the engine cannot answer it, return a failed row, which never counts as wrong."""
     answer_id = row_id(item.id, step_key)
     sampling = Sampling(temperature=item.temperature, max_tokens=max_tokens)
     messages, answers, finish_reason = item.messages, list[str](), "stop"
@@ -42,14 +44,14 @@ async def ask_item(client: Client, item: Item, index: int, max_tokens: int, step
 
 
 def failed_row(answer_id: str, index: int, why: RequestError) -> Rejection:
-    """The row of an item that could not be answered."""
+    """Return the row of an item that the engine could not answer."""
     return Rejection(answer_id, "", answer_id, index, "failed", why.reason, why.detail, "")
 
 
 def answer_row(
     answer_id: str, item: Item, index: int, messages: Turns, answers: list[str], finish_reason: str
 ) -> AnswerRow:
-    """An answer that is not graded yet."""
+    """Return the row of an answer that is not graded yet."""
     return AnswerRow(
         id=answer_id,
         parent_id="",
@@ -69,7 +71,7 @@ def answer_row(
 
 
 def with_grade(row: AnswerRow, grade: Grade) -> AnswerRow:
-    """The row with its grade."""
+    """Return a copy of the row with a grade."""
     return replace(
         row,
         correct=grade.correct,

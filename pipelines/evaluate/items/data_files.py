@@ -1,4 +1,4 @@
-"""Items of benchmarks from local files, in the layouts in which they are published."""
+"""Reads the items of benchmarks from local files, in their published layouts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ RECORD_SUFFIXES = (".json", ".jsonl", ".json.gz", ".jsonl.gz")
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON Lines or JSON file (.gz allowed), or of all such files of a folder by name.
+    """Return the rows of a JSON Lines or JSON file (.gz allowed), or of all such files of a folder in order of names.
 
-    InputError for a file that holds anything else.
+    Raises:
+        InputError: A file cannot be read, or contains anything else than JSON objects.
     """
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.name.endswith(RECORD_SUFFIXES))
@@ -32,19 +33,23 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     except (OSError, EOFError, ValueError) as error:
         raise InputError(f"cannot be read as JSON or JSON Lines: {error}", file=str(path)) from None
     if not all(isinstance(row, dict) for row in found):
-        raise InputError("holds rows that are no JSON objects", file=str(path))
+        raise InputError("some rows are not JSON objects", file=str(path))
     return found
 
 
 def _lines(text: str) -> list[str]:
-    """Not `splitlines`: strings may hold other line ends."""
+    # not `splitlines`, which also splits at other line separators, and these may occur in JSON strings
     return [line for line in text.split("\n") if line.strip()]
 
 
 def multiple_choice_records(path: Path, split: str) -> dict[str, list[dict[str, str]]]:
-    """Multiple-choice questions by subject, from the files SUBJECT_SPLIT.csv of a folder or zip.
+    """Return multiple-choice questions by subject, from the files SUBJECT_SPLIT.csv of a folder or zip file.
 
-    MMLU's files have no header (question, A, B, C, D, answer), C-Eval's have one. Rows have these six keys.
+    MMLU's files have no header, and the columns question, A, B, C, D and answer. C-Eval's files have a header. The
+    returned rows have at least these six keys.
+
+    Raises:
+        InputError: `path` is neither a folder nor a valid zip file.
     """
     return {name: list(_parse_questions(text)) for name, text in sorted(_read_tables(path, f"_{split}.csv"))}
 
@@ -60,7 +65,7 @@ def _read_tables(path: Path, ending: str) -> Iterator[tuple[str, str]]:
                 if name.endswith(ending):
                     yield name.rpartition("/")[2].removesuffix(ending), archive.read(name).decode("utf-8-sig")
     except (OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"is neither a folder nor a good zip file: {error}", file=str(path)) from None
+        raise InputError(f"neither a folder nor a valid zip file: {error}", file=str(path)) from None
 
 
 def _parse_questions(text: str) -> Iterator[dict[str, str]]:
@@ -73,8 +78,12 @@ def _parse_questions(text: str) -> Iterator[dict[str, str]]:
 
 
 def require_fields(row: Record, path: Path, *names: str) -> list[Any]:
-    """The values of a row's fields; InputError that names the missing ones."""
+    """Return the values of a row's fields in the order of `names`. `path` is the row's file, for errors.
+
+    Raises:
+        InputError: A field is missing.
+    """
     missing = [name for name in names if name not in row]
     if missing:
-        raise InputError(f"rows have no {', '.join(missing)}; there are {', '.join(row)}", file=str(path))
+        raise InputError(f"missing column(s) {', '.join(missing)}; found: {', '.join(row)}", file=str(path))
     return [row[name] for name in names]

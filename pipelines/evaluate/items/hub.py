@@ -1,4 +1,4 @@
-"""Items of benchmarks that come from the Hugging Face hub, written down as the local files are."""
+"""Downloads the items of benchmarks from the Hugging Face hub, as JSON Lines files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from pipelines.study.spec.benchmarks import Benchmark
 
 
 def download(bench: Benchmark) -> Path:
-    """A JSON Lines file of the benchmark's items at its `revision`; InputError where the hub has no simple set."""
+    """Download the items of a benchmark at its `revision`, and return the path of a JSON Lines file.
+
+    Raises:
+        InputError: The benchmark has no data set on the hub, or the data set cannot be downloaded.
+    """
     if bench.traits.hub is None:
-        raise InputError(f"benchmark {bench.name} has no data", remedy="Name its 'file'.")
+        raise InputError(f"benchmark {bench.name} has no data set on the hub", remedy="Set 'file' to a local file.")
     return _download_file(bench.kind, bench.traits.hub, bench.revision)
 
 
 @lru_cache(maxsize=16)
 def _download_file(kind: str, dataset: HubDataset, revision: str | None) -> Path:
-    """The file, made once for all models that are asked."""
+    """Download a data set. The cache avoids downloading it again for each model that is evaluated."""
     import datasets
 
     name = dataset.name
@@ -30,7 +34,7 @@ def _download_file(kind: str, dataset: HubDataset, revision: str | None) -> Path
         found: Any = datasets.load_dataset(name, dataset.configuration, split=dataset.split, revision=revision)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{name} can not be had: {reason}", remedy="Name a local 'file'.") from None
+        raise InputError(f"cannot download {name}: {reason}", remedy="Set 'file' to a local file.") from None
     path = Path(mkdtemp()) / f"{kind}.jsonl"
     path.write_text("".join(f"{json.dumps(dict(row))}\n" for row in found))
     return path

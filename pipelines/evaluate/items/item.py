@@ -1,4 +1,4 @@
-"""What a benchmark asks, and what is found out about an answer: the same for all benchmarks."""
+"""The items of benchmarks and the grades of answers, in one form for all benchmarks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ Turns = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class Item:
-    """One task of a benchmark. `id` is the benchmark's own; `messages` are (role, text), the last one the user's.
+    """One task of a benchmark.
 
-    `follow_up_turns` are further turns of the user, each asked after the answer to the one before. `kind` groups tasks
-    (a subject, a category); `data` is the benchmark's own row.
+    `id` is unique within the benchmark. `messages` are pairs of role and text; the last one is the user's. Each of
+    `follow_up_turns` is a user turn that is sent after the answer to the previous turn. `kind` groups items (a subject,
+    a category), `temperature` is that of the answer, and `data` is the row of the benchmark's file.
     """
 
     id: str
@@ -33,9 +34,10 @@ class Item:
 
 @dataclass(frozen=True)
 class Grade:
-    """Whether an answer is right, and its measures: name -> (value, weight).
+    """The grade of an answer: whether it is correct, and its measures (name -> (value, weight)).
 
-    A benchmark's number is the weighted mean of a measure over the rows. `words` say how the answer was read.
+    A benchmark's score is the weighted mean of a measure over the rows. `words` are what was parsed from the answer or
+    from the judge's replies.
     """
 
     correct: bool
@@ -44,11 +46,11 @@ class Grade:
 
 
 def exact_grade(correct: bool, *words: str) -> Grade:
-    """The grade of an answer that is right or wrong and nothing else."""
+    """Return the grade of an answer whose only measure is whether it is correct."""
     return Grade(correct, {ACCURACY: (float(correct), 1.0)}, words)
 
 
 def template(bench: Benchmark) -> prompts.Prompt:
-    """Return the prompt that a benchmark's items are asked by, for benchmarks with exactly one."""
+    """Return the prompt template of a benchmark's items. The benchmark must have exactly one prompt."""
     (name,) = bench.prompts
     return prompts.get(name)

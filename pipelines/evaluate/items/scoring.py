@@ -1,4 +1,4 @@
-"""How a benchmark's numbers are made of its rows' measures."""
+"""Describes how a benchmark's scores are computed from the measures of its rows."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ def rows_of_task(row: AnswerRow) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """By default, a benchmark's numbers are the weighted means of all measures of its rows, in per cent.
+    """How a benchmark's scores are computed. By default they are the weighted means of all measures, in per cent.
 
-    `measures` are those that count, in the order in which they are shown, the first one for short (empty: all of the
-    rows, in their order). `ratings`: they are ratings from 1 to 10. Each `group` of rows has its mean, and groups
-    count alike. `summary` is called with the means, the rows (at least one), the judge and the study file's folder if
-    it is known; it returns all numbers.
+    Attributes:
+        measures: The measures that become scores, in the order of display; the first one is the headline score. If it
+            is empty, all measures of the rows are used, in the rows' order.
+        ratings: Whether the measures are ratings from 1 to 10. These are not converted to per cent.
+        group: Returns the group of a row. All groups have the same weight in a mean, whatever their number of rows.
+        summary: Computes all scores from the means, the rows (at least one), the judge, and the study file's folder,
+            which is None if unknown.
     """
 
     measures: tuple[str, ...] = ()

@@ -1,1 +1,1 @@
-"""Benchmarks whose answers a judge model reads."""
+"""Benchmarks whose answers are graded by a judge model."""

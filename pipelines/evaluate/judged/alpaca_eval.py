@@ -1,4 +1,4 @@
-"""AlpacaEval 2 (2404.04475): the better of two outputs by the probabilities of their labels, controlled for length."""
+"""AlpacaEval 2 (2404.04475): pairwise win rate from the judge's label probabilities, also controlled for length."""
 
 from __future__ import annotations
 
@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 items = questions.items
 FOLDS = 5
 SEED = 123
-LENGTH_BASELINE_WEIGHT = 0.2 / 2  # of a row of the two gamed baselines
+LENGTH_BASELINE_WEIGHT = 0.2 / 2  # of a row of the two length-manipulated baselines, which AlpacaEval calls "gamed"
 DIFFICULTY_COLUMN = "instruction_difficulty"
 
 
 async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
-    """The probability that the answer is better than the other one; the order is drawn from the instruction's text."""
+    """Judge the probability that the answer is better than the reference answer.
+
+    The order of the two is pseudo-random: it depends on the instruction's text only.
+    """
     (question, *_), mine, other = case.questions, case.answers[-1], case.other[-1]
     first = is_shown_first(question)
     outputs = (mine, other) if first else (other, mine)
@@ -56,7 +59,7 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
 def summarize(
     means: Mapping[str, float], rows: Sequence[AnswerRow], judge_config: Judge | None, folder: Path | None
 ) -> dict[str, float]:
-    """Return the win rate, and the one controlled for length if the study names the data for it."""
+    """Return the win rate, and the length-controlled win rate if the study names the data for it."""
     if not (judge_config and judge_config.length_control and folder):
         return dict(means)
     baseline = read_length_baseline(folder / judge_config.length_control)
@@ -64,15 +67,16 @@ def summarize(
 
 
 def is_shown_first(instruction: str) -> bool:
-    """Whether the answer to an instruction is shown as the first output, half of the time."""
+    """Return whether the answer to an instruction is shown as the first output. It is for half of all instructions."""
     return hashlib.sha256(instruction.encode()).digest()[0] % 2 == 0
 
 
 @dataclass(frozen=True)
 class LengthBaseline:
-    """AlpacaEval's `df_gamed.csv`: verdicts on baselines made longer and shorter, and every instruction's difficulty.
+    """AlpacaEval's `df_gamed.csv`: preferences for baselines prompted to be longer or shorter, and difficulties.
 
-    A row is (preference in [0, 1], standardised difference of lengths, difficulty); `difficulty` is by instruction.
+    A row is (preference in [0, 1], standardised difference of lengths, difficulty). `difficulty` maps an item's id to
+    the difficulty of its instruction.
     """
 
     rows: tuple[tuple[float, float, float], ...]
@@ -80,7 +84,11 @@ class LengthBaseline:
 
 
 def read_length_baseline(path: Path) -> LengthBaseline:
-    """The file as published. InputError for any other."""
+    """Read AlpacaEval's `df_gamed.csv`.
+
+    Raises:
+        InputError: The file cannot be read, or has another format.
+    """
     try:
         with path.open(newline="") as file:
             found = list(csv.DictReader(file))
@@ -91,12 +99,13 @@ def read_length_baseline(path: Path) -> LengthBaseline:
 
 
 def length_controlled_win_rate(rows: Sequence[AnswerRow], baseline: LengthBaseline) -> float:
-    """The win rate in per cent had all answers their reference's length; NaN without verdicts.
+    """Return the estimated win rate, in per cent, if all answers were as long as their reference answers.
 
-    Logistic regression on soft labels: a bias, the tanh of the standardised difference of lengths, and the
-    instructions' difficulty; no intercept, L1 chosen by 5-fold cross-validation, and the gamed baselines as further
-    rows of small weight that have no bias. (2404.04475, section 3; `length_controlled_v1` of its code.) Answers that
-    are their references give 50.
+    It is computed by a logistic regression on soft labels (2404.04475, section 3; `length_controlled_v1` of its code).
+    The features are a bias, the tanh of the standardised difference of lengths, and the instruction's difficulty; there
+    is no intercept. The L1 strength is chosen by 5-fold cross-validation. The length-manipulated baselines are
+    additional rows with a small weight and without the bias. If all answers equal their references, the result is 50.
+    If fewer than 5 rows have a verdict, it is NaN.
     """
     judged = [row for row in rows if row.measure("win rate") is not None]
     if len(judged) < FOLDS:
@@ -113,7 +122,7 @@ def length_controlled_win_rate(rows: Sequence[AnswerRow], baseline: LengthBaseli
 
 
 def controlled_win_rate(bias: float, hardness: float, difficulties: Sequence[float]) -> float:
-    """The mean win rate in per cent by the weights of bias and difficulty, without the term of length."""
+    """Return the mean win rate in per cent from the weights of bias and difficulty, with a length term of zero."""
     return 100 * math.fsum(1 / (1 + math.exp(-bias - hardness * one)) for one in difficulties) / len(difficulties)
 
 
@@ -123,7 +132,10 @@ def fit_weights(
     difficulties: Sequence[float],
     baseline_rows: Sequence[tuple[float, float, float]],
 ) -> tuple[float, float, float]:
-    """The weights of length, difficulty and bias; `longer` are references' lengths less the answers'."""
+    """Fit and return the weights of length, difficulty and bias.
+
+    `longer` has, for each row, the length of the reference minus the length of the answer, in characters.
+    """
     import numpy as np
 
     deviation = float(np.std(np.asarray(longer), ddof=1)) or 1.0
@@ -136,7 +148,7 @@ def fit_weights(
 
 
 def _regress(features: Array, wins: Array, counts: Array) -> list[float]:
-    """Coefficients by cross-validated L1, every row given once with each label, weighted by its probability."""
+    """Return the coefficients. Each row enters once with each label, weighted by the probability of the label."""
     import numpy as np
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GroupKFold

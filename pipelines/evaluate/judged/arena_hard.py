@@ -1,4 +1,4 @@
-"""Arena-Hard v0.1 (2406.11939): two games against the baseline's answer, one in each order; strong verdicts triple."""
+"""Arena-Hard v0.1 (2406.11939): two games against a baseline answer, one per order; strong verdicts count triple."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTINUE_PROMPT = "continue your judgment and finish by outputting a final verdi
 STRONG_WEIGHT = 3
 BOOTSTRAPS = 100
 SEED = 42
-# by a game's label, for A: score and how often it counts
+# label of a game -> (score of A, weight of the game)
 SCORE_OF_LABEL = {
     "A>>B": (1.0, STRONG_WEIGHT),
     "A>B": (1.0, 1),
@@ -41,7 +41,7 @@ def _item(row: Record, path: Path) -> Item:
 
 
 def read_references(path: Path, items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
-    """Return the answers of a file in Arena-Hard's layout by items' ids."""
+    """Return the answers of a file in Arena-Hard's layout, by the items' ids."""
     return answers_by_id(path, items, _read_answer)
 
 
@@ -52,7 +52,10 @@ def _read_answer(row: Record, path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
-    """In the first game the baseline is A, in the second the answer. A game without one label is asked again once."""
+    """Judge two games: in the first the baseline is A, in the second the answer is A.
+
+    If a reply has no unique label, the judge is asked once more to continue.
+    """
     del judge_config  # both orders are the benchmark's rule
     (question, *_), mine, other = case.questions, case.answers[-1], case.other[-1]
     labels = (
@@ -71,7 +74,7 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
 
 
 async def _play_game(judge_client: JudgeClient, question: str, a: str, b: str) -> str:
-    """The label of a game; empty where there is none after all."""
+    """Return the label of a game, or "" if neither of two replies has one."""
     turns = prompts.get("judge_arena_hard").turns(question=question, answer_a=a, answer_b=b)
     first = await judge_client.ask(turns)
     found = prompts.parse("arena", first).value
@@ -82,7 +85,7 @@ async def _play_game(judge_client: JudgeClient, question: str, a: str, b: str) -
 
 
 def battle_scores(labels: Sequence[str]) -> Iterator[tuple[float, int]]:
-    """The answer's score (1, 0.5 or 0) and weight in each game that has a label; it is B in the first one."""
+    """Yield the answer's score (1, 0.5 or 0) and weight for each game with a label. It is B in the first game."""
     for label, is_b in zip(labels, (True, False), strict=True):
         if label:
             score, weight = SCORE_OF_LABEL[label]
@@ -90,10 +93,10 @@ def battle_scores(labels: Sequence[str]) -> Iterator[tuple[float, int]]:
 
 
 def win_probability(battles: Sequence[tuple[float, int]]) -> float:
-    """The Bradley-Terry probability to win against the one opponent.
+    """Return the Bradley-Terry probability of winning against the only opponent.
 
-    The maximum of that likelihood is the weighted share of wins, a tie being half of one; where every battle is lost or
-    won its coefficient is infinite, and the probability 0 or 1.
+    With one opponent, the maximum-likelihood estimate is the weighted share of wins, where a tie counts as half a win.
+    If all battles are won or all are lost, the coefficient is infinite and the probability is 1 or 0.
     """
     return sum(score * weight for score, weight in battles) / sum(weight for _, weight in battles)
 
@@ -101,14 +104,17 @@ def win_probability(battles: Sequence[tuple[float, int]]) -> float:
 def summarize(
     means: Mapping[str, float], rows: Sequence[AnswerRow], judge_config: Judge | None, folder: Path | None
 ) -> dict[str, float]:
-    """Return the score, and its interval as `low` and `high`."""
+    """Return the score and its confidence interval (`low`, `high`)."""
     del judge_config, folder
     low, high = confidence_interval(rows)
     return {**means, "low": low, "high": high}
 
 
 def confidence_interval(rows: Sequence[AnswerRow]) -> tuple[float, float]:
-    """2.5 and 97.5 percentiles in per cent of 100 bootstraps over battles, a strong one being three; 0 for none."""
+    """Return the 2.5 and 97.5 percentiles, in per cent, of 100 bootstraps over battles, or zeros without battles.
+
+    A strong verdict counts as three battles.
+    """
     battles = [score for row in rows for score, weight in battle_scores(row.words) for _ in range(weight)]
     if not battles:
         return 0.0, 0.0

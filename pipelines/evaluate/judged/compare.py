@@ -1,4 +1,4 @@
-"""Win, tie or lose against other answers (2412.11231, figures 6 and 7, on AlpacaFarm's instructions; its prompt)."""
+"""Win, tie or lose against reference answers, with the prompt of 2412.11231 (figures 6 and 7, on AlpacaFarm)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ SWAPPED_VERDICT = {"win": "lose", "tie": "tie", "lose": "win"}
 
 
 async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
-    """The answer stands first, as in the paper; with `swap` it stands second, too, and both verdicts count.
+    """Judge the answer against the reference answer. The answer is shown first, as in the paper.
 
-    What can not be read is a tie, as in the paper's code, and counted as `unparsed`.
+    With `swap`, it is also shown second, and both verdicts are combined. As in the paper's code, a reply that cannot be
+    parsed is a tie; it is counted as `unparsed`.
     """
     (question, *_), mine, other = case.questions, case.answers[-1], case.other[-1]
     said = [await judge_client.ask_verdict("judge_compare", user_query=question, assistant1=mine, assistant2=other)]
@@ -33,6 +34,9 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
 
 
 def combine_orders(first: str, second: str) -> str:
-    """Cherry_LLM's scheme (2308.12032): a win is two wins or a win and a tie, a tie two ties or a win and a loss."""
+    """Combine the verdicts of both orders as Cherry_LLM does (2308.12032).
+
+    Two wins, or a win and a tie, are a win. Two ties, or a win and a loss, are a tie. All other pairs are a loss.
+    """
     balance = sum((verdict == "win") - (verdict == "lose") for verdict in (first, second))
     return "win" if balance > 0 else "lose" if balance < 0 else "tie"

@@ -1,6 +1,7 @@
-"""FollowBench (2310.20410): instructions to which one constraint after the other is added; are all of them met?
+"""FollowBench (2310.20410): instructions with 1 to 5 constraints; does an answer satisfy all of them?
 
-Judged by a model, or by rules where the benchmark has them. Rows of level 0, the instructions alone, are not asked.
+A judge model decides, or a rule where the benchmark has one. Rows of level 0, instructions without constraints, are
+skipped.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ SITUATION = "situation constraint (information to describe a specific situation/
 
 
 def items(bench: Benchmark, path: Path) -> list[Item]:
-    """The English tasks of levels 1 to 5 of a folder or file, with all levels' instructions as history."""
+    """Return the English tasks of levels 1 to 5 of a folder or file.
+
+    The `history` in an item's data has the instructions of all levels up to the item's level.
+    """
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     rows = [row for file in files if _is_english(file, path) for row in read_records(file)]
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
@@ -53,7 +57,7 @@ def _item(category: str, example: int, row: Mapping[str, Any], group: Sequence[M
 
 
 async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
-    """Which constraints the answer meets. What can not be read meets none, and is counted."""
+    """Judge which constraints the answer satisfies. If a reply cannot be parsed, it satisfies none (`unparsed`)."""
     del judge_config
     if has_rule(case.data):
         met = satisfies(case.data, case.answers[-1])
@@ -71,7 +75,7 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
 
 
 def format_history(history: Sequence[str]) -> str:
-    """The instruction with no, one and more constraints, under their headings."""
+    """Format the instruction with 0, 1, 2, … constraints, each under its heading."""
     parts = [f"#Initial Instruction#\n{history[0]}"]
     for count, text in enumerate(history[1:], 1):
         parts.append(f"#Initial Instruction + {count} constraint{'s' if count > 1 else ''}#\n{text}")
@@ -91,7 +95,7 @@ def level_of(row: AnswerRow) -> int:
 def summarize(
     means: Mapping[str, float], rows: Sequence[AnswerRow], judge_config: Judge | None, folder: Path | None
 ) -> dict[str, float]:
-    """Return HSR and SSR: plain means of the levels and those of FollowBench's own code, and HSR by level."""
+    """Return HSR and SSR (plain mean of the levels, and weighted as in FollowBench's code), and HSR by level."""
     del means, judge_config, folder
     hard, soft = mean_by_level(rows, "HSR"), mean_by_level(rows, "SSR")
     return {
@@ -104,7 +108,7 @@ def summarize(
 
 
 def mean_by_level(rows: Sequence[AnswerRow], measure: str) -> dict[int, float]:
-    """The mean of a measure in per cent at each level that has rows."""
+    """Return the mean of a measure in per cent for each level that has rows."""
     values: dict[int, list[float]] = defaultdict(list)
     for row in rows:
         values[row.level].append(row.measure(measure) or 0.0)
@@ -112,10 +116,10 @@ def mean_by_level(rows: Sequence[AnswerRow], measure: str) -> dict[int, float]:
 
 
 def mean_of_levels(levels: Mapping[int, float]) -> float:
-    """The mean of the levels (2412.11231)."""
+    """Return the plain mean of the levels (2412.11231)."""
     return sum(levels.values()) / len(levels)
 
 
 def weighted_mean_of_levels(levels: Mapping[int, float]) -> float:
-    """The mean of the levels, each counted as often as it has constraints (FollowBench's own code)."""
+    """Return the mean of the levels, each weighted by its number of constraints (FollowBench's code)."""
     return sum(level * value for level, value in levels.items()) / sum(levels)

@@ -1,6 +1,6 @@
 """FollowBench's rules for tasks that need no judge, ported from its code (github.com/YJiangcm/FollowBench, Apache-2.0).
 
-They keep its ways: sentences end at every '.', '!' and '?', words are what lies between blanks.
+As in its code, sentences end at every '.', '!' and '?', and words are separated by spaces.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ Test = Callable[[str], bool]
 
 
 def has_rule(row: Mapping[str, Any]) -> bool:
-    """Whether a row is checked by a rule."""
+    """Return whether a row is checked by a rule."""
     by_text = row["category"] == "format" and row["example_id"] in (22, 30)
     return by_text or row["category"] == "example" or row["source"] in _TARGETS or row["source"] in _TESTS
 
 
 def satisfies(row: Mapping[str, Any], answer: str) -> bool:
-    """Whether an answer meets all constraints of a row that has a rule."""
+    """Return whether an answer satisfies all constraints of a row that has a rule."""
     level, source = int(row["level"]), str(row["source"])
     if row["category"] == "example":
         return matches(str(row["target"]).replace("{instruction}\n", ""), answer)
@@ -35,7 +35,7 @@ def satisfies(row: Mapping[str, Any], answer: str) -> bool:
 
 
 def matches(template: str, answer: str) -> bool:
-    """Whether an answer has the form of a template, whose {answer} stands for anything within a line."""
+    """Return whether an answer matches a template, whose {answer} matches any text within a line."""
     pattern = template.replace("{{", "{").replace("}}", "}").replace("{answer}", ".*")
     return re.fullmatch(re.escape(pattern).replace("\\.\\*", ".*"), answer) is not None
 
@@ -143,7 +143,7 @@ _TARGETS: dict[str, Callable[[str, str], bool]] = {
 
 
 def _paragraphs(text: str, level: int) -> bool:
-    """Format task 22: three short paragraphs of long sentences, numbered; at level 5 and a closing line."""
+    """Check format task 22: three short, numbered paragraphs of long sentences, and a closing line at level 5."""
     parts = text.split("\n\n")
     numbered = all(re.match(r"\d+\.", part.lstrip()) for part in parts if part.strip())
     tests = (

@@ -1,4 +1,4 @@
-"""How a judge is asked: greedily, about one answer at a time."""
+"""Asks a judge model about one answer, with greedy decoding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from prompts import Reply
 
 @dataclass(frozen=True)
 class Judgement:
-    """An answer's grade by a judge, and what the judge replied. `other` is the answer that it was compared with."""
+    """A judge's grade of an answer, and its raw replies. `other` is the answer that it was compared with."""
 
     grade: Grade
     raw: tuple[str, ...] = ()
@@ -24,7 +24,10 @@ class Judgement:
 
 @dataclass(frozen=True)
 class JudgeCase:
-    """What a judge is shown: the question and the answers of all turns; the benchmark's own row."""
+    """The input of a judge: the questions and answers of all turns, and the row of the benchmark's file (`data`).
+
+    `other` are the answers to compare with, one for each turn.
+    """
 
     questions: tuple[str, ...]
     answers: tuple[str, ...]
@@ -36,7 +39,7 @@ class JudgeCase:
 
 @dataclass
 class JudgeClient:
-    """Asks a judge model about one answer; `id` is that of the row that is made, `raw` collects the replies."""
+    """Asks a judge model about one answer. `id` is the id of the new row, and `raw` collects the replies."""
 
     client: Client
     id: str
@@ -44,12 +47,20 @@ class JudgeClient:
     raw: list[str] = field(default_factory=list[str])
 
     async def ask_verdict(self, prompt: str, **values: str) -> Reply:
-        """The judge's verdict by the prompt's parser. RequestError of the engine."""
+        """Fill in a prompt, ask the judge, and return the reply as parsed by the prompt's parser.
+
+        Raises:
+            RequestError: The judge's engine rejects the request.
+        """
         template = prompts.get(prompt)
         return prompts.parse(template.parser, await self.ask(template.turns(**values)))
 
     async def ask(self, messages: Turns) -> str:
-        """The judge's reply to a conversation."""
+        """Return the judge's reply to a conversation.
+
+        Raises:
+            RequestError: The judge's engine rejects the request.
+        """
         number = len(self.raw)
         self.raw.append("")
         request = GenerateRequest(f"{self.id}-{number}", messages, Sampling(max_tokens=self.max_tokens))
@@ -57,7 +68,11 @@ class JudgeClient:
         return self.raw[number]
 
     async def probability(self, messages: Turns, label: str, other: str) -> float:
-        """The probability of a label against another one as the whole reply, of these two only."""
+        """Return the probability that the whole reply is `label`, given that it is `label` or `other`.
+
+        Raises:
+            RequestError: The judge's engine rejects a request.
+        """
         context = "\n\n".join(text for _, text in messages)
         asked = [LogprobRequest(f"{self.id}-{text}", context, text, chat=True) for text in (label, other)]
         one, two = [await self.client.logprobs(request) for request in asked]

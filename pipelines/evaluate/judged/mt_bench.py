@@ -1,4 +1,4 @@
-"""MT-Bench (2306.05685): each turn of a conversation is rated from 1 to 10, some against a reference answer."""
+"""MT-Bench (2306.05685): a judge rates each turn of a conversation from 1 to 10, in some categories by a reference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GOOD_RATING = 5.0
 
 
 def items(bench: Benchmark, path: Path) -> list[Item]:
-    """Return the questions in the file's order, each with its later turns."""
+    """Return the questions in the file's order, each with its follow-up turns."""
     return [_item(row, path) for row in read_records(path)[: bench.limit]]
 
 
@@ -28,7 +28,7 @@ def _item(row: Record, path: Path) -> Item:
 
 
 def read_references(path: Path, items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
-    """Return the answers of a file in MT-Bench's layout by items' ids; only some items have any."""
+    """Return the answers of a file in MT-Bench's layout, by the items' ids. Only some items have answers."""
     return answers_by_id(path, items, _read_answer)
 
 
@@ -38,7 +38,7 @@ def _read_answer(row: Record, path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
-    """The ratings of all turns. One that can not be read is dropped and counted."""
+    """Rate all turns. A rating that cannot be parsed is left out of the score and counted as `unparsed`."""
     del judge_config
     read = [await _rate_turn(judge_client, case, turn) for turn in range(len(case.answers))]
     ratings = [float(value) for value in read if value is not None]
@@ -52,7 +52,7 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
 
 
 async def _rate_turn(judge_client: JudgeClient, case: JudgeCase, turn: int) -> str | None:
-    """The rating of the first turn, or of the second one in view of both."""
+    """Return the rating of the first turn (turn 0), or of the second one, for which the judge sees both turns."""
     references = case.other if case.kind in CATEGORIES_WITH_REFERENCE else ()
     values = {"question": case.questions[0], "answer": case.answers[0]}
     if turn:

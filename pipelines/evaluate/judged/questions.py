@@ -1,4 +1,4 @@
-"""Questions of a file of instructions, in their order, and answers to them; what other layouts have in common."""
+"""Reads questions and reference answers from files of instructions, and answers by id for the other layouts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ReadAnswer = Callable[[Record, Path], tuple[str, tuple[str, ...]]]
 
 
 def items(bench: Benchmark, path: Path) -> list[Item]:
-    """Return the instructions of a file; an `input` follows on the next line, `dataset` is the category.
+    """Return the instructions of a file in its order. An `input` is appended on a new line; `dataset` is the category.
 
     Raises:
         InputError: The file cannot be read, or a row has no instruction.
@@ -32,14 +32,14 @@ def _instruction(row: Record, path: Path) -> str:
 
 
 def read_references(path: Path, items: Sequence[Item]) -> dict[str, tuple[str, ...]]:
-    """Return the answers of a file by items' ids; an item's answer is found by its instruction."""
+    """Return the answers of a file by the items' ids. Items and answers are matched by the instruction's text."""
     found = dict(_read_answer(row, path) for row in read_records(path))
     texts = {item.id: item.messages[0][1] for item in items}
     return {name: found[text] for name, text in texts.items() if text in found}
 
 
 def answers_by_id(path: Path, items: Sequence[Item], read: ReadAnswer) -> dict[str, tuple[str, ...]]:
-    """Return the answers of a file (all turns each) by items' ids; `read` gives a row's id and answers."""
+    """Return the answers of a file (all turns) by the items' ids. `read` returns the id and the answers of a row."""
     found = dict(read(row, path) for row in read_records(path))
     return {item.id: found[item.id] for item in items if item.id in found}
 

@@ -112,11 +112,11 @@ def test_answers_of_another_file_are_no_reference(tmp_path: Path) -> None:
     written(tmp_path)
     (tmp_path / "gold.json").write_text(json.dumps([{"instruction": "Something else", "output": "Gold."}]))
     step = first(study(DUEL), tmp_path, "verdict")
-    with pytest.raises(InputError, match="no answer to 4 of 4 items"):
+    with pytest.raises(InputError, match="4 of 4 items have no answer"):
         verdict_operator(Store(str(tmp_path / "store")), tmp_path, step, Told(lambda _: ""))
 
 
-@pytest.mark.parametrize(("text", "complaint"), [("", "no items"), ("[1]", "no JSON objects"), ("{", "JSON Lines")])
+@pytest.mark.parametrize(("text", "complaint"), [("", "no items"), ("[1]", "not JSON objects"), ("{", "JSON Lines")])
 def test_a_file_without_items_is_told(tmp_path: Path, text: str, complaint: str) -> None:
     (tmp_path / "bad.jsonl").write_text(text)
     bench = Benchmark.model_validate({"name": "a", "task": "compare", "file": "bad.jsonl", "judge": DUEL["judge"]})

@@ -64,5 +64,5 @@ def test_own_prompts_take_the_hubs_rows_once(asked: list[tuple[Any, Any]], monke
     assert [len(load_items(bench, Path(), 0)) for _ in range(2)] == [2, 2] and len(asked) == 1
     nowhere = replace(BENCHMARK_KINDS["gsm8k"], hub=HubDataset("nowhere"))
     monkeypatch.setitem(BENCHMARK_KINDS, "gsm8k", nowhere)
-    with pytest.raises(InputError, match="nowhere can not be had: no route"):
+    with pytest.raises(InputError, match="cannot download nowhere: no route"):
         load_items(bench.model_copy(update={"revision": "x"}), Path(), 0)
