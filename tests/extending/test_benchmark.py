@@ -130,10 +130,10 @@ def test_a_benchmark_that_a_model_judges(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("benchmark", "told"),
     [
-        ("{name: b, task: backwards, file: items.jsonl, shots: 3}", "'shots' does not belong to backwards; it is for "),
-        ("{name: b, task: backwards}", "backwards has no data set on the hub that fits. Name its items as 'file'."),
+        ("{name: b, task: backwards, file: items.jsonl, shots: 3}", "'shots' is not allowed for backwards, only for "),
+        ("{name: b, task: backwards}", "backwards has no data set on the hub that evolgrid can read. Name"),
         ("{name: b, task: politeness, file: items.jsonl}", "politeness needs a judge"),
-        ("{name: b, task: politeness, file: items.jsonl, judge: {model: tiny, swap: true}}", "'swap' does not belong"),
+        ("{name: b, task: politeness, file: items.jsonl, judge: {model: tiny, swap: true}}", "'swap' is not allowed"),
     ],
 )
 def test_a_study_that_misuses_them_is_told_why(

@@ -176,5 +176,5 @@ def test_a_shifted_selection_takes_rewards_above_the_least_of_the_set() -> None:
     ("field", "value", "by"), [("beta", 2.0, "reward"), ("mode", "raw", "ifd"), ("reward", "judge", "random")]
 )
 def test_what_a_metric_does_not_know_is_refused(field: str, value: Any, by: str) -> None:
-    with pytest.raises(ValidationError, match=f"'{field}' belongs to 'by: car', and this is 'by: {by}'"):
+    with pytest.raises(ValidationError, match=f"'{field}' is only allowed with 'by: car', and this is 'by: {by}'"):
         Selection.model_validate({"name": "x", "by": by, field: value})

@@ -1,4 +1,4 @@
-"""The text file of instructions on the format of answers that AutoIF starts from."""
+"""Reads the text file of instructions on the format of answers that AutoIF starts from."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from pathlib import Path
 from pipelines.errors import InputError
 from pipelines.study.spec.evolution import Evolution
 
-MAX_INSTRUCTION_CHARS = 1000  # characters of one instruction
+MAX_INSTRUCTION_CHARS = 1000
 
 
 def read_autoif_instructions(folder: Path, evolution: Evolution) -> tuple[str, ...]:
-    """The instructions of a study's evolution, in order, blank lines left out. `folder` is the study file's.
+    """Return the instructions of an evolution's file in order, without blank lines.
 
-    InputError, with the line, for a file that can not be read, is empty, or holds what is not one line of text.
+    `folder` is the study file's folder.
+
+    Raises:
+        InputError: The file cannot be read or is empty, or a line is too long or has unprintable characters.
     """
     assert evolution.autoif is not None
     path = folder / evolution.autoif.instructions
@@ -28,9 +31,9 @@ def read_autoif_instructions(folder: Path, evolution: Evolution) -> tuple[str, .
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
     for number, line in lines:
         if len(line) > MAX_INSTRUCTION_CHARS or not line.isprintable():
-            raise InputError(
-                f"is not one instruction of at most {MAX_INSTRUCTION_CHARS} characters", file=str(path), line=number
-            )
+            message = f"an instruction must be at most {MAX_INSTRUCTION_CHARS} printable characters"
+            raise InputError(message, file=str(path), line=number)
     if not lines:
-        raise InputError("is empty", file=str(path), remedy="Write one instruction on the format of an answer a line.")
+        remedy = "Write one instruction on the format of an answer per line."
+        raise InputError("the file is empty", file=str(path), remedy=remedy)
     return tuple(line for _, line in lines)

@@ -1,4 +1,4 @@
-"""What is wrong with a study's benchmarks before anything is asked: files, packages, reference models."""
+"""Checks the benchmarks of a study before a run: files, packages and reference models."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.study import Study
 
-EXAMPLES_MISSING = "lm-eval takes the examples of this task from its training split"
-EXAMPLES_REMEDY = "Name the training split as 'shots_file', or ask without examples: 'shots: 0'."
-PUNKT_REMEDY = "Run 'python -m nltk.downloader punkt_tab', or set NLTK_DATA to a folder that holds it."
+EXAMPLES_MISSING = "the examples of this task are missing: lm-eval takes them from the training split"
+EXAMPLES_REMEDY = "Name the training split as 'shots_file', or use no examples: 'shots: 0'."
+PUNKT_REMEDY = "Run 'python -m nltk.downloader punkt_tab', or set NLTK_DATA to a folder that contains it."
 EVAL_INSTALL_COMMAND = "pip install 'evolgrid[eval]'"
 
 
 def check_benchmark(study: Study, bench: Benchmark, folder: Path) -> Iterator[Problem]:
-    """Everything about a benchmark that would fail in a run. `folder` is the study file's."""
+    """Yield all problems of a benchmark that would make a run fail. `folder` is the study file's folder."""
     yield from _package_problems(bench)
     yield from _file_problems(study, bench, folder)
     if bench.file is None and not bench.world and not _from_hub(bench):
-        yield Problem(("task",), f"{bench.kind} has no data set on the hub that fits", "Name its items as 'file'.")
+        message = f"{bench.kind} has no data set on the hub that evolgrid can read"
+        yield Problem(("task",), message, "Name the file of its items as 'file'.")
     if lacks_examples(bench):
         yield Problem(("task",), EXAMPLES_MISSING, EXAMPLES_REMEDY)
 
 
 def lacks_examples(bench: Benchmark) -> bool:
-    """Whether lm-eval takes examples from a split that is not among the benchmark's files."""
+    """Return whether lm-eval needs examples from a split for which the benchmark names no file."""
     local = bench.file is not None and bench.harness and "shots_file" in bench.traits.keys
     return local and bench.shots_file is None and bench.shots != 0
 
 
 def _from_hub(bench: Benchmark) -> bool:
-    """Whether the items can be had without a file."""
+    """Return whether the items can be downloaded, so that no file is needed."""
     return bench.harness or bench.traits.hub is not None
 
 
@@ -50,7 +51,7 @@ def _package_problems(bench: Benchmark) -> Iterator[Problem]:
 
 
 def has_sentences() -> bool:
-    """Whether NLTK's data is there that lm-eval splits sentences by."""
+    """Return whether NLTK's data that lm-eval needs to split sentences is installed."""
     import nltk
 
     try:
@@ -70,7 +71,7 @@ def _file_problems(study: Study, bench: Benchmark, folder: Path) -> Iterator[Pro
         if name is not None and not (folder / name).exists():
             models = nearest(name, list(study.models)) if loc[-1] == "reference" else None
             what = "neither a model of this study nor a file" if loc[-1] == "reference" else "no such file"
-            yield Problem(loc, f"{folder / name}: {what}", models or "Paths count from the study file's folder.")
+            yield Problem(loc, f"{folder / name}: {what}", models or "Paths are relative to the study file.")
         elif (
             loc == ("file",)
             and name is not None
@@ -79,8 +80,8 @@ def _file_problems(study: Study, bench: Benchmark, folder: Path) -> Iterator[Pro
         ):
             yield Problem(
                 loc,
-                f"{folder / name}: is neither a folder nor a zip",
-                "It has files SUBJECT_test.csv and SUBJECT_dev.csv.",
+                f"{folder / name}: neither a folder nor a zip file",
+                f"It must contain files SUBJECT_{bench.traits.subject_split}.csv and SUBJECT_dev.csv.",
             )
 
 

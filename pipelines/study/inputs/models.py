@@ -1,4 +1,4 @@
-"""Where a model's weights are: bundled, in a local folder, or on the hub at a pinned commit."""
+"""Resolves and checks the source of a model: bundled, in a local folder, or on the hub at a pinned commit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from pipelines.study.spec.model import Model
 
 
 def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSpec:
-    """How to start a model; `path` replaces its source (a trained checkpoint of it)."""
+    """Return how to start a model. `folder` is the study file's folder.
+
+    `path`, the folder of a trained checkpoint, replaces the model's source.
+    """
     engine = resolve(model.engine, model.gpus)
     options = model.options | model.runtime
     sharded = engine_info(engine).memory_model == "tensor_parallel"
@@ -37,9 +40,12 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 
 def resolve_model_path(model: Model, folder: Path) -> str:
-    """The folder of a bundled or local model, or else the source as it is (a hub name, an endpoint's model).
+    """Return the folder of a bundled or local model, or else the unchanged source (a hub name, an endpoint's model).
 
-    `folder` is the study file's. Raises ValueError for an unknown bundled name.
+    `folder` is the study file's folder.
+
+    Raises:
+        ValueError: No bundled model has this name.
     """
     if not engine_info(model.engine, model.gpus).has_weights:
         return model.source
@@ -49,7 +55,7 @@ def resolve_model_path(model: Model, folder: Path) -> str:
 
 
 def check_installed(model: Model) -> Problem | None:
-    """What this environment lacks to run a model itself, if anything."""
+    """Return the problem if this environment lacks a package that the model's engine needs, or None."""
     info = engine_info(model.engine, model.gpus)
     if info.needs_package is not None and find_spec(info.needs_package) is None:
         remedy = f"Install it with {info.install_hint}, or choose another engine."
@@ -58,7 +64,7 @@ def check_installed(model: Model) -> Problem | None:
 
 
 def check_model(model: Model, folder: Path) -> Problem | None:
-    """What is wrong with a model's source, revision or engine, if anything."""
+    """Return the problem of a model's source, revision or engine, or None. `folder` is the study file's folder."""
     info = engine_info(model.engine, model.gpus)
     required = info.required_option
     if required is not None and required.name not in model.options | model.runtime:
@@ -68,12 +74,14 @@ def check_model(model: Model, folder: Path) -> Problem | None:
     if model.source.startswith("bundled:"):
         return _check_bundled(model)
     if model.source.startswith("~"):
-        return Problem(("source",), "'~' is not expanded", "Write the path out, absolute or from the study's folder.")
+        return Problem(
+            ("source",), "'~' is not expanded", "Use an absolute path, or a path relative to the study file."
+        )
     return _check_folder(model, folder) if _is_local(model, folder) else _check_hub(model)
 
 
 def _is_local(model: Model, folder: Path) -> bool:
-    """A path by its look, or else by a folder that is there; a revision always means the hub."""
+    # a name like 'org/model' may be a folder or a hub name: with a revision it is always a hub name
     looks_local = model.source.startswith(("/", "./", "../"))
     return looks_local or (model.revision is None and (folder / model.source).is_dir())
 
@@ -87,14 +95,16 @@ def _check_bundled(model: Model) -> Problem | None:
 
 def _check_no_revision(model: Model) -> Problem | None:
     if model.revision is not None:
-        return Problem(("revision",), "only a hub model has a revision; a folder is known by its content", "Remove it.")
+        return Problem(
+            ("revision",), "only hub models have a revision; folders are identified by their content", "Remove it."
+        )
     return None
 
 
 def _check_folder(model: Model, folder: Path) -> Problem | None:
     path = folder / model.source
     if not path.is_dir():
-        return Problem(("source",), f"no folder {path}")
+        return Problem(("source",), f"no such folder: {path}")
     names = {entry.name for entry in path.iterdir()}
     if "config.json" not in names:
         return Problem(("source",), f"{path} has no config.json: it is not a Hugging Face model folder")
@@ -109,7 +119,7 @@ def _no_safetensors(path: Path, names: set[str]) -> Problem:
     if any(name.endswith((".bin", ".pt", ".pth", ".ckpt")) for name in names):
         remedy = "Convert them: load with transformers and save_pretrained(..., safe_serialization=True)."
         return Problem(
-            ("source",), f"{path} has pickled weights only, which are not loaded (they can run code)", remedy
+            ("source",), f"{path} has only pickled weights, which are not loaded because they can execute code", remedy
         )
     return Problem(("source",), f"{path} has no weights (*.safetensors)")
 
@@ -117,11 +127,11 @@ def _no_safetensors(path: Path, names: set[str]) -> Problem:
 def _check_hub(model: Model) -> Problem | None:
     if not HUB_NAME.fullmatch(model.source):
         remedy = "Give 'bundled:NAME', a folder (relative to the study file), or a hub name like 'org/name'."
-        return Problem(("source",), f"'{model.source}' is neither a folder that exists nor a hub name", remedy)
+        return Problem(("source",), f"'{model.source}' is neither an existing folder nor a hub name", remedy)
     if model.revision is None:
         remedy = f"Add the 40-digit commit of huggingface.co/{model.source}, or put './' before a local folder."
-        return Problem(("source",), "a hub model needs a 'revision', so that the study means the same tomorrow", remedy)
+        return Problem(("source",), "a hub model needs a pinned 'revision' (commit) to be reproducible", remedy)
     if not COMMIT.fullmatch(model.revision):
-        remedy = "Give the commit's 40 hexadecimal digits; branches and tags move."
+        remedy = "Give the 40 hexadecimal digits of the commit; branches and tags can change."
         return Problem(("revision",), f"'{model.revision}' is not a commit", remedy)
     return None

@@ -1,4 +1,4 @@
-"""Numbers that somebody published, to stand beside a study's own: a CSV file that says which result each belongs to."""
+"""Reads a CSV file of published numbers, each with the result of the study that it is compared with."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ COLUMNS_REMEDY = f"Columns: value, any of {', '.join(COORDINATES)}, and source."
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """One number. It belongs to the results that agree with `coordinates` (column to value) in everything named
-    there."""
+    """A published number. It is compared with all results that match its `coordinates` (column -> value).
+
+    `line` is its line in the file, counted from 1.
+    """
 
     coordinates: Mapping[str, str]
     value: float
@@ -37,9 +39,10 @@ class Published:
 
 
 def read_published(path: Path) -> list[Published]:
-    """All numbers of a file; an empty cell names nothing.
+    """Return all numbers of a file. An empty cell matches any value of its column.
 
-    InputError, with line and column, for a file that can not be read, an unknown column, or a value that is no number.
+    Raises:
+        InputError: The file cannot be read, a column is unknown or missing, or a value is not a number.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -52,20 +55,20 @@ def read_published(path: Path) -> list[Published]:
             remedy = nearest(name, known) or COLUMNS_REMEDY
             raise InputError(f"unknown column '{name}'", file=str(path), line=1, remedy=remedy)
     if "value" not in (rows.fieldnames or ()):
-        raise InputError("has no column 'value'", file=str(path), line=1, remedy=COLUMNS_REMEDY)
+        raise InputError("missing column 'value'", file=str(path), line=1, remedy=COLUMNS_REMEDY)
     try:
         return [_parse_row(path, rows.line_num, row) for row in rows]
     except csv.Error as error:
-        raise InputError(f"is no CSV: {error}", file=str(path), line=rows.line_num) from None
+        raise InputError(f"invalid CSV: {error}", file=str(path), line=rows.line_num) from None
 
 
 def _parse_row(path: Path, line: int, row: Mapping[str | None, str | None]) -> Published:
     if None in row or None in row.values():
-        raise InputError("has not as many cells as the header", file=str(path), line=line)
+        raise InputError("the number of cells differs from the header", file=str(path), line=line)
     cells = {str(name): value or "" for name, value in row.items()}
     try:
         value = float(cells["value"])
     except ValueError:
-        raise InputError(f"'{cells['value']}' is no number", file=str(path), line=line, field="value") from None
+        raise InputError(f"'{cells['value']}' is not a number", file=str(path), line=line, field="value") from None
     coordinates = {name: cells[name] for name in COORDINATES if cells.get(name)}
     return Published(coordinates, value, cells.get("source", ""), line)

@@ -1,4 +1,4 @@
-"""The part of a study file that says how AutoIF makes instructions whose answers can be checked (2406.13542)."""
+"""The `autoif` block of a study file: how AutoIF generates instructions whose answers can be checked (2406.13542)."""
 
 from __future__ import annotations
 
@@ -13,27 +13,34 @@ RuleSet = Literal["paper", "code", "port"]
 
 
 class AutoIF(StrictModel):
-    """New instructions on the format of answers, functions that check them, and queries to be answered under them.
+    """Generates instructions on the format of answers, functions that verify the format, and queries that use both.
 
-    The evolver writes instructions, functions and back-translations; teachers answer; the judge scores their answers.
+    The evolver writes instructions, functions and back-translations. Teachers answer the queries. The judge scores
+    their answers.
     """
 
-    instructions: str = Field(description="a text file with one instruction on the format of an answer in each line")
+    instructions: str = Field(description="text file with one instruction on the format of an answer per line")
     rules: RuleSet = Field(
         default="paper",
-        description="what is kept; paper: 2406.13542, code: its official code, "
+        description="rules for what is kept; paper: 2406.13542, code: its official code, "
         "port: 2412.11231's code, which neither back-translates nor checks or scores answers",
     )
-    runs: int = Field(default=100, ge=0, description="how often the evolver is asked for 50 new instructions")
-    generations: int = Field(default=8, gt=0, description="functions, each with cases, for an instruction")
-    nli: Name | None = Field(
-        default=None, description="a classifier model that finds back-translations which contradict; not with port"
+    runs: int = Field(default=100, ge=0, description="number of requests to the evolver, each for 50 new instructions")
+    generations: int = Field(
+        default=8, gt=0, description="verification functions, each with test cases, per instruction"
     )
-    queries: int = Field(default=16, gt=0, description="seeds, drawn for each instruction, to be answered under it")
-    responses: int = Field(default=8, gt=0, description="a teacher's answers to each query; default: 8, or 1 with port")
-    judge: Name | None = Field(default=None, description="scores the answers; default: the evolver itself")
-    judgements: int = Field(default=1, gt=0, description="scores of an answer, of which the mean counts")
-    sandbox: Level = Field(default="L2", description="what model-written functions are confined by; below L2 is unsafe")
+    nli: Name | None = Field(
+        default=None, description="classifier model that detects contradictory back-translations; not with port"
+    )
+    queries: int = Field(default=16, gt=0, description="seeds that are drawn as queries for each instruction")
+    responses: int = Field(
+        default=8, gt=0, description="answers of each teacher to each query; default: 8, or 1 with port"
+    )
+    judge: Name | None = Field(default=None, description="model that scores the answers; default: the evolver")
+    judgements: int = Field(default=1, gt=0, description="scores per answer, which are averaged")
+    sandbox: Level = Field(
+        default="L2", description="protection level of the sandbox for model-written functions; below L2 is unsafe"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -46,8 +53,8 @@ class AutoIF(StrictModel):
     def _checks_of_the_rules(self) -> AutoIF:
         if self.rules != "port" and self.nli is None:
             raise ValueError(
-                f"the rules '{self.rules}' check functions by back-translation: name a classifier model in 'nli', "
-                "or take the rules 'port'"
+                f"the rules '{self.rules}' check functions by back-translation: set 'nli' to a classifier model, "
+                "or use the rules 'port'"
             )
         if self.rules == "port" and (self.nli or self.judge):
             raise ValueError("the rules 'port' use neither 'nli' nor 'judge'")
@@ -55,5 +62,5 @@ class AutoIF(StrictModel):
 
     @property
     def checks_answers(self) -> bool:
-        """Whether answers pass through functions and a judge."""
+        """Whether verification functions and a judge check the answers."""
         return self.rules != "port"

@@ -1,4 +1,4 @@
-"""What all parts of a study file are made of."""
+"""Base types that all blocks of a study file share."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
 class StrictModel(BaseModel):
-    """Unknown keys are errors, values are not coerced, and nothing changes after validation.
+    """Base of all blocks: unknown keys are errors, values are not coerced, and instances are immutable.
 
-    Equal values have the same hash, also where fields hold lists and mappings: what is cached can be found by them.
+    Instances are hashable even if fields contain lists and mappings, so that they can be cache keys.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -30,14 +30,14 @@ class StrictModel(BaseModel):
 
 
 class World(StrictModel):
-    """Tasks of the bundled closed world: every answer can be checked. `levels` counts the constraints of a task."""
+    """Tasks of the bundled closed world, whose answers can be checked. A task's level is its number of constraints."""
 
     count: int = Field(gt=0, le=1_000_000)
     levels: list[int] = Field(default=[0], min_length=1)
 
 
 class SamplingSpec(StrictModel):
-    """How tokens are drawn; temperature 0 is greedy."""
+    """How tokens are sampled. Temperature 0 means greedy decoding."""
 
     temperature: float = Field(default=0.0, ge=0, le=2)
     top_p: float = Field(default=1.0, gt=0, le=1)
@@ -45,7 +45,7 @@ class SamplingSpec(StrictModel):
 
     @property
     def sampling(self) -> Sampling:
-        """In the engine's words."""
+        """The same parameters in the engines' type."""
         return Sampling(self.temperature, self.top_p, self.max_tokens)
 
 
@@ -56,7 +56,7 @@ def _hashable(value: Any) -> Hashable:
 
 
 def number_label(value: float) -> str:
-    """Return a short text for a number that no other number has: names are made of it."""
+    """Return a short text for a number, to be used in names. Different numbers have different texts."""
     short = f"{value:g}"
     return short if float(short) == value else repr(value)
 
@@ -79,11 +79,11 @@ def name_from(names: Callable[[], Sequence[str]]) -> tuple[BeforeValidator, Any]
 
 
 def as_list(value: Any) -> Any:
-    """A list, of one where something else is given: for validators that run first."""
+    """Return a list as is, and any other value as a list with that value. Used by validators that run first."""
     return value if isinstance(value, list) else [value]
 
 
 def scalar_or_list_schema(schema: dict[str, Any]) -> None:
-    """What the JSON Schema of a list says where one value may stand for a list of one."""
+    """Change the JSON Schema of a list so that it also allows a single value in place of a list."""
     array_schema = {key: schema.pop(key) for key in ("type", "items", "minItems")}
     schema["anyOf"] = [array_schema["items"], array_schema]

@@ -1,6 +1,6 @@
-"""The benchmarks that a study can name, as plain data: what keys, validation and plans need to know about each.
+"""The benchmarks that a study can name, as plain data: what step keys, validation and plans need to know about each.
 
-What is done with a benchmark's items and answers is in `pipelines/evaluate/registry.py`, under the same names.
+The code that reads the items and grades the answers is in `pipelines/evaluate/registry.py`, under the same names.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-HARNESS_MAX_TOKENS = 256  # lm-eval's own bound for tasks that name none
-OPENCOMPASS_MAX_TOKENS = 512  # OpenCompass' bound, and 2048 for open answers
-OPEN_ANSWER_MAX_TOKENS = 2048
+HARNESS_MAX_TOKENS = 256  # lm-eval's default for tasks without a limit
+OPENCOMPASS_MAX_TOKENS = 512  # OpenCompass' default
+OPEN_ANSWER_MAX_TOKENS = 2048  # OpenCompass' limit for open-ended answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,14 @@ class HubDataset:
 class Judging:
     """How a model judges the answers to a benchmark.
 
-    `prompts` are all that the judge may be asked. `reference` says whether other answers to compare with must be named.
-    `labels`: the verdict is one of two labels, so that their probabilities can be read instead (the key `verdict`).
-    `fields` are further keys of the `judge` block that have a meaning here. For the plan: a judge is asked `requests`
-    times about each answer, and reads `texts` texts each time (question, answers).
+    Attributes:
+        prompts: All prompts that the judge may receive.
+        reference: Whether the study must name answers to compare with.
+        labels: Whether the verdict is one of two labels, so that their probabilities can be used instead. This allows
+            the key `verdict`.
+        fields: Further keys of the `judge` block that are allowed.
+        requests: The number of requests per answer, for estimates.
+        texts: The number of texts (question, answers) in a request, for estimates.
     """
 
     prompts: tuple[str, ...]
@@ -42,23 +46,28 @@ class Judging:
 
     @property
     def keys(self) -> frozenset[str]:
-        """Return the keys of the `judge` block that have a meaning here, beside those of every judged benchmark."""
+        """Return the keys of the `judge` block that are allowed, besides those of every judged benchmark."""
         given = {"reference": self.reference != "none", "verdict": self.labels}
         return self.fields | {key for key, holds in given.items() if holds}
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkKind:
-    """What is the same for all benchmarks of one kind.
+    """The properties that all benchmarks of one kind share.
 
-    `max_tokens` bounds an answer. With `harness`, lm-eval makes the prompts and reads the answers by the protocol
-    `lm-eval`; otherwise items are asked by `prompts` (none: the items are the whole prompts). `opencompass_prompts` are
-    those of the protocol `opencompass`; None: there is no choice of protocol. `examples` is the file in
-    `prompts/examples` whose questions and answers stand before an item. `subject_split` is the part of the name of a
-    subject's file that holds the items, for benchmarks with a file for each subject. `seeded`: items or answers depend
-    on the study's seed. `runs_code`: answers are run in the sandbox. `splits_sentences`: lm-eval needs NLTK's data.
-    `hub` has the items where no file is named and lm-eval does not ask. `fields` are further keys of the benchmark's
-    block that have a meaning here.
+    Attributes:
+        max_tokens: The limit of an answer.
+        harness: Whether lm-eval builds the prompts and grades the answers, if the protocol is `lm-eval`.
+        prompts: The prompt templates of the items without lm-eval. If empty, the items are complete prompts.
+        opencompass_prompts: The prompt templates of the protocol `opencompass`; None if there is only one protocol.
+        examples: The file in `prompts/examples` whose questions and answers precede an item.
+        subject_split: For benchmarks with one file per subject, the suffix of the files that contain the items.
+        seeded: Whether items or answers depend on the study's seed.
+        runs_code: Whether answers are programs that run in the sandbox.
+        splits_sentences: Whether lm-eval needs NLTK's data to split sentences.
+        hub: The data set that has the items if the study names no file and lm-eval is not used.
+        judging: How a model judges the answers; None if a rule grades them.
+        fields: Further keys of the benchmark's block that are allowed.
     """
 
     max_tokens: int
@@ -76,7 +85,7 @@ class BenchmarkKind:
 
     @property
     def keys(self) -> frozenset[str]:
-        """Return the keys of a benchmark's block that have a meaning here, beside those of every benchmark."""
+        """Return the keys of a benchmark's block that are allowed, besides those of every benchmark."""
         given = {
             "protocol": self.opencompass_prompts is not None,
             "subjects": self.subject_split is not None,
@@ -87,7 +96,7 @@ class BenchmarkKind:
 
     @property
     def judge_prompts(self) -> tuple[str, ...]:
-        """Return all prompts that a judge may be asked."""
+        """Return all prompts that a judge may receive."""
         return self.judging.prompts if self.judging else ()
 
 
@@ -165,7 +174,7 @@ BENCHMARK_KINDS: Mapping[str, BenchmarkKind] = {
     "world": BenchmarkKind(64, seeded=True),
     "lm_eval": BenchmarkKind(HARNESS_MAX_TOKENS, harness=True, fields=frozenset({"shots"})),
 }
-_OTHER_KEYS = ("world", "lm_eval")  # a study names these by keys of their own, and not as `task`
+_OTHER_KEYS = ("world", "lm_eval")  # a study selects these with a key of the same name, not with `task`
 
 
 def task_names() -> list[str]:

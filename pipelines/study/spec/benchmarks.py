@@ -1,4 +1,4 @@
-"""What students are asked after training, and who judges their answers."""
+"""The `benchmarks` block of a study file: the benchmarks that students answer after training, and their judges."""
 
 from __future__ import annotations
 
@@ -25,50 +25,55 @@ Task = Annotated[str, *name_from(task_names)]
 
 
 class Judge(StrictModel):
-    """The model that judges answers, and how.
+    """The model that judges answers, and how it does so.
 
-    `swap` of `compare` is Cherry_LLM's scheme (2308.12032): both orders are asked, and a win is one that holds.
+    `swap` is the scheme of Cherry_LLM (2308.12032): the judge sees the two answers in both orders, and the verdicts are
+    combined.
     """
 
     model: Name
     reference: str | None = Field(
-        default=None, description="what answers are compared with: a model of this study, or a file of answers"
+        default=None, description="reference answers to compare with: a model of this study, or a file of answers"
     )
-    swap: bool = Field(default=False, description="compare: ask in both orders")
+    swap: bool = Field(default=False, description="compare: judge in both orders")
     verdict: Literal["probability", "label"] = Field(
         default="probability",
-        description="alpaca_eval: the probabilities of the labels m and M, or the label that is written",
+        description="alpaca_eval: use the probabilities of the labels m and M, or the label in the reply",
     )
-    max_tokens: int = Field(default=OPEN_ANSWER_MAX_TOKENS, gt=0, description="of a judgement")
+    max_tokens: int = Field(default=OPEN_ANSWER_MAX_TOKENS, gt=0, description="limit of a judge's reply")
     length_control: str | None = Field(
-        default=None, description="alpaca_eval: its df_gamed.csv, for the length-controlled win rate"
+        default=None, description="alpaca_eval: path of its df_gamed.csv, for the length-controlled win rate"
     )
 
 
 def _forbid_other_keys(kind: str, given: set[str], keys_of_kinds: Mapping[str, frozenset[str]]) -> None:
-    """Raise ValueError for a key that has a meaning only for other kinds of benchmark."""
+    """Raise ValueError for a key that is allowed only for other kinds of benchmark."""
     for name in sorted(given - keys_of_kinds[kind]):
         if kinds := sorted(other for other, keys in keys_of_kinds.items() if name in keys):
-            raise ValueError(f"'{name}' does not belong to {kind}; it is for {', '.join(kinds)}")
+            raise ValueError(f"'{name}' is not allowed for {kind}, only for {', '.join(kinds)}")
 
 
 class Benchmark(StrictModel):
-    """What the students are asked after training: tasks of the world, a benchmark, or any task of lm-eval."""
+    """A benchmark that students answer after training: tasks of the world, a known benchmark, or any lm-eval task."""
 
     name: Name
     world: World | None = None
     task: Task | None = None
-    lm_eval: str | None = Field(default=None, description="any task or group of lm-eval, as it is there")
-    file: str | None = Field(default=None, description="its items: a file, folder or zip (relative to the study file)")
-    shots_file: str | None = Field(default=None, description="gsm8k as in lm-eval: where its examples come from")
+    lm_eval: str | None = Field(default=None, description="lm-eval's name of any of its tasks or groups")
+    file: str | None = Field(
+        default=None, description="the items: a file, folder or zip file (relative to the study file)"
+    )
+    shots_file: str | None = Field(default=None, description="gsm8k with lm-eval: file of the examples (shots)")
     revision: str | None = Field(default=None, description="items from the hub: the commit")
-    protocol: Protocol = Field(default="lm-eval", description="whose prompts and extraction: docs/benchmarks.md")
-    shots: int | None = Field(default=None, ge=0, description="examples in the prompt; default: the protocol's")
-    subjects: list[str] | None = Field(default=None, min_length=1, description="only these; default: all")
-    limit: int | None = Field(default=None, gt=0, description="the first items only (of each subject)")
-    max_tokens: int | None = Field(default=None, gt=0, description="of an answer; default: the benchmark's")
-    thousands: bool = Field(default=True, description="gsm8k by opencompass: 1,200 is read as 1200 (not as 200)")
-    level: Level = Field(default="L2", description="code: the sandbox's protection")
+    protocol: Protocol = Field(
+        default="lm-eval", description="whose prompts and answer extraction to use, see docs/benchmarks.md"
+    )
+    shots: int | None = Field(default=None, ge=0, description="number of examples; default: the protocol's")
+    subjects: list[str] | None = Field(default=None, min_length=1, description="only these subjects; default: all")
+    limit: int | None = Field(default=None, gt=0, description="only the first items (of each subject)")
+    max_tokens: int | None = Field(default=None, gt=0, description="limit of an answer; default: the benchmark's")
+    thousands: bool = Field(default=True, description="gsm8k with opencompass: read 1,200 as 1200 instead of 200")
+    level: Level = Field(default="L2", description="code: protection level of the sandbox")
     judge: Judge | None = None
 
     @model_validator(mode="after")
@@ -76,7 +81,7 @@ class Benchmark(StrictModel):
         if (self.world, self.task, self.lm_eval).count(None) != 2:
             raise ValueError("give exactly one of 'world', 'task' and 'lm_eval'")
         if self.world and (self.file or self.limit):
-            raise ValueError("the world makes its own tasks: give their number as its 'count'")
+            raise ValueError("'file' and 'limit' are not allowed with 'world': set the number of tasks with 'count'")
         return self
 
     @model_validator(mode="after")
@@ -85,9 +90,9 @@ class Benchmark(StrictModel):
         _forbid_other_keys(kind, self.model_fields_set, {name: one.keys for name, one in BENCHMARK_KINDS.items()})
         for name in sorted(self.model_fields_set & _PROTOCOL_OF_KEY.keys()):
             if self.protocol != _PROTOCOL_OF_KEY[name]:
-                raise ValueError(f"'{name}' belongs to 'protocol: {_PROTOCOL_OF_KEY[name]}'")
+                raise ValueError(f"'{name}' is only allowed with 'protocol: {_PROTOCOL_OF_KEY[name]}'")
         if judging and self.judge is None:
-            raise ValueError(f"{kind} needs a judge: add for example 'judge: {{model: MODEL}}'")
+            raise ValueError(f"{kind} needs a judge: add, for example, 'judge: {{model: MODEL}}'")
         return self
 
     @model_validator(mode="after")
@@ -108,22 +113,22 @@ class Benchmark(StrictModel):
 
     @property
     def traits(self) -> BenchmarkKind:
-        """Return what is the same for all benchmarks of this kind."""
+        """Return the properties that all benchmarks of this kind share."""
         return BENCHMARK_KINDS[self.kind]
 
     @property
     def harness(self) -> bool:
-        """Whether lm-eval makes the prompts and reads the answers."""
+        """Whether lm-eval builds the prompts and grades the answers."""
         return self.traits.harness and self.protocol == "lm-eval"
 
     @property
     def prompts(self) -> tuple[str, ...]:
-        """Return the prompts of its items; none where lm-eval makes them, or the items are whole prompts."""
+        """Return the prompt templates of the items; empty if lm-eval builds prompts or items are complete prompts."""
         return (self.traits.opencompass_prompts or ()) if self.protocol == "opencompass" else self.traits.prompts
 
     @property
     def answer_tokens(self) -> int:
-        """The bound of an answer."""
+        """The maximum number of tokens of an answer."""
         if self.max_tokens is not None:
             return self.max_tokens
         return OPENCOMPASS_MAX_TOKENS if self.protocol == "opencompass" else self.traits.max_tokens

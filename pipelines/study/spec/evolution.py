@@ -1,4 +1,4 @@
-"""The part of a study file that says how instructions are evolved."""
+"""The `evolution` block of a study file: how models rewrite instructions."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Assignment = Literal["rotation", "random"]
 
 
 class LengthBound(StrictModel):
-    """How much longer than the one before an evolved instruction may be, in words (split at white space)."""
+    """Bounds on the number of words (split at white space) of an evolved instruction relative to its predecessor."""
 
-    words: int | None = Field(default=None, gt=0, description="so many words more, at most")
-    ratio: float | None = Field(default=None, ge=1, description="so many times as long, at most")
+    words: int | None = Field(default=None, gt=0, description="maximum number of added words")
+    ratio: float | None = Field(default=None, ge=1, description="maximum ratio of the lengths")
 
     @model_validator(mode="after")
     def _some_bound(self) -> LengthBound:
@@ -27,38 +27,40 @@ class LengthBound(StrictModel):
 
 
 class Elimination(StrictModel):
-    """Failed evolutions are undone: the un-evolved instruction goes on to the next round (WizardLM, 2304.12244)."""
+    """Undoes failed evolutions: the next round continues with the un-evolved instruction (WizardLM, 2304.12244)."""
 
     judge: Name | None = Field(
-        default=None, description="who says whether an evolution gained anything; default: the evolver itself"
+        default=None, description="model that decides whether an evolution gained anything; default: the evolver"
     )
-    max_tokens: int = Field(default=16, gt=0, description="of the judge's label; more for a judge that thinks first")
+    max_tokens: int = Field(
+        default=16, gt=0, description="limit of the judge's label; larger for a judge that reasons first"
+    )
     sorry_words: int = Field(
-        default=80, ge=0, description="an answer that says sorry in fewer words means: too hard to answer"
+        default=80, ge=0, description="an answer that says sorry in fewer words marks its instruction as too hard"
     )
 
 
 class Optimization(StrictModel):
-    """How Auto Evol-Instruct improves its method, for each evolver (2406.00770, App. F.2 gives the defaults)."""
+    """How Auto Evol-Instruct improves the method of each evolver (2406.00770; defaults from its App. F.2)."""
 
-    optimizer: Name = Field(description="the model that reads how evolutions went, and writes better methods")
+    optimizer: Name = Field(description="model that analyses evolutions and writes better methods")
     variant: Variant = Field(
         default="paper",
-        description="paper: a fixed dev set, the lowest failure rate, an early stop; authors: as their code has it",
+        description="paper: fixed dev set, lowest failure rate, early stop; authors: as in the authors' code",
     )
-    subset: int = Field(default=2000, gt=0, description="seeds that the optimization draws from")
-    batch: int = Field(default=10, gt=0, description="seeds whose evolution the optimizer reads in a step")
-    dev: int = Field(default=50, gt=0, description="seeds on which candidates are measured")
-    candidates: int = Field(default=5, gt=0, description="methods that are drawn in a step")
-    steps: int = Field(default=10, gt=0, description="at most so many improvements")
-    rounds: int = Field(default=1, gt=0, description="of evolution that the optimizer sees of each seed")
+    subset: int = Field(default=2000, gt=0, description="number of seeds from which the optimization draws")
+    batch: int = Field(default=10, gt=0, description="number of seeds whose evolution the optimizer reads per step")
+    dev: int = Field(default=50, gt=0, description="number of seeds on which candidates are measured")
+    candidates: int = Field(default=5, gt=0, description="number of methods that are sampled per step")
+    steps: int = Field(default=10, gt=0, description="maximum number of improvements")
+    rounds: int = Field(default=1, gt=0, description="rounds of evolution of each seed that the optimizer reads")
     sampling: SamplingSpec = Field(
-        default=SamplingSpec(temperature=0.6, top_p=0.95, max_tokens=2048), description="the optimizer's"
+        default=SamplingSpec(temperature=0.6, top_p=0.95, max_tokens=2048), description="sampling of the optimizer"
     )
 
 
 def _expand_boolean(value: Any) -> Any:
-    """`true` is a block of defaults, `false` is none."""
+    """Convert `true` to a block of defaults, and `false` to None."""
     if isinstance(value, bool):
         return {} if value else None
     return value
@@ -69,7 +71,7 @@ def _allow_boolean_schema(schema: dict[str, Any]) -> None:
 
 
 Method = Literal["evol-instruct", "auto-evol-instruct", "autoif"]
-# the keys that have a meaning with some methods only
+# the keys that are allowed with some methods only
 _FIELDS_OF_METHOD: dict[Method, frozenset[str]] = {
     "evol-instruct": frozenset({"breadth", "assignment", "input", "growth", "elimination", "probabilities"}),
     "auto-evol-instruct": frozenset({"optimization", "input", "growth", "elimination", "probabilities"}),
@@ -84,25 +86,27 @@ class Evolution(StrictModel):
     method: Method = "evol-instruct"
     evolvers: list[Name] = Field(min_length=1)
     rounds: int = Field(default=3, ge=1, le=10, description="default: 3 with evol-instruct, else 1")
-    autoif: AutoIF | None = Field(default=None, description="autoif: what is asked, how often, and what is kept")
-    optimization: Optimization | None = Field(
-        default=None, description="auto-evol-instruct: how to improve its method; default: the first one as it is"
+    autoif: AutoIF | None = Field(
+        default=None, description="autoif: settings of its generation, verification and filtering"
     )
-    breadth: bool = Field(default=True, description="a fifth method in the rotation: a new instruction, same domain")
+    optimization: Optimization | None = Field(
+        default=None, description="auto-evol-instruct: how to improve its method; default: use the initial method"
+    )
+    breadth: bool = Field(default=True, description="add a fifth method: a new instruction of the same domain")
     assignment: Assignment = Field(
         default="rotation",
-        description="which row gets which method: by its place in the seed file and the round, or drawn at random",
+        description="how rows are assigned methods: by their index in the seed file and the round, or at random",
     )
     input: Literal["copy", "merge"] = Field(
         default="copy",
-        description="copy: the evolver does not see a row's input, which stays; merge: it joins the instruction",
+        description="copy: a row's input is kept and not shown to the evolver; merge: it is added to the instruction",
     )
     growth: LengthBound | None = Field(default=None, description="bounds on the length of an evolved instruction")
     elimination: Annotated[
         Elimination | None, BeforeValidator(_expand_boolean), Field(json_schema_extra=_allow_boolean_schema)
     ] = None
     probabilities: int = Field(
-        default=0, ge=0, description="first tokens of an evolver's reply whose probabilities are kept; the paper's 5"
+        default=0, ge=0, description="number of first tokens of a reply whose probabilities are kept (paper: 5)"
     )
     sampling: SamplingSpec = SamplingSpec(temperature=0.7, top_p=0.95, max_tokens=2048)
 
@@ -118,9 +122,9 @@ class Evolution(StrictModel):
     def _one_method(self) -> Evolution:
         foreign = frozenset[str]().union(*_FIELDS_OF_METHOD.values()) - _FIELDS_OF_METHOD[self.method]
         for name in sorted(foreign & self.model_fields_set):
-            raise ValueError(f"'{name}' has no meaning with the method '{self.method}'")
+            raise ValueError(f"'{name}' is not allowed with the method '{self.method}'")
         if self.method == "autoif" and self.autoif is None:
             raise ValueError("the method 'autoif' needs the block 'autoif', with at least 'instructions'")
         if self.method == "autoif" and self.rounds != 1:
-            raise ValueError("the method 'autoif' has one round")
+            raise ValueError("the method 'autoif' has only one round: set 'rounds' to 1 or omit it")
         return self

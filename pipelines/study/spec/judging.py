@@ -1,4 +1,4 @@
-"""What a judge model is asked about instructions."""
+"""The `judging` block of a study file: the questions about instructions that a judge model answers."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ JudgeMetric = Literal[Question, "reward"]
 
 
 class Judging(StrictModel):
-    """A model says how difficult instructions are, of which kind, and names the methods by which they were evolved.
+    """A model rates the difficulty of instructions, classifies them, and names the methods that evolved them.
 
     (2412.11231: difficulty levels and scores, keywords of Auto Evol-Instruct's trajectories.)
     """
 
     judge: Name
     metrics: list[Question] = Field(default=["difficulty"], min_length=1)
-    max_tokens: int = Field(default=32, gt=0, description="of a reply")
+    max_tokens: int = Field(default=32, gt=0, description="limit of a reply")
 
     @field_validator("metrics")
     @classmethod
     def _once(cls, metrics: list[Question]) -> list[Question]:
         if len(set(metrics)) < len(metrics):
-            raise ValueError("a metric is given twice")
+            raise ValueError(f"duplicate metric in {metrics}")
         return metrics

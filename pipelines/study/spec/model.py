@@ -1,4 +1,4 @@
-"""A model of the study file: its source, its engine, and where it runs."""
+"""An entry of the `models` block of a study file: a model's source, its engine, and the resources of its replicas."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.study.spec.basics import StrictModel, name_from
 
 
 class Model(StrictModel):
-    """A model and where it runs. Fields marked as placement never change a result."""
+    """A model and the resources of its replicas. Fields marked as placement never change a result."""
 
     source: str = Field(description="'bundled:NAME', a local folder (relative to the study file) or a hub name")
     revision: str | None = Field(default=None, description="hub models: the commit")
@@ -20,17 +20,21 @@ class Model(StrictModel):
         description="auto: vllm for a model with GPUs, else transformers; classifier: rewards and NLI",
     )
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    max_length: int = Field(default=1024, gt=0, description="tokens of prompt and reply together")
+    max_length: int = Field(default=1024, gt=0, description="maximum number of tokens of prompt and reply together")
     options: dict[str, str | int | float | bool] = Field(default={}, description="engine settings that change results")
-    runtime: dict[str, str | int | float | bool] = Field(default={}, description="placement: batch sizes and the like")
-    replicas: int = Field(default=1, gt=0, description="placement: engine actors of this model")
+    runtime: dict[str, str | int | float | bool] = Field(
+        default={}, description="placement: engine settings that do not change results, such as batch sizes"
+    )
+    replicas: int = Field(default=1, gt=0, description="placement: number of replicas (engine actors)")
     max_replicas: int | None = Field(
-        default=None, gt=0, description="placement: as many engine actors while requests queue up; default: replicas"
+        default=None, gt=0, description="placement: maximum number of replicas while requests queue; default: replicas"
     )
     in_flight: int | None = Field(
-        default=None, gt=0, description="placement: requests at one engine actor; default: by engine"
+        default=None, gt=0, description="placement: concurrent requests to one replica; default: depends on the engine"
     )
-    shared: bool = Field(default=False, description="placement: one pool for all studies that run on the cluster")
+    shared: bool = Field(
+        default=False, description="placement: share one pool with all studies that run on the cluster"
+    )
     cpus: float = Field(default=0.5, ge=0, description="placement: CPUs of one replica")
     gpus: float = Field(default=0, ge=0, description="placement: GPUs of one replica")
-    accelerator: str = Field(default="", description="placement: the kind of GPU, as Ray calls it: L4, H100")
+    accelerator: str = Field(default="", description="placement: Ray's name of the GPU type, such as L4 or H100")

@@ -1,4 +1,4 @@
-"""How a study has its instructions answered: by which teachers, drawn in which ways, one of several chosen."""
+"""The `responses` block of a study file: which teachers answer, how they decode, and how one of N answers is chosen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SELECTION_RULES: dict[str, SelectionRule] = {"best-of": "best", "worst-of": "wor
 
 @dataclass(frozen=True, slots=True)
 class BestOfN:
-    """One of several candidates is taken, by the word of a reward model."""
+    """Which of several candidates is chosen, according to a reward model."""
 
     rule: SelectionRule
     candidates: int
@@ -29,7 +29,7 @@ class BestOfN:
 
 @dataclass(frozen=True, slots=True)
 class DecodingVariant:
-    """One way in which a teacher answers: a decoding of the study, at one temperature and top-p."""
+    """One way in which a teacher answers: a decoding of the study with one temperature and one top-p."""
 
     name: str
     sampling: SamplingSpec
@@ -37,11 +37,12 @@ class DecodingVariant:
 
 
 class Decoding(StrictModel):
-    """A named way in which teachers answer; lists of temperatures and top-p stand for one way for each of their pairs.
+    """A named way in which teachers answer. Lists of temperatures and top-p values make a sweep over all their pairs.
 
-    A sweep's ways are named after the decoding and their values: `warm-t0.7-p0.9`. `draw` says what is taken: `one`
-    answer, greedy at temperature 0; `sample`, one that is drawn above temperature 0; `best-of` or `worst-of`, the
-    one of several `candidates` to which the model `reward` gives most or least (2411.07133, Table 3).
+    The variants of a sweep are named after the decoding and their values: `warm-t0.7-p0.9`. `draw` says which answer is
+    used. `one`: one answer, greedy at temperature 0. `sample`: one answer, at a temperature above 0. `best-of` and
+    `worst-of`: the one of several `candidates` with the highest or lowest reward from the model `reward` (2411.07133,
+    Table 3).
     """
 
     name: Name
@@ -49,23 +50,23 @@ class Decoding(StrictModel):
     top_p: Annotated[list[TopP], *ONE_OR_MORE] = Field(default=[1.0])
     max_tokens: int = Field(default=512, gt=0)
     draw: Literal["one", "sample", "best-of", "worst-of"] = "one"
-    candidates: int = Field(default=5, ge=2, description="best-of and worst-of: how many answers are drawn")
-    reward: Name | None = Field(default=None, description="best-of and worst-of: the model that judges them")
+    candidates: int = Field(default=5, ge=2, description="best-of and worst-of: number of sampled answers")
+    reward: Name | None = Field(default=None, description="best-of and worst-of: reward model that scores the answers")
 
     @model_validator(mode="after")
     def _fits(self) -> Decoding:
         if self.draw not in SELECTION_RULES and {"candidates", "reward"} & self.model_fields_set:
-            raise ValueError("'candidates' and 'reward' belong to 'draw: best-of' or 'draw: worst-of'")
+            raise ValueError("'candidates' and 'reward' are only allowed with 'draw: best-of' or 'draw: worst-of'")
         if self.draw in SELECTION_RULES and self.reward is None:
-            raise ValueError(f"'draw: {self.draw}' needs a 'reward', the model that judges the candidates")
+            raise ValueError(f"'draw: {self.draw}' needs a 'reward', the model that scores the candidates")
         if self.draw != "one" and min(self.temperature) == 0:
             raise ValueError(f"'draw: {self.draw}' needs a temperature above 0: greedy answers are all the same")
         if any(len(set(values)) < len(values) for values in (self.temperature, self.top_p)):
-            raise ValueError("a temperature or top-p is given twice")
+            raise ValueError(f"duplicate value in 'temperature' {self.temperature} or 'top_p' {self.top_p}")
         return self
 
     def variants(self) -> list[DecodingVariant]:
-        """The ways that it stands for."""
+        """Return its variants: one for each pair of temperature and top-p."""
         best_of_n = BestOfN(SELECTION_RULES[self.draw], self.candidates, self.reward) if self.reward else None
         return [
             DecodingVariant(
@@ -84,11 +85,11 @@ class Responses(StrictModel):
 
     teachers: list[Name] = Field(min_length=1)
     decodings: list[Decoding] = Field(default=[Decoding(name="greedy", max_tokens=2048)], min_length=1)
-    answer_seeds: bool = Field(default=True, description="also answer the un-evolved seeds: the round 0 baseline")
+    answer_seeds: bool = Field(default=True, description="also answer the un-evolved seeds (the baseline, round 0)")
 
     @property
     def variants(self) -> list[DecodingVariant]:
-        """All ways in which teachers answer."""
+        """The variants of all decodings."""
         return [variant for decoding in self.decodings for variant in decoding.variants()]
 
 

@@ -1,4 +1,4 @@
-"""What a study file has scored: perplexities, diversity, contamination and CAR."""
+"""Blocks of a study file for scores: perplexities and IFD, diversity, contamination and CAR."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ RewardMode = Literal["raw", "shift", "sigmoid"]
 
 
 class ScoringOptions(StrictModel):
-    """What exactly is scored of a pair."""
+    """How the texts of a pair are scored."""
 
     form: Literal["raw", "chat"] = Field(default="raw", description="raw text, or the scorer's chat template")
-    bos: Bos = Field(default="auto", description="the BOS in front of each text; auto: as the tokenizer has it")
+    bos: Bos = Field(default="auto", description="whether a BOS token precedes each text; auto: as the tokenizer does")
     boundary: Literal["answer", "question"] = Field(
-        default="answer", description="to which of them the newline between raw texts belongs"
+        default="answer", description="text to which the newline between raw texts belongs"
     )
-    probabilities: int = Field(default=5, ge=0, description="first tokens of an answer whose probabilities are kept")
+    probabilities: int = Field(
+        default=5, ge=0, description="number of first tokens of an answer whose probabilities are kept"
+    )
 
 
 class Scoring(ScoringOptions):
@@ -30,7 +32,7 @@ class Scoring(ScoringOptions):
 
 
 class Diversity(StrictModel):
-    """How near the instructions of a set are to one another (2412.11231, minimum neighbor distance)."""
+    """Distances between the instructions of a set (2412.11231, minimum neighbor distance)."""
 
     encoder: str = Field(
         description="sentence-transformers model: an installed package, a local folder (relative to the study file) "
@@ -40,23 +42,25 @@ class Diversity(StrictModel):
 
 
 class Contamination(StrictModel):
-    """Which instructions overlap with benchmark tasks: by shared n-grams of words (2406.00770), by embeddings."""
+    """Finds instructions that overlap with benchmark tasks, by shared word n-grams (2406.00770) or embeddings."""
 
     against: list[str] = Field(
         min_length=1, description="benchmarks of this study, or files of texts (relative to the study file)"
     )
-    ngrams: list[Annotated[int, Field(gt=0)]] = Field(default=[13, 8], min_length=1, description="in words")
+    ngrams: list[Annotated[int, Field(gt=0)]] = Field(
+        default=[13, 8], min_length=1, description="lengths of the n-grams, as numbers of words"
+    )
     near: float | None = Field(
-        default=None, gt=0, le=1, description="also embeddings whose cosine is not below this; needs 'diversity'"
+        default=None, gt=0, le=1, description="also find pairs with at least this cosine similarity; needs 'diversity'"
     )
 
 
 class Car(StrictModel):
-    """CAR of every data set (2411.07133): its mean reward, less the harder its answers are for the scorer."""
+    """CAR of every data set (2411.07133): its mean reward, discounted by the loss of its answers under the scorer."""
 
     betas: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.5, 1.0, 2.0, 3.0], min_length=1)
     mode: RewardMode = Field(
         default="raw",
-        description="what is done with rewards before, which are not to be negative: nothing, "
-        "'shift' (less the least of the compared sets) or 'sigmoid' (of each set's mean)",
+        description="how rewards are made non-negative: 'raw' (unchanged), 'shift' (subtract the minimum of the "
+        "compared sets) or 'sigmoid' (of each set's mean)",
     )

@@ -1,4 +1,4 @@
-"""How a study file chooses pairs for training, and the metrics that it can choose by."""
+"""The `selection` block of a study file: which pairs are used for training, and the metrics to select by."""
 
 from __future__ import annotations
 
@@ -64,32 +64,39 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
 class Selection(StrictModel):
-    """Which pairs go into training: the best by a metric, within bounds.
+    """Selects the best pairs by a metric, within bounds, for training.
 
-    Of the pairs within all bounds the best `keep` share of `share_of` (all pairs, or those within the bounds) are
-    chosen, or `size` pairs. `equal` chooses no more than the same selection finds in every set of the same seeds.
+    From the pairs within all bounds, it selects the best fraction `keep` or the best `size` pairs. The fraction refers
+    to all pairs or to those within the bounds (`share_of`). With `equal`, it selects the same number of pairs from
+    every set of the same seeds: the smallest number that this selection finds in any of them.
     """
 
     name: Name
     by: Metric = "random"
     keep: Fraction = 1.0
-    share_of: Literal["all", "left"] = Field(default="all", description="'left': of the pairs within the bounds")
-    size: int | None = Field(default=None, gt=0, description="this many pairs instead of a share")
-    equal: bool = Field(default=False, description="as many as the smallest selection of the same seeds has")
+    share_of: Literal["all", "left"] = Field(
+        default="all", description="what 'keep' is a fraction of; 'left': the pairs within the bounds"
+    )
+    size: int | None = Field(default=None, gt=0, description="number of pairs to select, instead of 'keep'")
+    equal: bool = Field(
+        default=False, description="select the same number of pairs from all sets of the same seeds (the smallest)"
+    )
     order: Direction | None = Field(
-        default=None, description="the end of the metric that is kept; default: the better one"
+        default=None, description="select the highest or the lowest values; default: the better ones"
     )
     above: float | None = Field(default=None, description="only pairs whose metric is greater")
-    below: float | None = Field(default=None, description="only pairs whose metric is less: 1 with IFD: Superfiltering")
+    below: float | None = Field(
+        default=None, description="only pairs whose metric is less (Superfiltering: IFD below 1)"
+    )
     at_most: float | None = Field(
-        default=None, description="only pairs whose metric is not greater: 1 with IFD: Cherry"
+        default=None, description="only pairs whose metric is not greater (Cherry: IFD of at most 1)"
     )
     apart: float | None = Field(
-        default=None, gt=0, le=4, description="pass over an instruction that is nearer to a better one chosen before"
+        default=None, gt=0, le=4, description="skip an instruction that is nearer than this to a better, selected one"
     )
     reward: Name | None = Field(default=None, description="by reward or car: which reward model, if there are several")
-    beta: float = Field(default=1.0, ge=0, description="by car: how much a pair's loss counts")
-    mode: RewardMode = Field(default="raw", description="by car: what is done with rewards, as under the study's 'car'")
+    beta: float = Field(default=1.0, ge=0, description="by car: weight of a pair's loss")
+    mode: RewardMode = Field(default="raw", description="by car: how rewards are converted, as in the study's 'car'")
 
     @model_validator(mode="after")
     def _one_amount(self) -> Selection:
@@ -103,10 +110,10 @@ class Selection(StrictModel):
         of = {"reward": by_reward, "beta": ("car",), "mode": ("car",)}
         for name in sorted(self.model_fields_set & of.keys()):
             if self.by not in of[name]:
-                raise ValueError(f"'{name}' belongs to 'by: {of[name][-1]}', and this is 'by: {self.by}'")
+                raise ValueError(f"'{name}' is only allowed with 'by: {of[name][-1]}', and this is 'by: {self.by}'")
         return self
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """The kinds of the steps whose rows are needed beside the pairs."""
+        """The kinds of the steps whose rows are needed besides the pairs."""
         return tuple(dict.fromkeys([*METRICS[self.by].needs, *(["diversity"] if self.apart else [])]))

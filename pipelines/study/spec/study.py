@@ -1,4 +1,4 @@
-"""The study file as frozen, strict types: the JSON Schema and the keys of steps are made from them."""
+"""The study file as frozen, strict types, from which the JSON Schema and the step keys are generated."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pipelines.study.spec.selection import Selection
 
 
 class Seeds(StrictModel):
-    """Where instructions start: a file (JSONL, JSON, CSV or Parquet, .gz allowed) or the bundled world."""
+    """Seed instructions: a file (JSONL, JSON, CSV or Parquet, .gz allowed) or tasks of the bundled world."""
 
     name: Name
     file: str | None = Field(default=None, description="path, relative to the study file")
     world: World | None = None
-    limit: int | None = Field(default=None, gt=0, description="take the first rows only")
+    limit: int | None = Field(default=None, gt=0, description="use only the first rows")
     on_bad_row: Literal["refuse", "quarantine"] = "refuse"
 
     @model_validator(mode="after")
@@ -34,7 +34,7 @@ class Seeds(StrictModel):
 
 
 class Study(StrictModel):
-    """A whole study. The grid is method x evolver x round x teacher x decoding x selection x student."""
+    """A study. Its grid is method x evolver x round x teacher x decoding x selection x student."""
 
     study: Name
     description: str = ""
@@ -48,10 +48,10 @@ class Study(StrictModel):
     scoring: Scoring | None = None
     diversity: Diversity | None = None
     contamination: Contamination | None = None
-    rewards: list[Name] = Field(default=[], description="reward models that judge every pair")
+    rewards: list[Name] = Field(default=[], description="reward models that score every pair")
     instruction_reward: Name | None = Field(
         default=None,
-        description="a reward model that judges evolved instructions as answers to the prompts that asked for them",
+        description="reward model that scores evolved instructions as answers to the evolvers' prompts",
     )
     car: Car = Car()
     judging: Judging | None = None
@@ -61,8 +61,8 @@ class Study(StrictModel):
     benchmarks: list[Benchmark] = Field(default=[])
     published: str | None = Field(
         default=None,
-        description="CSV file (relative to the study file) of published numbers to stand beside ours: 'value', "
-        "'source', and any columns of results.csv that say which result it is",
+        description="CSV file (relative to the study file) of published numbers for comparison, with the columns "
+        "'value', 'source' and any columns of results.csv that identify the result",
     )
 
     @model_validator(mode="before")

@@ -174,8 +174,8 @@ def test_a_folder_that_is_a_model_passes_and_resolves(write_study: WriteStudy, t
         (["config.json"], "FOLDER has no weights (*.safetensors)"),
         (
             ["config.json", "pytorch_model.bin"],
-            "FOLDER has pickled weights only, which are not loaded (they can run"
-            " code). Convert them: load with transformers and save_pretrained(..., safe_serialization=True).",
+            "FOLDER has only pickled weights, which are not loaded because they can execute code. "
+            "Convert them: load with transformers and save_pretrained(..., safe_serialization=True).",
         ),
         (
             ["config.json", "model.safetensors"],
@@ -195,10 +195,10 @@ def test_an_incomplete_model_folder_says_what_is_missing(
     ("source", "expected"),
     [
         ("source: ~/m", "7: models.tiny.source: '~' is not expanded."),
-        ("source: nothing", "7: models.tiny.source: 'nothing' is neither a folder that exists nor a hub name."),
-        ("source: org/name", "7: models.tiny.source: a hub model needs a 'revision',"),
+        ("source: nothing", "7: models.tiny.source: 'nothing' is neither an existing folder nor a hub name."),
+        ("source: org/name", "7: models.tiny.source: a hub model needs a pinned 'revision'"),
         ("source: org/name\n    revision: main", "8: models.tiny.revision: 'main' is not a commit."),
-        ("source: ./none", "7: models.tiny.source: no folder "),
+        ("source: ./none", "7: models.tiny.source: no such folder: "),
     ],
 )
 def test_a_source_that_cannot_be_loaded_is_told(write_study: WriteStudy, source: str, expected: str) -> None:

@@ -116,13 +116,15 @@ def test_the_key_follows_the_content_of_the_file_and_not_its_place(tmp_path: Pat
 
 def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert check_reference(study(), tmp_path, "world") == ""
-    assert "'word' is no benchmark of this study and no file of texts" in check_reference(study(), tmp_path, "word")
+    assert "'word' is neither a benchmark of this study nor a file of texts" in check_reference(
+        study(), tmp_path, "word"
+    )
 
 
 @pytest.mark.parametrize(
     ("block", "told"),
     [
-        ("{against: [wrld]}", "'wrld' is no benchmark of this study"),
+        ("{against: [wrld]}", "'wrld' is neither a benchmark of this study"),
         ("{against: [world], near: 0.9}", "'near' needs embeddings, and the study has no 'diversity'"),
     ],
 )

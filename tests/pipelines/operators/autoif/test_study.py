@@ -186,7 +186,7 @@ def test_answers_are_neither_checked_nor_judged_by_the_rules_of_the_port(tmp_pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"nli": None}, "name a classifier model in 'nli', or take the rules 'port'"),
+        ({"nli": None}, "set 'nli' to a classifier model, or use the rules 'port'"),
         ({"rules": "port"}, "the rules 'port' use neither 'nli' nor 'judge'"),
     ],
 )
@@ -199,9 +199,9 @@ def test_rules_and_models_have_to_agree(tmp_path: Path, changes: dict[str, Any],
     ("evolution", "message"),
     [
         ({"method": "autoif"}, "needs the block 'autoif'"),
-        ({"method": "autoif", "autoif": BLOCK, "rounds": 2}, "has one round"),
-        ({"method": "autoif", "autoif": BLOCK, "breadth": True}, "'breadth' has no meaning with the method 'autoif'"),
-        ({"autoif": BLOCK}, "'autoif' has no meaning with the method 'evol-instruct'"),
+        ({"method": "autoif", "autoif": BLOCK, "rounds": 2}, "has only one round"),
+        ({"method": "autoif", "autoif": BLOCK, "breadth": True}, "'breadth' is not allowed with the method 'autoif'"),
+        ({"autoif": BLOCK}, "'autoif' is not allowed with the method 'evol-instruct'"),
     ],
 )
 def test_keys_of_other_methods_are_refused(evolution: dict[str, Any], message: str) -> None:

@@ -101,18 +101,18 @@ def test_whole_numbers_are_taken_where_fractions_are_expected(write_study: Write
         (
             "evolvers: [tiny]",
             "evolvers: [tiny]\n  method: auto-evol-instruct\n  breadth: false",
-            ["9: evolution: 'breadth' has no meaning with the method 'auto-evol-instruct'"],
+            ["9: evolution: 'breadth' is not allowed with the method 'auto-evol-instruct'"],
         ),
         (
             "evolvers: [tiny]",
             "evolvers: [tiny]\n  optimization: {optimizer: tiny}",
-            ["9: evolution: 'optimization' has no meaning with the method 'evol-instruct'"],
+            ["9: evolution: 'optimization' is not allowed with the method 'evol-instruct'"],
         ),
         (
             "evolvers: [tiny]",
             "evolvers: [tiny]\n  method: auto-evol-instruct\n  optimization: {}",
             [
-                "12: evolution.optimization: missing key 'optimizer' (the model that reads how evolutions went, "
+                "12: evolution.optimization: missing key 'optimizer' (model that analyses evolutions "
                 "and writes better methods). Add for example 'optimizer: my-optimizer'."
             ],
         ),

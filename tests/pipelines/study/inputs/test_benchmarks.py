@@ -36,16 +36,22 @@ def problem(folder: Path, benchmark: str) -> str:
     [
         ("task: ifevil", "7: benchmarks[0].task: must be one of ifeval, "),
         ("task: gsm8k, world: {count: 1}", "give exactly one of 'world', 'task' and 'lm_eval'"),
-        ("task: ifeval, protocol: opencompass", "'protocol' does not belong to ifeval"),
-        ("task: humaneval, judge: {model: tiny}", "'judge' does not belong to humaneval"),
+        ("task: ifeval, protocol: opencompass", "'protocol' is not allowed for ifeval, only for "),
+        ("task: humaneval, judge: {model: tiny}", "'judge' is not allowed for humaneval, only for "),
         ("task: mt_bench, file: there.jsonl", "mt_bench needs a judge"),
-        ("task: arena_hard, judge: {model: tiny, reference: tiny, swap: true}", "'swap' does not belong to arena_hard"),
-        ("task: gsm8k, file: there.jsonl, thousands: false", "'thousands' belongs to 'protocol: opencompass'"),
+        ("task: arena_hard, judge: {model: tiny, reference: tiny, swap: true}", "'swap' is not allowed for arena_hard"),
+        (
+            "task: gsm8k, file: there.jsonl, thousands: false",
+            "'thousands' is only allowed with 'protocol: opencompass'",
+        ),
         ("task: compare, file: there.jsonl, judge: {model: tiny}", "add 'reference' under 'judge'"),
         ("task: gsm8k, shots: 0, file: nowhere.jsonl", "7: benchmarks[0].file: nowhere.jsonl: no such file"),
         ("task: gsm8k, file: there.jsonl", "Name the training split as 'shots_file'"),
-        ("task: mmlu, file: there.jsonl", "is neither a folder nor a zip"),
-        ("task: arena_hard, judge: {model: tiny, reference: tiny}", "has no data set on the hub that fits"),
+        ("task: mmlu, file: there.jsonl", "neither a folder nor a zip file"),
+        (
+            "task: arena_hard, judge: {model: tiny, reference: tiny}",
+            "has no data set on the hub that evolgrid can read",
+        ),
         ("task: mt_bench, file: there.jsonl, judge: {model: tini}", "no model is named 'tini'. Did you mean 'tiny'?"),
         (
             "task: compare, file: there.jsonl, judge: {model: tiny, reference: tini}",

@@ -56,7 +56,7 @@ def test_a_recipe_starts_from_a_papers_and_changes_it(write_study: WriteStudy) -
 
 
 def test_an_unknown_paper_is_told_with_those_that_there_are(write_study: WriteStudy) -> None:
-    with pytest.raises(InputError, match=r"no paper's recipe is named '2412.11231'; there are 2412.11231-main"):
+    with pytest.raises(InputError, match=r"unknown recipe of a paper '2412.11231'; known recipes: 2412.11231-main"):
         load(write_study({"quick:\n    epochs: 1": "quick: {from: '2412.11231', epochs: 1}"}))
     with pytest.raises(InputError, match=r"Did you mean '2412\.11231-main'"):
         check(load(write_study({"recipe: quick": "recipe: 2412.11231-mian"})))

@@ -74,9 +74,9 @@ def test_published_numbers_stand_beside_the_results_that_they_belong_to(one: Res
     ("text", "told"),
     [
         ("benchmark,values\nx,1\n", "published.csv:1: unknown column 'values'. Did you mean 'value'?"),
-        ("benchmark\nx\n", "published.csv:1: has no column 'value'"),
-        ("benchmark,value\nx,high\n", "published.csv:2: value: 'high' is no number"),
-        ("benchmark,value\nx\n", "published.csv:2: has not as many cells as the header"),
+        ("benchmark\nx\n", "published.csv:1: missing column 'value'"),
+        ("benchmark,value\nx,high\n", "published.csv:2: value: 'high' is not a number"),
+        ("benchmark,value\nx\n", "published.csv:2: the number of cells differs from the header"),
     ],
 )
 def test_a_bad_file_of_published_numbers_is_told_with_its_line(tmp_path: Path, text: str, told: str) -> None:
