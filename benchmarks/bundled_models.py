@@ -1,4 +1,4 @@
-"""Measure what the bundled models can do, on held-out tasks only: `python -m benchmarks.bundled_models`."""
+"""Measure the skills of the bundled models on held-out tasks: `python -m benchmarks.bundled_models`."""
 
 import argparse
 import random
@@ -25,7 +25,7 @@ Scores = dict[str, float]
 
 @dataclass(frozen=True)
 class Skills:
-    """Shares between 0 and 1, by the names that the tables show."""
+    """Shares of correct replies, from 0 to 1. The keys are the names in the printed table."""
 
     student: Scores
     teacher: Scores
@@ -34,7 +34,7 @@ class Skills:
 
 
 def measure(chat: Chat, count: int) -> Skills:
-    """The skills on `count` held-out tasks per level and per method."""
+    """Measure a model's skills on `count` held-out tasks per level and per method."""
     torch.manual_seed(SEED)
     tasks = heldout(count * len(LEVELS), SEED, LEVELS)
     template = prompts.get("answer")
@@ -56,7 +56,7 @@ def _measure_answers(chat: Chat, tasks: Sequence[WorldTask], ask: Callable[[str]
 
 
 def measure_evolution(chat: Chat, count: int, levels: Sequence[int] = EVOLVED_LEVELS) -> Scores:
-    """Shares of valid children, sampled at temperature 0.7, by method and level of the parent."""
+    """Return the shares of valid evolutions, sampled at temperature 0.7, by method and level of the instruction."""
     scores: Scores = {}
     for level in levels:
         parents = [task.instruction for task in heldout(count, SEED + 1, (level,))]
@@ -65,7 +65,7 @@ def measure_evolution(chat: Chat, count: int, levels: Sequence[int] = EVOLVED_LE
 
 
 def _valid_share(chat: Chat, parents: Sequence[str], method: str) -> float:
-    """The share of valid children, of parents to which the method can be applied at all."""
+    """Return the share of valid evolutions among the instructions to which the method is applicable."""
     template = prompts.get(f"evol_{method}")
     open_to_it = [parent for parent in parents if _applicable(parent, method)]
     children = chat.replies([template.render(instruction=parent) for parent in open_to_it], temperature=0.7)
@@ -84,7 +84,7 @@ def _rating(chat: Chat, count: int) -> float:
 
 
 def markdown_table(skills: dict[str, Skills]) -> str:
-    """A Markdown table, one column per model, percentages."""
+    """Return a Markdown table of percentages with one column per model."""
     rows: dict[str, list[str]] = {}
     for measured in skills.values():
         for name, share in _flat(measured):
@@ -104,10 +104,12 @@ def _flat(skills: Skills) -> Iterable[tuple[str, float]]:
 
 
 def main() -> None:
-    """Command line: which models, and how many tasks."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", nargs="*", default=list(bundled.names()), help="bundled names or folders")
-    parser.add_argument("--count", type=int, default=200, help="held-out tasks per level, per method and per prompt")
+    parser.add_argument(
+        "--models", nargs="*", default=list(bundled.names()), help="names of bundled models, or folders"
+    )
+    parser.add_argument("--count", type=int, default=200, help="held-out tasks per level, method and prompt")
     options = parser.parse_args()
     folders = [Path(name) if Path(name).is_dir() else bundled.path(name) for name in options.models]
     chats = {folder.name: Chat(folder) for folder in folders if not _classifier_suffix(folder)}
@@ -125,7 +127,7 @@ def main() -> None:
 
 
 def _classifier_suffix(folder: Path) -> str:
-    """What a classifier's folder is called after its size; empty for a language model."""
+    """Return the last part of the name of a classifier's folder, or "" for a language model."""
     head = folder.name.rsplit("-", 1)[-1]
     return head if head in classifiers.ACCURACIES else ""
 

@@ -1,8 +1,8 @@
-"""What it costs that nothing is lost: `python -m benchmarks.durability_cost`.
+"""Measure what the durability of unfinished work costs in throughput: `python -m benchmarks.durability_cost`.
 
-The runner takes rows through one step on a scripted engine that answers 1,000 of them a second, as it always does, and
-in turns without what makes unfinished work survive a crash: no answer is kept before its row is finished, and nothing
-is flushed to the disk. Rows per second from the first request to the commit, medians of alternating runs in one Ray.
+The runner runs one step on a scripted engine that answers 1,000 requests per second. Normal runs alternate with runs
+without durability, in which no answer is journaled and nothing is flushed to the disk. The rates are rows per second
+from the first request to the commit. The figure compares the medians of both kinds of runs, all in one Ray session.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ GOAL = 0.03
 
 @dataclass(frozen=True)
 class NonDurableClient:
-    """Stands for a client that keeps nothing; where it arrives, nothing is flushed to the disk either."""
+    """A client that journals no answers. Unpickling it in a worker also disables flushes to the disk there."""
 
     client: Client
 
@@ -43,12 +43,12 @@ def _unpickle_client(client: Client) -> Client:
 
 
 def _skip_flush(handle: object) -> None:
-    """In place of a flush."""
+    """Do nothing. Replaces `os.fsync`."""
 
 
 @contextmanager
 def durability(enabled: bool) -> Generator[None]:
-    """Within the block, unfinished work survives a crash, or does not."""
+    """Within the block, streams run with or without the durability of unfinished work."""
     with ExitStack() as patches:
         if not enabled:
             patches.enter_context(
@@ -59,7 +59,7 @@ def durability(enabled: bool) -> Generator[None]:
 
 
 def make_study(number: int, rows: int) -> Study:
-    """Answers to so many instructions by an engine with the rate; another study for every number."""
+    """Return a study whose engine answers `rows` instructions at the given rate. Each number is another study."""
     runtime = {"latency": LATENCY, "slots": int(RATE * LATENCY)}
     engine = {"engine": "scripted", "cpus": 0.1, "runtime": runtime, "in_flight": 3 * runtime["slots"]}
     roles = {"evolution": {"evolvers": ["model"], "rounds": 1}, "responses": {"teachers": ["model"]}}
@@ -67,7 +67,7 @@ def make_study(number: int, rows: int) -> Study:
 
 
 def rows_per_second(number: int, rows: int, kept: bool) -> float:
-    """Rows per second of the whole path."""
+    """Run a study and return its rows per second. `kept` turns durability on."""
     with durability(kept), lab(make_study(number, rows)) as here:
         (step,) = (step for step in here.steps if step.kind == "respond" and step.inputs[0].kind == "seeds")
         first = here.first_request()

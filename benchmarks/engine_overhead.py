@@ -1,9 +1,9 @@
-"""Tokens per second through the whole path against plain offline vLLM: `python -m benchmarks.engine_overhead`.
+"""Compare tokens per second of the whole path with offline vLLM: `python -m benchmarks.engine_overhead`.
 
-The same 1,000 prompts of mixed length, the same engine arguments, one after the other in one run. Ours: Ray Data, the
-walker, the router, the replica, vLLM, Parquet; from the first request to the commit. The peer: `LLM.chat` of vLLM,
-from the call to its return. Loading is left out of both, each is warmed up with the same few prompts, and both run at
-the same priority (Ray's workers are otherwise more polite than the peer's processes).
+Both process the same 1,000 prompts of mixed length with the same engine arguments, one after the other in one run.
+For evolgrid (Ray Data, stream worker, router, replica, vLLM, Parquet) time is measured from the first request to the
+commit, for vLLM's `LLM.chat` from the call to its return. Loading is excluded. Both are warmed up with the same prompts
+and run at the same process priority (by default, Ray's workers have a lower priority).
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ GOAL = 0.95
 
 
 def instructions(count: int, seed: int) -> list[str]:
-    """Instructions of 3 to 120 words; most are short."""
+    """Return instructions of 3 to 120 words, most of them short."""
     draw = random.Random(seed)
     words = "name three rivers that flow through large cities and say why water stone light matter to them".split()
     return [" ".join(draw.choices(words, k=min(120, 3 + int(draw.expovariate(1 / 25))))) for _ in range(count)]
 
 
 def make_model(folder: Path) -> Path:
-    """A model of 8 million random parameters with the tokenizer of a bundled one: it rarely ends by itself."""
+    """Save a model of 8 million random parameters with a bundled model's tokenizer. It rarely emits the end token."""
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
@@ -71,7 +71,7 @@ def make_model(folder: Path) -> Path:
 
 
 def make_study(model: Path, seeds: Path) -> Study:
-    """Answers to the instructions of a file."""
+    """Return a study that answers the instructions of `warm.jsonl` and `full.jsonl` in the folder `seeds`."""
     engine = {"engine": "vllm", "source": str(model), "cpus": 2, "max_length": MAX_LENGTH, "dtype": "float32"}
     return study(
         {"model": engine},
@@ -83,7 +83,7 @@ def make_study(model: Path, seeds: Path) -> Study:
 
 
 def ours(chosen: Study) -> float:
-    """Tokens per second of the runner."""
+    """Return the tokens per second of the runner."""
     with connect(None), lab(chosen) as here:
         warm, full = (answer_step(here, name) for name in ("warm", "full"))
         here.stream(warm)
@@ -95,13 +95,13 @@ def ours(chosen: Study) -> float:
 
 
 def answer_step(here: Lab, seeds: str) -> Step:
-    """The step that answers one file's instructions."""
+    """Return the step that answers the instructions of one file."""
     found = [step for step in here.steps if isinstance(step.params, RespondParams) and step.inputs[0].kind == "seeds"]
     return next(step for step in found if step.subject.startswith(seeds))
 
 
 def run_plain_vllm(folder: Path) -> float:
-    """Tokens per second of offline vLLM, in this process."""
+    """Return the tokens per second of offline vLLM in this process."""
     from transformers import AutoConfig
     from vllm import LLM, SamplingParams
 
@@ -125,7 +125,7 @@ def run_plain_vllm(folder: Path) -> float:
 
 
 def run_plain_vllm_in_process(folder: Path) -> float:
-    """`run_plain_vllm` in a process of its own, which frees its memory at the end."""
+    """Run `run_plain_vllm` in a separate process, so that its memory is freed at the end."""
     command = [sys.executable, "-m", "benchmarks.engine_overhead", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(re.findall(r"^tokens per second: (.*)$", done.stdout, re.MULTILINE)[-1])

@@ -1,7 +1,7 @@
-"""All 52,002 Alpaca instructions through three rounds of evolution: `python -m benchmarks.evolve_alpaca FILE`.
+"""Time three rounds of evolution of all 52,002 Alpaca instructions: `python -m benchmarks.evolve_alpaca FILE`.
 
-FILE is Alpaca's data as JSON Lines; by default the copy that tests use. The engine is scripted and answers at once:
-what is measured is everything else, reading, prompts, parsing, routing, Parquet.
+FILE is Alpaca's data as JSON Lines (default: the copy that the tests use). The scripted engine answers immediately, so
+the time is that of everything else: reading, prompts, parsing, routing and Parquet.
 """
 
 from __future__ import annotations

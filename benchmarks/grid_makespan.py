@@ -1,9 +1,9 @@
-"""How well a grid keeps a large cluster busy: `python -m benchmarks.grid_makespan`.
+"""Measure how well a grid uses a large cluster: `python -m benchmarks.grid_makespan`.
 
-A simulated cluster of 64 GPUs (4 nodes, each a raylet of its own on this machine), an evolver of three rounds, 20
-teachers, and 100 trainings of five students on what each teacher answered to the last round. Engines and trainings are
-scripted: they hold their fake GPUs and wait. The run goes through the real runner; its time from the first request to
-the last training is compared with the lower bound that the plan has for these durations.
+The simulated cluster has 64 GPUs on 4 nodes (separate raylets on this machine). The grid has one evolver with three
+rounds, 20 teachers, and 100 trainings: five students on each teacher's answers to the last round. Engines and trainings
+are scripted: they reserve fake GPUs and wait. The real runner runs the grid. The time from its first request to the end
+of the last training is compared with the plan's lower bound for these durations.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ STUDENTS = {"xs": (1, 60.0), "s": (1, 45.0), "m": (2, 40.0), "l": (4, 30.0), "xl
 
 @dataclass
 class GpuMeter:
-    """GPU-seconds of trainings, and which GPUs are at work now."""
+    """The number of GPUs on which trainings run now, and the number of trainings that have started."""
 
     training: int = 0
     started: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def change(self, gpus: int) -> None:
-        """So many more (or fewer) GPUs train."""
+        """Add `gpus` to the number of GPUs in use. It is negative when a training finishes."""
         with self.lock:
             self.training += gpus
             self.started += gpus > 0
@@ -56,7 +56,7 @@ class GpuMeter:
 
 @contextmanager
 def simulated_cluster() -> Generator[None]:
-    """The simulated cluster, connected."""
+    """Start the simulated cluster and connect to it."""
     from ray.cluster_utils import Cluster
 
     from cluster.connection.auth import ensure_token, use_token
@@ -74,7 +74,7 @@ def simulated_cluster() -> Generator[None]:
 
 
 def grid() -> Study:
-    """The study: an evolver of one GPU and 20 teachers of three, of which five fit on a node."""
+    """Return the study: an evolver with one GPU, and 20 teachers with three GPUs each, five of which fit on a node."""
     teachers = [f"teacher-{number:02}" for number in range(TEACHERS)]
     models = {"evolver": engine(1, latency=EVOLVER_LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS}}
     models |= {name: engine(3, latency=LATENCY, slots=SLOTS) | {"in_flight": 2 * SLOTS} for name in teachers}
@@ -90,14 +90,14 @@ def grid() -> Study:
 
 
 def scripted_seconds(step: Step) -> float:
-    """How long a scripted step takes if nothing else holds it up."""
+    """Return the seconds that a scripted step takes if nothing delays it."""
     if step.kind == "train":
         return STUDENTS[step.params.model][1]  # pyright: ignore[reportAttributeAccessIssue]
     return {"evolve": EVOLVER_LATENCY, "respond": LATENCY}.get(step.kind, 0.0) * ROWS / SLOTS
 
 
 def with_scripted_durations(plan: Plan) -> Plan:
-    """The plan with the scripted durations, and trainings on the last round alone."""
+    """Return the plan with the scripted durations, and with trainings on the last round only."""
     kept = [step for step in plan.pending if step.kind != "train" or f" r{ROUNDS} " in step.label]
     return replace(
         plan, pending=tuple(kept), seconds={key: scripted_seconds(each) for key, each in plan.grid.steps.items()}
@@ -106,7 +106,7 @@ def with_scripted_durations(plan: Plan) -> Plan:
 
 @contextmanager
 def scripted_trainer(meter: GpuMeter) -> Generator[None]:
-    """Trainings hold their GPUs, wait as long as they would take, and leave a file."""
+    """Script the trainings within the block: they reserve their GPUs, wait for their duration, and write a file."""
     lengths = {name: length for name, (_, length) in STUDENTS.items()}
 
     def train(
@@ -134,7 +134,7 @@ def scripted_trainer(meter: GpuMeter) -> Generator[None]:
 
 
 class IdleSampler:
-    """Samples the GPUs at work until told that everything has begun."""
+    """Samples the share of idle GPUs until the last training has started."""
 
     def __init__(self, here: Lab, meter: GpuMeter, trains: int) -> None:
         self.shares: list[float] = []
@@ -170,7 +170,7 @@ def main() -> None:
         idle.ended.set()
     assert not failures, failures
     makespan = ended - first[0]
-    print(f"{trains} trainings; stream {streamed:.0f} s, all {makespan:.0f} s, not below {bound:.0f} s")
+    print(f"{trains} trainings; stream {streamed:.0f} s, total {makespan:.0f} s, lower bound {bound:.0f} s")
     figure("grid_makespan.makespan_ratio", makespan / bound, "<=1.2")
     figure("grid_makespan.idle_share", sum(idle.shares) / len(idle.shares), "<0.10")
 

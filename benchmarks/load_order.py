@@ -1,7 +1,7 @@
-"""How often models are loaded if not all of them fit: `python -m benchmarks.load_order`.
+"""Count how often models are loaded if not all of them fit in memory: `python -m benchmarks.load_order`.
 
-Ours is compared with a lower bound for any order, and with the usual way: step after step in the study's order, where
-the model that was used longest ago leaves.
+The planned order of steps is compared with a lower bound for any order, and with the naive way: one step after another
+in the study's order, evicting the least recently used model.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROUNDS = 3
 
 
 class Case(NamedTuple):
-    """A grid on some GPUs: the models numbered from 0 evolve, those from `first_teacher` on answer."""
+    """A grid on `gpus` GPUs. The first `evolvers` models evolve; `teachers` models from `first_teacher` on answer."""
 
     name: str
     evolvers: int
@@ -55,7 +55,7 @@ CASES = (
 
 
 class Result(NamedTuple):
-    """What a case came to."""
+    """The measurements of a case."""
 
     models: int
     steps: int
@@ -67,7 +67,7 @@ class Result(NamedTuple):
 
 
 def study(case: Case) -> Study:
-    """The case as a study with a scorer; models take turns in their sizes."""
+    """Return the case as a study with a scorer. The sizes are assigned to the models in turn."""
     names = [f"model-{number:02d}" for number in range(max(case.evolvers, case.first_teacher + case.teachers))]
     models = {
         name: Model(source=name, engine="scripted", cpus=0, gpus=case.sizes[number % len(case.sizes)])
@@ -84,7 +84,7 @@ def study(case: Case) -> Study:
 
 
 def naive_loads(steps: Sequence[Step], sized: Mapping[str, ResourceRequest], gpus: float) -> int:
-    """Loads of one step after another in the study's order, with the least recently used model leaving."""
+    """Return the number of loads if steps run in the study's order and the least recently used model is evicted."""
     resident: list[str] = []
     count = 0
     for model in map(model_of, steps):
@@ -99,7 +99,7 @@ def naive_loads(steps: Sequence[Step], sized: Mapping[str, ResourceRequest], gpu
 
 
 def measure_case(case: Case) -> Result:
-    """Order a case's steps; seconds are those of our order alone."""
+    """Order the steps of a case. The measured seconds are those of `order_phases` only."""
     made = study(case)
     steps = [step for step in build(made, Path()).steps.values() if step.kind in ROW_WISE]
     sized, have = replica_requests(made), Inventory((Node("one", len(made.models), case.gpus, 0),))

@@ -1,8 +1,8 @@
-"""Rows that walk against stages that wait, on engines of variable latency: `python -m benchmarks.no_barrier`.
+"""Compare a stream without barriers to a barrier after every step: `python -m benchmarks.no_barrier`.
 
-The same study runs twice over the same pools: as the runner does it, and with a barrier after every stage. The peer is
-timed generously: its requests only, without the start of a stage. The floor is the bottleneck engine's pure service
-time: the sum of all its scripted latencies, divided by its slots.
+The same study runs twice on the same pools of engines with variable latency: by the runner, and with a barrier after
+every step. For the run with barriers only the time of requests counts, not the start of a step. The lower bound is the
+pure service time of the bottleneck engine: the sum of all its scripted latencies, divided by its slots.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LATENCY = {"evolver": 0.15, "teacher": 0.30, "scorer": 0.03}  # mean seconds
 
 
 class ServiceTimeEngine(ScriptedEngine):
-    """The scripted engine without waiting: it adds up how long it would have waited."""
+    """A scripted engine that does not wait, but adds up the seconds that it would have waited."""
 
     seconds = 0.0
 
@@ -43,7 +43,7 @@ class ServiceTimeEngine(ScriptedEngine):
 
 
 def make_study() -> Study:
-    """Three rounds of one evolver, answers to every round, scores: 7 requests of the slow kinds per row."""
+    """Return a study with three rounds of one evolver, answers to every round, and scores: 7 slow requests per row."""
     engine = {"engine": "scripted", "cpus": 0.2}
     models = {
         name: {**engine, "runtime": {"latency": seconds, "latency_sigma": SIGMA, "slots": SLOTS}}
@@ -59,7 +59,7 @@ def make_study() -> Study:
 
 
 async def run_by_steps(here: Lab, clients: Mapping[str, Client]) -> float:
-    """Seconds of all steps one after another, each with all its rows at once."""
+    """Run all steps one after another, each with all its rows at once, and return the seconds."""
     context, made = here.context, dict[str, list[Row]]()
     started = time.monotonic()
     for step in here.steps:
@@ -72,7 +72,7 @@ async def run_by_steps(here: Lab, clients: Mapping[str, Client]) -> float:
 
 
 def step_rows(here: Lab, step: Step) -> list[Row]:
-    """The rows of a finished step."""
+    """Return the rows of a finished step."""
     store = here.context.store
     return [
         row
@@ -82,7 +82,7 @@ def step_rows(here: Lab, step: Step) -> list[Row]:
 
 
 def service_seconds(here: Lab) -> dict[str, float]:
-    """Each engine's pure service time for the study's very requests."""
+    """Return each engine's pure service time, in seconds, for exactly the study's requests."""
     context = here.context
     engines = {
         name: ServiceTimeEngine(engine_spec(model, context.folder)) for name, model in context.study.models.items()
@@ -92,17 +92,17 @@ def service_seconds(here: Lab) -> dict[str, float]:
 
 
 def print_table(pure: Mapping[str, float], busy: Mapping[str, float], ours: float, theirs: float) -> None:
-    """Print what was measured."""
+    """Print the measurements."""
     floor = max(pure.values())
-    print(f"{'':<28}{'seconds':>9}{'x floor':>9}")
+    print(f"{'':<28}{'seconds':>9}{'x bound':>9}")
     for name, seconds in pure.items():
         print(f"{name + ', pure service time':<28}{seconds:>9.1f}{seconds / floor:>9.2f}   busy {busy[name]:.1f} s")
-    print(f"{'a barrier after each stage':<28}{theirs:>9.1f}{theirs / floor:>9.2f}")
-    print(f"{'rows walk (the runner)':<28}{ours:>9.1f}{ours / floor:>9.2f}")
+    print(f"{'a barrier after each step':<28}{theirs:>9.1f}{theirs / floor:>9.2f}")
+    print(f"{'no barriers (the runner)':<28}{ours:>9.1f}{ours / floor:>9.2f}")
 
 
 def busy_seconds(pools: Mapping[str, Pool]) -> dict[str, float]:
-    """How long each pool has had requests in flight."""
+    """Return the seconds during which each pool has had requests in flight."""
     return {name: pool.stats().totals.busy_seconds for name, pool in pools.items()}
 
 
@@ -116,7 +116,7 @@ def main() -> None:
         busy = {name: seconds - before[name] for name, seconds in busy_seconds(here.pools).items()}
     print_table(pure, busy, ours, theirs)
     floor = max(pure.values())
-    print(f"{ROWS} rows, {SLOTS} slots an engine, log-normal latencies of sigma {SIGMA:g}")
+    print(f"{ROWS} rows, {SLOTS} slots per engine, log-normal latencies with sigma {SIGMA:g}")
     figure("no_barrier.barrier_ratio", theirs / floor, ">1.1")
     figure("no_barrier.ratio", ours / floor, f"<={GOAL}")
 

@@ -1,8 +1,8 @@
-"""How well a profile foretells a study's time: `python -m benchmarks.plan_accuracy`.
+"""Measure how well a profile estimates a study's time: `python -m benchmarks.plan_accuracy`.
 
-The quickstart is profiled on a few seeds, planned from that, and run `--runs` times, each time in a store of its own;
-planned and actual time are compared, for each kind of step and in all. The figure is of the median run. `--study` names
-another study.
+The quickstart is profiled on a few seeds, planned from the profile, and run `--runs` times, each time in a new store.
+Planned and actual time are compared, for each kind of step and in total. The figure is that of the median run.
+`--study` selects another study.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ QUICKSTART = Path("studies/quickstart.yaml")
 
 
 def by_kind(plan: Plan, store: Store) -> dict[str, tuple[float, float]]:
-    """Planned and actual seconds, summed over the steps of each kind."""
+    """Return planned and actual seconds, summed over the steps of each kind."""
     sums: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
     for step in plan.pending:
         sums[step.kind][0] += plan.seconds[step.key]
@@ -37,7 +37,7 @@ def by_kind(plan: Plan, store: Store) -> dict[str, tuple[float, float]]:
 
 
 def actual(loaded: LoadedStudy, plan: Plan, planned: float) -> float:
-    """Run the study in an empty store and show it against its plan; seconds of the wall."""
+    """Run the study in an empty store, print its times beside the planned ones, and return its wall time in seconds."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         took = run(loaded, store, None, Console()).seconds

@@ -1,4 +1,4 @@
-"""How long it takes to plan a study of 10,000 cells: `python -m benchmarks.plan_speed`."""
+"""Time the planning of a study with 10,000 cells: `python -m benchmarks.plan_speed`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GOAL_SECONDS = 2.0
 
 
 def study() -> Study:
-    """20 evolvers x 3 rounds (and the seeds) x 33 teachers x 5 students: 10,065 trained cells."""
+    """Return a study of 20 evolvers x 3 rounds (and the seeds) x 33 teachers x 5 students: 10,065 trained cells."""
     names = [f"model-{number:02d}" for number in range(33)]
     return Study(
         study="plan_speed",
@@ -37,7 +37,7 @@ def study() -> Study:
 
 
 def time_plan(big: Study, folder: Path) -> tuple[float, Plan]:
-    """Seconds of one plan against an empty store, as a user's first `evolgrid plan` makes it."""
+    """Plan the study with an empty store, like a user's first `evolgrid plan`, and return the seconds and the plan."""
     started = time.perf_counter()
     plan = make_plan(big, folder, Store(str(folder)))
     return time.perf_counter() - started, plan

@@ -1,7 +1,7 @@
-"""Nodes that vanish: `python -m benchmarks.preemption`.
+"""Kill nodes during a run and compare its rows with those of an undisturbed run: `python -m benchmarks.preemption`.
 
-A simulated cluster of 8 nodes (raylets of their own on this machine, one fake GPU each) runs a study with a replica on
-every node, twice; in the second run 3 nodes are killed without warning at random times. Rows of all steps are compared.
+A simulated cluster of 8 nodes (separate raylets on this machine, one fake GPU each) runs a study twice, with a replica
+on every node. In the second run 3 nodes are killed without warning at random times. The rows of all steps are compared.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from pipelines.study.spec.study import Study
 NODES, KILLED = 8, 3
 SLOTS, LATENCY, ROWS = 4, 0.5, 640
 Rows = dict[str, Counter[str]]
-"""The rows of each step by its key, as text, and how often each is there."""
+"""For each step's key, the rows as text, and how often each occurs."""
 
 
 def replicated_study() -> Study:
-    """A model with a replica on each node."""
+    """Return a study whose model has a replica on each node."""
     model = engine(1, latency=LATENCY, slots=SLOTS) | {"replicas": NODES - KILLED, "max_replicas": NODES}
     return study(
         {"model": model | {"in_flight": 2 * SLOTS}},
@@ -36,14 +36,14 @@ def replicated_study() -> Study:
 
 
 def rows_by_step(here: Lab) -> Rows:
-    """What the lab's steps have made."""
+    """Return the rows of the lab's steps."""
     store = here.context.store
     tables = {step.key: store.rows(step.kind, step.key).to_pylist() for step in here.steps}
     return {key: Counter(map(str, rows)) for key, rows in tables.items()}
 
 
 def run(found: list[Rows], begun: threading.Event) -> None:
-    """Run the study, and keep its rows."""
+    """Run the study and append its rows to `found`. Set `begun` when its models are ready."""
     with lab(replicated_study()) as here:
         begun.set()
         here.stream()
@@ -72,7 +72,7 @@ def main() -> None:
             thread = threading.Thread(target=run, args=(found, begun))
             thread.start()
             begun.wait()
-            # Ray takes nodes away from the main thread only
+            # Ray can remove nodes only from the main thread
             for node in chance.sample(nodes, KILLED):
                 time.sleep(chance.uniform(0.05, 0.2) * length)
                 simulated.remove_node(node, allow_graceful=False)

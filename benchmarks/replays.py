@@ -1,7 +1,7 @@
-"""Answers whose verdicts are known, through the whole evaluation: `python -m benchmarks.replays [FOLDER]`.
+"""Grade answers with known verdicts by the whole evaluation: `python -m benchmarks.replays [FOLDER]`.
 
-FOLDER has the public data sets (humaneval, mbpp, gsm8k, math, ifeval). Reference solutions must all be right, and
-verdicts on models' answers those that were published with them, or lm-eval's own.
+FOLDER has the public data sets (humaneval, mbpp, gsm8k, math, ifeval). All reference solutions must be graded as
+correct. The grades of models' answers must be equal to the published ones, or to those of lm-eval's own loop.
 """
 
 from __future__ import annotations
@@ -33,38 +33,38 @@ WORKERS = 2
 
 @dataclass(frozen=True)
 class ReplayModel:
-    """A model that says what is known, by the last turn that it is asked, without blanks around it."""
+    """A model that returns known replies. `replies` maps the last turn, stripped of white space, to the reply."""
 
     replies: Mapping[str, str]
 
     async def generate(self, request: GenerateRequest) -> Generation:
-        """The known answer."""
+        """Return the known reply."""
         return Generation(request.id, self.replies[request.messages[-1][1].strip()], "stop", 1, 1)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """Nothing is known of that."""
+        """Raise NotImplementedError."""
         raise NotImplementedError
 
     async def classify(self, request: ClassifyRequest) -> Classification:
-        """Nothing is known of that."""
+        """Raise NotImplementedError."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class AsyncSandbox:
-    """A local sandbox as the evaluation asks one, several checks at once."""
+    """A local sandbox with the asynchronous interface that the evaluation needs. Checks run concurrently."""
 
     sandbox: Sandbox
 
     async def check(self, check: Check) -> Outcome:
-        """As `Sandbox.check`."""
+        """Run a check and return its outcome."""
         return await asyncio.to_thread(self.sandbox.check, check)
 
 
 def grade_answers(
     bench: Benchmark, items: Sequence[Item], answers: Mapping[str, str], sandbox: Sandbox
 ) -> dict[str, bool]:
-    """By item, whether its answer passes in the sandbox."""
+    """Return, for each item's id, whether its answer passes in the sandbox."""
 
     async def one(item: Item) -> bool:
         row = answer_row("0", item, 0, item.messages, [answers[item.id]], "stop")
@@ -77,7 +77,7 @@ def grade_answers(
 
 
 def references(kind: str, path: Path, sandbox: Sandbox, limit: int | None = None) -> tuple[int, int]:
-    """Reference solutions of a code benchmark that pass, and how many there are."""
+    """Return the number of reference solutions of a code benchmark that pass, and their total number."""
     bench = Benchmark.model_validate({"name": kind, "task": kind, "file": str(path), "limit": limit})
     items = load_items(bench, Path(), 0)
     passed = grade_answers(bench, items, {item.id: item.reference for item in items}, sandbox)
@@ -85,7 +85,7 @@ def references(kind: str, path: Path, sandbox: Sandbox, limit: int | None = None
 
 
 def wizard(folder: Path, sandbox: Sandbox, limit: int | None = None) -> tuple[int, int, int]:
-    """Of WizardCoder-15B's answers to HumanEval: verdicts that agree, answers, and how many pass."""
+    """Grade WizardCoder-15B's answers to HumanEval. Return the numbers of equal verdicts, of answers, and of passes."""
     problems = folder / "humaneval/HumanEval.jsonl.gz"
     bench = Benchmark(name="humaneval", task="humaneval", file=str(problems), limit=limit)
     known = {row["task_id"]: row for row in read_records(folder / "humaneval/wizardcoder15b_samples.results.jsonl.gz")}
@@ -96,7 +96,10 @@ def wizard(folder: Path, sandbox: Sandbox, limit: int | None = None) -> tuple[in
 
 
 def gold(task: str, path: Path, limit: int | None = None) -> dict[str, tuple[int, int]]:
-    """By measure, gold answers of GSM8K or MATH that lm-eval finds right, and how many there are; ours, too."""
+    """Return, for each measure, the number of gold answers of GSM8K or MATH that are graded as correct, and the total.
+
+    The measures are those of lm-eval, and "opencompass" for the rules of OpenCompass.
+    """
     question, answer = ("question", "answer") if task == "gsm8k" else ("problem", "solution")
     rows = read_records(path)[:limit]
     bench = Benchmark.model_validate({"name": task, "task": task, "file": str(path), "shots": 0, "limit": limit})
@@ -119,11 +122,14 @@ def _values(rows: list[AnswerRow], name: str) -> list[float]:
 
 
 def ifeval(folder: Path, limit: int | None = None) -> tuple[int, int, dict[str, float]]:
-    """Of IFEval's verdicts on a model's responses, those that equal lm-eval's own run; how many; our four numbers."""
+    """Grade a model's responses to IFEval, and compare the grades with those of lm-eval's own loop.
+
+    Return the number of equal grades, the number of responses, and the four scores.
+    """
     path = folder / "ifeval/input_data.jsonl.gz"
     answers = read_records(
         folder / "ifeval/example_en_responses.jsonl.gz"
-    )  # in the items' order; one prompt is misspelt
+    )  # in the order of the items; one prompt has a typo
     said = {row["prompt"].strip(): each["response"] for row, each in zip(read_records(path), answers, strict=True)}
     bench = Benchmark(name="ifeval", task="ifeval", file=str(path), limit=limit)
     from pipelines.evaluate.scores import scores
@@ -136,7 +142,7 @@ def ifeval(folder: Path, limit: int | None = None) -> tuple[int, int, dict[str, 
 
 
 def run_lm_eval(bench: Benchmark, replies: Mapping[str, str]) -> list[dict[str, Any]]:
-    """lm-eval's own loop over the same task, with a model of its own kind that says what is known."""
+    """Run lm-eval's own loop over the same task with a model that returns the known replies, and return its samples."""
     from lm_eval.api.model import LM
     from lm_eval.evaluator import evaluate
 
@@ -158,7 +164,7 @@ def run_lm_eval(bench: Benchmark, replies: Mapping[str, str]) -> list[dict[str, 
 
 
 def _seed_checks(task: Any) -> None:
-    """Give lm-eval's checks the seeds that ours have: some draw what an instruction leaves open."""
+    """Seed lm-eval's checks as the evaluation does. Some draw unspecified parameters of an instruction at random."""
     process, numbers = task.process_results, count()
 
     def process_results(doc: Any, results: Any) -> Any:
@@ -185,7 +191,7 @@ def _time_call(label: str, act: Callable[[], Any]) -> Any:
 
 
 def main() -> None:
-    """Print the table and the figures."""
+    """Print a table and the figures."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2] / "shared" / "data")
     with Sandbox(workers=WORKERS) as sandbox:
         human = _time_call(

@@ -1,4 +1,4 @@
-"""How long a run in the sandbox takes, and how many there are per second: `python -m benchmarks.sandbox`."""
+"""Measure the latency and throughput of runs in the sandbox: `python -m benchmarks.sandbox`."""
 
 from __future__ import annotations
 
@@ -25,22 +25,30 @@ CHECK = Check("check", SOURCE, f"assert evaluate({TEXT!r}) == True\nassert evalu
 
 
 def milliseconds(act: Callable[[], Outcome]) -> list[float]:
-    """Times of runs one after the other, sorted; each must have given True."""
+    """Return the sorted times of sequential runs in milliseconds.
+
+    Raises:
+        RuntimeError: A run did not return True.
+    """
     times: list[float] = []
     for _ in range(RUNS):
         started = time.perf_counter()
         outcome = act()
         times.append(1000 * (time.perf_counter() - started))
         if outcome.value is not True:
-            raise RuntimeError(f"an honest run failed: {outcome}")
+            raise RuntimeError(f"a correct solution failed: {outcome}")
     return sorted(times)
 
 
 def per_second(sandbox: Sandbox, act: Callable[[Sandbox], Callable[[int], Outcome]]) -> float:
-    """Runs per second on all zygotes at once."""
+    """Return the runs per second with all zygotes in use.
+
+    Raises:
+        RuntimeError: A run did not return True.
+    """
     started = time.perf_counter()
     if any(outcome.value is not True for outcome in sandbox.map(act(sandbox), range(2 * RUNS))):
-        raise RuntimeError("an honest run failed")
+        raise RuntimeError("a correct solution failed")
     return 2 * RUNS / (time.perf_counter() - started)
 
 

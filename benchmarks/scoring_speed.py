@@ -1,10 +1,10 @@
-"""Scores of 1,000 Alpaca pairs against the published way, in one run: `python -m benchmarks.scoring_speed [FILE]`.
+"""Compare the speed of scoring 1,000 Alpaca pairs with the published code: `python -m benchmarks.scoring_speed [FILE]`.
 
-The model is a Llama of 9.4 million random float32 parameters with a vocabulary of 32,000 learnt from Alpaca, which
-its embeddings and its last layer do not share, as in Llama 2. Ours: Ray Data, the walker, the router, replicas,
-Parquet; from the first request to the commit. The peer, `benchmarks.support.published_scores`: from the first row to
-the last. Loading is left out of both, and both run at the same priority. FILE is Alpaca's data as JSON Lines; by
-default the copy that tests use.
+The model is a Llama with 9.4 million random float32 parameters and a vocabulary of 32,000 trained on Alpaca. As in
+Llama 2, embeddings and output layer are not tied. For evolgrid (Ray Data, stream worker, router, replicas, Parquet)
+time is measured from the first request to the commit, for the published code (`benchmarks.support.published_scores`)
+from the first row to the last. Loading is excluded, and both run at the same process priority. FILE is Alpaca's data as
+JSON Lines (default: the copy that the tests use).
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ VOCABULARY, WIDTH, LAYERS = 32_000, 128, 6
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds and mean IFD of one way."""
+    """Seconds and mean IFD of one run."""
 
     seconds: float
     ifd: float
 
 
 def make_model(folder: Path, texts: Iterator[str]) -> int:
-    """Save the model and its tokenizer; the parameters that a token is multiplied with."""
+    """Save the model and its tokenizer. Return the number of parameters by which a token is multiplied."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
     tokenizer = make_tokenizer(texts)
@@ -70,7 +70,7 @@ def make_model(folder: Path, texts: Iterator[str]) -> int:
 
 
 def make_tokenizer(texts: Iterator[str]) -> Any:
-    """A byte-level BPE of these texts that puts a BOS in front."""
+    """Train a byte-level BPE tokenizer on the texts. It adds a BOS token at the start."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -86,7 +86,10 @@ def make_tokenizer(texts: Iterator[str]) -> Any:
 
 
 def make_study(folder: Path) -> Study:
-    """Pairs of files, scored by two replicas of one thread each: small products gain little from a second one."""
+    """Return a study that scores the pairs of two files with two replicas.
+
+    Each replica has one thread, because small matrix products gain little from a second one.
+    """
     scorer = {"source": str(folder / "model"), "dtype": "float32", "max_length": LENGTH, "cpus": 0.9, "replicas": 2}
     return study(
         {"scorer": scorer, "nobody": {"engine": "scripted", "cpus": 0}},
@@ -99,7 +102,7 @@ def make_study(folder: Path) -> Study:
 
 
 def ours(folder: Path) -> Timing:
-    """The runner's way."""
+    """Score the pairs with the runner."""
     with connect(None), lab(make_study(folder)) as here:
         warm, full = (add_answers(here, name) for name in ("warm", "full"))
         here.stream(warm)
@@ -111,7 +114,7 @@ def ours(folder: Path) -> Timing:
 
 
 def add_answers(here: Lab, name: str) -> Step:
-    """The step that scores a file's own answers, which are there as if a teacher had given them."""
+    """Commit a file's own answers as if a teacher had given them, and return the step that scores them."""
     score = next(step for step in here.steps if step.kind == "score" and step.subject.startswith(f"{name} /"))
     (respond,) = score.inputs
     (seeds,) = respond.inputs
@@ -122,12 +125,12 @@ def add_answers(here: Lab, name: str) -> Step:
 
 
 def pair(row: InstructionRow, new_id: str) -> ResponseRow:
-    """An instruction and its own answer."""
+    """Return an instruction and its own answer as the row of a teacher's answer."""
     return ResponseRow(new_id, row.id, row.seed_id, row.index, row.instruction, row.input, row.reference, "stop", 0, 0)
 
 
 def run_published(folder: Path) -> dict[str, float]:
-    """The published way, in a process of its own."""
+    """Score the pairs with the published code in a separate process, and return its measurements."""
     command = [
         sys.executable,
         "-m",
@@ -156,8 +159,11 @@ def main() -> None:
 
 
 def print_results(runs: Sequence[tuple[Timing, dict[str, float]]], operations: int) -> None:
-    """Rows per second, and each way's share of the machine's matrix rate; `operations` are those of a token."""
-    print(f"{'run':>4}{'evolgrid':>10}{'published':>11}{'ratio':>8}{'share':>8}{'of it':>8}   rows/s")
+    """Print rows per second, and each program's share of the machine's rate of matrix multiplication.
+
+    `operations` is the number of floating-point operations per token.
+    """
+    print(f"{'run':>4}{'evolgrid':>10}{'published':>11}{'ratio':>8}{'share':>8}{'(publ.)':>8}   rows/s")
     for number, (mine, peer) in enumerate(runs, start=1):
         needed = operations * peer["tokens"] / peer["matrix_rate"]
         speeds = f"{ROWS / mine.seconds:>10.1f}{ROWS / peer['seconds']:>11.1f}{peer['seconds'] / mine.seconds:>8.2f}"
@@ -166,7 +172,7 @@ def print_results(runs: Sequence[tuple[Timing, dict[str, float]]], operations: i
     print(
         f"{tokens:.0f} tokens of {operations / 1e6:.1f} million operations each; shares are of a plain matrix product's"
     )
-    print(f"{rate / 1e9:.0f} billion a second. Mean IFD {runs[0][0].ifd:.6f} and {runs[0][1]['ifd']:.6f}; medians:")
+    print(f"{rate / 1e9:.0f} GFLOP/s. Mean IFD {runs[0][0].ifd:.6f} and {runs[0][1]['ifd']:.6f}; medians:")
     ratio = statistics.median(peer["seconds"] / mine.seconds for mine, peer in runs)
     figure("scoring_speed.ratio", ratio, f">={GOAL:g}")
 

@@ -1,9 +1,9 @@
-"""Tokens per second of one epoch over Alpaca pairs, against TRL's SFTTrainer with packing, side by side.
+"""Compare the tokens per second of full fine-tuning on Alpaca pairs with TRL's SFTTrainer with packing.
 
 `python -m benchmarks.sft_throughput [FILE]` needs `pip install 'evolgrid[dev]'`. The model is that of
-`benchmarks.scoring_speed`: 9.4 million random float32 parameters, a vocabulary of 32,000. Both train on the same
-tokens with all CPUs of this machine, in processes of their own that take turns; loading and tokenising are left out.
-Ours packs the rows of a forward pass, TRL fills packs of a fixed length.
+`benchmarks.scoring_speed`: 9.4 million random float32 parameters, a vocabulary of 32,000. Both train one epoch on the
+same tokens with all CPUs of this machine, in separate processes that alternate. Loading and tokenisation are excluded.
+evolgrid packs the rows of a forward pass, TRL fills packs of a fixed length.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from cluster.connection.session import connect
 from cluster.resources.inventory import machine
 
 ROWS, BATCH, MICRO_BATCH = 256, 64, 8
-LENGTH = 512  # tokens: of a row at most, and of TRL's packs
+LENGTH = 512  # tokens: the maximum of a row, and the length of TRL's packs
 RUNS = 3
 GOAL = 1.0
 Pair = tuple[str, str]
 
 
 def read_pairs(file: Path, count: int) -> list[Pair]:
-    """The first rows of the file: user turns and answers."""
+    """Return the first `count` rows of the file as pairs of user turn and answer."""
     with gzip.open(file, "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in islice(lines, count)]
     return [("\n".join(filter(None, (row["instruction"], row["input"]))), row["output"]) for row in rows]
 
 
 def write_rows(model: Path, rows: list[Pair], file: Path) -> None:
-    """The rows as our trainer encodes them, for TRL."""
+    """Write the rows for TRL as token ids and labels, encoded as evolgrid's trainer does."""
     from actors.training.batches import encode_pairs
     from actors.training.model import load_tokenizer
 
@@ -52,7 +52,7 @@ def write_rows(model: Path, rows: list[Pair], file: Path) -> None:
 
 
 def ours(model: Path, rows: list[Pair], output: Path, cpus: int) -> TrainOutcome:
-    """One epoch."""
+    """Train one epoch with evolgrid's trainer."""
     spec = TrainSpec(
         str(model),
         dtype="float32",
@@ -66,7 +66,7 @@ def ours(model: Path, rows: list[Pair], output: Path, cpus: int) -> TrainOutcome
 
 
 def theirs(model: Path, file: Path, steps: int, cpus: int) -> float:
-    """TRL's tokens per second."""
+    """Return the tokens per second of TRL."""
     words = [str(model), str(file), str(LENGTH), str(steps), str(cpus)]
     command = [sys.executable, "-m", "benchmarks.support.trl_sft", *words]
     environment = os.environ | {"OMP_NUM_THREADS": str(cpus)}

@@ -1,8 +1,8 @@
-"""The real runner on simulated clusters of 1 to 16 nodes: `python -m benchmarks.simulated_scale`.
+"""Measure the scaling of the runner on simulated clusters of 1 to 16 nodes: `python -m benchmarks.simulated_scale`.
 
-Each node is a raylet of its own on this machine with one fake GPU; the engines are scripted and wait instead of
-computing, so that two cores can play sixteen nodes. `--rows 1000000` streams so many rows through one node instead and
-reports rate and the driver's memory.
+Each node is a separate raylet on this machine with one fake GPU. The scripted engines wait instead of computing, so
+that two cores can simulate sixteen nodes. `--rows 1000000` streams one million seeds through one node instead, and
+reports the rate and the driver's memory.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from cluster.connection.session import connect
 from pipelines.study.spec.study import Study
 
 NODES = (1, 2, 4, 8, 16)
-SLOTS, LATENCY = 8, 0.4  # of the engine on each node: 20 rows/s
+SLOTS, LATENCY = 8, 0.4  # of each node's engine, which answers 20 requests per second
 ROWS_PER_NODE = 160
-MODELS = 8  # of the grid whose steps are counted
+MODELS = 8  # in the grid that measures the overhead per step
 
 
 @contextlib.contextmanager
 def simulated_cluster(nodes: int) -> Generator[None]:
-    """A simulated cluster, connected: a head without GPU and so many nodes with one each."""
+    """Start a simulated cluster and connect to it: a head without GPU, and `nodes` nodes with one GPU each."""
     from ray.cluster_utils import Cluster
 
     from cluster.connection.auth import ensure_token, use_token
@@ -43,12 +43,12 @@ def simulated_cluster(nodes: int) -> Generator[None]:
 
 
 def engine(gpus: float, **runtime: float) -> dict[str, Any]:
-    """A scripted model of the study file."""
+    """Return a scripted model as in a study file."""
     return {"engine": "scripted", "cpus": 0, "gpus": gpus, "runtime": runtime}
 
 
 def replicated_study(nodes: int) -> Study:
-    """One model with a replica on each node; as much work for each."""
+    """Return a study whose model has a replica on each node, with the same number of rows per node."""
     model = engine(1, latency=LATENCY, slots=SLOTS) | {"replicas": nodes, "in_flight": 3 * SLOTS}
     return study(
         {"model": model},
@@ -59,7 +59,7 @@ def replicated_study(nodes: int) -> Study:
 
 
 def throughput(nodes: int) -> float:
-    """Rows per second at this number of nodes, from the first request to the last commit."""
+    """Return the rows per second with this number of nodes, from the first request to the last commit."""
     with simulated_cluster(nodes), lab(replicated_study(nodes)) as here:
         first = here.first_request()
         here.stream()
@@ -68,12 +68,12 @@ def throughput(nodes: int) -> float:
 
 
 def rows_of(here: Lab) -> int:
-    """All rows that the lab's steps have."""
+    """Return the number of rows of all the lab's steps."""
     return sum(here.context.row_counts.of(step) for step in here.steps)
 
 
 def step_overhead() -> tuple[float, int]:
-    """Milliseconds of the runner for each step of a wide grid with hardly a row, and the number of steps."""
+    """Return the runner's milliseconds per step of a wide grid with two rows per step, and the number of steps."""
     names = [f"model-{number}" for number in range(MODELS)]
     wide = study(
         {name: engine(0) for name in names},
@@ -98,7 +98,7 @@ def many_rows(rows: int) -> None:
     with peak_memory() as peak, connect(None), lab(long) as here:
         seconds = here.stream()
         made = rows_of(here)
-    print(f"{rows} seeds, {made} rows made in {seconds:.0f} s")
+    print(f"{rows} seeds, {made} new rows in {seconds:.0f} s")
     figure("simulated_scale.rows_per_second", made / seconds, ">=0", 0)
     figure("simulated_scale.driver_gib", peak[0] / 2**30, "<2")
 
@@ -106,7 +106,7 @@ def many_rows(rows: int) -> None:
 def main() -> None:
     """Print a table and the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=0, help="stream so many seeds instead")
+    parser.add_argument("--rows", type=int, default=0, help="stream this number of seeds through one node instead")
     chosen = parser.parse_args()
     if chosen.rows:
         many_rows(chosen.rows)
@@ -116,7 +116,7 @@ def main() -> None:
     print(f"{'nodes':>6}{'rows/s':>9}{'efficiency':>12}")
     for nodes, rate in rates.items():
         print(f"{nodes:>6}{rate:>9.1f}{rate / nodes / rates[1]:>12.2f}")
-    print(f"{steps} steps of a wide grid, each with two rows: {overhead:.1f} ms a step")
+    print(f"{steps} steps of a wide grid, each with two rows: {overhead:.1f} ms per step")
     figure("simulated_scale.efficiency_8", rates[8] / 8 / rates[1], ">=0.9")
     figure("simulated_scale.step_overhead_ms", overhead, "<50", 1)
 

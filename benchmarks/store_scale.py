@@ -1,6 +1,6 @@
-"""A store that has grown: `status` and `plan` of 1,000 finished steps, `verify` of 10 million rows in bounded memory.
+"""Time `status` and `plan` of 1,000 finished steps, and measure the memory of `verify` for 10 million rows.
 
-`python -m benchmarks.store_scale` prints a table and figures; `--rows` sets another number of rows.
+Run it with `python -m benchmarks.store_scale`. `--rows` sets another number of rows.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ models:
 
 
 def study_text() -> str:
-    """10 evolvers x 3 rounds (and the seeds) x 16 teachers, scored: 1,023 steps."""
+    """Return a study file: 10 evolvers x 3 rounds (and the seeds) x 16 teachers, with scores: 1,023 steps."""
     names = [f"model-{number:02d}" for number in range(16)]
     models = "".join(f"  {name}: {{source: {name}, engine: scripted}}\n" for name in names)
     listed = ", ".join(names)
@@ -51,14 +51,14 @@ def study_text() -> str:
 
 
 def finish(store: Store, steps: list[Step]) -> None:
-    """Give every step an output: a rejection, which every kind may have."""
+    """Finish all steps. The output of each is one rejection, which steps of all kinds may have."""
     for step in steps:
         lost = Rejection(step.key, "", step.key, 0, "rejected", "empty", "", "")
         commit_rows(store, step, [], [lost], 1, 1.0)
 
 
 def time_command(command: str, study: Path, store: Path) -> float:
-    """Seconds that a command of the program takes in this process's Python, its start included."""
+    """Return the seconds that a command of evolgrid takes, including the start of Python."""
     started = time.perf_counter()
     words = [sys.executable, "-m", "pipelines.cli", command, str(study), "--store", str(store)]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "COLUMNS": "200"})
@@ -66,7 +66,7 @@ def time_command(command: str, study: Path, store: Path) -> float:
 
 
 def fill(store: Store, step: Step, rows: int) -> None:
-    """Make a step of so many small rows, in shards of the size that they always have."""
+    """Finish a step with `rows` small rows, in shards of the normal size."""
     size, shards, left = PARTITION_ROWS * SHARD_PARTITIONS, [], rows
     folder = store.folder(step.kind, step.key)
     while left > 0:
@@ -77,7 +77,7 @@ def fill(store: Store, step: Step, rows: int) -> None:
 
 
 def responses(first: int, count: int) -> pa.Table:
-    """Answers with ids of their own, which no compression makes small."""
+    """Return answers with unique ids, which do not compress well."""
     ids = [hashlib.blake2b(number.to_bytes(8), digest_size=16).hexdigest() for number in range(first, first + count)]
     one = to_table(ResponseRow, [ResponseRow("", "p", "s", 0, "What is 1 + 1?", "", "2", "stop", 9, 1)])
     columns = {
@@ -88,7 +88,10 @@ def responses(first: int, count: int) -> pa.Table:
 
 
 def small_steps(folder: Path) -> tuple[int, float, float]:
-    """The number of finished steps, and the least seconds of `status` and of `plan`: whatever else runs only adds."""
+    """Return the number of finished steps, and the minimum seconds of `status` and of `plan` over several runs.
+
+    The minimum is used because other processes on the machine can only add time.
+    """
     study, store = folder / "grown.yaml", Store(str(folder / "steps"))
     study.write_text(study_text())
     loaded = load(study)
@@ -102,7 +105,7 @@ def small_steps(folder: Path) -> tuple[int, float, float]:
 
 
 def many_rows(folder: Path, rows: int) -> float:
-    """The growth of this process's memory in GiB while it verifies so many rows."""
+    """Return the growth of this process's memory in GiB while it verifies `rows` rows."""
     study, store = folder / "grown.yaml", Store(str(folder / "rows"))
     step = next(step for step in make_plan(load(study).study, folder, store).pending if step.kind == "respond")
     fill(store, step, rows)
@@ -130,7 +133,7 @@ def main() -> None:
     rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as name:
         steps, status, plan = small_steps(Path(name))
-        print(f"{steps:,} finished steps; the fastest of {RUNS} runs, the program's start included")
+        print(f"{steps:,} finished steps; the fastest of {RUNS} runs, including the start of the program")
         grown = many_rows(Path(name), rows)
     figure("store_scale.status_seconds", status, f"<{GOAL_SECONDS}")
     figure("store_scale.plan_seconds", plan, f"<{GOAL_SECONDS}")

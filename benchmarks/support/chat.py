@@ -1,4 +1,4 @@
-"""A bundled model is asked through its chat form, outside of any engine: for measuring."""
+"""Asks a bundled model in its chat format without any engine, for benchmarks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ MAX_NEW_TOKENS: Final = 72
 
 
 class Chat:
-    """A model folder asked through its chat form."""
+    """A model that is loaded from a folder and asked in its chat format."""
 
     def __init__(self, folder: Path) -> None:
         model: Any = family.load(folder)
@@ -23,7 +23,7 @@ class Chat:
         self._encoder = family.RowEncoder(self._tokenizer)
 
     def replies(self, asked: Sequence[str], temperature: float = 0.0, max_tokens: int = MAX_NEW_TOKENS) -> list[str]:
-        """One stripped reply per user turn, greedy or sampled with top_p 0.95."""
+        """Return one stripped reply per user turn: greedy at temperature 0, or else sampled with top_p 0.95."""
         batches = [asked[start:][:BATCH] for start in range(0, len(asked), BATCH)]
         return [reply for batch in batches for reply in self._batch(batch, temperature, max_tokens)]
 

@@ -1,4 +1,4 @@
-"""What the prompts of Auto Evol-Instruct and AutoIF are worth with a bundled model, on held-out tasks."""
+"""Measures how well a bundled model follows the prompts of Auto Evol-Instruct and AutoIF on held-out tasks."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -22,12 +22,12 @@ from pipelines.operators.autoif.test_generation import parse_generated_tests
 STAGE: Final = Stage(held_out=True)
 SEED: Final = 3
 Grade = Callable[[str, str, str], Sequence[bool] | None]
-"""What is right in a reply to a prompt with a gold reply; None if it can not be read."""
+"""Called with prompt, gold reply and reply. Returns whether each part of the reply is correct, or None if unparsed."""
 
 
 @dataclass(frozen=True)
 class Exam:
-    """Prompts with gold replies, how replies are graded, and how they are sampled."""
+    """Draws prompts with gold replies, and says how replies are graded and sampled."""
 
     draw: Draw
     grade: Grade
@@ -37,14 +37,14 @@ class Exam:
 
 @dataclass(frozen=True)
 class ExamScore:
-    """The share of replies that can be read, and what is right of these; both from 0 to 1."""
+    """The share of replies that can be parsed, and the share of these that is correct, both from 0 to 1."""
 
     readable_share: float
     correct_share: float
 
 
 def run_exam(chat: Chat, exam: Exam, count: int) -> ExamScore:
-    """Ask `count` prompts of an exam and grade the replies."""
+    """Ask a model `count` prompts of an exam and grade the replies."""
     rng = random.Random(SEED)
     asked = [exam.draw(rng, STAGE) for _ in range(count)]
     replies = chat.replies([prompt for prompt, _ in asked], exam.temperature, exam.max_tokens)
@@ -71,14 +71,14 @@ def _evolution(prompt: str, gold: str, reply: str) -> Sequence[bool] | None:
 
 
 def _failed_ids(prompt: str, gold: str, reply: str) -> Sequence[bool]:
-    """Case by case: does the reply say of it what the gold reply says?"""
+    """Compare the reply with the gold reply case by case."""
     cases = [f"Case {number}" for number in range(1, prompt.count("Stage 0:") + 1)]
     lines = [{line.split(" fails")[0]: line for line in text.splitlines()} for text in (gold, reply)]
     return [lines[0].get(case) == lines[1].get(case) for case in cases]
 
 
 def _method(prompt: str, gold: str, reply: str) -> Sequence[bool] | None:
-    """One sentence more, which cures a failure of the feedback if there is such a sentence."""
+    """Check that one sentence is added which fixes a failure from the feedback, if such a sentence exists."""
     method = prompts.parse("method", reply).value
     if method is None:
         return None
@@ -127,7 +127,7 @@ def _without_numbers(prompt: str) -> list[str]:
 
 
 def _score(prompt: str, gold: str, reply: str) -> Sequence[bool] | None:
-    """Whether a response is told to be good (8 or more) that is, and not good that is not."""
+    """Check whether the score and the gold score agree on whether the response is good (8 or more)."""
     del prompt
     read, true = parse_score(reply, 0).value, parse_score(gold, 0).value
     return None if read is None or true is None else [(read >= 8) == (true >= 8)]
@@ -160,13 +160,13 @@ EXAMS: Final[dict[str, Exam]] = {
 
 
 def exam_scores(chat: Chat, count: int, names: Sequence[str] = tuple(EXAMS)) -> dict[str, ExamScore]:
-    """The marks of a chat model in these exams."""
+    """Return the scores of a chat model in the named exams."""
     return {name: run_exam(chat, EXAMS[name], count) for name in names}
 
 
 def markdown_table(columns: dict[str, dict[str, ExamScore]]) -> str:
-    """A Markdown table, read and right in percent for each model."""
-    head = "| prompt (% read, % right of these) | " + " | ".join(columns) + " |"
+    """Return a Markdown table: for each model, the percentages of parsed replies and of correct ones among these."""
+    head = "| prompt (% parsed, % correct of these) | " + " | ".join(columns) + " |"
     rows = [
         f"| {name} | "
         + " | ".join(f"{100 * m[name].readable_share:.0f}, {100 * m[name].correct_share:.0f}" for m in columns.values())

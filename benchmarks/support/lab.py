@@ -1,4 +1,4 @@
-"""A study on a store of its own, its seeds made and its pools ready: what several benchmarks start from."""
+"""Sets up a study in a temporary store, with its seeds written and its pools ready, for benchmarks."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ from pipelines.study.spec.study import Study
 
 @dataclass
 class Lab:
-    """A study whose models all fit at once, and its plan before anything ran. `steps` are its row-wise steps,
-    unfinished at first."""
+    """A study whose models all fit at once, and its plan before the run.
+
+    `steps` are its row-wise steps, which are initially unfinished.
+    """
 
     context: RunContext
     plan: Plan
@@ -41,14 +43,14 @@ class Lab:
     pools: Mapping[str, Pool]
 
     def stream(self, *steps: Step) -> float:
-        """Seconds in which the runner takes all rows through these steps, or all, and commits them."""
+        """Run these steps, or all steps if none are given, until they are committed. Return the seconds."""
         started = time.monotonic()
         (phase,) = self.context.phases(steps or self.steps)
         run_phase(self.context, phase, self.pools, started)
         return time.monotonic() - started
 
     def first_request(self) -> list[float]:
-        """Where the time (monotonic) at which the first request reaches an engine will be noted."""
+        """Return a list to which a thread appends the monotonic time at which the first request reaches an engine."""
         noted: list[float] = []
         done = sum(pool.stats().totals.requests for pool in self.pools.values())
 
@@ -65,7 +67,7 @@ class Lab:
 
 @contextmanager
 def lab(study: Study) -> Generator[Lab]:
-    """A lab on the connected Ray; its files and pools are gone afterwards."""
+    """Set up a lab on the connected Ray. Its files and pools are removed at the end of the block."""
     with tempfile.TemporaryDirectory() as folder, ProgressDisplay(Console(file=io.StringIO())) as board:
         store = Store(folder)
         plan = make_plan(study, Path(folder), store)
@@ -80,7 +82,7 @@ def lab(study: Study) -> Generator[Lab]:
 
 @contextmanager
 def peak_memory() -> Generator[list[int]]:
-    """The largest resident memory of this process within the block, in bytes, as a list of one."""
+    """Yield a list with one number: the peak resident memory of this process within the block so far, in bytes."""
     peak, ended = [0], threading.Event()
 
     def watch() -> None:
@@ -95,7 +97,7 @@ def peak_memory() -> Generator[list[int]]:
 
 
 def study(models: Mapping[str, Mapping[str, Any]], rows: int, **content: Any) -> Study:
-    """A study of the world's instructions with these models."""
+    """Return a study of `rows` instructions of the bundled world with these models. `content` sets or replaces keys."""
     base: dict[str, Any] = {
         "study": "benchmark",
         "seeds": [{"name": "world", "world": {"count": rows}}],
@@ -105,5 +107,5 @@ def study(models: Mapping[str, Mapping[str, Any]], rows: int, **content: Any) ->
 
 
 def figure(name: str, value: float, goal: str, digits: int = 2) -> None:
-    """Print one figure as the last lines of a benchmark have it."""
+    """Print one figure in the format of a benchmark's last lines: name, value and goal."""
     print(f"{name} value={value:.{digits}f} goal{goal}")

@@ -1,9 +1,9 @@
-"""IFD and IC-IFD as the code of 2412.11231 (`eval_loss.py`) computes them: one row at a time, three passes each.
+"""Computes IFD and IC-IFD as the code of 2412.11231 (`eval_loss.py`) does: one row at a time, with three passes each.
 
-`python -m benchmarks.support.published_scores MODEL ROWS.jsonl` prints what it took as JSON; it runs in a process of
-its own. Every detail that costs time is as there: three tokenisations, the pair's pass twice with other labels, the
-model's own loss over all logits, each loss fetched at once. The number type is ours, float32: the 16 bits of the
-original are no faster on a CPU.
+`python -m benchmarks.support.published_scores MODEL ROWS.jsonl` prints its measurements as JSON. Everything that costs
+time is as in the original: three tokenisations, two passes over the pair with different labels, the model's own loss
+over all logits, and a synchronisation after each loss. Only the dtype is float32 as in evolgrid's run, because the 16
+bits of the original are not faster on a CPU.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 WARM_UP = 16
-MATMUL_SIZE = 2048  # of the square matrices whose product shows the machine's rate
+MATMUL_SIZE = 2048  # of the square matrices whose product measures the machine's rate
 
 
 def losses(model: Any, tokenizer: Any, row: dict[str, str]) -> tuple[float, float, float, int]:
-    """Losses of the question, of the answer given it, and of the answer alone; and how many tokens pair and answer
-    have."""
+    """Return the losses of the question, of the answer given the question, and of the answer alone.
+
+    The last value is the number of tokens of the pair and of the answer together.
+    """
     question = f"{row['instruction']}\n{row['input']}" if row["input"] else row["instruction"]
     pair = tokenizer([f"{question}\n{row['output']}"], return_tensors="pt", padding=True).input_ids
     answer = tokenizer([row["output"]], return_tensors="pt", padding=True).input_ids
@@ -40,7 +42,7 @@ def losses(model: Any, tokenizer: Any, row: dict[str, str]) -> tuple[float, floa
 
 
 def matrix_rate() -> float:
-    """Floating-point operations per second of a plain product of large matrices, on all cores; the best of several."""
+    """Return the FLOP/s of a product of large matrices on all cores, the best of several runs."""
     one, other = torch.randn(MATMUL_SIZE, MATMUL_SIZE), torch.randn(MATMUL_SIZE, MATMUL_SIZE)
     seconds: list[float] = []
     for _ in range(8):
@@ -51,7 +53,7 @@ def matrix_rate() -> float:
 
 
 def measure(model: Any, tokenizer: Any, rows: Sequence[dict[str, str]]) -> dict[str, float]:
-    """Seconds, tokens of pairs and answers, and the mean IFD of all rows."""
+    """Score all rows. Return the seconds, the tokens of pairs and answers, the mean IFD, and the matrix rate."""
     for row in rows[:WARM_UP]:
         losses(model, tokenizer, row)
     rate, started = matrix_rate(), time.perf_counter()

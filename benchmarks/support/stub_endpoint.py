@@ -1,9 +1,9 @@
-"""A cheap OpenAI-compatible endpoint for tests and measurements.
+"""A lightweight OpenAI-compatible endpoint for tests and benchmarks.
 
 Start it with `python -m benchmarks.support.stub_endpoint --port 8000`.
 
-Replies are a function of the request; a token is a word with the spaces before it. HTTP is parsed by hand, so that
-the stub takes little of the CPU that what is measured needs.
+Replies are a function of the request. A token is a word with the spaces before it. HTTP is parsed by hand to use little
+CPU time, which the measured program needs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TOKEN = re.compile(r"\s*\S+")
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """What goes wrong: each n-th request fails or is cut off (0: none), and how many a second are let through."""
+    """Injected faults: every n-th request fails or is disconnected, and a limit of requests per second (0: none)."""
 
     fail_every: int = 0
     drop_every: int = 0
@@ -35,7 +35,10 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """What is served, at which latency in seconds, within how many tokens, and the key that is asked for."""
+    """The served model: its name, latency in seconds, context length in tokens, and the API key that it requires.
+
+    Prompts that contain `refuse` are rejected by a content filter.
+    """
 
     name: str = "stub"
     latency: float = 0.0
@@ -53,7 +56,7 @@ class HttpRefusal(Exception):
 
 
 class Endpoint:
-    """What all connections share: the model and the faults that are due."""
+    """The state that all connections share: the model and the injected faults."""
 
     def __init__(self, model: Model, faults: Faults) -> None:
         self.model, self.faults = model, faults
@@ -61,7 +64,7 @@ class Endpoint:
         self._second, self._passed = 0.0, 0
 
     def answer(self, head: bytes, body: bytes) -> tuple[int, Any, str]:
-        """Status, JSON value and further headers; status 0 cuts the connection."""
+        """Return status, JSON value and further headers of the reply. Status 0 closes the connection."""
         if self.model.key and f"Bearer {self.model.key}".encode() not in head:
             return 401, _error(f"the key is wrong, not {self.model.key}"), ""
         method, path, _ = head.split(b" ", 2)
@@ -99,7 +102,7 @@ class Endpoint:
 
 
 def chat(model: Model, request: dict[str, Any]) -> dict[str, Any]:
-    """A chat completion: 4 to 19 words made of the messages, and of the seed above temperature 0."""
+    """Return a chat completion of 4 to 19 words, a function of the messages and, above temperature 0, of the seed."""
     prompt = "\n".join(message["content"] for message in request["messages"])
     tokens_in = _fits(model, prompt)
     if model.refuse and model.refuse in prompt:
@@ -119,14 +122,14 @@ def chat(model: Model, request: dict[str, Any]) -> dict[str, Any]:
     }
     if request.get("logprobs"):
         content = [{"token": token, "logprob": _logprob(token)} for token in _TOKEN.findall(text)]
-        # as vLLM does, the end token is among them, though not in the text
+        # as in vLLM, the end token has a log-probability although it is not in the text
         end = [{"token": "<|end|>", "logprob": -0.5}] if choice["finish_reason"] == "stop" else []
         choice["logprobs"] = {"content": content + end}
     return {"object": "chat.completion", "choices": [choice], "usage": _usage(tokens_in, len(kept))}
 
 
 def complete(model: Model, request: dict[str, Any]) -> dict[str, Any]:
-    """The prompt with its log-probabilities, behind a start token, and one word more."""
+    """Return a completion with the log-probabilities of a start token, the prompt and one new word."""
     prompt = request["prompt"]
     tokens_in = _fits(model, prompt) + 1
     tokens = ["<|start|>", *_TOKEN.findall(prompt), " water"]
@@ -138,19 +141,19 @@ def complete(model: Model, request: dict[str, Any]) -> dict[str, Any]:
 
 
 class Connection(asyncio.Protocol):
-    """One keep-alive connection, one request at a time."""
+    """A keep-alive connection with one request at a time."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is complete, after the latency."""
+        """Answer every complete request after the latency."""
         self._buffer += data
         while (end := self._buffer.find(b"\r\n\r\n")) >= 0:
             length = _LENGTH.search(self._buffer, 0, end)
@@ -171,7 +174,7 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(model: Model, faults: Faults, port: int) -> None:
-    """Serve on localhost until cancelled; prints `listening PORT` when ready. Port 0 takes a free one."""
+    """Serve on localhost until cancelled. Print `listening PORT` when ready. Port 0 selects a free port."""
     endpoint = Endpoint(model, faults)
     server = await asyncio.get_running_loop().create_server(lambda: Connection(endpoint), "127.0.0.1", port)
     print(f"listening {server.sockets[0].getsockname()[1]}", flush=True)
@@ -179,17 +182,17 @@ async def serve(model: Model, faults: Faults, port: int) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--model", default="stub")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds")
-    parser.add_argument("--max-length", type=int, default=2048, help="words of a prompt")
-    parser.add_argument("--key", default="", help="refuse requests without this key")
-    parser.add_argument("--refuse", default="", help="filter prompts that contain this")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds per request")
+    parser.add_argument("--max-length", type=int, default=2048, help="context length in words")
+    parser.add_argument("--key", default="", help="reject requests without this API key")
+    parser.add_argument("--refuse", default="", help="reject prompts that contain this text")
     parser.add_argument("--fail-every", type=int, default=0, help="answer each n-th POST with 503")
-    parser.add_argument("--drop-every", type=int, default=0, help="cut the connection of each n-th POST")
-    parser.add_argument("--rate-limit", type=float, default=0.0, help="POSTs a second; beyond it 429")
+    parser.add_argument("--drop-every", type=int, default=0, help="close the connection of each n-th POST")
+    parser.add_argument("--rate-limit", type=float, default=0.0, help="POSTs per second; answer further ones with 429")
     given = parser.parse_args()
     model = Model(given.model, given.latency, given.max_length, given.key, given.refuse)
     asyncio.run(serve(model, Faults(given.fail_every, given.drop_every, given.rate_limit), given.port))

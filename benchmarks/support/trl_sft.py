@@ -1,10 +1,10 @@
-"""One epoch of TRL's SFTTrainer with packing.
+"""Trains one epoch with TRL's SFTTrainer with packing.
 
 Start it with `python -m benchmarks.support.trl_sft MODEL ROWS.json LENGTH STEPS THREADS`.
 
-ROWS holds token ids and labels as our trainer makes them, so that both train on the same tokens. What TRL does unless
-told otherwise stays as it is (best-fit packing, its own loss), but for what would slow it down on a CPU: gradient
-checkpointing and bfloat16 are off. Prints the seconds of `train()` and the tokens as JSON.
+ROWS.json has token ids and labels from evolgrid's trainer, so that both train on the same tokens. TRL's defaults are
+kept (best-fit packing, its own loss), except those that slow it down on a CPU: gradient checkpointing and bfloat16 are
+off. Prints the seconds of `train()` and the number of tokens as JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 
 def trainer(model: str, rows: list[dict[str, list[int]]], length: int, steps: int, folder: str) -> Any:
-    """A trainer of packs of `length` tokens, so many to an optimizer step that an epoch has `steps`."""
+    """Return a trainer with packs of `length` tokens.
+
+    The number of packs per optimizer step is chosen so that an epoch has `steps` optimizer steps.
+    """
     packs = sum(len(row["input_ids"]) for row in rows) / length
     config = SFTConfig(
         output_dir=folder,
