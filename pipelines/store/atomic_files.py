@@ -1,4 +1,4 @@
-"""Writing files so that readers see all or nothing, and exactly one of several writers wins where it matters."""
+"""Atomic file writes: readers see a whole file or none, and exactly one of several writers can create a file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ TEMPORARY_SUFFIX = ".tmp"
 
 
 def write(fs: Any, path: str, data: bytes) -> None:
-    """Write a file, in place of one that may be there.
+    """Write a file, and replace an existing one.
 
-    On a local disk: under a temporary name, flushed to the disk, renamed. An object store's write is atomic by itself.
+    On a local disk, the data is written under a temporary name, flushed to the disk, and renamed. A write to an object
+    store is always atomic.
     """
     if not isinstance(fs, LocalFileSystem):
         fs.pipe_file(path, data)
@@ -30,7 +31,7 @@ def write(fs: Any, path: str, data: bytes) -> None:
 
 
 def list_files(fs: Any, pattern: str) -> list[str]:
-    """Paths of a pattern. A list that an object store gives may name what is gone already: that is nothing."""
+    """Return the paths that match a pattern; none if an object store has listed files that were deleted meanwhile."""
     try:
         return fs.glob(pattern)
     except FileNotFoundError:
@@ -38,7 +39,10 @@ def list_files(fs: Any, pattern: str) -> list[str]:
 
 
 def create_exclusive(fs: Any, path: str, data: bytes) -> bool:
-    """Write a file unless there is one: of several writers at once, one gets True (on S3 by a conditional write)."""
+    """Create a file unless it exists, and return whether this call has created it.
+
+    Of several writers at the same time, exactly one gets True. (On S3, this is a conditional write.)
+    """
     if isinstance(fs, LocalFileSystem):
         return _create_local(Path(path), data)
     try:
@@ -51,7 +55,7 @@ def create_exclusive(fs: Any, path: str, data: bytes) -> bool:
 
 
 def remove_temporary(fs: Any, path: str) -> None:
-    """Remove what writers of this file that were killed have left beside it."""
+    """Remove the temporary files that killed writers of this file have left beside it."""
     for temporary in list_files(fs, f"{path}.*{TEMPORARY_SUFFIX}"):
         with contextlib.suppress(FileNotFoundError):
             fs.rm(temporary)
@@ -61,7 +65,7 @@ def _create_local(path: Path, data: bytes) -> bool:
     temporary = _write_temporary(path, data)
     try:
         path.hardlink_to(temporary)
-    except (FileExistsError, FileNotFoundError):  # somebody was first, or took our file for a leftover: look again
+    except (FileExistsError, FileNotFoundError):  # another writer was first, or removed our temporary file as stale
         return False
     finally:
         temporary.unlink(missing_ok=True)
@@ -70,7 +74,7 @@ def _create_local(path: Path, data: bytes) -> bool:
 
 
 def _write_temporary(path: Path, data: bytes) -> Path:
-    """The data in a new file beside `path`, on the disk."""
+    """Write the data to a new file beside `path`, flush it to the disk, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}{TEMPORARY_SUFFIX}")
     try:
@@ -79,13 +83,13 @@ def _write_temporary(path: Path, data: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        temporary.unlink(missing_ok=True)  # it takes room on a disk that is full
+        temporary.unlink(missing_ok=True)  # the disk may be full
         raise
     return temporary
 
 
 def flush_folder(folder: Path) -> None:
-    """Make a rename durable: it is an entry of its folder."""
+    """Make a rename durable by flushing the entries of its folder to the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

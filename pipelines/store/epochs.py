@@ -1,4 +1,4 @@
-"""Every run of a store has a number, larger than those of all before: unfinished work is named by it."""
+"""Epochs: every run of a store has a number, larger than all before it. Names of unfinished work contain it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines.store.store import Store
 
 
 def next_epoch(store: Store) -> int:
-    """Take the next number. No clock is asked, and of several that take one at once, each gets another."""
+    """Take and return the next epoch. No clock is used, and runs that start at the same time get different epochs."""
     folder = posixpath.join(store.root, "epochs")
     while True:
         mine = max(_used_epochs(store, folder), default=0) + 1
@@ -19,14 +19,14 @@ def next_epoch(store: Store) -> int:
         taken = _used_epochs(store, folder)
         if mine >= max(taken, default=0):
             for old in taken - {mine}:
-                with suppress(FileNotFoundError):  # another one has removed it
+                with suppress(FileNotFoundError):  # another run has removed it
                     store.fs.rm(posixpath.join(folder, f"{old:06d}"))
             files.remove_temporary(store.fs, posixpath.join(folder, "*"))
             return mine
 
 
 def is_newest(store: Store) -> bool:
-    """Whether no run of the store has begun since the one that this store's handle belongs to."""
+    """Return whether no other run has started since the run that this store object belongs to."""
     return store.epoch >= max(_used_epochs(store, posixpath.join(store.root, "epochs")), default=0)
 
 

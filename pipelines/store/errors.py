@@ -1,15 +1,15 @@
-"""Errors of the store: a study that another driver holds, a lost lease, a damaged file."""
+"""Exceptions of the store: a study that another driver is running, a lost lease, a corrupt file."""
 
 from __future__ import annotations
 
 
 class StudyLocked(Exception):
-    """Another driver works on the study, or on steps that it needs; the message says which and what to do."""
+    """Another driver is running the study, or steps that it needs. The message says which, and what to do."""
 
 
 class LeaseLost(Exception):
-    """Another driver has taken over: nothing more may be written."""
+    """Another driver has taken over the study, so this one must not write to the store."""
 
 
 class CorruptStore(RuntimeError):
-    """The store does not hold what was written to it; the message says what is wrong, and what to do."""
+    """The store's content differs from what was written. The message says where, and what to do."""

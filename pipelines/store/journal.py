@@ -1,10 +1,10 @@
-"""What engines have answered for steps that are not finished: kept answer by answer, so that nothing is asked twice.
+"""The journal of engines' answers for unfinished steps, so that a resumed run repeats no request that was answered.
 
-On a local disk an answer is appended to its unit's file before anybody sees it: a process that is killed loses only
-what it was still waiting for; a machine that loses its power, the last seconds. An object can not be appended to:
-there, answers of a few seconds are an object of their own. An answer belongs to exactly its request, so it does not
-matter who wrote it, or how often. The file goes when the unit's rows are durable, or, if another run has begun since,
-with the step's commit: that run may be about to read it.
+On a local disk, each answer is appended to its partition's file before it is used. A killed process loses only the
+answers that it was still waiting for; a power failure loses those of the last seconds. Objects cannot be appended to,
+so on an object store, the answers of a few seconds form an object. An answer belongs to exactly one request, so it does
+not matter which run wrote it, or how often. The file is deleted when the partition's rows are durable. If another run
+has started since, which may be about to read the file, it is deleted with the step's commit.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ JOURNAL_SUFFIX = ".answers"
 
 
 class Journal:
-    """The answers to one step's requests on behalf of one unit. `flush` may be called from another thread."""
+    """The answers to one step's requests for one partition. `flush` may be called from another thread."""
 
     def __init__(self, store: Store, kind: str, key: str, partition: int, paths: Sequence[str]) -> None:
-        """`paths` are what earlier runs have left."""
+        """Read the answers in `paths`, the files that earlier runs have left."""
         self.store, self.paths = store, [*paths]
         self._name = posixpath.join(store.folder(kind, key), "parts", f"{partition:08d}-")
         self._answers = {digest: answer for path in paths for digest, answer in _read_entries(store, path)}
@@ -55,11 +55,11 @@ class Journal:
         self._lock = Lock()
 
     def lookup(self, request: Request) -> JournalEntry | None:
-        """The answer that there was, if there was one."""
+        """Return the journal's answer to a request; None if there is none."""
         return self._answers.get(request.digest()) if self._answers else None
 
     def append(self, request: Request, answer: JournalEntry) -> None:
-        """Make an answer outlive this process (on an object store: once it is flushed)."""
+        """Add an answer. It survives a crash of this process (on an object store: once it is flushed)."""
         line = _encode_entry(request, answer)
         with self._lock:
             if not self._local:
@@ -70,7 +70,7 @@ class Journal:
         hit("answer.kept", request)
 
     def flush(self) -> None:
-        """Make what was kept outlive this machine."""
+        """Make the added answers durable: they survive a crash of this machine."""
         with self._lock:
             dirty, self._dirty = self._dirty, False
             lines = [*self._unwritten]
@@ -82,14 +82,14 @@ class Journal:
                 del self._unwritten[: len(lines)]
 
     def close(self) -> None:
-        """Flush, and keep what is there for the next run."""
+        """Flush and close the file, and keep it for the next run."""
         self.flush()
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
     def delete(self) -> None:
-        """Remove it: the rows that were made of the answers are durable. A run that was taken over leaves it."""
+        """Delete the files, once the rows made from the answers are durable. If a newer run has started, keep them."""
         self.close()
         for path in self.paths if is_newest(self.store) else ():
             with contextlib.suppress(FileNotFoundError):
@@ -109,7 +109,7 @@ class Journal:
 
 
 def find_journals(store: Store, kind: str, key: str) -> dict[int, list[str]]:
-    """Paths of an unfinished step's journals, by unit."""
+    """Return the paths of an unfinished step's journals, by partition number."""
     found: dict[int, list[str]] = {}
     for path in store.partition_files(kind, key, f"*{JOURNAL_SUFFIX}"):
         found.setdefault(int(posixpath.basename(path)[:8]), []).append(path)
@@ -117,7 +117,7 @@ def find_journals(store: Store, kind: str, key: str) -> dict[int, list[str]]:
 
 
 def _encode_entry(request: Request, answer: JournalEntry) -> bytes:
-    """One line of a journal: a checksum, for lines that were torn, and the answer as JSON."""
+    """Return one line of a journal: a checksum, which detects torn lines, and the answer as JSON."""
     kind = type(answer)
     record = [request.digest(), kind.__name__, [getattr(answer, name) for name in _FIELDS[kind]]]
     text = json.dumps(record, separators=(",", ":")).encode()
@@ -125,7 +125,7 @@ def _encode_entry(request: Request, answer: JournalEntry) -> bytes:
 
 
 def _read_entries(store: Store, path: str) -> Iterator[tuple[str, JournalEntry]]:
-    """The answers in a file, without lines that were torn or spoilt; none if it is gone: a zombie was through."""
+    """Yield the answers in a file, without torn or corrupt lines; none if a fenced-off run has deleted the file."""
     try:
         data = store.read_bytes(path)
     except FileNotFoundError:

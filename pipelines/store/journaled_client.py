@@ -1,4 +1,4 @@
-"""A client that asks an engine only for what no earlier run was answered."""
+"""A client that answers requests from a journal, and sends an engine only those that the journal does not have."""
 
 from __future__ import annotations
 
@@ -30,57 +30,57 @@ A = TypeVar("A", Generation, TokenLogprobs, Classification)
 
 
 class Journals:
-    """The journals of one unit, by step. `earlier_paths` are the paths that earlier runs left, by the steps' keys."""
+    """The journals of one partition, by step. `earlier_paths` are the files that earlier runs left, by step key."""
 
     def __init__(self, store: Store, partition: int, earlier_paths: Mapping[str, Sequence[str]]) -> None:
         self.store, self.partition, self.earlier_paths = store, partition, earlier_paths
         self.by_key: dict[str, Journal] = {}
 
     def for_step(self, kind: str, key: str) -> Journal:
-        """The journal of a step."""
+        """Return the journal of a step, which the first call opens."""
         if key not in self.by_key:
             self.by_key[key] = Journal(self.store, kind, key, self.partition, self.earlier_paths.get(key, ()))
         return self.by_key[key]
 
     def flush(self) -> None:
-        """Make all answers so far outlive this machine."""
+        """Make all answers so far durable."""
         for journal in [*self.by_key.values()]:
             journal.flush()
 
     def close(self) -> None:
-        """Flush, and keep all for the next run."""
+        """Flush and close all journals, and keep their files for the next run."""
         for journal in self.by_key.values():
             journal.close()
 
     def delete(self) -> None:
-        """Remove all: what was made of them is durable."""
+        """Delete all journals, once the rows made from their answers are durable."""
         for journal in self.by_key.values():
             journal.delete()
 
 
 current_journals: ContextVar[Journals | None] = ContextVar(
     "journals", default=None
-)  # of the unit that a task works for
+)  # of the partition that the current task works on
 
 
 @dataclass(frozen=True)
 class JournaledClient:
-    """Asks `client` for a step. Answers, and refusals too, are kept in the journal of the unit at work, if any."""
+    """Sends a step's requests to `client`. The current partition's journal, if any, keeps answers and RequestErrors."""
 
     client: Client
     kind: str
     key: str
 
     async def generate(self, request: GenerateRequest) -> Generation:
-        """As the client's."""
+        """Return the journal's reply or, if it has none, the client's."""
         return await self._request(request, self.client.generate)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """As the client's."""
+        """Return the journal's log-probabilities or, if it has none, the client's."""
         return await self._request(request, self.client.logprobs)
 
     async def classify(self, request: ClassifyRequest) -> Classification:
-        """As the client's."""
+        """Return the journal's classification or, if it has none, the client's."""
         return await self._request(request, self.client.classify)
 
     async def _request(self, request: Q, send: Callable[[Q], Awaitable[A]]) -> A:
@@ -103,16 +103,16 @@ class JournaledClient:
 
 @contextmanager
 def journaling(store: Store, kind: str, key: str) -> Generator[None]:
-    """Within the block, answers to a step's requests are kept until the step is committed; it is not walked in units.
+    """Journal the answers to a step's requests within the block, for a step that is not processed in partitions.
 
-    An earlier run's answers are known from the start.
+    The journal starts with the answers of earlier runs. It is kept until the step is committed.
     """
     journals = Journals(store, 0, {key: find_journals(store, kind, key).get(0, [])})
     ended, token = threading.Event(), current_journals.set(journals)
 
     def flush_often() -> None:
         while not ended.wait(FLUSH_SECONDS):
-            with contextlib.suppress(OSError):  # the store is away for a moment; at the end it counts
+            with contextlib.suppress(OSError):  # a temporary failure of the store: `close` reports a lasting one
                 journals.flush()
 
     thread = threading.Thread(target=flush_often, name="journal", daemon=True)

@@ -1,4 +1,4 @@
-"""One driver per study: a lease in the store, taken over when its holder is gone, and checked before each commit."""
+"""One driver per study: a lease in the store, taken over when its heartbeats stop, and checked before each commit."""
 
 from __future__ import annotations
 
@@ -24,11 +24,14 @@ from pipelines.store.errors import LeaseLost, StudyLocked
 from pipelines.store.store import Store
 
 HEARTBEAT_SECONDS = 5.0
-LEASE_TIMEOUT = 20.0  # without a beat: by the watcher's own clock, which no change of the time of day touches
+LEASE_TIMEOUT = 20.0  # without a heartbeat, by the observer's monotonic clock: changes of system time do not matter
 
 
 class LeaseRecord(BaseModel):
-    """Who drives a study. `token` is new with each holder, `steps` are what it runs."""
+    """The driver that holds a study's lease. `token` is new for each holder, `steps` are the keys that it runs.
+
+    `boot` identifies the boot of its machine, `space` its PID namespace.
+    """
 
     study: str
     token: str
@@ -41,13 +44,13 @@ class LeaseRecord(BaseModel):
 
     @property
     def description(self) -> str:
-        """For people."""
+        """The holder, as text for messages."""
         return f"process {self.pid} on {self.host}, since {self.since}"
 
 
 @dataclass
 class Lease:
-    """A held lease. `check` is asked before every commit; a thread renews it."""
+    """A held lease. A thread renews it. Call `check` before every commit."""
 
     store: Store
     record: LeaseRecord
@@ -55,28 +58,36 @@ class Lease:
     heartbeat_count: int = 0
 
     def check(self) -> None:
-        """Raise LeaseLost unless the lease is still ours, by what the store says now."""
+        """Check in the store that this driver still holds the lease.
+
+        Raises:
+            LeaseLost: If another driver has taken it over.
+        """
         found = read_lease(self.store, self.record.study)
         if self.lost.is_set() or found is None or found.token != self.record.token:
             self.lost.set()
             raise LeaseLost(
                 f"study {self.record.study} was taken over"
                 + (f" by {found.description}" if found else "")
-                + ": this run ends, and what it finished before is kept"
+                + ": this run stops, and the steps that it finished are kept"
             )
 
     def renew(self, ended: threading.Event) -> None:
-        """Give signs of life until the end, or until the lease is lost."""
+        """Write heartbeats until `ended` is set or the lease is lost."""
         while not ended.wait(HEARTBEAT_SECONDS):
             try:
                 self.heartbeat()
             except LeaseLost:
                 return
-            except Exception:  # the store is away for a moment, whatever it says; a check that matters will tell
+            except Exception:  # a temporary failure of the store, of any type: the next commit checks the lease anyway
                 continue
 
     def heartbeat(self) -> None:
-        """One sign of life, in a file of our own: if it comes late, the successor's claim stays. Raises LeaseLost."""
+        """Write one heartbeat, to a file of this holder: a late write cannot overwrite a successor's lease.
+
+        Raises:
+            LeaseLost: If another driver has taken over the lease.
+        """
         self.check()
         self.heartbeat_count += 1
         self.store.write_bytes(_heartbeats_path(self.store, self.record), str(self.heartbeat_count).encode())
@@ -84,10 +95,17 @@ class Lease:
 
 @contextmanager
 def acquire(store: Store, study: str, steps: Iterable[str], notify: Callable[[str], None]) -> Generator[Lease]:
-    """Hold the lease of a study within the block; `steps` are the keys of what it will run.
+    """Hold the lease of a study within the block.
 
-    Raises Held if another driver lives that holds it, or that runs one of these steps for another study. A holder that
-    is gone is waited for LOST_SECONDS (`notify` says so), unless it was a process of this machine.
+    If another driver holds it, wait up to `LEASE_TIMEOUT` seconds for a heartbeat, and take over if there is none. A
+    holder that was a process on this machine and has exited is replaced at once.
+
+    Args:
+        steps: The keys of the steps that this driver will run.
+        notify: Receives messages about waiting and taking over.
+
+    Raises:
+        StudyLocked: If a live driver holds the lease, or runs one of these steps for another study.
     """
     lease = Lease(store, _take_lease(store, _new_record(study, steps), notify))
     try:
@@ -108,7 +126,7 @@ def acquire(store: Store, study: str, steps: Iterable[str], notify: Callable[[st
 
 
 def read_lease(store: Store, study: str) -> LeaseRecord | None:
-    """Who holds the lease of a study, alive or not."""
+    """Return the lease of a study, whether its holder is alive or not; None if there is no valid one."""
     try:
         return LeaseRecord.model_validate_json(store.read_bytes(_path(store, study)))
     except (FileNotFoundError, ValidationError):
@@ -116,20 +134,20 @@ def read_lease(store: Store, study: str) -> LeaseRecord | None:
 
 
 def leases(store: Store) -> list[LeaseRecord]:
-    """All leases in a store, their holders alive or not."""
+    """Return all leases in a store, whether their holders are alive or not."""
     paths = files.list_files(store.fs, posixpath.join(store.root, "studies", "*", "lease.json"))
     found = (read_lease(store, posixpath.basename(posixpath.dirname(path))) for path in paths)
     return [claim for claim in found if claim]
 
 
 def is_dead(record: LeaseRecord) -> bool:
-    """Whether the holder was a process of this machine that lives no more; False if that can not be known."""
+    """Return whether the holder was a process on this machine that has exited; False if that cannot be determined."""
     if record.host != socket.gethostname():
         return False
     if record.boot != _boot_id():
-        return True  # the machine has been started again
+        return True  # the machine has rebooted
     if record.space != _pid_namespace():
-        return False  # in another container of this machine: its numbers of processes are not ours
+        return False  # in another container on this machine, with other process ids
     try:
         return psutil.Process(record.pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -141,17 +159,15 @@ def _take_lease(store: Store, mine: LeaseRecord, notify: Callable[[str], None]) 
         holder = read_lease(store, mine.study)
         if holder is None:
             if store.fs.exists(_path(store, mine.study)):
-                store.fs.rm(_path(store, mine.study))  # not a lease: a file that something else has spoilt
+                store.fs.rm(_path(store, mine.study))  # a corrupt file
             continue
         if not is_dead(holder):
-            notify(
-                f"study {mine.study} is held by {holder.description}: waiting {LEASE_TIMEOUT:.0f} s for a sign of life"
-            )
+            notify(f"study {mine.study} is held by {holder.description}: waiting {LEASE_TIMEOUT:.0f} s for a heartbeat")
             _refuse_if_alive(store, holder)
-        notify(f"study {mine.study}: taken over from {holder.description}, which is gone")
+        notify(f"study {mine.study}: taken over from {holder.description}, which has stopped")
         _write(store, mine)
         _remove_heartbeats(store, holder)
-        time.sleep(0.1)  # of several that take over at once, the last to write holds it
+        time.sleep(0.1)  # of several drivers that take over at once, the last to write holds the lease
         found = read_lease(store, mine.study)
         if found and found.token == mine.token:
             return mine
@@ -198,7 +214,7 @@ def _new_record(study: str, steps: Iterable[str]) -> LeaseRecord:
 
 @cache
 def _boot_id() -> str:
-    """What changes when this machine is started again."""
+    """Return an id that changes when this machine reboots; empty if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -207,7 +223,7 @@ def _boot_id() -> str:
 
 @cache
 def _pid_namespace() -> str:
-    """Within which a process's number is its own: containers have one each, also those that share a host's name."""
+    """Return an id of this process's PID namespace: each container has its own, even if they share a host name."""
     try:
         return str(Path("/proc/self/ns/pid").readlink())
     except OSError:
@@ -223,7 +239,7 @@ def _heartbeats_path(store: Store, record: LeaseRecord) -> str:
 
 
 def _heartbeats(store: Store, record: LeaseRecord) -> bytes:
-    """What a holder has written as a sign of life."""
+    """Return the content of a holder's heartbeat file; empty if there is none."""
     try:
         return store.read_bytes(_heartbeats_path(store, record))
     except FileNotFoundError:
@@ -231,7 +247,7 @@ def _heartbeats(store: Store, record: LeaseRecord) -> bytes:
 
 
 def _remove_heartbeats(store: Store, record: LeaseRecord) -> None:
-    """Remove a former holder's signs of life, and what killed writers left."""
+    """Remove a former holder's heartbeat file, and temporary files of killed writers."""
     with contextlib.suppress(FileNotFoundError):
         store.fs.rm(_heartbeats_path(store, record))
     files.remove_temporary(store.fs, _path(store, record.study))

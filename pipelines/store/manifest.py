@@ -1,4 +1,4 @@
-"""What is written last: the account of a finished step."""
+"""The manifest of a finished step, which is written last: its identity, files and row counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipelines.store.errors import CorruptStore
 
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
-    """Versions of what a result may depend on."""
+    """Return the versions of Python and of the packages that a result may depend on."""
     packages = (
         "evolgrid",
         "ray",
@@ -46,7 +46,7 @@ class Shard(BaseModel):
 
 
 class Account(BaseModel):
-    """Where a step's rows went. `reasons` counts the rejected and failed ones."""
+    """The row counts of a step. `reasons` counts the rejected and failed rows by reason."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -57,17 +57,21 @@ class Account(BaseModel):
     reasons: dict[str, int] = {}
 
     def check(self, label: str) -> None:
-        """Raise Spoilt unless in = out + rejected + failed."""
+        """Check that in = out + rejected + failed.
+
+        Raises:
+            CorruptStore: If the counts do not add up.
+        """
         if self.rows_in != self.rows_out + self.rejected + self.failed:
             raise CorruptStore(
-                f"{label}: {self.rows_in} rows went in, but {self.rows_out} came out, "
-                f"{self.rejected} were rejected and {self.failed} failed. "
+                f"{label}: row count mismatch: {self.rows_in} in, {self.rows_out} out, "
+                f"{self.rejected} rejected, {self.failed} failed. "
                 "Nothing was committed: run the same command again"
             )
 
 
 class Manifest(BaseModel):
-    """A finished step: its identity and why it has it, its files, its account, its time in seconds.
+    """A finished step: its key, the payload and inputs that the key is made from, its files, counts and seconds.
 
     `schemas` are the columns of "rows" and "rejected" with their Arrow types; older manifests have none.
     """

@@ -1,9 +1,9 @@
-"""Rows of an unfinished step: a part for each unit, made into deterministic shards when the step is complete.
+"""Rows of an unfinished step: one output per partition. The outputs become deterministic shards when it is complete.
 
-A unit is a range of seed indices. All that descends from a seed stays in its unit, so a unit's part is all that a
-resumed run has to read to know what is done, and a shard is always the same rows in the same order. Parts are named by
-the run that wrote them, and the newest one stands: what a run writes that lives on after its study was taken over by
-another, is not looked at.
+A partition is a range of seed indices. All rows derived from a seed stay in the seed's partition. So a resumed run
+reads only the outputs to know what is done, and a shard always has the same rows in the same order. The name of an
+output contains the epoch of the run that wrote it, and the newest output is used. A run whose study was taken over may
+still write outputs; they are ignored.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ ROWS_SUFFIX, REJECTED_SUFFIX = ".rows.parquet", ".rejected.parquet"
 
 @dataclass(frozen=True)
 class PartitionRows:
-    """What became of a unit's rows in one step."""
+    """The rows and rejections that one step made from a partition."""
 
     rows: list[Row]
     rejections: list[Rejection]
 
 
 def partition_of(index: int) -> int:
-    """The unit that a seed index belongs to."""
+    """Return the number of the partition that a seed index belongs to."""
     return index // PARTITION_ROWS
 
 
 @dataclass(frozen=True)
 class PartitionOutput:
-    """One unit's rows of an unfinished step, all of them, as the run number `epoch` made them."""
+    """The paths of a partition's complete output in an unfinished step, written by the run with this `epoch`."""
 
     epoch: int
     rows: str
@@ -47,7 +47,7 @@ class PartitionOutput:
 
 
 def write_partition(store: Store, kind: str, key: str, partition: int, output: PartitionRows) -> None:
-    """Make all of a unit's rows of an unfinished step durable. The rows come last: with them, the part exists."""
+    """Write a partition's complete output. The file of rows is written last: once it exists, so does the output."""
     folder = posixpath.join(store.folder(kind, key), "parts")
     name = f"{partition:08d}-{store.epoch:06d}"
     if output.rejections:
@@ -56,8 +56,8 @@ def write_partition(store: Store, kind: str, key: str, partition: int, output: P
 
 
 def find_partitions(store: Store, kind: str, key: str) -> dict[int, PartitionOutput]:
-    """What is durable of an unfinished step, by unit: the part of the newest run that made one."""
-    paths = store.partition_files(kind, key, "*.parquet")  # sorted: a later run's part comes after an earlier one's
+    """Return the newest output of each partition of an unfinished step, by partition number."""
+    paths = store.partition_files(kind, key, "*.parquet")  # sorted: the outputs of later epochs come last
     rejected = {path.removesuffix(REJECTED_SUFFIX): path for path in paths if path.endswith(REJECTED_SUFFIX)}
     found: dict[int, PartitionOutput] = {}
     for path in paths:
@@ -69,16 +69,18 @@ def find_partitions(store: Store, kind: str, key: str) -> dict[int, PartitionOut
 
 
 def read_partition(store: Store, kind: str, output: PartitionOutput) -> PartitionRows:
-    """What a part holds. Raises Spoilt, and removes the part, if it can not be read: then it is made again."""
+    """Return the content of a partition's output.
+
+    Raises:
+        CorruptStore: If the output is corrupt. It is removed, so that the next run recomputes the partition.
+    """
     files = [
         store.read_bytes(path) for path in (output.rows, output.rejected) if path
-    ]  # an OSError here is no bad part
+    ]  # an OSError here comes from the file system, not from corrupt content
     try:
         rows, *rejected = (pq.read_table(io.BytesIO(data), page_checksum_verification=True) for data in files)
         rejections = [row for table in rejected for row in from_table(Rejection, table)]
         return PartitionRows([*from_table(ROW_TYPES[kind], rows)], rejections)
     except (pa.ArrowException, OSError) as error:
         store.fs.rm(output.rows)
-        raise CorruptStore(
-            f"{output.rows} could not be read and is removed ({error}): run the same command again"
-        ) from error
+        raise CorruptStore(f"{output.rows} is corrupt and was removed ({error}): run the same command again") from error

@@ -1,4 +1,4 @@
-"""A step's finished units, written in order as Parquet shards."""
+"""Combines the outputs of a step's partitions, in order, into Parquet shards."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def _in_order(rows: Sequence[R]) -> list[R]:
 
 
 def write_shards(store: Store, kind: str, key: str, rows_in: int) -> tuple[tuple[Shard, ...], Account]:
-    """Turn a complete step's parts into shards. Peak memory is one shard's rows."""
+    """Write the partitions' outputs of a complete step as shards, and count its rows.
+
+    Peak memory is one shard's rows.
+    """
     shards: list[Shard] = []
     totals = {"rows": 0, "rejected": 0, "failed": 0}
     reasons: dict[str, int] = {}
@@ -54,7 +57,7 @@ def write_shards(store: Store, kind: str, key: str, rows_in: int) -> tuple[tuple
 def write_shard(
     store: Store, kind: str, key: str, number: int, rows: Sequence[Row], rejections: Sequence[Rejection]
 ) -> list[Shard]:
-    """Write one shard: its rows and, beside them, what was not passed on."""
+    """Write one shard: a file of rows and a file of rejections."""
     store.fence()
     folder = store.folder(kind, key)
     tables: list[tuple[str, pa.Table]] = [
@@ -67,7 +70,7 @@ def write_shard(
 
 
 def read_partition_rows(store: Store, kind: str, key: str, partition: int) -> list[Row]:
-    """The rows of one unit of a finished step, in order."""
+    """Return the rows of one partition of a finished step, in order."""
     table = _shard(store.url, kind, key, partition // SHARD_PARTITIONS)
     index = pc.field("index")
     first, end = partition * PARTITION_ROWS, (partition + 1) * PARTITION_ROWS
@@ -76,12 +79,12 @@ def read_partition_rows(store: Store, kind: str, key: str, partition: int) -> li
 
 @lru_cache(maxsize=8)
 def _shard(url: str, kind: str, key: str, number: int) -> pa.Table:
-    """A shard, kept for the neighbours of the unit that asked."""
+    """Return a shard; it is cached for its other partitions."""
     store = Store(url)
     return store.read_table(posixpath.join(store.folder(kind, key), f"rows-{number:05d}.parquet"))
 
 
 def partitions_of(store: Store, kind: str, key: str) -> list[int]:
-    """The units that a finished step has rows in."""
+    """Return the numbers of the partitions in which a finished step has rows, sorted."""
     indices = store.rows(kind, key, columns=["index"]).column("index").to_pylist()
     return sorted({partition_of(index) for index in indices})

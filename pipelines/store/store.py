@@ -1,4 +1,4 @@
-"""Where steps' outputs live: Parquet shards and a manifest, written last, under a folder or any fsspec URL."""
+"""The store of steps' outputs: Parquet shards and, written last, a manifest, in a folder or at any fsspec URL."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipelines.store.errors import CorruptStore, LeaseLost
 from pipelines.store.manifest import Manifest, Shard
 
 MANIFEST = "manifest.json"
-EXTRAS_BY_PROTOCOL = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}  # of our own, by protocols
+EXTRAS_BY_PROTOCOL = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}  # the package's extras, by protocol
 STAGING_SUFFIX = ".partial"
 GLOB_CHARACTERS = "*?["
 STALE_PATTERNS = ("parts", f"*{files.TEMPORARY_SUFFIX}", f".*{STAGING_SUFFIX}")
@@ -35,8 +35,10 @@ T = TypeVar("T")
 class Store:
     """A tree `steps/KIND/KEY/` on any file system. A step exists once its manifest does.
 
-    `epoch` is the number of the run that writes; workers get it with the store. InputError for a URL that can not be
-    used.
+    `epoch` is the number of the run that writes. It is pickled with the store, so workers have it, too.
+
+    Raises:
+        InputError: If the URL cannot be used.
     """
 
     def __init__(self, url: str, epoch: int = 0) -> None:
@@ -44,35 +46,44 @@ class Store:
         self.fs: Any = fs
         self.root: str = root
         self.url: str = fs.unstrip_protocol(root)  # absolute: workers have another current folder
-        self.fence: Callable[[], None] = lambda: None  # asked before results are written: raises if we may not
+        self.fence: Callable[[], None] = lambda: None  # called before results are written: raises if we must not write
         self.epoch = epoch
 
     def __reduce__(self) -> tuple[type[Store], tuple[str, int]]:
         return Store, (self.url, self.epoch)
 
     def folder(self, kind: str, key: str) -> str:
-        """The folder of a step, as a path on the store's file system."""
+        """Return the folder of a step, as a path on the store's file system."""
         return posixpath.join(self.root, "steps", kind, key)
 
     def finished_keys(self) -> frozenset[str]:
-        """Keys of all finished steps, with one listing."""
+        """Return the keys of all finished steps, with one listing."""
         paths = files.list_files(self.fs, posixpath.join(self.root, "steps", "*", "*", MANIFEST))
         return frozenset(posixpath.basename(posixpath.dirname(path)) for path in paths)
 
     def keys(self, kind: str) -> tuple[str, ...]:
-        """Keys of all finished steps of one kind."""
+        """Return the keys of all finished steps of one kind, sorted."""
         paths = files.list_files(self.fs, posixpath.join(self.root, "steps", kind, "*", MANIFEST))
         return tuple(sorted(posixpath.basename(posixpath.dirname(path)) for path in paths))
 
     def manifest(self, kind: str, key: str) -> Manifest:
-        """The manifest of a finished step. Raises FileNotFoundError if it is not finished, Spoilt if it is damaged."""
+        """Return the manifest of a finished step.
+
+        Raises:
+            FileNotFoundError: If the step is not finished.
+            CorruptStore: If the manifest is damaged.
+        """
         path = posixpath.join(self.folder(kind, key), MANIFEST)
         return self.read_json(path, Manifest.model_validate_json, REBUILD_HINT)
 
     def commit(self, manifest: Manifest) -> None:
-        """Make a step exist. Its shards must have been written; what is left of its parts is removed.
+        """Make a step exist by writing its manifest, and delete its partitions' outputs.
 
-        Raises LeaseLost if another run has made it exist: one that halts behind the fence changes no manifest.
+        The shards must have been written before. The manifest never replaces one of another run, which may have taken
+        over while this one hung between the fence and the write.
+
+        Raises:
+            LeaseLost: If another run has finished the step.
         """
         self.fence()
         folder = self.folder(manifest.kind, manifest.key)
@@ -80,13 +91,16 @@ class Store:
         text = json.dumps(manifest.model_dump(mode="json"), indent=1, sort_keys=True)
         hit("commit.before_manifest", folder)
         if not files.create_exclusive(self.fs, path, text.encode()) and self.read_bytes(path) != text.encode():
-            raise LeaseLost(f"{manifest.kind}/{manifest.key} was finished by another run: this one ends")
+            raise LeaseLost(f"{manifest.kind}/{manifest.key} was finished by another run: this one stops")
         hit("commit.after_manifest", folder)
         self.remove(self.stale_files(f"{manifest.kind}/{manifest.key}"))
         hit("commit.after_parts", folder)
 
     def stale_files(self, step: str = "*/*") -> list[str]:
-        """What steps (KIND/KEY, or a pattern) have beside their results: parts, checkpoints, killed writers' files."""
+        """Return the paths of what steps (KIND/KEY, or a pattern) have beside their results.
+
+        These are partitions' outputs, checkpoints, and temporary files of killed writers.
+        """
         return [
             path
             for name in STALE_PATTERNS
@@ -94,20 +108,20 @@ class Store:
         ]
 
     def remove(self, paths: Iterable[str]) -> None:
-        """Remove leftovers. Where a zombie writes, something may stay: it is for the next run."""
+        """Delete leftovers. If a fenced-off run still writes there, some may stay; the next run deletes them."""
         for path in paths:
             with contextlib.suppress(OSError):
                 self.fs.rm(path, recursive=True)
 
     def invalidate(self, kind: str, key: str) -> None:
-        """Make a step not exist any more: its files are to be written again."""
+        """Invalidate a finished step by deleting its manifest; its files will be rewritten."""
         self.fence()
-        with contextlib.suppress(FileNotFoundError):  # the driver before has done it
+        with contextlib.suppress(FileNotFoundError):  # an earlier driver has deleted it
             self.fs.rm(posixpath.join(self.folder(kind, key), MANIFEST))
         _cached_manifest.cache_clear()
 
     def write_table(self, folder: str, name: str, table: pa.Table) -> Shard:
-        """Write one Parquet file atomically; the same table gives the same bytes."""
+        """Write one Parquet file atomically. The same table gives the same bytes."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
         data = buffer.getvalue()
@@ -115,31 +129,44 @@ class Store:
         return Shard(file=name, rows=table.num_rows, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
     def read_table(self, path: str, columns: list[str] | None = None) -> pa.Table:
-        """Read one Parquet file, or some columns of it. Raises Spoilt if it is damaged."""
+        """Read one Parquet file, or some columns of it.
+
+        Raises:
+            CorruptStore: If the file is damaged.
+        """
         with self.fs.open(path, "rb") as file:
             try:
                 return pq.read_table(file, columns=columns, page_checksum_verification=True)
             except (pa.ArrowException, OSError) as error:
                 if isinstance(error, OSError) and (error.errno or type(error) is not OSError):
-                    raise  # the store's, not Arrow's
+                    raise  # an error of the file system, not of Arrow
                 raise CorruptStore(f"{path} is damaged ({error}): {REBUILD_HINT}") from None
 
     def rows(self, kind: str, key: str, prefix: str = "rows", columns: list[str] | None = None) -> pa.Table:
-        """All rows of a finished step (`prefix` "rows") or all that it did not pass on ("rejected")."""
+        """Return all rows of a finished step (`prefix` "rows") or all its rejections ("rejected")."""
         folder = self.folder(kind, key)
         shards = [s for s in _cached_manifest(self.url, kind, key).shards if s.file.startswith(prefix)]
         return pa.concat_tables(self.read_table(posixpath.join(folder, s.file), columns) for s in shards)
 
     def write_bytes(self, path: str, data: bytes) -> None:
-        """Write a file: readers see all or nothing."""
+        """Write a file atomically: readers see all of it or nothing."""
         files.write(self.fs, path, data)
 
     def read_bytes(self, path: str) -> bytes:
-        """A file's bytes. Raises FileNotFoundError."""
-        return self.fs.cat_file(path)  # at once: a file that is opened and then replaced could not be read on
+        """Return a file's content.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+        """
+        return self.fs.cat_file(path)  # in one request: a file could be replaced between two
 
     def read_json(self, path: str, parse: Callable[[bytes], T], remedy: str) -> T:
-        """What `parse` makes of a file. Raises FileNotFoundError, and Spoilt with the remedy if it is damaged."""
+        """Return the result of `parse` for a file's content.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            CorruptStore: If `parse` raises ValueError. The message ends with `remedy`.
+        """
         data = self.read_bytes(path)
         try:
             return parse(data)
@@ -147,14 +174,15 @@ class Store:
             raise CorruptStore(f"{path} is damaged: {remedy}") from None
 
     def partition_files(self, kind: str, key: str, pattern: str) -> list[str]:
-        """Paths of an unfinished step's parts, sorted by name. `pattern` is a glob of file names."""
+        """Return the paths of an unfinished step's partition files that match a glob of file names, sorted."""
         return sorted(files.list_files(self.fs, posixpath.join(self.folder(kind, key), "parts", pattern)))
 
     def staging_path(self, kind: str, key: str, name: str) -> str:
-        """A folder for what a run makes of an unfinished step before it counts: a path or URL that workers write to.
+        """Return a folder for output of an unfinished step that is not complete yet: a path or URL for workers.
 
-        It belongs to this run. What an earlier one has left under this name is moved there: who still writes to the
-        old place is not looked at. On an object store that is a copy, which may miss what is just being written.
+        The folder belongs to this run. If an earlier run has left one with this name, its content is moved here, and
+        later writes of that run to its old folder are ignored. On an object store, the move is a copy, which may miss
+        files that are being written.
         """
         self.fence()
         folder = self.folder(kind, key)
@@ -167,25 +195,29 @@ class Store:
         return self.address(kind, key, mine)
 
     def promote(self, kind: str, key: str, name: str, source: str) -> None:
-        """Put a folder that was made aside into its place in an unfinished step. Raises LeaseLost if it is not ours."""
+        """Move a staging folder to its final place in an unfinished step.
+
+        Raises:
+            LeaseLost: If another driver has taken over the study.
+        """
         self.fence()
         target = posixpath.join(self.folder(kind, key), name)
-        if self.fs.exists(target):  # a run was killed before its commit
+        if self.fs.exists(target):  # left by a run that was killed before its commit
             self.fs.rm(target, recursive=True)
         move_folder(self.fs, source, target)
 
     def address(self, kind: str, key: str, name: str) -> str:
-        """Where workers find a folder of a step: its path, or its URL if the store is remote."""
+        """Return the address of a step's folder for workers: its path, or its URL if the store is remote."""
         path = posixpath.join(self.folder(kind, key), name)
         return path if isinstance(self.fs, LocalFileSystem) else self.fs.unstrip_protocol(path)
 
     def fetch(self, kind: str, key: str, name: str, target: Path) -> None:
-        """Copy a folder of a step to a local one, beside what is there already."""
+        """Copy the files in a folder of a step to a local one. Other files in it stay."""
         source = posixpath.join(self.folder(kind, key), name)
         self.fs.get(f"{source}/", f"{target}/", recursive=True)
 
     def files(self, kind: str, key: str, name: str) -> tuple[Shard, ...]:
-        """What lies in a folder of a step, hashed."""
+        """Return the files in a folder of a step, sorted by path, with their hashes."""
         folder = self.folder(kind, key)
         paths: list[str] = sorted(self.fs.find(posixpath.join(folder, name)))
         return tuple(self._hash_file(path, posixpath.relpath(path, folder)) for path in paths)
@@ -196,7 +228,11 @@ class Store:
 
 
 def _file_system(url: str) -> tuple[Any, str]:
-    """The file system of a store's URL, and the path on it. InputError if there is none."""
+    """Return the file system of a store's URL, and the path on it.
+
+    Raises:
+        InputError: If the URL cannot be used.
+    """
     protocol = url.partition("://")[0]
     try:
         fs, root = file_system(url)
@@ -209,8 +245,8 @@ def _file_system(url: str) -> tuple[Any, str]:
         raise InputError(f"the store {url} needs a package that is not installed: {error}", remedy=remedy) from error
     except ValueError as error:
         remedy = "Give a folder, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER."
-        raise InputError(f"the store {url} can not be used: {error}", remedy=remedy) from error
-    if set(GLOB_CHARACTERS) & set(root):  # which fsspec and DuckDB take for patterns, in one call or another
+        raise InputError(f"the store {url} cannot be used: {error}", remedy=remedy) from error
+    if set(GLOB_CHARACTERS) & set(root):  # some calls of fsspec and DuckDB read them as patterns
         raise InputError(f"the store {root} has one of {GLOB_CHARACTERS} in its path", remedy="Give another --store.")
     return fs, root
 

@@ -81,7 +81,7 @@ def test_a_zombie_that_wakes_after_a_takeover_changes_nothing(rig: Rig, chance: 
         late = ended(zombie)
     finally:
         zombie.kill()
-    assert late.code == 1 and "this run ends, and what it finished before is kept" in late.output, late.output
+    assert late.code == 1 and "this run stops, and the steps that it finished are kept" in late.output, late.output
     assert finished(rig.store) == undisturbed(rig.text)
     check_rows(rig.store)
 
@@ -123,7 +123,7 @@ def test_of_two_drivers_the_second_is_refused_and_the_first_finishes(rig: Rig, c
     try:
         stopped(rig, first)
         second = rig.start(FAULTS_LEASE="0.2,30")
-        wait_for(lambda: "waiting 30 s for a sign of life" in second.said(), second)
+        wait_for(lambda: "waiting 30 s for a heartbeat" in second.said(), second)
         first.send_signal(signal.SIGCONT)
         refused, done = ended(second), ended(first)
     finally:

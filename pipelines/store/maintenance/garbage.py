@@ -1,4 +1,4 @@
-"""What no study of a store needs, and its removal."""
+"""Finds and deletes what no study of a store needs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.store.studies.step_index import referenced_keys
 
 @dataclass(frozen=True, slots=True)
 class GarbageItem:
-    """A folder that can go, why, and its size."""
+    """A path that can be deleted, the reason, and its size."""
 
     path: str
     reason: str
@@ -22,9 +22,9 @@ class GarbageItem:
 
 
 def find_garbage(store: Store) -> Iterator[GarbageItem]:
-    """Step folders that no study needs, and leftovers of steps that are finished.
+    """Yield the folders of steps that no study has, and the leftovers of finished steps.
 
-    What a driver that lives is running stays, whatever else is known of it.
+    Steps that a live driver is running are never garbage.
     """
     running = {key for claim in leases(store) if not is_dead(claim) for key in claim.steps}
     keep = frozenset[str]().union(running, *referenced_keys(store).values())
@@ -43,7 +43,7 @@ def find_garbage(store: Store) -> Iterator[GarbageItem]:
 
 
 def remove_garbage(store: Store, item: GarbageItem) -> None:
-    """Delete a folder; of a step, the manifest goes first, so that nobody sees half of it."""
+    """Delete a path. A step's manifest is deleted first, so that no reader sees half of a finished step."""
     manifest = posixpath.join(item.path, MANIFEST)
     if store.fs.exists(manifest):
         store.fs.rm(manifest)

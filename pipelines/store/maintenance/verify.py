@@ -1,4 +1,4 @@
-"""Looking after a store: is everything as it was written, and what can go?"""
+"""Verifies a store: are the files of finished steps as they were written?"""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HASH_BLOCK_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class VerifiedStep:
-    """A finished step, and what is wrong with its files (nothing: an empty tuple). `bytes` were read."""
+    """A finished step, the size of its files, and what is wrong with them (an empty tuple if nothing is)."""
 
     kind: str
     key: str
@@ -29,7 +29,7 @@ class VerifiedStep:
 
 
 def verify(store: Store) -> Iterator[VerifiedStep]:
-    """Hash every file of every finished step again, block by block, and compare with what was written."""
+    """Hash every file of every finished step, block by block, and compare it with the manifest."""
     for path in sorted(store.fs.glob(posixpath.join(store.root, "steps", "*", "*", MANIFEST))):
         folder = posixpath.dirname(path)
         kind, key = posixpath.split(folder)[0].rsplit("/", 1)[-1], posixpath.basename(folder)
@@ -37,7 +37,7 @@ def verify(store: Store) -> Iterator[VerifiedStep]:
             manifest = Manifest.model_validate_json(store.read_bytes(path))
         except ValidationError as error:
             yield VerifiedStep(
-                kind, key, f"{kind} {key[:8]}", 0, (f"{MANIFEST} can not be read: {error.error_count()} errors",)
+                kind, key, f"{kind} {key[:8]}", 0, (f"{MANIFEST} cannot be read: {error.error_count()} errors",)
             )
             continue
         found = (
@@ -49,7 +49,7 @@ def verify(store: Store) -> Iterator[VerifiedStep]:
 
 
 def shard_problem(store: Store, folder: str, shard: Shard) -> str:
-    """What is wrong with a file of a step, by its hash; nothing: an empty text."""
+    """Return what is wrong with a file of a step, by its size and hash; an empty text if nothing is."""
     digest, size = hashlib.sha256(), 0
     try:
         with store.fs.open(posixpath.join(folder, shard.file), "rb") as file:
@@ -64,7 +64,7 @@ def shard_problem(store: Store, folder: str, shard: Shard) -> str:
 
 
 def _schema_problem(store: Store, folder: str, shard: Shard, manifest: Manifest) -> str:
-    """Whether a file's columns are not those that the manifest tells; nothing: an empty text."""
+    """Return how a file's columns differ from those in the manifest; an empty text if they do not."""
     expected = manifest.schemas.get(shard.file.partition("-")[0])
     if expected is None:
         return ""
@@ -72,5 +72,5 @@ def _schema_problem(store: Store, folder: str, shard: Shard, manifest: Manifest)
         return (
             ""
             if column_types(pq.read_schema(file)) == expected
-            else f"{shard.file} has other columns than {MANIFEST} tells"
+            else f"{shard.file} has other columns than {MANIFEST} lists"
         )

@@ -1,4 +1,4 @@
-"""What was tried again in a study's last run, and how often that may be: `studies/NAME/retries.json` in the store."""
+"""The retries of a study's last run, and their limits: `studies/NAME/retries.json` in the store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.store.studies.run_record import study_folder
 
 
 class Retry(BaseModel):
-    """What was tried again: `of` is a model or a step, `allowed` says how often it may be before it is given up."""
+    """The retries of a model or step (`of`): how many were `spent`, and how many are `allowed` (a text)."""
 
     level: Literal["request", "replica", "step", "training"]
     of: str
@@ -25,14 +25,18 @@ _LIST = TypeAdapter(list[Retry])
 
 
 def save_retries(store: Store, study: str, retries: Iterable[Retry]) -> None:
-    """Keep what was tried again in a run, in place of the run before."""
+    """Save the retries of a run, and replace those of the run before."""
     store.write_bytes(_path(store, study), _LIST.dump_json([*retries], indent=1))
 
 
 def load_retries(store: Store, study: str) -> list[Retry]:
-    """What was tried again in the study's last run; nothing if there was none. Raises Spoilt."""
+    """Return the retries of the study's last run; an empty list if there are none.
+
+    Raises:
+        CorruptStore: If the file is damaged.
+    """
     try:
-        return store.read_json(_path(store, study), _LIST.validate_json, "delete it, the next run writes another")
+        return store.read_json(_path(store, study), _LIST.validate_json, "delete it; the next run writes a new one")
     except FileNotFoundError:
         return []
 

@@ -1,4 +1,4 @@
-"""What Ray Data measured of each finished stream: `studies/NAME/streams/TIME.json` in the store, one file each."""
+"""Ray Data's statistics of each finished stream, in a file of the store: `studies/NAME/streams/TIME.json`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from pipelines.store.studies.run_record import study_folder
 class OperatorStats(BaseModel):
     """One operator of Ray Data. `wall_seconds`, `cpu_seconds` and `output_bytes` are sums over its blocks.
 
-    `rows` are what it put out; what a stream deals out are units of many rows each. `peak_bytes` is the unique set size
-    of a worker at most, None where the machine does not tell; `waited_seconds` is backpressure, of both directions.
+    `rows` counts the operator's outputs. In a stream, each output is a partition of many of the study's rows.
+    `peak_bytes` is the largest unique set size of a worker, None if the machine does not report it. `waited_seconds`
+    is the time lost to backpressure, of inputs and outputs.
     """
 
     operator: str
@@ -31,7 +32,7 @@ class OperatorStats(BaseModel):
 
 
 class StreamStats(BaseModel):
-    """One stream: its steps (key -> label), which share all figures, Ray Data's operators, and Ray's own text."""
+    """One stream: its steps (key -> label), which share all figures, Ray Data's operators, and Ray's own summary."""
 
     ended: datetime
     seconds: float
@@ -41,13 +42,13 @@ class StreamStats(BaseModel):
 
 
 def save_stream(store: Store, study: str, stats: StreamStats) -> None:
-    """Keep what was measured, beside that of the study's earlier streams."""
+    """Save the statistics of a stream, beside those of the study's earlier streams."""
     path = posixpath.join(study_folder(store, study), "streams", f"{stats.ended:%Y%m%dT%H%M%S.%fZ}.json")
     store.write_bytes(path, stats.model_dump_json(indent=1).encode())
 
 
 def load_streams(store: Store, keys: Collection[str]) -> list[StreamStats]:
-    """The newest stream of each of these steps, whichever study ran it; oldest first."""
+    """Return the newest stream of each of these steps, whichever study ran it; oldest first."""
     paths = files.list_files(store.fs, posixpath.join(study_folder(store, "*"), "streams", "*.json"))
     found = sorted((StreamStats.model_validate_json(store.read_bytes(path)) for path in paths), key=lambda s: s.ended)
     newest = {key: number for number, stream in enumerate(found) for key in stream.steps if key in keys}

@@ -94,7 +94,7 @@ def test_a_flipped_bit_of_a_row_is_no_other_row(folder: Path) -> None:
         Path(path).write_bytes(data)
         with pytest.raises(CorruptStore, match=r"is damaged .* delete its folder"):
             store.read_table(str(path))
-    with pytest.raises(CorruptStore, match="is removed"):
+    with pytest.raises(CorruptStore, match="was removed"):
         read_partition(store, "respond", find_partitions(store, "respond", "k")[0])
 
 

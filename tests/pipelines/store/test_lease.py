@@ -60,7 +60,7 @@ def test_the_second_driver_of_a_study_is_refused_and_told_who_runs_it(
         acquire(Store(str(tmp_path)), "s", ["k"], told.append),
     ):
         pass
-    assert "waiting 20 s for a sign of life" in told[0]
+    assert "waiting 20 s for a heartbeat" in told[0]
 
 
 def test_a_killed_holders_lease_is_taken_over_at_once(tmp_path: Path, holder: subprocess.Popen[str]) -> None:

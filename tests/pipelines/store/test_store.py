@@ -50,7 +50,7 @@ def test_a_committed_step_can_be_read_back(store: Store) -> None:
 
 
 def test_rows_that_do_not_add_up_are_never_committed(store: Store) -> None:
-    with pytest.raises(RuntimeError, match="7 rows went in, but 5 came out"):
+    with pytest.raises(RuntimeError, match="row count mismatch: 7 in, 5 out"):
         commit_rows(store, step(), [response(index) for index in range(5)], [rejection(9)], 7, 1.0)
     assert store.finished_keys() == frozenset()
 
@@ -97,7 +97,7 @@ def test_a_part_that_can_not_be_read_is_removed(store: Store) -> None:
     write_partition(store, "respond", step().key, 0, PartitionRows([response(1)], []))
     path = find_partitions(store, "respond", step().key)[0].rows
     store.write_bytes(path, store.read_bytes(path)[:-20])
-    with pytest.raises(CorruptStore, match=r"could not be read and is removed .*: run the same command again"):
+    with pytest.raises(CorruptStore, match=r"is corrupt and was removed .*: run the same command again"):
         write_shards(store, "respond", step().key, 1)
     assert find_partitions(store, "respond", step().key) == {}
 
@@ -134,7 +134,7 @@ def test_a_store_whose_package_is_missing_says_how_to_install_it(
 
 
 def test_a_store_of_an_unknown_protocol_is_a_mistake() -> None:
-    with pytest.raises(InputError, match=r"the store foo://x can not be used: Protocol not known: foo\. Give a folder"):
+    with pytest.raises(InputError, match=r"the store foo://x cannot be used: Protocol not known: foo\. Give a folder"):
         Store("foo://x")
 
 

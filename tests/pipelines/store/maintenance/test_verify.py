@@ -63,14 +63,14 @@ def test_columns_are_those_that_the_manifest_tells_and_an_older_one_tells_none(r
         del manifest["schemas"]
         path.write_text(json.dumps(manifest | ({"schemas": schemas} if schemas else {})))
     told = {one.key: one.problems for one in verify(store) if one.problems}
-    assert told == {wrong: ("rows-00000.parquet has other columns than manifest.json tells",)}
+    assert told == {wrong: ("rows-00000.parquet has other columns than manifest.json lists",)}
 
 
 def test_a_manifest_that_can_not_be_read_is_a_broken_step(ran: tuple[Store, Grid]) -> None:
     path = shards(ran[0], "score")[0].with_name("manifest.json")
     path.write_text("{")
     (found,) = (one for one in verify(ran[0]) if one.problems)
-    assert found.key == path.parent.name and "manifest.json can not be read" in found.problems[0]
+    assert found.key == path.parent.name and "manifest.json cannot be read" in found.problems[0]
 
 
 def test_nothing_goes_that_a_study_has(ran: tuple[Store, Grid]) -> None:
