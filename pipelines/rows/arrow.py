@@ -1,4 +1,4 @@
-"""Rows as Arrow tables, with a schema made of the row type."""
+"""Converts rows to and from Arrow tables, whose schema follows from the row type."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ _ARROW: dict[Any, pa.DataType] = _PLAIN | _LISTS
 
 
 def schema(row_type: type[Row]) -> pa.Schema:
-    """The Arrow schema of a row type: no field is nullable."""
+    """Return the Arrow schema of a row type. No field is nullable."""
     hints = get_type_hints(row_type)
     return pa.schema([pa.field(f.name, _ARROW[hints[f.name]], nullable=False) for f in fields(row_type)])
 
 
 def column_types(arrow_schema: pa.Schema) -> dict[str, str]:
-    """The columns of a schema with their types, as a manifest tells them."""
+    """Return the columns of a schema with their types, as a manifest lists them."""
     return {field.name: _type_name(field.type) for field in arrow_schema}
 
 
 def _type_name(arrow_type: pa.DataType) -> str:
     return (
         f"list<{arrow_type.value_type}>" if pa.types.is_list(arrow_type) else str(arrow_type)
-    )  # Parquet names a list's items otherwise
+    )  # without the name of a list's items, which Parquet changes
 
 
 def to_table(row_type: type[Row], rows: Iterable[Row]) -> pa.Table:
-    """Rows as an Arrow table with the explicit schema of their type."""
+    """Return rows as an Arrow table with the schema of their type."""
     return pa.Table.from_pylist([vars(row) for row in rows], schema=schema(row_type))
 
 
@@ -47,6 +47,6 @@ R = TypeVar("R", bound=Row)
 
 
 def from_table(row_type: type[R], table: pa.Table) -> list[R]:
-    """The inverse of `to_table`; columns of a more special row type are left out."""
+    """Return the rows of a table, the inverse of `to_table`. Columns that the row type does not have are ignored."""
     records: Sequence[dict[str, Any]] = table.select([each.name for each in fields(row_type)]).to_pylist()
     return [row_type(**record) for record in records]

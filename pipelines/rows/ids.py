@@ -1,4 +1,4 @@
-"""Ids of rows, and the seeds of requests that are made of them."""
+"""Ids of rows, and the sampling seeds that are derived from them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import hashlib
 
 
 def row_id(parent_id: str, step_key: str, draw: int = 0) -> str:
-    """The id of the row that a step makes of its parent."""
+    """Return the id of the row that a step makes from its parent; `draw` tells apart several rows of one parent."""
     return hashlib.sha256(f"{parent_id}\0{step_key}\0{draw}".encode()).hexdigest()[:32]
 
 
 def request_seed(row: str) -> int:
-    """A sampling seed that belongs to the row and not to its place in a batch: 31 bits of its id."""
+    """Return a sampling seed that depends on the row and not on its position in a batch: 31 bits of its id."""
     return int(row[:8], 16) & 0x7FFFFFFF

@@ -1,4 +1,4 @@
-"""What a row-wise step does with one row. Operators travel to the workers; they hold clients, not models."""
+"""The interface of row-wise steps. Operators are sent to workers, so they hold clients and not models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipelines.rows.types import Row
 
 
 class Rejected(Exception):
-    """The row is not passed on. `reason` is a short slug; `raw` is what the model said."""
+    """The row is not passed on. `reason` is a short slug, `raw` the model's reply."""
 
     def __init__(self, reason: str, detail: str = "", raw: str = "") -> None:
         super().__init__(reason, detail)

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 
 def user_turn(instruction: str, extra: str) -> str:
-    """What a student sees: the instruction and, on a line of its own, the input if there is one."""
+    """Return what a student sees: the instruction and, on its own line, the input if there is one."""
     return f"{instruction}\n{extra}" if extra else instruction

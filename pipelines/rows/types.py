@@ -1,4 +1,4 @@
-"""The rows that flow, and their Arrow schemas. Every row has an id, its parent's and its seed's."""
+"""The row types of all steps. Every row has its own id, its parent's and its seed's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ELIMINATED = "eliminated:"
 
 @dataclass(frozen=True)
 class Row:
-    """What all rows carry. `index` is the seed's 0-based row number in its file; ids are 32 hex digits."""
+    """The fields of all rows. `index` is the seed's row number in its file, from 0; ids are 32 hex digits."""
 
     id: str
     parent_id: str
@@ -19,12 +19,12 @@ class Row:
 
 @dataclass(frozen=True)
 class InstructionRow(Row):
-    """A seed (round 0) or an evolved instruction, with the reply it was parsed from and the parser's word for it.
+    """A seed (round 0) or an evolved instruction. `raw` is the reply that it was parsed from, `outcome` how.
 
-    `before` is the instruction that was evolved, `answer` what the evolver answers to its own evolution (only where
-    the study eliminates), `probabilities` those of the reply's first tokens under the evolver itself, if the study
-    keeps them. A row whose outcome is "eliminated:<reason>" has the un-evolved instruction: it goes on to the next
-    round, and is not a member of its own round's data set.
+    `before` is the instruction that was evolved. `answer` is the evolver's answer to its evolved instruction, if the
+    study has an elimination. `probabilities` are those of the reply's first tokens under the evolver, if the study
+    keeps them. If the outcome is "eliminated:<reason>", the evolution failed: the row has the instruction of the round
+    before, is passed to the next round, and is not in the data set of its own round.
     """
 
     round: int
@@ -42,15 +42,15 @@ class InstructionRow(Row):
 
     @property
     def eliminated(self) -> bool:
-        """Whether the evolution failed and was undone."""
+        """Whether the evolution failed and was reverted."""
         return self.outcome.startswith(ELIMINATED)
 
 
 @dataclass(frozen=True)
 class FormatRow(Row):
-    """AutoIF: an instruction on the format of an answer, given (`raw` is empty) or read from the reply `raw`.
+    """AutoIF: an instruction on the format of an answer, from a file (`raw` is empty) or parsed from the reply `raw`.
 
-    It descends from no seed: `seed_id` is its own id, `index` its number among all.
+    It is not derived from a seed: `seed_id` is its own id, `index` its number among all.
     """
 
     instruction: str
@@ -60,11 +60,11 @@ class FormatRow(Row):
 
 @dataclass(frozen=True)
 class VerifiedRow(Row):
-    """AutoIF: an instruction whose functions passed cross-validation, each with its accuracy on the surviving cases.
+    """AutoIF: an instruction whose functions passed cross-validation, each with its accuracy on the remaining cases.
 
-    `cases` are JSON lists of a response and its label; `raw` are the replies that functions and cases were read from.
-    `translations` say what the first functions check, `relations` how the instruction relates to that, both read from
-    `translation_raw`; empty where nothing is back-translated. `outcomes` say how all these replies were read.
+    `cases` are JSON lists of a response and its label. `raw` are the replies that functions and cases were parsed from.
+    `translations` say what the first functions check, and `relations` how the instruction relates to that. They come
+    from `translation_raw`, and are empty without back-translation. `outcomes` say how all these replies were parsed.
     """
 
     instruction: str
@@ -82,7 +82,7 @@ class VerifiedRow(Row):
 class PairedRow(InstructionRow):
     """AutoIF: a query (`before`, a seed) to be answered under `constraint`, which `functions` check.
 
-    `instruction` and `input` are how the two are put together for training.
+    `instruction` and `input` combine the two for training.
     """
 
     constraint: str
@@ -91,11 +91,11 @@ class PairedRow(InstructionRow):
 
 @dataclass(frozen=True)
 class MethodRow(Row):
-    """A method of evolution, measured: one of `step`'s candidates, or (candidate 0) the method that it began with.
+    """A measured method of evolution: one of the candidates of `step`, or (candidate 0) the initial method.
 
-    `feedback` and `raw` are the optimizer's replies that it came from, `outcome` is the parser's word. The counts are
-    evolutions on the dev set by how they failed, of `measured` ones; `score` is the authors' measure. `parent_id` is
-    the method that it improves upon, `seed_id` the first one, `index` its number among all.
+    `feedback` and `raw` are the optimizer's replies that it was made from, `outcome` says how they were parsed. The
+    counts are the failed ones of `measured` evolutions on the dev set, by kind of failure. `score` is the paper's
+    metric. `parent_id` is the method that it improves, `seed_id` the initial one, `index` its number among all.
     """
 
     step: int
@@ -118,7 +118,10 @@ class MethodRow(Row):
 
 @dataclass(frozen=True)
 class ResponseRow(Row):
-    """A teacher's answer. `finish_reason` "length" marks a truncated one, `refused` one that opens by declining."""
+    """A teacher's answer. `finish_reason` "length" marks a truncated one.
+
+    `refused` marks a refusal (detected by its opening words).
+    """
 
     instruction: str
     input: str
@@ -131,7 +134,7 @@ class ResponseRow(Row):
 
 @dataclass(frozen=True)
 class CandidatesRow(Row):
-    """Several answers of a teacher to one instruction, in the order of their seeds; an empty one is an empty text."""
+    """Several answers of a teacher to one instruction, in the order of their seeds. An answer can be empty."""
 
     instruction: str
     input: str
@@ -143,7 +146,7 @@ class CandidatesRow(Row):
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenRow(ResponseRow):
-    """The candidate that a reward model picked: its number, and the `rewards` of all that were `judged`, by number."""
+    """The candidate that a reward model chose, by number, and the `rewards` of all that were `judged`, by number."""
 
     chosen: int
     judged: list[int]
@@ -152,9 +155,10 @@ class ChosenRow(ResponseRow):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedRow(ResponseRow):
-    """AutoIF: an answer that passed: the share of functions that accept it, and the judge's mean score (0 to 10).
+    """AutoIF: an answer that passed the checks.
 
-    `raw` are the judge's replies, `outcomes` how they were read.
+    `pass_rate` is the share of functions that accept it, `judged` the judge's mean score (0 to 10). `raw` are the
+    judge's replies, `outcomes` say how they were parsed.
     """
 
     pass_rate: float
@@ -165,11 +169,11 @@ class CheckedRow(ResponseRow):
 
 @dataclass(frozen=True)
 class ScoreRow(Row):
-    """Mean cross-entropies in nats per token, and what follows from them (2412.11231, eq. 1 and 2).
+    """Mean cross-entropies in nats per token, and the scores derived from them (2412.11231, eq. 1 and 2).
 
-    `loss_conditional` is the answer's given the instruction (the loss of 2411.07133's CAR), `ifd` the ratio of losses,
-    `ifd_ppl` that of perplexities (2402.00530), `answer_probabilities` those of the answer's first tokens given the
-    instruction. Tokens are counted without BOS and chat template.
+    `loss_conditional` is the loss of the answer given the instruction (used by CAR, 2411.07133). `ifd` is the ratio of
+    losses, `ifd_ppl` that of perplexities (2402.00530). `answer_probabilities` are those of the answer's first tokens
+    given the instruction. Tokens are counted without BOS and chat template.
     """
 
     tokens_instruction: int
@@ -188,7 +192,7 @@ class ScoreRow(Row):
 
 @dataclass(frozen=True)
 class RewardRow(Row):
-    """A reward model's number for a pair; `tokens` count the conversation that it read."""
+    """A reward model's score of a pair. `tokens` is the length of the conversation that it read."""
 
     reward: float
     tokens: int
@@ -196,10 +200,10 @@ class RewardRow(Row):
 
 @dataclass(frozen=True)
 class DiversityRow(Row):
-    """An instruction among those of its set (2412.11231, minimum neighbor distance); `parent_id` is the instruction.
+    """The distance of an instruction (`parent_id`) to the others of its set (2412.11231, minimum neighbor distance).
 
-    `distance` is the squared L2 distance of its unit embedding to the nearest other one's, `nearest` that row's id,
-    `repeats` how many other rows are nearer than 0.05 (499 at most), `vector` the embedding as float32.
+    `distance` is the squared L2 distance between its unit embedding and the nearest other one, `nearest` the id of that
+    row. `repeats` is the number of other rows nearer than 0.05 (at most 499), `vector` the embedding as float32.
     """
 
     distance: float
@@ -210,11 +214,12 @@ class DiversityRow(Row):
 
 @dataclass(frozen=True)
 class ContaminationRow(Row):
-    """What an instruction (`parent_id`) overlaps with: the lists are empty, or have one entry for every source and
-    measure by which it does.
+    """The overlaps of an instruction (`parent_id`) with reference texts.
 
-    `tasks` are numbers of tasks in their sources. By n-grams (2406.00770) `values` count those that are shared, of
-    which `shared` has one; by "near" they are cosines of embeddings, and `shared` has the task's text.
+    The lists have one entry for each source and measure with an overlap. `tasks` are numbers of tasks in their sources.
+    For n-grams (2406.00770), `values` are the numbers of shared ones, and `shared` has one of them. For "near",
+    `values`
+    are cosines of embeddings, and `shared` has the text of the task.
     """
 
     sources: list[str]
@@ -226,9 +231,9 @@ class ContaminationRow(Row):
 
 @dataclass(frozen=True)
 class JudgementRow(Row):
-    """A judge's word on an instruction: the label of a level or a kind, or keywords; or the score that it gives.
+    """A judge's result for an instruction: the label of a level or kind, keywords, or a score.
 
-    `raw` are its replies (keywords: one for each line of the list of methods), `outcomes` how they were read.
+    `raw` are its replies (keywords: one for each line of the list of methods), `outcomes` say how they were parsed.
     """
 
     metric: str
@@ -240,7 +245,7 @@ class JudgementRow(Row):
 
 @dataclass(frozen=True)
 class PairRow(Row):
-    """An instruction and its answer, chosen for training. `score` is the metric that chose it."""
+    """An instruction and its answer, selected for training. `score` is its value of the metric that selected it."""
 
     instruction: str
     input: str
@@ -250,12 +255,12 @@ class PairRow(Row):
 
 @dataclass(frozen=True)
 class AnswerRow(Row):
-    """A model's answer to one item of a benchmark, and what was found out about it.
+    """A model's answer to one item of a benchmark, with its grade.
 
-    `task` groups items (a subject, a category, a kind of task), `item` is the benchmark's own id. `instruction` is the
-    last turn that was asked, `messages` the whole prompt (JSON: role and text of every turn), `answers` has the answers
-    to all turns, `response` the last. Of each measure there are a name, a value and a weight: a benchmark's number is
-    the weighted mean over its rows. `words` say how the answer was read, `raw` are a judge's replies, `other` is the
+    `task` groups items (a subject, a category, a kind of task). `item` is the benchmark's id of the item. `instruction`
+    is the last user turn, `messages` the whole prompt (JSON: role and text of every turn). `answers` are the answers to
+    all turns, `response` the last one. Each measure has a name, a value and a weight; a benchmark's score is the
+    weighted mean over its rows. `words` say how the answer was parsed, `raw` are a judge's replies, `other` is the
     answer that this one was compared with.
     """
 
@@ -277,13 +282,13 @@ class AnswerRow(Row):
     other: str = ""
 
     def measure(self, name: str) -> float | None:
-        """The value of a measure; None if the answer has none of this name."""
+        """Return the value of a measure; None if the answer does not have it."""
         return self.values[self.measures.index(name)] if name in self.measures else None
 
 
 @dataclass(frozen=True)
 class Rejection(Row):
-    """A row that a step did not pass on. `status` is "rejected" (its content) or "failed" (the engine)."""
+    """A row that a step did not pass on: "rejected" because of its content, or "failed" because of the engine."""
 
     status: str
     reason: str

@@ -1,4 +1,4 @@
-"""From a record of any format to a seed row: which of its fields are meant, and whether they hold text."""
+"""Turns a record of any format into a seed row: finds the fields by name, and checks that they contain text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ _JSON_TYPES: dict[type, str] = {
 
 
 def match_columns(names: Iterable[str]) -> dict[str, str]:
-    """Which name stands for which of our fields. Raises RowProblem where two could, or none is the instruction."""
+    """Return the name of the column for each field of a seed row.
+
+    Raises:
+        RowProblem: If two names match one field, or none matches the instruction.
+    """
     present = list(names)
     chosen: dict[str, str] = {}
     for field, aliases in ALIASES.items():
@@ -42,7 +46,11 @@ def match_columns(names: Iterable[str]) -> dict[str, str]:
 
 
 def to_row(index: int, record: object) -> SeedRow:
-    """The seed row of a record, its text unchanged. Raises RowProblem. Fields that we do not know are left out."""
+    """Return the seed row of a record, with its text unchanged. Other fields are ignored.
+
+    Raises:
+        RowProblem: If the record is not a seed row.
+    """
     if not isinstance(record, dict):
         raise RowProblem("not-an-object", f"a row must be an object with an instruction; here is {_json_type(record)}")
     values = flatten(cast(Mapping[str, object], record))

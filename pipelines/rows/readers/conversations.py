@@ -1,4 +1,4 @@
-"""Conversations as seed rows: the user's first turn is the instruction, what follows it the output."""
+"""Conversations as seed rows: the user's first turn is the instruction, the reply to it the output."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import cast
 
 from pipelines.rows.readers.seed_rows import RowProblem
 
-# the name of the list, and of speaker and text in each of its turns
+# the name of the list, and the names of speaker and text in each turn
 CONVERSATION_FORMS = (("conversations", "from", "value"), ("messages", "role", "content"))
 USER_ROLES, ASSISTANT_ROLES = ("human", "user"), ("gpt", "assistant")
 
 
 def flatten(record: Mapping[str, object]) -> Mapping[str, object]:
-    """A record of ShareGPT's or of the messages form as one with instruction and output; others as they are.
+    """Return a record in ShareGPT's or the messages form as one with instruction and output, and others unchanged.
 
-    Raises RowProblem for a list that is not one of turns, or in which no user speaks.
+    Raises:
+        RowProblem: If the conversation is not a list of turns, or has no user turn.
     """
     for name, speaker, text in CONVERSATION_FORMS:
         if name in record and "instruction" not in record:

@@ -1,4 +1,4 @@
-"""CSV with a header line. Quotes that do not close stop the reading: where the next row begins would be a guess."""
+"""Reads CSV with a header line. An unclosed quote stops the reading, as the start of the next row would be a guess."""
 
 from __future__ import annotations
 
@@ -23,7 +23,11 @@ _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 def read_csv(stream: BufferedReader) -> Iterator[RawRecord]:
-    """Every row below the header, line ends inside quotes kept as they are. Raises FileProblem."""
+    """Yield every row below the header. Line ends inside quotes stay as they are.
+
+    Raises:
+        FileProblem: If the header is not usable, or the file cannot be split into rows.
+    """
     lines = _Lines(stream)
     rows = _rows(lines)
     header = next(rows, None)
@@ -36,7 +40,7 @@ def read_csv(stream: BufferedReader) -> Iterator[RawRecord]:
 
 
 class _Lines:
-    """The physical lines, remembering those since the last row."""
+    """Iterates over the physical lines, and remembers those since the last row."""
 
     def __init__(self, stream: BufferedReader) -> None:
         self._stream = stream
@@ -52,14 +56,14 @@ class _Lines:
             yield self._pending[-1]
 
     def take(self) -> str:
-        """The text of the lines since the last call."""
+        """Return the text of the lines since the last call."""
         text = "".join(self._pending)
         self._pending.clear()
         return text
 
 
 def _rows(lines: _Lines) -> Iterator[tuple[int, list[str], str]]:
-    """First line, cells and text of every row that is not blank."""
+    """Yield the number of the first line, the cells and the text of every row that is not blank."""
     before = csv.field_size_limit(MAX_PIECE_BYTES)
     reader = csv.reader(lines, strict=True)
     start = 1
@@ -83,7 +87,7 @@ def _csv_problem(error: csv.Error, start: int, end: int) -> FileProblem:
     if "new-line character" in text:
         return FileProblem("lines end with CR alone", end, "Save the file with LF or CRLF line ends.")
     remedy = "A quote inside a quoted cell is written twice."
-    return FileProblem("a quoted cell goes on after its closing quote", end, remedy)
+    return FileProblem("text follows the closing quote of a cell", end, remedy)
 
 
 def _check_header(line: int, names: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""A seed file as bytes: which format its name says, opened, unzipped, and its troubles in plain words."""
+"""Opens seed files as bytes: finds the format by the name, unzips, and describes what is wrong with a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from pipelines.rows.readers.seed_rows import FileProblem
 
 FORMATS = {".jsonl": "json-lines", ".ndjson": "json-lines", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
-HEAD_BYTES = 32  # bytes in which a foreign file shows itself
+HEAD_BYTES = 32  # enough to recognise other formats
 PARQUET_MAGIC = b"PAR1"
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
@@ -30,29 +30,31 @@ _FOREIGN = {
     b"version https://git-lfs": ("a pointer of Git LFS, not the file", "Run 'git lfs pull'."),
 }
 _UTF16 = re.compile(rb"[\t\n\r -~]\0[\t\n\r -~]\0|\0[\t\n\r -~]\0[\t\n\r -~]|\xff\xfe|\xfe\xff|\0\0\xfe\xff")
-MAX_GROWTH = 200  # times that real text never unpacks to
-MIN_SUSPICIOUS_BYTES = 100_000_000  # bytes, however small their file
+MAX_GROWTH = 200  # the compression ratio that real text never reaches
+MIN_SUSPICIOUS_BYTES = 100_000_000  # unpacked; below it, any ratio is accepted
 _DOWNLOAD_AGAIN = "Fetch or write it again."
 _WITHOUT_GZ_NAME = "whose name does not end in .gz"
 
 
 def format_of(path: Path) -> tuple[str, bool]:
-    """The format that a file's name says, and whether it is zipped. Raises FileProblem for any other name."""
+    """Return the format that a file's name says, and whether the file is zipped.
+
+    Raises:
+        FileProblem: If the name has another extension.
+    """
     name = path.name.lower()
     zipped = name.endswith(".gz")
     suffix = Path(name.removesuffix(".gz")).suffix
     known = ", ".join(FORMATS)
     if suffix not in FORMATS:
-        raise FileProblem(
-            f"'{suffix}' is not a format of seeds", remedy=f"There are {known}, each but Parquet also as .gz."
-        )
+        raise FileProblem(f"'{suffix}' is not a format of seeds", remedy=f"Use {known}; all but Parquet also as .gz.")
     if zipped and suffix == ".parquet":
-        raise FileProblem("Parquet is not read from .gz", remedy="It is compressed inside; unzip the file.")
+        raise FileProblem("zipped Parquet is not supported", remedy="Unzip the file; it is already compressed inside.")
     return FORMATS[suffix], zipped
 
 
 def check_file(path: Path) -> None:
-    """Raise FileProblem unless `path` is a regular file with something in it."""
+    """Raise FileProblem unless `path` is a regular file that is not empty."""
     try:
         if path.is_dir():
             raise FileProblem("is a folder, not a file")
@@ -68,16 +70,20 @@ def check_file(path: Path) -> None:
 
 @contextmanager
 def open_bytes(path: Path, zipped: bool) -> Generator[BufferedReader]:
-    """The file's bytes, unzipped and without byte order mark. Raises FileProblem, also for what the body reads."""
+    """Open a file as a stream of bytes, unzipped and without byte order mark.
+
+    Raises:
+        FileProblem: If the file cannot be read; also if that happens while the body reads the stream.
+    """
     try:
         with path.open("rb") as file:
             size = path.stat().st_size
-            source: Any = _Unzipped(file, size) if zipped else file  # Any: the stubs know no reader of both
+            source: Any = _Unzipped(file, size) if zipped else file  # Any: the type stubs have no common type for both
             stream = BufferedReader(source)
             _skip_mark(stream, zipped)
             yield stream
     except gzip.BadGzipFile as error:
-        raise FileProblem(f"not a good gzip file: {error}", remedy=_DOWNLOAD_AGAIN) from None
+        raise FileProblem(f"not a valid gzip file: {error}", remedy=_DOWNLOAD_AGAIN) from None
     except EOFError:
         raise FileProblem("the gzip file is cut off before its end", remedy=_DOWNLOAD_AGAIN) from None
     except zlib.error as error:
@@ -97,7 +103,10 @@ def _skip_mark(stream: BufferedReader, zipped: bool) -> None:
 
 
 def refuse_foreign(head: bytes, zipped: bool = False) -> None:
-    """Raise FileProblem for a file that begins like none of ours. `zipped` tells whether it was unzipped."""
+    """Raise FileProblem for a file whose first bytes are those of an unsupported format.
+
+    `zipped` says whether the bytes were unzipped.
+    """
     if _UTF16.match(head):
         raise FileProblem("is UTF-16 or UTF-32", remedy="Save it as UTF-8.")
     if head.startswith(_GZIP):
@@ -109,14 +118,14 @@ def refuse_foreign(head: bytes, zipped: bool = False) -> None:
 
 
 def check_growth(unpacked: int, packed: int) -> None:
-    """Raise FileProblem for a file that unpacks to so much that it must be meant to do harm."""
+    """Raise FileProblem for a file that looks like a zip bomb, by its sizes in bytes."""
     if unpacked > max(MIN_SUSPICIOUS_BYTES, MAX_GROWTH * packed):
-        remedy = "If that is meant, unpack it and name the unpacked file."
+        remedy = "If that is intended, unpack it and use the unpacked file."
         raise FileProblem(f"unpacks to more than {MAX_GROWTH} times its size", remedy=remedy)
 
 
 class _Unzipped(gzip.GzipFile):
-    """What a gzip file holds, up to a sane size."""
+    """Unzips a file, and stops if it looks like a zip bomb."""
 
     def __init__(self, file: BufferedReader, size: int) -> None:
         super().__init__(fileobj=file, mode="rb")

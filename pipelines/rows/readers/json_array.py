@@ -1,4 +1,4 @@
-"""A JSON array of objects, read piece by piece: memory and time do not grow with what lies behind the wanted rows."""
+"""Reads a JSON array of objects piece by piece: memory and time do not depend on what follows the wanted rows."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ _SPACE = " \t\r\n"
 
 
 def read_json_array(stream: BufferedReader) -> Iterator[RawRecord]:
-    """Every element of the array. Raises FileProblem where the array itself is broken: its rest cannot be trusted."""
+    """Yield every element of the array.
+
+    Raises:
+        FileProblem: If the array itself is broken. The rest of the file cannot be trusted then.
+    """
     text = _Window(TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline=""))
     if text.peek() != "[":
-        remedy = "Rows that stand one a line are JSON Lines: name the file .jsonl."
+        remedy = "A file with one object per line is JSON Lines: name it .jsonl."
         raise FileProblem("must be a JSON array of objects: [{...}, ...]", text.line, remedy)
     text.skip(1)
     if text.peek() == "]":
@@ -31,7 +35,7 @@ def read_json_array(stream: BufferedReader) -> Iterator[RawRecord]:
     else:
         yield from _elements(text)
     if text.peek():
-        raise FileProblem("something follows the array's end", text.line)
+        raise FileProblem("there is text after the end of the array", text.line)
 
 
 def _elements(text: _Window) -> Iterator[RawRecord]:
@@ -48,7 +52,7 @@ def _elements(text: _Window) -> Iterator[RawRecord]:
 
 
 class _Window:
-    """A moving piece of the text, always at least a row long while the file lasts."""
+    """A moving window over the text, at least as long as the longest row until the file ends."""
 
     def __init__(self, source: TextIOWrapper) -> None:
         self.line = 1
@@ -59,7 +63,7 @@ class _Window:
         self._decoder = StrictDecoder()
 
     def peek(self) -> str:
-        """Go past white space; the character there, or "" at the end of the file."""
+        """Skip white space, and return the next character, or "" at the end of the file."""
         while True:
             self._fill(MAX_ROW_BYTES)
             at = self._position
@@ -70,12 +74,12 @@ class _Window:
                 return self._text[self._position : self._position + 1]
 
     def skip(self, count: int) -> None:
-        """Go forward and count the lines."""
+        """Move forward by `count` characters, and count the lines."""
         self.line += self._text.count("\n", self._position, self._position + count)
         self._position += count
 
     def element(self) -> RawRecord:
-        """Decode the value that begins here, and go past it."""
+        """Decode the value at the current position, and move past it."""
         line = self.line
         value, end = self._decode()
         raw = self._text[self._position : end]
@@ -103,7 +107,7 @@ class _Window:
         line = self.line + self._text.count("\n", self._position, error.pos)
         unclosed = error.msg.startswith("Unterminated")
         if unclosed and not self._ended:
-            return FileProblem(f"a text that opens here is larger than {MAX_PIECE_BYTES:,} bytes", line)
+            return FileProblem(f"a string that starts here is larger than {MAX_PIECE_BYTES:,} bytes", line)
         if unclosed or not self._text[error.pos :].strip(_SPACE):
             return FileProblem("the file ends inside the array", line)
         return FileProblem(f"not JSON: {describe_json_error(error)}", line)

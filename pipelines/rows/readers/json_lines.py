@@ -1,4 +1,4 @@
-"""JSON Lines: one object in every line; a bad line never hides the next."""
+"""Reads JSON Lines: one object per line. A bad line does not affect the next one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SPACE = " \t\r\n"
 
 
 def read_json_lines(stream: BufferedReader) -> Iterator[RawRecord]:
-    """Every line that is not blank."""
+    """Yield every line that is not blank, as a record or a problem."""
     decoder = StrictDecoder()
     line = 0
     while data := stream.readline(MAX_ROW_BYTES + 1):

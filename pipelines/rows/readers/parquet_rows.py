@@ -1,4 +1,4 @@
-"""Parquet: only the text columns that are meant, batch by batch."""
+"""Reads the needed text columns of Parquet files, batch by batch."""
 
 from __future__ import annotations
 
@@ -24,8 +24,12 @@ _ENCRYPTED = b"PARE"
 
 
 def read_parquet(path: Path) -> Iterator[RawRecord]:
-    """Every row. Raises FileProblem for a damaged file and for columns that do not hold text."""
-    import pyarrow as pa  # late: planning a study needs no Arrow
+    """Yield every row.
+
+    Raises:
+        FileProblem: If the file is damaged, or a needed column is missing or does not contain text.
+    """
+    import pyarrow as pa  # late: planning a study does not need Arrow
     import pyarrow.parquet as pq
 
     try:
@@ -63,7 +67,7 @@ def _text_columns(schema: Any) -> list[str]:
     for name in chosen:
         if not _is_text(schema.field(name).type):
             kind = schema.field(name).type
-            raise FileProblem(f"column '{name}' holds {kind}, not text", remedy="Write its values as texts.")
+            raise FileProblem(f"column '{name}' holds {kind}, not text", remedy="Write its values as text.")
     return chosen
 
 
@@ -82,7 +86,7 @@ def _batch_records(batch: Any, names: list[str]) -> Iterator[RawRecord]:
 
 
 def _bytes(column: Any) -> list[bytes | None]:
-    """Bytes, not text: Arrow hands out strings without a look at whether they are UTF-8."""
+    """Return a column as bytes, not text: Arrow does not check that strings are UTF-8."""
     import pyarrow as pa
 
     if pa.types.is_dictionary(column.type):

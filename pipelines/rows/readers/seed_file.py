@@ -1,4 +1,4 @@
-"""Reading seeds: format by name, rows one by one, bad rows by policy."""
+"""Reads seed files: finds the reader by the file's name, and refuses or sets aside bad rows."""
 
 from __future__ import annotations
 
@@ -36,10 +36,14 @@ _STREAM_READERS: dict[str, Callable[[BufferedReader], Iterator[RawRecord]]] = {
 
 
 def read_seeds(path: Path, *, limit: int | None = None, on_bad_row: OnBadRow = "refuse") -> SeedRows:
-    """The first `limit` rows of a seed file (all: None), good and bad ones together.
+    """Return the first `limit` rows of a seed file (all: None), good and bad ones together.
 
-    Bad rows are set aside ("quarantine") or raise InputError with their lines ("refuse"). A file that cannot be
-    opened or not be read to the end of what is wanted, or that holds no good row, raises InputError under both.
+    Args:
+        on_bad_row: "quarantine" sets bad rows aside, "refuse" raises InputError with their lines.
+
+    Raises:
+        InputError: Also under "quarantine", if the file cannot be opened, cannot be read to the end of the wanted
+            rows, or has no good row.
     """
     try:
         check_file(path)
@@ -50,12 +54,12 @@ def read_seeds(path: Path, *, limit: int | None = None, on_bad_row: OnBadRow = "
     if bad and (on_bad_row == "refuse" or not rows):
         raise combined([_row_error(path, row) for row in bad])
     if not rows:
-        raise InputError("holds no rows", file=str(path))
+        raise InputError("contains no rows", file=str(path))
     return SeedRows(rows, bad, hash_seed_file(path))
 
 
 def check_seed_file(path: Path) -> None:
-    """Raise InputError unless the file is there and its name says a known format; its rows are not looked at."""
+    """Raise InputError unless the file exists and its name says a known format; its rows are not read."""
     try:
         check_file(path)
         format_of(path)
@@ -64,7 +68,11 @@ def check_seed_file(path: Path) -> None:
 
 
 def hash_seed_file(path: Path) -> str:
-    """The sha256 of the file as it lies on disk. Raises InputError if it cannot be read."""
+    """Return the sha256 of the file on disk.
+
+    Raises:
+        InputError: If the file cannot be read.
+    """
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""What readers hand out: rows, bad rows, and the two kinds of trouble that a file can make."""
+"""What readers yield (rows and bad rows), and the two exceptions for problems of a row and of a file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 MAX_ROW_BYTES = 1_000_000
 MAX_PIECE_BYTES = 4 * MAX_ROW_BYTES
-"""How much is read in search of the end of a row that is too large; beyond it the file is given up."""
+"""How many bytes are read to find the end of a row that is too large. If it is not found, the file is rejected."""
 MAX_RAW_CHARS = 2_000
 OnBadRow = Literal["refuse", "quarantine"]
 REMEDIES = {
@@ -36,7 +36,7 @@ _BAD_BYTE = re.compile("[\udc80-\udcff]")
 
 @dataclass(frozen=True, slots=True)
 class SeedRow:
-    """A seed as the file has it. `index` counts the file's rows from 0, bad ones included, blank lines not."""
+    """A seed as the file has it. `index` counts the file's rows from 0, with bad rows and without blank lines."""
 
     index: int
     instruction: str
@@ -46,7 +46,7 @@ class SeedRow:
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was set aside. `line` is where it starts (from 1; Parquet has none); `raw` is safe to print."""
+    """A row that was set aside. `line` is where it starts (from 1; None for Parquet); `raw` is safe to print."""
 
     index: int
     line: int | None
@@ -58,7 +58,7 @@ class BadRow:
 
 @dataclass(frozen=True, slots=True)
 class SeedRows:
-    """A file's rows: good and bad together are all that were read. `sha256` is of the whole file as it lies on disk."""
+    """All rows that were read from a file, good and bad. `sha256` is the hash of the whole file on disk."""
 
     rows: list[SeedRow]
     bad: list[BadRow]
@@ -66,7 +66,7 @@ class SeedRows:
 
 
 class RowProblem(Exception):
-    """One row is bad, and the next one can still be found. `reason` is a slug, `detail` a sentence part."""
+    """A row is bad, but the next one can be found. `reason` is a slug, `detail` a part of a sentence."""
 
     def __init__(self, reason: str, detail: str, field: str | None = None) -> None:
         super().__init__(reason, detail, field)
@@ -76,7 +76,7 @@ class RowProblem(Exception):
 
 
 class FileProblem(Exception):
-    """The file cannot be read, or not past this line: what follows could only be guessed."""
+    """The file cannot be read, or not beyond `line`: where the next row starts would be a guess."""
 
     def __init__(self, message: str, line: int | None = None, remedy: str | None = None) -> None:
         super().__init__(message, line, remedy)
@@ -87,7 +87,7 @@ class FileProblem(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RawRecord:
-    """What a format's reader found where a row should be: its text, and a record (field to value) or why it is bad."""
+    """A row as its format's reader found it: its text, and a record (field to value) or the reason why it is bad."""
 
     line: int | None
     raw: str
@@ -95,17 +95,17 @@ class RawRecord:
 
 
 def decode_bytes(data: bytes) -> str:
-    """Text in which every byte that is not UTF-8 stands as a lone surrogate, for `has_bad_bytes` to find."""
+    """Return data as text. Bytes that are not UTF-8 become lone surrogates, which `has_bad_bytes` finds."""
     return data.decode("utf-8", "surrogateescape")
 
 
 def has_bad_bytes(text: str) -> bool:
-    """Whether decoded text came from bytes that are not UTF-8."""
+    """Return whether the text was decoded from bytes that are not UTF-8."""
     return not text.isascii() and _BAD_BYTE.search(text) is not None
 
 
 def to_printable(text: str) -> str:
-    """The first characters of a row, with everything invisible or not text as escapes."""
+    """Return the first `MAX_RAW_CHARS` characters of a row; invisible characters and bad bytes become escapes."""
     shown = text[:MAX_RAW_CHARS].encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in shown)[
         :MAX_RAW_CHARS

@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 has it, and nothing that another reader would read differently."""
+"""Decodes JSON as RFC 8259 defines it, and rejects everything that another reader could read differently."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MAX_DIGITS = 1_000
 
 
 def describe_json_error(error: json.JSONDecodeError) -> str:
-    """What the decoder missed, to stand in the middle of a sentence."""
+    """Return the decoder's message in a form that fits into the middle of a sentence."""
     message = error.msg.removesuffix(" starting at").removesuffix(" at")
     return message[:1].lower() + message[1:]
 
 
 class StrictDecoder:
-    """Decodes one value at a time. What is wrong inside a well-formed value is reported after its end is known."""
+    """Decodes one value at a time. A problem inside a well-formed value is reported once the value's end is known."""
 
     def __init__(self) -> None:
         self._problems: list[RowProblem] = []
@@ -30,9 +30,11 @@ class StrictDecoder:
         )
 
     def decode(self, text: str, start: int = 0) -> tuple[object, int]:
-        """The value that begins at `start`, or the RowProblem found in it, and where it ends.
+        """Return the value that starts at `start`, or the RowProblem found in it, and the position of its end.
 
-        Raises json.JSONDecodeError or RecursionError if there is no end to be found.
+        Raises:
+            json.JSONDecodeError: If the value is not well-formed, so that its end is unknown.
+            RecursionError: If the value is nested too deeply.
         """
         self._problems.clear()
         value, end = self._decoder.raw_decode(text, start)

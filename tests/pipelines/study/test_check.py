@@ -95,7 +95,7 @@ def test_a_sound_study_passes(write_study: WriteStudy) -> None:
             "world: {count: 8}",
             "file: study.yaml",
             "4: seeds[0].file: FOLDER/study.yaml: '.yaml' is not a format of"
-            " seeds. There are .jsonl, .ndjson, .json, .csv, .parquet, each but Parquet also as .gz.",
+            " seeds. Use .jsonl, .ndjson, .json, .csv, .parquet; all but Parquet also as .gz.",
         ),
     ],
 )

@@ -36,7 +36,7 @@ JSON = REMEDIES["not-json"]
 CELLS = REMEDIES["extra-cells"]
 AGAIN = "Fetch or write it again."
 QUOTES = "A quote at the start of a cell opens it; one inside is written twice."
-NAMED = "Rows that stand one a line are JSON Lines: name the file .jsonl."
+NAMED = "A file with one object per line is JSON Lines: name it .jsonl."
 
 LINES = {  # lines that are no JSON
     b"{'instruction': 'x'}": "expecting property name enclosed in double quotes, column 2",
@@ -69,14 +69,14 @@ ARRAYS = {  # arrays that break in their second row
 }
 SHEETS = {  # a CSV file whose rows can not be told apart, or whose header is none
     b'instruction\nx\n"abc\ny\n': f":3: a quote that opens in this row is never closed. {QUOTES}",
-    b'instruction,input\nx,y\n"a"b,c\n': ":3: a quoted cell goes on after its closing quote. "
+    b'instruction,input\nx,y\n"a"b,c\n': ":3: text follows the closing quote of a cell. "
     "A quote inside a quoted cell is written twice.",
     b"instruction\rx\ry": ":1: lines end with CR alone. Save the file with LF or CRLF line ends.",
     b"instruction,input,input\nx,y,z\n": ":1: the header names input twice. Rename or remove one of them.",
     b"instruction,instruction\nx,y\n": ":1: the header names instruction twice. Rename or remove one of them.",
-    b"instruction,input\n": ": holds no rows",
-    b"instruction": ": holds no rows",
-    b"\n\n\n": ": holds no rows",
+    b"instruction,input\n": ": contains no rows",
+    b"instruction": ": contains no rows",
+    b"\n\n\n": ": contains no rows",
     b"instruction\n" + b"x" * 4_000_001: ":2: a line is larger than 4,000,000 bytes",
     b'{"instruction": "x"}\n': ":1: in the header: there is no instruction (or question, prompt); "
     'the fields are {"instruction": "x"}. Name the field \'instruction\', in lower case.',
@@ -103,10 +103,10 @@ def broken_json() -> Iterator[Case]:
         whole: f":1: must be a JSON array of objects: [{{...}}, ...]. {NAMED}",
         whole + b"\n" + whole: f":1: must be a JSON array of objects: [{{...}}, ...]. {NAMED}",
         b'"text"': f":1: must be a JSON array of objects: [{{...}}, ...]. {NAMED}",
-        b"[" + whole + b"\n]\n" + whole: ":3: something follows the array's end",
+        b"[" + whole + b"\n]\n" + whole: ":3: there is text after the end of the array",
         b"[" + whole + b",\n": ":2: the file ends inside the array",
         b"[" + whole + b",\n" + whole[:-9]: ":2: the file ends inside the array",
-        b"[]": ": holds no rows",
+        b"[]": ": contains no rows",
     }.items():
         yield Case(str(data[:40]), "json", data, told)
 
@@ -147,7 +147,7 @@ def broken_parquet() -> Iterator[Case]:
     for field in FIELDS:
         for name, (column, kind) in COLUMNS.items():
             data = parquet({"instruction": ["x"], field: column})
-            told = f": column '{field}' holds {kind}, not text. Write its values as texts."
+            told = f": column '{field}' holds {kind}, not text. Write its values as text."
             yield Case(f"{name} in {field}", "parquet", data, told)
     bad = pa.array([b"a", b"\xff", b"c"], pa.binary())
     for name, column in (
@@ -166,7 +166,7 @@ def broken_parquet() -> Iterator[Case]:
     pq.write_table(twice, sink)
     told = ": two columns are named instruction. Rename or remove one of them."
     yield Case("a column twice", "parquet", sink.getvalue().to_pybytes(), told)
-    yield Case("no rows", "parquet", parquet({"instruction": pa.array([], pa.string())}), ": holds no rows")
+    yield Case("no rows", "parquet", parquet({"instruction": pa.array([], pa.string())}), ": contains no rows")
     whole = parquet({"instruction": [str(number) for number in range(1000)]})
     tail = "Parquet magic bytes not found in footer. Either the file is corrupted or this is not a parquet file."
     yield Case("cut", "parquet", whole[:-20], f": not a readable Parquet file: {tail} {AGAIN}")
@@ -218,13 +218,13 @@ def foreign() -> Iterator[Case]:
 def _zipped(suffix: str, data: bytes) -> Iterator[Case]:
     packed, name = gzip.compress(data), f"{suffix}.gz"
     yield Case("cut", name, packed[:-9], f": the gzip file is cut off before its end. {AGAIN}")
-    yield Case("not zipped", name, b"xx" + data, f": not a good gzip file: Not a gzipped file (b'xx'). {AGAIN}")
+    yield Case("not zipped", name, b"xx" + data, f": not a valid gzip file: Not a gzipped file (b'xx'). {AGAIN}")
     wrong = packed[:-8] + b"\0\0\0\0" + packed[-4:]
     code = hex(int.from_bytes(packed[-8:-4], "little"))
-    yield Case("checksum", name, wrong, f": not a good gzip file: CRC check failed 0x0 != {code}. {AGAIN}")
+    yield Case("checksum", name, wrong, f": not a valid gzip file: CRC check failed 0x0 != {code}. {AGAIN}")
     yield Case("twice", name, gzip.compress(packed), ": is a gzip file in a gzip file. Unpack it once.")
     yield Case("a zip in a gzip file", name, gzip.compress(_zip(data)), ": is a zip archive. Unpack it.")
-    told = f":1: must be a JSON array of objects: [{{...}}, ...]. {NAMED}" if suffix == "json" else ": holds no rows"
+    told = f":1: must be a JSON array of objects: [{{...}}, ...]. {NAMED}" if suffix == "json" else ": contains no rows"
     yield Case("nothing", name, gzip.compress(b""), told)
 
 

@@ -79,7 +79,7 @@ def test_a_gzip_bomb_is_given_up_early(
     monkeypatch.setattr(source, "MIN_SUSPICIOUS_BYTES", 1_000_000)
     path = tmp_path / f"seeds.{suffix}.gz"
     path.write_bytes(bomb(line))
-    told = ": unpacks to more than 200 times its size. If that is meant, unpack it and name the unpacked file."
+    told = ": unpacks to more than 200 times its size. If that is intended, unpack it and use the unpacked file."
     assert complaint(path, "quarantine") == told
 
 
@@ -87,7 +87,7 @@ def test_a_parquet_bomb_is_refused_before_its_rows_are_read(tmp_path: Path) -> N
     path = tmp_path / "seeds.parquet"
     table = pa.table({"instruction": ["x" * 1_000_000] * 120})
     pq.write_table(table, path, compression="zstd", use_dictionary=False)
-    told = ": unpacks to more than 200 times its size. If that is meant, unpack it and name the unpacked file."
+    told = ": unpacks to more than 200 times its size. If that is intended, unpack it and use the unpacked file."
     assert complaint(path, "quarantine") == told
 
 

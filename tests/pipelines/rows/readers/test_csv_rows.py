@@ -50,7 +50,7 @@ def test_bad_rows_are_set_aside_by_the_line_where_they_start(set_aside: Callable
         ),
         (
             b'instruction\n"a"b\nc\n',
-            ":2: a quoted cell goes on after its closing quote. A quote inside a quoted cell is written twice.",
+            ":2: text follows the closing quote of a cell. A quote inside a quoted cell is written twice.",
         ),
         (b"instruction\rab\rc", ":1: lines end with CR alone. Save the file with LF or CRLF line ends."),
         (
@@ -64,7 +64,7 @@ def test_bad_rows_are_set_aside_by_the_line_where_they_start(set_aside: Callable
             ":1: in the header: both question and prompt could be the instruction. Rename or remove one of them.",
         ),
         (b"instruction\n" + b"x" * 5_000_000, ":2: a line is larger than 4,000,000 bytes"),
-        (b"instruction\n\n", ": holds no rows"),
+        (b"instruction\n\n", ": contains no rows"),
     ],
     ids=lambda value: str(value)[:30],
 )

@@ -45,17 +45,17 @@ def test_bad_elements_are_set_aside_by_their_first_line(set_aside: Callable[[str
         (b"[" + GOOD, ":1: the file ends inside the array"),
         (b"[\n" + GOOD + b',\n{"instruction": "ab', ":3: the file ends inside the array"),
         (b"[\n" + GOOD + b" " + GOOD + b"]", ":2: ',' or ']' is expected after a row"),
-        (b"[" + GOOD + b"]\n{}", ":2: something follows the array's end"),
+        (b"[" + GOOD + b"]\n{}", ":2: there is text after the end of the array"),
         (b"[" + GOOD + b",\n{instruction: 1}]", ":2: not JSON: expecting property name enclosed in double quotes"),
         (b"[" + GOOD + b",]", ":1: not JSON: expecting value"),
         (b"[" * 200_000, ":1: brackets are nested too deep"),
         (
             b'{"a":' * 200_000,
             ":1: must be a JSON array of objects: [{...}, ...]."
-            " Rows that stand one a line are JSON Lines: name the file .jsonl.",
+            " A file with one object per line is JSON Lines: name it .jsonl.",
         ),
-        (b"[" + GOOD + b',\n"' + b"x" * 9_000_000, ":2: a text that opens here is larger than 4,000,000 bytes"),
-        (b"[ ]", ": holds no rows"),
+        (b"[" + GOOD + b',\n"' + b"x" * 9_000_000, ":2: a string that starts here is larger than 4,000,000 bytes"),
+        (b"[ ]", ": contains no rows"),
     ],
     ids=lambda value: str(value)[:30],
 )

@@ -61,18 +61,18 @@ def test_bytes_that_are_not_utf8_are_found_though_arrow_lets_them_pass(tmp_path:
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        ({"instruction": [1, 2]}, "column 'instruction' holds int64, not text. Write its values as texts."),
-        ({"instruction": [b"a"]}, "column 'instruction' holds binary, not text. Write its values as texts."),
+        ({"instruction": [1, 2]}, "column 'instruction' holds int64, not text. Write its values as text."),
+        ({"instruction": [b"a"]}, "column 'instruction' holds binary, not text. Write its values as text."),
         (
             {"instruction": ["a"], "output": [[1]]},
-            "column 'output' holds list<element: int64>, not text. Write its values as texts.",
+            "column 'output' holds list<element: int64>, not text. Write its values as text.",
         ),
         (
             {"q": ["a"]},
             "among its columns: there is no instruction (or question, prompt); the fields are q."
             " Name the field 'instruction', in lower case.",
         ),
-        ({"instruction": pa.array([], pa.string())}, "holds no rows"),
+        ({"instruction": pa.array([], pa.string())}, "contains no rows"),
     ],
     ids=lambda value: str(value)[:30],
 )

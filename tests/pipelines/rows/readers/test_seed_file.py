@@ -21,10 +21,10 @@ BAD = b'{"instruction": 1}\n'
     ("name", "data", "expected"),
     [
         ("seeds.jsonl", b"", ": is empty"),
-        ("seeds.jsonl", b"\xef\xbb\xbf\n \n", ": holds no rows"),
+        ("seeds.jsonl", b"\xef\xbb\xbf\n \n", ": contains no rows"),
         ("seeds.jsonl", "{}".encode("utf-16"), ": is UTF-16 or UTF-32. Save it as UTF-8."),
         ("seeds.jsonl", gzip.compress(GOOD), ": is a gzip file whose name does not end in .gz. Rename it."),
-        ("seeds.jsonl.gz", GOOD, ": not a good gzip file: Not a gzipped file (b'{\"'). Fetch or write it again."),
+        ("seeds.jsonl.gz", GOOD, ": not a valid gzip file: Not a gzipped file (b'{\"'). Fetch or write it again."),
         (
             "seeds.jsonl.gz",
             gzip.compress(GOOD * 100)[:-9],
@@ -40,12 +40,16 @@ BAD = b'{"instruction": 1}\n'
             gzip.compress(b"[" + GOOD + b"]")[:-12],
             ": the gzip file is cut off before its end. Fetch or write it again.",
         ),
-        ("seeds.parquet.gz", GOOD, ": Parquet is not read from .gz. It is compressed inside; unzip the file."),
+        (
+            "seeds.parquet.gz",
+            GOOD,
+            ": zipped Parquet is not supported. Unzip the file; it is already compressed inside.",
+        ),
         (
             "seeds.txt",
             GOOD,
             ": '.txt' is not a format of seeds."
-            " There are .jsonl, .ndjson, .json, .csv, .parquet, each but Parquet also as .gz.",
+            " Use .jsonl, .ndjson, .json, .csv, .parquet; all but Parquet also as .gz.",
         ),
     ],
     ids=lambda value: str(value)[:25],
@@ -60,7 +64,7 @@ def test_a_gzip_file_damaged_in_the_middle_is_refused(refused: Callable[[str, by
     whole = bytearray(gzip.compress(os.urandom(50_000).hex().encode(), mtime=0))
     whole[100:120] = b"\xff" * 20
     (found,) = refused("seeds.jsonl.gz", bytes(whole))
-    assert found.startswith((": the gzip file is damaged", ": not a good gzip file", ":1: "))
+    assert found.startswith((": the gzip file is damaged", ": not a valid gzip file", ":1: "))
 
 
 def test_missing_files_folders_and_devices_are_named(tmp_path: Path) -> None:
