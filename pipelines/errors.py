@@ -1,4 +1,4 @@
-"""What is shown as one readable block, without a traceback: mistakes of the user, and two drivers of one study."""
+"""Mistakes in the user's input, which are shown as one readable block without a traceback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MAX_SHOWN = 20
 
 
 class InputError(Exception):
-    """One mistake in what the user wrote, with the place where it stands and what to do about it.
+    """One mistake in the user's input, with its location and a remedy.
 
     `line` counts from 1; `field` is a dotted path such as `models.tiny.source` or `students[0].model`.
     """
@@ -42,11 +42,11 @@ class InputError(Exception):
 
 
 class InputErrors(InputError):
-    """Several mistakes of one input, shown together, one a line and in the order of their lines."""
+    """Several mistakes in one input, shown one per line, in the order of their line numbers."""
 
     def __init__(self, problems: Sequence[InputError]) -> None:
         super().__init__(f"{len(problems)} problems")
-        self.args = (problems,)  # what pickle rebuilds the exception from
+        self.args = (problems,)  # pickle rebuilds the exception from it
         self.problems = sorted(problems, key=lambda problem: problem.line or 0)
         self.file = self.problems[0].file
         self.line = self.problems[0].line
@@ -57,13 +57,13 @@ class InputErrors(InputError):
 
 
 def combined(problems: Sequence[InputError]) -> InputError:
-    """One exception for one or more mistakes."""
+    """Return one exception for one or more mistakes."""
     return problems[0] if len(problems) == 1 else InputErrors(problems)
 
 
 def nearest(name: str, valid: list[str]) -> str | None:
-    """What the user may have meant, as a sentence: a near miss, or else the names there are."""
+    """Return a remedy for an unknown name: the closest valid name or, without a close one, all valid names."""
     close = get_close_matches(name, valid, n=1, cutoff=0.6)
     if close:
         return f"Did you mean '{close[0]}'?"
-    return f"There are: {', '.join(valid)}." if valid else None
+    return f"Valid names: {', '.join(valid)}." if valid else None

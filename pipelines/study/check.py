@@ -1,4 +1,4 @@
-"""What the types alone cannot say: names refer to something, files are there, the machines can hold the models."""
+"""Checks of a study beyond its types: names refer to something, files exist, and the cluster is large enough."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipelines.study.spec.recipes import published_recipes
 from pipelines.study.spec.responses import SELECTION_RULES
 from pipelines.study.spec.selection import METRICS, Selection
 
-# by kind of step, what it gives, the block of a study that asks for it, and an example of that
+# by kind of step: what it computes, the block of a study that requests it, and an example of the block
 REQUIRED_BLOCKS = {
     "score": ("scores", "scoring", "scoring: {scorer: MODEL}"),
     "reward": ("rewards", "rewards", "rewards: [MODEL]"),
@@ -32,10 +32,16 @@ REQUIRED_BLOCKS = {
 
 
 def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None = None, local: bool = False) -> None:
-    """Raise InputError (or InputErrors, with all of them) for what would fail later in a run.
+    """Check a study for what would fail later in a run.
 
-    `cpus` and `gpus` are what the cluster has in all; None leaves resource requests unchecked. `local`: models and
-    trainings will run in this environment, which must have their packages; elsewhere the nodes have their own.
+    Args:
+        cpus: The CPUs of the whole cluster; None skips the check of the requested CPUs.
+        gpus: The GPUs of the whole cluster; None skips the check of the requested GPUs.
+        local: Whether models and trainings run in this environment, so that it must have their packages. On a cluster,
+            the nodes have their own.
+
+    Raises:
+        InputError: For one mistake; InputErrors for several, with all that were found.
     """
     problems = [
         *_unknown_names(loaded),
@@ -81,7 +87,7 @@ def _unknown_names(loaded: LoadedStudy) -> Iterator[InputError]:
 
 
 def _wrong_engines(loaded: LoadedStudy) -> Iterator[InputError]:
-    """A model that judges is no model that writes, unless its engine does both."""
+    """Yield roles whose engine does not fit: classifying and generating each need an engine that supports it."""
     for role in roles(loaded.study):
         model = loaded.study.models.get(role.model)
         info = engine_info(model.engine, model.gpus) if model else None
@@ -89,17 +95,17 @@ def _wrong_engines(loaded: LoadedStudy) -> Iterator[InputError]:
             continue
         if role.classifies:
             classifier = next(name for name, engine in ENGINES.items() if engine.classifies)
-            message = f"'{role.model}' is to give rewards or NLI labels here, and its engine is no classifier's"
+            message = f"'{role.model}' must give rewards or NLI labels here, but its engine is not a classifier"
             yield _error_at(loaded, role.loc, message, f"Set 'engine: {classifier}' under models.{role.model}.")
         else:
-            yield _error_at(loaded, role.loc, f"'{role.model}' is a classifier, and can not write or score text")
+            yield _error_at(loaded, role.loc, f"'{role.model}' is a classifier and cannot write or score text")
 
 
 def _best_of_n_with_autoif(loaded: LoadedStudy) -> Iterator[InputError]:
     choosing = [index for index, one in enumerate(loaded.study.responses.decodings) if one.draw in SELECTION_RULES]
     if any(evolution.autoif for evolution in loaded.study.evolution):
         for index in choosing:
-            message = "AutoIF keeps every answer that passes its checks, and chooses none among candidates"
+            message = "AutoIF keeps every answer that passes its checks, so it cannot choose the best of several"
             yield _error_at(loaded, ("responses", "decodings", index, "draw"), message, "Use 'one' or 'sample'.")
 
 
@@ -142,19 +148,19 @@ def _selection_problems(loaded: LoadedStudy) -> Iterator[InputError]:
                 what, block, example = REQUIRED_BLOCKS[kind]
                 key = "by" if kind in METRICS[selection.by].needs else "apart"
                 asker = selection.by if key == "by" else key
-                message = f"'{asker}' needs {what}, and the study has no '{block}'"
+                message = f"'{asker}' needs {what}, but the study has no '{block}'"
                 remedy = f"Add for example '{example}', or select by 'random' or 'words'."
                 yield _error_at(loaded, ("selection", index, key), message, remedy)
 
 
 def _ambiguous_rewards(loaded: LoadedStudy, index: int, selection: Selection) -> Iterator[InputError]:
-    """Which of the study's reward models a selection goes by has to be clear."""
+    """Yield an error unless it is clear which of the study's reward models a selection uses."""
     rewards, name = loaded.study.rewards, selection.reward
     if name is not None and name not in rewards:
         remedy = nearest(name, rewards)
         yield _error_at(loaded, ("selection", index, "reward"), f"'{name}' is not among the study's 'rewards'", remedy)
     elif name is None and "reward" in selection.needs and len(rewards) > 1:
-        message = f"the study has {len(rewards)} reward models: say by which one"
+        message = f"the study has {len(rewards)} reward models, and the selection does not say which one to use"
         yield _error_at(loaded, ("selection", index, "by"), message, f"Add for example 'reward: {rewards[0]}'.")
 
 
@@ -165,7 +171,7 @@ def _seed_files(loaded: LoadedStudy) -> Iterator[InputError]:
         loc: Loc = ("seeds", index, "file")
         if seeds.file.startswith("~"):
             yield _error_at(
-                loaded, loc, "'~' is not expanded", "Write the path out, absolute or from the study's folder."
+                loaded, loc, "'~' is not expanded", "Write an absolute path, or one relative to the study's folder."
             )
             continue
         remedy = "Correct the path, or name another file with '--seeds'."
@@ -224,7 +230,7 @@ def _contamination(loaded: LoadedStudy) -> Iterator[InputError]:
             yield _error_at(loaded, ("contamination", "against", index), message, remedy)
     if block and block.near and study.diversity is None:
         what, block_name, example = REQUIRED_BLOCKS["diversity"]
-        message, remedy = f"'near' needs {what}, and the study has no '{block_name}'", f"Add for example '{example}'."
+        message, remedy = f"'near' needs {what}, but the study has no '{block_name}'", f"Add for example '{example}'."
         yield _error_at(loaded, ("contamination", "near"), message, remedy)
 
 
@@ -245,7 +251,7 @@ def _oversized_requests(loaded: LoadedStudy, cpus: float | None, gpus: float | N
 
 def _fractional_gpus(loaded: LoadedStudy, name: str, model: Model) -> Iterator[InputError]:
     if model.gpus > 1 and not model.gpus.is_integer():
-        yield _error_at(loaded, ("models", name, "gpus"), f"{model.gpus:g} GPUs: above 1 only whole GPUs can be had")
+        yield _error_at(loaded, ("models", name, "gpus"), f"{model.gpus:g} GPUs: above 1, the number must be whole")
 
 
 def _indivisible_batches(loaded: LoadedStudy) -> Iterator[InputError]:

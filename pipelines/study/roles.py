@@ -1,4 +1,4 @@
-"""Every place of a study that refers to a model, and whether the model is to write there or to judge."""
+"""The roles of a study: every place that refers to a model, and whether the model writes or classifies there."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.study.spec.study import Study
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A place that names a model. One that classifies gives logits, any other reads and writes text."""
+    """A place that names a model. A model that `classifies` gives logits, any other one reads and writes text."""
 
     loc: Loc
     model: str
@@ -20,7 +20,7 @@ class Role:
 
 
 def roles(study: Study) -> Iterator[Role]:
-    """All of a study's roles."""
+    """Yield all roles of a study."""
     for number, evolution in enumerate(study.evolution):
         yield from _evolution_roles(("evolution", number), evolution)
     for index, name in enumerate(study.responses.teachers):

@@ -1,4 +1,4 @@
-"""The study file's JSON Schema, made of the same types that check it, and a way to look up one place of it."""
+"""The JSON Schema of study files, derived from the types that validate them, and a lookup by location."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Node = dict[str, Any]
 
 
 def schema() -> Node:
-    """The JSON Schema (draft 2020-12) of a study file, for editors and other checkers."""
+    """Return the JSON Schema (draft 2020-12) of a study file, for editors and validators."""
     study_schema = Study.model_json_schema()
     for node in (study_schema, *study_schema["$defs"].values()):
         _forbid_other_names(node)
@@ -19,7 +19,7 @@ def schema() -> Node:
 
 
 def node_at(loc: tuple[str | int, ...]) -> Node | None:
-    """What the schema says about the place `loc` of a study, for instance `("models", "tiny", "engine")`."""
+    """Return the schema of a location in a study, for instance `("models", "tiny", "engine")`; None if it has none."""
     node: Node | None = _schema()
     for part in loc:
         node = _child_node(node, part) if node is not None else None
@@ -27,7 +27,7 @@ def node_at(loc: tuple[str | int, ...]) -> Node | None:
 
 
 def _forbid_other_names(node: Node) -> None:
-    """A mapping whose keys are names says so by a pattern only; without this, any other key would pass."""
+    """Reject keys that do not match the pattern of a mapping: JSON Schema allows them by default."""
     for child in node.get("properties", {}).values():
         if "patternProperties" in child:
             child["additionalProperties"] = False
@@ -51,12 +51,12 @@ def _child_node(node: Node, part: str | int) -> Node | None:
 
 
 def _variant_with(node: Node, has: str) -> Node:
-    """Of a list that may also be given as its one item, the form that has items or properties."""
+    """Return the form of a node that has items or properties: a list may also be given as its single item."""
     return next((found for choice in node.get("anyOf", []) if has in (found := _resolve(choice))), node)
 
 
 def _resolve(node: Node) -> Node:
-    """Follow references, and take the block of a value that may also be left out or only switched on."""
+    """Follow references. For a block that may also be null or a boolean, return the schema of the block."""
     if "$ref" in node:
         return _resolve(_schema()["$defs"][node["$ref"].rsplit("/", 1)[-1]])
     choices = [choice for choice in node.get("anyOf", []) if choice.get("type") not in ("null", "boolean")]

@@ -1,4 +1,4 @@
-"""A study file from disk: read, checked against the types, and able to say which line says what."""
+"""Reads a study file, validates it against the types, and keeps the line number of every key."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class LoadedStudy:
-    """A valid study, the file it came from, that file's folder (absolute), and the lines of its keys."""
+    """A valid study, the file it was read from, that file's folder (absolute), and the line numbers of its keys."""
 
     study: Study
     path: Path
@@ -26,12 +26,16 @@ class LoadedStudy:
     line_numbers: Mapping[Loc, int] = field(repr=False)
 
     def line_of(self, loc: Loc) -> int:
-        """The line (from 1) of `loc`, or of the nearest place around it that the file writes out."""
+        """Return the line (from 1) of `loc`, or of its nearest parent that is written in the file."""
         return nearest_line(self.line_numbers, loc)
 
 
 def load(path: Path) -> LoadedStudy:
-    """Read and validate a study. Raises InputError, or InputErrors with every mistake that was found."""
+    """Read and validate a study.
+
+    Raises:
+        InputError: For one mistake; InputErrors for several, with all that were found.
+    """
     tree = parse(_read_text(path), str(path))
     if not isinstance(tree.value, dict):
         raise _top_level_error(tree, path)
@@ -43,7 +47,7 @@ def load(path: Path) -> LoadedStudy:
 
 
 def nearest_line(line_numbers: Mapping[Loc, int], loc: Loc) -> int:
-    """The line of `loc` or of its nearest parent; 1 where nothing around it is known."""
+    """Return the line of `loc` or of its nearest parent; 1 if none is known."""
     return line_numbers.get(nearest_loc_in_file(loc, line_numbers), 1)
 
 
@@ -59,7 +63,7 @@ def _read_text(path: Path) -> str:
     except (OSError, ValueError) as error:
         raise InputError(f"cannot be read: {error}", file=file) from None
     if len(data) > MAX_BYTES:
-        remedy = "A study names its data, it does not hold it."
+        remedy = "A study file names its data files; it does not contain the data."
         raise InputError(f"is larger than {MAX_BYTES:,} bytes", file=file, remedy=remedy)
     return _decode(data, file)
 
@@ -73,12 +77,12 @@ def _decode(data: bytes, file: str) -> str:
         raise InputError(message, file=file, line=line, remedy="Save the file as UTF-8.") from None
     for line, content in enumerate(text.split("\n"), start=1):
         if bad := next((char for char in content if _is_control(char)), None):
-            raise InputError(f"holds the control character U+{ord(bad):04X}", file=file, line=line)
+            raise InputError(f"contains the control character U+{ord(bad):04X}", file=file, line=line)
     return text
 
 
 def _is_control(char: str) -> bool:
-    """What YAML 1.2 does not count as printable (section 5.1)."""
+    """Return whether a character is not printable in YAML 1.2 (section 5.1)."""
     if "\x7f" <= char <= "\x9f":
         return char != "\x85"
     return (char < " " and char not in "\t\r") or char in "\ufffe\uffff"

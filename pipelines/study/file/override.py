@@ -1,4 +1,4 @@
-"""What the command line may change in a study."""
+"""Applies command-line options that replace a value of a study."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from pipelines.study.file.load import LoadedStudy
 
 
 def with_seed_file(loaded: LoadedStudy, path: Path) -> LoadedStudy:
-    """The study with another seed file (relative to the current folder). Raises InputError if it is not clear which."""
+    """Return the study with another seed file. `path` is relative to the current folder.
+
+    Raises:
+        InputError: Unless the study has exactly one seed file, which `path` replaces.
+    """
     study = loaded.study
     places = [index for index, seeds in enumerate(study.seeds) if seeds.file is not None]
     if len(places) != 1:
         raise InputError(
-            f"--seeds replaces the study's one seed file, but it has {len(places)}",
+            f"--seeds needs a study with one seed file, and this one has {len(places)}",
             file=str(loaded.path),
             line=loaded.line_of(("seeds",)),
             field="seeds",

@@ -1,4 +1,4 @@
-"""What pydantic found, in the words of someone who writes study files, with the line and the nearest valid name."""
+"""Turns pydantic's errors into messages for authors of study files, with the line and the closest valid name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _TYPES = {
 
 
 def describe_validation_error(error: ValidationError, tree: Tree, file: str) -> list[InputError]:
-    """Every mistake as an InputError; at least one."""
+    """Return every mistake as an InputError; there is at least one."""
     found: dict[tuple[Loc, str], InputError] = {}
     details = error.errors(include_url=False)
     missing = {item["loc"] for item in details if item["type"] == "missing"}
@@ -36,7 +36,7 @@ def describe_validation_error(error: ValidationError, tree: Tree, file: str) -> 
     for item in details:
         loc, is_missing = item["loc"], item["type"] == "missing"
         if is_missing and loc in intended.values():
-            continue  # the misspelt key beside it is reported with this very name
+            continue  # the misspelt key beside it is reported, and this name suggested
         written_loc = nearest_loc_in_file(loc, tree.line_numbers)
         if name := intended.get(loc):
             message, remedy = f"unknown key '{loc[-1]}'", f"Did you mean '{name[-1]}'?"
@@ -49,7 +49,7 @@ def describe_validation_error(error: ValidationError, tree: Tree, file: str) -> 
 
 
 def describe_value(value: object) -> str:
-    """A value's kind as people call it, with the value where it is short."""
+    """Return the type of a value in everyday words, with the value if it is short."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):
@@ -64,7 +64,7 @@ def describe_value(value: object) -> str:
 
 
 def _describe_detail(kind: str, loc: Loc, written_loc: Loc, item: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Message and remedy of one finding."""
+    """Return message and remedy for one of pydantic's errors."""
     value, limits = item["input"], item.get("ctx", {})
     if kind == "missing":
         return _missing(loc)
@@ -123,7 +123,7 @@ def _known_keys(loc: Loc) -> list[str]:
 
 
 def _intended_key(loc: Loc, missing: Set[Loc]) -> Loc | None:
-    """The place of the valid key that is nearest to an unknown one; one that is missing comes before all others."""
+    """Return the location of the valid key that is closest to an unknown one; missing keys come first."""
     absent = [str(other[-1]) for other in missing if other[:-1] == loc[:-1]]
     close = [
         *get_close_matches(str(loc[-1]), absent, n=1),

@@ -1,7 +1,7 @@
-"""YAML 1.2 text to plain values and the line of each, refusing whatever could mean two things.
+"""Parses YAML 1.2 to plain values with their line numbers, and rejects whatever is ambiguous.
 
-Scalars follow the core schema of YAML 1.2.2 (section 10.3.2), so `010` is 10 and `1:30` and `no` are text. The values
-are built from the parser's events in one pass: nothing is constructed by tag, and nesting ends at a fixed depth.
+Scalars follow the core schema of YAML 1.2.2 (section 10.3.2), so `010` is 10, and `1:30` and `no` are text. The values
+are built from the parser's events in one pass. Tags construct nothing, and the nesting depth is limited.
 """
 
 from __future__ import annotations
@@ -41,14 +41,18 @@ _MAX_INTEGER = 2**63 - 1
 
 @dataclass(frozen=True)
 class Tree:
-    """A parsed file: its value, and the line (from 1) of every key and item in it."""
+    """A parsed file: its value, and the line number (from 1) of every key and item in it."""
 
     value: Value
     line_numbers: dict[Loc, int]
 
 
 def parse(text: str, file: str) -> Tree:
-    """The value of `text`. Raises InputError with the line for bad YAML and for anchors, tags and the like."""
+    """Return the value of `text`, the content of `file`, and its line numbers.
+
+    Raises:
+        InputError: With the line, for invalid YAML and for anchors, aliases, tags and merge keys.
+    """
     builder = _TreeBuilder(file)
     try:
         builder.start(YAML(typ="safe", pure=True).parse(text))
@@ -75,9 +79,9 @@ class _TreeBuilder:
 
     def _check_document(self, event: DocumentStartEvent, documents: int) -> None:
         if documents > 1:
-            raise self._error(event, "a second YAML document starts here; a study file holds one")
+            raise self._error(event, "a second YAML document starts here; a study file has only one")
         if event.version not in (None, (1, 2)):
-            raise self._error(event, "only YAML 1.2 is read")
+            raise self._error(event, "only YAML 1.2 is supported")
 
     def _value(self, event: NodeEvent, events: Iterator[Any], loc: Loc) -> Value:
         self._refuse_indirection(event, loc)
@@ -142,10 +146,10 @@ class _TreeBuilder:
         return text
 
     def _clean(self, event: ScalarEvent, loc: Loc) -> str:
-        """Escapes in quotes can smuggle in what the text itself may not hold."""
+        """Return a scalar's text. Escapes in quotes can produce characters that a file must not contain."""
         text: str = event.value
         if bad := _NOT_TEXT.search(text):
-            raise self._error(event, f"an escape stands for U+{ord(bad[0]):04X}, which is not text", loc)
+            raise self._error(event, f"an escape gives U+{ord(bad[0]):04X}, which is not text", loc)
         return text
 
     def _refuse_indirection(self, event: NodeEvent, loc: Loc) -> None:
@@ -163,7 +167,7 @@ class _TreeBuilder:
 
 
 def nearest_loc_in_file(loc: Loc, line_numbers: Mapping[Loc, int]) -> Loc:
-    """The longest part of a place that the file writes out."""
+    """Return the longest prefix of a location that is written in the file."""
     found = loc_in_file(loc, line_numbers)
     while found and found not in line_numbers:
         found = found[:-1]
@@ -171,7 +175,7 @@ def nearest_loc_in_file(loc: Loc, line_numbers: Mapping[Loc, int]) -> Loc:
 
 
 def loc_in_file(loc: Loc, line_numbers: Mapping[Loc, int]) -> Loc:
-    """A place without the numbers that the file leaves out, where one block stands for a list of one."""
+    """Return a location as the file has it: a single block may replace a list of one, and has no index then."""
     found: Loc = ()
     for part in loc:
         if not isinstance(part, int) or (*found, part) in line_numbers:
@@ -180,7 +184,7 @@ def loc_in_file(loc: Loc, line_numbers: Mapping[Loc, int]) -> Loc:
 
 
 def dotted_path(loc: Loc) -> str:
-    """A place as people write it: `("students", 0, "model")` becomes `students[0].model`."""
+    """Return a location in dotted form: `("students", 0, "model")` becomes `students[0].model`."""
     path = ""
     for part in loc:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part

@@ -57,7 +57,7 @@ def test_a_sound_study_passes(write_study: WriteStudy) -> None:
         (
             "teachers: [tiny]",
             "teachers:\n    - tiny\n    - big",
-            "14: responses.teachers[1]: no model is named 'big'. There are: tiny.",
+            "14: responses.teachers[1]: no model is named 'big'. Valid names: tiny.",
         ),
         (
             "evolvers: [tiny]",
@@ -89,7 +89,7 @@ def test_a_sound_study_passes(write_study: WriteStudy) -> None:
         (
             "world: {count: 8}",
             "file: ~/a.jsonl",
-            "4: seeds[0].file: '~' is not expanded. Write the path out, absolute or from the study's folder.",
+            "4: seeds[0].file: '~' is not expanded. Write an absolute path, or one relative to the study's folder.",
         ),
         (
             "world: {count: 8}",
@@ -124,7 +124,7 @@ def test_an_unknown_scorer_is_told(write_study: WriteStudy) -> None:
         ),
         (
             "selection:\n  - name: best\n    by: ifd\n",
-            "21: selection[0].by: 'ifd' needs scores, and the study has no 'scoring'."
+            "21: selection[0].by: 'ifd' needs scores, but the study has no 'scoring'."
             " Add for example 'scoring: {scorer: MODEL}', or select by 'random' or 'words'.",
         ),
     ],
@@ -146,7 +146,7 @@ def test_a_selection_by_words_needs_no_scores_and_one_by_length_needs_the_scorer
     [
         ("cpus: 8", {"cpus": 2}, "9: models.tiny.cpus: one replica asks for 8; the whole cluster has 2 CPUs"),
         ("gpus: 1", {"gpus": 0}, "9: models.tiny.gpus: one replica asks for 1; the whole cluster has 0 GPUs"),
-        ("gpus: 1.5", {"gpus": 8}, "9: models.tiny.gpus: 1.5 GPUs: above 1 only whole GPUs can be had"),
+        ("gpus: 1.5", {"gpus": 8}, "9: models.tiny.gpus: 1.5 GPUs: above 1, the number must be whole"),
     ],
 )
 def test_an_impossible_resource_request_names_what_there_is(

@@ -50,14 +50,14 @@ def test_classifiers_and_scripted_models_judge(write: Callable[..., Path]) -> No
 )
 def test_a_model_that_writes_is_no_judge(write: Callable[..., Path], add: str, responses: str, place: str) -> None:
     (problem,) = told(write(add, responses))
-    assert problem.startswith(f"{place}: 'writer' is to give rewards or NLI labels here")
+    assert problem.startswith(f"{place}: 'writer' must give rewards or NLI labels here")
     assert problem.endswith("Set 'engine: classifier' under models.writer.")
 
 
 def test_a_classifier_neither_writes_nor_scores(write: Callable[..., Path]) -> None:
     assert told(write("scoring: {scorer: judge}\n", "teachers: [judge]")) == [
-        "responses.teachers[0]: 'judge' is a classifier, and can not write or score text",
-        "scoring.scorer: 'judge' is a classifier, and can not write or score text",
+        "responses.teachers[0]: 'judge' is a classifier and cannot write or score text",
+        "scoring.scorer: 'judge' is a classifier and cannot write or score text",
     ]
 
 
@@ -74,17 +74,18 @@ def test_which_reward_a_selection_goes_by_has_to_be_clear(write: Callable[..., P
 
     assert selects("by: reward, reward: critic") == selects("by: car", "[judge]") == []
     assert selects("by: car") == [
-        "selection[0].by: the study has 2 reward models: say by which one Add for example 'reward: judge'."
+        "selection[0].by: the study has 2 reward models, and the selection does not say which one to use"
+        " Add for example 'reward: judge'."
     ]
     assert selects("by: reward, reward: writer") == [
-        "selection[0].reward: 'writer' is not among the study's 'rewards' There are: judge, critic."
+        "selection[0].reward: 'writer' is not among the study's 'rewards' Valid names: judge, critic."
     ]
 
 
 def test_car_needs_rewards_and_scores(write: Callable[..., Path]) -> None:
     rewards, scores = told(write("selection:\n  - {name: a, by: car}\n"))
-    assert rewards.startswith("selection[0].by: 'car' needs rewards, and the study has no 'rewards'")
-    assert scores.startswith("selection[0].by: 'car' needs scores, and the study has no 'scoring'")
+    assert rewards.startswith("selection[0].by: 'car' needs rewards, but the study has no 'rewards'")
+    assert scores.startswith("selection[0].by: 'car' needs scores, but the study has no 'scoring'")
 
 
 def test_autoif_chooses_none_of_several_candidates(write_study: Callable[..., Path], tmp_path: Path) -> None:

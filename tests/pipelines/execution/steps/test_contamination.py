@@ -125,7 +125,7 @@ def test_a_source_that_is_not_there_is_told(tmp_path: Path) -> None:
     ("block", "told"),
     [
         ("{against: [wrld]}", "'wrld' is neither a benchmark of this study"),
-        ("{against: [world], near: 0.9}", "'near' needs embeddings, and the study has no 'diversity'"),
+        ("{against: [world], near: 0.9}", "'near' needs embeddings, but the study has no 'diversity'"),
     ],
 )
 def test_mistakes_in_the_study_file_are_told(tmp_path: Path, block: str, told: str) -> None:

@@ -127,7 +127,7 @@ def test_a_mistake_is_told_with_line_field_and_remedy(
 def test_a_far_off_key_lists_the_keys_that_there_are(write_study: WriteStudy) -> None:
     found = problems(write_study({"    recipe: quick": "    recipe: quick\n    zzz: 1"}))
     keys = "workers, sharding, cpus, gpus, gradient_checkpointing, checkpoint_steps, together, model, recipe"
-    assert found == [f"19: students[0].zzz: unknown key 'zzz'. There are: {keys}."]
+    assert found == [f"19: students[0].zzz: unknown key 'zzz'. Valid names: {keys}."]
 
 
 def test_all_mistakes_are_shown_at_once_in_the_order_of_their_lines(write_study: WriteStudy) -> None:

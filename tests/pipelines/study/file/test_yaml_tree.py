@@ -60,15 +60,15 @@ def test_scalars_mean_what_yaml_1_2_says(text: str, value: object) -> None:
         ("a: -.inf\n", ":1: a: -.inf is not a number that can be used here"),
         ("a: 1e999\n", ":1: a: 1e999 is too large for a number"),
         ("a: " + "9" * 5000 + "\n", ":1: a: this whole number is too large (64 bits at most)"),
-        ('a: "\\0"\n', ":1: a: an escape stands for U+0000, which is not text"),
-        ('a: "\\ud800"\n', ":1: a: an escape stands for U+D800, which is not text"),
+        ('a: "\\0"\n', ":1: a: an escape gives U+0000, which is not text"),
+        ('a: "\\ud800"\n', ":1: a: an escape gives U+D800, which is not text"),
         (
             "a: [1\n",
             ":2: not valid YAML: expected ',' or ']', but got '<stream end>'"
             " (while parsing a flow sequence, from line 1)",
         ),
-        ("a: 1\n---\nb: 1\n", ":2: a second YAML document starts here; a study file holds one"),
-        ("%YAML 1.1\n---\na: 1\n", ":2: only YAML 1.2 is read"),
+        ("a: 1\n---\nb: 1\n", ":2: a second YAML document starts here; a study file has only one"),
+        ("%YAML 1.1\n---\na: 1\n", ":2: only YAML 1.2 is supported"),
         ("[" * 500, ":1: nested deeper than 20 levels"),
         ("? [a]\n: 1\n", ":1: a key must be a plain word, not a list or a mapping"),
         ("", ": is empty. The first lines could be 'study: my-study' and 'seeds:'."),
@@ -87,9 +87,12 @@ def test_yaml_that_could_mean_two_things_is_refused_with_its_line(tmp_path: Path
     ("data", "expected"),
     [
         (b"study: a\nseeds: \xff\n", ":2: not UTF-8: byte 0xff. Save the file as UTF-8."),
-        (b"study: a\n\nx: a\0b\n", ":3: holds the control character U+0000"),
-        (b"study: a\nx: \x1b[31m\n", ":2: holds the control character U+001B"),
-        (b"a: b\n" * 300_000, ": is larger than 1,000,000 bytes. A study names its data, it does not hold it."),
+        (b"study: a\n\nx: a\0b\n", ":3: contains the control character U+0000"),
+        (b"study: a\nx: \x1b[31m\n", ":2: contains the control character U+001B"),
+        (
+            b"a: b\n" * 300_000,
+            ": is larger than 1,000,000 bytes. A study file names its data files; it does not contain the data.",
+        ),
     ],
 )
 def test_bytes_that_are_not_text_are_refused(tmp_path: Path, data: bytes, expected: str) -> None:
