@@ -1,7 +1,7 @@
 """Chat templates without injection: message content is encoded as text and never becomes a control token.
 
-`encode_chat` is what engines feed to a model, `encode_example` what a student is trained on. Both build the prompt in
-the same way, so that a student sees in use exactly the tokens that it saw in training.
+`encode_chat` encodes prompts for engines, `encode_example` encodes training examples. Both build the prompt in the same
+way, so that a student gets exactly the same tokens in use as in training.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 Message = tuple[str, str]
 Piece = tuple[str, bool]  # rendered text, and whether it is message content
-IGNORED = -100  # the label that torch's cross entropy leaves out
-# For base models that come without a template, as LLaMA-Factory's `default`: no control token but the EOS
+IGNORED = -100  # the label that torch's cross entropy ignores
+# For base models without a template; like LLaMA-Factory's `default`, it has no control token except the EOS
 PLAIN_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}{{ message['content'] }}"
     "{% else %}{{ {'user': 'Human', 'system': 'System'}[message['role']] + ': ' + message['content'] }}{% endif %}"
@@ -30,11 +30,14 @@ _SLOT = re.compile(r"( ?)evolgrid-slot-(\d+)-end( ?)")
 def encode_chat(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], add_generation_prompt: bool
 ) -> list[int]:
-    """Token ids of a conversation under the tokenizer's chat template.
+    """Return the token ids of a conversation under the tokenizer's chat template.
 
-    `messages` are (role, content) pairs. Innocent content gives the ids of `apply_chat_template`; where content spells
-    a control token, that content is encoded apart as plain text. ValueError if the tokenizer has no chat template;
-    RequestError("chat_template") if the template refuses these roles or changes the content beyond trimming it.
+    `messages` are (role, content) pairs. Usually, the result is the same as that of `apply_chat_template`. Content that
+    spells a control token is encoded separately, as plain text.
+
+    Raises:
+        ValueError: If the tokenizer has no chat template.
+        RequestError: "chat_template", if the template rejects these roles, or drops or repeats a message.
     """
     pieces = _scaffold(tokenizer, messages, add_generation_prompt)
     fixed = [_encode(tokenizer, text) for text, content in pieces if not content]
@@ -49,10 +52,13 @@ def encode_chat(
 
 
 def encode_example(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
-    """(input ids, labels) of one training conversation, both of the same length.
+    """Return the input ids and labels of one training conversation, both of the same length.
 
-    The last message is the assistant's; only its content and its end-of-turn token carry labels, all else is -100.
-    ValueError if the last message is not the assistant's or there is no chat template.
+    The last message must be the assistant's. Its content and its end-of-turn token are labelled, all other labels are
+    -100.
+
+    Raises:
+        ValueError: If the last message is not the assistant's, or there is no chat template.
     """
     *context, (role, answer) = messages
     if role != "assistant":
@@ -64,9 +70,10 @@ def encode_example(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Messag
 
 
 def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
-    """The id of the token that ends an assistant's turn: the template's own, else the tokenizer's EOS.
+    """Return the id of the token that ends an assistant's turn: the template's own, or else the tokenizer's EOS.
 
-    ValueError if there is neither.
+    Raises:
+        ValueError: If there is neither.
     """
     pieces = _scaffold(tokenizer, (("user", ""), ("assistant", "")), add_generation_prompt=False)
     tail = [] if pieces[-1][1] else _encode(tokenizer, pieces[-1][0])
@@ -79,14 +86,14 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
 
 
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Token ids of raw text with the tokenizer's own BOS, if it has one; control tokens in the text stay text."""
+    """Return the token ids of raw text, with the BOS if the tokenizer adds one. Control tokens in it stay text."""
     return list(tokenizer(text, add_special_tokens=True, split_special_tokens=True)["input_ids"])
 
 
 def _scaffold(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], add_generation_prompt: bool
 ) -> list[Piece]:
-    """The rendered conversation in pieces, each content trimmed as the template trims."""
+    """Return the rendered conversation in pieces, with each content trimmed as the template does."""
     if not tokenizer.chat_template:
         raise ValueError(f"the tokenizer of {tokenizer.name_or_path} has no chat template")
     slots = [{"role": role, "content": f" evolgrid-slot-{i}-end "} for i, (role, _) in enumerate(messages)]
@@ -123,7 +130,7 @@ def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def _encode_plain(tokenizer: PreTrainedTokenizerBase, text: str, control: frozenset[int]) -> list[int]:
-    """Ids of `text` without control tokens. Those that the tokenizer does not call special are cut in two first."""
+    """Return the ids of `text` without control tokens; those that are not special tokens are split in two first."""
     spelled = [tokenizer.added_tokens_decoder[i].content for i in control if i in tokenizer.added_tokens_decoder]
     cut = re.compile("|".join(f"(?<={re.escape(s[0])})(?={re.escape(s[1:])})" for s in spelled if len(s) > 1) or r"\Z.")
     parts = cut.split(text) if any(s in text for s in spelled) else [text]
@@ -135,7 +142,7 @@ def _encode_plain(tokenizer: PreTrainedTokenizerBase, text: str, control: frozen
 
 
 def _control_ids(tokenizer: PreTrainedTokenizerBase, pieces: Iterable[Piece]) -> frozenset[int]:
-    """Ids that only a template may use: special tokens, and any other added token that the template itself uses.
+    """Return the ids that only a template may use: special tokens, and other added tokens that the template uses.
 
     Other added tokens (runs of spaces, say) are ordinary text to the model.
     """

@@ -1,4 +1,4 @@
-"""Loading a sequence classifier: safetensors only, never code from a model folder, never a head of random weights."""
+"""Loads a sequence classifier: only safetensors, never code from a model folder, never a head with random weights."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ _VALUE_HEAD, _GATED = "v_head.weight", "regression_layer.weight"
 
 
 def load_classifier(spec: EngineSpec) -> Any:
-    """The classifier in evaluation mode on the best device, a module with `config`, `device` and logits.
+    """Return the classifier in evaluation mode on the best device, a module with `config`, `device` and logits.
 
-    OSError if there are no safetensors; ValueError if the checkpoint has no head that can be run, or needs code from
-    its own folder.
+    Raises:
+        OSError: If there are no safetensors.
+        ValueError: If the checkpoint is an adapter, has no supported head, or needs code from its own folder.
     """
     if is_adapter(spec.model):
-        raise ValueError(f"an adapter is not run as a classifier: merge it with its base, into {SUPPORTED_CHECKPOINTS}")
+        raise ValueError(f"an adapter cannot be a classifier: merge it with its base, into {SUPPORTED_CHECKPOINTS}")
     config, folder = _config(spec), _folder(spec)
     names = _tensor_names(folder)
     dtype = dtype_name(spec.dtype, device_name())
@@ -35,18 +36,22 @@ def load_classifier(spec: EngineSpec) -> Any:
 
 
 def label_names(config: Any) -> tuple[str, ...]:
-    """The names of a classifier's logits, in their order."""
+    """Return the names of a classifier's logits, in their order."""
     return tuple(str(config.id2label[number]) for number in range(config.num_labels))
 
 
 def text_length(spec: EngineSpec, config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Tokens of one text or pair: as the spec says, but no more than config and tokenizer allow."""
+    """Return the maximum tokens of one text or pair: the spec's, limited by the model's config and tokenizer."""
     positions = int(getattr(config.get_text_config(), "max_position_embeddings", spec.max_length))
     return min(spec.max_length, positions, tokenizer.model_max_length)
 
 
 def _config(spec: EngineSpec) -> Any:
-    """The model's config, without a cache of keys and values. ValueError if only the folder's own code can read it."""
+    """Return the model's config, with the key-value cache turned off.
+
+    Raises:
+        ValueError: If the config needs code from the model's folder.
+    """
     from transformers import AutoConfig
 
     try:
@@ -54,17 +59,14 @@ def _config(spec: EngineSpec) -> Any:
     except ValueError as error:
         if "trust_remote_code" not in str(error):
             raise
-        detail = (
-            "its architecture comes as code in its own folder, which is never run. "
-            f"What can be run is {SUPPORTED_CHECKPOINTS}"
-        )
+        detail = f"its architecture is code in its own folder, which is never run. Supported is {SUPPORTED_CHECKPOINTS}"
         raise ValueError(detail) from None
     config.get_text_config().use_cache = False  # nothing is generated
     return config
 
 
 def _folder(spec: EngineSpec) -> str:
-    """Where the model's safetensors are; a hub model is fetched."""
+    """Return the folder of the model's safetensors; a hub model is downloaded."""
     if Path(spec.model).is_dir():
         return spec.model
     from huggingface_hub import snapshot_download
@@ -89,7 +91,7 @@ def _load_plain(folder: str, config: Any, dtype: str, **arguments: Any) -> Any:
 
 
 def _load_value_head(folder: str, config: Any, dtype: str) -> Any:
-    """InternLM's reward models and others: one row, named v_head."""
+    """Load a checkpoint with a one-row head named `v_head`, as InternLM's reward models have."""
     config.num_labels = 1
     return _load_plain(folder, config, dtype, key_mapping={r"^v_head\.": "score."})
 
@@ -115,14 +117,17 @@ def _tensors(folder: str, names: list[str]) -> dict[str, Tensor]:
 
 
 def _load(auto: Any, folder: str, config: Any, dtype: str, **arguments: Any) -> tuple[Any, list[str]]:
-    """A model all of whose weights are in the folder, and the names of the tensors that it does not know."""
+    """Return a model and the names of the tensors in the folder that it does not use.
+
+    Raises:
+        ValueError: If the folder does not have all of the model's weights.
+    """
     safe = {"use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
     model, report = auto.from_pretrained(folder, config=config, dtype=dtype, **safe, **arguments)
     missing, extra = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
     if missing:
-        has = f"; those for {', '.join(extra[:6])} have no place" if extra else ""
+        has = f"; it has unknown weights for {', '.join(extra[:6])}" if extra else ""
         raise ValueError(
-            f"the checkpoint has no weights for {', '.join(missing[:6])}{has}. "
-            f"What can be run is {SUPPORTED_CHECKPOINTS}"
+            f"the checkpoint has no weights for {', '.join(missing[:6])}{has}. Supported is {SUPPORTED_CHECKPOINTS}"
         )
     return model, extra

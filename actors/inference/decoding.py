@@ -1,4 +1,4 @@
-"""Batched generation in which every row is drawn with its own sampling, seed and length, whatever shares its batch."""
+"""Batched generation: every row has its own sampling parameters, seed and length, whatever rows share its batch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """One prompt as token ids with what is to be drawn after it, and whether log-probabilities are wanted."""
+    """One prompt as token ids, the sampling of its continuation, and whether to return log-probabilities."""
 
     prompt: tuple[int, ...]
     sampling: Sampling
@@ -30,14 +30,18 @@ class DecodeRequest:
 def generate_rows(
     model: PreTrainedModel, rows: Sequence[DecodeRequest], stops: frozenset[int], pad: int, on_step: Callable[[], None]
 ) -> list[SampledTokens]:
-    """What is drawn for each row; `on_step` is called for every token position.
+    """Return the sampled tokens of each row, in order; call `on_step` for every token position.
 
-    Padding is on the left. Draws do not depend on the batch except through rounding of the logits.
+    Prompts are padded on the left. A row's tokens depend on its batch only through rounding of the logits.
     """
     width = max(len(row.prompt) for row in rows)
-    ids = torch.tensor([[pad] * (width - len(row.prompt)) + list(row.prompt) for row in rows], device=model.device)
-    mask = torch.tensor([[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows], device=model.device)
-    limits = torch.tensor([row.sampling.max_tokens for row in rows], device=model.device)
+    ids = torch.tensor(
+        [[pad] * (width - len(row.prompt)) + list(row.prompt) for row in rows], device=model.device
+    )  # [rows, width]
+    mask = torch.tensor(
+        [[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows], device=model.device
+    )  # [rows, width]
+    limits = torch.tensor([row.sampling.max_tokens for row in rows], device=model.device)  # [rows]
     config = GenerationConfig(
         do_sample=False, max_new_tokens=int(limits.max()), eos_token_id=sorted(stops) or None, pad_token_id=pad
     )
@@ -48,7 +52,7 @@ def generate_rows(
         generation_config=config,
         logits_processor=LogitsProcessorList([sampler]),
         stopping_criteria=StoppingCriteriaList([TokenLimits(limits, width)]),
-    )
+    )  # [rows, width + new tokens]
     drawn: list[list[int]] = output[:, width:].tolist()
     return [
         truncate_at_stop(new[: row.sampling.max_tokens], stops, logprobs and logprobs[: row.sampling.max_tokens])
@@ -57,48 +61,50 @@ def generate_rows(
 
 
 class TokenLimits(StoppingCriteria):
-    """Ends each row after its own number of new tokens."""
+    """Stops each row after its own number of new tokens."""
 
     def __init__(self, limits: torch.Tensor, prompt_width: int) -> None:
         self._limits, self._prompt_width = limits, prompt_width
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: object) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Which rows (a boolean per row) are at their limit."""
-        return input_ids.shape[1] - self._prompt_width >= self._limits
+        """Return which rows are at their limit, as booleans [rows]."""
+        return input_ids.shape[1] - self._prompt_width >= self._limits  # [rows]
 
 
 class GumbelSampler(LogitsProcessor):
-    """Turns greedy search into sampling: the argmax of log-probabilities plus Gumbel noise is an exact draw.
+    """Turns greedy search into sampling: the argmax of log-probabilities plus Gumbel noise is an exact sample.
 
-    Noise comes from one generator per row, so a row's draw depends on its own seed and step alone.
+    Each row has its own generator of noise, so its tokens depend on its own seed and step alone.
     """
 
     def __init__(self, rows: Sequence[DecodeRequest], device: torch.device, on_step: Callable[[], None]) -> None:
         self._on_step, self._row_count = on_step, len(rows)
         self._logprob_rows = [i for i, row in enumerate(rows) if row.logprobs]
-        self._logprobs: list[torch.Tensor] = []  # one for each step: of the rows that asked
+        self._logprobs: list[torch.Tensor] = []  # one per step: [rows with logprobs]
         sampled = [i for i, row in enumerate(rows) if row.sampling.temperature > 0]
-        self._sampled_rows = torch.tensor(sampled, dtype=torch.long, device=device)
-        self._temperature = torch.tensor([[rows[i].sampling.temperature] for i in sampled], device=device)
-        self._top_p = torch.tensor([[rows[i].sampling.top_p] for i in sampled], device=device)
+        self._sampled_rows = torch.tensor(sampled, dtype=torch.long, device=device)  # [sampled]
+        self._temperature = torch.tensor(
+            [[rows[i].sampling.temperature] for i in sampled], device=device
+        )  # [sampled, 1]
+        self._top_p = torch.tensor([[rows[i].sampling.top_p] for i in sampled], device=device)  # [sampled, 1]
         self._generators = [torch.Generator(device).manual_seed(rows[i].seed % 2**63) for i in sampled]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Scores (rows x vocabulary) whose argmax is the next token."""
+        """Return scores [rows, vocabulary] whose argmax is the next token."""
         self._on_step()
-        raw = scores[self._logprob_rows].float() if self._logprob_rows else None  # a copy
+        raw = scores[self._logprob_rows].float() if self._logprob_rows else None  # [rows with logprobs, vocabulary]
         if self._generators:
             scores = scores.float()
             scores[self._sampled_rows] = nucleus(
                 scores[self._sampled_rows] / self._temperature, self._top_p
             ) + self._noise(scores)
         if raw is not None:
-            chosen = scores[self._logprob_rows].argmax(dim=-1)
+            chosen = scores[self._logprob_rows].argmax(dim=-1)  # [rows with logprobs]
             self._logprobs.append(-torch.nn.functional.cross_entropy(raw, chosen, reduction="none"))
         return scores
 
     def logprobs(self) -> list[list[float] | None]:
-        """For each row the log-probabilities of all tokens chosen so far under the model; None if not asked for."""
+        """Return for each row the log-probabilities of all tokens so far under the model; None if not requested."""
         rows: list[list[float] | None] = [None] * self._row_count
         if self._logprob_rows:
             for i, values in zip(self._logprob_rows, torch.stack(self._logprobs, dim=1).tolist(), strict=True):
@@ -106,18 +112,18 @@ class GumbelSampler(LogitsProcessor):
         return rows
 
     def _noise(self, scores: torch.Tensor) -> torch.Tensor:
-        noise = torch.empty(len(self._generators), scores.shape[1], device=scores.device)
+        noise = torch.empty(len(self._generators), scores.shape[1], device=scores.device)  # [sampled, vocabulary]
         for row, generator in zip(noise, self._generators, strict=True):
             row.exponential_(generator=generator)
         return -noise.clamp_min_(torch.finfo(noise.dtype).tiny).log_()
 
 
 def nucleus(logits: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor:
-    """Logits (rows x vocabulary) with all but the smallest set of tokens of probability `top_p` (rows x 1) at -inf."""
+    """Return logits [rows, vocabulary], -inf outside the smallest set of tokens of probability `top_p` [rows, 1]."""
     if bool((top_p >= 1).all()):
         return logits
-    ordered, indices = logits.sort(dim=-1, descending=True)
-    probabilities = ordered.softmax(dim=-1)
-    before = probabilities.cumsum(dim=-1) - probabilities
+    ordered, indices = logits.sort(dim=-1, descending=True)  # [rows, vocabulary]
+    probabilities = ordered.softmax(dim=-1)  # [rows, vocabulary]
+    before = probabilities.cumsum(dim=-1) - probabilities  # [rows, vocabulary]: of all more likely tokens
     outside = torch.zeros_like(logits, dtype=torch.bool).scatter(1, indices, (before >= top_p) & (top_p < 1))
     return logits.masked_fill(outside, -torch.inf)

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 BATCH_SIZE = 32
-MODULES_FILE = "modules.json"  # what makes a folder a sentence-transformers model
+MODULES_FILE = "modules.json"  # every sentence-transformers model has this file
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderSpec:
-    """Which model embeds. `source` is the name of an installed package that holds one, a folder or a hub name."""
+    """The model that embeds. `source` is an installed package that contains one, a folder or a hub name."""
 
     source: str
     revision: str | None = None
 
 
 def packaged_model_folder(source: str) -> Path | None:
-    """The folder of the model that an installed package of this name holds, if there is one."""
+    """Return the folder of the model in the installed package of this name; None if there is none."""
     name = source.replace("-", "_")
     spec = find_spec(name) if name.isidentifier() else None
     if spec is None or spec.origin is None:
@@ -38,7 +38,7 @@ def packaged_model_folder(source: str) -> Path | None:
 
 
 class Embedder:
-    """A loaded model. Texts are cut at its own maximum length."""
+    """A loaded model. Texts are truncated to its maximum length."""
 
     def __init__(self, spec: EncoderSpec) -> None:
         from sentence_transformers import SentenceTransformer
@@ -52,18 +52,18 @@ class Embedder:
         )
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """Unit vectors [texts, dimensions], made in batches of texts of like lengths."""
+        """Return unit vectors [texts, dimensions], in the order of the texts."""
         return self.model.encode(list(texts), batch_size=BATCH_SIZE, normalize_embeddings=True, show_progress_bar=False)
 
 
 class EmbedderHost:
-    """The actor that hosts an embedder: that a model can not be loaded comes back as a value, not as a crash."""
+    """The actor that hosts an embedder. An error in loading is returned as a value and does not crash the actor."""
 
     def __init__(self, spec: EncoderSpec) -> None:
         self._spec = spec
 
     def load_error(self) -> str:
-        """Why the model can not be loaded, in one line; empty once it is."""
+        """Load the model, and return why it cannot be loaded, in one line; empty if it is loaded."""
         try:
             _ = self._embedder
         except Exception as error:
@@ -71,7 +71,7 @@ class EmbedderHost:
         return ""
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """As `Embedder` does."""
+        """Return unit vectors [texts, dimensions], in the order of the texts."""
         return self._embedder.embed(texts)
 
     @cached_property

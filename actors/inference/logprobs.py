@@ -1,7 +1,8 @@
 """Log-probabilities of given tokens by right-padded forward passes that never hold a batch's logits.
 
-The last layer is taken in tiles of positions and vocabulary that stay in the cache, and only where a token is to be
-predicted: the logits of a batch would be by far its largest tensor, and most of the time would go into writing it.
+The output layer is computed in tiles of positions and vocabulary that fit into the cache, and only at positions before
+a token to be predicted. The logits of a whole batch would be by far its largest tensor, and most of the time would be
+spent on writing it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import torch
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-CPU_TOKENS_PER_PASS = 512  # of a forward pass, whose activations then stay in a core's cache
+CPU_TOKENS_PER_PASS = 512  # so that the activations of a forward pass fit into a core's cache
 CPU_VOCAB_TILE = (512, 1024)  # positions, vocabulary
 MAX_LOGITS_PER_TILE = 2**26  # values; 256 MiB in float32
 RowLogprobs = tuple[float | None, ...]
@@ -26,9 +27,9 @@ _HAS_PLAIN_HEAD: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 def token_logprobs(
     model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int, on_pass: Callable[[], None]
 ) -> list[RowLogprobs]:
-    """For each row (at least one token) the natural-log probability of each token given those before it.
+    """Return for each row the natural-log probability of each token given those before it; None for the first token.
 
-    The first token has none. `on_pass` is called after each forward pass.
+    Each row has at least one token. `on_pass` is called after each forward pass.
     """
     scored: dict[int, RowLogprobs] = {}
     for group in batches_by_length(
@@ -40,10 +41,10 @@ def token_logprobs(
 
 
 def batches_by_length(lengths: Sequence[int], max_tokens: int | None) -> list[list[int]]:
-    """The places of rows in groups of like length, of at most `max_tokens` tokens with their padding (None: no bound).
+    """Return indices of rows in groups of similar length, of at most `max_tokens` tokens with padding (None: no limit).
 
-    A longer row is a group of its own. Rows of one another's length need little padding; packed into one row they need
-    none, but a mask, and with that attention over all of them takes longer than the padding did.
+    A longer row is a group by itself. Rows of similar length need little padding. Rows packed into one would need none,
+    but attention with a mask over all of them takes longer than the padding.
     """
     groups: list[list[int]] = [[]]
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
@@ -57,21 +58,21 @@ def _forward(
     model: PreTrainedModel, rows: Sequence[Sequence[int]], pad: int, on_pass: Callable[[], None]
 ) -> list[RowLogprobs]:
     width = max(len(row) for row in rows)
-    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=model.device)
-    lengths = torch.tensor([len(row) for row in rows], device=model.device)
-    predicted = torch.arange(1, width, device=model.device) < lengths[:, None]
-    # no attention mask: in a causal model no token sees the padding on its right
+    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=model.device)  # [rows, width]
+    lengths = torch.tensor([len(row) for row in rows], device=model.device)  # [rows]
+    predicted = torch.arange(1, width, device=model.device) < lengths[:, None]  # [rows, width - 1]
+    # no attention mask: in a causal model no token attends to the padding on its right
     if has_plain_head(model):
-        hidden = model.base_model(input_ids=ids, use_cache=False)[0][:, :-1][predicted]
-        values = head_logprobs(model.get_output_embeddings(), hidden, ids[:, 1:][predicted])
+        hidden = model.base_model(input_ids=ids, use_cache=False)[0][:, :-1][predicted]  # [predicted, features]
+        values = head_logprobs(model.get_output_embeddings(), hidden, ids[:, 1:][predicted])  # [predicted]
         on_pass()
     else:
-        values = _logprobs_from_logits(model, ids, predicted, on_pass)
+        values = _logprobs_from_logits(model, ids, predicted, on_pass)  # [predicted]
     return [(None, *part.tolist()) for part in values.cpu().split([len(row) - 1 for row in rows])]
 
 
 def has_plain_head(model: PreTrainedModel) -> bool:
-    """Whether the logits are the last layer of the hidden states and nothing else: some models scale or cap them."""
+    """Return whether the logits are just a linear layer over the hidden states: some models scale or cap them."""
     if model not in _HAS_PLAIN_HEAD:
         head: Any = model.get_output_embeddings()
         _HAS_PLAIN_HEAD[model] = isinstance(head, torch.nn.Linear) and _is_pass_through(model, head)
@@ -79,9 +80,11 @@ def has_plain_head(model: PreTrainedModel) -> bool:
 
 
 def _is_pass_through(model: PreTrainedModel, head: torch.nn.Linear) -> bool:
-    """Whether the head is given the hidden states as they are, and what it says comes out as it is."""
-    ids = torch.ones((1, 2), dtype=torch.long, device=model.device)
-    ramp = torch.linspace(-100, 100, head.out_features, device=model.device, dtype=head.weight.dtype).expand(1, 2, -1)
+    """Return whether the head gets the hidden states unchanged, and the model returns the head's output unchanged."""
+    ids = torch.ones((1, 2), dtype=torch.long, device=model.device)  # [1, 2]
+    ramp = torch.linspace(-100, 100, head.out_features, device=model.device, dtype=head.weight.dtype).expand(
+        1, 2, -1
+    )  # [1, 2, vocabulary]
     given: list[torch.Tensor] = []
 
     def replace_output(_: Any, inputs: tuple[torch.Tensor], __: Any) -> torch.Tensor:
@@ -89,31 +92,31 @@ def _is_pass_through(model: PreTrainedModel, head: torch.nn.Linear) -> bool:
         return ramp
 
     with head.register_forward_hook(replace_output):
-        logits = model(input_ids=ids, use_cache=False).logits
-    hidden = model.base_model(input_ids=ids, use_cache=False)[0]
+        logits = model(input_ids=ids, use_cache=False).logits  # [1, 2, vocabulary]
+    hidden = model.base_model(input_ids=ids, use_cache=False)[0]  # [1, 2, features]
     return torch.equal(logits.float(), ramp.float()) and torch.allclose(given[0], hidden, rtol=1e-3)
 
 
 def head_logprobs(head: Any, hidden: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-    """The log-probabilities (float32) of `tokens` [n] by a linear layer over `hidden` [n, features]."""
+    """Return the log-probabilities [n] (float32) of `tokens` [n] under a linear layer over `hidden` [n, features]."""
     weight, bias = head.weight, head.bias
     on_cpu = hidden.device.type == "cpu"
     positions, vocabulary = CPU_VOCAB_TILE if on_cpu else (max(1, MAX_LOGITS_PER_TILE // len(weight)), len(weight))
     biases = bias.split(vocabulary) if bias is not None else [None] * -(-len(weight) // vocabulary)
     tiles = list(zip(weight.split(vocabulary), biases, strict=True))
-    normalisers = [_normaliser(rows, tiles) for rows in hidden.split(positions)]
-    own = (hidden.float() * weight[tokens].float()).sum(1)
+    normalisers = [_normaliser(rows, tiles) for rows in hidden.split(positions)]  # [positions] each
+    own = (hidden.float() * weight[tokens].float()).sum(1)  # [n]: the logits of `tokens`
     if bias is not None:
         own += bias[tokens].float()
     return (own - torch.cat(normalisers)).clamp(max=0)
 
 
 def _normaliser(hidden: torch.Tensor, tiles: Sequence[tuple[torch.Tensor, torch.Tensor | None]]) -> torch.Tensor:
-    """The logarithm of the sum of exponentials of each row's logits."""
-    total = torch.full((len(hidden),), -torch.inf, device=hidden.device)
+    """Return the logarithm of the sum of exponentials of each row's logits, [n], for `hidden` [n, features]."""
+    total = torch.full((len(hidden),), -torch.inf, device=hidden.device)  # [n]
     for weight, bias in tiles:
-        logits = torch.nn.functional.linear(hidden, weight, bias).float()
-        # log_softmax goes over the logits once, while they are in the cache; logsumexp would several times
+        logits = torch.nn.functional.linear(hidden, weight, bias).float()  # [n, tile]
+        # log_softmax reads the logits once, while they are in the cache; logsumexp would read them several times
         total = torch.logaddexp(total, logits[:, 0] - torch.log_softmax(logits, 1)[:, 0])
     return total
 
@@ -121,12 +124,12 @@ def _normaliser(hidden: torch.Tensor, tiles: Sequence[tuple[torch.Tensor, torch.
 def _logprobs_from_logits(
     model: PreTrainedModel, ids: torch.Tensor, predicted: torch.Tensor, on_pass: Callable[[], None]
 ) -> torch.Tensor:
-    """The same by the model's own logits, of as few rows at a time as memory asks for."""
+    """Return the same from the model's own logits [predicted], for a few rows at a time to limit the memory."""
     width, vocabulary = ids.shape[1], int(model.get_input_embeddings().weight.shape[0])  # pyright: ignore[reportIndexIssue]
     step = max(1, MAX_LOGITS_PER_TILE // (width * vocabulary))
     values: list[torch.Tensor] = []
     for part, wanted in zip(ids.split(step), predicted.split(step), strict=True):
-        logits = model(input_ids=part, use_cache=False).logits[:, :-1][wanted].float()
+        logits = model(input_ids=part, use_cache=False).logits[:, :-1][wanted].float()  # [predicted, vocabulary]
         values.append(-torch.nn.functional.cross_entropy(logits, part[:, 1:][wanted], reduction="none"))
         on_pass()
     return torch.cat(values)

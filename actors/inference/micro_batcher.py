@@ -1,4 +1,4 @@
-"""Micro-batching: overlapping calls wait in a queue, and one worker thread runs what is waiting, batch by batch."""
+"""Micro-batching: concurrent calls wait in a queue, and a worker thread runs them batch by batch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from actors.engine import RequestError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 BATCHING_WINDOW_SECONDS = (
-    0.005  # seconds without a new arrival after which a batch starts: callers rarely arrive all at once
+    0.005  # a batch starts after this time without a new call, as concurrent calls arrive a little apart
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PendingCall:
-    """One waiting call. Jobs of the same `run` and `group` may share a batch; those of like `size` do first."""
+    """One waiting call. Calls with the same `run` and `group` can share a batch; those of similar `size` come first."""
 
     run: Callable[[Sequence[Any]], Sequence[Any]]
     item: Any
@@ -31,9 +31,9 @@ class PendingCall:
 
 
 class MicroBatcher:
-    """One worker thread that runs batches of at most `max_rows` rows and `max_size` = rows x their largest size.
+    """A worker thread that runs batches of at most `max_rows` rows and `max_size` = rows x their largest size.
 
-    A batch on which its run raises MemoryError is done again in halves, and later batches are made smaller.
+    If `run` raises MemoryError for a batch, its halves are retried, and later batches are smaller.
     """
 
     def __init__(self, max_rows: int, max_size: int) -> None:
@@ -47,10 +47,11 @@ class MicroBatcher:
     async def submit(
         self, run: Callable[[Sequence[Item]], Sequence[Result]], item: Item, group: Hashable, size: int
     ) -> Result:
-        """The result of `run` for one item; an exception of `run` on the item's batch is raised here.
+        """Return the result of `run` for one item. If `run` raises for the item's batch, raise the same exception.
 
-        RequestError("out_of_memory") if the item alone is too much, RuntimeError if the batcher is closed before the
-        item's turn.
+        Raises:
+            RequestError: "out_of_memory", if the item alone needs too much memory.
+            RuntimeError: If the batcher is closed before the item's turn.
         """
         if self._closed:
             raise RuntimeError("the engine is closed")
@@ -59,7 +60,7 @@ class MicroBatcher:
         return await asyncio.wrap_future(call.future)
 
     def close(self) -> None:
-        """Stop after the batch at work; calls that still wait raise RuntimeError."""
+        """Stop after the running batch; calls that still wait raise RuntimeError."""
         if not self._closed:
             self._closed = True
             self._arrivals.put(None)
@@ -90,7 +91,7 @@ class MicroBatcher:
                 call.future.set_result(result)
 
     def _gather(self) -> bool:
-        """Collect what has arrived, waiting for the first job if there is none. False once closed."""
+        """Collect new calls; wait for the first one if none is waiting. Return False once closed."""
         while True:
             full = len(self._waiting) >= self._max_rows
             timeout = (0.0 if full else BATCHING_WINDOW_SECONDS) if self._waiting else None
@@ -104,9 +105,9 @@ class MicroBatcher:
 
 
 def take_batch(waiting: list[PendingCall], max_rows: int, max_size: int) -> list[PendingCall]:
-    """Remove one batch from `waiting` (not empty): the oldest job and those of its group that are closest in size.
+    """Remove one batch from `waiting` (not empty): the oldest call and those of its group that are closest in size.
 
-    A single job larger than `max_size` makes a batch of its own.
+    A single call larger than `max_size` is a batch by itself.
     """
     oldest = waiting[0]
     peers = [call for call in waiting if (call.run, call.group) == (oldest.run, oldest.group)]
@@ -122,7 +123,7 @@ def take_batch(waiting: list[PendingCall], max_rows: int, max_size: int) -> list
 
 
 def _attempt(batch: Sequence[PendingCall]) -> tuple[Sequence[Any], Exception | None]:
-    """What the batch's run gives or raises: the thread outlives a failed batch, and its callers get the failure."""
+    """Return the batch's results or its exception: a failed batch must not stop the thread, only fail its calls."""
     try:
         return batch[0].run([call.item for call in batch]), None
     except MemoryError as error:

@@ -1,4 +1,4 @@
-"""Loading a causal LM and its tokenizer: safetensors only, never code from a model folder."""
+"""Loads a causal LM and its tokenizer: only safetensors, and never code from a model folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(spec: EngineSpec) -> PreTrainedTokenizerBase:
-    """The tokenizer in the model's folder, with a padding token."""
+    """Return the model's tokenizer, with a padding token."""
     from transformers import AutoTokenizer
 
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
@@ -24,9 +24,10 @@ def load_tokenizer(spec: EngineSpec) -> PreTrainedTokenizerBase:
 
 
 def load_model(spec: EngineSpec) -> PreTrainedModel:
-    """The model in evaluation mode on the best device; a LoRA adapter's folder gives its base with the adapter merged.
+    """Return the model in evaluation mode on the best device. A LoRA adapter is merged into its base.
 
-    OSError if there are no safetensors.
+    Raises:
+        OSError: If there are no safetensors.
     """
     from transformers import AutoModelForCausalLM
 
@@ -39,7 +40,7 @@ def load_model(spec: EngineSpec) -> PreTrainedModel:
 
 
 def load_defaults(spec: EngineSpec) -> GenerationConfig | None:
-    """The model folder's own generation settings, which name its stop tokens; None if it has none."""
+    """Return the model's own generation settings, which name its stop tokens; None if it has none."""
     from transformers import GenerationConfig
 
     try:
@@ -49,19 +50,23 @@ def load_defaults(spec: EngineSpec) -> GenerationConfig | None:
 
 
 def usable_length(spec: EngineSpec, config: Any) -> int:
-    """Tokens of prompt and reply together: as the spec says, but no more than the model's config has positions."""
+    """Return the maximum tokens of prompt and reply together: the spec's, limited by the positions of the model."""
     return min(spec.max_length, int(getattr(config, "max_position_embeddings", spec.max_length)))
 
 
 def device_name() -> str:
-    """`cuda` where there is a CUDA device, else `cpu`."""
+    """Return `cuda` if there is a CUDA device, else `cpu`."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def dtype_name(dtype: str, device: str) -> str:
-    """The number type of the weights: `auto` is float32 on a CPU and bfloat16 on a GPU. ValueError if unknown."""
+    """Return the dtype of the weights: `auto` is float32 on a CPU and bfloat16 on a GPU.
+
+    Raises:
+        ValueError: If `dtype` is unknown.
+    """
     names = ("float32", "bfloat16", "float16")
     if dtype == "auto":
         return "float32" if device == "cpu" else "bfloat16"
@@ -71,14 +76,16 @@ def dtype_name(dtype: str, device: str) -> str:
 
 
 def is_adapter(model: str) -> bool:
-    """Whether this folder holds a LoRA adapter as peft saves it, rather than a whole model."""
+    """Return whether this folder contains a LoRA adapter as peft saves it, and not a whole model."""
     return Path(model, "adapter_config.json").is_file()
 
 
 def adapter_base(folder: str) -> str:
-    """The model that a LoRA adapter's folder names as its base.
+    """Return the base model that a LoRA adapter's folder names.
 
-    FileNotFoundError if the base's folder does not exist, ValueError if no base is named.
+    Raises:
+        FileNotFoundError: If the base is a folder that does not exist.
+        ValueError: If no base is named.
     """
     from peft import PeftConfig
 
@@ -90,9 +97,11 @@ def adapter_base(folder: str) -> str:
 
 
 def adapter_rank(folder: str) -> int:
-    """The rank of the LoRA adapter in this folder.
+    """Return the rank of the LoRA adapter in this folder.
 
-    FileNotFoundError without the adapter's safetensors, ValueError if it is no LoRA adapter.
+    Raises:
+        FileNotFoundError: If there are no safetensors of the adapter.
+        ValueError: If the adapter is not a LoRA adapter.
     """
     from peft import LoraConfig, PeftConfig
 
@@ -100,12 +109,12 @@ def adapter_rank(folder: str) -> int:
         raise FileNotFoundError(f"adapter folder {folder} has no adapter_model.safetensors")
     config = PeftConfig.from_pretrained(folder)
     if not isinstance(config, LoraConfig):
-        raise ValueError(f"{folder} holds no LoRA adapter")
+        raise ValueError(f"the adapter in {folder} is not a LoRA adapter")
     return max([config.r, *(config.rank_pattern or {}).values()])
 
 
 def linear_names(config: Any) -> list[str]:
-    """The names of the linear layers of a model with this config, without the one that gives the logits."""
+    """Return the names of the linear layers of a model with this config, without the output layer, sorted."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -117,7 +126,7 @@ def linear_names(config: Any) -> list[str]:
 
 
 def check_folder(model: str) -> None:
-    """FileNotFoundError for a path that is no folder; a hub name `owner/name` passes."""
+    """Raise FileNotFoundError for a path that is not a folder. Hub names `owner/name` pass."""
     looks_like_path = model.startswith(("/", ".", "~")) or model.count("/") > 1
     if looks_like_path and not Path(model).is_dir():
         raise FileNotFoundError(f"model folder {model} does not exist")
@@ -127,6 +136,6 @@ def _merged_adapter(folder: str, **arguments: Any) -> Any:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    adapter_rank(folder)  # refuses what is no safetensors
+    adapter_rank(folder)  # raises if there are no safetensors
     model = AutoModelForCausalLM.from_pretrained(adapter_base(folder), **arguments)
     return PeftModel.from_pretrained(model, folder).merge_and_unload()

@@ -1,4 +1,4 @@
-"""What is to be scored, as token ids: raw text or turns of a chat, with or without BOS."""
+"""Encodes texts to be scored as token ids: raw text or chat turns, with or without BOS."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScoredText:
-    """Token ids of which the first `boundary` are context; `content` tells the text's own from BOS and template."""
+    """Token ids. The first `boundary` ones are context; `content` is False for BOS and tokens of the template."""
 
     ids: tuple[int, ...]
     boundary: int
@@ -23,10 +23,11 @@ class ScoredText:
 
 
 def to_scored_texts(tokenizer: PreTrainedTokenizerBase, request: LogprobRequest) -> list[ScoredText]:
-    """The passage of context and text and, if the request has one, that of the lone text.
+    """Return the encoded context and text and, if the request has an `alone` text, that text encoded without context.
 
-    RequestError("no_bos") if a BOS is wanted and the tokenizer has none, or as of `encode_chat`; ValueError if a chat
-    template is wanted and there is none.
+    Raises:
+        RequestError: "no_bos", if a BOS is required and the tokenizer has none; and errors of `encode_chat`.
+        ValueError: If a chat template is required and the tokenizer has none.
     """
     if request.chat:
         scored = [_encode_turns(tokenizer, request.context, request.text, request.bos)]
@@ -38,7 +39,7 @@ def to_scored_texts(tokenizer: PreTrainedTokenizerBase, request: LogprobRequest)
 def to_token_logprobs(
     request_id: str, scored_texts: Sequence[ScoredText], values: Sequence[Sequence[float | None]]
 ) -> TokenLogprobs:
-    """The answer to a request, from the log-probabilities of its passages' tokens."""
+    """Return the answer to a request, from the log-probabilities of its texts' tokens."""
     first, content_masks = scored_texts[0], [scored.content for scored in scored_texts]
     parts = [
         tuple(value if own else None for value, own in zip(logprobs, content, strict=True))
@@ -59,7 +60,7 @@ def _encode_raw(tokenizer: PreTrainedTokenizerBase, context: str, text: str, bos
 
 
 def _encode_turns(tokenizer: PreTrainedTokenizerBase, question: str, answer: str, bos: Bos) -> ScoredText:
-    """A user's and an assistant's turn. The end of the assistant's turn is left out, as raw text has none."""
+    """Encode a user's and an assistant's turn, without the end of the assistant's turn, as raw text has none."""
     ids, labels = encode_example(tokenizer, (("user", question), ("assistant", answer)))
     prompt_length = sum(label < 0 for label in labels)
     head, tail = _frame_lengths(
@@ -79,7 +80,7 @@ def _encode_turns(tokenizer: PreTrainedTokenizerBase, question: str, answer: str
 
 
 def _encode_reply(tokenizer: PreTrainedTokenizerBase, answer: str, bos: Bos) -> ScoredText:
-    """The answer behind nothing but the opening of its turn (2308.12032)."""
+    """Encode the answer after nothing but the opening of its turn (2308.12032)."""
     empty = ("user", "")
     ids, labels = encode_example(tokenizer, (empty, ("assistant", answer)))
     prompt_length = sum(label < 0 for label in labels)
@@ -91,13 +92,13 @@ def _encode_reply(tokenizer: PreTrainedTokenizerBase, answer: str, bos: Bos) -> 
 
 
 def _frame_lengths(prompt: list[int], empty: list[int]) -> tuple[int, int]:
-    """How many tokens of a prompt stand before and after its question: those that an empty question has, too."""
+    """Return how many tokens of a prompt come before and after its question: those of a prompt without question."""
     head = _common_prefix_length(prompt, empty)
     return head, _common_prefix_length(prompt[head:][::-1], empty[head:][::-1])
 
 
 def _common_prefix_length(some: list[int], others: list[int]) -> int:
-    """How many ids two lists begin with alike."""
+    """Return the length of the longest common prefix of two lists."""
     pairs = zip(some, others, strict=False)
     return next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(some), len(others)))
 
@@ -107,7 +108,11 @@ def _has_bos(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int]) -> bool:
 
 
 def _with_bos(tokenizer: PreTrainedTokenizerBase, ids: list[int], bos: Bos) -> list[int]:
-    """The ids with or without the BOS in front."""
+    """Return the ids with or without a leading BOS, as `bos` says.
+
+    Raises:
+        RequestError: "no_bos", if a BOS is required and the tokenizer has none.
+    """
     if bos == "always" and not _has_bos(tokenizer, ids):
         if not isinstance(tokenizer.bos_token_id, int):
             raise RequestError("no_bos", f"the tokenizer of {tokenizer.name_or_path} has no BOS token")

@@ -1,4 +1,4 @@
-"""Text to tokens and back for engines that work on token ids, within the model's length."""
+"""Encodes prompts and decodes replies for engines that work on token ids, within the model's length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SampledTokens:
-    """New tokens without the stop token, whether there was one, and the tokens' log-probabilities if asked for."""
+    """New tokens without the stop token, whether there was one, and the tokens' log-probabilities if requested."""
 
     tokens: list[int]
     stopped: bool
@@ -24,9 +24,9 @@ class SampledTokens:
 
 
 class TextEncoder:
-    """What a model reads and writes as token ids.
+    """Encodes and decodes texts for one model.
 
-    `max_length` bounds prompt and reply together; `stops` are the ids that end a reply.
+    `max_length` limits the tokens of prompt and reply together; `stops` are the ids that end a reply.
     """
 
     def __init__(
@@ -37,9 +37,10 @@ class TextEncoder:
         self.pad = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
 
     def encode_prompt(self, messages: Sequence[Message], max_tokens: int) -> tuple[list[int], int]:
-        """The prompt's ids and how many tokens may follow: `max_tokens`, or what room the prompt leaves.
+        """Return the prompt's ids and how many tokens may follow: `max_tokens`, or fewer after a long prompt.
 
-        RequestError("too_long") if it leaves none.
+        Raises:
+            RequestError: "too_long", if no token may follow; and errors of `encode_chat`.
         """
         ids = encode_chat(self._tokenizer, messages, add_generation_prompt=True)
         remaining = self._max_length - len(ids)
@@ -48,7 +49,11 @@ class TextEncoder:
         return ids, min(max_tokens, remaining)
 
     def scored_texts(self, request: LogprobRequest) -> list[ScoredText]:
-        """What the request wants scored; RequestError("too_long"), and errors as of `scored_texts.passages`."""
+        """Return the encoded texts that the request asks to score.
+
+        Raises:
+            RequestError: "too_long", if a text is longer than the model accepts; and errors of `to_scored_texts`.
+        """
         scored = to_scored_texts(self._tokenizer, request)
         longest = max(len(scored_text.ids) for scored_text in scored)
         if longest > self._max_length:
@@ -56,7 +61,7 @@ class TextEncoder:
         return scored
 
     def to_generation(self, request_id: str, tokens_in: int, sampled: SampledTokens) -> Generation:
-        """The reply made of new tokens."""
+        """Return the reply that consists of the sampled tokens."""
         text = str(self._tokenizer.decode(sampled.tokens, skip_special_tokens=True))
         reason = "stop" if sampled.stopped else "length"
         return Generation(request_id, text, reason, tokens_in, len(sampled.tokens), sampled.logprobs)
@@ -65,13 +70,13 @@ class TextEncoder:
 def truncate_at_stop(
     tokens: Sequence[int], stops: frozenset[int], logprobs: Sequence[float] | None = None
 ) -> SampledTokens:
-    """The tokens (and their log-probabilities) before the first stop token."""
+    """Return the tokens (and their log-probabilities) before the first stop token."""
     end = next((i for i, token in enumerate(tokens) if token in stops), len(tokens))
     return SampledTokens(list(tokens[:end]), end < len(tokens), None if logprobs is None else tuple(logprobs[:end]))
 
 
 def _stop_tokens(tokenizer: PreTrainedTokenizerBase, defaults: GenerationConfig | None) -> frozenset[int]:
-    """The EOS of tokenizer and model, and the template's end of turn."""
+    """Return the EOS of the tokenizer, the EOS of the model, and the template's end of turn."""
     named = defaults.eos_token_id if defaults else None
     candidates: list[object] = [tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
     if tokenizer.chat_template:

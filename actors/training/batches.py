@@ -1,4 +1,4 @@
-"""From (user turn, response) pairs to token ids and labels that count the response only, and to batches of them."""
+"""Encodes (user turn, response) pairs as token ids with labels on the response only, and collates them to batches."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Example = dict[str, list[int]]
 
 @dataclass(frozen=True, slots=True)
 class SftData:
-    """Encoded rows, how many rows had nothing to learn from, and the input tokens of one epoch."""
+    """Encoded rows, the number of rows without anything to learn, and the input tokens of one epoch."""
 
     examples: list[Example]
     dropped: int
@@ -31,7 +31,7 @@ class SftData:
 
 
 def lengths_after_cutoff(source: int, target: int, cutoff: int) -> tuple[int, int]:
-    """Tokens kept of a prompt and its response, so that both together have at most `cutoff` (LLaMA-Factory's rule)."""
+    """Return how many tokens of a prompt and its response to keep, at most `cutoff` together (LLaMA-Factory's rule)."""
     if 2 * target < cutoff:
         room = cutoff
     elif 2 * source < cutoff:
@@ -43,7 +43,7 @@ def lengths_after_cutoff(source: int, target: int, cutoff: int) -> tuple[int, in
 
 
 def encode_pair(tokenizer: PreTrainedTokenizerBase, user: str, response: str, max_length: int) -> Example | None:
-    """One row as ids and labels, or None if no token of the response would count towards the loss."""
+    """Return one row as ids and labels, or None if no token of the response would count towards the loss."""
     if not response.strip():
         return None
     ids, labels = encode_example(tokenizer, [("user", user), ("assistant", response)])
@@ -58,7 +58,7 @@ def encode_pair(tokenizer: PreTrainedTokenizerBase, user: str, response: str, ma
 def encode_pairs(
     tokenizer: PreTrainedTokenizerBase, users: Sequence[str], responses: Sequence[str], max_length: int
 ) -> SftData:
-    """Encode all rows; those without a response to learn are dropped and counted."""
+    """Encode all rows; drop and count those without a response to learn."""
     encoded = [
         encode_pair(tokenizer, user, response, max_length) for user, response in zip(users, responses, strict=True)
     ]
@@ -72,10 +72,10 @@ PAD_ROW: Example = {"input_ids": [0], "labels": [IGNORED]}
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One forward pass: what the model is given, and the token that follows each one, -100 where it is not learned.
+    """One forward pass: the inputs of the model, and the token that follows each one, -100 where it is not learned.
 
-    All tensors are (sequences, tokens), int64. With several students, each has equally many tokens, in turn.
-    `row_lengths` are those of packed rows, one behind another in a single sequence.
+    All tensors are [sequences, tokens], int64. Each of several students has the same number of tokens, one student
+    after the other. `row_lengths` are those of packed rows, which are concatenated in a single sequence.
     """
 
     inputs: dict[str, Tensor]
@@ -83,7 +83,7 @@ class Batch:
     row_lengths: tuple[int, ...] | None = None
 
     def to(self, device: torch.device) -> Batch:
-        """The same on another device."""
+        """Return the batch on another device."""
         inputs = {name: tensor.to(device) for name, tensor in self.inputs.items()}
         return Batch(inputs, self.targets.to(device), self.row_lengths)
 
@@ -97,7 +97,7 @@ class DataOrder:
         self._order = lru_cache(maxsize=1)(self._shuffled)
 
     def rows(self, step: int) -> Rows:
-        """The rows of an optimizer step (from 0), over all workers; none after the last step."""
+        """Return the rows of an optimizer step (from 0) over all workers; none after the last step."""
         size, rows = self._spec.batch_size, len(self._examples)
         if step >= self.steps:
             return []
@@ -110,16 +110,16 @@ class DataOrder:
 
 
 def response_token_count(rows: Rows) -> int:
-    """How many tokens of the rows are learned."""
+    """Return how many tokens of the rows are learned."""
     return sum(label != IGNORED for row in rows for label in row["labels"])
 
 
 def micro_batches(
     students: Sequence[Rows], size: int, worker: int, workers: int, min_count: int = 1
 ) -> Iterator[list[Rows]]:
-    """One worker's forward passes of a step: in each, `size` rows at most of every student.
+    """Yield one worker's forward passes of a step, each with at most `size` rows of every student.
 
-    All workers have equally many, `min_count` at least; where no rows are left for one, it has an empty list.
+    All workers have the same number of passes, at least `min_count`. If no rows are left for one, its list is empty.
     """
     chunks = [[list(part) for part in _chunks(rows, size)] for rows in students]
     count = max(min_count, *(math.ceil(len(parts) / workers) for parts in chunks))
@@ -129,7 +129,7 @@ def micro_batches(
 
 
 def collate(students: Sequence[Rows], pad: int, packing: bool) -> Batch:
-    """The rows of one forward pass: of each student one behind another (packing), or one below another."""
+    """Return the batch of one forward pass: all rows concatenated (packing), or one padded sequence per row."""
     return _collate_packed(students, pad) if packing else _collate_padded(students, pad)
 
 
@@ -138,7 +138,7 @@ def _chunks(rows: Rows, size: int) -> Iterator[Rows]:
 
 
 def _collate_packed(students: Sequence[Rows], pad: int) -> Batch:
-    """One sequence, in which students with fewer tokens than others get a row that nobody learns."""
+    """Return one sequence; students with fewer tokens than others get a row of padding that is not learned."""
     tokens = [sum(len(row["input_ids"]) for row in rows) for rows in students]
     longest = max(1, *tokens)
     packed: Rows = []
@@ -148,7 +148,7 @@ def _collate_packed(students: Sequence[Rows], pad: int) -> Batch:
     lengths = tuple(len(row["input_ids"]) for row in packed)
 
     def tensor(values: Iterator[Sequence[int]]) -> Tensor:
-        return torch.tensor([list(itertools.chain.from_iterable(values))])
+        return torch.tensor([list(itertools.chain.from_iterable(values))])  # [1, tokens]
 
     inputs = {
         "input_ids": tensor(row["input_ids"] for row in packed),
@@ -158,13 +158,13 @@ def _collate_packed(students: Sequence[Rows], pad: int) -> Batch:
 
 
 def _collate_padded(students: Sequence[Rows], pad: int) -> Batch:
-    """One sequence per row, padded on the right; students with fewer rows than others get filler ones."""
+    """Return one sequence per row, padded on the right; students with fewer rows than others get rows of padding."""
     max_rows = max(1, *(len(rows) for rows in students))
     rows = [row for one in students for row in [*one, *[PAD_ROW] * (max_rows - len(one))]]
     longest = max(len(row["input_ids"]) for row in rows)
 
     def tensor(values: Iterator[list[int]], fill: int) -> Tensor:
-        return torch.tensor([one + [fill] * (longest - len(one)) for one in values])
+        return torch.tensor([one + [fill] * (longest - len(one)) for one in values])  # [sequences, longest]
 
     inputs = {
         "input_ids": tensor((row["input_ids"] for row in rows), pad),

@@ -1,4 +1,4 @@
-"""Where checkpoints lie while a training runs: a folder of this machine, or Ray Train's storage."""
+"""Keeps the checkpoints of a running training: in a local folder, or in Ray Train's storage."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from pathlib import Path
 
 import ray.train
 
-CHECKPOINTS_TO_KEEP = 2  # the one before is there until the next one is complete
+CHECKPOINTS_TO_KEEP = 2  # the last one and the one before
 SIZES_FILE = "sizes.json"
 WriteCheckpoint = Callable[[Path], None]
 
 
 class LocalCheckpoints:
-    """Checkpoints of a training in one process: `STEP` folders, complete once they have their name."""
+    """Checkpoints of a training in one process: folders named after their step. A folder with this name is complete."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def save(self, step: int, write: WriteCheckpoint) -> None:
-        """Keep what `write` puts into a folder as the checkpoint after `step`."""
+        """Save the files that `write` puts into a folder as the checkpoint after `step`."""
         staging = self._folder / "writing"
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir(parents=True)
@@ -37,7 +37,7 @@ class LocalCheckpoints:
 
     @contextmanager
     def latest(self) -> Generator[Path | None]:
-        """The last checkpoint whose files are all as they were written."""
+        """Yield the last checkpoint whose files all have the sizes that were written; None if there is none."""
         yield next((folder for folder in self._complete_folders() if _is_complete(folder)), None)
 
     def _complete_folders(self) -> list[Path]:
@@ -46,17 +46,17 @@ class LocalCheckpoints:
 
 
 class GroupCheckpoints:
-    """Checkpoints of a worker group: each worker uploads its part, and one counts when all parts are there."""
+    """Checkpoints of a worker group: each worker uploads its part, and a checkpoint is complete with all parts."""
 
     def save(self, step: int, write: WriteCheckpoint) -> None:
-        """As of `LocalCheckpoints`; all workers call it."""
+        """Upload this worker's part of the checkpoint after `step`; all workers must call it."""
         with tempfile.TemporaryDirectory() as temporary:
             write(Path(temporary))
             ray.train.report({"step": step}, checkpoint=ray.train.Checkpoint.from_directory(temporary))
 
     @contextmanager
     def latest(self) -> Generator[Path | None]:
-        """The last checkpoint of which every worker has uploaded its part."""
+        """Yield the last checkpoint of which every worker has uploaded its part; None if there is none."""
         checkpoint = ray.train.get_checkpoint()
         if checkpoint is None:
             yield None

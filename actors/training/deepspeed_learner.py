@@ -1,4 +1,4 @@
-"""A student whose state DeepSpeed shares out over the workers: ZeRO-2 and ZeRO-3."""
+"""A student whose state DeepSpeed shards over the workers: ZeRO-2 and ZeRO-3."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHECKPOINT_TAG = "state"
 
 
 def zero_config(stage: int, spec: TrainSpec, passes: int, bfloat16: bool) -> dict[str, Any]:
-    """DeepSpeed's settings for a stage of ZeRO and `passes` forward passes per step and worker."""
+    """Return DeepSpeed's settings for a stage of ZeRO and `passes` forward passes per step and worker."""
     return {
         "train_micro_batch_size_per_gpu": spec.micro_batch_size,
         "gradient_accumulation_steps": passes,
@@ -29,7 +29,11 @@ def zero_config(stage: int, spec: TrainSpec, passes: int, bfloat16: bool) -> dic
 
 
 def import_deepspeed() -> Any:
-    """DeepSpeed, told that there are CPUs only where that is so. TrainError if this node lacks it."""
+    """Return the DeepSpeed module; without a GPU, it is set to use CPUs.
+
+    Raises:
+        TrainError: If DeepSpeed is not installed on this node.
+    """
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     try:
@@ -42,7 +46,7 @@ def import_deepspeed() -> Any:
 
 
 class DeepSpeedLearner(Learner):
-    """DeepSpeed takes gradients, clipping, the optimizer and checkpoints into its hands."""
+    """DeepSpeed handles gradients, clipping, the optimizer and checkpoints."""
 
     equal_pass_counts = True
 
@@ -60,7 +64,7 @@ class DeepSpeedLearner(Learner):
         deepspeed.init_distributed(dist_backend=torch.distributed.get_backend(), verbose=False)
         self.stage: int = config["zero_optimization"]["stage"]
         if self.stage == 3:
-            self._zero3_config = HfDeepSpeedConfig(config)  # while it lives, weights are loaded in shards
+            self._zero3_config = HfDeepSpeedConfig(config)  # while this object exists, weights are loaded in shards
         model = load() if self.stage == 3 else load().to(device)
         self.parameter_count = matmul_parameter_count(model)
         optimizer = torch.optim.AdamW(parameter_groups(model, spec.weight_decay), lr=0.0)
@@ -74,7 +78,7 @@ class DeepSpeedLearner(Learner):
         self.is_last_pass = last
 
     def backward(self, loss: torch.Tensor) -> None:
-        self.engine.backward(loss * self.accumulation_steps)  # it takes the mean over passes
+        self.engine.backward(loss * self.accumulation_steps)  # DeepSpeed takes the mean over passes
         if not self.is_last_pass:
             self.engine.step()  # counts the pass
 
@@ -84,7 +88,7 @@ class DeepSpeedLearner(Learner):
         self.engine.step()
 
     def save(self, folder: Path) -> None:
-        (folder / CHECKPOINT_TAG).mkdir(parents=True, exist_ok=True)  # of every worker: each has a disk of its own
+        (folder / CHECKPOINT_TAG).mkdir(parents=True, exist_ok=True)  # on every worker: each may have its own disk
         self.engine.save_checkpoint(str(folder), tag=CHECKPOINT_TAG, exclude_frozen_parameters=True)
 
     def load(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Processes that hold trainings: warm actors for small ones, and the drivers of Ray Train's worker groups."""
+"""Processes that run trainings: warm actors for small ones, and the drivers of Ray Train's worker groups."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 CHECKPOINTS_TO_KEEP = 2  # checkpoints of a worker group
 MAX_LOST_WORKERS = 3  # lost workers per training
-WARM_TTL_SECONDS = 10.0  # an idle host keeps its CPUs for so long
+WARM_TTL_SECONDS = 10.0  # how long an idle host keeps its CPUs
 
 
 class TrainHost:
-    """An actor that runs one training at a time and knows how far it is.
+    """An actor that runs one training at a time, and reports its progress.
 
-    Importing torch and transformers takes longer than a small training does, so a host serves many of them.
+    Importing torch and transformers takes longer than a small training, so a host is reused for many trainings.
     """
 
     def __init__(self) -> None:
@@ -40,10 +40,12 @@ class TrainHost:
         self._workers: list[str] = []
 
     def begin(self, in_process: bool) -> tuple[str, int]:
-        """Forget the training before, and have the libraries if the next one is `in_process`; the node and the number
-        of this process.
+        """Reset the progress, and import the libraries if the next training runs `in_process`.
 
-        To be awaited before a training: an actor with several threads answers in any order.
+        Await the result before starting a training: an actor with several threads runs calls in any order.
+
+        Returns:
+            The node id and the process id of this actor.
         """
         if in_process:
             _import_once()
@@ -55,7 +57,10 @@ class TrainHost:
         return self._progress
 
     def record(self, step: int, steps: int, loss: float, worker: str = "") -> None:
-        """Take a report of the training's worker 0. Another one has replaced it; reports of one may change places."""
+        """Record a report of the training's worker 0.
+
+        A new worker replaces the one before. The reports of a worker can arrive in any order.
+        """
         if worker not in self._workers:
             self._workers.append(worker)
             self._progress = None
@@ -63,19 +68,23 @@ class TrainHost:
             self._progress = TrainProgress(step, steps, loss)
 
     def train_in_process(self, job: TrainJob) -> list[TrainOutcome]:
-        """Train in this very process (Ray Train's local mode); checkpoints lie aside and outlive the process."""
+        """Train in this process (Ray Train's local mode). Checkpoints are in the staging folder and survive a crash."""
         from ray.train import ScalingConfig
 
         scratch = Path(job.staging_dir) / "checkpoints"
         return self._fit(job, scratch, self.record, scaling_config=ScalingConfig(num_workers=0))
 
     def train_distributed(self, job: TrainJob) -> list[TrainOutcome]:
-        """Train in a group of worker processes; Ray Train keeps the checkpoints and restarts lost workers."""
+        """Train in a group of worker processes. Ray Train keeps the checkpoints and restarts lost workers.
+
+        Raises:
+            TrainError: If the training fails permanently.
+        """
         from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
         from ray.train.v2.api.config import LoggingConfig
         from ray.train.v2.api.exceptions import TrainingFailedError
 
-        # how often the group is looked at, also how long a finished one is waited for; and for a free place
+        # the interval also delays the end of a finished training; the timeout limits the wait for free resources
         os.environ |= {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}
         placement, (filesystem, path) = job.placement, _storage(job.staging_dir)
         scaling = ScalingConfig(
@@ -84,7 +93,7 @@ class TrainHost:
             resources_per_worker=Bundle(placement.cpus, placement.gpus, placement.kind).resources(),
         )
         run = RunConfig(
-            name=f"{placement.sharding}-{placement.workers}",  # who comes later with another layout starts anew
+            name=f"{placement.sharding}-{placement.workers}",  # a retry with another layout starts from scratch
             storage_path=path,
             storage_filesystem=filesystem,
             failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
@@ -111,7 +120,7 @@ class TrainHost:
 
 
 def _storage(url: str) -> tuple[Any, str]:
-    """The file system of the store for Ray Train, whatever fsspec knows of it (endpoints, credentials)."""
+    """Return the store's file system for Ray Train, with fsspec's endpoints and credentials, and the path on it."""
     import pyarrow.fs as pafs
     from fsspec.core import url_to_fs
 
@@ -124,7 +133,7 @@ def _storage(url: str) -> tuple[Any, str]:
 @cache
 def _import_once() -> None:
     importlib.import_module("actors.training.loop")
-    gc.freeze()  # transformers collects garbage in every training: 0.3 s if it has to look through the libraries
+    gc.freeze()  # transformers collects garbage in every training: 0.3 s if that includes the libraries' objects
 
 
 def _train_loop(config: dict[str, Any]) -> list[TrainOutcome]:
@@ -139,7 +148,7 @@ def _report_to_host(host: ActorHandle[Any], step: int, steps: int, loss: float) 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _WarmHost:
-    """A host that waits for work; a new object per wait, so that an old timer never ends a later wait."""
+    """An idle host. Each idle period has its own object, so that an old timer never ends a later period."""
 
     cluster: str
     cpus: float
@@ -152,7 +161,10 @@ _warm_hosts_lock = threading.Lock()  # trainings start from several threads
 
 @contextmanager
 def acquire_host(cpus: float) -> Generator[ActorHandle[Any]]:
-    """A host with so many CPUs, for the caller alone. It stays warm for a while afterwards, unless the body raises."""
+    """Yield a host with `cpus` CPUs for the caller alone.
+
+    It stays warm for `WARM_TTL_SECONDS` afterwards, unless the body raises. In that case, the caller must kill it.
+    """
     cluster = ray.get_runtime_context().get_node_id()
     host = _checkout_host(cluster, cpus) or _new_host(cpus)
     yield host
@@ -166,8 +178,8 @@ def acquire_host(cpus: float) -> Generator[ActorHandle[Any]]:
 
 def _new_host(cpus: float) -> ActorHandle[Any]:
     actor: Any = ray.remote(TrainHost)
-    options: dict[str, Any] = {"num_cpus": cpus, "max_concurrency": 4}  # progress is asked for while a training runs
-    if not cpus:  # Ray Train's controller stays where it is begun: on a node that goes it would leave its group behind
+    options: dict[str, Any] = {"num_cpus": cpus, "max_concurrency": 4}  # `progress` is called while a training runs
+    if not cpus:  # Ray Train's controller never moves: on a node that is removed, it would leave its group behind
         driver_node = ray.get_runtime_context().get_node_id()
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(driver_node, soft=False)
     return actor.options(**options).remote()

@@ -1,4 +1,4 @@
-"""A student's model and optimizer in one worker: alone, as one of DDP's copies, or with its FSDP2 shard."""
+"""A student's model and optimizer in one worker: a single process, one of DDP's copies, or an FSDP2 shard."""
 
 from __future__ import annotations
 
@@ -14,29 +14,31 @@ from actors.inference.chat_template import IGNORED
 from actors.training.batches import Batch
 from actors.training.spec import TrainSpec
 
-MAX_NORM = 1.0  # gradients are clipped to it, as transformers' Trainer does by default
+MAX_NORM = 1.0  # gradients are clipped to this norm, the default of transformers' Trainer
 
 
 def response_losses(model: Callable[..., Any], batch: Batch, students: int) -> Tensor:
-    """Each student's sum of losses over the answer tokens of its rows, (students,).
+    """Return each student's sum of losses over the answer tokens of its rows, [students].
 
-    The head computes no other tokens' logits. (2412.11231: the loss counts responses only.)
+    The head computes the logits only at positions before answer tokens. (2412.11231: the loss counts responses only.)
     """
-    positions = (batch.targets != IGNORED).any(0).nonzero().squeeze(1)
+    positions = (batch.targets != IGNORED).any(0).nonzero().squeeze(1)  # [positions]
     if not len(positions):  # nothing is learned, but all workers have to take part
-        positions = torch.zeros(1, dtype=torch.int64, device=batch.targets.device)
+        positions = torch.zeros(1, dtype=torch.int64, device=batch.targets.device)  # [1]
     packing = {} if batch.row_lengths is None else {"row_lengths": batch.row_lengths}
+    # [sequences, positions, vocabulary]
     logits = model(**batch.inputs, **packing, use_cache=False, logits_to_keep=positions).logits
-    targets = batch.targets[:, positions].flatten()
+    targets = batch.targets[:, positions].flatten()  # [sequences * positions]
+    # [sequences * positions]
     losses = F.cross_entropy(logits.float().flatten(0, 1), targets, ignore_index=IGNORED, reduction="none")
     sequences, tokens = batch.targets.shape
-    indices = torch.arange(sequences, device=positions.device)[:, None] * tokens + positions
-    owners = indices.flatten() * students // (sequences * tokens)
-    return losses.new_zeros(students).index_add(0, owners, losses)
+    indices = torch.arange(sequences, device=positions.device)[:, None] * tokens + positions  # [sequences, positions]
+    owners = indices.flatten() * students // (sequences * tokens)  # [sequences * positions]: numbers of students
+    return losses.new_zeros(students).index_add(0, owners, losses)  # [students]
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay, biases and norms do not."""
+    """Return AdamW's parameter groups: matrices with weight decay, biases and norms without."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {"params": [one for one in trained if one.ndim >= 2], "weight_decay": weight_decay},
@@ -45,20 +47,20 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 def matmul_parameter_count(model: nn.Module) -> int:
-    """Parameters that a token is multiplied with: all but an embedding that is only looked up."""
+    """Return the number of parameters that a token is multiplied with: all but embeddings that are only looked up."""
     heads = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
     looked_up = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)} - heads
     return sum(int(getattr(p, "ds_numel", p.numel())) for p in model.parameters() if id(p) not in looked_up)
 
 
 class Learner:
-    """One student. `load_base` loads its base again, for a whole copy of what was trained in shards.
+    """One student. `load_base` loads its base again, to take the complete weights of a student trained in shards.
 
     Calls of a step, in this order: for each forward pass `begin`, `losses` and `backward`, then `step` once.
     """
 
     students = 1
-    equal_pass_counts = False  # whether every step needs equally many forward passes
+    equal_pass_counts = False  # whether every step needs the same number of forward passes
 
     def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, load_base: Callable[[], nn.Module]) -> None:
         self.model, self.bfloat16, self.load_base = model, bfloat16, load_base
@@ -67,19 +69,19 @@ class Learner:
         self.parameter_count = matmul_parameter_count(model)
 
     def begin(self, last: bool) -> None:
-        """A forward pass begins; workers exchange gradients after the last one of a step only."""
+        """Prepare for a forward pass; workers exchange gradients only after the last one of a step."""
 
     def losses(self, batch: Batch) -> Tensor:
-        """Each student's sum of losses over its answer tokens, (students,)."""
+        """Return each student's sum of losses over its answer tokens, [students]."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16):
             return response_losses(self.model, batch.to(self.device), self.students)
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of a forward pass; over workers their mean is taken."""
+        """Add the gradients of a forward pass; they are averaged over workers."""
         loss.backward()
 
     def step(self, rates: Sequence[float]) -> None:
-        """Change the weights, each student's at its own rate."""
+        """Update the weights, each student's at its own learning rate."""
         nn.utils.clip_grad_norm_([p for p in self.model.parameters() if p.requires_grad], MAX_NORM)
         for group in self.optimizer.param_groups:
             group["lr"] = rates[0]
@@ -87,13 +89,13 @@ class Learner:
         self.optimizer.zero_grad(set_to_none=True)
 
     def save(self, folder: Path) -> None:
-        """Write a checkpoint: each worker its part."""
+        """Write this worker's part of a checkpoint to `folder`."""
         from torch.distributed.checkpoint.state_dict_saver import save
 
         save(self._state(), checkpoint_id=folder)
 
     def load(self, folder: Path) -> None:
-        """Take up a checkpoint, also one of another number of workers."""
+        """Load a checkpoint, which may be from another number of workers."""
         from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict
         from torch.distributed.checkpoint.state_dict_loader import load
 
@@ -109,7 +111,7 @@ class Learner:
         )
 
     def trained_models(self) -> Iterator[nn.Module]:
-        """The trained models, one per student, each used up before the next; nothing on other workers than 0."""
+        """Yield the trained models, one per student, on worker 0 only. Finish using each before taking the next."""
         yield self.model
 
     def _state(self) -> dict[str, Any]:
@@ -124,8 +126,8 @@ class DdpLearner(Learner):
     """Every worker holds the whole model (DDP)."""
 
     def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, load_base: Callable[[], nn.Module]) -> None:
-        # else gradients are grouped anew after the first step, also of a resumed training: three workers' sum of them
-        # would be rounded in another order than in a training that was never interrupted
+        # Without `find_unused_parameters`, DDP regroups gradients after the first step, also after a resume. With three
+        # or more workers, the sum of gradients would be rounded in another order than without the interruption.
         wrapped = nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
         super().__init__(wrapped, spec, bfloat16, load_base)
         self.ddp = wrapped
@@ -139,7 +141,7 @@ class DdpLearner(Learner):
 
 
 class FsdpLearner(Learner):
-    """Every worker holds a part of all parameters, gradients and optimizer states (FSDP2)."""
+    """Every worker holds a shard of all parameters, gradients and optimizer states (FSDP2)."""
 
     def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, load_base: Callable[[], nn.Module]) -> None:
         from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard

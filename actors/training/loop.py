@@ -1,4 +1,4 @@
-"""What every worker of a training does: load, encode, train step by step, save. Import it late."""
+"""The training loop of every worker: load, encode, train step by step, save. Import it late: it imports torch."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
     from actors.training.spec import TrainJob
 
-Report = Callable[[int, int, float], None]  # step, all steps, loss
+Report = Callable[[int, int, float], None]  # step, number of steps, loss
 METRICS_FILE = "notes.json"
 
 
 @dataclass
 class TrainingLoop:
-    """One worker's part of a training. `losses` holds every finished step's, one per student."""
+    """One worker's part of a training. `losses` has those of every finished step, one per student."""
 
     job: TrainJob
     learner: Learner
@@ -51,7 +51,7 @@ class TrainingLoop:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps in all; students with fewer rows are ready before."""
+        """The number of optimizer steps; students with fewer rows finish earlier."""
         return max(order.steps for order in self.data_orders)
 
     def run(self, checkpoints: LocalCheckpoints | GroupCheckpoints) -> None:
@@ -70,13 +70,15 @@ class TrainingLoop:
                 checkpoints.save(step + 1, self.write_checkpoint)
 
     def step(self, step: int) -> list[float]:
-        """Take one optimizer step; each student's mean loss over the answer tokens of all workers."""
+        """Take one optimizer step; return each student's mean loss over the answer tokens of all workers."""
         spec, rows = self.job.spec, [order.rows(step) for order in self.data_orders]
         torch.manual_seed(hash((spec.seed, step, self.worker)) % 2**63)  # dropout is the same after a resume
-        counts = torch.tensor([max(1, response_token_count(one)) for one in rows], device=self.learner.device)
+        counts = torch.tensor(
+            [max(1, response_token_count(one)) for one in rows], device=self.learner.device
+        )  # [students]
         min_passes = accumulation_steps(spec, self.workers) if self.learner.equal_pass_counts else 1
         micro_batch_list = [*micro_batches(rows, spec.micro_batch_size, self.worker, self.workers, min_passes)]
-        total = torch.zeros(len(rows), device=self.learner.device)
+        total = torch.zeros(len(rows), device=self.learner.device)  # [students]
         for number, part in enumerate(micro_batch_list):
             total += self.forward_and_backward(part, counts, number == len(micro_batch_list) - 1)
         self.learner.step([learning_rate(spec, step, order.steps) for order in self.data_orders])
@@ -86,9 +88,9 @@ class TrainingLoop:
         return (total / counts).tolist()
 
     def forward_and_backward(self, rows: Sequence[Rows], counts: Tensor, last: bool) -> Tensor:
-        """One forward pass of this worker and its gradients; each student's sum of losses."""
+        """Run one forward and backward pass of this worker; return each student's sum of losses, [students]."""
         self.learner.begin(last)
-        losses = self.learner.losses(collate(rows, self.pad_id, self.job.spec.packing))
+        losses = self.learner.losses(collate(rows, self.pad_id, self.job.spec.packing))  # [students]
         self.learner.backward((losses / counts).sum() * self.workers)  # workers' gradients are averaged
         return losses.detach()
 
@@ -100,9 +102,9 @@ class TrainingLoop:
 
 
 def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[TrainOutcome]:
-    """Run one worker's share of `job` inside Ray Train; worker 0 leaves the trained students aside.
+    """Run one worker's share of `job` inside Ray Train; worker 0 saves the trained students in the staging folder.
 
-    Checkpoints are written to `scratch` and taken up from there, or, if it is None, kept by Ray Train.
+    Checkpoints are written to and resumed from `scratch` or, if it is None, Ray Train's storage.
     """
     _silence_libraries()
     torch.set_num_threads(job.threads)
@@ -121,7 +123,7 @@ def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[Tr
 
 
 def _silence_libraries() -> None:
-    """The driver draws the progress."""
+    """Silence logs and progress bars of libraries: the driver displays the progress."""
     for library in ("ray.train", "DeepSpeed"):
         logging.getLogger(library).addFilter(lambda record: record.levelno >= logging.ERROR)
     transformers.logging.set_verbosity_error()
@@ -156,7 +158,7 @@ def _make_learner(job: TrainJob, dtype: torch.dtype, workers: int, in_process: b
 
 
 def _load(job: TrainJob, dtype: torch.dtype) -> nn.Module:
-    transformers.set_seed(job.spec.seed)  # for LoRA's first weights
+    transformers.set_seed(job.spec.seed)  # for the initial LoRA weights
     # FSDP2 shards layers whose weights have one dtype
     model = load_model(job.spec, torch.float32 if job.placement.sharding == "fsdp" else dtype)
     if job.placement.gradient_checkpointing:
@@ -165,12 +167,12 @@ def _load(job: TrainJob, dtype: torch.dtype) -> nn.Module:
 
 
 def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Any id would do: padding is neither attended to nor trained on."""
+    """Return an id for padding. Any id would do, as padding is neither attended to nor trained on."""
     return tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
 
 
 def _outcomes(loop: TrainingLoop, data: Sequence[SftData], seconds: float, dtype: torch.dtype) -> list[TrainOutcome]:
-    """What the driver is told; students of one process share its seconds by their tokens."""
+    """Return the outcome of each student; the seconds of the process are divided by the students' tokens."""
     speed, epochs = _speed(loop, seconds, dtype), loop.job.spec.epochs
     total = sum(one.tokens for one in data)
     return [
@@ -189,7 +191,7 @@ def _outcomes(loop: TrainingLoop, data: Sequence[SftData], seconds: float, dtype
 
 
 def _speed(loop: TrainingLoop, seconds: float, dtype: torch.dtype) -> Speed:
-    """Over the steps since the last resume."""
+    """Return the speed over the steps since the last resume."""
     rate = loop.seen_tokens / max(seconds, 1e-9)
     peak, source = peak_flops(loop.learner.device, dtype, loop.job.threads)
     count = loop.learner.parameter_count

@@ -1,4 +1,4 @@
-"""A student as it is loaded and as it is saved: tokenizer, weights, LoRA."""
+"""Loads and saves a student: tokenizer, weights, LoRA adapter."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(spec: TrainSpec) -> PreTrainedTokenizerBase:
-    """The base's tokenizer; one without a chat template gets the plain one, which the student then keeps."""
+    """Return the base's tokenizer. One without a chat template gets the plain template, which the student keeps."""
     tokenizer = AutoTokenizer.from_pretrained(spec.base, revision=spec.revision)
     if not tokenizer.chat_template:
         tokenizer.chat_template = PLAIN_TEMPLATE
@@ -27,7 +27,7 @@ def load_tokenizer(spec: TrainSpec) -> PreTrainedTokenizerBase:
 
 
 def compute_dtype(spec: TrainSpec) -> torch.dtype:
-    """The dtype of computation and of the saved weights."""
+    """Return the dtype of computation and of the saved weights."""
     if spec.dtype != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[spec.dtype]
     saved = AutoConfig.from_pretrained(spec.base, revision=spec.revision).dtype
@@ -35,9 +35,9 @@ def compute_dtype(spec: TrainSpec) -> torch.dtype:
 
 
 def load_model(spec: TrainSpec, held: torch.dtype) -> PreTrainedModel | PeftModel:
-    """The base, under a fresh LoRA adapter if the spec says so; weights that are trained are float32 in any case.
+    """Load the base, with a new LoRA adapter if the spec says so. `held` is the dtype of frozen weights.
 
-    AdamW's small updates would vanish in bfloat16. `held` is the dtype of weights that stay frozen.
+    Weights that are trained are always float32: AdamW's small updates would vanish in bfloat16.
     """
     dtype = torch.float32 if spec.tuning == "full" else held
     config = AutoConfig.from_pretrained(spec.base, revision=spec.revision)
@@ -60,9 +60,9 @@ def load_model(spec: TrainSpec, held: torch.dtype) -> PreTrainedModel | PeftMode
 
 
 def save_student(model: Any, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype, target: str) -> None:
-    """Write a Hugging Face folder at `target` (a path or URL): LoRA merged into the base, the adapter in `adapter/`.
+    """Write a Hugging Face folder to `target` (a path or URL): LoRA merged into the base, the adapter in `adapter/`.
 
-    The model is used up.
+    The model must not be used afterwards.
     """
     from fsspec.core import url_to_fs
 

@@ -1,4 +1,4 @@
-"""Several LoRA students over one frozen base: one forward pass carries the rows of all of them."""
+"""Trains several LoRA students over one frozen base: one forward pass has the rows of all students."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from actors.training.spec import TrainSpec
 
 
 class MultiLoraLinear(nn.Module):
-    """A frozen linear layer and the low-rank updates of several students, `a` (students, in, rank) and `b`.
+    """A frozen linear layer with low-rank updates of several students.
 
-    Its input holds equally many tokens of every student, in turn. (LoRA, 2106.09685, eq. 3.)
+    Its input has the same number of tokens for each student, one student after the other. (LoRA, 2106.09685, eq. 3.)
     """
 
     def __init__(self, adapted: Any, students: int) -> None:
@@ -24,19 +24,19 @@ class MultiLoraLinear(nn.Module):
         self.base: nn.Module = adapted.base_layer
         self.scaling: float = adapted.scaling["default"]
         a, b = adapted.lora_A["default"].weight, adapted.lora_B["default"].weight
-        self.a = nn.Parameter(a.detach().T.repeat(students, 1, 1))
-        self.b = nn.Parameter(b.detach().T.repeat(students, 1, 1))
+        self.a = nn.Parameter(a.detach().T.repeat(students, 1, 1))  # [students, in, rank]
+        self.b = nn.Parameter(b.detach().T.repeat(students, 1, 1))  # [students, rank, out]
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.base(x)
-        tokens = x.reshape(len(self.a), -1, x.shape[-1]).to(self.a.dtype)
+        y = self.base(x)  # [sequences, tokens, out]
+        tokens = x.reshape(len(self.a), -1, x.shape[-1]).to(self.a.dtype)  # [students, tokens per student, in]
         return y + torch.bmm(torch.bmm(tokens, self.a), self.b * self.scaling).view_as(y).to(y.dtype)
 
 
 class MultiLoraLearner(Learner):
-    """Students with the same base and recipe, each with its own rows, gradients' norm and learning rate.
+    """Students with the same base and recipe, each with its own rows, gradient norm and learning rate.
 
-    Every one starts as `model` is and takes the steps that it would take alone. Dropout would not be the same.
+    Each starts as `model`, and takes the same steps as if it was trained alone. With dropout, the steps would differ.
     """
 
     def __init__(
@@ -57,17 +57,17 @@ class MultiLoraLearner(Learner):
 
     @torch.no_grad()
     def step(self, rates: Sequence[float]) -> None:
-        """AdamW at rate 1 finds each student's direction; then each goes as far as its own rate says."""
+        """Update the weights: AdamW at rate 1 gives each student's update, which its own rate then scales."""
         self._clip()
         before = [parameter.clone() for parameter in self.parameters]
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        rate = torch.tensor(rates, device=self.device).view(-1, 1, 1)
+        rate = torch.tensor(rates, device=self.device).view(-1, 1, 1)  # [students, 1, 1]
         for parameter, old in zip(self.parameters, before, strict=True):
             parameter.sub_(old).mul_(rate).addcmul_(old, 1 - rate * self.decay)
 
     def trained_models(self) -> Iterator[nn.Module]:
-        """As of `Learner`: peft's own model with a student's weights in it."""
+        """Yield peft's own model with each student's weights, in order."""
         model = self.load_base()
         for student in range(self.students):
             for name, stack in self.adapters.items():
@@ -78,7 +78,8 @@ class MultiLoraLearner(Learner):
 
     def _clip(self) -> None:
         gradients = [p.grad for p in self.parameters if p.grad is not None]
-        norms = torch.stack([torch.linalg.vector_norm(g, dim=(1, 2)) for g in gradients])
-        factors = (MAX_NORM / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0).view(-1, 1, 1)
+        norms = torch.stack([torch.linalg.vector_norm(g, dim=(1, 2)) for g in gradients])  # [parameters, students]
+        total_norms = torch.linalg.vector_norm(norms, dim=0)  # [students]
+        factors = (MAX_NORM / (total_norms + 1e-6)).clamp(max=1.0).view(-1, 1, 1)  # [students, 1, 1]
         for gradient in gradients:
             gradient.mul_(factors)

@@ -1,4 +1,4 @@
-"""Attention in packed rows: each row by itself, where a mask would compute all pairs of tokens and drop most."""
+"""Attention over packed rows, row by row. With a mask, all pairs of tokens would be computed and most discarded."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ PACKED_ATTENTION = "rows_apart"
 
 
 def attention_for(config: Any, packing: bool) -> str | None:
-    """The attention that a model's packed rows need; None: the model's own, which heeds where positions restart.
+    """Return the name of the attention for packed rows, or None for the model's own, which restarts with the positions.
 
-    A model with windows or capped scores in its attention keeps its own.
+    A model with sliding windows or capped scores keeps its own attention.
     """
     layers = getattr(config, "layer_types", None) or ["full_attention"]
     plain = set(layers) == {"full_attention"} and not getattr(config, "attn_logit_softcapping", None)
@@ -39,11 +39,15 @@ def packed_attention(
     dropout: float = 0.0,
     **unused: Any,
 ) -> tuple[Tensor, None]:
-    """Causal attention within each of the rows that lie one behind another; tensors are (1, heads, tokens, width)."""
+    """Return causal attention within each of the concatenated rows, [1, tokens, heads, width].
+
+    `query`, `key` and `value` are [1, heads, tokens, width].
+    """
     grouped = query.shape[1] != key.shape[1]
+    # of each row, [1, heads, tokens of the row, width]
     rows = zip(*(tensor.split(list(row_lengths), 2) for tensor in (query, key, value)), strict=True)
     attended = [
         F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True, scale=scaling, enable_gqa=grouped)
         for q, k, v in rows
     ]
-    return torch.cat(attended, 2).transpose(1, 2).contiguous(), None
+    return torch.cat(attended, 2).transpose(1, 2).contiguous(), None  # [1, tokens, heads, width]

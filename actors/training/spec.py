@@ -1,4 +1,4 @@
-"""What a fine-tuning is (`TrainSpec`), where it runs (`TrainPlacement`) and what it reports (`TrainOutcome`)."""
+"""The specification of a fine-tuning (`TrainSpec`), its resources (`TrainPlacement`), its result (`TrainOutcome`)."""
 
 from __future__ import annotations
 
@@ -21,30 +21,30 @@ class TrainProgress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TrainJob:
-    """A training as it travels to its workers: one student, or several LoRA ones that share all but their rows.
+    """A training as it is sent to its workers: one student, or several LoRA students that differ only in their rows.
 
-    `staging_dir` is the folder or URL that holds everything until the end.
+    All files are written to `staging_dir`, a folder or URL, until the training is complete.
     """
 
     spec: TrainSpec
     placement: TrainPlacement
-    pairs: tuple[ray.ObjectRef[pa.Table], ...]  # of each student, columns user, response
+    pairs: tuple[ray.ObjectRef[pa.Table], ...]  # one per student, with columns user, response
     staging_dir: str
 
     @property
     def threads(self) -> int:
-        """Of each worker."""
+        """CPU threads of each worker."""
         return max(1, math.ceil(self.placement.cpus))
 
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 Sharding = Literal["none", "fsdp", "zero2", "zero3"]
 ALL_LINEAR = "all-linear"
-STUDENT_PREFIX = "student-"  # and a number: a trained student's folder
+STUDENT_PREFIX = "student-"  # followed by a number, the folder of a trained student
 
 
 class TrainError(Exception):
-    """A training that can not be done as asked, or that failed for good, after so many restarts."""
+    """A training that cannot be done as specified, or that failed permanently after `restarts` restarts."""
 
     def __init__(self, reason: str, restarts: int = 0) -> None:
         super().__init__(reason)
@@ -53,13 +53,13 @@ class TrainError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TrainSpec:
-    """Everything that changes the trained weights. `base` is a local folder or a hub name.
+    """All settings that change the trained weights. `base` is a local folder or a hub name.
 
-    `batch_size` counts rows of one optimizer step over all workers, `max_length` tokens of prompt and response,
-    `warmup_ratio` the share of all steps unless `warmup_steps` says how many. `packing`: the rows of a forward pass
-    lie one behind another without padding, and none sees another. `dtype` bfloat16 means autocast over float32
-    weights (full) or over a frozen bfloat16 base (LoRA); auto is the dtype that the base was saved in. LoRA adapts
-    all linear layers but the head, or those whose names end in one of `lora_targets`. (2412.11231, Tables 6 and 7.)
+    `batch_size` counts the rows of one optimizer step over all workers, `max_length` the tokens of prompt and response.
+    `warmup_ratio` is a share of all steps; `warmup_steps` overrides it. With `packing`, the rows of a forward pass are
+    concatenated without padding, and no row attends to another. `dtype` bfloat16 means autocast over float32 weights
+    (full) or over a frozen bfloat16 base (LoRA); auto is the dtype in which the base was saved. LoRA adapts all linear
+    layers except the head, or those whose names end in one of `lora_targets`. (2412.11231, Tables 6 and 7.)
     """
 
     base: str
@@ -84,12 +84,12 @@ class TrainSpec:
 
 @dataclass(frozen=True, slots=True)
 class TrainPlacement:
-    """How many worker processes share a training, the CPUs and GPUs of each, and how they share the model's state.
+    """The worker processes of a training, the CPUs and GPUs of each, and how they share the model's state.
 
-    `sharding`: every worker holds all of it (none), or its part of parameters, gradients and optimizer (fsdp, zero3),
-    or of gradients and optimizer (zero2). Changes the result by rounding at most: the rows of every step and their
-    weights stay the same. `checkpoint_steps`: steps between checkpoints; default: an epoch's. `kind`: of the GPUs, any
-    if empty.
+    `sharding`: every worker holds all of the state (none), or its shard of parameters, gradients and optimizer state
+    (fsdp, zero3), or its shard of gradients and optimizer state (zero2). A placement changes the result by rounding at
+    most: the rows of every step and their weights stay the same. `checkpoint_steps` is the number of steps between
+    checkpoints (default: one epoch). `kind` is the type of the GPUs; empty means any.
     """
 
     workers: int = 1
@@ -102,16 +102,16 @@ class TrainPlacement:
 
     @property
     def in_group(self) -> bool:
-        """Whether it needs Ray Train's worker group; if not, one process of ours does it."""
+        """Whether it needs Ray Train's worker group; if not, it runs in a single warm process."""
         return self.workers > 1 or self.gpus > 0 or self.sharding != "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How fast a training went: input tokens per second (padding excluded), and the share of the device's peak.
+    """The speed of a training: input tokens per second (padding excluded), and the share of the device's peak (MFU).
 
     `mfu` is 6 x `parameters` floating-point operations per token over `peak_flops` (per second, of all workers);
-    `peak` says where the peak comes from. (PaLM, 2204.02311, Appendix B, without attention's own operations.)
+    `peak` names the source of the peak. (PaLM, 2204.02311, Appendix B, without the operations of attention itself.)
     """
 
     tokens_per_second: float
@@ -123,10 +123,13 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class TrainOutcome:
-    """What was trained on: rows used and dropped, optimizer steps, input tokens over all epochs (padding excluded),
-    seconds of the training itself since its last resume, the mean loss per answer token of every step, as (step
-    from 1, loss), how many students shared the process, how often lost workers were replaced, and for how many seconds
-    the process was waited for."""
+    """The result of training one student.
+
+    `rows` and `dropped` count the rows that were used and not used, `steps` the optimizer steps, `tokens` the input
+    tokens over all epochs (padding excluded). `seconds` is the time of the training itself since its last resume.
+    `losses` are pairs of a step (from 1) and its mean loss per answer token. `together` students shared the process,
+    lost workers were replaced `restarts` times, and the process took `start` seconds to become ready.
+    """
 
     rows: int
     dropped: int
@@ -141,14 +144,15 @@ class TrainOutcome:
 
 
 def accumulation_steps(spec: TrainSpec, workers: int) -> int:
-    """Forward passes per optimizer step and worker, so that workers x micro batch x passes = `spec.batch_size`.
+    """Return the forward passes per optimizer step and worker: workers x micro batch x passes = `spec.batch_size`.
 
-    Raises TrainError where no whole number of passes does it: the effective batch is never rescaled.
+    Raises:
+        TrainError: If the number of passes is not whole. The effective batch is never rescaled.
     """
     steps, remainder = divmod(spec.batch_size, workers * spec.micro_batch_size)
     if remainder or steps == 0:
         raise TrainError(
-            f"a batch of {spec.batch_size} rows can not be split into {workers} worker(s) x {spec.micro_batch_size} "
+            f"a batch of {spec.batch_size} rows cannot be split into {workers} worker(s) x {spec.micro_batch_size} "
             f"rows: choose batch_size as a multiple of {workers * spec.micro_batch_size}, or other workers or "
             "micro_batch_size"
         )
@@ -156,17 +160,17 @@ def accumulation_steps(spec: TrainSpec, workers: int) -> int:
 
 
 def step_count(spec: TrainSpec, rows: int) -> int:
-    """Optimizer steps of a training on so many rows; each epoch's last step takes what is left."""
+    """Return the optimizer steps of a training on `rows` rows; each epoch's last step takes the remaining rows."""
     return math.ceil(rows / spec.batch_size) * spec.epochs
 
 
 def warmup_count(spec: TrainSpec, steps: int) -> int:
-    """Steps of linear warm-up among `steps`."""
+    """Return the number of linear warm-up steps among `steps`."""
     return math.ceil(steps * spec.warmup_ratio) if spec.warmup_steps is None else spec.warmup_steps
 
 
 def learning_rate(spec: TrainSpec, step: int, steps: int) -> float:
-    """The rate of optimizer step `step` (from 0): linear warm-up, then half a cosine; 0 from `steps` on."""
+    """Return the learning rate of step `step` (from 0): linear warm-up, then half a cosine; 0 from `steps` on."""
     if step >= steps:
         return 0.0
     warmup = warmup_count(spec, steps)

@@ -32,7 +32,7 @@ __all__ = [
     "train_to_staging",
 ]
 Pairs = Sequence[tuple[str, str]]  # user turn, response
-OnProgress = Callable[[int, int, float], None]  # step, all steps, loss
+OnProgress = Callable[[int, int, float], None]  # step, number of steps, loss
 POLL_SECONDS = 0.2
 KILL_TIMEOUT = 10.0
 REMOVE_BACKOFF = (0.1, 0.3, 1.0, 3.0)  # seconds
@@ -45,16 +45,17 @@ def train(
     placement: TrainPlacement | None = None,
     on_progress: OnProgress | None = None,
 ) -> TrainOutcome:
-    """Fine-tune `spec.base` on `pairs` and leave a plain Hugging Face folder at `output`.
+    """Fine-tune `spec.base` on `pairs` and write a plain Hugging Face folder to `output`.
 
-    `output` is a path or an fsspec URL that every node can reach; it must not exist and appears only when it is
-    complete. LoRA students are merged into their base, the adapter itself lies in `adapter/`. Lost workers are
-    replaced and resume at the last checkpoint; so does a call after one that was interrupted, with the same spec,
-    pairs and output. Several threads may train at the same time; an exception in the calling thread, also one that
-    `on_progress` raises, ends the training without output.
-
-    Raises TrainError if the batch can not be split, `output` exists, no row has a response, or the training failed.
+    `output` is a path or an fsspec URL that every node can reach. It must not exist, and appears only when it is
+    complete. LoRA students are merged into their base; the adapter itself is in `adapter/`. Lost workers are replaced
+    and resume from the last checkpoint. An interrupted call also resumes, if it is repeated with the same spec, pairs
+    and output. Several threads may train at the same time. An exception in the calling thread, also one that
+    `on_progress` raises, stops the training without output.
     (2412.11231, Section 3 and Table 6: loss on the response only, cosine schedule with warm-up, AdamW.)
+
+    Raises:
+        TrainError: If the batch cannot be split, `output` exists, no row has a response, or the training fails.
     """
     return train_multi_lora(spec, [pairs], [output], placement, on_progress)[0]
 
@@ -66,10 +67,10 @@ def train_multi_lora(
     placement: TrainPlacement | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[TrainOutcome]:
-    """Train as many LoRA students as there are sets of pairs over one frozen base, in one process.
+    """Train one LoRA student per set of pairs over one frozen base, in one process.
 
-    Each takes the steps that it would take alone (`train`, whose rules hold), so that its weights are the same but
-    for rounding. Several students can not have dropout, or share workers.
+    `outputs` and exceptions are as for `train`. Each student takes the same steps as if it was trained alone, so its
+    weights differ only by rounding. Several students cannot have dropout, or more than one worker.
     """
     filesystem, _ = file_system(str(outputs[0]))
     targets = [_target_path(output) for output in outputs]
@@ -93,10 +94,11 @@ def train_to_staging(
     placement: TrainPlacement | None = None,
     on_progress: OnProgress | None = None,
 ) -> list[TrainOutcome]:
-    """As `train_multi_lora`, but leave the students at `staging_dir` (a path or URL) as `student-0` and so on.
+    """Train as `train_multi_lora`, but leave the students in `staging_dir` (a path or URL), as `student-0` and so on.
 
-    Checkpoints lie beside them: whoever calls removes all of it once it is not needed any more. What an earlier call
-    with the same spec and pairs (the same `digest`) has left there is taken up. A training that fails leaves nothing.
+    Checkpoints are written to the same folder. The caller must delete the folder when it is no longer needed. If an
+    earlier call with the same spec and pairs (the same `digest`) has left checkpoints there, the training resumes. A
+    training that fails leaves nothing.
     """
     placement = placement or TrainPlacement()
     _check(spec, sets, placement)
@@ -105,7 +107,7 @@ def train_to_staging(
 
 
 def can_share_base(spec: TrainSpec, placement: TrainPlacement) -> bool:
-    """Whether students with this recipe can be trained together in one process."""
+    """Return whether students with this recipe can be trained together in one process."""
     return spec.tuning == "lora" and spec.lora_dropout == 0 and placement.workers == 1 and placement.sharding == "none"
 
 
@@ -132,7 +134,7 @@ def _is_local(filesystem: AbstractFileSystem) -> bool:
 
 
 def _remove(filesystem: AbstractFileSystem, path: str) -> None:
-    """Remove what is there. A process that was just killed may write for a moment longer: then try again."""
+    """Remove a folder if it exists. A process that was just killed may still write to it, so retry a few times."""
     for pause in REMOVE_BACKOFF:
         try:
             if filesystem.exists(path):
@@ -144,7 +146,7 @@ def _remove(filesystem: AbstractFileSystem, path: str) -> None:
 
 
 def _make_job(spec: TrainSpec, sets: Sequence[Pairs], staging_dir: str, placement: TrainPlacement) -> TrainJob:
-    """The rows go to Ray's object store once, whatever the number of workers."""
+    """Return the job; its rows are put into Ray's object store once, whatever the number of workers."""
     import pyarrow as pa
     import ray
 
@@ -165,7 +167,7 @@ def _make_job(spec: TrainSpec, sets: Sequence[Pairs], staging_dir: str, placemen
 def _run_with_restarts(
     job: TrainJob, on_progress: OnProgress | None, filesystem: AbstractFileSystem, staging_dir: str
 ) -> list[TrainOutcome]:
-    """Small trainings run in a warm process, all others in Ray Train's worker group, which outlives lost workers."""
+    """Run the training, and retry if its process is lost or if what an earlier call has left makes it fail."""
     import ray
     from ray.exceptions import RayActorError, RayTaskError
 
@@ -181,11 +183,11 @@ def _run_with_restarts(
                 reason = f"{job.spec.base}: the training lost its process {failures + 1} times"
                 raise TrainError(reason, failures) from error
         except RayTaskError as error:
-            _remove(filesystem, staging_dir)  # it would fail again
+            _remove(filesystem, staging_dir)  # resumed from its checkpoint, it would fail again
             if not resumed or failures == MAX_LOST_WORKERS:
                 restarts = failures + getattr(error.cause, "restarts", 0)
                 raise TrainError(f"{job.spec.base}: the training failed: {error.cause}", restarts) from error
-            resumed = False  # unless that was due to what was left there: once more, from nothing
+            resumed = False  # what was left there may be the cause: retry once, from scratch
     raise AssertionError("unreachable")
 
 
@@ -200,9 +202,9 @@ def _train_once(job: TrainJob, on_progress: OnProgress | None) -> list[TrainOutc
 def _watch_until_done(
     host: ActorHandle[Any], in_process: bool, job: TrainJob, on_progress: OnProgress | None
 ) -> list[TrainOutcome]:
-    """Have the host train, itself or through a group, and tell of new steps until its result is there.
+    """Start the training on the host or in a worker group, and report new steps until the result is ready.
 
-    Whatever goes wrong, the host does not survive it.
+    On any error, the host is killed.
     """
     import ray
 
@@ -232,7 +234,7 @@ def _watch_until_done(
 
 
 def _kill_host(host: ActorHandle[Any], node: str, pid: int, result: ray.ObjectRef[list[TrainOutcome]]) -> None:
-    """End a host and see it gone, or it would write checkpoints beside its successor."""
+    """Kill a host and wait until it has exited, so that it does not write checkpoints beside its successor."""
     import ray
 
     from cluster.processes import kill_process
@@ -243,7 +245,7 @@ def _kill_host(host: ActorHandle[Any], node: str, pid: int, result: ray.ObjectRe
 
 
 def _require_ray() -> None:
-    """Ray's calls start a new Ray where the old one has been shut down from another thread."""
+    """Raise TrainError if another thread has shut down Ray: the next call would start a new instance."""
     import ray
 
     if not ray.is_initialized():

@@ -90,7 +90,7 @@ def test_what_a_killed_process_left_goes_with_the_next_checkout(temporary: Path,
 def test_what_can_not_be_fetched_is_named_with_what_to_do(temporary: Path, url: str) -> None:
     answer = asyncio.run(Replica(1, (), 1).load(EngineSpec("transformers", url)))
     assert isinstance(answer, LoadError) and answer.model == url
-    assert "can not be fetched from the store (" in answer.detail and "every node that loads models needs" in str(
+    assert "cannot be downloaded from the store (" in answer.detail and "every node that loads models needs" in str(
         answer
     )
     assert list(temporary.iterdir()) == []
@@ -99,7 +99,7 @@ def test_what_can_not_be_fetched_is_named_with_what_to_do(temporary: Path, url: 
 @pytest.mark.usefixtures("temporary")
 def test_a_model_over_several_nodes_is_not_copied_to_one(spec: EngineSpec) -> None:
     answer = asyncio.run(Replica(1, None, 1).load(spec))
-    assert isinstance(answer, LoadError) and "its engine lies on several" in str(answer)
+    assert isinstance(answer, LoadError) and "its engine spans several" in str(answer)
 
 
 def test_nothing_stays_of_a_checkpoint_that_is_no_model(
