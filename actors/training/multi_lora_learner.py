@@ -79,7 +79,7 @@ class MultiLoraLearner(Learner):
     def _clip(self) -> None:
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norms = torch.stack([torch.linalg.vector_norm(g, dim=(1, 2)) for g in gradients])  # [parameters, students]
-        total_norms = torch.linalg.vector_norm(norms, dim=0)  # [students]
-        factors = (MAX_NORM / (total_norms + 1e-6)).clamp(max=1.0).view(-1, 1, 1)  # [students, 1, 1]
+        # [students, 1, 1]
+        factors = (MAX_NORM / (torch.linalg.vector_norm(norms, dim=0) + 1e-6)).clamp(max=1.0).view(-1, 1, 1)
         for gradient in gradients:
             gradient.mul_(factors)

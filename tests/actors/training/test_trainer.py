@@ -130,7 +130,7 @@ def test_rows_without_a_response_are_dropped(ray_local, spec, tmp_path) -> None:
 
 
 def test_an_impossible_split_is_refused(spec, tmp_path) -> None:
-    with pytest.raises(TrainError, match=r"8 rows can not be split into 3 worker\(s\) x 8 rows.*multiple of 24"):
+    with pytest.raises(TrainError, match=r"8 rows cannot be split into 3 worker\(s\) x 8 rows.*multiple of 24"):
         train(spec, PAIRS, tmp_path / "student", TrainPlacement(workers=3))
 
 
