@@ -1,7 +1,8 @@
-"""Conversations of Auto Evol-Instruct: evolutions in four steps, their analysis, better methods, and equality.
+"""Training conversations of Auto Evol-Instruct: evolutions in four steps, analyses, better methods, and equality.
 
-The method as it is has faults on purpose: some kinds of task go wrong until the method asks for what prevents it. So an
-optimization has failures to find, and sentences that really cure them.
+The initial method has faults on purpose: evolutions of some kinds of task fail until the method has a sentence that
+prevents it. So an optimization has failures to find, and there are sentences that really fix them. Every `*_turn`
+function returns a prompt and its reply.
 """
 
 import random
@@ -30,7 +31,7 @@ METHOD_DESCRIPTIONS: Final = {
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one kind of task, how an analysis calls it, the answer to it, and what cures it."""
+    """What goes wrong with one kind of task: the reason in analyses, a teacher's answer, and sentences that fix it."""
 
     kind: str
     reason: str
@@ -56,23 +57,23 @@ SENTENCES: Final = (*LOST.cures, *STATEMENT.cures, *OTHER_SENTENCES)
 
 
 def method_with_sentences(sentences: Sequence[str]) -> str:
-    """The method as it is, with sentences put before the form of the reply."""
+    """Return the initial method, with sentences inserted before the form of the reply."""
     steps, form = prompts.get("evol_auto").text.split(BEFORE_FORM)
     return "\n\n".join([steps, *sentences]) + BEFORE_FORM + form
 
 
 def draw_sentences(rng: random.Random) -> list[str]:
-    """What earlier improvements may have added to the method: no sentence in a half of the draws."""
+    """Draw the sentences that earlier improvements may have added to the method; half of the draws have none."""
     return rng.sample(SENTENCES, rng.choice((0, 0, 0, 1, 1, 2)))
 
 
 def fault_of(task: Task, sentences: Sequence[str]) -> Fault | None:
-    """The fault that a method with these sentences has with the task."""
+    """Return the fault that a method with these sentences has with the task; None if it has none."""
     return next((fault for fault in FAULTS if fault.kind == task.kind and not {*fault.cures} & {*sentences}), None)
 
 
 def break_instruction(instruction: str, fault: Fault) -> str:
-    """What a fault makes of an instruction of the world."""
+    """Return what a fault makes of an instruction of the world."""
     if fault is LOST:
         return re.sub(r": [^.]*\.", ".", instruction, count=1)
     items = instruction.split(": ", 1)[1].split(".", 1)[0]
@@ -80,12 +81,12 @@ def break_instruction(instruction: str, fault: Fault) -> str:
 
 
 def auto_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """What an evolver is asked by the method as it is, or by a better one."""
+    """Return an evolver's prompt, from the initial method or a better one, and its reply."""
     return auto_turn_with(draw_sentences(rng), rng, stage)
 
 
 def auto_turn_with(sentences: Sequence[str], rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """What an evolver is asked by the method with these sentences."""
+    """Return an evolver's prompt, from the method with these sentences, and its reply."""
     task = _task(rng, stage)
     instruction, way, evolved = _evolve_task(task, rng)
     if fault := fault_of(task, sentences):
@@ -94,7 +95,7 @@ def auto_turn_with(sentences: Sequence[str], rng: random.Random, stage: Stage) -
 
 
 def broken_auto_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """An evolver asked to go on with what a fault made: nothing becomes better."""
+    """Return an evolver's prompt with a broken instruction, and its reply, which does not repair the instruction."""
     fault = rng.choice(FAULTS)
     instruction, way, evolved = _evolve_task(_task(rng, stage, fault.kind), rng)
     prompt = prompts.fill(method_with_sentences(draw_sentences(rng)), break_instruction(instruction, fault))
@@ -102,14 +103,14 @@ def broken_auto_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
 
 
 def broken_answer_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """A teacher asked what a fault made."""
+    """Return a teacher's prompt with a broken instruction, and its answer."""
     fault = rng.choice(FAULTS)
     instruction = break_instruction(_evolve_task(_task(rng, stage, fault.kind), rng)[2], fault)
     return prompts.get("answer").render(instruction=instruction), fault.answer
 
 
 def analyze_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """An optimizer asked which of two to six cases failed, and why."""
+    """Return an optimizer's prompt with two to six cases, and its analysis: which of them failed, and why."""
     rounds = rng.choice((1, 1, 1, 2))
     chains = [_chain(rng, stage, rounds) for _ in range(rng.choice((2, 3, 3, 4, 4, 5, 6)))]
     cases = [f"Case {number}\n{text}" for number, (text, _) in enumerate(chains, 1)]
@@ -119,13 +120,16 @@ def analyze_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
 
 
 def feedback_on(reasons: Sequence[str | None]) -> str:
-    """An analysis: a line for every case that failed, with its number from 1 and the reason."""
+    """Return an analysis: one line per failed case, with its number (from 1) and the reason."""
     lines = [f"Case {number} fails: {reason}." for number, reason in enumerate(reasons, 1) if reason]
     return "\n".join(lines) or "No case fails."
 
 
 def optimize_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """An optimizer asked for a better method: one sentence more, that cures a failure of the feedback if it can."""
+    """Return an optimizer's prompt, and a better method.
+
+    It has one additional sentence, which fixes a failure of the feedback if possible.
+    """
     del stage
     sentences = draw_sentences(rng)
     reasons = [_reason(rng) for _ in range(rng.choice((3, 4, 5, 6)))]
@@ -141,7 +145,7 @@ def optimize_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
 
 
 def equality_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """A judge asked whether two instructions are the same task, as often as not."""
+    """Return a judge's prompt with two instructions, and whether they are the same task, which half of them are."""
     task = _task(rng, stage)
     first = task.render(rng)
     if rng.random() < 0.5:
@@ -165,7 +169,7 @@ def _task(rng: random.Random, stage: Stage, kind: str | None = None) -> Task:
 
 
 def _evolve_task(task: Task, rng: random.Random) -> tuple[str, str, str]:
-    """The instruction of a task, the way in which it is evolved, and the evolution."""
+    """Return the instruction of a task, the method by which it is evolved, and the evolution."""
     instruction = task.render(rng)
     ways = rng.sample(IN_DEPTH_METHODS, len(IN_DEPTH_METHODS))
     found = ((way, evolve(instruction, way, rng)) for way in ways)
@@ -182,7 +186,7 @@ def _steps(way: str, evolved: str, rng: random.Random) -> str:
 
 
 def _chain(rng: random.Random, stage: Stage, rounds: int) -> tuple[str, str | None]:
-    """The stages of a case as an optimizer reads them, and the reason for which it failed, if it did."""
+    """Return the stages of a case as an optimizer reads them, and the reason why it failed; None if it did not."""
     fault = rng.choice(FAULTS) if rng.random() < 0.3 else None
     stages = [_task(rng, stage, fault.kind if fault else None).render(rng)]
     for _ in range(rounds):

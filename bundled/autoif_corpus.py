@@ -1,6 +1,7 @@
-"""Conversations of AutoIF: formats, functions that check them, what functions check, answers under a format, scores.
+"""Training conversations of AutoIF: formats, functions that check them, back-translations, answers, scores.
 
-Some functions, cases and back-translations are wrong on purpose, so that checks have something to reject.
+Some functions, cases and back-translations are wrong on purpose, so that the checks have something to reject.
+Every `*_turn` function returns a prompt and its reply.
 """
 
 import json
@@ -29,7 +30,7 @@ VERDICTS: Final = {
 
 
 def augment_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """Examples of formats, and new ones."""
+    """Return a prompt with examples of formats, and new formats."""
     del stage
     examples = rng.choice((8, 10, 12, 12))
     formats = [draw_format(rng) for _ in range(examples + NEW_FORMATS)]
@@ -38,7 +39,7 @@ def augment_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
 
 
 def material_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """A format, and a function with three cases that check it."""
+    """Return a prompt with a format, and a function with three cases that check it."""
     del stage
     wanted = draw_format(rng)
     checked = rng.choices(
@@ -55,7 +56,7 @@ def material_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
 
 
 def back_translate_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """One to three functions for one format, as material has them, and what they check."""
+    """Return a prompt with one to three functions for one format, and what they check."""
     del stage
     wanted = draw_format(rng)
     others = [*wanted.weaker(), change_format(wanted, rng)]
@@ -67,14 +68,14 @@ def back_translate_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
 
 
 def format_answer_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """A teacher asked for an answer under a format."""
+    """Return a prompt for an answer under a format, and the teacher's answer."""
     wanted, task = _draw_format_and_task(rng, stage)
     prompt = prompts.get("autoif_answer").render(instruction=wanted.render(rng), query=task.render(rng))
     return prompt, wanted.apply(task.answer())
 
 
 def score_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """A judge asked for an explanation and a score: right answers in a half, and the form in most."""
+    """Return a prompt to score an answer (60 % are right, about 75 % have the form), and the explained score."""
     wanted, task = _draw_format_and_task(rng, stage)
     right, formed = rng.random() < 0.6, rng.random() < 0.75
     answer = task.answer() if right else wrong_answer(task, rng)
@@ -87,7 +88,7 @@ def score_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
 
 
 def change_format(wanted: Format, rng: random.Random) -> Format:
-    """Another format that is like this one: the same kind with another value, or the same value with another kind."""
+    """Return a similar format: the same kind with another value, or the same value with another kind."""
     alike = [one for one in FORMATS if one != wanted and one.value == wanted.value]
     if alike and rng.random() < 0.5:
         return rng.choice(alike)
@@ -95,7 +96,7 @@ def change_format(wanted: Format, rng: random.Random) -> Format:
 
 
 def wrong_answer(task: Task, rng: random.Random) -> str:
-    """An answer to the task that is not right: to another kind of task, or with an item changed, lost or moved."""
+    """Return a wrong answer: that to another kind of task, or with items changed, missing, added or reordered."""
     right = task.answer()
     items = right.split()
     place = rng.randrange(len(items))
@@ -108,7 +109,7 @@ def wrong_answer(task: Task, rng: random.Random) -> str:
 
 
 def _draw_format_and_task(rng: random.Random, stage: Stage) -> tuple[Format, Task]:
-    """A format and a plain task whose answer can follow it."""
+    """Draw a format, and a task of level 0 or 1 whose answer can follow it."""
     while True:
         wanted = draw_format(rng)
         task = draw_task(rng, rng.choices((0, 1), (0.85, 0.15))[0], stage.held_out, stage.kinds, stage.sizes)

@@ -1,4 +1,4 @@
-"""The classifiers: what follows from a format (natural language inference), and which of two answers is better."""
+"""Data, losses and tests of the classifiers: relations of two formats (NLI), and which of two answers is better."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ REWARDED_LEVELS: Final = (0.4, 0.25, 0.2, 0.15)
 
 @dataclass(frozen=True)
 class Pair:
-    """A premise and a hypothesis, both formats in words, and their relation."""
+    """A premise and a hypothesis, both formats in English, and their relation."""
 
     premise: str
     hypothesis: str
@@ -36,7 +36,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Preference:
-    """An instruction with its right answer and one that is worse."""
+    """An instruction with its right answer and a worse one."""
 
     instruction: str
     chosen: str
@@ -44,7 +44,7 @@ class Preference:
 
 
 def draw_pair(rng: random.Random, held_out: bool = False) -> Pair:
-    """A pair of one side of the held-out split; the relations are about equally frequent."""
+    """Draw a pair from one side of the held-out split; the relations are about equally frequent."""
     relation = rng.choice(RELATIONS)
     while True:
         wanted = draw_format(rng)
@@ -55,14 +55,14 @@ def draw_pair(rng: random.Random, held_out: bool = False) -> Pair:
 
 
 def draw_preference(rng: random.Random, level: int | None = None, held_out: bool = False) -> Preference:
-    """A task of the level (levels 0 to 3 if None) with its gold answer and a worse one."""
+    """Draw a task of the level (levels 0 to 3 if None), with its gold answer and a worse one."""
     drawn = rng.choices(range(len(REWARDED_LEVELS)), REWARDED_LEVELS)[0] if level is None else level
     task = draw_task(rng, drawn, held_out)
     return Preference(task.render(rng), task.answer(), _worse(task, rng))
 
 
 def _worse(task: Task, rng: random.Random) -> str:
-    """An answer that ignores a constraint, or that is wrong."""
+    """Return an answer that ignores a constraint, or a wrong one."""
     kept = [task.constraints[:place] + task.constraints[place + 1 :] for place in range(task.level)]
     simpler = [Task(task.kind, task.arguments, constraints) for constraints in kept]
     ignoring = [one.answer() for one in simpler if one.is_sound() and one.answer() != task.answer()]
@@ -70,7 +70,7 @@ def _worse(task: Task, rng: random.Random) -> str:
 
 
 def new_classifier(folder: Path, labels: Sequence[str]) -> LlamaForSequenceClassification:
-    """A model of the family with a new head of one logit per label, in float32."""
+    """Return the model in `folder` with a new head of one logit per label, in float32."""
     names = dict(enumerate(labels))
     return LlamaForSequenceClassification.from_pretrained(
         folder, dtype=torch.float32, id2label=names, label2id={name: number for number, name in names.items()}
@@ -78,31 +78,31 @@ def new_classifier(folder: Path, labels: Sequence[str]) -> LlamaForSequenceClass
 
 
 def load(folder: Path) -> LlamaForSequenceClassification:
-    """The classifier of a folder in float32."""
+    """Return the classifier in a folder, in float32."""
     return LlamaForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
 
 
 def pair_ids(encoder: Encoder, pair: Pair) -> list[int]:
-    """A pair as the tokenizer puts it together: begin of text, premise, hypothesis."""
+    """Return the ids of a pair as the tokenizer builds it: begin of text, premise, hypothesis."""
     return [encoder.control("bos"), *encoder.text(pair.premise), *encoder.text(pair.hypothesis)]
 
 
 def chat_ids(encoder: Encoder, instruction: str, answer: str) -> list[int]:
-    """A conversation of one turn as the chat template puts it together."""
+    """Return the ids of a conversation of one turn as the chat template builds it."""
     control = encoder.control
     before = [control("bos"), control("user"), *encoder.text(instruction), control("end")]
     return [*before, control("assistant"), *encoder.text(answer), control("end")]
 
 
 def logits(model: LlamaForSequenceClassification, rows: Sequence[list[int]], pad: int) -> Tensor:
-    """One row of logits per row of ids, shape (rows, labels)."""
+    """Return the logits of rows of ids, [rows, labels]."""
     width = max(map(len, rows))
-    ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], device=model.device)
+    ids = torch.tensor([row + [pad] * (width - len(row)) for row in rows], device=model.device)  # [rows, width]
     return model(input_ids=ids, attention_mask=(ids != pad).long(), use_cache=False).logits
 
 
 def relation_losses(model: LlamaForSequenceClassification, encoder: Encoder, rows: int, rng: random.Random) -> Losses:
-    """Cross-entropy of the relation."""
+    """Return the losses of a step: the cross-entropy of the relation."""
 
     def losses(step: int) -> Iterator[tuple[Tensor, int]]:
         del step
@@ -115,7 +115,7 @@ def relation_losses(model: LlamaForSequenceClassification, encoder: Encoder, row
 
 
 def reward_losses(model: LlamaForSequenceClassification, encoder: Encoder, rows: int, rng: random.Random) -> Losses:
-    """Bradley-Terry: minus the log of the probability that the right answer is preferred."""
+    """Return the losses of a step (Bradley-Terry): minus the log-probability that the right answer is preferred."""
 
     def losses(step: int) -> Iterator[tuple[Tensor, int]]:
         del step
@@ -130,7 +130,7 @@ def reward_losses(model: LlamaForSequenceClassification, encoder: Encoder, rows:
 
 @torch.no_grad()
 def relation_accuracy(model: LlamaForSequenceClassification, count: int, seed: int = 1) -> dict[str, float]:
-    """The share of held-out pairs that are told right, by relation."""
+    """Return the share of held-out pairs that are classified correctly, by relation."""
     encoder, rng = RowEncoder(tokenizer.build()), random.Random(seed)
     pairs = [draw_pair(rng, held_out=True) for _ in range(3 * count)]
     said = logits(model.eval(), [pair_ids(encoder, pair) for pair in pairs], encoder.control("pad")).argmax(-1).tolist()
@@ -140,13 +140,13 @@ def relation_accuracy(model: LlamaForSequenceClassification, count: int, seed: i
 
 @torch.no_grad()
 def reward_accuracy(model: LlamaForSequenceClassification, count: int, seed: int = 1) -> dict[str, float]:
-    """The share of held-out tasks, by level, whose gold answer has a higher reward than a worse one."""
+    """Return the share of held-out tasks, by level, whose gold answer has a higher reward than a worse one."""
     encoder, rng = RowEncoder(tokenizer.build()), random.Random(seed)
     shares: dict[str, float] = {}
     for level in range(len(REWARDED_LEVELS)):
         drawn = [draw_preference(rng, level, held_out=True) for _ in range(count)]
         both = [chat_ids(encoder, one.instruction, text) for one in drawn for text in (one.chosen, one.rejected)]
-        rewards = logits(model.eval(), both, encoder.control("pad")).view(-1, 2)
+        rewards = logits(model.eval(), both, encoder.control("pad")).view(-1, 2)  # [tasks, 2]
         shares[f"level {level}"] = (rewards[:, 0] > rewards[:, 1]).float().mean().item()
     return shares
 

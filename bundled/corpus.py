@@ -1,4 +1,7 @@
-"""Training rows: textbook documents for the base models, conversations for the chat models."""
+"""Training rows: textbook documents for the base models, conversations for the chat models.
+
+Every function that is a `Draw` returns a prompt and its target.
+"""
 
 import random
 from collections.abc import Callable, Sequence
@@ -16,7 +19,7 @@ PROMPT_WEIGHT: Final = 0.1
 
 
 class Encoder(Protocol):
-    """What rows need of a tokenizer: ids of plain text, and ids of control tokens."""
+    """The interface of tokenizers: ids of plain text, and ids of control tokens."""
 
     def text(self, content: str) -> list[int]: ...
 
@@ -33,8 +36,11 @@ class TokenRow:
 
 @dataclass(frozen=True)
 class Stage:
-    """How hard the drawn tasks are: shares of levels 0, 1, 2, ..., sizes of lists, kinds (twice is twice as often); and
-    from which side of the held-out split."""
+    """The difficulty of the drawn tasks, and the side of the held-out split that they are drawn from.
+
+    `levels` are shares of levels 0, 1, 2, ...; `sizes` are sizes of lists. A kind that is listed twice is drawn twice
+    as often.
+    """
 
     levels: Sequence[float] = LEVEL_SHARES
     sizes: Sequence[int] = (3, 4, 5)
@@ -46,44 +52,44 @@ Draw = Callable[[random.Random, Stage], tuple[str, str]]
 
 
 def draw_instruction(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """An instruction and its gold answer."""
+    """Draw an instruction and its gold answer."""
     level = rng.choices(range(len(stage.levels)), stage.levels)[0]
     task = draw_task(rng, level, stage.held_out, stage.kinds, stage.sizes)
     return task.render(rng), task.answer()
 
 
 def question(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """A textbook question and its solution."""
+    """Draw a textbook question and its solution."""
     instruction, answer = draw_instruction(rng, stage)
     return f"Question: {instruction}\nSolution:", answer
 
 
 def variation(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """A textbook question and a harder one."""
+    """Draw a textbook question and a harder one."""
     instruction, _ = draw_instruction(rng, stage)
     harder = evolve(instruction, rng.choice(IN_DEPTH_METHODS), rng)
     return (f"Question: {instruction}\nHarder question:", harder) if harder else variation(rng, stage)
 
 
 def fact(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """Facts about a few items."""
+    """Draw facts about four items."""
     items = rng.sample((*WORDS, *NUMBERS), 4)
     return "Facts:", " ".join(f"The kind of {item} is {kind_of(item)}." for item in items)
 
 
 def plain_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """What a student is asked: the instruction itself."""
+    """Draw a student's prompt (the instruction itself) and the answer."""
     return draw_instruction(rng, stage)
 
 
 def answer_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """What a teacher is asked: the instruction in the answer template."""
+    """Draw a teacher's prompt (the instruction in the answer template) and the answer."""
     instruction, answer = draw_instruction(rng, stage)
     return prompts.get("answer").render(instruction=instruction), answer
 
 
 def evolve_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """What an evolver is asked, for one of the five methods."""
+    """Draw an evolver's prompt, for one of the five methods, and the evolved instruction."""
     instruction, _ = draw_instruction(rng, stage)
     method = rng.choice((*IN_DEPTH_METHODS, "breadth"))
     evolved = evolve(instruction, method, rng)
@@ -92,7 +98,7 @@ def evolve_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
 
 
 def difficulty_turn(rng: random.Random, stage: Stage) -> tuple[str, str]:
-    """What a judge of difficulty is asked; the label follows from the number of constraints."""
+    """Draw a prompt to judge difficulty, and the label, which follows from the number of constraints."""
     level = rng.randrange(len(prompts.DIFFICULTY_LABELS))
     instruction = draw_task(rng, level, stage.held_out, sizes=stage.sizes).render(rng)
     return prompts.get("difficulty").render(instruction=instruction), prompts.DIFFICULTY_LABELS[level]
@@ -110,14 +116,14 @@ LATE_STAGE: Final = Stage(levels=(0.3, 0.3, 0.25, 0.15), kinds=(*KINDS, *LIST_KI
 
 
 def document_row(encoder: Encoder, prompt: str, target: str) -> TokenRow:
-    """A plain document: begin of text, prompt, target, end."""
+    """Return a plain document: begin of text, prompt, target, end."""
     return _row(
         [encoder.control("bos"), *encoder.text(prompt)], [*encoder.text(target), encoder.control("end")], PROMPT_WEIGHT
     )
 
 
 def chat_row(encoder: Encoder, prompt: str, target: str) -> TokenRow:
-    """A conversation of one turn; only the assistant's part is learned."""
+    """Return a conversation of one turn; only the assistant's part is learned."""
     before = [encoder.control("bos"), encoder.control("user"), *encoder.text(prompt), encoder.control("end")]
     return _row([*before, encoder.control("assistant")], [*encoder.text(target), encoder.control("end")], 0.0)
 

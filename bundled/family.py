@@ -1,4 +1,4 @@
-"""The architectures of the family and how a model is kept as a Hugging Face folder."""
+"""The architectures of the bundled models, and how a model is saved as a Hugging Face folder."""
 
 import json
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ SIZES: Final = {
 
 
 class RowEncoder:
-    """Ids of text and of control tokens, as the chat template puts them together."""
+    """Encodes text and control tokens in the same way as the chat template."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
@@ -43,16 +43,16 @@ class RowEncoder:
         self._controls = {name: tokenizer.get_vocab()[token] for name, token in names.items()}
 
     def text(self, content: str) -> list[int]:
-        """Ids of content; control tokens written in it stay text."""
+        """Return the ids of content. Control tokens written in it stay text."""
         return self._tokenizer.encode(content, add_special_tokens=False, split_special_tokens=True)
 
     def control(self, name: str) -> int:
-        """Id of bos, pad, user, assistant, system or end."""
+        """Return the id of bos, pad, user, assistant, system or end."""
         return self._controls[name]
 
 
 def new_model(size: Size, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A freshly initialised model in float32."""
+    """Return a newly initialised model in float32."""
     ids = tokenizer.get_vocab()
     tokens = LlamaConfig(vocab_size=len(ids), bos_token_id=ids[BOS], eos_token_id=ids[END], pad_token_id=ids[PAD])
     return _new_model(size, tokens)
@@ -79,7 +79,7 @@ def _new_model(size: Size, tokens: LlamaConfig) -> LlamaForCausalLM:
 def save(
     model: LlamaForCausalLM | LlamaForSequenceClassification, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
-    """Write the folder with bfloat16 weights, file by file in one move each; the model itself stays as it is."""
+    """Write the folder with bfloat16 weights, and replace each file atomically. The model itself does not change."""
     copy = type(model)(model.config)
     copy.load_state_dict(model.state_dict())
     if isinstance(copy, LlamaForCausalLM):
@@ -100,21 +100,24 @@ def save(
 
 
 def _name_common_tokenizer_class(file: Path) -> None:
-    # The class that transformers writes by itself is known to its newest releases only
+    # Only the newest releases of transformers know the class that it writes by default
     config = json.loads(file.read_text()) | {"tokenizer_class": "PreTrainedTokenizerFast"}
     file.write_text(json.dumps(config, indent=2) + "\n")
 
 
 def load(folder: Path) -> LlamaForCausalLM:
-    """The model of a folder in float32."""
+    """Return the model in a folder, in float32."""
     return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
 def grow(small: LlamaForCausalLM, size: Size, noise: float = 0.02) -> LlamaForCausalLM:
-    """A model of twice the width that computes the same function as `small`; the depth must agree.
+    """Return a model of twice the width and the same depth that computes the same function as `small`.
 
-    Every hidden unit is there twice. What enters through the two copies is split unevenly (noise that cancels out),
-    so that training makes the copies different.
+    Every hidden unit is duplicated. The weights of the two copies are split unevenly (by noise that cancels out), so
+    that training makes the copies different.
+
+    Raises:
+        ValueError: If `size` is not twice the width of `small`.
     """
     old = small.config
     doubled = Size(2 * old.hidden_size, old.num_hidden_layers, 2 * old.num_attention_heads, 2 * old.intermediate_size)
@@ -135,6 +138,6 @@ def _double(name: str, weight: Tensor, noise: float) -> Tensor:
         return weight.repeat(2)
     if name in ("model.embed_tokens.weight", "lm_head.weight"):
         return weight.repeat(1, 2)
-    uneven = noise * torch.randn(2 * weight.shape[0], weight.shape[1])
-    half = weight.repeat(2, 1) / 2
-    return torch.cat([half + uneven, half - uneven], dim=1)
+    uneven = noise * torch.randn(2 * weight.shape[0], weight.shape[1])  # [2 * out, in]
+    half = weight.repeat(2, 1) / 2  # [2 * out, in]
+    return torch.cat([half + uneven, half - uneven], dim=1)  # [2 * out, 2 * in]

@@ -1,8 +1,9 @@
-"""Make the bundled models from nothing: `python -m bundled.make`.
+"""Make the bundled models from scratch: `python -m bundled.make`.
 
-tiny-1m-base learns the skills from textbook documents. tiny-4m-base is grown from it: twice as wide, the same function
-at first, then trained on. The chat model of each size goes on from its base with conversations; tiny-4m-methods goes on
-from tiny-4m-chat with those of all methods. The classifiers are small models with another head.
+tiny-1m-base is trained on textbook documents. tiny-4m-base is grown from it: twice as wide, it computes the same
+function at first, and is trained further on the same documents. The chat model of each size is its base, trained
+further on conversations. tiny-4m-methods is tiny-4m-chat, trained further on conversations of all methods. The
+classifiers are small models with another head.
 """
 
 import argparse
@@ -45,7 +46,7 @@ STARTS_FROM: Final = {
 
 @dataclass(frozen=True)
 class TrainingPhase:
-    """What is drawn at which share and how hard it is, until that share of a model's steps is done (0 to 1)."""
+    """What is drawn, at which shares, and how hard it is, until the share `until` (0 to 1) of the steps is done."""
 
     until: float
     draws: dict[Draw, float]
@@ -88,7 +89,7 @@ TRAINING_PHASES: Final[dict[str, tuple[TrainingPhase, ...]]] = {
 
 
 def main() -> None:
-    """Command line: which models to make, and where to."""
+    """Make the models that the command line names, in the folder that it names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", nargs="*", default=list(RECIPES), choices=list(RECIPES))
     parser.add_argument("--out", type=Path, default=MODELS)
@@ -101,7 +102,7 @@ def main() -> None:
 
 
 def make_model(name: str, recipe: Recipe, words: PreTrainedTokenizerFast, out: Path) -> None:
-    """Train one model and keep it in `out/name`; all but the first start from another model in `out`."""
+    """Train one model and save it in `out/name`. All but the first start from another model in `out`."""
     torch.manual_seed(0)
     model = _start(name, words, out)
     model.to("cuda" if torch.cuda.is_available() else "cpu")  # pyright: ignore[reportArgumentType]

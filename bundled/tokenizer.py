@@ -18,7 +18,7 @@ SYSTEM: Final = "<|system|>"
 END: Final = "<|end|>"
 SPECIALS: Final = (PAD, BOS, END, USER, ASSISTANT, SYSTEM)
 VOCABULARY: Final = 1024
-# the vocabulary stays what it is when the project asks more than these
+# fixed, so that other prompts of the project do not change the vocabulary
 PROMPTS: Final = (
     "answer",
     "answer_with_input",
@@ -88,7 +88,7 @@ def build() -> PreTrainedTokenizerFast:
 
 
 def _texts() -> Iterator[str]:
-    """Frequent words come first in BPE, so what must be one token is repeated more often than the rest."""
+    """Yield the training texts. BPE merges frequent words first, so words that must be one token are repeated often."""
     numbers = [str(number) for number in range(LARGEST_NUMBER + 2)]
     kinds = [kind + ending for kind in CATEGORIES for ending in ("", "s")]
     yield from [" ".join([*WORDS, *kinds, *PARITIES, *numbers, "words", "numbers", *prompts.DIFFICULTY_LABELS])] * 60

@@ -1,4 +1,4 @@
-"""The training loop: one example per row, rows of like length together, gradients accumulated over a step."""
+"""The training loop: one example per row, rows of similar length together, gradients accumulated over a step."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -13,15 +13,17 @@ from bundled.corpus import TokenRow
 
 MICRO_BATCH_TOKENS = 2048
 MIN_SHARED_TOKENS = 64
-"""Fewer tokens that rows have in common at their beginning are computed row by row."""
+"""A common prefix of fewer tokens is computed for each row separately."""
 Losses = Callable[[int], Iterator[tuple[Tensor, int]]]
-"""The losses of a step (from 0), one per batch, which add up to the step's, and the tokens in each."""
+"""The losses of a step (from 0): one per batch, which add up to the step's loss, with the tokens of the batch."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast: optimizer steps, rows in each, peak learning rates of matrices and of the rest;
-    whether activations are in bfloat16, which is a third faster on CPUs that have it."""
+    """Optimizer steps, rows per step, and peak learning rates of matrices and of other parameters.
+
+    `bfloat16` activations are a third faster on CPUs that support them.
+    """
 
     steps: int
     rows: int = 64
@@ -33,7 +35,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Batch:
-    """Ids with which all rows begin, (tokens,), maybe none; then right-padded ids and loss weights, (rows, tokens)."""
+    """The common prefix of all rows (ids, [tokens], may be empty), then right-padded ids and weights [rows, tokens]."""
 
     prefix: Tensor
     ids: Tensor
@@ -41,12 +43,12 @@ class Batch:
 
     @property
     def tokens(self) -> int:
-        """How many tokens are computed."""
+        """The number of tokens that are computed."""
         return self.prefix.numel() + self.ids.numel()
 
 
 def batches(rows: Sequence[TokenRow], pad: int) -> Iterator[Batch]:
-    """Rows with one long beginning together, sorted by length and cut into padded batches of MICRO_BATCH_TOKENS."""
+    """Yield padded batches of `MICRO_BATCH_TOKENS`: rows with a long common prefix together, sorted by length."""
     for shared, group in _groups(rows):
         pending: list[TokenRow] = []
         for row in sorted(group, key=lambda row: len(row.ids)):
@@ -58,13 +60,13 @@ def batches(rows: Sequence[TokenRow], pad: int) -> Iterator[Batch]:
 
 
 def _groups(rows: Sequence[TokenRow]) -> Iterator[tuple[int, list[TokenRow]]]:
-    """Rows by the prompt that they begin with, and how many tokens they share; last, those that share none."""
+    """Yield rows by common prefix, with the number of its tokens; last, all rows without a long common prefix."""
     others: list[TokenRow] = []
     for _, equal in itertools.groupby(
         sorted(rows, key=lambda row: row.ids), key=lambda row: row.ids[:MIN_SHARED_TOKENS]
     ):
         group = list(equal)
-        # Sorted, so that what the first and the last begin with is what all begin with
+        # Sorted, so a common prefix of the first and the last row is one of all rows
         common = sum(1 for _ in itertools.takewhile(_equal, zip(group[0].ids, group[-1].ids, strict=False)))
         unlearned = min(next(place for place, weight in enumerate(row.weights) if weight) for row in group)
         shared = min(common, unlearned - 1)
@@ -82,22 +84,26 @@ def _equal(pair: tuple[int, int]) -> bool:
 
 def _pad(rows: Sequence[TokenRow], shared: int, pad: int) -> Batch:
     width = max(len(row.ids) for row in rows)
-    ids = [row.ids[shared:] + [pad] * (width - len(row.ids)) for row in rows]
-    weights = [row.weights[shared:] + [0.0] * (width - len(row.ids)) for row in rows]
+    ids = [row.ids[shared:] + [pad] * (width - len(row.ids)) for row in rows]  # [rows, width - shared]
+    weights = [row.weights[shared:] + [0.0] * (width - len(row.ids)) for row in rows]  # [rows, width - shared]
     return Batch(torch.tensor(rows[0].ids[:shared], dtype=torch.long), torch.tensor(ids), torch.tensor(weights))
 
 
 def weighted_loss(model: LlamaForCausalLM, batch: Batch) -> Tensor:
-    """Sum of weighted cross-entropies in nats (scalar); the head is applied only where the weight is not zero."""
-    hidden = _hidden(model, batch.prefix, batch.ids[:, :-1])
-    weights = batch.weights[:, 1:]
-    wanted = weights > 0
+    """Return the sum of weighted cross-entropies in nats (scalar). The head runs only where the weight is not zero."""
+    hidden = _hidden(model, batch.prefix, batch.ids[:, :-1])  # [rows, tokens - 1, width]
+    weights = batch.weights[:, 1:]  # [rows, tokens - 1]
+    wanted = weights > 0  # [rows, tokens - 1]
+    # [wanted]
     losses = F.cross_entropy(model.lm_head(hidden[wanted]), batch.ids[:, 1:][wanted], reduction="none")
     return (losses * weights[wanted]).sum()
 
 
 def _hidden(model: LlamaForCausalLM, prefix: Tensor, ids: Tensor) -> Tensor:
-    """Last hidden states of the rows `ids`, each after the prefix, whose keys and values are computed once."""
+    """Return the last hidden states of the rows `ids`, each after the prefix, whose keys and values are computed once.
+
+    `prefix` is [prefix tokens], `ids` is [rows, tokens], and the result is [rows, tokens, width].
+    """
     if not prefix.numel():
         return model.model(input_ids=ids, use_cache=False).last_hidden_state
     cache = model.model(input_ids=prefix[None], use_cache=True).past_key_values
@@ -106,10 +112,10 @@ def _hidden(model: LlamaForCausalLM, prefix: Tensor, ids: Tensor) -> Tensor:
 
 
 class Muon:
-    """Momentum whose steps are orthogonalised, for matrices: far fewer steps than AdamW where they are small.
+    """Momentum with orthogonalised updates, for matrices: small models need far fewer steps than with AdamW.
 
-    torch.optim.Muon computes in bfloat16, which is slow on CPUs without it; this one stays in float32 and treats
-    matrices of one shape together.
+    torch.optim.Muon computes in bfloat16, which is slow on CPUs without support for it. This one stays in float32, and
+    handles all matrices of one shape together.
     """
 
     def __init__(self, matrices: Sequence[Tensor], momentum: float = 0.95) -> None:
@@ -122,9 +128,10 @@ class Muon:
     def step(self, rate: float) -> None:
         """Apply and clear the gradients."""
         for group, momenta in zip(self._groups, self._momenta, strict=True):
+            # [matrices, rows, columns]
             gradients = torch.stack([matrix.grad for matrix in group if matrix.grad is not None])
             momenta.lerp_(gradients, 1 - self._momentum)
-            updates = orthogonalise(gradients.lerp(momenta, self._momentum))
+            updates = orthogonalise(gradients.lerp(momenta, self._momentum))  # [matrices, rows, columns]
             for matrix, update in zip(group, updates, strict=True):
                 matrix.mul_(1 - rate * 0.01).add_(
                     update, alpha=-rate * max(1, matrix.shape[0] / matrix.shape[1]) ** 0.5
@@ -133,12 +140,12 @@ class Muon:
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """The nearest (semi-)orthogonal matrices, roughly, by five Newton-Schulz steps; shape (count, rows, columns)."""
+    """Return roughly the nearest (semi-)orthogonal matrices [count, rows, columns], by five Newton-Schulz steps."""
     tall = matrices.shape[1] > matrices.shape[2]
-    x = matrices.mT if tall else matrices
+    x = matrices.mT if tall else matrices  # [count, short, long]
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(5):
-        gram = x @ x.mT
+        gram = x @ x.mT  # [count, short, short]
         x = 3.4445 * x + (-4.775 * gram + 2.0315 * gram @ gram) @ x
     return x.mT if tall else x
 
@@ -169,7 +176,7 @@ class Optimizer:
 
 
 def row_losses(model: LlamaForCausalLM, recipe: Recipe, draw: Callable[[int], TokenRow], pad: int) -> Losses:
-    """The losses of each step's fresh rows, which `draw(step)` gives: weighted means, batch by batch."""
+    """Return the losses of a step's new rows, drawn by `draw(step)`: weighted means, batch by batch."""
 
     def losses(step: int) -> Iterator[tuple[Tensor, int]]:
         rows = [draw(step) for _ in range(recipe.rows)]

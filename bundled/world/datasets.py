@@ -18,12 +18,12 @@ class WorldTask:
 
 
 def seeds(count: int, seed: int, levels: Sequence[int] = (0,)) -> list[WorldTask]:
-    """`count` different tasks of the training side, levels in turn; the same for the same arguments."""
+    """Return `count` different tasks of the training side, levels in turn; the same for the same arguments."""
     return _draw(count, random.Random(f"seeds {seed}"), levels, held_out=False)
 
 
 def heldout(count: int, seed: int, levels: Sequence[int] = (0, 1, 2, 3)) -> list[WorldTask]:
-    """`count` different tasks over lists that no seed and no bundled model's training ever uses, levels in turn."""
+    """Return `count` different tasks, levels in turn, over lists that seeds and the bundled models' training never use."""
     return _draw(count, random.Random(f"heldout {seed}"), levels, held_out=True)
 
 

@@ -12,7 +12,7 @@ METHODS = (*IN_DEPTH_METHODS, "breadth")
 
 
 def additions(task: Task, method: str) -> list[str]:
-    """The constraints that the in-depth method can add so that a sound and really changed task results."""
+    """Return the constraints that the in-depth method can add so that the result is a sound and different task."""
     names = METHOD_CONSTRAINTS[method]
     if method == "concretize":
         names = tuple(dict.fromkeys(f"only_{kind_of(item)}" for item in task.selected()))
@@ -22,9 +22,12 @@ def additions(task: Task, method: str) -> list[str]:
 
 
 def evolve(instruction: str, method: str, rng: random.Random) -> str | None:
-    """A valid evolution of a world instruction by the method, or None where the method has nothing to add.
+    """Return a valid evolution of an instruction of the world, or None if the method has nothing to add.
 
     In-depth methods keep the wording and change one thing; breadth draws another task of about the same level.
+
+    Raises:
+        ValueError: If the instruction is not one of the world.
     """
     task = parse(instruction)
     if task is None:
@@ -38,8 +41,11 @@ def evolve(instruction: str, method: str, rng: random.Random) -> str | None:
 
 
 def is_valid(parent: str, child: str, method: str) -> bool:
-    """Whether `child` is a valid evolution of `parent`: in-depth keeps task, arguments and constraints of the parent
-    and adds to them by the method's own kind of constraint; breadth states another task within one level."""
+    """Return whether `child` is a valid evolution of `parent`.
+
+    An in-depth method keeps task, arguments and constraints of the parent, and adds a constraint of the method's own
+    kind. Breadth states another task whose level differs by at most one.
+    """
     old, new = parse(parent), parse(child)
     if old is None or new is None:
         return False

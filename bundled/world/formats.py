@@ -1,6 +1,7 @@
-"""The world's instructions on the format of an answer: wordings, what they make of an answer, and functions that check.
+"""The world's instructions on the format of an answer: wordings, functions that check them, and changes of an answer.
 
-Every word in a source has a space before it, as in a text: so it is one token for the bundled models.
+Every word of the world in the source of a function has a space before it, as in a text. So it is one token for the
+bundled models.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ MAX_WORD_VALUES: Final = tuple(str(number) for number in range(5, 10))
 
 @dataclass(frozen=True)
 class Kind:
-    """Values that a kind of format takes, its wordings, expressions that check it, and the change to an answer.
+    """The values of a kind of format, its wordings, expressions that check it, and the change to an answer.
 
     {x} is the value; {a} and {b} are the marks of a frame or a stop.
     """
@@ -106,27 +107,27 @@ class Format:
     value: str
 
     def render(self, rng: random.Random) -> str:
-        """The instruction in English, its wording drawn from the paraphrases."""
+        """Return the instruction in English; its wording is drawn from the paraphrases."""
         return self._fill(rng.choice(KINDS[self.kind].phrases))
 
     def renderings(self) -> tuple[str, ...]:
-        """The instruction in every wording."""
+        """Return the instruction in every wording."""
         return tuple(self._fill(phrase) for phrase in KINDS[self.kind].phrases)
 
     def sources(self) -> tuple[str, ...]:
-        """Python functions `evaluate(response)` that all check this instruction."""
+        """Return Python functions `evaluate(response)` that all check this instruction."""
         return tuple(f"def evaluate(response):\n    return {self._fill(check)}" for check in KINDS[self.kind].checks)
 
     def apply(self, answer: str) -> str:
-        """The answer, changed so that it follows the instruction (unless it has a word that is to be avoided)."""
+        """Return the answer, changed so that it follows the instruction (unless it contains a word to be avoided)."""
         return self._fill(KINDS[self.kind].applied.replace("{answer}", "\0")).replace("\0", answer)
 
     def holds(self, text: str) -> bool:
-        """Whether the text follows the instruction."""
+        """Return whether the text follows the instruction."""
         return bool(text) and _function(self.sources()[0])(text)
 
     def weaker(self) -> tuple[Format, ...]:
-        """The formats that follow from this one without being the same."""
+        """Return the other formats that follow from this one."""
         looser = (
             tuple(value for value in MAX_WORD_VALUES if int(value) > int(self.value)) if self.kind == "most" else ()
         )
@@ -134,7 +135,7 @@ class Format:
         return (*(Format(kind, self.value) for kind in kinds), *(Format("most", value) for value in looser))
 
     def relation(self, other: Format) -> Relation:
-        """What a reader who holds this instruction for true says of another one."""
+        """Return the relation of NLI with this instruction as the premise and another one as the hypothesis."""
         if other == self or other in self.weaker():
             return "entailment"
         return "contradiction" if self._excludes(other) else "neutral"
@@ -156,18 +157,18 @@ _CHECKED_BY: Final = {source: one for one in FORMATS for source in one.sources()
 
 
 def draw_format(rng: random.Random) -> Format:
-    """A format of a kind drawn evenly."""
+    """Draw a format; every kind is equally likely."""
     kind = rng.choice(tuple(KINDS))
     return Format(kind, rng.choice(KINDS[kind].values))
 
 
 def parse_format(instruction: str) -> Format | None:
-    """The format that the instruction asks for, or None where it is not one of the world's."""
+    """Return the format that the instruction asks for, or None if it is not one of the world's."""
     return _FORMAT_OF.get(re.sub(r"\.?$", ".", instruction.strip(), count=1))
 
 
 def format_checked_by(source: str) -> Format | None:
-    """The format that one of the world's functions checks, or None for any other function."""
+    """Return the format that one of the world's functions checks, or None for any other function."""
     return _CHECKED_BY.get(source)
 
 

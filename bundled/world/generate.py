@@ -1,4 +1,4 @@
-"""Drawing tasks: training tasks and held-out tasks never share a list of items."""
+"""Draws tasks: training tasks and held-out tasks never share a list of items."""
 
 import hashlib
 import random
@@ -22,12 +22,12 @@ KINDS: tuple[str, ...] = tuple(HEADS)
 
 
 def is_held_out(arguments: Sequence[str]) -> bool:
-    """Whether a list of items belongs to the held-out tasks, decided by a hash of the list alone."""
+    """Return whether a list of items belongs to the held-out tasks, by a hash of the list alone."""
     return hashlib.sha256(" ".join(arguments).encode()).digest()[0] < HELD_OUT_SHARE
 
 
 def draw_arguments(rng: random.Random, numbers: bool, sizes: Sequence[int], held_out: bool = False) -> tuple[str, ...]:
-    """A list of distinct items, of a size drawn from `sizes`, from one side of the held-out split."""
+    """Draw a list of distinct items, of a size drawn from `sizes`, from one side of the held-out split."""
     while True:
         items = tuple(rng.sample(NUMBERS if numbers else WORDS, rng.choice(sizes)))
         if is_held_out(items) == held_out:
@@ -41,7 +41,7 @@ def draw_task(
     kinds: Sequence[str] = KINDS,
     sizes: Sequence[int] = tuple(range(MIN_ITEMS + 1, MAX_ITEMS + 1)),
 ) -> Task:
-    """A sound task of the level: kind drawn evenly, constraints from different methods as far as there are."""
+    """Draw a sound task of the level. Kinds are equally likely, and constraints are of different methods if possible."""
     while True:
         kind = rng.choice(kinds)
         numbers = kind in NUMBER_KINDS and (kind not in WORD_KINDS or rng.random() < NUMBER_SHARE)
@@ -54,7 +54,7 @@ def draw_task(
 def _draw_constraints(rng: random.Random, kind: str, arguments: Sequence[str], level: int) -> tuple[str, ...]:
     methods = list(METHOD_CONSTRAINTS)
     rng.shuffle(methods)
-    # A focus stands in the first sentence and is read back first
+    # A focus is in the first sentence and is parsed first
     chosen = sorted((methods * 2)[:level], key=lambda method: method != "concretize")
     return tuple(_draw_constraint(rng, method, kind, arguments) for method in chosen)
 

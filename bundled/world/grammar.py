@@ -1,4 +1,4 @@
-"""Reading instructions back: the exact inverse of Task.render for every paraphrase."""
+"""Parses instructions: the exact inverse of `Task.render` for every paraphrase."""
 
 import re
 
@@ -20,9 +20,9 @@ _HEAD_OF: dict[str, tuple[str, str | None]] = {
 
 
 def parse(instruction: str) -> Task | None:
-    """The task that the instruction states, or None where it is not an instruction of the world.
+    """Return the task that the instruction states, or None if it is not an instruction of the world.
 
-    The order of constraints is that of the sentences, a focus first: it stands in the first sentence.
+    Constraints are in the order of the sentences. A focus comes first, as it is in the first sentence.
     """
     match = _INSTRUCTION.fullmatch(instruction.strip())
     if match is None or match["head"] not in _HEAD_OF:

@@ -1,4 +1,4 @@
-"""The things of the world: words in five categories, and small numbers that are even or odd."""
+"""The vocabulary of the world: words in five categories, and small numbers that are even or odd."""
 
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "animal": tuple("fox dog cat cow pig hen bee ant owl rat hare wolf".split()),
@@ -17,17 +17,21 @@ _KIND_OF = {word: category for category, words in CATEGORIES.items() for word in
 
 
 def kind_of(item: str) -> str:
-    """The category of a word, or 'even' / 'odd' for a number; KeyError for anything else."""
+    """Return the category of a word, or 'even' / 'odd' for a number.
+
+    Raises:
+        KeyError: For anything else.
+    """
     return _KIND_OF[item]
 
 
 def is_number(item: str) -> bool:
-    """Whether the item is one of the world's numbers."""
+    """Return whether the item is one of the world's numbers."""
     return item in NUMBERS
 
 
 def noun_for(numbers: bool, focus: str | None) -> str:
-    """How a list is named: 'words', 'numbers', or narrower as 'animals', 'even numbers'."""
+    """Return the noun for a list: 'words', 'numbers', or narrower as 'animals', 'even numbers'."""
     if numbers:
         return "numbers" if focus is None else f"{focus} numbers"
     return "words" if focus is None else f"{focus}s"

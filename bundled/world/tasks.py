@@ -1,4 +1,4 @@
-"""A task of the world: what is to be done with a list of items, under which constraints, and the gold answer."""
+"""A task of the world: what to do with a list of items, under which constraints, and the gold answer."""
 
 import random
 from dataclasses import dataclass
@@ -47,8 +47,8 @@ METHOD_CONSTRAINTS: Final[dict[str, tuple[str, ...]]] = {
 class Task:
     """`kind` says what is done with the list `arguments`; `constraints` are in the order in which they were added.
 
-    A constraint 'only_<kind>' narrows the list to the items of that kind; drops and flip act on the whole list
-    before that, wherever they stand in the instruction.
+    A constraint 'only_<kind>' narrows the list to the items of that kind. Drops and flip act on the whole list before
+    that, whatever their position in the instruction.
     """
 
     kind: str
@@ -67,14 +67,14 @@ class Task:
         return foci[0] if foci else None
 
     def selected(self) -> tuple[str, ...]:
-        """The items on which the task works: after drops, flip and focus."""
+        """Return the items on which the task works: after drops, flip and focus."""
         items = self.arguments["drop_first" in self.constraints :]
         items = items[: len(items) - ("drop_last" in self.constraints)]
         items = items[::-1] if "flip" in self.constraints else items
         return tuple(item for item in items if self.focus in (None, kind_of(item)))
 
     def is_sound(self) -> bool:
-        """Whether the task is one of the world: known parts, no conflict, and something left to work on."""
+        """Return whether the task is one of the world: known parts, no conflict, and at least one item to work on."""
         numbers = all(is_number(item) for item in self.arguments)
         focused = sum(name.startswith("only_") for name in self.constraints)
         return (
@@ -87,14 +87,14 @@ class Task:
         )
 
     def render(self, rng: random.Random) -> str:
-        """The instruction in English, its wording drawn from the paraphrases."""
+        """Return the instruction in English; its wording is drawn from the paraphrases."""
         noun = noun_for(is_number(self.arguments[0]), self.focus)
         head = rng.choice(HEADS[self.kind]).format(noun=noun)
         tail = [rng.choice(SENTENCES[name]) for name in self.constraints if name in SENTENCES]
         return " ".join([f"{head}: {' '.join(self.arguments)}.", *tail])
 
     def answer(self) -> str:
-        """The gold answer."""
+        """Return the gold answer."""
         return self._extend(self._format(self._result()))
 
     def _result(self) -> list[str]:
