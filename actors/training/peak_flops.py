@@ -1,4 +1,4 @@
-"""What a device can do at most, against which a training's speed is held."""
+"""The peak floating-point performance of a device, the reference for a training's speed (MFU)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ REPEATS = 8
 
 @cache
 def peak_flops(device: torch.device, dtype: torch.dtype, threads: int) -> tuple[float, str]:
-    """Floating-point operations per second, and where the figure comes from.
+    """Return the peak floating-point operations per second, and the source of the figure.
 
-    A known GPU's data sheet for bfloat16; anything else is measured: the best of some square matrix products.
+    For a known GPU and bfloat16, it is the data sheet's. Otherwise it is measured: the fastest of `REPEATS` products of
+    square matrices.
     """
     on_cuda = device.type == "cuda"
     if on_cuda and dtype == torch.bfloat16 and (found := published_tflops(torch.cuda.get_device_name(device))):

@@ -125,7 +125,7 @@ def _target_path(output: Path | str) -> str:
 
 
 def digest(spec: TrainSpec, sets: Sequence[Pairs]) -> str:
-    """Names a training: what is taken up where it was left has to be the same one."""
+    """Return a name for a training by its spec and pairs: only the same training resumes from its checkpoints."""
     return digest_of("train", spec, sets)[:12]
 
 

@@ -23,7 +23,7 @@ def seeds(count: int, seed: int, levels: Sequence[int] = (0,)) -> list[WorldTask
 
 
 def heldout(count: int, seed: int, levels: Sequence[int] = (0, 1, 2, 3)) -> list[WorldTask]:
-    """Return `count` different tasks, levels in turn, over lists that seeds and the bundled models' training never use."""
+    """Return `count` different tasks, levels in turn, over lists that neither seeds nor the training of models use."""
     return _draw(count, random.Random(f"heldout {seed}"), levels, held_out=True)
 
 

@@ -41,7 +41,7 @@ def draw_task(
     kinds: Sequence[str] = KINDS,
     sizes: Sequence[int] = tuple(range(MIN_ITEMS + 1, MAX_ITEMS + 1)),
 ) -> Task:
-    """Draw a sound task of the level. Kinds are equally likely, and constraints are of different methods if possible."""
+    """Draw a sound task of the level. Kinds are equally likely; constraints are of different methods if possible."""
     while True:
         kind = rng.choice(kinds)
         numbers = kind in NUMBER_KINDS and (kind not in WORD_KINDS or rng.random() < NUMBER_SHARE)
