@@ -14,13 +14,13 @@ from pipelines.evaluate.items.answers import with_grade
 from pipelines.evaluate.items.item import Item
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient
 from pipelines.evaluate.registry import JUDGED, reference_reader
-from pipelines.rows.operator import Rejected
-from pipelines.rows.types import AnswerRow, Row
+from pipelines.rows.operator import Operator, Rejected
+from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Benchmark
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(Operator[AnswerRow, AnswerRow]):
     """Grades answers with a judge model.
 
     `data` are the rows of the benchmark's file and `others` the reference answers (all turns), both by the items' ids.
@@ -32,9 +32,9 @@ class Verdict:
     data: Mapping[str, Mapping[str, Any]]
     others: Mapping[str, tuple[str, ...]]
 
-    async def __call__(self, row: Row, new_id: str) -> AnswerRow:
+    async def __call__(self, row: AnswerRow, new_id: str) -> AnswerRow:
         judging = self.bench.traits.judging
-        assert isinstance(row, AnswerRow) and self.bench.judge and judging
+        assert self.bench.judge and judging
         other = self.others.get(row.item, ())
         if judging.reference == "required" and not other:
             raise Rejected("no_reference", "the reference model gave no answer to this item")
@@ -42,7 +42,7 @@ class Verdict:
         case = JudgeCase(questions, tuple(row.answers), row.level, row.task, other, self.data.get(row.item, {}))
         judge_client = JudgeClient(self.client, new_id, self.bench.judge.max_tokens)
         judgement = await JUDGED[self.bench.kind].judge(judge_client, case, self.bench.judge)
-        made = with_grade(replace(row, id=new_id, parent_id=row.id), judgement.grade)
+        made = with_grade(replace(row, **row.lineage(new_id)), judgement.grade)
         return replace(made, raw=list(judgement.raw), other=judgement.other)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pipelines.rows.types import Row
+
+RowIn = TypeVar("RowIn", bound=Row, contravariant=True)
+RowOut = TypeVar("RowOut", bound=Row, covariant=True)
 
 
 class Rejected(Exception):
@@ -15,10 +18,10 @@ class Rejected(Exception):
         self.reason, self.detail, self.raw = reason, detail, raw
 
 
-class Operator(Protocol):
+class Operator(Protocol[RowIn, RowOut]):
     """One row in, one row out, or Rejected. A RequestError of the engine counts as a failure of the row."""
 
-    async def __call__(self, row: Row, new_id: str) -> Row:
+    async def __call__(self, row: RowIn, new_id: str) -> RowOut:
         """The row that this step makes of `row`, with the id `new_id`."""
         ...
 

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 ELIMINATED = "eliminated:"
+
+
+class RowLineage(TypedDict):
+    """The fields of `Row`, to be unpacked into a new row."""
+
+    id: str
+    parent_id: str
+    seed_id: str
+    index: int
 
 
 @dataclass(frozen=True)
@@ -15,6 +25,10 @@ class Row:
     parent_id: str
     seed_id: str
     index: int
+
+    def lineage(self, new_id: str) -> RowLineage:
+        """Return what a row that is made of this one, with the id `new_id`, carries."""
+        return {"id": new_id, "parent_id": self.id, "seed_id": self.seed_id, "index": self.index}
 
 
 @dataclass(frozen=True)

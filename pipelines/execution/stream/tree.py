@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from pipelines.rows.operator import Operator
 
@@ -23,7 +24,7 @@ class StepNode:
 
     kind: str
     key: str
-    operator: Operator
+    operator: Operator[Any, Any]
     children: tuple[StepNode, ...]
     rows_per_input: int = 1
 

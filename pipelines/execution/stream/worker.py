@@ -112,7 +112,7 @@ def _of_partition(partition: int, found: Mapping[str, Mapping[int, T]]) -> dict[
     return {key: by_partition[partition] for key, by_partition in found.items() if partition in by_partition}
 
 
-async def apply_operator(operator: Operator, row: Row, new_id: str) -> Row:
+async def apply_operator(operator: Operator[Any, Any], row: Row, new_id: str) -> Row:
     """What the operator makes of a row: a new row, or a Rejection that says why there is none."""
     try:
         return await operator(row, new_id)
@@ -123,4 +123,4 @@ async def apply_operator(operator: Operator, row: Row, new_id: str) -> Row:
 
 
 def _rejection(row: Row, new_id: str, status: str, reason: str, detail: str, raw: str) -> Rejection:
-    return Rejection(new_id, row.id, row.seed_id, row.index, status, reason, detail, raw)
+    return Rejection(**row.lineage(new_id), status=status, reason=reason, detail=detail, raw=raw)

@@ -10,14 +10,14 @@ from pipelines.operators.autoif.answer_judge import ResponseScorer, mean_score
 from pipelines.operators.autoif.function_runs import Runner, pass_rates
 from pipelines.operators.autoif.sampling import samples_json
 from pipelines.operators.autoif.thresholds import Thresholds
-from pipelines.rows.operator import Rejected
-from pipelines.rows.types import CheckedRow, PairedRow, ResponseRow, Row
+from pipelines.rows.operator import Operator, Rejected
+from pipelines.rows.types import CheckedRow, PairedRow, ResponseRow
 
 FAILS_CHECK, LOW_SCORE, NO_SCORE = "fails_check", "low_score", "no_score"
 
 
 @dataclass(frozen=True)
-class CheckResponses:
+class CheckResponses(Operator[ResponseRow, CheckedRow]):
     """Keeps an answer that passes by functions and, only then asked, by the judge's mean score. `pair_of` gives what an
     answer answers.
 
@@ -30,8 +30,7 @@ class CheckResponses:
     thresholds: Thresholds
     pair_of: Callable[[ResponseRow], PairedRow]
 
-    async def __call__(self, row: Row, new_id: str) -> CheckedRow:
-        assert isinstance(row, ResponseRow)
+    async def __call__(self, row: ResponseRow, new_id: str) -> CheckedRow:
         pair = self.pair_of(row)
         (rate,) = await pass_rates(self.runner, new_id, pair.functions, [row.response])
         if not self.thresholds.response.passes(rate):
@@ -42,7 +41,7 @@ class CheckResponses:
             raise Rejected(NO_SCORE, "", samples_json(draws))
         if not self.thresholds.score.passes(mean):
             raise Rejected(LOW_SCORE, f"{mean:g}", samples_json(draws))
-        own: dict[str, Any] = vars(row) | {"id": new_id, "parent_id": row.id}
+        own: dict[str, Any] = vars(row) | row.lineage(new_id)
         return CheckedRow(
             **own,
             pass_rate=rate,

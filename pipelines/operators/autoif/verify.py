@@ -17,20 +17,19 @@ from pipelines.operators.autoif.test_generation import (
     read_generated_tests,
 )
 from pipelines.operators.autoif.thresholds import PAPER_THRESHOLDS, Thresholds
-from pipelines.rows.operator import Rejected
-from pipelines.rows.types import FormatRow, Row, VerifiedRow
+from pipelines.rows.operator import Operator, Rejected
+from pipelines.rows.types import FormatRow, VerifiedRow
 from pipelines.study.graph.prompt_names import AUTOIF_MATERIAL
 
 
 @dataclass(frozen=True)
-class VerifyFormat:
+class VerifyFormat(Operator[FormatRow, VerifiedRow]):
     """Steps 2 to 4 of 2406.13542 for one instruction; without `back_translate`, 2 and 3. Rejected as these are."""
 
     verify: Verify
     back_translate: BackTranslate | None
 
-    async def __call__(self, row: Row, new_id: str) -> VerifiedRow:
-        assert isinstance(row, FormatRow)
+    async def __call__(self, row: FormatRow, new_id: str) -> VerifiedRow:
         verified = await self.verify(row.instruction, new_id)
         said = None
         if self.back_translate:
@@ -47,10 +46,7 @@ def _verified_row(
 ) -> VerifiedRow:
     kept, relations = verified.accepted, said.relations if said else ()
     return VerifiedRow(
-        id=new_id,
-        parent_id=row.id,
-        seed_id=row.seed_id,
-        index=row.index,
+        **row.lineage(new_id),
         instruction=row.instruction,
         functions=[function.source for function in kept.functions],
         accuracies=[function.accuracy for function in kept.functions],

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import prompts
 from actors.engine import Client, GenerateRequest, Sampling
 from pipelines.operators.evolve.stop_words import STOP_WORDS
-from pipelines.rows.types import ELIMINATED, InstructionRow, Row
+from pipelines.rows.operator import Operator
+from pipelines.rows.types import ELIMINATED, InstructionRow
 from pipelines.study.spec.evolution import Elimination
 
 NO_GAIN, NO_VERDICT, HARD, DEGENERATE = "no_gain", "no_verdict", "hard_to_answer", "degenerate_answer"
@@ -16,7 +17,7 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
 @dataclass(frozen=True)
-class Eliminate:
+class Eliminate(Operator[InstructionRow, InstructionRow]):
     """Undoes an evolution that failed; a row that failed to evolve at all passes through.
 
     The order of the rules: what the reply itself shows (when it was parsed, leaked words among it), then the evolver's
@@ -26,9 +27,8 @@ class Eliminate:
     client: Client
     rules: Elimination
 
-    async def __call__(self, row: Row, new_id: str) -> InstructionRow:
-        assert isinstance(row, InstructionRow)
-        row = replace(row, id=new_id, parent_id=row.id, raw="", tokens_in=0, tokens_out=0)
+    async def __call__(self, row: InstructionRow, new_id: str) -> InstructionRow:
+        row = replace(row, **row.lineage(new_id), raw="", tokens_in=0, tokens_out=0)
         if row.eliminated:
             return row
         if reason := failed_answer(row.answer, self.rules.sorry_words):

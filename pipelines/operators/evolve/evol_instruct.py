@@ -9,16 +9,16 @@ import prompts
 from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.operators.respond.answer import answer_prompt
 from pipelines.rows.ids import request_seed
-from pipelines.rows.operator import Rejected
+from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.text import user_turn
-from pipelines.rows.types import ELIMINATED, InstructionRow, Row
+from pipelines.rows.types import ELIMINATED, InstructionRow
 from pipelines.study.graph.methods import prompt_name
 from pipelines.study.graph.params import EvolveParams
 from pipelines.study.spec.evolution import LengthBound
 
 
 @dataclass(frozen=True)
-class Evolve:
+class Evolve(Operator[InstructionRow, InstructionRow]):
     """Rewrites the instruction. The evolver does not see the `input`, which is copied (as in 2412.11231), or sees the
     two as one text and gives an instruction without input (WizardLM's code).
 
@@ -33,16 +33,14 @@ class Evolve:
     study_seed: int
     optimized: str = ""
 
-    async def __call__(self, row: Row, new_id: str) -> InstructionRow:
-        assert isinstance(row, InstructionRow)
+    async def __call__(self, row: InstructionRow, new_id: str) -> InstructionRow:
         row = instruction_with_input(row) if self.params.input == "merge" else row
         method = self.params.method(row.index, row.seed_id, self.study_seed)
         prompt, parser = self.build_prompt(method, row.instruction)
         said = await self.ask_evolver(new_id, prompt, logprobs=self.params.probabilities > 0)
         evolved = replace(
             row,
-            id=new_id,
-            parent_id=row.id,
+            **row.lineage(new_id),
             round=self.params.round,
             method=method,
             reference="",

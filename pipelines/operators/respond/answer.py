@@ -8,32 +8,29 @@ import prompts
 from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.operators.respond.refusals import is_refusal
 from pipelines.rows.ids import request_seed
-from pipelines.rows.operator import NOT_EVOLVED, Rejected
-from pipelines.rows.types import InstructionRow, PairedRow, ResponseRow, Row
+from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
+from pipelines.rows.types import InstructionRow, PairedRow, ResponseRow
 from pipelines.study.graph.prompt_names import CONSTRAINED_ANSWER_PROMPT
 
 
 @dataclass(frozen=True)
-class Respond:
+class Respond(Operator[InstructionRow, ResponseRow]):
     """Answers an instruction. Truncated answers and refusals are kept and marked; an empty answer is rejected."""
 
     client: Client
     sampling: Sampling
     study_seed: int
 
-    async def __call__(self, row: Row, new_id: str) -> ResponseRow:
-        instruction_row = require_instruction(row)
-        said = await generate_answer(self.client, self.sampling, self.study_seed, instruction_row, new_id)
+    async def __call__(self, row: InstructionRow, new_id: str) -> ResponseRow:
+        reject_unevolved(row)
+        said = await generate_answer(self.client, self.sampling, self.study_seed, row, new_id)
         reply = prompts.parse("answer", said.text)
         if reply.value is None:
             raise Rejected(reply.reason, "", said.text)
         return ResponseRow(
-            id=new_id,
-            parent_id=row.id,
-            seed_id=row.seed_id,
-            index=row.index,
-            instruction=instruction_row.instruction,
-            input=instruction_row.input,
+            **row.lineage(new_id),
+            instruction=row.instruction,
+            input=row.input,
             response=reply.value,
             finish_reason=said.finish_reason,
             tokens_in=said.tokens_in,
@@ -42,15 +39,14 @@ class Respond:
         )
 
 
-def require_instruction(row: Row) -> InstructionRow:
-    """The row as an instruction that is to be answered.
+def reject_unevolved(row: InstructionRow) -> None:
+    """Do nothing for an instruction that is to be answered.
 
-    Rejected, without a model being asked, if its evolution was undone: it was answered where it came from.
+    Raises:
+        Rejected: Its evolution was undone: it was answered where it came from.
     """
-    assert isinstance(row, InstructionRow)
     if row.eliminated:
         raise Rejected(NOT_EVOLVED, row.outcome)
-    return row
 
 
 async def generate_answer(

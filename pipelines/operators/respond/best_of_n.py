@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from actors.engine import Client, Generation, RequestError, Sampling
-from pipelines.operators.respond.answer import generate_answer, require_instruction
+from pipelines.operators.respond.answer import generate_answer, reject_unevolved
 from pipelines.operators.respond.refusals import is_refusal
 from pipelines.operators.score.reward import compute_reward
 from pipelines.rows.ids import row_id
-from pipelines.rows.operator import EMPTY, Rejected
+from pipelines.rows.operator import EMPTY, Operator, Rejected
 from pipelines.rows.text import user_turn
-from pipelines.rows.types import CandidatesRow, ChosenRow, Row
+from pipelines.rows.types import CandidatesRow, ChosenRow, InstructionRow
 from pipelines.study.spec.responses import SelectionRule
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class SampleCandidates:
+class SampleCandidates(Operator[InstructionRow, CandidatesRow]):
     """Draws `count` answers to one instruction, each with a seed of its own. Empty and truncated ones are kept.
 
     A candidate that the engine can not give is left out; if all are, the row is rejected.
@@ -32,18 +32,15 @@ class SampleCandidates:
     count: int
     study_seed: int
 
-    async def __call__(self, row: Row, new_id: str) -> CandidatesRow:
-        instruction_row = require_instruction(row)
+    async def __call__(self, row: InstructionRow, new_id: str) -> CandidatesRow:
+        reject_unevolved(row)
         ids = [row_id(new_id, "candidate", number) for number in range(self.count)]
-        calls = [generate_answer(self.client, self.sampling, self.study_seed, instruction_row, one) for one in ids]
+        calls = [generate_answer(self.client, self.sampling, self.study_seed, row, one) for one in ids]
         said: list[Generation] = [*(await _gather_successful(calls, "no_candidate")).values()]
         return CandidatesRow(
-            id=new_id,
-            parent_id=row.id,
-            seed_id=row.seed_id,
-            index=row.index,
-            instruction=instruction_row.instruction,
-            input=instruction_row.input,
+            **row.lineage(new_id),
+            instruction=row.instruction,
+            input=row.input,
             candidates=[one.text.strip() for one in said],
             finish_reasons=[one.finish_reason for one in said],
             tokens_in=said[0].tokens_in,
@@ -52,7 +49,7 @@ class SampleCandidates:
 
 
 @dataclass(frozen=True)
-class ChooseCandidate:
+class ChooseCandidate(Operator[CandidatesRow, ChosenRow]):
     """Picks the candidate with the highest or the lowest reward, the first of equals.
 
     Empty candidates are judged, too; a row whose pick is empty is rejected, as an empty answer is. A candidate that
@@ -62,8 +59,7 @@ class ChooseCandidate:
     client: Client
     rule: SelectionRule
 
-    async def __call__(self, row: Row, new_id: str) -> ChosenRow:
-        assert isinstance(row, CandidatesRow)
+    async def __call__(self, row: CandidatesRow, new_id: str) -> ChosenRow:
         question = user_turn(row.instruction, row.input)
         calls = [compute_reward(self.client, f"{new_id}-{n}", question, text) for n, text in enumerate(row.candidates)]
         rewards = {number: reward for number, (reward, _) in (await _gather_successful(calls, "no_reward")).items()}
@@ -72,10 +68,7 @@ class ChooseCandidate:
         if not response:
             raise Rejected(EMPTY, f"candidate {chosen} of {len(row.candidates)} is the {self.rule}, and empty")
         return ChosenRow(
-            id=new_id,
-            parent_id=row.id,
-            seed_id=row.seed_id,
-            index=row.index,
+            **row.lineage(new_id),
             instruction=row.instruction,
             input=row.input,
             response=response,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import prompts
 from actors.engine import Client, GenerateRequest, Sampling
-from pipelines.rows.operator import NOT_EVOLVED, Rejected
-from pipelines.rows.types import InstructionRow, JudgementRow, Row
+from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
+from pipelines.rows.types import InstructionRow, JudgementRow
 from pipelines.study.graph.prompt_names import INSTRUCTION_JUDGE_PROMPTS
 from pipelines.study.spec.judging import Question
 
@@ -17,7 +17,7 @@ NO_METHODS = "no_method_list"
 
 
 @dataclass(frozen=True)
-class JudgeInstruction:
+class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
     """Asks about an instruction, greedily; its input is not shown, as in the reference code.
 
     Rejected: an evolution that was undone, a reply that is none of those asked for, and an evolution without a list of
@@ -29,8 +29,7 @@ class JudgeInstruction:
     metric: Question
     max_tokens: int
 
-    async def __call__(self, row: Row, new_id: str) -> JudgementRow:
-        assert isinstance(row, InstructionRow)
+    async def __call__(self, row: InstructionRow, new_id: str) -> JudgementRow:
         if row.eliminated:
             raise Rejected(NOT_EVOLVED, row.outcome)
         prompts_to_ask = self.build_prompts(row)
@@ -46,10 +45,7 @@ class JudgeInstruction:
             raw_reply = json.dumps(replies_as_json, ensure_ascii=False) if self.metric == "keywords" else raw[0]
             raise Rejected(replies[0].reason, "", raw_reply)
         return JudgementRow(
-            id=new_id,
-            parent_id=row.id,
-            seed_id=row.seed_id,
-            index=row.index,
+            **row.lineage(new_id),
             metric=self.metric,
             labels=[] if self.metric == "difficulty_score" else list(dict.fromkeys(values)),
             scores=[float(value) for value in values] if self.metric == "difficulty_score" else [],

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import prompts
 from actors.engine import Client
 from pipelines.operators.score.reward import compute_reward
-from pipelines.rows.operator import NOT_EVOLVED, Rejected
-from pipelines.rows.types import InstructionRow, JudgementRow, Row
+from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
+from pipelines.rows.types import InstructionRow, JudgementRow
 from pipelines.study.graph.methods import prompt_name
 
 
 @dataclass(frozen=True)
-class InstructionReward:
+class InstructionReward(Operator[InstructionRow, JudgementRow]):
     """Judges an evolution; `optimized` is the method that Auto Evol-Instruct found, in place of the named ones.
 
     The published code builds the prompt of the evolved instruction, by an oversight, and weighs rewards by lengths;
@@ -24,12 +24,12 @@ class InstructionReward:
     client: Client
     optimized: str = ""
 
-    async def __call__(self, row: Row, new_id: str) -> JudgementRow:
-        assert isinstance(row, InstructionRow)
+    async def __call__(self, row: InstructionRow, new_id: str) -> JudgementRow:
         if row.eliminated:
             raise Rejected(NOT_EVOLVED, row.outcome)
         reward, _ = await compute_reward(self.client, new_id, self.build_prompt(row), row.instruction)
-        return JudgementRow(new_id, row.id, row.seed_id, row.index, "reward", [], [reward], [], [])
+        lineage = row.lineage(new_id)
+        return JudgementRow(**lineage, metric="reward", labels=[], scores=[reward], raw=[], outcomes=[])
 
     def build_prompt(self, row: InstructionRow) -> str:
         """What the evolver was asked."""

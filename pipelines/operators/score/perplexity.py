@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.engine import Client, LogprobRequest, TokenLogprobs
-from pipelines.rows.operator import Rejected
+from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.text import user_turn
-from pipelines.rows.types import ResponseRow, Row, ScoreRow
+from pipelines.rows.types import ResponseRow, ScoreRow
 from pipelines.study.spec.scoring import ScoringOptions
 
 MAX_LOSS = 700.0  # nats; the exponential of more is no number that a computer holds
@@ -22,7 +22,7 @@ def mean_loss(logprobs: Sequence[float | None]) -> float:
 
 
 @dataclass(frozen=True)
-class Score:
+class Score(Operator[ResponseRow, ScoreRow]):
     """Scores a pair and its answer alone in one request, as raw text or in the model's chat template.
 
     Rejected: a pair of which one loss is undefined (nothing to predict, or nothing that is a number) or zero (a ratio
@@ -32,18 +32,14 @@ class Score:
     client: Client
     options: ScoringOptions
 
-    async def __call__(self, row: Row, new_id: str) -> ScoreRow:
-        assert isinstance(row, ResponseRow)
+    async def __call__(self, row: ResponseRow, new_id: str) -> ScoreRow:
         said = await self.client.logprobs(logprob_request(row, new_id, self.options))
         if not all(value is None or math.isfinite(value) for value in (*said.logprobs, *said.alone)):
             raise Rejected("not_finite", "the model gives a log-probability that is not a finite number")
         question, answer = said.logprobs[: said.boundary], said.logprobs[said.boundary :]
         instruction, conditional, alone = require_defined(mean_loss(question), mean_loss(answer), mean_loss(said.alone))
         return ScoreRow(
-            id=new_id,
-            parent_id=row.id,
-            seed_id=row.seed_id,
-            index=row.index,
+            **row.lineage(new_id),
             tokens_instruction=said.lengths[0],
             tokens_answer=said.lengths[2],
             loss_instruction=instruction,

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from actors.engine import Classification, ClassifyRequest, Client
 from pipelines.errors import InputError
-from pipelines.rows.operator import Rejected
+from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.text import user_turn
-from pipelines.rows.types import ResponseRow, RewardRow, Row
+from pipelines.rows.types import ResponseRow, RewardRow
 
 
 @dataclass(frozen=True)
-class Reward:
+class Reward(Operator[ResponseRow, RewardRow]):
     """Judges a pair as a conversation of two turns, in the reward model's own chat template.
 
     Rejected: a pair whose reward is not a finite number.
@@ -21,13 +21,10 @@ class Reward:
 
     client: Client
 
-    async def __call__(self, row: Row, new_id: str) -> RewardRow:
-        assert isinstance(row, ResponseRow)
+    async def __call__(self, row: ResponseRow, new_id: str) -> RewardRow:
         question = user_turn(row.instruction, row.input)
         reward, tokens = await compute_reward(self.client, new_id, question, row.response)
-        return RewardRow(
-            id=new_id, parent_id=row.id, seed_id=row.seed_id, index=row.index, reward=reward, tokens=tokens
-        )
+        return RewardRow(**row.lineage(new_id), reward=reward, tokens=tokens)
 
 
 async def compute_reward(client: Client, request_id: str, question: str, answer: str) -> tuple[float, int]:

@@ -99,10 +99,10 @@ def _too_close_ids(
 
 
 def _pair_row(pair: ResponseRow, value: float, key: str) -> PairRow:
-    return PairRow(
-        row_id(pair.id, key), pair.id, pair.seed_id, pair.index, pair.instruction, pair.input, pair.response, value
-    )
+    lineage = pair.lineage(row_id(pair.id, key))
+    return PairRow(**lineage, instruction=pair.instruction, input=pair.input, response=pair.response, score=value)
 
 
 def _rejection(pair: ResponseRow, reason: str, key: str) -> Rejection:
-    return Rejection(row_id(pair.id, key), pair.id, pair.seed_id, pair.index, "rejected", reason, "", "")
+    lineage = pair.lineage(row_id(pair.id, key))
+    return Rejection(**lineage, status="rejected", reason=reason, detail="", raw="")

@@ -44,7 +44,7 @@ def evolve(engine: Says, **changes: Any) -> Evolve:
     return Evolve(engine, evolve_job(**changes), Sampling(), 0)
 
 
-def apply(operator: Operator, row: Row) -> Row:
+def apply(operator: Operator[Any, Any], row: Row) -> Row:
     return asyncio.run(apply_operator(operator, row, "c" * 32))
 
 

@@ -54,7 +54,7 @@ class Judge(UnsupportedEngine):
         return Classification(request.id, (reward,), ("reward",), reward, 7)
 
 
-def apply(operator: Operator, row: Row) -> Any:
+def apply(operator: Operator[Any, Any], row: Row) -> Any:
     return asyncio.run(apply_operator(operator, row, "d" * 32))
 
 
