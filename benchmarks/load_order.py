@@ -16,7 +16,7 @@ from cluster.resources.placement import ResourceRequest
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import min_model_loads, model_loads, order_phases
 from pipelines.study.graph.build import build
-from pipelines.study.graph.step import ROW_WISE, Step, model_of
+from pipelines.study.graph.step import Step
 from pipelines.study.spec.basics import World
 from pipelines.study.spec.evolution import Evolution
 from pipelines.study.spec.model import Model
@@ -87,7 +87,7 @@ def naive_loads(steps: Sequence[Step], sized: Mapping[str, ResourceRequest], gpu
     """Return the number of loads if steps run in the study's order and the least recently used model is evicted."""
     resident: list[str] = []
     count = 0
-    for model in map(model_of, steps):
+    for model in (step.params.model for step in steps):
         if model in resident:
             resident.remove(model)
         else:
@@ -101,12 +101,12 @@ def naive_loads(steps: Sequence[Step], sized: Mapping[str, ResourceRequest], gpu
 def measure_case(case: Case) -> Result:
     """Order the steps of a case. The measured seconds are those of `order_phases` only."""
     made = study(case)
-    steps = [step for step in build(made, Path()).steps.values() if step.kind in ROW_WISE]
+    steps = [step for step in build(made, Path()).steps.values() if step.params.row_wise]
     sized, have = replica_requests(made), Inventory((Node("one", len(made.models), case.gpus, 0),))
     started = time.perf_counter()
     phases = order_phases(steps, sized, have)
     seconds = time.perf_counter() - started
-    models, naive = len({model_of(step) for step in steps}), naive_loads(steps, sized, case.gpus)
+    models, naive = len({step.params.model for step in steps}), naive_loads(steps, sized, case.gpus)
     bound = min_model_loads(steps, sized, have)
     return Result(models, len(steps), model_loads(phases), len(phases), bound, naive, seconds)
 

@@ -18,11 +18,11 @@ from actors.serving.pool import Pool
 from benchmarks.support.lab import Lab, figure, lab, study
 from cluster.connection.session import connect
 from pipelines.execution.stream.worker import apply_operator
-from pipelines.operators.registry import make_operator
+from pipelines.operators.registry import OperatorInputs, make_operator
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import Rejection, Row
 from pipelines.store.shards import partitions_of, read_partition_rows
-from pipelines.study.graph.step import Step, model_of
+from pipelines.study.graph.step import Step
 from pipelines.study.inputs.models import engine_spec
 from pipelines.study.spec.study import Study
 
@@ -65,7 +65,7 @@ async def run_by_steps(here: Lab, clients: Mapping[str, Client]) -> float:
     for step in here.steps:
         source = step.inputs[0]
         rows = made.get(source.key) or step_rows(here, source)
-        does = make_operator(step, clients[model_of(step)], context.study.seed)
+        does = make_operator(OperatorInputs(step, clients[step.params.model], context.study.seed))
         results = await asyncio.gather(*(apply_operator(does, row, row_id(row.id, step.key)) for row in rows))
         made[step.key] = [row for row in results if not isinstance(row, Rejection)]
     return time.monotonic() - started

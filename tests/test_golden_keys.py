@@ -1,6 +1,6 @@
 """The keys of all steps of all shipped studies, as they were: finished stores are still reused.
 
-A key may only change together with its kind's CODE_VERSION, a prompt or a parser. Then write the file anew:
+A key may only change together with its kind's code_version, a prompt or a parser. Then write the file anew:
 `python -m tests.test_golden_keys`.
 """
 
@@ -17,6 +17,7 @@ import pytest
 from pipelines.study.file.load import load
 from pipelines.study.graph import benchmarks as benchmark_steps
 from pipelines.study.graph.build import build
+from pipelines.study.graph.params import STEP_PARAMS
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden" / "step_keys.txt"
@@ -52,9 +53,7 @@ def test_every_key_is_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_golden_file_has_a_step_of_every_kind() -> None:
     kinds = {line.split()[2] for line in GOLDEN.read_text().splitlines()}
-    from pipelines.study.graph.step import CODE_VERSION
-
-    assert kinds == CODE_VERSION.keys()
+    assert kinds == STEP_PARAMS.keys()
 
 
 if __name__ == "__main__":

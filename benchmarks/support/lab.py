@@ -25,7 +25,7 @@ from pipelines.execution.stream.run import run_phase
 from pipelines.planning.plan import Plan, make_plan
 from pipelines.planning.residency.phases import Phase
 from pipelines.store.store import Store
-from pipelines.study.graph.step import ROW_WISE, Step
+from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 
 
@@ -74,7 +74,7 @@ def lab(study: Study) -> Generator[Lab]:
         context = RunContext(study, Path(folder), store, board, max_inventory())
         for step in plan.pending_of("seeds"):
             run_seeds(study, Path(folder), store, step)
-        steps = plan.pending_of(*ROW_WISE)
+        steps = plan.pending_row_wise
         phase: Phase = context.phases(steps)[0]
         with context.residency() as stage:
             yield Lab(context, plan, stage, steps, stage.activate(phase.models, [], MODEL_READY_TIMEOUT))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
 from actors.engine import Client
 from pipelines.operators.evolve.elimination import Eliminate
 from pipelines.operators.evolve.evol_instruct import Evolve
@@ -21,33 +25,77 @@ from pipelines.study.graph.params import (
     RewardParams,
     SampleCandidatesParams,
     ScoreParams,
+    StepParams,
 )
 from pipelines.study.graph.step import Step
 
 
-def make_operator(step: Step, client: Client, seed: int, method: str = "") -> Operator:
-    """What a row-wise step does with a row; `method` is the optimized one, for a step that evolves with it."""
-    job = step.params
-    if isinstance(job, EvolveParams):
-        if job.parser and not method:
-            raise ValueError(f"{step.label} evolves with an optimized method, and was given none")
-        return Evolve(client, job, job.sampling.sampling, seed, method)
-    if isinstance(job, EliminateParams):
-        return Eliminate(client, job.elimination)
-    if isinstance(job, RespondParams):
-        return Respond(client, job.sampling.sampling, seed)
-    if isinstance(job, SampleCandidatesParams):
-        return SampleCandidates(client, job.sampling.sampling, job.candidates, seed)
-    if isinstance(job, BestOfNParams):
-        return ChooseCandidate(client, job.rule)
-    if isinstance(job, RewardParams):
-        return Reward(client)
-    if isinstance(job, JudgeParams):
-        return (
-            InstructionReward(client, method)
-            if job.metric == "reward"
-            else JudgeInstruction(client, job.metric, job.max_tokens)
-        )
-    if isinstance(job, ScoreParams):
-        return Score(client, job.options)
-    raise TypeError(f"{step.kind} is not a row-wise step")
+@dataclass(frozen=True)
+class OperatorInputs:
+    """What operators are made of. `seed` is the study's, `method` the optimized one of a step that evolves with it."""
+
+    step: Step
+    client: Client
+    seed: int
+    method: str = ""
+
+
+def make_operator(inputs: OperatorInputs) -> Operator[Any, Any]:
+    """Return what a row-wise step does with a row.
+
+    Raises:
+        KeyError: The step is not row-wise, or its operator needs more than these inputs.
+    """
+    params = inputs.step.params
+    return OPERATORS[type(params)](params, inputs)
+
+
+def _evolve(params: EvolveParams, inputs: OperatorInputs) -> Evolve:
+    if params.parser and not inputs.method:
+        raise ValueError(f"{inputs.step.label} evolves with an optimized method, and was given none")
+    return Evolve(inputs.client, params, params.sampling.sampling, inputs.seed, inputs.method)
+
+
+def _eliminate(params: EliminateParams, inputs: OperatorInputs) -> Eliminate:
+    return Eliminate(inputs.client, params.elimination)
+
+
+def _respond(params: RespondParams, inputs: OperatorInputs) -> Respond:
+    return Respond(inputs.client, params.sampling.sampling, inputs.seed)
+
+
+def _sample_candidates(params: SampleCandidatesParams, inputs: OperatorInputs) -> SampleCandidates:
+    return SampleCandidates(inputs.client, params.sampling.sampling, params.candidates, inputs.seed)
+
+
+def _choose_candidate(params: BestOfNParams, inputs: OperatorInputs) -> ChooseCandidate:
+    return ChooseCandidate(inputs.client, params.rule)
+
+
+def _score(params: ScoreParams, inputs: OperatorInputs) -> Score:
+    return Score(inputs.client, params.options)
+
+
+def _reward(params: RewardParams, inputs: OperatorInputs) -> Reward:
+    return Reward(inputs.client)
+
+
+def _judge(params: JudgeParams, inputs: OperatorInputs) -> InstructionReward | JudgeInstruction:
+    if params.metric == "reward":
+        return InstructionReward(inputs.client, inputs.method)
+    return JudgeInstruction(inputs.client, params.metric, params.max_tokens)
+
+
+OperatorFactory = Callable[[Any, OperatorInputs], Operator[Any, Any]]
+"""Makes the operator of a step of its parameters, which are of the factory's own class."""
+
+OPERATORS: dict[type[StepParams], OperatorFactory] = {
+    EvolveParams: _evolve,
+    EliminateParams: _eliminate,
+    RespondParams: _respond,
+    SampleCandidatesParams: _sample_candidates,
+    BestOfNParams: _choose_candidate,
+    ScoreParams: _score,
+    RewardParams: _reward,
+    JudgeParams: _judge,
+}

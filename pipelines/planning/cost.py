@@ -16,7 +16,6 @@ from pipelines.planning.plan import Plan
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import order_phases
 from pipelines.study.graph.params import TrainParams
-from pipelines.study.graph.step import ROW_WISE, model_of
 from pipelines.study.spec.study import Study
 
 BYTES_PER_ROW = 600  # of a row's Parquet, where nothing was measured
@@ -81,8 +80,8 @@ def wall_seconds(plan: Plan, study: Study, cluster: Inventory) -> float | None:
 def makespan_of(steps: TimedSteps, study: Study, cluster: Inventory) -> float:
     """Seconds of the wall: steps before the stream, its phases, and students side by side, one after the other."""
     students = [(step, seconds) for step, seconds in steps if step.kind in ("train", "evaluate")]
-    stream = {step.key: seconds for step, seconds in steps if step.kind in ROW_WISE}
-    rest = sum(seconds for step, seconds in steps if step.kind not in ("train", "evaluate", *ROW_WISE))
+    stream = {step.key: seconds for step, seconds in steps if step.params.row_wise}
+    rest = sum(seconds for step, seconds in steps if not (step.params.row_wise or step.kind in ("train", "evaluate")))
     row_wise = [step for step, _ in steps if step.key in stream]
     phases = order_phases(row_wise, replica_requests(study), cluster)
     streamed = sum(_phase([(step, stream[step.key]) for step in phase.steps], study) for phase in phases)
@@ -93,7 +92,7 @@ def _phase(steps: TimedSteps, study: Study) -> float:
     """Models with GPUs work side by side, those without share the CPUs."""
     busy: dict[str, float] = defaultdict(float)
     for step, seconds in steps:
-        model = model_of(step)
+        model = step.params.model
         busy[model if study.models[model].gpus else ""] += seconds
     return max(busy.values(), default=0.0)
 

@@ -51,11 +51,11 @@ class MachineTypes:
             return training_request(self.study, step.params)
         if isinstance(step.params, EvaluateParams):
             return evaluator_request(self.study, [step])
-        return self._replica_requests[getattr(step.params, "model", "")]
+        return self._replica_requests[step.params.model]
 
     def type_of(self, step: Step) -> Node | None:
         """The kind of machine that a step's model will lie on; None if it asks no model, or none holds it."""
-        model, job = getattr(step.params, "model", ""), step.params
+        model, job = step.params.model, step.params
         if not model or not self._types:
             return None
         use = _Use(model, step.kind == "evaluate")

@@ -13,7 +13,8 @@ from pipelines.planning.workload import LinearCost, StepWorkload, estimate_workl
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
 from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.step import Kind, Step
+from pipelines.study.graph.params import Kind
+from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 
 
@@ -68,6 +69,11 @@ class Plan:
         done = self.done | (self.grid.steps.keys() & set(keys))
         return replace(self, done=done, pending=tuple(step for step in self.pending if step.key not in done))
 
+    @property
+    def pending_row_wise(self) -> tuple[Step, ...]:
+        """Unfinished steps whose rows an operator makes one by one."""
+        return tuple(step for step in self.pending if step.params.row_wise)
+
     def planned_time(self, steps: Iterable[Step]) -> str:
         """How long some steps may take, one after another, for people."""
         keys = {step.key for step in steps}
@@ -119,4 +125,4 @@ def _applicable_costs(
         if (why := profile_mismatch(step, profile.lines.get(name), machine_types))
     }
     costs = {name: line for name, line in profile.lines.items() if name not in mismatches}
-    return costs, {getattr(steps[name].params, "model", ""): why for name, why in mismatches.items()}
+    return costs, {steps[name].params.model: why for name, why in mismatches.items()}

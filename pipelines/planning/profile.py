@@ -65,7 +65,7 @@ def profile_mismatch(step: Step, cost: LinearCost | None, machine_types: Machine
 
 def setting_of(step: Step, kinds: MachineTypes) -> CostSetting | None:
     """What a step's model is and lies on; None for a step that asks none."""
-    model = kinds.study.models.get(getattr(step.params, "model", ""))
+    model = kinds.study.models.get(step.params.model)
     if model is None:
         return None
     asked, weights = kinds.request(step), fingerprint(model_identity(model, kinds.folder))

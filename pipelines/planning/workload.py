@@ -5,19 +5,16 @@ Without a profile the sizes of texts are assumed; the counts of rows and request
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 from pydantic import BaseModel
 
 from pipelines.operators.evolve.candidate_ranking import published_calls
-from pipelines.study.graph.fingerprint import fingerprint
 from pipelines.study.graph.grid import Grid
 from pipelines.study.graph.params import (
-    AnyStepParams,
     AugmentParams,
-    BestOfNParams,
     CheckParams,
     EliminateParams,
     EvaluateParams,
@@ -26,22 +23,23 @@ from pipelines.study.graph.params import (
     OptimizeParams,
     PairParams,
     RespondParams,
-    RewardParams,
     SampleCandidatesParams,
     ScoreParams,
     SeedsParams,
+    StepParams,
     TrainParams,
     VerdictParams,
     VerifyParams,
+    WorkType,
 )
-from pipelines.study.graph.step import Step, rows_per_input
+from pipelines.study.graph.step import Step
+from pipelines.study.spec.basics import SamplingSpec
 
 TOKENS_PER_TEXT = 60
 TOKENS_PER_PROMPT = 300  # of a rewriting or judging prompt, around its text
 TOKENS_PER_JUDGEMENT = 300  # a judge explains itself
 INSTRUCTIONS_PER_LIST = 25
 ASSUMED_ROWS = 1000
-WorkType = Literal["generate", "score", "train", "other"]
 
 
 class CostSetting(BaseModel):
@@ -82,12 +80,8 @@ class StepWorkload:
 
 def workload_class(step: Step) -> str:
     """Steps of one role are alike but for their rows: what kind of work it is, by which model, after which recipe."""
-    job = step.params
-    model = getattr(job, "model", "")
-    if isinstance(job, TrainParams):
-        return f"train:{model}:{fingerprint(job.recipe)[:8]}"
-    named = isinstance(job, EvaluateParams | VerdictParams)
-    return f"{step.kind}:{model}:{job.benchmark.name}" if named else f"{step.kind}:{model}"
+    variant = step.params.variant
+    return f"{step.kind}:{step.params.model}" + (f":{variant}" if variant else "")
 
 
 def estimate_workloads(grid: Grid, costs: Mapping[str, LinearCost]) -> dict[str, StepWorkload]:
@@ -107,86 +101,141 @@ def _profiled_workload(assumed: StepWorkload, cost: LinearCost) -> StepWorkload:
     return StepWorkload(assumed.work_type, assumed.model, rows, out, rows * cost.tokens_in, rows * cost.tokens_out)
 
 
-def _assumed_workload(step: Step, before: float) -> StepWorkload:
-    job = step.params
-    if isinstance(job, VerdictParams):
-        return _judge_workload(job, before)
-    rows = _rows_out(step, before)
-    model, work_type = str(getattr(job, "model", "")), _work_type(job)
-    requests, reply = _request_counts(job, before)
-    if work_type == "train":
-        assert isinstance(job, TrainParams)
-        return StepWorkload(work_type, model, before, rows, tokens_in=before * job.recipe.epochs * TOKENS_PER_TEXT)
-    if work_type == "score":
-        passes = 3 if isinstance(job, ScoreParams) else 2
-        return StepWorkload(work_type, model, before, rows, tokens_in=requests * passes * TOKENS_PER_TEXT)
-    read = TOKENS_PER_TEXT + (
-        0 if isinstance(job, RespondParams | SampleCandidatesParams | EvaluateParams) else TOKENS_PER_PROMPT
-    )
-    return StepWorkload(work_type, model, before, rows, requests * read, requests * reply)
+def _assumed_workload(step: Step, rows: float) -> StepWorkload:
+    estimate = WORKLOADS.get(type(step.params)) or DEFAULT_WORKLOADS[step.params.work_type]
+    return estimate(step.params, rows)
 
 
-def _judge_workload(job: VerdictParams, rows: float) -> StepWorkload:
+def _generating(
+    params: StepParams,
+    rows: float,
+    *,
+    requests: float,
+    reply: float,
+    rows_out: float | None = None,
+    read: float = TOKENS_PER_TEXT + TOKENS_PER_PROMPT,
+) -> StepWorkload:
+    """Tokens are those of each request: `read` of its prompt, `reply` of what comes back. `rows_out`: as many as
+    come in."""
+    made = rows if rows_out is None else rows_out
+    return StepWorkload(params.work_type, params.model, rows, made, requests * read, requests * reply)
+
+
+def _scoring(params: StepParams, rows: float, passes: int = 2) -> StepWorkload:
+    """`passes` texts of each row are read, most often an instruction and its answer."""
+    return StepWorkload("score", params.model, rows, rows, tokens_in=rows * passes * TOKENS_PER_TEXT)
+
+
+def _other(params: StepParams, rows: float) -> StepWorkload:
+    return _generating(params, rows, requests=rows, reply=0)
+
+
+def _seeds(params: SeedsParams, rows: float) -> StepWorkload:
+    known = params.seeds.world.count if params.seeds.world else ASSUMED_ROWS
+    made = min(known, params.seeds.limit or known)
+    return _generating(params, rows, requests=rows, reply=0, rows_out=made)
+
+
+def _optimize(params: OptimizeParams, rows: float) -> StepWorkload:
+    reply = min(params.max_tokens, TOKENS_PER_TEXT)
+    return _generating(params, rows, requests=published_calls(params.optimization), reply=reply)
+
+
+def _augment(params: AugmentParams, rows: float) -> StepWorkload:
+    made = len(params.instructions) + params.runs * INSTRUCTIONS_PER_LIST
+    return _generating(params, rows, requests=params.runs, reply=_long(params.sampling), rows_out=made)
+
+
+def _verify(params: VerifyParams, rows: float) -> StepWorkload:
+    return _generating(params, rows, requests=rows * params.generations, reply=_long(params.sampling))
+
+
+def _pair(params: PairParams, rows: float) -> StepWorkload:
+    return _generating(params, rows, requests=rows, reply=0, rows_out=rows * params.queries)
+
+
+def _check(params: CheckParams, rows: float) -> StepWorkload:
+    return _generating(params, rows, requests=rows * params.judgements, reply=_long(params.sampling))
+
+
+def _evolve(params: EvolveParams, rows: float) -> StepWorkload:
+    return _generating(params, rows, requests=rows * (2 if params.eliminates else 1), reply=_short(params.sampling))
+
+
+def _eliminate(params: EliminateParams, rows: float) -> StepWorkload:
+    reply = min(params.elimination.max_tokens, TOKENS_PER_TEXT)
+    return _generating(params, rows, requests=rows, reply=reply)
+
+
+def _respond(params: RespondParams, rows: float) -> StepWorkload:
+    answers, reply = rows * params.draws, _short(params.sampling)
+    return _generating(params, rows, requests=answers, reply=reply, rows_out=answers, read=TOKENS_PER_TEXT)
+
+
+def _sample_candidates(params: SampleCandidatesParams, rows: float) -> StepWorkload:
+    answers, reply = rows * params.candidates, _short(params.sampling)
+    return _generating(params, rows, requests=answers, reply=reply, read=TOKENS_PER_TEXT)
+
+
+def _score(params: ScoreParams, rows: float) -> StepWorkload:
+    return _scoring(params, rows, passes=3)
+
+
+def _judge(params: JudgeParams, rows: float) -> StepWorkload:
+    return _generating(params, rows, requests=rows, reply=params.max_tokens / 2)
+
+
+def _train(params: TrainParams, rows: float) -> StepWorkload:
+    return StepWorkload("train", params.model, rows, rows, tokens_in=rows * params.recipe.epochs * TOKENS_PER_TEXT)
+
+
+def _evaluate(params: EvaluateParams, rows: float) -> StepWorkload:
+    world, known = params.benchmark.world, params.benchmark.limit or ASSUMED_ROWS
+    tasks, reply = world.count if world else known, min(params.benchmark.answer_tokens, TOKENS_PER_TEXT)
+    return _generating(params, rows, requests=tasks, reply=reply, rows_out=tasks, read=TOKENS_PER_TEXT)
+
+
+def _verdict(params: VerdictParams, rows: float) -> StepWorkload:
     """Each answer is read with its question, beside the other answer of a pair or the turn before; some are twice."""
-    judging, judge = job.benchmark.traits.judging, job.benchmark.judge
+    judging, judge = params.benchmark.traits.judging, params.benchmark.judge
     assert judging and judge
     by_probability = judging.labels and judge.verdict == "probability"  # of two labels, which are scored
     requests = rows * (2 if by_probability or judge.swap else judging.requests)
     reply = 0 if by_probability else min(judge.max_tokens, 1 if judging.labels else TOKENS_PER_JUDGEMENT)
     read = TOKENS_PER_PROMPT + judging.texts * TOKENS_PER_TEXT
     return StepWorkload(
-        "score" if by_probability else "generate", job.model, rows, rows, requests * read, requests * reply
+        "score" if by_probability else "generate", params.model, rows, rows, requests * read, requests * reply
     )
 
 
-def _work_type(job: AnyStepParams) -> WorkType:
-    if isinstance(job, TrainParams):
-        return "train"
-    if isinstance(job, ScoreParams | BestOfNParams | RewardParams):
-        return "score"
-    return "generate" if hasattr(job, "model") else "other"
+def _short(sampling: SamplingSpec) -> float:
+    return min(sampling.max_tokens, TOKENS_PER_TEXT)
 
 
-def _request_counts(job: AnyStepParams, rows: float) -> tuple[float, float]:
-    """The requests of a step, and the tokens of a reply."""
-    short = TOKENS_PER_TEXT
-    match job:
-        case OptimizeParams():
-            return published_calls(job.optimization), min(job.max_tokens, short)
-        case AugmentParams():  # replies of AutoIF are long, say half of what is allowed
-            return job.runs, job.sampling.max_tokens / 2
-        case VerifyParams():
-            return rows * job.generations, job.sampling.max_tokens / 2
-        case CheckParams():
-            return rows * job.judgements, job.sampling.max_tokens / 2
-        case EliminateParams():
-            return rows, min(job.elimination.max_tokens, short)
-        case JudgeParams():
-            return rows, job.max_tokens / 2
-        case EvolveParams():
-            return rows * (2 if job.eliminates else 1), min(job.sampling.max_tokens, short)
-        case RespondParams():
-            return rows * job.draws, min(job.sampling.max_tokens, short)
-        case SampleCandidatesParams():
-            return rows * job.candidates, min(job.sampling.max_tokens, short)
-        case EvaluateParams():
-            return _task_count(job), min(job.benchmark.answer_tokens, short)
-        case _:
-            return rows, 0
+def _long(sampling: SamplingSpec) -> float:
+    """Replies of AutoIF are long, say half of what is allowed."""
+    return sampling.max_tokens / 2
 
 
-def _task_count(job: EvaluateParams) -> int:
-    world, known = job.benchmark.world, job.benchmark.limit or ASSUMED_ROWS
-    return world.count if world else known
+Estimate = Callable[[Any, float], StepWorkload]
+"""The work of a step, from its parameters and the rows that go into it."""
 
-
-def _rows_out(step: Step, before: float) -> float:
-    job = step.params
-    if isinstance(job, SeedsParams):
-        known = job.seeds.world.count if job.seeds.world else ASSUMED_ROWS
-        return min(known, job.seeds.limit or known)
-    if isinstance(job, EvaluateParams):
-        return _task_count(job)
-    if isinstance(job, AugmentParams):
-        return len(job.instructions) + job.runs * INSTRUCTIONS_PER_LIST
-    return before * (job.queries if isinstance(job, PairParams) else rows_per_input(job))
+WORKLOADS: dict[type[StepParams], Estimate] = {
+    SeedsParams: _seeds,
+    OptimizeParams: _optimize,
+    AugmentParams: _augment,
+    VerifyParams: _verify,
+    PairParams: _pair,
+    EvolveParams: _evolve,
+    EliminateParams: _eliminate,
+    RespondParams: _respond,
+    SampleCandidatesParams: _sample_candidates,
+    CheckParams: _check,
+    ScoreParams: _score,
+    JudgeParams: _judge,
+    TrainParams: _train,
+    EvaluateParams: _evaluate,
+    VerdictParams: _verdict,
+}
+# what a step writes can not be guessed: every one that generates has an entry above
+DEFAULT_WORKLOADS: Mapping[WorkType, Estimate] = {"score": _scoring, "other": _other}

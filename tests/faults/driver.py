@@ -35,7 +35,6 @@ from pipelines.execution.stream.worker import StreamWorker
 from pipelines.planning.plan import Plan
 from pipelines.store import lease
 from pipelines.store.shards import partitions_of
-from pipelines.study.graph.step import ROW_WISE, model_of
 from pipelines.study.inputs.models import engine_spec
 
 
@@ -73,10 +72,10 @@ class Nobody:
 
 def stream(context: RunContext, plan: Plan) -> Plan:
     """As `flow.run_stream`, in this process."""
-    steps = plan.pending_of(*ROW_WISE)
+    steps = plan.pending_row_wise
     if not steps:
         return plan
-    pools: Any = {name: Here(context, name) for name in {model_of(step) for step in steps}}
+    pools: Any = {name: Here(context, name) for name in {step.params.model for step in steps}}
     trees = flow.build_trees(context, steps, pools, {})
     walker = StreamWorker(context.store, trees, Nobody())
     units = sorted({unit for root in trees for unit in partitions_of(context.store, root.kind, root.key)})

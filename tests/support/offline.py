@@ -14,12 +14,11 @@ from pipelines.execution.runtime.commit import commit_rows, commit_step
 from pipelines.execution.steps import seeds
 from pipelines.execution.steps.autoif import run_augment, run_pair, run_verify
 from pipelines.execution.steps.method_optimization import run_optimization
-from pipelines.execution.stream.operators import check_operator, read_best_methods
+from pipelines.execution.stream.operators import StreamInputs, make_stream_operator, read_best_methods
 from pipelines.execution.stream.totals import StepProgress
 from pipelines.execution.stream.tree import StepNode, TreeRoot
 from pipelines.execution.stream.worker import StreamWorker
 from pipelines.operators.autoif.function_runs import Runner
-from pipelines.operators.registry import make_operator
 from pipelines.store.journaled_client import JournaledClient
 from pipelines.store.shards import write_shards
 from pipelines.store.store import Store
@@ -27,13 +26,12 @@ from pipelines.study.graph.build import build
 from pipelines.study.graph.grid import Grid
 from pipelines.study.graph.params import (
     AugmentParams,
-    CheckParams,
     OptimizeParams,
     PairParams,
     SeedsParams,
     VerifyParams,
 )
-from pipelines.study.graph.step import ROW_WISE, Step, model_of, rows_per_input
+from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 
 HERE = Path()
@@ -57,8 +55,8 @@ def run_offline(
         if isinstance(step.params, SeedsParams):
             rows, bad = seeds.seed_rows(step.params.seeds, HERE, study.seed, step.key)
             commit_rows(store, step, [*rows], bad, len(rows) + len(bad), 0.0)
-        elif step.kind in ROW_WISE:
-            run_step(store, step, names[model_of(step)], study.seed, runner)
+        elif step.params.row_wise:
+            run_step(store, step, names[step.params.model], study.seed, runner)
         elif isinstance(step.params, OptimizeParams):
             run_optimization(store, step, names)
         else:
@@ -80,9 +78,8 @@ def run_step(store: Store, step: Step, client: Client, seed: int, runner: Runner
     """Run one row-wise step whose input is finished."""
     source, method = step.inputs[0], read_best_methods(store, [step]).get(step.key, "")
     client = JournaledClient(client, step.kind, step.key)
-    checks = runner if isinstance(step.params, CheckParams) else None
-    does = check_operator(store, step, client, checks) if checks else make_operator(step, client, seed, method)
-    draws = rows_per_input(step.params)
+    does = make_stream_operator(StreamInputs(step, client, seed, method, store=store, folder=HERE, runner=runner))
+    draws = step.params.rows_per_input
     roots = [TreeRoot(source.kind, source.key, (StepNode(step.kind, step.key, does, (), draws),))]
 
     async def walk() -> None:

@@ -10,13 +10,13 @@ from cluster.resources.placement import check_fits
 from pipelines.planning.plan import Plan
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import Phase, min_model_loads, model_loads, order_phases
-from pipelines.study.graph.step import ROW_WISE, Step, model_of
+from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 
 
 def show_phases(console: Console, study: Study, plan: Plan, cluster: Inventory) -> None:
     """Print the phases of the unfinished row-wise steps on a cluster, or one line if all models fit at once."""
-    steps = plan.pending_of(*ROW_WISE)
+    steps = plan.pending_row_wise
     if not steps:
         return
     where = f"Phases on {_count(cluster.cpus, 'CPU')} and {_count(cluster.gpus, 'GPU')}"
@@ -38,7 +38,7 @@ def show_phases(console: Console, study: Study, plan: Plan, cluster: Inventory) 
 
 def _unplaceable(study: Study, steps: tuple[Step, ...], cluster: Inventory) -> list[str]:
     requests = replica_requests(study)
-    return check_fits([requests[name] for name in dict.fromkeys(model_of(step) for step in steps)], cluster)
+    return check_fits([requests[name] for name in dict.fromkeys(step.params.model for step in steps)], cluster)
 
 
 def _phases_table(phases: tuple[Phase, ...], plan: Plan) -> Table:

@@ -15,7 +15,7 @@ from pipelines.planning.plan import Plan
 from pipelines.planning.reuse import ReuseExplainer
 from pipelines.store.store import Store
 from pipelines.study.file.load import LoadedStudy
-from pipelines.study.graph.step import KINDS
+from pipelines.study.graph.params import STEP_PARAMS
 
 MAX_STEPS_LISTED = 120
 
@@ -54,7 +54,7 @@ def _summary_table(plan: Plan) -> Table:
     table = Table("kind", title="By kind", title_justify="left")
     for name in ("done", "to run", "planned time"):
         table.add_column(name, justify="right")
-    for kind in KINDS:
+    for kind in STEP_PARAMS:
         steps = [step for step in plan.grid.steps.values() if step.kind == kind]
         pending = plan.pending_of(kind)
         if steps:

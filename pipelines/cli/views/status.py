@@ -19,7 +19,8 @@ from pipelines.store.manifest import Manifest
 from pipelines.store.partitions import find_partitions
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import Retry, load_retries
-from pipelines.study.graph.step import KINDS, Step
+from pipelines.study.graph.params import STEP_PARAMS
+from pipelines.study.graph.step import Step
 
 MAX_REASONS_SHOWN = 20
 MAX_STEPS_SHOWN = 5  # in the table of deviations from the plan
@@ -115,7 +116,7 @@ def _steps_table(plan: Plan, manifests: dict[str, Manifest]) -> Table:
     table = Table("kind", caption=f"Planned from {plan.basis}.")
     for name in ("steps", "done", "rows", "rejected", "failed", "took", "planned", "remaining"):
         table.add_column(name, justify="right")
-    for kind in KINDS:
+    for kind in STEP_PARAMS:
         steps = [step for step in plan.grid.steps.values() if step.kind == kind]
         done = [manifests[step.key] for step in steps if step.key in manifests]
         if steps:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.store.store import Store
-from pipelines.study.graph.step import ROW_WISE, Step, rows_per_input
+from pipelines.study.graph.step import Step
 
 
 class RowCounts:
@@ -21,6 +21,6 @@ class RowCounts:
 
     def expected(self, step: Step) -> int:
         """Return the number of rows of a row-wise step if no row is rejected before it."""
-        if step.kind not in ROW_WISE:
+        if not step.params.row_wise:
             return self.of(step)
-        return self.expected(step.inputs[0]) * rows_per_input(step.params)
+        return self.expected(step.inputs[0]) * step.params.rows_per_input

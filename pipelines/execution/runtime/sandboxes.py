@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from actors.sandbox.pool import SandboxClient, SandboxPool
 from actors.sandbox.protocol.job import Level
 from cluster.resources.inventory import Inventory
-from pipelines.study.graph.params import CheckParams, EvaluateParams, VerifyParams
 from pipelines.study.graph.step import Step
 
 MAX_SANDBOXES = 16
@@ -20,7 +19,7 @@ def sandboxes(cluster: Inventory, steps: Iterable[Step]) -> Generator[Mapping[Le
 
     SandboxError, with what is missing, where a machine can not give the level.
     """
-    levels: set[Level] = {level for step in steps if (level := _level(step))}
+    levels: set[Level] = {level for step in steps if (level := step.params.sandbox_level)}
     size = max(1, min(MAX_SANDBOXES, int(cluster.cpus)))
     with ExitStack() as stack:
         # they ask for no CPU of their own: engines may hold all that there is
@@ -28,10 +27,3 @@ def sandboxes(cluster: Inventory, steps: Iterable[Step]) -> Generator[Mapping[Le
         for level in levels:
             clients[level] = stack.enter_context(SandboxPool(size, level, cpus_per_sandbox=0)).client()
         yield clients
-
-
-def _level(step: Step) -> Level | None:
-    """The level at which a step runs foreign code, if it does."""
-    if isinstance(step.params, EvaluateParams):
-        return step.params.benchmark.level if step.params.benchmark.traits.runs_code else None
-    return step.params.level if isinstance(step.params, CheckParams | VerifyParams) else None

@@ -17,7 +17,7 @@ from actors.serving.spec import PoolStats
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
 from pipelines.execution.stream.totals import StepTotal
-from pipelines.study.graph.step import Step, model_of, rows_per_input
+from pipelines.study.graph.step import Step
 
 MONITOR_POLL_SECONDS = 0.5
 
@@ -46,7 +46,7 @@ class StreamMonitor:
         self.pending = {step.key: step for step in steps}
         self.steps: dict[str, list[Step]] = defaultdict(list)
         for step in steps:
-            self.steps[model_of(step)].append(step)
+            self.steps[step.params.model].append(step)
         self.last_event_numbers = dict.fromkeys(pools, 0)
         self.idle_pools: set[str] = set()
 
@@ -93,9 +93,9 @@ class StreamMonitor:
         """How many rows a step makes in all, of those that go into it; None while that is not known."""
         source = step.inputs[0]
         if source.key not in self.pending:
-            return self.context.row_counts.of(source) * rows_per_input(step.params)
+            return self.context.row_counts.of(source) * step.params.rows_per_input
         return (
-            totals.get(source.key, StepTotal()).rows * rows_per_input(step.params) if source.key in completed else None
+            totals.get(source.key, StepTotal()).rows * step.params.rows_per_input if source.key in completed else None
         )
 
     def report_events(self, name: str, stats: PoolStats) -> None:

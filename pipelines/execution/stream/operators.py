@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from actors.engine import Client
 from actors.sandbox.protocol.job import Level
 from actors.serving.pool import Pool
 from pipelines.evaluate.suite import load_items
@@ -20,7 +20,7 @@ from pipelines.operators.autoif.check import CheckResponses
 from pipelines.operators.autoif.function_runs import Runner
 from pipelines.operators.autoif.sampling import RepeatedSampler
 from pipelines.operators.autoif.thresholds import THRESHOLDS
-from pipelines.operators.registry import make_operator
+from pipelines.operators.registry import OperatorInputs, make_operator
 from pipelines.rows.arrow import from_table
 from pipelines.rows.operator import Operator
 from pipelines.rows.types import AnswerRow, MethodRow, PairedRow, ResponseRow
@@ -28,8 +28,8 @@ from pipelines.store.journaled_client import JournaledClient
 from pipelines.store.partitions import partition_of
 from pipelines.store.shards import read_partition_rows
 from pipelines.store.store import Store
-from pipelines.study.graph.params import CheckParams, OptimizeParams, VerdictParams
-from pipelines.study.graph.step import Step, model_of, rows_per_input
+from pipelines.study.graph.params import CheckParams, OptimizeParams, StepParams, VerdictParams
+from pipelines.study.graph.step import Step
 
 
 @dataclass(frozen=True)
@@ -51,20 +51,35 @@ def _read_partition(url: str, key: str, partition: int) -> dict[str, PairedRow]:
     }
 
 
-def check_operator(store: Store, step: Step, client: Client, runner: Runner) -> CheckResponses:
-    """What a check step does with an answer."""
-    job, (answers,) = step.params, step.inputs
-    assert isinstance(job, CheckParams)
-    rules = THRESHOLDS[job.rules]
-    score = ResponseScorer(RepeatedSampler(client, job.sampling.sampling, job.seed), rules, job.judgements)
-    return CheckResponses(runner, score, rules, PairLookup(store, answers.inputs[0].key))
+@dataclass(frozen=True, kw_only=True)
+class StreamInputs(OperatorInputs):
+    """What operators are made of in a stream. `folder` is the study file's; `runner` is a sandbox of the level that
+    the step needs, None if it needs none."""
+
+    store: Store
+    folder: Path
+    runner: Runner | None
 
 
-def verdict_operator(store: Store, folder: Path, step: Step, client: Client) -> Verdict:
-    """What a verdict step does with an answer; its inputs are finished. `folder` is the study file's."""
-    job = step.params
-    assert isinstance(job, VerdictParams) and job.benchmark.judge
-    bench, judge = job.benchmark, job.benchmark.judge
+def make_stream_operator(inputs: StreamInputs) -> Operator[Any, Any]:
+    """Return what a row-wise step does with a row; the steps whose rows it looks up are finished."""
+    params = inputs.step.params
+    make = STREAM_OPERATORS.get(type(params))
+    return make(params, inputs) if make else make_operator(inputs)
+
+
+def _check(params: CheckParams, inputs: StreamInputs) -> CheckResponses:
+    assert inputs.runner is not None
+    (answers,), rules = inputs.step.inputs, THRESHOLDS[params.rules]
+    sampler = RepeatedSampler(inputs.client, params.sampling.sampling, params.seed)
+    score = ResponseScorer(sampler, rules, params.judgements)
+    return CheckResponses(inputs.runner, score, rules, PairLookup(inputs.store, answers.inputs[0].key))
+
+
+def _verdict(params: VerdictParams, inputs: StreamInputs) -> Verdict:
+    bench, judge = params.benchmark, params.benchmark.judge
+    assert judge is not None
+    store, folder, step = inputs.store, inputs.folder, inputs.step
     bench_items = load_items(bench, folder, 0)
     data = {item.id: item.data for item in bench_items}
     others: Mapping[str, tuple[str, ...]] = {}
@@ -74,7 +89,14 @@ def verdict_operator(store: Store, folder: Path, step: Step, client: Client) -> 
         others = {row.item: tuple(row.answers) for row in rows}
     elif judge.reference:
         others = read_references(bench, folder / judge.reference, bench_items)
-    return Verdict(client, bench, data, others)
+    return Verdict(inputs.client, bench, data, others)
+
+
+STREAM_OPERATORS: dict[type[StepParams], Callable[[Any, StreamInputs], Operator[Any, Any]]] = {
+    CheckParams: _check,
+    VerdictParams: _verdict,
+}
+"""The operators that read the store or the study's folder, or run code; the others are in `OPERATORS`."""
 
 
 def build_trees(
@@ -89,14 +111,18 @@ def build_trees(
 
     def make_node(step: Step) -> StepNode:
         below = tuple(make_node(child) for child in children[step.key])
-        client = JournaledClient(clients[model_of(step)].queue(step.key), step.kind, step.key)
-        if isinstance(step.params, CheckParams):
-            node_operator: Operator = check_operator(context.store, step, client, runners[step.params.level])
-        elif isinstance(step.params, VerdictParams):
-            node_operator = verdict_operator(context.store, context.folder, step, client)
-        else:
-            node_operator = make_operator(step, client, context.study.seed, methods.get(step.key, ""))
-        return StepNode(step.kind, step.key, node_operator, below, rows_per_input(step.params))
+        client = JournaledClient(clients[step.params.model].queue(step.key), step.kind, step.key)
+        level = step.params.sandbox_level
+        inputs = StreamInputs(
+            step,
+            client,
+            context.study.seed,
+            methods.get(step.key, ""),
+            store=context.store,
+            folder=context.folder,
+            runner=runners[level] if level else None,
+        )
+        return StepNode(step.kind, step.key, make_stream_operator(inputs), below, step.params.rows_per_input)
 
     pending = {step.key for step in steps}
     starts = {step.inputs[0].key: step.inputs[0] for step in steps if step.inputs[0].key not in pending}

@@ -30,7 +30,7 @@ from pipelines.store.journaled_client import FLUSH_SECONDS
 from pipelines.store.partitions import PARTITION_ROWS
 from pipelines.store.shards import partitions_of, write_shards
 from pipelines.store.studies.stream_stats import save_stream
-from pipelines.study.graph.step import ROW_WISE, Step, rows_per_input
+from pipelines.study.graph.step import Step
 
 STREAM_WORKERS = 1
 PARTITIONS_PREFETCHED = 3  # units begun beyond those that fill a lane: the last rows of a unit must leave no gap
@@ -38,7 +38,7 @@ PARTITIONS_PREFETCHED = 3  # units begun beyond those that fill a lane: the last
 
 def run_stream(context: RunContext, plan: Plan) -> Plan:
     """Run and commit all pending row-wise steps that come before training; return the plan with them finished."""
-    steps = plan.pending_of(*sorted(ROW_WISE - {"verdict"}))
+    steps = tuple(step for step in plan.pending_row_wise if step.kind != "verdict")
     run_steps(context, steps)
     return plan.with_finished(step.key for step in steps)
 
@@ -133,6 +133,6 @@ def _commit_all(context: RunContext, steps: tuple[Step, ...], seconds: Mapping[s
     for step in steps:
         source = step.inputs[0]
         rows_in = context.row_counts.of(source)
-        shards, account = write_shards(context.store, step.kind, step.key, rows_in * rows_per_input(step.params))
+        shards, account = write_shards(context.store, step.kind, step.key, rows_in * step.params.rows_per_input)
         manifest = commit_step(context.store, step, account, shards, seconds[step.key])
         context.progress.finish_step(manifest)

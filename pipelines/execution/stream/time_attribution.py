@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from pipelines.execution.stream.totals import StepTotal
-from pipelines.study.graph.step import Step, model_of
+from pipelines.study.graph.step import Step
 
 
 def attribute_time(
@@ -16,12 +16,12 @@ def attribute_time(
     that is the time that its requests took (waiting included, which all steps of a model share alike)."""
     model_request_seconds: dict[str, float] = defaultdict(float)
     for step in steps:
-        model_request_seconds[model_of(step)] += _request_seconds(step, totals)
+        model_request_seconds[step.params.model] += _request_seconds(step, totals)
     all_busy = sum(busy.values())
     return {
         step.key: wall
-        * _ratio(busy[model_of(step)], all_busy)
-        * _ratio(_request_seconds(step, totals), model_request_seconds[model_of(step)])
+        * _ratio(busy[step.params.model], all_busy)
+        * _ratio(_request_seconds(step, totals), model_request_seconds[step.params.model])
         for step in steps
     }
 

@@ -13,7 +13,7 @@ from cluster.resources.inventory import Inventory
 from cluster.resources.placement import ResourceRequest
 from pipelines.planning.residency.beam_search import min_remaining_loads, search_phases
 from pipelines.planning.residency.step_groups import MemoryBudget, StepGroups, bit_indices
-from pipelines.study.graph.step import Step, model_of
+from pipelines.study.graph.step import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ def _phases(steps: Sequence[Step], residents: Sequence[set[str]]) -> tuple[Phase
     waiting, before = list(steps), set[str]()
     phases: list[Phase] = []
     for resident in residents:
-        models = resident & {model_of(step) for step in waiting}
+        models = resident & {step.params.model for step in waiting}
         ran, waiting = _runnable(waiting, models)
         phases.append(Phase(tuple(sorted(models)), tuple(sorted(models - before)), tuple(ran)))
         before = models
@@ -76,7 +76,7 @@ def _runnable(steps: Sequence[Step], models: set[str]) -> tuple[list[Step], list
     ran: list[Step] = []
     waiting: dict[str, Step] = {}
     for step in steps:
-        if model_of(step) in models and not any(needed.key in waiting for needed in step.inputs):
+        if step.params.model in models and not any(needed.key in waiting for needed in step.inputs):
             ran.append(step)
         else:
             waiting[step.key] = step

@@ -14,7 +14,7 @@ from itertools import accumulate
 from cluster.resources.inventory import Inventory
 from cluster.resources.packing import Bundle, fits, free_nodes, max_replicas_that_fit
 from cluster.resources.placement import ResourceRequest
-from pipelines.study.graph.step import Step, model_of
+from pipelines.study.graph.step import Step
 
 ROUNDING = 1e-9
 
@@ -45,7 +45,7 @@ class StepGroups:
         groups: dict[tuple[int, int], int] = {}
         group_of_step: dict[str, int] = {}
         for step in steps:
-            model = models.setdefault(model_of(step), len(models))
+            model = models.setdefault(step.params.model, len(models))
             needs = sum(
                 1 << group for group in {group_of_step[one.key] for one in step.inputs if one.key in group_of_step}
             )

@@ -15,7 +15,6 @@ from pipelines.study.graph.grid import Cell, Grid, InstructionDataset, SetOrigin
 from pipelines.study.graph.identities import encoder_identity, model_identity, reference_identity
 from pipelines.study.graph.judging import JudgingSteps
 from pipelines.study.graph.params import (
-    AnyStepParams,
     BestOfNParams,
     ContaminationParams,
     DiversityParams,
@@ -25,6 +24,7 @@ from pipelines.study.graph.params import (
     ScoreParams,
     SeedsParams,
     SelectParams,
+    StepParams,
     TrainParams,
 )
 from pipelines.study.graph.prompt_names import ANSWER_PROMPTS, CONSTRAINED_ANSWER_PROMPT, describe_prompts
@@ -59,7 +59,7 @@ class _GridBuilder:
         cells = (*self.add_base_cells(), *(cell for pairs in sets for cell in self.add_cells(pairs, sets)))
         return Grid(self.steps, sets, cells)
 
-    def add(self, identity: Identity, subject: str, params: AnyStepParams, *inputs: Step) -> Step:
+    def add(self, identity: Identity, subject: str, params: StepParams, *inputs: Step) -> Step:
         step = make_step(identity, subject, params, inputs)
         return self.steps.setdefault(step.key, step)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 from actors.sandbox.protocol.job import Level
+from pipelines.study.graph.fingerprint import fingerprint
 from pipelines.study.graph.methods import method_for, random_method
 from pipelines.study.spec.autoif import RuleSet
 from pipelines.study.spec.basics import SamplingSpec
@@ -18,19 +19,85 @@ from pipelines.study.spec.scoring import Contamination, Diversity, ScoringOption
 from pipelines.study.spec.selection import Selection
 from pipelines.study.spec.study import Seeds
 
+Kind = Literal[
+    "seeds",
+    "optimize",
+    "augment",
+    "verify",
+    "pair",
+    "evolve",
+    "eliminate",
+    "respond",
+    "draw",
+    "choose",
+    "check",
+    "score",
+    "reward",
+    "judge",
+    "diversity",
+    "contamination",
+    "select",
+    "train",
+    "evaluate",
+    "verdict",
+]
+WorkType = Literal["generate", "score", "train", "other"]
+
 
 @dataclass(frozen=True, slots=True)
-class SeedsParams:
+class StepParams:
+    """What a step is to do. `model` is the model that it asks or trains, by its name in the study."""
+
+    kind: ClassVar[Kind]
+    code_version: ClassVar[int]  # raised by hand when the meaning of the output changes: old outputs are made again
+    row_wise: ClassVar[bool] = False  # whether an operator makes its rows one by one, as a part of the stream
+    work_type: ClassVar[WorkType] = "generate"  # what its model does, as a rule
+    role: ClassVar[str] = ""  # of its model, for people; "" where `show` names no model
+    model: str
+
+    @property
+    def variant(self) -> str:
+        """Return what tells steps of equal kind and model apart that take unequal time for a row; "" if nothing."""
+        return ""
+
+    @property
+    def rows_per_input(self) -> int:
+        """Return the number of rows (or rejections) that a row-wise step makes of one row."""
+        return 1
+
+    @property
+    def sandbox_level(self) -> Level | None:
+        """Return the level of isolation at which the step runs foreign code; None if it runs none."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFreeParams(StepParams):
+    """What a step that asks no model is to do."""
+
+    work_type = "other"
+
+    model: str = field(default="", init=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SeedsParams(ModelFreeParams):
     """Read a seed file, or make seeds of the world."""
+
+    kind = "seeds"
+    code_version = 2
 
     seeds: Seeds
 
 
 @dataclass(frozen=True, slots=True)
-class OptimizeParams:
+class OptimizeParams(StepParams):
     """Find the best method for the evolver `model`. `max_tokens` bounds each of its replies."""
 
-    model: str
+    kind = "optimize"
+    code_version = 1
+    role = "evolver"
+
     optimization: Optimization
     input: Literal["copy", "merge"]
     max_tokens: int
@@ -38,10 +105,13 @@ class OptimizeParams:
 
 
 @dataclass(frozen=True, slots=True)
-class AugmentParams:
+class AugmentParams(StepParams):
     """AutoIF: new instructions on the format of answers beside the given ones."""
 
-    model: str
+    kind = "augment"
+    code_version = 1
+    role = "evolver"
+
     instructions: tuple[str, ...]
     runs: int
     sampling: SamplingSpec
@@ -49,13 +119,16 @@ class AugmentParams:
 
 
 @dataclass(frozen=True, slots=True)
-class VerifyParams:
+class VerifyParams(StepParams):
     """AutoIF: functions that check whether an answer follows an instruction, cross-validated and back-translated.
 
     `nli` is the classifier model that compares back-translations; None: there are none.
     """
 
-    model: str
+    kind = "verify"
+    code_version = 1
+    role = "evolver"
+
     nli: str | None
     rules: RuleSet
     generations: int
@@ -63,10 +136,18 @@ class VerifyParams:
     level: Level
     seed: int
 
+    @property
+    def sandbox_level(self) -> Level | None:
+        """Return the level at which functions run."""
+        return self.level
+
 
 @dataclass(frozen=True, slots=True)
-class PairParams:
+class PairParams(ModelFreeParams):
     """AutoIF: seeds as queries that are to be answered under the verified instructions."""
+
+    kind = "pair"
+    code_version = 2
 
     rules: RuleSet
     queries: int
@@ -74,7 +155,7 @@ class PairParams:
 
 
 @dataclass(frozen=True, slots=True)
-class EvolveParams:
+class EvolveParams(StepParams):
     """Rewrite every instruction once. `round` starts at 1; `methods` is the rotation, or what is drawn from.
 
     `parser` reads the replies to an optimized method (the method's own prompt names its parser otherwise).
@@ -82,7 +163,11 @@ class EvolveParams:
     `probabilities` of so many first tokens of each reply are kept.
     """
 
-    model: str
+    kind = "evolve"
+    code_version = 3
+    row_wise = True
+    role = "evolver"
+
     round: int
     methods: tuple[str, ...]
     assignment: Assignment
@@ -101,142 +186,226 @@ class EvolveParams:
 
 
 @dataclass(frozen=True, slots=True)
-class EliminateParams:
+class EliminateParams(StepParams):
     """Undo evolutions that failed: by their answers, and by the judge `model`'s word."""
 
-    model: str
+    kind = "eliminate"
+    code_version = 2
+    row_wise = True
+    role = "judge"
+
     elimination: Elimination
 
 
 @dataclass(frozen=True, slots=True)
-class RespondParams:
+class RespondParams(StepParams):
     """Answer every instruction `draws` times: as many rows."""
 
-    model: str
+    kind = "respond"
+    code_version = 2
+    row_wise = True
+    role = "teacher"
+
     sampling: SamplingSpec
     draws: int = 1
 
+    @property
+    def rows_per_input(self) -> int:
+        """Return the number of answers to each instruction."""
+        return self.draws
+
 
 @dataclass(frozen=True, slots=True)
-class SampleCandidatesParams:
+class SampleCandidatesParams(StepParams):
     """Answer every instruction `candidates` times: one row."""
 
-    model: str
+    kind = "draw"
+    code_version = 1
+    row_wise = True
+    role = "teacher"
+
     sampling: SamplingSpec
     candidates: int
 
 
 @dataclass(frozen=True, slots=True)
-class BestOfNParams:
+class BestOfNParams(StepParams):
     """Pick one of the candidates by the rewards that the model gives."""
 
-    model: str
+    kind = "choose"
+    code_version = 1
+    row_wise = True
+    work_type = "score"
+    role = "judge"
+
     rule: SelectionRule
 
 
 @dataclass(frozen=True, slots=True)
-class CheckParams:
+class CheckParams(StepParams):
     """AutoIF: keep the answers that functions accept and the judge `model` scores high enough."""
 
-    model: str
+    kind = "check"
+    code_version = 1
+    row_wise = True
+    role = "judge"
+
     rules: RuleSet
     judgements: int
     sampling: SamplingSpec
     level: Level
     seed: int
 
+    @property
+    def sandbox_level(self) -> Level | None:
+        """Return the level at which functions run."""
+        return self.level
+
 
 @dataclass(frozen=True, slots=True)
-class ScoreParams:
+class ScoreParams(StepParams):
     """Score every pair under one model."""
 
-    model: str
+    kind = "score"
+    code_version = 2
+    row_wise = True
+    work_type = "score"
+    role = "scorer"
+
     options: ScoringOptions = field(default_factory=ScoringOptions)
 
 
 @dataclass(frozen=True, slots=True)
-class RewardParams:
+class RewardParams(StepParams):
     """Judge every pair by one reward model."""
 
-    model: str
+    kind = "reward"
+    code_version = 1
+    row_wise = True
+    work_type = "score"
+    role = "judge"
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeParams:
+class JudgeParams(StepParams):
     """Ask a judge model about every instruction."""
 
-    model: str
+    kind = "judge"
+    code_version = 2
+    row_wise = True
+    role = "judge"
+
     metric: JudgeMetric
     max_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class DiversityParams:
+class DiversityParams(ModelFreeParams):
     """Find how near the instructions of a set are to one another."""
+
+    kind = "diversity"
+    code_version = 1
 
     diversity: Diversity
 
 
 @dataclass(frozen=True, slots=True)
-class ContaminationParams:
+class ContaminationParams(ModelFreeParams):
     """Find which instructions of a set overlap with benchmark tasks."""
+
+    kind = "contamination"
+    code_version = 1
 
     contamination: Contamination
 
 
 @dataclass(frozen=True, slots=True)
-class SelectParams:
+class SelectParams(ModelFreeParams):
     """Choose pairs for training."""
+
+    kind = "select"
+    code_version = 2
 
     selection: Selection
     seed: int
 
 
 @dataclass(frozen=True, slots=True)
-class TrainParams:
+class TrainParams(StepParams):
     """Fine-tune a student on the selected pairs, at a place that changes nothing."""
 
-    model: str
+    kind = "train"
+    code_version = 2
+    work_type = "train"
+
     recipe: Recipe
     seed: int
     resources: TrainingResources = field(default_factory=TrainingResources)
 
+    @property
+    def variant(self) -> str:
+        """Return a short digest of the recipe."""
+        return fingerprint(self.recipe)[:8]
+
 
 @dataclass(frozen=True, slots=True)
-class EvaluateParams:
+class EvaluateParams(StepParams):
     """Ask a student, or an untuned base if there is no input step, the tasks of a benchmark."""
 
-    model: str
+    kind = "evaluate"
+    code_version = 2
+
     benchmark: Benchmark
+
+    @property
+    def variant(self) -> str:
+        """Return the benchmark's name."""
+        return self.benchmark.name
+
+    @property
+    def sandbox_level(self) -> Level | None:
+        """Return the level at which programs run that a benchmark asks for."""
+        return self.benchmark.level if self.benchmark.traits.runs_code else None
 
 
 @dataclass(frozen=True, slots=True)
-class VerdictParams:
+class VerdictParams(StepParams):
     """Have the benchmark's judge `model` read answers; a second input step, if any, has those to compare with."""
 
-    model: str
+    kind = "verdict"
+    code_version = 1
+    row_wise = True
+
     benchmark: Benchmark
 
+    @property
+    def variant(self) -> str:
+        """Return the benchmark's name."""
+        return self.benchmark.name
 
-AnyStepParams = (
-    SeedsParams
-    | OptimizeParams
-    | AugmentParams
-    | VerifyParams
-    | PairParams
-    | EvolveParams
-    | EliminateParams
-    | RespondParams
-    | SampleCandidatesParams
-    | BestOfNParams
-    | CheckParams
-    | ScoreParams
-    | RewardParams
-    | JudgeParams
-    | DiversityParams
-    | ContaminationParams
-    | SelectParams
-    | TrainParams
-    | EvaluateParams
-    | VerdictParams
-)
+
+STEP_PARAMS: dict[Kind, type[StepParams]] = {
+    each.kind: each
+    for each in (
+        SeedsParams,
+        OptimizeParams,
+        AugmentParams,
+        VerifyParams,
+        PairParams,
+        EvolveParams,
+        EliminateParams,
+        RespondParams,
+        SampleCandidatesParams,
+        BestOfNParams,
+        CheckParams,
+        ScoreParams,
+        RewardParams,
+        JudgeParams,
+        DiversityParams,
+        ContaminationParams,
+        SelectParams,
+        TrainParams,
+        EvaluateParams,
+        VerdictParams,
+    )
+}

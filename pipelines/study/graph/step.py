@@ -4,104 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 from pydantic import BaseModel
 
 from pipelines.study.graph.fingerprint import Description, fingerprint
-from pipelines.study.graph.params import (
-    AnyStepParams,
-    BestOfNParams,
-    CheckParams,
-    EliminateParams,
-    EvolveParams,
-    JudgeParams,
-    RespondParams,
-    RewardParams,
-    SampleCandidatesParams,
-    ScoreParams,
-    VerdictParams,
-)
-
-
-def model_of(step: Step) -> str:
-    """The model that a row-wise step asks."""
-    assert isinstance(
-        step.params,
-        EvolveParams
-        | EliminateParams
-        | RespondParams
-        | SampleCandidatesParams
-        | BestOfNParams
-        | CheckParams
-        | ScoreParams
-        | RewardParams
-        | JudgeParams
-        | VerdictParams,
-    )
-    return step.params.model
+from pipelines.study.graph.params import STEP_PARAMS, Kind, StepParams
 
 
 class AddStep(Protocol):
     """A step of the grid: the one that is there already, if it is the same."""
 
-    def __call__(self, identity: Identity, subject: str, params: AnyStepParams, *inputs: Step) -> Step: ...
-
-
-Kind = Literal[
-    "seeds",
-    "optimize",
-    "augment",
-    "verify",
-    "pair",
-    "evolve",
-    "eliminate",
-    "respond",
-    "draw",
-    "choose",
-    "check",
-    "score",
-    "reward",
-    "judge",
-    "diversity",
-    "contamination",
-    "select",
-    "train",
-    "evaluate",
-    "verdict",
-]
-KINDS: tuple[Kind, ...] = get_args(Kind)  # in the order in which rows flow
-# Raised by hand when the meaning of a kind's output changes: old outputs are then made again.
-CODE_VERSION: Mapping[Kind, int] = {
-    "seeds": 2,
-    "optimize": 1,
-    "augment": 1,
-    "verify": 1,
-    "pair": 2,
-    "evolve": 3,
-    "eliminate": 2,
-    "respond": 2,
-    "draw": 1,
-    "choose": 1,
-    "check": 1,
-    "score": 2,
-    "diversity": 1,
-    "contamination": 1,
-    "reward": 1,
-    "judge": 2,
-    "select": 2,
-    "train": 2,
-    "evaluate": 2,
-    "verdict": 1,
-}
-ROW_WISE: frozenset[Kind] = frozenset(
-    {"evolve", "eliminate", "respond", "draw", "choose", "check", "score", "reward", "judge", "verdict"}
-)
-
-
-def rows_per_input(params: AnyStepParams) -> int:
-    """How many rows (or rejections) a row-wise step makes of one row."""
-    return params.draws if isinstance(params, RespondParams) else 1
+    def __call__(self, identity: Identity, subject: str, params: StepParams, *inputs: Step) -> Step: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +30,7 @@ class Step:
     key: str
     payload: Mapping[str, Any]
     inputs: tuple[Step, ...]
-    params: AnyStepParams
+    params: StepParams
 
     @property
     def subject(self) -> str:
@@ -136,7 +50,7 @@ class Identity:
 def identify(kind: Kind, payload: Mapping[str, Any]) -> Identity:
     """The identity of a kind of step with this description."""
     parts = {name: part.value if isinstance(part, Description) else part for name, part in payload.items()}
-    full = {"code_version": CODE_VERSION[kind], **parts}
+    full = {"code_version": STEP_PARAMS[kind].code_version, **parts}
     return Identity(kind, full, fingerprint(full))
 
 
@@ -161,7 +75,7 @@ class Identities:
         return self._made[values]
 
 
-def make_step(identity: Identity, subject: str, params: AnyStepParams, inputs: tuple[Step, ...]) -> Step:
+def make_step(identity: Identity, subject: str, params: StepParams, inputs: tuple[Step, ...]) -> Step:
     """A step with its key: the fingerprint of its kind, its description and its inputs' keys."""
     key = fingerprint([identity.kind, identity.digest, *(step.key for step in inputs)])
     return Step(identity.kind, f"{identity.kind} {subject}", key, identity.payload, inputs, params)

@@ -26,7 +26,7 @@ from pipelines.evaluate.task_texts import task_texts
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
-from pipelines.execution.stream.operators import verdict_operator
+from pipelines.execution.stream.operators import StreamInputs, make_stream_operator
 from pipelines.execution.training.evaluation import evaluate, journaled_answers
 from pipelines.planning.plan import make_plan
 from pipelines.rows.arrow import from_table
@@ -101,7 +101,7 @@ def test_a_judge_reads_answers_and_every_verdict_is_a_row(tmp_path: Path) -> Non
     rows, lost = asyncio.run(answer_benchmark(Told(lambda _: "Mine."), bench, tmp_path, 0, step.inputs[0].key))
     commit_rows(store, step.inputs[0], [*rows], lost, 4, 0.0)
     judge = Told(lambda _: "Assistant 1 is better than Assistant 2")
-    act = verdict_operator(store, tmp_path, step, judge)
+    act = make_stream_operator(StreamInputs(step, judge, 0, store=store, folder=tmp_path, runner=None))
     made = [asyncio.run(act(row, f"{n:032x}")) for n, row in enumerate(rows)]
     assert scores(bench, made) == {"win": 100.0, "tie": 0.0, "lose": 0.0, "unparsed": 0.0}
     assert {(row.response, row.other, len(row.raw)) for row in made} == {("Mine.", "Gold.", 1)}
@@ -112,8 +112,9 @@ def test_answers_of_another_file_are_no_reference(tmp_path: Path) -> None:
     written(tmp_path)
     (tmp_path / "gold.json").write_text(json.dumps([{"instruction": "Something else", "output": "Gold."}]))
     step = first(study(DUEL), tmp_path, "verdict")
+    store, client = Store(str(tmp_path / "store")), Told(lambda _: "")
     with pytest.raises(InputError, match="4 of 4 items have no answer"):
-        verdict_operator(Store(str(tmp_path / "store")), tmp_path, step, Told(lambda _: ""))
+        make_stream_operator(StreamInputs(step, client, 0, store=store, folder=tmp_path, runner=None))
 
 
 @pytest.mark.parametrize(("text", "complaint"), [("", "no items"), ("[1]", "not JSON objects"), ("{", "JSON Lines")])

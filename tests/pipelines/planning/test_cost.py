@@ -106,7 +106,7 @@ def test_a_step_on_more_replicas_is_no_shorter_than_the_bound(tmp_path: Path) ->
     model = {"source": "x", "engine": "scripted", "cpus": 0.1}
     models = {"small": model | {"replicas": 2, "max_replicas": 8}, "large": model, "scorer": model}
     study, plan = planned(tmp_path, models=models)
-    step = next(step for step in plan.pending if step.kind == "evolve" and getattr(step.params, "model", "") == "small")
+    step = next(step for step in plan.pending if step.kind == "evolve" and step.params.model == "small")
     slow = replace(plan, seconds=dict.fromkeys(plan.grid.steps, 0.0) | {step.key: 80.0})
     assert min_wall_seconds(slow, study, Inventory((Node("large", 64, 0, 64 * GIB),))) == pytest.approx(20)
 
@@ -127,7 +127,7 @@ def profiled(store: Path, plan: Plan, **setting: Any) -> None:
     """Keep a profile of all of the plan's steps; `setting` is in what it differs from today's."""
     lines: dict[str, LinearCost] = {}
     for step in plan.pending:
-        name, made = getattr(step.params, "model", ""), None
+        name, made = step.params.model, None
         if name:
             asked, weights = (
                 plan.machine_types.request(step),
@@ -148,7 +148,7 @@ def test_what_was_measured_of_another_model_of_that_name_is_not_used(tmp_path: P
     model = {"engine": "scripted", "cpus": 0.1}
     models = {name: {"source": name, **model} for name in ("small", "large", "scorer")}
     _, plan = planned(tmp_path, models=models | {"large": {"source": "much larger", **model}})
-    mine = {name: [s for s in plan.pending if getattr(s.params, "model", "") == name] for name in models}
+    mine = {name: [s for s in plan.pending if s.params.model == name] for name in models}
     assert all(plan.seconds[step.key] > 1 for step in (*mine["small"], *mine["scorer"]))
     assert not any(plan.seconds[step.key] for step in mine["large"])
     assert "a profile on 2 CPUs" in plan.basis and "large has other weights or settings" in plan.basis
@@ -258,7 +258,7 @@ def test_a_model_of_unknown_size_makes_time_and_money_unknown(tmp_path: Path, mo
     shown = console.export_text()
     assert "Unknown: how long large takes" in shown and "org/large" in shown and "--profile" in shown
     assert "unknown GPU-hours" in shown and "0.00" not in shown
-    mine = [step for step in plan.pending if getattr(step.params, "model", "") == "large"]
+    mine = [step for step in plan.pending if step.params.model == "large"]
     assert (
         plan.planned_time(mine) == "unknown"
         and plan.planned_time([s for s in plan.pending if s not in mine]) != "unknown"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
-from pipelines.planning.workload import StepWorkload, estimate_workloads, workload_class
+from pipelines.planning.workload import DEFAULT_WORKLOADS, WORKLOADS, StepWorkload, estimate_workloads, workload_class
 from pipelines.study.graph.build import build
+from pipelines.study.graph.params import STEP_PARAMS
 from pipelines.study.graph.step import Step
 from tests.support.studies import STUDENTS, scripted_study
 
@@ -51,3 +52,9 @@ def test_a_judge_reads_every_answer_as_often_as_its_benchmark_asks(
         assert work.tokens_out == ITEMS * asked * said
         assert work.work_type == ("generate" if said else "score")
         assert workload_class(step) == "verdict:scorer:bench"
+
+
+def test_every_kind_of_step_has_an_estimate_for_its_own_parameters() -> None:
+    without = {params for params in STEP_PARAMS.values() if params not in WORKLOADS}
+    assert {params.work_type for params in without} <= DEFAULT_WORKLOADS.keys()
+    assert all(get_type_hints(estimate)["params"] is params for params, estimate in WORKLOADS.items())

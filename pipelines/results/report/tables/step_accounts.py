@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.results.report.data.report import StepAccount
-from pipelines.study.graph.step import KINDS
+from pipelines.study.graph.params import STEP_PARAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ def is_balanced(step: StepAccount) -> bool:
 
 
 def _kind_position(kind: str) -> int:
-    return KINDS.index(kind) if kind in KINDS else len(KINDS)
+    kinds: list[str] = [*STEP_PARAMS]
+    return kinds.index(kind) if kind in kinds else len(kinds)
 
 
 def _kind_total(kind: str, steps: Sequence[StepAccount]) -> KindTotal:

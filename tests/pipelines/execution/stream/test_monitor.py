@@ -19,8 +19,8 @@ from pipelines.execution.stream import monitor as watch
 from pipelines.execution.stream.monitor import monitored
 from pipelines.execution.stream.progress_actor import progress_actor
 from pipelines.execution.stream.totals import StepTotal
-from pipelines.study.graph.params import ScoreParams
-from pipelines.study.graph.step import Kind, Step, identify, make_step
+from pipelines.study.graph.params import Kind, ScoreParams
+from pipelines.study.graph.step import Step, identify, make_step
 from tests.actors.serving.pools import until
 
 SEEDS = make_step(identify("seeds", {}), "test", ScoreParams("m"), ())

@@ -16,7 +16,7 @@ from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import Phase, min_model_loads, model_loads, order_phases
 from pipelines.planning.residency.step_groups import MemoryBudget
 from pipelines.study.graph.params import ScoreParams
-from pipelines.study.graph.step import Step, model_of
+from pipelines.study.graph.step import Step
 from tests.support.studies import scripted_study
 
 Sizes = dict[str, ResourceRequest]
@@ -49,7 +49,7 @@ def grid(evolvers: Sequence[str], teachers: Sequence[str], scorer: str, rounds: 
 
 
 def gpus(steps: Sequence[Step], each: float = 1) -> Sizes:
-    return {model_of(one): ResourceRequest(model_of(one), 0, each) for one in steps}
+    return {one.params.model: ResourceRequest(one.params.model, 0, each) for one in steps}
 
 
 def room(*gpus: float, cpus: float = 1) -> Inventory:
@@ -76,7 +76,7 @@ def check_valid(phases: Sequence[Phase], steps: Sequence[Step], sized: Sizes, ha
         assert phase.model_loads == tuple(sorted(set(phase.models) - before))
         assert len(phase.models) == 1 or fit_together([sized[name] for name in phase.models], have)
         for one in phase.steps:
-            assert one.key not in done and model_of(one) in phase.models
+            assert one.key not in done and one.params.model in phase.models
             assert all(needed.key in done for needed in one.inputs if needed.key in keys)
             done.add(one.key)
         before = set(phase.models)
@@ -209,7 +209,7 @@ def small_case(number: int) -> tuple[list[Step], Sizes, Inventory]:
 
 def fewest(steps: Sequence[Step], sized: Sizes, have: Inventory) -> tuple[int, int]:
     """The fewest loads, then phases, of all orders: Dijkstra over (steps done, models resident)."""
-    models = sorted({model_of(one) for one in steps})
+    models = sorted({one.params.model for one in steps})
     together = [frozenset(some) for some in _subsets(models) if fit_together([sized[m] for m in some], have)]
     tickets = count()
     heap = [(0, 0, next(tickets), frozenset[str](), frozenset[str]())]
@@ -233,7 +233,7 @@ def _subsets(models: Sequence[str]) -> Iterator[tuple[str, ...]]:
 def _ran(steps: Sequence[Step], done: frozenset[str], resident: frozenset[str]) -> frozenset[str]:
     ran = set(done)
     for one in steps:
-        if model_of(one) in resident and all(needed.key in ran for needed in one.inputs):
+        if one.params.model in resident and all(needed.key in ran for needed in one.inputs):
             ran.add(one.key)
     return frozenset(ran)
 

@@ -9,7 +9,6 @@ import pytest
 
 from pipelines.study.graph.build import build
 from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.step import model_of
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.study import Study
 from tests.support.studies import STUDENTS, scripted_study
@@ -129,14 +128,14 @@ def test_elimination_is_a_step_between_rounds_that_asks_the_judge() -> None:
     assert kinds(grid)["eliminate"] == kinds(grid)["evolve"] == 4
     for step in grid.steps.values():
         if step.kind == "eliminate":
-            assert model_of(step) == "scorer" and step.inputs[0].kind == "evolve"
+            assert step.params.model == "scorer" and step.inputs[0].kind == "evolve"
         if step.kind == "evolve" and step.label.endswith("r2"):
             assert step.inputs[0].kind == "eliminate"
     assert {pairs.instructions.kind for pairs in grid.sets} == {"seeds", "eliminate"}
 
 
 def test_without_a_judge_each_evolver_judges_its_own_evolutions() -> None:
-    judges = {model_of(step) for step in eliminating(True).steps.values() if step.kind == "eliminate"}
+    judges = {step.params.model for step in eliminating(True).steps.values() if step.kind == "eliminate"}
     assert judges == {"small", "large"}
     assert set(eliminating({}).steps) == set(eliminating(True).steps)
     assert set(eliminating(False).steps) == keys(scripted_study())
