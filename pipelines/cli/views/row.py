@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, fields
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-import prompts
 from pipelines.cli.views.answer import answer_facts
-from pipelines.cli.views.autoif import autoif_facts
+from pipelines.cli.views.autoif import checked_facts, format_facts, paired_facts, verified_facts
+from pipelines.cli.views.request import SHORT_ID_CHARS, Facts, describe_sampling, request_facts
 from pipelines.operators.evolve.failure_detector import CLASSES
 from pipelines.results.lineage import ROW_FILES, Lineage, Link
 from pipelines.rows.types import (
     AnswerRow,
     CandidatesRow,
+    CheckedRow,
     ChosenRow,
     ContaminationRow,
     DiversityRow,
@@ -29,58 +31,22 @@ from pipelines.rows.types import (
     PairRow,
     Rejection,
     ResponseRow,
-    RewardRow,
     Row,
-    ScoreRow,
     VerifiedRow,
 )
-from pipelines.study.graph.methods import prompt_name
-from pipelines.study.graph.params import (
-    AugmentParams,
-    BestOfNParams,
-    CheckParams,
-    EliminateParams,
-    EvolveParams,
-    JudgeParams,
-    OptimizeParams,
-    RespondParams,
-    RewardParams,
-    SampleCandidatesParams,
-    ScoreParams,
-    SelectParams,
-    VerifyParams,
-)
-from pipelines.study.graph.prompt_names import AUTOIF_AUGMENT, AUTOIF_MATERIAL, AUTOIF_SCORE, CONSTRAINED_ANSWER_PROMPT
-from pipelines.study.graph.step import Kind, Step
-from pipelines.study.spec.basics import SamplingSpec
+from pipelines.study.graph.params import OptimizeParams, SelectParams
+from pipelines.study.graph.step import Step
 
-Facts = Iterator[tuple[str, object]]
-SHORT_ID_CHARS = 12
 SAMPLES_PER_STEP = 2
 NAME_WIDTH = 13
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_ROLES = {
-    OptimizeParams: "evolver",
-    EvolveParams: "evolver",
-    EliminateParams: "judge",
-    RespondParams: "teacher",
-    ScoreParams: "scorer",
-    SampleCandidatesParams: "teacher",
-    BestOfNParams: "judge",
-    RewardParams: "judge",
-    JudgeParams: "judge",
-    AugmentParams: "evolver",
-    VerifyParams: "evolver",
-    CheckParams: "judge",
-}
-_AUTOIF_PROMPTS: dict[Kind, str] = {"augment": AUTOIF_AUGMENT, "verify": AUTOIF_MATERIAL, "check": AUTOIF_SCORE}
 
 
 def show_chain(console: Console, links: list[Link], study_seed: int) -> None:
     """Print the links from the seed down."""
     for link in links:
         _print_field(console, f"{link.step.label}, row {link.row.index}", link.row.id, style="bold")
-        for name, value in _facts(link, study_seed):
+        for name, value in (*request_facts(link, study_seed), *row_facts(link.step, link.row)):
             _print_field(console, f"  {name}", str(value))
         console.print()
 
@@ -101,114 +67,33 @@ def _print_field(console: Console, name: str, value: str, style: str = "") -> No
     console.print(Text(f"{name:<{NAME_WIDTH}}  {indented}", style=style), soft_wrap=True)
 
 
-def _facts(link: Link, study_seed: int) -> Facts:
-    step, row = link.step, link.row
-    yield from _request_facts(link, study_seed)
-    if isinstance(row, Rejection):
-        yield row.status, f"{row.reason}: {row.detail}" if row.detail else row.reason
-        if row.raw:
-            yield "reply", row.raw
-    elif isinstance(row, FormatRow | VerifiedRow | PairedRow):
-        yield from autoif_facts(row)
-    elif isinstance(row, MethodRow):
-        yield from _optimization_facts(step, row)
-    elif isinstance(row, InstructionRow):
-        yield from _instruction_facts(step, row)
-    elif isinstance(row, ResponseRow):
-        yield "outcome", "accepted" if row.finish_reason == "stop" else "accepted, cut off at the token limit"
-        yield from choice_facts(row)
-        yield "answer", row.response
-        yield from autoif_facts(row)
-    elif isinstance(row, AnswerRow):
-        yield from answer_facts(row, judged=step.kind == "verdict")
-    elif isinstance(row, DiversityRow):
-        yield "nearest", f"{row.nearest}, at a squared distance of {row.distance:.6g}; {row.repeats} are near repeats"
-    elif isinstance(row, ContaminationRow):
-        found = zip(row.sources, row.measures, row.tasks, row.values, row.shared, strict=True)
-        for source, measure, task, value, shared in found:
-            yield "overlaps", f"{source}, task {task}, {measure} {value:g}: {shared}"
-        if not row.sources:
-            yield "overlaps", "with nothing"
-    elif isinstance(row, CandidatesRow):
-        yield from ((f"candidate {number}", text) for number, text in enumerate(row.candidates))
-    elif isinstance(row, JudgementRow):
-        yield row.metric, ", ".join([*row.labels, *(f"{score:g}" for score in row.scores)])
-    elif isinstance(row, ScoreRow | RewardRow):
-        own = {field.name for field in fields(Row)}
-        yield from ((name, _format_numbers(value)) for name, value in asdict(row).items() if name not in own)
-    elif isinstance(row, PairRow) and isinstance(step.params, SelectParams):
-        yield "chosen by", f"{step.params.selection.by}: {row.score:.6g}"
+def row_facts(step: Step, row: Row) -> Facts:
+    """What came back for a row, and what a step made of it."""
+    return next(FACTS[each] for each in type(row).__mro__ if each in FACTS)(row, step)
 
 
-def choice_facts(row: ResponseRow) -> Facts:
-    """The rewards by which an answer was chosen among candidates, and whether it seems to decline."""
-    if isinstance(row, ChosenRow):
-        rewards = zip(row.judged, row.rewards, strict=True)
-        yield "rewards", ", ".join(f"candidate {number}: {reward:.6g}" for number, reward in rewards)
-        yield "chosen", f"candidate {row.chosen}"
-    if row.refused:
-        yield "refused", "it opens by declining"
+def _own_facts(row: Row, step: Step) -> Facts:
+    """The fields that not all rows have."""
+    common = {field.name for field in fields(Row)}
+    yield from ((name, _format_value(value)) for name, value in asdict(row).items() if name not in common)
 
 
-def _format_numbers(value: float | list[float]) -> str:
-    return " ".join(f"{number:.6g}" for number in (value if isinstance(value, list) else [value]))
+def _format_value(value: object) -> str:
+    if isinstance(value, list):
+        return " ".join(map(_format_value, value))  # pyright: ignore[reportUnknownArgumentType]
+    return f"{value:.6g}" if isinstance(value, int | float) else str(value)
 
 
-def _request_facts(link: Link, study_seed: int) -> Facts:
-    """Which model was asked what, and how it was to draw."""
-    step, row, job = link.step, link.row, link.step.params
-    if isinstance(
-        job,
-        EvolveParams
-        | EliminateParams
-        | RespondParams
-        | SampleCandidatesParams
-        | BestOfNParams
-        | ScoreParams
-        | RewardParams
-        | JudgeParams
-        | OptimizeParams
-        | AugmentParams
-        | VerifyParams
-        | CheckParams,
-    ):
-        yield _ROLES[type(job)], f"{job.model} ({_describe_model(step)})"
-    if isinstance(job, EvolveParams):
-        yield "round", job.round
-        yield from _method_facts(step, job, link.method, job.method(row.index, row.seed_id, study_seed))
-    if isinstance(job, EliminateParams):
-        yield "prompt", _describe_prompt(step, "equality")
-    if isinstance(job, RespondParams | SampleCandidatesParams) and isinstance(row, ResponseRow | CandidatesRow):
-        constrained = CONSTRAINED_ANSWER_PROMPT in step.payload["prompts"]
-        yield (
-            "prompt",
-            _describe_prompt(
-                step, CONSTRAINED_ANSWER_PROMPT if constrained else "answer_with_input" if row.input else "answer"
-            ),
-        )
-    if name := _AUTOIF_PROMPTS.get(step.kind):
-        yield "prompt", _describe_prompt(step, name)
-    if isinstance(
-        job, EvolveParams | RespondParams | SampleCandidatesParams | AugmentParams | VerifyParams | CheckParams
-    ):
-        yield "sampling", _describe_sampling(job.sampling)
+def _rejection_facts(row: Rejection, step: Step) -> Facts:
+    yield row.status, f"{row.reason}: {row.detail}" if row.detail else row.reason
+    if row.raw:
+        yield "reply", row.raw
 
 
-def _method_facts(step: Step, job: EvolveParams, optimized: MethodRow | None, method: str) -> Facts:
-    if optimized is not None:
-        yield "method", f"optimized, row {optimized.id[:SHORT_ID_CHARS]} of {step.inputs[1].label}"
-        yield "prompt", optimized.method
-        yield "parser", f"{job.parser} version {step.payload['prompts']['parser']}"
-        return
-    several = f" ({job.assignment} over {', '.join(job.methods)})" if len(job.methods) > 1 else ""
-    yield "method", method + several
-    yield "prompt", _describe_prompt(step, prompt_name(method))
-
-
-def _optimization_facts(step: Step, row: MethodRow) -> Facts:
+def _method_facts(row: MethodRow, step: Step) -> Facts:
     assert isinstance(step.params, OptimizeParams)
     spec = step.params.optimization
-    yield "optimizer", f"{spec.optimizer}, {_describe_sampling(spec.sampling)}"
+    yield "optimizer", f"{spec.optimizer}, {describe_sampling(spec.sampling)}"
     yield "step", f"{row.step}, " + (f"candidate {row.candidate}" if row.candidate else "the method it began with")
     if row.candidate:
         yield "feedback", row.feedback
@@ -220,7 +105,7 @@ def _optimization_facts(step: Step, row: MethodRow) -> Facts:
     yield "chosen", ("best of all" if row.best else "for the next step") if row.chosen else "no"
 
 
-def _instruction_facts(step: Step, row: InstructionRow) -> Facts:
+def _instruction_facts(row: InstructionRow, step: Step) -> Facts:
     if step.kind != "seeds":
         yield "reply", row.raw if row.raw.strip() != row.instruction else "(the instruction, as it is)"
         yield "outcome", f"{row.outcome}: the un-evolved instruction goes on" if row.eliminated else row.outcome
@@ -233,21 +118,70 @@ def _instruction_facts(step: Step, row: InstructionRow) -> Facts:
         yield "own answer", row.answer
 
 
-def _describe_prompt(step: Step, name: str) -> str:
-    used = step.payload["prompts"]
-    return f"{name}, sha256 {used[name][:SHORT_ID_CHARS]}, parser {prompts.get(name).parser} version {used['parser']}"
+def _response_facts(row: ResponseRow, step: Step) -> Facts:
+    yield "outcome", "accepted" if row.finish_reason == "stop" else "accepted, cut off at the token limit"
+    if isinstance(row, ChosenRow):
+        yield from _choice_facts(row)
+    if row.refused:
+        yield "refused", "it opens by declining"
+    yield "answer", row.response
 
 
-def _describe_model(step: Step) -> str:
-    model = step.payload["model"]
-    weights = model["weights"]
-    known = f"sha256 {weights['sha256'][:SHORT_ID_CHARS]}" if "sha256" in weights else _name_at_revision(**weights)
-    return f"{model['engine']}, {known}"
+def _choice_facts(row: ChosenRow) -> Facts:
+    rewards = zip(row.judged, row.rewards, strict=True)
+    yield "rewards", ", ".join(f"candidate {number}: {reward:.6g}" for number, reward in rewards)
+    yield "chosen", f"candidate {row.chosen}"
 
 
-def _name_at_revision(name: str, revision: str | None) -> str:
-    return f"{name} at {revision[:SHORT_ID_CHARS]}" if revision else name
+def _checked_facts(row: CheckedRow, step: Step) -> Facts:
+    yield from _response_facts(row, step)
+    yield from checked_facts(row, step)
 
 
-def _describe_sampling(spec: SamplingSpec) -> str:
-    return f"temperature {spec.temperature:g}, top_p {spec.top_p:g}, at most {spec.max_tokens} tokens"
+def _candidates_facts(row: CandidatesRow, step: Step) -> Facts:
+    yield from ((f"candidate {number}", text) for number, text in enumerate(row.candidates))
+
+
+def _diversity_facts(row: DiversityRow, step: Step) -> Facts:
+    yield "nearest", f"{row.nearest}, at a squared distance of {row.distance:.6g}; {row.repeats} are near repeats"
+
+
+def _contamination_facts(row: ContaminationRow, step: Step) -> Facts:
+    found = zip(row.sources, row.measures, row.tasks, row.values, row.shared, strict=True)
+    for source, measure, task, value, shared in found:
+        yield "overlaps", f"{source}, task {task}, {measure} {value:g}: {shared}"
+    if not row.sources:
+        yield "overlaps", "with nothing"
+
+
+def _judgement_facts(row: JudgementRow, step: Step) -> Facts:
+    yield row.metric, ", ".join([*row.labels, *(f"{score:g}" for score in row.scores)])
+
+
+def _pair_facts(row: PairRow, step: Step) -> Facts:
+    assert isinstance(step.params, SelectParams)
+    yield "chosen by", f"{step.params.selection.by}: {row.score:.6g}"
+
+
+def _answer_facts(row: AnswerRow, step: Step) -> Facts:
+    return answer_facts(row, judged=step.kind == "verdict")
+
+
+FACTS: dict[type[Row], Callable[[Any, Step], Facts]] = {
+    Row: _own_facts,
+    Rejection: _rejection_facts,
+    FormatRow: format_facts,
+    VerifiedRow: verified_facts,
+    PairedRow: paired_facts,
+    MethodRow: _method_facts,
+    InstructionRow: _instruction_facts,
+    ResponseRow: _response_facts,
+    CheckedRow: _checked_facts,
+    CandidatesRow: _candidates_facts,
+    DiversityRow: _diversity_facts,
+    ContaminationRow: _contamination_facts,
+    JudgementRow: _judgement_facts,
+    PairRow: _pair_facts,
+    AnswerRow: _answer_facts,
+}
+"""Names and values of a row of a step, by the row's type: a type without an entry is shown as its nearest base is."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
+from typing import Any, NamedTuple
 
 from pipelines.operators.evolve.elimination import NO_GAIN, NO_VERDICT
 from pipelines.operators.score.instruction_judge import NO_METHODS
@@ -23,18 +24,22 @@ from pipelines.study.graph.params import (
     OptimizeParams,
     RespondParams,
     SampleCandidatesParams,
+    StepParams,
     VerifyParams,
 )
-from pipelines.study.graph.step import Kind, Step
+from pipelines.study.graph.step import Step
 
 EVOLVED = "evolved"
-AUTOIF_ROLE_NAMES: Mapping[Kind, str] = {
-    "augment": "writer of formats",
-    "verify": "verifier",
-    "check": "judge of answers",
-}
 # the judge was asked and these are its words; other eliminations happen before it
 _JUDGE_OUTCOMES = {ELIMINATED + NO_GAIN, ELIMINATED + NO_VERDICT}
+
+
+class Replies(NamedTuple):
+    """How the replies of a model in a role were read, in one step."""
+
+    model: str
+    role: str
+    outcomes: Counter[str]
 
 
 class Outcomes:
@@ -63,23 +68,9 @@ class Outcomes:
         """By model and role: how its replies were read, over all steps."""
         counts: dict[tuple[str, str], Counter[str]] = {}
         for step in (step for key, step in self.grid.steps.items() if key in self.done):
-            job = step.params
-            if isinstance(job, OptimizeParams):
-                counts.setdefault((job.optimization.optimizer, "optimizer"), Counter()).update(
-                    self.draft_outcomes(step)
-                )
-            elif isinstance(job, EvolveParams):
-                counts.setdefault((job.model, "evolver"), Counter()).update(self.evolver_outcomes(step))
-            elif isinstance(job, EliminateParams):
-                counts.setdefault((job.model, "judge"), Counter()).update(self.judge_outcomes(step))
-            elif isinstance(job, JudgeParams) and job.metric != "reward":
-                counts.setdefault((job.model, f"judge: {job.metric}"), Counter()).update(self.judgement_outcomes(step))
-            elif isinstance(job, AugmentParams | VerifyParams | CheckParams):
-                counts.setdefault((job.model, AUTOIF_ROLE_NAMES[step.kind]), Counter()).update(self.draw_outcomes(step))
-            elif isinstance(job, RespondParams):
-                counts.setdefault((job.model, "teacher"), Counter()).update(self.answer_outcomes(step))
-            elif isinstance(job, SampleCandidatesParams):
-                counts.setdefault((job.model, "teacher"), Counter()).update(self.candidate_outcomes(step))
+            count = REPLIES.get(type(step.params))
+            if replies := count(self, step, step.params) if count else None:
+                counts.setdefault((replies.model, replies.role), Counter()).update(replies.outcomes)
         for (model, role), found in sorted(counts.items()):
             for outcome, rows, rate in _rates(found):
                 yield ReplyOutcome(model, role, outcome, rows, rate)
@@ -166,3 +157,55 @@ def _rates(counts: Mapping[str, int]) -> Iterator[tuple[str, int, float]]:
     whole = sum(counts.values())
     order = sorted(counts, key=lambda name: (name.split(":")[0] not in (EVOLVED, "accepted"), -counts[name], name))
     return ((name, counts[name], 100.0 * counts[name] / whole) for name in order)
+
+
+def _optimizer(outcomes: Outcomes, step: Step, params: OptimizeParams) -> Replies:
+    return Replies(params.optimization.optimizer, "optimizer", outcomes.draft_outcomes(step))
+
+
+def _evolver(outcomes: Outcomes, step: Step, params: EvolveParams) -> Replies:
+    return Replies(params.model, "evolver", outcomes.evolver_outcomes(step))
+
+
+def _evolution_judge(outcomes: Outcomes, step: Step, params: EliminateParams) -> Replies:
+    return Replies(params.model, "judge", outcomes.judge_outcomes(step))
+
+
+def _instruction_judge(outcomes: Outcomes, step: Step, params: JudgeParams) -> Replies | None:
+    if params.metric == "reward":  # a number, which nobody has to read
+        return None
+    return Replies(params.model, f"judge: {params.metric}", outcomes.judgement_outcomes(step))
+
+
+def _format_writer(outcomes: Outcomes, step: Step, params: AugmentParams) -> Replies:
+    return Replies(params.model, "writer of formats", outcomes.draw_outcomes(step))
+
+
+def _verifier(outcomes: Outcomes, step: Step, params: VerifyParams) -> Replies:
+    return Replies(params.model, "verifier", outcomes.draw_outcomes(step))
+
+
+def _answer_judge(outcomes: Outcomes, step: Step, params: CheckParams) -> Replies:
+    return Replies(params.model, "judge of answers", outcomes.draw_outcomes(step))
+
+
+def _teacher(outcomes: Outcomes, step: Step, params: RespondParams) -> Replies:
+    return Replies(params.model, "teacher", outcomes.answer_outcomes(step))
+
+
+def _candidate_teacher(outcomes: Outcomes, step: Step, params: SampleCandidatesParams) -> Replies:
+    return Replies(params.model, "teacher", outcomes.candidate_outcomes(step))
+
+
+REPLIES: dict[type[StepParams], Callable[[Outcomes, Step, Any], Replies | None]] = {
+    OptimizeParams: _optimizer,
+    EvolveParams: _evolver,
+    EliminateParams: _evolution_judge,
+    JudgeParams: _instruction_judge,
+    AugmentParams: _format_writer,
+    VerifyParams: _verifier,
+    CheckParams: _answer_judge,
+    RespondParams: _teacher,
+    SampleCandidatesParams: _candidate_teacher,
+}
+"""The steps whose replies are parsed, and how these were read."""

@@ -1,0 +1,115 @@
+"""What a step asked of its model for a row, in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import prompts
+from pipelines.results.lineage import Link
+from pipelines.rows.types import CandidatesRow, MethodRow, ResponseRow
+from pipelines.study.graph.methods import prompt_name
+from pipelines.study.graph.params import (
+    AugmentParams,
+    CheckParams,
+    EliminateParams,
+    EvolveParams,
+    RespondParams,
+    SampleCandidatesParams,
+    StepParams,
+    VerifyParams,
+)
+from pipelines.study.graph.prompt_names import AUTOIF_AUGMENT, AUTOIF_MATERIAL, AUTOIF_SCORE, CONSTRAINED_ANSWER_PROMPT
+from pipelines.study.graph.step import Step
+from pipelines.study.spec.basics import SamplingSpec
+
+Facts = Iterator[tuple[str, object]]
+SHORT_ID_CHARS = 12
+
+
+def request_facts(link: Link, study_seed: int) -> Facts:
+    """Which model was asked what, and how it was to draw."""
+    step, params = link.step, link.step.params
+    if params.role:
+        yield params.role, f"{params.model} ({_describe_model(step)})"
+    if facts := REQUEST_FACTS.get(type(params)):
+        yield from facts(params, link, study_seed)
+
+
+def describe_sampling(spec: SamplingSpec) -> str:
+    """How a model draws its replies, in a few words."""
+    return f"temperature {spec.temperature:g}, top_p {spec.top_p:g}, at most {spec.max_tokens} tokens"
+
+
+def _evolve_facts(params: EvolveParams, link: Link, study_seed: int) -> Facts:
+    yield "round", params.round
+    if link.method is not None:
+        yield from _optimized_facts(params, link.step, link.method)
+    else:
+        method = params.method(link.row.index, link.row.seed_id, study_seed)
+        several = f" ({params.assignment} over {', '.join(params.methods)})" if len(params.methods) > 1 else ""
+        yield "method", method + several
+        yield "prompt", _describe_prompt(link.step, prompt_name(method))
+    yield "sampling", describe_sampling(params.sampling)
+
+
+def _optimized_facts(params: EvolveParams, step: Step, optimized: MethodRow) -> Facts:
+    yield "method", f"optimized, row {optimized.id[:SHORT_ID_CHARS]} of {step.inputs[1].label}"
+    yield "prompt", optimized.method
+    yield "parser", f"{params.parser} version {step.payload['prompts']['parser']}"
+
+
+def _eliminate_facts(params: EliminateParams, link: Link, study_seed: int) -> Facts:
+    yield "prompt", _describe_prompt(link.step, "equality")
+
+
+def _answer_facts(params: RespondParams | SampleCandidatesParams, link: Link, study_seed: int) -> Facts:
+    step, row = link.step, link.row
+    if isinstance(row, ResponseRow | CandidatesRow):  # a rejection does not say whether there was an input
+        plain = "answer_with_input" if row.input else "answer"
+        constrained = CONSTRAINED_ANSWER_PROMPT in step.payload["prompts"]
+        yield "prompt", _describe_prompt(step, CONSTRAINED_ANSWER_PROMPT if constrained else plain)
+    yield "sampling", describe_sampling(params.sampling)
+
+
+def _augment_facts(params: AugmentParams, link: Link, study_seed: int) -> Facts:
+    yield "prompt", _describe_prompt(link.step, AUTOIF_AUGMENT)
+    yield "sampling", describe_sampling(params.sampling)
+
+
+def _verify_facts(params: VerifyParams, link: Link, study_seed: int) -> Facts:
+    yield "prompt", _describe_prompt(link.step, AUTOIF_MATERIAL)
+    yield "sampling", describe_sampling(params.sampling)
+
+
+def _check_facts(params: CheckParams, link: Link, study_seed: int) -> Facts:
+    yield "prompt", _describe_prompt(link.step, AUTOIF_SCORE)
+    yield "sampling", describe_sampling(params.sampling)
+
+
+def _describe_prompt(step: Step, name: str) -> str:
+    used = step.payload["prompts"]
+    return f"{name}, sha256 {used[name][:SHORT_ID_CHARS]}, parser {prompts.get(name).parser} version {used['parser']}"
+
+
+def _describe_model(step: Step) -> str:
+    model = step.payload["model"]
+    weights = model["weights"]
+    known = f"sha256 {weights['sha256'][:SHORT_ID_CHARS]}" if "sha256" in weights else _name_at_revision(**weights)
+    return f"{model['engine']}, {known}"
+
+
+def _name_at_revision(name: str, revision: str | None) -> str:
+    return f"{name} at {revision[:SHORT_ID_CHARS]}" if revision else name
+
+
+REQUEST_FACTS: dict[type[StepParams], Callable[[Any, Link, int], Facts]] = {
+    EvolveParams: _evolve_facts,
+    EliminateParams: _eliminate_facts,
+    RespondParams: _answer_facts,
+    SampleCandidatesParams: _answer_facts,
+    AugmentParams: _augment_facts,
+    VerifyParams: _verify_facts,
+    CheckParams: _check_facts,
+}
+"""Names and values beside the model's; a step without an entry has none. The last argument is the study's seed."""
