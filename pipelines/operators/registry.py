@@ -25,9 +25,8 @@ from pipelines.study.graph.params import (
     RewardParams,
     SampleCandidatesParams,
     ScoreParams,
-    StepParams,
 )
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.step import Step, StepParams
 
 
 @dataclass(frozen=True)

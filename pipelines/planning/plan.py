@@ -10,10 +10,10 @@ from pipelines.planning.estimate import ASSUMED_GPU, estimate_seconds
 from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.profile import Profile, load_profile, profile_mismatch
 from pipelines.planning.workload import LinearCost, StepWorkload, estimate_workloads, workload_class
+from pipelines.rows.types import Kind
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
 from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import Kind
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 

@@ -26,13 +26,11 @@ from pipelines.study.graph.params import (
     SampleCandidatesParams,
     ScoreParams,
     SeedsParams,
-    StepParams,
     TrainParams,
     VerdictParams,
     VerifyParams,
-    WorkType,
 )
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.step import Step, StepParams, WorkType
 from pipelines.study.spec.basics import SamplingSpec
 
 TOKENS_PER_TEXT = 60

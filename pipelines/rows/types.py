@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 ELIMINATED = "eliminated:"
 
@@ -310,6 +310,30 @@ class Rejection(Row):
     raw: str
 
 
+Kind = Literal[
+    "seeds",
+    "optimize",
+    "augment",
+    "verify",
+    "pair",
+    "evolve",
+    "eliminate",
+    "respond",
+    "draw",
+    "choose",
+    "check",
+    "score",
+    "reward",
+    "judge",
+    "diversity",
+    "contamination",
+    "select",
+    "train",
+    "evaluate",
+    "verdict",
+]
+
+# of a training there are no rows
 ROW_TYPES: dict[str, type[Row]] = {
     "seeds": InstructionRow,
     "optimize": MethodRow,

@@ -17,7 +17,7 @@ from pipelines.errors import InputError
 from pipelines.evaluate import registry
 from pipelines.evaluate.suite import answer_benchmark
 from pipelines.execution.runtime.commit import commit_rows
-from pipelines.execution.stream.operators import verdict_operator
+from pipelines.execution.stream.operators import StreamInputs, make_stream_operator
 from pipelines.planning.workload import estimate_workloads
 from pipelines.results.report.collect.results import collect_results
 from pipelines.results.report.data.report import Result
@@ -114,7 +114,8 @@ def test_a_benchmark_that_a_model_judges(tmp_path: Path, monkeypatch: pytest.Mon
     study, store = loaded(tmp_path, benchmark, [{"instruction": text} for text in REQUESTS]), Store(f"{tmp_path}/store")
     step, engine = untuned(study, "verdict"), ScriptedEngine(EngineSpec("scripted", "tiny"))
     assert step.payload["prompts"]["judge_politeness"] == catalog.get("judge_politeness").digest
-    judge = verdict_operator(store, study.folder, step, engine)
+    inputs = StreamInputs(step, engine, 0, store=store, folder=study.folder, runner=None)
+    judge = make_stream_operator(inputs)
     judged: list[Row] = [
         asyncio.run(judge(row, f"{n:032x}")) for n, row in enumerate(answers(study, store, step.inputs[0], engine))
     ]

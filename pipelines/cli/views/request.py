@@ -16,11 +16,10 @@ from pipelines.study.graph.params import (
     EvolveParams,
     RespondParams,
     SampleCandidatesParams,
-    StepParams,
     VerifyParams,
 )
 from pipelines.study.graph.prompt_names import AUTOIF_AUGMENT, AUTOIF_MATERIAL, AUTOIF_SCORE, CONSTRAINED_ANSWER_PROMPT
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.step import Step, StepParams
 from pipelines.study.spec.basics import SamplingSpec
 
 Facts = Iterator[tuple[str, object]]

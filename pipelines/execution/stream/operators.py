@@ -28,8 +28,8 @@ from pipelines.store.journaled_client import JournaledClient
 from pipelines.store.partitions import partition_of
 from pipelines.store.shards import read_partition_rows
 from pipelines.store.store import Store
-from pipelines.study.graph.params import CheckParams, OptimizeParams, StepParams, VerdictParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.params import CheckParams, OptimizeParams, VerdictParams
+from pipelines.study.graph.step import Step, StepParams
 
 
 @dataclass(frozen=True)

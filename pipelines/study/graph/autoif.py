@@ -43,7 +43,7 @@ class AutoIFSteps:
         """The step whose rows are to be answered: the seeds of `start` under verified instructions."""
         verified = self.verify(self.augment(evolver), evolver)
         identity = self.identify(
-            "pair",
+            PairParams,
             rules=self.block.rules,
             queries=self.block.queries,
             seed=self.seed,
@@ -54,7 +54,7 @@ class AutoIFSteps:
         """The step that makes instructions of instructions."""
         job = AugmentParams(evolver, self.instructions, self.block.runs, self.spec.sampling, self.seed)
         identity = self.identify(
-            "augment",
+            AugmentParams,
             instructions=job.instructions,
             runs=job.runs,
             sampling=job.sampling,
@@ -71,7 +71,7 @@ class AutoIFSteps:
             evolver, block.nli, block.rules, block.generations, self.spec.sampling, block.sandbox, self.seed
         )
         identity = self.identify(
-            "verify",
+            VerifyParams,
             rules=job.rules,
             generations=job.generations,
             sampling=job.sampling,
@@ -91,7 +91,7 @@ class AutoIFSteps:
         judge = block.judge or evolver
         job = CheckParams(judge, block.rules, block.judgements, self.spec.sampling, block.sandbox, self.seed)
         identity = self.identify(
-            "check",
+            CheckParams,
             rules=job.rules,
             judgements=job.judgements,
             sampling=job.sampling,

@@ -40,7 +40,7 @@ class BenchmarkSteps:
 
     def add_answers(self, model: str, train: Step | None, bench: Benchmark) -> Step:
         """The step in which a model answers a benchmark."""
-        identity = self.identify("evaluate", model=self.models[model], **self._question_parts(bench))
+        identity = self.identify(EvaluateParams, model=self.models[model], **self._question_parts(bench))
         model_label = train.subject if train else f"untuned {model}"
         return self.add(
             identity, f"{bench.name} of {model_label}", EvaluateParams(model, bench), *([train] if train else [])
@@ -67,7 +67,7 @@ class BenchmarkSteps:
         """The step in which a judge reads answers, beside those of the reference model if a model is the reference."""
         by_model = judge.reference in self.models
         identity = self.identify(
-            "verdict",
+            VerdictParams,
             task=bench.kind,
             judge=describe_without(judge, "model", "reference", "length_control"),
             reference=None if by_model else self._reference_digest(judge),

@@ -24,11 +24,10 @@ from pipelines.study.graph.params import (
     ScoreParams,
     SeedsParams,
     SelectParams,
-    StepParams,
     TrainParams,
 )
 from pipelines.study.graph.prompt_names import ANSWER_PROMPTS, CONSTRAINED_ANSWER_PROMPT, describe_prompts
-from pipelines.study.graph.step import Identities, Identity, Part, Step, make_step
+from pipelines.study.graph.step import Identities, Identity, Part, Step, StepParams, make_step
 from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
 from pipelines.study.spec.basics import SamplingSpec, number_label
 from pipelines.study.spec.evolution import Evolution
@@ -113,7 +112,7 @@ class _GridBuilder:
             if seeds.file
             else {"world": seeds.world, "world_version": WORLD_VERSION, "seed": self.study.seed}
         )
-        identity = self.identify("seeds", limit=seeds.limit, on_bad_row=seeds.on_bad_row, **source)
+        identity = self.identify(SeedsParams, limit=seeds.limit, on_bad_row=seeds.on_bad_row, **source)
         return self.add(identity, seeds.name, SeedsParams(seeds))
 
     def add_responses(self, step: Step, teacher: str, variant: DecodingVariant, draws: int) -> Step:
@@ -121,7 +120,7 @@ class _GridBuilder:
             return self.add_best_of_n(step, teacher, variant, variant.best_of_n)
         prompt_names = (CONSTRAINED_ANSWER_PROMPT,) if step.kind == "pair" else ANSWER_PROMPTS
         identity = self.identify(
-            "respond",
+            RespondParams,
             prompts=describe_prompts(*prompt_names),
             model=self.models[teacher],
             sampling=variant.sampling,
@@ -133,14 +132,14 @@ class _GridBuilder:
 
     def add_best_of_n(self, step: Step, teacher: str, variant: DecodingVariant, best_of_n: BestOfN) -> Step:
         candidates = self.add_candidates(step, teacher, variant.sampling, best_of_n.candidates)
-        identity = self.identify("choose", pick=best_of_n.rule, model=self.models[best_of_n.reward])
+        identity = self.identify(BestOfNParams, pick=best_of_n.rule, model=self.models[best_of_n.reward])
         job = BestOfNParams(best_of_n.reward, best_of_n.rule)
         return self.add(identity, f"{step.subject} / {teacher} {variant.name}", job, candidates)
 
     def add_candidates(self, step: Step, teacher: str, sampling: SamplingSpec, candidates: int) -> Step:
         """The candidates of a teacher, which all choices among them share."""
         identity = self.identify(
-            "draw",
+            SampleCandidatesParams,
             prompts=describe_prompts(*ANSWER_PROMPTS),
             model=self.models[teacher],
             sampling=sampling,
@@ -152,7 +151,7 @@ class _GridBuilder:
         return self.add(identity, subject, SampleCandidatesParams(teacher, sampling, candidates), step)
 
     def add_reward(self, responses: Step, model: str) -> Step:
-        identity = self.identify("reward", model=self.models[model])
+        identity = self.identify(RewardParams, model=self.models[model])
         return self.add(identity, f"{responses.subject} by {model}", RewardParams(model), responses)
 
     def add_score(self, responses: Step) -> Step | None:
@@ -160,7 +159,7 @@ class _GridBuilder:
             return None
         scorer = self.study.scoring.scorer
         options = ScoringOptions(**self.study.scoring.model_dump(exclude={"scorer"}))
-        identity = self.identify("score", options=options, model=self.models[scorer])
+        identity = self.identify(ScoreParams, options=options, model=self.models[scorer])
         return self.add(identity, responses.subject, ScoreParams(scorer, options), responses)
 
     @cached_property
@@ -181,14 +180,16 @@ class _GridBuilder:
         block = self.study.diversity
         if block is None:
             return None
-        identity = self.identify("diversity", encoder=self.encoder)
+        identity = self.identify(DiversityParams, encoder=self.encoder)
         return self.add(identity, instructions.subject, DiversityParams(block), instructions)
 
     def add_contamination(self, instructions: Step, diversity: Step | None) -> Step | None:
         block = self.study.contamination
         if block is None:
             return None
-        identity = self.identify("contamination", against=self.references, ngrams=tuple(block.ngrams), near=block.near)
+        identity = self.identify(
+            ContaminationParams, against=self.references, ngrams=tuple(block.ngrams), near=block.near
+        )
         needs = (instructions, *([diversity] if block.near and diversity else []))
         return self.add(identity, instructions.subject, ContaminationParams(block), *needs)
 
@@ -197,7 +198,7 @@ class _GridBuilder:
     ) -> Step:
         seed = self.study.seed
         rivals = [other for other in sets if selection.equal and other.seeds == pairs.seeds and other is not pairs]
-        identity = self.identify("select", selection=describe_without(selection, "name", "reward"), seed=seed)
+        identity = self.identify(SelectParams, selection=describe_without(selection, "name", "reward"), seed=seed)
         needs = [step for one in (pairs, *rivals) for step in one.required_steps(selection)]
         return self.add(
             identity, f"{pairs.responses.subject} / {selection.name}", SelectParams(selection, seed), *needs
@@ -213,7 +214,7 @@ class _GridBuilder:
     def add_training(self, selected: Step, student: Student) -> Step:
         recipe, seed = self.study.recipes[student.recipe], self.study.seed
         identity = self.identify(
-            "train", recipe=self.recipes[student.recipe], model=self.models[student.model], seed=seed
+            TrainParams, recipe=self.recipes[student.recipe], model=self.models[student.model], seed=seed
         )
         subject = f"{student.model} {student.recipe} on {selected.subject}"
         return self.add(identity, subject, TrainParams(student.model, recipe, seed, student.resources), selected)

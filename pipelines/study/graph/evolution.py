@@ -32,7 +32,7 @@ class EvolutionSteps:
         job = OptimizeParams(evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.seed)
         optimizer = self.models[spec.optimization.optimizer]
         identity = self.identify(
-            "optimize",
+            OptimizeParams,
             optimization=describe_without(job.optimization, "optimizer"),
             input=job.input,
             max_tokens=job.max_tokens,
@@ -53,7 +53,7 @@ class EvolutionSteps:
         job = self.evolve_params(evolver, number)
         names = () if optimize_step else tuple(map(prompt_name, job.methods))
         identity = self.identify(
-            "evolve",
+            EvolveParams,
             method=self.spec.method,
             round=number,
             rotation=job.methods,
@@ -93,7 +93,7 @@ class EvolutionSteps:
             return evolved
         judge = spec.judge or evolver
         identity = self.identify(
-            "eliminate",
+            EliminateParams,
             elimination=describe_without(spec, "judge"),
             prompts=describe_prompts("equality"),
             model=self.models[judge],

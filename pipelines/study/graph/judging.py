@@ -44,7 +44,7 @@ class JudgingSteps:
         assert isinstance(job, EvolveParams)
         names = () if found else tuple(map(prompt_name, job.methods))
         identity = self.identify(
-            "judge",
+            JudgeParams,
             metric="reward",
             prompts=describe_prompts(*names),
             model=self.models[model],
@@ -62,7 +62,7 @@ class JudgingSteps:
         assert params.metric != "reward"
         prompt = INSTRUCTION_JUDGE_PROMPTS[params.metric]
         identity = self.identify(
-            "judge",
+            JudgeParams,
             metric=params.metric,
             max_tokens=params.max_tokens,
             prompts=describe_prompts(prompt),

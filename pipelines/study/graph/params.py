@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Literal
 
 from actors.sandbox.protocol.job import Level
+from pipelines.rows.types import Kind
 from pipelines.study.graph.fingerprint import fingerprint
 from pipelines.study.graph.methods import method_for, random_method
+from pipelines.study.graph.step import ModelFreeParams, StepParams
 from pipelines.study.spec.autoif import RuleSet
 from pipelines.study.spec.basics import SamplingSpec
 from pipelines.study.spec.benchmarks import Benchmark
@@ -18,66 +20,6 @@ from pipelines.study.spec.responses import SelectionRule
 from pipelines.study.spec.scoring import Contamination, Diversity, ScoringOptions
 from pipelines.study.spec.selection import Selection
 from pipelines.study.spec.study import Seeds
-
-Kind = Literal[
-    "seeds",
-    "optimize",
-    "augment",
-    "verify",
-    "pair",
-    "evolve",
-    "eliminate",
-    "respond",
-    "draw",
-    "choose",
-    "check",
-    "score",
-    "reward",
-    "judge",
-    "diversity",
-    "contamination",
-    "select",
-    "train",
-    "evaluate",
-    "verdict",
-]
-WorkType = Literal["generate", "score", "train", "other"]
-
-
-@dataclass(frozen=True, slots=True)
-class StepParams:
-    """What a step is to do. `model` is the model that it asks or trains, by its name in the study."""
-
-    kind: ClassVar[Kind]
-    code_version: ClassVar[int]  # raised by hand when the meaning of the output changes: old outputs are made again
-    row_wise: ClassVar[bool] = False  # whether an operator makes its rows one by one, as a part of the stream
-    work_type: ClassVar[WorkType] = "generate"  # what its model does, as a rule
-    role: ClassVar[str] = ""  # of its model, for people; "" where `show` names no model
-    model: str
-
-    @property
-    def variant(self) -> str:
-        """Return what tells steps of equal kind and model apart that take unequal time for a row; "" if nothing."""
-        return ""
-
-    @property
-    def rows_per_input(self) -> int:
-        """Return the number of rows (or rejections) that a row-wise step makes of one row."""
-        return 1
-
-    @property
-    def sandbox_level(self) -> Level | None:
-        """Return the level of isolation at which the step runs foreign code; None if it runs none."""
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFreeParams(StepParams):
-    """What a step that asks no model is to do."""
-
-    work_type = "other"
-
-    model: str = field(default="", init=False)
 
 
 @dataclass(frozen=True, slots=True)

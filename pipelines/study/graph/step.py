@@ -3,13 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
 
 from pydantic import BaseModel
 
+from actors.sandbox.protocol.job import Level
+from pipelines.rows.types import Kind
 from pipelines.study.graph.fingerprint import Description, fingerprint
-from pipelines.study.graph.params import STEP_PARAMS, Kind, StepParams
+
+WorkType = Literal["generate", "score", "train", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class StepParams:
+    """What a step is to do. `model` is the model that it asks or trains, by its name in the study."""
+
+    kind: ClassVar[Kind]
+    code_version: ClassVar[int]  # raised by hand when the meaning of the output changes: old outputs are made again
+    row_wise: ClassVar[bool] = False  # whether an operator makes its rows one by one, as a part of the stream
+    work_type: ClassVar[WorkType] = "generate"  # what its model does, as a rule
+    role: ClassVar[str] = ""  # of its model, for people; "" where `show` names no model
+    model: str
+
+    @property
+    def variant(self) -> str:
+        """Return what tells steps of equal kind and model apart that take unequal time for a row; "" if nothing."""
+        return ""
+
+    @property
+    def rows_per_input(self) -> int:
+        """Return the number of rows (or rejections) that a row-wise step makes of one row."""
+        return 1
+
+    @property
+    def sandbox_level(self) -> Level | None:
+        """Return the level of isolation at which the step runs foreign code; None if it runs none."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFreeParams(StepParams):
+    """What a step that asks no model is to do."""
+
+    work_type = "other"
+
+    model: str = field(default="", init=False)
 
 
 class AddStep(Protocol):
@@ -47,11 +86,11 @@ class Identity:
     digest: str
 
 
-def identify(kind: Kind, payload: Mapping[str, Any]) -> Identity:
-    """The identity of a kind of step with this description."""
+def identify(params: type[StepParams], payload: Mapping[str, Any]) -> Identity:
+    """The identity of a step with parameters of this class and with this description."""
     parts = {name: part.value if isinstance(part, Description) else part for name, part in payload.items()}
-    full = {"code_version": STEP_PARAMS[kind].code_version, **parts}
-    return Identity(kind, full, fingerprint(full))
+    full = {"code_version": params.code_version, **parts}
+    return Identity(params.kind, full, fingerprint(full))
 
 
 Part = Hashable | BaseModel  # hashable too, which the type checker does not see in pydantic models
@@ -63,15 +102,15 @@ class Identities:
     def __init__(self) -> None:
         self._made: dict[Hashable, Identity] = {}
 
-    def __call__(self, kind: Kind, **parts: Part) -> Identity:
-        """Return the identity of a kind of step with this description.
+    def __call__(self, params: type[StepParams], **parts: Part) -> Identity:
+        """Return the identity of a step with parameters of this class and with this description.
 
         Raises:
             TypeError: A part is not hashable: give it as a `Description`.
         """
-        values = (kind, *parts.items())
+        values = (params, *parts.items())
         if values not in self._made:
-            self._made[values] = identify(kind, parts)
+            self._made[values] = identify(params, parts)
         return self._made[values]
 
 

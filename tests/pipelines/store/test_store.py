@@ -18,7 +18,7 @@ from pipelines.store.manifest import Account
 from pipelines.store.partitions import PartitionRows, find_partitions, read_partition, write_partition
 from pipelines.store.shards import partitions_of, read_partition_rows, write_shards
 from pipelines.store.store import Store
-from pipelines.study.graph.params import ScoreParams
+from pipelines.study.graph.params import STEP_PARAMS, ScoreParams
 from pipelines.study.graph.step import Step, identify, make_step
 
 
@@ -31,7 +31,7 @@ def rejection(index: int, reason: str = "empty") -> Rejection:
 
 
 def step(kind: str = "respond") -> Step:
-    return make_step(identify(kind, {"x": 1}), "test", ScoreParams("m"), ())  # type: ignore[arg-type]
+    return make_step(identify(STEP_PARAMS[kind], {"x": 1}), "test", ScoreParams("m"), ())  # type: ignore[arg-type]
 
 
 @pytest.fixture(params=["local", "memory"])

@@ -24,10 +24,9 @@ from pipelines.study.graph.params import (
     OptimizeParams,
     RespondParams,
     SampleCandidatesParams,
-    StepParams,
     VerifyParams,
 )
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.step import Step, StepParams
 
 EVOLVED = "evolved"
 # the judge was asked and these are its words; other eliminations happen before it

@@ -19,16 +19,17 @@ from pipelines.execution.stream import monitor as watch
 from pipelines.execution.stream.monitor import monitored
 from pipelines.execution.stream.progress_actor import progress_actor
 from pipelines.execution.stream.totals import StepTotal
-from pipelines.study.graph.params import Kind, ScoreParams
+from pipelines.rows.types import Kind
+from pipelines.study.graph.params import STEP_PARAMS, ScoreParams, SeedsParams
 from pipelines.study.graph.step import Step, identify, make_step
 from tests.actors.serving.pools import until
 
-SEEDS = make_step(identify("seeds", {}), "test", ScoreParams("m"), ())
+SEEDS = make_step(identify(SeedsParams, {}), "test", ScoreParams("m"), ())
 EMPTY = PoolStats((), 1, 0, 0, ReplicaStats(), frozenset(), (), ())
 
 
 def step(name: str, model: str, source: Step, kind: Kind = "score") -> Step:
-    return make_step(identify(kind, {"name": name}), name, ScoreParams(model), (source,))
+    return make_step(identify(STEP_PARAMS[kind], {"name": name}), name, ScoreParams(model), (source,))
 
 
 A1 = step("first", "a", SEEDS)

@@ -11,7 +11,7 @@ from pipelines.study.graph.step import Step, identify, make_step
 
 
 def step(name: str, model: str) -> Step:
-    return make_step(identify("score", {"name": name}), name, ScoreParams(model), ())
+    return make_step(identify(ScoreParams, {"name": name}), name, ScoreParams(model), ())
 
 
 A, B, C = step("a", "small"), step("b", "small"), step("c", "large")

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from pipelines.study.graph.build import build
 from pipelines.study.graph.fingerprint import describe
+from pipelines.study.graph.params import RewardParams
 from pipelines.study.graph.step import Identities
 from pipelines.study.spec.study import Study
 from tests.pipelines.study.graph.identity_cases import CASES, FILES, Case, Entry
@@ -68,8 +69,8 @@ def test_every_field_of_every_spec_is_changed_or_said_to_be_in_no_key() -> None:
 
 def test_parts_of_an_identity_are_compared_by_value() -> None:
     identify = Identities()
-    same = identify("reward", model=describe({"name": "m", "options": [1, 2.0]}))
-    assert identify("reward", model=describe({"options": [1, 2], "name": "m"})) is same
-    assert identify("reward", model=describe({"name": "m", "options": [1, 2.5]})) != same
+    same = identify(RewardParams, model=describe({"name": "m", "options": [1, 2.0]}))
+    assert identify(RewardParams, model=describe({"options": [1, 2], "name": "m"})) is same
+    assert identify(RewardParams, model=describe({"name": "m", "options": [1, 2.5]})) != same
     with pytest.raises(TypeError):
-        identify("reward", model={"name": "m"})  # type: ignore[arg-type]
+        identify(RewardParams, model={"name": "m"})  # type: ignore[arg-type]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+from pipelines.rows.types import ROW_TYPES, Kind
 from pipelines.study.graph.build import build
-from pipelines.study.graph.params import STEP_PARAMS, CheckParams, Kind, ModelFreeParams, RespondParams, SeedsParams
+from pipelines.study.graph.params import STEP_PARAMS, CheckParams, RespondParams, SeedsParams
+from pipelines.study.graph.step import ModelFreeParams
 from pipelines.study.spec.basics import SamplingSpec
 from pipelines.study.spec.study import Seeds
 from tests.support.studies import STUDENTS, scripted_study
@@ -14,6 +16,7 @@ from tests.support.studies import STUDENTS, scripted_study
 
 def test_the_table_has_every_kind_in_the_order_in_which_rows_flow() -> None:
     assert tuple(STEP_PARAMS) == get_args(Kind)
+    assert ROW_TYPES.keys() == STEP_PARAMS.keys() - {"train"}
 
 
 def test_steps_are_of_the_kind_of_their_parameters(tmp_path: Path) -> None:
