@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any, get_args
 
 from pipelines.study.file.yaml_tree import Loc
-from pipelines.study.spec.evolution import Evolution
+from pipelines.study.spec.basics import ModelReference, StrictModel
 from pipelines.study.spec.study import Study
 
 
@@ -20,37 +21,32 @@ class Role:
 
 
 def roles(study: Study) -> Iterator[Role]:
-    """Yield all roles of a study."""
-    for number, evolution in enumerate(study.evolution):
-        yield from _evolution_roles(("evolution", number), evolution)
-    for index, name in enumerate(study.responses.teachers):
-        yield Role(("responses", "teachers", index), name)
-    for index, decoding in enumerate(study.responses.decodings):
-        if decoding.reward:
-            yield Role(("responses", "decodings", index, "reward"), decoding.reward, classifies=True)
-    if study.scoring is not None:
-        yield Role(("scoring", "scorer"), study.scoring.scorer)
-    for index, name in enumerate(study.rewards):
-        yield Role(("rewards", index), name, classifies=True)
-    if study.instruction_reward:
-        yield Role(("instruction_reward",), study.instruction_reward, classifies=True)
-    if study.judging is not None:
-        yield Role(("judging", "judge"), study.judging.judge)
-    for index, student in enumerate(study.students):
-        yield Role(("students", index, "model"), student.model)
-    for index, benchmark in enumerate(study.benchmarks):
-        if benchmark.judge:
-            yield Role(("benchmarks", index, "judge", "model"), benchmark.judge.model)
+    """Yield all roles of a study: fields that name a model are marked by their types."""
+    yield from _block_roles(study, ())
 
 
-def _evolution_roles(loc: Loc, evolution: Evolution) -> Iterator[Role]:
-    for index, name in enumerate(evolution.evolvers):
-        yield Role((*loc, "evolvers", index), name)
-    if evolution.elimination and evolution.elimination.judge:
-        yield Role((*loc, "elimination", "judge"), evolution.elimination.judge)
-    if evolution.optimization:
-        yield Role((*loc, "optimization", "optimizer"), evolution.optimization.optimizer)
-    if evolution.autoif and evolution.autoif.nli:
-        yield Role((*loc, "autoif", "nli"), evolution.autoif.nli, classifies=True)
-    if evolution.autoif and evolution.autoif.judge:
-        yield Role((*loc, "autoif", "judge"), evolution.autoif.judge)
+def _block_roles(block: StrictModel, loc: Loc) -> Iterator[Role]:
+    for name, field in type(block).model_fields.items():
+        reference = _find_reference((*field.metadata, field.annotation))
+        for place, value in _values(getattr(block, name), (*loc, name)):
+            if isinstance(value, StrictModel):
+                yield from _block_roles(value, place)
+            elif reference and value:
+                yield Role(place, value, reference.classifies)
+
+
+def _values(value: Any, loc: Loc) -> Iterator[tuple[Loc, Any]]:
+    """A field's value with its place, or those of a list."""
+    if isinstance(value, list):
+        yield from (((*loc, index), each) for index, each in enumerate(value))  # pyright: ignore[reportUnknownArgumentType]
+    else:
+        yield loc, value
+
+
+def _find_reference(parts: Iterable[Any]) -> ModelReference | None:
+    """The mark among a field's annotations, also within a list or beside None."""
+    for part in parts:
+        found = part if isinstance(part, ModelReference) else _find_reference(get_args(part))
+        if found:
+            return found
+    return None

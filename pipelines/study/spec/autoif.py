@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from actors.sandbox.protocol.job import Level
-from pipelines.study.spec.basics import Name, StrictModel
+from pipelines.study.spec.basics import ClassifierName, ModelName, StrictModel
 
 RuleSet = Literal["paper", "code", "port"]
 
@@ -29,14 +29,14 @@ class AutoIF(StrictModel):
     generations: int = Field(
         default=8, gt=0, description="verification functions, each with test cases, per instruction"
     )
-    nli: Name | None = Field(
+    nli: ClassifierName | None = Field(
         default=None, description="classifier model that detects contradictory back-translations; not with port"
     )
     queries: int = Field(default=16, gt=0, description="seeds that are drawn as queries for each instruction")
     responses: int = Field(
         default=8, gt=0, description="answers of each teacher to each query; default: 8, or 1 with port"
     )
-    judge: Name | None = Field(default=None, description="model that scores the answers; default: the evolver")
+    judge: ModelName | None = Field(default=None, description="model that scores the answers; default: the evolver")
     judgements: int = Field(default=1, gt=0, description="scores per answer, which are averaged")
     sandbox: Level = Field(
         default="L2", description="protection level of the sandbox for model-written functions; below L2 is unsafe"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
@@ -11,6 +12,17 @@ from pydantic_core import PydanticKnownError
 from actors.engine import Sampling
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReference:
+    """Marks the name of one of the study's models. One that `classifies` gives logits, others read and write text."""
+
+    classifies: bool = False
+
+
+ModelName = Annotated[Name, ModelReference()]
+ClassifierName = Annotated[Name, ModelReference(classifies=True)]
 
 
 class StrictModel(BaseModel):

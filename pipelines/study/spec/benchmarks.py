@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from actors.sandbox.protocol.job import Level
-from pipelines.study.spec.basics import Name, StrictModel, World, name_from
+from pipelines.study.spec.basics import ModelName, Name, StrictModel, World, name_from
 from pipelines.study.spec.benchmark_kinds import (
     BENCHMARK_KINDS,
     OPEN_ANSWER_MAX_TOKENS,
@@ -31,7 +31,7 @@ class Judge(StrictModel):
     combined.
     """
 
-    model: Name
+    model: ModelName
     reference: str | None = Field(
         default=None, description="reference answers to compare with: a model of this study, or a file of answers"
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.study.spec.autoif import AutoIF
-from pipelines.study.spec.basics import Name, SamplingSpec, StrictModel
+from pipelines.study.spec.basics import ModelName, Name, SamplingSpec, StrictModel
 
 Variant = Literal["paper", "authors"]
 Assignment = Literal["rotation", "random"]
@@ -29,7 +29,7 @@ class LengthBound(StrictModel):
 class Elimination(StrictModel):
     """Undoes failed evolutions: the next round continues with the un-evolved instruction (WizardLM, 2304.12244)."""
 
-    judge: Name | None = Field(
+    judge: ModelName | None = Field(
         default=None, description="model that decides whether an evolution gained anything; default: the evolver"
     )
     max_tokens: int = Field(
@@ -43,7 +43,7 @@ class Elimination(StrictModel):
 class Optimization(StrictModel):
     """How Auto Evol-Instruct improves the method of each evolver (2406.00770; defaults from its App. F.2)."""
 
-    optimizer: Name = Field(description="model that analyses evolutions and writes better methods")
+    optimizer: ModelName = Field(description="model that analyses evolutions and writes better methods")
     variant: Variant = Field(
         default="paper",
         description="paper: fixed dev set, lowest failure rate, early stop; authors: as in the authors' code",
@@ -84,7 +84,7 @@ class Evolution(StrictModel):
 
     name: Name = Field(default="", description="default: the method")
     method: Method = "evol-instruct"
-    evolvers: list[Name] = Field(min_length=1)
+    evolvers: list[ModelName] = Field(min_length=1)
     rounds: int = Field(default=3, ge=1, le=10, description="default: 3 with evol-instruct, else 1")
     autoif: AutoIF | None = Field(
         default=None, description="autoif: settings of its generation, verification and filtering"

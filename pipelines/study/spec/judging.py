@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from pipelines.study.spec.basics import Name, StrictModel
+from pipelines.study.spec.basics import ModelName, StrictModel
 
 Question = Literal["difficulty", "difficulty_score", "category", "keywords"]
 JudgeMetric = Literal[Question, "reward"]
@@ -18,7 +18,7 @@ class Judging(StrictModel):
     (2412.11231: difficulty levels and scores, keywords of Auto Evol-Instruct's trajectories.)
     """
 
-    judge: Name
+    judge: ModelName
     metrics: list[Question] = Field(default=["difficulty"], min_length=1)
     max_tokens: int = Field(default=32, gt=0, description="limit of a reply")
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from pydantic import ConfigDict, Field, model_validator
 
 from actors.training.spec import ALL_LINEAR, Dtype, Sharding
-from pipelines.study.spec.basics import Name, StrictModel
+from pipelines.study.spec.basics import ModelName, Name, StrictModel
 
 PUBLISHED_RECIPES_FILE = Path(__file__).with_name("recipes.yaml")
 FROM_SCHEMA = {"type": "string", "description": "a paper's recipe, which the other fields override"}
@@ -92,7 +92,7 @@ class TrainingResources(StrictModel):
 class Student(TrainingResources):
     """A base model and the name of its recipe, which is a recipe of the study or of a paper."""
 
-    model: Name
+    model: ModelName
     recipe: Name
 
     @property

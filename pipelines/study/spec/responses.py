@@ -9,7 +9,16 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipelines.study.spec.basics import Name, SamplingSpec, StrictModel, as_list, number_label, scalar_or_list_schema
+from pipelines.study.spec.basics import (
+    ClassifierName,
+    ModelName,
+    Name,
+    SamplingSpec,
+    StrictModel,
+    as_list,
+    number_label,
+    scalar_or_list_schema,
+)
 
 Temperature = Annotated[float, Field(ge=0, le=2)]
 TopP = Annotated[float, Field(gt=0, le=1)]
@@ -51,7 +60,7 @@ class Decoding(StrictModel):
     max_tokens: int = Field(default=512, gt=0)
     draw: Literal["one", "sample", "best-of", "worst-of"] = "one"
     candidates: int = Field(default=5, ge=2, description="best-of and worst-of: number of sampled answers")
-    reward: Name | None = Field(default=None, description="best-of and worst-of: reward model that scores the answers")
+    reward: ClassifierName | None = Field(default=None, description="best-of and worst-of: reward model that scores the answers")
 
     @model_validator(mode="after")
     def _fits(self) -> Decoding:
@@ -83,7 +92,7 @@ class Decoding(StrictModel):
 class Responses(StrictModel):
     """Which models answer the instructions, and how."""
 
-    teachers: list[Name] = Field(min_length=1)
+    teachers: list[ModelName] = Field(min_length=1)
     decodings: list[Decoding] = Field(default=[Decoding(name="greedy", max_tokens=2048)], min_length=1)
     answer_seeds: bool = Field(default=True, description="also answer the un-evolved seeds (the baseline, round 0)")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from actors.engine import Bos
-from pipelines.study.spec.basics import Name, StrictModel
+from pipelines.study.spec.basics import ModelName, StrictModel
 
 RewardMode = Literal["raw", "shift", "sigmoid"]
 
@@ -28,7 +28,7 @@ class ScoringOptions(StrictModel):
 class Scoring(ScoringOptions):
     """Perplexities, IFD and IC-IFD of every pair under one model (2412.11231, eq. 1 and 2)."""
 
-    scorer: Name
+    scorer: ModelName
 
 
 class Diversity(StrictModel):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipelines.study.spec.basics import Name, StrictModel, World, as_list, scalar_or_list_schema
+from pipelines.study.spec.basics import ClassifierName, Name, StrictModel, World, as_list, scalar_or_list_schema
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.evolution import Evolution
 from pipelines.study.spec.judging import Judging
@@ -48,8 +48,8 @@ class Study(StrictModel):
     scoring: Scoring | None = None
     diversity: Diversity | None = None
     contamination: Contamination | None = None
-    rewards: list[Name] = Field(default=[], description="reward models that score every pair")
-    instruction_reward: Name | None = Field(
+    rewards: list[ClassifierName] = Field(default=[], description="reward models that score every pair")
+    instruction_reward: ClassifierName | None = Field(
         default=None,
         description="reward model that scores evolved instructions as answers to the evolvers' prompts",
     )
