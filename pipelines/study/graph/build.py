@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from bundled.world import WORLD_VERSION
+from pipelines.rows.types import Kind
 from pipelines.study.graph.autoif import AutoIFSteps
 from pipelines.study.graph.benchmarks import BenchmarkSteps
 from pipelines.study.graph.evolution import EvolutionSteps
@@ -40,10 +42,28 @@ from pipelines.study.spec.study import Seeds, Study
 
 def build(study: Study, folder: Path) -> Grid:
     """The grid of a study whose file lies in `folder`."""
-    return _GridBuilder(study, folder).grid()
+    return GridBuilder(study, folder).grid()
 
 
-class _GridBuilder:
+class EvolutionInputs(NamedTuple):
+    """What an evolver evolves: the rows of `start`. `subject` says so in the labels of steps."""
+
+    evolution: Evolution
+    evolver: str
+    start: Step
+    subject: str
+
+
+class EvolvedRound(NamedTuple):
+    """The step whose rows are the instructions of a round; AutoIF's steps also check the answers to these."""
+
+    instructions: Step
+    autoif: AutoIFSteps | None = None
+
+
+class GridBuilder:
+    """Adds steps to the grid of a study. `models` are the models' descriptions by name."""
+
     def __init__(self, study: Study, folder: Path) -> None:
         self.study, self.folder = study, folder
         self.steps: dict[str, Step] = {}
@@ -59,6 +79,7 @@ class _GridBuilder:
         return Grid(self.steps, sets, cells)
 
     def add(self, identity: Identity, subject: str, params: StepParams, *inputs: Step) -> Step:
+        """Return the step of this identity and these inputs, which is added if it is not there yet."""
         step = make_step(identity, subject, params, inputs)
         return self.steps.setdefault(step.key, step)
 
@@ -77,18 +98,26 @@ class _GridBuilder:
         """The sets of one evolver by one method."""
         several = len(self.study.evolution) > 1
         subject = " ".join([seeds, *([evolution.name] if several else []), evolver])
-        common = (self.study.seed, self.models, self.identify, self.add)
         method = evolution.name if several else ""
-        if evolution.method == "autoif":
-            steps = AutoIFSteps(evolution, read_autoif_instructions(self.folder, evolution), *common)
-            paired = steps.pair(start, subject, evolver)
-            yield from self.add_datasets(SetOrigin(seeds, method, evolver, 1), paired, steps)
-            return
-        steps = EvolutionSteps(evolution, *common)
-        step, optimize_step = start, steps.optimize(start, subject, evolver)
-        for number in range(1, evolution.rounds + 1):
-            step = steps.evolve_round(step, optimize_step, subject, evolver, number)
-            yield from self.add_datasets(SetOrigin(seeds, method, evolver, number), step)
+        rounds = METHODS[evolution.method](self, EvolutionInputs(evolution, evolver, start, subject))
+        for number, evolved in enumerate(rounds, 1):
+            yield from self.add_datasets(
+                SetOrigin(seeds, method, evolver, number), evolved.instructions, evolved.autoif
+            )
+
+    def evolve_by_rounds(self, inputs: EvolutionInputs) -> Iterator[EvolvedRound]:
+        """Evol-Instruct, by named methods or by an optimized one."""
+        steps = EvolutionSteps(inputs.evolution, self.study.seed, self.models, self.identify, self.add)
+        step, optimize_step = inputs.start, steps.optimize(inputs.start, inputs.subject, inputs.evolver)
+        for number in range(1, inputs.evolution.rounds + 1):
+            step = steps.evolve_round(step, optimize_step, inputs.subject, inputs.evolver, number)
+            yield EvolvedRound(step)
+
+    def pair_with_formats(self, inputs: EvolutionInputs) -> Iterator[EvolvedRound]:
+        """AutoIF: one round."""
+        formats = read_autoif_instructions(self.folder, inputs.evolution)
+        steps = AutoIFSteps(inputs.evolution, formats, self.study.seed, self.models, self.identify, self.add)
+        yield EvolvedRound(steps.pair(inputs.start, inputs.subject, inputs.evolver), steps)
 
     def add_datasets(
         self, origin: SetOrigin, step: Step, autoif: AutoIFSteps | None = None
@@ -101,10 +130,8 @@ class _GridBuilder:
                     responses = autoif.check(responses, origin.evolver)
                 judged = self.judging_steps.add_judgements(step)
                 rewards = tuple((name, self.add_reward(responses, name)) for name in self.study.rewards)
-                shared = (diversity := self.add_diversity(step)), self.add_contamination(step, diversity)
-                yield InstructionDataset(
-                    *origin, teacher, variant.name, step, responses, self.add_score(responses), *shared, rewards, judged
-                )
+                measured = tuple(found for add in MEASURES.values() if (found := add(self, step, responses)))
+                yield InstructionDataset(*origin, teacher, variant.name, step, responses, measured, rewards, judged)
 
     def add_seeds(self, seeds: Seeds) -> Step:
         source: dict[str, Part] = (
@@ -183,14 +210,15 @@ class _GridBuilder:
         identity = self.identify(DiversityParams, encoder=self.encoder)
         return self.add(identity, instructions.subject, DiversityParams(block), instructions)
 
-    def add_contamination(self, instructions: Step, diversity: Step | None) -> Step | None:
+    def add_contamination(self, instructions: Step) -> Step | None:
         block = self.study.contamination
         if block is None:
             return None
+        diversity = self.add_diversity(instructions) if block.near else None
         identity = self.identify(
             ContaminationParams, against=self.references, ngrams=tuple(block.ngrams), near=block.near
         )
-        needs = (instructions, *([diversity] if block.near and diversity else []))
+        needs = (instructions, *([diversity] if diversity else []))
         return self.add(identity, instructions.subject, ContaminationParams(block), *needs)
 
     def add_selection(
@@ -228,3 +256,20 @@ class _GridBuilder:
             (bench.name, self.benchmark_steps.add_evaluation(student.model, train, bench))
             for bench in self.study.benchmarks
         )
+
+
+Method = Callable[[GridBuilder, EvolutionInputs], Iterator[EvolvedRound]]
+METHODS: dict[str, Method] = {
+    "evol-instruct": GridBuilder.evolve_by_rounds,
+    "auto-evol-instruct": GridBuilder.evolve_by_rounds,
+    "autoif": GridBuilder.pair_with_formats,
+}
+"""Adds the steps of a method of evolution, round by round."""
+
+Measure = Callable[[GridBuilder, Step, Step], Step | None]
+MEASURES: dict[Kind, Measure] = {
+    "diversity": lambda builder, instructions, _: builder.add_diversity(instructions),
+    "contamination": lambda builder, instructions, _: builder.add_contamination(instructions),
+    "score": lambda builder, _, responses: builder.add_score(responses),
+}
+"""Adds a measure of the instructions, or of the pairs with these responses; None if the study does not ask for it."""

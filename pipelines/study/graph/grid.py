@@ -40,17 +40,33 @@ class InstructionDataset:
     decoding: str
     instructions: Step
     responses: Step
-    scores: Step | None
+    measures: tuple[Step, ...] = ()  # of the instructions or of the pairs: at most one of each kind
+    rewards: tuple[tuple[str, Step], ...] = ()
+    judgements: JudgementSteps = ()
 
     @property
     def evolved_by(self) -> str:
         """The evolver, for people: after the evolution's name if the study has several."""
         return f"{self.method} {self.evolver}".strip()
 
-    diversity: Step | None = None
-    contamination: Step | None = None
-    rewards: tuple[tuple[str, Step], ...] = ()
-    judgements: JudgementSteps = ()
+    @property
+    def scores(self) -> Step | None:
+        """The perplexities of the pairs."""
+        return self.measure("score")
+
+    @property
+    def diversity(self) -> Step | None:
+        """The embeddings of the instructions."""
+        return self.measure("diversity")
+
+    @property
+    def contamination(self) -> Step | None:
+        """What the instructions overlap with."""
+        return self.measure("contamination")
+
+    def measure(self, kind: str) -> Step | None:
+        """Return the measure of a kind; None if the study does not ask for it."""
+        return next((step for step in self.measures if step.kind == kind), None)
 
     def reward(self, model: str | None) -> Step | None:
         """The rewards of a model, or of the study's first one."""
@@ -59,8 +75,8 @@ class InstructionDataset:
 
     def required_steps(self, selection: Selection) -> tuple[Step, ...]:
         """What a selection reads: the answers, and the steps that measure them."""
-        steps_by_kind = {"score": self.scores, "diversity": self.diversity, "reward": self.reward(selection.reward)}
-        return (self.responses, *(step for kind in selection.needs if (step := steps_by_kind[kind])))
+        found = (self.reward(selection.reward) if kind == "reward" else self.measure(kind) for kind in selection.needs)
+        return (self.responses, *(step for step in found if step))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.study.spec.autoif import AutoIF
-from pipelines.study.spec.basics import ModelName, Name, SamplingSpec, StrictModel
+from pipelines.study.spec.basics import ModelName, Name, SamplingSpec, StrictModel, name_from
 
 Variant = Literal["paper", "authors"]
 Assignment = Literal["rotation", "random"]
@@ -70,13 +70,13 @@ def _allow_boolean_schema(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [*schema["anyOf"], {"type": "boolean"}]
 
 
-Method = Literal["evol-instruct", "auto-evol-instruct", "autoif"]
-# the keys that are allowed with some methods only
-_FIELDS_OF_METHOD: dict[Method, frozenset[str]] = {
+# the methods, with the keys that are allowed with some of them only
+KEYS_OF_METHOD: dict[str, frozenset[str]] = {
     "evol-instruct": frozenset({"breadth", "assignment", "input", "growth", "elimination", "probabilities"}),
     "auto-evol-instruct": frozenset({"optimization", "input", "growth", "elimination", "probabilities"}),
     "autoif": frozenset({"autoif"}),
 }
+Method = Annotated[str, *name_from(lambda: [*KEYS_OF_METHOD])]
 
 
 class Evolution(StrictModel):
@@ -120,7 +120,7 @@ class Evolution(StrictModel):
 
     @model_validator(mode="after")
     def _one_method(self) -> Evolution:
-        foreign = frozenset[str]().union(*_FIELDS_OF_METHOD.values()) - _FIELDS_OF_METHOD[self.method]
+        foreign = frozenset[str]().union(*KEYS_OF_METHOD.values()) - KEYS_OF_METHOD[self.method]
         for name in sorted(foreign & self.model_fields_set):
             raise ValueError(f"'{name}' is not allowed with the method '{self.method}'")
         if self.method == "autoif" and self.autoif is None:

@@ -60,7 +60,9 @@ class Decoding(StrictModel):
     max_tokens: int = Field(default=512, gt=0)
     draw: Literal["one", "sample", "best-of", "worst-of"] = "one"
     candidates: int = Field(default=5, ge=2, description="best-of and worst-of: number of sampled answers")
-    reward: ClassifierName | None = Field(default=None, description="best-of and worst-of: reward model that scores the answers")
+    reward: ClassifierName | None = Field(
+        default=None, description="best-of and worst-of: reward model that scores the answers"
+    )
 
     @model_validator(mode="after")
     def _fits(self) -> Decoding:
