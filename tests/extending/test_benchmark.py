@@ -31,7 +31,7 @@ from pipelines.study.graph.step import Step
 from pipelines.study.spec.benchmark_kinds import BENCHMARK_KINDS
 from prompts import catalog
 from tests.pipelines.evaluate.conftest import Told
-from tests.support.examples import DOCUMENT, example
+from tests.support.examples import add_prompts, example
 
 STUDY = """\
 study: new-benchmark
@@ -43,7 +43,6 @@ recipes: {full: {}}
 students: [{model: tiny, recipe: full}]
 benchmarks: [BENCHMARK]
 """
-TEMPLATE = re.compile(r"`(\w+)\.md`[^`]*```text\n(.*?)^```", re.DOTALL | re.MULTILINE)
 WORDS = ("lamp", "river", "stone", "north")
 REQUESTS = ("Pass the salt.", "Open the door.", "Say hello.", "Close it.")
 
@@ -64,8 +63,7 @@ def use(monkeypatch: pytest.MonkeyPatch, name: str, table: Mapping[str, Any]) ->
     monkeypatch.setitem(table, name, module)
     if hasattr(module, "SCORING"):
         monkeypatch.setitem(registry.SCORING, name, module.SCORING)
-    for prompt, content in TEMPLATE.findall(DOCUMENT.read_text()):
-        monkeypatch.setitem(catalog._catalog(), prompt, catalog.parse_template(prompt, content))
+    add_prompts(monkeypatch)
 
 
 def answers(study: LoadedStudy, store: Store, step: Step, client: Client) -> list[AnswerRow]:

@@ -1,0 +1,82 @@
+"""The worked example of a method of evolution: named by a study, planned, run, and counted by the report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from pydantic import ValidationError
+
+from pipelines.operators.registry import OPERATORS
+from pipelines.planning.plan import make_plan
+from pipelines.planning.workload import WORKLOADS
+from pipelines.results.report.collect.outcomes import Outcomes
+from pipelines.rows.arrow import from_table
+from pipelines.rows.types import ROW_TYPES, InstructionRow
+from pipelines.store.store import Store
+from pipelines.study.file.json_schema import schema
+from pipelines.study.graph.build import METHODS
+from pipelines.study.graph.params import STEP_PARAMS
+from pipelines.study.spec.evolution import KEYS_OF_METHOD
+from pipelines.study.spec.study import Study
+from prompts import catalog
+from tests.pipelines.evaluate.conftest import Told
+from tests.support.examples import add_prompts, example
+from tests.support.offline import run_offline
+from tests.support.studies import scripted_study
+
+
+@pytest.fixture
+def shorten(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    module = example("shorten.py")
+    add_prompts(monkeypatch)
+    monkeypatch.setitem(KEYS_OF_METHOD, "shorten", module.KEYS)
+    monkeypatch.setitem(STEP_PARAMS, "shorten", module.ShortenParams)  # type: ignore[arg-type]
+    monkeypatch.setitem(METHODS, "shorten", module.shorten_by_rounds)
+    monkeypatch.setitem(ROW_TYPES, "shorten", InstructionRow)
+    monkeypatch.setitem(OPERATORS, module.ShortenParams, module.make_shorten)
+    monkeypatch.setitem(WORKLOADS, module.ShortenParams, module.estimate_shorten)
+    return module
+
+
+def study(**changes: object) -> Study:
+    evolution = {"method": "shorten", "evolvers": ["small"], "rounds": 2} | changes
+    return scripted_study(evolution=evolution, responses={"teachers": ["large"]}, scoring=None)
+
+
+def without_last_word(messages: tuple[tuple[str, str], ...]) -> str:
+    """The instruction without its last word; as it is where there is only one."""
+    words = messages[-1][1].rpartition("Instruction: ")[2].split()
+    return " ".join(words[:-1] or words)
+
+
+def test_a_study_can_name_it_without_the_keys_of_other_methods(shorten: ModuleType) -> None:
+    assert study().evolution[0].name == "shorten"
+    assert "shorten" in schema()["$defs"]["Evolution"]["properties"]["method"]["enum"]
+    with pytest.raises(ValidationError, match="'breadth' has no meaning with the method 'shorten'"):
+        study(breadth=True)
+
+
+def test_it_is_planned_by_its_own_estimate(shorten: ModuleType, tmp_path: Path) -> None:
+    plan = make_plan(study(), tmp_path, Store(str(tmp_path / "store")))
+    works = [plan.workloads[step.key] for step in plan.pending_of("shorten")]
+    assert [(work.model, work.rows_in, work.tokens_out) for work in works] == [("small", 20, 20 * 60)] * 2
+
+
+def test_every_round_is_made_of_the_one_before(shorten: ModuleType, tmp_path: Path) -> None:
+    evolver, store = Told(without_last_word), Store(str(tmp_path))
+    grid = run_offline(study(), store, {"small": evolver})
+    first, second = (pairs for pairs in grid.sets if pairs.round)
+    step = first.instructions
+    assert step.payload["prompts"]["evol_shorten"] == catalog.get("evol_shorten").digest
+
+    rows = {row.id: row for row in from_table(InstructionRow, store.rows(step.kind, step.key))}
+    again = from_table(InstructionRow, store.rows(second.instructions.kind, second.instructions.key))
+    assert again and {(row.round, row.method) for row in again} == {(2, "shorten")}
+    assert all(row.instruction == rows[row.parent_id].instruction.rpartition(" ")[0] for row in again)
+    assert store.rows(second.responses.kind, second.responses.key).num_rows == len(again)
+
+    outcomes = [*Outcomes(store, grid, store.finished_keys()).round_outcomes()]
+    assert {one.round for one in outcomes} == {1, 2}
+    assert sum(one.rows for one in outcomes if one.round == 1 and one.outcome == "evolved") == len(rows)
