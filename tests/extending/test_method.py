@@ -54,7 +54,7 @@ def without_last_word(messages: tuple[tuple[str, str], ...]) -> str:
 def test_a_study_can_name_it_without_the_keys_of_other_methods(shorten: ModuleType) -> None:
     assert study().evolution[0].name == "shorten"
     assert "shorten" in schema()["$defs"]["Evolution"]["properties"]["method"]["enum"]
-    with pytest.raises(ValidationError, match="'breadth' has no meaning with the method 'shorten'"):
+    with pytest.raises(ValidationError, match="'breadth' is not allowed with the method 'shorten'"):
         study(breadth=True)
 
 

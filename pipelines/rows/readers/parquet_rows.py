@@ -67,7 +67,7 @@ def _text_columns(schema: Any) -> list[str]:
     for name in chosen:
         if not _is_text(schema.field(name).type):
             kind = schema.field(name).type
-            raise FileProblem(f"column '{name}' holds {kind}, not text", remedy="Write its values as text.")
+            raise FileProblem(f"column '{name}' has the type {kind}, not text", remedy="Write its values as text.")
     return chosen
 
 

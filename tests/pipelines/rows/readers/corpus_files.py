@@ -147,7 +147,7 @@ def broken_parquet() -> Iterator[Case]:
     for field in FIELDS:
         for name, (column, kind) in COLUMNS.items():
             data = parquet({"instruction": ["x"], field: column})
-            told = f": column '{field}' holds {kind}, not text. Write its values as text."
+            told = f": column '{field}' has the type {kind}, not text. Write its values as text."
             yield Case(f"{name} in {field}", "parquet", data, told)
     bad = pa.array([b"a", b"\xff", b"c"], pa.binary())
     for name, column in (

@@ -61,11 +61,11 @@ def test_bytes_that_are_not_utf8_are_found_though_arrow_lets_them_pass(tmp_path:
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        ({"instruction": [1, 2]}, "column 'instruction' holds int64, not text. Write its values as text."),
-        ({"instruction": [b"a"]}, "column 'instruction' holds binary, not text. Write its values as text."),
+        ({"instruction": [1, 2]}, "column 'instruction' has the type int64, not text. Write its values as text."),
+        ({"instruction": [b"a"]}, "column 'instruction' has the type binary, not text. Write its values as text."),
         (
             {"instruction": ["a"], "output": [[1]]},
-            "column 'output' holds list<element: int64>, not text. Write its values as text.",
+            "column 'output' has the type list<element: int64>, not text. Write its values as text.",
         ),
         (
             {"q": ["a"]},
