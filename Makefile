@@ -20,7 +20,7 @@ COMMA := ,
 INSTALLED_EXTRAS := $(if $(EXTRAS),$(VENV)/.extras-$(subst $(COMMA),-,$(EXTRAS)))
 SOURCES := prompts cluster actors pipelines bundled benchmarks scripts tests
 
-.PHONY: help install quickstart test faults soak lint models vllm clean
+.PHONY: help install quickstart check quick-tests test faults soak lint models vllm clean
 
 help: ## list the targets (default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' \
@@ -32,6 +32,12 @@ install: $(INSTALLED) $(INSTALLED_EXTRAS) ## make the environment only (EXTRAS=s
 quickstart: $(INSTALLED) ## install and run a complete study on this machine; ends with the report's path
 	@echo "==> Running studies/quickstart.yaml"
 	@$(VENV)/bin/evolgrid run studies/quickstart.yaml
+
+check: $(INSTALLED_DEV) ## check style and types and run the tests that need neither Ray nor torch: minutes
+	@$(MAKE) --no-print-directory --jobs=2 lint quick-tests
+
+quick-tests: $(INSTALLED_DEV)
+	@$(VENV)/bin/pytest --check
 
 test: $(INSTALLED_DEV) $(INSTALLED_VLLM) ## run all tests (installs vLLM too, where there is a build for this machine)
 	@$(VENV)/bin/pytest

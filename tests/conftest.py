@@ -21,6 +21,7 @@ for name, value in {
     os.environ.setdefault(name, value)
 
 from cluster.connection.session import Session, connect  # noqa: E402 Ray reads its environment at import
+from tests.support.needs import forbid_torch, needs_of_file, needs_of_fixture, needs_of_function  # noqa: E402
 
 # started in the background, a shell has us ignore Ctrl-C, and all that we start would do so, too
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -29,9 +30,39 @@ SEEDS = int(os.environ.get("EVOLGRID_FAULT_SEEDS", "1"))  # with which each case
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--check", action="store_true", help="only tests that need neither Ray nor torch")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A test of `make check` that loads torch nevertheless fails."""
+    if config.option.check:
+        forbid_torch()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `--check`, files whose tests all need Ray or torch are not imported."""
+    is_test = collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return True if config.option.check and is_test and needs_of_file(collection_path) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Tests are marked `ray` and `torch` by what their file, they themselves and their fixtures import."""
+    assert isinstance(item, pytest.Function)
+    needs = needs_of_file(item.path) | needs_of_function(item.path, item.originalname)
+    needs |= {"ray", "torch"} if item.get_closest_marker("vllm") else set()
+    for need in needs.union(*(needs_of_fixture(item.path, name) for name in item.fixturenames)):
+        item.add_marker(need)
+
+
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What needs vLLM comes last, as its one engine then keeps a CPU until the end; it is skipped without vLLM."""
+    if config.option.check:
+        slow = [item for item in items if item.get_closest_marker("ray") or item.get_closest_marker("torch")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
     items.sort(key=lambda item: item.get_closest_marker("vllm") is not None)
     if find_spec("vllm") is None:
         for item in items:
@@ -78,7 +109,7 @@ def ray_local() -> Iterator[Session]:
     with connect(None, cpus=4) as session:
         yield session
         processes = psutil.Process().children(recursive=True)
-    _, alive = psutil.wait_procs(processes, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive, f"processes left behind: {alive}"
 
 

@@ -18,6 +18,7 @@ from pipelines.store.store import Store
 from tests.actors.conftest import serving
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.ray
 KEY = "sk-canary-of-the-key-file"
 CANARIES = {
     "AWS_SECRET_ACCESS_KEY": "canary/of+the+object+store",

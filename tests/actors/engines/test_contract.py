@@ -38,7 +38,13 @@ class Subject:
 
 
 @pytest.fixture(
-    scope="module", params=["scripted", "transformers", "http", pytest.param("vllm", marks=pytest.mark.vllm)]
+    scope="module",
+    params=[
+        "scripted",
+        pytest.param("transformers", marks=pytest.mark.torch),
+        "http",
+        pytest.param("vllm", marks=pytest.mark.vllm),
+    ],
 )
 def subject(request):
     name = request.param

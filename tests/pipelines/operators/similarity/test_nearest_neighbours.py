@@ -21,6 +21,9 @@ def cloud(rows: int, near: int, copies: int) -> Vectors:
     return random.permutation(all_rows.astype(np.float32))
 
 
+pytestmark = pytest.mark.torch
+
+
 def test_the_worked_example() -> None:
     found = find_neighbours([THREE])
     assert found.distance == pytest.approx([0.8, 0.4, 0.4])

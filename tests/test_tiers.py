@@ -1,0 +1,50 @@
+"""Which tests need Ray or torch is found by itself, and `make check` loads no torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.needs import needs_of_file, needs_of_fixture, needs_of_function
+
+TESTS = Path(__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("source", "needs"),
+    [
+        ("import json", set()),
+        ("import ray", {"ray"}),
+        ("from ray.exceptions import RayError", set()),
+        ("from transformers import AutoConfig", {"torch"}),
+        ("import actors.training.batches", {"torch"}),  # through others of ours
+        ("from actors.serving import pool", set()),  # which imports Ray, but starts none
+        ("from tests.actors.serving.pools import ask", {"ray"}),
+        ("SCRIPT = 'import ray\\nray.init()'", {"ray"}),
+        ("def helper():\n    import torch", {"torch"}),
+        ("def test_it():\n    import torch", set()),
+    ],
+)
+def test_what_a_file_needs_is_read_from_its_imports(tmp_path: Path, source: str, needs: set[str]) -> None:
+    (tmp_path / "test_it.py").write_text(source)
+    assert needs_of_file(tmp_path / "test_it.py") == needs
+
+
+def test_tests_and_fixtures_need_what_they_import_and_use() -> None:
+    nearest = TESTS / "pipelines" / "operators" / "similarity" / "test_nearest_neighbours.py"
+    assert needs_of_function(nearest, "test_tasks_on_ray_find_the_same") == {"ray"}
+    assert needs_of_fixture(nearest, "ray_local") == {"ray"}
+    assert needs_of_fixture(TESTS / "actors" / "engines" / "test_contract.py", "model_folder") == {"torch"}
+    assert needs_of_fixture(nearest, "tmp_path") == set()
+
+
+@pytest.mark.torch  # so that `make check`, which does the same itself, does not collect twice
+def test_the_quick_tests_are_imported_without_torch() -> None:
+    """With `--check` torch can not be loaded: a file that tries is an error."""
+    command = [sys.executable, "-m", "pytest", "--check", "--collect-only", "-q", "-p", "no:cacheprovider"]
+    collected = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True)
+    assert collected.returncode == 0, collected.stdout[-2000:]
+    assert "test_tiers" in collected.stdout and "test_training" not in collected.stdout
