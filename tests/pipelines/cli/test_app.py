@@ -10,19 +10,22 @@ from pathlib import Path
 import pytest
 
 from pipelines.study.file.load import load
+from tests.support.command_line import evolgrid
 
 ROOT = Path(__file__).parents[3]
 STUDIES = sorted((ROOT / "studies").rglob("*.yaml"))
 
 
-def evolgrid(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pipelines.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=folder)
-
-
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
 def test_every_shipped_study_loads(path: Path) -> None:
     assert load(path).study.study == path.stem
+
+
+def test_the_command_is_a_process_of_its_own(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pipelines.cli", "run", "missing.yaml"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (2, "")
+    assert "missing.yaml" in told.stderr and "Traceback" not in told.stderr
 
 
 def test_help_shows_the_commands_with_an_example_each() -> None:
