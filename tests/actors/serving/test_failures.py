@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 import ray
 
-from actors.engine import LoadError, RequestError
+from actors.engine import EngineSpec, LoadError, RequestError
 from actors.serving.client import EngineClient
 from actors.serving.pool import Pool
 from tests.actors.serving.pools import (
@@ -25,10 +25,18 @@ from tests.actors.serving.pools import (
     pool_of,
     router_process,
     scripted,
-    until,
 )
+from tests.support.timing import until
 
 pytestmark = pytest.mark.usefixtures("ray_local")
+
+
+FIRST, HELD = [f"Why? {i}" for i in range(30)], [f"Why later? {i}" for i in range(70)]
+
+
+def holding(folder: Path, text: str = "later") -> EngineSpec:
+    """An engine that answers what contains `text` only once the file `go` is in the folder."""
+    return scripted(hold=text, release=str(folder / "go"))
 
 
 def poisoned(answers: list[Any]) -> list[int]:
@@ -70,12 +78,12 @@ def test_a_slow_engine_that_makes_progress_is_not_taken_for_a_hanging_one() -> N
 
 @pytest.mark.case(6)
 def test_a_stopped_process_is_killed_and_started_again() -> None:
-    with pool_of(scripted(latency=0.05), heartbeat_timeout=1.5, stall_timeout=2.0) as pool:
+    with pool_of(scripted(latency=0.05), heartbeat_timeout=3.0, stall_timeout=3.0) as pool:
         pool.wait_until_ready(60)
         (pid,) = pool.stats().pids
         os.kill(pid, signal.SIGSTOP)
         assert len(ids(ask(pool.client(), 10))) == 10
-        assert "answered no heartbeat for 1.5 s" in pool.stats().events[0].text
+        assert "answered no heartbeat for 3 s" in pool.stats().events[0].text
         until(lambda: not psutil.pid_exists(pid))
 
 
@@ -85,10 +93,8 @@ def test_a_stopped_process_is_killed_and_started_again() -> None:
 )
 def test_a_model_that_never_loads_is_an_error_and_not_a_loop(fault: str, detail: str) -> None:
     with pool_of(scripted(**{fault: True})) as pool:
-        started = time.monotonic()
         with pytest.raises(LoadError, match=detail):
-            pool.wait_until_ready(120)
-        assert time.monotonic() - started < 40
+            pool.wait_until_ready(200)
         work = pool.stats().totals
         answers = ask(pool.client(), 3)
         assert all(isinstance(answer, LoadError) for answer in answers)
@@ -97,16 +103,16 @@ def test_a_model_that_never_loads_is_an_error_and_not_a_loop(fault: str, detail:
 
 
 @pytest.mark.case(7)
-def test_a_killed_replica_costs_only_what_was_in_flight() -> None:
+def test_a_killed_replica_costs_only_what_was_in_flight(tmp_path: Path) -> None:
     async def run(pool: Pool) -> list[Any]:
-        asking = asyncio.create_task(ask_all(pool.client(), [f"Why? {i}" for i in range(100)]))
-        await asyncio.sleep(0.5)
-        stats = await asyncio.to_thread(pool.stats)
-        assert 0 < stats.totals.requests < 90
-        os.kill(stats.pids[0], signal.SIGKILL)
+        asking = asyncio.create_task(ask_all(pool.client(), FIRST + HELD))
+        await asyncio.to_thread(until, lambda: pool.stats().totals.requests == len(FIRST))
+        os.kill(pool.stats().pids[0], signal.SIGKILL)
+        await asyncio.to_thread(until, lambda: pool.stats().totals.crashes == 1)
+        (tmp_path / "go").touch()
         return await asking
 
-    with pool_of(scripted(latency=0.05), max_ongoing_requests=4) as pool:
+    with pool_of(holding(tmp_path), max_ongoing_requests=4) as pool:
         pool.wait_until_ready(60)
         assert ids(asyncio.run(run(pool))) == [f"r{i}" for i in range(100)]
         stats = pool.stats()
@@ -128,12 +134,12 @@ class Asking:
         asyncio.run(all_lanes())
 
 
-def test_what_a_killed_asker_had_waiting_is_not_asked_for_nobody() -> None:
+def test_what_a_killed_asker_had_waiting_is_not_asked_for_nobody(tmp_path: Path) -> None:
     def lives() -> set[str]:
         return in_router("pool", lambda router: {client.incarnation for client in router._queue._mailboxes})
 
     actor: Any = ray.remote(num_cpus=0, max_restarts=1, max_task_retries=1)(Asking)
-    with pool_of(scripted(latency=30), max_ongoing_requests=4) as pool:
+    with pool_of(holding(tmp_path, ""), max_ongoing_requests=4) as pool:
         pool.wait_until_ready(60)
         asking = actor.remote()
         process = psutil.Process(ray.get(asking.pid.remote()))
@@ -167,19 +173,20 @@ def test_a_process_that_starts_again_during_a_reload_takes_the_new_model() -> No
         assert ask(pool.client(), 3) == expected
 
 
-def test_a_killed_router_starts_again_and_all_are_answered() -> None:
+def test_a_killed_router_starts_again_and_all_are_answered(tmp_path: Path) -> None:
     async def run(pool: Pool) -> list[Any]:
-        asking = asyncio.create_task(ask_all(pool.client(), [f"Why? {i}" for i in range(300)]))
-        await asyncio.sleep(0.3)
+        asking = asyncio.create_task(ask_all(pool.client(), FIRST + HELD))
+        await asyncio.to_thread(until, lambda: pool.stats().totals.requests == len(FIRST))
         router.kill()
+        (tmp_path / "go").touch()
         return await asking
 
-    with pool_of(scripted(latency=0.02), max_ongoing_requests=8) as pool:
+    with pool_of(holding(tmp_path), max_ongoing_requests=8) as pool:
         pool.wait_until_ready(60)
         router, (replica,) = router_process("pool"), pool.stats().pids
-        assert ids(asyncio.run(run(pool))) == [f"r{i}" for i in range(300)]
+        assert ids(asyncio.run(run(pool))) == [f"r{i}" for i in range(100)]
         until(lambda: not psutil.pid_exists(replica))
-        assert pool.stats().totals.requests < 300  # those answered before were not asked for again
+        assert pool.stats().totals.requests < 100  # those answered before were not asked for again
         assert len(groups("pool")) == 1
     until(lambda: free_cpus() == 4 and not groups("pool"))
 

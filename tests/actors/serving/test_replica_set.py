@@ -14,6 +14,7 @@ from actors.serving.replica_handle import ReplicaDied, ReplicaHandle
 from actors.serving.replica_set import MAX_CRASHES, MAX_LOAD_CRASHES, ReplicaSet
 from actors.serving.request_queue import RequestQueue
 from actors.serving.spec import ClientId, PoolSpec
+from tests.support.timing import PATIENCE
 
 SPEC = EngineSpec("scripted", "m")
 REQUEST = GenerateRequest("r", (("user", "Why?"),), Sampling())
@@ -69,11 +70,9 @@ async def crew_of(
 
 
 async def come(true: Callable[[], object]) -> None:
-    for _ in range(2000):
-        if true():
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("it does not come true")
+    async with asyncio.timeout(PATIENCE):
+        while not true():
+            await asyncio.sleep(0.001)
 
 
 def test_a_replica_that_can_not_load_is_given_up_where_another_works(monkeypatch: pytest.MonkeyPatch) -> None:

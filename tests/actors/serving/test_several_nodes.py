@@ -10,13 +10,15 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
-import asyncio, ray, threading, time
+import asyncio, ray, sys, threading, time
+from pathlib import Path
 from actors.serving.spec import ReplicaResources
 from actors.engine import GenerateRequest, Sampling
 from actors.serving.pool import Pool
 from benchmarks.simulated_scale import simulated_cluster
 from ray.util import placement_group_table
-from tests.actors.serving.pools import ask, groups, ids, scripted, until
+from tests.actors.serving.pools import ask, groups, ids, scripted
+from tests.support.timing import until
 from actors.serving.spec import PoolSpec
 
 def free():
@@ -34,18 +36,20 @@ with simulated_cluster(2):
     until(lambda: free() == 2 and not groups("wide"))
     print("given back", flush=True)
 
-    pool = Pool(PoolSpec(scripted(latency=2.0, slots=8), "moved", ReplicaResources(1, 1)))
+    pool = Pool(PoolSpec(scripted(release=sys.argv[1]), "moved", ReplicaResources(1, 1), max_ongoing_requests=8))
     pool.wait_until_ready(60)
     here = lambda: {node for group in placement_group_table().values() if group["name"].startswith("moved/")
                     and group["state"] == "CREATED" for node in group["bundles_to_node_id"].values()}
     (node,), answers = here(), []
     asking = threading.Thread(target=lambda: answers.extend(ask(pool.client(), 24)))
     asking.start()
-    time.sleep(1)
+    until(lambda: pool.stats().in_flight == 8)
     gcs = ray._raylet.GcsClient(address=ray.get_runtime_context().gcs_address)
-    gcs.drain_node(node, 2, "the machine is taken back", int((time.time() + 60) * 1000))
-    until(lambda: here() and node not in here())
+    gcs.drain_node(node, 2, "the machine is taken back", int((time.time() + 600) * 1000))
+    until(lambda: pool.stats().totals.loads == 2)  # the other one is there while the first still has its requests
+    Path(sys.argv[1]).touch()
     asking.join()
+    until(lambda: here() and node not in here())
     work = pool.stats().totals
     print("answered", len(ids(answers)), "asked", work.requests, "loads", work.loads, "crashes", work.crashes)
     pool.close()
@@ -53,11 +57,10 @@ with simulated_cluster(2):
 
 
 @pytest.fixture(scope="module")
-def told() -> str:
+def told(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the script has printed."""
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], cwd=ROOT, capture_output=True, text=True, timeout=150, check=False
-    )
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp("moved") / "go")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 

@@ -22,7 +22,7 @@ from pipelines.execution.stream.totals import StepTotal
 from pipelines.rows.types import Kind
 from pipelines.study.graph.params import STEP_PARAMS, ScoreParams, SeedsParams
 from pipelines.study.graph.step import Step, identify, make_step
-from tests.actors.serving.pools import until
+from tests.support.timing import until
 
 SEEDS = make_step(identify(SeedsParams, {}), "test", ScoreParams("m"), ())
 EMPTY = PoolStats((), 1, 0, 0, ReplicaStats(), frozenset(), (), ())
