@@ -14,17 +14,15 @@ from pipelines.results.sql import open_sql_tables
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import Retry, save_retries
 from pipelines.store.studies.step_index import save_step_index
-from tests.support.offline import run_offline
-from tests.support.studies import scripted_study
+from pipelines.study.graph.grid import Grid
 
 HEADER = "benchmark,student,recipe,evolver,round,teacher,value\n"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(finished_store: tuple[Store, Grid]) -> Store:
     """Two studies: one with results, one whose students are still to be trained."""
-    store = Store(str(tmp_path / "store"))
-    grid = run_offline(scripted_study(responses={"teachers": ["small"]}), store)
+    store, grid = finished_store
     for name, rows in {"first": "world,tiny,full,a,1,b,41.5\nworld,tiny,full,a,2,b,62.0\n", "second": ""}.items():
         save_step_index(store, name, grid.steps)
         store.write_bytes(f"{store.root}/studies/{name}/report/results.csv", (HEADER + rows).encode())

@@ -29,6 +29,7 @@ from pipelines.store.maintenance.garbage import find_garbage
 from pipelines.store.maintenance.verify import verify
 from pipelines.store.store import Store
 from pipelines.store.studies.step_index import save_step_index
+from pipelines.study.graph.grid import Grid
 from tests.support.offline import run_offline
 from tests.support.studies import STUDENTS, scripted_study
 
@@ -62,10 +63,9 @@ def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Store:
     return Store(f"s3://{bucket}/store")
 
 
-def test_a_study_has_the_same_rows_on_s3_as_on_a_local_disk(s3: Store, tmp_path: Path) -> None:
-    local, study = Store(str(tmp_path)), scripted_study(responses={"teachers": ["small"]})
-    grid = run_offline(study, s3)
-    run_offline(study, local)
+def test_a_study_has_the_same_rows_on_s3_as_on_a_local_disk(s3: Store, finished_store: tuple[Store, Grid]) -> None:
+    local, grid = finished_store
+    run_offline(scripted_study(responses={"teachers": ["small"]}), s3)
     assert s3.finished_keys() == local.finished_keys() == grid.steps.keys()
     for step in grid.steps.values():
         assert s3.manifest(step.kind, step.key).shards == local.manifest(step.kind, step.key).shards

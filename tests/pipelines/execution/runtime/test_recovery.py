@@ -15,14 +15,11 @@ from pipelines.store.partitions import PartitionRows, find_partitions, write_par
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
 from pipelines.study.graph.step import Step
-from tests.support.offline import run_offline
-from tests.support.studies import scripted_study
 
 
 @pytest.fixture
-def ran(tmp_path: Path) -> tuple[Store, Grid]:
-    store = Store(str(tmp_path / "store"))
-    return store, run_offline(scripted_study(responses={"teachers": ["small"]}), store)
+def ran(finished_store: tuple[Store, Grid]) -> tuple[Store, Grid]:
+    return finished_store
 
 
 def first_round(store: Store, grid: Grid) -> tuple[str, Path]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from pipelines.rows.readers import file_format as source
 from pipelines.rows.readers import read_seeds
 from tests.pipelines.rows.readers.corpus import FORMATS, GOOD, Case
 from tests.pipelines.rows.readers.corpus_files import corpus
+from tests.support.command_line import evolgrid
 
 ROOT = Path(__file__).parents[4]
 CASES = corpus()
@@ -110,8 +109,7 @@ def test_the_program_tells_it_without_a_traceback(tmp_path: Path, suffix: str) -
     case = next(case for case in CASES if case.name == "NUL in output" and case.suffix == suffix)
     (tmp_path / "bad.yaml").write_text(STUDY.replace("seeds.jsonl", f"seeds.{suffix}"))
     (tmp_path / f"seeds.{suffix}").write_bytes(case.data)
-    command = [sys.executable, "-m", "pipelines.cli", "run", str(tmp_path / "bad.yaml"), "--store", str(tmp_path)]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT)
+    told = evolgrid("run", tmp_path / "bad.yaml", "--store", tmp_path)
     assert (told.returncode, told.stderr.strip()) == (2, f"{tmp_path}/seeds.{suffix}{case.told}")
     assert "Traceback" not in told.stdout
 

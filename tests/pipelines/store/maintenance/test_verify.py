@@ -19,14 +19,12 @@ from pipelines.store.store import Store
 from pipelines.store.studies.step_index import save_step_index
 from pipelines.study.file.load import load
 from pipelines.study.graph.grid import Grid
-from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 
 
 @pytest.fixture
-def ran(tmp_path: Path) -> tuple[Store, Grid]:
-    store = Store(str(tmp_path / "store"))
-    grid = run_offline(scripted_study(responses={"teachers": ["small"]}), store)
+def ran(finished_store: tuple[Store, Grid]) -> tuple[Store, Grid]:
+    store, grid = finished_store
     save_step_index(store, "scripted", grid.steps)
     return store, grid
 
