@@ -31,7 +31,7 @@ from tests.actors.serving.pools import ask, ids, scripted
 SHARES = {"x": 2, "y": 2, "a": 1, "b": 1, "c": 3}
 
 def entered(residency, models, *later):
-    started, pools = time.monotonic(), residency.activate(models, later, 60)
+    started, pools = time.monotonic(), residency.activate(models, later, 120)
     assert all(len(ids(ask(pool.client(), 2))) == 2 for pool in pools.values())
     placed = [group for group in placement_group_table().values() if group["state"] == "CREATED"]
     nodes = {group["name"].split("/")[0]: group["bundles_to_node_id"][0] for group in placed}
@@ -84,5 +84,5 @@ def test_models_find_room_on_single_nodes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["apart"] and told["the sleeper gave way"] and told["those at work moved"], told
-    assert max(told["seconds"]) < 45, "not until the time for coming in is over"
+    assert max(told["seconds"]) < 100, "not until the time for coming in is over"
     assert "2 phases, because not all models fit at once" in told["console"] and told["executed"] > 10, told

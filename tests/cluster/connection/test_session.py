@@ -92,7 +92,7 @@ def driver(folder: Path, script: str, *arguments: str, **environment: str) -> su
 
 
 def join(folder: Path, address: str, **environment: str) -> str:
-    return driver(folder, JOIN, address, **environment).communicate(timeout=60)[0]
+    return driver(folder, JOIN, address, **environment).communicate(timeout=150)[0]
 
 
 @pytest.fixture
@@ -197,13 +197,13 @@ def test_interrupted_local_session_ran_our_code_and_leaves_no_process(decoy: Pat
     family = psutil.Process(process.pid).children(recursive=True)
     assert family
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=150)
     assert process.returncode != 0
-    assert psutil.wait_procs(family, timeout=20)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def test_a_worker_that_hangs_does_not_outlive_its_local_session(tmp_path: Path) -> None:
-    said, _ = driver(tmp_path, WORKER_THAT_HANGS).communicate(timeout=60)
+    said, _ = driver(tmp_path, WORKER_THAT_HANGS).communicate(timeout=150)
     assert not psutil.pid_exists(int(said))
 
 

@@ -55,7 +55,7 @@ def test_a_device_that_stays_taken_is_named_with_what_is_missing(nvml: Install) 
     started = time.monotonic()
     with pytest.raises(ClusterError) as caught:
         wait_until_free(["3"], 0.9, timeout=0.2)
-    assert 0.2 <= time.monotonic() - started < 5
+    assert 0.2 <= time.monotonic() - started < 30
     assert str(caught.value) == (
         "GPU 3 has 20000 of 80000 MiB free after 0.2 s, and 90% are needed: another process holds the memory "
         "(nvidia-smi shows which)"

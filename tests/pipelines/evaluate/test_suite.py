@@ -184,7 +184,7 @@ def test_code_and_lm_evals_tasks_run_apart_on_ray(tmp_path: Path) -> None:
         pool.close()
 
 
-@pytest.mark.parametrize("protocol", ["lm-eval", "opencompass"])
+@pytest.mark.parametrize("protocol", [pytest.param("lm-eval", marks=pytest.mark.torch), "opencompass"])
 def test_an_evaluation_that_is_interrupted_asks_nothing_twice(tmp_path: Path, protocol: str) -> None:
     lines = [{"question": f"What is {n} + 1?", "answer": f"#### {n + 1}"} for n in range(3)]
     (tmp_path / "gsm.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))

@@ -115,4 +115,4 @@ def test_answers_are_kept_again_after_the_store_was_away(monkeypatch: pytest.Mon
         journals = current_journals.get()
         assert journals
         journals.for_step("optimize", "k").append(ASKED, PAIRS[0][1])
-        assert seen.wait(5), "the thread that keeps answers has ended"
+        assert seen.wait(60), "the thread that keeps answers has ended"

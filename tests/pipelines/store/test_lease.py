@@ -16,6 +16,7 @@ from pipelines.store import lease as leases
 from pipelines.store.errors import LeaseLost, StudyLocked
 from pipelines.store.lease import Lease, LeaseRecord, acquire, read_lease
 from pipelines.store.store import Store
+from tests.support.timing import PATIENCE, until
 
 HOLDER = """
 import sys, time
@@ -29,8 +30,14 @@ with acquire(Store(sys.argv[1]), "s", ["k"], print):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(leases, "LEASE_TIMEOUT", 1.0)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sign of life in time, however busy the machine is."""
+    monkeypatch.setattr(leases, "LEASE_TIMEOUT", 60.0)
 
 
 @pytest.fixture
@@ -51,25 +58,27 @@ def elsewhere(store: Store) -> Lease:
 
 
 def test_the_second_driver_of_a_study_is_refused_and_told_who_runs_it(
-    tmp_path: Path, holder: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, holder: subprocess.Popen[str], patient: None
 ) -> None:
-    monkeypatch.setattr(leases, "LEASE_TIMEOUT", 20.0)  # the holder beats every 5 s
     told: list[str] = []
     with (
         pytest.raises(StudyLocked, match=f"being run by process {holder.pid} on .* Wait for it, or stop"),
         acquire(Store(str(tmp_path)), "s", ["k"], told.append),
     ):
         pass
-    assert "waiting 20 s for a heartbeat" in told[0]
+    assert "waiting 60 s for a heartbeat" in told[0]
 
 
-def test_a_killed_holders_lease_is_taken_over_at_once(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_a_killed_holders_lease_is_taken_over_at_once(
+    tmp_path: Path, holder: subprocess.Popen[str], patient: None
+) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
     told, started = list[str](), time.monotonic()
     with acquire(Store(str(tmp_path)), "s", ["k"], told.append) as lease:
         lease.check()
-    assert time.monotonic() - started < 1 and told == [told[0]] and "taken over from process" in told[0]
+    assert time.monotonic() - started < 30, "nobody waits for a sign of life"
+    assert told == [told[0]] and "taken over from process" in told[0]
 
 
 def test_a_lease_of_another_machine_is_taken_over_once_it_gives_no_sign_of_life(tmp_path: Path) -> None:
@@ -81,7 +90,7 @@ def test_a_lease_of_another_machine_is_taken_over_once_it_gives_no_sign_of_life(
     assert read_lease(store, "s") is None
 
 
-def test_a_lease_of_another_machine_that_beats_is_respected(tmp_path: Path) -> None:
+def test_a_lease_of_another_machine_that_beats_is_respected(tmp_path: Path, patient: None) -> None:
     store = Store(str(tmp_path))
     threading.Timer(0.3, elsewhere(store).heartbeat).start()
     with pytest.raises(StudyLocked, match="process 1 on other"), acquire(store, "s", ["k"], lambda told: None):
@@ -110,8 +119,9 @@ def test_a_lease_is_renewed_again_after_whatever_the_store_says(
 
     with acquire(store, "s", ["k"], lambda told: None) as lease:
         monkeypatch.setattr(store, "write_bytes", stumbling)
-        time.sleep(0.6)
-        assert not failures and Path(f"{tmp_path}/studies/s/lease.json.{lease.record.token}").read_bytes()
+        renewed = Path(f"{tmp_path}/studies/s/lease.json.{lease.record.token}")
+        renewed.write_bytes(b"")
+        until(lambda: not failures and renewed.read_bytes() != b"")
 
 
 def test_a_zombie_can_commit_nothing_after_a_takeover(tmp_path: Path) -> None:
@@ -122,7 +132,7 @@ def test_a_zombie_can_commit_nothing_after_a_takeover(tmp_path: Path) -> None:
         elsewhere(store)
         with pytest.raises(LeaseLost, match="study s was taken over by process 1 on other"):
             store.fence()
-        assert lease.lost.wait(2), "the beats stop, too"
+        assert lease.lost.wait(PATIENCE), "the beats stop, too"
     assert read_lease(store, "s") is not None, "the lease of the other one stays"
 
 
@@ -152,7 +162,10 @@ def test_two_studies_that_would_run_the_same_step_at_once_are_kept_apart(tmp_pat
             pass
 
 
-def test_of_many_that_start_together_exactly_one_holds_the_lease(tmp_path: Path) -> None:
+def test_of_many_that_start_together_exactly_one_holds_the_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leases, "LEASE_TIMEOUT", 5.0)  # in which the holder gives a sign of life, also when busy
     store, holders, refused = Store(str(tmp_path)), list[str](), list[str]()
     done = threading.Event()
 
@@ -160,15 +173,14 @@ def test_of_many_that_start_together_exactly_one_holds_the_lease(tmp_path: Path)
         try:
             with acquire(store, "s", ["k"], lambda told: None) as lease:
                 holders.append(lease.record.token)
-                done.wait(5)
+                done.wait(PATIENCE)
         except StudyLocked as error:
             refused.append(str(error))
 
     threads = [threading.Thread(target=drive) for _ in range(6)]
     for thread in threads:
         thread.start()
-    while len(refused) < 5:
-        time.sleep(0.05)
+    until(lambda: len(refused) == 5)
     done.set()
     for thread in threads:
         thread.join()

@@ -25,6 +25,7 @@ from pipelines.store.partitions import PartitionOutput, PartitionRows, find_part
 from pipelines.store.store import Store
 from pipelines.study.graph.params import ScoreParams, SeedsParams
 from pipelines.study.graph.step import identify, make_step
+from tests.support.timing import until
 
 SEEDS = make_step(identify(SeedsParams, {}), "test", ScoreParams("m"), ())
 
@@ -41,13 +42,17 @@ KEYS = {"a": "first", "b": "second", "c": "third"}
 
 @dataclass
 class Append:
-    """Adds its name to the instruction, once its engine (itself) has answered: for some rows late, or never."""
+    """Adds its name to the instruction, once its engine (itself) has answered: for some rows late, or never.
+
+    Rows that are `slow` or on which the engine `dies` come last: after so many others have been answered.
+    """
 
     name: str
     clock: Clock
     slow: frozenset[int] = frozenset()
     rejects: frozenset[int] = frozenset()
     dies: frozenset[int] = frozenset()
+    others: int = 0
 
     async def __call__(self, row: Row, new_id: str) -> InstructionRow:
         assert isinstance(row, InstructionRow)
@@ -59,10 +64,11 @@ class Append:
 
     async def generate(self, request: GenerateRequest) -> Generation:
         index = int(request.messages[0][1])
+        if index in self.slow | self.dies:
+            await asyncio.to_thread(until, lambda: len(self.clock.events) >= self.others)
         if index in self.dies:
-            await asyncio.sleep(0.05)
             raise ConnectionError("the engine is gone")
-        await asyncio.sleep(0.3 if index in self.slow else 0.0)
+        await asyncio.sleep(0)
         self.clock.events.append((self.name, index))
         return Generation(request.id, self.name, "stop", 1, 1)
 
@@ -121,7 +127,7 @@ def test_every_row_goes_through_every_step(store: Store) -> None:
 
 def test_a_slow_row_holds_no_other_back(store: Store) -> None:
     clock = Clock()
-    walk(store, chain(Append("a", clock, slow=frozenset({0})), Append("b", clock)))
+    walk(store, chain(Append("a", clock, slow=frozenset({0}), others=5 + 5), Append("b", clock)))
     assert clock.events.index(("a", 0)) > max(clock.events.index(("b", row)) for row in range(1, 6))
 
 
@@ -135,7 +141,8 @@ def test_a_rejected_row_goes_no_further_and_is_kept_with_its_reason(store: Store
 def test_after_a_dead_engine_only_what_is_missing_is_asked_for(store: Store) -> None:
     before, after = Clock(), Clock()
     with pytest.raises(ExceptionGroup):
-        walk(store, chain(Append("a", before, rejects=frozenset({1})), Append("b", before, dies=frozenset({4}))))
+        dying = Append("b", before, dies=frozenset({4}), others=6 + 4)
+        walk(store, chain(Append("a", before, rejects=frozenset({1})), dying))
     tally = walk(store, chain(Append("a", after, rejects=frozenset({1})), Append("b", after)))
     assert after.events == [("b", 4)], "what was answered is not asked again, also where a row was rejected"
     assert tally.rows("first") == 5 and tally.rows("second") == 5
@@ -194,7 +201,7 @@ def test_a_late_part_of_an_earlier_run_is_not_mixed_with_a_later_ones(store: Sto
 def asked(store: Store) -> Clock:
     """The first step has answers and no rows: its run was killed."""
     with pytest.raises(ExceptionGroup):
-        walk(store, chain(Append("a", clock := Clock()), Append("b", clock, dies=frozenset(range(6)))))
+        walk(store, chain(Append("a", clock := Clock()), Append("b", clock, dies=frozenset(range(6)), others=6)))
     return clock
 
 

@@ -31,10 +31,10 @@ from pipelines.planning.requests import EVALUATOR_START_SECONDS
 from pipelines.store.store import Store
 from pipelines.study.graph.step import Step
 from tests.support.studies import STUDENTS, scripted_study
+from tests.support.timing import PATIENCE
 
 BENCHMARKS = [{"name": f"world-{count}", "world": {"count": count}} for count in (3, 4)]
 SECONDS = 0.02  # of a training, an evaluation and a load
-PATIENCE = 5.0
 
 
 class Cluster:
@@ -44,6 +44,7 @@ class Cluster:
         self.free, self.changed = cpus, threading.Condition()
         self.loads, self.starts, self.examined, self.now, self.most = list[Any](), 0, list[str](), 0, 0
         self.wrong: dict[str, Exception] = {}
+        self.together, self.seconds = 1, SECONDS  # so many evaluations are waited for until one goes on; of one
 
     def take(self, cpus: float) -> None:
         with self.changed:
@@ -79,7 +80,9 @@ class Cluster:
         with self.changed:
             self.now += 1
             self.most = max(self.most, self.now)
-        time.sleep(SECONDS)
+            self.changed.notify_all()
+            assert self.changed.wait_for(lambda: self.most >= self.together, PATIENCE), "it is alone"
+        time.sleep(self.seconds)
         with self.changed:
             self.now -= 1
             self.examined.append(step.key)
@@ -121,6 +124,7 @@ def start(folder: Path, kinds: Sequence[str], seconds: float, cpus: float = 1) -
 
 def test_evaluations_run_side_by_side_where_there_is_room(tmp_path: Path, cluster: Cluster) -> None:
     here, plan = start(tmp_path, ["evaluate"], EVALUATOR_START_SECONDS)
+    cluster.together = 2
     assert run_training(here, plan).failures == []
     assert sorted(cluster.examined) == sorted(step.key for step in plan.pending) and len(cluster.examined) == 4
     assert cluster.most >= 2 and cluster.free == 4
@@ -135,6 +139,7 @@ def test_short_evaluations_are_left_to_the_warm_examiner_which_loads_each_studen
 
 def test_every_student_is_examined_beside_trainings(tmp_path: Path, cluster: Cluster) -> None:
     here, plan = start(tmp_path, ["train", "evaluate"], EVALUATOR_START_SECONDS)
+    cluster.together = 2
     assert run_training(here, plan).failures == []
     assert len(cluster.examined) == 2 * (20 + 2) and cluster.free == 4
     assert cluster.most >= 2
@@ -177,6 +182,7 @@ def test_after_an_interrupt_nothing_more_is_examined(
     tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, plan = start(tmp_path, ["evaluate"], 0.1)
+    cluster.seconds = 0.5  # in which an interrupt is heard, also where the machine is busy
 
     def interrupted(*_: Any) -> None:
         while not cluster.examined:
@@ -186,5 +192,5 @@ def test_after_an_interrupt_nothing_more_is_examined(
     monkeypatch.setattr(students, "schedule_gangs", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_training(here, plan)
-    time.sleep(10 * SECONDS)
+    time.sleep(3 * cluster.seconds)
     assert len(cluster.examined) <= 2 and cluster.starts == 1  # one that was under way may come to its end

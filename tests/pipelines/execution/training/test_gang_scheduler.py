@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Sequence
 
 import pytest
 
@@ -12,6 +13,7 @@ from cluster.resources.inventory import Inventory, Node
 from cluster.resources.placement import ClusterCapacity, ResourceRequest
 from pipelines.execution.training.gang_scheduler import Gang, schedule_gangs
 from pipelines.planning.requests import FreeCapacity, capacity_beside_evaluator
+from tests.support.timing import PATIENCE
 
 
 def room(cpus: float, *gpus: float) -> FreeCapacity:
@@ -46,8 +48,13 @@ class Cluster:
 def test_the_longest_start_first_and_others_fill_the_room() -> None:
     cluster = Cluster()
     sizes = [("short", 1, 0.25, 1), ("long", 1, 4, 5), ("middle", 1, 2, 3), ("wide", 1, 8, 2)]
-    schedule_gangs([cluster.gang(*size) for size in sizes], room(16, 8))
-    assert cluster.started[:3] == ["long", "middle", "short"], "the wide one does not fit beside them"
+    gpus = list[list[float]]()
+    schedule_gangs(
+        [cluster.gang(*size) for size in sizes],
+        room(16, 8),
+        lambda running: gpus.append([request.gpus for request in running]),
+    )
+    assert gpus[0] == [4, 2, 0.25], "the wide one does not fit beside them"
     assert cluster.started[3] == "wide"
 
 
@@ -58,10 +65,11 @@ def test_many_gangs_of_all_sizes_end_and_never_take_more_than_there_is(seed: int
         cluster.gang(f"{n}", chance.choice([0.5, 1, 4, 8]), chance.choice([0, 0.25, 0.5, 1, 2, 8]), chance.random())
         for n in range(60)
     ]
-    schedule_gangs(gangs, room(16, 8))
+    gpus = list[float]()
+    schedule_gangs(gangs, room(16, 8), lambda running: gpus.append(sum(request.gpus for request in running)))
     assert len(cluster.started) == 60
     assert cluster.most[0] <= 16 and cluster.most[1] <= 8
-    assert cluster.most[1] > 6, "what fits runs side by side"
+    assert 6 < max(gpus) <= 8, "what fits runs side by side"
 
 
 def test_what_comes_of_a_gang_runs_too() -> None:
@@ -86,16 +94,28 @@ def test_an_unforeseen_error_is_raised() -> None:
 
 
 def test_what_runs_now_is_told_whenever_it_changes() -> None:
-    cluster, told = Cluster(), list[float]()
-    gangs = [cluster.gang(f"{n}", 1, 4, n + 1) for n in range(3)]
-    schedule_gangs(gangs, room(16, 8), lambda running: told.append(sum(each.gpus for each in running)))
+    alone, told = threading.Event(), list[float]()
+
+    def tell(running: Sequence[ResourceRequest]) -> None:
+        told.append(sum(each.gpus for each in running))
+        if told[-1] == 4:
+            alone.set()
+
+    def last() -> tuple[Gang, ...]:
+        assert alone.wait(PATIENCE)
+        return ()
+
+    cluster = Cluster()
+    gangs = [cluster.gang(f"{n}", 1, 4, n + 1) for n in range(2)]
+    schedule_gangs([*gangs, Gang(ResourceRequest("gang", 1, 4), 0, last)], room(16, 8), tell)
     assert told[0] == 8 and told[-1] == 4, "two side by side, then the last one"
 
 
 def test_gangs_have_room_on_single_nodes() -> None:
-    cluster = Cluster()
-    schedule_gangs([cluster.gang(f"{n}", 1, 5, 1) for n in range(5)], room(16, 8, 8))
-    assert cluster.most[1] == 10, "one on each node, though the sum of both has room for three"
+    cluster, gpus = Cluster(), list[float]()
+    gangs = [cluster.gang(f"{n}", 1, 5, 1) for n in range(5)]
+    schedule_gangs(gangs, room(16, 8, 8), lambda running: gpus.append(sum(request.gpus for request in running)))
+    assert max(gpus) == 10, "one on each node, though the sum of both has room for three"
 
 
 def test_all_workers_of_a_gang_are_placed_at_once() -> None:
