@@ -1,4 +1,4 @@
-"""What can be asked of an engine: replies, token log-probabilities of given text, a classifier's logits."""
+"""The interface of all engines: requests, answers and errors for generation, scoring and classification."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Feature = Literal["prompt_logprobs", "reply_logprobs", "schema", "adapter", "cla
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How tokens are drawn. `temperature` 0 is greedy; `max_tokens` counts generated tokens."""
+    """How tokens are sampled. `temperature` 0 is greedy decoding; `max_tokens` counts generated tokens."""
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -25,9 +25,9 @@ class Sampling:
 class GenerateRequest:
     """One conversation to continue. `messages` are (role, content) pairs; content is never read as control tokens.
 
-    `logprobs` asks for the log-probabilities of the reply's tokens, `schema` (JSON Schema, as JSON text) for a reply
-    that satisfies it, `adapter` (a folder) for the model with this LoRA adapter. What an engine's `features` do not
-    name it refuses with RequestError("unsupported").
+    `logprobs` requests the log-probabilities of the reply's tokens. `schema` (JSON Schema, as JSON text) constrains the
+    reply. `adapter` (a folder) is the LoRA adapter to apply to the model. An engine raises RequestError("unsupported")
+    for a feature that its `features` do not contain.
     """
 
     id: str
@@ -39,7 +39,7 @@ class GenerateRequest:
     adapter: str | None = None
 
     def digest(self) -> str:
-        """Return what stands for this request where its answer is kept."""
+        """Return the identifier under which the answer to this request is stored."""
         return digest("generate", self)
 
 
@@ -47,8 +47,8 @@ class GenerateRequest:
 class Generation:
     """The reply to one request, with token counts of prompt and reply (the end token is counted in neither).
 
-    `logprobs`, if asked for, are natural logs of the `tokens_out` tokens' probabilities under the model itself:
-    temperature 1, whole vocabulary, however they were drawn.
+    `logprobs`, if requested, are the natural logs of the `tokens_out` tokens' probabilities under the unmodified model:
+    temperature 1 and the whole vocabulary, whatever the sampling.
     """
 
     id: str
@@ -61,11 +61,11 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class LogprobRequest:
-    """Text to be scored as the concatenation `context + text`; and `alone`, unless it is empty, as a text of its own.
+    """Text to be scored as the concatenation `context + text`; and `alone`, unless it is empty, as a separate text.
 
-    Both are scored in one go. They are raw text; with `chat`, `context` is a user's turn and the others are the
-    assistant's words in the model's chat template, and only these contents are scored. `bos` says whether a text begins
-    with the BOS: "auto" as the tokenizer (or the template) has it, "always" or "never".
+    Without `chat`, all three are raw text. With `chat`, `context` is a user turn, `text` and `alone` are assistant
+    turns in the model's chat template, and only these contents are scored. `bos` says whether a text begins with the
+    BOS token: "auto" (the tokenizer or the template decides), "always" or "never".
     """
 
     id: str
@@ -76,7 +76,7 @@ class LogprobRequest:
     bos: Bos = "auto"
 
     def digest(self) -> str:
-        """Return what stands for this request where its answer is kept."""
+        """Return the identifier under which the answer to this request is stored."""
         return digest("logprobs", self)
 
 
@@ -85,8 +85,9 @@ class TokenLogprobs:
     """Natural-log probabilities of the tokens of `context + text`, special tokens included, and of those of `alone`.
 
     `boundary` is the number of tokens of `context` tokenised alone (the BOS included, 0 for an empty context).
-    (2412.11231, reference code `eval_loss.py`.) A text's first token has no prediction and is None, and so are tokens
-    of a chat template. `lengths` count the tokens of `context`, `text` and `alone`, without BOS and template.
+    (2412.11231, reference code `eval_loss.py`.) The first token of a text has no prediction, so its entry is None. So
+    are the entries of chat template tokens. `lengths` are the numbers of tokens of `context`, `text` and `alone`,
+    without BOS and template.
     """
 
     id: str
@@ -98,10 +99,13 @@ class TokenLogprobs:
 
 @dataclass(frozen=True, slots=True)
 class ClassifyRequest:
-    """What a sequence classifier is to judge: raw text, a pair of texts (premise and hypothesis), or a conversation.
+    """The input of a sequence classifier: raw text, a pair of texts (premise and hypothesis), or a conversation.
 
-    `pair` is the second text. `messages` are (role, content) pairs and go through the model's chat template, with no
-    reply begun. Content is never read as control tokens. ValueError for messages beside a text.
+    `pair` is the second text. `messages` are (role, content) pairs, rendered with the model's chat template without a
+    generation prompt. Content is never read as control tokens.
+
+    Raises:
+        ValueError: Both messages and text are given.
     """
 
     id: str
@@ -111,10 +115,10 @@ class ClassifyRequest:
 
     def __post_init__(self) -> None:
         if self.messages and (self.text or self.pair is not None):
-            raise ValueError("a classifier is given either messages or text")
+            raise ValueError("a ClassifyRequest takes either messages or text, not both")
 
     def digest(self) -> str:
-        """Return what stands for this request where its answer is kept."""
+        """Return the identifier under which the answer to this request is stored."""
         return digest("classify", self)
 
 
@@ -122,8 +126,8 @@ class ClassifyRequest:
 class Classification:
     """A classifier's logits, without softmax or sigmoid, and the names of its labels, both in the order of its config.
 
-    `reward` is the logit that is the model's scalar reward: its only one, or the one that the model's option
-    `reward_index` names; None for a model of several labels without that option. `tokens_in` counts all tokens read.
+    `reward` is the logit that is the model's scalar reward: its only logit, or the one at the option `reward_index`;
+    None for a model with several labels without that option. `tokens_in` is the number of input tokens.
     """
 
     id: str
@@ -139,7 +143,7 @@ Answer = Generation | TokenLogprobs | Classification | Exception
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """Which engine runs which model. `dtype` is float32, bfloat16 or auto.
+    """An engine and the model that it loads. `dtype` is float32, bfloat16 or auto.
 
     `model` is a local folder, a hub name, or the fsspec URL of a checkpoint, which a replica copies to its own node.
     """
@@ -153,7 +157,7 @@ class EngineSpec:
 
 
 class RequestError(Exception):
-    """This request can not be answered, by any replica (an over-long prompt, say). `reason` is a short slug."""
+    """No replica can answer this request, for example because its prompt is too long. `reason` is a short slug."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)
@@ -161,18 +165,18 @@ class RequestError(Exception):
 
 
 class LoadError(Exception):
-    """This model can not be loaded. `detail` is the original error in one line, without a traceback."""
+    """The model cannot be loaded. `detail` is the original error in one line, without a traceback."""
 
     def __init__(self, model: str, detail: str) -> None:
         super().__init__(model, detail)
         self.model, self.detail = model, detail
 
     def __str__(self) -> str:
-        return f"model {self.model} can not be loaded: {self.detail}"
+        return f"model {self.model} cannot be loaded: {self.detail}"
 
 
 class EngineLost(Exception):
-    """The process behind an engine died and was not to be had again. `detail` is what is known of its end."""
+    """The process or server behind an engine failed and could not be restarted. `detail` is the known cause."""
 
     def __init__(self, model: str, detail: str) -> None:
         super().__init__(model, detail)
@@ -183,7 +187,11 @@ class EngineLost(Exception):
 
 
 def check_features(features: frozenset[Feature], request: GenerateRequest | LogprobRequest) -> None:
-    """RequestError("unsupported") if the request asks for what `features` does not name."""
+    """Check that `features` contains all features that a request uses.
+
+    Raises:
+        RequestError: It does not (reason "unsupported").
+    """
     if isinstance(request, LogprobRequest):
         requested: dict[Feature, bool] = {"prompt_logprobs": True}
     else:
@@ -194,40 +202,52 @@ def check_features(features: frozenset[Feature], request: GenerateRequest | Logp
         }
     missing = [feature for feature, wanted in requested.items() if wanted and feature not in features]
     if missing:
-        raise RequestError("unsupported", f"this engine has no {', '.join(missing)}")
+        raise RequestError("unsupported", f"this engine does not support {', '.join(missing)}")
 
 
 class Client(Protocol):
-    """What can be asked of a model, wherever it runs. Calls may overlap freely; the engine batches them."""
+    """The interface of a model, wherever it runs. Calls may run concurrently; the engine batches them."""
 
     async def generate(self, request: GenerateRequest) -> Generation:
-        """Continue one conversation. Raises RequestError if the prompt does not fit."""
+        """Continue one conversation.
+
+        Raises:
+            RequestError: The prompt is too long, or the model cannot answer it.
+        """
         ...
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """Score one text. Raises RequestError if the text does not fit."""
+        """Score one text.
+
+        Raises:
+            RequestError: The text is too long, or the model cannot score it.
+        """
         ...
 
     async def classify(self, request: ClassifyRequest) -> Classification:
-        """Judge one text, pair or conversation. Raises RequestError if it does not fit."""
+        """Classify one text, pair or conversation.
+
+        Raises:
+            RequestError: The input is too long, or the model cannot classify it.
+        """
         ...
 
 
 class Engine(Client, Protocol):
-    """One loaded model. `features` names what it can do beyond plain generation."""
+    """One loaded model. `features` are its capabilities beyond plain generation."""
 
     features: frozenset[Feature]
 
     def progress(self) -> int:
-        """A number that changes while the engine works on a request: if it stands still, the engine hangs."""
+        """Return a number that changes while the engine works on a request. If it does not change, the engine hangs."""
         ...
 
     async def sleep(self) -> None:
-        """Leave the device and keep the weights in host memory; only with the feature `sleep` and nothing in flight."""
+        """Offload the weights to host memory. Requires the feature `sleep` and no requests in flight."""
         ...
 
     async def wake(self) -> None:
-        """Come back to the device."""
+        """Move the weights back to the device."""
         ...
 
     def close(self) -> None:

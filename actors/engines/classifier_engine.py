@@ -1,4 +1,4 @@
-"""The classifier engine: a sequence classifier (a reward model, an NLI model) on transformers, batched by length."""
+"""The classifier engine: sequence classifiers (reward models, NLI models) on transformers, batched by length."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from actors.inference.reward_heads import GatedReward
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """One text as a classifier reads it. `types` tell the two texts of a pair apart, where the model wants that.
+    """One tokenised input. `types` are the token type ids of a pair, empty if the model does not use them.
 
-    `prompt` counts the tokens before a conversation's last message, where the model's head wants that, else 0.
+    `prompt` is the number of tokens before a conversation's last message if the model's head needs it, else 0.
     """
 
     ids: list[int]
@@ -29,10 +29,11 @@ class Tokens:
 
 
 class ClassifierEngine(TorchEngine):
-    """A checkpoint of AutoModelForSequenceClassification, or a reward model with a value head or ArmoRM's.
+    """A checkpoint of AutoModelForSequenceClassification, or a reward model with a value head or ArmoRM's head.
 
-    Options: `max_batch` rows and `max_batch_tokens` tokens (padding counts) of a batch; `reward_index`, which logit is
-    the reward of a model of several (-1: none is named). A model without a padding token takes one row at a time.
+    Options: `max_batch` and `max_batch_tokens` limit the rows and tokens (padding included) of a batch. `reward_index`
+    is the index of the logit that is the reward of a model with several (-1: not set). The batch size is 1 for a model
+    without a padding token.
     """
 
     features: frozenset[Feature] = frozenset({"classify", "sleep"})
@@ -49,17 +50,18 @@ class ClassifierEngine(TorchEngine):
         super().__init__(model, 1 if self._pad is None else int(options["max_batch"]), int(options["max_batch_tokens"]))
 
     async def classify(self, request: ClassifyRequest) -> Classification:
-        """Judge one text, pair or conversation.
+        """Classify one text, pair or conversation.
 
-        RequestError if it does not fit ("too_long"), has no token ("empty"), the chat template refuses it, or the head
-        judges conversations only ("unsupported").
+        Raises:
+            RequestError: The input is too long ("too_long"), has no tokens ("empty"), is rejected by the chat template
+                ("chat_template"), or is not a conversation although the head requires one ("unsupported").
         """
         tokens = self._encode(request)
         length = len(tokens.ids)
         if length > self._max_length:
             raise RequestError("too_long", f"the text has {length} tokens, the model takes {self._max_length}")
         if not length:
-            raise RequestError("empty", "there is no token to judge")
+            raise RequestError("empty", "the text has no tokens")
         logits = await self._batcher.submit(self._judge, tokens, bool(tokens.types), length)
         reward = None if self._reward_index is None else logits[self._reward_index]
         return Classification(request.id, logits, self._labels, reward, length)
@@ -68,14 +70,14 @@ class ClassifierEngine(TorchEngine):
         if request.messages:
             return self._encode_conversation(request.messages)
         if self._gated or self._end is not None:
-            raise RequestError("unsupported", "this reward model judges conversations only")
+            raise RequestError("unsupported", "this reward model classifies conversations only")
         if request.pair is None:
             return Tokens(encode_text(self._tokenizer, request.text), [])
         encoded = self._tokenizer(request.text, request.pair, split_special_tokens=True)
         return Tokens(list(encoded["input_ids"]), list(encoded.get("token_type_ids", [])))
 
     def _encode_conversation(self, messages: Sequence[Message]) -> Tokens:
-        """The rendered conversation; InternLM's models read their reward at a token of its own behind it."""
+        """Return the rendered conversation. InternLM's models read the reward at an additional final token."""
         ids = encode_chat(self._tokenizer, messages, add_generation_prompt=False)
         prompt_ids = encode_chat(self._tokenizer, messages[:-1], add_generation_prompt=False) if self._gated else []
         if self._gated and ids[: len(prompt_ids)] != prompt_ids:
@@ -87,17 +89,17 @@ class ClassifierEngine(TorchEngine):
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[Tokens]) -> list[tuple[float, ...]]:
-        """The logits of each row from one right-padded pass."""
+        """Return the logits of each row, computed in one forward pass with right padding."""
         lengths = [len(row.ids) for row in rows]
         arguments = {
-            "input_ids": self._padded([row.ids for row in rows], self._pad or 0),
+            "input_ids": self._padded([row.ids for row in rows], self._pad or 0),  # [rows, tokens]
             "attention_mask": self._padded([[1] * length for length in lengths], 0),
         }
         if rows[0].types:
             arguments["token_type_ids"] = self._padded([row.types for row in rows], 0)
         if self._gated:
             arguments["prompt_lengths"] = torch.tensor([row.prompt for row in rows], device=self._model.device)
-        logits = self._model(**arguments).logits.float().tolist()
+        logits = self._model(**arguments).logits.float().tolist()  # [rows, labels]
         self._count_step()
         return [tuple(row) for row in logits]
 

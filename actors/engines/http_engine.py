@@ -23,19 +23,20 @@ from actors.engines.http.endpoint import HTTP_RETRIES, Endpoint, probe
 from actors.engines.options import parse_options
 from actors.engines.unsupported import UnsupportedEngine
 
-CHARS_PER_TOKEN = 4  # a guess, for the pace; the answer's usage corrects it
+CHARS_PER_TOKEN = 4  # an assumption for the rate limiter, which the answer's usage corrects
 
 
 class HttpEngine(UnsupportedEngine):
-    """A model that a server knows as `spec.model`; the spec's revision, dtype and length are the server's business.
+    """A model that a server calls `spec.model`. The server sets revision, dtype and length; the spec's are ignored.
 
-    Option `url` is the API's address, like http://host:8000/v1. `key_file` is the path of the file that holds the key
-    (mode 0600, on every node that may run the engine), or `key_env` the name of an environment variable that holds it;
-    `in_flight`, `requests_per_minute` and `tokens_per_minute` (0: no bound) say how hard the server may be used;
-    `retries` and `timeout` (seconds) how patient we are.
+    Options: `url` is the API's address, like http://host:8000/v1. `key_file` is the path of the file that contains the
+    API key (mode 0600, on every node that may run the engine), or `key_env` the name of an environment variable with
+    the key. `in_flight`, `requests_per_minute` and `tokens_per_minute` (0: no limit) limit the load on the server.
+    `retries` and `timeout` (seconds) apply to each request.
 
-    The server tokenises: it alone decides whether content that spells control tokens is text, it may refuse a prompt
-    that leaves no room for `max_tokens`, and count the end token in `tokens_out` where no log-probabilities are asked.
+    The server tokenises. It decides whether content that spells control tokens is text. It may reject a prompt that
+    leaves fewer than `max_tokens` tokens. It may count the end token in `tokens_out` unless log-probabilities are
+    requested.
     """
 
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "schema"})
@@ -59,13 +60,15 @@ class HttpEngine(UnsupportedEngine):
 
     @property
     def retry_count(self) -> int:
-        """Requests that were sent again."""
+        """Number of requests that were sent again."""
         return self._client.retry_count
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """Continue one conversation.
 
-        RequestError for what the server refuses (`too_long`, `refused`, `http_400`...), EngineLost if it is gone.
+        Raises:
+            RequestError: The server rejects the request (`too_long`, `refused`, `http_400`...).
+            EngineLost: The server does not answer, or rejects the API key.
         """
         check_features(self.features, request)
         tokens = sum(len(content) for _, content in request.messages) // CHARS_PER_TOKEN
@@ -74,9 +77,9 @@ class HttpEngine(UnsupportedEngine):
         )
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """Score texts by the route /completions with `echo`, as vLLM serves it; errors as of `generate`."""
+        """Score texts with the route /completions and `echo`, as vLLM serves it. Raises the errors of `generate`."""
         if request.chat or request.bos != "auto":
-            raise RequestError("unsupported", "an endpoint scores raw text only, and decides about the BOS itself")
+            raise RequestError("unsupported", "an http model scores raw text only; its server sets the BOS token")
         pair, alone = await asyncio.gather(
             self._score(request.id, request.context, request.text), self._score(request.id, "", request.alone)
         )
@@ -95,15 +98,15 @@ class HttpEngine(UnsupportedEngine):
         )
 
     def progress(self) -> int:
-        """The clock: every attempt has its own timeout, so a silent server is no hanging engine."""
+        """Return the time: each attempt has a timeout, so a server that does not answer must not count as a hang."""
         return int(time.monotonic() * 10)
 
     async def sleep(self) -> None:
-        """RequestError("unsupported"): the server's memory is its own."""
-        raise RequestError("unsupported", "an endpoint can not be put to sleep")
+        """Raise RequestError("unsupported"): the engine does not control the server's memory."""
+        raise RequestError("unsupported", "an http model cannot be offloaded")
 
     async def wake(self) -> None:
-        """RequestError("unsupported")."""
+        """Raise RequestError("unsupported")."""
         await self.sleep()
 
     def close(self) -> None:
@@ -129,18 +132,23 @@ class HttpEngine(UnsupportedEngine):
 
 
 def parse_schema(schema: str) -> Any:
-    """The JSON Schema. RequestError("schema") if it is no JSON."""
+    """Return the JSON Schema as data.
+
+    Raises:
+        RequestError: The schema is not valid JSON (reason "schema").
+    """
     try:
         return json.loads(schema)
     except ValueError as error:
-        raise RequestError("schema", f"the schema is no JSON: {error}") from None
+        raise RequestError("schema", f"the schema is not valid JSON: {error}") from None
 
 
 def parse_generation(request: GenerateRequest, answer: dict[str, Any]) -> Generation:
-    """The reply in a chat completion.
+    """Return the reply in a chat completion.
 
-    RequestError("refused") if the server withholds it, RequestError("not_unicode") if it holds half a character, which
-    JSON can spell and no file can keep.
+    Raises:
+        RequestError: The server withholds the reply ("refused"), or it contains a lone surrogate, which JSON can
+            express and UTF-8 cannot ("not_unicode").
     """
     choice, usage = answer["choices"][0], answer["usage"]
     message, reason = choice["message"], choice["finish_reason"]
@@ -150,7 +158,7 @@ def parse_generation(request: GenerateRequest, answer: dict[str, Any]) -> Genera
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise RequestError("not_unicode", "the reply holds a lone surrogate") from None
+        raise RequestError("not_unicode", "the reply contains a lone surrogate") from None
     logprobs = parse_reply_logprobs(choice["logprobs"]["content"], text) if request.logprobs else None
     tokens_out = usage["completion_tokens"] if logprobs is None else len(logprobs)
     ended = "length" if reason == "length" else "stop"
@@ -158,16 +166,16 @@ def parse_generation(request: GenerateRequest, answer: dict[str, Any]) -> Genera
 
 
 def parse_reply_logprobs(content: list[dict[str, Any]], text: str) -> tuple[float, ...]:
-    """The log-probabilities of a reply's tokens, without that of an end token, which is not in the text."""
+    """Return the log-probabilities of a reply's tokens, without the end token, which is not in the text."""
     ended = content and not text.endswith(content[-1]["token"])
     return tuple(float(entry["logprob"]) for entry in (content[:-1] if ended else content))
 
 
 def parse_echoed_logprobs(request_id: str, context: str, text: str, answer: dict[str, Any]) -> TokenLogprobs:
-    """The prompt's log-probabilities in an echoed completion, without the token that was generated.
+    """Return the prompt's log-probabilities from an echoed completion, without the generated token.
 
-    The boundary is the number of tokens that start before the context's end. A start token, which the echo spells out
-    although it is not in the prompt, moves all offsets.
+    The boundary is the number of tokens that start before the end of the context. The echo contains a start token that
+    is not in the prompt, which shifts all offsets.
     """
     entries, count = answer["choices"][0]["logprobs"], answer["usage"]["prompt_tokens"]
     first = entries["tokens"][0]

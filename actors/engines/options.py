@@ -1,4 +1,4 @@
-"""An engine's own settings: known by name, of the default's type."""
+"""Reads the options of an engine: names and types are those of its defaults."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ Option = str | int | float | bool
 
 
 def parse_options(spec: EngineSpec, **defaults: Option) -> dict[str, Option]:
-    """The engine's options with `defaults` for those not given.
+    """Return the engine's options, with `defaults` for those that are not given.
 
-    ValueError for an option that the engine does not have or that is of another type (an int will do for a float).
+    Raises:
+        ValueError: The engine does not have an option, or its value has another type (an int is valid for a float).
     """
     given = dict(spec.options)
     for name, value in given.items():
@@ -25,9 +26,10 @@ def parse_options(spec: EngineSpec, **defaults: Option) -> dict[str, Option]:
 
 
 def reward_index(index: int, labels: Sequence[str]) -> int | None:
-    """The place of the reward among a classifier's logits; None for several of which none is named (-1).
+    """Return the index of the reward among a classifier's logits; None if there are several and `index` is -1.
 
-    ValueError if there is no such logit.
+    Raises:
+        ValueError: There is no such logit.
     """
     if index == -1:
         return 0 if len(labels) == 1 else None

@@ -1,4 +1,4 @@
-"""What evolgrid knows about each engine, as plain data, and how a spec's engine is loaded.
+"""The table of engines, as plain data, and how the engine of a spec is loaded.
 
 To add an engine, write its module and add its record here: everything else reads this table.
 """
@@ -13,13 +13,13 @@ from actors.engine import Engine, EngineSpec
 from actors.inference.model_loading import check_folder
 
 MemoryModel = Literal["one_device", "tensor_parallel", "remote", "none"]
-"""Where a model's weights are: on one device; divided among a replica's GPUs; on somebody else's server; nowhere."""
+"""Where a model's weights are: on one device; sharded over a replica's GPUs; on a remote server; nowhere."""
 AUTO_ENGINE = "auto"
 
 
 @dataclass(frozen=True, slots=True)
 class RequiredOption:
-    """An option that an engine cannot do without, and what a study that does not give it is told."""
+    """An option that an engine requires, with the error message and remedy for a study that does not set it."""
 
     name: str
     message: str
@@ -28,13 +28,13 @@ class RequiredOption:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """One engine. Nothing here imports the engine, torch or Ray.
+    """One engine. This module imports neither engines nor torch nor Ray.
 
     `loader` ("module:callable") takes an EngineSpec and returns the Engine with its model loaded.
-    `default_max_ongoing_requests` are those at one replica unless the study says otherwise: more than the engine works
-    on at once, so that requests and answers travel in bulk. `spans_nodes`: one replica's GPUs may be on several nodes.
-    `generates`: it writes and scores text; `classifies`: it gives a classifier's logits. `needs_package` is a package
-    that evolgrid does not install by itself, and `install_hint` how to install it.
+    `default_max_ongoing_requests` is the default limit of requests in flight at one replica. It is larger than the
+    engine's batch, so that requests and answers are sent in bulk. `spans_nodes`: one replica's GPUs may be on several
+    nodes. `generates`: the engine generates and scores text. `classifies`: it returns a classifier's logits.
+    `needs_package` is a package that evolgrid does not install by default, and `install_hint` how to install it.
     """
 
     loader: str
@@ -79,17 +79,17 @@ ENGINES: dict[str, EngineInfo] = {
 
 
 def engine_names() -> list[str]:
-    """Return what a study may write as a model's engine."""
+    """Return the valid values of a model's `engine` in a study."""
     return [AUTO_ENGINE, *ENGINES]
 
 
 def resolve(engine: str, gpus: float) -> str:
-    """The engine that `auto` stands for: vLLM for a model with GPUs, else transformers. Other names stay."""
+    """Resolve `auto` to vllm for a model with GPUs, else to transformers. Return other names unchanged."""
     return ("vllm" if gpus > 0 else "transformers") if engine == AUTO_ENGINE else engine
 
 
 def engine_info(engine: str, gpus: float = 0) -> EngineInfo:
-    """Return the record of an engine, or of the one that `auto` stands for.
+    """Return the record of an engine. `auto` is resolved first.
 
     Raises:
         ValueError: There is no such engine.
@@ -103,11 +103,13 @@ def engine_info(engine: str, gpus: float = 0) -> EngineInfo:
 def create(spec: EngineSpec) -> Engine:
     """Load the model with the engine that the spec names.
 
-    ValueError for an unknown engine or option, FileNotFoundError for a missing folder; whatever the engine raises if
-    the model can not be loaded.
+    Raises:
+        ValueError: The engine or an option is unknown.
+        FileNotFoundError: The model's folder is missing.
+        Exception: Any other error that the engine raises while it loads the model.
     """
     info = engine_info(spec.engine)
     if info.has_weights:
-        check_folder(spec.model)  # before torch is imported: the commonest mistake is told at once
+        check_folder(spec.model)  # before torch is imported: report the most frequent mistake at once
     module, _, name = info.loader.partition(":")
     return getattr(import_module(module), name)(spec)

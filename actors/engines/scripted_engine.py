@@ -53,17 +53,17 @@ _OPTIONS: dict[str, Option] = {
 class ScriptedEngine:
     """Replies are a pure function of model, messages, sampling and seed; a token is a word.
 
-    Options: `latency` mean seconds of a request, log-normal with `latency_sigma`; `slots` requests are served at a
-    time and others wait (0: no bound); `style` is `answer` (rewriting prompts get a longer instruction, all others an
-    answer) or `echo` (the last message comes back). Faults: a request that contains the text `poison` kills the
-    process, one that contains `refuse` raises RequestError, one that contains `hang` never returns and no other does
-    from then on. Where `release` is the path of a file, one that contains `hold` is answered only once that file is
-    there: tests decide when. Loading takes `load_seconds`; with `fail_load` it raises RuntimeError, with `die_load`
-    the process dies of it.
+    Options: `latency` is the mean duration of a request in seconds, log-normal with `latency_sigma`. Up to `slots`
+    requests are served concurrently (0: no limit). `style` is `answer` (rewriting prompts get a longer instruction, all
+    others an answer) or `echo` (the reply is the prompt). Faults: a request that contains the text `poison` kills
+    the process, one that contains `refuse` raises RequestError, and one that contains `hang` blocks itself and all
+    later requests. If `release` is the path of a file, requests that contain `hold` are answered once the file exists,
+    so that tests decide when. Loading takes `load_seconds`; with `fail_load` it raises RuntimeError, with `die_load`
+    the process exits.
 
-    As a classifier it has `labels` (names between commas) and draws their logits, unless a rule of `logits` holds:
-    rules stand between semicolons, as `TEXT=0.1,2,-1` for requests that contain TEXT, or `0,1,2` for all others;
-    `reward_index` is the classifier engine's.
+    As a classifier it has `labels` (comma-separated names) and samples their logits, unless a rule in `logits` matches.
+    Rules are separated by semicolons: `TEXT=0.1,2,-1` for requests that contain TEXT, or `0,1,2` for all others.
+    `reward_index` is the same as the classifier engine's.
     """
 
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "classify", "sleep"})
@@ -86,7 +86,11 @@ class ScriptedEngine:
         _simulate_load(float(options["load_seconds"]), bool(options["fail_load"]), bool(options["die_load"]))
 
     async def generate(self, request: GenerateRequest) -> Generation:
-        """A scripted reply. RequestError for a refused or over-long prompt."""
+        """Return a scripted reply.
+
+        Raises:
+            RequestError: The prompt contains `refuse`, or is too long.
+        """
         check_features(self.features, request)
         prompt = "\n".join(content for _, content in request.messages)
         tokens_in = len(prompt.split())
@@ -102,7 +106,7 @@ class ScriptedEngine:
         return Generation(request.id, "".join(kept).lstrip(), reason, tokens_in, len(kept), logprobs)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """Scripted log-probabilities, one per word; a word after a context is a little likelier than without."""
+        """Return scripted log-probabilities, one per word. A context makes words slightly more likely."""
         text, alone = request.context + request.text, request.alone.split()
         words = text.split()
         self._remaining_tokens(text, max(len(words), len(alone)) - 1)
@@ -117,7 +121,7 @@ class ScriptedEngine:
         return (None, *drawn) if words else ()
 
     async def classify(self, request: ClassifyRequest) -> Classification:
-        """Scripted logits."""
+        """Return scripted logits."""
         texts = (request.text, request.pair or "", *(content for _, content in request.messages))
         text = "\n".join(texts)
         tokens = len(text.split())
@@ -130,22 +134,22 @@ class ScriptedEngine:
         return Classification(request.id, logits, self._labels, reward, tokens)
 
     def progress(self) -> int:
-        """Tenths of a second, until a request hangs."""
+        """Return the time in tenths of a second, until a request hangs."""
         return int(time.monotonic() * 10) if self._stuck_at is None else self._stuck_at
 
     async def sleep(self) -> None:
-        """Refuse requests (RuntimeError) until `wake`: a real engine's weights are gone from the device."""
+        """Raise RuntimeError for requests until `wake`, as a real engine's weights are not on the device."""
         self._awake = False
 
     async def wake(self) -> None:
-        """Take requests again."""
+        """Accept requests again."""
         self._awake = True
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to free."""
 
     def _remaining_tokens(self, text: str, tokens: int) -> int:
-        """Tokens that fit after `tokens`; injected faults strike here."""
+        """Return how many tokens fit after `tokens`, and inject the faults of the options."""
         if self._poison and self._poison in text:
             os._exit(1)
         if self._refuse and self._refuse in text:
@@ -159,14 +163,14 @@ class ScriptedEngine:
         return random.Random(hashlib.sha256(f"({text}{sampled})".encode()).digest())
 
     async def _serve(self, text: str, draw: random.Random) -> None:
-        """Take the request's time in a slot; no return once the engine is stuck."""
+        """Wait for the request's latency in a slot. Never return once the engine hangs."""
         if not self._awake:
-            raise RuntimeError("the engine sleeps")
+            raise RuntimeError("the engine is asleep: call wake() first")
         async with self._slots.slot():
             if self._hang and self._hang in text:
                 self._stuck_at = self.progress()
             if self._latency > 0 and self._stuck_at is None:
-                mu = math.log(self._latency) - self._sigma**2 / 2  # so that the mean is `latency` whatever sigma
+                mu = math.log(self._latency) - self._sigma**2 / 2  # the mean is `latency` for any sigma
                 await asyncio.sleep(draw.lognormvariate(mu, self._sigma))
             while self._release and self._hold in text and not os.path.exists(self._release):  # noqa: PTH110 quicker
                 await asyncio.sleep(HOLD_POLL_SECONDS)
@@ -175,14 +179,14 @@ class ScriptedEngine:
 
 
 def _sampled(request: GenerateRequest) -> str:
-    """Sampling and seed as a part of what draws depend on; written out, as the draws of tests depend on each letter."""
+    """Return sampling and seed as part of the random seed. Tests depend on the exact text, so it is written out."""
     sampling = request.sampling
     named = f"temperature={sampling.temperature!r}, top_p={sampling.top_p!r}, max_tokens={sampling.max_tokens!r}"
     return f", Sampling({named}), {request.seed!r}"
 
 
 class _Slots:
-    """At most `count` holders at a time, 0 for no bound; a semaphore belongs to one event loop."""
+    """Limits concurrency to `count` holders (0: no limit), with one semaphore per event loop."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -190,7 +194,7 @@ class _Slots:
         self._semaphore = asyncio.Semaphore(count)
 
     def slot(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Holds one slot."""
+        """Return a context manager that holds one slot."""
         if not self._count:
             return contextlib.nullcontext()
         if self._loop is not asyncio.get_running_loop():
@@ -207,11 +211,15 @@ def _simulate_load(seconds: float, fail: bool, die: bool) -> None:
 
 
 def _parse_rules(text: str, labels: int) -> list[tuple[str, tuple[float, ...]]]:
-    """Which logits requests with a text get; ValueError for a rule that has not one number for each label."""
+    """Return pairs of a text and the logits of requests that contain it.
+
+    Raises:
+        ValueError: A rule does not have one number per label.
+    """
     rules: list[tuple[str, tuple[float, ...]]] = []
     for rule in filter(None, text.split(";")):
         part, _, numbers = rule.rpartition("=")
         rules.append((part, tuple(map(float, numbers.split(",")))))
         if len(rules[-1][1]) != labels:
-            raise ValueError(f"scripted logits {rule!r}: there are {labels} labels")
+            raise ValueError(f"scripted logits {rule!r}: expected one number for each of the {labels} labels")
     return rules

@@ -1,4 +1,4 @@
-"""What the scripted engine says: by marks in the prompt, which are those that the replies are read by."""
+"""Replies of the scripted engine. The expected format is recognised by marks in the prompt."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _SENTENCES = (
 
 
 def make_reply(message: str, draw: random.Random) -> str:
-    """A reply of the form that a prompt asks for; an answer where it asks for none.
+    """Return a reply in the format that the prompt requests; a plain answer if it requests none.
 
-    A rewriting prompt gets a longer instruction (under its final heading, if it asks for one), a judge who may say
-    "not equal" says so: a longer instruction is another one. AutoIF's functions check the least number of words.
+    A rewriting prompt gets a longer instruction (under its final heading, if it has one). A judge that may reply "not
+    equal" does so, because a longer instruction differs. AutoIF's functions check a minimum number of words.
     """
     for mark, write in _REPLIES_BY_MARK:
         if mark in message:
@@ -47,7 +47,7 @@ def _phrase(draw: random.Random, min_words: int, max_words: int) -> str:
 
 
 def _improved_method(message: str, draw: random.Random) -> str:
-    """The method with a sentence more; now and then without its block."""
+    """Return the method with one more sentence; sometimes a reply without a method block."""
     found = _METHOD.search(message)
     if found is None or draw.random() < 0.1:
         return "The method is good as it is."
@@ -59,7 +59,7 @@ def _instructions(message: str, draw: random.Random) -> str:
 
 
 def _generated_tests(message: str, draw: random.Random) -> str:
-    """A function and cases for "at least N words"; one in ten functions is wrong, one reply in ten is no JSON."""
+    """Return a function and cases for "at least N words". 1 in 10 functions is wrong, 1 in 10 replies is not JSON."""
     number = re.search(r"\d+(?= words)", message.rpartition("Instruction:")[2])
     min_words, chance = int(number[0]) if number else 10, draw.random()
     if chance < 0.1:
@@ -86,7 +86,7 @@ def _rating(message: str, draw: random.Random) -> str:
 
 
 def _arena_label(message: str, draw: random.Random) -> str:
-    """Now and then without a label, as judges do."""
+    """Return a verdict, sometimes without a label, as real judges do."""
     return f"My verdict is [[{draw.choice(_LABELS)}]]." if draw.random() < 0.9 else "I can not say."
 
 

@@ -1,4 +1,4 @@
-"""What the engines on torch share: batches, sleep, and running out of memory."""
+"""Common base of the torch engines: batching, offloading and out-of-memory errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 
 class TorchEngine(UnsupportedEngine):
-    """A loaded model, whose requests are batched by length and run in one worker thread."""
+    """A loaded model. Its requests are batched by length and run in one worker thread."""
 
     def __init__(self, model: Any, max_batch: int, max_batch_tokens: int) -> None:
         self._model, self._device = model, model.device
@@ -23,11 +23,11 @@ class TorchEngine(UnsupportedEngine):
         self._steps = 0
 
     def progress(self) -> int:
-        """Decoding steps and forward passes so far."""
+        """Return the number of decoding steps and forward passes so far."""
         return self._steps
 
     async def sleep(self) -> None:
-        """Move the weights to host memory; on a CPU they are there already."""
+        """Move the weights to host memory. Has no effect on a CPU."""
         await asyncio.to_thread(self._move, torch.device("cpu"))
 
     async def wake(self) -> None:
@@ -35,7 +35,7 @@ class TorchEngine(UnsupportedEngine):
         await asyncio.to_thread(self._move, self._device)
 
     def close(self) -> None:
-        """Free the model's memory; calls that still wait raise RuntimeError."""
+        """Free the model's memory. Calls that are still queued raise RuntimeError."""
         self._batcher.close()
         del self._model
         torch.cuda.empty_cache()
@@ -49,13 +49,17 @@ class TorchEngine(UnsupportedEngine):
 
 
 def oom_as_memory_error(run: Callable[[], Result]) -> Result:
-    """The result of `run`; MemoryError where torch has no memory left, once that is free again."""
+    """Return the result of `run`.
+
+    Raises:
+        MemoryError: torch ran out of memory. The memory of the failed run has been freed.
+    """
     try:
         return run()
     except RuntimeError as error:
         detail = str(error).partition("\n")[0]
         if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator: can't allocate" not in detail:
             raise
-    # out of the handler: what is being handled keeps the failed run's tensors alive
+    # outside of the handler: an exception that is being handled keeps the failed run's tensors alive
     torch.cuda.empty_cache()
     raise MemoryError(detail)

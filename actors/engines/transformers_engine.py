@@ -1,4 +1,4 @@
-"""The transformers engine: overlapping calls are batched by length and run in one worker thread."""
+"""The transformers engine: concurrent calls are batched by length and run in one worker thread."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from actors.inference.text_codec import SampledTokens, TextEncoder
 
 
 class TransformersEngine(TorchEngine):
-    """A Hugging Face causal LM. Options: `max_batch` rows and `max_batch_tokens` tokens (padding counts) of a batch."""
+    """A Hugging Face causal LM. Options `max_batch` and `max_batch_tokens` limit a batch's rows and padded tokens."""
 
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "sleep"})
 
@@ -36,19 +36,27 @@ class TransformersEngine(TorchEngine):
         super().__init__(model, int(options["max_batch"]), int(options["max_batch_tokens"]))
 
     async def generate(self, request: GenerateRequest) -> Generation:
-        """Continue one conversation. RequestError if the prompt does not fit or the chat template refuses it."""
+        """Continue one conversation.
+
+        Raises:
+            RequestError: The prompt is too long, or the chat template rejects it.
+        """
         check_features(self.features, request)
         prompt, max_tokens = self._text.encode_prompt(request.messages, request.sampling.max_tokens)
         row = DecodeRequest(
             tuple(prompt), replace(request.sampling, max_tokens=max_tokens), request.seed, request.logprobs
         )
-        # rows leave their batch together: those of like length limits wait least for each other
+        # all rows of a batch finish together, so rows with similar length limits are batched
         group = max_tokens.bit_length()
         sampled = await self._batcher.submit(self._generate, row, group, len(prompt) + max_tokens)
         return self._text.to_generation(request.id, len(prompt), sampled)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """Score texts. RequestError if one does not fit."""
+        """Score texts.
+
+        Raises:
+            RequestError: A text is too long.
+        """
         scored_texts = self._text.scored_texts(request)
         return to_token_logprobs(
             request.id, scored_texts, await asyncio.gather(*(self._row_logprobs(scored.ids) for scored in scored_texts))

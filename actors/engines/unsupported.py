@@ -1,4 +1,4 @@
-"""What an engine does not override, it refuses."""
+"""Base class of engines: rejects the kinds of request that an engine does not implement."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from actors.engine import (
 
 
 class UnsupportedEngine:
-    """Every request raises RequestError("unsupported"): engines inherit from it and override what they can."""
+    """Raises RequestError("unsupported") for every request. Engines override the methods that they support."""
 
     async def generate(self, request: GenerateRequest) -> Generation:
-        """No reply."""
-        _raise_unsupported("generates no text")
+        """Raise RequestError("unsupported")."""
+        _raise_unsupported("does not generate text")
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """No log-probabilities."""
-        _raise_unsupported("gives no log-probabilities of text")
+        """Raise RequestError("unsupported")."""
+        _raise_unsupported("does not score text")
 
     async def classify(self, request: ClassifyRequest) -> Classification:
-        """No logits."""
-        _raise_unsupported("is no classifier; a reward or NLI model runs with 'engine: classifier'")
+        """Raise RequestError("unsupported")."""
+        _raise_unsupported("does not classify text; use 'engine: classifier' for a reward or NLI model")
 
 
 def _raise_unsupported(detail: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What vLLM is started with, on GPUs of one node or several, or on CPUs."""
+"""vLLM's engine arguments, for GPUs of one or several nodes and for CPUs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from actors.engines.vllm_internals import lora_rank_limits
 from actors.inference.model_loading import adapter_rank, device_name, dtype_name, linear_names, usable_length
 
 CPU_KV_CACHE_BYTES = 2**30  # bytes
-# spaces between JSON's parts say nothing, and weak models fill whole replies with them
+# whitespace in JSON has no meaning, and weak models fill whole replies with it
 COMPACT_JSON = {"backend": "xgrammar", "disable_any_whitespace": True}
 _OPTIONS: dict[str, Option] = {
     "tensor_parallel_size": 1,
@@ -26,28 +26,35 @@ _OPTIONS: dict[str, Option] = {
 
 
 def vllm_options(spec: EngineSpec) -> dict[str, Any]:
-    """The engine's options with their defaults; ValueError for an unknown one."""
+    """Return the engine's options, with defaults for those that are not given.
+
+    Raises:
+        ValueError: An option is unknown or has the wrong type.
+    """
     return parse_options(spec, **_OPTIONS)
 
 
 def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, Any]:
-    """vLLM's engine arguments for a model with this config; ValueError for an unknown option or dtype.
+    """Return vLLM's engine arguments for a model with this config.
 
-    `rank` is that of the LoRA adapter that all requests get, 0 for none.
+    `rank` is the rank of the LoRA adapter that applies to all requests, 0 for none.
+
+    Raises:
+        ValueError: An option or the dtype is unknown.
     """
     length = usable_length(spec, config)
     options = vllm_options(spec)
     lora = {name: options.pop(name) for name in ("lora", "max_loras", "max_lora_rank")}
-    os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"  # the one token more is never fed back into the model
+    os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"  # the additional token is never fed back into the model
     device = device_name()
     arguments: dict[str, Any] = {
         "model": spec.model,
         "revision": spec.revision,
         "dtype": dtype_name(spec.dtype, device),
-        "max_model_len": length + 1,  # a text that fills the model can be scored, although vLLM draws a token
+        "max_model_len": length + 1,  # so that a text of full length can be scored: vLLM always samples one token
         "trust_remote_code": False,
         "load_format": "safetensors",
-        "generation_config": "vllm",  # the model folder's own sampling defaults must not leak into a study's
+        "generation_config": "vllm",  # the sampling defaults in the model's folder must not apply to a study
         "disable_log_stats": True,
         "enable_sleep_mode": device == "cuda",
         "structured_outputs_config": COMPACT_JSON,
@@ -57,25 +64,29 @@ def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, 
     if lora["lora"] or rank:
         rank = max(rank, int(lora["max_lora_rank"]))
         arguments |= {"enable_lora": True, "max_loras": lora["max_loras"], "max_lora_rank": _rank_limit(rank)}
-        if device == "cpu":  # scoring beside an adapter's requests kills vLLM where the last layer takes adapters
+        if device == "cpu":  # vLLM crashes if it scores text next to requests with an adapter of the last layer
             arguments["lora_target_modules"] = linear_names(config)
     return arguments | _cpu_arguments(length + 1, options["max_num_seqs"]) if device == "cpu" else arguments
 
 
 def usable_rank(folder: str) -> int:
-    """The rank of the adapter in this folder. ValueError if vLLM can not both draw and score with it."""
+    """Return the rank of the adapter in this folder.
+
+    Raises:
+        ValueError: vLLM cannot both sample and score with this adapter.
+    """
     from safetensors import safe_open
 
     rank = adapter_rank(folder)
     with safe_open(f"{folder}/adapter_model.safetensors", "np") as weights:
         changed = [name for name in weights.keys() if "lm_head" in name or "embed" in name]  # noqa: SIM118
-    if changed:  # prompt_logprobs would mix up whose adapter is whose in the last layer
+    if changed:  # prompt_logprobs would apply the wrong request's adapter in the last layer
         raise ValueError(f"adapter {folder} changes {changed[0]}; the vllm engine takes adapters of inner layers only")
     return rank
 
 
 def _executor(workers: int) -> dict[str, Any]:
-    """Ray's workers where the placement group spans several nodes (vLLM finds it itself), else plain processes."""
+    """Return vLLM's executor: Ray if the placement group (which vLLM looks up) spans several nodes, else processes."""
     if workers == 1:
         return {}
     import ray
@@ -87,7 +98,11 @@ def _executor(workers: int) -> dict[str, Any]:
 
 
 def _rank_limit(rank: int) -> int:
-    """The smallest rank limit of vLLM's that holds `rank`. ValueError if there is none."""
+    """Return vLLM's smallest rank limit that is at least `rank`.
+
+    Raises:
+        ValueError: There is no such limit.
+    """
     known = lora_rank_limits()
     limits = [limit for limit in known if limit >= rank]
     if not limits:
@@ -96,9 +111,9 @@ def _rank_limit(rank: int) -> int:
 
 
 def _cpu_arguments(max_length: int, rows: int) -> dict[str, Any]:
-    """Arguments for vLLM's CPU build. A seeded draw together with chunked prefill kills it."""
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # or engines side by side share one core
-    os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")  # or the first scored text waits minutes for a C++ compiler
+    """Return arguments for vLLM's CPU build, which crashes if seeded sampling and chunked prefill are combined."""
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # otherwise all engines share one core
+    os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")  # otherwise compiling C++ delays the first text by minutes
     tokens = max(2048, max_length, rows)
     fixed = {"enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": CPU_KV_CACHE_BYTES}
     return {**fixed, "max_num_batched_tokens": tokens}

@@ -1,4 +1,4 @@
-"""The vLLM engine: continuous batching in vLLM's own process, fed with token ids."""
+"""The vLLM engine: continuous batching in a separate vLLM process, which receives token ids."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from actors.inference.text_codec import TextEncoder, truncate_at_stop
 
 
 class VllmEngine(UnsupportedEngine):
-    """A causal LM under vLLM, or a LoRA adapter on its base; needs the extra `vllm`, or `make vllm`.
+    """A causal LM on vLLM, or a LoRA adapter on its base model. Requires the extra `vllm`, or `make vllm`.
 
-    Options as vLLM's engine arguments of the same name: `tensor_parallel_size`, `pipeline_parallel_size`,
-    `gpu_memory_utilization`, `max_num_seqs`, `enable_prefix_caching`, `max_loras`, `max_lora_rank`; with `lora`,
-    requests may name adapters, which see the engine's own tokenizer and chat template.
+    Options are vLLM's engine arguments of the same name: `tensor_parallel_size`, `pipeline_parallel_size`,
+    `gpu_memory_utilization`, `max_num_seqs`, `enable_prefix_caching`, `max_loras`, `max_lora_rank`. With `lora`,
+    requests may name adapters, which use the tokenizer and chat template of the engine's model.
 
-    If vLLM's process dies, so does this one: its engine can not be revived, and Ray restarts an actor whose process
-    has died.
+    If vLLM's process crashes, this process exits, because the engine cannot be restarted within it. Ray then restarts
+    the actor.
     """
 
     def __init__(self, spec: EngineSpec) -> None:
@@ -53,7 +53,7 @@ class VllmEngine(UnsupportedEngine):
         self._text = TextEncoder(load_tokenizer(spec), length, load_defaults(base_spec))
         self._engine = start_engine(AsyncEngineArgs(**arguments))
         self._ids = itertools.count()
-        self._adapters: dict[str, int] = {}  # vLLM's numbers of the folders
+        self._adapters: dict[str, int] = {}  # vLLM's integer ids, by folder
         self._loaded: set[str] = set()
         self._max_rank = int(arguments.get("max_lora_rank", 0))
         self._own_adapter = None if base_spec is spec else spec.model
@@ -63,8 +63,9 @@ class VllmEngine(UnsupportedEngine):
     async def generate(self, request: GenerateRequest) -> Generation:
         """Continue one conversation.
 
-        RequestError if the prompt does not fit, if the chat template refuses it, or for a schema or an adapter that
-        can not be used.
+        Raises:
+            RequestError: The prompt is too long, the chat template rejects it, or vLLM cannot use the schema or the
+                adapter.
         """
         check_features(self.features, request)
         prompt, max_tokens = self._text.encode_prompt(request.messages, request.sampling.max_tokens)
@@ -76,7 +77,7 @@ class VllmEngine(UnsupportedEngine):
             seed=request.seed % 2**63,
             max_tokens=max_tokens,
             stop_token_ids=sorted(self._text.stops),
-            logprobs=0 if request.logprobs else None,  # 0 further tokens beside the drawn one
+            logprobs=0 if request.logprobs else None,  # no alternatives, only the sampled token
             **_structured_outputs(request.schema),
         )
         sampled = output.outputs[0]
@@ -86,7 +87,11 @@ class VllmEngine(UnsupportedEngine):
         )
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
-        """Score texts. RequestError if one does not fit."""
+        """Score texts.
+
+        Raises:
+            RequestError: A text is too long.
+        """
         scored_texts = self._text.scored_texts(request)
         return to_token_logprobs(
             request.id,
@@ -95,11 +100,11 @@ class VllmEngine(UnsupportedEngine):
         )
 
     def progress(self) -> int:
-        """Iterations of vLLM's engine from which something came."""
+        """Return the number of outputs received from vLLM's process."""
         return self._iterations
 
     async def sleep(self) -> None:
-        """Move the weights to host memory and drop the KV cache; on CUDA only."""
+        """Move the weights to host memory and discard the KV cache. CUDA only."""
         with _exit_when_engine_dies():
             await self._engine.sleep(level=1)
 
@@ -113,15 +118,15 @@ class VllmEngine(UnsupportedEngine):
         self._engine.shutdown()
 
     async def _token_logprobs(self, ids: tuple[int, ...]) -> tuple[float | None, ...]:
-        """Log-probabilities of a text's tokens; vLLM computes them anew also where its prefix cache holds the text."""
+        """Return the log-probabilities of a text's tokens. vLLM computes them even for texts in its prefix cache."""
         if len(ids) < 2:
             return (None,) * len(ids)
-        # vLLM always generates: one token is drawn for nothing
+        # vLLM always samples at least one token, which is discarded
         output = await self._run(list(ids), self._own_adapter, temperature=0.0, max_tokens=1, prompt_logprobs=0)
         return (None, *_chosen_logprobs(ids[1:], output.prompt_logprobs[1:]))
 
     async def _run(self, prompt: list[int], adapter: str | None, **sampling: Any) -> Any:
-        """vLLM's final output for one prompt."""
+        """Return vLLM's final output for one prompt."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -133,26 +138,26 @@ class VllmEngine(UnsupportedEngine):
             )
             try:
                 outputs = [output async for output in stream]
-            except validation_error() as error:  # vLLM reads a schema only where it is used
+            except validation_error() as error:  # vLLM parses a schema only when a request uses it
                 if "structured_outputs" not in sampling:
                     raise
-                raise RequestError("schema", f"vLLM can not follow the schema: {error}") from error
+                raise RequestError("schema", f"vLLM does not support the schema: {error}") from error
         return outputs[-1]
 
     async def _load_adapter(self, folder: str) -> Any:
-        """vLLM's reference to an adapter that is loaded: the engine would die of a broken one in a batch."""
+        """Load an adapter and return vLLM's reference to it. A corrupt adapter in a batch would crash the engine."""
         from vllm.lora.request import LoRARequest
 
         lora = LoRARequest(folder, self._adapters.setdefault(folder, len(self._adapters) + 1), folder)
         if folder not in self._loaded:
             try:
                 if (rank := usable_rank(folder)) > self._max_rank:
-                    raise ValueError(f"its rank {rank} is over the option max_lora_rank, {self._max_rank}")
+                    raise ValueError(f"its rank {rank} exceeds the option max_lora_rank, {self._max_rank}")
                 await self._engine.add_lora(lora)
             except engine_dead_error():
                 raise
-            except Exception as error:  # vLLM gives what its process raised as a plain Exception
-                raise RequestError("adapter", f"the adapter {folder} can not be used: {error}") from error
+            except Exception as error:  # vLLM re-raises errors of its process as plain Exception
+                raise RequestError("adapter", f"cannot use the adapter {folder}: {error}") from error
             self._loaded.add(folder)
         return lora
 
@@ -178,7 +183,7 @@ def _structured_outputs(schema: str | None) -> dict[str, Any]:
 
 
 def _chosen_logprobs(tokens: Any, entries: Any) -> list[float]:
-    """The log-probabilities of these tokens out of what vLLM gives for each position."""
+    """Return the log-probabilities of these tokens from vLLM's entries, one mapping per position."""
     return [entry[token].logprob for token, entry in zip(tokens, entries, strict=True)]
 
 
@@ -187,5 +192,5 @@ def _exit_when_engine_dies() -> Generator[None]:
     try:
         yield
     except engine_dead_error() as error:
-        print(f"vLLM's process is dead, leaving: {error}", file=sys.stderr, flush=True)
+        print(f"vLLM's process has crashed; exiting: {error}", file=sys.stderr, flush=True)
         os._exit(1)

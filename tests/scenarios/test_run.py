@@ -184,4 +184,4 @@ def test_a_model_that_can_not_be_loaded_is_one_clear_message(tmp_path: Path, ray
     command = [sys.executable, "-m", "pipelines.cli", "run", str(path), "--store", str(tmp_path / "store")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, check=False)
     assert done.returncode == 1
-    assert "can not be loaded" in done.stderr and "Traceback" not in done.stdout + done.stderr
+    assert "cannot be loaded" in done.stderr and "Traceback" not in done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""JSON over HTTP to one endpoint, at its pace and with retries."""
+"""HTTP client of one endpoint: JSON requests with rate limits and retries."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from actors.engines.http.endpoint import Endpoint
 from actors.engines.http.rate_limit import RateLimiter
 
 Answer = TypeVar("Answer")
-INITIAL_DELAY, MAX_DELAY = 0.5, 60.0  # seconds between attempts: doubled each time, half to all of it
+INITIAL_DELAY, MAX_DELAY = 0.5, 60.0  # seconds between attempts: exponential, with a random factor of 0.5 to 1
 SESSION_CLOSE_TIMEOUT = 10.0
-RETRYABLE_STATUSES = frozenset({408, 409, 429})  # and all from 500 on
-FATAL_STATUSES = frozenset({401, 403, 404})  # was open at load: a key was withdrawn, or the model
+RETRYABLE_STATUSES = frozenset({408, 409, 429})  # and all of 500 and above
+FATAL_STATUSES = frozenset({401, 403, 404})  # worked at load: the key was revoked, or the model removed
 
 
 class HttpClient:
-    """Posts to one endpoint for one model."""
+    """Sends requests for one model to one endpoint."""
 
     def __init__(self, endpoint: Endpoint, model: str) -> None:
         self._endpoint, self._model = endpoint, model
@@ -41,10 +41,14 @@ class HttpClient:
     async def post(
         self, path: str, body: Mapping[str, Any], tokens: int, read: Callable[[dict[str, Any]], Answer]
     ) -> Answer:
-        """What `read` makes of the answer; `tokens` is how many the request is guessed to take.
+        """Send a request and return the result of `read` on the answer's JSON.
 
-        RequestError if the endpoint refuses this request, EngineLost if it gives no answer after all retries or lets us
-        in no more.
+        Args:
+            tokens: The estimated number of tokens of the request, for the rate limiter.
+
+        Raises:
+            RequestError: The endpoint rejects this request.
+            EngineLost: All retries fail, or the endpoint rejects the credentials.
         """
         data, problem = json.dumps(body).encode(), ""
         for attempt in range(self._endpoint.retries + 1):
@@ -55,7 +59,7 @@ class HttpClient:
                     self._token_limiter.adjust(parsed["usage"]["total_tokens"] - tokens)
                     return read(parsed)
                 except (KeyError, IndexError, TypeError, ValueError) as error:
-                    problem = f"an answer that is no completion, {type(error).__name__}: {error}"
+                    problem = f"the answer is not a completion, {type(error).__name__}: {error}"
             elif status in FATAL_STATUSES:
                 raise EngineLost(
                     self._model, f"{self._endpoint.url}: HTTP {status} {self._endpoint.error_message(answer)}"
@@ -71,7 +75,7 @@ class HttpClient:
         raise EngineLost(self._model, f"{self._endpoint.url} gave no answer in {attempts} attempts: {problem}")
 
     def close(self) -> None:
-        """Close the connections; from any thread."""
+        """Close the connections. May be called from any thread."""
         if self._loop is None or self._loop.is_closed() or self._sessions is None:
             return
         closing, loop, self._loop = self._sessions.aclose(), self._loop, None
@@ -83,7 +87,7 @@ class HttpClient:
             asyncio.run_coroutine_threadsafe(closing, loop).result(SESSION_CLOSE_TIMEOUT)
 
     async def _send(self, path: str, data: bytes, tokens: int) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body; status 0 and a description where there was no answer."""
+        """Return status, headers and body; status 0 and a description if the request failed."""
         session, url = await self._open_session(), self._endpoint.full_url(path)
         async with self._slots:
             await self._request_limiter.acquire()
@@ -97,7 +101,7 @@ class HttpClient:
                 return 0, {}, f"{type(error).__name__}: {error}".encode()
 
     async def _open_session(self) -> aiohttp.ClientSession:
-        """The session of the running loop; a connection can not move from one loop to another."""
+        """Return the session of the running loop. Connections cannot be shared between loops."""
         loop = asyncio.get_running_loop()
         if self._session is None or self._loop is not loop:
             self._loop, self._slots = loop, asyncio.Semaphore(self._endpoint.in_flight)
@@ -106,7 +110,7 @@ class HttpClient:
         return self._session
 
     async def _session_scope(self) -> AsyncGenerator[aiohttp.ClientSession]:
-        # a generator, because a loop that ends closes its generators, and with this one the connections
+        # a generator, because a loop that shuts down closes its generators, and thereby the connections
         async with aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._endpoint.in_flight),
             timeout=aiohttp.ClientTimeout(total=self._endpoint.timeout),
@@ -117,14 +121,14 @@ class HttpClient:
 
 
 def backoff_seconds(attempt: int, retry_after: str) -> float:
-    """Seconds before the next attempt: exponential with jitter, and no less than the server's Retry-After."""
+    """Return seconds before the next attempt: exponential with jitter, and at least the server's Retry-After."""
     backoff = min(MAX_DELAY, INITIAL_DELAY * 2**attempt) * random.uniform(0.5, 1.0)
     try:
         requested = float(retry_after)
     except ValueError:
         date = email.utils.parsedate_tz(retry_after)
         requested = email.utils.mktime_tz(date) - time.time() if date else 0.0
-    # those who were all told the same do not come back all at once
+    # jitter, so that clients with the same Retry-After do not retry at the same time
     return max(backoff, requested + random.uniform(0.0, min(1.0, backoff))) if requested > 0 else backoff
 
 

@@ -1,4 +1,4 @@
-"""Evenly spaced starts, so that no more than so much begins in a minute."""
+"""Rate limiter: spaces request starts evenly, within a per-minute budget."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 
 
 class RateLimiter:
-    """Lets `per_minute` units through a minute, without bursts; 0 is no bound."""
+    """Admits up to `per_minute` units per minute, without bursts; 0 means no limit."""
 
     def __init__(self, per_minute: float) -> None:
         self._seconds_per_unit = 60 / per_minute if per_minute else 0.0
-        self._next = 0.0  # the clock's time at which the next may start
+        self._next = 0.0  # monotonic time at which the next request may start
 
     async def acquire(self, units: float = 1) -> None:
-        """Return when `units` may start."""
+        """Wait until a request of `units` units may start."""
         if not self._seconds_per_unit:
             return
         now = time.monotonic()
@@ -24,5 +24,5 @@ class RateLimiter:
             await asyncio.sleep(start - now)
 
     def adjust(self, units: float) -> None:
-        """So many units more (or fewer) than announced were used."""
+        """Correct the budget after a request that used `units` units more (or, if negative, fewer) than acquired."""
         self._next += units * self._seconds_per_unit

@@ -187,7 +187,7 @@ def test_a_missing_key_is_told_at_load_by_its_variables_name(stub, monkeypatch):
 
 def test_a_wrong_or_missing_key_is_told_at_load(stub, monkeypatch):
     url = stub("--key", "sk-right")
-    with pytest.raises(ValueError, match="refuses requests without a key"):
+    with pytest.raises(ValueError, match="rejects requests without a key"):
         engine(url)
     for wrong in (KEY, f"{KEY}\u2026", f"{KEY}\nX-Evil: 1"):
         monkeypatch.setenv("TEST_KEY", wrong)
@@ -232,17 +232,17 @@ def test_a_key_in_a_file_opens_the_endpoint_and_shows_nowhere(stub, tmp_path, ca
 
 def test_a_key_file_that_others_can_read_is_not_there_or_empty_is_refused(stub, tmp_path):
     url, file = stub("--key", KEY), tmp_path / "key"
-    with pytest.raises(ValueError, match=f"key file {file} can not be read: FileNotFoundError"):
+    with pytest.raises(ValueError, match=f"cannot read the key file {file}: FileNotFoundError"):
         engine(url, key_file=str(file))
     file.write_text(KEY)
     file.chmod(0o640)
-    with pytest.raises(ValueError, match="can be read by others: chmod 600 it"):
+    with pytest.raises(ValueError, match="readable by other users: run 'chmod 600'"):
         engine(url, key_file=str(file))
     file.write_text("\n")
     file.chmod(0o600)
-    with pytest.raises(ValueError, match=f"the file {file}, which option 'key_file' names, holds nothing"):
+    with pytest.raises(ValueError, match=f"the file {file}, which option 'key_file' names, is empty"):
         engine(url, key_file=str(file))
-    with pytest.raises(ValueError, match="one of the options 'key_file' and 'key_env'"):
+    with pytest.raises(ValueError, match="'key_file' and 'key_env' are both set"):
         engine(url, key_file=str(file), key_env="TEST_KEY")
 
 

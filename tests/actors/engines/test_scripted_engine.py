@@ -82,7 +82,7 @@ def test_the_first_rule_that_holds_says_the_logits():
     for text, logits in texts.items():
         assert judge(text, labels="a,b,c", logits=rules, reward_index=2).logits == logits
     assert judge("a dog", labels="a,b,c", logits=rules, reward_index=2).reward == 3.5
-    with pytest.raises(ValueError, match="there are 2 labels"):
+    with pytest.raises(ValueError, match="one number for each of the 2 labels"):
         judge("a dog", labels="a,b", logits="1,2,3")
 
 

@@ -113,5 +113,5 @@ def test_nothing_stays_of_a_checkpoint_that_is_no_model(
 
     monkeypatch.setattr(replica, "create", create)
     answer = asyncio.run(Replica(1, (), 1).load(spec))
-    assert str(answer) == f"model {URL} can not be loaded: OSError: no weights"
+    assert str(answer) == f"model {URL} cannot be loaded: OSError: no weights"
     assert sorted(seen) == ["adapter", "config.json"] and list(temporary.iterdir()) == []
