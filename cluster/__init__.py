@@ -1,1 +1,1 @@
-"""Where work runs: starting and reaching Ray, what machines there are, and what fits on them."""
+"""The Ray cluster: connecting, launching, its nodes' resources, and what fits on them."""

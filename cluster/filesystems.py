@@ -1,4 +1,4 @@
-"""File systems by URL through fsspec, with failures of S3 as Python's own errors, and free disk space."""
+"""fsspec file systems by URL. Failures of S3 are raised as Python's built-in OSErrors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from typing import Any
 
 
 def patch_s3fs() -> None:
-    """Let s3fs try lost connections again as it does a busy server, and raise an OSError in the end, in this process.
+    """Patch s3fs in this process: it also retries lost connections, and raises OSErrors for botocore's errors.
 
-    What was lost on the way is ENETUNREACH, a name that no bucket can have is not found, and all else that botocore
-    refuses (credentials that are missing, most of all) is a PermissionError. ImportError without s3fs.
+    A lost connection becomes an OSError with ENETUNREACH, an invalid bucket name a FileNotFoundError, and any other
+    error of botocore (most often missing credentials) a PermissionError.
+
+    Raises:
+        ImportError: s3fs is not installed.
     """
     core: Any = import_module("s3fs.core")
     translated, known = core.translate_boto_error, core.botocore.exceptions
@@ -21,7 +24,7 @@ def patch_s3fs() -> None:
         return
 
     def translate(error: Exception, message: str | None = None, set_cause: bool = True, *rest: Any) -> Exception:
-        """As s3fs does, and what it leaves alone. Botocore's own is not the cause: that is what would be told."""
+        """Translate an error as s3fs does, then the rest. Botocore's error is not kept as the cause."""
         made = translated(error, message, False, *rest)
         told = " ".join(str(made).split())
         if isinstance(made, OSError) or not isinstance(made, (known.BotoCoreError, *core.S3_RETRYABLE_ERRORS)):
@@ -37,10 +40,13 @@ def patch_s3fs() -> None:
 
 
 def file_system(url: str) -> tuple[Any, str]:
-    """The file system of a URL (or of a local path), without a cache of listings, and the path on it.
+    """Return the file system of a URL or local path, without a cache of listings, and the path on it.
 
-    Credentials and endpoints come from the environment. ImportError if the protocol's package is not installed,
-    ValueError for a protocol that fsspec does not know.
+    Credentials and endpoints are read from the environment.
+
+    Raises:
+        ImportError: The package for the protocol is not installed.
+        ValueError: fsspec does not know the protocol.
     """
     from fsspec.core import url_to_fs
 
@@ -48,9 +54,12 @@ def file_system(url: str) -> tuple[Any, str]:
 
 
 def move_folder(fs: Any, source: str, target: str) -> None:
-    """Move a folder to a free place: one rename on a disk; elsewhere its files are copied first, and then removed.
+    """Move a folder to a path that does not exist: a rename on a disk; elsewhere the files are copied, then removed.
 
-    fsspec's own `mv` would copy folders as well, which S3 does not have. FileNotFoundError if there is no such folder.
+    fsspec's `mv` would also copy folders, which S3 does not have.
+
+    Raises:
+        FileNotFoundError: The folder does not exist.
     """
     if "file" in fs.protocol:
         fs.mv(source, target, recursive=True)
@@ -62,7 +71,7 @@ def move_folder(fs: Any, source: str, target: str) -> None:
 
 
 def _options(url: str) -> dict[str, Any]:
-    """An S3 client tries again for a moment, as s3fs around it does five times: together less than a minute."""
+    """Return client options: few retries and short timeouts, as s3fs also retries five times; under a minute in all."""
     if not url.startswith(("s3://", "s3a://")):
         return {}
     patch_s3fs()
@@ -71,7 +80,7 @@ def _options(url: str) -> dict[str, Any]:
 
 
 def flush_tree(folder: Path) -> None:
-    """Have the disk hold all files and folders below a folder, and itself."""
+    """Flush a folder and all files and folders below it to disk (fsync)."""
     for path in (*folder.rglob("*"), folder):
         handle = os.open(path, os.O_RDONLY)
         try:

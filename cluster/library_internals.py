@@ -1,4 +1,4 @@
-"""Names of libraries that are not part of their public interface, found when they are used."""
+"""Looks up private names of libraries when they are used."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from cluster.errors import ClusterError
 
 
 def find_internal(module: str, name: str) -> Any:
-    """Return what `name` ("a.b") stands for in a module of a library, which is imported only now.
+    """Return the attribute `name` ("a.b") of a library's module, which is imported by this call.
 
     Raises:
-        ClusterError: The installed version has no such name.
+        ClusterError: The installed version does not have this name.
     """
     library = import_module(module.partition(".")[0])
     try:

@@ -1,6 +1,6 @@
-"""What evolgrid uses of Ray beyond its public interface. Ray may change any of it, so nothing else imports it.
+"""The private Ray interfaces that evolgrid uses. Ray may change them, so no other module imports them.
 
-A name that the installed Ray does not have is a ClusterError that says which one, and the version.
+If the installed Ray lacks a name, a ClusterError reports the name and Ray's version.
 """
 
 from __future__ import annotations
@@ -18,33 +18,33 @@ GrpcMetadata = Sequence[tuple[str, str]]
 
 
 def draining_nodes() -> frozenset[str]:
-    """Return the nodes (by Ray's id) that are being drained; what Ray Serve and Ray Train ask, too."""
+    """Return the ids of the nodes that are being drained. Ray Serve and Ray Train use the same function."""
     return frozenset(find_internal("ray._private.state", "state.get_draining_nodes")())
 
 
 def drain_node(gcs_address: str, node: str, reason: str, deadline: int) -> tuple[bool, str]:
-    """Have Ray drain a node that is about to be preempted. `deadline` is in milliseconds since 1970.
+    """Drain a node that is being preempted. `deadline` is in milliseconds since 1970.
 
-    Returns whether Ray accepts it, and why not.
+    Return whether Ray accepts the request, and the reason if it does not.
     """
     client = find_internal("ray._raylet", "GcsClient")(address=gcs_address)
     return client.drain_node(node, PREEMPTION, reason, deadline)
 
 
 def reload_auth_mode() -> None:
-    """Have Ray read the authentication mode from the environment again; by itself it reads it once, at import."""
+    """Make Ray read the authentication mode from the environment again. Ray itself reads it only once, at import."""
     find_internal("ray._raylet", "Config.initialize")("")
     find_internal("ray._raylet", "AuthenticationTokenLoader.instance")().reset_cache()
 
 
 def auth_token() -> str | None:
-    """Return this user's token, also where authentication is switched off; None if there is none."""
+    """Return this user's token, even if authentication is disabled; None if there is no token."""
     loader = find_internal("ray._raylet", "AuthenticationTokenLoader.instance")()
     return loader.get_raw_token(ignore_auth_mode=True) if loader.has_token(ignore_auth_mode=True) else None
 
 
 def canonical_address(address: str) -> str | None:
-    """Return "host:port" for an address as users write it, such as "auto"; None if it stands for no cluster.
+    """Return "host:port" for an address as users write it, such as "auto"; None if it names no cluster.
 
     Raises:
         ConnectionError, ValueError, OSError: There is no cluster, or the address is malformed.
@@ -53,7 +53,7 @@ def canonical_address(address: str) -> str | None:
 
 
 def check_alive(channel: Any, timeout: float, metadata: GrpcMetadata) -> None:
-    """Ask the head behind a gRPC channel for a sign of life.
+    """Check that the head node behind a gRPC channel answers.
 
     Raises:
         grpc.RpcError: It does not answer within `timeout` seconds, or rejects the token.
@@ -64,7 +64,7 @@ def check_alive(channel: Any, timeout: float, metadata: GrpcMetadata) -> None:
 
 
 def cluster_metadata(channel: Any, timeout: float, metadata: GrpcMetadata) -> bytes:
-    """Return what the head behind a gRPC channel says of its versions, as JSON. Errors as of `check_alive`."""
+    """Return the versions of the head node behind a gRPC channel, as JSON. Raises the errors of `check_alive`."""
     stub = find_internal("ray.core.generated.gcs_service_pb2_grpc", "InternalKVGcsServiceStub")(channel)
     request = find_internal("ray.core.generated.gcs_service_pb2", "InternalKVGetRequest")
     return stub.InternalKVGet(
@@ -73,11 +73,14 @@ def cluster_metadata(channel: Any, timeout: float, metadata: GrpcMetadata) -> by
 
 
 def check_version_info(metadata: Mapping[str, Any], process: str) -> None:
-    """Raise RuntimeError if a cluster with this metadata runs another version of Ray or Python than `process`, us."""
+    """Raise RuntimeError if a cluster with this metadata runs another version of Ray or Python than this process.
+
+    `process` is a name of this process for the message.
+    """
     find_internal("ray._private.utils", "check_version_info")(metadata, process)
 
 
 def validate_launch_config(config: dict[str, Any]) -> None:
-    """Raise ValueError or AssertionError for a configuration that Ray's launcher would refuse. Changes `config`."""
+    """Raise ValueError or AssertionError for a configuration that Ray's launcher would reject. Modifies `config`."""
     prepare = find_internal("ray.autoscaler._private.util", "prepare_config")
     find_internal("ray.autoscaler._private.util", "validate_config")(prepare(config))

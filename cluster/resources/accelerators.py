@@ -1,4 +1,4 @@
-"""What GPUs have, by the name that Ray gives to a model of GPU."""
+"""Memory and speed of GPUs, by Ray's accelerator type."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 
 class Gpu(NamedTuple):
-    """One model of GPU by its maker's data sheet: memory in GiB, its bandwidth in GB/s, and TFLOP/s.
+    """One model of GPU, from its data sheet: memory in GiB, memory bandwidth in GB/s, and TFLOP/s.
 
-    `tflops` are those of dense 16-bit products (without sparsity). Speeds are 0 where no estimate has needed them yet.
+    `tflops` are for dense 16-bit matrix products (without sparsity). Speeds are 0 if no estimate needs them yet.
     """
 
     memory: int
@@ -17,7 +17,7 @@ class Gpu(NamedTuple):
     tflops: int = 0
 
 
-# Ray calls both sizes of the A100 "A100": the smaller one is assumed
+# Ray calls both sizes of the A100 "A100"; the smaller one is assumed
 GPUS: Mapping[str, Gpu] = {
     "P4": Gpu(8),
     "T4": Gpu(16, 320, 65),
@@ -39,17 +39,17 @@ GPUS: Mapping[str, Gpu] = {
 
 
 def relative_bandwidth(gpu: str) -> float:
-    """How fast a GPU reads its memory, an H100 being 1; GPUs whose speed is not known count as an L4."""
+    """Return a GPU's memory bandwidth relative to an H100. A GPU of unknown speed counts as an L4."""
     return _with_speed(gpu).bandwidth / GPUS["H100"].bandwidth
 
 
 def relative_compute(gpu: str) -> float:
-    """How fast a GPU multiplies, an H100 being 1; GPUs whose speed is not known count as an L4."""
+    """Return a GPU's TFLOP/s relative to an H100. A GPU of unknown speed counts as an L4."""
     return _with_speed(gpu).tflops / GPUS["H100"].tflops
 
 
 def published_tflops(device: str) -> tuple[str, int] | None:
-    """Return the GPU that CUDA calls `device` ("NVIDIA A100-SXM4-80GB"), and its TFLOP/s; None if they are unknown."""
+    """Return the GPU that CUDA calls `device` ("NVIDIA A100-SXM4-80GB"), and its TFLOP/s; None if unknown."""
     words = {*device.split(), *device.replace("-", " ").split()}
     return next(((name, gpu.tflops) for name, gpu in GPUS.items() if gpu.tflops and name in words), None)
 

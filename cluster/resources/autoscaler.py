@@ -1,17 +1,17 @@
-"""What a run asks the cluster's autoscaler for: all that its next phase needs at once, and nothing between phases."""
+"""Requests to the cluster's autoscaler: everything that a run's next phase needs, and nothing between phases."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-MIN_CPUS = 0.001  # of a bundle: an empty one is no demand
+MIN_CPUS = 0.001  # of a bundle: Ray ignores empty ones
 
 
 def request_capacity(bundles: Sequence[Mapping[str, float]]) -> None:
-    """Have the cluster grow until all bundles fit at once, and keep it so large until something else is asked for.
+    """Scale the cluster so that all bundles fit at the same time, until the next call replaces this request.
 
-    No bundles: it may shrink as far as what is at work there allows. Actors and placement groups are demand too, but
-    each only when it is made, and theirs ends with them. A cluster without an autoscaler takes no notice.
+    Without bundles, the cluster may remove idle nodes. Actors and placement groups also create demand, but only
+    while they exist. Has no effect on a cluster without an autoscaler.
     """
     from ray.autoscaler.sdk import request_resources
 

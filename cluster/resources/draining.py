@@ -1,4 +1,4 @@
-"""Nodes that are about to go: a cloud takes its machine back, Kubernetes moves its pod, or somebody drains it."""
+"""Nodes that are being drained: preempted by the cloud, evicted by Kubernetes, or drained by a user."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from cluster.ray_internals import draining_nodes
 
 
 def draining() -> frozenset[str]:
-    """Nodes (by Ray's id) on which nothing new should begin; what Ray Serve and Ray Train ask, too."""
+    """Return the ids of the nodes on which nothing new should start."""
     return draining_nodes()

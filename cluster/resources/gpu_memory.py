@@ -1,4 +1,4 @@
-"""GPU memory as the driver tells it: a device is handed on only after it was seen to be free."""
+"""Waits until the driver reports a GPU's memory as free, before the GPU is reused."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ MEMORY_POLL_SECONDS = 0.5
 
 
 def wait_until_free(gpus: Sequence[str], min_fraction: float, timeout: float) -> None:
-    """Return when `min_fraction` (0 to 1) of each GPU's memory is free. ClusterError after `timeout` seconds.
+    """Wait until at least `min_fraction` (0 to 1) of each GPU's memory is free.
 
-    A process that has ended can hold its memory for a moment longer, and an engine that starts in that moment fails.
+    The memory of a process that has exited can remain allocated for a moment, and an engine that starts then fails.
+
+    Raises:
+        ClusterError: The memory is not free after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while busy := [device for device in query_gpu_memory(gpus) if device.free < min_fraction * device.total]:

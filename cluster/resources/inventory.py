@@ -1,4 +1,4 @@
-"""What there is to work with: the nodes of the connected cluster, or this machine before anything is started."""
+"""The available resources: nodes of the connected cluster, or this machine before Ray is started."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from cluster.resources.nvml import gpu_uuids
 
 GIB = 2**30
 CGROUP = Path("/sys/fs/cgroup")
-LAUNCHER_CONFIG_VARIABLE = "EVOLGRID_LAUNCHED"  # where ours leaves as much of it in pods: a variable
-LAUNCHER_CONFIG_FILE = Path(
-    "~/ray_bootstrap_config.yaml"
-)  # where Ray's launcher leaves its configuration on the head node
+LAUNCHER_CONFIG_VARIABLE = "EVOLGRID_LAUNCHED"  # set in pods: the part of it that evolgrid needs
+# Ray's launcher writes its configuration to this file on the head node
+LAUNCHER_CONFIG_FILE = Path("~/ray_bootstrap_config.yaml")
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One machine. `accelerator` is the GPU's model name as Ray tells it, such as "H100"."""
+    """One node. `accelerator` is Ray's accelerator type of its GPUs, such as "H100"."""
 
     name: str
     cpus: float
@@ -32,47 +31,50 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All machines, and their sums."""
+    """All nodes, and the sums of their resources."""
 
     nodes: tuple[Node, ...]
 
     @property
     def cpus(self) -> int:
-        """Whole CPUs of all nodes."""
+        """Number of CPUs of all nodes, rounded down."""
         return int(sum(node.cpus for node in self.nodes))
 
     @property
     def gpus(self) -> int:
-        """Whole GPUs of all nodes."""
+        """Number of GPUs of all nodes, rounded down."""
         return int(sum(node.gpus for node in self.nodes))
 
     @property
     def memory_bytes(self) -> int:
-        """Memory of all nodes that tasks may use, without object stores."""
+        """Bytes of memory that tasks may use on all nodes, without object stores."""
         return sum(node.memory_bytes for node in self.nodes)
 
 
 def inventory() -> Inventory:
-    """Return the living nodes of the connected cluster, as large as they told Ray they are."""
+    """Return the live nodes of the connected cluster, with the resources that they report to Ray."""
     return Inventory(tuple(live_nodes().values()))
 
 
 def live_nodes() -> dict[str, Node]:
-    """Return the living nodes of the connected cluster by Ray's ids."""
+    """Return the live nodes of the connected cluster by Ray's ids."""
     import ray
 
     return {record["NodeID"]: _node(record) for record in ray.nodes() if record["Alive"]}
 
 
 def max_inventory() -> Inventory:
-    """Return the living nodes, or those that the cluster's autoscaler can make of it where we run on its head node."""
+    """Return the nodes that the autoscaler may start if they are more than the live nodes, else the live nodes.
+
+    The autoscaler's limits are known only on its head node.
+    """
     present = inventory()
     grown = Inventory(tuple(_launchable_nodes()))
     return grown if (grown.gpus, grown.cpus) > (present.gpus, present.cpus) else present
 
 
 def _launchable_nodes() -> list[Node]:
-    """All nodes that the cluster's autoscaler may start, as the launcher has told its head; none if it has not."""
+    """Return all nodes that the autoscaler may start, from the launcher's configuration; none without one."""
     path, launcher_config = LAUNCHER_CONFIG_FILE.expanduser(), os.environ.get(LAUNCHER_CONFIG_VARIABLE)
     if not launcher_config and not path.is_file():
         return []
@@ -84,7 +86,7 @@ def _launchable_nodes() -> list[Node]:
 
 
 def machine() -> Inventory:
-    """Return this machine without Ray: what affinity, container limits and CUDA_VISIBLE_DEVICES leave to us."""
+    """Return this machine's resources within CPU affinity, container limits and CUDA_VISIBLE_DEVICES, without Ray."""
     return Inventory((Node(os.uname().nodename, _cpus(), len(_visible_gpus()), _memory()),))
 
 
@@ -95,7 +97,7 @@ def _node(record: dict[str, object]) -> Node:
 
 
 def _node_of_type(name: str, resources: Mapping[str, Any]) -> Node:
-    """A node by its name and Ray's resources."""
+    """Return a node with this name and Ray's resources."""
     accelerator_types = [
         key.removeprefix("accelerator_type:") for key in resources if key.startswith("accelerator_type:")
     ]
@@ -110,7 +112,7 @@ def _node_of_type(name: str, resources: Mapping[str, Any]) -> Node:
 
 
 def _nodes_of_type(name: str, node_type: dict[str, Any], limit: int) -> list[Node]:
-    """Return all nodes that one type of the launcher's configuration may have."""
+    """Return the maximum number of nodes of one type of the launcher's configuration."""
     return [_node_of_type(name, node_type.get("resources", {}))] * min(
         int(node_type.get("max_workers", limit)) or 1, limit
     )
@@ -131,7 +133,7 @@ def _memory() -> int:
 
 
 def _cgroup(name: str) -> str:
-    """Return a limit of this container ("max" for none); "" where there is no cgroup v2."""
+    """Return a limit of this container ("max" for none); "" without cgroup v2."""
     try:
         return (CGROUP / name).read_text().strip()
     except OSError:

@@ -1,4 +1,4 @@
-"""Memory that a model takes while it serves or is trained, per GPU or on a CPU node. Estimates, in bytes."""
+"""Estimates of the memory that serving or training a model needs, in bytes per GPU or on a CPU node."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from cluster.resources.accelerators import GPUS
 from cluster.resources.inventory import GIB, Node
 from cluster.resources.model_architecture import Architecture
 
-USABLE_FRACTION = 0.9  # of a GPU's memory: vLLM's default, and what fragmentation leaves to a training
+USABLE_FRACTION = 0.9  # of a GPU's memory: vLLM's default; a training loses the rest to fragmentation
 SERVE_WORKSPACE = int(1.5 * GIB)  # CUDA's context, activations, graphs
 CPU_WORKSPACE = int(0.7 * GIB)  # an interpreter with torch and transformers
-ADAM_BYTES = 16  # of a trained parameter: float32 weight, gradient and two moments
-ACTIVATION_BYTES = 34  # of a token, layer and hidden unit, 16 bit, attention not kept (2205.05198, section 4.1)
-BUFFER_BYTES = 2  # of a token and hidden unit between two layers
-LOGIT_BYTES = 10  # of a token and vocabulary entry: 16 bit, the loss's float32 copy and its gradient
+ADAM_BYTES = 16  # per trained parameter: float32 weight, gradient and two moments
+ACTIVATION_BYTES = 34  # per token, layer and hidden unit, 16 bit, attention not stored (2205.05198, section 4.1)
+BUFFER_BYTES = 2  # per token and hidden unit between two layers
+LOGIT_BYTES = 10  # per token and vocabulary entry: 16-bit logits, their float32 copy for the loss, and its gradient
 
 
 @dataclass(frozen=True, slots=True)
 class ServingConfig:
-    """How a model serves: bytes of a number, parallel ways (`tensor_parallel` x `pipeline_parallel` GPUs), tokens of
-    the longest request and how many such requests its cache holds at least."""
+    """How a model is served, on `tensor_parallel` x `pipeline_parallel` GPUs.
+
+    `length` is the number of tokens of the longest request, and `requests` how many of these fit in the cache.
+    """
 
     bytes_per_parameter: int = 2
     tensor_parallel: int = 1
@@ -32,9 +34,11 @@ class ServingConfig:
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """How a model is trained: full or LoRA of a rank, rows of a forward pass, their length in tokens, and over how many
-    GPUs weights and optimizer are sharded (ZeRO-3, FSDP). `recomputed`: activations are kept at the layers' borders
-    only (gradient checkpointing)."""
+    """How a model is trained: full fine-tuning, or LoRA with `lora_rank`.
+
+    `rows` is the number of rows in a forward pass, `length` their length in tokens. Weights and optimizer are sharded
+    over `shards` GPUs (ZeRO-3, FSDP). `recomputed`: only the layers' inputs are stored (gradient checkpointing).
+    """
 
     bytes_per_parameter: int = 2
     lora_rank: int | None = None
@@ -46,7 +50,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Bytes per GPU (or in all, without one)."""
+    """Bytes per GPU (without a GPU, in total)."""
 
     weights: int
     cache: int
@@ -56,15 +60,15 @@ class Footprint:
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """The sum of all parts."""
         return self.weights + self.cache + self.optimizer + self.activations + self.workspace
 
 
 def serving_memory(model: Architecture, config: ServingConfig, gpu: bool = True) -> Footprint:
-    """Weights and the key-value cache, divided among the GPUs as vLLM does it.
+    """Return the memory of weights and key-value cache, sharded over GPUs as in vLLM.
 
-    Heads are divided by tensor parallelism, and those of keys repeated where there are fewer than GPUs; layers by
-    pipeline parallelism.
+    Tensor parallelism divides the heads; key-value heads are replicated if there are fewer than GPUs. Pipeline
+    parallelism divides the layers.
     """
     weights = ceil(model.parameters * config.bytes_per_parameter / (config.tensor_parallel * config.pipeline_parallel))
     heads, layers = ceil(model.kv_heads / config.tensor_parallel), ceil(model.layers / config.pipeline_parallel)
@@ -73,10 +77,10 @@ def serving_memory(model: Architecture, config: ServingConfig, gpu: bool = True)
 
 
 def training_memory(model: Architecture, config: TrainingConfig, gpu: bool = True) -> Footprint:
-    """Weights, optimizer and activations of a fine-tuning with AdamW.
+    """Return the memory of weights, optimizer and activations for fine-tuning with AdamW.
 
-    Trained weights are float32 with two moments and a gradient; LoRA trains its adapters (on all linear layers) over a
-    frozen base. (Optimizer: 1910.02054, section 3.1; activations: 2205.05198, section 4.1.)
+    Trained weights are float32 with two moments and a gradient. LoRA trains adapters on all linear layers of a frozen
+    base model. (Optimizer: 1910.02054, section 3.1; activations: 2205.05198, section 4.1.)
     """
     if config.lora_rank is None:
         weights, trained = 4 * model.parameters, model.parameters
@@ -95,13 +99,13 @@ def training_memory(model: Architecture, config: TrainingConfig, gpu: bool = Tru
 
 
 def gpu_bytes(node: Node) -> int | None:
-    """Usable memory of one of the node's GPUs; None if its GPUs are not known."""
+    """Return the usable bytes of one of the node's GPUs; None if the type of its GPUs is unknown."""
     gpu = GPUS.get(node.accelerator or "")
     return None if gpu is None else int(gpu.memory * GIB * USABLE_FRACTION)
 
 
 def fits(node: Node, need: Footprint, gpus: float) -> bool:
-    """Whether the empty node holds it on `gpus` of its GPUs, or in its memory; unknown memory is taken for enough."""
+    """Return whether `need` fits on `gpus` GPUs of an idle node, or in its memory. Unknown memory counts as enough."""
     if not gpus:
         return not node.memory_bytes or need.total <= node.memory_bytes
     available = gpu_bytes(node)
@@ -109,5 +113,5 @@ def fits(node: Node, need: Footprint, gpus: float) -> bool:
 
 
 def with_tensor_parallelism(config: ServingConfig, gpus: int) -> ServingConfig:
-    """The same over so many GPUs by tensor parallelism."""
+    """Return the configuration with tensor parallelism over `gpus` GPUs."""
     return replace(config, tensor_parallel=gpus, pipeline_parallel=1)

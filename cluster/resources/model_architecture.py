@@ -1,6 +1,6 @@
-"""How large a decoder is, by its config.json alone: no weights are loaded, and for common families nothing is imported.
+"""Sizes of a decoder, computed from its config.json without loading weights.
 
-Other families are built by transformers without memory (on PyTorch's meta device) and counted.
+The sizes of common families are computed. Others are built with transformers on PyTorch's meta device and counted.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from cluster.errors import ClusterError
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Counts of a model: all `parameters`, those `active` for one token (less with experts), and what decides the
-    memory of caches and activations. `linear` sums inputs and outputs of all linear layers: LoRA's size per rank."""
+    """Sizes of a model: all `parameters`, those `active` per token (fewer with experts), and its dimensions.
+
+    `linear` is the sum of inputs and outputs of all linear layers, which is the size of a LoRA adapter per rank.
+    """
 
     parameters: int
     active: int
@@ -30,7 +32,7 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """In what a model type differs from Llama: biases of q, k and v; norms of each head; norms of a layer."""
+    """How a model type differs from Llama: biases of q, k and v, norms per head, number of norms per layer."""
 
     qkv_bias: bool = False
     head_norms: bool = False
@@ -54,9 +56,13 @@ _FAMILIES = {
 
 
 def architecture(config: Mapping[str, Any]) -> Architecture:
-    """The sizes that a config.json describes. ClusterError if it describes no decoder that transformers knows."""
+    """Return the sizes of the model that a config.json describes.
+
+    Raises:
+        ClusterError: It does not describe a decoder that transformers knows.
+    """
     family = _FAMILIES.get(str(config.get("model_type")))
-    # a mixture with layers that are not mixtures: rather counted than computed
+    # mixtures of experts that also have dense layers are counted
     if family is None or config.get("mlp_only_layers") or config.get("decoder_sparse_step", 1) != 1:
         return _count_parameters(config)
     return _compute_architecture(config, family)
@@ -87,7 +93,7 @@ def _compute_architecture(config: Mapping[str, Any], family: _Family) -> Archite
 
 
 def _head_parameters(config: Mapping[str, Any], family: _Family, hidden: int, vocabulary: int) -> int:
-    """The output layer: over the vocabulary, over labels, or the embeddings once more."""
+    """Return the parameters of the output layer: over the vocabulary or labels; 0 if it is tied to the embeddings."""
     if any("SequenceClassification" in name for name in config.get("architectures") or ()):
         return hidden * len(config.get("id2label") or (0, 1))
     return 0 if config.get("tie_word_embeddings", family.tied) else vocabulary * hidden
@@ -105,7 +111,7 @@ def _shape(config: Mapping[str, Any]) -> dict[str, int]:
             "vocabulary": int(config["vocab_size"]),
         }
     except KeyError as error:
-        raise ClusterError(f"the model's config.json has no {error}: its memory can not be estimated") from error
+        raise ClusterError(f"the model's config.json has no {error}, so its memory cannot be estimated") from error
 
 
 def _count_parameters(config: Mapping[str, Any]) -> Architecture:
@@ -117,7 +123,7 @@ def _count_parameters(config: Mapping[str, Any]) -> Architecture:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(loaded)
     except (ValueError, KeyError, TypeError) as error:
-        raise ClusterError(f"transformers knows no model of type '{config.get('model_type')}': {error}") from error
+        raise ClusterError(f"transformers has no model of type '{config.get('model_type')}': {error}") from error
     count = sum(weights.numel() for weights in model.parameters())
     inner = [layer for layer in model.modules() if layer is not model.get_output_embeddings()]
     linear = sum(sum(layer.weight.shape) for layer in inner if isinstance(layer, torch.nn.Linear))

@@ -1,4 +1,4 @@
-"""NVIDIA GPUs as their driver reports them through its own library, NVML: no CUDA context and no memory is taken."""
+"""NVIDIA GPUs as reported by NVML, the driver's library, which needs neither a CUDA context nor GPU memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class GpuMemory:
 
     @property
     def free(self) -> int:
-        """MiB that nobody holds."""
+        """Unused MiB."""
         return self.total - self.used
 
 
@@ -33,14 +33,14 @@ def gpu_uuids() -> list[str]:
             count = pynvml.nvmlDeviceGetCount() if loaded else 0
             return [pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(index)) for index in range(count)]
         except pynvml.NVMLError:
-            return []  # a card that has failed: what is left cannot be told from it
+            return []  # a GPU that has failed: the number of the others is unknown
 
 
 def query_gpu_memory(gpus: Sequence[str]) -> list[GpuMemory]:
     """Return the memory of these GPUs or MIG instances of this machine, given by index or UUID, in the same order.
 
-    A GPU in MIG mode is replaced by its instances. Left out are all devices if there is no driver, devices that the
-    driver does not know, and those without memory of their own to report (they share the CPU's).
+    A GPU in MIG mode is replaced by its instances. Devices are left out if the driver does not know them, or if they
+    have no separate memory (they share the CPU's). Without a driver, the result is empty.
     """
     if not gpus:
         return []

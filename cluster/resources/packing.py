@@ -1,6 +1,6 @@
-"""Whether bundles of CPUs and GPUs have room on nodes: first-fit decreasing, the fullest nodes first.
+"""Whether bundles of CPUs and GPUs fit on nodes: first-fit decreasing, the fullest nodes first.
 
-Nodes that are alike are placed on together, so hundreds of nodes of a few kinds cost no more than a few.
+Identical nodes are processed together, so the cost grows with the number of different nodes.
 """
 
 from __future__ import annotations
@@ -12,23 +12,22 @@ from typing import NamedTuple
 
 from cluster.resources.inventory import Node
 
-MIN_CPUS = 0.001  # Ray takes no empty bundle
-ACCELERATOR = "accelerator_type:"  # Ray's resource, of which every node with such GPUs has one
+MIN_CPUS = 0.001  # Ray rejects empty bundles
+ACCELERATOR = "accelerator_type:"  # Ray's resource: 1 on every node with such GPUs
 MIN_ACCELERATOR_UNIT = 0.001
-TOLERANCE = 1e-6  # shares are sums of fractions
-ROUNDING_DIGITS = 6  # what is left is rounded to so many, so that nodes that are alike stay so
+TOLERANCE = 1e-6  # resources are sums of fractions
+ROUNDING_DIGITS = 6  # of remaining resources, so that identical nodes stay identical
 
 
 class Bundle(NamedTuple):
-    """CPUs and GPUs that lie on one node. GPUs are a part of one, or whole ones, of a `accelerator_type` or of any
-    ("")."""
+    """CPUs and GPUs of one node: a fraction of a GPU or whole GPUs, of an `accelerator_type` or any ("")."""
 
     cpus: float
     gpus: float
     accelerator_type: str = ""
 
     def resources(self) -> dict[str, float]:
-        """In Ray's words."""
+        """Return the bundle as Ray resources."""
         gpus = {"GPU": self.gpus} if self.gpus else {}
         return (
             {"CPU": self.cpus}
@@ -38,7 +37,7 @@ class Bundle(NamedTuple):
 
     @classmethod
     def from_resources(cls, resources: Mapping[str, float]) -> Bundle:
-        """From Ray's words."""
+        """Return the bundle with these Ray resources."""
         accelerator_type = next(
             (name.removeprefix(ACCELERATOR) for name in resources if name.startswith(ACCELERATOR)), ""
         )
@@ -46,9 +45,9 @@ class Bundle(NamedTuple):
 
 
 class FreeNode(NamedTuple):
-    """What is left of a node: untouched GPUs, the rest of each GPU that parts were taken of (ascending), and CPUs.
+    """The free resources of a node: unused GPUs, the free fraction of each shared GPU (ascending), and CPUs.
 
-    `accelerator_type` is that of its GPUs.
+    `accelerator_type` is the type of its GPUs.
     """
 
     gpus: int
@@ -57,7 +56,7 @@ class FreeNode(NamedTuple):
     accelerator_type: str = ""
 
     def without(self, bundle: Bundle) -> FreeNode | None:
-        """What is left beside one more bundle; None if it has no room."""
+        """Return the node with one more bundle placed on it; None if the bundle does not fit."""
         if bundle.accelerator_type not in ("", self.accelerator_type):
             return None
         gpus, parts, cpus = self.gpus, self.partial_gpus, round(self.cpus - bundle.cpus, ROUNDING_DIGITS)
@@ -74,24 +73,24 @@ class FreeNode(NamedTuple):
 
 
 def bundles(cpus: float, gpus: float, max_gpus: float, accelerator_type: str = "") -> list[Bundle]:
-    """What one replica takes where nodes have at most `max_gpus` GPUs: one bundle, or one for each of more GPUs."""
+    """Return the bundles of one replica: one bundle, or one per GPU if a replica needs more than `max_gpus` GPUs."""
     if gpus <= max(max_gpus, 1):
         return [Bundle(max(cpus, MIN_CPUS), gpus, accelerator_type)]
     return [Bundle(max(cpus / gpus, MIN_CPUS), 1, accelerator_type)] * int(gpus)
 
 
 def max_gpus_per_node(nodes: Iterable[Node], accelerator_type: str = "") -> float:
-    """The most GPUs that a node has, of a kind or of any."""
+    """Return the largest number of GPUs of a node, of this accelerator type or any."""
     return max((node.gpus for node in nodes if accelerator_type in ("", node.accelerator)), default=0.0)
 
 
 def free_nodes(nodes: Iterable[Node]) -> Counter[FreeNode]:
-    """Idle nodes, counted by their sizes."""
+    """Return the number of idle nodes by their free resources."""
     return Counter(FreeNode(int(node.gpus), (), float(node.cpus), node.accelerator or "") for node in nodes)
 
 
 def fits(wanted: Mapping[Bundle, int], nodes: Mapping[FreeNode, int]) -> bool:
-    """Whether so many of each bundle have room side by side on so many of each node."""
+    """Return whether all bundles fit on the nodes at the same time. Both mappings are counts."""
     free = Counter(nodes)
     for bundle, count in sorted(
         wanted.items(), key=lambda each: (not each[0].accelerator_type, -each[0].gpus, -each[0].cpus)
@@ -102,12 +101,12 @@ def fits(wanted: Mapping[Bundle, int], nodes: Mapping[FreeNode, int]) -> bool:
 
 
 def max_replicas_that_fit(bundle: Bundle, limit: int, nodes: Mapping[FreeNode, int]) -> int:
-    """How many of `limit` equal bundles have room."""
+    """Return how many of `limit` equal bundles fit."""
     return _place_bundles(bundle, limit, Counter(nodes))
 
 
 def _place_bundles(bundle: Bundle, count: int, free: Counter[FreeNode]) -> int:
-    """Put equal bundles on nodes, and return how many had room."""
+    """Place `count` equal bundles on nodes, update `free`, and return how many were placed."""
     missing = count
     for node in sorted(free):
         while missing and free[node]:
@@ -122,7 +121,7 @@ def _place_bundles(bundle: Bundle, count: int, free: Counter[FreeNode]) -> int:
 
 
 def _fill_node(node: FreeNode, bundle: Bundle, limit: int) -> tuple[FreeNode, int]:
-    """A node with as many of `limit` bundles as it holds, and how many these are."""
+    """Return a node filled with up to `limit` bundles, and the number of bundles placed."""
     for placed in range(limit):
         after = node.without(bundle)
         if after is None:

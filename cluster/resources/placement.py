@@ -1,4 +1,4 @@
-"""What can be placed on a cluster, at all or side by side, found before anything starts."""
+"""Checks whether resource requests fit on a cluster, one at a time or together, before anything starts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cluster.resources.packing import Bundle, bundles, fits, free_nodes, max_gpu
 
 @dataclass(frozen=True, slots=True)
 class ResourceRequest:
-    """What one model asks for: `replicas` workers, each with `cpus` and `gpus` on a single node.
+    """Resources of one model: `replicas` workers, each with `cpus` and `gpus` on a single node.
 
-    A `spread` worker may take its GPUs (whole ones) from several nodes if no node has so many. `accelerator_type` is
-    that of the GPUs, any if empty.
+    With `spread`, the (whole) GPUs of a worker may be on several nodes if no node has enough. `accelerator_type` is
+    the type of the GPUs; empty means any.
     """
 
     name: str
@@ -26,19 +26,19 @@ class ResourceRequest:
     accelerator_type: str = ""
 
     def bundles(self, inventory: Inventory) -> Counter[Bundle]:
-        """What its replicas take on the nodes of a cluster."""
+        """Return the bundles of all replicas on this cluster, with their counts."""
         max_gpus = max_gpus_per_node(inventory.nodes, self.accelerator_type) if self.spread else self.gpus
         return Counter(bundles(self.cpus, self.gpus, max_gpus, self.accelerator_type) * self.replicas)
 
 
 class ClusterCapacity:
-    """An idle cluster, for many questions."""
+    """The capacity of an idle cluster, computed once for many checks."""
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory, self._nodes = inventory, free_nodes(inventory.nodes)
 
     def holds(self, requests: Iterable[ResourceRequest] | Mapping[ResourceRequest, int]) -> bool:
-        """Whether all replicas of all requests, or of so many of each, have room at the same time."""
+        """Return whether all replicas of all requests fit at the same time. A mapping has counts of requests."""
         wanted = Counter[Bundle]()
         for request, number in Counter(requests).items():
             for bundle, count in request.bundles(self.inventory).items():
@@ -47,14 +47,14 @@ class ClusterCapacity:
 
 
 def fit_together(requests: Iterable[ResourceRequest], inventory: Inventory) -> bool:
-    """Whether all replicas of all requests have room on an idle cluster at the same time."""
+    """Return whether all replicas of all requests fit on an idle cluster at the same time."""
     return ClusterCapacity(inventory).holds(requests)
 
 
 def check_fits(requests: Sequence[ResourceRequest], inventory: Inventory) -> list[str]:
-    """Return a message for each request that the whole, otherwise idle, cluster could not hold; empty if all fit.
+    """Return a message for each request that does not fit on the idle cluster; empty if all fit.
 
-    Requests are checked one by one: they may take turns, so more models than GPUs is no error.
+    Requests are checked one by one. Models can run in turns, so more models than GPUs are not an error.
     """
     messages = (_placement_problem(request, inventory) for request in requests)
     return [message for message in messages if message is not None]
@@ -65,7 +65,7 @@ def _placement_problem(request: ResourceRequest, inventory: Inventory) -> str | 
     replicas_that_fit = max_replicas_that_fit(bundle, count, free_nodes(inventory.nodes)) * request.replicas // count
     if replicas_that_fit >= request.replicas:
         return None
-    of_type = f" of kind {request.accelerator_type}" if request.accelerator_type else ""
+    of_type = f" of type {request.accelerator_type}" if request.accelerator_type else ""
     wanted = f"{request.name} asks for {_describe_amount(request.cpus, request.gpus)}{of_type}"
     if replicas_that_fit == 0:
         return f"{wanted} on one node; {_describe_largest(inventory)}"
@@ -77,7 +77,7 @@ def _placement_problem(request: ResourceRequest, inventory: Inventory) -> str | 
 
 def _describe_largest(inventory: Inventory) -> str:
     if not inventory.nodes:
-        return "there is no node"
+        return "the cluster has no nodes"
     node = max(inventory.nodes, key=lambda node: (node.gpus, node.cpus))
     return f"the largest is {node.name} with {_describe_amount(node.cpus, node.gpus)}"
 

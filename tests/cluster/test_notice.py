@@ -1,4 +1,4 @@
-"""What a cloud says before it takes a machine back is heard, and the cluster is told."""
+"""A preemption notice of a cloud is detected, and the node is drained."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Metadata(BaseHTTPRequestHandler):
-    """The metadata services of both clouds; the notice is there once `going` is set."""
+    """The metadata services of both clouds. The notice appears once `going` is set."""
 
     going = False
 
@@ -38,7 +38,7 @@ class Metadata(BaseHTTPRequestHandler):
         self.wfile.write((text or "").encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Each name of Ray's that is not public exists in the installed version and does what we use it for."""
+"""Each private name of Ray exists in the installed version, and does what evolgrid uses it for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ray nodes of a cluster as processes of their own on this machine, with own ports and an own folder."""
+"""Ray nodes of a cluster as separate processes on this machine, with separate ports and folders."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 @dataclass
 class Nodes:
-    """A head and its workers; `address` is host:port, `dashboard` the job server's URL or "" without one."""
+    """A head node and its workers; `address` is host:port, `dashboard` the job server's URL or "" without one."""
 
     folder: Path
     address: str
@@ -46,10 +46,10 @@ class Nodes:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
 
     def start(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start one node; it lives as long as its process. Two that start at once may want the same socket."""
+        """Start one node and return its process. Nodes must not start concurrently: they may choose the same port."""
         script, number = str(Path(sys.executable).with_name("ray")), len(self.processes)
         command = [script, "start", "--block", "--disable-usage-stats", f"--object-store-memory={STORE_BYTES}"]
-        command += [f"--dashboard-agent-listen-port={free_port()}"]  # by default all nodes want the same
+        command += [f"--dashboard-agent-listen-port={free_port()}"]  # by default all nodes use the same port
         with (self.folder / f"node-{number}.log").open("wb") as log:
             process = subprocess.Popen(
                 [*command, *options], stdout=log, stderr=log, env=self.environment, start_new_session=True
@@ -59,15 +59,15 @@ class Nodes:
         return process
 
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start a worker."""
+        """Start a worker node."""
         return self.start(f"--address={self.address}", *options)
 
     def told(self, number: int) -> str:
-        """What a node has printed."""
+        """Return the output of a node."""
         return (self.folder / f"node-{number}.log").read_text(errors="replace")
 
     def wait_for(self, ready: Callable[[], bool], number: int = 0) -> None:
-        """Wait until something holds. RuntimeError, with what the node has printed, if it ends before or takes long."""
+        """Wait until a condition holds. Raise RuntimeError with the node's output if it exits or takes too long."""
         deadline = time.monotonic() + START_SECONDS
         while not ready():
             if time.monotonic() > deadline or self.processes[number].poll() is not None:
@@ -75,7 +75,7 @@ class Nodes:
             time.sleep(0.2)
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """End a node with all its processes, without warning."""
+        """Kill a node with all its processes."""
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         for each in family:
             with suppress(psutil.NoSuchProcess):
@@ -84,7 +84,7 @@ class Nodes:
         psutil.wait_procs(family, timeout=20)
 
     def close(self) -> None:
-        """End all nodes, workers first."""
+        """Kill all nodes, workers first."""
         for process in reversed(self.processes):
             if process.poll() is None:
                 with suppress(psutil.NoSuchProcess):
@@ -93,9 +93,9 @@ class Nodes:
 
 @contextmanager
 def autoscaling(kinds: dict[str, Any], idle_seconds: float) -> Iterator[Nodes]:
-    """A head without CPUs whose autoscaler starts and ends simulated nodes of these kinds on this machine.
+    """A head node without CPUs whose autoscaler starts and stops simulated nodes of these types on this machine.
 
-    Ray's own `AutoscalingCluster` would end every Ray on the machine, and needs a file that its wheel lacks.
+    Ray's own `AutoscalingCluster` would stop every Ray on the machine, and needs a file that its wheel lacks.
     """
     from ray._private.services import get_node_ip_address
     from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
@@ -140,9 +140,9 @@ def head(
     port: int = 0,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Nodes]:
-    """A head with token authentication; `path` is what its jobs import from."""
+    """A head node with token authentication. `path` is the import path of its jobs."""
     ensure_token()
-    # Ray's sockets lie in its folder, and their names must be short
+    # Ray creates sockets in this folder, whose paths must be short
     with tempfile.TemporaryDirectory(prefix="r", ignore_cleanup_errors=True) as name:
         port, board = port or free_port(), free_port()
         python = Path(sys.executable).parent
@@ -182,5 +182,5 @@ def _listens(port: int) -> bool:
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:
-    """What Ctrl-C does."""
+    """Interrupt the process as Ctrl-C does."""
     process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The token file: made once, complete, and for this user's eyes only."""
+"""The token file: created once, atomically, and readable only by this user."""
 
 from __future__ import annotations
 

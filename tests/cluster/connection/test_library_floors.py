@@ -1,4 +1,4 @@
-"""Libraries with known holes are refused at the start, and can not be installed with this project."""
+"""Libraries with known vulnerabilities are rejected at startup, and cannot be installed with this project."""
 
 from __future__ import annotations
 

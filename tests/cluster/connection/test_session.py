@@ -78,7 +78,7 @@ with connect(None, cpus=1):
 
 
 def driver(folder: Path, script: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a driver as an installed command would run: a script, with `folder` current but not on its path."""
+    """Start a driver like an installed command: a script, with `folder` as working directory but not on its path."""
     (folder / "bin").mkdir(exist_ok=True)
     (folder / "bin" / "driver.py").write_text(script)
     return subprocess.Popen(
@@ -97,7 +97,7 @@ def join(folder: Path, address: str, **environment: str) -> str:
 
 @pytest.fixture
 def decoy(tmp_path: Path) -> Path:
-    """A current folder that holds a package with the name of one of ours."""
+    """A working directory that contains a package with the name of one of evolgrid's packages."""
     (tmp_path / "prompts").mkdir()
     (tmp_path / "prompts" / "__init__.py").write_text("")
     return tmp_path
@@ -105,7 +105,7 @@ def decoy(tmp_path: Path) -> Path:
 
 @dataclass
 class FakeCluster(gcs_service_pb2_grpc.NodeInfoGcsServiceServicer, gcs_service_pb2_grpc.InternalKVGcsServiceServicer):
-    """What a cluster answers to the probe's questions. It asks for no token."""
+    """A server that answers the probe as a cluster does, and requires no token."""
 
     version: str = ray.__version__
 
@@ -123,7 +123,7 @@ def serving(cluster: FakeCluster) -> Iterator[str]:
     server = grpc.server(futures.ThreadPoolExecutor(2))
     gcs_service_pb2_grpc.add_NodeInfoGcsServiceServicer_to_server(cluster, server)
     gcs_service_pb2_grpc.add_InternalKVGcsServiceServicer_to_server(cluster, server)
-    port = server.add_insecure_port("0.0.0.0:0")  # Ray replaces a loopback address by the machine's own
+    port = server.add_insecure_port("0.0.0.0:0")  # Ray replaces a loopback address by the machine's address
     server.start()
     yield f"127.0.0.1:{port}"
     server.stop(None)

@@ -26,7 +26,7 @@ from pipelines.cli.app import app
 
 ROOT = Path(__file__).parents[3]
 SECRETS = re.compile(r"AKIA|ASIA|aws_secret|BEGIN [A-Z ]*PRIVATE KEY|hf_[A-Za-z0-9]{20}|\b[0-9a-f]{64}\b|\b\d{12}\b")
-# a definition with the shape of KubeRay's, as a Kubernetes cluster hands it out
+# a definition like KubeRay's, as a Kubernetes cluster returns it
 DEFINITION: dict[str, Any] = {
     "spec": {
         "group": "ray.io",
@@ -163,8 +163,8 @@ def test_job_carries_its_study_and_ends_with_its_cluster(described: Description)
     assert job["spec"]["entrypoint"] == (
         "evolgrid run /study/quickstart.yaml --address auto --store s3://bucket/folder --log store"
     )
-    assert job["spec"]["shutdownAfterJobFinishes"] is True  # however it ended: done, failed, stopped or too late
-    assert "deletionStrategy" not in job["spec"]  # KubeRay refuses both
+    assert job["spec"]["shutdownAfterJobFinishes"] is True  # in any case: finished, failed, stopped or timed out
+    assert "deletionStrategy" not in job["spec"]  # KubeRay rejects both
     mounted = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["volumes"][0]["configMap"]["name"]
     assert files["metadata"]["name"] == job["metadata"]["name"] == mounted == "evolgrid-quickstart"
     assert job["spec"]["activeDeadlineSeconds"] == described.kubernetes.job_hours * 3600

@@ -1,4 +1,4 @@
-"""The cluster file passes Ray's own validation, which does refuse mistakes, and is safe to publish and to start."""
+"""The cluster file passes Ray's validation, which rejects mistakes, and is safe to publish and to start."""
 
 from __future__ import annotations
 

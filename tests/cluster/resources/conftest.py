@@ -1,4 +1,4 @@
-"""A driver of NVIDIA's in place of the one that this machine may have."""
+"""A fake NVIDIA driver, which replaces the one that this machine may have."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ from tests.support.nvml import FakeDriver, install_driver
 
 @pytest.fixture
 def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeDriver]:
-    """Installs a driver with the given devices."""
+    """A function that installs a driver with the given devices."""
     return partial(install_driver, monkeypatch)

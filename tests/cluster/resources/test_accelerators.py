@@ -1,4 +1,4 @@
-"""One table of GPUs serves estimates of memory and time, and the peak that a training is measured against."""
+"""One table of GPUs provides the numbers for estimates of memory and time, and for the MFU of trainings."""
 
 from __future__ import annotations
 

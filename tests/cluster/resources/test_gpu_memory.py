@@ -1,4 +1,4 @@
-"""A GPU is handed on only when the driver says that its memory is free."""
+"""A GPU is reused only after the driver reports its memory as free."""
 
 from __future__ import annotations
 

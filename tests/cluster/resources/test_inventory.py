@@ -1,4 +1,4 @@
-"""Machines are counted as they may be used, not as they are built."""
+"""The inventory has the resources that may be used, not those that the hardware has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes by config.json: exact for the bundled models, equal to transformers' own count, right for published ones."""
+"""Sizes by config.json: exact for bundled models, equal to transformers' count, correct for published models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cluster.resources.inventory import GIB, Node
 from cluster.resources.memory_footprint import ServingConfig, TrainingConfig, fits, serving_memory, training_memory
 from cluster.resources.model_architecture import architecture
 
-# the values of the models' public config.json, and the parameters that their cards tell
+# the values of the models' public config.json, and the parameters in their model cards
 LLAMA_8B = {
     "model_type": "llama",
     "hidden_size": 4096,
@@ -123,7 +123,7 @@ def test_a_config_of_no_decoder_is_refused() -> None:
 
 
 def test_cache_of_a_published_model_is_as_published() -> None:
-    """Llama-3.1-8B keeps 128 KiB a token: 16 GiB at its full length of 131,072 (its authors' memory table)."""
+    """Llama-3.1-8B needs 128 KiB per token: 16 GiB at its full length of 131,072 (its authors' memory table)."""
     cache = serving_memory(architecture(LLAMA_8B), ServingConfig(length=131_072)).cache
     assert cache == 16 * GIB
 

@@ -1,4 +1,4 @@
-"""Bundles have room only where single nodes, and single GPUs, have it: what fits in sum may not fit."""
+"""Bundles must fit on single nodes and single GPUs; a sufficient sum of resources is not enough."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CASES = 1500
 
 
 def nodes(*sizes: tuple[float, float]) -> Inventory:
-    """Nodes by their CPUs and GPUs."""
+    """Return nodes with these CPUs and GPUs."""
     return Inventory(tuple(Node(f"node {n}", cpus, gpus, 0) for n, (cpus, gpus) in enumerate(sizes)))
 
 
@@ -92,7 +92,7 @@ def test_a_bundle_in_rays_words_is_read_back() -> None:
 
 
 def exhaustive(wanted: Sequence[Bundle], left: Sequence[FreeNode]) -> bool:
-    """Whether the bundles fit, by trying every node for each."""
+    """Return whether the bundles fit, by trying every node for each."""
     if not wanted:
         return True
     for place in range(len(left)):

@@ -1,4 +1,4 @@
-"""What can never be placed is named together with the largest node; what may take turns is no error."""
+"""Requests that never fit are reported together with the largest node; those that can run in turns are valid."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_too_many_replicas_tells_how_many_fit() -> None:
 
 def test_empty_cluster_holds_nothing() -> None:
     [message] = check_fits([ResourceRequest("any", cpus=1, gpus=0)], Inventory(()))
-    assert message.endswith("there is no node")
+    assert message.endswith("the cluster has no nodes")
 
 
 def test_a_spread_worker_takes_gpus_of_several_nodes() -> None:
