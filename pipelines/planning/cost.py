@@ -1,4 +1,4 @@
-"""What a study will take: tokens, GPU-hours, disk, and on a cluster of some size wall time and money."""
+"""Estimates of a study's cost: tokens, GPU-hours, disk space, and wall time and price on a given cluster."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pipelines.planning.residency.phases import order_phases
 from pipelines.study.graph.params import TrainParams
 from pipelines.study.spec.study import Study
 
-BYTES_PER_ROW = 600  # of a row's Parquet, where nothing was measured
+BYTES_PER_ROW = 600  # of a row in Parquet, without a measurement
 
 
 @dataclass(frozen=True, slots=True)
 class CostEstimate:
-    """What the unfinished steps of a plan take; None is unknown.
+    """The cost of the unfinished steps of a plan; None means unknown.
 
-    `hours` are those of CPUs and GPUs by the kind of machine that they are of; "" is for steps that none would hold.
+    `hours` are (CPU-hours, GPU-hours) by machine type; "" collects steps that fit on no machine type.
     """
 
     tokens_in: float
@@ -36,7 +36,7 @@ class CostEstimate:
 
 
 def estimate_cost(study: Study, folder: Path, plan: Plan) -> CostEstimate:
-    """The bill of what is still to be run."""
+    """Estimate the cost of the unfinished steps."""
     hours: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
     disk = read = written = 0.0
     unknown = [step for step in plan.pending if step.key in plan.unknown_steps]
@@ -67,18 +67,18 @@ def estimate_cost(study: Study, folder: Path, plan: Plan) -> CostEstimate:
 
 
 def durations(plan: Plan) -> TimedSteps:
-    """The unfinished steps with their planned seconds."""
+    """Return the unfinished steps with their planned seconds."""
     return [(step, plan.seconds[step.key]) for step in plan.pending]
 
 
 def wall_seconds(plan: Plan, study: Study, cluster: Inventory) -> float | None:
-    """Seconds that a run of the plan may take on a cluster; None if some of its steps' are unknown."""
+    """Return the estimated seconds of a run of the plan on a cluster; None if those of a step are unknown."""
     known = not any(step.key in plan.unknown_steps for step in plan.pending)
     return makespan_of(durations(plan), study, cluster) + plan.overhead if known else None
 
 
 def makespan_of(steps: TimedSteps, study: Study, cluster: Inventory) -> float:
-    """Seconds of the wall: steps before the stream, its phases, and students side by side, one after the other."""
+    """Return the wall time in seconds: the steps before the stream, then its phases, then the students in parallel."""
     students = [(step, seconds) for step, seconds in steps if step.kind in ("train", "evaluate")]
     stream = {step.key: seconds for step, seconds in steps if step.params.row_wise}
     rest = sum(seconds for step, seconds in steps if not (step.params.row_wise or step.kind in ("train", "evaluate")))
@@ -89,7 +89,7 @@ def makespan_of(steps: TimedSteps, study: Study, cluster: Inventory) -> float:
 
 
 def _phase(steps: TimedSteps, study: Study) -> float:
-    """Models with GPUs work side by side, those without share the CPUs."""
+    """Return the seconds of a phase. Models with GPUs run in parallel; those without share the CPUs."""
     busy: dict[str, float] = defaultdict(float)
     for step, seconds in steps:
         model = step.params.model
@@ -98,8 +98,11 @@ def _phase(steps: TimedSteps, study: Study) -> float:
 
 
 def min_wall_seconds(plan: Plan, study: Study, cluster: Inventory) -> float:
-    """Seconds below which no order of the unfinished steps can get: all GPUs (or CPUs) always busy, or the longest
-    step on as many replicas as its model may have. On the kinds of machines that the plan has chosen."""
+    """Return a lower bound in seconds for any order of the unfinished steps, on the plan's machine types.
+
+    It is the time with all GPUs (or CPUs) always busy, or that of the longest step with its model's maximum number of
+    replicas.
+    """
     cpus = gpus = longest = 0.0
     for step in plan.pending:
         if not plan.workloads[step.key].model:
@@ -115,18 +118,18 @@ def min_wall_seconds(plan: Plan, study: Study, cluster: Inventory) -> float:
 
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """Whose machines the money is for."""
+    """The prices of a cluster's machines at a cloud."""
 
     cluster: Description
     prices: Prices
     cloud: Cloud
 
     def hourly(self, machine: Machine, market: Market) -> float | None:
-        """The price of a machine; None if the price file lacks it."""
+        """Return the price of a machine per hour; None if it is not in the price file."""
         return self.prices.hourly(self.cluster, self.cloud, machine, market)
 
     def machine_types(self, study: Study, folder: Path) -> MachineTypes:
-        """The kinds of machines on which a study's steps will lie, by their prices on demand."""
+        """Return the machine types for a study's steps, chosen by their on-demand prices."""
         prices = {worker.name: self.hourly(worker, "on_demand") for worker in self.cluster.workers}
         known = {name: price for name, price in prices.items() if price is not None}
         return MachineTypes(study, folder, self.cluster.inventory(), known)
@@ -135,11 +138,10 @@ class PriceList:
 def total_price(
     estimate: CostEstimate, run_seconds: float | None, price_list: PriceList, market: Market
 ) -> float | None:
-    """The price: of the machines that the steps lie on the shares that they take, and the head for `run_seconds`
-    seconds.
+    """Return the price: the used share of each machine, plus the head node for `run_seconds` seconds.
 
-    None if time is unknown, the price file lacks a machine, or none of the cluster's holds a model. Machines that start
-    or wait are not in it. The plan must have been made for the kinds of this offer.
+    Startup and idle time are excluded. The plan must use the machine types of this price list. Return None if the time
+    is unknown, a machine is not in the price file, or a model fits on no machine of the cluster.
     """
     head = price_list.hourly(price_list.cluster.head, "on_demand")
     if estimate.hours is None or run_seconds is None or head is None:

@@ -1,9 +1,9 @@
-"""How long steps may take: by a profile of this study's own steps, or else tokens times parameters over assumed rates.
+"""Estimates how long steps take: from a profile of the study, or else from tokens, parameters and assumed rates.
 
-A token costs 2 floating-point operations per active parameter to generate or score and 6 to train on. The rates of
-CPUs were read off two cores with small models, where overheads and not arithmetic decide. Those of GPUs are an H100's,
-less on others by their memory's speed (generating) or their arithmetic (scoring, training): 6,443 tokens/s generated
-by Qwen3-8B on vLLM 0.15 as datatrove's authors publish them, and 35 to 40 % of the peak.
+A token costs 2 floating-point operations per active parameter to generate or score, and 6 to train on. The rates of
+CPUs were measured on two cores with small models, where overhead dominates. Those of GPUs are for an H100 and are
+scaled for other GPUs by memory bandwidth (generating) or TFLOP/s (scoring, training). They are 6,443 generated tokens/s
+for Qwen3-8B on vLLM 0.15, as published by datatrove's authors, and 35 to 40 % of the peak TFLOP/s.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ CHECKS_PER_SECOND = 50000.0
 def estimate_seconds(
     grid: Grid, workloads: Mapping[str, StepWorkload], costs: Mapping[str, LinearCost], machine_types: MachineTypes
 ) -> dict[str, float | None]:
-    """Seconds by step key, each step taken alone on the kind of machine that it will lie on.
+    """Return seconds by step key, for each step alone on its machine type.
 
-    None for a step of a model of unknown size. `costs` are a profile's by role.
+    The value is None for a model of unknown size. `costs` are those of a profile, by workload class.
     """
     sizes = {
         name: known_active_parameters(model, machine_types.folder) for name, model in machine_types.study.models.items()
@@ -69,7 +69,7 @@ def _seconds(
 
 
 def flops_per_second(work_type: str, request: ResourceRequest, gpu: str | None) -> float:
-    """Assumed floating-point operations per second of all that works on a step, on this kind of GPU."""
+    """Return the assumed floating-point operations per second of all replicas of a step, on this type of GPU."""
     if not request.gpus:
         return CPU_FLOPS[work_type] * request.replicas
     relative = relative_bandwidth if work_type == "generate" else relative_compute

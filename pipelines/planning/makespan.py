@@ -1,4 +1,4 @@
-"""How long trainings and evaluations will take side by side: what `gangs` and `examiners` do, in advance."""
+"""Estimates how long parallel trainings and evaluations take, by simulating the gang scheduler and evaluators."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 
 TimedSteps = Sequence[tuple[Step, float]]
-"""Steps with their seconds, in an order that can be run."""
+"""Steps with their seconds, in topological order."""
 
 
 class MakespanSimulation:
-    """Trainings side by side while there is room, the longest first, and evaluations as their students are there."""
+    """Simulates parallel trainings, the longest first, and the evaluation of each student after its training."""
 
     def __init__(self, steps: TimedSteps, study: Study, inventory: Inventory) -> None:
         self.seconds, self.cluster = {step.key: duration for step, duration in steps}, ClusterCapacity(inventory)
@@ -42,14 +42,14 @@ class MakespanSimulation:
             if evaluations
             else ()
         )
-        self.evaluator_reserved = bool(kept)  # an examiner, for which trainings leave room
+        self.evaluator_reserved = bool(kept)  # whether trainings leave room for an evaluator
         self.waiting = deque(self._evaluations(""))
         self.now, self.waiting_seconds = 0.0, sum(self.waiting)
-        self.end_times: list[tuple[float, str]] = []  # of what runs: a training's key, or "" for an evaluation
+        self.end_times: list[tuple[float, str]] = []  # of running steps: a training's key, or "" for an evaluation
         self.running = Counter[ResourceRequest]()
 
     def makespan(self) -> float:
-        """Seconds from the first training to the last evaluation."""
+        """Return the seconds from the start of the first training to the end of the last evaluation."""
         while self.waiting or self.trains or self.end_times:
             while self.waiting and self._can_evaluate():
                 duration = self.waiting.popleft()
@@ -82,7 +82,7 @@ class MakespanSimulation:
         self.trains = postponed
 
     def _fits(self, more: ResourceRequest) -> bool:
-        """Whether one more has room beside what runs, and a training beside the examiner that is kept, too."""
+        """Return whether one more request fits next to the running ones and to the reserved evaluator, if any."""
         occupied = Counter({self.evaluator: int(self.evaluator_reserved)}) | self.running
         return self.cluster.holds(occupied + Counter([more]))
 
@@ -91,7 +91,7 @@ class MakespanSimulation:
         self.running[request] += 1
 
     def _advance(self) -> None:
-        """Go on to the next end."""
+        """Advance the clock to the end of the next step that finishes."""
         self.now, key = heapq.heappop(self.end_times)
         self.running[self.requests[key] if key else self.evaluator] -= 1
         self.waiting += self._evaluations(key) if key else []

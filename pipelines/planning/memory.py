@@ -1,4 +1,4 @@
-"""Which models of a study take how much memory, what no node could hold, and the smallest change that would do."""
+"""Memory needs of a study's models: which models fit on no node, and the smallest change that makes each fit."""
 
 from __future__ import annotations
 
@@ -30,15 +30,17 @@ from pipelines.study.spec.study import Study
 
 LENGTH_STEP = 256  # tokens
 BYTES_PER_DTYPE = {"float32": 4, "bfloat16": 2}
-WEIGHT_SHARDING_MODES = ("fsdp", "zero3")  # gradients and optimizer alone (zero2) leave the weights whole
+WEIGHT_SHARDING_MODES = ("fsdp", "zero3")  # zero2 shards only gradients and optimizer, not the weights
 Change = tuple[str, float, Footprint]
-"""What to write into the study, and the GPUs and memory that are needed then."""
+"""A change to the study, and the GPUs and memory that are needed after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryNeed:
-    """What a model takes in one of its roles ("serves" or "is trained"), on which kind of GPU (any if empty), and
-    changes by which it takes less."""
+    """The memory that a model needs in one `role` ("to serve" or "to be trained by ..."), and changes that reduce it.
+
+    `accelerator_type` is the type of its GPUs; empty means any.
+    """
 
     name: str
     role: str
@@ -49,7 +51,7 @@ class MemoryNeed:
 
 
 def memory_needs(study: Study, folder: Path) -> list[MemoryNeed]:
-    """What every model of a study takes of which a config.json is at hand; others are left to their engines."""
+    """Return the memory needs of all models of a study whose config.json is available."""
     found: list[MemoryNeed] = []
     served = {role.model for role in roles(study)} & study.models.keys()
     for name, model in study.models.items():
@@ -63,7 +65,7 @@ def memory_needs(study: Study, folder: Path) -> list[MemoryNeed]:
 
 
 def oversized(study: Study, folder: Path, cluster: Inventory) -> list[str]:
-    """A message for each model that could be placed where it finds too little memory, with the smallest change."""
+    """Return a message for each model that may be placed on a node without enough memory, with the smallest change."""
     found = memory_needs(study, folder)
     return [
         _describe(need, cluster)
@@ -73,7 +75,11 @@ def oversized(study: Study, folder: Path, cluster: Inventory) -> list[str]:
 
 
 def check_memory(study: Study, folder: Path, cluster: Inventory) -> None:
-    """Raise ClusterError if a model can never fit into the memory of any node."""
+    """Check the memory of a study's models.
+
+    Raises:
+        ClusterError: A model may be placed on a node without enough memory.
+    """
     if problems := oversized(study, folder, cluster):
         raise ClusterError("\n".join(problems))
 
@@ -154,18 +160,18 @@ def _bytes_per_parameter(model: Model, saved: int) -> int:
 
 
 def _fits(need: Footprint, gpus: float, cluster: Inventory, accelerator_type: str) -> bool:
-    """Whether it has memory wherever Ray may place it: Ray asks for GPUs, of a kind or of any, not for their memory."""
+    """Return whether `need` fits on every node that Ray may choose. Ray ignores the GPUs' memory."""
     nodes = [node for node in cluster.nodes if accelerator_type in ("", node.accelerator)]
     if not gpus:
         return any(fits(node, need, gpus) for node in nodes)
-    if gpus > max_gpus_per_node(nodes):  # spread over several nodes
+    if gpus > max_gpus_per_node(nodes):  # a replica is spread over several nodes
         nodes = [replace(node, gpus=cluster.gpus) for node in nodes if node.gpus]
     found = [fits(node, need, gpus) for node in nodes if node.gpus >= gpus]
     return bool(found) and all(found)
 
 
 def _fitting_accelerators(need: MemoryNeed, cluster: Inventory) -> Iterator[Change]:
-    """The kinds of GPU that hold it as it is, the smallest first."""
+    """Yield the types of GPU on which the model fits unchanged, the smallest first."""
     memory_by_type = {
         node.accelerator: gpu_bytes(node) or 0 for node in cluster.nodes if node.accelerator and need.gpus
     }
@@ -180,7 +186,7 @@ def _describe(need: MemoryNeed, cluster: Inventory) -> str:
     fitting = (told for told, gpus, less in need.changes(cluster) if _fits(less, gpus, cluster, need.accelerator_type))
     kinds = (told for told, _, _ in _fitting_accelerators(need, cluster))
     remedy = next(kinds, None) or next(fitting, None) or f"add a machine with {size} to the cluster"
-    told = f"{need.name} takes about {size} {need.role}; {_describe_largest(need, cluster)}"
+    told = f"{need.name} needs about {size} {need.role}; {_describe_largest(need, cluster)}"
     return f"{told}. The smallest change that makes it fit: {remedy}"
 
 
@@ -190,10 +196,10 @@ def _describe_largest(need: MemoryNeed, cluster: Inventory) -> str:
     candidates = [node for node in cluster.nodes if node.gpus and need.accelerator_type in ("", node.accelerator)]
     type_by_memory = {room: node.accelerator for node in candidates if (room := gpu_bytes(node))}
     if not type_by_memory:
-        return "there is no such GPU"
+        return "the cluster has no such GPU"
     if need.footprint.total <= max(type_by_memory):
-        return f"it may be placed on {type_by_memory[min(type_by_memory)]}, with {_gib(min(type_by_memory))} to use"
-    return f"the largest GPU has {_gib(max(type_by_memory))} to use"
+        return f"it may be placed on {type_by_memory[min(type_by_memory)]}, with {_gib(min(type_by_memory))} usable"
+    return f"the largest GPU has {_gib(max(type_by_memory))} usable"
 
 
 def _gib(count: int) -> str:

@@ -1,4 +1,4 @@
-"""How many parameters a model has, by its own configuration, the cluster's list or its name."""
+"""The number of parameters of a study's models, from their config.json or the size of their weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipelines.study.spec.model import Model
 
 
 def known_architecture(model: Model, folder: Path) -> tuple[Architecture, int] | None:
-    """Sizes of a model and the bytes of one of its saved numbers; None without a config.json that tells them."""
+    """Return the sizes of a model and the bytes per saved parameter; None without a usable config.json."""
     if not engine_info(model.engine, model.gpus).has_weights:
         return None
     config = model_config(resolve_model_path(model, folder), model.revision)
@@ -25,13 +25,13 @@ def known_architecture(model: Model, folder: Path) -> tuple[Architecture, int] |
     try:
         sizes = architecture(config)
     except ClusterError:
-        return None  # its engine will say whether it can be loaded
+        return None  # its engine reports whether it can be loaded
     return sizes, 4 if (config.get("dtype") or config.get("torch_dtype")) == "float32" else 2
 
 
 @lru_cache(maxsize=64)
 def model_config(source: str, revision: str | None) -> Mapping[str, Any] | None:
-    """The config.json of a local folder, or of a hub model if it was fetched before or can be now."""
+    """Return the config.json of a local folder or of a hub model, downloaded if necessary; None if unavailable."""
     path = Path(source) / "config.json"
     if not Path(source).is_dir():
         from huggingface_hub import hf_hub_download
@@ -48,13 +48,13 @@ BYTES_PER_PARAMETER = 2
 
 
 def known_active_parameters(model: Model, folder: Path) -> int | None:
-    """The parameters that work on one token; None if they are not known, 0 for engines without any."""
+    """Return the number of parameters active per token; None if unknown, 0 for engines without weights."""
     without = engine_info(model.engine, model.gpus).memory_model == "none"
     return active_parameters(model, folder) or (0 if without else None)
 
 
 def parameters(model: Model, folder: Path) -> int:
-    """A model's parameters by the size of its weights (2 bytes each), or by its config.json; 0 if neither is known."""
+    """Return the number of parameters by the size of the weights (2 bytes each) or config.json; 0 if unknown."""
     if found := _parameters(resolve_model_path(model, folder)):
         return found
     try:
@@ -65,7 +65,7 @@ def parameters(model: Model, folder: Path) -> int:
 
 
 def active_parameters(model: Model, folder: Path) -> int:
-    """The parameters that work on one token: fewer than all in a mixture of experts."""
+    """Return the number of parameters active per token, which is smaller than all in a mixture of experts."""
     try:
         known = known_architecture(model, folder)
     except ClusterError:

@@ -1,7 +1,7 @@
-"""A short profile of a study: its own steps on a few seeds, twice, from which the time of all of it is foretold.
+"""Profile of a study: measurements on two small samples of its seeds, from which the full time is extrapolated.
 
-Two sizes tell what a step costs before its first row and what each row costs. What stays unexplained of the runs' wall
-time (starting Ray and processes, the report) is kept as the overhead of a run.
+Two sample sizes determine the fixed cost of a step and its cost per row. The rest of the runs' wall time (starting Ray
+and processes, the report) is stored as the overhead of a run.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from pipelines.study.graph.step import Step
 
 
 class Profile(BaseModel):
-    """What was measured when and on what; `lines` by role of step, `overhead` in seconds of a run.
+    """The measurements of a profile. `lines` are costs by workload class, `overhead` is in seconds per run.
 
-    `accelerators` are the kinds of GPUs, as far as they are known.
+    `accelerators` are the types of GPUs, as far as known.
     """
 
     created: str
@@ -34,13 +34,13 @@ class Profile(BaseModel):
 
     @property
     def description(self) -> str:
-        """Where the numbers come from."""
+        """When and on what resources the profile was measured, as text."""
         kinds = f" ({', '.join(self.accelerators)})" if self.accelerators else ""
         return f"a profile on {self.cpus} CPUs and {self.gpus} GPUs{kinds}, {self.created[:10]}"
 
 
 def load_profile(store: Store, study: str) -> Profile | None:
-    """The profile of a study, if it was ever measured in this store."""
+    """Return the profile of a study; None if this store has none."""
     try:
         return Profile.model_validate_json(store.read_bytes(profile_path(store, study)))
     except FileNotFoundError:
@@ -48,23 +48,23 @@ def load_profile(store: Store, study: str) -> Profile | None:
 
 
 def profile_mismatch(step: Step, cost: LinearCost | None, machine_types: MachineTypes) -> str | None:
-    """Why a line says nothing of a step: it is of another model, or of other GPUs. None if it does."""
+    """Return why a measured cost does not apply to a step (other model or GPUs); None if it does."""
     current, measured = setting_of(step, machine_types), cost and cost.setting
     if cost is None:
         return "was not measured" if current else None
     if current is None:
         return None
     if measured is None or measured.model != current.model:
-        return "has other weights or settings than what was measured"
+        return "has other weights or settings than the measured model"
     if measured.gpus != current.gpus:
-        return f"was measured on {measured.gpus:g} GPUs and is to have {current.gpus:g}"
+        return f"was measured on {measured.gpus:g} GPUs and will have {current.gpus:g}"
     if current.gpu and measured.gpu != current.gpu:
-        return f"was measured on GPUs of {measured.gpu or 'an unknown kind'} and will lie on {current.gpu}"
+        return f"was measured on GPUs of type {measured.gpu or 'unknown'} and will run on {current.gpu}"
     return None
 
 
 def setting_of(step: Step, kinds: MachineTypes) -> CostSetting | None:
-    """What a step's model is and lies on; None for a step that asks none."""
+    """Return a step's model and GPUs; None for a step without a model."""
     model = kinds.study.models.get(step.params.model)
     if model is None:
         return None
@@ -73,5 +73,5 @@ def setting_of(step: Step, kinds: MachineTypes) -> CostSetting | None:
 
 
 def profile_path(store: Store, study: str) -> str:
-    """Where a study's profile is kept."""
+    """Return the path of a study's profile."""
     return posixpath.join(study_folder(store, study), "profile.json")

@@ -1,4 +1,4 @@
-"""What replicas, trainings and evaluations ask of the cluster, for checks, plans, prices and runs alike."""
+"""Resource requests of replicas, trainings and evaluations, used by checks, plans, prices and runs."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from pipelines.study.graph.step import Step
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.study import Study
 
-EVALUATOR_START_SECONDS = 15.0  # of evaluations that wait, for one more examiner to be worth its start
+EVALUATOR_START_SECONDS = 15.0  # of queued evaluations that justify starting one more evaluator
 
 
 @dataclass(frozen=True, slots=True)
 class FreeCapacity:
-    """A cluster, beside what is `reserved` from gangs throughout."""
+    """The capacity of a cluster for gangs, without the requests that are always `reserved`."""
 
     cluster: ClusterCapacity
     reserved: tuple[ResourceRequest, ...] = ()
 
     def fits(self, requests: Iterable[ResourceRequest]) -> bool:
-        """Whether all of these have room at the same time."""
+        """Return whether all requests fit at the same time."""
         return self.cluster.holds([*self.reserved, *requests])
 
 
 def evaluator_request(study: Study, steps: Iterable[Step]) -> ResourceRequest:
-    """What a replica takes that can examine the students of all these steps."""
+    """Return the request of one replica that can evaluate the students of all these steps."""
     models = [study.models[step.params.model] for step in steps if isinstance(step.params, EvaluateParams)]
     cpus, gpus = (max((getattr(model, of) for model in models), default=0.0) for of in ("cpus", "gpus"))
     return ResourceRequest(
-        "examiner", cpus, gpus, accelerator_type=max((model.accelerator for model in models), default="")
+        "evaluator", cpus, gpus, accelerator_type=max((model.accelerator for model in models), default="")
     )
 
 
 def training_request(study: Study, job: TrainParams) -> ResourceRequest:
-    """What the workers of a training take: as its student says, as much as its model unless it says otherwise."""
+    """Return the request of a training's workers: the student's resources, by default those of its model."""
     model, resources = study.models[job.model], job.resources
     cpus = model.cpus if resources.cpus is None else resources.cpus
     gpus = model.gpus if resources.gpus is None else resources.gpus
@@ -47,7 +47,7 @@ def training_request(study: Study, job: TrainParams) -> ResourceRequest:
 
 
 def evaluations_by_training(trains: Iterable[Step], evaluations: Iterable[Step]) -> dict[str, list[Step]]:
-    """Evaluations by the key of the training that they wait for; by "" those that wait for none."""
+    """Return evaluations by the key of the training that they depend on; "" if they depend on none."""
     by_training: dict[str, list[Step]] = {"": []} | {train.key: [] for train in trains}
     for step in evaluations:
         by_training[next((needed.key for needed in step.inputs if needed.key in by_training), "")].append(step)
@@ -57,13 +57,13 @@ def evaluations_by_training(trains: Iterable[Step], evaluations: Iterable[Step])
 def capacity_beside_evaluator(
     evaluator: ResourceRequest, gangs: Iterable[ResourceRequest], cluster: ClusterCapacity
 ) -> FreeCapacity:
-    """The room for gangs beside an examiner that stays throughout; all of it if one of them would not fit then."""
+    """Return the capacity for gangs next to a permanent evaluator; the whole cluster if a gang would not fit then."""
     beside = FreeCapacity(cluster, (evaluator,))
     return beside if all(beside.fits([gang]) for gang in set(gangs)) else FreeCapacity(cluster)
 
 
 def replica_requests(study: Study) -> dict[str, ResourceRequest]:
-    """What the replicas of each model of a study take. Those of some engines may lie on several nodes."""
+    """Return the resource request of each model's replicas. Some engines' replicas may span several nodes."""
     return {name: _replica_request(name, model) for name, model in study.models.items()}
 
 

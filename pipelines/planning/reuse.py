@@ -1,4 +1,4 @@
-"""Why a step is not reused: what differs between it and the most similar finished step of its kind."""
+"""Explains why a step is not reused: how it differs from the most similar finished step of its kind."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ ABSENT = "(absent)"
 
 
 class ReuseExplainer:
-    """Compares steps with what the store holds; each kind's manifests are read once."""
+    """Compares steps with the finished steps in the store. Manifests are read once per kind."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.cache: dict[str, list[FinishedStep]] = {}
 
     def explain(self, step: Step) -> str:
-        """One line that says why the step will run."""
+        """Return one line that explains why the step will run."""
         finished = self.finished_steps(step.kind)
         if not finished:
             return f"no {step.kind} step is in the store yet"
@@ -35,7 +35,7 @@ class ReuseExplainer:
         return f"nearest is '{nearest.manifest.label}'{inputs}: {changes}{more}"
 
     def finished_steps(self, kind: str) -> list[FinishedStep]:
-        """The finished steps of one kind."""
+        """Return the finished steps of one kind."""
         if kind not in self.cache:
             manifests = (self.store.manifest(kind, key) for key in self.store.keys(kind))
             self.cache[kind] = [FinishedStep(found, _manifest_leaf_values(found)) for found in manifests]
@@ -44,7 +44,7 @@ class ReuseExplainer:
 
 @dataclass(frozen=True, slots=True)
 class FinishedStep:
-    """A finished step with its identity taken apart."""
+    """A finished step with its identity flattened to leaf values."""
 
     manifest: Manifest
     leaf_values: Mapping[str, Any]

@@ -1,7 +1,8 @@
-"""The search behind the phases: which model to load next, and which to give up for it.
+"""Beam search for the phases: which model to load next, and which to evict for it.
 
-A beam over numbers of loads. After each load, all that can run has run; what can not run yet is not worth a load. A
-phase goes on as long as only models leave that did nothing in it: they could as well have left before it began.
+Each step of the search adds one load. After each load, all steps that can run have run; models whose steps cannot run
+yet are not loaded. A phase continues as long as the only models evicted were not active in it, because they could have
+been evicted before it began.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ MAX_AWAITED_CANDIDATES = 2
 
 
 def search_phases(groups: StepGroups, budget: MemoryBudget) -> tuple[int, ...]:
-    """The resident models of each phase, as masks.
+    """Return the resident models of each phase, as masks.
 
-    The beam becomes wider until it meets the lower bound, has left nothing out, or has worked enough.
+    The beam is widened until the result equals the lower bound, no state was pruned, or the state limit is exceeded.
     """
     bound, states = min_remaining_loads(groups, budget, 0, 0), 0
     found: list[tuple[int, tuple[int, ...]]] = []
@@ -37,8 +38,11 @@ def search_phases(groups: StepGroups, budget: MemoryBudget) -> tuple[int, ...]:
 
 
 class State(NamedTuple):
-    """After some loads. Masks of groups: `done`, and `ready` to run; of models: `resident`, and those that were
-    `active` in the phase that goes on. `before`: the resident models of the phases before it."""
+    """The state after some loads. `done` and `ready` (to run) are masks of groups.
+
+    `resident` and `active` (in the current phase) are masks of models. `before` has the resident models of the earlier
+    phases.
+    """
 
     done: int
     ready: int
@@ -48,9 +52,9 @@ class State(NamedTuple):
 
 
 def min_remaining_loads(groups: StepGroups, budget: MemoryBudget, done: int, resident: int) -> int:
-    """A lower bound for the loads that are still to come.
+    """Return a lower bound for the number of remaining loads.
 
-    Every model that is away and has something to do comes in at least once; beyond that see `_min_reloads`.
+    Every model with pending steps that is not resident is loaded at least once; see `_min_reloads` for further loads.
     """
     pending = groups.pending_models(done)
     away, resident = pending & ~resident, pending & resident
@@ -64,11 +68,11 @@ def min_remaining_loads(groups: StepGroups, budget: MemoryBudget, done: int, res
 
 
 def _min_reloads(away: int, resident: int, waiting: list[int], budget: MemoryBudget) -> int:
-    """How many models must come in once more, at least.
+    """Return a lower bound for the number of models that must be loaded once more.
 
-    If a model that is away comes in only once, or a resident one never leaves, then it is there for one interval of
-    time. Two such models overlap if each waits for the other, or if a resident one waits for the other. Intervals that
-    overlap in pairs have a moment in common (Helly), in which all of them need room.
+    A model that is loaded only once, or a resident one that is never evicted, is in memory for one interval of time.
+    Two such models overlap if each waits for the other, or if a resident one waits for the other. Intervals that
+    overlap pairwise have a common moment (Helly), at which all of the models must fit.
     """
     reloads = 0
     while away:
@@ -80,12 +84,12 @@ def _min_reloads(away: int, resident: int, waiting: list[int], budget: MemoryBud
 
 
 def _min_evictions(model: int, waiting: int, budget: MemoryBudget) -> int:
-    """How many of the resident models that wait for this one must make room for it, at least."""
+    """Return a lower bound for the number of resident models waiting for this one that must be evicted for it."""
     return waiting.bit_count() - budget.max_fitting(waiting, beside=model) if waiting else 0
 
 
 def _clique(away: int, waiting: list[int]) -> tuple[int, int]:
-    """Models that all wait for each other, grown from the first one; and the models that wait for all of them."""
+    """Return models that all wait for each other, starting with the first, and the models that wait for all of them."""
     clique, common = 0, -1
     for model in bit_indices(away):
         if common >> model & 1 and not clique & ~waiting[model]:
@@ -95,7 +99,7 @@ def _clique(away: int, waiting: list[int]) -> tuple[int, int]:
 
 
 class Beam:
-    """One search of a given width. `truncated`: whether it left anything out; `states`: how many it looked at."""
+    """One search of a given width. `truncated`: whether states were pruned. `states`: the number of states visited."""
 
     def __init__(self, groups: StepGroups, room: MemoryBudget, width: int) -> None:
         self.groups, self.budget, self.width = groups, room, width
@@ -104,7 +108,7 @@ class Beam:
         self.states = 0
 
     def best(self) -> tuple[int, tuple[int, ...]]:
-        """The fewest loads that were found, and the resident models of each phase; of equal ones the fewest phases."""
+        """Return the fewest loads found and the resident models of each phase. Ties are broken by fewer phases."""
         frontier, loads = [State(0, self.groups.initial_groups(), 0, 0, ())], 0
         while all(state.ready for state in frontier):
             frontier, loads = self._next_frontier(frontier), loads + 1
@@ -112,7 +116,7 @@ class Beam:
         return loads, (*last.before, last.resident)
 
     def _next_frontier(self, frontier: list[State]) -> list[State]:
-        """The most promising states with one load more."""
+        """Return the best states with one more load."""
         found: dict[tuple[int, int, int], State] = {}
         for state in frontier:
             for child in self._children(state):
@@ -126,12 +130,12 @@ class Beam:
         return nsmallest(self.width, found.values(), key=self._rank)
 
     def _rank(self, state: State) -> tuple[int, int, int]:
-        """Fewer loads to come, then fewer phases, then more room for this phase."""
+        """Rank by fewer remaining loads, then fewer phases, then fewer resident models."""
         loads = min_remaining_loads(self.groups, self.budget, state.done, state.resident)
         return loads, len(state.before), state.resident.bit_count()
 
     def _children(self, state: State) -> Iterator[State]:
-        """What can be loaded next, with all that is worth giving up for it."""
+        """Yield the states after the next load, for each candidate model and each set of models to evict for it."""
         pending, waiting = self.groups.pending_models(state.done), self.groups.waiting_models(state.done)
         waits = [sum(mask >> model & 1 for mask in waiting) for model in range(len(waiting))]
         leaving = sorted(
@@ -147,8 +151,10 @@ class Beam:
                         break
 
     def _load_candidates(self, ready: int, waits: list[int], waiting: list[int]) -> Iterable[int]:
-        """Models that can work at once: those that wait for few others, and those for which many wait. Of equals the
-        large ones first: small ones, of which more can stay, had better come last."""
+        """Return models with ready steps: those that wait for the fewest others, and those most waited for.
+
+        Ties are broken by size, large models first, because more of the small ones can stay resident.
+        """
         models, share = {self.groups.model_of_group[group] for group in bit_indices(ready)}, self.budget.cluster_share
         by_readiness = sorted(models, key=lambda model: (waits[model], -share[model], model))
         by_demand = sorted(models, key=lambda model: (-waiting[model].bit_count(), -share[model], model))
@@ -159,15 +165,15 @@ class Beam:
         )
 
     def _evictions(self, leaving: list[int]) -> Iterator[int]:
-        """Masks of what may leave, fewer first: what is needed latest (Belady), or anything if the search is exact."""
+        """Yield masks of models to evict, fewer first: those needed latest (Belady); all subsets if exact."""
         for count in range(len(leaving) + 1):
             chosen = combinations(leaving, count) if self.exact else [leaving[:count]]
             yield from (sum(1 << model for model in models) for models in chosen)
 
     def _load(self, state: State, model: int, evicted: int, pending: int) -> State | None:
-        """The state after one more load, in this phase or in a new one; None if there is no room.
+        """Return the state after one more load, in this phase or a new one; None if the model does not fit.
 
-        A model with nothing left to do leaves with the phase in which it did the last of it.
+        A model without pending steps is evicted at the end of the phase in which it was last active.
         """
         before, was_active = state.before, state.active
         resident = state.resident & (pending | was_active) & ~evicted | 1 << model

@@ -1,7 +1,7 @@
-"""More models than fit: row-wise steps in phases, so that each model is loaded as seldom as possible.
+"""Divides row-wise steps into phases if not all models fit at once, with as few model loads as possible.
 
-Loading a model is the dearest thing that a run does. Within a phase the same models stay in memory, and rows walk
-through all of its steps as one stream.
+Loading a model is the most expensive operation of a run. Within a phase, the same models stay resident, and rows are
+streamed through all of its steps.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pipelines.study.graph.step import Step
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of the run in which the same models are resident.
+    """A part of the run in which the same models are resident.
 
-    `models`: those, sorted. `model_loads`: the ones of them that come in at its start, sorted. `steps`: what is
-    finished by its end, in an order that can be run.
+    `models` are the resident models, `model_loads` those loaded at its start (both sorted). `steps` are the steps that
+    it runs, in topological order.
     """
 
     models: tuple[str, ...]
@@ -32,11 +32,11 @@ class Phase:
 def order_phases(
     steps: Sequence[Step], requests: Mapping[str, ResourceRequest], inventory: Inventory
 ) -> tuple[Phase, ...]:
-    """The phases in which to run unfinished row-wise steps, with as few loads as can be found, then as few phases.
+    """Return phases for unfinished row-wise steps, minimising the loads, then the number of phases.
 
-    `steps` are in an order that can be run; inputs that are not among them are finished. Models may take all of the
-    nodes, as the stream itself asks for no CPU of its own. The search is exact for up to six models and a few dozen
-    groups of steps, and a beam beyond. A model that does not fit even alone gets a phase of its own: refuse it before.
+    `steps` are in topological order; inputs that are not among them are finished. Models may use all resources of the
+    nodes, because the stream itself reserves no CPU. The search is exact for up to six models and a few dozen groups of
+    steps, and a beam search beyond. Callers must reject models that do not fit even alone; each gets a separate phase.
     """
     if not steps:
         return ()
@@ -46,12 +46,12 @@ def order_phases(
 
 
 def model_loads(phases: Iterable[Phase]) -> int:
-    """How often a model comes in, in all phases."""
+    """Return the number of model loads in all phases."""
     return sum(len(phase.model_loads) for phase in phases)
 
 
 def min_model_loads(steps: Sequence[Step], requests: Mapping[str, ResourceRequest], inventory: Inventory) -> int:
-    """A number of loads below which no order of these steps can get, from an empty cluster."""
+    """Return a lower bound for the model loads of any order of these steps, starting with no resident models."""
     groups = StepGroups(steps)
     return min_remaining_loads(groups, _memory_budget(groups, requests, inventory), 0, 0)
 
@@ -72,7 +72,7 @@ def _phases(steps: Sequence[Step], residents: Sequence[set[str]]) -> tuple[Phase
 
 
 def _runnable(steps: Sequence[Step], models: set[str]) -> tuple[list[Step], list[Step]]:
-    """The steps that these models can run without others, and the rest."""
+    """Return the steps that these models can run without others, and the rest."""
     ran: list[Step] = []
     waiting: dict[str, Step] = {}
     for step in steps:

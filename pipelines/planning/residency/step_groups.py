@@ -1,7 +1,7 @@
-"""What matters of many steps for the order of loads: groups of steps, and which models have room side by side.
+"""The input of the phase search: groups of steps, and which models fit in memory together.
 
-Steps of one model that wait for the same steps run at the same times: they are one *group*. Groups and models are
-numbered, and sets of either are bit masks, which keeps thousands of steps quick.
+Steps of one model that depend on the same steps run at the same time and form one *group*. Groups and models are
+numbered, and sets of them are bit masks, which is fast for thousands of steps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROUNDING = 1e-9
 
 
 def bit_indices(mask: int) -> Iterator[int]:
-    """The numbers in a mask, ascending."""
+    """Yield the indices of the bits set in a mask, ascending."""
     while mask:
         low = mask & -mask
         yield low.bit_length() - 1
@@ -28,7 +28,7 @@ def bit_indices(mask: int) -> Iterator[int]:
 
 
 class StepGroups:
-    """Steps by model and by what they wait for. Numbers ascend in an order that can be run."""
+    """Steps grouped by model and prerequisites. Groups are numbered in topological order."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
         self.models: list[str] = []
@@ -60,8 +60,11 @@ class StepGroups:
         self.models = list(models)
 
     def _connect(self) -> None:
-        """`dependents`: the groups that need a group; `groups_of_model`: a model's groups; `followers`: the models
-        that come after a model, as masks, with the groups for which they wait."""
+        """Fill the reverse relations.
+
+        `dependents` are the groups that need a group, `groups_of_model` the groups of a model. `followers` has for each
+        model the masks of models that depend on it, with the mask of the groups on which they depend.
+        """
         after = [0] * len(self.model_of_group)
         for group in reversed(range(len(self.model_of_group))):
             model = self.model_of_group[group]
@@ -73,11 +76,11 @@ class StepGroups:
             self.followers[model][mask] = self.followers[model].get(mask, 0) | 1 << group
 
     def initial_groups(self) -> int:
-        """The groups that wait for nothing."""
+        """Return the mask of groups without prerequisites."""
         return sum(1 << group for group, needs in enumerate(self.prerequisites) if not needs)
 
     def run_ready(self, done: int, ready: int, resident: int) -> tuple[int, int, int]:
-        """Run all that resident models can: what is done and ready then, and the models that had something to do."""
+        """Run all groups that resident models can run. Return masks of done and ready groups and active models."""
         active = 0
         todo = ready & sum(self.groups_of_model[model] for model in bit_indices(resident))
         while todo:
@@ -93,11 +96,11 @@ class StepGroups:
         return done, ready, active
 
     def pending_models(self, done: int) -> int:
-        """The models that still have something to do."""
+        """Return the mask of models with groups that are not done."""
         return sum(1 << model for model, owned in enumerate(self.groups_of_model) if owned & ~done)
 
     def waiting_models(self, done: int) -> list[int]:
-        """By model: the other models that wait for it."""
+        """Return for each model the mask of the other models that wait for it."""
         return [self._models_waiting_for(model, done) for model in range(len(self.models))]
 
     def _models_waiting_for(self, model: int, done: int) -> int:
@@ -109,7 +112,7 @@ class StepGroups:
 
 
 class MemoryBudget:
-    """Which models fit side by side on the nodes of a cluster."""
+    """Which models fit on the nodes of a cluster at the same time."""
 
     def __init__(self, sizes: Sequence[ResourceRequest], inventory: Inventory) -> None:
         self.nodes, self.bundles = free_nodes(inventory.nodes), [size.bundles(inventory) for size in sizes]
@@ -124,13 +127,13 @@ class MemoryBudget:
         self.fits, self.max_fitting = cache(self._fits), cache(self._max_fitting)
 
     def _fits(self, models: int) -> bool:
-        """Whether these models fit together. One alone always does: what never fits is refused elsewhere."""
+        """Return whether these models fit together. A single model always does: callers reject those that never fit."""
         if models & (models - 1) == 0:
             return True
         return fits(sum((self.bundles[model] for model in bit_indices(models)), Counter[Bundle]()), self.nodes)
 
     def _max_fitting(self, models: int, beside: int | None = None) -> int:
-        """No more than so many of these models fit together, or together with one more, `beside` them."""
+        """Return an upper bound for how many of these models fit together, or together with the model `beside`."""
         together = models | (0 if beside is None else 1 << beside)
         if self.fits(together):
             return models.bit_count()
@@ -141,7 +144,7 @@ class MemoryBudget:
         return max(min(counts), int(beside is None))
 
     def _max_of_smallest(self, models: int) -> int:
-        """How many would fit if each of these models asked for no more than the smallest in each respect."""
+        """Return how many would fit if each of these models had the smallest CPU and GPU demand of all."""
         found = [self.bundles[model] for model in bit_indices(models)]
         cpus, gpus = (min(each[:2][place] for one in found for each in one) for place in (0, 1))
         count = min(one.total() for one in found)
@@ -149,5 +152,5 @@ class MemoryBudget:
 
 
 def _count_smallest_fitting(demand: Iterable[float], supply: float) -> int:
-    """How many of the smallest fit."""
+    """Return how many of the smallest demands fit. `demand` is in ascending order."""
     return sum(total <= supply for total in accumulate(demand))

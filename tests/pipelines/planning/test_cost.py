@@ -159,9 +159,9 @@ def test_what_was_measured_of_another_model_of_that_name_is_not_used(tmp_path: P
     ("then", "told"),
     [
         ({"gpu": "L4"}, None),
-        ({"gpu": "H100"}, "was measured on GPUs of H100 and will lie on L4"),
-        ({"gpu": None}, "was measured on GPUs of an unknown kind and will lie on L4"),
-        ({"gpu": None, "gpus": 0.0}, "was measured on 0 GPUs and is to have 1"),
+        ({"gpu": "H100"}, "was measured on GPUs of type H100 and will run on L4"),
+        ({"gpu": None}, "was measured on GPUs of type unknown and will run on L4"),
+        ({"gpu": None, "gpus": 0.0}, "was measured on 0 GPUs and will have 1"),
     ],
 )
 def test_what_was_measured_on_other_gpus_is_not_used_for_a_cluster(
@@ -290,4 +290,4 @@ def test_the_bill_is_shown_with_its_basis_prices_and_what_does_not_fit(tmp_path:
     show_cost(console, study, folder, plan, Inventory((Node("t4", 4, 1, 16 * GIB, "T4"),)), offer)
     shown = console.export_text()
     assert "published throughputs" in shown and "prices of 2025-07-01" in shown and "GPU-hours" in shown
-    assert "Does not fit: small takes about" in shown
+    assert "Does not fit: small needs about" in shown

@@ -90,7 +90,7 @@ def test_where_only_some_gpus_hold_a_model_their_kind_has_to_be_named(folder: Pa
         check_memory(found, folder, here)
     named = study({"source": "llama-8b", "gpus": 1, "max_length": 100_000, "accelerator": "H100"})
     check_memory(named, folder, here)
-    with pytest.raises(ClusterError, match="there is no such GPU"):
+    with pytest.raises(ClusterError, match="the cluster has no such GPU"):
         check_memory(named, folder, Inventory((L4,)))
 
 
@@ -99,5 +99,5 @@ def test_without_a_change_that_would_do_the_machine_is_named(folder: Path) -> No
 
 
 def test_refusal_names_model_memory_and_the_largest_node(folder: Path) -> None:
-    with pytest.raises(ClusterError, match=r"large takes about .* on its GPU to serve; the largest GPU has 21\.6 GiB"):
+    with pytest.raises(ClusterError, match=r"large needs about .* on its GPU to serve; the largest GPU has 21\.6 GiB"):
         check_memory(study({"source": "qwen-72b", "gpus": 1}), folder, Inventory((L4, LAPTOP)))
