@@ -1,1 +1,1 @@
-"""AutoIF: instructions whose fulfilment a function can check, and the functions that check it (2406.13542)."""
+"""AutoIF (2406.13542): instructions that functions can verify, and the verification functions."""

@@ -1,4 +1,4 @@
-"""Step 7: a judge scores how well a response answers the query, whatever the functions say of it."""
+"""AutoIF, step 7: a judge scores how well a response answers the query, independently of the functions."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _SCORE_LINE = re.compile(r"\bscore[\s*_:=`]+(\d{1,2})(?:\s*(?:/|out of)\s*10)?[\
 
 @dataclass(frozen=True)
 class ResponseScorer:
-    """Asks a judge `count` times for a score; the scale is that of the rules."""
+    """Asks a judge for `count` scores. The scale is that of the thresholds."""
 
     sampler: RepeatedSampler
     thresholds: Thresholds = PAPER_THRESHOLDS
     count: int = 1
 
     async def __call__(self, instruction: str, query: str, response: str, identity: str) -> tuple[Sample[int], ...]:
-        """One draw per judgement; `mean_score` makes one score of them."""
+        """Return one sample per judgement; `mean_score` combines them."""
         values = {
             "instruction": instruction,
             "query": query,
@@ -39,9 +39,9 @@ class ResponseScorer:
 
 
 def parse_score(text: str, min_score: int) -> ParsedReply[int]:
-    """The integer in the last line, "Score: n".
+    """Read the integer in the last line, "Score: n".
 
-    Repaired: a line that ends so, with other marks, or in "n/10" (`score_line`). Rejected: `no_score`, `out_of_range`.
+    Repaired: text before the score, other punctuation, or "n/10" (`score_line`). Rejected: `no_score`, `out_of_range`.
     """
     lines = text.strip().splitlines()
     last = lines[-1].strip() if lines else ""
@@ -55,6 +55,6 @@ def parse_score(text: str, min_score: int) -> ParsedReply[int]:
 
 
 def mean_score(samples: Iterable[Sample[int]]) -> float:
-    """The mean of the scores that could be read; 0 if none could."""
+    """Return the mean of the readable scores; 0 if there are none."""
     scores = [draw.value for draw in samples if draw.value is not None]
     return statistics.fmean(scores) if scores else 0.0

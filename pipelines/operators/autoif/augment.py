@@ -1,4 +1,4 @@
-"""Step 1: new instructions on the format of an answer, asked for with the hand-written ones as examples."""
+"""AutoIF, step 1: a model writes new instructions on the format of an answer, with hand-written ones as examples."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from pipelines.rows.types import FormatRow, Rejection
 from pipelines.study.graph.prompt_names import AUTOIF_AUGMENT
 
 DEFAULT_RUNS = 100
-GIVEN = "given"  # the outcome of an instruction that no model wrote
+GIVEN = "given"  # the outcome of a hand-written instruction
 _DASHED = re.compile(r"\A-\s*(?P<item>\S.*)\Z")
 _OTHER_LIST = re.compile(r"\A(?:[*\u2022]|\d+[.)])\s*(?P<item>\S.*)\Z")
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Asks `runs` times for new instructions (2406.13542: 100 runs of 50 lines)."""
+    """Asks a model `runs` times for new instructions (2406.13542: 100 runs of 50 lines)."""
 
     sampler: RepeatedSampler
     runs: int = DEFAULT_RUNS
 
     async def __call__(self, seeds: Sequence[str], identity: str) -> tuple[Sample[tuple[str, ...]], ...]:
-        """One draw per run; `union` makes one list of them."""
+        """Return one sample per run; `union` merges them."""
         prompt = prompts.get(AUTOIF_AUGMENT).render(seeds="\n".join(f"- {seed}" for seed in seeds))
         return await self.sampler(prompt, read_instructions, identity, AUTOIF_AUGMENT, self.runs)
 
 
 def read_instructions(said: Generation) -> ParsedReply[tuple[str, ...]]:
-    """The lines that start with a dash, without it.
+    """Read the lines that start with a dash, and remove the dash.
 
-    Repaired: lists marked otherwise (`list_marks`), other lines between (`other_lines`), and a reply that was cut off,
-    whose last line is left out (`truncated`). Rejected: `no_list`.
+    Repaired: other list markers (`list_marks`), lines that are not list items (`other_lines`), and a truncated reply,
+    whose last line is dropped (`truncated`). Rejected: `no_list`.
     """
     if said.finish_reason == "length":
         return repaired(without_thoughts(parse_instructions)(said.text.rpartition("\n")[0]), after=["truncated"])
@@ -52,7 +52,7 @@ def read_instructions(said: Generation) -> ParsedReply[tuple[str, ...]]:
 
 
 def parse_instructions(text: str) -> ParsedReply[tuple[str, ...]]:
-    """As `read_instructions`, of a whole reply."""
+    """Read the instructions of a complete reply, as `read_instructions` does."""
     lines = [line.strip() for line in text.splitlines() if line.strip(" -\t")]
     dashed = [_DASHED.match(line) for line in lines]
     marked = [_OTHER_LIST.match(line) for line in lines]
@@ -67,7 +67,7 @@ def parse_instructions(text: str) -> ParsedReply[tuple[str, ...]]:
 def format_rows(
     given: Sequence[str], samples: Sequence[Sample[tuple[str, ...]]], key: str
 ) -> tuple[list[FormatRow], list[Rejection]]:
-    """Rows of the `union`, and the replies that held no list. `key` is the step's."""
+    """Return rows for the `union`, and rejections for replies without a list. `key` is the step's key."""
     said = {item.strip(): draw for draw in reversed(samples) for item in draw.value or ()}
     rows: list[FormatRow] = []
     for number, text in enumerate(union(given, samples)):
@@ -85,9 +85,9 @@ def _unread_rejection(sample: Sample[tuple[str, ...]], key: str, number: int) ->
 
 
 def union(seeds: Iterable[str], samples: Iterable[Sample[tuple[str, ...]]]) -> tuple[str, ...]:
-    """Seeds and new instructions, each once, in order: those that differ in case, spaces or a final stop are the same.
+    """Return the distinct seeds and new instructions, in order. Case, spaces and a final full stop are ignored.
 
-    2412.11231's code leaves duplicates and blank lines in; the paper says that they are removed.
+    2412.11231's code keeps duplicates and blank lines; the paper says that they are removed.
     """
     all_items = [*seeds, *(item for draw in samples for item in draw.value or ())]
     kept: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""AutoIF, step 4: what do the functions check, by their code alone? An NLI model drops what contradicts."""
+"""AutoIF, step 4: back-translates functions to instructions, and rejects contradictions by an NLI model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_FUNCTIONS = 3
 
 @dataclass(frozen=True)
 class BackTranslation:
-    """What the first functions check in the words of a model, each with its relation to the instruction."""
+    """A model's descriptions of what the first functions check, each with its relation to the instruction."""
 
     relations: tuple[tuple[str, Relation], ...]
     sample: Sample[tuple[str, ...]]
@@ -35,10 +35,10 @@ class BackTranslation:
 
 @dataclass(frozen=True)
 class BackTranslate:
-    """Asks what the first three functions check, and an NLI model whether the instruction says so.
+    """Asks a model what the first three functions check, and an NLI model whether the instruction entails it.
 
-    The instruction is the premise. Rejected: `contradiction` if any back-translation is one (2406.13542: about 15 %),
-    and the reasons for which a reply is not read.
+    The instruction is the premise. Rejected: `contradiction` if any back-translation contradicts it (2406.13542: about
+    15 %), and the reasons of `parse_back_translations`.
     """
 
     sampler: RepeatedSampler
@@ -59,9 +59,9 @@ class BackTranslate:
 
 
 def parse_back_translations(text: str, count: int) -> ParsedReply[tuple[str, ...]]:
-    """The texts in a reply's JSON list, as many as there are functions.
+    """Read the texts in a reply's JSON list; there must be `count`, one per function.
 
-    Rejected: `not_json`, `not_a_list` (of texts that are not blank), `wrong_number`.
+    Rejected: `not_json`, `not_a_list` (of non-blank texts), `wrong_number`.
     """
     parsed = parse_json(text)
     if parsed.value is None:
@@ -74,7 +74,7 @@ def parse_back_translations(text: str, count: int) -> ParsedReply[tuple[str, ...
 
 
 def contradictions(pairs: Sequence[tuple[str, Relation]]) -> list[str]:
-    """The back-translations that contradict the instruction."""
+    """Return the back-translations that contradict the instruction."""
     return [text for text, relation in pairs if relation == "contradiction"]
 
 
@@ -90,22 +90,23 @@ class Nli(Protocol):
     """A model of natural language inference."""
 
     async def relations(self, pairs: Sequence[tuple[str, str]], identity: str) -> list[Relation]:
-        """The most probable relation of each (premise, hypothesis), asked on behalf of the row `identity`."""
+        """Return the most probable relation of each (premise, hypothesis). `identity` is the row's id."""
         ...
 
 
 @dataclass(frozen=True)
 class NliModel:
-    """A classifier's client; `model` is its name. 2406.13542 uses mDeBERTa-v3-base-xnli-multilingual-nli-2mil7.
+    """The NLI model behind a classifier's client; `model` is its name in messages.
 
-    LoadError if the classifier's labels are not the three relations by name, in whatever order and case.
+    The classifier's labels must be the names of the three relations, in any order and case. Otherwise `relations`
+    raises LoadError. 2406.13542 uses mDeBERTa-v3-base-xnli-multilingual-nli-2mil7.
     """
 
     client: Client
     model: str
 
     async def relations(self, pairs: Sequence[tuple[str, str]], identity: str) -> list[Relation]:
-        """As of `Nli`."""
+        """See `Nli`."""
         requests = [
             ClassifyRequest(f"{identity}-nli-{number}", premise, hypothesis)
             for number, (premise, hypothesis) in enumerate(pairs)
@@ -119,7 +120,11 @@ class NliModel:
 
 
 def relations_by_label(model: str, labels: Sequence[str]) -> list[Relation]:
-    """The relation that each label of a model stands for. LoadError unless their names are those of the relations."""
+    """Return the relation of each label of a model, by its name.
+
+    Raises:
+        LoadError: The labels are not the names of the relations.
+    """
     by_name: dict[str, Relation] = {relation: relation for relation in RELATIONS}
     found: list[Relation] = [by_name[label.lower()] for label in labels if label.lower() in by_name]
     if sorted(found) != sorted(RELATIONS) or len(found) < len(labels):

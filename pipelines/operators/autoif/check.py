@@ -1,4 +1,4 @@
-"""Steps 6 and 7 for one answer: the instruction's functions say whether it is followed, the judge how good it is."""
+"""AutoIF, steps 6 and 7: functions check whether an answer follows its instruction, a judge scores it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FAILS_CHECK, LOW_SCORE, NO_SCORE = "fails_check", "low_score", "no_score"
 
 @dataclass(frozen=True)
 class CheckResponses(Operator[ResponseRow, CheckedRow]):
-    """Keeps an answer that passes by functions and, only then asked, by the judge's mean score. `pair_of` gives what an
-    answer answers.
+    """Keeps an answer that passes the functions and then the threshold for the judge's mean score.
 
-    Rejected: `fails_check` (the detail is the pass rate), `low_score` (the score), `no_score`. SandboxError if the
-    sandbox itself failed. A truncated answer is checked like any other (2406.13542's code).
+    `pair_of` returns the pair that an answer belongs to. Rejected: `fails_check` (the detail is the pass rate),
+    `low_score` (the score), `no_score`. Raises SandboxError if the sandbox itself failed. A truncated answer is checked
+    like any other (2406.13542's code).
     """
 
     runner: Runner

@@ -1,4 +1,4 @@
-"""Step 3: functions and cases check each other; what the others do not bear out is dropped."""
+"""AutoIF, step 3: cross-validates functions and cases, and drops those that the others do not confirm."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from pipelines.rows.operator import Rejected
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Which function agrees with which case: `agrees[function][case]`."""
+    """Which function agrees with which case: `agreement[function][case]`."""
 
     sources: tuple[str, ...]
     cases: tuple[VerificationCase, ...]
     agreement: tuple[tuple[bool, ...], ...]
 
     def case_accuracy(self, case: int) -> float:
-        """The share of all functions that agree with a case."""
+        """Return the share of all functions that agree with a case."""
         return sum(row[case] for row in self.agreement) / len(self.agreement)
 
     def function_accuracy(self, function: int, cases: Sequence[int]) -> float:
-        """The share of these cases that a function agrees with; 0 if there are none."""
+        """Return the share of these cases with which a function agrees; 0 if there are no cases."""
         return sum(self.agreement[function][case] for case in cases) / len(cases) if cases else 0.0
 
 
 @dataclass(frozen=True)
 class Function:
-    """The source of a verification function, and the share of the surviving cases that it agrees with."""
+    """The source of a verification function, and the share of the accepted cases with which it agrees."""
 
     source: str
     accuracy: float
@@ -39,16 +39,17 @@ class Function:
 
 @dataclass(frozen=True)
 class Accepted:
-    """What cross-validation leaves: at least one function."""
+    """The functions (at least one) and cases that pass cross-validation."""
 
     functions: tuple[Function, ...]
     cases: tuple[VerificationCase, ...]
 
 
 async def cross_validate(runner: Runner, identity: str, generated: Sequence[GeneratedTests]) -> CrossValidation:
-    """Distinct functions that load, and the distinct cases that came with one that does, checked in the sandbox.
+    """Run the distinct loadable functions on the distinct cases of these functions, in the sandbox.
 
-    SandboxError if the sandbox itself failed.
+    Raises:
+        SandboxError: The sandbox itself failed.
     """
     distinct_sources = tuple(dict.fromkeys(material.source for material in generated))
     loadable = await asyncio.gather(*(is_loadable(runner, identity, source) for source in distinct_sources))
@@ -60,9 +61,10 @@ async def cross_validate(runner: Runner, identity: str, generated: Sequence[Gene
 
 
 def apply_thresholds(validation: CrossValidation, thresholds: Thresholds) -> Accepted:
-    """First the cases that pass, by all functions; then the functions that pass, by the cases that are left.
+    """Select the cases that pass by all functions, then the functions that pass by the selected cases.
 
-    Rejected: `too_few_functions`, `too_few_cases`, `no_function_survives`.
+    Raises:
+        Rejected: `too_few_functions`, `too_few_cases` or `no_function_survives`.
     """
     if len(validation.sources) < thresholds.functions:
         raise Rejected("too_few_functions", f"{len(validation.sources)} of {thresholds.functions}")

@@ -1,4 +1,4 @@
-"""What verification functions say of responses: they run in the sandbox, and the verdict is made here."""
+"""Runs verification functions on responses in the sandbox, and compares their results with labels."""
 
 from __future__ import annotations
 
@@ -14,20 +14,24 @@ FUNCTION_LIMITS = Limits(wall_seconds=5.0)
 
 
 class Runner(Protocol):
-    """A sandbox, wherever it is: `SandboxClient` is one."""
+    """The interface of a sandbox, implemented by `SandboxClient`."""
 
     async def run(self, job: SandboxJob) -> Outcome:
-        """Execute the source."""
+        """Execute the job's source."""
         ...
 
     async def run_cases(self, job: SandboxJob, cases: Sequence[tuple[Plain, ...]]) -> list[Outcome]:
-        """One outcome per tuple of arguments, in order."""
+        """Return one outcome per tuple of arguments, in order."""
         ...
 
 
 async def is_loadable(runner: Runner, identity: str, source: str) -> bool:
-    """Whether the source can be executed and defines `evaluate`. SandboxError if the sandbox itself failed."""
-    # the last line raises a NameError, by which the job says what only a process that ran the source can know
+    """Return whether the source can be executed and defines `evaluate`.
+
+    Raises:
+        SandboxError: The sandbox itself failed.
+    """
+    # the last line raises NameError in the sandboxed process if the source does not define the function
     job = SandboxJob(identity, f"{source}\n{FUNCTION_NAME}\n", limits=FUNCTION_LIMITS)
     return _require_sandbox_ok(await runner.run(job)).status == "returned"
 
@@ -35,10 +39,12 @@ async def is_loadable(runner: Runner, identity: str, source: str) -> bool:
 async def run_function(
     runner: Runner, identity: str, source: str, responses: Sequence[str], labels: Sequence[Plain]
 ) -> tuple[bool, ...]:
-    """Whether the function gives each response exactly its label: same value, same type.
+    """Return for each response whether the function returns exactly its label: same value and type.
 
-    A function that raises, hangs or dies agrees with nothing. SandboxError if the sandbox itself failed: that is
-    nobody's wrong answer.
+    A function that raises, hangs or crashes agrees with no label.
+
+    Raises:
+        SandboxError: The sandbox itself failed, which says nothing about the function.
     """
     job = SandboxJob(identity, source, FUNCTION_NAME, limits=FUNCTION_LIMITS)
     outcomes = await runner.run_cases(job, [(response,) for response in responses])
@@ -46,7 +52,11 @@ async def run_function(
 
 
 async def pass_rates(runner: Runner, identity: str, sources: Sequence[str], responses: Sequence[str]) -> list[float]:
-    """For each response the share of functions that say True of it. SandboxError if the sandbox itself failed."""
+    """Return for each response the share of functions that return True for it.
+
+    Raises:
+        SandboxError: The sandbox itself failed.
+    """
     yes = [True] * len(responses)
     said = await asyncio.gather(*(run_function(runner, identity, source, responses, yes) for source in sources))
     return [sum(of_one) / len(sources) for of_one in zip(*said, strict=True)]
@@ -54,5 +64,5 @@ async def pass_rates(runner: Runner, identity: str, sources: Sequence[str], resp
 
 def _require_sandbox_ok(outcome: Outcome) -> Outcome:
     if outcome.status == "infrastructure":
-        raise SandboxError(f"a verification function could not be run, through no fault of its own: {outcome.detail}")
+        raise SandboxError(f"the sandbox could not run a verification function: {outcome.detail}")
     return outcome

@@ -1,4 +1,4 @@
-"""Step 5: queries of real users, to be answered under the instructions."""
+"""AutoIF, step 5: pairs instructions with queries of real users."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pipelines.study.graph.params import PairParams
 
 
 def join_query(instruction: str, query: str) -> str:
-    """The query, the instruction and a final stop, both with a capital first letter (2406.13542's code).
+    """Return the query and the instruction, both capitalised, with a final full stop (2406.13542's code).
 
-    A stop is put between them unless the query has a stop or a question mark anywhere; one that ends the instruction
-    is not doubled.
+    They are separated by a full stop unless the query contains a full stop or question mark. A full stop at the end of
+    the instruction is not doubled.
     """
     between = " " if "?" in query or "." in query else ". "
     return f"{_capital(query)}{between}{_capital(instruction).rstrip('.')}."
@@ -31,16 +31,16 @@ MIN_QUERY_CHARS, MAX_QUERY_CHARS = 21, 299
 
 
 def filter_queries(queries: Mapping[str, T]) -> dict[str, T]:
-    """Queries of more than 20 and fewer than 300 characters, with what they stand for."""
+    """Return the queries of more than 20 and fewer than 300 characters, with their values."""
     return {query: each for query, each in queries.items() if MIN_QUERY_CHARS <= len(query) <= MAX_QUERY_CHARS}
 
 
 def pair_queries(
     instruction: str, queries: Sequence[str], count: int = QUERIES_PER_INSTRUCTION, seed: int = 0
 ) -> tuple[str, ...]:
-    """`count` queries for an instruction, drawn without replacement from at least as many.
+    """Return `count` queries for an instruction, sampled without replacement from `queries`.
 
-    They depend on the instruction and the seed, not on the other instructions.
+    They depend on the instruction and the seed, not on other instructions. There must be at least `count` queries.
     """
     return tuple(random.Random(f"{seed} {instruction}").sample(queries, count))
 
@@ -48,7 +48,7 @@ def pair_queries(
 def paired_rows(
     formats: Iterable[VerifiedRow], queries: Mapping[str, InstructionRow], params: PairParams, key: str
 ) -> list[PairedRow]:
-    """Every instruction with its queries, by the queries' places among the seeds. `key` is the step's."""
+    """Return a row per instruction and query, ordered by the queries' index in the seeds. `key` is the step's key."""
     texts = sorted(queries, key=lambda query: queries[query].index)
     rows = [
         _paired_row(one, query, queries[query], params, row_id(one.id, key, number))
@@ -61,7 +61,7 @@ def paired_rows(
 def _paired_row(
     verified: VerifiedRow, query: str, seed: InstructionRow, params: PairParams, paired_id: str
 ) -> PairedRow:
-    # 2412.11231's code trains on the query as the input, 2406.13542 on one text
+    # 2412.11231's code uses the query as the input, 2406.13542 joins query and instruction
     as_input = params.rules == "port"
     return PairedRow(
         id=paired_id,

@@ -1,4 +1,4 @@
-"""How replies are read: strict and total, like `prompts.parse`, but for values that are more than a text."""
+"""Reads structured values from replies, as strictly as `prompts.parse`, and returns rejections as values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SURROGATE = re.compile("[\\ud800-\\udfff]")
 
 @dataclass(frozen=True)
 class ParsedReply(Generic[T]):
-    """What a reply was read as: a value and the rules that repaired the reply, or no value and the reason, a slug."""
+    """The result of reading a reply: a value and the rules that repaired it, or no value and the reason (a slug)."""
 
     value: T | None
     rules: tuple[str, ...] = ()
@@ -31,29 +31,29 @@ class ParsedReply(Generic[T]):
 
     @property
     def outcome(self) -> str:
-        """As of `prompts.Reply`: 'accepted', 'repaired:<rule>+<rule>' or 'rejected:<reason>'."""
+        """The outcome as in `prompts.Reply`: 'accepted', 'repaired:<rule>+<rule>' or 'rejected:<reason>'."""
         if self.value is None:
             return f"rejected:{self.reason}"
         return "repaired:" + "+".join(self.rules) if self.rules else "accepted"
 
 
 def accepted(value: T, *rules: str) -> ParsedReply[T]:
-    """A value, and the rules that were needed to get at it."""
+    """Return an accepted value, with the rules that repaired it."""
     return ParsedReply(value, rules)
 
 
 def rejected(reason: str) -> ParsedReply[Any]:
-    """No value."""
+    """Return a rejection."""
     return ParsedReply(None, reason=reason)
 
 
 def repaired(reply: ParsedReply[T], before: Iterable[str] = (), after: Iterable[str] = ()) -> ParsedReply[T]:
-    """A reading with further rules that were used before or after it; a rejected one stays as it is."""
+    """Add rules that were applied before or after to an accepted reply. Return a rejected one unchanged."""
     return reply if reply.value is None else accepted(reply.value, *before, *reply.rules, *after)
 
 
 def without_thoughts(parse: Parser[T]) -> Parser[T]:
-    """Reads what follows the model's block of thoughts."""
+    """Return a parser that first removes the model's thinking block."""
 
     def read(text: str) -> ParsedReply[T]:
         try:
@@ -66,15 +66,16 @@ def without_thoughts(parse: Parser[T]) -> Parser[T]:
 
 
 def reject_truncated(parse: Parser[T]) -> Reader[T]:
-    """Reads replies that came to their end; one that was cut off is rejected."""
+    """Return a reader that rejects truncated replies and parses all others."""
     read = without_thoughts(parse)
     return lambda said: rejected("truncated") if said.finish_reason == "length" else read(said.text)
 
 
 def parse_json(text: str) -> ParsedReply[object]:
-    """The JSON value in the first ```json fence of a reply; repaired: one that is the whole reply, fenced or not.
+    """Read the JSON value in the first ```json fence of a reply.
 
-    Rejected as `not_json`: what is no value as RFC 8259 has it (NaN, a key given twice), null, and more than one.
+    Repaired: a value that is the whole reply, without a fence (`bare_json`) or in a plain one (`plain_fence`). Rejected
+    as `not_json`: text that is not valid under RFC 8259 (NaN, duplicate keys), null, and more than one value.
     """
     fenced, plain = _JSON_FENCE.search(text), _PLAIN_FENCE.match(text)
     match = fenced or plain
@@ -89,5 +90,5 @@ def parse_json(text: str) -> ParsedReply[object]:
 
 
 def is_text(value: object) -> TypeGuard[str]:
-    """Whether this is a text that can be stored and sent: no half of a surrogate pair."""
+    """Return whether `value` is text that can be encoded: without lone surrogates."""
     return isinstance(value, str) and not _SURROGATE.search(value)

@@ -1,4 +1,4 @@
-"""A model is asked the same thing several times, and every reply is kept with what it was read as."""
+"""Samples several replies to the same prompt, and keeps each with its parsed value."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Sample(Generic[T]):
-    """One reply: what the model said, and the value read from it (None if `outcome` says that it was rejected)."""
+    """One reply: its text, and the parsed value (None if `outcome` is a rejection)."""
 
     id: str
     raw: str
@@ -29,13 +29,13 @@ class Sample(Generic[T]):
 
 
 def samples_json(samples: Sequence[Sample[Any]]) -> str:
-    """Replies and how they were read, as JSON: what a rejection keeps of them."""
+    """Return replies and outcomes as JSON, which is stored with a rejection."""
     return json.dumps([{"outcome": draw.outcome, "reply": draw.raw} for draw in samples], ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class RepeatedSampler:
-    """Asks one model. The same id, purpose and study seed give the same request seeds."""
+    """Samples from one model. Request seeds depend only on id, purpose and study seed."""
 
     client: Client
     sampling: Sampling
@@ -44,7 +44,11 @@ class RepeatedSampler:
     async def __call__(
         self, prompt: str, read: Reader[T], identity: str, purpose: str, count: int
     ) -> tuple[Sample[T], ...]:
-        """`count` draws, in order, each with an id and a seed of its own. A RequestError of the engine is passed on."""
+        """Return `count` samples, in order, each with its own id and seed.
+
+        Raises:
+            RequestError: The model cannot answer the prompt.
+        """
         ids = [row_id(identity, purpose, number) for number in range(count)]
         return tuple(await asyncio.gather(*(self._sample(prompt, read, draw) for draw in ids)))
 

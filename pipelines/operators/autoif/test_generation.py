@@ -1,4 +1,4 @@
-"""Step 2: verification functions and test cases, as a model writes them."""
+"""AutoIF, step 2: verification functions and test cases that a model writes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ NETWORK_WORDS = ("download", "requests")
 
 @dataclass(frozen=True)
 class VerificationCase:
-    """A response, and what the verification function should say of it: `label` is JSON, as the model wrote it.
+    """A response, and the expected result of the verification function: `label` is JSON, as the model wrote it.
 
-    Only true and false can be agreed with by a function that gives bools: the text "true" is never True.
+    A function that returns bools can only agree with true and false; the text "true" never equals True.
     """
 
     response: str
@@ -34,23 +34,23 @@ class VerificationCase:
 
     @property
     def key(self) -> str:
-        """Equal for cases that are the same, by value and type."""
+        """A text that is equal for cases with the same values and types."""
         return json.dumps([self.response, self.label], sort_keys=True)
 
 
 @dataclass(frozen=True)
 class GeneratedTests:
-    """One reply: the source of a Python function `evaluate(response)`, and cases."""
+    """The content of one reply: the source of a Python function `evaluate(response)`, and cases."""
 
     source: str
     cases: tuple[VerificationCase, ...]
 
 
 def parse_generated_tests(text: str) -> ParsedReply[GeneratedTests]:
-    """The function and the cases in a reply's JSON object {"func": ..., "cases": [{"input", "output"}, ...]}.
+    """Read the function and the cases from a reply's JSON object {"func": ..., "cases": [{"input", "output"}, ...]}.
 
-    Repaired: source lines that mention `download` or `requests` are deleted (`network_lines`), as are cases without a
-    text or a label (`malformed_cases`). Rejected: `not_json`, `not_an_object`, `no_function`, `no_cases`.
+    Repaired: source lines that mention `download` or `requests` are deleted (`network_lines`), and so are cases without
+    a text or a label (`malformed_cases`). Rejected: `not_json`, `not_an_object`, `no_function`, `no_cases`.
     """
     parsed = parse_json(text)
     if parsed.value is None:
@@ -64,7 +64,7 @@ read_generated_tests = reject_truncated(parse_generated_tests)
 
 
 def distinct_cases(cases: Iterable[VerificationCase]) -> tuple[VerificationCase, ...]:
-    """Each case once, in order."""
+    """Return the distinct cases, in order."""
     kept: dict[str, VerificationCase] = {}
     for case in cases:
         kept.setdefault(case.key, case)

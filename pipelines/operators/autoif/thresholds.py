@@ -1,4 +1,4 @@
-"""AutoIF's thresholds, which the paper, its code and the port to 2412.11231 set differently."""
+"""AutoIF's thresholds, which differ between the paper, its code and the port in 2412.11231's code."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from types import MappingProxyType
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold that is passed from `value` on, or only above it."""
+    """A lower bound: a value passes if it is greater than `value` or, with `inclusive`, equal to it."""
 
     value: float
     inclusive: bool
 
     def passes(self, measured: float) -> bool:
-        """Whether the measured share or score passes."""
+        """Return whether the measured share or score passes."""
         return measured >= self.value if self.inclusive else measured > self.value
 
 
 def above(value: float) -> Threshold:
-    """Passed by what is greater."""
+    """Return an exclusive threshold."""
     return Threshold(value, inclusive=False)
 
 
 def at_least(value: float) -> Threshold:
-    """Passed by what is greater or equal."""
+    """Return an inclusive threshold."""
     return Threshold(value, inclusive=True)
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Which functions, cases and responses are kept.
+    """The thresholds for functions, cases and responses.
 
-    `functions` and `cases` are the least numbers of distinct ones before cross-validation. The bars of a case, a
-    function and a response are for shares of agreements; `chosen` is the share that makes a response the better one
-    of a pair. `score` is for the mean of the judge's scores, integers from `min_score` to 10.
+    `functions` and `cases` are the minimum numbers of distinct ones before cross-validation. `case`, `function` and
+    `response` are thresholds for shares of agreement. `chosen` is the share from which a response is the chosen one of
+    a pair. `score` is the threshold for the mean of the judge's scores, integers from `min_score` to 10.
     """
 
     functions: int

@@ -1,4 +1,4 @@
-"""AutoIF, steps 2 to 4: from an instruction on the format of an answer to a row with the functions that check it."""
+"""AutoIF, steps 2 to 4: creates the row of an instruction with its verification functions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ from pipelines.study.graph.prompt_names import AUTOIF_MATERIAL
 
 @dataclass(frozen=True)
 class VerifyFormat(Operator[FormatRow, VerifiedRow]):
-    """Steps 2 to 4 of 2406.13542 for one instruction; without `back_translate`, 2 and 3. Rejected as these are."""
+    """Steps 2 to 4 of 2406.13542 for one instruction; only 2 and 3 without `back_translate`.
+
+    Rejected: for the reasons of `Verify` and `BackTranslate`.
+    """
 
     verify: Verify
     back_translate: BackTranslate | None
@@ -60,13 +63,13 @@ def _verified_row(
 
 
 def case_json(case: VerificationCase) -> str:
-    """A case as JSON: its response and its label."""
+    """Return a case as JSON: its response and its label."""
     return json.dumps([case.response, case.label], ensure_ascii=False)
 
 
 @dataclass(frozen=True)
 class VerifiedInstruction:
-    """An instruction with functions that can check whether a response follows it, and all that the model said."""
+    """An instruction with its verification functions and all of the model's replies."""
 
     instruction: str
     accepted: Accepted
@@ -75,9 +78,9 @@ class VerifiedInstruction:
 
 @dataclass(frozen=True)
 class Verify:
-    """Asks for `generations` functions with their cases and cross-validates them (2406.13542: 8).
+    """Asks a model for `generations` functions with cases (2406.13542: 8) and cross-validates them.
 
-    Rejected: as `survivors`. SandboxError if the sandbox itself failed.
+    Rejected: for the reasons of `apply_thresholds`. Raises SandboxError if the sandbox itself failed.
     """
 
     sampler: RepeatedSampler

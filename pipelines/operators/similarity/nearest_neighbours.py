@@ -1,8 +1,8 @@
-"""Distances to nearest neighbours (2412.11231, minimum neighbor distance): exact, in blocks of bounded memory.
+"""Exact distances to nearest neighbours (2412.11231, minimum neighbor distance), in blocks of bounded memory.
 
-The set of vectors comes in panels. Every product of two vectors is computed once and serves both rows. Products of
-almost equal vectors say little in float32, so equal vectors are found by their digests beforehand and the distance to
-the neighbour that was found is computed from the difference.
+The vectors are divided into panels. The product of two vectors is computed once and used for both rows. Products of
+almost equal vectors are imprecise in float32. Therefore equal vectors are found by their digests first, and the
+distance to the nearest neighbour is computed from the difference of the two vectors.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ MapCalls = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], Iterator[An
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Of every row: the squared L2 distance to the nearest other row, that row's number, and how many are near."""
+    """For every row: squared L2 distance to the nearest other row, that row's number, and the number of near rows.
+
+    All arrays are [rows].
+    """
 
     distance: Floats
     nearest: Ints
@@ -40,7 +43,7 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class EqualVectors:
-    """Equal vectors: the first row of each group, each row's group, and the groups' sizes."""
+    """Groups of equal vectors: the first row of each [groups], the group of each row [rows], and sizes [groups]."""
 
     first: Ints
     group: Ints
@@ -48,25 +51,31 @@ class EqualVectors:
 
 
 def map_in_process(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-    """Call a function with each of these arguments, one after another, in this process."""
+    """Call a function with each tuple of arguments, one after another, in this process."""
     return (function(*call) for call in calls)
 
 
 def find_neighbours(
     panels: Sequence[Any], map_calls: MapCalls = map_in_process, vector_of: Ints | None = None
 ) -> Neighbours:
-    """The nearest neighbours of rows that have unit vectors, float32 [vectors, dimensions] in panels of at least one.
+    """Return the nearest neighbours of all rows. Distances are 2 - 2cos, in [0, 4]; exactly 0 for equal vectors.
 
-    `vector_of` has the number of each row's vector, where several rows share one. Distances are 2 - 2cos, in [0, 4];
-    rows with equal vectors have exactly 0. `repeats` counts the other rows nearer than 0.05, 499 at most. `map_calls`
-    runs a function over many arguments, in order: in this process, or elsewhere (the panels may then be what stands for
-    arrays there). Raises ValueError for fewer than two rows and for other than unit vectors.
+    `repeats` is the number of other rows nearer than 0.05, at most 499.
+
+    Args:
+        panels: Unit vectors, float32 [vectors, dimensions] in total; no panel is empty.
+        map_calls: Runs a function on many tuples of arguments, in order. If it runs them elsewhere, the panels may be
+            references to arrays.
+        vector_of: The number of each row's vector [rows], if rows share vectors.
+
+    Raises:
+        ValueError: There are fewer than two rows, or a vector is not a unit vector.
     """
     digests_of_panels = list(map_calls(vector_digests, [(panel,) for panel in panels]))
     vectors = group_equal(np.concatenate(digests_of_panels))
     rows = vectors if vector_of is None else _row_groups(vectors, vector_of)
     if len(rows.group) < 2:
-        raise ValueError("fewer than two rows have no neighbours")
+        raise ValueError("cannot find neighbours: fewer than two rows")
     ends = np.cumsum([len(mark) for mark in digests_of_panels])
     # the distinct vectors of each panel, and the number of the first of them
     cuts = [0, *np.searchsorted(vectors.first, ends).tolist()]
@@ -78,16 +87,20 @@ def find_neighbours(
 
 
 def vector_digests(vectors: Vectors) -> npt.NDArray[np.void]:
-    """A digest of every vector [rows], by which equal ones are found. Raises ValueError for other than unit ones."""
-    lengths = np.linalg.norm(vectors, axis=1)
+    """Return a digest of every vector [vectors]. Equal vectors have equal digests.
+
+    Raises:
+        ValueError: A vector is not a unit vector.
+    """
+    lengths = np.linalg.norm(vectors, axis=1)  # [vectors]
     if not np.all(np.abs(lengths - 1) < UNIT_TOLERANCE):  # also false for NaN
-        raise ValueError("neighbours are looked for among unit vectors; some are not")
+        raise ValueError("cannot find neighbours: not all vectors are unit vectors")
     # adding 0 makes -0.0 equal to 0.0
     return np.array([blake2b(row + np.float32(0), digest_size=16).digest() for row in vectors], dtype="V16")
 
 
 def group_equal(digests_of_vectors: npt.NDArray[np.void]) -> EqualVectors:
-    """Rows with the same digest as one group; groups in the order of their first rows."""
+    """Group rows with the same digest. Groups are in the order of their first rows."""
     _, first, group, size = np.unique(digests_of_vectors, return_index=True, return_inverse=True, return_counts=True)
     order = np.argsort(first)
     rank = np.empty_like(order)
@@ -96,7 +109,7 @@ def group_equal(digests_of_vectors: npt.NDArray[np.void]) -> EqualVectors:
 
 
 def _row_groups(vectors: EqualVectors, vector_of: Ints) -> EqualVectors:
-    """Groups of equal vectors as groups of the rows that have them."""
+    """Convert groups of equal vectors to groups of the rows with these vectors."""
     group = vectors.group[vector_of]
     first = np.full(len(vectors.first), len(group))
     np.minimum.at(first, group, np.arange(len(group)))
@@ -104,7 +117,7 @@ def _row_groups(vectors: EqualVectors, vector_of: Ints) -> EqualVectors:
 
 
 def _search_panels(sides: Sequence[tuple[Any, DistinctRows]], map_calls: MapCalls) -> Nearest:
-    """What the distinct vectors of all panels find: every pair of panels is compared once."""
+    """Find the nearest neighbours of the distinct vectors of all panels. Every pair of panels is compared once."""
     from pipelines.operators.similarity.block_products import compare_panels
 
     pairs = list(combinations_with_replacement(range(len(sides)), 2))
@@ -118,12 +131,12 @@ def _search_panels(sides: Sequence[tuple[Any, DistinctRows]], map_calls: MapCall
 
 
 def _neighbours_of_rows(groups: EqualVectors, nearest_vectors: Nearest) -> Neighbours:
-    """From groups of equal vectors to rows: a row's nearest is its first copy, and the first's is the second."""
+    """Expand groups to rows. A row's nearest is the first row of its group; that of the first row is the second."""
     rows, several = np.arange(len(groups.group)), groups.size > 1
     distance = np.where(several, 0.0, nearest_vectors.distance)
     nearest = groups.first[np.where(several, np.arange(len(several)), nearest_vectors.place)][groups.group]
     itself = nearest == rows
-    # assigning in reverse leaves the earliest of the further copies
+    # assigning in reverse order leaves the earliest of the other copies
     second = np.zeros(len(several), dtype=np.int64)
     further = rows[rows != groups.first[groups.group]][::-1]
     second[groups.group[further]] = further

@@ -1,4 +1,4 @@
-"""What instructions share with benchmark tasks: n-grams of words (2406.00770 checks 13 and 8), near-duplicates."""
+"""Overlap of instructions with benchmark tasks: word n-grams (13 and 8 in 2406.00770) and near-duplicates."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ ROWS_PER_BLOCK = 4096
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What a text has in common with the task of a source that it is most like by one measure.
+    """The overlap of a text with the most similar task of a source, by one measure.
 
-    `task` is the task's number in its source. An n-gram measure ("13-gram") counts shared n-grams in `value`, and
-    `shared` is the first of them; "near" has the cosine of the embeddings, and the task's text.
+    `task` is the task's number in its source. For an n-gram measure ("13-gram"), `value` is the number of shared
+    n-grams and `shared` the first of them. For "near", they are the cosine of the embeddings and the task's text.
     """
 
     source: str
@@ -32,13 +32,13 @@ class Overlap:
 
 
 def ngrams(text: str, n: int) -> Iterator[str]:
-    """All runs of n words, in order: lower-cased, without punctuation, joined by single spaces."""
+    """Return all sequences of n words, in order: lower-cased, without punctuation, joined by single spaces."""
     words = _WORD.findall(text.lower())
     return (" ".join(words[start : start + n]) for start in range(len(words) - n + 1))
 
 
 class NgramIndex:
-    """The n-grams of all tasks of all sources. `short` counts by source the tasks with fewer than n words."""
+    """Index of the n-grams of all tasks. `short` has the number of tasks with fewer than n words by source."""
 
     def __init__(self, sources: Mapping[str, Sequence[str]], n: int) -> None:
         self.n, self.measure = n, f"{n}-gram"
@@ -52,7 +52,7 @@ class NgramIndex:
                     self.places.setdefault(gram, []).append((source, number))
 
     def overlaps(self, text: str) -> list[Overlap]:
-        """For each source that shares n-grams with a text, the task that shares most; the earlier one of equals."""
+        """Return for each source that shares n-grams with a text the task that shares most. Ties: the earlier task."""
         shared: dict[tuple[str, int], list[str]] = {}
         for gram in dict.fromkeys(ngrams(text, self.n)):
             for place in self.places.get(gram, ()):
@@ -67,13 +67,15 @@ class NgramIndex:
 def near_duplicates(
     vectors: Vectors, source: str, tasks: Sequence[str], task_vectors: Vectors, threshold: float
 ) -> dict[int, Overlap]:
-    """For each row of unit vectors [rows, d] whose cosine to a task's [tasks, d] is not below the threshold, the
-    nearest task."""
+    """Return the nearest task by row, for rows whose cosine to it is at least `threshold`.
+
+    `vectors` [rows, dimensions] and `task_vectors` [tasks, dimensions] are unit vectors.
+    """
     found: dict[int, Overlap] = {}
     for start in range(0, len(vectors), ROWS_PER_BLOCK):
-        cosines = vectors[start : start + ROWS_PER_BLOCK] @ task_vectors.T
-        nearest = cosines.argmax(axis=1)
-        highest = cosines[np.arange(len(cosines)), nearest]
+        cosines = vectors[start : start + ROWS_PER_BLOCK] @ task_vectors.T  # [block rows, tasks]
+        nearest = cosines.argmax(axis=1)  # [block rows]
+        highest = cosines[np.arange(len(cosines)), nearest]  # [block rows]
         for row in np.flatnonzero(highest >= threshold).tolist():
             task = int(nearest[row])
             found[start + row] = Overlap(source, NEAR_MEASURE, task, float(highest[row]), tasks[task])

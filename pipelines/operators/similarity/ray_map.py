@@ -1,4 +1,4 @@
-"""Many calls of a function as tasks on Ray, a bounded number at a time, their results in order."""
+"""Runs many calls of a function as Ray tasks, with bounded concurrency and ordered results."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 import ray
 
-CALLS_PER_CPU = 2  # calls that wait at each CPU: none idles, and few results wait to be taken
+CALLS_PER_CPU = 2  # calls in flight per CPU: no CPU is idle, and few results are buffered
 
 
 def ray_map(function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-    """Call a function with each of these arguments on the connected Ray, one CPU each; results in order.
+    """Call a function with each tuple of arguments as a Ray task with one CPU; yield results in order.
 
-    References among the arguments become what they stand for.
+    Object references among the arguments are resolved.
     """
     task = ray.remote(num_cpus=1)(function)
     max_waiting = max(1, int(ray.cluster_resources().get("CPU", 1)) * CALLS_PER_CPU)

@@ -1,4 +1,4 @@
-"""Types and bounds that the searches for near vectors share."""
+"""Types and constants of the nearest-neighbour searches."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Vectors = npt.NDArray[np.float32]
 NEAR_DISTANCE = 0.05
-MAX_REPEATS = 499  # the published search looks at 500 neighbours, of which the row itself is one
+MAX_REPEATS = 499  # the published search finds 500 neighbours, of which the row itself is one
 UNIT_TOLERANCE = 1e-3
-PANEL_SIZE = 16384  # vectors in a panel: a pair of panels is seconds of work, and little of it is done again
+PANEL_SIZE = 16384  # vectors in a panel: a pair takes seconds, so a retry loses little
 
 
 class DistinctRows(NamedTuple):
@@ -28,14 +28,17 @@ class DistinctRows(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """What some distinct vectors know so far: distance to the nearest, its group, and how many rows are near."""
+    """Interim results of distinct vectors: distance to the nearest other, its number, and the number of near rows.
+
+    All arrays are [vectors].
+    """
 
     distance: Floats
     place: Ints
     near: Floats
 
     def merge(self, other: Nearest) -> Nearest:
-        """The nearer of two findings; of equally near ones the earlier row."""
+        """Return the nearer of two results. Ties are broken by the lower number."""
         nearer = (other.distance < self.distance) | ((other.distance == self.distance) & (other.place < self.place))
         return Nearest(
             np.where(nearer, other.distance, self.distance),

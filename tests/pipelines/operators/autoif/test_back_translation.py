@@ -116,5 +116,5 @@ def test_no_pairs_have_no_relations() -> None:
     ],
 )
 def test_a_model_whose_labels_are_not_the_three_relations_is_refused_by_name(names: list[str]) -> None:
-    with pytest.raises(LoadError, match="model tiny can not be loaded: its labels are"):
+    with pytest.raises(LoadError, match="model tiny cannot be loaded: its labels are"):
         relations_by_label("tiny", names)
