@@ -1,4 +1,4 @@
-"""What tests of faults start from: a study in a folder of its own, and the moment at which a fault strikes."""
+"""Fixtures of fault tests: a study in a temporary folder, and a random source for the times of faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.faults.rig import Forked, Rig
 
 @pytest.fixture
 def chance(seed: int, request: pytest.FixtureRequest) -> random.Random:
-    """The moment and the place of a fault: another one for every test and seed, the same ones every time."""
+    """A random source for the time and place of a fault: fixed for each test and seed."""
     return random.Random(request.node.name)
 
 
@@ -24,6 +24,6 @@ def rig(tmp_path: Path) -> Rig:
 
 @pytest.fixture(scope="module", autouse=True)
 def zygote() -> Iterator[None]:
-    """The process that drivers are forked from ends with the tests of a file: none may be left when Ray ends."""
+    """Stop the process that forks drivers after the tests of a file: it must not outlive Ray."""
     yield
     Forked.end_all()

@@ -1,7 +1,8 @@
-"""The real command line with its engines in its own process: all of a run but Ray, so that it can be killed often.
+"""The real command line with engines in the same process and without Ray, so that tests can kill it often.
 
-There is no report, for it is slow. `FAULTS_LEASE` are seconds between the lease's beats and until it counts as lost,
-`FAULTS_SALT` makes the engine answer differently, `FAULTS_CLOCK` makes the time of day jump by an hour at every look.
+It writes no report, which would be slow. `FAULTS_LEASE` are the seconds between the lease's heartbeats and until it
+expires. `FAULTS_SALT` changes the engine's answers. `FAULTS_CLOCK` makes the time of day jump by up to an hour at
+every read.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from pipelines.study.inputs.models import engine_spec
 
 
 class Here:
-    """A pool and its client: a scripted engine of this process."""
+    """A pool and its client: a scripted engine in this process."""
 
     window = 256
 
@@ -67,11 +68,11 @@ class Here:
 
 class Nobody:
     def add(self, progress: Mapping[str, StepProgress]) -> None:
-        """Nobody looks."""
+        """Ignore progress."""
 
 
 def stream(context: RunContext, plan: Plan) -> Plan:
-    """As `flow.run_stream`, in this process."""
+    """Run the stream as `flow.run_stream` does, in this process."""
     steps = plan.pending_row_wise
     if not steps:
         return plan

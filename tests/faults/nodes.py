@@ -1,4 +1,4 @@
-"""Real processes of Ray: nodes on ports of their own, and the command line as a user calls it."""
+"""Real Ray processes: nodes on separate ports, and the command line as a user calls it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ START_SECONDS = 120
 
 
 class Spawned(subprocess.Popen[str]):
-    """A run of the command line in a process of its own; its output is a file."""
+    """A run of the command line in a separate process. Its output is written to a file."""
 
     def __init__(self, arguments: list[str], environment: dict[str, str], output: Path) -> None:
         self.output = output
@@ -38,18 +38,18 @@ class Spawned(subprocess.Popen[str]):
             )
 
     def said(self) -> str:
-        """What it printed so far."""
+        """Return the output so far."""
         return self.output.read_text()
 
     def tree(self, *names: str) -> list[psutil.Process]:
-        """Its processes whose command begins like one of these."""
+        """Return its child processes whose name or command starts with one of `names`."""
         with contextlib.suppress(psutil.Error):
             return [one for one in psutil.Process(self.pid).children(recursive=True) if is_one_of(one, names)]
         return []
 
 
 def is_one_of(process: psutil.Process, names: tuple[str, ...]) -> bool:
-    """Whether a process's command begins like this."""
+    """Return whether a process's name or command starts with one of `names`."""
     try:
         return process.name().startswith(names) or " ".join(process.cmdline()).startswith(names)
     except psutil.Error:
@@ -58,19 +58,19 @@ def is_one_of(process: psutil.Process, names: tuple[str, ...]) -> bool:
 
 @dataclass
 class RayRig(Rig):
-    """A study that runs on Ray: one that lives as long as the run, or the cluster at `address`."""
+    """A study that runs on Ray: on a cluster that is started for the run, or the cluster at `address`."""
 
     address: str = ""
 
     def begin(self, arguments: list[str], environment: dict[str, str], output: Path) -> Spawned:
-        """As a user does."""
+        """Start the command line as a user does."""
         address = ["--address", self.address] if self.address else []
         return Spawned([*arguments, *address], environment, output)
 
 
 @dataclass
 class Nodes:
-    """A cluster of this machine: a head without CPUs, and workers that come and go."""
+    """A cluster on this machine: a head node without CPUs, and workers that tests add and kill."""
 
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="f", dir="/tmp")))
     head: subprocess.Popen[bytes] | None = None
@@ -78,7 +78,7 @@ class Nodes:
     port: int = 0
 
     def begin(self) -> str:
-        """Start a head; its address."""
+        """Start a head node and return its address."""
         ensure_token()
         self.port = _free_port()
         self.head = self._node("--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false")
@@ -90,7 +90,7 @@ class Nodes:
         return self.workers[-1]
 
     def kill(self, node: subprocess.Popen[bytes], *names: str) -> None:
-        """Kill a node's processes of these names; all of them without a name."""
+        """Kill a node's processes with these names; without names, the whole node."""
         processes = psutil.Process(node.pid).children(recursive=True)
         for process in processes if not names else [one for one in processes if _is(one, names)]:
             with contextlib.suppress(psutil.Error):
@@ -100,7 +100,7 @@ class Nodes:
             node.wait()
 
     def end(self) -> None:
-        """Kill everything that is left."""
+        """Kill all remaining processes."""
         for node in [self.head, *self.workers]:
             if node is not None and node.poll() is None:
                 self.kill(node)
@@ -129,7 +129,7 @@ class Nodes:
 
 @contextlib.contextmanager
 def nodes() -> Iterator[Nodes]:
-    """A cluster that is gone afterwards."""
+    """Yield a cluster, and kill it afterwards."""
     made = Nodes()
     try:
         yield made
@@ -160,5 +160,5 @@ def _free_port() -> int:
 def _until(true: Callable[[], bool]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while not true():
-        assert time.monotonic() < deadline, "it does not come true"
+        assert time.monotonic() < deadline, f"condition not met after {START_SECONDS} s"
         time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""A TCP proxy whose network can be cut."""
+"""A TCP proxy whose connections can be interrupted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Stands between a client and `url`, in a thread of its own; `url` of the proxy is the same with another port."""
+    """Forwards connections to `url` in a background thread. Its own `url` differs only in the port."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -24,16 +24,16 @@ class Proxy:
         self.url = parts._replace(netloc=f"127.0.0.1:{self._port}").geturl()
 
     def cut(self) -> None:
-        """Break all connections, and take no more."""
+        """Break all connections, and reject new ones."""
         self._cut = True
         self._loop.call_soon_threadsafe(lambda: [writer.transport.abort() for writer in self._open])
 
     def mend(self) -> None:
-        """Take connections again."""
+        """Accept connections again."""
         self._cut = False
 
     def end(self) -> None:
-        """No more."""
+        """Stop the proxy."""
         self.cut()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

@@ -1,4 +1,4 @@
-"""A study in a folder of its own, run by processes that are killed and disturbed, and what must hold at the end."""
+"""A study in a separate folder, run by processes that tests kill or disturb, and checks of the result."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ scoring: {scorer: small}
 
 
 class Forked:
-    """A driver that the zygote has started; as much of a Popen as is needed."""
+    """A driver that the zygote has started, with the methods of Popen that tests need."""
 
     _zygote: subprocess.Popen[str] | None = None
     _codes: dict[int, int] = {}  # noqa: RUF012 one zygote for all
@@ -61,14 +61,18 @@ class Forked:
         self.pid = told[0]
 
     def poll(self) -> int | None:
-        """The exit code, once it has ended."""
+        """Return the exit code; None while the driver is running."""
         assert Forked._zygote and Forked._zygote.stdout
         while self.pid not in Forked._codes and select.select([Forked._zygote.stdout], [], [], 0)[0]:
             self._told()
         return Forked._codes.get(self.pid)
 
     def wait(self, seconds: float) -> int:
-        """The exit code; TimeoutExpired if it does not end."""
+        """Return the exit code.
+
+        Raises:
+            TimeoutExpired: The driver does not exit within `seconds` seconds.
+        """
         deadline = time.monotonic() + seconds
         while (code := self.poll()) is None:
             if time.monotonic() > deadline:
@@ -77,21 +81,21 @@ class Forked:
         return code
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, unless it has ended."""
+        """Send a signal, unless the driver has exited."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """End it, if it has not."""
+        """Kill the driver, unless it has exited."""
         self.send_signal(signal.SIGKILL)
 
     def said(self) -> str:
-        """What it printed so far."""
+        """Return the output so far."""
         return self.output.read_text() if self.output.exists() else ""
 
     @staticmethod
     def _told() -> list[int]:
-        """One line of the zygote: a process that it started, or one that has ended."""
+        """Read a line of the zygote: `[pid]` of a new driver, or `[pid, code]` of one that has exited."""
         assert Forked._zygote and Forked._zygote.stdout
         told = [int(word) for word in Forked._zygote.stdout.readline().split()]
         if len(told) == 2:
@@ -100,7 +104,7 @@ class Forked:
 
     @staticmethod
     def end_all() -> None:
-        """End the zygote."""
+        """Stop the zygote."""
         if Forked._zygote is not None:
             Forked._zygote.kill()
             Forked._zygote.wait()
@@ -109,7 +113,7 @@ class Forked:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended, in how many seconds."""
+    """Exit code, output and duration of a process."""
 
     code: int
     output: str
@@ -118,7 +122,7 @@ class Ended:
 
 @dataclass
 class Rig:
-    """Where a study lies and runs. Every process has a folder of its own for its traces."""
+    """The folder of a study and its runs. Every process has a separate folder for its traces."""
 
     folder: Path
     text: str = STUDY
@@ -137,12 +141,12 @@ class Rig:
         return Store(self.url)
 
     def write(self, text: str) -> None:
-        """Another study file."""
+        """Replace the study file."""
         self.text = text
         self.study.write_text(text)
 
     def start(self, faults: str = "", *arguments: str, **environment: str) -> Any:
-        """A process that runs the study, with faults at named points."""
+        """Start a process that runs the study, with faults at named points."""
         self.traces.append(self.folder / "traces" / str(len(self.traces)))
         self.traces[-1].mkdir(parents=True)
         points = {"EVOLGRID_FAULTS": f"{NOTED};{faults}", "EVOLGRID_FAULTS_FOLDER": str(self.traces[-1])}
@@ -155,11 +159,11 @@ class Rig:
         return Forked(arguments, environment, output)
 
     def run(self, faults: str = "", *arguments: str, seconds: float = HANG_SECONDS, **environment: str) -> Ended:
-        """Run the study to the process's end, whatever that is; a hang is an error."""
+        """Run the study until the process exits. A hang is an error."""
         return ended(self.start(faults, *arguments, **environment), seconds)
 
     def command(self, name: str, *arguments: str, text: str = "") -> Ended:
-        """What another command says about the study, or about another study file."""
+        """Run another command on the study, or on a new study file `text`, and return its result."""
         self.write(text or self.text)
         command = [sys.executable, "-m", "pipelines.cli", name, str(self.study), "--store", self.url, *arguments]
         started = time.monotonic()
@@ -167,35 +171,36 @@ class Rig:
         return Ended(done.returncode, done.stdout + done.stderr, time.monotonic() - started)
 
     def asked(self, last: int | None = None) -> list[set[str]]:
-        """The requests that reached an engine, by process."""
+        """Return the requests that reached an engine, by process."""
         return [noted(trace, "request.asked") for trace in self.traces[:last]]
 
     def kept(self) -> list[set[str]]:
-        """The requests whose answers were durable, by process."""
+        """Return the requests whose answers were durable, by process."""
         return [noted(trace, "answer.kept") for trace in self.traces]
 
     def repeated(self) -> list[tuple[int, int]]:
-        """For every process but the first: the requests asked again, and those that were in flight before.
+        """Return the numbers of repeated requests and of requests in flight before, for every process but the first.
 
-        AssertionError if one was asked again whose answer was there.
+        Raises:
+            AssertionError: A request was repeated although its answer was durable.
         """
         asked, kept, told = self.asked(), self.kept(), list[tuple[int, int]]()
         for number in range(1, len(asked)):
             before, answered = set().union(*asked[:number]), set().union(*kept[:number])
             again = asked[number] & before
-            assert not again & answered, f"{len(again & answered)} answers were there and were asked for again"
+            assert not again & answered, f"{len(again & answered)} durable answers were requested again"
             told.append((len(again), len(before - answered)))
         return told
 
     def check(self, reference: Mapping[str, str] | None = None) -> None:
-        """The study is finished, as it would be without any fault, and nothing is left over."""
+        """Check that the study is finished, with the results of an undisturbed run, and no files are left over."""
         assert hashes(self.store) == (reference if reference is not None else undisturbed(self.text))
         check_rows(self.store)
         check_left_over(self.store)
 
 
 def ended(process: Any, seconds: float = HANG_SECONDS) -> Ended:
-    """Wait for a process. A hang is an error: nothing said, asked or answered in so long."""
+    """Wait for a process. It hangs if it writes neither output nor traces for `seconds` seconds."""
     started = since = time.monotonic()
     seen = -1
     while True:
@@ -206,28 +211,28 @@ def ended(process: Any, seconds: float = HANG_SECONDS) -> Ended:
             seen, since = told, time.monotonic()
         if time.monotonic() - since > seconds:
             process.kill()
-            raise AssertionError(f"it hangs after {seconds:.0f} s:\n{process.said()}")
+            raise AssertionError(f"the process hangs: no progress for {seconds:.0f} s:\n{process.said()}")
 
 
 def noted(trace: Path, point: str) -> set[str]:
-    """What passed a point."""
+    """Return the digests of the subjects that hit a point."""
     return {line for file in trace.glob(f"{point}.*.notes") for line in file.read_text().split("\n") if line}
 
 
 def hashes(store: Store) -> dict[str, str]:
-    """The sha256 of every file of rows, by its path."""
+    """Return the sha256 of every file of rows or weights, by its path."""
     root = f"{store.root}/steps"
     paths: list[str] = [path for path in store.fs.find(root) if path.endswith((".parquet", ".safetensors"))]
     return {path.removeprefix(root): hashlib.sha256(store.read_bytes(path)).hexdigest() for path in paths}
 
 
 def finished(store: Store) -> dict[str, str]:
-    """As `hashes`, without what is or was unfinished."""
+    """Return `hashes` without the partition outputs of unfinished steps."""
     return {path: sha for path, sha in hashes(store).items() if "/parts/" not in path}
 
 
 def check_rows(store: Store) -> None:
-    """Every step's files are as its manifest has them, no id is there twice, and answers belong to their questions."""
+    """Check that all files match their manifests, ids are unique, and answers belong to their questions."""
     assert not [one for one in verify(store) if one.problems]
     instructions: dict[str, str] = {}
     for kind in ROW_TYPES:
@@ -245,7 +250,7 @@ def check_rows(store: Store) -> None:
 
 
 def check_left_over(store: Store) -> None:
-    """No parts, no lease, one epoch, no temporary files among the steps."""
+    """Check that there are no partition outputs, lease or temporary files, and a single epoch."""
     paths: list[str] = store.fs.find(store.root)
     assert not [path for path in paths if "/parts/" in path or path.endswith("lease.json")]
     assert not [path for path in paths if "/steps/" in path and path.endswith(".tmp")]
@@ -253,7 +258,7 @@ def check_left_over(store: Store) -> None:
 
 
 def rejections(store: Store, *kinds: str) -> list[Rejection]:
-    """All rows that steps of these kinds did not pass on."""
+    """Return all rows that steps of these kinds rejected or failed on."""
     return [
         row
         for kind in kinds
@@ -263,7 +268,7 @@ def rejections(store: Store, *kinds: str) -> list[Rejection]:
 
 
 def undisturbed(text: str) -> Mapping[str, str]:
-    """The hashes of a study that nothing disturbed, on engines that do not wait."""
+    """Return the hashes of an undisturbed run of a study, on engines without latency."""
     return _undisturbed(re.sub(r"latency: [\d.]+", "latency: 0", text))
 
 
@@ -277,9 +282,9 @@ def _undisturbed(text: str) -> Mapping[str, str]:
 
 
 def wait_for(holds: Callable[[], bool], process: Any, seconds: float = HANG_SECONDS) -> None:
-    """Until it holds; the process must live so long."""
+    """Wait until `holds` returns True. The process must be running until then."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert process.poll() is None, process.said()
-        assert time.monotonic() < deadline, "it does not come true"
+        assert time.monotonic() < deadline, f"condition not met after {seconds:.0f} s"
         time.sleep(0.02)

@@ -1,8 +1,8 @@
-"""Random kills of a running study until there were enough of them: `make soak N=200`.
+"""Kills random processes of a running study a given number of times: `make soak N=200`.
 
-Struck are drivers, raylets, workers of the stream, engines and their routers, at random moments. The study is resumed
-each time, and begun anew when it is finished too soon. No request may reach an engine again but those that were in
-flight at one of the kills. At the end, every study's rows are those of a calm run.
+It kills drivers, raylets, stream workers, engines and their routers at random moments. The study is resumed each time,
+and a new one is started when it finishes too soon. Only requests that were in flight at one of the kills may reach an
+engine again. At the end, every study's rows must equal those of an undisturbed run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ VICTIMS = {
     "engine": ("ray::Replica",),
     "router": ("ray::Router",),
 }
-WEIGHTS = (1, 1, 4, 6, 4)  # what ends the run costs a new Ray
+WEIGHTS = (1, 1, 4, 6, 4)  # victims that stop the run require a new Ray
 NO_RAY = "Ray did not start"  # a machine that is busy with other things: the next run will
 HANG_SECONDS = 300.0  # without progress, on a machine that is busy with other things
 TEXT = STUDY.replace("latency: 0.01", "latency: 0.5, slots: 16").replace("count: 300", "count: 500")
@@ -38,9 +38,9 @@ TEXT = STUDY.replace("latency: 0.01", "latency: 0.5, slots: 16").replace("count:
 
 @dataclass
 class Traces:
-    """Which requests were sent, reached an engine and were answered, read from the traces as they grow.
+    """The requests that were sent, reached an engine and were answered, read from the growing traces.
 
-    `open` are those that were in flight at any of the kills: no other may reach an engine again.
+    `open` are the requests that were in flight at any of the kills. No other may reach an engine again.
     """
 
     folder: Path
@@ -51,7 +51,7 @@ class Traces:
     open: set[str] = field(default_factory=set[str])
 
     def look(self) -> int:
-        """Read what is new; how many requests reached an engine again since the last look."""
+        """Read new traces; return how many requests reached an engine again since the last call."""
         self.kept.update(self._new("answer.kept"))
         new = self._new("request.asked")
         again = [digest for digest in new if digest in self.asked]
@@ -60,7 +60,7 @@ class Traces:
         return len(again)
 
     def killed(self) -> int:
-        """Something was killed just now: what is in flight may be repeated. Their number."""
+        """Record a kill: requests in flight may be repeated. Return their number."""
         self.sent.update(self._new("request.sent"))
         self.open |= self.sent - self.kept
         return len(self.sent - self.kept)
@@ -77,7 +77,7 @@ class Traces:
 
 @dataclass
 class Soak:
-    """The soak's state. `in_flight` has an entry for each kill, `repeated` for what came after each."""
+    """The state of the soak test: `in_flight` has the requests at each kill, `repeated` those repeated after it."""
 
     folder: Path
     kills: int
@@ -90,16 +90,16 @@ class Soak:
     started: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
-        """Study after study, until there were enough kills."""
+        """Run one study after another until the number of kills is reached."""
         while self.done.total() < self.kills:
             self.studies += 1
             rig = RayRig(self.folder / str(self.studies), TEXT)
             self.study(rig)
-            assert finished(rig.store) == undisturbed(TEXT), "the rows are not those of a calm run"
+            assert finished(rig.store) == undisturbed(TEXT), "the rows differ from those of an undisturbed run"
             shutil.rmtree(rig.folder)
 
     def study(self, rig: RayRig) -> None:
-        """One study to its end, with kills on the way."""
+        """Run one study until it finishes, with kills while it runs."""
         traces = Traces(rig.folder / "traces")
         while True:
             process = rig.start("request.sent=note")
@@ -112,7 +112,7 @@ class Soak:
                 return
 
     def strike(self, process: Spawned, traces: Traces) -> int | None:
-        """Let it run for a moment and kill something; its exit code if it ends by itself or by this."""
+        """Let the run continue for a moment and kill one of its processes; return its exit code if it has exited."""
         if not self.answering(process, traces):
             code = process.wait()
             assert not code or self.ended or NO_RAY in process.said(), process.said()
@@ -123,14 +123,14 @@ class Soak:
         if self.done.total() >= self.kills or not kill(process, victim):
             return process.poll()
         self.done[victim] += 1
-        if self.ended:  # the others go on for a moment, and what they send then is in flight at their end, too
+        if self.ended:  # the other processes still send requests for a moment, which are in flight when they exit
             process.wait(HANG_SECONDS)
             psutil.wait_procs(family, HANG_SECONDS)
         self.note(victim, traces.killed())
         return process.poll()
 
     def answering(self, process: Spawned, traces: Traces) -> bool:
-        """Wait for new answers and then a random moment; False if the process ends before."""
+        """Wait for new answers and then a random moment. Return False if the process exits before."""
         before, since, again = len(traces.kept), time.monotonic(), 0
         while len(traces.kept) <= before:
             again += traces.look()
@@ -143,7 +143,7 @@ class Soak:
         return process.poll() is None
 
     def note(self, victim: str, in_flight: int) -> None:
-        """Print a line of the table, of what was killed now and what the kill before has cost."""
+        """Print a line of the table: this kill, and the requests repeated after the previous one."""
         seconds, total = time.monotonic() - self.started, self.done.total()
         print(
             f"{total:>5}/{self.kills}  {victim:<7}{in_flight:>5} in flight, {self.repeated[-1]:>4} repeated before"
@@ -155,7 +155,7 @@ class Soak:
 
 
 def kill(process: Spawned, victim: str) -> bool:
-    """Kill one process of this kind; whether there was one."""
+    """Kill one process of this kind; return whether there was one."""
     if victim == "driver":
         process.kill()
         return True
@@ -169,7 +169,7 @@ def kill(process: Spawned, victim: str) -> bool:
 
 
 def end(process: Spawned) -> None:
-    """End a run and what is left of its Ray."""
+    """Kill a run and the remaining processes of its Ray."""
     left = process.tree("")
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
@@ -182,7 +182,7 @@ def end(process: Spawned) -> None:
 
 
 def main() -> int:
-    """Print the table and the figures."""
+    """Run the soak test; print the table and the metrics."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
@@ -194,7 +194,7 @@ def main() -> int:
         finally:
             Forked.end_all()
     told = ", ".join(f"{count} {victim}" for victim, count in soak.done.items())
-    print(f"{soak.done.total()} kills ({told}) in {soak.studies} studies, all with the rows of calm ones")
+    print(f"{soak.done.total()} kills ({told}) in {soak.studies} studies, all with the rows of undisturbed runs")
     print(f"soak.repeated_per_kill value={sum(soak.repeated) / chosen.kills:.1f} most={max(soak.repeated)}")
     print(f"soak.in_flight_per_kill value={sum(soak.in_flight) / chosen.kills:.1f} most={max(soak.in_flight)}")
     return 0

@@ -1,4 +1,4 @@
-"""An S3 of our own that stumbles: it answers 503, slowly, or not at all, hangs up, lists what was there before."""
+"""A faulty S3 server: answers 503, is slow or unavailable, closes connections, or returns stale lists."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SLOW_DOWN = b'<?xml version="1.0"?><Error><Code>SlowDown</Code><Message>Reduce y
 
 
 class FlakyS3:
-    """A server of the S3 protocol. `begin` says what goes wrong from now on: 503, slow, stale, away, cut or nothing."""
+    """An S3 server. `begin` sets the fault: 503, slow, stale, away, cut, or "" for none."""
 
     def __init__(self, port: int = 0) -> None:
         from moto.server import DomainDispatcherApplication, create_backend_app
@@ -26,19 +26,19 @@ class FlakyS3:
         self._listed: dict[str, tuple[float, list[bytes], Any]] = {}
 
     def serve(self) -> None:
-        """Until `end`."""
+        """Serve until `end` is called."""
         self._server.serve_forever()
 
     def end(self) -> None:
-        """No more."""
+        """Stop the server."""
         self._server.shutdown()
 
     def begin(self, fault: str, chance: random.Random) -> None:
-        """Go wrong in this way."""
+        """Inject this fault from now on."""
         self._fault, self._chance = fault, random.Random(chance.random())
 
     def environment(self) -> dict[str, str]:
-        """What clients must know."""
+        """Return the environment variables of clients."""
         return {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{self._server.server_port}",
             "AWS_ACCESS_KEY_ID": "test",
@@ -47,7 +47,7 @@ class FlakyS3:
         }
 
     def bucket(self) -> str:
-        """The URL of a store in a new bucket."""
+        """Return the URL of a store in a new bucket."""
         import os
 
         import s3fs
@@ -72,7 +72,7 @@ class FlakyS3:
         return self._app(environ, begin)
 
     def _stale(self, what: str, environ: dict[str, Any], begin: Callable[..., Any]) -> Iterable[bytes]:
-        """A list, half of the time as it was."""
+        """Return a list, in half of the cases an outdated one."""
         then, body, head = self._listed.get(what, (0.0, [], None))
         if head is None or time.monotonic() - then > STALE_SECONDS or self._chance.random() < 0.5:
             heads: list[Any] = []

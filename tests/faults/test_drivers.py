@@ -1,4 +1,4 @@
-"""The driver is killed, stopped, doubled, moved in time and given another study: its rows are those of a calm run."""
+"""Faults of the driver (kills, stops, a second driver, clock jumps, changed studies) do not change its rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import SEEDS
 from tests.faults.rig import Forked, Rig, check_left_over, check_rows, ended, finished, hashes, undisturbed, wait_for
 
 QUICK = {"FAULTS_LEASE": "0.2,1.5"}
-# with about how often a calm run of 9 steps passes them
+# with the approximate number of hits in an undisturbed run of 9 steps
 POINTS = {
     "file.aside": 40,
     "answer.kept": 1500,
@@ -177,5 +177,5 @@ def test_a_changed_study_never_picks_up_what_another_one_began(rig: Rig, chance:
 
 
 def stopped(rig: Rig, process: Forked) -> None:
-    """Wait until a process has come to the point where it stops."""
+    """Wait until a process has reached the point at which it stops."""
     wait_for(lambda: psutil.Process(process.pid).status() == psutil.STATUS_STOPPED, process)

@@ -1,4 +1,4 @@
-"""Machines die under a study that runs on a cluster: it goes on where machines are left, and elsewhere after that."""
+"""Nodes of a cluster crash during a study: it continues on the remaining nodes, and later on other ones."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.faults.nodes import RayRig, nodes
 from tests.faults.rig import STUDY, ended, wait_for
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(580)]
-SECONDS = 240  # a cluster on two busy cores takes its time; a hang is longer
+SECONDS = 240  # more than a cluster needs on two busy cores
 SLOW = STUDY.replace("latency: 0.01", "latency: 0.5, slots: 64").replace("count: 300", "count: 200")
 
 
 def begun(rig: RayRig, answers: int):
-    """Whether so many answers are durable."""
+    """Return a condition: at least this many answers are durable."""
     return lambda: sum(path.read_bytes().count(b"\n") for path in Path(rig.url).rglob("*.answers")) >= answers
 
 

@@ -1,4 +1,4 @@
-"""Workers, engines and the network between them fail under a study: the same run goes on and ends like a calm one."""
+"""Workers, engines and their network fail during a study: the run continues, with the rows of an undisturbed one."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def run(folder: Path, text: str) -> tuple[Store, str]:
 
 
 def ours(*names: str) -> list[psutil.Process]:
-    """Our processes whose command begins like this."""
+    """Return child processes of this one whose command starts with one of `names`."""
     return [one for one in psutil.Process().children(recursive=True) if is_one_of(one, names)]
 
 
 @contextmanager
 def striking(folder: Path, answers: int, strike: Callable[[], bool]) -> Iterator[None]:
-    """Strike once, when so many answers are durable; `strike` says whether it has hit anything."""
+    """Inject a fault once, after `answers` durable answers; `strike` returns whether it had an effect."""
     ended, hit = threading.Event(), threading.Event()
 
     def watch() -> None:
@@ -69,7 +69,7 @@ def striking(folder: Path, answers: int, strike: Callable[[], bool]) -> Iterator
 
 
 def signalled(number: int, *names: str) -> Callable[[], bool]:
-    """Send a signal to one of our processes, if there is one."""
+    """Return a fault: send a signal to a child process, if there is one."""
 
     def strike() -> bool:
         for process in ours(*names)[:1]:
@@ -177,7 +177,7 @@ def quoted(row: InstructionRow) -> str:
 
 
 def others(store: Store, victim: int) -> set[tuple[str, str, int]]:
-    """Where all rows are that do not descend from one seed."""
+    """Return the location of all rows that are not derived from one seed."""
     steps = [store.manifest(kind, key) for kind in ("evolve", "respond", "score") for key in store.keys(kind)]
     return {
         (step.kind, step.label, index)

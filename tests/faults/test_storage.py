@@ -1,4 +1,4 @@
-"""Disks fill up, files are cut, object stores stumble: a clear error at most, and the next run ends as a calm one."""
+"""Storage faults (full disks, truncated files, S3 errors) cause a clear error at most; the next run finishes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.faults.test_drivers import somewhere
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk that is full soon."""
+    """A small disk that fills up quickly."""
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False).returncode:
@@ -120,7 +120,7 @@ def test_an_object_store_that_stumbles_ends_with_the_same_rows(
 
 
 def _client(s3: FlakyS3, rig: Rig) -> Store:
-    """The store as this process sees it."""
+    """Return the store as this process sees it."""
     os.environ.update(s3.environment())
     return Store(rig.url)
 
@@ -162,7 +162,7 @@ def test_an_object_store_that_is_back_after_a_moment_is_not_missed(
 
 
 def _fresh(s3: FlakyS3, url: str, monkeypatch: pytest.MonkeyPatch, port: int = 0) -> Store:
-    """A store with a client of its own, at another port of this machine if one is given."""
+    """Return a store with a separate client, at another local port if one is given."""
     for name, value in s3.environment().items():
         monkeypatch.setenv(name, value)
     if port:

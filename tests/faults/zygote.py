@@ -1,7 +1,7 @@
-"""Starts drivers by forking, so that each of hundreds of them need not import everything again.
+"""Starts drivers by forking, so that hundreds of them do not import all modules again.
 
-Commands come as lines of JSON: arguments, environment and the file for what is printed. Told are `PID` of each that is
-started, and `PID CODE` of each that has ended.
+Commands are lines of JSON on standard input: arguments, environment and the output file. The zygote prints `PID` for
+each driver that it starts, and `PID CODE` for each that has exited.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pipelines.execution.steps import selection as selections
 from pipelines.execution.training import run as students
 from tests.faults import driver
 
-LOADED = (autoif, contamination, diversity, selections, students)  # what a run imports when it begins
+LOADED = (autoif, contamination, diversity, selections, students)  # what a run imports at its start
 POLL_SECONDS = 0.02
 
 
 def main() -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input is closed."""
     while True:
         ready, _, _ = select.select([0], [], [], POLL_SECONDS)
         if ready:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def start(arguments: list[str], environment: dict[str, str], output: str) -> None:
-    """Fork, and be the driver in the child."""
+    """Fork, and run the driver in the child."""
     if pid := os.fork():
         print(pid, flush=True)
         return
@@ -57,7 +57,7 @@ def start(arguments: list[str], environment: dict[str, str], output: str) -> Non
 
 
 def become(arguments: list[str], environment: dict[str, Any], output: str) -> None:
-    """A process of its own: its words, its environment, its output."""
+    """Set arguments, environment and output of this child process."""
     file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(file, stream)
@@ -68,7 +68,7 @@ def become(arguments: list[str], environment: dict[str, Any], output: str) -> No
 
 
 def reap() -> None:
-    """Tell of those that have ended."""
+    """Report the drivers that have exited."""
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)

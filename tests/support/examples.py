@@ -1,4 +1,4 @@
-"""The worked examples of docs/extending.md as modules: tests run the code as it stands there."""
+"""The worked examples of docs/extending.md as modules: tests run the code of the document."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def example(name: str) -> ModuleType:
     """Return the code block of docs/extending.md whose first line is `# NAME.py`, as a module that has been run.
 
     Raises:
-        KeyError: There is no block of this name.
+        KeyError: There is no block with this name.
     """
     blocks = dict(BLOCK.findall(DOCUMENT.read_text()))
     module = ModuleType(name.removesuffix(".py"))

@@ -1,4 +1,4 @@
-"""An encoder in this process, without Ray."""
+"""An encoder that runs in this process, without Ray."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pipelines.operators.similarity.vectors import PANEL_SIZE, Vectors
 
 
 class LocalEncoder:
-    """Embeds in this process; a panel is its vectors."""
+    """Embeds in this process. A panel is an array of vectors [texts, dimensions]."""
 
     def __init__(self, embedder: Embedder) -> None:
         self.embedder = embedder
 
     def panels(self, texts: Iterable[str], on_progress: OnProgress = lambda done: None) -> list[Any]:
-        """As the protocol says."""
+        """See `Encoder`."""
         rest, panels, done = iter(texts), list[Any](), 0
         while part := [*islice(rest, PANEL_SIZE)]:
             panels.append(self.embedder.embed(part))
@@ -27,9 +27,9 @@ class LocalEncoder:
         return panels
 
     def map_calls(self, function: Callable[..., Any], calls: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
-        """As the protocol says."""
+        """See `Encoder`."""
         return map_in_process(function, calls)
 
     def fetch(self, panel: Any) -> Vectors:
-        """As the protocol says."""
+        """See `Encoder`."""
         return panel

@@ -1,4 +1,4 @@
-"""A driver of NVIDIA's in place of the one that this machine may have: pynvml's functions over made-up devices."""
+"""A fake NVIDIA driver: replaces pynvml's functions with ones that report given devices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIB = 2**20
 
 @dataclass
 class FakeDevice:
-    """A GPU or a MIG instance. `used` MiB are read one after the other, the last again and again; None: not told."""
+    """A GPU or a MIG instance. Reads return the values of `used` (MiB) in turn, then the last one; None: an error."""
 
     uuid: str
     used: list[int | None]
@@ -32,7 +32,7 @@ class FakeDevice:
 
 @dataclass
 class FakeDriver:
-    """The devices, how often NVML was opened and closed, and with which error it does not open."""
+    """The devices, how often NVML was opened and closed, and the error code with which opening it fails (0: none)."""
 
     devices: list[FakeDevice]
     fails_with: int = 0
@@ -73,7 +73,7 @@ def _instance(device: FakeDevice, index: int) -> FakeDevice:
 
 
 def install_driver(monkeypatch: pytest.MonkeyPatch, *devices: FakeDevice, fails_with: int = 0) -> FakeDriver:
-    """Put a driver with these devices in place, or one that cannot be opened for a reason of NVML's (`fails_with`)."""
+    """Install a driver with these devices. With `fails_with`, opening it fails with this error code of NVML."""
     driver = FakeDriver([*devices], fails_with)
     functions: dict[str, Callable[..., object]] = {
         "nvmlInit": driver.open,
@@ -88,5 +88,5 @@ def install_driver(monkeypatch: pytest.MonkeyPatch, *devices: FakeDevice, fails_
         "nvmlDeviceGetMemoryInfo": lambda device, version: device.memory(),
     }
     for name, function in functions.items():
-        monkeypatch.setattr(pynvml, name, function)  # raises where pynvml has no such function
+        monkeypatch.setattr(pynvml, name, function)  # raises if pynvml has no such function
     return driver

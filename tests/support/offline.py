@@ -1,4 +1,4 @@
-"""The row-wise steps of a study without Ray: every step after the other, on engines in this process."""
+"""Runs a study's row-wise steps without Ray, one after the other, on engines in this process."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ HERE = Path()
 
 class _Silent:
     def add(self, progress: Mapping[str, StepProgress]) -> None:
-        """Nobody looks."""
+        """Ignore progress."""
 
 
 def run_offline(
     study: Study, store: Store, engines: Mapping[str, Client] | None = None, runner: Runner | None = None
 ) -> Grid:
-    """Run what is unfinished, but no selections and students.
+    """Run the unfinished steps except selections, trainings and evaluations; return the study's grid.
 
-    `engines` replace the scripted ones by name, `runner` is a sandbox.
+    `engines` replace the scripted ones by name. `runner` is a sandbox.
     """
     names = {name: engines[name] if engines and name in engines else _scripted(name) for name in study.models}
     grid, done = build(study, HERE), store.finished_keys()
@@ -65,7 +65,7 @@ def run_offline(
 
 
 def run_autoif_step(store: Store, step: Step, engines: Mapping[str, Client], runner: Runner | None) -> None:
-    """Run one step of AutoIF that comes before the stream, if it is one."""
+    """Run a step of AutoIF that precedes the stream. Do nothing for other steps."""
     if isinstance(step.params, AugmentParams):
         run_augment(store, step, engines)
     elif isinstance(step.params, VerifyParams) and runner:

@@ -25,7 +25,7 @@ def scripted_study(**changes: Any) -> Study:
 
 
 def evolve_job(**changes: Any) -> EvolveParams:
-    """The first round of Evol-Instruct as it is by default."""
+    """Return the parameters of the first round of Evol-Instruct, with defaults. `changes` replace them."""
     job: dict[str, Any] = {
         "model": "small",
         "round": 1,
