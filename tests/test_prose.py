@@ -20,35 +20,48 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # Folders and files whose Python is checked. Add a folder once its prose is fixed, until this is ("",).
 CHECKED_CODE: tuple[str, ...] = (
+    "actors/digest.py",
+    "actors/engine.py",
+    "actors/engines/",
+    "actors/inference/",
     "actors/sandbox/",
     "actors/serving/",
-    "benchmarks/",
-    "cluster/connection/",
-    "cluster/errors.py",
-    "cluster/fault_points.py",
-    "cluster/launch/",
-    "cluster/notice.py",
-    "cluster/processes.py",
-    "actors/inference/",
     "actors/training/",
+    "benchmarks/",
     "bundled/",
+    "cluster/",
+    "pipelines/cli/",
     "pipelines/errors.py",
+    "pipelines/evaluate/",
+    "pipelines/operators/autoif/",
+    "pipelines/operators/similarity/",
+    "pipelines/planning/cost.py",
+    "pipelines/planning/estimate.py",
+    "pipelines/planning/makespan.py",
+    "pipelines/planning/memory.py",
+    "pipelines/planning/model_size.py",
+    "pipelines/planning/profile.py",
+    "pipelines/planning/requests.py",
+    "pipelines/planning/residency/",
+    "pipelines/planning/reuse.py",
     "pipelines/rows/",
     "pipelines/store/",
     "pipelines/study/check.py",
     "pipelines/study/file/",
-    "pipelines/study/roles.py",
-    "pipelines/cli/",
-    "pipelines/evaluate/",
     "pipelines/study/inputs/",
+    "pipelines/study/roles.py",
     "pipelines/study/spec/",
     "prompts/",
     "scripts/",
     "studies/",
+    "tests/cluster/",
+    "tests/faults/",
+    "tests/support/",
 )
 # Folders whose string literals are messages to users; elsewhere they are data, and only docstrings and comments count.
 MESSAGE_FOLDERS = ("actors", "cluster", "pipelines")
 EXEMPT = (
+    "actors/engines/scripted_replies.py",  # the engine's replies are data: rows and keys depend on each letter
     "prompts/templates/",  # the wording of a prompt is part of the keys of steps
     "pipelines/cli/views/row.py",  # not fixed yet
     "tests/test_prose.py",  # quotes the phrases
