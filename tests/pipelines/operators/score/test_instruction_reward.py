@@ -80,7 +80,7 @@ def test_all_evolved_instructions_of_a_study_have_rewards_and_the_report_has_the
     steps = [step for step in grid.steps.values() if step.kind == "judge"]
     assert [step.label for step in steps] == ["judge reward of world small r1", "judge reward of world small r2"]
     shown = [
-        one for one in ScoreDistributions(store, grid, store.finished_keys()).judgements() if one.metric == "reward"
+        one for one in ScoreDistributions(store, grid, store.finished_keys(), 0).judgements() if one.metric == "reward"
     ]
     for step, one in zip(steps, shown, strict=True):
         rows = from_table(JudgementRow, store.rows(step.kind, step.key))
