@@ -146,7 +146,7 @@ class _Refused(Loader):
 
 
 class _TorchFinder(MetaPathFinder):
-    """Finds torch, and what is built on it, as what can not be loaded."""
+    """Finds torch, and what is built on it, as what cannot be loaded."""
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         return ModuleSpec(fullname, _Refused()) if fullname in TORCH else None

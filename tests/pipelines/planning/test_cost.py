@@ -256,7 +256,7 @@ def test_a_model_of_unknown_size_makes_time_and_money_unknown(tmp_path: Path, mo
     console = Console(record=True, width=200, quiet=False)
     show_cost(console, study, tmp_path, plan, TWO, offer)
     shown = console.export_text()
-    assert "Unknown: how long large takes" in shown and "org/large" in shown and "--profile" in shown
+    assert "Unknown: the time of large" in shown and "org/large" in shown and "--profile" in shown
     assert "unknown GPU-hours" in shown and "0.00" not in shown
     mine = [step for step in plan.pending if step.params.model == "large"]
     assert (
