@@ -1,4 +1,4 @@
-"""A study becomes a job: its file and what it names travel in a folder of their own."""
+"""Submits a study as a job: packs its file and the files that it names into a folder, which Ray uploads."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ from pipelines.errors import InputError
 from pipelines.execution.runtime.events import IN_STORE
 from pipelines.study.file.load import LoadedStudy
 
-SEEDS_FOLDER = "given-seeds"  # the folder in which a seed file of `--seeds` travels
-MAX_UPLOAD_BYTES = 200 * 2**20  # that travel with a job; Ray's own bound is 500 MiB
-CLUSTER_PYTHON = "python"  # the cluster's
+SEEDS_FOLDER = "given-seeds"  # the folder of the uploaded seed file of `--seeds`
+MAX_UPLOAD_BYTES = 200 * 2**20  # of a job's folder; Ray's own limit is 500 MiB
+CLUSTER_PYTHON = "python"  # the interpreter on the cluster
 
 
 def submit(jobs: Jobs, loaded: LoadedStudy, store: str, folder: Path, seeds: Path | None = None) -> str:
-    """Start a run of a checked study on the cluster; returns the job's id. `folder` is empty and for a while.
+    """Submit a run of a checked study to the cluster and return the job's id.
 
-    `seeds` is the file that has taken the place of the study's seed file.
+    Args:
+        folder: An empty temporary folder, into which the upload is packed. The caller deletes it.
+        seeds: The file that replaces the study's seed file, if any.
 
-    InputError if the cluster could not reach the store, or a file that the study names lies outside its folder or is
-    too large to travel.
+    Raises:
+        InputError: If the cluster cannot reach the store, a file that the study names is outside the study's folder, or
+            the upload is too large.
     """
     if "://" not in store and not Path(store).is_absolute():
         remedy = "Give a URL such as s3://BUCKET/FOLDER, or the absolute path of a folder that all nodes share."
-        raise InputError(f"the cluster can not reach the store '{store}'", remedy=remedy)
+        raise InputError(f"the cluster cannot reach the store '{store}'", remedy=remedy)
     command = [CLUSTER_PYTHON, "-m", "pipelines.cli", "run", loaded.path.name, "--address", "auto", "--store", store]
     command += ["--log", IN_STORE]
     if seeds is not None:
@@ -39,7 +42,11 @@ def submit(jobs: Jobs, loaded: LoadedStudy, store: str, folder: Path, seeds: Pat
 
 
 def pack(loaded: LoadedStudy, folder: Path) -> None:
-    """Copy the study's file, and the files and folders that it names by relative paths, to `folder`."""
+    """Copy the study's file, and the files and folders that it names by relative paths, to `folder`.
+
+    Raises:
+        InputError: If a file is outside the study's folder, or all of them together are too large.
+    """
     shutil.copy(loaded.path, folder / loaded.path.name)
     for name in sorted(set(_relative_paths(loaded))):
         target = folder / name
@@ -48,21 +55,20 @@ def pack(loaded: LoadedStudy, folder: Path) -> None:
         shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, target)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if size > MAX_UPLOAD_BYTES:
-        remedy = "Put large files where the nodes reach them, and name them by absolute paths or by the hub's names."
-        raise InputError(
-            f"the study's files have {size / 2**20:,.0f} MiB, too much to travel with a job", remedy=remedy
-        )
+        remedy = "Put large files where all nodes can read them, and name them by absolute paths or names on the hub."
+        limit = f"the limit of an upload is {MAX_UPLOAD_BYTES / 2**20:,.0f} MiB"
+        raise InputError(f"the study's files have {size / 2**20:,.0f} MiB; {limit}", remedy=remedy)
 
 
 def _relative_paths(loaded: LoadedStudy) -> Iterator[str]:
-    """Relative paths in the study that exist beside it."""
+    """Yield the relative paths in the study that exist in its folder."""
     for text in _strings(loaded.study.model_dump()):
         path = Path(text)
         if len(text) > 1000 or path.is_absolute() or path == Path() or not (loaded.folder / path).exists():
             continue
         if not (loaded.folder / path).resolve().is_relative_to(loaded.folder.resolve()):
-            remedy = "Put it beside the study, or name it by an absolute path that all nodes have."
-            raise InputError(f"'{text}' lies outside the study's folder and can not travel with it", remedy=remedy)
+            remedy = "Move it into the study's folder, or name it by an absolute path that exists on all nodes."
+            raise InputError(f"'{text}' is outside the study's folder, so it cannot be uploaded", remedy=remedy)
         yield text
 
 

@@ -1,4 +1,4 @@
-"""A step is finished: its manifest, written last."""
+"""Commits a finished step: writes its manifest, after its shards."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ def commit_step(
     seconds: float,
     extra: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Write the manifest of a step whose shards are in place. Raises RuntimeError if rows are missing or doubled."""
+    """Write the manifest of a step whose shards are already in the store, and return it.
+
+    Raises:
+        RuntimeError: If rows are missing or duplicated.
+    """
     account.check(step.label)
     manifest = Manifest(
         key=step.key,
@@ -57,7 +61,7 @@ def _schemas(kind: str) -> dict[str, dict[str, str]]:
 
 
 def _log_failed_rows(store: Store, step: Step) -> None:
-    """Each row that an engine has failed; rejected ones are results, and in the store."""
+    """Log each row on which an engine failed. Rejected rows are not logged: they are results, kept in the store."""
     lost = store.rows(step.kind, step.key, "rejected", ["id", "parent_id", "seed_id", "status", "reason"])
     for row in lost.to_pylist():
         if row["status"] == "failed":
@@ -73,7 +77,7 @@ def commit_rows(
     seconds: float,
     extra: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """Write and commit a step whose rows were all made in memory."""
+    """Write and commit a step whose rows are all in memory."""
     shards: list[Shard] = []
     for number in sorted({rows_shard(row) for row in (*rows, *rejections)}) or [0]:
         shards += write_shard(
@@ -96,5 +100,5 @@ def commit_rows(
 
 
 def rows_shard(row: Row) -> int:
-    """The number of the shard that a row belongs to."""
+    """Return the number of the shard that a row belongs to."""
     return partition_of(row.index) // SHARD_PARTITIONS

@@ -1,4 +1,4 @@
-"""What holds for a whole run on a connected cluster."""
+"""The context of a run on a connected cluster, which all of its phases share."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ from pipelines.study.spec.study import Study
 
 PoolObserver = Callable[[Mapping[str, PoolStats]], None]
 
-MODEL_READY_TIMEOUT = 600.0  # for models to be ready
-NODE_START_TIMEOUT = 3600.0  # the same, where nodes may have to start first
+MODEL_READY_TIMEOUT = 600.0  # seconds until models are ready
+NODE_START_TIMEOUT = 3600.0  # seconds, if nodes may have to start first
 
 
 @dataclass(frozen=True)
 class RunContext:
-    """A study, where its results go, and the connected cluster, as large as it can become.
+    """A study, the store of its results, and the connected cluster at its maximum size.
 
-    The plan is not part of it: each phase takes the plan and returns it with what it finished. `run_id` names this
-    run's actors. A shared cluster outlives the run and may have an autoscaler.
+    The plan is not part of the context: each phase takes the plan, and returns it with its steps marked as finished.
+    `run_id` is part of the names of this run's actors. A shared cluster keeps running after the run and may have an
+    autoscaler.
     """
 
     study: Study
@@ -50,18 +51,19 @@ class RunContext:
 
     @cached_property
     def row_counts(self) -> RowCounts:
-        """The row counts of the store's finished steps."""
+        """Row counts of the store's finished steps."""
         return RowCounts(self.store)
 
     @property
     def ready_timeout(self) -> float:
-        """How long models may take to be ready; what a load alone may take is in their pools' terms."""
+        """Seconds until models must be ready, node startup included. Pools have a separate limit for the load alone."""
         return NODE_START_TIMEOUT if self.on_shared_cluster else MODEL_READY_TIMEOUT
 
     def phases(self, steps: Sequence[Step]) -> tuple[Phase, ...]:
-        """The order of row-wise steps in which models are loaded as seldom as possible.
+        """Return phases of row-wise steps in an order with as few model loads as possible.
 
-        Raises ClusterError for a model that the cluster could not hold even alone.
+        Raises:
+            ClusterError: If a model does not fit into the cluster even alone.
         """
         phases = order_phases(steps, replica_requests(self.study), self.cluster)
         cast.check_models_fit(self.study, {name for phase in phases for name in phase.models}, self.cluster)
@@ -69,7 +71,7 @@ class RunContext:
 
     @contextmanager
     def residency(self) -> Generator[ModelResidency]:
-        """The models of the study, which come and go within the block."""
+        """Yield the residency of the study's models. At the end, close it and count the retries of its pools."""
         stage = cast.residency(self.study, self.folder, self.run_id, self.cluster)
         try:
             yield stage
@@ -79,7 +81,7 @@ class RunContext:
                 self.retries.add_pool(name, stats)
 
     def request_resources(self, requests: Sequence[ResourceRequest]) -> None:
-        """Have a cluster with an autoscaler grow to hold so much at once, and no longer what was asked for before."""
+        """Ask a shared cluster's autoscaler to fit all `requests` at once, in place of the previous call's requests."""
         if self.on_shared_cluster:
             bundles = [bundle for request in requests for bundle in request.bundles(self.cluster).elements()]
             request_capacity([bundle.resources() for bundle in bundles])

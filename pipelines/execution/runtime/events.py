@@ -1,4 +1,4 @@
-"""What happens in a run as structured events: JSON lines for machines, with the ids of study, run, step and row."""
+"""Structured events of a run: JSON lines with the ids of study, run, step and row."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ _LOGGER.addHandler(logging.NullHandler())
 
 
 def emit(name: str, **fields: Any) -> None:
-    """Tell whoever listens what has happened, and to what."""
+    """Send an event to all handlers; `fields` say what it is about."""
     _LOGGER.info(name, extra={"fields": fields})
 
 
 def event_fields(record: logging.LogRecord) -> dict[str, Any]:
-    """The fields of an event."""
+    """Return the fields of an event."""
     return record.__dict__["fields"]
 
 
 @contextmanager
 def listening(handler: logging.Handler) -> Generator[None]:
-    """Let a handler hear all events within the block."""
+    """Send all events within the block to a handler, and close it at the end."""
     _LOGGER.addHandler(handler)
     try:
         yield
@@ -44,10 +44,10 @@ def listening(handler: logging.Handler) -> Generator[None]:
 
 @contextmanager
 def log_to(log: str | None, store: Store, study: str) -> Generator[None]:
-    """Write all events as JSON lines with the study's name; nothing without `log`.
+    """Write all events as JSON lines with the study's name. Write nothing if `log` is None.
 
-    `log` is a file to append to, or IN_STORE: a file of its own for each run, under `studies/NAME/events/`. A store of
-    objects shows it when the run has ended.
+    `log` is a file to append to, or IN_STORE: a new file for each run, under `studies/NAME/events/`. In an object store
+    the file becomes visible when the run finishes.
     """
     if log is None:
         yield

@@ -1,4 +1,4 @@
-"""Measures a run's CPU time and its peak memory."""
+"""Measures a run's wall time and its peak memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MEMORY_SAMPLE_SECONDS = 1.0
 
 
 class ResourceMeter:
-    """Wall time and peak memory of a run: resident memory of this process and all below it, a local Ray included."""
+    """Wall time and peak memory of a run. Memory is that of this process and its descendants, a local Ray included."""
 
     def __init__(self) -> None:
         self.started = time.monotonic()
@@ -24,12 +24,12 @@ class ResourceMeter:
         self.stopped = threading.Event()
 
     def sample(self) -> None:
-        """Look at the process tree until stopped."""
+        """Sample the memory of the process tree until stopped."""
         while not self.stopped.wait(MEMORY_SAMPLE_SECONDS):
             self.peak_bytes = max(self.peak_bytes, _tree_memory())
 
     def record(self, planned: dict[str, float], ran: list[str], planned_wall: float = 0.0) -> RunRecord:
-        """What was measured so far."""
+        """Return the measurements so far. `planned` are seconds by step key; `ran` are the keys of executed steps."""
         return RunRecord(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             wall_seconds=round(time.monotonic() - self.started, 1),
@@ -42,7 +42,7 @@ class ResourceMeter:
 
 @contextmanager
 def metered() -> Generator[ResourceMeter]:
-    """Measure what happens inside the block."""
+    """Measure the block."""
     meter = ResourceMeter()
     thread = threading.Thread(target=meter.sample, daemon=True)
     thread.start()
@@ -53,7 +53,7 @@ def metered() -> Generator[ResourceMeter]:
 
 
 def _tree_memory() -> int:
-    """Proportional set size of the process tree in bytes: pages shared by processes count once."""
+    """Return the proportional set size of the process tree in bytes, in which shared pages count once."""
     total = 0
     me = psutil.Process()
     for process in (me, *me.children(recursive=True)):

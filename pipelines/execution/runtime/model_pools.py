@@ -1,4 +1,4 @@
-"""The models of a study as pools: what each one needs, and which of them are in memory when."""
+"""Derives the engine pools of a study's models: their resources, placement and residency."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from pipelines.study.spec.model import Model
 from pipelines.study.spec.study import Study
 
 PLACEMENT_FIELDS = {"runtime", "cpus", "gpus", "accelerator", "replicas", "max_replicas", "in_flight"}
-SLEEP_MEMORY_FRACTION = 0.5  # of all memory, for the weights of models that sleep
+SLEEP_MEMORY_FRACTION = 0.5  # of all memory, for the weights of sleeping models
 
 
 def pool_spec(model: Model, name: str, folder: Path, checkpoint: str | None = None) -> PoolSpec:
-    """How to run a model as a pool of this name; `checkpoint` replaces its weights by a trained checkpoint's."""
+    """Return the spec of a pool called `name`. `checkpoint` replaces the model's weights by trained ones."""
     spec = engine_spec(model, folder, checkpoint)
     max_replicas = max(model.replicas, model.max_replicas or 0)
     max_ongoing_requests = model.in_flight or ENGINES[spec.engine].default_max_ongoing_requests
@@ -39,13 +39,17 @@ def pool_spec(model: Model, name: str, folder: Path, checkpoint: str | None = No
 
 
 def residency(study: Study, folder: Path, run: str, inventory: Inventory) -> ModelResidency:
-    """The stage for a study's models. `run` names what belongs to this run alone."""
+    """Return the residency of a study's models. `run` is part of the names of pools that other runs do not share."""
     models = {name: _resident_model(name, model, folder, run) for name, model in study.models.items()}
     return ModelResidency(models, int(SLEEP_MEMORY_FRACTION * inventory.memory_bytes))
 
 
 def check_models_fit(study: Study, names: Collection[str], inventory: Inventory) -> None:
-    """Raise ClusterError for a model that the cluster could not hold even alone. Models that fit take turns."""
+    """Check that each model fits into the cluster alone. Models that do not fit together are loaded in turn.
+
+    Raises:
+        ClusterError: If a model does not fit even alone.
+    """
     for problem in check_fits([replica_requests(study)[name] for name in sorted(names)], inventory):
         raise ClusterError(problem)
 
@@ -54,6 +58,6 @@ def _resident_model(name: str, model: Model, folder: Path, run: str) -> Resident
     weights = parameters(model, folder) * BYTES_PER_PARAMETER * model.replicas
     if not model.shared:
         return ResidentModel(pool_spec(model, f"{run}/{name}", folder), False, weights)
-    # by content, so that equal models meet whatever a study calls them, and changed weights do not
+    # named by content: studies share equal models under any name, and changed weights get another pool
     described = fingerprint([model_identity(model, folder), model.model_dump(include=PLACEMENT_FIELDS)])
     return ResidentModel(pool_spec(model, f"shared/{described[:16]}", folder), True, weights)

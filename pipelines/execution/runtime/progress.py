@@ -1,4 +1,4 @@
-"""What users see while a study runs: each step's rows, rate and remaining time."""
+"""The progress display of a running study: each step's rows, rate and remaining time."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class RateColumn(ProgressColumn):
     """Rows per second."""
 
     def render(self, task: Task) -> Text:
-        """The rate of a bar, once it is known."""
+        """Return the rate of a bar, or an empty text until it is known."""
         speed = task.finished_speed or task.speed
         return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
 
 
 class ProgressDisplay:
-    """Progress by step. On a terminal: bars of the running steps; elsewhere: a line now and then."""
+    """Progress by step: bars of the running steps on a terminal, otherwise a line every few seconds."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -51,7 +51,7 @@ class ProgressDisplay:
             disable=not console.is_terminal,
         )
         self.tasks: dict[str, TaskID] = {}
-        self.started: dict[str, tuple[float, int]] = {}  # when a step was first heard of, and how far it was
+        self.started: dict[str, tuple[float, int]] = {}  # time and rows of a step's first update
         self.last_line_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -68,7 +68,7 @@ class ProgressDisplay:
         self.console.print(text, highlight=False)
 
     def update(self, key: str, label: str, done: int, total: int) -> None:
-        """Say how far a step is, in rows or optimizer steps."""
+        """Show the progress of a step, in rows or optimizer steps."""
         if key not in self.tasks:
             self.tasks[key] = self.bars.add_task(label, total=total)
             self.started[key] = time.monotonic(), done
@@ -82,25 +82,25 @@ class ProgressDisplay:
             self.print(self.progress_line(key, label, done, total))
 
     def progress_line(self, key: str, label: str, done: int, total: int) -> str:
-        """A step's progress in words."""
+        """Return a step's progress as a line of text."""
         started, before = self.started[key]
         rate = (done - before) / max(time.monotonic() - started, 1e-3)
         pace = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if rate > 0 else ""
         return f"  {label}: {done}/{total}{pace}"
 
     def finish_step(self, manifest: Manifest) -> None:
-        """Remove the bar of a finished step and print what became of its rows."""
+        """Remove the bar of a finished step and print its row counts."""
         self.finish(manifest.key, _describe(manifest))
 
     def finish(self, key: str, text: str) -> None:
-        """Take a step's bar away and print what became of it."""
+        """Remove the bar of a step, if it has one, and print `text`."""
         if key in self.tasks:
             self.bars.remove_task(self.tasks.pop(key))
         self.print(text)
 
 
 def _describe(manifest: Manifest) -> str:
-    """A finished step in one line."""
+    """Describe a finished step in one line."""
     account = manifest.account
     lost = [f"{count} {reason}" for reason, count in account.reasons.items()]
     rows = f"{account.rows_in} in, {account.rows_out} out" + (f" ({', '.join(lost)})" if lost else "")

@@ -1,4 +1,4 @@
-"""Finished steps that are not as they were written: found before a run builds on them, and made again."""
+"""Finds finished steps whose files are missing or corrupt, and invalidates them so that a run recomputes them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pipelines.store.manifest import Manifest
 from pipelines.store.store import MANIFEST, Store
 from pipelines.study.graph.step import Step
 
-MISSING = "it is not there any more"
+MISSING = "the step is missing"
 
 
 def find_corrupt_steps(store: Store, steps: Mapping[str, Step], done: Collection[str]) -> dict[str, str]:
-    """What is wrong with finished steps (`done`, of all `steps` by key), by key.
+    """Return what is wrong with finished steps, by key. `steps` are all steps by key, `done` the keys of finished ones.
 
-    Sizes are compared of all, hashes where a step will read the files that is unfinished or made again. A step that is
-    gone, though something was made of it, is damaged too.
+    File sizes are compared for all finished steps. Hashes are compared only for files that a pending or recomputed step
+    will read. A missing step also counts as damaged if a finished step was made from it.
     """
     found = {
         needed.key: MISSING for key in steps if key in done for needed in steps[key].inputs if needed.key not in done
@@ -36,7 +36,7 @@ def find_corrupt_steps(store: Store, steps: Mapping[str, Step], done: Collection
 
 
 def downstream_of(steps: Mapping[str, Step], keys: Collection[str]) -> set[str]:
-    """All steps that are made of these, directly or not. A step comes after its inputs."""
+    """Return the keys of all direct and indirect dependents of `keys`. In `steps`, a step comes after its inputs."""
     below: set[str] = set()
     for step in steps.values():
         if any(needed.key in keys or needed.key in below for needed in step.inputs):
@@ -45,29 +45,29 @@ def downstream_of(steps: Mapping[str, Step], keys: Collection[str]) -> set[str]:
 
 
 def _steps_to_hash(steps: Mapping[str, Step], done: Collection[str], found: Collection[str]) -> set[str]:
-    """The finished steps, not found to be damaged, that steps read which will run."""
+    """Return the undamaged finished steps that the steps of the coming run will read."""
     again = downstream_of(steps, found)
     will_run = (step for key, step in steps.items() if key not in done or key in found or key in again)
     return {needed.key for step in will_run for needed in step.inputs} & set(done) - set(found) - again
 
 
 def _steps_of(steps: Iterable[Step], find_problem: Callable[[Step], str]) -> dict[str, str]:
-    return {step.key: told for step in steps if (told := find_problem(step))}
+    return {step.key: problem for step in steps if (problem := find_problem(step))}
 
 
 def _content_changed(store: Store, step: Step) -> str:
-    """What is wrong with the content of a step's files."""
+    """Return what is wrong with the content of a step's files, or an empty text."""
     folder, shards = store.folder(step.kind, step.key), store.manifest(step.kind, step.key).shards
     return next(filter(None, (shard_problem(store, folder, shard) for shard in shards)), "")
 
 
 def _size_changed(store: Store, step: Step, sizes: Mapping[str, int]) -> str:
-    """What is wrong with a step's manifest, or the sizes of its files."""
+    """Return what is wrong with a step's manifest or the sizes of its files, or an empty text."""
     folder = store.folder(step.kind, step.key)
     try:
         manifest = Manifest.model_validate_json(store.read_bytes(posixpath.join(folder, MANIFEST)))
     except ValidationError:
-        return f"{MANIFEST} can not be read"
+        return f"{MANIFEST} is corrupt"
     for shard in manifest.shards:
         size = sizes.get(posixpath.join(folder, shard.file))
         if size is None:
@@ -78,6 +78,6 @@ def _size_changed(store: Store, step: Step, sizes: Mapping[str, int]) -> str:
 
 
 def invalidate(store: Store, step: Step) -> None:
-    """Have a step made again: it does not exist any more, nor do parts of it, which were made of other rows."""
+    """Invalidate a step so that it is recomputed. Delete its partition outputs, too: they were made from other rows."""
     store.invalidate(step.kind, step.key)
     store.remove(store.partition_files(step.kind, step.key, "*.parquet"))

@@ -1,4 +1,4 @@
-"""Retries and their budgets: everything that is tried again in a run is counted, from the request to the step."""
+"""Retries after infrastructure failures. Retries of requests, replicas, trainings and steps are counted for a run."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from actors.serving.spec import PoolStats
 from actors.training.host import MAX_LOST_WORKERS
 from pipelines.store.studies.retry_log import Retry
 
-MAX_STEP_RETRIES = 2  # times that a step is tried again after a failure that is none of its rows'
+MAX_STEP_RETRIES = 2  # retries of a step after a failure that its rows did not cause
 T = TypeVar("T")
 
 
 @dataclass
 class RetryBudget:
-    """Counts what is tried again in a run; from several threads."""
+    """Counts the retries of a run. Several threads may add retries."""
 
     counts: dict[tuple[str, str], Retry] = field(default_factory=dict[tuple[str, str], Retry])
     lock: Lock = field(default_factory=Lock)
 
     def add_pool(self, model: str, stats: PoolStats) -> None:
-        """Add what a pool that is no more had to try again."""
+        """Add the retries of a pool that has been closed."""
         asked = f"each {HTTP_RETRIES} times (option 'retries')"
         self._add(Retry(level="request", of=f"{model}, to its endpoint", spent=stats.totals.retries, allowed=asked))
         alone = f"each until {MAX_CRASHES_ISOLATED} deaths alone"
@@ -49,7 +49,7 @@ class RetryBudget:
         self._add(Retry(level="step", of=label, spent=1, allowed=str(MAX_STEP_RETRIES)))
 
     def all(self) -> list[Retry]:
-        """Everything that was tried again."""
+        """Return all retries, ordered by level and name."""
         return sorted(self.counts.values(), key=lambda retry: (retry.level, retry.of))
 
     def _add(self, more: Retry) -> None:
@@ -67,10 +67,10 @@ def with_retries(
     notify: Callable[[str], None],
     before_retry: Callable[[], None],
 ) -> T:
-    """What `attempt` returns; after a lost engine, sandbox, process or node it is made AGAIN times more.
+    """Return the result of `attempt`, which is retried if an engine, sandbox, process or node is lost.
 
-    `before_retry` comes before each further attempt. The last failure is raised, and so is at once what is no such
-    failure.
+    There are up to MAX_STEP_RETRIES retries, and `before_retry` is called before each. The failure of the last attempt
+    is raised. Any other exception is raised immediately.
     """
     for spent in range(MAX_STEP_RETRIES + 1):
         try:
@@ -81,13 +81,13 @@ def with_retries(
                 raise
             retries.add_step(label)
             reason = " ".join(str(error).split())
-            notify(f"[yellow]{label} failed[/yellow]: {escape(reason)}: tried again, {spent + 1} of {MAX_STEP_RETRIES}")
+            notify(f"[yellow]{label} failed[/yellow]: {escape(reason)}: retry {spent + 1} of {MAX_STEP_RETRIES}")
             before_retry()
     raise AssertionError("unreachable")
 
 
 def root_cause(error: Exception) -> Exception:
-    """What went wrong, without the layers that carried it here."""
+    """Return the original exception, without the exceptions that wrap it."""
     while not isinstance(error, EngineLost | LoadError | SandboxError):
         inner = getattr(error, "cause", None) or error.__cause__
         if isinstance(error, ExceptionGroup):

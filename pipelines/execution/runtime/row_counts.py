@@ -1,4 +1,4 @@
-"""How many rows finished steps have, and unfinished ones will have."""
+"""Row counts of finished steps, and expected row counts of unfinished ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sandboxes for as long as steps need them."""
+"""Starts the sandboxes that steps need, and stops them afterwards."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ MAX_SANDBOXES = 16
 
 @contextmanager
 def sandboxes(cluster: Inventory, steps: Iterable[Step]) -> Generator[Mapping[Level, SandboxClient]]:
-    """Sandboxes of every level that these steps run foreign code at, within the block: one for each CPU.
+    """Yield clients of sandboxes by level, for all levels at which `steps` run foreign code.
 
-    SandboxError, with what is missing, where a machine can not give the level.
+    Each level has one sandbox per CPU, up to MAX_SANDBOXES. They are stopped at the end of the block.
+
+    Raises:
+        SandboxError: If a node cannot provide a level; it says what is missing.
     """
     levels: set[Level] = {level for step in steps if (level := step.params.sandbox_level)}
     size = max(1, min(MAX_SANDBOXES, int(cluster.cpus)))
     with ExitStack() as stack:
-        # they ask for no CPU of their own: engines may hold all that there is
+        # sandboxes reserve no CPU: engines may have reserved all of them
         clients: dict[Level, SandboxClient] = {}
         for level in levels:
             clients[level] = stack.enter_context(SandboxPool(size, level, cpus_per_sandbox=0)).client()

@@ -1,4 +1,4 @@
-"""What Prometheus sees of a run, through Ray's exporter on the driver's node (docs/grafana.json shows it)."""
+"""Prometheus metrics of a run, exported by Ray on the driver's node; docs/grafana.json is a dashboard for them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ METRICS_INTERVAL_SECONDS = 5.0
 
 
 class Telemetry(logging.Handler):
-    """The metrics of one run; hears of finished steps, and is shown the pools."""
+    """The metrics of one run, updated from its step events and from the statistics of its pools."""
 
     def __init__(self, study: Study, plan: Plan) -> None:
         super().__init__()
@@ -29,20 +29,20 @@ class Telemetry(logging.Handler):
         of_model, of_step = ("study", "model"), ("study", "kind")
         self._tokens = Counter("evolgrid_tokens_total", "tokens read and written", (*of_model, "direction"))
         self._requests = Counter("evolgrid_requests_total", "requests answered", of_model)
-        self._deaths = Counter("evolgrid_replica_deaths_total", "replicas lost", of_model)
-        self._queued = Gauge("evolgrid_requests_queued", "requests that no replica has yet", of_model)
+        self._deaths = Counter("evolgrid_replica_deaths_total", "replicas that crashed", of_model)
+        self._queued = Gauge("evolgrid_requests_queued", "requests that wait for a replica", of_model)
         self._in_flight = Gauge("evolgrid_requests_in_flight", "requests at replicas", of_model)
         self._replicas = Gauge("evolgrid_replicas", "replicas of a model", of_model)
-        self._steps = Counter("evolgrid_steps_total", "steps that are through", (*of_step, "how"))
+        self._steps = Counter("evolgrid_steps_total", "steps that were run, reused or failed", (*of_step, "how"))
         self._rows = Counter("evolgrid_rows_total", "rows of finished steps", (*of_step, "outcome"))
-        self._idle = Gauge("evolgrid_gpu_idle_share", "GPUs of the cluster without work, as a share", ("study",))
+        self._idle = Gauge("evolgrid_gpu_idle_share", "fraction of the cluster's GPUs that are idle", ("study",))
         self._gpus = Gauge("evolgrid_gpus", "GPUs of the cluster", ("study",))
-        self._busy: float | None = None  # GPUs of engines at work, while a stream runs
+        self._busy: float | None = None  # busy GPUs of engines while a stream runs, otherwise None
         for key in plan.done:
             self._count(self._steps, 1, kind=plan.grid.steps[key].kind, how="reused")
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Count a step that has failed, or a finished one and its rows."""
+        """Count a failed step, or a finished step and its rows."""
         how = {"step finished": "run", "step failed": "failed"}.get(record.getMessage())
         if how is None:
             return
@@ -54,7 +54,7 @@ class Telemetry(logging.Handler):
             self._count(self._rows, fields[outcome], kind=fields["kind"], outcome=outcome)
 
     def observe_pools(self, stats: Mapping[str, PoolStats]) -> None:
-        """Take note of how the engines stand; no pools: the stream is over."""
+        """Update the metrics of the pools. Without pools, the stream has finished."""
         self._busy = None if not stats else sum(self._busy_gpus(name, each) for name, each in stats.items())
         for name, each in stats.items():
             tags = {"study": self._study, "model": name}
@@ -63,12 +63,12 @@ class Telemetry(logging.Handler):
             self._replicas.set(each.replicas, tags)
             work = each.totals
             self._count_growth(self._requests, name, "requests", work.requests)
-            self._count_growth(self._deaths, name, "deaths", work.crashes)
+            self._count_growth(self._deaths, name, "crashes", work.crashes)
             self._count_growth(self._tokens, name, "tokens_in", work.tokens_in, direction="in")
             self._count_growth(self._tokens, name, "tokens_out", work.tokens_out, direction="out")
 
     def sample(self) -> None:
-        """Take note of the cluster: GPUs whose engines have nothing to do, or that nobody holds, are idle."""
+        """Update the metrics of the cluster. A GPU is idle if it is unreserved or if its engine has no requests."""
         gpus = ray.cluster_resources().get("GPU", 0.0)
         held = gpus - ray.available_resources().get("GPU", 0.0)
         busy = held if self._busy is None else min(held, self._busy)
@@ -79,26 +79,28 @@ class Telemetry(logging.Handler):
         return min(stats.in_flight, stats.replicas) * self._models[name].gpus if name in self._models else 0.0
 
     def _count_growth(self, counter: Counter, model: str, total: str, value: float, **tags: str) -> None:
-        """Count by how much a pool's total has grown; a new pool of a model begins at nothing."""
+        """Count the growth of a pool's total since the last call. The totals of a model's new pool start at 0."""
         before = self._before.setdefault(model, {})
         growth = value - before.get(total, 0.0) if value >= before.get(total, 0.0) else value
         before[total] = value
         self._count(counter, growth, model=model, **tags)
 
     def _count(self, counter: Counter, more: float, **tags: str) -> None:
-        if more > 0:  # Ray refuses nothing
+        if more > 0:  # Ray rejects an increment of 0
             counter.inc(more, {"study": self._study} | tags)
 
 
 @contextmanager
 def exporting_metrics(study: Study, plan: Plan) -> Generator[PoolObserver]:
-    """Export the metrics of a run within the block, in which Ray is connected. The observer must be given the state of
-    the run's pools."""
-    telemetry, ended = Telemetry(study, plan), Event()
+    """Export the metrics of a run within the block. Ray must be connected.
+
+    Yields an observer; the caller must pass it the statistics of the run's pools.
+    """
+    telemetry, stopped = Telemetry(study, plan), Event()
 
     def watch() -> None:
-        telemetry.sample()  # at once: a run may be over before the first wait is
-        while not ended.wait(METRICS_INTERVAL_SECONDS):
+        telemetry.sample()  # immediately: a run may finish before the first interval does
+        while not stopped.wait(METRICS_INTERVAL_SECONDS):
             telemetry.sample()
 
     thread = Thread(target=watch, name="telemetry", daemon=True)
@@ -107,5 +109,5 @@ def exporting_metrics(study: Study, plan: Plan) -> Generator[PoolObserver]:
         with listening(telemetry):
             yield telemetry.observe_pools
     finally:
-        ended.set()
+        stopped.set()
         thread.join()

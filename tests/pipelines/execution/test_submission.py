@@ -218,11 +218,11 @@ def test_too_much_to_travel_is_told(tmp_path: Path) -> None:
     target.mkdir()
     with (tmp_path / "seeds.jsonl").open("wb") as file:
         file.truncate(MAX_UPLOAD_BYTES + 1)
-    with pytest.raises(InputError, match="too much"):
+    with pytest.raises(InputError, match="limit of an upload"):
         pack(load(study), target)
 
 
 def test_a_store_that_only_this_machine_has_is_refused(tmp_path: Path) -> None:
     jobs: Jobs = None  # pyright: ignore[reportAssignmentType] is not asked
-    with pytest.raises(InputError, match="can not reach the store"):
+    with pytest.raises(InputError, match="cannot reach the store"):
         submit(jobs, load(write_study(tmp_path)), "evolgrid-store", tmp_path)

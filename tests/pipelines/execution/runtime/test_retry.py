@@ -70,7 +70,7 @@ def test_a_failure_of_infrastructure_is_tried_again_with_a_line_to_the_user(erro
     assert with_retries(retries, "stream", attempt, told.append, lambda: prepared.append(attempt.made)) == 42
     assert (attempt.made, prepared, len(told)) == (2, [1], 1)
     assert " ".join(str(error).split()) in Text.from_markup(told[0]).plain
-    assert "stream failed" in told[0] and f"tried again, 1 of {MAX_STEP_RETRIES}" in told[0]
+    assert "stream failed" in told[0] and f"retry 1 of {MAX_STEP_RETRIES}" in told[0]
     assert retries.all() == [Retry(level="step", of="stream", spent=1, allowed=str(MAX_STEP_RETRIES))]
 
 
