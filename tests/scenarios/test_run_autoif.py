@@ -60,5 +60,5 @@ def test_a_study_runs_to_its_checked_answers_and_gives_the_same_rows_each_time(t
 
 
 def test_models_that_work_together_and_do_not_fit_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match="small and nli work together in one step and ask for 6 CPUs"):
+    with pytest.raises(ClusterError, match="small and nli run in the same step and need 6 CPUs"):
         go(write(tmp_path, cpus=3), Store(str(tmp_path / "store")))

@@ -1,4 +1,4 @@
-"""AutoIF's steps that come before the stream: formats are made, verified and paired with queries (2406.13542)."""
+"""Runs AutoIF's steps before the stream: formats are generated, verified and paired with queries (2406.13542)."""
 
 from __future__ import annotations
 
@@ -39,9 +39,12 @@ from pipelines.study.graph.step import Step
 def run_autoif(context: RunContext, plan: Plan) -> Plan:
     """Run and commit all pending augment, verify and pair steps; return the plan with them finished.
 
-    Evolver and NLI model take turns within a step: ClusterError if the cluster can not hold both at once. InputError
-    if there are fewer usable queries than a pair step draws, before anything is asked. SandboxError if the sandbox
-    fails.
+    A verify step alternates between evolver and NLI model, so both must be loaded at the same time.
+
+    Raises:
+        ClusterError: If the models of a step do not fit into the cluster together.
+        InputError: If a pair step draws more queries than there are usable ones. It is raised before any request.
+        SandboxError: If the sandbox fails.
     """
     pairs = plan.pending_of("pair")
     for step in pairs:
@@ -61,7 +64,7 @@ def run_autoif(context: RunContext, plan: Plan) -> Plan:
 
 
 def models_of(step: Step) -> tuple[str, ...]:
-    """The models that an augment or verify step asks."""
+    """Return the names of the models that an augment or verify step uses."""
     job = step.params
     if isinstance(job, VerifyParams) and job.nli:
         return tuple(dict.fromkeys((job.model, job.nli)))
@@ -81,7 +84,7 @@ def _run_step(context: RunContext, step: Step, clients: Mapping[str, Client]) ->
 
 
 def run_augment(store: Store, step: Step, clients: Mapping[str, Client]) -> Manifest:
-    """Run and commit one augment step: the given instructions and the new ones, each once."""
+    """Run and commit one augment step. Its rows are the given and the generated instructions, without duplicates."""
     job, started = step.params, time.monotonic()
     assert isinstance(job, AugmentParams)
     sampler = RepeatedSampler(JournaledClient(clients[job.model], step.kind, step.key), job.sampling.sampling, job.seed)
@@ -95,7 +98,7 @@ def run_augment(store: Store, step: Step, clients: Mapping[str, Client]) -> Mani
 def run_verify(
     store: Store, step: Step, clients: Mapping[str, Client], runner: Runner, progress: ProgressSink
 ) -> Manifest:
-    """Run and commit one verify step whose instructions are finished, from where an earlier run stopped."""
+    """Run and commit one verify step whose input is finished. Resumes from the results of an interrupted run."""
     job, (source,), started = step.params, step.inputs, time.monotonic()
     assert isinstance(job, VerifyParams)
     journaled = {name: JournaledClient(client, step.kind, step.key) for name, client in clients.items()}
@@ -116,35 +119,39 @@ def run_verify(
 
 
 class _DraftCounter:
-    """Shows how many instructions are through."""
+    """Shows how many instructions have been processed."""
 
     def __init__(self, display: ProgressDisplay, step: Step, total: int) -> None:
         self.display, self.step, self.total, self.done = display, step, total, 0
 
     def add(self, progress: Mapping[str, StepProgress]) -> None:
-        """Take note of what was added."""
+        """Add progress to the count, and display it."""
         self.done += sum(more.rows + more.rejected + more.failed for more in progress.values())
         self.display.update(self.step.key, self.step.label, self.done, self.total)
 
 
 def usable_queries(store: Store, step: Step) -> dict[str, InstructionRow]:
-    """The seeds of a pair step that serve as queries, by their text. InputError if it draws more than there are."""
+    """Return the seeds of a pair step that can serve as queries, by their text.
+
+    Raises:
+        InputError: If the step draws more queries than there are.
+    """
     job, (_, seeds) = step.params, step.inputs
     assert isinstance(job, PairParams)
     rows = from_table(InstructionRow, store.rows(seeds.kind, seeds.key))
     found = filter_queries({user_turn(row.instruction, row.input): row for row in reversed(rows)})
     if len(found) < job.queries:
         raise InputError(
-            f"{job.queries} queries are to be drawn for each instruction, and the seeds '{seeds.subject}' have "
-            f"{len(found)} of more than 20 and fewer than 300 characters",
+            f"cannot draw {job.queries} queries for each instruction: the seeds '{seeds.subject}' have only "
+            f"{len(found)} with more than 20 and fewer than 300 characters",
             field="autoif.queries",
-            remedy="Draw fewer, or give more seeds.",
+            remedy="Draw fewer queries, or add seeds.",
         )
     return found
 
 
 def run_pair(store: Store, step: Step) -> Manifest:
-    """Make and commit one pair step whose inputs are finished."""
+    """Run and commit one pair step whose inputs are finished."""
     job, (verified, _), started = step.params, step.inputs, time.monotonic()
     assert isinstance(job, PairParams)
     formats = from_table(VerifiedRow, store.rows(verified.kind, verified.key))

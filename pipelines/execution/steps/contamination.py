@@ -1,4 +1,4 @@
-"""Which instructions of a set overlap with benchmark tasks, each set committed as a step."""
+"""Finds the instructions of a set that overlap with benchmark tasks, and commits each set as a step."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def run_contamination(
 ) -> Manifest:
     """Run and commit one contamination step whose inputs are finished.
 
-    `vectors` are the unit embeddings of the sources' tasks, for a step that looks for near-duplicates. The manifest's
-    `extra` counts by measure and source the tasks that are too short to share an n-gram.
+    `vectors` are the unit embeddings of the tasks by source; only a step that looks for near-duplicates needs them. The
+    manifest's `extra` counts the tasks that are too short to share an n-gram, by measure and source.
     """
     started, job = time.monotonic(), step.params
     assert isinstance(job, ContaminationParams)
@@ -78,14 +78,17 @@ def run_contamination(
 
 
 def _columns(overlaps: Sequence[Overlap]) -> Iterator[list[Any]]:
-    """Overlaps as the lists of a row."""
+    """Return overlaps as the list columns of a row, one list per field of `Overlap`."""
     return ([getattr(overlap, name) for overlap in overlaps] for name in Overlap.__dataclass_fields__)
 
 
 def _near_duplicates(
     store: Store, step: Step, sources: ReferenceTexts, vectors: Mapping[str, Vectors], threshold: float
 ) -> dict[str, list[Overlap]]:
-    """Near-duplicates among the tasks by the ids of the instructions that a diversity step has embedded."""
+    """Return the tasks that are near-duplicates of instructions, by the ids of the instructions.
+
+    `step` is the diversity step that embedded the instructions.
+    """
     found: dict[str, list[Overlap]] = {}
     for table in read_tables(store, step, ["parent_id", "vector"]):
         ids = table.column("parent_id").to_pylist()
@@ -98,7 +101,7 @@ def _near_duplicates(
 
 
 def _embed_references(study: Study, folder: Path, sources: ReferenceTexts) -> dict[str, Vectors]:
-    """The embeddings of all tasks, if near-duplicates are looked for."""
+    """Return the embeddings of all tasks by source; empty if the study does not look for near-duplicates."""
     if study.diversity is None or study.contamination is None or study.contamination.near is None:
         return {}
     with ray_encoder(encoder_spec(study.diversity, folder), max(map(len, sources.values()))) as embeds:

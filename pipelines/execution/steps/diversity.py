@@ -1,7 +1,7 @@
-"""How near the instructions of a set are to one another, each set committed as a step.
+"""Measures the diversity of instruction sets, and commits each set as a step.
 
-The measure is the minimum neighbor distance of 2412.11231: the squared L2 distance of every instruction's embedding to
-the nearest other one's. Of a set, the driver holds some hundred bytes per row, and neither texts nor embeddings.
+The measure is the minimum neighbor distance of 2412.11231: the squared L2 distance between each instruction's embedding
+and the nearest other embedding. The driver holds a few hundred bytes per row of a set, but no texts or embeddings.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from pipelines.study.graph.step import Step
 from pipelines.study.inputs.encoders import encoder_spec
 
 NO_NEIGHBOUR = "no_neighbour"
-DIGEST_BYTES = 16  # bytes; so has an id
-CACHED_PANELS = 8  # rows with copies of earlier texts come back to panels
+DIGEST_BYTES = 16  # equal to the length of an id
+CACHED_PANELS = 8  # rows that repeat an earlier text need its panel again
 
 
 def run_diversities(context: RunContext, plan: Plan) -> Plan:
@@ -60,7 +60,7 @@ def run_diversity(
 
 @dataclass(frozen=True, slots=True)
 class _Members:
-    """The ids of a set's members in their order, end to end, and which of them have the same text."""
+    """The concatenated ids of a set's members, in order, and which of them have the same text."""
 
     ids: bytes
     texts: EqualVectors
@@ -78,7 +78,7 @@ def _members(store: Store, source: Step) -> _Members:
 def _diversity_rows(
     store: Store, step: Step, members: _Members, text_encoder: Encoder, on_progress: OnProgress
 ) -> Iterator[Row]:
-    """What is found of each row of the source step; rows of a set of one have no neighbour."""
+    """Yield the result for each row of the source step. The only member of a set is rejected: it has no neighbour."""
     source, key, texts = step.inputs[0], step.key, members.texts
     single = len(texts.group) < 2
     panels = [] if single else text_encoder.panels(_distinct_texts(store, source, texts), on_progress)
@@ -101,7 +101,7 @@ def _diversity_rows(
 
 
 def _distinct_texts(store: Store, source: Step, texts: EqualVectors) -> Iterator[str]:
-    """Every text of a set once, in the order of the first rows that have it."""
+    """Return the distinct texts of a set, in the order of their first rows."""
     first = np.zeros(len(texts.group), dtype=bool)
     first[texts.first] = True
     members = (row for row in read_instructions(store, source) if row.is_member)

@@ -1,4 +1,4 @@
-"""The instructions of a set, and what is found of each, a shard at a time: a set of millions is never held at once."""
+"""Reads the instructions of a set and writes results for them, one shard at a time: sets may exceed the memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INSTRUCTION_COLUMNS = ["id", "seed_id", "index", "instruction", "input", "outcom
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A row of a set: its ids, and its text with the input."""
+    """A row of a set: its ids, its text including the input, and its outcome."""
 
     id: str
     seed_id: str
@@ -35,20 +35,20 @@ class Instruction:
 
     @property
     def is_member(self) -> bool:
-        """Whether it belongs to the set: rows that were not evolved only go on to the next round."""
+        """Whether the row belongs to the set. Rows that were not evolved do not; they only enter the next round."""
         return not self.outcome.startswith(ELIMINATED)
 
     def derived_ids(self, key: str) -> tuple[str, str, str, int]:
-        """What a row that the step `key` makes of this one begins with."""
+        """Return the columns id, parent_id, seed_id and index of the row that the step `key` derives from this one."""
         return row_id(self.id, key), self.id, self.seed_id, self.index
 
     def reject(self, key: str) -> Rejection:
-        """The account of a row that is no member."""
+        """Return the rejection of a row that is not a member."""
         return Rejection(*self.derived_ids(key), "rejected", NOT_EVOLVED, self.outcome, "")
 
 
 def read_instructions(store: Store, step: Step) -> Iterator[Instruction]:
-    """All rows of a finished step of instructions, in order."""
+    """Yield all rows of a finished step of instructions, in order."""
     for table in read_tables(store, step, INSTRUCTION_COLUMNS):
         for row in table.to_pylist():
             text = user_turn(row["instruction"], row["input"])
@@ -56,7 +56,7 @@ def read_instructions(store: Store, step: Step) -> Iterator[Instruction]:
 
 
 def read_tables(store: Store, step: Step, columns: list[str]) -> Iterator[pa.Table]:
-    """These columns of a finished step's rows, shard by shard."""
+    """Yield the columns `columns` of a finished step's rows, one table per shard."""
     folder = store.folder(step.kind, step.key)
     for shard in store.manifest(step.kind, step.key).shards:
         if shard.file.startswith("rows"):
@@ -64,7 +64,7 @@ def read_tables(store: Store, step: Step, columns: list[str]) -> Iterator[pa.Tab
 
 
 def write_results(store: Store, step: Step, results: Iterable[Row]) -> tuple[tuple[Shard, ...], Account]:
-    """Write what is found of the rows, in their order, as the shards of a step."""
+    """Write results, which are in the order of their rows, as the shards of a step."""
     shards: list[Shard] = []
     reasons, total = Counter[str](), 0
     for number, members in groupby(results, key=rows_shard):

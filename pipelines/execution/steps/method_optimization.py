@@ -1,4 +1,4 @@
-"""Optimizations of methods, each committed as a step: what the optimizer said, and every candidate with its figures."""
+"""Runs optimizations of methods. Each is committed as a step with the optimizer's replies and all scored candidates."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ OnProgress = Callable[[int], None]
 def run_optimizations(context: RunContext, plan: Plan) -> Plan:
     """Run and commit all pending optimize steps, one after another; return the plan with them finished.
 
-    Evolver and optimizer take turns within a step: ClusterError if the cluster can not hold both at once.
+    A step alternates between evolver and optimizer, so both must be loaded at the same time.
+
+    Raises:
+        ClusterError: If the models of a step do not fit into the cluster together.
     """
     steps = plan.pending_of("optimize")
     if not steps:
@@ -51,9 +54,9 @@ def run_optimizations(context: RunContext, plan: Plan) -> Plan:
 def run_optimization(
     store: Store, step: Step, clients: Mapping[str, Client], on_progress: OnProgress = lambda done: None
 ) -> Manifest:
-    """Run and commit one optimization whose seeds are finished. What an earlier run was answered is not asked again.
+    """Run and commit one optimization whose seeds are finished. Requests that were answered before are not repeated.
 
-    `clients` are by the models' names. The manifest's `extra` counts all requests.
+    `clients` are keyed by model name. The manifest's `extra` counts all requests.
     """
     job, source = _params(step), step.inputs[0]
     started = time.monotonic()
@@ -70,7 +73,7 @@ def run_optimization(
 
 
 def models_of(step: Step) -> tuple[str, ...]:
-    """The models that an optimization asks."""
+    """Return the names of the models that an optimization uses."""
     job = _params(step)
     return tuple(dict.fromkeys((job.model, job.optimization.optimizer)))
 
@@ -86,7 +89,11 @@ def _display(progress: ProgressDisplay, step: Step) -> OnProgress:
 
 
 def check_capacity(study: Study, inventory: Inventory, models: tuple[str, ...]) -> None:
-    """Raise ClusterError if the cluster can not hold these models of one step at once."""
+    """Check that the models of one step fit into the cluster together.
+
+    Raises:
+        ClusterError: If they do not fit.
+    """
     requests = [replica_requests(study)[name] for name in models]
     if not fit_together(requests, inventory):
         cpus, gpus = (
@@ -94,8 +101,8 @@ def check_capacity(study: Study, inventory: Inventory, models: tuple[str, ...]) 
             sum(each.replicas * each.gpus for each in requests),
         )
         raise ClusterError(
-            f"{' and '.join(models)} work together in one step and ask for {cpus:g} CPUs and {gpus:g} GPUs; the "
-            f"cluster has {inventory.cpus} and {inventory.gpus}, and a replica lies on one of its "
+            f"{' and '.join(models)} run in the same step and need {cpus:g} CPUs and {gpus:g} GPUs in total; the "
+            f"cluster has {inventory.cpus} CPUs and {inventory.gpus} GPUs, and each replica must fit on one of its "
             f"{len(inventory.nodes)} nodes. "
-            "Give them less, or the same model both roles."
+            "Reduce their resources, or use one model for both roles."
         )

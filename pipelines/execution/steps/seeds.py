@@ -1,4 +1,4 @@
-"""Seeds as rows of round 0, read from a file or drawn from the world."""
+"""Reads seed rows (round 0) from a file, or draws them from the bundled world."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from pipelines.study.spec.study import Seeds
 
 
 def seed_rows(seeds: Seeds, folder: Path, seed: int, key: str) -> tuple[list[InstructionRow], list[Rejection]]:
-    """The rows of one seed set and, if the study quarantines bad rows, those. Raises InputError for a bad file."""
+    """Return the rows of one seed set and, if the study quarantines bad rows, their rejections.
+
+    Raises:
+        InputError: If the file is not valid.
+    """
     if seeds.world:
         return _world_rows(seeds.world, seeds.limit, seed, key), []
     read = read_seeds(folder / str(seeds.file), limit=seeds.limit, on_bad_row=seeds.on_bad_row)

@@ -1,4 +1,4 @@
-"""Selections, each committed as a step: the chosen pairs, and of every other one why it was left out."""
+"""Runs selections. Each is committed as a step with the selected pairs, and a reason for each omitted pair."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipelines.store.store import Store
 from pipelines.study.graph.params import SelectParams
 from pipelines.study.graph.step import Step
 
-CACHED_SETS = 4096  # sizes of rival selections that a run remembers
+CACHED_SETS = 4096  # cached sizes of rival selections
 
 
 def run_selections(context: RunContext, plan: Plan) -> Plan:
@@ -27,13 +27,16 @@ def run_selections(context: RunContext, plan: Plan) -> Plan:
     for step in steps:
         manifest = run_selection(context.store, step)
         context.progress.finish_step(manifest)
-        if told := manifest.extra["warning"]:
-            context.progress.print(f"[yellow]{step.label}[/yellow]: {escape(told)}")
+        if warning := manifest.extra["warning"]:
+            context.progress.print(f"[yellow]{step.label}[/yellow]: {escape(warning)}")
     return plan.with_finished(step.key for step in steps)
 
 
 def run_selection(store: Store, step: Step) -> Manifest:
-    """Run and commit one selection. Its inputs are the answers and what measures them, then those of its rivals."""
+    """Run and commit one selection.
+
+    The step's inputs are its own answers and their measurements, followed by those of each rival selection.
+    """
     started, job = time.monotonic(), step.params
     assert isinstance(job, SelectParams)
     size = 1 + len(job.selection.needs)
@@ -48,5 +51,5 @@ def run_selection(store: Store, step: Step) -> Manifest:
 
 @lru_cache(maxsize=CACHED_SETS)
 def _selected_count(url: str, job: SelectParams, steps: tuple[Step, ...]) -> int:
-    """How many pairs the same selection would choose of another set alone."""
+    """Return the number of pairs that the same selection would choose from a rival's set."""
     return len(select_pairs(*read_measurements(Store(url), steps), job.selection, job.seed, "")[0])

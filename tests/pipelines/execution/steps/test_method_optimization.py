@@ -57,5 +57,5 @@ class TestOptimize:
 
     def test_two_models_that_do_not_fit_together_are_refused_before_anything_loads(self, tmp_path: Path) -> None:
         models = {name: {"source": name, "engine": "scripted", "cpus": 60.0} for name in ("small", "large")}
-        with pytest.raises(ClusterError, match="small and large work together in one step and ask for 120 CPUs"):
+        with pytest.raises(ClusterError, match="small and large run in the same step and need 120 CPUs"):
             go(study(models=models), Store(str(tmp_path)))

@@ -170,7 +170,7 @@ def test_a_study_that_draws_more_queries_than_it_has_is_told_before_anything_is_
     rows, _ = seed_rows(study.seeds[0], tmp_path, study.seed, seeding.key)
     commit_rows(store, seeding, [*rows], [], len(rows), 0.0)
     (pairing,) = (step for step in steps if isinstance(step.params, PairParams))
-    with pytest.raises(InputError, match="50 queries are to be drawn for each instruction, and the seeds 'world' have"):
+    with pytest.raises(InputError, match="cannot draw 50 queries for each instruction: the seeds 'world' have"):
         usable_queries(store, pairing)
 
 
