@@ -1,4 +1,4 @@
-"""What ends the stream comes back from its workers as a value: of an exception Ray Data keeps only the text."""
+"""Returns the exception that stops a stream from worker to driver as a value: Ray Data keeps only its text."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from pipelines.execution.stream.worker import StreamWorker
 
 
 class ReportsFailure(StreamWorker):
-    """A walker that reports its failure, if any, beside the units that it has finished."""
+    """A stream worker that reports its failure, if any, beside its finished partitions."""
 
     async def __call__(self, batch: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """As `StreamWorker`, with the column `failure`: empty bytes, or a pickled exception."""
+        """Do the same as `StreamWorker`, and add the column `failure`: empty bytes, or a pickled exception."""
         try:
             async for done in super().__call__(batch):
                 yield done | {"failure": np.array([b""] * len(done["unit"]), dtype=object)}
         except Exception as error:  # raised again in the driver
             cause = root_cause(error)
-            cause.add_note("".join(traceback.format_exception(cause)))  # which no pickle carries
+            cause.add_note("".join(traceback.format_exception(cause)))  # a pickle has no traceback
             pickled = pickle.dumps(to_picklable(cause))
             yield {"unit": np.asarray(batch["unit"][:1]), "failure": np.array([pickled], dtype=object)}
 
 
 def raise_transported(block: dict[str, Any]) -> None:
-    """Raise what a worker reported, if it is a failure."""
+    """Raise the exception that a worker reported, if any."""
     for pickled in block["failure"]:
         if pickled:
             raise pickle.loads(pickled)

@@ -1,4 +1,4 @@
-"""What the user sees of a stream while it runs, and which engines have nothing more to do."""
+"""Displays the progress of a stream and the events of its engines, and scales pools to zero that have no work left."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ MONITOR_POLL_SECONDS = 0.5
 
 @contextmanager
 def monitored(context: RunContext, steps: Sequence[Step], pools: Mapping[str, Pool], tally: Any) -> Generator[None]:
-    """Show progress and what happens to engines on the board while the block runs."""
-    ended = Event()
+    """Display progress and engine events while the block runs. `tally` is the handle of the progress actor."""
+    stopped = Event()
     watcher = StreamMonitor(context, steps, pools, tally)
-    thread = Thread(target=watcher.run, args=(ended,), name="stream-watch", daemon=True)
+    thread = Thread(target=watcher.run, args=(stopped,), name="stream-watch", daemon=True)
     thread.start()
     completed = False
     try:
         yield
         completed = True
     finally:
-        ended.set()
+        stopped.set()
         thread.join()
         watcher.finish(completed)
 
 
 class StreamMonitor:
+    """Polls the progress actor and the pools of a stream."""
+
     def __init__(self, context: RunContext, steps: Sequence[Step], pools: Mapping[str, Pool], tally: Any) -> None:
         self.context, self.pools, self.progress_actor = context, pools, tally
         self.expected = {step.key: context.row_counts.expected(step) for step in steps}
@@ -51,15 +53,15 @@ class StreamMonitor:
         self.idle_pools: set[str] = set()
 
     def run(self, ended: Event) -> None:
-        """Look until the end."""
+        """Poll until `ended` is set."""
         while not ended.wait(MONITOR_POLL_SECONDS):
-            with suppress(RayError):  # what is lost ends the stream itself, or comes back
+            with suppress(RayError):  # a loss stops the stream itself, or is recovered
                 self.poll()
 
     def finish(self, completed: bool) -> None:
-        """Hear the pools a last time: a short stream may never have been seen, and its tokens count.
+        """Poll the pools a last time if the stream completed: a short stream may not have been polled yet.
 
-        None is sent to rest any more: the next stream may need it at once.
+        Do not scale pools to zero here: the next stream may need them immediately.
         """
         if completed:
             self.poll_pools()
@@ -67,7 +69,7 @@ class StreamMonitor:
             observe({})
 
     def poll(self) -> None:
-        """Show where every step is and what the pools tell; let engines rest whose rows are all through."""
+        """Display the progress of steps and the events of pools; scale pools to zero whose steps are complete."""
         totals: dict[str, StepTotal] = ray.get(self.progress_actor.totals.remote())
         for key, total in totals.items():
             self.context.progress.update(key, self.pending[key].label, total.done, self.expected[key])
@@ -82,7 +84,7 @@ class StreamMonitor:
                 pool.scale_to_zero()
 
     def poll_pools(self) -> None:
-        """Take note of what the pools tell."""
+        """Pass the statistics of the pools to the observers, and report their events."""
         stats = {name: pool.stats() for name, pool in self.pools.items()}
         for observe in self.context.pool_observers:
             observe(stats)
@@ -90,7 +92,7 @@ class StreamMonitor:
             self.report_events(name, each)
 
     def expected_inputs(self, step: Step, totals: Mapping[str, StepTotal], completed: set[str]) -> int | None:
-        """How many rows a step makes in all, of those that go into it; None while that is not known."""
+        """Return how many rows a step processes in total; None until its source is complete."""
         source = step.inputs[0]
         if source.key not in self.pending:
             return self.context.row_counts.of(source) * step.params.rows_per_input
@@ -99,7 +101,7 @@ class StreamMonitor:
         )
 
     def report_events(self, name: str, stats: PoolStats) -> None:
-        """Print what has happened to an engine since the last look."""
+        """Print and log the events of an engine since the last poll."""
         for happened in stats.events:
             if happened.number > self.last_event_numbers[name]:
                 self.last_event_numbers[name] = happened.number

@@ -1,4 +1,4 @@
-"""The operators of a stream's steps, also those that look rows up in the store."""
+"""Builds the step trees of a stream with their operators, including those that look up rows in the store."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from pipelines.study.graph.step import Step, StepParams
 
 @dataclass(frozen=True)
 class PairLookup:
-    """The rows of a finished pair step, read as they are needed."""
+    """Looks up rows of a finished pair step, which are read when needed."""
 
     store: Store
     key: str
 
     def __call__(self, answer: ResponseRow) -> PairedRow:
-        """What an answer answers."""
+        """Return the row that `answer` answers."""
         return _read_partition(self.store.url, self.key, partition_of(answer.index))[answer.parent_id]
 
 
@@ -53,8 +53,10 @@ def _read_partition(url: str, key: str, partition: int) -> dict[str, PairedRow]:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamInputs(OperatorInputs):
-    """What operators are made of in a stream. `folder` is the study file's; `runner` is a sandbox of the level that
-    the step needs, None if it needs none."""
+    """Inputs of a stream operator.
+
+    `folder` is that of the study file. `runner` is a sandbox of the step's level, or None if the step runs no code.
+    """
 
     store: Store
     folder: Path
@@ -62,7 +64,7 @@ class StreamInputs(OperatorInputs):
 
 
 def make_stream_operator(inputs: StreamInputs) -> Operator[Any, Any]:
-    """Return what a row-wise step does with a row; the steps whose rows it looks up are finished."""
+    """Return the operator of a row-wise step. The steps whose rows it looks up must be finished."""
     params = inputs.step.params
     make = STREAM_OPERATORS.get(type(params))
     return make(params, inputs) if make else make_operator(inputs)
@@ -96,14 +98,17 @@ STREAM_OPERATORS: dict[type[StepParams], Callable[[Any, StreamInputs], Operator[
     CheckParams: _check,
     VerdictParams: _verdict,
 }
-"""The operators that read the store or the study's folder, or run code; the others are in `OPERATORS`."""
+"""Operators that read the store or the study's folder, or run code. The others are in `OPERATORS`."""
 
 
 def build_trees(
     context: RunContext, steps: tuple[Step, ...], pools: Mapping[str, Pool], runners: Mapping[Level, Runner]
 ) -> list[TreeRoot]:
-    """The trees of unfinished steps, by the finished steps that they start from. `runners` are sandboxes by level."""
-    clients = {name: pool.client() for name, pool in pools.items()}  # one each: a step is a lane of it
+    """Return the trees of unfinished steps, one for each finished step that they start from.
+
+    `runners` are sandboxes by level.
+    """
+    clients = {name: pool.client() for name, pool in pools.items()}  # one per model; each step has a queue in it
     methods = read_best_methods(context.store, steps)
     children: dict[str, list[Step]] = defaultdict(list)
     for step in steps:
@@ -132,7 +137,7 @@ def build_trees(
 
 
 def read_best_methods(store: Store, steps: Iterable[Step]) -> dict[str, str]:
-    """The methods that finished optimizations found, by the keys of the steps that evolve with them."""
+    """Return the best methods of finished optimizations, by the keys of the steps that evolve with them."""
     found: dict[str, str] = {}
     for step in steps:
         for source in step.inputs:

@@ -1,4 +1,4 @@
-"""What became of one unit's rows so far: earlier runs' are durable, this one's are made so at the end."""
+"""The rows of one partition so far: those of earlier runs are durable, those of this run are written at the end."""
 
 from __future__ import annotations
 
@@ -15,42 +15,52 @@ from pipelines.store.store import Store
 
 
 class PartitionState:
-    """Rows of one unit by step. Not thread-safe."""
+    """Rows of one partition by step. Not thread-safe."""
 
     def __init__(
         self, store: Store, unit: int, steps: Sequence[StreamStep], outputs: Mapping[str, PartitionOutput]
     ) -> None:
-        """`steps` are all unfinished ones of the stream, a source before what it feeds; `outputs` earlier ones by
-        key."""
+        """Resume from the rows of earlier runs.
+
+        Args:
+            steps: All unfinished steps of the stream; a step comes after its source.
+            outputs: The partition's outputs of earlier runs, by step key.
+        """
         self.store, self.partition, self.steps = store, unit, steps
-        self.resumed_rows: dict[str, dict[str, Row]] = defaultdict(dict)  # what earlier runs made durable
+        self.resumed_rows: dict[str, dict[str, Row]] = defaultdict(dict)  # rows of earlier runs
         self.rows: dict[str, dict[str, Row]] = defaultdict(dict)
-        self.unreported: dict[str, list[Row]] = defaultdict(list)  # not reported yet
+        self.unreported: dict[str, list[Row]] = defaultdict(list)  # rows that `progress` has not returned yet
         self.request_seconds: dict[str, float] = defaultdict(float)
         self._resume(outputs)
         self.resumed_progress = self.progress()
 
     def get(self, key: str, row_id: str) -> Row | None:
-        """The row or the rejection with this id in the step `key`, if this unit already has it."""
+        """Return the row or rejection with this id in the step `key`, or None if an earlier run did not make it.
+
+        A row that is returned becomes a row of this run.
+        """
         found = self.resumed_rows[key].get(row_id)
         if found is not None:
             self.rows[key][row_id] = found
         return found
 
     def add(self, key: str, row: Row, request_seconds: float) -> None:
-        """Record what became of a row in the step `key`, after `request_seconds` seconds."""
+        """Add a row or rejection of the step `key`, which took `request_seconds`."""
         self.rows[key][row.id] = row
         self.unreported[key].append(row)
         self.request_seconds[key] += request_seconds
 
     def progress(self) -> Mapping[str, StepProgress]:
-        """What was added since the last call, by step."""
+        """Return the progress since the last call, by step key."""
         fresh, self.unreported = self.unreported, defaultdict(list)
         waited, self.request_seconds = self.request_seconds, defaultdict(float)
         return {key: _progress(rows, waited[key]) for key, rows in fresh.items()}
 
     def commit(self) -> None:
-        """The unit is through: make its rows durable, unless they are; a source before what it feeds."""
+        """Write the rows of the finished partition, except for steps without new rows.
+
+        A source is written before its dependents.
+        """
         for step in self.steps:
             rows = self.rows[step.key]
             if rows.keys() != self.resumed_rows[step.key].keys():
@@ -60,7 +70,7 @@ class PartitionState:
                 hit("unit.part", step.key)
 
     def _resume(self, outputs: Mapping[str, PartitionOutput]) -> None:
-        """Earlier runs' parts. One that is older than its source's, or can not be read, was made of other rows."""
+        """Load the outputs of earlier runs. Skip an output that is corrupt, or stale because its source's is newer."""
         sources = {step.key for step in self.steps}
         epoch_of: dict[str, int] = {}
         for step in self.steps:

@@ -1,4 +1,4 @@
-"""The running totals of a stream: workers add, the driver looks."""
+"""The actor that holds the running totals of a stream: workers add progress, and the driver reads the totals."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ class ProgressActor:
         self.by_key: dict[str, StepTotal] = {}
 
     def add(self, progress: Mapping[str, StepProgress]) -> None:
-        """Take note of what was added to each step."""
+        """Add per-step progress to the running totals."""
         for key, more in progress.items():
             self.by_key[key] = self.by_key.get(key, StepTotal()).plus(more)
 
     def totals(self) -> dict[str, StepTotal]:
-        """All totals."""
+        """Return the totals by step key."""
         return self.by_key
 
 
 class RemoteProgress:
-    """A tally that workers can hold: adds without waiting."""
+    """A handle of the actor for stream workers, which adds progress without waiting."""
 
     def __init__(self, actor: Any) -> None:
         self.actor = actor
 
     def add(self, progress: Mapping[str, StepProgress]) -> None:
-        """Take note of what was added to each step."""
+        """Send per-step progress to the actor."""
         self.actor.add.remote(progress)
 
 
 @contextmanager
 def progress_actor() -> Generator[Any]:
-    """A new tally actor for the block.
+    """Yield a new progress actor, which is stopped at the end of the block.
 
-    It lives beside the driver and ends with the block: a process that is left on a node that may go would keep it, or
-    be lost with it.
+    It runs on the driver's node. On another node, it could be lost if the node is preempted, or keep the autoscaler
+    from removing the node.
     """
     driver_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor: Any = ProgressActor.options(scheduling_strategy=driver_node).remote()

@@ -1,4 +1,4 @@
-"""The streaming phase: all unfinished row-wise steps at once, on Ray Data, over the engine pools that they share."""
+"""Runs the streaming phase: all unfinished row-wise steps at once, on Ray Data, with shared engine pools."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from pipelines.store.studies.stream_stats import save_stream
 from pipelines.study.graph.step import Step
 
 STREAM_WORKERS = 1
-PARTITIONS_PREFETCHED = 3  # units begun beyond those that fill a lane: the last rows of a unit must leave no gap
+PARTITIONS_PREFETCHED = 3  # beyond those that fill a queue, so that the last rows of a partition leave no gap
 
 
 def run_stream(context: RunContext, plan: Plan) -> Plan:
@@ -44,9 +44,9 @@ def run_stream(context: RunContext, plan: Plan) -> Plan:
 
 
 def run_verdicts(context: RunContext, plan: Plan) -> Plan:
-    """Have judges read the answers that students gave, and commit; return the plan with these steps finished.
+    """Run and commit pending verdict steps, which judge students' answers; return the plan with them finished.
 
-    Verdicts on a student that failed stay pending.
+    Verdicts on failed students stay pending.
     """
     steps = tuple(step for step in plan.pending_of("verdict") if all(needed.key in plan.done for needed in step.inputs))
     run_steps(context, steps)
@@ -67,12 +67,15 @@ def run_steps(context: RunContext, steps: tuple[Step, ...]) -> None:
             pools = residency.activate(
                 phase.models, [later.models for later in phases[number + 1 :]], context.ready_timeout
             )
-            context.request_resources([])  # now the replicas hold what they need, and give it back one by one
+            context.request_resources([])  # the replicas now hold their resources, and release them one by one
             run_phase(context, phase, pools, started)
 
 
 def run_phase(context: RunContext, phase: Phase, pools: Mapping[str, Pool], started: float) -> None:
-    """Run the steps of a phase as one stream over its pools, and commit them with their parts of the wall time."""
+    """Run the steps of a phase as one stream over its pools, and commit them with their shares of the wall time.
+
+    `started` is the monotonic time at which the phase began.
+    """
     before = {name: pool.stats().totals.busy_seconds for name, pool in pools.items()}
     with progress_actor() as progress:
         with monitored(context, phase.steps, pools, progress), sandboxes(context.cluster, phase.steps) as runners:
@@ -85,7 +88,7 @@ def run_phase(context: RunContext, phase: Phase, pools: Mapping[str, Pool], star
 
 
 def in_flight_limit(pools: Mapping[str, Pool]) -> int:
-    """The requests that a lane may have open, at most."""
+    """Return the maximum number of open requests of a queue."""
     return max(pool.client().window for pool in pools.values())
 
 
@@ -94,7 +97,7 @@ def _run_dataset(
 ) -> ray.data.Dataset:
     _quiet_ray_data()
     partitions = sorted({unit for root in trees for unit in partitions_of(context.store, root.kind, root.key)})
-    # one block for each walker, which keeps enough units at once for every lane to be full
+    # one block per worker, which processes enough partitions at once to fill every queue
     dataset = ray.data.from_items([{"unit": unit} for unit in partitions], override_num_blocks=STREAM_WORKERS)
     processed = dataset.map_batches(
         ReportsFailure,  # pyright: ignore[reportArgumentType]
@@ -105,15 +108,15 @@ def _run_dataset(
             PARTITIONS_PREFETCHED + math.ceil(open_rows / PARTITION_ROWS),
         ),
         batch_size=None,
-        num_cpus=0,  # it waits for engines, which may hold all that there is
+        num_cpus=0,  # the workers wait for engines, which may have reserved all CPUs
         compute=ActorPoolStrategy(size=STREAM_WORKERS),
     )
     try:
         for block in processed.iter_batches(batch_size=None):
             raise_transported(block)  # pyright: ignore[reportArgumentType]
     except KeyboardInterrupt:
-        context.progress.print("interrupted: waiting a moment for what is finished to be saved")
-        time.sleep(FLUSH_SECONDS + 1)  # the walkers go on meanwhile
+        context.progress.print("interrupted: saving finished rows ...")
+        time.sleep(FLUSH_SECONDS + 1)  # the workers keep running meanwhile
         raise
     except Exception as error:
         raise root_cause(error) from None
@@ -121,7 +124,7 @@ def _run_dataset(
 
 
 def _quiet_ray_data() -> None:
-    """The board shows progress; Ray Data's own lines would break it."""
+    """Turn off Ray Data's output, which would break the progress display."""
     data = DataContext.get_current()
     data.enable_progress_bars = False
     data.print_on_execution_start = False

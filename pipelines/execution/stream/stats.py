@@ -1,4 +1,4 @@
-"""Ray Data's statistics of a stream, as they are kept in the store."""
+"""Collects Ray Data's statistics of a stream in the form that the store keeps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def collect_stats(dataset: Dataset, steps: Sequence[Step]) -> StreamStats:
-    """What Ray Data measured of a stream that has just ended."""
+    """Return Ray Data's statistics of a stream that has just finished."""
     summary = dataset.get_stats_summary()
     return StreamStats(
         ended=datetime.now(UTC),
@@ -28,7 +28,7 @@ def collect_stats(dataset: Dataset, steps: Sequence[Step]) -> StreamStats:
 
 
 def _operator_stats(summary: DatasetStatsSummary) -> Iterator[OperatorStats]:
-    """The operators in the order in which rows pass them; a summary holds the metrics of its own one."""
+    """Yield statistics of operators in the order of the data flow. A summary has the metrics of its own operator only."""
     for parent in summary.parents:
         yield from _operator_stats(parent)
     for operator in summary.operators_stats:

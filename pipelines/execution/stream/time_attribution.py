@@ -1,4 +1,4 @@
-"""Steps of one stream overlap: each is given its part of the stream's wall time."""
+"""Divides the wall time of a stream among its steps, which overlap."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from pipelines.study.graph.step import Step
 def attribute_time(
     steps: tuple[Step, ...], totals: Mapping[str, StepTotal], busy: Mapping[str, float], wall: float
 ) -> dict[str, float]:
-    """Seconds by step key, together `wall`: a model's part is the time that its engine was busy, a step's part of
-    that is the time that its requests took (waiting included, which all steps of a model share alike)."""
+    """Return seconds by step key, which add up to `wall`.
+
+    Each model gets a share in proportion to the busy time of its engine (`busy`, seconds by model). A model's share is
+    divided among its steps in proportion to the seconds that their requests took. These include waiting, which affects
+    all steps of a model equally.
+    """
     model_request_seconds: dict[str, float] = defaultdict(float)
     for step in steps:
         model_request_seconds[step.params.model] += _request_seconds(step, totals)

@@ -1,4 +1,4 @@
-"""What became of the rows of a step, between two reports and in all."""
+"""Row counts of a step: since the last report, and in total."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class StepProgress:
-    """What was added to a step since the last report; `request_seconds` sums the seconds that its requests took."""
+    """Row counts of a step since the last report. `request_seconds` is the sum over its requests."""
 
     rows: int
     rejected: int
@@ -17,7 +17,7 @@ class StepProgress:
 
 @dataclass(frozen=True)
 class StepTotal:
-    """What became of a step's rows so far; `request_seconds` sums the seconds that its requests took."""
+    """Row counts of a step so far. `request_seconds` is the sum over its requests."""
 
     rows: int = 0
     rejected: int = 0
@@ -26,11 +26,11 @@ class StepTotal:
 
     @property
     def done(self) -> int:
-        """Rows that went through the step, whatever came out."""
+        """The number of processed rows, whatever the outcome."""
         return self.rows + self.rejected + self.failed
 
     def plus(self, more: StepProgress) -> StepTotal:
-        """The total with what was added."""
+        """Return the total after adding `more`."""
         return StepTotal(
             self.rows + more.rows,
             self.rejected + more.rejected,

@@ -11,7 +11,7 @@ from pipelines.rows.operator import Operator
 
 @dataclass(frozen=True)
 class StreamStep:
-    """An unfinished step of the stream; `source` is the key of the step whose rows it takes."""
+    """An unfinished step of the stream. `source` is the key of the step whose rows it processes."""
 
     kind: str
     key: str
@@ -20,7 +20,7 @@ class StreamStep:
 
 @dataclass(frozen=True)
 class StepNode:
-    """An unfinished row-wise step, and those that continue from its rows. It makes `rows_per_input` rows of each."""
+    """An unfinished row-wise step, which makes `rows_per_input` rows from each row, and the steps that follow it."""
 
     kind: str
     key: str
@@ -29,7 +29,7 @@ class StepNode:
     rows_per_input: int = 1
 
     def stream_steps(self, source: str) -> Iterator[StreamStep]:
-        """This branch, which takes the rows of `source`, and then all below it."""
+        """Yield this step, which processes the rows of `source`, and then all steps below it."""
         yield StreamStep(self.kind, self.key, source)
         for child in self.children:
             yield from child.stream_steps(self.key)

@@ -1,7 +1,7 @@
-"""Rows on Ray Data: each one goes through its evolutions, answers and scores as soon as it can, without barriers.
+"""The worker of a stream: each row is evolved, answered and scored as soon as possible, without barriers between steps.
 
-A worker of the stream is a light client: it holds rows and asks the engines. All unfinished row-wise steps are one
-stream; what Ray Data deals out are units of seeds, and a unit's rows walk the tree of steps one by one.
+A worker holds rows and sends requests to the engines; it needs no GPU. All unfinished row-wise steps form one stream.
+Ray Data schedules partitions of seeds. Within a partition, each row passes through the step tree independently.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ T = TypeVar("T")
 
 
 class ProgressSink(Protocol):
-    """Who is told about progress: an actor handle in production."""
+    """Receives the progress of workers; in production, a handle of the progress actor."""
 
     def add(self, progress: Mapping[str, StepProgress]) -> None:
-        """Take note of what was added to each step (by key)."""
+        """Add progress by step key."""
         ...
 
 
 class StreamWorker:
-    """Walks the rows of units through all unfinished steps, several units at once."""
+    """Passes the rows of partitions through all unfinished steps, up to `max_open_partitions` partitions at once."""
 
     def __init__(
         self, store: Store, roots: Sequence[TreeRoot], tally: ProgressSink, max_open_partitions: int = 4
@@ -52,7 +52,7 @@ class StreamWorker:
         self.journals = {step.key: find_journals(store, step.kind, step.key) for step in self.steps}
 
     async def __call__(self, batch: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """Finish the units in `batch["unit"]`; yields them when everything of theirs is durable."""
+        """Finish the partitions in `batch["unit"]`; yield them when all of their rows are durable."""
         async with asyncio.TaskGroup() as group:
             for unit in batch["unit"]:
                 await self.partition_slots.acquire()
@@ -62,7 +62,7 @@ class StreamWorker:
         yield {"unit": np.asarray(batch["unit"])}
 
     async def process_partition(self, partition: int) -> None:
-        """Finish one unit."""
+        """Finish one partition, from the rows and replies of earlier runs."""
         state = PartitionState(self.store, partition, self.steps, _of_partition(partition, self.partitions))
         self.progress_sink.add(state.resumed_progress)
         journals = Journals(self.store, partition, _of_partition(partition, self.journals))
@@ -86,16 +86,18 @@ class StreamWorker:
         journals.delete()
 
     async def flush_periodically(self, state: PartitionState, journals: Journals, finished: asyncio.Event) -> None:
-        """Report, and make answers durable, every few seconds until the end."""
+        """Report progress and make replies durable every FLUSH_SECONDS, until `finished` is set."""
         while not finished.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(finished.wait(), FLUSH_SECONDS)
             self.progress_sink.add(state.progress())
-            with contextlib.suppress(OSError):  # the store is away for a moment; at the end of the unit it counts
+            with contextlib.suppress(
+                OSError
+            ):  # retried later; at the end of the partition it is raised
                 await asyncio.to_thread(journals.flush)
 
     async def process_row(self, state: PartitionState, row: Row, node: StepNode, draw: int = 0) -> None:
-        """Take one row through a step and, as soon as that is done, through the steps that follow."""
+        """Pass one row through a step and then, unless it is rejected, through the steps that follow."""
         new_id = row_id(row.id, node.key, draw)
         result = state.get(node.key, new_id)
         if result is None:
@@ -108,12 +110,12 @@ class StreamWorker:
 
 
 def _of_partition(partition: int, found: Mapping[str, Mapping[int, T]]) -> dict[str, T]:
-    """What was found of one unit, by step."""
+    """Return what was found for one partition, by step key."""
     return {key: by_partition[partition] for key, by_partition in found.items() if partition in by_partition}
 
 
 async def apply_operator(operator: Operator[Any, Any], row: Row, new_id: str) -> Row:
-    """What the operator makes of a row: a new row, or a Rejection that says why there is none."""
+    """Return the operator's result for a row: a new row, or a Rejection with the reason."""
     try:
         return await operator(row, new_id)
     except Rejected as why:
