@@ -1,4 +1,4 @@
-"""Measures a profile: a study's own steps on a few seeds, twice."""
+"""Profiles a study by running it on two small samples of its seeds; the full run's costs are extrapolated from them."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
     from pipelines.planning.plan import Plan
 
-SAMPLE_SEED_COUNTS = (8, 96)  # seeds
-TRAININGS_PER_CLASS = 4  # of each student and recipe, and as many evaluations
-SHARED_TRAININGS_PER_CLASS = 16  # of those that share processes: how many do decides how long each takes
+SAMPLE_SEED_COUNTS = (8, 96)
+TRAININGS_PER_CLASS = 4  # of each student and recipe; the same limit holds for evaluations
+SHARED_TRAININGS_PER_CLASS = 16  # of trainings that share processes: the time of each depends on their number
 READ_COLUMNS = ("tokens_in", "tokens_instruction", "tokens_answer", "tokens")
 WRITTEN_COLUMNS = ("tokens_out",)
 
 
 class StepMeasurement(NamedTuple):
-    """One step, or the mean of some: rows, seconds, tokens, bytes."""
+    """Measurements of one step, or the means of several steps."""
 
     rows_in: float
     seconds: float
@@ -52,20 +52,20 @@ class StepMeasurement(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProfileRun:
-    """A run on a few seeds: its finished steps with what was measured of each, and its wall time in seconds."""
+    """A run on a few seeds: its finished steps with their measurements, and its wall time in seconds."""
 
     steps: tuple[tuple[Step, StepMeasurement], ...]
     seconds: float
 
 
 def measure_profile(loaded: LoadedStudy, store: Store, address: str | None, console: Console) -> Profile:
-    """Run a part of a study on a few seeds in a store of its own, and keep what was measured beside the report."""
+    """Run a part of a study on two samples of its seeds, in temporary stores; save the profile beside the report."""
     from pipelines.planning.cost import makespan_of
 
     inventory = _inventory(address)
     samples: list[ProfileRun] = []
     for size in SAMPLE_SEED_COUNTS:
-        console.print(f"Profile: the study's own steps on {size} seeds ...", highlight=False)
+        console.print(f"Profile: running the study's steps on {size} seeds ...", highlight=False)
         with _sample_store(store, address) as sample_store:
             samples.append(_run_sample(loaded, size, sample_store, address))
     machine_types = MachineTypes(loaded.study, loaded.folder, inventory)
@@ -89,7 +89,7 @@ def measure_profile(loaded: LoadedStudy, store: Store, address: str | None, cons
 
 
 def _inventory(address: str | None) -> Inventory:
-    """The machines to measure on; Ray alone tells the kinds of GPUs."""
+    """Return the inventory to measure on. Local GPUs are read from Ray, because only Ray reports their types."""
     if address is None and not machine().gpus:
         return machine()
     with connect(address):
@@ -98,7 +98,7 @@ def _inventory(address: str | None) -> Inventory:
 
 @contextmanager
 def _sample_store(store: Store, address: str | None) -> Generator[Store]:
-    """A store for a sample alone: a temporary folder, or a part of the study's store, which a cluster's nodes reach."""
+    """Yield a temporary store for a sample: a local folder, or on a cluster a folder of the study's store."""
     if address is None:
         with tempfile.TemporaryDirectory() as folder:
             yield Store(folder)
@@ -136,15 +136,15 @@ def _with_row_limit(study: Study, size: int) -> Study:
 
 
 def representative_steps(plan: Plan) -> Plan:
-    """The plan with a few trainings and evaluations of each role, among them those of the bases, and what is built on
-    these alone."""
+    """Limit a plan to a few trainings and evaluations of each workload class, and to steps that need only these.
+
+    The trainings and evaluations of the base models are among them.
+    """
     by_class: dict[str, list[Step]] = defaultdict(list)
     for step in plan.pending_of("train"):
         by_class[workload_class(step)].append(step)
     trained = {step.key for steps in by_class.values() for step in steps[-_max_trainings(steps[0]) :]}
-    not_evaluated = {
-        step.key for steps in by_class.values() for step in steps[:-TRAININGS_PER_CLASS]
-    }  # without an evaluation
+    not_evaluated = {step.key for steps in by_class.values() for step in steps[:-TRAININGS_PER_CLASS]}
     pending: list[Step] = []
     for step in plan.pending:
         if step.key in trained or not (
@@ -157,7 +157,7 @@ def representative_steps(plan: Plan) -> Plan:
 
 
 def _max_trainings(step: Step) -> int:
-    """How many trainings like this one are enough."""
+    """Return how many trainings of the class of this one to run."""
     assert isinstance(step.params, TrainParams)
     return (
         SHARED_TRAININGS_PER_CLASS
@@ -167,10 +167,10 @@ def _max_trainings(step: Step) -> int:
 
 
 def measure_step(step: Step, store: Store) -> StepMeasurement:
-    """What a finished step took and gave."""
+    """Return the measurements of a finished step, without the start of its process."""
     manifest = store.manifest(step.kind, step.key)
     account, size = manifest.account, sum(shard.bytes for shard in manifest.shards)
-    seconds = manifest.seconds - manifest.extra.get("start_seconds", 0.0)  # few of a long run's steps start a process
+    seconds = manifest.seconds - manifest.extra.get("start_seconds", 0.0)  # in a long run, few steps start a process
     if step.kind == "train":
         return StepMeasurement(account.rows_in, seconds, account.rows_out, manifest.extra["tokens"], 0, size)
     rows = store.rows(step.kind, step.key)
@@ -179,14 +179,14 @@ def measure_step(step: Step, store: Store) -> StepMeasurement:
 
 
 def _total(rows: pa.Table, column: str) -> float:
-    """The sum of a column of numbers or of lists of numbers; 0 if there is none."""
+    """Return the sum of a column of numbers or of lists of numbers; 0 if the column is missing."""
     if column not in rows.column_names:
         return 0.0
     return float(np.sum([np.sum(value) for value in rows[column].to_pylist() if value is not None]))
 
 
 def fit_linear(samples: Sequence[ProfileRun]) -> dict[str, LinearCost]:
-    """A line for each role through the mean step of every sample."""
+    """Fit a linear cost for each workload class through the mean step of every sample."""
     means: dict[str, list[StepMeasurement]] = defaultdict(list)
     for sample in samples:
         by_class: dict[str, list[StepMeasurement]] = defaultdict(list)
@@ -198,7 +198,10 @@ def fit_linear(samples: Sequence[ProfileRun]) -> dict[str, LinearCost]:
 
 
 def _fit_two_points(small: StepMeasurement, large: StepMeasurement) -> LinearCost:
-    """Through two points; a step whose time does not grow with its rows (or only noise does) has its mean time."""
+    """Fit a line through two points. If the time does not grow with the rows, the cost is the mean time.
+
+    A decrease is taken for noise.
+    """
     added_rows = large.rows_in - small.rows_in
     per_row = max(0.0, (large.seconds - small.seconds) / added_rows) if added_rows > 0 else 0.0
     fixed = max(0.0, large.seconds - per_row * large.rows_in) if per_row else (small.seconds + large.seconds) / 2

@@ -1,4 +1,4 @@
-"""Runs a study: what is not in the store yet, phase by phase, and then the report."""
+"""Runs a study: executes the steps that are not finished in the store, phase by phase, and writes the report."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from pipelines.study.spec.study import Study
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a run did, what it could not do, and where its report is (a path or URL)."""
+    """The result of a run: its steps, failure messages, actual and planned seconds, and the report's path or URL."""
 
     executed: int
     reused: int
@@ -56,7 +56,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class _RunInputs:
-    """What to run and where, and the retries that the run counts."""
+    """What to run and where, and the run's retries."""
 
     loaded: LoadedStudy
     store: Store
@@ -67,7 +67,7 @@ class _RunInputs:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """The plan of a run for its cluster, and the plan after it, in which steps that failed are still pending.
+    """The plan of a run for its cluster, and the plan after it, in which failed steps are still pending.
 
     `wall_seconds` is the planned wall time, 0 for a run that needs no cluster. `failures` has a message for each
     failed step.
@@ -86,10 +86,10 @@ def run(
     console: Console,
     select_steps: Callable[[Plan], Plan] = lambda plan: plan,
 ) -> Summary:
-    """Run a checked study, or of its plan what `select_steps` leaves. Without an address, a local Ray lives as long as
-    the run.
+    """Run a checked study, or the part of its plan that `select_steps` returns, and write the report.
 
-    An interrupted run leaves finished steps and the parts of unfinished ones: running again continues there.
+    Without an address, a local Ray is started for the run. If the run is interrupted, finished steps and the finished
+    parts of other steps stay in the store, and the next run resumes from them.
     """
     study = loaded.study
     with metered() as meter, ProgressDisplay(console) as progress:
@@ -98,7 +98,7 @@ def run(
         progress.print(f"{study.study}: {len(plan.done)} steps are done, {len(plan.pending)} will run")
         corrupt = _corrupt_steps(store, plan, progress.print)
         has_work = plan.pending or corrupt or _stale_paths(store, plan.done) or read_lease(store, study.study)
-        # gc would take steps without an index for unneeded
+        # gc would delete steps that no index lists
         has_work = has_work or not index_is_saved(store, study.study, plan.grid.steps)
         outcome = _run_locked(inputs, plan, corrupt) if has_work else _Outcome(plan, plan)
         report = _write_report(inputs, outcome, meter)
@@ -109,23 +109,24 @@ def run(
 
 
 def _corrupt_steps(store: Store, plan: Plan, notify: Callable[[str], None]) -> list[Step]:
-    """Steps whose results or parts must be made again, because they or what they were made of is damaged; those that
-    are made of others come first."""
+    """Return the steps that must be recomputed because they or their inputs are damaged; dependents come first."""
     steps = plan.grid.steps
     problems = find_corrupt_steps(store, steps, plan.done)
     for key, problem in problems.items():
-        notify(f"[yellow]damaged[/yellow] {steps[key].label}: {escape(problem)}: made again, with all made of it")
+        notify(
+            f"[yellow]damaged[/yellow] {steps[key].label}: {escape(problem)}: recomputing it and all steps made from it"
+        )
     corrupt = downstream_of(steps, problems) | problems.keys()
     return [step for step in reversed([*steps.values()]) if step.key in corrupt]
 
 
 def _stale_paths(store: Store, done: Collection[str]) -> list[str]:
-    """What a run that was killed has left beside finished steps."""
+    """Return the paths of files that a killed run left beside finished steps."""
     return [path for path in store.stale_files() if posixpath.basename(posixpath.dirname(path)) in done]
 
 
 def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step]) -> _Outcome:
-    """Run what is unfinished, and what is spoilt, as the study's one driver."""
+    """Run the pending and the corrupt steps, as the study's only driver."""
     store, loaded, name = inputs.store, inputs.loaded, inputs.loaded.study.study
     step_keys = {step.key for step in (*plan.pending, *corrupt)}
     with acquire(store, name, step_keys, inputs.progress.print) as lease:
@@ -134,7 +135,7 @@ def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step]) -> _Outcome
             invalidate(store, step)
         store.remove(_stale_paths(store, plan.done))
         save_step_index(store, name, plan.grid.steps)
-        if store.finished_keys() & plan.grid.steps.keys() != plan.done:  # whoever held it before has gone on meanwhile
+        if store.finished_keys() & plan.grid.steps.keys() != plan.done:  # another driver finished more
             plan = make_plan(loaded.study, loaded.folder, store)
         try:
             return _run_plan(inputs, plan)
@@ -144,7 +145,7 @@ def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step]) -> _Outcome
 
 
 def _run_plan(inputs: _RunInputs, plan: Plan) -> _Outcome:
-    """Run the pending steps of a plan: seeds here, all others on the cluster."""
+    """Run the pending steps of a plan: seeds steps in this process, all others on the cluster."""
     loaded, seeds_steps = inputs.loaded, plan.pending_of("seeds")
     for step in seeds_steps:
         inputs.progress.finish_step(run_seeds(loaded.study, loaded.folder, inputs.store, step))
@@ -165,8 +166,7 @@ def _run_plan(inputs: _RunInputs, plan: Plan) -> _Outcome:
 
 @contextmanager
 def _run_context(inputs: _RunInputs, plan: Plan, cluster: Inventory, session: Session) -> Generator[RunContext]:
-    """Yield the context of the phases. Metrics are exported within the block. At its end, the autoscaler request is
-    withdrawn."""
+    """Yield the context of the phases, and export metrics in the block. Withdraw the autoscaler request at its end."""
     study = inputs.loaded.study
     with exporting_metrics(study, plan) as observe_pools:
         context = RunContext(
@@ -187,7 +187,7 @@ def _run_context(inputs: _RunInputs, plan: Plan, cluster: Inventory, session: Se
 
 def _run_phases(context: RunContext, plan: Plan) -> tuple[Plan, list[str]]:
     """Run all phases; return the plan after them and the messages of failed steps."""
-    # these import Ray Data, Ray Train and torch: a plan or a finished study should not wait for that
+    # imported late: they load Ray Data, Ray Train and torch, which a plan or a finished study does not need
     from pipelines.execution.steps.autoif import run_autoif
     from pipelines.execution.steps.contamination import run_contaminations
     from pipelines.execution.steps.diversity import run_diversities
@@ -214,13 +214,13 @@ def _run_with_retries(
     def before_retry() -> None:
         nonlocal plan
         plan = plan.with_finished(context.store.finished_keys())
-        context.store.epoch = next_epoch(context.store)  # what is left of the attempt before must not mix with this one
+        context.store.epoch = next_epoch(context.store)  # keeps outputs of the previous attempt out of this one
 
     return with_retries(context.retries, label, lambda: run_phase(context, plan), context.progress.print, before_retry)
 
 
 def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
-    """Read or draw the rows of one seeds step of a study whose file lies in `folder`, and commit them."""
+    """Read or draw the rows of one seeds step, and commit them. `folder` is that of the study's file."""
     job = step.params
     assert isinstance(job, SeedsParams)
     started = time.monotonic()
@@ -229,7 +229,7 @@ def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
 
 
 def _write_report(inputs: _RunInputs, outcome: _Outcome, meter: ResourceMeter) -> str:
-    """Write the report if anything ran or there is none yet."""
+    """Write the report if steps were executed or the study has none yet; return its path or URL."""
     store, study, plan = inputs.store, inputs.loaded.study, outcome.planned
     if plan.pending or load_record(store, study.study) is None:
         planned = {key: round(seconds, 2) for key, seconds in plan.seconds.items()}

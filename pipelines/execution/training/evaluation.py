@@ -1,4 +1,4 @@
-"""Runs the evaluation of a student: its answers, kept as they come."""
+"""Evaluates a student on a benchmark. Its answers are journaled, so an interrupted evaluation can be resumed."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from pipelines.study.graph.params import EvaluateParams
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.benchmarks import Benchmark
 
-HARNESS_RETRIES = 2  # of lm-eval's process, should its machine kill it
+HARNESS_RETRIES = 2  # of lm-eval's process, if it is killed
 
 
 def evaluate(context: RunContext, step: Step, client: Client) -> Answers:
-    """Ask all items of the step's benchmark. What the engine could not answer is a failed row, never a wrong answer.
+    """Answer all items of the step's benchmark. An item that the engine cannot answer is a failed row, never wrong.
 
-    Answers are kept as they come: a step that is interrupted asks nothing twice. InputError for data that is not to
-    be had, SandboxError where the sandbox fails.
+    Answers are journaled: a resumed step does not repeat requests that were answered.
+
+    Raises:
+        InputError: If the benchmark's data is not available.
+        SandboxError: If the sandbox fails.
     """
     bench = _bench(step)
     if bench.harness:
@@ -42,7 +45,7 @@ def _bench(step: Step) -> Benchmark:
 
 
 def _run_harness(folder: Path, store: Store, step: Step, client: Client) -> Answers:
-    """lm-eval in a process of its own, on this machine, where the files are."""
+    """Run lm-eval in a separate process on this node, which has the files."""
     import ray
     from ray.exceptions import RayTaskError
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -61,7 +64,7 @@ def _run_harness(folder: Path, store: Store, step: Step, client: Client) -> Answ
 def journaled_answers(
     client: Client, bench: Benchmark, folder: Path, store: Store, kind: str, step_key: str
 ) -> Answers:
-    """As `harness.run_harness`, with answers kept for the step."""
+    """Return the answers of `run_harness`; replies are journaled for the step."""
     from pipelines.evaluate.harness.run import run_harness
 
     with journaling(store, kind, step_key):

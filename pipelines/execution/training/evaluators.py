@@ -1,4 +1,4 @@
-"""Evaluations of students, each as soon as its student is there and an examiner has room for it."""
+"""Schedules evaluations: each starts as soon as its student is trained and an evaluator is free."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from pipelines.study.graph.step import Step
 from pipelines.study.inputs.models import engine_spec
 
 STATS_TIMEOUT = 5.0
-PLACEMENT_TIMEOUT = 3600.0  # as long as trainings, which may lie in its way, wait for their workers
+PLACEMENT_TIMEOUT = 3600.0  # seconds; trainings, which may occupy the GPUs, wait equally long for their workers
 
 
 class EvaluatorPool:
-    """Evaluations that wait, and the replicas that take them.
+    """A queue of evaluations, and the evaluators that process it.
 
-    A `persistent` examiner stays warm to the end: a checkpoint is loaded in a fraction of a process start. Others come
-    as gangs where there is room and enough waits, and go when nothing waits any more.
+    A `persistent` evaluator runs to the end: loading a checkpoint takes a fraction of a process start. Others start as
+    gangs when resources are free and enough evaluations are queued, and stop when the queue is empty.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class EvaluatorPool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error:  # nobody asks for what still waits
+        if error:  # queued evaluations are no longer needed
             self.waiting.clear()
         self.close()
         self.executor.shutdown(wait=False, cancel_futures=True)
@@ -70,14 +70,14 @@ class EvaluatorPool:
             evaluator.stop()
 
     def submit(self, step: Step) -> list[Gang]:
-        """Have a step examined; returns work that helps with it if it finds room in time."""
+        """Queue an evaluate step; return a gang that starts an extra evaluator when resources are free."""
         with self.changed:
             self.waiting.append(step)
             self.changed.notify_all()
         return [Gang(self.request, self.planned_seconds[step.key], self.run_extra_evaluator)]
 
     def finish(self) -> None:
-        """Wait for all that was submitted. Raises what one of them has raised."""
+        """Wait for all submitted evaluations, and raise the first unexpected exception of an evaluation."""
         self.close()
         if self.persistent_evaluator:
             self.persistent_evaluator.result()
@@ -85,13 +85,13 @@ class EvaluatorPool:
             raise self.errors[0]
 
     def close(self) -> None:
-        """Say that nothing more will be submitted."""
+        """Declare that no further evaluations will be submitted."""
         with self.changed:
             self.closed = True
             self.changed.notify_all()
 
     def run_extra_evaluator(self) -> Sequence[Gang]:
-        """Examine what waits now, if the kept examiner would take longer for it than another one to start."""
+        """Evaluate the queued steps, unless the persistent evaluator finishes them before a new one can start."""
         with self.changed:
             remaining = self.waiting[1 if self.idle else 0 :]
         seconds = sum(self.planned_seconds[step.key] for step in remaining)
@@ -100,7 +100,10 @@ class EvaluatorPool:
         return []
 
     def run_evaluator(self, wait: bool) -> None:
-        """Take step after step; a student that can not be examined is a failure of its own."""
+        """Evaluate steps from the queue. A student that cannot be evaluated fails alone, and the others continue.
+
+        With `wait`, run until the pool is closed; otherwise, stop when the queue is empty.
+        """
         evaluator = Evaluator(self.context, f"{self.context.run_id}/examiner-{len(self.evaluators)}", self.request)
         self.evaluators.append(evaluator)
         while step := self.next_step(evaluator, wait):
@@ -109,7 +112,7 @@ class EvaluatorPool:
             except (LoadError, EngineLost, SandboxError) as error:
                 evaluator.release()
                 self.on_failure(step, str(error))
-            except Exception as error:  # raised by `finish`, when trainings and other students are done
+            except Exception as error:  # raised by `finish`, after all trainings and other evaluations
                 evaluator.release()
                 self.errors.append(error)
             with self.changed:
@@ -118,9 +121,10 @@ class EvaluatorPool:
         evaluator.release()
 
     def next_step(self, evaluator: Evaluator, wait: bool) -> Step | None:
-        """The next step: of the student that is loaded, else of one that no other examiner has.
+        """Take a step from the queue: of the loaded student if possible, else of one that no other evaluator has.
 
-        Code is run for one step at a time: its sandboxes take all CPUs, and programs have only so many seconds.
+        Return None if no step is runnable and the pool is closed or `wait` is False. Only one step at a time runs code:
+        its sandboxes use all CPUs, and programs have a time limit.
         """
         with self.changed:
             while not (runnable := [step for step in self.waiting if not (self.running_code and _runs_code(step))]):
@@ -140,22 +144,22 @@ class EvaluatorPool:
 
 
 class Evaluator:
-    """A replica that takes student after student, and the benchmarks of one without loading it again."""
+    """A replica that evaluates one student after another. All benchmarks of a student share one load."""
 
     def __init__(self, context: RunContext, name: str, request: ResourceRequest) -> None:
         self.context, self.name, self.request = context, name, request
         self.student = ""
         self.pool: Pool | None = None
-        self.start_seconds = 0.0  # seconds that the replica was waited for, in the present step
+        self.start_seconds = 0.0  # seconds that the current step waited for the replica
         self.stopped = False
 
     def stop(self) -> None:
-        """End the replica for good: what it was asked fails."""
+        """Stop the replica permanently; its open requests fail."""
         self.stopped = True
         self.release()
 
     def release(self) -> None:
-        """End the replica."""
+        """Stop the replica, if it is running, and count its retries."""
         pool, self.pool, self.student = self.pool, None, ""
         if pool is not None:
             with suppress(RayError):
@@ -178,9 +182,13 @@ class Evaluator:
         self.context.progress.finish_step(manifest)
 
     def pool_for(self, step: Step) -> Pool:
-        """The replica with the weights that the step examines."""
+        """Return the replica's pool with the weights of the step's student; start or reload it if needed.
+
+        Raises:
+            RuntimeError: If the evaluator was stopped.
+        """
         if self.stopped:
-            raise RuntimeError("the run is over")
+            raise RuntimeError(f"{self.name} was stopped, because the run has finished or was interrupted")
         context = self.context
         trained = [context.store.address(needed.kind, needed.key, CHECKPOINT_FOLDER) for needed in step.inputs]
         spec = engine_spec(context.study.models[_params(step).model], context.folder, *trained)

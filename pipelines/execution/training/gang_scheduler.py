@@ -1,4 +1,4 @@
-"""Which trainings run at the same time: whole gangs of workers, the longest first, as many as there is room for."""
+"""Schedules gangs of workers: a gang starts when the free resources fit all of it, and the longest goes first."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from cluster.resources.placement import ResourceRequest
 from pipelines.planning.requests import FreeCapacity
 
-MAX_CONCURRENT_GANGS = 256  # gangs at once
+MAX_CONCURRENT_GANGS = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Gang:
     """Work that needs all workers of `request` from its start to its end.
 
-    `seconds` is how long it may take. `work` returns the gangs that are to run after it.
+    `seconds` is its estimated duration. `work` returns the gangs to run after it.
     """
 
     request: ResourceRequest
@@ -30,11 +30,11 @@ def schedule_gangs(
     capacity: FreeCapacity,
     on_change: Callable[[Sequence[ResourceRequest]], None] = lambda requests: None,
 ) -> None:
-    """Run all gangs, and those that come of them; what one raises ends the others' waiting and is raised here.
+    """Run all gangs and their follow-ups. If one raises an exception, start no further gangs and raise it.
 
-    No gang takes resources before all of it fits beside the running ones, so none waits for another's half. One that
-    is larger than the whole room runs alone, and waits in Ray for what the cluster may grow by. What comes of a gang
-    goes before those that wait. `on_change` is told the requests of all that run whenever these change.
+    A gang starts only when all of it fits beside the running ones, so partly placed gangs cannot deadlock. A gang that
+    is larger than `capacity` runs alone, and waits in Ray until the cluster has grown. Follow-ups go before waiting
+    gangs. `on_change` receives the requests of all running gangs whenever they change.
     """
     waiting = sorted(gangs, key=lambda gang: -gang.seconds)
     running: dict[Future[Sequence[Gang]], Gang] = {}
@@ -50,7 +50,10 @@ def schedule_gangs(
 
 
 def _next_startable(waiting: Sequence[Gang], running: list[ResourceRequest], capacity: FreeCapacity) -> list[Gang]:
-    """Those of the gangs that have room beside what runs and beside each other; the first one if nothing runs."""
+    """Return the gangs that fit beside the running ones and each other. If nothing runs, include at least the first.
+
+    Appends their requests to `running`.
+    """
     found: list[Gang] = []
     refused: set[ResourceRequest] = set()
     for gang in waiting:
@@ -64,7 +67,10 @@ def _next_startable(waiting: Sequence[Gang], running: list[ResourceRequest], cap
 
 @contextmanager
 def thread_pool(count: int) -> Generator[ThreadPoolExecutor]:
-    """Threads that are not waited for if the run is interrupted: shutting Ray down ends what they wait on."""
+    """Yield an executor of `count` threads.
+
+    The block does not wait for them at its end. After an interruption, Ray's shutdown stops what they wait for.
+    """
     threads = ThreadPoolExecutor(count)
     try:
         yield threads

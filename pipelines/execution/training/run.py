@@ -1,4 +1,4 @@
-"""The training phase: students are fine-tuned side by side, and each is evaluated as soon as it is trained."""
+"""Runs the training phase: students are fine-tuned concurrently, and each is evaluated as soon as it is trained."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TrainingResult(NamedTuple):
 def run_training(context: RunContext, plan: Plan) -> TrainingResult:
     """Run and commit all pending train and evaluate steps.
 
-    A student that can not be trained or examined does not hold back the others.
+    If a student cannot be trained or evaluated, the others continue.
     """
     trains, evaluations = plan.pending_of("train"), plan.pending_of("evaluate")
     if not trains and not evaluations:
@@ -67,7 +67,10 @@ def run_training(context: RunContext, plan: Plan) -> TrainingResult:
 def capacity_for(
     study: Study, cluster: Inventory, trains: tuple[Step, ...], evaluations: tuple[Step, ...]
 ) -> FreeCapacity:
-    """The cluster, beside an examiner that stays throughout if there is room for it beside the largest training."""
+    """Return the cluster's free capacity for trainings.
+
+    A persistent evaluator is reserved if there are evaluations and it fits beside the largest training.
+    """
     if not evaluations:
         return FreeCapacity(ClusterCapacity(cluster))
     requests = [training_request(study, step.params) for step in trains if isinstance(step.params, TrainParams)]

@@ -1,4 +1,4 @@
-"""Trainings of a study: which students share a process, what each process needs, and what is kept of it."""
+"""Trains the students of a study: groups those that can share a process, trains them and commits the results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from pipelines.study.spec.study import Study
 
 @dataclass(frozen=True, slots=True)
 class PlannedTraining:
-    """Train steps of one process: one, or several LoRA ones that share all but their rows."""
+    """The train steps of one process: one step, or several LoRA steps that differ only in their rows."""
 
     spec: TrainSpec
     placement: TrainPlacement
@@ -39,17 +39,22 @@ class PlannedTraining:
 
     @property
     def request(self) -> ResourceRequest:
-        """What its workers need at once."""
+        """The resources of all its workers."""
         return _request(self.placement)
 
     def split(self) -> list[PlannedTraining]:
-        """Its students one by one."""
+        """Return one training per student."""
         return [dataclasses.replace(self, steps=(step,)) for step in self.steps]
 
 
 class Trainer:
-    """Trains the students of a plan. `seconds` are the planned times of its steps, by key. `on_trained` is told of
-    every finished step at once, and returns the work that comes of it; `on_failure` is told of every failure."""
+    """Trains the students of a plan.
+
+    Args:
+        seconds: The planned times of the steps, by key.
+        trained: Called with each step as soon as it is committed; returns the gangs to run after it.
+        failed: Called with each failed step and the reason.
+    """
 
     def __init__(
         self,
@@ -61,16 +66,19 @@ class Trainer:
         self.context, self.planned_seconds, self.on_trained, self.on_failure = context, seconds, trained, failed
 
     def plan_gangs(self, steps: Sequence[Step], capacity: FreeCapacity) -> list[Gang]:
-        """All trainings, for a cluster with so much room."""
+        """Return the trainings of `steps` as gangs, grouped for a cluster with this capacity."""
         return [self.to_gang(training) for training in plan_trainings(self.context, steps, capacity)]
 
     def to_gang(self, training: PlannedTraining) -> Gang:
-        """A training as work to be placed."""
+        """Return a training as a gang to be scheduled."""
         seconds = sum(self.planned_seconds[step.key] for step in training.steps)
         return Gang(training.request, seconds, lambda: self.run(training))
 
     def run(self, training: PlannedTraining) -> list[Gang]:
-        """Train and commit; returns what comes of it. Students that fail together are tried again one by one."""
+        """Train and commit the students of a training; return the gangs to run next.
+
+        Students that fail together are retried one by one. A student that fails alone is reported to `on_failure`.
+        """
         try:
             return self.train(training)
         except TrainError as error:
@@ -82,7 +90,11 @@ class Trainer:
         return []
 
     def train(self, training: PlannedTraining) -> list[Gang]:
-        """Train and commit all students of one process; returns what comes of it."""
+        """Train and commit all students of one process; return the gangs to run next.
+
+        Raises:
+            TrainError: If the training fails.
+        """
         context, steps, started, follow_ups = self.context, training.steps, time.monotonic(), list[Gang]()
 
         def on_progress(done: int, total: int, loss: float) -> None:
@@ -91,7 +103,7 @@ class Trainer:
 
         texts = [self.training_texts(step) for step in steps]
         name = f"{CHECKPOINT_FOLDER}.{digest(training.spec, texts)}"
-        staging = context.store.staging_path(steps[0].kind, steps[0].key, name)  # goes with the first commit
+        staging = context.store.staging_path(steps[0].kind, steps[0].key, name)  # the first commit removes it
         outcomes = train_to_staging(training.spec, texts, staging, training.placement, on_progress)
         context.retries.add_training(steps[0].label, outcomes[0].restarts)
         for number, step in enumerate(steps):
@@ -105,16 +117,16 @@ class Trainer:
         return follow_ups
 
     def training_texts(self, step: Step) -> list[tuple[str, str]]:
-        """The rows of a train step: user turns and responses."""
+        """Return the pairs of user turn and response of a train step."""
         source = step.inputs[0]
         pairs = from_table(PairRow, self.context.store.rows(source.kind, source.key))
         return [(user_turn(pair.instruction, pair.input), pair.response) for pair in pairs]
 
 
 def plan_trainings(context: RunContext, steps: Sequence[Step], capacity: FreeCapacity) -> Iterator[PlannedTraining]:
-    """The steps as trainings. LoRA students of one base and recipe share processes as far as none stays idle for it.
+    """Group steps into trainings. LoRA students of one base and recipe share processes if that leaves no capacity idle.
 
-    Those with like many rows come together, as all take as many steps as the largest.
+    Students with similar row counts are grouped: all students of a process take the optimizer steps of the largest.
     """
     alike: defaultdict[tuple[TrainSpec, TrainPlacement, int], list[Step]] = defaultdict(list)
     for step in steps:
@@ -130,7 +142,7 @@ def plan_trainings(context: RunContext, steps: Sequence[Step], capacity: FreeCap
 
 
 def train_spec(study: Study, folder: Path, job: TrainParams) -> TrainSpec:
-    """The trainer's words for a recipe."""
+    """Translate a recipe into the trainer's spec."""
     model, recipe = study.models[job.model], job.recipe
     base = engine_spec(model, folder)
     targets = recipe.lora_targets if isinstance(recipe.lora_targets, list) else [recipe.lora_targets]
@@ -145,7 +157,7 @@ def train_spec(study: Study, folder: Path, job: TrainParams) -> TrainSpec:
 
 
 def placement(study: Study, job: TrainParams) -> TrainPlacement:
-    """Where a training runs: as its student says, on the model's CPUs and GPUs unless it says otherwise."""
+    """Return where a training runs: on the student's training resources, or by default on the model's CPUs and GPUs."""
     resources, request = job.resources, training_request(study, job)
     return TrainPlacement(
         workers=request.replicas,
@@ -170,7 +182,7 @@ def _params(step: Step) -> TrainParams:
 
 
 def _max_concurrent(training: ResourceRequest, limit: int, capacity: FreeCapacity) -> int:
-    """How many of `limit` such trainings run side by side; one at least."""
+    """Return how many of `limit` such trainings fit at the same time, at least 1."""
     return max(1, bisect_left(range(1, limit + 1), True, key=lambda count: not capacity.fits([training] * count)))
 
 
