@@ -198,10 +198,7 @@ def fit_linear(samples: Sequence[ProfileRun]) -> dict[str, LinearCost]:
 
 
 def _fit_two_points(small: StepMeasurement, large: StepMeasurement) -> LinearCost:
-    """Fit a line through two points. If the time does not grow with the rows, the cost is the mean time.
-
-    A decrease is taken for noise.
-    """
+    """Fit a line through two points. A step whose time does not grow with its rows has its mean time as fixed cost."""
     added_rows = large.rows_in - small.rows_in
     per_row = max(0.0, (large.seconds - small.seconds) / added_rows) if added_rows > 0 else 0.0
     fixed = max(0.0, large.seconds - per_row * large.rows_in) if per_row else (small.seconds + large.seconds) / 2

@@ -28,7 +28,7 @@ def collect_stats(dataset: Dataset, steps: Sequence[Step]) -> StreamStats:
 
 
 def _operator_stats(summary: DatasetStatsSummary) -> Iterator[OperatorStats]:
-    """Yield statistics of operators in the order of the data flow. A summary has the metrics of its own operator only."""
+    """Yield statistics of operators in the order of the data flow. A summary only has the metrics of one operator."""
     for parent in summary.parents:
         yield from _operator_stats(parent)
     for operator in summary.operators_stats:

@@ -91,9 +91,7 @@ class StreamWorker:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(finished.wait(), FLUSH_SECONDS)
             self.progress_sink.add(state.progress())
-            with contextlib.suppress(
-                OSError
-            ):  # retried later; at the end of the partition it is raised
+            with contextlib.suppress(OSError):  # retried later; at the end of the partition it is raised
                 await asyncio.to_thread(journals.flush)
 
     async def process_row(self, state: PartitionState, row: Row, node: StepNode, draw: int = 0) -> None:
