@@ -45,7 +45,7 @@ def test_cut_missing_and_unreadable_files_are_found_in_every_finished_step(ran: 
     Path(store.folder("respond", unreadable), "manifest.json").write_text("{")
     found = find_corrupt_steps(store, grid.steps, done)
     assert found.keys() == {cut, gone, unreadable}
-    assert "bytes instead of" in found[cut] and "is missing" in found[gone] and "can not be read" in found[unreadable]
+    assert "bytes instead of" in found[cut] and "is missing" in found[gone] and "is corrupt" in found[unreadable]
 
 
 def test_a_changed_byte_is_found_where_it_would_be_read(ran: tuple[Store, Grid]) -> None:
