@@ -35,10 +35,10 @@ class RetryBudget:
         """Add the retries of a pool that has been closed."""
         asked = f"each {HTTP_RETRIES} times (option 'retries')"
         self._add(Retry(level="request", of=f"{model}, to its endpoint", spent=stats.totals.retries, allowed=asked))
-        alone = f"each until {MAX_CRASHES_ISOLATED} deaths alone"
-        self._add(Retry(level="request", of=f"{model}, after a death", spent=stats.retried, allowed=alone))
-        deaths = f"{MAX_LOAD_CRASHES} while loading, {MAX_CRASHES} without an answer"
-        self._add(Retry(level="replica", of=model, spent=stats.totals.crashes, allowed=deaths))
+        alone = f"each until {MAX_CRASHES_ISOLATED} crashes in isolation"
+        self._add(Retry(level="request", of=f"{model}, after a crash", spent=stats.retried, allowed=alone))
+        crashes = f"{MAX_LOAD_CRASHES} while loading, {MAX_CRASHES} without an answer"
+        self._add(Retry(level="replica", of=model, spent=stats.totals.crashes, allowed=crashes))
 
     def add_training(self, label: str, restarts: int) -> None:
         """Add the restarts of a training."""

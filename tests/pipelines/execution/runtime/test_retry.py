@@ -127,7 +127,7 @@ def test_retries_of_all_levels_add_up_and_survive_the_store(tmp_path: Path) -> N
     found = {(retry.level, retry.of): retry.spent for retry in load_retries(store, "s")}
     assert found == {
         ("request", "small, to its endpoint"): 14,
-        ("request", "small, after a death"): 10,
+        ("request", "small, after a crash"): 10,
         ("replica", "small"): 4,
         ("training", "train a"): 2,
     }
