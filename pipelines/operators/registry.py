@@ -1,4 +1,4 @@
-"""Which operator a row-wise step runs."""
+"""The table of operators: which one a row-wise step runs, by the class of the step's parameters."""
 
 from __future__ import annotations
 
@@ -31,7 +31,14 @@ from pipelines.study.graph.step import Step, StepParams
 
 @dataclass(frozen=True)
 class OperatorInputs:
-    """What operators are made of. `seed` is the study's, `method` the optimized one of a step that evolves with it."""
+    """What an operator is built from.
+
+    Attributes:
+        step: The step that the operator belongs to.
+        client: The client of the step's model.
+        seed: The study's seed.
+        method: The optimized method, for a step that evolves with one; otherwise empty.
+    """
 
     step: Step
     client: Client
@@ -40,7 +47,7 @@ class OperatorInputs:
 
 
 def make_operator(inputs: OperatorInputs) -> Operator[Any, Any]:
-    """Return what a row-wise step does with a row.
+    """Return the operator that a row-wise step applies to each row.
 
     Raises:
         KeyError: The step is not row-wise, or its operator needs more than these inputs.
@@ -51,7 +58,7 @@ def make_operator(inputs: OperatorInputs) -> Operator[Any, Any]:
 
 def _evolve(params: EvolveParams, inputs: OperatorInputs) -> Evolve:
     if params.parser and not inputs.method:
-        raise ValueError(f"{inputs.step.label} evolves with an optimized method, and was given none")
+        raise ValueError(f"{inputs.step.label} evolves with an optimized method, but no method was passed")
     return Evolve(inputs.client, params, params.sampling.sampling, inputs.seed, inputs.method)
 
 
@@ -86,7 +93,7 @@ def _judge(params: JudgeParams, inputs: OperatorInputs) -> InstructionReward | J
 
 
 OperatorFactory = Callable[[Any, OperatorInputs], Operator[Any, Any]]
-"""Makes the operator of a step of its parameters, which are of the factory's own class."""
+"""Creates the operator of a step from the step's parameters, whose class is the factory's key in `OPERATORS`."""
 
 OPERATORS: dict[type[StepParams], OperatorFactory] = {
     EvolveParams: _evolve,

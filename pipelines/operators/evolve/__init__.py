@@ -1,1 +1,1 @@
-"""How instructions are evolved."""
+"""Operators that evolve instructions, and the optimization of the methods that they evolve with."""

@@ -1,4 +1,4 @@
-"""How good a method is, and which one goes on (2406.00770, section 3.3, and the authors' code)."""
+"""Scores methods of evolution and selects the one to continue with (2406.00770, section 3.3, and the authors' code)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipelines.study.spec.evolution import Optimization, Variant
 
 @dataclass(frozen=True, slots=True)
 class DevResult:
-    """One evolution on the dev set: the instruction that came out (None if unreadable) and the response to it."""
+    """One evolution on the dev set: the evolved instruction (None if unreadable) and the response to it."""
 
     evolved: str | None
     response: str = ""
@@ -21,7 +21,7 @@ class DevResult:
 
 @dataclass(frozen=True, slots=True)
 class CandidateScore:
-    """A method on the dev set: how many evolutions failed and how, and the authors' score."""
+    """How a method performs on the dev set: the number of trials, the failures by class, and the authors' score."""
 
     trials: int
     failures: Counter[str]
@@ -29,12 +29,16 @@ class CandidateScore:
 
     @property
     def failure_rate(self) -> float:
-        """Failed evolutions of all; 1 if nothing could be measured."""
+        """The share of evolutions that failed; 1 if there were no trials."""
         return self.failures.total() / self.trials if self.trials else 1.0
 
 
 def measure(trials: Sequence[DevResult], variant: Variant) -> CandidateScore:
-    """Failures by class, and success rate times mean response length over mean instruction length (in characters)."""
+    """Return a method's failures by class and its score.
+
+    The score is the success rate times the mean response length over the mean instruction length (both in characters).
+    It is 0 if no evolution could be read.
+    """
     classes = (UNREADABLE if one.evolved is None else failure_class(one.response, variant) for one in trials)
     failures = Counter(name for name in classes if name)
     read = [one for one in trials if one.evolved]
@@ -45,10 +49,11 @@ def measure(trials: Sequence[DevResult], variant: Variant) -> CandidateScore:
 
 
 def select_best(candidates: Sequence[CandidateScore], current: CandidateScore, variant: Variant) -> int | None:
-    """The index of the candidate that replaces the current method; None if that stays.
+    """Return the index of the candidate that replaces the current method, or None if the current method is kept.
 
-    `paper`: the lowest failure rate, the earlier one of equals, if it is below the current method's. `authors`: the
-    highest score among those that neither succeed less often nor score less than the current method.
+    `paper`: the candidate with the lowest failure rate, if that is below the current method's; ties go to the earlier
+    candidate. `authors`: the candidate with the highest score, among those whose failure rate is not higher and whose
+    score is not lower than the current method's.
     """
     if variant == "paper":
         rates = [one.failure_rate for one in candidates]
@@ -62,9 +67,9 @@ def select_best(candidates: Sequence[CandidateScore], current: CandidateScore, v
 
 
 def published_calls(optimization: Optimization) -> int:
-    """The calls of a whole optimization as the paper counts them: T ((m + 1) |D| 2 + B l + 2), its Table 11.
+    """Return the number of calls of an optimization as the paper counts them: T ((m + 1) |D| 2 + B l + 2), Table 11.
 
-    The analyses of a step are one call with m draws, and so are its m new methods.
+    The m analyses of a step count as one call with m samples, and so do its m new methods.
     """
     measured = (optimization.candidates + 1) * optimization.dev * 2
     return optimization.steps * (measured + optimization.batch * optimization.rounds + 2)

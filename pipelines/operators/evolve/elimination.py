@@ -1,4 +1,4 @@
-"""Which evolutions failed, by the elimination rules of WizardLM (2304.12244, section 3.2)."""
+"""Detects failed evolutions by the elimination rules of WizardLM (2304.12244, section 3.2)."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 @dataclass(frozen=True)
 class Eliminate(Operator[InstructionRow, InstructionRow]):
-    """Undoes an evolution that failed; a row that failed to evolve at all passes through.
+    """Reverts failed evolutions. A row whose evolution was already eliminated passes through unchanged.
 
-    The order of the rules: what the reply itself shows (when it was parsed, leaked words among it), then the evolver's
-    answer, and only then the judge, who costs a request. A judge without a readable label saves no evolution.
+    The rules apply in this order: first those that the reply itself shows, such as leaked prompt words (checked when
+    the reply is parsed); then the evolver's answer; last the judge, which costs a request. If the judge's label is
+    unreadable, the evolution is reverted.
     """
 
     client: Client
@@ -36,7 +37,7 @@ class Eliminate(Operator[InstructionRow, InstructionRow]):
         return await self.judged_row(row)
 
     async def judged_row(self, row: InstructionRow) -> InstructionRow:
-        """The row after the judge's word on whether the evolution gained anything."""
+        """Ask the judge whether the evolution added information, and return the row, reverted if it did not."""
         prompt = prompts.get("equality")
         message = ("user", prompt.render(first=row.before, second=row.instruction))
         sampling = Sampling(max_tokens=self.rules.max_tokens)
@@ -49,15 +50,15 @@ class Eliminate(Operator[InstructionRow, InstructionRow]):
 
 
 def reverted_row(row: InstructionRow, reason: str) -> InstructionRow:
-    """The row with the un-evolved instruction."""
+    """Return the row with the instruction from before the evolution."""
     return replace(row, instruction=row.before, outcome=ELIMINATED + reason)
 
 
 def failed_answer(answer: str, sorry_words: int) -> str | None:
-    """Why an answer shows that its instruction failed, if it does.
+    """Return the reason why an answer shows that its instruction is a failed evolution, or None if it does not.
 
-    Rule 2: it contains "sorry" (in any case) and has fewer than `sorry_words` words, split at white space. Rule 3: it
-    has nothing but punctuation and stop words; an empty one has nothing.
+    Rule 2: the answer contains "sorry" (in any case) and has fewer than `sorry_words` words, split at white space.
+    Rule 3: the answer is empty or consists of punctuation and stop words only.
     """
     if "sorry" in answer.lower() and len(answer.split()) < sorry_words:
         return HARD

@@ -1,4 +1,4 @@
-"""Evol-Instruct: one rewrite of one instruction (WizardLM, 2304.12244; 2412.11231, App. A.1)."""
+"""Evol-Instruct: rewrites one instruction once (WizardLM, 2304.12244; 2412.11231, App. A.1)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from pipelines.study.spec.evolution import LengthBound
 
 @dataclass(frozen=True)
 class Evolve(Operator[InstructionRow, InstructionRow]):
-    """Rewrites the instruction. The evolver does not see the `input`, which is copied (as in 2412.11231), or sees the
-    two as one text and gives an instruction without input (WizardLM's code).
+    """Rewrites the instruction of a row with the evolver.
 
-    Rejected: a reply that was cut off, is empty, quotes its frame, gives the instruction back unchanged, or grew too
-    much. Where the study eliminates, such a row is not rejected but passed on with the un-evolved instruction, and the
-    evolver answers the other ones. `optimized` is the method that Auto Evol-Instruct found, in place of the named ones.
+    By default, the evolver does not see the `input`, which is copied (as in 2412.11231). With `input: merge`, it sees
+    instruction and input as one text and returns an instruction without input (WizardLM's code).
+
+    A reply is rejected if it is truncated or empty, repeats the prompt's frame, returns the instruction unchanged, or
+    is longer than the growth bound allows. In a study with elimination, such a row is not rejected: it is passed on
+    with the instruction from before, and the evolver answers each of the other evolved instructions.
+    `optimized` is the method that Auto Evol-Instruct found; it replaces the named methods.
     """
 
     client: Client
@@ -61,19 +64,19 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
         return replace(evolved, answer=await self.answer_evolution(evolved)) if self.params.eliminates else evolved
 
     def build_prompt(self, method: str, instruction: str) -> tuple[str, str]:
-        """What the evolver is asked, and the parser of its reply."""
+        """Return the evolver's prompt and the name of the parser for its reply."""
         if self.optimized:
             return prompts.fill(self.optimized, instruction), self.params.parser
         template = prompts.get(prompt_name(method))
         return template.render(instruction=instruction), template.parser
 
     async def answer_evolution(self, row: InstructionRow) -> str:
-        """What the evolver answers to its own evolution."""
+        """Return the evolver's answer to its own evolution."""
         said = await self.ask_evolver(row.id, answer_prompt(row.instruction, row.input))
         return said.text
 
     async def ask_evolver(self, request_id: str, prompt: str, logprobs: bool = False) -> Generation:
-        """Ask the evolver on behalf of a row."""
+        """Send a prompt to the evolver, with a sampling seed derived from the request's id and the study's seed."""
         seed = request_seed(request_id) ^ self.study_seed
         return await self.client.generate(
             GenerateRequest(request_id, (("user", prompt),), self.sampling, seed, logprobs)
@@ -81,7 +84,11 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
 
 
 def read_evolution(said: Generation, parser: str, before: str, growth: LengthBound | None) -> prompts.Reply:
-    """The evolution in a reply. Raises Rejected with the reason why there is none."""
+    """Return the evolved instruction in a reply.
+
+    Raises:
+        Rejected: The reply has no acceptable evolution; the error has the reason.
+    """
     if said.finish_reason == "length":
         raise Rejected("truncated", f"{said.tokens_out} tokens without an end", said.text)
     reply = prompts.parse(parser, said.text)
@@ -95,7 +102,7 @@ def read_evolution(said: Generation, parser: str, before: str, growth: LengthBou
 
 
 def grew_too_much(before: str, after: str, bound: LengthBound) -> bool:
-    """Whether an instruction became longer than a bound allows."""
+    """Return whether an instruction became longer than a bound allows."""
     old, new = _words(before), _words(after)
     too_many = bound.words is not None and new - old > bound.words
     return too_many or (bound.ratio is not None and new > bound.ratio * old)
@@ -106,5 +113,5 @@ def _words(text: str) -> int:
 
 
 def instruction_with_input(row: InstructionRow) -> InstructionRow:
-    """The row with instruction, newline and input as its instruction."""
+    """Return the row with its input appended to its instruction after a newline, and an empty input."""
     return replace(row, instruction=user_turn(row.instruction, row.input), input="")

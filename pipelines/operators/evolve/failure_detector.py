@@ -1,4 +1,4 @@
-"""Which evolutions failed, by the answers to them: the lexical failure detector of Auto Evol-Instruct (2406.00770)."""
+"""Detects failed evolutions by the answers to them: Auto Evol-Instruct's lexical failure detector (2406.00770)."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _ANYWHERE: dict[Variant, tuple[str, ...]] = {
 
 
 def failure_class(response: str, variant: Variant = "paper") -> str | None:
-    """The class of failure that a response to an evolved instruction shows; None if it shows none.
+    """Return the class of failure that a response to an evolved instruction shows, or None if it shows none.
 
-    `paper` is the appendix's rule: white space around the response does not count, beginnings are case-sensitive,
-    "please provide" is not. Both are silent about an empty response: it counts as a failure of its own class here, and
-    as a success with the longer lists of the authors' code.
+    `paper` is the appendix's rule: white space around the response is ignored, the openings are case-sensitive, and
+    "please provide" is case-insensitive. `authors` has the longer lists of the authors' code. Neither the paper nor the
+    code covers an empty response: `paper` counts it as a separate class of failure here, and `authors` as a success.
     """
     text = response.strip()
     if not text:

@@ -1,4 +1,4 @@
-"""Auto Evol-Instruct: a method of evolution is improved by reading how its evolutions went (2406.00770, section 3)."""
+"""Auto Evol-Instruct: an optimizer model reads trajectories of a method and improves it (2406.00770, section 3)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipelines.study.graph.params import OptimizeParams
 
 @dataclass(frozen=True, slots=True)
 class CandidateMethod:
-    """A method before it is measured, with the optimizer's replies that it came from."""
+    """A method that has not been measured yet, with the optimizer's replies that produced it."""
 
     id: str
     parent_id: str
@@ -35,7 +35,7 @@ class CandidateMethod:
 
 
 class AutoEvol:
-    """One optimization of a method for one evolver. `on_step` is called after every step with its number."""
+    """Optimizes a method for one evolver. `on_step` is called after every step with the step's number."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class AutoEvol:
         self.rejected: list[Rejection] = []
 
     async def run(self, seeds: Sequence[InstructionRow]) -> tuple[list[MethodRow], list[Rejection]]:
-        """Every method that was measured, the best one marked, and the replies that held no method."""
+        """Return all measured methods, with the best one marked, and the optimizer's replies without a method."""
         rows = [instruction_with_input(row) for row in seeds] if self.params.input == "merge" else seeds
         minibatches = Minibatches(rows, self.spec, self.params.seed)
         best, step = CandidateMethod(self.root_id, "", 1, 0, prompts.get(prompt_name(AUTO)).text), 1
@@ -63,11 +63,11 @@ class AutoEvol:
         return [replace(row, best=row.id == best.id) for row in self.rows], self.rejected
 
     def next_step(self, step: int, better: bool) -> int:
-        """The step after this one; 0 if there is none, because the failure rate falls no longer."""
+        """Return the number of the next step, or 0 to stop because the failure rate no longer decreases."""
         return step + 1 if better or self.spec.variant == "authors" else 0
 
     async def optimize_step(self, current: CandidateMethod, minibatches: Minibatches) -> CandidateMethod | None:
-        """The candidate that replaces the current method, if one does."""
+        """Run one step; return the candidate that replaces the current method, or None if the method is kept."""
         dev_set = minibatches.dev_set(current.step)
         chains = await self.render_trajectories(current, minibatches.batch(current.step))
         proposals = (
@@ -84,12 +84,12 @@ class AutoEvol:
         return None if winner is None else candidates[winner][0]
 
     async def render_trajectories(self, current: CandidateMethod, batch: Sequence[InstructionRow]) -> str:
-        """The chains of a mini-batch under the current method, as the optimizer reads them."""
+        """Evolve a mini-batch with the current method and return its chains as text for the optimizer's prompt."""
         chains = await asyncio.gather(*(self.evolve_chain(current, row) for row in batch))
         return "\n\n".join(f"Case {number}\n{chain}" for number, chain in enumerate(chains, 1))
 
     async def evolve_chain(self, current: CandidateMethod, row: InstructionRow) -> str:
-        """A seed through the rounds; it ends early where there is no instruction to go on with."""
+        """Evolve a seed through all rounds; return the chain as text and stop early if a stage yields no instruction."""
         stages = [row.instruction]
         for number in range(1, self.spec.rounds + 1):
             request = f"{current.id}-{row.id}-stage-{number}"
@@ -100,7 +100,7 @@ class AutoEvol:
         return "\n".join(f"Stage {number}: {text}" for number, text in enumerate(stages))
 
     async def evolve_once(self, method: str, instruction: str, request: str) -> str | None:
-        """One stage of a chain; None if there was no reply, or no instruction in it."""
+        """Run one stage of a chain; return None if there was no reply or no instruction in it."""
         try:
             return await self.calls.evolve(method, instruction, request, "trajectory")
         except RequestError:
@@ -109,7 +109,7 @@ class AutoEvol:
     async def propose_candidate(
         self, current: CandidateMethod, number: int, stages: str, dev: Sequence[InstructionRow]
     ) -> tuple[CandidateMethod, CandidateScore] | None:
-        """One candidate, measured; None if the optimizer's replies held no method."""
+        """Create and measure one candidate; return None if the optimizer's replies contain no method."""
         index = self.method_number(current.step, number)
         method_id, feedback = row_id(current.id, self.key, index), ""
         try:
@@ -128,12 +128,12 @@ class AutoEvol:
         return draft, await self.measure_method(draft, dev)
 
     async def measure_method(self, draft: CandidateMethod, dev: Sequence[InstructionRow]) -> CandidateScore:
-        """How a method does on the dev set; rows that the engine could not take do not count."""
+        """Measure a method on the dev set. Rows whose requests the engine rejects are not counted."""
         trials = await asyncio.gather(*(self.evaluate_candidate(draft, row) for row in dev))
         return measure([one for one in trials if one], self.spec.variant)
 
     async def evaluate_candidate(self, draft: CandidateMethod, row: InstructionRow) -> DevResult | None:
-        """One dev row evolved and answered by the evolver."""
+        """Have the evolver evolve one dev row and answer it; return None if the engine rejects a request."""
         request = f"{draft.id}-{row.id}"
         try:
             evolved = await self.calls.evolve(draft.method, row.instruction, f"{request}-evolve", "evolve")
@@ -144,15 +144,15 @@ class AutoEvol:
             return None
 
     def reevaluate(self, best: CandidateMethod, step: int) -> CandidateMethod:
-        """The best method so far, as the one that a step begins with."""
+        """Return the best method so far as candidate 0 of a step, so that the step measures it again."""
         return CandidateMethod(row_id(best.id, self.key, self.method_number(step, 0)), best.id, step, 0, best.method)
 
     def method_number(self, step: int, candidate: int) -> int:
-        """The number of a method among all."""
+        """Return the number of a method among the methods of all steps."""
         return (step - 1) * (self.spec.candidates + 1) + candidate
 
     def record(self, draft: CandidateMethod, measured: CandidateScore, chosen: bool) -> None:
-        """Keep a method with what was measured."""
+        """Add a method and its measurements to the rows."""
         failures = {name: measured.failures[name] for name in CLASSES}
         self.rows.append(
             MethodRow(
@@ -178,5 +178,5 @@ class AutoEvol:
     def record_rejection(
         self, method_id: str, parent: str, index: int, status: str, reason: str, detail: str, raw: str
     ) -> None:
-        """Keep what the optimizer said where it held no method."""
+        """Add an optimizer's reply without a method to the rejections."""
         self.rejected.append(Rejection(method_id, parent, self.root_id, index, status, reason, detail, raw))

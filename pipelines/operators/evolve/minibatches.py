@@ -1,4 +1,4 @@
-"""Which seeds an optimization sees: mini-batches for the optimizer to read, and a dev set to measure methods on."""
+"""The seeds of an optimization: mini-batches for the trajectories that the optimizer reads, and dev sets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pipelines.study.spec.evolution import Optimization
 
 
 class Minibatches:
-    """`paper`: one dev set, and batches from the other rows of the subset, in turn and from the start again after the
-    last. `authors`: both from the whole subset, shuffled apart, and in every step another chunk as the dev set.
+    """The mini-batch and the dev set of each step, both chunks of a random subset of the seeds.
 
-    Fewer seeds than asked for are all taken.
+    `paper`: every step has the same dev set, and the mini-batches are drawn from the other rows of the subset in order,
+    wrapping around at the end. `authors`: both are drawn from the whole subset, each in a separate random order, and
+    every step has a different chunk as its dev set. If there are fewer seeds than the subset's size, all are used.
     """
 
     def __init__(self, seeds: Sequence[InstructionRow], spec: Optimization, seed: int) -> None:
@@ -26,15 +27,15 @@ class Minibatches:
             self.dev_rows, self.batch_rows = draw.sample(subset, len(subset)), subset
 
     def batch(self, step: int) -> list[InstructionRow]:
-        """The mini-batch of a step, counted from 1."""
+        """Return the mini-batch of a step (counted from 1)."""
         return _chunk(self.batch_rows, self.spec.batch, step)
 
     def dev_set(self, step: int) -> list[InstructionRow]:
-        """The dev set of a step."""
+        """Return the dev set of a step (counted from 1)."""
         return _chunk(self.dev_rows, self.spec.dev, step)
 
 
 def _chunk(rows: list[InstructionRow], size: int, number: int) -> list[InstructionRow]:
-    """The `number`-th chunk, counted from 1; after the last row comes the first."""
+    """Return the `number`-th chunk (counted from 1), wrapping around after the last row."""
     start = (number - 1) * size
     return [rows[(start + place) % len(rows)] for place in range(min(size, len(rows)))]

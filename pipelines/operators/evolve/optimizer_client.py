@@ -1,4 +1,4 @@
-"""What an optimization asks of its two models, counted."""
+"""Sends an optimization's requests to its two models and counts them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from pipelines.study.graph.params import OptimizeParams
 
 
 class OptimizationClient:
-    """The evolver is asked greedily, the optimizer with its own sampling. `request_counts` counts requests by
-    purpose."""
+    """Client of the evolver (greedy decoding) and of the optimizer (with the sampling that the study sets for it).
+
+    `request_counts` has the number of requests by purpose.
+    """
 
     def __init__(self, evolver: Client, optimizer: Client, params: OptimizeParams) -> None:
         self.evolver, self.optimizer, self.params = evolver, optimizer, params
@@ -27,22 +29,26 @@ class OptimizationClient:
         self.request_counts: Counter[str] = Counter()
 
     async def evolve(self, method: str, instruction: str, request: str, purpose: str) -> str | None:
-        """What a method makes of an instruction; None if the reply was cut off or holds none."""
+        """Evolve an instruction with a method; return None if the reply is truncated or has no instruction."""
         self.request_counts[purpose] += 1
         said = await self.ask_evolver(request, prompts.fill(method, instruction))
         return None if said.finish_reason == "length" else prompts.parse(self.parser, said.text).value
 
     async def answer(self, instruction: str, extra: str, request: str) -> str:
-        """The evolver's answer to an evolved instruction."""
+        """Return the evolver's answer to an evolved instruction; `extra` is the row's input."""
         self.request_counts["answer"] += 1
         return (await self.ask_evolver(request, answer_prompt(instruction, extra))).text
 
     async def ask_evolver(self, request: str, prompt: str) -> Generation:
-        """One greedy reply of the evolver."""
+        """Return one greedy reply of the evolver."""
         return await self.evolver.generate(GenerateRequest(request, (("user", prompt),), self.evolver_sampling))
 
     async def ask_optimizer(self, draft: str, name: str, **values: str) -> tuple[str, prompts.Reply]:
-        """One reply of the optimizer on behalf of a draft, raw and read. Raises Rejected where nothing can be read."""
+        """Return one reply of the optimizer for a draft, as raw text and parsed.
+
+        Raises:
+            Rejected: The reply is truncated or cannot be parsed.
+        """
         self.request_counts[name] += 1
         prompt = prompts.get(name)
         request, seed = f"{draft}-{name}", request_seed(draft) ^ self.params.seed
@@ -54,7 +60,7 @@ class OptimizationClient:
         return said.text, reply
 
     def published_count(self) -> int:
-        """All requests, with the m draws of a step as one call each, as the paper counts them."""
+        """Return the number of requests as the paper counts them: the m samples of a step are one call."""
         m = self.params.optimization.candidates
         draws = self.request_counts["auto_evol_analyze"] + self.request_counts["auto_evol_optimize"]
         return self.request_counts.total() - draws + draws // m

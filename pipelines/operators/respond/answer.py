@@ -1,4 +1,4 @@
-"""A teacher answers one instruction (2412.11231, reference code: two prompt forms, with and without input)."""
+"""Generates a teacher's answer to one instruction, with 2412.11231's prompts for rows with and without input."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pipelines.study.graph.prompt_names import CONSTRAINED_ANSWER_PROMPT
 
 @dataclass(frozen=True)
 class Respond(Operator[InstructionRow, ResponseRow]):
-    """Answers an instruction. Truncated answers and refusals are kept and marked; an empty answer is rejected."""
+    """Answers an instruction. Truncated answers and refusals are kept and marked; empty answers are rejected."""
 
     client: Client
     sampling: Sampling
@@ -40,10 +40,10 @@ class Respond(Operator[InstructionRow, ResponseRow]):
 
 
 def reject_unevolved(row: InstructionRow) -> None:
-    """Do nothing for an instruction that is to be answered.
+    """Reject a row whose evolution was reverted: the same instruction was already answered in an earlier round.
 
     Raises:
-        Rejected: Its evolution was undone: it was answered where it came from.
+        Rejected: The row's evolution was reverted.
     """
     if row.eliminated:
         raise Rejected(NOT_EVOLVED, row.outcome)
@@ -52,21 +52,21 @@ def reject_unevolved(row: InstructionRow) -> None:
 async def generate_answer(
     client: Client, sampling: Sampling, study_seed: int, row: InstructionRow, request_id: str
 ) -> Generation:
-    """A teacher's answer as it comes, drawn with a seed that belongs to the request's id (hex digits)."""
+    """Return a teacher's unparsed answer, sampled with a seed derived from `request_id` (hex digits)."""
     message = ("user", row_prompt(row))
     seed = request_seed(request_id) ^ study_seed
     return await client.generate(GenerateRequest(request_id, (message,), sampling, seed))
 
 
 def row_prompt(row: InstructionRow) -> str:
-    """The prompt of a teacher: a query under AutoIF's constraint has one of its own."""
+    """Return the teacher's prompt for a row. A query with an AutoIF constraint has a separate prompt."""
     if isinstance(row, PairedRow):
         return prompts.get(CONSTRAINED_ANSWER_PROMPT).render(instruction=row.constraint, query=row.before)
     return answer_prompt(row.instruction, row.input)
 
 
 def answer_prompt(instruction: str, extra: str) -> str:
-    """The prompt of an instruction, with its input if there is one."""
+    """Return the prompt for an instruction and, unless `extra` is empty, its input."""
     if extra:
         return prompts.get("answer_with_input").render(instruction=instruction, input=extra)
     return prompts.get("answer").render(instruction=instruction)

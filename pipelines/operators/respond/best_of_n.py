@@ -1,4 +1,4 @@
-"""Best-of-N and worst-of-N: a teacher draws several answers, and a reward model picks one (2411.07133, Table 3)."""
+"""Best-of-N and worst-of-N: samples several answers of a teacher; a reward model picks one (2411.07133, Table 3)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class SampleCandidates(Operator[InstructionRow, CandidatesRow]):
-    """Draws `count` answers to one instruction, each with a seed of its own. Empty and truncated ones are kept.
+    """Samples `count` answers to one instruction, each with a different seed. Empty and truncated answers are kept.
 
-    A candidate that the engine can not give is left out; if all are, the row is rejected.
+    A candidate whose request fails is left out. If all fail, the row is rejected.
     """
 
     client: Client
@@ -50,10 +50,10 @@ class SampleCandidates(Operator[InstructionRow, CandidatesRow]):
 
 @dataclass(frozen=True)
 class ChooseCandidate(Operator[CandidatesRow, ChosenRow]):
-    """Picks the candidate with the highest or the lowest reward, the first of equals.
+    """Picks the candidate with the highest or the lowest reward; ties go to the first.
 
-    Empty candidates are judged, too; a row whose pick is empty is rejected, as an empty answer is. A candidate that
-    the reward model can not judge is passed over; if all are, the row is rejected.
+    Empty candidates get a reward, too. If the picked candidate is empty, the row is rejected, like an empty answer. A
+    candidate that the reward model cannot score is skipped. If all are skipped, the row is rejected.
     """
 
     client: Client
@@ -83,12 +83,20 @@ class ChooseCandidate(Operator[CandidatesRow, ChosenRow]):
 
 
 def pick_index(rewards: Sequence[float], rule: SelectionRule) -> int:
-    """The place of the highest or the lowest reward, the first of equals. ValueError if there is none."""
+    """Return the index of the highest or the lowest reward; ties go to the first.
+
+    Raises:
+        ValueError: `rewards` is empty.
+    """
     return rewards.index(max(rewards) if rule == "best" else min(rewards))
 
 
 async def _gather_successful(calls: Sequence[Awaitable[Result]], reason: str) -> dict[int, Result]:
-    """The results by number of those calls that give one. Rejected if none does, with the first call's reason."""
+    """Return the results of the successful calls, by the calls' indices.
+
+    Raises:
+        Rejected: All calls failed; the detail is the first call's error.
+    """
     outcomes = await asyncio.gather(*map(_attempt, calls))
     results = {number: came for number, came in enumerate(outcomes) if not isinstance(came, Exception)}
     if not results:

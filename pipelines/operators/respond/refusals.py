@@ -1,4 +1,4 @@
-"""Answers that decline to answer, known by how they begin (Cherry_LLM, 2308.12032, drops data by such phrases)."""
+"""Detects refusals by their opening words (Cherry_LLM, 2308.12032, filters data by such phrases)."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ we cannot
 
 
 def is_refusal(answer: str) -> bool:
-    """Whether an English answer opens by declining. A matter of words: a wrong guess is possible either way."""
+    """Return whether an English answer starts like a refusal. False positives and false negatives are possible."""
     opening = " ".join(answer[:200].lower().replace("\u2019", "'").split()).lstrip("\"'*_#>- ")
     return opening.startswith(REFUSAL_OPENINGS)

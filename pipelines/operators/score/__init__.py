@@ -1,1 +1,1 @@
-"""What is measured of a pair."""
+"""Operators that measure pairs: losses and perplexities, rewards, and judgements of instructions."""

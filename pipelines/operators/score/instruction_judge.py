@@ -1,4 +1,4 @@
-"""A judge model's word on an instruction (2412.11231: difficulty level and score, keywords of evolution methods)."""
+"""Has a judge model rate an instruction (2412.11231: difficulty level and score, keywords of evolution methods)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NO_METHODS = "no_method_list"
 
 @dataclass(frozen=True)
 class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
-    """Asks about an instruction, greedily; its input is not shown, as in the reference code.
+    """Asks the judge about an instruction, with greedy decoding. Its input is not shown, as in the reference code.
 
-    Rejected: an evolution that was undone, a reply that is none of those asked for, and an evolution without a list of
-    methods to be named. Of several lines of such a list, those whose name can not be read are marked in `outcomes`; if
-    none can, the rejection keeps all replies as JSON.
+    A row is rejected if its evolution was reverted, if the judge's reply is not one of the allowed ones, or, for
+    `keywords`, if the evolution has no list of methods to name. The judge names each line of that list in a separate
+    request, and `outcomes` marks the unreadable names. If all are unreadable, the rejection has all replies as JSON.
     """
 
     client: Client
@@ -54,13 +54,13 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
         )
 
     def build_prompts(self, row: InstructionRow) -> list[str]:
-        """What the judge is asked."""
+        """Return the prompts for the judge; there are none for an evolution without a list of methods."""
         prompt = prompts.get(INSTRUCTION_JUDGE_PROMPTS[self.metric])
         if self.metric == "keywords":
             return [prompt.render(line=line) for line in prompts.method_lines(row.raw)]
         return [prompt.render(instruction=row.instruction)]
 
     async def ask_judge(self, request_id: str, text: str) -> str:
-        """The judge's reply."""
+        """Return the judge's reply."""
         sampling = Sampling(max_tokens=self.max_tokens)
         return (await self.client.generate(GenerateRequest(request_id, (("user", text),), sampling))).text

@@ -1,4 +1,4 @@
-"""The reward of an evolved instruction, as an answer to the prompt that asked for it (2412.11231, Table 14)."""
+"""The reward of an evolved instruction as an answer to the evolver's prompt (2412.11231, Table 14)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pipelines.study.graph.methods import prompt_name
 
 @dataclass(frozen=True)
 class InstructionReward(Operator[InstructionRow, JudgementRow]):
-    """Judges an evolution; `optimized` is the method that Auto Evol-Instruct found, in place of the named ones.
+    """Computes an evolution's reward. `optimized` is the method that Auto Evol-Instruct found, if there is one.
 
-    The published code builds the prompt of the evolved instruction, by an oversight, and weighs rewards by lengths;
-    here it is the prompt of the instruction before, and the plain reward that the paper speaks of. Rejected: an
-    evolution that was undone, and a reward that is not a finite number.
+    The published code builds the prompt from the evolved instruction by mistake, and weights rewards by length. This
+    operator builds it from the instruction before the evolution and returns the unweighted reward, as the paper
+    describes. A row is rejected if its evolution was reverted or if its reward is not a finite number.
     """
 
     client: Client
@@ -32,7 +32,7 @@ class InstructionReward(Operator[InstructionRow, JudgementRow]):
         return JudgementRow(**lineage, metric="reward", labels=[], scores=[reward], raw=[], outcomes=[])
 
     def build_prompt(self, row: InstructionRow) -> str:
-        """What the evolver was asked."""
+        """Return the prompt that the evolver received."""
         if self.optimized:
             return prompts.fill(self.optimized, row.before)
         return prompts.get(prompt_name(row.method)).render(instruction=row.before)

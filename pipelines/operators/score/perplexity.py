@@ -12,21 +12,21 @@ from pipelines.rows.text import user_turn
 from pipelines.rows.types import ResponseRow, ScoreRow
 from pipelines.study.spec.scoring import ScoringOptions
 
-MAX_LOSS = 700.0  # nats; the exponential of more is no number that a computer holds
+MAX_LOSS = 700.0  # nats; the exponential of a larger loss may overflow a float64
 
 
 def mean_loss(logprobs: Sequence[float | None]) -> float:
-    """Mean cross-entropy in nats per predicted token; NaN if there is none."""
+    """Return the mean cross-entropy in nats per predicted token; NaN if there are no predicted tokens."""
     known = [value for value in logprobs if value is not None]
     return -math.fsum(known) / len(known) if known else math.nan
 
 
 @dataclass(frozen=True)
 class Score(Operator[ResponseRow, ScoreRow]):
-    """Scores a pair and its answer alone in one request, as raw text or in the model's chat template.
+    """Scores a pair, and its answer without the instruction, in one request: as raw text or in the chat template.
 
-    Rejected: a pair of which one loss is undefined (nothing to predict, or nothing that is a number) or zero (a ratio
-    would be infinite).
+    A pair is rejected if one of its losses is undefined (no token to predict, or a log-probability that is not finite),
+    or if a loss that is a denominator is zero.
     """
 
     client: Client
@@ -56,7 +56,7 @@ class Score(Operator[ResponseRow, ScoreRow]):
 
 
 def logprob_request(row: ResponseRow, new_id: str, options: ScoringOptions) -> LogprobRequest:
-    """What is asked about a pair. A newline parts raw texts; a chat template has its own way."""
+    """Return the request for a pair's log-probabilities. In raw text, a newline separates instruction and answer."""
     question, answer = user_turn(row.instruction, row.input), row.response
     if options.form == "chat":
         return LogprobRequest(new_id, question, answer, answer, chat=True, bos=options.bos)
@@ -66,7 +66,11 @@ def logprob_request(row: ResponseRow, new_id: str, options: ScoringOptions) -> L
 
 
 def require_defined(instruction: float, conditional: float, alone: float) -> tuple[float, float, float]:
-    """The three losses; Rejected if one is undefined, or if what is made of them would be."""
+    """Return the three losses.
+
+    Raises:
+        Rejected: A loss is undefined, or a ratio or perplexity computed from them would be undefined or too large.
+    """
     losses = instruction, conditional, alone
     if any(math.isnan(loss) for loss in losses):
         raise Rejected("no_tokens", "a text has no token to predict")
@@ -78,9 +82,9 @@ def require_defined(instruction: float, conditional: float, alone: float) -> tup
 
 
 def first_probabilities(said: TokenLogprobs, count: int) -> list[float]:
-    """The probabilities of an answer's first tokens given its question; the newline before it is not one of them.
+    """Return the probabilities of an answer's first `count` tokens given its question, without the newline before it.
 
-    (2412.11231, the figure on output-token probability: the first five, of the tokens as they were drawn.)
+    (2412.11231, the figure on output-token probability, shows the first five sampled tokens.)
     """
     start = said.boundary + max(0, said.lengths[1] - said.lengths[2])
     return [math.exp(value) for value in said.logprobs[start : start + count] if value is not None]

@@ -1,4 +1,4 @@
-"""The reward of an answer to an instruction under a reward model: one conversation, one number."""
+"""A reward model's reward of an answer to an instruction."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pipelines.rows.types import ResponseRow, RewardRow
 
 @dataclass(frozen=True)
 class Reward(Operator[ResponseRow, RewardRow]):
-    """Judges a pair as a conversation of two turns, in the reward model's own chat template.
+    """Computes the reward of a pair as a conversation of two turns, in the reward model's chat template.
 
-    Rejected: a pair whose reward is not a finite number.
+    A pair is rejected if its reward is not a finite number.
     """
 
     client: Client
@@ -28,10 +28,12 @@ class Reward(Operator[ResponseRow, RewardRow]):
 
 
 async def compute_reward(client: Client, request_id: str, question: str, answer: str) -> tuple[float, int]:
-    """The reward of an answer, and the tokens of the conversation.
+    """Return the reward of an answer and the number of tokens of the conversation.
 
-    Rejected("not_finite") for no finite number; RequestError if the model can not take it; InputError for a model of
-    several logits of which none is named as the reward.
+    Raises:
+        Rejected: The reward is not a finite number (reason `not_finite`).
+        RequestError: The model rejects the request.
+        InputError: The model has several logits and the study names none of them as the reward.
     """
     messages = (("user", question), ("assistant", answer))
     got = await client.classify(ClassifyRequest(request_id, messages=messages))
@@ -45,5 +47,5 @@ def _single_reward(got: Classification) -> float:
     if got.reward is None:
         labels = ", ".join(f"{number} {label}" for number, label in enumerate(got.labels))
         remedy = "Name the one that is the reward: 'options: {reward_index: 0}' under the model."
-        raise InputError(f"a reward model has {len(got.labels)} logits ({labels})", remedy=remedy)
+        raise InputError(f"ambiguous reward model with {len(got.labels)} logits ({labels})", remedy=remedy)
     return got.reward

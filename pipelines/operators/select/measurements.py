@@ -1,4 +1,4 @@
-"""The rows that measure the pairs of a data set, read from the store, and the values of its reported metrics."""
+"""Reads the rows that measure a data set's pairs from the store, and the values of the metrics that are reported."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pipelines.study.spec.selection import METRICS, reported_metrics
 
 
 def read_measurements(store: Store, steps: Sequence[Step]) -> tuple[list[ResponseRow], dict[str, dict[str, Row]]]:
-    """Return a data set's answers, and the rows that measure them by kind of step and answer id.
+    """Return a data set's answers, and the rows that measure them, by kind of step and answer id.
 
-    The first of `steps` made the answers, the others measured them.
+    The first of `steps` generated the answers; the others measured them.
     """
     answers, *others = steps
     pairs = [row for row in _rows(store, answers) if isinstance(row, ResponseRow)]
     instruction_of = {pair.id: pair.parent_id for pair in pairs}
-    if answers.kind in ("check", "choose"):  # a checked answer's parent is the answer, a chosen one's its candidates
+    if answers.kind in ("check", "choose"):  # their parent is an answer or a candidates row
         parents = {row.id: row.parent_id for row in _rows(store, answers.inputs[0])}
         instruction_of = {row: parents[answer] for row, answer in instruction_of.items()}
     measured: dict[str, dict[str, Row]] = {}

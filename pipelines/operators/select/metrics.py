@@ -1,4 +1,4 @@
-"""The values of the metrics that pairs are selected by."""
+"""Values of the metrics by which pairs are selected."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PairMeasurements:
-    """A pair that may be chosen, the rows that measure it, by the kinds of their steps, and the study's seed.
+    """A candidate pair, the rows that measure it (by kind of step), and the study's seed.
 
-    `beta` and `mode` are CAR's, `min_reward` is the least reward in the set.
+    `beta` and `mode` are CAR's parameters; `min_reward` is the lowest reward in the data set.
     """
 
     pair: ResponseRow
@@ -39,7 +39,7 @@ def metric_value(metric: str, measurements: PairMeasurements) -> float:
 
 
 def _words(measurements: PairMeasurements) -> float:
-    """The words of the instruction, without its input."""
+    """Return the number of words of the instruction, without its input."""
     return float(len(measurements.pair.instruction.split()))
 
 
@@ -49,11 +49,11 @@ def _car(measurements: PairMeasurements) -> float:
 
 
 def _random_value(measurements: PairMeasurements) -> float:
-    """A number in [0, 1) that depends on the row and the seed alone."""
+    """Return a number in [0, 1) that depends only on the pair's id and the seed."""
     return int(hashlib.sha256(f"{measurements.seed} {measurements.pair.id}".encode()).hexdigest()[:13], 16) / 16**13
 
 
-# the functions of the metrics that no row holds as a column
+# functions for the metrics that are not stored as a column of a row
 COMPUTED: dict[str, Callable[[PairMeasurements], float]] = {
     "car": _car,
     "words": _words,

@@ -1,4 +1,4 @@
-"""Which of some ranked unit vectors are too near to a better one that was taken."""
+"""Finds the ranked unit vectors that are too close to a better one that is already selected."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ RANKED_BLOCK_SIZE = 256
 
 
 def too_close(ranked: Sequence[bytes], min_distance: float, count: int) -> list[int]:
-    """Take vectors (float32, as bytes) from the best on until `count` are taken; the places that are passed over.
+    """Select vectors in the order of their rank until `count` are selected; return the indices that were skipped.
 
-    A vector is passed over if its squared L2 distance to one that was taken is less than `min_distance`.
+    A vector is skipped if its squared L2 distance to a selected one is less than `min_distance`. Each vector is
+    float32 as bytes, of length 1; the best comes first.
     """
     taken: list[int] = []
     passed: list[int] = []

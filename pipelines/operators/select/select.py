@@ -1,4 +1,4 @@
-"""Which pairs go into training: the best of a set by one metric, within bounds (2412.11231, Table 5)."""
+"""Selects the pairs to train on: the best of a data set by one metric, within bounds (2412.11231, Table 5)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pipelines.rows.ids import row_id
 from pipelines.rows.types import DiversityRow, PairRow, Rejection, ResponseRow, RewardRow, Row
 from pipelines.study.spec.selection import METRICS, Selection
 
-ROUNDING = 1e-9  # 0.29 of 100 are 29, although 0.29 * 100 is a little less
+ROUNDING = 1e-9  # a share of 0.29 of 100 is 29, although 0.29 * 100 < 29 in floating point
 Measurements = Mapping[str, Mapping[str, Row]]
-"""The rows that measure pairs: by the kinds of their steps, and then by the pairs' ids."""
+"""The rows that measure pairs, by kind of step and then by pair id."""
 
 
 def select_pairs(
@@ -24,12 +24,12 @@ def select_pairs(
     key: str,
     limit: int | None = None,
 ) -> tuple[list[PairRow], list[Rejection]]:
-    """The chosen pairs in file order, and the others with a reason.
+    """Return the selected pairs in file order, and the others with the reason for their rejection.
 
-    Of a share the whole pairs are taken, at least one if any can be chosen, and no more than `limit`. Ties go to the
-    earlier seed. A truncated answer and a pair without a value of the metric are never chosen. With
-    `selection.apart`, pairs are taken from the best on; one is passed over if its instruction's embedding has a
-    squared L2 distance of less than that to the embedding of one taken before.
+    A share is rounded down, but at least one pair is selected if any is eligible, and at most `limit`. Ties go to the
+    earlier seed. A truncated answer and a pair without a value of the metric are never selected. With
+    `selection.apart`, pairs are selected in the order of their rank. A pair is skipped if the squared L2 distance of
+    its instruction's embedding to that of a selected pair is less than `selection.apart`.
     """
     values = _metric_values(pairs, measurements, selection, seed)
     flaws = {pair.id: flaw for pair in pairs if (flaw := _rejection_reason(pair, values.get(pair.id), selection))}
@@ -49,7 +49,7 @@ def select_pairs(
 def _metric_values(
     pairs: Sequence[ResponseRow], measurements: Measurements, selection: Selection, seed: int
 ) -> dict[str, float]:
-    """The metric of every pair that has all rows that the selection needs, by its id."""
+    """Return the finite values of the metric by pair id, for all pairs that have every row that the selection needs."""
     values = dict[str, float]()
     min_reward = min(reward_values(measurements), default=0.0)
     for pair in pairs:
@@ -62,12 +62,12 @@ def _metric_values(
 
 
 def reward_values(measurements: Measurements) -> list[float]:
-    """All rewards among the measurements."""
+    """Return all rewards among the measurements."""
     return [row.reward for row in measurements.get("reward", {}).values() if isinstance(row, RewardRow)]
 
 
 def _rejection_reason(pair: ResponseRow, value: float | None, selection: Selection) -> str:
-    """Why a pair can not be chosen; empty if it can."""
+    """Return why a pair cannot be selected; an empty string if it can."""
     if pair.finish_reason == "length":
         return "truncated"
     if value is None:
@@ -92,7 +92,7 @@ def _selected_count(selection: Selection, pairs: int, left: int) -> int:
 def _too_close_ids(
     ranked: Sequence[ResponseRow], embeddings: Mapping[str, Row], min_distance: float, count: int
 ) -> list[str]:
-    """The ids of the pairs that are too near to better ones, down to the last one that is taken."""
+    """Return the ids of the pairs that are too close to better ones, up to the last pair that is selected."""
     rows = [embeddings[pair.id] for pair in ranked]
     vectors = [row.vector for row in rows if isinstance(row, DiversityRow)]
     return [ranked[place].id for place in too_close(vectors, min_distance, count)]
