@@ -1,4 +1,4 @@
-"""The percentile bootstrap: resamples drawn with replacement, and the interval of a statistic over them."""
+"""The percentile bootstrap: resampling with replacement, and the interval of a statistic over the resamples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `evolgrid plan` plans for: a cluster of some size, at whose prices, and measured how."""
+"""Options of `evolgrid plan`: the cluster's size, the prices, and the profile."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 ClusterFile = Annotated[
     str | None,
-    typer.Option("--cluster", help="Plan for a described cluster, with prices: its file, or 'default'."),
+    typer.Option("--cluster", help="Cluster description to plan for, with prices: a file, or 'default'."),
 ]
-CloudName = Annotated[Cloud, typer.Option("--cloud", help="Whose prices, for a described cluster.")]
-ProfileFlag = Annotated[bool, typer.Option("--profile", help="First run the study's own steps on a few seeds.")]
+CloudName = Annotated[Cloud, typer.Option("--cloud", help="Cloud whose prices apply to --cluster.")]
+ProfileFlag = Annotated[bool, typer.Option("--profile", help="First measure the study's steps on a few seeds.")]
 ProfileAddress = Annotated[
     str | None,
-    typer.Option("--address", help="Let --profile measure on this Ray cluster, as host:port or 'auto'."),
+    typer.Option("--address", help="Ray cluster on which --profile measures: host:port or 'auto'."),
 ]
 
 
 def load_cluster_and_prices(
     cluster_file: str | None, cloud: Cloud, cpus: int | None, gpus: int | None
 ) -> tuple[Inventory, PriceList | None]:
-    """The machines to plan for, and what they cost where a described cluster is named."""
+    """Return the machines to plan for, and their prices if a cluster description is given."""
     from cluster.launch.description import DEFAULT, load
     from cluster.launch.prices import load as load_prices
     from pipelines.cli.plan_command import planned_cluster
@@ -47,7 +47,7 @@ def load_cluster_and_prices(
 
 
 def machine_types(loaded: LoadedStudy, inventory: Inventory, price_list: PriceList | None) -> MachineTypes:
-    """The kinds of machines to plan for."""
+    """Return the machine types to plan for."""
     from pipelines.planning.machine_types import MachineTypes
 
     return (
@@ -58,7 +58,7 @@ def machine_types(loaded: LoadedStudy, inventory: Inventory, price_list: PriceLi
 
 
 def profile_study(loaded: LoadedStudy, store: Store, address: str | None) -> None:
-    """Profile a study on this machine or a cluster; its plans are made from that from now on."""
+    """Profile a study on this machine or a cluster. Later plans of the study use the profile."""
     from pipelines.cli.stderr import redirect_stderr
     from pipelines.execution.profiling import measure_profile
 
@@ -67,7 +67,7 @@ def profile_study(loaded: LoadedStudy, store: Store, address: str | None) -> Non
 
 
 def planned_cluster(cpus: int | None, gpus: int | None) -> Inventory:
-    """This machine; numbers that are given replace its own, as if it were a cluster of one node of that size."""
+    """Return a cluster of one node: this machine, with the given numbers of CPUs and GPUs in place of its actual ones."""
     (node,) = machine().nodes
     node = replace(node, cpus=node.cpus if cpus is None else cpus, gpus=node.gpus if gpus is None else gpus)
     return Inventory((node,))

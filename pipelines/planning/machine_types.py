@@ -1,4 +1,4 @@
-"""On which kind of a cluster's machines a step's model will lie: the cheapest that holds a whole replica or worker."""
+"""Predicts the machine type of each step's model: the cheapest that fits a whole replica or worker."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NO_MACHINE = Inventory(())
 
 
 class _Use(NamedTuple):
-    """What decides on which machine type a step runs. `recipe` and `resources` are those of a training."""
+    """What determines the machine type of a step. `recipe` and `resources` are a training's."""
 
     model: str
     is_evaluation: bool
@@ -31,10 +31,10 @@ class _Use(NamedTuple):
 
 
 class MachineTypes:
-    """The kinds of machines of a cluster, and what each step of a study takes of them.
+    """The machine types of a cluster, and the resources that each step of a study requests.
 
-    `hourly` are their prices by name. Kinds without one are taken for the cheaper the smaller they are: placement, too,
-    fills small machines first. Without a cluster nothing is known of where a step will lie.
+    `hourly` are their prices by name. Among types without a price, a smaller one is assumed to be cheaper, as placement
+    fills small machines first, too. Without a cluster, the machine type of a step is unknown.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class MachineTypes:
         self._type_by_use: dict[_Use, Node | None] = {}
 
     def request(self, step: Step) -> ResourceRequest:
-        """What runs a step that asks a model: its training's workers, an examiner, or its model's replicas."""
+        """Return the resources of a step that calls a model: its training's workers, an evaluator or its model's replicas."""
         if isinstance(step.params, TrainParams):
             return training_request(self.study, step.params)
         if isinstance(step.params, EvaluateParams):
@@ -54,7 +54,7 @@ class MachineTypes:
         return self._replica_requests[step.params.model]
 
     def type_of(self, step: Step) -> Node | None:
-        """The kind of machine that a step's model will lie on; None if it asks no model, or none holds it."""
+        """Return the machine type for a step's model; None if the step calls no model or no type fits it."""
         model, job = step.params.model, step.params
         if not model or not self._types:
             return None
@@ -66,7 +66,7 @@ class MachineTypes:
         return self._type_by_use[use]
 
     def gpu_of(self, step: Step) -> str | None:
-        """The kind of GPU that a step's model will lie on; None without one, and if that is not known."""
+        """Return the GPU type for a step's model; None if it needs no GPU or the type is unknown."""
         request, machine_type = self.request(step), self.type_of(step)
         return (
             (machine_type.accelerator if machine_type else request.accelerator_type) or None if request.gpus else None
@@ -76,7 +76,10 @@ class MachineTypes:
         return self._prices.get(node.name, math.inf) / (node.gpus or node.cpus or 1), node.gpus, node.cpus
 
     def _choose(self, step: Step) -> Node | None:
-        """Replicas lie on one node each, but for those that placement spreads over several, GPU by GPU."""
+        """Return the cheapest machine type that fits.
+
+        A replica runs on one node, unless placement spreads it over several nodes GPU by GPU.
+        """
         (bundle,) = self.request(step).bundles(self.cluster)
         memory = self._footprints(step)
         for machine_type in self._types:
@@ -90,7 +93,7 @@ class MachineTypes:
         return None
 
     def _footprints(self, step: Step) -> list[Footprint]:
-        """What a step's model takes of memory, as far as that is known."""
+        """Return the memory needs of a step's model, as far as they are known."""
         study, job = self.study, step.params
         if isinstance(job, TrainParams):
             students = [

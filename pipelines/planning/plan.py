@@ -1,4 +1,4 @@
-"""What is done, what will run, and how long that may take."""
+"""The plan of a study: which steps are done, which will run, and the estimated time of these."""
 
 from __future__ import annotations
 
@@ -20,11 +20,19 @@ from pipelines.study.spec.study import Study
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The study's grid against a store. `pending` is in an order that can be run; `workloads` and `seconds` are
-    estimates by key, from the study's `profile` if there is one, on the `machine_types` of machines that there are.
+    """A study's grid compared with a store, with estimates.
 
-    `seconds` are 0 for the steps in `unknown_steps`, whose models have no size that is known. `costs` are those of the
-    profile that hold here, by role; `mismatches` says by model why others do not.
+    Attributes:
+        grid: The study's grid.
+        done: The keys of the finished steps.
+        pending: The other steps, each after its inputs.
+        machine_types: The cluster's machine types, for which the estimates are made.
+        workloads: The estimated work of each step by key.
+        seconds: The estimated seconds of each step by key; 0 for `unknown_steps`.
+        unknown_steps: The keys of the steps whose models have an unknown size.
+        profile: The study's profile, if it has one.
+        costs: The profile's costs that apply to this plan, by workload class.
+        mismatches: Why the profile's other costs do not apply, by model.
     """
 
     grid: Grid
@@ -40,7 +48,7 @@ class Plan:
 
     @property
     def basis(self) -> str:
-        """Where the estimates come from."""
+        """The basis of the estimates, as text for display."""
         gpus = f" (GPUs: {gpus_used})" if (gpus_used := ", ".join(self._assumed_gpus())) else ""
         assumed = f"published throughputs{gpus} and assumed rates"
         if self.profile is None:
@@ -50,15 +58,15 @@ class Plan:
 
     @property
     def overhead(self) -> float:
-        """Seconds of a run beside its steps."""
+        """Seconds of a run that no step accounts for."""
         return self.profile.overhead if self.profile else 0.0
 
     def cost_of(self, step: Step) -> LinearCost | None:
-        """What the profile measured of steps like this one."""
+        """Return the profile's cost for the step's workload class; None if it has no applicable one."""
         return self.costs.get(workload_class(step)) if self.costs else None
 
     def pending_of(self, *kinds: Kind) -> tuple[Step, ...]:
-        """Unfinished steps of some kinds."""
+        """Return the unfinished steps of some kinds."""
         return tuple(step for step in self.pending if step.kind in kinds)
 
     def with_finished(self, keys: Iterable[str]) -> Plan:
@@ -71,16 +79,16 @@ class Plan:
 
     @property
     def pending_row_wise(self) -> tuple[Step, ...]:
-        """Unfinished steps whose rows an operator makes one by one."""
+        """The unfinished steps whose rows an operator processes one by one."""
         return tuple(step for step in self.pending if step.params.row_wise)
 
     def planned_time(self, steps: Iterable[Step]) -> str:
-        """How long some steps may take, one after another, for people."""
+        """Return the total estimated time of some steps, run one after another, as text for display."""
         keys = {step.key for step in steps}
         return "unknown" if keys & self.unknown_steps else f"{sum(self.seconds[key] for key in keys):,.0f} s"
 
     def on_machines(self, machine_types: MachineTypes) -> Plan:
-        """The plan with its estimates for these kinds of machines."""
+        """Return the plan with its estimates for these machine types."""
         costs, mismatches = _applicable_costs(self.profile, self.grid, machine_types) if self.profile else ({}, {})
         workloads = estimate_workloads(self.grid, costs)
         estimates = estimate_seconds(self.grid, workloads, costs, machine_types)
@@ -97,7 +105,7 @@ class Plan:
         )
 
     def _assumed_gpus(self) -> list[str]:
-        """The kinds of GPUs whose published throughputs are used."""
+        """Return the GPU types whose published throughputs the estimates use."""
         asking = [step for step in self.pending if self.workloads[step.key].model and not self.cost_of(step)]
         known = [
             step for step in asking if self.machine_types.request(step).gpus and step.key not in self.unknown_steps
@@ -106,7 +114,7 @@ class Plan:
 
 
 def make_plan(study: Study, folder: Path, store: Store, machine_types: MachineTypes | None = None) -> Plan:
-    """Plan a checked study whose file lies in `folder`, for machines of some kinds."""
+    """Return the plan of a checked study whose file is in `folder`, for a cluster's machine types."""
     grid = build(study, folder)
     done = store.finished_keys() & grid.steps.keys()
     pending = tuple(step for key, step in grid.steps.items() if key not in done)
@@ -117,7 +125,7 @@ def make_plan(study: Study, folder: Path, store: Store, machine_types: MachineTy
 def _applicable_costs(
     profile: Profile, grid: Grid, machine_types: MachineTypes
 ) -> tuple[dict[str, LinearCost], dict[str, str]]:
-    """The profile's lines that hold for this study on these machines, and by model why others do not."""
+    """Return the profile's costs that apply to this study on these machines, and by model why the others do not."""
     steps = {workload_class(step): step for step in grid.steps.values()}
     mismatches = {
         name: why

@@ -1,6 +1,6 @@
-"""What the steps of a study ask of its models: rows, requests and tokens, before anything has run.
+"""Estimates the rows, requests and tokens of each step before a run.
 
-Without a profile the sizes of texts are assumed; the counts of rows and requests follow from the study.
+Without a profile, the lengths of texts are assumed. The numbers of rows and requests follow from the study.
 """
 
 from __future__ import annotations
@@ -34,15 +34,20 @@ from pipelines.study.graph.step import Step, StepParams, WorkType
 from pipelines.study.spec.basics import SamplingSpec
 
 TOKENS_PER_TEXT = 60
-TOKENS_PER_PROMPT = 300  # of a rewriting or judging prompt, around its text
-TOKENS_PER_JUDGEMENT = 300  # a judge explains itself
+TOKENS_PER_PROMPT = 300  # of a rewriting or judging prompt, without the text in it
+TOKENS_PER_JUDGEMENT = 300  # the judge explains its verdict
 INSTRUCTIONS_PER_LIST = 25
 ASSUMED_ROWS = 1000
 
 
 class CostSetting(BaseModel):
-    """What a role's model is (the fingerprint of what enters keys), the GPUs that it has in all, and their kind as Ray
-    tells it."""
+    """The setting in which costs were measured.
+
+    Attributes:
+        model: The fingerprint of the model's identity in step keys.
+        gpus: The number of GPUs of all replicas or workers.
+        gpu: Ray's accelerator type of these GPUs; None without one.
+    """
 
     model: str
     gpus: float
@@ -50,9 +55,9 @@ class CostSetting(BaseModel):
 
 
 class LinearCost(BaseModel):
-    """What a profile measured of a role: seconds of a step and of each row more, and per row what comes out of it.
+    """A profile's measurements of a workload class: seconds per step and per row, and the output per row.
 
-    `setting` is that of the role's model when it was measured.
+    `setting` is that of the model during the measurement.
     """
 
     setting: CostSetting | None = None
@@ -66,7 +71,7 @@ class LinearCost(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class StepWorkload:
-    """What a step is expected to do in all. `model` is "" for a step that asks none."""
+    """The total expected work of a step. `model` is "" for a step that calls none."""
 
     work_type: WorkType
     model: str
@@ -77,13 +82,13 @@ class StepWorkload:
 
 
 def workload_class(step: Step) -> str:
-    """Steps of one role are alike but for their rows: what kind of work it is, by which model, after which recipe."""
+    """Return the class of steps that differ only in their rows: kind, model and, if any, the parameters' variant."""
     variant = step.params.variant
     return f"{step.kind}:{step.params.model}" + (f":{variant}" if variant else "")
 
 
 def estimate_workloads(grid: Grid, costs: Mapping[str, LinearCost]) -> dict[str, StepWorkload]:
-    """The work of every step by key; `costs` are a profile's by role (none: all is assumed)."""
+    """Return the work of every step by key. `costs` are a profile's, by workload class; if empty, all is assumed."""
     workloads: dict[str, StepWorkload] = {}
     for key, step in grid.steps.items():
         before = workloads[step.inputs[0].key].rows_out if step.inputs else 0
@@ -113,14 +118,16 @@ def _generating(
     rows_out: float | None = None,
     read: float = TOKENS_PER_TEXT + TOKENS_PER_PROMPT,
 ) -> StepWorkload:
-    """Tokens are those of each request: `read` of its prompt, `reply` of what comes back. `rows_out`: as many as
-    come in."""
+    """Return the work of a generating step. `read` and `reply` are tokens per request, of the prompt and of the reply.
+
+    `rows_out` defaults to `rows`.
+    """
     made = rows if rows_out is None else rows_out
     return StepWorkload(params.work_type, params.model, rows, made, requests * read, requests * reply)
 
 
 def _scoring(params: StepParams, rows: float, passes: int = 2) -> StepWorkload:
-    """`passes` texts of each row are read, most often an instruction and its answer."""
+    """Return the work of a scoring step that reads `passes` texts per row, by default an instruction and its answer."""
     return StepWorkload("score", params.model, rows, rows, tokens_in=rows * passes * TOKENS_PER_TEXT)
 
 
@@ -194,10 +201,13 @@ def _evaluate(params: EvaluateParams, rows: float) -> StepWorkload:
 
 
 def _verdict(params: VerdictParams, rows: float) -> StepWorkload:
-    """Each answer is read with its question, beside the other answer of a pair or the turn before; some are twice."""
+    """Return the work of a judge, which reads each answer with its question, in a pair or after the turn before.
+
+    Some answers are read twice.
+    """
     judging, judge = params.benchmark.traits.judging, params.benchmark.judge
     assert judging and judge
-    by_probability = judging.labels and judge.verdict == "probability"  # of two labels, which are scored
+    by_probability = judging.labels and judge.verdict == "probability"  # the judge scores two labels
     requests = rows * (2 if by_probability or judge.swap else judging.requests)
     reply = 0 if by_probability else min(judge.max_tokens, 1 if judging.labels else TOKENS_PER_JUDGEMENT)
     read = TOKENS_PER_PROMPT + judging.texts * TOKENS_PER_TEXT
@@ -211,12 +221,12 @@ def _short(sampling: SamplingSpec) -> float:
 
 
 def _long(sampling: SamplingSpec) -> float:
-    """Replies of AutoIF are long, say half of what is allowed."""
+    """Return the assumed tokens of AutoIF's replies, which are long: half of the limit."""
     return sampling.max_tokens / 2
 
 
 Estimate = Callable[[Any, float], StepWorkload]
-"""The work of a step, from its parameters and the rows that go into it."""
+"""Estimates the work of a step from its parameters and the number of its input rows."""
 
 WORKLOADS: dict[type[StepParams], Estimate] = {
     SeedsParams: _seeds,
@@ -235,5 +245,5 @@ WORKLOADS: dict[type[StepParams], Estimate] = {
     EvaluateParams: _evaluate,
     VerdictParams: _verdict,
 }
-# what a step writes can not be guessed: every one that generates has an entry above
+# the length of generated text has no default: every generating step needs an entry above
 DEFAULT_WORKLOADS: Mapping[WorkType, Estimate] = {"score": _scoring, "other": _other}

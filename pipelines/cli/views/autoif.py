@@ -10,7 +10,7 @@ from pipelines.study.graph.step import Step
 
 
 def format_facts(row: FormatRow, step: Step) -> Facts:
-    """An instruction on the format of an answer, and the reply that it was read from."""
+    """Yield a format instruction and the reply that it was parsed from."""
     yield "instruction", row.instruction
     yield "outcome", row.outcome
     if row.raw:
@@ -18,7 +18,7 @@ def format_facts(row: FormatRow, step: Step) -> Facts:
 
 
 def verified_facts(row: VerifiedRow, step: Step) -> Facts:
-    """An instruction with the functions that check it, and how these were checked."""
+    """Yield a format instruction, the functions that check it, and the verification of these functions."""
     yield "instruction", row.instruction
     for source, accuracy in zip(row.functions, row.accuracies, strict=True):
         yield "function", f"agrees with {100 * accuracy:.0f} % of {len(row.cases)} cases\n{source}"
@@ -30,14 +30,14 @@ def verified_facts(row: VerifiedRow, step: Step) -> Facts:
 
 
 def paired_facts(row: PairedRow, step: Step) -> Facts:
-    """A query, and the instruction under which it is to be answered."""
+    """Yield a query and the format instruction for its answer."""
     yield "query", row.before
     yield "its seed", row.seed_id
     yield "under", row.constraint
 
 
 def checked_facts(row: CheckedRow, step: Step) -> Facts:
-    """How an answer was checked."""
+    """Yield the results of an answer's check."""
     yield "functions", f"{100 * row.pass_rate:.0f} % accept the answer"
     for reply, outcome in zip(row.raw, row.outcomes, strict=True):
         yield "judged", f"{outcome}: {reply}"

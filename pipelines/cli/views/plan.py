@@ -1,4 +1,4 @@
-"""The plan as tables: steps by kind, the phases, then the steps themselves, with the reasons why they will run."""
+"""Prints a plan as tables: totals by kind, phases, costs, the steps, and the reasons why steps are not reused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_STEPS_LISTED = 120
 
 @dataclass(frozen=True, slots=True)
 class PlanView:
-    """A plan of a study against a store, and the cluster that it is for, with its prices where they are known."""
+    """A study's plan, the store it is compared with, the cluster it is for, and that cluster's prices if known."""
 
     loaded: LoadedStudy
     plan: Plan
@@ -32,7 +32,7 @@ class PlanView:
 
 
 def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: bool) -> None:
-    """Print a plan, with the phases and the bill that it has on its cluster."""
+    """Print a plan, with its phases and its cost on the cluster."""
     study, plan, grid = view.loaded.study, view.plan, view.plan.grid
     console.print(
         f"[bold]{study.study}[/bold]: {len(grid.cells)} cells share {len(grid.steps)} steps; "

@@ -1,4 +1,4 @@
-"""What a step asked of its model for a row, in the terminal."""
+"""Formats a step's request for a row for `evolgrid show`: the model, the prompt and the sampling."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SHORT_ID_CHARS = 12
 
 
 def request_facts(link: Link, study_seed: int) -> Facts:
-    """Which model was asked what, and how it was to draw."""
+    """Yield the facts of a row's request: the model, the prompt and the sampling."""
     step, params = link.step, link.step.params
     if params.role:
         yield params.role, f"{params.model} ({_describe_model(step)})"
@@ -36,7 +36,7 @@ def request_facts(link: Link, study_seed: int) -> Facts:
 
 
 def describe_sampling(spec: SamplingSpec) -> str:
-    """How a model draws its replies, in a few words."""
+    """Return a short description of a model's sampling."""
     return f"temperature {spec.temperature:g}, top_p {spec.top_p:g}, at most {spec.max_tokens} tokens"
 
 
@@ -111,4 +111,4 @@ REQUEST_FACTS: dict[type[StepParams], Callable[[Any, Link, int], Facts]] = {
     VerifyParams: _verify_facts,
     CheckParams: _check_facts,
 }
-"""Names and values beside the model's; a step without an entry has none. The last argument is the study's seed."""
+"""The facts besides the model, by the step's parameters; optional. The last argument is the study's seed."""

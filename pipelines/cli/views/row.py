@@ -1,4 +1,4 @@
-"""The chain of a row in the terminal: what was asked of whom, what came back, and what was made of it."""
+"""Prints a row's chain for `evolgrid show`: the prompt, model, reply and outcome of every step."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def show_chain(console: Console, links: list[Link], study_seed: int) -> None:
 
 
 def show_samples(console: Console, lineage: Lineage) -> None:
-    """Print a few ids of every finished step, of rows and of what was not passed on."""
+    """Print a few ids of the rows and of the rejections of every finished step."""
     table = Table("step", "rows", "not passed on")
     for step in lineage.steps:
         shown = [lineage.ids_of(step, file)[:SAMPLES_PER_STEP] for file in ROW_FILES]
@@ -61,19 +61,19 @@ def show_samples(console: Console, lineage: Lineage) -> None:
 
 
 def _print_field(console: Console, name: str, value: str, style: str = "") -> None:
-    """A name and its value; further lines of the value stand below its first one."""
+    """Print a name and its value. Further lines of the value are aligned with its first one."""
     printable = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", value.replace("\r\n", "\n"))
     indented = printable.replace("\n", "\n" + " " * (NAME_WIDTH + 2))
     console.print(Text(f"{name:<{NAME_WIDTH}}  {indented}", style=style), soft_wrap=True)
 
 
 def row_facts(step: Step, row: Row) -> Facts:
-    """What came back for a row, and what a step made of it."""
+    """Return the facts of a row: the reply to its request, and the step's outcome."""
     return next(FACTS[each] for each in type(row).__mro__ if each in FACTS)(row, step)
 
 
 def _own_facts(row: Row, step: Step) -> Facts:
-    """The fields that not all rows have."""
+    """Yield the fields that are specific to the row's type."""
     common = {field.name for field in fields(Row)}
     yield from ((name, _format_value(value)) for name, value in asdict(row).items() if name not in common)
 
@@ -108,7 +108,7 @@ def _method_facts(row: MethodRow, step: Step) -> Facts:
 def _instruction_facts(row: InstructionRow, step: Step) -> Facts:
     if step.kind != "seeds":
         yield "reply", row.raw if row.raw.strip() != row.instruction else "(the instruction, as it is)"
-        yield "outcome", f"{row.outcome}: the un-evolved instruction goes on" if row.eliminated else row.outcome
+        yield "outcome", f"{row.outcome}: the instruction from before is passed on" if row.eliminated else row.outcome
     yield "instruction", row.instruction
     if row.input:
         yield "input", row.input
@@ -123,7 +123,7 @@ def _response_facts(row: ResponseRow, step: Step) -> Facts:
     if isinstance(row, ChosenRow):
         yield from _choice_facts(row)
     if row.refused:
-        yield "refused", "it opens by declining"
+        yield "refused", "yes (starts like a refusal)"
     yield "answer", row.response
 
 
@@ -184,4 +184,4 @@ FACTS: dict[type[Row], Callable[[Any, Step], Facts]] = {
     PairRow: _pair_facts,
     AnswerRow: _answer_facts,
 }
-"""Names and values of a row of a step, by the row's type: a type without an entry is shown as its nearest base is."""
+"""The facts of a row of a step, by the row's type. A type without an entry is shown like its nearest base class."""

@@ -89,7 +89,7 @@ class AutoEvol:
         return "\n\n".join(f"Case {number}\n{chain}" for number, chain in enumerate(chains, 1))
 
     async def evolve_chain(self, current: CandidateMethod, row: InstructionRow) -> str:
-        """Evolve a seed through all rounds; return the chain as text and stop early if a stage yields no instruction."""
+        """Evolve a seed through all rounds and return the chain as text. Stop if a stage yields no instruction."""
         stages = [row.instruction]
         for number in range(1, self.spec.rounds + 1):
             request = f"{current.id}-{row.id}-stage-{number}"

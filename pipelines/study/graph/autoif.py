@@ -1,4 +1,4 @@
-"""The steps of AutoIF: formats are made and verified, paired with queries, and the answers are checked."""
+"""Adds AutoIF's steps: generate and verify format instructions, pair them with queries, and check the answers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipelines.study.spec.evolution import Evolution
 class AutoIFSteps:
     """Adds the steps of one evolution to a study's grid.
 
-    `models` are the models' identities by name, `instructions` the given ones on the format of answers.
+    `models` has the models' identities by name; `instructions` are the study's hand-written format instructions.
     """
 
     spec: Evolution
@@ -35,12 +35,12 @@ class AutoIFSteps:
 
     @property
     def block(self) -> AutoIF:
-        """The evolution's own block."""
+        """The `autoif` block of the evolution."""
         assert self.spec.autoif is not None
         return self.spec.autoif
 
     def pair(self, start: Step, subject: str, evolver: str) -> Step:
-        """The step whose rows are to be answered: the seeds of `start` under verified instructions."""
+        """Return the step whose rows the teachers answer: the seeds of `start`, each with a verified instruction."""
         verified = self.verify(self.augment(evolver), evolver)
         identity = self.identify(
             PairParams,
@@ -51,7 +51,7 @@ class AutoIFSteps:
         return self.add(identity, subject, PairParams(self.block.rules, self.block.queries, self.seed), verified, start)
 
     def augment(self, evolver: str) -> Step:
-        """The step that makes instructions of instructions."""
+        """Return the step that generates new instructions from the given ones."""
         job = AugmentParams(evolver, self.instructions, self.block.runs, self.spec.sampling, self.seed)
         identity = self.identify(
             AugmentParams,
@@ -65,7 +65,7 @@ class AutoIFSteps:
         return self.add(identity, f"{self.spec.name} {evolver}", job)
 
     def verify(self, augmented: Step, evolver: str) -> Step:
-        """The step that finds functions which check the instructions, and drops instructions without."""
+        """Return the step that generates functions that check the instructions, and drops instructions without one."""
         block, prompt_names = self.block, (AUTOIF_MATERIAL, *((AUTOIF_BACK_TRANSLATE,) if self.block.nli else ()))
         job = VerifyParams(
             evolver, block.nli, block.rules, block.generations, self.spec.sampling, block.sandbox, self.seed
@@ -84,7 +84,7 @@ class AutoIFSteps:
         return self.add(identity, augmented.subject, job, augmented)
 
     def check(self, answered: Step, evolver: str) -> Step:
-        """The step that keeps the answers which pass; the answers themselves by rules that check none."""
+        """Return the step that keeps the answers that pass, or `answered` itself if the rules check no answers."""
         block = self.block
         if not block.checks_answers:
             return answered

@@ -1,4 +1,4 @@
-"""The steps in which models answer benchmarks, and judges read the answers."""
+"""Adds the evaluation steps: models answer benchmarks, and judges assess the answers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pipelines.study.spec.benchmarks import Benchmark, Judge
 from pipelines.study.spec.study import Study
 
 HARNESS_PACKAGES = ("lm_eval", "math-verify", "sympy", "nltk", "langdetect")
-# what names and places a benchmark, or is a part of the identity in another form
+# names and locations, and fields that are a part of the identity in another form
 _NOT_IN_PAYLOAD = {"name", "file", "shots_file", "judge", "level", "max_tokens"}
 
 
 class BenchmarkSteps:
-    """Adds a study's evaluations to its grid. `models` are models' identities by name, `folder` is the study file's."""
+    """Adds a study's evaluations to its grid. `models` has models' identities by name, `folder` is the study file's."""
 
     def __init__(
         self, study: Study, folder: Path, models: Mapping[str, Description], identify: Identities, add: AddStep
@@ -34,12 +34,12 @@ class BenchmarkSteps:
         self._references: dict[str, str] = {}
 
     def add_evaluation(self, model: str, train: Step | None, bench: Benchmark) -> Step:
-        """The step whose rows have the scores of a student, or of the untuned model: its answers, or their verdicts."""
+        """Return the step whose rows have the scores of a student or of the untuned model: its answers or verdicts."""
         answers = self.add_answers(model, train, bench)
         return self.add_verdicts(answers, bench, bench.judge) if bench.judge else answers
 
     def add_answers(self, model: str, train: Step | None, bench: Benchmark) -> Step:
-        """The step in which a model answers a benchmark."""
+        """Return the step in which a model answers a benchmark."""
         identity = self.identify(EvaluateParams, model=self.models[model], **self._question_parts(bench))
         model_label = train.subject if train else f"untuned {model}"
         return self.add(
@@ -47,7 +47,7 @@ class BenchmarkSteps:
         )
 
     def _question_parts(self, bench: Benchmark) -> Mapping[str, Part]:
-        """What answers depend on beside the model, worked out once for each benchmark: files are hashed for it."""
+        """Return what answers depend on besides the model. Cached by benchmark, because files must be hashed."""
         found = self._questions.get(bench)
         if found is None:
             found = self._questions[bench] = self._describe_questions(bench)
@@ -64,7 +64,7 @@ class BenchmarkSteps:
         return common | {"data": data, "asked_by": asked_by}
 
     def add_verdicts(self, answers: Step, bench: Benchmark, judge: Judge) -> Step:
-        """The step in which a judge reads answers, beside those of the reference model if a model is the reference."""
+        """Return the step in which a judge assesses answers; a reference model's answers are a second input."""
         by_model = judge.reference in self.models
         identity = self.identify(
             VerdictParams,
@@ -79,19 +79,19 @@ class BenchmarkSteps:
         return self.add(identity, subject, VerdictParams(judge.model, bench), answers, *other)
 
     def _reference_digest(self, judge: Judge) -> str | None:
-        """The hash of the file of answers that a judge compares with, read once."""
+        """Return the hash of the judge's file of reference answers. Cached by file."""
         if judge.reference and judge.reference not in self._references:
             self._references[judge.reference] = hash_file(self.folder / judge.reference)
         return self._references.get(judge.reference or "")
 
 
 def _max_tokens(bench: Benchmark) -> int | None:
-    """The bound of answers; None where each task of lm-eval has its own."""
+    """Return the maximum tokens of an answer; None if each lm-eval task sets its own limit."""
     return bench.max_tokens if bench.harness else bench.answer_tokens
 
 
 def _prompt_versions(bench: Benchmark) -> dict[str, Any]:
-    """Who makes the prompts and reads the answers, in which version."""
+    """Return the versions of what builds the prompts and parses the answers."""
     if bench.harness:
         return {name: _version(name) for name in HARNESS_PACKAGES}
     shots = bench.traits.examples

@@ -1,4 +1,4 @@
-"""The study becomes a graph of steps. Cells of the grid share the steps that they have in common."""
+"""Builds the graph of steps from a study. Cells of the grid share the steps that they have in common."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ from pipelines.study.spec.study import Seeds, Study
 
 
 def build(study: Study, folder: Path) -> Grid:
-    """The grid of a study whose file lies in `folder`."""
+    """Return the grid of a study whose file is in `folder`."""
     return GridBuilder(study, folder).grid()
 
 
 class EvolutionInputs(NamedTuple):
-    """What an evolver evolves: the rows of `start`. `subject` says so in the labels of steps."""
+    """The input of an evolution: the evolver evolves the rows of `start`. `subject` names both in the steps' labels."""
 
     evolution: Evolution
     evolver: str
@@ -55,14 +55,14 @@ class EvolutionInputs(NamedTuple):
 
 
 class EvolvedRound(NamedTuple):
-    """The step whose rows are the instructions of a round; AutoIF's steps also check the answers to these."""
+    """The step whose rows are the instructions of a round, and for AutoIF the builder of the answers' check."""
 
     instructions: Step
     autoif: AutoIFSteps | None = None
 
 
 class GridBuilder:
-    """Adds steps to the grid of a study. `models` are the models' descriptions by name."""
+    """Adds steps to the grid of a study. `models` has the models' descriptions by name."""
 
     def __init__(self, study: Study, folder: Path) -> None:
         self.study, self.folder = study, folder
@@ -79,7 +79,7 @@ class GridBuilder:
         return Grid(self.steps, sets, cells)
 
     def add(self, identity: Identity, subject: str, params: StepParams, *inputs: Step) -> Step:
-        """Return the step of this identity and these inputs, which is added if it is not there yet."""
+        """Return the step of this identity with these inputs; add it to the grid if it is new."""
         step = make_step(identity, subject, params, inputs)
         return self.steps.setdefault(step.key, step)
 
@@ -95,7 +95,7 @@ class GridBuilder:
     def add_evolved_datasets(
         self, start: Step, seeds: str, evolution: Evolution, evolver: str
     ) -> Iterator[InstructionDataset]:
-        """The sets of one evolver by one method."""
+        """Yield the data sets of one evolver with one method."""
         several = len(self.study.evolution) > 1
         subject = " ".join([seeds, *([evolution.name] if several else []), evolver])
         method = evolution.name if several else ""
@@ -106,7 +106,7 @@ class GridBuilder:
             )
 
     def evolve_by_rounds(self, inputs: EvolutionInputs) -> Iterator[EvolvedRound]:
-        """Evol-Instruct, by named methods or by an optimized one."""
+        """Add Evol-Instruct's rounds, with the named methods or an optimized one."""
         steps = EvolutionSteps(inputs.evolution, self.study.seed, self.models, self.identify, self.add)
         step, optimize_step = inputs.start, steps.optimize(inputs.start, inputs.subject, inputs.evolver)
         for number in range(1, inputs.evolution.rounds + 1):
@@ -114,7 +114,7 @@ class GridBuilder:
             yield EvolvedRound(step)
 
     def pair_with_formats(self, inputs: EvolutionInputs) -> Iterator[EvolvedRound]:
-        """AutoIF: one round."""
+        """Add AutoIF's single round."""
         formats = read_autoif_instructions(self.folder, inputs.evolution)
         steps = AutoIFSteps(inputs.evolution, formats, self.study.seed, self.models, self.identify, self.add)
         yield EvolvedRound(steps.pair(inputs.start, inputs.subject, inputs.evolver), steps)
@@ -164,7 +164,7 @@ class GridBuilder:
         return self.add(identity, f"{step.subject} / {teacher} {variant.name}", job, candidates)
 
     def add_candidates(self, step: Step, teacher: str, sampling: SamplingSpec, candidates: int) -> Step:
-        """The candidates of a teacher, which all choices among them share."""
+        """Add the step that samples a teacher's candidates. All steps that choose among them share it."""
         identity = self.identify(
             SampleCandidatesParams,
             prompts=describe_prompts(*ANSWER_PROMPTS),
@@ -191,13 +191,13 @@ class GridBuilder:
 
     @cached_property
     def encoder(self) -> Description:
-        """The encoder of the study's `diversity`."""
+        """The identity of the encoder of the study's `diversity` block."""
         assert self.study.diversity is not None
         return describe(encoder_identity(self.study.diversity, self.folder))
 
     @cached_property
     def references(self) -> Description:
-        """The texts that the study's `contamination` compares with."""
+        """The identities of the texts that the study's `contamination` block compares with."""
         assert self.study.contamination is not None
         return describe(
             [reference_identity(self.study, self.folder, name) for name in self.study.contamination.against]
@@ -264,7 +264,7 @@ METHODS: dict[str, Method] = {
     "auto-evol-instruct": GridBuilder.evolve_by_rounds,
     "autoif": GridBuilder.pair_with_formats,
 }
-"""Adds the steps of a method of evolution, round by round."""
+"""The function that adds the steps of each method of evolution, round by round."""
 
 Measure = Callable[[GridBuilder, Step, Step], Step | None]
 MEASURES: dict[Kind, Measure] = {
@@ -272,4 +272,4 @@ MEASURES: dict[Kind, Measure] = {
     "contamination": lambda builder, instructions, _: builder.add_contamination(instructions),
     "score": lambda builder, _, responses: builder.add_score(responses),
 }
-"""Adds a measure of the instructions, or of the pairs with these responses; None if the study does not ask for it."""
+"""The function that adds each measure of instructions or pairs; it returns None if the study does not request it."""

@@ -1,4 +1,4 @@
-"""The steps of evolution: a method is found, rounds rewrite, and what failed is undone."""
+"""Adds the steps of an evolution: optimize a method, rewrite the instructions, and revert failed evolutions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pipelines.study.spec.evolution import Evolution
 
 
 class EvolutionSteps:
-    """Adds the steps of one evolution of a study to its grid. `models` are the models' identities by name.
+    """Adds the steps of one evolution of a study to its grid. `models` has the models' identities by name.
 
-    A `subject` says for people what is evolved by whom.
+    A `subject` is for display: it names the seeds and the evolver.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class EvolutionSteps:
         self.models, self.identify, self.add = models, identify, add
 
     def optimize(self, start: Step, subject: str, evolver: str) -> Step | None:
-        """The step that finds an evolver's method; None if the study takes methods as they are."""
+        """Return the step that optimizes an evolver's method; None if the study optimizes none."""
         spec = self.spec
         if spec.optimization is None:
             return None
@@ -44,12 +44,14 @@ class EvolutionSteps:
         return self.add(identity, subject, job, start)
 
     def evolve_round(self, step: Step, optimize_step: Step | None, subject: str, evolver: str, number: int) -> Step:
-        """The step whose rows are what a round made of the rows of `step`; `optimize_step` is the evolver's
-        `optimize` step."""
+        """Return the step whose rows are the outcome of a round on the rows of `step`, after any elimination.
+
+        `optimize_step` is the evolver's `optimize` step.
+        """
         return self.eliminate(self.evolve(step, optimize_step, subject, evolver, number), evolver)
 
     def evolve(self, step: Step, optimize_step: Step | None, subject: str, evolver: str, number: int) -> Step:
-        """One rewrite of every row."""
+        """Return the step that rewrites every row once."""
         job = self.evolve_params(evolver, number)
         names = () if optimize_step else tuple(map(prompt_name, job.methods))
         identity = self.identify(
@@ -71,7 +73,7 @@ class EvolutionSteps:
         return self.add(identity, f"{subject} r{number}", job, step, *([optimize_step] if optimize_step else []))
 
     def evolve_params(self, evolver: str, number: int) -> EvolveParams:
-        """What an evolver does in a round."""
+        """Return the parameters of an evolver's round."""
         spec = self.spec
         return EvolveParams(
             model=evolver,
@@ -87,7 +89,7 @@ class EvolutionSteps:
         )
 
     def eliminate(self, evolved: Step, evolver: str) -> Step:
-        """The step that undoes failed evolutions; the evolutions themselves if the study eliminates none."""
+        """Return the step that reverts failed evolutions, or `evolved` itself if the study eliminates none."""
         spec = self.spec.elimination
         if spec is None:
             return evolved

@@ -1,4 +1,4 @@
-"""Content keys: sha256 of a canonical description, which raises on anything it does not know."""
+"""Content keys: the sha256 of a canonical description. Values of unknown types raise an error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MODEL_FILES = (".json", ".safetensors", ".model", ".txt", ".jinja")
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """A part of a key that is used many times: its canonical form, compared and hashed by its fingerprint."""
+    """The canonical form of a part that many keys share. It is compared and hashed by its digest."""
 
     value: Any = field(compare=False, repr=False)
     digest: str
@@ -27,7 +27,7 @@ def describe(value: Any) -> Description:
     """Return the description of plain data, a dataclass or a pydantic model.
 
     Raises:
-        TypeError: The value holds a type that keys cannot be made of.
+        TypeError: The value contains a type that cannot be a part of a key.
     """
     found = canonical(value)
     return Description(found, fingerprint(found))
@@ -45,7 +45,12 @@ def _describe_without(values: tuple[BaseModel, tuple[str, ...]]) -> Description:
 
 
 def canonical(value: Any) -> Any:
-    """`value` as plain JSON data. Raises TypeError on unknown types and ValueError on NaN: nothing is left out."""
+    """Return `value` as plain JSON data, with nothing left out.
+
+    Raises:
+        TypeError: The value contains an unknown type or a mapping whose keys are not strings.
+        ValueError: The value contains NaN or infinity.
+    """
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -60,35 +65,35 @@ def canonical(value: Any) -> Any:
         return {name: canonical(getattr(value, name)) for name in type(value).model_fields}
     if is_dataclass(value) and not isinstance(value, type):
         return {one.name: canonical(getattr(value, one.name)) for one in fields(value)}
-    raise TypeError(f"a key can not be made of {type(value).__name__}: say how it is described")
+    raise TypeError(f"a value of type {type(value).__name__} cannot be a part of a key: convert it to plain data first")
 
 
 def _canonical_number(value: float) -> float | int:
     if not math.isfinite(value):
-        raise ValueError("a key can not be made of NaN or infinity")
+        raise ValueError("NaN or infinity cannot be a part of a key")
     return int(value) if value.is_integer() else value
 
 
 def _text_key(key: Any) -> str:
     if not isinstance(key, str):
-        raise TypeError(f"a key can not be made of a mapping with {type(key).__name__} keys")
+        raise TypeError(f"a mapping with {type(key).__name__} keys cannot be a part of a key")
     return key
 
 
 def fingerprint(description: Any) -> str:
-    """32 hex digits of the sha256 of `description` in canonical form."""
+    """Return the first 32 hex digits of the sha256 of `description` in canonical form."""
     text = json.dumps(canonical(description), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def hash_file(path: Path) -> str:
-    """sha256 of a file's bytes, read in blocks."""
+    """Return the sha256 of a file's bytes as hex digits. The file is read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @lru_cache(maxsize=256)
 def hash_model(folder: Path) -> str:
-    """Content hash of a model folder: names and bytes of its configuration, tokenizer and weights."""
+    """Return the content hash of a model folder: the names and bytes of configuration, tokenizer and weights."""
     files = sorted(p for p in folder.rglob("*") if p.suffix in MODEL_FILES)
     return fingerprint({str(p.relative_to(folder)): hash_file(p) for p in files})

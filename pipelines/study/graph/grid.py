@@ -1,4 +1,4 @@
-"""The grid of a study: its steps by key, its data sets, and its cells."""
+"""The grid of a study: its steps by key, its data sets and its cells."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from pipelines.study.spec.selection import Selection
 
 
 class SetOrigin(NamedTuple):
-    """Where the instructions of a data set come from. Round 0 are the seeds: no evolver. `method` is the name of the
-    evolution, empty if the study has only one."""
+    """The origin of a data set's instructions. Round 0 is the seed data, without an evolver.
+
+    `method` is the name of the evolution; it is empty if the study has only one.
+    """
 
     seeds: str
     method: str
@@ -24,11 +26,10 @@ class SetOrigin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InstructionDataset:
-    """One data set: the instructions of a round and a teacher's answers. Round 0 are the seeds, without evolver.
+    """One data set: the instructions of a round and a teacher's answers. Round 0 is the seed data, without an evolver.
 
-    `method` is the name of the evolution, empty if the study has only one.
-
-    Where a study eliminates, `instructions` also holds the rows that only go on to the next round: they are not
+    `method` is the name of the evolution; it is empty if the study has only one.
+    In a study with elimination, `instructions` also has the reverted rows: they are passed to the next round but not
     answered.
     """
 
@@ -46,42 +47,42 @@ class InstructionDataset:
 
     @property
     def evolved_by(self) -> str:
-        """The evolver, for people: after the evolution's name if the study has several."""
+        """The evolver for display, after the evolution's name if the study has several."""
         return f"{self.method} {self.evolver}".strip()
 
     @property
     def scores(self) -> Step | None:
-        """The perplexities of the pairs."""
+        """The step that scores the pairs' perplexities; None if the study does not request it."""
         return self.measure("score")
 
     @property
     def diversity(self) -> Step | None:
-        """The embeddings of the instructions."""
+        """The step that embeds the instructions; None if the study does not request it."""
         return self.measure("diversity")
 
     @property
     def contamination(self) -> Step | None:
-        """What the instructions overlap with."""
+        """The step that finds overlaps of the instructions with benchmarks; None if the study does not request it."""
         return self.measure("contamination")
 
     def measure(self, kind: str) -> Step | None:
-        """Return the measure of a kind; None if the study does not ask for it."""
+        """Return the measuring step of a kind; None if the study does not request it."""
         return next((step for step in self.measures if step.kind == kind), None)
 
     def reward(self, model: str | None) -> Step | None:
-        """The rewards of a model, or of the study's first one."""
+        """Return the reward step of a model (None: of the study's first one); None if there is no such step."""
         found = [step for name, step in self.rewards if model in (None, name)]
         return found[0] if found else None
 
     def required_steps(self, selection: Selection) -> tuple[Step, ...]:
-        """What a selection reads: the answers, and the steps that measure them."""
+        """Return the steps that a selection reads: the answers, then the steps that measure them."""
         found = (self.reward(selection.reward) if kind == "reward" else self.measure(kind) for kind in selection.needs)
         return (self.responses, *(step for step in found if step))
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One trained student and its evaluations by benchmark; an untuned base has neither pairs nor training."""
+    """One trained student and its evaluations by benchmark. An untuned base model has neither pairs nor training."""
 
     pairs: InstructionDataset | None
     selection: str
@@ -92,7 +93,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """All steps by key, inputs before what needs them; the data sets; the cells, untuned bases first."""
+    """All steps by key (each after its inputs), the data sets, and the cells (untuned base models first)."""
 
     steps: Mapping[str, Step]
     sets: tuple[InstructionDataset, ...]

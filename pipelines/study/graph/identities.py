@@ -1,4 +1,4 @@
-"""A model of the study as an engine: what it is (in keys) and how it is run (not in keys)."""
+"""Identities for step keys: everything about a model, a benchmark or an encoder that changes results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipelines.study.spec.study import Study
 
 
 def data_identity(bench: Benchmark, folder: Path) -> dict[str, Any]:
-    """The content of a benchmark's files, or which data of the hub it takes."""
+    """Return the digests of a benchmark's files, or the name and revision of its data on the hub."""
     if bench.file is None:
         return {"hub": bench.lm_eval or bench.kind, "revision": bench.revision}
     shots = hash_file(folder / bench.shots_file) if bench.shots_file else None
@@ -33,14 +33,14 @@ def _file_digests(path: Path) -> str | dict[str, str]:
 
 
 def encoder_identity(block: Diversity, folder: Path) -> dict[str, Any]:
-    """Everything about an encoder that changes its embeddings."""
+    """Return everything about an encoder that changes its embeddings."""
     spec = encoder_spec(block, folder)
     path = packaged_model_folder(spec.source) or Path(spec.source)
     return {"sha256": hash_model(path)} if path.is_dir() else {"name": spec.source, "revision": spec.revision}
 
 
 def model_identity(model: Model, folder: Path) -> dict[str, Any]:
-    """Everything about a model that changes what it says. `folder` is the study file's."""
+    """Return everything about a model that changes its output. `folder` is the study file's."""
     return {
         "engine": resolve(model.engine, model.gpus),
         "dtype": model.dtype,
@@ -58,7 +58,7 @@ def _weights_identity(model: Model, folder: Path) -> dict[str, Any]:
 
 
 def reference_identity(study: Study, folder: Path, name: str) -> dict[str, Any]:
-    """Everything about a source of tasks that changes what is found in it."""
+    """Return everything about a source of benchmark tasks that changes the overlaps found in it."""
     if benchmark := find_benchmark(study, name):
         if benchmark.world is None:
             return {"name": name, "data": data_identity(benchmark, folder), "limit": benchmark.limit}

@@ -1,4 +1,4 @@
-"""The steps in which a judge is asked about the instructions of a data set."""
+"""Adds the steps in which a judge rates the instructions of a data set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JudgementSteps = tuple[tuple[JudgeMetric, Step], ...]
 
 
 class JudgingSteps:
-    """Adds a study's judgements to its grid, one step for each metric. `models` are the models' identities by name.
+    """Adds a study's judgements to its grid, one step for each metric. `models` has the models' identities by name.
 
     `reward` is the reward model of evolved instructions, if the study has one.
     """
@@ -31,7 +31,7 @@ class JudgingSteps:
         self.block, self.reward, self.models, self.identify, self.add = block, reward, models, identify, add
 
     def add_judgements(self, instructions: Step) -> JudgementSteps:
-        """The steps by metric; keywords only where evolutions list their methods."""
+        """Return the steps by metric; `keywords` has one only if the evolver's replies list their methods."""
         asked = tuple(self._add_metrics(instructions, self.block)) if self.block else ()
         evolved = evolution_step(instructions)
         if self.reward is None or evolved is None:
@@ -39,7 +39,7 @@ class JudgingSteps:
         return *asked, ("reward", self._add_reward(instructions, evolved, self.reward))
 
     def _add_reward(self, instructions: Step, evolved: Step, model: str) -> Step:
-        """The rewards of evolved instructions as answers to the prompts that asked for them."""
+        """Add the rewards of evolved instructions as answers to the evolver's prompts."""
         job, found = evolved.params, evolved.inputs[1:]
         assert isinstance(job, EvolveParams)
         names = () if found else tuple(map(prompt_name, job.methods))
@@ -72,12 +72,12 @@ class JudgingSteps:
 
 
 def trajectory_step(instructions: Step) -> Step | None:
-    """The step whose rows have the evolver's whole replies, if these list methods before a plan."""
+    """Return the step whose rows have the evolver's full replies, if these list methods before a plan."""
     step = evolution_step(instructions)
     return step if step and isinstance(step.params, EvolveParams) and step.params.methods == (AUTO,) else None
 
 
 def evolution_step(instructions: Step) -> Step | None:
-    """The step that evolved the instructions of a set; None for seeds and for AutoIF's pairs."""
+    """Return the step that evolved the instructions of a set; None for seeds and for AutoIF's pairs."""
     step = instructions.inputs[0] if instructions.kind == "eliminate" else instructions
     return step if isinstance(step.params, EvolveParams) else None

@@ -1,4 +1,4 @@
-"""What the steps of each kind are to do, as plain records."""
+"""The parameters of each kind of step, as plain records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pipelines.study.spec.study import Seeds
 
 @dataclass(frozen=True, slots=True)
 class SeedsParams(ModelFreeParams):
-    """Read a seed file, or make seeds of the world."""
+    """Read a seed file, or generate seeds of the bundled world."""
 
     kind = "seeds"
     code_version = 2
@@ -34,7 +34,7 @@ class SeedsParams(ModelFreeParams):
 
 @dataclass(frozen=True, slots=True)
 class OptimizeParams(StepParams):
-    """Find the best method for the evolver `model`. `max_tokens` bounds each of its replies."""
+    """Optimize a method for the evolver `model`. `max_tokens` limits each of the evolver's replies."""
 
     kind = "optimize"
     code_version = 1
@@ -48,7 +48,7 @@ class OptimizeParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class AugmentParams(StepParams):
-    """AutoIF: new instructions on the format of answers beside the given ones."""
+    """AutoIF: generate more format instructions from the given ones."""
 
     kind = "augment"
     code_version = 1
@@ -62,9 +62,10 @@ class AugmentParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class VerifyParams(StepParams):
-    """AutoIF: functions that check whether an answer follows an instruction, cross-validated and back-translated.
+    """AutoIF: generate functions that check whether an answer follows an instruction, and verify these functions.
 
-    `nli` is the classifier model that compares back-translations; None: there are none.
+    They are cross-validated and back-translated. `nli` is the classifier model that compares the back-translations
+    with the instruction; None: nothing is back-translated.
     """
 
     kind = "verify"
@@ -86,7 +87,7 @@ class VerifyParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class PairParams(ModelFreeParams):
-    """AutoIF: seeds as queries that are to be answered under the verified instructions."""
+    """AutoIF: pair the verified instructions with seeds, which are the queries to answer."""
 
     kind = "pair"
     code_version = 2
@@ -98,11 +99,12 @@ class PairParams(ModelFreeParams):
 
 @dataclass(frozen=True, slots=True)
 class EvolveParams(StepParams):
-    """Rewrite every instruction once. `round` starts at 1; `methods` is the rotation, or what is drawn from.
+    """Rewrite every instruction once.
 
-    `parser` reads the replies to an optimized method (the method's own prompt names its parser otherwise).
-    `eliminates`: a failed evolution keeps the un-evolved instruction, and the others are answered by the evolver.
-    `probabilities` of so many first tokens of each reply are kept.
+    `round` starts at 1. `methods` is the rotation, or the set to draw from. `parser` is for the replies to an optimized
+    method; otherwise, the method's prompt names its parser. With `eliminates`, a failed evolution keeps the instruction
+    from before, and the evolver answers the other ones. `probabilities` is the number of first tokens of each reply
+    whose probabilities are stored.
     """
 
     kind = "evolve"
@@ -121,7 +123,7 @@ class EvolveParams(StepParams):
     probabilities: int = 0
 
     def method(self, index: int, seed_id: str, study_seed: int) -> str:
-        """The method of the seed with this id, at this place in its file."""
+        """Return the method for the seed with this id, at this 0-based position in its file."""
         if self.assignment == "random":
             return random_method(self.methods, seed_id, self.round, study_seed)
         return method_for(self.methods, index, self.round)
@@ -129,7 +131,7 @@ class EvolveParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class EliminateParams(StepParams):
-    """Undo evolutions that failed: by their answers, and by the judge `model`'s word."""
+    """Revert failed evolutions, as detected from their answers and by the judge `model`."""
 
     kind = "eliminate"
     code_version = 2
@@ -141,7 +143,7 @@ class EliminateParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class RespondParams(StepParams):
-    """Answer every instruction `draws` times: as many rows."""
+    """Answer every instruction `draws` times, with one row for each answer."""
 
     kind = "respond"
     code_version = 2
@@ -159,7 +161,7 @@ class RespondParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class SampleCandidatesParams(StepParams):
-    """Answer every instruction `candidates` times: one row."""
+    """Answer every instruction `candidates` times, with one row for all answers."""
 
     kind = "draw"
     code_version = 1
@@ -172,7 +174,7 @@ class SampleCandidatesParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class BestOfNParams(StepParams):
-    """Pick one of the candidates by the rewards that the model gives."""
+    """Pick one of the candidates by the reward model's rewards."""
 
     kind = "choose"
     code_version = 1
@@ -206,7 +208,7 @@ class CheckParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class ScoreParams(StepParams):
-    """Score every pair under one model."""
+    """Score every pair with one model."""
 
     kind = "score"
     code_version = 2
@@ -219,7 +221,7 @@ class ScoreParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class RewardParams(StepParams):
-    """Judge every pair by one reward model."""
+    """Compute the reward of every pair with one reward model."""
 
     kind = "reward"
     code_version = 1
@@ -243,7 +245,7 @@ class JudgeParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class DiversityParams(ModelFreeParams):
-    """Find how near the instructions of a set are to one another."""
+    """Embed the instructions of a set and find each one's nearest neighbour."""
 
     kind = "diversity"
     code_version = 1
@@ -263,7 +265,7 @@ class ContaminationParams(ModelFreeParams):
 
 @dataclass(frozen=True, slots=True)
 class SelectParams(ModelFreeParams):
-    """Choose pairs for training."""
+    """Select pairs for training."""
 
     kind = "select"
     code_version = 2
@@ -274,7 +276,7 @@ class SelectParams(ModelFreeParams):
 
 @dataclass(frozen=True, slots=True)
 class TrainParams(StepParams):
-    """Fine-tune a student on the selected pairs, at a place that changes nothing."""
+    """Fine-tune a student on the selected pairs. `resources` do not change the result."""
 
     kind = "train"
     code_version = 2
@@ -292,7 +294,7 @@ class TrainParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class EvaluateParams(StepParams):
-    """Ask a student, or an untuned base if there is no input step, the tasks of a benchmark."""
+    """Have a student answer a benchmark's tasks; without an input step, the untuned base model."""
 
     kind = "evaluate"
     code_version = 2
@@ -306,13 +308,13 @@ class EvaluateParams(StepParams):
 
     @property
     def sandbox_level(self) -> Level | None:
-        """Return the level at which programs run that a benchmark asks for."""
+        """Return the sandbox level for the programs in answers; None if the benchmark runs no code."""
         return self.benchmark.level if self.benchmark.traits.runs_code else None
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictParams(StepParams):
-    """Have the benchmark's judge `model` read answers; a second input step, if any, has those to compare with."""
+    """Have the benchmark's judge `model` assess answers; a second input step has the reference answers, if any."""
 
     kind = "verdict"
     code_version = 1

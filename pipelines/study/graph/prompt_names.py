@@ -1,4 +1,4 @@
-"""Which prompts a step asks, as a part of its identity: their wording, and the version of all parsers."""
+"""The prompts of each kind of step, and their digests and parser version as a part of a step's identity."""
 
 from __future__ import annotations
 

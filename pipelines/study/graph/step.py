@@ -1,4 +1,4 @@
-"""A step: a unit of cached work. Its key is made of everything that changes its result, and of nothing else."""
+"""A step is a unit of cached work. Its key is a hash of everything that changes its result, and of nothing else."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ WorkType = Literal["generate", "score", "train", "other"]
 
 @dataclass(frozen=True, slots=True)
 class StepParams:
-    """What a step is to do. `model` is the model that it asks or trains, by its name in the study."""
+    """The parameters of a step. `model` is the study's name of the model that the step calls or trains."""
 
     kind: ClassVar[Kind]
-    code_version: ClassVar[int]  # raised by hand when the meaning of the output changes: old outputs are made again
-    row_wise: ClassVar[bool] = False  # whether an operator makes its rows one by one, as a part of the stream
-    work_type: ClassVar[WorkType] = "generate"  # what its model does, as a rule
-    role: ClassVar[str] = ""  # of its model, for people; "" where `show` names no model
+    code_version: ClassVar[int]  # increased by hand if the output's meaning changes, to recompute old outputs
+    row_wise: ClassVar[bool] = False  # whether an operator processes its rows one by one, in the stream
+    work_type: ClassVar[WorkType] = "generate"  # of its model, by default
+    role: ClassVar[str] = ""  # of its model, for display; "" if `show` names no model
     model: str
 
     @property
     def variant(self) -> str:
-        """Return what tells steps of equal kind and model apart that take unequal time for a row; "" if nothing."""
+        """Return a name that distinguishes steps of equal kind and model whose rows differ in cost; "" by default."""
         return ""
 
     @property
     def rows_per_input(self) -> int:
-        """Return the number of rows (or rejections) that a row-wise step makes of one row."""
+        """Return the number of rows (or rejections) that a row-wise step creates from one row."""
         return 1
 
     @property
     def sandbox_level(self) -> Level | None:
-        """Return the level of isolation at which the step runs foreign code; None if it runs none."""
+        """Return the sandbox level at which the step runs untrusted code; None if it runs none."""
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFreeParams(StepParams):
-    """What a step that asks no model is to do."""
+    """The parameters of a step that calls no model."""
 
     work_type = "other"
 
@@ -52,16 +52,16 @@ class ModelFreeParams(StepParams):
 
 
 class AddStep(Protocol):
-    """A step of the grid: the one that is there already, if it is the same."""
+    """Adds a step to the grid, or returns the existing step with the same key."""
 
     def __call__(self, identity: Identity, subject: str, params: StepParams, *inputs: Step) -> Step: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """One node of the study's graph. `payload` is what the key was made of, beside the inputs' keys.
+    """One node of the study's graph. `payload` is what the key is computed from, besides the inputs' keys.
 
-    `label` is `kind` and what it is done to, for people.
+    `label` is for display: the kind and the step's subject.
     """
 
     kind: Kind
@@ -79,7 +79,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a step is, apart from its inputs: the description, and its digest. Many steps of a grid share one."""
+    """A step's description without its inputs, and the digest of that. Several steps of a grid may share one."""
 
     kind: Kind
     payload: Mapping[str, Any]
@@ -87,26 +87,26 @@ class Identity:
 
 
 def identify(params: type[StepParams], payload: Mapping[str, Any]) -> Identity:
-    """The identity of a step with parameters of this class and with this description."""
+    """Return the identity of a step, from the class of its parameters and its description."""
     parts = {name: part.value if isinstance(part, Description) else part for name, part in payload.items()}
     full = {"code_version": params.code_version, **parts}
     return Identity(params.kind, full, fingerprint(full))
 
 
-Part = Hashable | BaseModel  # hashable too, which the type checker does not see in pydantic models
+Part = Hashable | BaseModel  # our pydantic models are hashable, too, which type checkers do not see
 
 
 class Identities:
-    """Makes each identity once, and finds it again by the very values that it is made of: none can be left out."""
+    """Creates each identity once. The cache's key is the whole description, so that no part can be forgotten."""
 
     def __init__(self) -> None:
         self._made: dict[Hashable, Identity] = {}
 
     def __call__(self, params: type[StepParams], **parts: Part) -> Identity:
-        """Return the identity of a step with parameters of this class and with this description.
+        """Return the identity of a step, from the class of its parameters and its description.
 
         Raises:
-            TypeError: A part is not hashable: give it as a `Description`.
+            TypeError: A part is not hashable. Pass it as a `Description`.
         """
         values = (params, *parts.items())
         if values not in self._made:
@@ -115,6 +115,6 @@ class Identities:
 
 
 def make_step(identity: Identity, subject: str, params: StepParams, inputs: tuple[Step, ...]) -> Step:
-    """A step with its key: the fingerprint of its kind, its description and its inputs' keys."""
+    """Return a step with its key: the fingerprint of its kind, its description and its inputs' keys."""
     key = fingerprint([identity.kind, identity.digest, *(step.key for step in inputs)])
     return Step(identity.kind, f"{identity.kind} {subject}", key, identity.payload, inputs, params)
