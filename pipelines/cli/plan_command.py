@@ -67,7 +67,7 @@ def profile_study(loaded: LoadedStudy, store: Store, address: str | None) -> Non
 
 
 def planned_cluster(cpus: int | None, gpus: int | None) -> Inventory:
-    """Return a cluster of one node: this machine, with the given numbers of CPUs and GPUs in place of its actual ones."""
+    """Return a cluster of one node: this machine, with its CPUs and GPUs replaced by the given numbers."""
     (node,) = machine().nodes
     node = replace(node, cpus=node.cpus if cpus is None else cpus, gpus=node.gpus if gpus is None else gpus)
     return Inventory((node,))

@@ -46,7 +46,7 @@ class MachineTypes:
         self._type_by_use: dict[_Use, Node | None] = {}
 
     def request(self, step: Step) -> ResourceRequest:
-        """Return the resources of a step that calls a model: its training's workers, an evaluator or its model's replicas."""
+        """Return the resources of a step with a model: its training's workers, an evaluator or its model's replicas."""
         if isinstance(step.params, TrainParams):
             return training_request(self.study, step.params)
         if isinstance(step.params, EvaluateParams):

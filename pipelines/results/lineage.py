@@ -1,4 +1,4 @@
-"""From any row back to its seed: every row has its parent's id, and every step its inputs."""
+"""Traces a row back to its seed, by the parent's id in each row and the inputs of each step."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_MATCHES_SHOWN = 8
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A row (or the rejection that took its place), the step that made it, and the optimized method that it used."""
+    """A row or a rejection, the step that wrote it, and the optimized method that the step used, if any."""
 
     step: Step
     row: Row
@@ -37,45 +37,53 @@ class Lineage:
         self.unfinished = sum(step.kind in ROW_TYPES for step in grid.steps.values()) - len(self.steps)
 
     def find(self, prefix: str) -> Link:
-        """The one row whose id starts with `prefix`. Raises InputError if there is none, or more than one."""
+        """Return the row whose id starts with `prefix`.
+
+        Raises:
+            InputError: There is no such row, or more than one.
+        """
         found = [(step, file, row) for step in self.steps for file, row in self.ids(step, prefix)]
         if not found:
             raise InputError(
-                f"no finished step of this study has a row whose id starts with '{prefix}'",
-                remedy="Without --row, ids to start from are shown"
+                f"no row id starts with '{prefix}' in the finished steps of this study",
+                remedy="Run without --row to list ids to start from"
                 + (f"; {self.unfinished} steps are not finished yet." if self.unfinished else "."),
             )
         if len(found) > 1:
             shown = ", ".join(f"{row[: len(prefix) + 6]} ({step.label})" for step, _, row in found[:MAX_MATCHES_SHOWN])
             more = f" and {len(found) - MAX_MATCHES_SHOWN} more" if len(found) > MAX_MATCHES_SHOWN else ""
             raise InputError(
-                f"{len(found)} rows have an id that starts with '{prefix}': {shown}{more}. Give more of it"
+                f"{len(found)} rows have an id that starts with '{prefix}': {shown}{more}. Give a longer prefix"
             )
         step, file, row = found[0]
         return self.link(step, file, row)
 
     def chain(self, prefix: str) -> list[Link]:
-        """From the seed down to the row whose id starts with `prefix`. Raises InputError as `find` does."""
+        """Return the links from the seed down to the row whose id starts with `prefix`.
+
+        Raises:
+            InputError: There is no such row, or more than one.
+        """
         links = [self.find(prefix)]
         while parent := self.parent(links[-1]):
             links.append(parent)
         return links[::-1]
 
     def parent(self, link: Link) -> Link | None:
-        """Where a row came from; None for a seed, and for what does not come from a row."""
+        """Return the link of a row's parent; None for a seed, or if the row has no parent row."""
         for step in (link.step, *link.step.inputs) if link.row.parent_id else ():
             if step in self.steps and link.row.parent_id in self.ids_of(step):
                 return self.link(step, "rows", link.row.parent_id)
         return None
 
     def link(self, step: Step, file: str, row: str) -> Link:
-        """A row by its whole id."""
+        """Return the link of a row with this full id."""
         table = self.store.rows(step.kind, step.key, file)
         row_type = Rejection if file == "rejected" else ROW_TYPES[step.kind]
         return Link(step, from_table(row_type, table.filter(pc.field("id") == row))[0], self.method(step))
 
     def method(self, step: Step) -> MethodRow | None:
-        """The optimized method that a step evolves with, if it does."""
+        """Return the optimized method that a step evolves with, or None."""
         for source in step.inputs if step.kind == "evolve" else ():
             if source.kind == "optimize":
                 table = self.store.rows(source.kind, source.key)
@@ -83,10 +91,10 @@ class Lineage:
         return None
 
     def ids(self, step: Step, prefix: str) -> Iterator[tuple[str, str]]:
-        """The file and the id of each row of a step whose id starts with `prefix`."""
+        """Yield (file, id) for each row of a step whose id starts with `prefix`."""
         for file in ROW_FILES:
             yield from ((file, row) for row in self.ids_of(step, file) if row.startswith(prefix))
 
     def ids_of(self, step: Step, file: str = "rows") -> list[str]:
-        """All ids in one of a step's files, in order."""
+        """Return all ids in one of a step's files, in file order."""
         return self.store.rows(step.kind, step.key, file, columns=["id"]).column("id").to_pylist()

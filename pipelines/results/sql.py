@@ -1,4 +1,4 @@
-"""A store as tables for SQL: steps and their accounts, the rows of every kind, the results of all studies."""
+"""Opens a store as SQL tables: steps and their row counts, the rows of every kind, and the results of all studies."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ _RETRIES = pa.schema(
 
 
 def open_sql_tables(store: Store) -> duckdb.DuckDBPyConnection:
-    """A connection that sees the store as tables, without copying rows.
+    """Return a connection with the store's content as tables; rows are not copied. The caller closes it.
 
-    `steps` (`payload` and `versions` are JSON), `reasons` (of rejections, by step), `members` (which study has which
-    step), one table for each kind of row-making step with its rows and `step`, the step's key, `rejected` (with `kind`
-    and `step`), `retries` of every study's last run, and `results` and `sets` of all studies' reports, with `study`.
-    What nothing was made of is empty.
+    Tables: `steps` (`payload` and `versions` are JSON); `reasons` (numbers of rejections by step and reason); `members`
+    (the steps of each study); one table per kind of step that writes rows, with a column `step` for the step's key;
+    `rejected` (with `kind` and `step`); `retries` of every study's last run; `results` and `sets` of all studies'
+    reports, with a column `study`. A table without data is empty.
     """
     import duckdb
 
@@ -82,7 +82,7 @@ def open_sql_tables(store: Store) -> duckdb.DuckDBPyConnection:
 
 
 def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """The names of a catalog's tables."""
+    """Return the names of the connection's tables, sorted."""
     found = connection.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
     return sorted(name for (name,) in found if not name.startswith("_"))
 
@@ -128,7 +128,7 @@ def _select_statement(paths: list[str], kind: str) -> str:
 
 def _register_reports(connection: duckdb.DuckDBPyConnection, store: Store, name: str, columns: list[str]) -> None:
     found: list[str] = store.fs.glob(posixpath.join(store.root, "studies", "*", "report", f"{name}.csv"))
-    # a file of a header alone would turn the numbers of all others into texts
+    # with a header-only file, DuckDB would read the number columns of all files as text
     paths = [path for path in sorted(found) if store.read_bytes(path).count(b"\n") > 1]
     if not paths:
         _register(connection, name, pa.schema([(column, pa.string()) for column in columns]).empty_table())

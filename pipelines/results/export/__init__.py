@@ -1,4 +1,4 @@
-"""Results for other tools: data sets in their formats with a card, students as Hugging Face folders."""
+"""Exports for other tools: data sets in common formats with a card, and students as Hugging Face folders."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The cards that go with what is exported: README.md with the header that `datasets` and the hub read."""
+"""Renders the cards of exports: README.md files with the header that `datasets` and the hub read."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TEMPLATES = Environment(
 
 
 def dataset_card(study: Study, files: Sequence[Exported]) -> str:
-    """Markdown: one configuration for each file, how each set was made, and whose terms its use is under."""
+    """Return a data set card (Markdown): a configuration per file, each set's origin, and the terms of use."""
     return _TEMPLATES.get_template("dataset.md.jinja").render(study=study, files=files, version=version("evolgrid"))
 
 
 def student_card(study: Study, student: ExportedModel) -> str:
-    """Markdown: the base, the data, the hyper-parameters and the measured scores of a student."""
+    """Return a model card (Markdown): a student's base model, data, hyper-parameters and measured scores."""
     return _TEMPLATES.get_template("student.md.jinja").render(study=study, student=student, version=version("evolgrid"))

@@ -1,4 +1,4 @@
-"""Every finished data set of a study as a file, with a card and a description for LLaMA-Factory."""
+"""Exports every finished data set of a study, with a card and a description for LLaMA-Factory."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from pipelines.study.spec.study import Study
 
 
 def export_sets(store: Store, study: Study, grid: Grid, folder: Path, form: Format) -> list[Exported]:
-    """Write every finished set into `folder` as NAME.FORMAT.jsonl (or .parquet), of AutoIF also NAME.dpo.jsonl.
+    """Write every finished set to `folder` as NAME.FORMAT.jsonl (or .parquet); AutoIF sets also as NAME.dpo.jsonl.
 
-    A selection that leaves rows out is a set of its own. Beside them: README.md, a card by which `datasets` loads the
-    folder, and dataset_info.json for LLaMA-Factory.
+    A selection that drops rows is exported as a separate set. The folder also gets README.md, the card with which
+    `datasets` loads it, and dataset_info.json for LLaMA-Factory. Return the exported sets.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = [*_export_supervised(store, grid, folder, form), *_export_preferences(store, study, grid, folder)]

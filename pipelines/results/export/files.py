@@ -1,4 +1,4 @@
-"""What an export has written: data sets and trained students."""
+"""Records of exported data sets and trained students."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.study.spec.recipes import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A file that was written: its rows, the set that they are of, and the selection that chose them, if any."""
+    """An exported file: the number of its rows, their data set, and the selection that chose them, if any."""
 
     path: Path
     rows: int
@@ -22,19 +22,19 @@ class Exported:
 
     @property
     def name(self) -> str:
-        """Of the file, without endings."""
+        """The file's name without its extensions."""
         return self.path.name.rsplit(".", 2)[0]
 
 
 def set_name(pairs: InstructionDataset) -> str:
-    """What a set is called as a file."""
+    """Return the name of a data set's file, without extensions."""
     evolved = [*filter(None, (pairs.method, pairs.evolver)), f"r{pairs.round}"] if pairs.evolver else ["seeds"]
     return "-".join([pairs.seeds, *evolved, pairs.teacher, pairs.decoding])
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedModel:
-    """A student that was written to `path`: what it was made of, and its numbers by benchmark."""
+    """A student exported to `path`: its base model, recipe and data, and its scores by benchmark."""
 
     path: Path
     model: Model

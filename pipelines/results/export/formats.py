@@ -1,4 +1,4 @@
-"""One supervised pair as other tools want it: Alpaca, ShareGPT, messages, and messages with provenance for Parquet."""
+"""Converts pairs to the formats of other tools: Alpaca, ShareGPT, messages, and Parquet with provenance."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ Record = dict[str, Any]
 
 
 def alpaca(pair: Pair) -> Record:
-    """Columns instruction, input, output (Stanford Alpaca)."""
+    """Return the columns instruction, input and output (Stanford Alpaca)."""
     return {"instruction": pair.instruction, "input": pair.input, "output": pair.response}
 
 
 def sharegpt(pair: Pair) -> Record:
-    """A column `conversations` of turns from "human" and "gpt"."""
+    """Return a column `conversations` of turns from "human" and "gpt"."""
     turns = (("human", user_turn(pair.instruction, pair.input)), ("gpt", pair.response))
     return {"conversations": [{"from": who, "value": text} for who, text in turns]}
 
 
 def messages(pair: Pair) -> Record:
-    """A column `messages` of turns with role and content (chat templates, TRL)."""
+    """Return a column `messages` of turns with role and content (chat templates, TRL)."""
     turns = (("user", user_turn(pair.instruction, pair.input)), ("assistant", pair.response))
     return {"messages": [{"role": role, "content": text} for role, text in turns]}
 
 
 def with_provenance(pair: Pair) -> Record:
-    """As `messages`, with the row's own id, its seed's id and its seed's 0-based number in the seed file."""
+    """Return the columns of `messages`, the row's id, its seed's id and its seed's 0-based number in the seed file."""
     return messages(pair) | {"id": pair.id, "seed_id": pair.seed_id, "seed_index": pair.index}
 
 
@@ -52,7 +52,7 @@ LLAMA_FACTORY: Mapping[Format, Record] = {
     "messages": _MESSAGES,
     "parquet": _MESSAGES,
 }
-"""How LLaMA-Factory's dataset_info.json describes each format."""
+"""The description of each format in LLaMA-Factory's dataset_info.json."""
 LLAMA_FACTORY_PREFERENCES: Record = {
     "ranking": True,
     "columns": {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"},

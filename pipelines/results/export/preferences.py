@@ -1,4 +1,4 @@
-"""AutoIF, step 8: pairs for direct preference optimisation, made of checked answers."""
+"""AutoIF, step 8: builds pairs for direct preference optimisation (DPO) from checked answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PER_SIDE = 2
 
 @dataclass(frozen=True)
 class Response:
-    """An answer, and the share of functions that accept it."""
+    """An answer and the share of functions that accept it."""
 
     text: str
     pass_rate: float
@@ -40,7 +40,10 @@ class DpoRow:
 def dpo_rows(
     prompt: str, responses: Sequence[Response], rules: Thresholds = PAPER_THRESHOLDS, seed: int = 0
 ) -> list[DpoRow]:
-    """Pairs of up to two responses that pass and up to two that no function accepts, by seed and prompt."""
+    """Return all pairs of up to two responses that pass and up to two that no function accepts.
+
+    The responses are drawn at random; `seed` and `prompt` determine the draw.
+    """
     draw = random.Random(f"{seed} {prompt}")
     chosen = _texts(response for response in responses if rules.chosen.passes(response.pass_rate))
     rejected = _texts(response for response in responses if response.pass_rate == 0)
@@ -53,7 +56,7 @@ def _texts(responses: Iterable[Response]) -> list[str]:
 
 
 def preferences(store: Store, check: Step, seed: int) -> Iterator[DpoRow]:
-    """Of a finished check step: for each prompt two kept answers at most against two at most that failed, by `seed`."""
+    """Yield the pairs of a finished check step: per prompt, up to two accepted answers with up to two failed ones."""
     assert isinstance(check.params, CheckParams)
     (respond,) = check.inputs
     rates = {row.parent_id: row.pass_rate for row in from_table(CheckedRow, store.rows(check.kind, check.key))}

@@ -1,4 +1,4 @@
-"""Trained students as Hugging Face folders: merged weights, a LoRA student's adapter in `adapter/`, a card."""
+"""Exports trained students as Hugging Face folders: merged weights, a card, and any LoRA adapter in `adapter/`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipelines.study.spec.study import Study
 
 
 def export_students(store: Store, study: Study, grid: Grid, folder: Path) -> list[ExportedModel]:
-    """Write every finished student as `folder`/students/NAME, a folder that transformers, peft and vLLM load."""
+    """Write every finished student to `folder`/students/NAME, in a format that transformers, peft and vLLM load."""
     done = store.finished_keys()
     found = [_export(store, study, cell, folder) for cell in grid.cells if cell.train and cell.train.key in done]
     for student in found:

@@ -1,1 +1,1 @@
-"""Which metric of a data set predicts what a student that is trained on it will be worth."""
+"""Measures how well metrics of a data set predict the performance of students trained on it."""

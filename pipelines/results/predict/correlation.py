@@ -1,4 +1,4 @@
-"""Spearman's rho between a metric and what was measured, with a bootstrap interval."""
+"""Spearman's rho between a metric and a measured performance, with a bootstrap interval."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ MAX_UNDEFINED_FRACTION = 0.05
 class Correlation:
     """Spearman's rho over `n` points and its 95 % bootstrap interval; NaN where it is undefined.
 
-    `undefined` of the resamples had none, because all their values of one side were equal. They are left out; there is
-    no interval if they are more than one in twenty, as those that are left are then not drawn by chance alone.
+    `undefined` is the number of resamples without a rho, because all their values of one variable are equal. They are
+    left out of the interval. If they are more than 5 % of the resamples, there is no interval, as the other resamples
+    would be a biased sample.
     """
 
     rho: float
@@ -33,19 +34,23 @@ class Correlation:
 
 
 def spearman(metric: Sequence[float], measured: Sequence[float]) -> float:
-    """Pearson's correlation of the average ranks (2411.07133, section on predicting the best generator).
+    """Return Pearson's correlation of the average ranks (2411.07133, section on predicting the best generator).
 
-    NaN, and never 0, for fewer than two points, or if all values of one side are equal.
+    The result is NaN for fewer than two points, or if all values of one variable are equal.
     """
     pair = np.array([metric, measured], dtype=np.float64)
     return float(_rhos(pair[:, None, :])[0])
 
 
 def correlate(metric: Sequence[float], measured: Sequence[float], seed: int = 0) -> Correlation:
-    """Rho with a percentile bootstrap over points, 2,000 resamples. ValueError for values that are not finite."""
+    """Return rho and its percentile-bootstrap interval over points, from 2,000 resamples.
+
+    Raises:
+        ValueError: A value is not finite.
+    """
     pair = np.array([metric, measured], dtype=np.float64)
     if not np.isfinite(pair).all():
-        raise ValueError("a correlation is asked of values that are not finite: leave these points out")
+        raise ValueError("correlation of values that are not finite: leave out these points")
     n = pair.shape[1]
     rhos = _rhos(pair[:, draw_resamples(n, CORRELATION_RESAMPLES, seed)])
     known = rhos[np.isfinite(rhos)]
@@ -56,7 +61,7 @@ def correlate(metric: Sequence[float], measured: Sequence[float], seed: int = 0)
 
 
 def _rhos(pairs: Floats) -> Floats:
-    """Rho of each of many samples: [2, samples, points] to [samples]."""
+    """Return the rho of each sample: [2, samples, points] to [samples]."""
     if pairs.shape[2] < 2:
         return np.full(pairs.shape[1], math.nan)
     ranks = stats.rankdata(pairs, axis=2)

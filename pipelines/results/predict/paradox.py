@@ -1,4 +1,4 @@
-"""Average performance, and how often a smaller teacher makes the better student (2411.07133)."""
+"""Average performance, and how often a smaller teacher yields the better student (2411.07133)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import fmean
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """A model that answered, its family, and its size in billions of parameters."""
+    """A teacher model, its family, and its size in billions of parameters."""
 
     name: str
     family: str
@@ -19,7 +19,7 @@ class Teacher:
 
 @dataclass(frozen=True, slots=True)
 class Paradox:
-    """Two teachers of one family: the smaller one's student was better with `smaller_wins` of `bases` base models."""
+    """Two teachers of a family: the smaller one's student was better for `smaller_wins` of `bases` base models."""
 
     smaller: str
     larger: str
@@ -28,14 +28,14 @@ class Paradox:
 
 
 def average_performance(*benchmarks: float) -> float:
-    """The mean over benchmarks, all in per cent (2411.07133: AlpacaEval 2's length-controlled win rate, Arena-Hard)."""
+    """Return the mean of scores in percent (2411.07133: AlpacaEval 2's length-controlled win rate, Arena-Hard)."""
     return fmean(benchmarks)
 
 
 def paradoxes(teachers: Iterable[Teacher], performance: Mapping[tuple[str, str], float]) -> list[Paradox]:
-    """Every pair of teachers of one family and different size, by `performance[base, teacher]`.
+    """Compare every two teachers of one family and different size, by `performance[base, teacher]`.
 
-    A base counts where both were measured; a tie is no win of the smaller one.
+    A base model counts if both teachers' students were measured. A tie is not a win of the smaller teacher.
     """
     bases = list(dict.fromkeys(base for base, _ in performance))
     found: list[Paradox] = []

@@ -1,4 +1,4 @@
-"""The data sets of a study as points: the means of their metrics, and how the students did that they trained."""
+"""The data sets of a study as points: the means of their metrics and the performance of students trained on them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pipelines.study.graph.params import EvaluateParams, VerdictParams
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.study import Study
 
-LOSS_COLUMN = "loss_conditional"  # of which CAR is made
+LOSS_COLUMN = "loss_conditional"  # the loss in CAR
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonGroup:
-    """What points have in common that are compared: one student, trained on one selection of data sets of one seed set.
+    """What compared points have in common: a student, and a selection applied to the data sets of one seed set.
 
-    `benchmark` is what it was asked; "mean" stands for the mean over several benchmarks.
+    `benchmark` is the benchmark of the scores, or "mean" for the mean over several benchmarks.
     """
 
     seeds: str
@@ -37,14 +37,14 @@ class ComparisonGroup:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A data set by its place in the grid, and its metrics: means over the rows that have them."""
+    """A data set of the grid and its metrics: each is the mean over the rows that have it."""
 
     pairs: InstructionDataset
     metrics: Mapping[str, float]
 
 
 def collect_points(study: Study, grid: Grid, store: Store) -> list[Point]:
-    """One point for every data set of the study whose answers are finished."""
+    """Return one point for every data set of the study whose answers are finished."""
     done = store.finished_keys()
     sets = [pairs for pairs in grid.sets if pairs.responses.key in done]
     found = [Point(pairs, dict(_metric_means(pairs, store, done, study.seed))) for pairs in sets]
@@ -52,7 +52,7 @@ def collect_points(study: Study, grid: Grid, store: Store) -> list[Point]:
 
 
 def collect_performances(grid: Grid, store: Store) -> dict[ComparisonGroup, dict[InstructionDataset, float]]:
-    """The number that stands for each benchmark of every evaluated student, by the data set it was trained on."""
+    """Return each benchmark's headline score of every evaluated student, by the data set it was trained on."""
     done, found = store.finished_keys(), dict[ComparisonGroup, dict[InstructionDataset, float]]()
     for cell in grid.cells:
         pairs, student = cell.pairs, f"{cell.student.model} {cell.student.recipe}"
@@ -81,7 +81,7 @@ def _metric_means(
 
 
 def _car_values(study: Study, found: list[Point]) -> list[dict[str, float]]:
-    """CAR of every point that has a reward and a loss, by reward model and beta."""
+    """Return CAR of every point that has a reward and a loss, by reward model and beta."""
     car_by_point: list[dict[str, float]] = [{} for _ in found]
     for name in study.rewards:
         metric = f"reward {name}"
@@ -94,13 +94,13 @@ def _car_values(study: Study, found: list[Point]) -> list[dict[str, float]]:
 
 
 def _benchmark_score(store: Store, step: Step) -> float:
-    """The number of a benchmark, from the rows of its last step."""
+    """Return the headline score of a benchmark from the rows of its last step."""
     assert isinstance(step.params, EvaluateParams | VerdictParams)
     return headline_score(step.params.benchmark, from_table(AnswerRow, store.rows(step.kind, step.key)))
 
 
 def _column_mean(store: Store, step: Step, column: str) -> float:
-    """The mean of a column over the rows in which it is a number; NaN if there are none."""
+    """Return the mean of a column's finite values; NaN if there are none."""
     values = store.rows(step.kind, step.key, columns=[column]).column(column).to_pylist()
     return _mean([float(value) for value in values if math.isfinite(value)])
 

@@ -1,4 +1,4 @@
-"""What a finished study says of prediction: rho of every metric, and whether larger teachers were better ones."""
+"""Evaluates predictors in a finished study: rho of every metric, and whether larger teachers were better."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid, InstructionDataset
 from pipelines.study.spec.study import Study
 
-MIN_POINTS = 4  # below, any order of points is too likely by chance to say anything
+MIN_POINTS = 4  # with fewer points, a correlation by chance is too likely
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """How a metric of data sets goes with the performance of their students; no correlation if points are too few.
+    """The correlation of a metric of data sets with the performance of their students; None for too few points.
 
-    `left_out` are points without the metric.
+    `left_out` is the number of points without the metric.
     """
 
     metric: str
@@ -32,7 +32,7 @@ class Prediction:
 
 
 def predict_from_metrics(study: Study, grid: Grid, store: Store) -> dict[ComparisonGroup, list[Prediction]]:
-    """Rho of every metric at every place with trained students, the highest first."""
+    """Return the predictions of all metrics in every group of compared points, the highest rho first."""
     found = {point.pairs: point for point in collect_points(study, grid, store)}
     return {
         place: sorted(_group_predictions(study, found, measured), key=_rank)
@@ -41,9 +41,9 @@ def predict_from_metrics(study: Study, grid: Grid, store: Store) -> dict[Compari
 
 
 def compare_teacher_sizes(study: Study, folder: Path, grid: Grid, store: Store) -> list[Paradox]:
-    """Every two teachers of the study whose sizes are known, and how often the smaller one's student was the better.
+    """Compare every two teachers of the study with known sizes: how often was the smaller one's student better?
 
-    What is compared differs in the teacher alone. `folder` is the study file's.
+    The compared students differ only in the teacher. `folder` is the study file's.
     """
     sizes = {name: parameters(study.models[name], folder) for name in study.responses.teachers}
     teachers = [Teacher(name, "", size / 1e9) for name, size in sizes.items() if size]

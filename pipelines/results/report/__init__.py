@@ -1,4 +1,4 @@
-"""The report of a study: one self-contained page, the same as Markdown, and the numbers as CSV."""
+"""The report of a study: a self-contained HTML page, the same content as Markdown, and the numbers as CSV."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pipelines.results.report.data.report import ReportData
 
 
 def write(data: ReportData, folder: Path) -> Path:
-    """Write the report into `folder` (made if missing, files of the same name replaced); returns `index.html`."""
-    # matplotlib is slow to import, and everything that only reads `data` would pay for it
+    """Write the report to `folder` (created if missing; existing files are replaced) and return its `index.html`."""
+    # matplotlib is slow to import, and code that only uses `data` does not need it
     from pipelines.results.report.page import report_files
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The report's numbers as CSV: one file per kind of fact, missing values empty, structures as JSON."""
+"""The report's numbers as CSV: one file per class of facts. Missing values are empty, nested values are JSON."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SPEED_COLUMNS = (*TRAINING_COLUMNS, "tokens_per_second", "mfu", "peak_flops", "p
 
 
 def csv_files(data: ReportData) -> dict[str, str]:
-    """File name to content, one file per kind of fact."""
+    """Return the content of each CSV file by file name, one file per class of facts."""
     return {
         "results.csv": _fact_table(Result, data.results),
         "sets.csv": _fact_table(SetScore, data.sets),
@@ -66,7 +66,7 @@ def _loss_points(curves: Iterable[LossCurve]) -> Iterable[list[Cell]]:
 
 
 def column_names(kind: type[Fact]) -> list[str]:
-    """Return the columns of a kind of fact: its fields, with keys of sets and means of metrics taken apart."""
+    """Return the columns of a class of facts: its fields, with one column per part of a set's key and per metric."""
     hints = get_type_hints(kind)
     return [name for field in fields(kind) for name in _field_columns(field.name, hints[field.name])]
 

@@ -1,4 +1,4 @@
-"""The report's files as text: the page, the same as Markdown, the numbers as CSV."""
+"""Renders the report's files as text: the HTML page, the same content as Markdown, and the numbers as CSV."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from pipelines.study.spec.selection import reported_metrics
 
 
 def report_files(data: ReportData) -> dict[str, str]:
-    """File name to content of everything that a report consists of."""
+    """Return the content of every file of a report by file name."""
     tables = csv_files(data)
     return {"index.html": render_html(data, [*tables]), "report.md": render_markdown(data), **tables}
 
 
 def render_html(data: ReportData, tables: Sequence[str] = ()) -> str:
-    """The page: one file without any outside reference, that names the files of numbers beside it."""
+    """Return the HTML page, which needs no other file. `tables` are the names of CSV files to list."""
     environment = _environment(autoescape=True)
     figures = {
         "scores": _existing(plots.by_round(data)),
@@ -47,7 +47,7 @@ def render_html(data: ReportData, tables: Sequence[str] = ()) -> str:
 
 
 def render_markdown(data: ReportData) -> str:
-    """The same facts for a terminal or a code host, without plots."""
+    """Return the same content as Markdown without plots, for a terminal or a code host."""
     environment = _environment(autoescape=False)
     environment.filters["cell"] = _table_cell
     environment.filters["fence"] = _fence

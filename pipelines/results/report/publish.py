@@ -1,4 +1,4 @@
-"""The report's files, put into the store."""
+"""Writes a study's report to the store."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from pipelines.study.spec.study import Study
 
 
 def report_path(store: Store, study: str) -> str:
-    """Where a study's page lies."""
+    """Return the path of a study's report page in the store."""
     return posixpath.join(study_folder(store, study), "report", "index.html")
 
 
 def publish(study: Study, folder: Path, grid: Grid, store: Store) -> str:
-    """Write the report of what the store holds of a study (all of it or a part); returns the page's path."""
+    """Write the report of a study's finished steps, all or a part of them, to the store; return the page's path."""
     data = collect_report(study, folder, grid, store)
     target = posixpath.dirname(report_path(store, study.study))
     with tempfile.TemporaryDirectory(prefix="evolgrid-report-") as staging:

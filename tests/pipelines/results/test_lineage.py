@@ -86,12 +86,12 @@ def test_a_rejection_is_followed_like_a_row_and_says_why(ran: tuple[Store, Grid]
 
 
 def test_an_unknown_id_says_how_to_find_one(ran: tuple[Store, Grid]) -> None:
-    with pytest.raises(InputError, match=r"whose id starts with 'zz'\. Without --row, ids to start from are shown"):
+    with pytest.raises(InputError, match=r"no row id starts with 'zz' .*Run without --row to list ids to start from"):
         Lineage(*ran).find("zz")
 
 
 def test_an_ambiguous_id_lists_what_it_could_be(ran: tuple[Store, Grid]) -> None:
-    with pytest.raises(InputError, match=r"rows have an id that starts with 'a': a\w{6} \(.*Give more of it"):
+    with pytest.raises(InputError, match=r"rows have an id that starts with 'a': a\w{6} \(.*Give a longer prefix"):
         Lineage(*ran).find("a")
 
 
@@ -132,7 +132,7 @@ def test_an_undone_evolution_shows_the_verdict_that_undid_it(tmp_path: Path) -> 
     assert [link.step.kind for link in links] == ["seeds", "evolve", "eliminate", "evolve", "eliminate", "respond"]
     told = shown(ran, row)
     assert "judge        scorer (scripted, scorer)" in told and "equality, sha256" in told
-    assert "eliminated:no_verdict: the un-evolved instruction goes on" in told
+    assert "eliminated:no_verdict: the instruction from before is passed on" in told
     assert "not_evolved: eliminated:no_verdict" in told and "own answer" in told
 
 

@@ -1,4 +1,4 @@
-"""From the store to the report's data. Steps that are not finished are left out."""
+"""Collects the report's data from the store. Unfinished steps are left out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pipelines.study.spec.study import Study
 
 
 def collect_report(study: Study, folder: Path, grid: Grid, store: Store) -> ReportData:
-    """Everything that the report of a study shows. `folder` is the study file's."""
+    """Return everything that the report of a study shows. `folder` is the study file's."""
     done = store.finished_keys()
     record = load_record(store, study.study)
     manifests = {key: store.manifest(step.kind, key) for key, step in grid.steps.items() if key in done}

@@ -1,4 +1,4 @@
-"""What the report says of the data sets: their scores, what the closed world can verify of them, and examples."""
+"""Collects the report's facts on data sets: scores, verification by the closed world, and examples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_EXAMPLES = 4
 
 
 class Sets:
-    """Reads the sets of a grid as far as their steps are finished."""
+    """Reads a grid's data sets whose steps are finished."""
 
     def __init__(self, store: Store, grid: Grid, done: frozenset[str], seed: int) -> None:
         self.store, self.done, self.seed = store, done, seed
@@ -38,7 +38,7 @@ class Sets:
         return from_table(ResponseRow, self.store.rows(step.kind, step.key))
 
     def _answers_by_instruction(self, pairs: InstructionDataset) -> Mapping[str, ResponseRow]:
-        """An answer to each instruction; steps between the two have rows of their own."""
+        """Return an answer to each instruction by the instruction's id, through the rows of the steps between them."""
         found = {row.id: row for row in reversed(self.responses(pairs.responses))}
         step = pairs.responses
         while step.key != pairs.instructions.key:
@@ -48,7 +48,7 @@ class Sets:
         return found
 
     def scores(self) -> Iterator[SetScore]:
-        """One entry per data set."""
+        """Yield one entry per data set."""
         for pairs in self.sets:
             yield self._score(pairs)
 
@@ -69,7 +69,7 @@ class Sets:
         return self.store.manifest(step.kind, step.key).account.rows_out if step.key in self.done else 0
 
     def _valid_share(self, step: Step) -> float | None:
-        """The share of verifiable evolutions among those of verifiable instructions, in percent."""
+        """Return the share of verifiable evolutions among those of verifiable instructions, in percent."""
         checked = [
             any(is_valid_evolution(row.before, row.instruction, method) for method in _allowed_methods(row.method))
             for row in self.instructions(step).values()
@@ -81,7 +81,7 @@ class Sets:
         return 100.0 * fmean(checked) if checked else None
 
     def examples(self) -> Iterator[Example]:
-        """The first seeds that went through all rounds of all their evolvers, evolver by evolver."""
+        """Yield the first seeds that passed all rounds of all their evolvers, evolver by evolver."""
         last = {(pairs.seeds, pairs.evolved_by): pairs.instructions for pairs in self.sets if pairs.evolved_by}
         for seeds, evolver in last:
             shown = self._common_seeds([step for (of, _), step in last.items() if of == seeds])
@@ -91,13 +91,13 @@ class Sets:
                     yield Example(row.seed_id, seeds, evolver, tuple(self._turns(row, step))[::-1])
 
     def _common_seeds(self, steps: list[Step]) -> set[str]:
-        """The first few seeds that all these last rounds still have."""
+        """Return the first few seeds that have rows in all these last rounds."""
         left = [{row.seed_id: row.index for row in self.instructions(step).values()} for step in steps]
         common = set[str].intersection(*(set(seeds) for seeds in left))
         return set(sorted(common, key=left[0].__getitem__)[:MAX_EXAMPLES])
 
     def _turns(self, row: InstructionRow, step: Step) -> Iterator[Turn]:
-        """The chain from a row back to its seed, one turn a round."""
+        """Yield the turns from a row back to its seed, one per round."""
         shown = user_turn(row.instruction, row.input)
         yield Turn(row.round, row.method, shown, row.outcome, self._answers(row, step))
         if step.kind == "eliminate":
@@ -122,13 +122,13 @@ class Sets:
 
 
 def _allowed_methods(method: str) -> Sequence[str]:
-    """The closed world's methods that an evolution may be one of: any, for a prompt that leaves the choice open."""
+    """Return the closed world's methods that an evolution may use: all, if the prompt leaves the choice open."""
     if method == AUTO:
         return METHODS
     return [method] if method in METHODS else []
 
 
 def _correct_share(responses: Sequence[ResponseRow]) -> float | None:
-    """The share of right answers among those that the closed world can check, in percent."""
+    """Return the share of right answers among those that the closed world can check, in percent."""
     checkable = [row for row in responses if not row.input and level_of(row.instruction) is not None]
     return 100.0 * fmean(correct(row.instruction, row.response) for row in checkable) if checkable else None

@@ -1,4 +1,4 @@
-"""What the report says of sets of instructions: their diversity, what they share with benchmarks, what is chosen."""
+"""Collects the report's facts on sets of instructions: diversity, overlap with benchmarks, and selections."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BINS = 20
 
 
 class Instructions:
-    """Reads diversity, contamination and selections of a grid as far as their steps are finished."""
+    """Reads a grid's finished steps of diversity, contamination and selection."""
 
     def __init__(self, study: Study, store: Store, grid: Grid, done: frozenset[str]) -> None:
         self.study, self.store, self.grid, self.done = study, store, grid, done
 
     def diversities(self) -> Iterator[SetDiversity]:
-        """One entry per set of instructions that was embedded."""
+        """Yield one entry per set of instructions that was embedded."""
         for pairs, step in self._finished_sets("diversity"):
             table = self.store.rows(step.kind, step.key, columns=["distance", "repeats"])
             distances, repeats = (table.column(name).to_numpy() for name in ("distance", "repeats"))
@@ -42,7 +42,7 @@ class Instructions:
             )
 
     def overlaps(self) -> Iterator[SetOverlap]:
-        """One entry per set of instructions, source of tasks and measure."""
+        """Yield one entry per set of instructions, source of tasks and measure."""
         block = self.study.contamination
         if block is None:
             return
@@ -61,7 +61,7 @@ class Instructions:
                 yield SetOverlap(set_key(pairs).instructions, source, measure, len(rows), len(found), rate, example)
 
     def selections(self) -> Iterator[SetSelection]:
-        """One entry per selection of a set."""
+        """Yield one entry per selection of a data set."""
         steps = {cell.train.inputs[0].key: (cell.pairs, cell.train.inputs[0]) for cell in self.grid.cells if cell.train}
         for pairs, step in steps.values():
             if pairs is None or step.key not in self.done or not isinstance(step.params, SelectParams):
@@ -82,7 +82,7 @@ class Instructions:
             )
 
     def _finished_sets(self, kind: str) -> list[tuple[InstructionDataset, Step]]:
-        """The finished steps of this kind, each with a set of its instructions; teachers share them."""
+        """Return the finished steps of this kind, each with one of the data sets that share it."""
         found = {step.key: (pairs, step) for pairs in self.grid.sets if (step := getattr(pairs, kind))}
         return [entry for key, entry in found.items() if key in self.done]
 
@@ -91,7 +91,7 @@ class Instructions:
 
 
 def _distribution(values: Any) -> tuple[float | None, float | None, float | None, float | None]:
-    """Mean and quartiles; None without values."""
+    """Return mean, lower quartile, median and upper quartile; None for each if there are no values."""
     if not len(values):
         return None, None, None, None
     low, median, high = map(float, np.quantile(values, (0.25, 0.5, 0.75)))
@@ -101,7 +101,7 @@ def _distribution(values: Any) -> tuple[float | None, float | None, float | None
 def _distance_shares(
     distances: Any, repeats: Any
 ) -> tuple[float | None, float | None, tuple[tuple[float, float], ...]]:
-    """Percentages of equal and of near ones, and by bins."""
+    """Return the percentages of equal instructions, of near ones, and by bins of distances."""
     if not len(distances):
         return None, None, ()
     edges = np.linspace(0, 1, BINS + 1).round(2)

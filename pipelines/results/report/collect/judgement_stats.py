@@ -1,4 +1,4 @@
-"""What a judge's words on a data set come to (2412.11231, difficulty levels, difficulty scores, keywords)."""
+"""Statistics of a judge's ratings of a data set (2412.11231, difficulty levels, difficulty scores, keywords)."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pipelines.rows.types import JudgementRow
 
 
 def label_shares(labels: Mapping[str, int], rows: int) -> dict[str, float]:
-    """Percentages of `rows` by label: of all rows that were judged, those without a readable label among them."""
+    """Return the percentage of each label. `rows` counts all judged rows, including those without a readable label."""
     return {label: 100 * count / rows if rows else 0.0 for label, count in labels.items()}
 
 
 def count_labels(rows: Sequence[JudgementRow], order: Sequence[str]) -> dict[str, int]:
-    """How many rows have each label, in this order."""
+    """Return the number of rows with each label, in the order of `order`."""
     found = Counter(label for row in rows for label in row.labels)
     return {label: found[label] for label in order}
 
 
 def mean_score(rows: Sequence[JudgementRow]) -> float | None:
-    """The mean score of the rows that have one; None if none has."""
+    """Return the mean score of the rows that have one; None if none has."""
     scores = [score for row in rows for score in row.scores]
     return fmean(scores) if scores else None
 
 
 def count_distinct(rows: Sequence[JudgementRow]) -> int:
-    """How many different keywords there are in all."""
+    """Return the number of different keywords in all rows."""
     return len({label for row in rows for label in row.labels})

@@ -1,4 +1,4 @@
-"""The optimizations of methods: every candidate with its figures, and what the optimizer said."""
+"""Collects the report's facts on the optimization of methods: every candidate with its measurements and feedback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipelines.study.graph.params import OptimizeParams
 
 
 def collect_methods(store: Store, grid: Grid, done: frozenset[str]) -> Iterator[MethodResult]:
-    """All methods of the finished optimizations, in the order in which they were drawn."""
+    """Yield all methods of the finished optimizations, in the order of their numbers."""
     for key, step in grid.steps.items():
         job = step.params
         if key in done and isinstance(job, OptimizeParams):

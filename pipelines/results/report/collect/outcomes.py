@@ -1,4 +1,4 @@
-"""What became of rows in every round of evolution, and how every model's replies were read."""
+"""Counts the outcomes of rows in every round of evolution, and the outcomes of parsing every model's replies."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from pipelines.study.graph.params import (
 from pipelines.study.graph.step import Step, StepParams
 
 EVOLVED = "evolved"
-# the judge was asked and these are its words; other eliminations happen before it
+# eliminations by the judge; all others happen before the judge is called
 _JUDGE_OUTCOMES = {ELIMINATED + NO_GAIN, ELIMINATED + NO_VERDICT}
 
 
 class Replies(NamedTuple):
-    """How the replies of a model in a role were read, in one step."""
+    """The parsing outcomes of a model's replies in one role and one step."""
 
     model: str
     role: str
@@ -42,19 +42,19 @@ class Replies(NamedTuple):
 
 
 class Outcomes:
-    """Counts the outcomes of a grid's finished steps."""
+    """Counts the outcomes in a grid's finished steps."""
 
     def __init__(self, store: Store, grid: Grid, done: frozenset[str]) -> None:
         self.store, self.grid, self.done = store, grid, done
 
     def round_outcomes(self) -> Iterator[RoundOutcome]:
-        """By seeds, evolver and round: the share of rows that evolved, and of each reason why others did not."""
+        """Yield the outcomes by seeds, evolver and round: the share of evolved rows, then of each reason for others."""
         for pairs in {pairs.instructions.key: pairs for pairs in self.grid.sets if pairs.evolved_by}.values():
             last = pairs.instructions
             if last.key not in self.done:
                 continue
             if last.kind == "pair":
-                last = last.inputs[0]  # what became of the instructions that queries are paired with
+                last = last.inputs[0]  # the outcomes of the instructions that queries are paired with
             counts = self.rejection_outcomes(last)
             if last.kind == "eliminate":
                 counts += self.rejection_outcomes(last.inputs[0])
@@ -64,7 +64,7 @@ class Outcomes:
                 yield RoundOutcome(pairs.seeds, pairs.evolved_by, pairs.round, outcome, rows, rate)
 
     def reply_outcomes(self) -> Iterator[ReplyOutcome]:
-        """By model and role: how its replies were read, over all steps."""
+        """Yield the parsing outcomes of replies by model and role, over all steps."""
         counts: dict[tuple[str, str], Counter[str]] = {}
         for step in (step for key, step in self.grid.steps.items() if key in self.done):
             count = REPLIES.get(type(step.params))
@@ -75,12 +75,12 @@ class Outcomes:
                 yield ReplyOutcome(model, role, outcome, rows, rate)
 
     def draft_outcomes(self, step: Step) -> Counter[str]:
-        """How an optimizer's replies were read; the methods that steps began with are none."""
+        """Count the parsing outcomes of an optimizer's replies; candidate 0 of each step is not a reply."""
         table = self.store.rows(step.kind, step.key, columns=["outcome", "candidate"])
         return Counter(row["outcome"] for row in table.to_pylist() if row["candidate"]) + self.rejection_outcomes(step)
 
     def draw_outcomes(self, step: Step) -> Counter[str]:
-        """How the replies in a step of AutoIF were read, whatever became of the rows that they were for."""
+        """Count the parsing outcomes of the replies in a step of AutoIF, whether or not their rows were rejected."""
         if step.kind == "augment":
             return Counter(self.store.manifest(step.kind, step.key).extra["replies"])
         kept = chain.from_iterable(self.column(step, "rows", "outcomes"))
@@ -88,12 +88,12 @@ class Outcomes:
         return Counter(chain(kept, lost))
 
     def evolver_outcomes(self, step: Step) -> Counter[str]:
-        """How an evolver's replies were read: an elimination by the reply itself is a rejection of that reply."""
+        """Count the parsing outcomes of an evolver's replies. An elimination by the reply itself is a rejection."""
         outcomes = {outcome.replace(ELIMINATED, "rejected:"): rows for outcome, rows in self.row_outcomes(step).items()}
         return Counter(outcomes) + self.rejection_outcomes(step)
 
     def judge_outcomes(self, step: Step) -> Counter[str]:
-        """How a judge's replies were read; rows that it was not asked about do not count."""
+        """Count the parsing outcomes of a judge's replies. Rows that the judge did not see are not counted."""
         outcomes = self.row_outcomes(step)
         known = {
             outcome: rows
@@ -103,7 +103,7 @@ class Outcomes:
         return Counter(known) + self.rejection_outcomes(step)
 
     def judgement_outcomes(self, step: Step) -> Counter[str]:
-        """How a judge's words on instructions were read; keywords have several to a row."""
+        """Count the parsing outcomes of a judge's ratings of instructions. For keywords, a row has several replies."""
         found = Counter(chain.from_iterable(self.column(step, "rows", "outcomes")))
         rejected = self.store.rows(step.kind, step.key, "rejected", columns=["status", "reason", "raw"])
         for row in rejected.to_pylist():
@@ -116,12 +116,12 @@ class Outcomes:
         return found
 
     def answer_outcomes(self, step: Step) -> Counter[str]:
-        """How a teacher's answers were read; rows that only go on to the next round are not asked."""
+        """Count the parsing outcomes of a teacher's answers. Rows that are only passed to the next round have none."""
         found = Counter(self.column(step, "rows", "finish_reason"))
         return Counter({"accepted": found["stop"], "accepted:truncated": found["length"]}) + self.failed_requests(step)
 
     def candidate_outcomes(self, step: Step) -> Counter[str]:
-        """How the replies of a teacher that draws several at a time were read; empty ones stay candidates."""
+        """Count the outcomes of a teacher's replies if it samples several per row. Empty ones stay candidates."""
         texts, ends = (
             chain.from_iterable(self.column(step, "rows", name)) for name in ("candidates", "finish_reasons")
         )
@@ -130,29 +130,29 @@ class Outcomes:
         return found + self.failed_requests(step)
 
     def failed_requests(self, step: Step) -> Counter[str]:
-        """The rows that a teacher was asked about in vain."""
+        """Count the rows that a teacher was asked about without success, by reason."""
         lost = self.rejection_outcomes(step)
         del lost[f"rejected:{NOT_EVOLVED}"]
         return lost
 
     def row_outcomes(self, step: Step) -> Counter[str]:
-        """The outcomes of a step's rows; those without one are simply there."""
+        """Count the outcomes of a step's rows. Verified rows, which have no such column, count as evolved."""
         if step.kind == "verify":
             return Counter({EVOLVED: len(self.column(step, "rows", "id"))})
         return Counter(self.column(step, "rows", "outcome"))
 
     def rejection_outcomes(self, step: Step) -> Counter[str]:
-        """What a step did not pass on, as `rejected:<reason>` and `failed:<reason>`."""
+        """Count a step's rejections, as `rejected:<reason>` and `failed:<reason>`."""
         table = self.store.rows(step.kind, step.key, "rejected", columns=["status", "reason"])
         return Counter(f"{row['status']}:{row['reason']}" for row in table.to_pylist())
 
     def column(self, step: Step, file: str, name: str) -> list[str]:
-        """One column of a step's file."""
+        """Return one column of a step's file."""
         return self.store.rows(step.kind, step.key, file, columns=[name]).column(name).to_pylist()
 
 
 def _rates(counts: Mapping[str, int]) -> Iterator[tuple[str, int, float]]:
-    """Outcome, rows and percentage of all: successes first, then by frequency."""
+    """Yield (outcome, rows, percentage of all): successes first, then by frequency."""
     whole = sum(counts.values())
     order = sorted(counts, key=lambda name: (name.split(":")[0] not in (EVOLVED, "accepted"), -counts[name], name))
     return ((name, counts[name], 100.0 * counts[name] / whole) for name in order)
@@ -171,7 +171,7 @@ def _evolution_judge(outcomes: Outcomes, step: Step, params: EliminateParams) ->
 
 
 def _instruction_judge(outcomes: Outcomes, step: Step, params: JudgeParams) -> Replies | None:
-    if params.metric == "reward":  # a number, which nobody has to read
+    if params.metric == "reward":  # a reward is a number, which is not parsed
         return None
     return Replies(params.model, f"judge: {params.metric}", outcomes.judgement_outcomes(step))
 
@@ -207,4 +207,4 @@ REPLIES: dict[type[StepParams], Callable[[Outcomes, Step, Any], Replies | None]]
     RespondParams: _teacher,
     SampleCandidatesParams: _candidate_teacher,
 }
-"""The steps whose replies are parsed, and how these were read."""
+"""The parsing outcomes of a step's replies, by the class of its parameters, for steps whose replies are parsed."""

@@ -1,4 +1,4 @@
-"""Every number of every evaluated student, with what its tasks earned."""
+"""Collects every benchmark number of every evaluated student, with the points of its tasks."""
 
 from __future__ import annotations
 
@@ -32,15 +32,16 @@ class BenchmarkNumber:
 def collect_results(
     grid: Grid, store: Store, manifests: Mapping[str, Manifest], folder: Path
 ) -> dict[Result, TaskScores]:
-    """In the order of the grid's cells, as far as they are finished; `manifests` are those of finished steps.
+    """Return the results of the finished evaluations with their tasks' points, in the order of the grid's cells.
 
-    `folder` is the study file's. Numbers that are no mean over tasks have empty marks, and no interval of their own.
+    `manifests` are those of finished steps; `folder` is the study file's. A number that is not a mean over tasks has
+    empty `TaskScores`, and no interval computed from them.
     """
     return {found: marks for cell in grid.cells for found, marks in _cell_results(cell, store, manifests, folder)}
 
 
 def task_scores(bench: Benchmark, rows: Sequence[AnswerRow]) -> dict[str, TaskScores]:
-    """The points of every task by the benchmark's measures, the one that stands for it first."""
+    """Return the points of every task by the benchmark's measures, the headline measure first."""
     found = {measure: TaskScores({}, {}) for measure in metric_names(bench, rows)}
     for measure, counted in found.items():
         for item, (earned, of) in task_points(bench, rows, measure).items():
@@ -65,7 +66,7 @@ def _cell_results(
 def benchmark_numbers(
     bench: Benchmark, rows: Sequence[AnswerRow], folder: Path
 ) -> Iterator[tuple[BenchmarkNumber, TaskScores]]:
-    """The numbers of a benchmark: those by tasks, then what is computed of all of them together."""
+    """Return the numbers of a benchmark: those by task first, then those that are computed from all tasks together."""
     by_task, others = task_scores(bench, rows), scores(bench, rows, folder)
     fitted = (others.pop("low"), others.pop("high")) if "low" in others else None  # Arena-Hard's own bootstrap
     for place, (measure, found) in enumerate(by_task.items()):
@@ -98,7 +99,7 @@ def _result(cell: Cell, rows: int, benchmark: str, number: BenchmarkNumber) -> R
 
 
 def _means_by_level(rows: Iterable[AnswerRow], metric: str) -> tuple[LevelMean, ...]:
-    """The mean of every level of difficulty, of benchmarks that have several."""
+    """Return the mean of every level of difficulty; empty for a benchmark with only one level."""
     found = [(row.level, 100.0 * value) for row in rows if (value := row.measure(metric)) is not None]
     levels = [level for level, _ in found]
     return mean_by(levels, [value for _, value in found]) if len(set(levels)) > 1 else ()

@@ -1,4 +1,4 @@
-"""What the report says of rewards: by set, the margins between sets of the same instructions, CAR, flagged answers."""
+"""Collects the report's facts on rewards: by set, margins between sets of equal instructions, CAR, flagged answers."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from pipelines.study.graph.step import Step
 from pipelines.study.spec.scoring import Car
 
 RewardedSet = tuple[InstructionDataset, str, Mapping[str, float]]
-"""A set, a reward model, and the rewards by the ids of the answers."""
+"""A data set, a reward model, and the rewards by answer id."""
 ANSWER_KINDS = ("respond", "choose")
 
 
 class Rewards:
-    """Reads the rewards and flags of a grid's sets as far as their steps are finished."""
+    """Reads the rewards and flags of a grid's data sets whose steps are finished."""
 
     def __init__(self, store: Store, grid: Grid, done: frozenset[str]) -> None:
         self.store, self.done = store, done
@@ -36,7 +36,7 @@ class Rewards:
         ]
 
     def rewards(self) -> Iterator[SetReward]:
-        """One entry per set and reward model."""
+        """Yield one entry per data set and reward model."""
         groups: dict[tuple[str, str], list[RewardedSet]] = defaultdict(list)
         for judged in self.rewarded_sets:
             groups[judged[0].instructions.key, judged[1]].append(judged)
@@ -47,7 +47,7 @@ class Rewards:
                 yield self._reward(judged, [means[row] - best[row] for row in means.keys() & best.keys()])
 
     def cars(self, spec: Car) -> list[SetCar]:
-        """One entry per set and reward model where there are scores, too."""
+        """Return one entry per data set and reward model, for the data sets that also have scores."""
         found = [entry for judged in self.rewarded_sets if (entry := self._means(*judged))]
         made: list[SetCar] = []
         for model in dict.fromkeys(judged[1] for judged, *_ in found):
@@ -60,7 +60,7 @@ class Rewards:
         return made
 
     def flags(self) -> Iterator[AnswerFlags]:
-        """One entry per teacher and way of decoding."""
+        """Yield one entry per teacher and decoding variant."""
         found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         steps = {
             (pairs.teacher, pairs.decoding, step.key): step for pairs in self.sets if (step := _answer_step(pairs))
@@ -91,7 +91,7 @@ class Rewards:
     def _means(
         self, pairs: InstructionDataset, model: str, found: Mapping[str, float]
     ) -> tuple[RewardedSet, int, float, float] | None:
-        """The rows that have a reward and a loss, and the means of both."""
+        """Return the set, the number of its rows with a reward and a loss, and both means; None without such rows."""
         if pairs.scores is None or pairs.scores.key not in self.done:
             return None
         losses = self._column(pairs.scores, "loss_conditional")
@@ -102,7 +102,7 @@ class Rewards:
         return (pairs, model, found), len(both), *means
 
     def _by_instruction(self, pairs: InstructionDataset, found: Mapping[str, float]) -> dict[str, float]:
-        """The mean reward of the answers to each instruction."""
+        """Return the mean reward of the answers to each instruction."""
         values = {row: [value] for row, value in found.items()}
         step = pairs.responses
         while step.key != pairs.instructions.key:
@@ -121,13 +121,13 @@ class Rewards:
         return Counter(asked=len(rows) + empty, truncated=truncated, empty=empty, refused=refused)
 
     def _column(self, step: Step, name: str) -> dict[str, float]:
-        """A number of each answer, by the answer's id."""
+        """Return a numeric column by answer id."""
         rows = self.store.rows(step.kind, step.key, columns=["parent_id", name]).to_pylist()
         return {row["parent_id"]: row[name] for row in rows}
 
 
 def _answer_step(pairs: InstructionDataset) -> Step | None:
-    """The step that took the answers, before any check of them."""
+    """Return the step that generated or chose the answers, before any check of them."""
     step = pairs.responses
     while step.kind not in ANSWER_KINDS and step.inputs:
         step = step.inputs[0]

@@ -1,4 +1,4 @@
-"""What the report says of judges' words, and of how the scores of each set are distributed."""
+"""Collects the report's facts on judges' ratings, and the distributions of scores."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ LABELS = {"difficulty": prompts.DIFFICULTY_LABELS, "category": prompts.CATEGORIE
 
 
 class ScoreDistributions:
-    """Reads judgements and scores of a grid's sets as far as their steps are finished."""
+    """Reads the judgements and scores of a grid's data sets whose steps are finished."""
 
     def __init__(self, store: Store, grid: Grid, done: frozenset[str], seed: int) -> None:
         self.store, self.grid, self.done, self.seed = store, grid, done, seed
 
     def judgements(self) -> Iterator[SetJudgement]:
-        """One entry per set of instructions and metric."""
+        """Yield one entry per set of instructions and metric."""
         shown: set[str] = set()
         for pairs in self.grid.sets:
             for metric, step in pairs.judgements:
@@ -42,7 +42,7 @@ class ScoreDistributions:
                     yield self._judgement(pairs, metric, step)
 
     def distributions(self) -> Iterator[SetDistribution]:
-        """One entry per set and reported metric that it has values of."""
+        """Yield one entry per data set and reported metric that has values."""
         for pairs in self.grid.sets:
             for metric, known in reported_values(self.store, pairs, self.done, self.seed).items():
                 if known:
@@ -51,7 +51,7 @@ class ScoreDistributions:
                     yield SetDistribution(set_key(pairs), metric, len(known), float(values.mean()), low, median, high)
 
     def probabilities(self) -> Iterator[SetProbabilities]:
-        """One entry per scored set whose tokens' probabilities were kept."""
+        """Yield one entry per scored data set with stored token probabilities."""
         for pairs in self.grid.sets:
             if pairs.scores and pairs.scores.key in self.done:
                 values = self._list_column(pairs.scores, "answer_probabilities")
@@ -59,7 +59,7 @@ class ScoreDistributions:
                     yield SetProbabilities(set_key(pairs), *_bin_probabilities(values))
 
     def confidences(self) -> Iterator[SetProbabilities]:
-        """One entry per evolved set whose evolver's own probabilities were kept (2412.11231: confidence)."""
+        """Yield one entry per evolved set with probabilities of the evolver's replies (2412.11231: confidence)."""
         for pairs in {pairs.instructions.key: pairs for pairs in self.grid.sets}.values():
             step = evolution_step(pairs.instructions)
             if step is None or step.key not in self.done:
@@ -70,7 +70,7 @@ class ScoreDistributions:
                 yield SetProbabilities(own, *_bin_probabilities(values))
 
     def _list_column(self, step: Step, name: str) -> npt.NDArray[np.float64]:
-        """All values of a column of lists, one list after the other."""
+        """Return a column of lists, flattened in row order."""
         column = self.store.rows(step.kind, step.key, columns=[name]).column(name)
         return column.combine_chunks().flatten().to_numpy()
 
@@ -91,7 +91,7 @@ class ScoreDistributions:
 
 
 def _bin_probabilities(values: npt.NDArray[np.float64]) -> tuple[int, float, tuple[tuple[float, float], ...]]:
-    """How many there are, their mean, and percentages by bins of [0, 1]."""
+    """Return the number of values, their mean, and (lower edge, percentage) by bins of [0, 1]."""
     counts, edges = np.histogram(values, BINS, (0.0, 1.0))
     bins = zip(edges[:-1].round(2).tolist(), (100.0 * counts / len(values)).tolist(), strict=True)
     return len(values), float(values.mean()), tuple(bins)

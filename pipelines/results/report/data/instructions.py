@@ -1,4 +1,4 @@
-"""What the report says of sets of instructions and of what is chosen from them, as plain data."""
+"""The report's facts on sets of instructions and on selections, as plain data."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pipelines.results.report.data.set_key import InstructionKey, SetKey
 
 @dataclass(frozen=True, slots=True)
 class SetDiversity:
-    """How near the instructions of one set are to one another (2412.11231, minimum neighbor distance).
+    """The distances between the instructions of one set (2412.11231, minimum neighbor distance).
 
-    Mean and quartiles of the squared L2 distances to the nearest other instruction, of the `rows` that have one;
-    percentages of these with an equal one (distance 0) and with one nearer than 0.05; percentages by bins of [0, 1],
-    each with its lower end, the last one with all that is farther.
+    The mean and the quartiles are of the squared L2 distances to the nearest other instruction, over the `rows` that
+    have one. The percentages are of rows with an equal instruction (distance 0), of rows with one nearer than 0.05, and
+    by bins of [0, 1]. A bin is (lower edge, percentage); the last one includes all larger distances.
     """
 
     set: InstructionKey
@@ -30,9 +30,9 @@ class SetDiversity:
 
 @dataclass(frozen=True, slots=True)
 class SetOverlap:
-    """How many of one set's `rows` instructions overlap with a source of tasks by one measure; `rate` in per cent.
+    """The overlap of one set's `rows` instructions with a source of tasks by one measure; `rate` is in percent.
 
-    `example` is what one of them shares.
+    `example` is the text that one of them shares.
     """
 
     set: InstructionKey
@@ -46,9 +46,9 @@ class SetOverlap:
 
 @dataclass(frozen=True, slots=True)
 class SetSelection:
-    """What a selection chose of one set: the mean of its metric over all `chosen` of `rows` pairs, and the range.
+    """A selection from one data set: the mean of its metric over the `chosen` of `rows` pairs, and the range.
 
-    `reasons` counts the others by why they were left out.
+    `reasons` counts the other pairs by the reason for their rejection.
     """
 
     set: SetKey

@@ -1,4 +1,4 @@
-"""What the report shows, as plain data: collected from the store by `collect`, drawn by `page`."""
+"""The report's content as plain data, which `collect` reads from the store and `page` renders."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ class Result:
 
     @property
     def measure(self) -> str:
-        """The benchmark, and which number of it where that is no plain accuracy."""
+        """The benchmark's name, and the metric's unless that is the accuracy."""
         return self.benchmark if self.metric == ACCURACY else f"{self.benchmark} {self.metric}"
 
 
 @dataclass(frozen=True, slots=True)
 class SetScore:
-    """Means over one set of (instruction, response) pairs. `means` has those of the reported metrics that are known.
+    """Means over one set of (instruction, response) pairs. `means` has the known means of the reported metrics.
 
-    `valid` is the share of evolutions that the closed world can verify (None on foreign data), a percentage.
+    `valid` is the percentage of evolutions that the closed world can verify (None for other data).
     """
 
     set: SetKey
@@ -62,9 +62,9 @@ class SetScore:
 
 @dataclass(frozen=True, slots=True)
 class RoundOutcome:
-    """What became of `rows` of the rows that went into a round; `rate` is their percentage.
+    """An outcome of `rows` of a round's input rows; `rate` is their percentage.
 
-    `outcome`: "evolved", "eliminated:<reason>" (goes on un-evolved), "rejected:<reason>" or "failed:<reason>".
+    `outcome`: "evolved", "eliminated:<reason>" (passed on un-evolved), "rejected:<reason>" or "failed:<reason>".
     """
 
     seeds: str
@@ -77,7 +77,7 @@ class RoundOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ReplyOutcome:
-    """How `rows` replies of a model in one role were read; `rate` is their percentage.
+    """A parsing outcome of `rows` replies of a model in one role; `rate` is their percentage.
 
     `outcome`: "accepted", "repaired:<rule>", "rejected:<reason>" or "failed:<reason>"; a judge's may also be
     "eliminated:<reason>".
@@ -92,10 +92,10 @@ class ReplyOutcome:
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """One method that an optimization tried; candidate 0 is the one that the step began with.
+    """One method that an optimization tried; candidate 0 is the one that the step started with.
 
-    `failure_rate` is a percentage of `measured` evolutions, None where the optimizer's reply held no method; `outcome`
-    is the parser's word for that reply.
+    `failure_rate` is a percentage of the `measured` evolutions, or None if the optimizer's reply had no method.
+    `outcome` is the parser's outcome for that reply.
     """
 
     seeds: str
@@ -117,7 +117,7 @@ class MethodResult:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One round of a seed's evolution: round 0 is the seed itself; `outcome` is the parser's word."""
+    """One round of a seed's evolution. Round 0 is the seed itself; `outcome` is the parser's outcome."""
 
     round: int
     method: str
@@ -138,7 +138,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class StepAccount:
-    """Where a step's rows went (in = out + rejected + failed) and how long it took, in seconds.
+    """The row counts of a step (in = out + rejected + failed) and its time in seconds.
 
     `cached` steps ran in an earlier run; `reasons` counts rejections and failures by reason.
     """
@@ -158,7 +158,7 @@ class StepAccount:
 
 @dataclass(frozen=True, slots=True)
 class RetryCounts:
-    """What the last run tried again: requests, replicas, steps or trainings, how often, and how often it may be."""
+    """The last run's retries at one level (requests, replicas, steps or trainings): the number and the limit."""
 
     level: str
     of: str
@@ -168,10 +168,10 @@ class RetryCounts:
 
 @dataclass(frozen=True, slots=True)
 class LossCurve:
-    """Training loss by optimizer step of one student, and which set it was trained on (as in `Result`).
+    """Training loss of one student by optimizer step, and the data set it was trained on (as in `Result`).
 
-    Speed and peak (floating-point operations per second, and where the figure is from) are of its whole process,
-    which `together` students shared.
+    The speed and the peak (floating-point operations per second, and the source of that number) are those of the
+    training process, which `together` students shared.
     """
 
     label: str
@@ -190,7 +190,7 @@ class LossCurve:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything on the page. `task_scores` are what the tasks of each result earned."""
+    """Everything on the page. `task_scores` has the points of the tasks of each result."""
 
     study: str
     description: str

@@ -1,4 +1,4 @@
-"""What the report says of rewards, CAR and flagged answers, as plain data."""
+"""The report's facts on rewards, CAR and flagged answers, as plain data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines.study.spec.scoring import RewardMode
 
 @dataclass(frozen=True, slots=True)
 class SetReward:
-    """The rewards of one set by one model: mean and quartiles of the `rows` that have one (None without any).
+    """The rewards of one set by one model: mean and quartiles over the `rows` that have one (None if none has).
 
     `margin` is the mean difference, over the `shared` instructions, from the set of the same instructions with the
     highest mean; 0 for that set itself.
@@ -43,9 +43,9 @@ class SetCar:
 
 @dataclass(frozen=True, slots=True)
 class AnswerFlags:
-    """How many answers of a teacher, in one way of decoding, were cut off, empty or refusals, over all sets.
+    """The numbers of truncated, empty and refusing answers of a teacher with one decoding variant, over all sets.
 
-    `asked` counts the answers that came, empty ones included; empty ones are in no set.
+    `asked` counts all answers, including the empty ones, which are not in any data set.
     """
 
     teacher: str

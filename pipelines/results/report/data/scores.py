@@ -1,4 +1,4 @@
-"""What the report says of judges' words and of how scores are distributed, as plain data."""
+"""The report's facts on judges' ratings and on distributions of scores, as plain data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines.study.spec.judging import JudgeMetric
 
 
 class LabelShare(NamedTuple):
-    """A label that a judge may give, and the percentage of rows that have it."""
+    """A label of a judge, and the percentage of rows that have it."""
 
     label: str
     percent: float
@@ -18,10 +18,11 @@ class LabelShare(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SetJudgement:
-    """A judge's word on a set of instructions, in one metric.
+    """A judge's ratings of a set of instructions in one metric.
 
-    `rows` were judged, `unread` of them without a reply that could be read. `shares` are percentages of all `rows`
-    by label, `mean` is the mean score, `distinct` counts different keywords; each is empty or None for other metrics.
+    `rows` is the number of judged rows; `unread` of them have no readable reply. `shares` are percentages of all
+    `rows` by label, `mean` is the mean score, `distinct` counts different keywords. Each is empty or None if it does
+    not belong to the metric.
     """
 
     set: InstructionKey
@@ -35,7 +36,7 @@ class SetJudgement:
 
 @dataclass(frozen=True, slots=True)
 class SetDistribution:
-    """Mean and quartiles of one score over the `rows` of a set that have it."""
+    """Mean and quartiles of one score over the `rows` of a data set that have it."""
 
     set: SetKey
     score: str
@@ -48,9 +49,9 @@ class SetDistribution:
 
 @dataclass(frozen=True, slots=True)
 class SetProbabilities:
-    """Probabilities of the first tokens of a set's answers: `bins` are (lower edge, percentage of the tokens).
+    """Probabilities of the first tokens of a set's answers or of the evolver's replies. `bins`: (lower edge, percent).
 
-    Or of the evolver's replies under itself; then there is no teacher and no decoding (empty strings).
+    For the evolver's replies, the probabilities are the evolver's, and teacher and decoding are empty strings.
     """
 
     set: SetKey

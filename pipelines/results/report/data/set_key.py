@@ -1,4 +1,4 @@
-"""Which data set a fact of the report is about."""
+"""Keys of data sets in the report's facts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pipelines.study.graph.grid import InstructionDataset
 
 
 class InstructionKey(NamedTuple):
-    """A set of instructions. `evolver` has the evolution's name before it if the study has several; seeds have none."""
+    """A set of instructions. `evolver` starts with the evolution's name if the study has several; empty for seeds."""
 
     seeds: str
     evolver: str
@@ -16,7 +16,7 @@ class InstructionKey(NamedTuple):
 
     @property
     def label(self) -> str:
-        """The names in one line: `SEEDS EVOLVER rROUND`."""
+        """The name of the set: `SEEDS EVOLVER rROUND`."""
         return " ".join(filter(None, (self.seeds, self.evolver, f"r{self.round}")))
 
 
@@ -31,12 +31,12 @@ class SetKey(NamedTuple):
 
     @property
     def instructions(self) -> InstructionKey:
-        """The set without its answers."""
+        """The key of the instructions alone."""
         return InstructionKey(self.seeds, self.evolver, self.round)
 
     @property
     def label(self) -> str:
-        """What is answered by whom: `SEEDS → TEACHER` or `EVOLVER rROUND → TEACHER`."""
+        """The name of the set: `SEEDS → TEACHER` or `EVOLVER rROUND → TEACHER`."""
         source = f"{self.evolver} r{self.round}" if self.evolver else self.seeds
         return f"{source} → {self.teacher}"
 

@@ -1,4 +1,4 @@
-"""What each task of a benchmark earned: intervals of a score, and tests of two scores over the tasks they share."""
+"""Scores by task: confidence intervals of a score, and tests of the difference of two scores over shared tasks."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 @dataclass(frozen=True)
 class TaskScores:
-    """A score as a ratio of sums over tasks: `got[task]` of `of[task]` points. An accuracy has 1 point a task.
+    """A score as a ratio of sums over tasks: `earned[task]` of `possible[task]` points. An accuracy has 1 point a task.
 
-    IFEval's instruction level has as many points as the prompt has instructions.
+    IFEval's instruction-level score has one point per instruction in the prompt.
     """
 
     earned: dict[str, float]
     possible: dict[str, float]
 
     def add(self, task: str, earned: float, possible: float) -> None:
-        """Count a task that earned `earned` of `possible` points."""
+        """Add `earned` of `possible` points to a task."""
         self.earned[task] = self.earned.get(task, 0.0) + earned
         self.possible[task] = self.possible.get(task, 0.0) + possible
 
     @property
     def value(self) -> float:
-        """The score in percent, 0 without tasks."""
+        """The score in percent; 0 without tasks."""
         whole = sum(self.possible.values())
         return 100.0 * sum(self.earned.values()) / whole if whole else 0.0
 
     def interval(self) -> tuple[float, float]:
-        """The 95 % percentile-bootstrap interval over tasks, in percent (fixed seed); zeros without tasks."""
+        """Return the 95 % percentile-bootstrap interval over tasks, in percent (fixed seed); zeros without tasks."""
         if not self.possible:
             return 0.0, 0.0
         earned, possible = np.array(list(self.earned.values())), np.array(list(self.possible.values()))
@@ -46,8 +46,7 @@ class TaskScores:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Points by which one score is higher than another, its 95 % interval, and how likely chance alone would give as
-    much (two-sided)."""
+    """The difference of two scores in percentage points, its 95 % interval and its two-sided p-value."""
 
     points: float
     low: float
@@ -56,10 +55,10 @@ class Difference:
 
 
 def difference(pairs: Sequence[tuple[TaskScores, TaskScores]]) -> Difference | None:
-    """The mean difference of pairs of scores (first less second) on the tasks that they share.
+    """Return the mean difference of pairs of scores (first minus second) on shared tasks; None without such tasks.
 
-    Interval: bootstrap over tasks; p: permutation test that exchanges the two scores of a task (fixed seed). A task
-    counts as one observation, however many pairs it is in: its answers are not independent. None without tasks.
+    The interval is a bootstrap over tasks. The p-value is from a permutation test that swaps the two scores of a task
+    (fixed seed). A task in several pairs counts as one observation, because its answers are not independent.
     """
     parts = [part for first, second in pairs if (part := _by_task(first, second))]
     tasks = sorted({task for part in parts for task in part})
@@ -71,7 +70,7 @@ def difference(pairs: Sequence[tuple[TaskScores, TaskScores]]) -> Difference | N
 
 
 def _by_task(first: TaskScores, second: TaskScores) -> dict[str, float]:
-    """What each shared task adds to the difference in percentage points."""
+    """Return the contribution of each shared task to the difference, in percentage points."""
     shared = [task for task in first.possible if task in second.possible]
     wholes = [sum(marks.possible[task] for task in shared) for marks in (first, second)]
     return {task: 100.0 * (first.earned[task] / wholes[0] - second.earned[task] / wholes[1]) for task in shared}
@@ -89,13 +88,13 @@ def _p_value(by_task: Array) -> float:
 
 
 class LevelMean(NamedTuple):
-    """The mean over the tasks of one level of difficulty."""
+    """The mean over the tasks of one difficulty level."""
 
     level: int
     mean: float
 
 
 def mean_by(groups: Sequence[int], values: Sequence[float]) -> tuple[LevelMean, ...]:
-    """The mean of each level, levels ascending; `groups` has the level of each value."""
+    """Return the mean of each level, in ascending order of levels; `groups` has the level of each value."""
     members = {group: [v for g, v in zip(groups, values, strict=True) if g == group] for group in sorted(set(groups))}
     return tuple(LevelMean(group, float(np.mean(found))) for group, found in members.items())

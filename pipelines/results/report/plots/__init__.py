@@ -1,4 +1,4 @@
-"""The report's figures: each a list of small SVG panels that take their colours from the page."""
+"""The report's figures: each is a list of small SVG panels in the page's colours."""
 
 from pipelines.results.report.plots.canvas import Figure, Legend, Panel
 from pipelines.results.report.plots.confidence import confidence, probabilities

@@ -1,4 +1,4 @@
-"""Drawing surface: matplotlib without its global state, as inline SVG whose colours and fonts are the page's."""
+"""Draws with matplotlib (without its global state) and returns inline SVG in the page's colours and fonts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-# Stand-ins that no plot uses by chance: the page's CSS variables take their place, for light and dark alike
+# Placeholder colours that no plot uses by chance. They are replaced by the page's CSS variables (light and dark)
 INK, MUTED, GRID = "#fe00a0", "#fe00a1", "#fe00a2"
 SERIES = tuple(f"#fe000{number}" for number in range(6))
 MARKERS = {"o": "●", "s": "■", "^": "▲", "D": "◆", "v": "▼", "P": "✚", "X": "✖"}
@@ -48,7 +48,7 @@ _SETTINGS: dict[str, object] = {
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """A name and its look: `color` is a CSS variable's name, `mark` the shape of its points.
+    """A legend entry: `color` is a CSS variable's name, `mark` the shape of the points.
 
     `style` is 'line', 'dash', 'bar', 'ghost' (a pale bar), 'hollow' (an empty one) or 'dot' (the mark alone).
     """
@@ -61,7 +61,7 @@ class Legend:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One drawing under its `title` (plain text): `svg` is complete and safe markup, `wide` takes a whole row."""
+    """One drawing under its `title` (plain text). `svg` is complete, safe markup; a `wide` panel takes a whole row."""
 
     title: str
     svg: str
@@ -70,7 +70,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Panels under one title. `note` says how to read them and what was left out."""
+    """Panels under one title. `note` explains how to read them and what was left out."""
 
     title: str
     note: str
@@ -79,22 +79,22 @@ class Figure:
 
     @property
     def span(self) -> int:
-        """How many of the page's four columns it takes."""
+        """The number of the page's four columns that the figure takes."""
         return 4 if len(self.panels) > 2 or any(panel.wide for panel in self.panels) else len(self.panels)
 
 
 def color(names: Sequence[str], name: str) -> str:
-    """The stand-in colour of one of `names`; the colours repeat after six."""
+    """Return the placeholder colour of one of `names`; the colours repeat after six."""
     return SERIES[list(names).index(name) % len(SERIES)]
 
 
 def marker(names: Sequence[str], name: str) -> str:
-    """The marker of one of `names`; together with `color` 42 names stay apart."""
+    """Return the marker of one of `names`; with `color`, up to 42 names are distinguishable."""
     return list(MARKERS)[list(names).index(name) % len(MARKERS)]
 
 
 def evolver_legend(names: Sequence[str], style: str = "line", marked: bool = True) -> tuple[Legend, ...]:
-    """One entry per evolver, with its colour and the shape of its points."""
+    """Return one entry per evolver, with its colour and the shape of its points."""
     return tuple(
         Legend(f"evolver {name}", variable(color(names, name)), style, MARKERS[marker(names, name)] if marked else "")
         for name in names
@@ -102,12 +102,12 @@ def evolver_legend(names: Sequence[str], style: str = "line", marked: bool = Tru
 
 
 def variable(stand_in: str) -> str:
-    """The name of the CSS variable behind a stand-in colour, without dashes."""
+    """Return the name of the CSS variable for a placeholder colour, without dashes."""
     return _STAND_INS[stand_in]
 
 
 class Canvas:
-    """A figure of `columns` aligned axes, `width` x `height` in points; a context in which the house style holds."""
+    """A figure of `columns` aligned axes, `width` x `height` in points; a context manager that sets the style."""
 
     def __init__(self, width: float = 232, height: float = 178, columns: int = 1) -> None:
         self._context = matplotlib.rc_context(_SETTINGS)  # pyright: ignore[reportArgumentType]
@@ -131,7 +131,7 @@ class Canvas:
         self._context.__exit__(None, None, None)
 
     def panel(self, description: str, title: str = "", wide: bool = False) -> Panel:
-        """The finished drawing; `description` (and the title) are read out in its place."""
+        """Return the finished drawing; screen readers read `description` and `title` instead of it."""
         return Panel(title, _inline(self._text, f"{description}: {title}" if title else description), wide)
 
 

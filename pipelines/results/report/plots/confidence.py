@@ -1,4 +1,4 @@
-"""How sure models are of the first tokens of what is written: a scorer of answers, an evolver of its own replies."""
+"""Plots of first-token probabilities: a scorer's of answers, and an evolver's of its replies."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pipelines.results.report.tables.summary import sort_by_size
 
 
 def probabilities(data: ReportData) -> Figure | None:
-    """A panel for each teacher, round and seeds, a line per evolver; None where no scores are."""
+    """Draw a panel for each teacher, round and seeds, with a line per evolver; None without scores."""
     note = "Per cent of the first tokens of answers by their probability under the scorer."
     return _figure("Probability of the first tokens", note, data.probabilities, data)
 
 
 def confidence(data: ReportData) -> Figure | None:
-    """A panel for each round and seeds, a line per evolver (2412.11231, Fig. 5); None where they were not kept."""
-    note = "Per cent of the first tokens of the evolvers' own replies by the probability that the evolver gave them."
+    """Draw a panel for each round and seeds, with a line per evolver (2412.11231, Fig. 5); None without data."""
+    note = "Per cent of the first tokens of the evolvers' replies by the probability that the evolver gave them."
     return _figure("Confidence of the evolvers", note, data.confidences, data)
 
 
@@ -41,7 +41,7 @@ def _figure(title: str, note: str, known: Sequence[SetProbabilities], data: Repo
 
 
 def _sets_at(place: SetKey, known: Sequence[SetProbabilities]) -> list[SetProbabilities]:
-    """The sets of this place by all evolvers, and the seeds from which they began."""
+    """Return the sets of this place by all evolvers, and the seeds from which they began."""
     return [
         each
         for each in known

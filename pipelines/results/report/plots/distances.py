@@ -12,7 +12,7 @@ TITLE = "Distance to the nearest instruction"
 
 
 def distances(data: ReportData) -> Figure | None:
-    """A panel per seeds and round, a line per evolver beside the seeds' own; None where nothing was embedded."""
+    """Draw a panel per seeds and round, with a line per evolver and one for the seeds; None without embeddings."""
     known = [each for each in data.diversities if each.bins]
     if not known:
         return None

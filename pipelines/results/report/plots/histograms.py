@@ -1,4 +1,4 @@
-"""How values between 0 and 1 are spread in several sets: a stepped line for each."""
+"""Histograms of values between 0 and 1 in several sets, as a stepped line for each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BinnedSet = SetDiversity | SetProbabilities
 def histogram_panel(
     title: str, description: str, unit: str, sets: Sequence[BinnedSet], evolvers: Sequence[str]
 ) -> Panel:
-    """A line per set; `unit` says what is on the axis, `description` which sets these are."""
+    """Draw a line per set. `unit` is the label of the axis; `description` names the sets."""
     canvas = Canvas()
     with canvas as (axes,):
         for each in sets:
@@ -28,5 +28,5 @@ def histogram_panel(
 
 
 def seed_data_legend(known: Sequence[BinnedSet]) -> tuple[Legend, ...]:
-    """What the dashed line means, where there is one."""
+    """Return the legend of the dashed line, if there is one."""
     return (Legend("un-evolved seeds", "muted", "dash"),) if any(not each.set.evolver for each in known) else ()

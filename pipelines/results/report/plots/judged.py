@@ -1,4 +1,4 @@
-"""How difficult instructions are by a judge's word."""
+"""Plot of the difficulty of instructions as rated by a judge."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_SETS = 40
 
 
 def difficulty(data: ReportData) -> Figure | None:
-    """A stacked bar for each set of instructions (2412.11231, Fig. 2); None where no level was asked for."""
+    """Draw a stacked bar for each set of instructions (2412.11231, Fig. 2); None without judged difficulty levels."""
     judged = [each for each in data.judgements if each.metric == "difficulty" and each.rows]
     if not judged:
         return None
@@ -27,14 +27,14 @@ def difficulty(data: ReportData) -> Figure | None:
         axes.set_xlim(0, 100)
         axes.set_xlabel("%")
         axes.grid(axis="y", visible=False)
-    note = "Per cent of all instructions that were judged; what is left of a bar is a reply that names no level."
+    note = "Per cent of all judged instructions. The rest of a bar is replies that name no level."
     if len(judged) > len(shown):
         note += f" The first {len(shown)} of {len(judged)} sets; the table has all."
     legend = [
         Legend(label, variable(look), "bar") for label, look in zip(prompts.DIFFICULTY_LABELS, SERIES, strict=False)
     ]
     panel = canvas.panel("Difficulty levels per set", wide=True)
-    return Figure("Difficulty by a judge's word", note, (panel,), (*legend, Legend("no level", variable(GRID), "bar")))
+    return Figure("Difficulty by judge rating", note, (panel,), (*legend, Legend("no level", variable(GRID), "bar")))
 
 
 def _bar(axes: Axes, position: int, each: SetJudgement) -> None:

@@ -1,4 +1,4 @@
-"""Benchmark scores by level of difficulty."""
+"""Plots of benchmark scores by difficulty level."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pipelines.results.report.tables.summary import UNTUNED, sort_by_size
 
 
 def by_level(data: ReportData) -> Figure | None:
-    """Lines over the levels of difficulty: untuned base, un-evolved seeds and each evolver's last round."""
+    """Draw lines over the difficulty levels: untuned base, un-evolved seeds and each evolver's last round."""
     leveled = [result for result in data.results if result.by_level]
     groups = group_results(leveled, ("measure", "student", "recipe"))
     if not groups:

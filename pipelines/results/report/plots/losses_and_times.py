@@ -1,4 +1,4 @@
-"""How training went and how long everything took."""
+"""Plots of training losses and of times by kind of step."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipelines.results.report.tables.summary import sort_by_size
 
 
 def loss_curves(data: ReportData) -> Figure | None:
-    """A panel per student, a thin line per training, coloured by evolver."""
+    """Draw a panel per student, with a thin line per training, coloured by evolver."""
     curves = [curve for curve in data.losses if curve.steps]
     if not curves:
         return None
@@ -47,7 +47,7 @@ def _loss_panel(student: str, curves: Sequence[LossCurve], evolvers: Sequence[st
 
 
 def times(data: ReportData) -> Figure | None:
-    """Planned beside actual seconds per kind of step."""
+    """Draw planned and actual seconds per kind of step."""
     totals = kind_totals(data.steps)
     if not totals:
         return None

@@ -1,4 +1,4 @@
-"""Benchmark scores by the size of the models that made the data."""
+"""Plots of benchmark scores by the size of the models that generated the data."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pipelines.results.report.plots.canvas import Canvas, Figure, Legend, Panel,
 from pipelines.results.report.tables.number_format import parameters
 from pipelines.results.report.tables.summary import sort_by_size
 
-MAX_LABEL_CHARS = 40  # of all names under a plot, beside each other
+MAX_LABEL_CHARS = 40  # of all names under a plot, side by side
 
 
 def by_model(data: ReportData, role: Literal["evolver", "teacher"]) -> Figure | None:
-    """Bars of the mean score per model in that role, smallest model first, with a dot for every cell."""
+    """Draw bars of the mean score per model in that role, smallest model first, with a dot for every cell."""
     evolved = [result for result in data.results if result.round > 0]
     of: Callable[[Result], str] = (lambda r: r.evolver) if role == "evolver" else (lambda r: r.teacher)
     models = sort_by_size(map(of, evolved), data.model_sizes)

@@ -1,4 +1,4 @@
-"""Which results share a panel, and what the panel is called."""
+"""Groups results into panels and names the panels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Key = tuple[tuple[str, str], ...]
 
 
 def group_results(results: Iterable[Result], parts: Sequence[str]) -> dict[Key, list[Result]]:
-    """The tuned results by the fields named in `parts`; a key holds each field with its value."""
+    """Group the tuned results by the fields named in `parts`. A key has each field with its value."""
     groups: defaultdict[Key, list[Result]] = defaultdict(list)
     for result in results:
         if result.round != UNTUNED:
@@ -22,7 +22,7 @@ def group_results(results: Iterable[Result], parts: Sequence[str]) -> dict[Key, 
 
 
 def panel_title(key: Key, groups: Iterable[Key]) -> str:
-    """Student and teacher always, every other field only where it varies between panels."""
+    """Return a panel's title: student and teacher always, every other field only if it varies between panels."""
     seen: defaultdict[str, set[str]] = defaultdict(set)
     for other in groups:
         for part, value in other:

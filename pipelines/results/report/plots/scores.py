@@ -1,4 +1,4 @@
-"""Benchmark scores by round."""
+"""Plots of benchmark scores by round."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PARTS = ("measure", "student", "recipe", "seeds", "teacher", "decoding", "selec
 
 
 def by_round(data: ReportData) -> Figure | None:
-    """A line per evolver over the rounds, a panel per student and teacher (and whatever else varies)."""
+    """Draw a line per evolver over the rounds, in a panel per student, teacher and other factor that varies."""
     evolvers = sort_by_size((r.evolver for r in data.results), data.model_sizes)
     groups = group_results(data.results, _PARTS)
     if not groups:

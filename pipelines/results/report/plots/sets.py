@@ -1,4 +1,4 @@
-"""IFD and IC-IFD of every scored set, aligned."""
+"""Plots of IFD and IC-IFD of every scored data set, aligned."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_SETS = 60
 
 
 def ifd(data: ReportData) -> Figure | None:
-    """Two dot plots over the same sets, one row per set; None where nothing was scored."""
+    """Draw two dot plots over the same data sets, one row per set; None without scores."""
     scored = [each for each in data.sets if each.means.keys() & {"ifd", "ic_ifd"}]
     if not scored:
         return None

@@ -1,4 +1,4 @@
-"""How fast students were trained."""
+"""Plots of training speed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipelines.results.report.tables.summary import sort_by_size
 
 
 def speeds(data: ReportData) -> Figure | None:
-    """Tokens per second and MFU, a dot per training; None where no training has told its speed."""
+    """Draw tokens per second and MFU, with a dot per training; None if no training reported its speed."""
     curves = [curve for curve in data.losses if curve.tokens_per_second]
     if not curves:
         return None

@@ -1,4 +1,4 @@
-"""Warnings about CAR values that do not compare."""
+"""Warnings about CAR values that are not comparable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pipelines.results.report.data.rewards import SetCar
 
 
 def car_warnings(entries: Sequence[SetCar]) -> tuple[str, ...]:
-    """What is to be said of negative mean rewards, by reward model."""
+    """Return the warnings about negative mean rewards, one per reward model that has them."""
     warnings: list[str] = []
     for model in dict.fromkeys(entry.model for entry in entries):
         own = [entry for entry in entries if entry.model == model]

@@ -1,4 +1,4 @@
-"""What one choice makes: results that differ in nothing else, compared in pairs."""
+"""Effects of single factors: paired comparisons of results that differ in one factor only."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _IDENTITY = ("measure", "student", "seeds", *FACTORS)
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """`level` against `reference` of one factor: the mean difference in points over `pairs` pairs of cells.
+    """The effect of `level` against `reference` of one factor: the mean difference in points over `pairs` cell pairs.
 
-    `higher` counts the pairs in which `level` scored higher; `test` is of the tasks that the pairs share.
+    `higher` counts the pairs in which `level` scored higher. `test` is computed over the tasks that the pairs share.
     """
 
     factor: str
@@ -31,7 +31,7 @@ class Effect:
 
 
 def effects(data: ReportData) -> list[Effect]:
-    """Every level of every factor against the factor's first: the smallest model, the lowest round."""
+    """Return the effect of every level of every factor against the factor's first: smallest model, lowest round."""
     return [effect for factor in FACTORS for effect in _effects(data, factor)]
 
 
@@ -61,7 +61,7 @@ def _tuned(results: Sequence[Result]) -> Iterator[Result]:
 
 
 def _seeds_as_round_0(results: Sequence[Result]) -> list[tuple[Result, Result]]:
-    """Results and where they stand: training on un-evolved seeds is where every evolver starts."""
+    """Return (coordinates, result) pairs: training on un-evolved seeds is round 0 of every evolver."""
     evolvers = dict.fromkeys(result.evolver for result in results if result.evolver)
     return [
         (replace(result, evolver=name), result)

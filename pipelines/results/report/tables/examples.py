@@ -1,4 +1,4 @@
-"""Examples as they are shown: turns with marked words, grouped by seed, long texts cut and folded."""
+"""Examples for display: turns with marked words, grouped by seed. Long texts are truncated and collapsed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_CHARS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text in pieces. `preview` stands for a long one until it is opened; `cut` counts characters left out."""
+    """A text in segments. `preview` is shown for a collapsed long text; `cut` is the number of truncated characters."""
 
     segments: tuple[Segment, ...]
     preview: str
@@ -23,13 +23,13 @@ class Text:
 
     @property
     def plain(self) -> str:
-        """The text without marks."""
+        """The text without markup."""
         return "".join(piece.text for piece in self.segments if piece.change != "removed")
 
 
 @dataclass(frozen=True, slots=True)
 class TurnView:
-    """A round: badges, the instruction against the round before, and each teacher's answer."""
+    """A round: badges, the instruction compared with the previous round's, and each teacher's answer."""
 
     round: int
     method: str
@@ -48,7 +48,7 @@ class SeedView:
 
 
 def seed_views(examples: Sequence[Example]) -> list[SeedView]:
-    """The examples by seed, in the given order."""
+    """Return the examples grouped by seed, in the given order."""
     keys = dict.fromkeys((example.seeds, example.seed_id) for example in examples)
     return [
         SeedView(

@@ -1,4 +1,4 @@
-"""The grid at a glance: per student, evolver and round down, teachers across, shaded by the gain over the base."""
+"""Heat maps, one per student: a row per evolver and round, a column per teacher, shaded by the gain over the base."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipelines.results.report.tables.summary import UNTUNED, GainRow, gain_rows,
 
 @dataclass(frozen=True, slots=True)
 class HeatCell:
-    """Mean over `count` results. `shade` is -1 to 1, the gain relative to the largest on the page."""
+    """The mean over `count` results. `shade` (-1 to 1) is the gain relative to the largest one on the page."""
 
     value: float
     delta: float | None
@@ -22,7 +22,7 @@ class HeatCell:
 
 @dataclass(frozen=True, slots=True)
 class HeatRow:
-    """One evolver at one round; `evolver` is empty for un-evolved seeds. A cell is None where nothing was run."""
+    """One evolver at one round; `evolver` is empty for un-evolved seeds. A cell without results is None."""
 
     evolver: str
     round: int
@@ -42,7 +42,7 @@ class HeatTable:
 
 
 def heatmap_tables(data: ReportData) -> list[HeatTable]:
-    """A table per student, recipe and benchmark, in the order of the results."""
+    """Return one table per student, recipe and benchmark, in the order of the results."""
     tuned = [row for row in gain_rows(data.results) if row.result.round != UNTUNED]
     max_gain = max((abs(row.delta) for row in tuned if row.delta is not None), default=0.0) or 1.0
     keys = dict.fromkeys((row.result.student, row.result.recipe, row.result.measure) for row in tuned)

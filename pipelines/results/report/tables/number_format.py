@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Formats numbers, durations and times for display."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ MISSING = "–"
 
 
 def number(value: float | None, digits: int = 1) -> str:
-    """With thousands separators and `digits` decimals; None is a dash, infinity and NaN are named."""
+    """Format with thousands separators and `digits` decimals; None is a dash, infinity and NaN are named."""
     return MISSING if value is None else _not_finite(value) or f"{value:,.{digits}f}"
 
 
 def significant_digits(value: float | None) -> str:
-    """Three significant digits; scientific only where plain digits would mislead."""
+    """Format with three significant digits; scientific notation only if plain digits would mislead."""
     if value is None or _not_finite(value):
         return number(value)
     if value == 0 or 1e-4 <= abs(value) < 1e6:
@@ -24,17 +24,17 @@ def significant_digits(value: float | None) -> str:
 
 
 def signed(value: float | None) -> str:
-    """One decimal, always with a sign (a true minus, not a hyphen)."""
+    """Format with one decimal and always a sign (a true minus, not a hyphen)."""
     return MISSING if value is None else _not_finite(value) or f"{value:+.1f}".replace("-", "−")
 
 
 def p_value(value: float) -> str:
-    """Two digits, `< 0.001` below that."""
+    """Format a p-value with two digits, or as `< 0.001`."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the two units that matter: `0.4 s`, `12 s`, `4 min 12 s`, `2 h 03 min`, `3 d 04 h`."""
+    """Format seconds in the two largest units: `0.4 s`, `12 s`, `4 min 12 s`, `2 h 03 min`, `3 d 04 h`."""
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -45,7 +45,7 @@ def duration(seconds: float) -> str:
 
 
 def timestamp(text: str) -> str:
-    """An ISO 8601 time, in UTC and to the minute; anything else as it is."""
+    """Format an ISO 8601 time in UTC, to the minute; return any other text unchanged."""
     try:
         return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     except ValueError:
@@ -53,7 +53,7 @@ def timestamp(text: str) -> str:
 
 
 def parameters(count: int) -> str:
-    """A model's size: `870K`, `3.6M`, `72B`."""
+    """Format a model's number of parameters: `870K`, `3.6M`, `72B`."""
     for unit, size in (("B", 1e9), ("M", 1e6), ("K", 1e3)):
         if count >= size:
             scaled = count / size

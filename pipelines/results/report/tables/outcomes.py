@@ -1,4 +1,4 @@
-"""Outcomes as they are shown: one line per round of an evolver, one line per model and role."""
+"""Outcomes for display: one line per round of an evolver, and one line per model and role."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.results.report.data.report import ReplyOutcome, RoundOutcome
 
 @dataclass(frozen=True, slots=True)
 class OutcomeRow:
-    """Names of the place, how many rows went in, and what became of them: (outcome, rows, percentage)."""
+    """The names that identify the line, the number of rows, and their outcomes: (outcome, rows, percentage)."""
 
     place: tuple[str, ...]
     rows: int
@@ -22,12 +22,12 @@ T = TypeVar("T", RoundOutcome, ReplyOutcome)
 
 
 def round_rows(found: Sequence[RoundOutcome]) -> list[OutcomeRow]:
-    """By seeds, evolver and round, in the given order."""
+    """Return one line per seeds, evolver and round, in the given order."""
     return _outcome_rows(found, lambda one: (one.seeds, one.evolver, str(one.round)))
 
 
 def reply_rows(found: Sequence[ReplyOutcome]) -> list[OutcomeRow]:
-    """By model and role, in the given order."""
+    """Return one line per model and role, in the given order."""
     return _outcome_rows(found, lambda one: (one.model, one.role))
 
 

@@ -1,4 +1,4 @@
-"""Results laid out as the papers print them: a line per place in the grid, a column per number of a benchmark."""
+"""The table of results in the papers' layout: a line per combination of factors, a column per benchmark number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAMES = {("evolver", ""): "seed data", ("round", "0"): "–", ("round", str(UNT
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """A result; `best` of those that differ in the contrasted factor only. `published` are (number, source)."""
+    """A result; `best`: highest of those that differ only in the contrasted factor; `published`: (number, source)."""
 
     result: Result
     best: bool
@@ -25,7 +25,7 @@ class TableCell:
 
 @dataclass(frozen=True, slots=True)
 class ResultTable:
-    """`lines` are (names of the place, cells). Only factors that vary are named; `contrast` is the compared one."""
+    """`lines` are (names of the factors' levels, cells), for factors that vary. `contrast` is the compared factor."""
 
     factors: tuple[str, ...]
     contrast: str
@@ -34,7 +34,7 @@ class ResultTable:
 
 
 def result_table(data: ReportData) -> ResultTable | None:
-    """All results of the study (2412.11231, tables 1 to 4 and 9 to 12); None without results."""
+    """Return all results of the study (2412.11231, tables 1 to 4 and 9 to 12); None without results."""
     factors = [name for name in FACTORS if len({getattr(one, name) for one in data.results if _is_tuned(one)}) > 1]
     measures = tuple(dict.fromkeys(one.measure for one in data.results))
     if not measures:
@@ -62,7 +62,7 @@ def _name(one: Result, factor: str) -> str:
 
 
 def _best(results: Sequence[Result], contrast: str) -> set[Result]:
-    """The highest of every group of results that differ in one factor only."""
+    """Return the highest result of every group of results that differ in the contrasted factor only."""
     groups: dict[tuple[str, ...], list[Result]] = defaultdict(list)
     for one in results:
         if contrast and _is_tuned(one) and one.evolver:

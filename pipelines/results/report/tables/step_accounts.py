@@ -1,4 +1,4 @@
-"""Where rows went and time was spent, step by step and summed over kinds of steps."""
+"""Row counts and times, by step and summed over kinds of steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipelines.study.graph.params import STEP_PARAMS
 
 @dataclass(frozen=True, slots=True)
 class KindTotal:
-    """All steps of one kind. Times are seconds: `ran` in this run, `cached` in earlier ones."""
+    """Totals over all steps of one kind. Times are in seconds: `ran` in this run, `cached` in earlier ones."""
 
     kind: str
     steps: int
@@ -26,18 +26,18 @@ class KindTotal:
 
 
 def kind_totals(steps: Sequence[StepAccount]) -> list[KindTotal]:
-    """One total per kind that occurs, in the order in which rows flow."""
+    """Return one total per kind that occurs, in the order of the pipeline."""
     kinds = sorted(dict.fromkeys(step.kind for step in steps), key=_kind_position)
     return [_kind_total(kind, [step for step in steps if step.kind == kind]) for kind in kinds]
 
 
 def sort_steps(steps: Sequence[StepAccount]) -> list[StepAccount]:
-    """The steps in the order in which rows flow."""
+    """Return the steps in the order of the pipeline."""
     return sorted(steps, key=lambda step: _kind_position(step.kind))
 
 
 def is_balanced(step: StepAccount) -> bool:
-    """Whether every row that went in is accounted for."""
+    """Return whether every input row is accounted for."""
     return step.rows_in == step.rows_out + step.rejected + step.failed
 
 

@@ -13,7 +13,7 @@ UNTUNED = -1
 
 @dataclass(frozen=True, slots=True)
 class GainRow:
-    """A result beside the untuned base of the same student and benchmark (None where the base was not evaluated)."""
+    """A result and that of the same student's untuned base model (None if that was not evaluated)."""
 
     result: Result
     base: Result | None
@@ -27,13 +27,13 @@ class GainRow:
 
     @property
     def is_significant(self) -> bool:
-        """Whether the 95 % intervals of the result and of its base do not overlap."""
+        """Whether the 95 % intervals of the result and of its base are disjoint."""
         return self.base is not None and (self.result.low > self.base.high or self.result.high < self.base.low)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyFigure:
-    """One number of the page's head, with a line that explains it."""
+    """One number at the top of the page, with a line that explains it."""
 
     name: str
     value: str
@@ -41,7 +41,7 @@ class KeyFigure:
 
 
 def gain_rows(results: Sequence[Result]) -> list[GainRow]:
-    """Every result with its base, in the given order."""
+    """Return every result with its base, in the given order."""
     bases: dict[tuple[str, str], Result] = {}
     for result in results:
         if result.round == UNTUNED:
@@ -50,7 +50,7 @@ def gain_rows(results: Sequence[Result]) -> list[GainRow]:
 
 
 def best_gain(results: Sequence[Result]) -> GainRow | None:
-    """The tuned student that gained most over its base; the highest value where there is no base at all."""
+    """Return the tuned student with the largest gain over its base, or with the highest value if there are no bases."""
     tuned = [row for row in gain_rows(results) if row.result.round != UNTUNED]
     measured = [row for row in tuned if row.delta is not None]
     if measured:
@@ -59,13 +59,13 @@ def best_gain(results: Sequence[Result]) -> GainRow | None:
 
 
 def sort_by_size(names: Iterable[str], sizes: Iterable[tuple[str, int]]) -> list[str]:
-    """Distinct non-empty names, smallest model first; those of unknown size last, in order of appearance."""
+    """Return the distinct non-empty names, smallest model first; those of unknown size last, in order of appearance."""
     known = dict(sizes)
     return sorted(dict.fromkeys(name for name in names if name), key=lambda name: known.get(name, float("inf")))
 
 
 def key_figures(data: ReportData) -> list[KeyFigure]:
-    """The head of the page: what was produced, at what cost, and what came out."""
+    """Return the numbers at the top of the page: what was produced, at what cost, and the best result."""
     peak = None if data.peak_memory_gib is None else f"{data.peak_memory_gib:.1f} GiB"
     figures = [
         _rows_figure(data),
@@ -79,7 +79,7 @@ def key_figures(data: ReportData) -> list[KeyFigure]:
 
 
 def cell_count(data: ReportData) -> int:
-    """Trained cells of the grid; answered sets where no student was trained."""
+    """Return the number of trained cells; if no student was trained, that of answered data sets."""
     trained = {
         (r.seeds, r.evolver, r.round, r.teacher, r.decoding, r.selection, r.student, r.recipe)
         for r in data.results
@@ -129,5 +129,5 @@ def _best_figure(row: GainRow) -> KeyFigure:
 
 
 def plural(count: int, word: str) -> str:
-    """`1 row`, `1,200 rows`."""
+    """Format a count with its noun: `1 row`, `1,200 rows`."""
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -1,4 +1,4 @@
-"""Which words an evolution added, and which it took away."""
+"""Word-level diff of an evolution: the words that it added and removed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 
 Change = Literal["same", "added", "removed"]
 _CJK = r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-# Vowel signs and emoji joiners are no \w: every other non-ASCII character stays with its neighbours
+# Vowel signs and emoji joiners do not match \w, so all other non-ASCII characters stay with their neighbours
 _TOKEN = re.compile(rf"(?:[{_CJK}]|(?:[^\W{_CJK}]|[^\x00-\x7f\s{_CJK}])+|[^\w\s])\s*|\s+")
 _MAX_WORDS = 1500
 _MIN_SIMILARITY = 0.3
@@ -17,17 +17,17 @@ _MIN_SIMILARITY = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of text. The `same` and `added` pieces together are the new text, unchanged."""
+    """A piece of text. The `same` and `added` pieces joined are the new text."""
 
     change: Change
     text: str
 
 
 def segments(old: str, new: str) -> list[Segment]:
-    """`new` against `old`, word by word.
+    """Compare `new` with `old` word by word.
 
-    Texts with little in common, or of more than 1,500 words, come back as one unmarked piece: marking all of a
-    text says nothing, and the comparison is quadratic.
+    Texts with little in common, or of more than 1,500 words, are returned as one unmarked segment: marking a whole
+    text is useless, and the comparison is quadratic.
     """
     before, after = _TOKEN.findall(old), _TOKEN.findall(new)
     if max(len(before), len(after)) > _MAX_WORDS:

@@ -129,11 +129,11 @@ def test_page_and_markdown_show_tables_and_figures() -> None:
     page = re.sub(r"\s+", " ", render_html(full()))
     assert "easy 10.0, medium 40.0, hard 25.0, very hard 20.0" in page and "Probability of the first tokens" in page
     assert "Confidence of the evolvers" in page and "1,234" in page
-    assert "<i>" not in page.partition("A judge's word")[2].partition("Rows and time")[0]
+    assert "<i>" not in page.partition("Judge ratings")[2].partition("Rows and time")[0]
     text = render_markdown(full())
     assert r"| \<i\> | small | 1 | difficulty\_score | 200 | 10 | 66.5 | – |  |" in text
     assert r"| \<i\> | small | 1 | a\|b | greedy | ifd | 190 | 0.830 | 0.700 | 0.800 | 0.900 |" in text
-    tables = re.findall(r"(?:^\|.*\n)+", text.partition("## A judge's word")[2].partition("## Rounds")[0], re.M)
+    tables = re.findall(r"(?:^\|.*\n)+", text.partition("## Judge ratings")[2].partition("## Rounds")[0], re.M)
     assert len(tables) == 3
     assert r"| \<i\> | small | 1 | 1234 | 0.625 |" in text
     for table in tables:
@@ -142,7 +142,7 @@ def test_page_and_markdown_show_tables_and_figures() -> None:
 
 def test_a_report_without_judges_does_not_speak_of_them() -> None:
     for text in (render_html(sample.sample()), render_markdown(sample.sample())):
-        assert all(title not in text for title in ("judge's word", "Distribution of scores", "Confidence"))
+        assert all(title not in text for title in ("Judge ratings", "Distribution of scores", "Confidence"))
     assert difficulty(sample.sample()) is None and probabilities(sample.sample()) is None
     assert confidence(sample.sample()) is None
 
