@@ -194,7 +194,7 @@ def test_a_sleeping_engine_takes_no_requests() -> None:
     async def scene():
         sleepy = engine()
         await sleepy.sleep()
-        with pytest.raises(RuntimeError, match="sleeps"):
+        with pytest.raises(RuntimeError, match="asleep"):
             await sleepy.logprobs(LogprobRequest("s", "", "a b"))
         await sleepy.wake()
         assert (await sleepy.logprobs(LogprobRequest("s", "", "a b"))).logprobs[0] is None
