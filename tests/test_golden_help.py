@@ -1,6 +1,6 @@
 """The `--help` of all commands, as it was: commands and options are promises.
 
-A change that is meant is written anew with `python -m tests.test_golden_help`, and reviewed as prose.
+After an intended change, rewrite the file with `python -m tests.test_golden_help` and review it as prose.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The keys of all steps of all shipped studies, as they were: finished stores are still reused.
 
-A key may only change together with its kind's code_version, a prompt or a parser. Then write the file anew:
+A key may only change together with its kind's code_version, a prompt or a parser. Then rewrite the file with
 `python -m tests.test_golden_keys`.
 """
 

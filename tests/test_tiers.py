@@ -43,7 +43,7 @@ def test_tests_and_fixtures_need_what_they_import_and_use() -> None:
 
 @pytest.mark.torch  # so that `make check`, which does the same itself, does not collect twice
 def test_the_quick_tests_are_imported_without_torch() -> None:
-    """With `--check` torch can not be loaded: a file that tries is an error."""
+    """With `--check`, torch cannot be imported: a file that tries to import it is an error."""
     command = [sys.executable, "-m", "pytest", "--check", "--collect-only", "-q", "-p", "no:cacheprovider"]
     collected = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True)
     assert collected.returncode == 0, collected.stdout[-2000:]

@@ -1,4 +1,4 @@
-"""AutoIF on Ray: sandboxes beside engines, in a run that finishes, and in one that can not."""
+"""AutoIF on Ray: sandboxes beside engines, in a run that finishes and in one that cannot finish."""
 
 from __future__ import annotations
 

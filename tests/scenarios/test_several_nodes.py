@@ -39,7 +39,7 @@ def networks() -> set[str]:
 
 
 def need_networks() -> None:
-    """Skip the test where network namespaces can not be made."""
+    """Skip the test where network namespaces cannot be created."""
     if shutil.which("ip") is None:
         pytest.skip("no `ip` (iproute2): nodes can not have networks of their own")
     name = f"probe-{os.getpid()}"

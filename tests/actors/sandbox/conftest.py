@@ -1,4 +1,4 @@
-"""One sandbox for the tests of each file; skipped where the machine can not give its default level."""
+"""One sandbox for the tests of each file. They are skipped where the machine cannot provide its default level."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rounds() -> int:
 
 @pytest.fixture(scope="session")
 def zygotes() -> Callable[[], list[int]]:
-    """Lists the processes of all sandboxes that this process, or nobody any more, has: zygotes and jobs."""
+    """Return a function that lists the zygotes and jobs of this process's sandboxes, and orphaned ones."""
 
     def listed() -> list[int]:
         found: list[int] = []

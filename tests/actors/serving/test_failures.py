@@ -1,4 +1,4 @@
-"""Processes die, hang and stop: whatever happens, every request is answered once, and the guilty one alone is lost."""
+"""Each request is answered once if processes crash, hang or stop; only those that crash or hang the engine are lost."""
 
 from __future__ import annotations
 

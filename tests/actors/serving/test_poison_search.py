@@ -1,4 +1,4 @@
-"""Exactly the requests that kill their process are found, in few deaths, wherever they stand in the group."""
+"""Exactly the requests that crash their process are found, in few crashes, whatever their position in the group."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Item:
 
 
 def search(suspects: PoisonSearch[Item], guilty: Collection[int]) -> tuple[list[int], list[int], int]:
-    """Run all groups until none is left: the numbers found guilty, those that survived, and the deaths it took."""
+    """Run groups until none is left. Return the numbers of crashing and of surviving requests, and the crash count."""
     found: list[int] = []
     survived: list[int] = []
     deaths = 0
@@ -42,7 +42,7 @@ def test_the_guilty_one_is_found_at_every_place(size: int) -> None:
         found, survived, deaths = search(suspects, {guilty})
         assert found == [guilty]
         assert sorted(survived) == [number for number in range(size) if number != guilty]
-        assert 1 + deaths <= math.log2(size) + 4  # with the death that made them suspects
+        assert 1 + deaths <= math.log2(size) + 4  # with the crash that made them suspects
 
 
 @pytest.mark.parametrize("guilty", [{0, 1}, {0, 63}, {5, 6, 40}, set(range(8)), set(range(64))])
@@ -112,4 +112,4 @@ def test_giving_up_returns_all_and_forgets_them() -> None:
     suspects.add([Item(1), Item(2)])
     assert [each.number for each in suspects.drain()] == [0, 1, 2]
     assert not suspects
-    assert suspects.batch_died([item]) is None  # its earlier death is forgotten, too
+    assert suspects.batch_died([item]) is None  # its earlier crash is forgotten, too

@@ -108,7 +108,7 @@ def test_resources_that_are_not_there_are_named() -> None:
     with pool_of(scripted(), "greedy", resources=ReplicaResources(0.1, 1)) as pool:
         with pytest.raises(LoadError, match=r"each of 1 replicas needs 0.1 CPUs and 1 GPUs, free now"):
             pool.wait_until_ready(1)
-        until(lambda: not groups("greedy"))  # nothing goes on asking for them
+        until(lambda: not groups("greedy"))  # they are no longer requested
 
 
 def test_another_model_in_the_same_process(model_folder: Path, tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_two_drivers_share_a_pool_fairly_and_it_ends_with_the_last(ray_local: Se
             other.stdin.write("\n")
             other.stdin.flush()
             assert other.stdout.readline() == "left\n"
-            assert len(ids(ask(pool.client(), 5))) == 5  # it goes on without the other driver
+            assert len(ids(ask(pool.client(), 5))) == 5  # the pool keeps answering without the other driver
             other.communicate("\n", timeout=30)
         assert other.returncode == 0
     with pytest.raises(ValueError):

@@ -1,4 +1,4 @@
-"""What becomes of a model when its replicas can not start or die; with seats that only play their part."""
+"""What happens to a model when its replicas crash or cannot start. The replicas are simulated."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ def test_an_error_that_nobody_foresaw_loses_no_request(monkeypatch: pytest.Monke
 
 
 class Moored(Actor):
-    """A seat that finds room in the driver's berth only, and takes a moment to leave it."""
+    """A replica that can start only in the driver's reservation, and takes a moment to release it."""
 
     async def start(self, spec: EngineSpec) -> None:
         if not self.uses_driver_reservation:

@@ -58,12 +58,12 @@ def watched() -> Iterator[Watched]:
 def test_a_model_that_is_needed_later_sleeps_and_wakes_without_a_load(watched: Watched) -> None:
     before = watched.pids(["a", "b"], ["c"], ["a", "b"])
     assert watched.enter(["a", "c"], ["a", "b"], ["d"]) == {"a": 1, "c": 1}
-    until(lambda: free_cpus() == 0)  # c lies in the berth of b, which sleeps
+    until(lambda: free_cpus() == 0)  # c uses the reservation of b, which is asleep
     assert len(groups("stage/b")) == 1 and not groups("stage/c")
     assert watched.enter(["a", "b"], ["d"]) == {"a": 1, "b": 1}
     assert watched.pids(["a", "b"], ["d"]) == before
     with pytest.raises(ValueError, match="Failed to look up actor"):
-        ray.get_actor("stage/c", namespace=NAMESPACE)  # it was needed no more
+        ray.get_actor("stage/c", namespace=NAMESPACE)  # it was no longer needed
 
 
 def test_a_model_of_another_share_ends_those_that_sleep_in_its_way(watched: Watched) -> None:
@@ -72,7 +72,7 @@ def test_a_model_of_another_share_ends_those_that_sleep_in_its_way(watched: Watc
     assert not groups("stage/a")
     assert watched.enter(["a"]) == {"a": 1}
     assert watched.pids(["a"]) != first  # it was loaded again
-    until(lambda: free_cpus() == 2)  # and d's berth was given back
+    until(lambda: free_cpus() == 2)  # and d's reservation was released
 
 
 def test_more_weights_than_host_memory_holds_do_not_sleep() -> None:

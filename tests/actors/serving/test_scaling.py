@@ -65,7 +65,7 @@ def test_replicas_come_with_the_queue_go_when_idle_rest_at_zero_and_come_back(tm
         assert len(set(pool.stats().pids)) == 3  # idle ones are kept for a while
         in_router("scaled", lambda _: setattr(crew, "IDLE_TIMEOUT", 0.1))
         until(lambda: pool.stats().replicas == 1)
-        assert pool.stats().totals.requests == 120  # of those that are gone, too
+        assert pool.stats().totals.requests == 120  # including those of stopped replicas
         pool.scale_to_zero()
         until(lambda: pool.stats().replicas == 0 and free_cpus() == 4 and not groups("scaled"))
         assert len(ids(ask(pool.client(), 3))) == 3

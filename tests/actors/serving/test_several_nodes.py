@@ -1,4 +1,4 @@
-"""On a simulated cluster of one-GPU nodes a replica takes several if it must, and leaves one that is about to go."""
+"""On simulated one-GPU nodes, a replica spans several nodes if necessary, and moves away from a node being drained."""
 
 from __future__ import annotations
 

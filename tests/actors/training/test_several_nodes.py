@@ -1,4 +1,4 @@
-"""A node dies under a training: it goes on from its last checkpoint on another node, to the same weights."""
+"""If a node is lost, its training resumes on another node from the last checkpoint and produces the same weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.cluster.connection.nodes import Nodes, head
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(580)]
 ROOT = Path(__file__).parents[3]
-EVERY, STRIKE = 50, 120  # steps between checkpoints, and the step at which the node dies
+EVERY, STRIKE = 50, 120  # steps between checkpoints, and the step at which the node is killed
 DRIVER = """
 import dataclasses, json, sys
 from pathlib import Path
@@ -50,7 +50,7 @@ def driver(*arguments: object) -> Iterator[subprocess.Popen[str]]:
 
 
 def holds(node: subprocess.Popen[bytes], name: str) -> bool:
-    """Whether an actor of this class lives on the node."""
+    """Return whether an actor of this class is running on the node."""
     for process in psutil.Process(node.pid).children(recursive=True):
         with suppress(psutil.Error):
             if process.cmdline() and name in process.cmdline()[0]:

@@ -1,4 +1,4 @@
-"""Worker groups: several processes train as one does, however they share the model, and one of them may die."""
+"""Worker groups: several processes produce the same model as one, with any sharding, even if one of them crashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of evaluation share: models that say what they are told, NLTK's data, a sandbox."""
+"""Fixtures for tests of evaluation: models with prescribed replies, NLTK's data, a sandbox."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from actors.sandbox.sandbox import Sandbox
 
 @dataclass
 class Told:
-    """A model whose replies are a function of the conversation; one that returns None can not answer."""
+    """A model whose replies are a function of the conversation. Where the function returns None, the request fails."""
 
     says: Callable[[tuple[tuple[str, str], ...]], str | None]
     weighs: Callable[[str, str], float] = lambda context, text: -1.0

@@ -1,4 +1,4 @@
-"""A profile: which steps are run on a few seeds, and what is foretold from them."""
+"""A profile: which steps are run on a few seeds, and what is estimated from them."""
 
 from __future__ import annotations
 

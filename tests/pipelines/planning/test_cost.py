@@ -44,7 +44,7 @@ def planned(store: Path, **changes: Any) -> tuple[Study, Plan]:
 
 
 def with_seconds(plan: Plan, seconds: dict[str, float]) -> Plan:
-    """The plan with so many seconds for each step of a kind."""
+    """Return the plan with these seconds for each step, by kind of step."""
     return replace(plan, seconds={key: seconds.get(step.kind, 0.0) for key, step in plan.grid.steps.items()})
 
 
@@ -81,7 +81,7 @@ def test_students_are_trained_side_by_side_and_examined_in_turn(tmp_path: Path) 
     study, plan = planned(tmp_path, models=models, **STUDENTS)
     trainings = len(plan.pending_of("train"))
     timed_plan = with_seconds(plan, {"train": 10.0, "evaluate": 1.0})
-    wall = makespan_of(durations(timed_plan), study, room := TWO)  # of half a CPU each: three, and the examiner
+    wall = makespan_of(durations(timed_plan), study, room := TWO)  # three trainings of half a CPU, and the evaluator
     assert 10 * trainings / 3 <= wall <= 10 * trainings / 3 + 20
     assert min_wall_seconds(timed_plan, study, room) <= wall
 

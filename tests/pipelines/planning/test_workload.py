@@ -1,4 +1,4 @@
-"""What steps ask of models, foretold before anything has run."""
+"""The requests that steps send to models, estimated before anything has run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ITEMS = 5
 
 
 def judged(folder: Path, task: str, **judge: Any) -> list[tuple[Step, StepWorkload, Mapping[str, StepWorkload]]]:
-    """The verdict steps of a study whose students answer so many items of a judged benchmark, with their work."""
+    """Return the verdict steps of a study with `ITEMS` judged items, their workloads, and all workloads."""
     (folder / "items.jsonl").write_text("")
     bench = {"name": "bench", "task": task, "file": "items.jsonl", "limit": ITEMS}
     changes = STUDENTS | {"benchmarks": [bench | {"judge": {"model": "scorer"} | judge}]}

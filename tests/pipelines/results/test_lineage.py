@@ -154,7 +154,7 @@ def test_an_optimized_method_is_shown_with_the_row_and_followed_to_where_it_came
 
 
 class Evolves(ScriptedEngine):
-    """Evolves as it is asked; what comes of a better method is answered, the rest is not."""
+    """Evolves instructions, and answers only those that a better method has evolved."""
 
     def __init__(self) -> None:
         super().__init__(EngineSpec("scripted", "small"))

@@ -36,7 +36,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sign of life in time, however busy the machine is."""
+    """Set a timeout within which heartbeats arrive even on a busy machine."""
     monkeypatch.setattr(leases, "LEASE_TIMEOUT", 60.0)
 
 
@@ -165,7 +165,7 @@ def test_two_studies_that_would_run_the_same_step_at_once_are_kept_apart(tmp_pat
 def test_of_many_that_start_together_exactly_one_holds_the_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "LEASE_TIMEOUT", 5.0)  # in which the holder gives a sign of life, also when busy
+    monkeypatch.setattr(leases, "LEASE_TIMEOUT", 5.0)  # enough for a heartbeat of the holder on a busy machine
     store, holders, refused = Store(str(tmp_path)), list[str](), list[str]()
     done = threading.Event()
 

@@ -1,4 +1,4 @@
-"""Who is to judge and who is to write: what a study is told about models in the wrong place."""
+"""Which models may judge and which may write: errors for models in the wrong role."""
 
 from __future__ import annotations
 

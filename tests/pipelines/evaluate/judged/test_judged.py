@@ -1,4 +1,4 @@
-"""Judged benchmarks: the official code's numbers and readings, verdicts that can not be read, failures."""
+"""Judged benchmarks: the official code's numbers and parsing, verdicts that cannot be parsed, failures."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ CASE = JudgeCase(("Say hello.",), ("Hello.",), other=("Hi.",))
 def judged(
     act: Callable[..., Any], replies: Sequence[str], case: JudgeCase = CASE, **judge: Any
 ) -> tuple[Judgement, Told]:
-    """What comes of a case if the judge gives these replies, one after the other."""
+    """Return the judgement of a case to which the judge gives these replies in turn, and the model used as judge."""
     left = list(replies)
     client = Told(lambda _: left.pop(0))
     by = Judge.model_validate({"model": "judge", "reference": "other", **judge})

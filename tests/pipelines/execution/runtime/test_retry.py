@@ -47,7 +47,7 @@ def alive(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Attempt:
-    """Fails so many times, then gives 42."""
+    """Raises the given errors, one per call, and then returns 42."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors, self.made = [*errors], 0

@@ -1,4 +1,4 @@
-"""The board shows every step; an engine is told to rest when all that it has to do is through, and not before."""
+"""The display shows every step. A pool is scaled to zero when all of its steps have finished, and not before."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ B = step("last", "b", A2)
 
 @dataclass
 class FakePool:
-    """Notes whether it was told to rest."""
+    """Counts how often it is scaled to zero."""
 
     rests: int = 0
     events: tuple[PoolEvent, ...] = ()

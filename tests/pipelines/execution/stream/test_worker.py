@@ -42,9 +42,9 @@ KEYS = {"a": "first", "b": "second", "c": "third"}
 
 @dataclass
 class Append:
-    """Adds its name to the instruction, once its engine (itself) has answered: for some rows late, or never.
+    """Adds its name to the instruction once its engine (itself) has answered. Some rows it answers late, or never.
 
-    Rows that are `slow` or on which the engine `dies` come last: after so many others have been answered.
+    Rows in `slow`, and rows on which the engine crashes, come last: after `others` requests have been answered.
     """
 
     name: str
@@ -190,7 +190,7 @@ def test_a_late_part_of_an_earlier_run_is_not_mixed_with_a_later_ones(store: Sto
     clock, zombie = Clock(), Store(store.url, epoch=1)
     later = Store(store.url, epoch=2)
     walk(later, chain(Append("a", clock), Append("b", clock)))
-    store.fs.rm(parts_of(store, "second").rows)  # it died before this one was written
+    store.fs.rm(parts_of(store, "second").rows)  # the run crashed before it wrote this partition
     write_partition(zombie, "evolve", "second", 0, PartitionRows([], []))
     clock.events.clear()
     walk(Store(store.url, epoch=3), chain(Append("a", clock), Append("b", clock)))

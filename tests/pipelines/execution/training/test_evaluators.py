@@ -44,7 +44,7 @@ class Cluster:
         self.free, self.changed = cpus, threading.Condition()
         self.loads, self.starts, self.examined, self.now, self.most = list[Any](), 0, list[str](), 0, 0
         self.wrong: dict[str, Exception] = {}
-        self.together, self.seconds = 1, SECONDS  # so many evaluations are waited for until one goes on; of one
+        self.together, self.seconds = 1, SECONDS  # evaluations that must overlap before any continues; seconds of one
 
     def take(self, cpus: float) -> None:
         with self.changed:
@@ -108,7 +108,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
 
 
 def start(folder: Path, kinds: Sequence[str], seconds: float, cpus: float = 1) -> tuple[RunContext, Plan]:
-    """Trainings or evaluations (of untuned models) of so many planned seconds, on four CPUs."""
+    """Plan the steps of `kinds` on four CPUs, `seconds` each. Without trainings, only untuned models are evaluated."""
     models = {name: {"source": name, "engine": "scripted", "cpus": cpus} for name in ("small", "large", "scorer")}
     study = scripted_study(**{**STUDENTS, "models": models, "benchmarks": BENCHMARKS})
     store = Store(str(folder))

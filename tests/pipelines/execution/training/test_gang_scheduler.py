@@ -17,7 +17,7 @@ from tests.support.timing import PATIENCE
 
 
 def room(cpus: float, *gpus: float) -> FreeCapacity:
-    """Nodes with so many CPUs, and so many GPUs each."""
+    """Return one node per value of `gpus`, with that number of GPUs and `cpus` CPUs."""
     return FreeCapacity(
         ClusterCapacity(Inventory(tuple(Node(f"node {n}", cpus, each, 0) for n, each in enumerate(gpus))))
     )

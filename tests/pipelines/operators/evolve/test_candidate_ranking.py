@@ -1,4 +1,4 @@
-"""Which method goes on: the lowest failure rate (paper), or the best score that loses nothing (authors' code)."""
+"""Which method is selected: the lowest failure rate (paper), or the best score that loses nothing (authors' code)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The elimination rules of Evol-Instruct, one row at a time: what fails goes on un-evolved."""
+"""The elimination rules of Evol-Instruct, one row at a time. A row that fails keeps its previous instruction."""
 
 from __future__ import annotations
 

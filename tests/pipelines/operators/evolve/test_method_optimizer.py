@@ -236,7 +236,7 @@ def contents(store: Store) -> dict[str, bytes]:
 @pytest.mark.parametrize("dies_at", [1, 2, 3])
 def test_an_optimization_that_dies_goes_on_with_its_next_step_and_ends_the_same(tmp_path: Path, dies_at: int) -> None:
     class Drafts(Base):
-        """Better with every step, by what it is shown; the process may die at one of them."""
+        """Proposes a better method than the one in the prompt, at every step. It can crash at one step."""
 
         def __init__(self, dies_at: int = 0) -> None:
             self.dies_at, self.steps = dies_at, set[int]()

@@ -53,7 +53,7 @@ def gpus(steps: Sequence[Step], each: float = 1) -> Sizes:
 
 
 def room(*gpus: float, cpus: float = 1) -> Inventory:
-    """Nodes with so many GPUs each."""
+    """Return one node per value of `gpus`, with that number of GPUs and `cpus` CPUs."""
     return Inventory(tuple(Node(f"node {number}", cpus, each, 0) for number, each in enumerate(gpus)))
 
 
@@ -67,7 +67,7 @@ def names(prefix: str, number: int) -> list[str]:
 
 
 def check_valid(phases: Sequence[Phase], steps: Sequence[Step], sized: Sizes, have: Inventory) -> None:
-    """Every step once, with its model resident and after its inputs; no more models than there is room for."""
+    """Check that each step runs once, after its inputs and with its model resident, and that each phase fits."""
     keys = {one.key for one in steps}
     done: set[str] = set()
     before: set[str] = set()

@@ -37,7 +37,7 @@ def answer(index: int, right: bool) -> AnswerRow:
 
 
 def answers(store: Store, step: Step, right: int) -> None:
-    """Commit an evaluation with so many right answers, in place of the one that is there."""
+    """Replace the stored evaluation by one with `right` correct answers."""
     store.invalidate(step.kind, step.key)
     rows = [answer(i, i < right) for i in range(TASKS)]
     commit_rows(store, step, [*rows], [], TASKS, 0.0)

@@ -1,4 +1,4 @@
-"""Reading spoilt files under both policies."""
+"""Reading corrupt files under both policies."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ EMPTY = {"": b"", "spaces": b"  ", "line ends": b"\n\t", "no-break space": b"\xc
 
 
 def texts() -> Iterator[Case]:
-    """One cell of the second row holds what is no text, or nothing."""
+    """Yield files in which one cell of the second row is invalid text, or is empty."""
     first, last = good_rows()
     for suffix in FORMATS:
         for field in FIELDS:

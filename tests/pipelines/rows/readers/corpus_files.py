@@ -67,7 +67,7 @@ ARRAYS = {  # arrays that break in their second row
     b"]": ":3: not JSON: expecting value",
     b"[" * 100_000: ":3: brackets are nested too deep",
 }
-SHEETS = {  # a CSV file whose rows can not be told apart, or whose header is none
+SHEETS = {  # CSV files without a usable header, or whose rows cannot be separated
     b'instruction\nx\n"abc\ny\n': f":3: a quote that opens in this row is never closed. {QUOTES}",
     b'instruction,input\nx,y\n"a"b,c\n': ":3: text follows the closing quote of a cell. "
     "A quote inside a quoted cell is written twice.",
@@ -91,7 +91,7 @@ CELLS_OF_ROWS = {
 
 
 def broken_json() -> Iterator[Case]:
-    """Text that is no JSON, or not an array of objects."""
+    """Yield files that are not JSON, or not an array of objects."""
     for row, detail in LINES.items():
         yield row_case(str(row), "jsonl", spliced("jsonl", row), "not-json", detail, None)
     deep = spliced("jsonl", b'{"a":' * 100_000)

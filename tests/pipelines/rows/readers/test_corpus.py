@@ -1,4 +1,4 @@
-"""Hundreds of bad files: each is told exactly or its bad row set aside, and every good row stays as it was written."""
+"""Hundreds of bad files: each is reported exactly, or its bad row is set aside. Good rows are kept as written."""
 
 from __future__ import annotations
 

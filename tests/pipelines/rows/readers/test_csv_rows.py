@@ -1,4 +1,4 @@
-"""CSV: cells that do not fit the header are told row by row, quotes that do not close stop the reading."""
+"""CSV: cells that do not match the header are reported row by row. A quote that is never closed stops the reading."""
 
 from __future__ import annotations
 

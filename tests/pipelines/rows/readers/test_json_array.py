@@ -1,4 +1,4 @@
-"""A JSON array: bad elements are told one by one, a broken array stops the reading."""
+"""A JSON array: bad elements are reported one by one. A broken array stops the reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading a study: what is right comes through typed, what is wrong is told with line, field and nearest name."""
+"""Loading a study: valid input is typed, and errors are reported with line, field and nearest name."""
 
 from __future__ import annotations
 

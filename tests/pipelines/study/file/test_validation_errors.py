@@ -1,4 +1,4 @@
-"""A slip in any key, choice or name of a study file is told with its line and with what was meant."""
+"""A typo in any key, choice or name of a study file is reported with its line and the intended word."""
 
 from __future__ import annotations
 

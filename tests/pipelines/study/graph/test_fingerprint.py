@@ -1,4 +1,4 @@
-"""Keys are made of everything that is described, and of nothing that can not be."""
+"""A key depends on everything in a description. Values that cannot be described raise an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a benchmark is told with its line before anything starts."""
+"""Errors in a benchmark are reported with their line before anything starts."""
 
 from __future__ import annotations
 
