@@ -22,7 +22,7 @@ from pipelines.study.file.load import load
 from tests.support.studies import scripted_study
 
 ROOT = Path(__file__).parents[4]
-SECONDS = 40.0
+SECONDS = 90.0
 
 
 def exported(study: str, names: set[str]) -> set[str]:
