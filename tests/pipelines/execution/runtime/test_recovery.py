@@ -82,7 +82,7 @@ def test_what_was_made_of_a_step_that_somebody_deleted_is_made_again(ran: tuple[
     key, rows = first_round(store, grid)
     shutil.rmtree(rows.parent)
     found = find_corrupt_steps(store, grid.steps, store.finished_keys())
-    assert "not there any more" in found.pop(key) and not found
+    assert "is missing" in found.pop(key) and not found
     assert downstream_of(grid.steps, {key}) & store.finished_keys()
 
 
