@@ -45,7 +45,7 @@ def test_each_stream_leaves_what_ray_data_measured(tmp_path: Path) -> None:
     assert 0 < walker.cpu_seconds < first.seconds
     assert 0 < walker.wall_seconds < first.seconds
     assert walker.peak_bytes is None or walker.peak_bytes > 2**20
-    assert (walker.failed_tasks, walker.waited_seconds) == (0, 0)
+    assert walker.failed_tasks == 0 and 0 <= walker.waited_seconds < first.seconds
     assert "Remote cpu time" in first.text
 
     shown = CliRunner().invoke(app, ["status", str(path), "--store", url, "--stats"], env={"COLUMNS": "200"}).stdout
