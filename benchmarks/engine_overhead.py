@@ -6,6 +6,8 @@ commit, for vLLM's `LLM.chat` from the call to its return. Loading is excluded. 
 and run at the same process priority (by default, Ray's workers have a lower priority).
 """
 
+# pyright: reportMissingImports=false
+# vLLM is optional: where it is not installed, the checker has nothing to look at.
 from __future__ import annotations
 
 import json

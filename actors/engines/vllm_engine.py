@@ -1,5 +1,7 @@
 """The vLLM engine: continuous batching in a separate vLLM process, which receives token ids."""
 
+# pyright: reportMissingImports=false
+# vLLM is optional: where it is not installed, the checker has nothing to look at.
 from __future__ import annotations
 
 import asyncio
