@@ -49,6 +49,8 @@ class Generation:
 
     `logprobs`, if requested, are the natural logs of the `tokens_out` tokens' probabilities under the unmodified model:
     temperature 1 and the whole vocabulary, whatever the sampling.
+
+    `thoughts` are what a thinking model writes before its reply. They are not part of `text`; `tokens_out` counts them.
     """
 
     id: str
@@ -57,6 +59,7 @@ class Generation:
     tokens_in: int
     tokens_out: int
     logprobs: tuple[float, ...] | None = None
+    thoughts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,9 @@ class LogprobRequest:
     """Text to be scored as the concatenation `context + text`; and `alone`, unless it is empty, as a separate text.
 
     Without `chat`, all three are raw text. With `chat`, `context` is a user turn, `text` and `alone` are assistant
-    turns in the model's chat template, and only these contents are scored. `bos` says whether a text begins with the
-    BOS token: "auto" (the tokenizer or the template decides), "always" or "never".
+    turns in the model's chat template, and only these contents are scored. `before` are the (role, content) pairs of
+    the conversation before `context`. `bos` says whether a text begins with the BOS token: "auto" (the tokenizer or the
+    template decides), "always" or "never".
     """
 
     id: str
@@ -74,6 +78,7 @@ class LogprobRequest:
     alone: str = ""
     chat: bool = False
     bos: Bos = "auto"
+    before: tuple[tuple[str, str], ...] = ()
 
     def digest(self) -> str:
         """Return the identifier under which the answer to this request is stored."""
@@ -145,6 +150,7 @@ Answer = Generation | TokenLogprobs | Classification | Exception
 class EngineSpec:
     """An engine and the model that it loads. `dtype` is float32, bfloat16 or auto.
 
+    `chat_template` (Jinja text) replaces the template in the model's folder, and `template_args` are passed to it.
     `model` is a local folder, a hub name, or the fsspec URL of a checkpoint, which a replica copies to its own node.
     """
 
@@ -154,6 +160,8 @@ class EngineSpec:
     dtype: str = "auto"
     max_length: int = 2048
     options: tuple[tuple[str, str | int | float | bool], ...] = ()
+    chat_template: str | None = None
+    template_args: tuple[tuple[str, str | int | float | bool], ...] = ()
 
 
 class RequestError(Exception):

@@ -35,6 +35,8 @@ class Row:
 class InstructionRow(Row):
     """A seed (round 0) or an evolved instruction. `raw` is the reply that it was parsed from, `outcome` how.
 
+    A row may be the end of a conversation: `system` is its system text, and `history` the turns before the instruction,
+    alternately the user's and the assistant's. `thoughts` are those of the evolver, which are not part of `raw`.
     `before` is the instruction that was evolved. `answer` is the evolver's answer to its evolved instruction, if the
     study has an elimination. `probabilities` are those of the reply's first tokens under the evolver, if the study
     keeps them. If the outcome is "eliminated:<reason>", the evolution failed: the row has the instruction of the round
@@ -53,6 +55,9 @@ class InstructionRow(Row):
     before: str = ""
     answer: str = ""
     probabilities: list[float] = field(default_factory=list[float])
+    system: str = ""
+    history: list[str] = field(default_factory=list[str])
+    thoughts: str = ""
 
     @property
     def eliminated(self) -> bool:
@@ -134,7 +139,8 @@ class MethodRow(Row):
 class ResponseRow(Row):
     """A teacher's answer. `finish_reason` "length" marks a truncated one.
 
-    `refused` marks a refusal (detected by its opening words).
+    `refused` marks a refusal (detected by its opening words). `system` and `history` are those of the instruction.
+    `thoughts` are the teacher's, which are not part of `response`.
     """
 
     instruction: str
@@ -144,11 +150,17 @@ class ResponseRow(Row):
     tokens_in: int
     tokens_out: int
     refused: bool = False
+    system: str = ""
+    history: list[str] = field(default_factory=list[str])
+    thoughts: str = ""
 
 
 @dataclass(frozen=True)
 class CandidatesRow(Row):
-    """Several answers of a teacher to one instruction, in the order of their seeds. An answer can be empty."""
+    """Several answers of a teacher to one instruction, in the order of their seeds. An answer can be empty.
+
+    `thoughts` has one entry for each candidate.
+    """
 
     instruction: str
     input: str
@@ -156,6 +168,9 @@ class CandidatesRow(Row):
     finish_reasons: list[str]
     tokens_in: int
     tokens_out: list[int]
+    system: str = ""
+    history: list[str] = field(default_factory=list[str])
+    thoughts: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,6 +280,9 @@ class PairRow(Row):
     input: str
     response: str
     score: float
+    system: str = ""
+    history: list[str] = field(default_factory=list[str])
+    thoughts: str = ""
 
 
 @dataclass(frozen=True)
