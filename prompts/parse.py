@@ -9,7 +9,7 @@ from prompts.methods import PLACEHOLDER, after_final_heading, labelled_block, on
 from prompts.repair import UnfinishedThinking, repair, strip_thinking
 from prompts.verdicts import arena_label, model_label, rating, win_tie_lose, yes_no_list
 
-PARSER_VERSION = 2
+PARSER_VERSION = 3
 
 DIFFICULTY_LABELS: tuple[str, ...] = ("very easy", "easy", "medium", "hard", "very hard")
 CATEGORIES: tuple[str, ...] = (

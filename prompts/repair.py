@@ -2,6 +2,8 @@
 
 import re
 
+from prompts.thoughts import split_thoughts
+
 _PREAMBLE = re.compile(
     r"\A(?:sure|certainly|of course|here)\b[^\n]{0,100}?\b(?:instruction|prompt|version)\b[^\n]{0,40}:[ \t*]*\n+", re.I
 )
@@ -38,12 +40,10 @@ def strip_thinking(reply: str) -> tuple[str, list[str]]:
     Raises:
         UnfinishedThinking: The reply ends within a block of thoughts.
     """
-    text = reply.strip()
-    if "</think>" in text:
-        return text.partition("</think>")[2].strip(), ["thinking"]
-    if text.startswith("<think>"):
+    _, text, unfinished = split_thoughts(reply)
+    if unfinished:
         raise UnfinishedThinking
-    return text, []
+    return text.strip(), [] if text == reply else ["thinking"]
 
 
 def _strip_preamble(text: str) -> str:
