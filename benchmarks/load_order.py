@@ -22,7 +22,8 @@ from pipelines.study.spec.evolution import Evolution
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.responses import Responses
 from pipelines.study.spec.scoring import Scoring
-from pipelines.study.spec.study import Seeds, Study
+from pipelines.study.spec.seeds import Seeds
+from pipelines.study.spec.study import Study
 
 GOAL = 1.2
 ROUNDS = 3

@@ -15,7 +15,8 @@ from pipelines.study.spec.evolution import Evolution
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.recipes import Recipe, Student
 from pipelines.study.spec.responses import Responses
-from pipelines.study.spec.study import Seeds, Study
+from pipelines.study.spec.seeds import Seeds
+from pipelines.study.spec.study import Study
 
 RUNS = 5
 GOAL_SECONDS = 2.0

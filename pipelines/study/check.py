@@ -7,7 +7,6 @@ from importlib.util import find_spec
 
 from actors.engines.registry import ENGINES, engine_info
 from pipelines.errors import InputError, combined, nearest
-from pipelines.rows.readers import check_seed_file
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.file.yaml_tree import Loc, dotted_path, loc_in_file
 from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
@@ -17,6 +16,7 @@ from pipelines.study.inputs.models import check_installed, check_model
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.inputs.published import read_published
 from pipelines.study.inputs.references import check_reference
+from pipelines.study.inputs.seeds import seed_source
 from pipelines.study.roles import roles
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.recipes import published_recipes
@@ -169,14 +169,14 @@ def _seed_files(loaded: LoadedStudy) -> Iterator[InputError]:
         if seeds.file is None:
             continue
         loc: Loc = ("seeds", index, "file")
-        if seeds.file.startswith("~"):
+        if any(name.startswith("~") for name in seeds.file):
             yield _error_at(
                 loaded, loc, "'~' is not expanded", "Write an absolute path, or one relative to the study's folder."
             )
             continue
         remedy = "Correct the path, or name another file with '--seeds'."
         try:
-            check_seed_file(loaded.folder / seeds.file)
+            seed_source(seeds, loaded.folder)
         except InputError as error:
             yield _error_at(loaded, loc, f"{error.file}: {error.message}", error.remedy or remedy)
 

@@ -8,8 +8,9 @@ from bundled.world import seeds as world_seeds
 from pipelines.rows.ids import row_id
 from pipelines.rows.readers import BadRow, SeedRow, read_seeds
 from pipelines.rows.types import InstructionRow, Rejection
+from pipelines.study.inputs.seeds import seed_source
 from pipelines.study.spec.basics import World
-from pipelines.study.spec.study import Seeds
+from pipelines.study.spec.seeds import Seeds
 
 
 def seed_rows(seeds: Seeds, folder: Path, seed: int, key: str) -> tuple[list[InstructionRow], list[Rejection]]:
@@ -20,7 +21,7 @@ def seed_rows(seeds: Seeds, folder: Path, seed: int, key: str) -> tuple[list[Ins
     """
     if seeds.world:
         return _world_rows(seeds.world, seeds.limit, seed, key), []
-    read = read_seeds(folder / str(seeds.file), limit=seeds.limit, on_bad_row=seeds.on_bad_row)
+    read = read_seeds(seed_source(seeds, folder), limit=seeds.limit, on_bad_row=seeds.on_bad_row)
     return [_instruction_row(row, key) for row in read.rows], [_rejected_seed(row, key) for row in read.bad]
 
 
@@ -42,6 +43,8 @@ def _instruction_row(row: SeedRow, key: str) -> InstructionRow:
         instruction=row.instruction,
         input=row.input,
         reference=row.output,
+        system=row.system,
+        history=[*row.history],
         raw="",
         outcome="accepted",
         tokens_in=0,

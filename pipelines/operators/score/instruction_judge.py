@@ -11,7 +11,7 @@ from actors.engine import Client, GenerateRequest, Sampling
 from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
 from pipelines.rows.types import InstructionRow, JudgementRow
 from pipelines.study.graph.prompt_names import INSTRUCTION_JUDGE_PROMPTS
-from pipelines.study.spec.judging import Question
+from pipelines.study.spec.scoring import Question
 
 NO_METHODS = "no_method_list"
 

@@ -36,17 +36,27 @@ _BAD_BYTE = re.compile("[\udc80-\udcff]")
 
 @dataclass(frozen=True, slots=True)
 class SeedRow:
-    """A seed as the file has it. `index` counts the file's rows from 0, with bad rows and without blank lines."""
+    """A seed as its file has it. `index` counts the set's rows from 0, with bad rows and without blank lines.
+
+    `history` are the turns before the instruction, alternately the user's and the assistant's. `notes` say what the
+    record has that the seed does not have, as ends of the sentence "3 rows had ...".
+    """
 
     index: int
     instruction: str
     input: str
     output: str
+    system: str = ""
+    history: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was set aside. `line` is where it starts (from 1; None for Parquet); `raw` is safe to print."""
+    """A row that was set aside. `line` is where it starts (from 1; None for Parquet); `raw` is safe to print.
+
+    `index` counts the rows of the set, and `row` those of its `file`, both from 0.
+    """
 
     index: int
     line: int | None
@@ -54,11 +64,13 @@ class BadRow:
     reason: str
     detail: str
     raw: str
+    file: str = ""
+    row: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SeedRows:
-    """All rows that were read from a file, good and bad. `sha256` is the hash of the whole file on disk."""
+    """All rows that were read from a seed set, good and bad. `sha256` is the content hash of its files."""
 
     rows: list[SeedRow]
     bad: list[BadRow]

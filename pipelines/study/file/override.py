@@ -26,5 +26,5 @@ def with_seed_file(loaded: LoadedStudy, path: Path) -> LoadedStudy:
             remedy="Write the path into the study instead.",
         )
     seeds = list(study.seeds)
-    seeds[places[0]] = seeds[places[0]].model_copy(update={"file": str(path.absolute())})
+    seeds[places[0]] = seeds[places[0]].model_copy(update={"file": [str(path.absolute())]})
     return replace(loaded, study=study.model_copy(update={"seeds": seeds}))

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundled.world import WORLD_VERSION
+from pipelines.rows.readers import hash_files
 from pipelines.rows.types import Kind
 from pipelines.study.graph.autoif import AutoIFSteps
 from pipelines.study.graph.benchmarks import BenchmarkSteps
 from pipelines.study.graph.evolution import EvolutionSteps
-from pipelines.study.graph.fingerprint import Description, describe, describe_without, hash_file
+from pipelines.study.graph.fingerprint import Description, describe, describe_without
 from pipelines.study.graph.grid import Cell, Grid, InstructionDataset, SetOrigin
 from pipelines.study.graph.identities import encoder_identity, model_identity, reference_identity
 from pipelines.study.graph.judging import JudgingSteps
@@ -31,13 +32,15 @@ from pipelines.study.graph.params import (
 from pipelines.study.graph.prompt_names import ANSWER_PROMPTS, CONSTRAINED_ANSWER_PROMPT, describe_prompts
 from pipelines.study.graph.step import Identities, Identity, Part, Step, StepParams, make_step
 from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
+from pipelines.study.inputs.seeds import seed_source
 from pipelines.study.spec.basics import SamplingSpec, number_label
 from pipelines.study.spec.evolution import Evolution
 from pipelines.study.spec.recipes import Student
 from pipelines.study.spec.responses import BestOfN, DecodingVariant
 from pipelines.study.spec.scoring import ScoringOptions
+from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.selection import Selection
-from pipelines.study.spec.study import Seeds, Study
+from pipelines.study.spec.study import Study
 
 
 def build(study: Study, folder: Path) -> Grid:
@@ -135,12 +138,16 @@ class GridBuilder:
 
     def add_seeds(self, seeds: Seeds) -> Step:
         source: dict[str, Part] = (
-            {"sha256": hash_file(self.folder / seeds.file)}
+            self._describe_files(seeds)
             if seeds.file
             else {"world": seeds.world, "world_version": WORLD_VERSION, "seed": self.study.seed}
         )
         identity = self.identify(SeedsParams, limit=seeds.limit, on_bad_row=seeds.on_bad_row, **source)
         return self.add(identity, seeds.name, SeedsParams(seeds))
+
+    def _describe_files(self, seeds: Seeds) -> dict[str, Part]:
+        source = seed_source(seeds, self.folder)
+        return {"sha256": hash_files(source.files), "rules": describe(source.rules)}
 
     def add_responses(self, step: Step, teacher: str, variant: DecodingVariant, draws: int) -> Step:
         if variant.best_of_n:

@@ -9,7 +9,7 @@ from pipelines.study.graph.methods import AUTO, prompt_name
 from pipelines.study.graph.params import EvolveParams, JudgeParams
 from pipelines.study.graph.prompt_names import INSTRUCTION_JUDGE_PROMPTS, describe_prompts
 from pipelines.study.graph.step import AddStep, Identities, Step
-from pipelines.study.spec.judging import JudgeMetric, Judging
+from pipelines.study.spec.scoring import JudgeMetric, Judging
 
 JudgementSteps = tuple[tuple[JudgeMetric, Step], ...]
 

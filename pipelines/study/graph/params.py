@@ -14,12 +14,11 @@ from pipelines.study.spec.autoif import RuleSet
 from pipelines.study.spec.basics import SamplingSpec
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.evolution import Assignment, Elimination, LengthBound, Optimization
-from pipelines.study.spec.judging import JudgeMetric
 from pipelines.study.spec.recipes import Recipe, TrainingResources
 from pipelines.study.spec.responses import SelectionRule
-from pipelines.study.spec.scoring import Contamination, Diversity, ScoringOptions
+from pipelines.study.spec.scoring import Contamination, Diversity, JudgeMetric, ScoringOptions
+from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.selection import Selection
-from pipelines.study.spec.study import Seeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class SeedsParams(ModelFreeParams):
     """Read a seed file, or generate seeds of the bundled world."""
 
     kind = "seeds"
-    code_version = 2
+    code_version = 3
 
     seeds: Seeds
 

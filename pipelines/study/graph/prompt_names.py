@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import prompts
 from pipelines.study.graph.fingerprint import Description, describe
-from pipelines.study.spec.judging import Question
+from pipelines.study.spec.scoring import Question
 
 AUTOIF_AUGMENT = "autoif_augment"
 AUTOIF_BACK_TRANSLATE = "autoif_back_translate"

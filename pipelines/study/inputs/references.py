@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.errors import InputError
-from pipelines.rows.readers import check_seed_file
+from pipelines.rows.readers import find_files
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.study import Study
 
@@ -25,7 +25,7 @@ def check_reference(study: Study, folder: Path, name: str) -> str:
     if benchmark or (path.suffix == TEXT_SUFFIX and path.is_file()):
         return ""
     try:
-        check_seed_file(path)
+        find_files([path])
     except InputError as error:
         return f"'{name}' is neither a benchmark of this study nor a file of texts: {error.message}"
     return ""

@@ -1,15 +1,17 @@
-"""Blocks of a study file for scores: perplexities and IFD, diversity, contamination and CAR."""
+"""Blocks of a study file for measures: perplexities and IFD, diversity, contamination, CAR, questions to a judge."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from actors.engine import Bos
 from pipelines.study.spec.basics import ModelName, StrictModel
 
 RewardMode = Literal["raw", "shift", "sigmoid"]
+Question = Literal["difficulty", "difficulty_score", "category", "keywords"]
+JudgeMetric = Literal[Question, "reward"]
 
 
 class ScoringOptions(StrictModel):
@@ -64,3 +66,21 @@ class Car(StrictModel):
         description="how rewards are made non-negative: 'raw' (unchanged), 'shift' (subtract the minimum of the "
         "compared sets) or 'sigmoid' (of each set's mean)",
     )
+
+
+class Judging(StrictModel):
+    """A model rates the difficulty of instructions, classifies them, and names the methods that evolved them.
+
+    (2412.11231: difficulty levels and scores, keywords of Auto Evol-Instruct's trajectories.)
+    """
+
+    judge: ModelName
+    metrics: list[Question] = Field(default=["difficulty"], min_length=1)
+    max_tokens: int = Field(default=32, gt=0, description="limit of a reply")
+
+    @field_validator("metrics")
+    @classmethod
+    def _once(cls, metrics: list[Question]) -> list[Question]:
+        if len(set(metrics)) < len(metrics):
+            raise ValueError(f"duplicate metric in {metrics}")
+        return metrics

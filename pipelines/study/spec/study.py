@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipelines.study.spec.basics import ClassifierName, Name, StrictModel, World, as_list, scalar_or_list_schema
+from pipelines.study.spec.basics import ClassifierName, Name, StrictModel, as_list, scalar_or_list_schema
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.evolution import Evolution
-from pipelines.study.spec.judging import Judging
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.recipes import Recipe, Student, add_published_recipes
 from pipelines.study.spec.responses import Responses
-from pipelines.study.spec.scoring import Car, Contamination, Diversity, Scoring
+from pipelines.study.spec.scoring import Car, Contamination, Diversity, Judging, Scoring
+from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.selection import Selection
-
-
-class Seeds(StrictModel):
-    """Seed instructions: a file (JSONL, JSON, CSV or Parquet, .gz allowed) or tasks of the bundled world."""
-
-    name: Name
-    file: str | None = Field(default=None, description="path, relative to the study file")
-    world: World | None = None
-    limit: int | None = Field(default=None, gt=0, description="use only the first rows")
-    on_bad_row: Literal["refuse", "quarantine"] = "refuse"
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Seeds:
-        if (self.file is None) == (self.world is None):
-            raise ValueError("give exactly one of 'file' and 'world'")
-        return self
 
 
 class Study(StrictModel):

@@ -202,7 +202,7 @@ def test_seeds_that_are_given_travel_and_are_taken(tmp_path: Path, monkeypatch: 
     words = sent[0]
     monkeypatch.chdir(folder)
     there = with_seed_file(load(Path(words[words.index("run") + 1])), Path(words[words.index("--seeds") + 1]))
-    assert Path(there.study.seeds[0].file or "").read_bytes() == given.read_bytes()
+    assert Path(*there.study.seeds[0].file or []).read_bytes() == given.read_bytes()
 
 
 def test_a_file_outside_the_studys_folder_does_not_travel(tmp_path: Path) -> None:

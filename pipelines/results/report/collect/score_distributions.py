@@ -20,7 +20,7 @@ from pipelines.study.graph.grid import Grid, InstructionDataset
 from pipelines.study.graph.judging import evolution_step
 from pipelines.study.graph.params import EvolveParams
 from pipelines.study.graph.step import Step
-from pipelines.study.spec.judging import JudgeMetric
+from pipelines.study.spec.scoring import JudgeMetric
 
 BINS = 20
 LABELS = {"difficulty": prompts.DIFFICULTY_LABELS, "category": prompts.CATEGORIES}

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import InputError
-from pipelines.rows.readers import file_format as source
 from pipelines.rows.readers import read_seeds
+from pipelines.rows.readers.formats import file_format as source
 from tests.pipelines.rows.readers.corpus import FORMATS, GOOD, Case
 from tests.pipelines.rows.readers.corpus_files import corpus
 from tests.support.command_line import evolgrid

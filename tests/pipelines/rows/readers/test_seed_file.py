@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import InputError, InputErrors
-from pipelines.rows.readers import check_seed_file, hash_seed_file, read_seeds
+from pipelines.rows.readers import find_files, hash_files, read_seeds
 
 GOOD = b'{"instruction": "ok"}\n'
 BAD = b'{"instruction": 1}\n'
@@ -78,7 +78,7 @@ def test_missing_files_folders_and_devices_are_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=expected.replace("[", r"\[")):
             read_seeds(tmp_path / name)
         with pytest.raises(InputError, match=expected.replace("[", r"\[")):
-            check_seed_file(tmp_path / name)
+            find_files([tmp_path / name])
 
 
 def test_good_and_bad_rows_together_are_all_rows_up_to_the_limit(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_the_hash_is_of_the_whole_file_as_it_lies_on_disk(tmp_path: Path) -> Non
     path = tmp_path / "seeds.jsonl.gz"
     path.write_bytes(gzip.compress(GOOD * 1_000))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert read_seeds(path, limit=1).sha256 == digest == hash_seed_file(path)
+    assert read_seeds(path, limit=1).sha256 == digest == hash_files([path])
 
 
 def test_a_file_without_a_good_row_is_refused_even_when_bad_rows_are_set_aside(tmp_path: Path) -> None:

@@ -12,13 +12,13 @@ from pipelines.study.spec.autoif import AutoIF
 from pipelines.study.spec.basics import SamplingSpec, World
 from pipelines.study.spec.benchmarks import Benchmark, Judge
 from pipelines.study.spec.evolution import Elimination, Evolution, LengthBound, Optimization
-from pipelines.study.spec.judging import Judging
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.recipes import Recipe
 from pipelines.study.spec.responses import Decoding
-from pipelines.study.spec.scoring import Contamination, Diversity, Scoring
+from pipelines.study.spec.scoring import Contamination, Diversity, Judging, Scoring
+from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.selection import Selection
-from pipelines.study.spec.study import Seeds, Study
+from pipelines.study.spec.study import Study
 
 Entry = dict[str, Any]
 FILES = ("seeds.jsonl", "other.jsonl", "items.jsonl", "shots.jsonl", "formats.txt", "formats2.txt", "answers.json")
@@ -111,8 +111,17 @@ CASES = {
         ("seeds",),
         lambda *entries: scripted(seeds=named(entries)),
         {"file": "seeds.jsonl"},
-        {"file": "other.jsonl", "world": {"world": {"count": 4}, "file": None}, "limit": 2, "on_bad_row": "quarantine"},
-        frozenset({"name"}),
+        {
+            "file": "other.jsonl",
+            "world": {"world": {"count": 4}, "file": None},
+            "limit": 2,
+            "on_bad_row": "quarantine",
+            "system": "merge",
+            "turns": "first",
+            "columns": {"instruction": "text"},
+            "on_unused": "refuse",
+        },
+        frozenset({"name", "split"}),
     ),
     "world": Case(
         World,

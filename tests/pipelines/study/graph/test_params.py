@@ -10,7 +10,7 @@ from pipelines.study.graph.build import build
 from pipelines.study.graph.params import STEP_PARAMS, CheckParams, RespondParams, SeedsParams
 from pipelines.study.graph.step import ModelFreeParams
 from pipelines.study.spec.basics import SamplingSpec
-from pipelines.study.spec.study import Seeds
+from pipelines.study.spec.seeds import Seeds
 from tests.support.studies import STUDENTS, scripted_study
 
 
@@ -25,7 +25,7 @@ def test_steps_are_of_the_kind_of_their_parameters(tmp_path: Path) -> None:
 
 
 def test_a_step_that_asks_no_model_names_none() -> None:
-    assert SeedsParams(Seeds(name="a", file="a.jsonl")).model == ""
+    assert SeedsParams(Seeds(name="a", file=["a.jsonl"])).model == ""
     without = {params for params in STEP_PARAMS.values() if issubclass(params, ModelFreeParams)}
     assert without == {params for params in STEP_PARAMS.values() if params.work_type == "other"}
     assert not any(params.row_wise or params.role for params in without)

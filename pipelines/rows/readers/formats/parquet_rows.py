@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pipelines.rows.readers.columns import match_columns
-from pipelines.rows.readers.file_format import FORMATS, HEAD_BYTES, PARQUET_MAGIC, check_growth, refuse_foreign
+from pipelines.rows.readers.formats.file_format import FORMATS, HEAD_BYTES, PARQUET_MAGIC, check_growth, refuse_foreign
+from pipelines.rows.readers.layouts.columns import match_columns
 from pipelines.rows.readers.seed_rows import (
     MAX_ROW_BYTES,
     REMEDIES,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import cast
 
-from pipelines.rows.readers.conversations import flatten
+from pipelines.rows.readers.layouts.conversations import flatten
 from pipelines.rows.readers.seed_rows import RowProblem, SeedRow
 
 ALIASES = {

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
 
-from pipelines.rows.readers.columns import match_columns
+from pipelines.rows.readers.layouts.columns import match_columns
 from pipelines.rows.readers.seed_rows import (
     MAX_PIECE_BYTES,
     MAX_ROW_BYTES,

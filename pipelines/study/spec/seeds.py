@@ -1,0 +1,49 @@
+"""The `seeds` block of a study file: where seed instructions come from, and how the records of files are read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pipelines.rows.readers import ColumnField, SystemPolicy, TurnsPolicy, UnusedPolicy
+from pipelines.study.spec.basics import Name, StrictModel, World, as_list, scalar_or_list_schema
+
+OF_FILES = ("split", "system", "turns", "columns", "on_unused")
+
+
+class Seeds(StrictModel):
+    """Seed instructions: files of one format (docs/data.md) or tasks of the bundled world."""
+
+    name: Name
+    file: (
+        Annotated[list[str], BeforeValidator(as_list), Field(min_length=1, json_schema_extra=scalar_or_list_schema)]
+        | None
+    ) = Field(default=None, description="file, folder or glob, relative to the study file, or a list of them")
+    split: str | None = Field(default=None, description="which split of a folder with several is read")
+    world: World | None = None
+    limit: int | None = Field(default=None, gt=0, description="use only the first rows")
+    on_bad_row: Literal["refuse", "quarantine"] = "refuse"
+    system: SystemPolicy = Field(
+        default="keep", description="system text: kept, dropped, or merged into the first user turn"
+    )
+    turns: TurnsPolicy = Field(
+        default="all",
+        description="all: the last user turn is the instruction, earlier turns are its history; first, last: only that "
+        "user turn and the reply to it",
+    )
+    columns: dict[ColumnField, str | None] = Field(
+        default={},
+        description="field of a seed to name of a column (dots lead into nested objects); null: no column",
+    )
+    on_unused: UnusedPolicy = Field(
+        default="tell", description="parts of a row's task that are not used: count and report them, or refuse the row"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Seeds:
+        if (self.file is None) == (self.world is None):
+            raise ValueError("give exactly one of 'file' and 'world'")
+        if given := [key for key in OF_FILES if self.world and key in self.model_fields_set]:
+            raise ValueError(f"'{given[0]}' has a meaning for files only")
+        return self
