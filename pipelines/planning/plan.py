@@ -9,7 +9,8 @@ from pathlib import Path
 from pipelines.planning.estimate import ASSUMED_GPU, estimate_seconds
 from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.profile import Profile, load_profile, profile_mismatch
-from pipelines.planning.workload import LinearCost, StepWorkload, estimate_workloads, workload_class
+from pipelines.planning.seed_sets import measure_seed_sets
+from pipelines.planning.workload import InputSize, LinearCost, StepWorkload, estimate_workloads, workload_class
 from pipelines.rows.types import Kind
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
@@ -27,6 +28,7 @@ class Plan:
         done: The keys of the finished steps.
         pending: The other steps, each after its inputs.
         machine_types: The cluster's machine types, for which the estimates are made.
+        seed_sets: The sizes of the study's seed sets by the keys of their steps.
         workloads: The estimated work of each step by key.
         seconds: The estimated seconds of each step by key; 0 for `unknown_steps`.
         unknown_steps: The keys of the steps whose models have an unknown size.
@@ -39,6 +41,7 @@ class Plan:
     done: frozenset[str]
     pending: tuple[Step, ...]
     machine_types: MachineTypes
+    seed_sets: Mapping[str, InputSize] = field(default_factory=dict[str, InputSize])
     workloads: Mapping[str, StepWorkload] = field(default_factory=dict[str, StepWorkload])
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
     unknown_steps: frozenset[str] = frozenset()
@@ -90,7 +93,7 @@ class Plan:
     def on_machines(self, machine_types: MachineTypes) -> Plan:
         """Return the plan with its estimates for these machine types."""
         costs, mismatches = _applicable_costs(self.profile, self.grid, machine_types) if self.profile else ({}, {})
-        workloads = estimate_workloads(self.grid, costs)
+        workloads = estimate_workloads(self.grid, costs, self.seed_sets)
         estimates = estimate_seconds(self.grid, workloads, costs, machine_types)
         unknown_steps = frozenset(key for key, seconds in estimates.items() if seconds is None)
         seconds = {key: seconds or 0.0 for key, seconds in estimates.items()}
@@ -114,12 +117,18 @@ class Plan:
 
 
 def make_plan(study: Study, folder: Path, store: Store, machine_types: MachineTypes | None = None) -> Plan:
-    """Return the plan of a checked study whose file is in `folder`, for a cluster's machine types."""
+    """Return the plan of a checked study whose file is in `folder`, for a cluster's machine types.
+
+    Raises:
+        InputError: If a seed file that is not in the store yet cannot be read to its end.
+    """
     grid = build(study, folder)
     done = store.finished_keys() & grid.steps.keys()
     pending = tuple(step for key, step in grid.steps.items() if key not in done)
     machine_types = machine_types or MachineTypes(study, folder)
-    return Plan(grid, done, pending, machine_types, profile=load_profile(store, study.study)).on_machines(machine_types)
+    seed_sets = measure_seed_sets(grid.steps, done, folder, store)
+    plan = Plan(grid, done, pending, machine_types, seed_sets, profile=load_profile(store, study.study))
+    return plan.on_machines(machine_types)
 
 
 def _applicable_costs(

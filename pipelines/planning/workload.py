@@ -1,12 +1,13 @@
 """Estimates the rows, requests and tokens of each step before a run.
 
-Without a profile, the lengths of texts are assumed. The numbers of rows and requests follow from the study.
+The numbers of rows and requests follow from the study and its seed files. Without a profile, the lengths of texts are
+assumed: those of a sample of the seeds, or `TOKENS_PER_TEXT`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -33,11 +34,28 @@ from pipelines.study.graph.params import (
 from pipelines.study.graph.step import Step, StepParams, WorkType
 from pipelines.study.spec.basics import SamplingSpec
 
-TOKENS_PER_TEXT = 60
+TOKENS_PER_TEXT = 60.0
 TOKENS_PER_PROMPT = 300  # of a rewriting or judging prompt, without the text in it
 TOKENS_PER_JUDGEMENT = 300  # the judge explains its verdict
 INSTRUCTIONS_PER_LIST = 25
-ASSUMED_ROWS = 1000
+ASSUMED_ITEMS = 1000  # of a benchmark without a limit
+
+
+@dataclass(frozen=True, slots=True)
+class InputSize:
+    """The number of a step's input rows, and the mean numbers of tokens of their instructions and of answers to them.
+
+    `instruction_tokens` includes the input of an instruction.
+    """
+
+    rows: float
+    instruction_tokens: float = TOKENS_PER_TEXT
+    answer_tokens: float = TOKENS_PER_TEXT
+
+    @property
+    def pair_tokens(self) -> float:
+        """The number of tokens of an instruction and its answer."""
+        return self.instruction_tokens + self.answer_tokens
 
 
 class CostSetting(BaseModel):
@@ -87,12 +105,24 @@ def workload_class(step: Step) -> str:
     return f"{step.kind}:{step.params.model}" + (f":{variant}" if variant else "")
 
 
-def estimate_workloads(grid: Grid, costs: Mapping[str, LinearCost]) -> dict[str, StepWorkload]:
-    """Return the work of every step by key. `costs` are a profile's, by workload class; if empty, all is assumed."""
+def estimate_workloads(
+    grid: Grid, costs: Mapping[str, LinearCost], seed_sets: Mapping[str, InputSize]
+) -> dict[str, StepWorkload]:
+    """Return the work of every step by key.
+
+    Args:
+        grid: The study's grid.
+        costs: The costs of a profile by workload class; if empty, all is assumed.
+        seed_sets: The sizes of the seed sets by the keys of their steps.
+    """
     workloads: dict[str, StepWorkload] = {}
+    inputs: dict[str, InputSize] = {}  # of each step; of seeds: what they have
     for key, step in grid.steps.items():
-        before = workloads[step.inputs[0].key].rows_out if step.inputs else 0
-        assumed = _assumed_workload(step, before)
+        source = step.inputs[0].key if step.inputs else ""
+        inputs[key] = seed_sets.get(key) or (
+            replace(inputs[source], rows=workloads[source].rows_out) if source else InputSize(0)
+        )
+        assumed = _assumed_workload(step, inputs[key])
         cost = costs.get(workload_class(step)) if costs else None
         workloads[key] = assumed if cost is None or not step.inputs else _profiled_workload(assumed, cost)
     return workloads
@@ -104,103 +134,106 @@ def _profiled_workload(assumed: StepWorkload, cost: LinearCost) -> StepWorkload:
     return StepWorkload(assumed.work_type, assumed.model, rows, out, rows * cost.tokens_in, rows * cost.tokens_out)
 
 
-def _assumed_workload(step: Step, rows: float) -> StepWorkload:
+def _assumed_workload(step: Step, size: InputSize) -> StepWorkload:
     estimate = WORKLOADS.get(type(step.params)) or DEFAULT_WORKLOADS[step.params.work_type]
-    return estimate(step.params, rows)
+    return estimate(step.params, size)
 
 
 def _generating(
     params: StepParams,
-    rows: float,
+    size: InputSize,
     *,
     requests: float,
     reply: float,
     rows_out: float | None = None,
-    read: float = TOKENS_PER_TEXT + TOKENS_PER_PROMPT,
+    read: float | None = None,
 ) -> StepWorkload:
     """Return the work of a generating step. `read` and `reply` are tokens per request, of the prompt and of the reply.
 
-    `rows_out` defaults to `rows`.
+    `read` defaults to a prompt with the instruction in it, `rows_out` to the number of input rows.
     """
-    made = rows if rows_out is None else rows_out
-    return StepWorkload(params.work_type, params.model, rows, made, requests * read, requests * reply)
+    made = size.rows if rows_out is None else rows_out
+    read_tokens = size.instruction_tokens + TOKENS_PER_PROMPT if read is None else read
+    return StepWorkload(params.work_type, params.model, size.rows, made, requests * read_tokens, requests * reply)
 
 
-def _scoring(params: StepParams, rows: float, passes: int = 2) -> StepWorkload:
+def _scoring(params: StepParams, size: InputSize, passes: int = 2) -> StepWorkload:
     """Return the work of a scoring step that reads `passes` texts per row, by default an instruction and its answer."""
-    return StepWorkload("score", params.model, rows, rows, tokens_in=rows * passes * TOKENS_PER_TEXT)
+    tokens = size.rows * passes * size.pair_tokens / 2
+    return StepWorkload("score", params.model, size.rows, size.rows, tokens_in=tokens)
 
 
-def _other(params: StepParams, rows: float) -> StepWorkload:
-    return _generating(params, rows, requests=rows, reply=0)
+def _other(params: StepParams, size: InputSize) -> StepWorkload:
+    return _generating(params, size, requests=size.rows, reply=0)
 
 
-def _seeds(params: SeedsParams, rows: float) -> StepWorkload:
-    known = params.seeds.world.count if params.seeds.world else ASSUMED_ROWS
-    made = min(known, params.seeds.limit or known)
-    return _generating(params, rows, requests=rows, reply=0, rows_out=made)
+def _seeds(params: SeedsParams, size: InputSize) -> StepWorkload:
+    return StepWorkload(params.work_type, params.model, 0, size.rows)
 
 
-def _optimize(params: OptimizeParams, rows: float) -> StepWorkload:
+def _optimize(params: OptimizeParams, size: InputSize) -> StepWorkload:
     reply = min(params.max_tokens, TOKENS_PER_TEXT)
-    return _generating(params, rows, requests=published_calls(params.optimization), reply=reply)
+    return _generating(params, size, requests=published_calls(params.optimization), reply=reply)
 
 
-def _augment(params: AugmentParams, rows: float) -> StepWorkload:
+def _augment(params: AugmentParams, size: InputSize) -> StepWorkload:
     made = len(params.instructions) + params.runs * INSTRUCTIONS_PER_LIST
-    return _generating(params, rows, requests=params.runs, reply=_long(params.sampling), rows_out=made)
+    return _generating(params, size, requests=params.runs, reply=_long(params.sampling), rows_out=made)
 
 
-def _verify(params: VerifyParams, rows: float) -> StepWorkload:
-    return _generating(params, rows, requests=rows * params.generations, reply=_long(params.sampling))
+def _verify(params: VerifyParams, size: InputSize) -> StepWorkload:
+    return _generating(params, size, requests=size.rows * params.generations, reply=_long(params.sampling))
 
 
-def _pair(params: PairParams, rows: float) -> StepWorkload:
-    return _generating(params, rows, requests=rows, reply=0, rows_out=rows * params.queries)
+def _pair(params: PairParams, size: InputSize) -> StepWorkload:
+    return _generating(params, size, requests=size.rows, reply=0, rows_out=size.rows * params.queries)
 
 
-def _check(params: CheckParams, rows: float) -> StepWorkload:
-    return _generating(params, rows, requests=rows * params.judgements, reply=_long(params.sampling))
+def _check(params: CheckParams, size: InputSize) -> StepWorkload:
+    return _generating(params, size, requests=size.rows * params.judgements, reply=_long(params.sampling))
 
 
-def _evolve(params: EvolveParams, rows: float) -> StepWorkload:
-    return _generating(params, rows, requests=rows * (2 if params.eliminates else 1), reply=_short(params.sampling))
+def _evolve(params: EvolveParams, size: InputSize) -> StepWorkload:
+    requests = size.rows * (2 if params.eliminates else 1)
+    reply = min(params.sampling.max_tokens, size.instruction_tokens)
+    return _generating(params, size, requests=requests, reply=reply)
 
 
-def _eliminate(params: EliminateParams, rows: float) -> StepWorkload:
+def _eliminate(params: EliminateParams, size: InputSize) -> StepWorkload:
     reply = min(params.elimination.max_tokens, TOKENS_PER_TEXT)
-    return _generating(params, rows, requests=rows, reply=reply)
+    return _generating(params, size, requests=size.rows, reply=reply)
 
 
-def _respond(params: RespondParams, rows: float) -> StepWorkload:
-    answers, reply = rows * params.draws, _short(params.sampling)
-    return _generating(params, rows, requests=answers, reply=reply, rows_out=answers, read=TOKENS_PER_TEXT)
+def _respond(params: RespondParams, size: InputSize) -> StepWorkload:
+    answers, reply = size.rows * params.draws, _answer(params.sampling, size)
+    return _generating(params, size, requests=answers, reply=reply, rows_out=answers, read=size.instruction_tokens)
 
 
-def _sample_candidates(params: SampleCandidatesParams, rows: float) -> StepWorkload:
-    answers, reply = rows * params.candidates, _short(params.sampling)
-    return _generating(params, rows, requests=answers, reply=reply, read=TOKENS_PER_TEXT)
+def _sample_candidates(params: SampleCandidatesParams, size: InputSize) -> StepWorkload:
+    answers, reply = size.rows * params.candidates, _answer(params.sampling, size)
+    return _generating(params, size, requests=answers, reply=reply, read=size.instruction_tokens)
 
 
-def _score(params: ScoreParams, rows: float) -> StepWorkload:
-    return _scoring(params, rows, passes=3)
+def _score(params: ScoreParams, size: InputSize) -> StepWorkload:
+    return _scoring(params, size, passes=3)
 
 
-def _judge(params: JudgeParams, rows: float) -> StepWorkload:
-    return _generating(params, rows, requests=rows, reply=params.max_tokens / 2)
+def _judge(params: JudgeParams, size: InputSize) -> StepWorkload:
+    return _generating(params, size, requests=size.rows, reply=params.max_tokens / 2)
 
 
-def _train(params: TrainParams, rows: float) -> StepWorkload:
-    return StepWorkload("train", params.model, rows, rows, tokens_in=rows * params.recipe.epochs * TOKENS_PER_TEXT)
+def _train(params: TrainParams, size: InputSize) -> StepWorkload:
+    tokens = size.rows * params.recipe.epochs * size.pair_tokens
+    return StepWorkload("train", params.model, size.rows, size.rows, tokens_in=tokens)
 
 
-def _evaluate(params: EvaluateParams, rows: float) -> StepWorkload:
-    world, known = params.benchmark.world, params.benchmark.limit or ASSUMED_ROWS
+def _evaluate(params: EvaluateParams, size: InputSize) -> StepWorkload:
+    world, known = params.benchmark.world, params.benchmark.limit or ASSUMED_ITEMS
     tasks, reply = world.count if world else known, min(params.benchmark.answer_tokens, TOKENS_PER_TEXT)
-    return _generating(params, rows, requests=tasks, reply=reply, rows_out=tasks, read=TOKENS_PER_TEXT)
+    return _generating(params, size, requests=tasks, reply=reply, rows_out=tasks, read=TOKENS_PER_TEXT)
 
 
-def _verdict(params: VerdictParams, rows: float) -> StepWorkload:
+def _verdict(params: VerdictParams, size: InputSize) -> StepWorkload:
     """Return the work of a judge, which reads each answer with its question, in a pair or after the turn before.
 
     Some answers are read twice.
@@ -208,16 +241,21 @@ def _verdict(params: VerdictParams, rows: float) -> StepWorkload:
     judging, judge = params.benchmark.traits.judging, params.benchmark.judge
     assert judging and judge
     by_probability = judging.labels and judge.verdict == "probability"  # the judge scores two labels
-    requests = rows * (2 if by_probability or judge.swap else judging.requests)
+    requests = size.rows * (2 if by_probability or judge.swap else judging.requests)
     reply = 0 if by_probability else min(judge.max_tokens, 1 if judging.labels else TOKENS_PER_JUDGEMENT)
     read = TOKENS_PER_PROMPT + judging.texts * TOKENS_PER_TEXT
     return StepWorkload(
-        "score" if by_probability else "generate", params.model, rows, rows, requests * read, requests * reply
+        "score" if by_probability else "generate",
+        params.model,
+        size.rows,
+        size.rows,
+        requests * read,
+        requests * reply,
     )
 
 
-def _short(sampling: SamplingSpec) -> float:
-    return min(sampling.max_tokens, TOKENS_PER_TEXT)
+def _answer(sampling: SamplingSpec, size: InputSize) -> float:
+    return min(sampling.max_tokens, size.answer_tokens)
 
 
 def _long(sampling: SamplingSpec) -> float:
@@ -225,8 +263,8 @@ def _long(sampling: SamplingSpec) -> float:
     return sampling.max_tokens / 2
 
 
-Estimate = Callable[[Any, float], StepWorkload]
-"""Estimates the work of a step from its parameters and the number of its input rows."""
+Estimate = Callable[[Any, InputSize], StepWorkload]
+"""Estimates the work of a step from its parameters and the size of its input; for seeds, that of the seed set."""
 
 WORKLOADS: dict[type[StepParams], Estimate] = {
     SeedsParams: _seeds,

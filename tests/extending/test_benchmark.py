@@ -122,7 +122,7 @@ def test_a_benchmark_that_a_model_judges(tmp_path: Path, monkeypatch: pytest.Mon
     found = results(study, store, step)
     assert list(found) == ["politeness", "unparsed"] and found["unparsed"].value == 0.0
     assert len(ratings) == 4 and found["politeness"].value == pytest.approx(10 * sum(ratings) / 4)
-    work = estimate_workloads(build(study.study, study.folder), {})[step.key]
+    work = estimate_workloads(build(study.study, study.folder), {}, {})[step.key]
     assert (work.model, work.rows_in) == ("tiny", 4) and work.tokens_in == 4 * (300 + 2 * 60)
 
 

@@ -23,7 +23,7 @@ def judged(folder: Path, task: str, **judge: Any) -> list[tuple[Step, StepWorklo
     bench = {"name": "bench", "task": task, "file": "items.jsonl", "limit": ITEMS}
     changes = STUDENTS | {"benchmarks": [bench | {"judge": {"model": "scorer"} | judge}]}
     grid = build(scripted_study(**changes), folder)
-    works = estimate_workloads(grid, {})
+    works = estimate_workloads(grid, {}, {})
     return [(step, works[key], works) for key, step in grid.steps.items() if step.kind == "verdict"]
 
 

@@ -41,8 +41,28 @@ def read_parquet(path: Path) -> Iterator[RawRecord]:
             for batch in file.iter_batches(batch_size=_BATCH, columns=names):
                 yield from _batch_records(batch, names)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise FileProblem(f"not a readable Parquet file: {reason}", remedy="Fetch or write it again.") from None
+        raise _unreadable(error) from None
+
+
+def count_parquet_rows(path: Path) -> int:
+    """Return the number of rows that the file's footer states.
+
+    Raises:
+        FileProblem: If the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        _check_head(path)
+        return pq.read_metadata(path).num_rows
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable(error) from None
+
+
+def _unreadable(error: Exception) -> FileProblem:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return FileProblem(f"not a readable Parquet file: {reason}", remedy="Fetch or write it again.")
 
 
 def _check_head(path: Path) -> None:

@@ -13,7 +13,7 @@ from pipelines.rows.readers.formats.csv_rows import read_csv
 from pipelines.rows.readers.formats.file_format import check_file, format_of, open_bytes
 from pipelines.rows.readers.formats.json_array import read_json_array
 from pipelines.rows.readers.formats.json_lines import read_json_lines
-from pipelines.rows.readers.formats.parquet_rows import read_parquet
+from pipelines.rows.readers.formats.parquet_rows import count_parquet_rows, read_parquet
 from pipelines.rows.readers.layouts.columns import to_row
 from pipelines.rows.readers.rules import SeedSource
 from pipelines.rows.readers.seed_rows import (
@@ -49,13 +49,16 @@ def iter_seeds(source: SeedSource) -> Generator[SeedRow | BadRow]:
             index += 1
 
 
-def count_rows(source: SeedSource) -> int:
-    """Return the number of rows of a seed set, with bad ones.
+def count_rows(source: SeedSource, limit: int | None = None) -> int:
+    """Return the number of rows of a seed set, with bad ones; at most `limit` (None: all).
 
     Raises:
-        InputError: A file cannot be read.
+        InputError: A file cannot be read, or not to the end of the counted rows.
     """
-    return sum(_count_file(path) for path in source.files)
+    rows = 0
+    for path in source.files:
+        rows += _count_file(path, None if limit is None else limit - rows)
+    return rows
 
 
 def read_seeds(source: Path | SeedSource, *, limit: int | None = None, on_bad_row: OnBadRow = "refuse") -> SeedRows:
@@ -110,10 +113,14 @@ def _file_rows(path: Path, source: SeedSource, start: int) -> Iterator[SeedRow |
         raise file_error(path, problem) from None
 
 
-def _count_file(path: Path) -> int:
+def _count_file(path: Path, limit: int | None) -> int:
     try:
+        check_file(path)
+        if format_of(path)[0] == "parquet":
+            rows = count_parquet_rows(path)
+            return rows if limit is None else min(rows, limit)
         with closing(_read_records(path)) as records:
-            return sum(1 for _ in records)
+            return sum(1 for _ in islice(records, limit))
     except FileProblem as problem:
         raise file_error(path, problem) from None
 

@@ -1,0 +1,85 @@
+"""Counts the rows of seed sets, and estimates the lengths of their texts, for plans."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import posixpath
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+from pipelines.errors import InputError
+from pipelines.planning.workload import TOKENS_PER_TEXT, InputSize
+from pipelines.rows.readers import SeedRow, count_rows, iter_seeds
+from pipelines.store.errors import CorruptStore
+from pipelines.store.store import Store
+from pipelines.study.graph.params import SeedsParams
+from pipelines.study.graph.step import Step
+from pipelines.study.inputs.seeds import seed_source
+from pipelines.study.spec.seeds import Seeds
+
+BYTES_PER_TOKEN = 4.0  # of UTF-8, as tokenizers of current models encode English text
+SAMPLE_ROWS = 1000
+
+
+def measure_seed_sets(
+    steps: Mapping[str, Step], done: Collection[str], folder: Path, store: Store
+) -> dict[str, InputSize]:
+    """Return the sizes of a study's seed sets, by the keys of their steps.
+
+    The rows of a finished step are those in the store. Otherwise, the rows of its file are counted, and the number is
+    kept in the store by the file's hash.
+
+    Args:
+        steps: The steps of the study by key.
+        done: The keys of the finished ones.
+        folder: The folder of the study's file.
+        store: The store of the steps' outputs.
+
+    Raises:
+        InputError: If a file cannot be read to its end.
+    """
+    sizes: dict[str, InputSize] = {}
+    for key, step in steps.items():
+        if isinstance(step.params, SeedsParams):
+            seeds = step.params.seeds
+            rows = store.manifest("seeds", key).account.rows_out if key in done else _count(step, seeds, folder, store)
+            sizes[key] = _with_lengths(rows, seeds, folder)
+    return sizes
+
+
+def _count(step: Step, seeds: Seeds, folder: Path, store: Store) -> int:
+    if seeds.world:
+        return min(seeds.world.count, seeds.limit or seeds.world.count)
+    name = f"{step.payload['sha256']}-{seeds.limit or 'all'}.json"
+    path = posixpath.join(store.root, "row_counts", name)
+    with contextlib.suppress(FileNotFoundError, CorruptStore):
+        return store.read_json(path, json.loads, "")["rows"]
+    rows = count_rows(seed_source(seeds, folder), seeds.limit)
+    with contextlib.suppress(OSError):  # a store that cannot be written to: the rows are counted again next time
+        store.write_bytes(path, json.dumps({"rows": rows}).encode())
+    return rows
+
+
+def _with_lengths(rows: int, seeds: Seeds, folder: Path) -> InputSize:
+    sample = [] if seeds.world else _sample(seeds, folder)
+    return InputSize(
+        rows,
+        _mean_tokens(["".join((row.system, *row.history, row.instruction, row.input)) for row in sample]),
+        _mean_tokens([row.output for row in sample if row.output]),
+    )
+
+
+def _sample(seeds: Seeds, folder: Path) -> list[SeedRow]:
+    """Return the good ones among the first rows, up to the first place that cannot be read."""
+    sample: list[SeedRow] = []
+    with contextlib.suppress(InputError), contextlib.closing(iter_seeds(seed_source(seeds, folder))) as found:
+        for row in islice(found, min(SAMPLE_ROWS, seeds.limit or SAMPLE_ROWS)):
+            if isinstance(row, SeedRow):
+                sample.append(row)
+    return sample
+
+
+def _mean_tokens(texts: Sequence[str]) -> float:
+    return sum(len(text.encode()) for text in texts) / BYTES_PER_TOKEN / len(texts) if texts else TOKENS_PER_TEXT
