@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, TypedDict
+from dataclasses import dataclass, field, replace
+from typing import Literal, Self, TypedDict
 
 ELIMINATED = "eliminated:"
 
@@ -36,11 +36,12 @@ class InstructionRow(Row):
     """A seed (round 0) or an evolved instruction. `raw` is the reply that it was parsed from, `outcome` how.
 
     A row may be the end of a conversation: `system` is its system text, and `history` the turns before the instruction,
-    alternately the user's and the assistant's. `thoughts` are those of the evolver, which are not part of `raw`.
-    `before` is the instruction that was evolved. `answer` is the evolver's answer to its evolved instruction, if the
-    study has an elimination. `probabilities` are those of the reply's first tokens under the evolver, if the study
-    keeps them. If the outcome is "eliminated:<reason>", the evolution failed: the row has the instruction of the round
-    before, is passed to the next round, and is not in the data set of its own round.
+    alternately the user's and the assistant's. `turn` ("last" or "first") says which user turn is evolved, `before` is
+    its text before the evolution. `thoughts` are those of the evolver, which are not part of `raw`. `answer` is the
+    evolver's answer to its evolved instruction, if the study has an elimination. `probabilities` are those of the
+    reply's first tokens under the evolver, if the study keeps them. If the outcome is "eliminated:<reason>", the
+    evolution failed: the row has the text of the round before, is passed to the next round, and is not in the data set
+    of its own round.
     """
 
     round: int
@@ -58,11 +59,28 @@ class InstructionRow(Row):
     system: str = ""
     history: list[str] = field(default_factory=list[str])
     thoughts: str = ""
+    turn: str = "last"
 
     @property
     def eliminated(self) -> bool:
         """Whether the evolution failed and was reverted."""
         return self.outcome.startswith(ELIMINATED)
+
+    @property
+    def evolves_history(self) -> bool:
+        """Whether the turn that is evolved is in the history. Without a history, the first turn is the instruction."""
+        return self.turn == "first" and bool(self.history)
+
+    @property
+    def evolved(self) -> str:
+        """The text of the turn that is evolved, without the input: the instruction, or the first turn."""
+        return self.history[0] if self.evolves_history else self.instruction
+
+    def with_evolved(self, text: str) -> Self:
+        """Return the row with another text of the turn that is evolved."""
+        if self.evolves_history:
+            return replace(self, history=[text, *self.history[1:]])
+        return replace(self, instruction=text)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pipelines.cli.views.request import Facts
+from pipelines.cli.views.request import Facts, conversation_facts
 from pipelines.rows.types import CheckedRow, FormatRow, PairedRow, VerifiedRow
 from pipelines.study.graph.step import Step
 
@@ -30,7 +30,8 @@ def verified_facts(row: VerifiedRow, step: Step) -> Facts:
 
 
 def paired_facts(row: PairedRow, step: Step) -> Facts:
-    """Yield a query and the format instruction for its answer."""
+    """Yield a query, in its conversation, and the format instruction for its answer."""
+    yield from conversation_facts(row)
     yield "query", row.before
     yield "its seed", row.seed_id
     yield "under", row.constraint

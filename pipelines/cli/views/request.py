@@ -7,6 +7,7 @@ from typing import Any
 
 import prompts
 from pipelines.results.lineage import Link
+from pipelines.rows.text import InConversation, context
 from pipelines.rows.types import CandidatesRow, MethodRow, ResponseRow
 from pipelines.study.graph.methods import prompt_name
 from pipelines.study.graph.params import (
@@ -33,6 +34,11 @@ def request_facts(link: Link, study_seed: int) -> Facts:
         yield params.role, f"{params.model} ({_describe_model(step)})"
     if facts := REQUEST_FACTS.get(type(params)):
         yield from facts(params, link, study_seed)
+
+
+def conversation_facts(row: InConversation) -> Facts:
+    """Yield the messages before the row's instruction, by their roles."""
+    yield from context(row)
 
 
 def describe_sampling(spec: SamplingSpec) -> str:

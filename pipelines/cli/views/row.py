@@ -13,7 +13,13 @@ from rich.text import Text
 
 from pipelines.cli.views.answer import answer_facts
 from pipelines.cli.views.autoif import checked_facts, format_facts, paired_facts, verified_facts
-from pipelines.cli.views.request import SHORT_ID_CHARS, Facts, describe_sampling, request_facts
+from pipelines.cli.views.request import (
+    SHORT_ID_CHARS,
+    Facts,
+    conversation_facts,
+    describe_sampling,
+    request_facts,
+)
 from pipelines.operators.evolve.failure_detector import CLASSES
 from pipelines.results.lineage import ROW_FILES, Lineage, Link
 from pipelines.rows.types import (
@@ -107,8 +113,9 @@ def _method_facts(row: MethodRow, step: Step) -> Facts:
 
 def _instruction_facts(row: InstructionRow, step: Step) -> Facts:
     if step.kind != "seeds":
-        yield "reply", row.raw if row.raw.strip() != row.instruction else "(the instruction, as it is)"
+        yield "reply", row.raw if row.raw.strip() != row.evolved else "(the instruction, as it is)"
         yield "outcome", f"{row.outcome}: the instruction from before is passed on" if row.eliminated else row.outcome
+    yield from conversation_facts(row)
     yield "instruction", row.instruction
     if row.input:
         yield "input", row.input

@@ -26,7 +26,6 @@ from pipelines.operators.autoif.thresholds import THRESHOLDS
 from pipelines.operators.autoif.verify import Verify, VerifyFormat
 from pipelines.planning.plan import Plan
 from pipelines.rows.arrow import from_table
-from pipelines.rows.text import user_turn
 from pipelines.rows.types import InstructionRow, VerifiedRow
 from pipelines.store.journaled_client import JournaledClient, journaling
 from pipelines.store.manifest import Manifest
@@ -130,8 +129,8 @@ class _DraftCounter:
         self.display.update(self.step.key, self.step.label, self.done, self.total)
 
 
-def usable_queries(store: Store, step: Step) -> dict[str, InstructionRow]:
-    """Return the seeds of a pair step that can serve as queries, by their text.
+def usable_queries(store: Store, step: Step) -> list[InstructionRow]:
+    """Return the seeds of a pair step that can serve as queries, in order.
 
     Raises:
         InputError: If the step draws more queries than there are.
@@ -139,7 +138,7 @@ def usable_queries(store: Store, step: Step) -> dict[str, InstructionRow]:
     job, (_, seeds) = step.params, step.inputs
     assert isinstance(job, PairParams)
     rows = from_table(InstructionRow, store.rows(seeds.kind, seeds.key))
-    found = filter_queries({user_turn(row.instruction, row.input): row for row in reversed(rows)})
+    found = filter_queries(rows)
     if len(found) < job.queries:
         raise InputError(
             f"cannot draw {job.queries} queries for each instruction: the seeds '{seeds.subject}' have only "

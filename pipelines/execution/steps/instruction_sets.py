@@ -20,12 +20,12 @@ from pipelines.store.shards import write_shard
 from pipelines.store.store import Store
 from pipelines.study.graph.step import Step
 
-INSTRUCTION_COLUMNS = ["id", "seed_id", "index", "instruction", "input", "outcome"]
+INSTRUCTION_COLUMNS = ["id", "seed_id", "index", "instruction", "input", "outcome", "history", "turn"]
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A row of a set: its ids, its text including the input, and its outcome."""
+    """A row of a set: its ids, the text of the turn that is evolved, including its input, and its outcome."""
 
     id: str
     seed_id: str
@@ -51,7 +51,8 @@ def read_instructions(store: Store, step: Step) -> Iterator[Instruction]:
     """Yield all rows of a finished step of instructions, in order."""
     for table in read_tables(store, step, INSTRUCTION_COLUMNS):
         for row in table.to_pylist():
-            text = user_turn(row["instruction"], row["input"])
+            first = row["turn"] == "first" and row["history"]
+            text = row["history"][0] if first else user_turn(row["instruction"], row["input"])
             yield Instruction(row["id"], row["seed_id"], row["index"], text, row["outcome"])
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from pipelines.rows.ids import row_id
+from pipelines.rows.text import context, user_turn
 from pipelines.rows.types import InstructionRow, PairedRow, VerifiedRow
 from pipelines.study.graph.params import PairParams
 
@@ -30,14 +31,24 @@ QUERIES_PER_INSTRUCTION = 16
 MIN_QUERY_CHARS, MAX_QUERY_CHARS = 21, 299
 
 
-def filter_queries(queries: Mapping[str, T]) -> dict[str, T]:
-    """Return the queries of more than 20 and fewer than 300 characters, with their values."""
-    return {query: each for query, each in queries.items() if MIN_QUERY_CHARS <= len(query) <= MAX_QUERY_CHARS}
+def filter_queries(seeds: Iterable[InstructionRow]) -> list[InstructionRow]:
+    """Return the seeds whose user turn has more than 20 and fewer than 300 characters, ordered by index.
+
+    Of seeds with the same turn after the same conversation, the first one is returned.
+    """
+    distinct = dict[tuple[object, str], InstructionRow]()
+    for row in sorted(seeds, key=lambda row: row.index):
+        distinct.setdefault((context(row), _query(row)), row)
+    return [row for row in distinct.values() if MIN_QUERY_CHARS <= len(_query(row)) <= MAX_QUERY_CHARS]
+
+
+def _query(row: InstructionRow) -> str:
+    return user_turn(row.instruction, row.input)
 
 
 def pair_queries(
-    instruction: str, queries: Sequence[str], count: int = QUERIES_PER_INSTRUCTION, seed: int = 0
-) -> tuple[str, ...]:
+    instruction: str, queries: Sequence[T], count: int = QUERIES_PER_INSTRUCTION, seed: int = 0
+) -> tuple[T, ...]:
     """Return `count` queries for an instruction, sampled without replacement from `queries`.
 
     They depend on the instruction and the seed, not on other instructions. There must be at least `count` queries.
@@ -46,21 +57,22 @@ def pair_queries(
 
 
 def paired_rows(
-    formats: Iterable[VerifiedRow], queries: Mapping[str, InstructionRow], params: PairParams, key: str
+    formats: Iterable[VerifiedRow], queries: Sequence[InstructionRow], params: PairParams, key: str
 ) -> list[PairedRow]:
-    """Return a row per instruction and query, ordered by the queries' index in the seeds. `key` is the step's key."""
-    texts = sorted(queries, key=lambda query: queries[query].index)
+    """Return a row per instruction and query, ordered by the queries' index in the seeds. `key` is the step's key.
+
+    `queries` are in the order of their index.
+    """
     rows = [
-        _paired_row(one, query, queries[query], params, row_id(one.id, key, number))
+        _paired_row(one, query, params, row_id(one.id, key, number))
         for one in formats
-        for number, query in enumerate(pair_queries(one.instruction, texts, params.queries, params.seed))
+        for number, query in enumerate(pair_queries(one.instruction, queries, params.queries, params.seed))
     ]
     return sorted(rows, key=lambda row: (row.index, row.id))
 
 
-def _paired_row(
-    verified: VerifiedRow, query: str, seed: InstructionRow, params: PairParams, paired_id: str
-) -> PairedRow:
+def _paired_row(verified: VerifiedRow, seed: InstructionRow, params: PairParams, paired_id: str) -> PairedRow:
+    query = _query(seed)
     # 2412.11231's code uses the query as the input, 2406.13542 joins query and instruction
     as_input = params.rules == "port"
     return PairedRow(
@@ -80,4 +92,6 @@ def _paired_row(
         before=query,
         constraint=verified.instruction,
         functions=verified.functions,
+        system=seed.system,
+        history=seed.history,
     )

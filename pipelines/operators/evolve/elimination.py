@@ -39,7 +39,7 @@ class Eliminate(Operator[InstructionRow, InstructionRow]):
     async def judged_row(self, row: InstructionRow) -> InstructionRow:
         """Ask the judge whether the evolution added information, and return the row, reverted if it did not."""
         prompt = prompts.get("equality")
-        message = ("user", prompt.render(first=row.before, second=row.instruction))
+        message = ("user", prompt.render(first=row.before, second=row.evolved))
         sampling = Sampling(max_tokens=self.rules.max_tokens)
         said = await self.client.generate(GenerateRequest(row.id, (message,), sampling))
         row = replace(row, raw=said.text, tokens_in=said.tokens_in, tokens_out=said.tokens_out)
@@ -50,8 +50,8 @@ class Eliminate(Operator[InstructionRow, InstructionRow]):
 
 
 def reverted_row(row: InstructionRow, reason: str) -> InstructionRow:
-    """Return the row with the instruction from before the evolution."""
-    return replace(row, instruction=row.before, outcome=ELIMINATED + reason)
+    """Return the row with the text from before the evolution."""
+    return replace(row.with_evolved(row.before), outcome=ELIMINATED + reason)
 
 
 def failed_answer(answer: str, sorry_words: int) -> str | None:

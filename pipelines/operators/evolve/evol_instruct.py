@@ -10,7 +10,7 @@ from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.operators.respond.answer import answer_prompt
 from pipelines.rows.ids import request_seed
 from pipelines.rows.operator import Operator, Rejected
-from pipelines.rows.text import user_turn
+from pipelines.rows.text import Message, context, user_turn
 from pipelines.rows.types import ELIMINATED, InstructionRow
 from pipelines.study.graph.methods import prompt_name
 from pipelines.study.graph.params import EvolveParams
@@ -19,10 +19,11 @@ from pipelines.study.spec.evolution import LengthBound
 
 @dataclass(frozen=True)
 class Evolve(Operator[InstructionRow, InstructionRow]):
-    """Rewrites the instruction of a row with the evolver.
+    """Rewrites the instruction of a row with the evolver, or with `turn: first` the first turn of its conversation.
 
-    By default, the evolver does not see the `input`, which is copied (as in 2412.11231). With `input: merge`, it sees
-    instruction and input as one text and returns an instruction without input (WizardLM's code).
+    The evolver sees only the text that it rewrites; the system text and all other turns are copied. By default, so is
+    the `input` (as in 2412.11231). With `input: merge`, the evolver sees instruction and input as one text and returns
+    an instruction without input (WizardLM's code).
 
     A reply is rejected if it is truncated or empty, repeats the prompt's frame, returns the instruction unchanged, or
     is longer than the growth bound allows. In a study with elimination, such a row is not rejected: it is passed on
@@ -37,10 +38,11 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
     optimized: str = ""
 
     async def __call__(self, row: InstructionRow, new_id: str) -> InstructionRow:
+        row = replace(row, turn=self.params.turn)
         row = instruction_with_input(row) if self.params.input == "merge" else row
         method = self.params.method(row.index, row.seed_id, self.study_seed)
-        prompt, parser = self.build_prompt(method, row.instruction)
-        said = await self.ask_evolver(new_id, prompt, logprobs=self.params.probabilities > 0)
+        prompt, parser = self.build_prompt(method, row.evolved)
+        said = await self.ask_evolver(new_id, (("user", prompt),), logprobs=self.params.probabilities > 0)
         evolved = replace(
             row,
             **row.lineage(new_id),
@@ -50,17 +52,17 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
             raw=said.text,
             tokens_in=said.tokens_in,
             tokens_out=said.tokens_out,
-            before=row.instruction,
+            before=row.evolved,
             answer="",
             probabilities=[math.exp(value) for value in (said.logprobs or ())[: self.params.probabilities]],
         )
         try:
-            reply = read_evolution(said, parser, row.instruction, self.params.growth)
+            reply = read_evolution(said, parser, row.evolved, self.params.growth)
         except Rejected as why:
             if not self.params.eliminates:
                 raise
             return replace(evolved, outcome=ELIMINATED + why.reason)
-        evolved = replace(evolved, instruction=reply.value or "", outcome=reply.outcome)
+        evolved = replace(evolved.with_evolved(reply.value or ""), outcome=reply.outcome)
         return replace(evolved, answer=await self.answer_evolution(evolved)) if self.params.eliminates else evolved
 
     def build_prompt(self, method: str, instruction: str) -> tuple[str, str]:
@@ -72,15 +74,13 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
 
     async def answer_evolution(self, row: InstructionRow) -> str:
         """Return the evolver's answer to its own evolution."""
-        said = await self.ask_evolver(row.id, answer_prompt(row.instruction, row.input))
+        said = await self.ask_evolver(row.id, evolved_turn_messages(row))
         return said.text
 
-    async def ask_evolver(self, request_id: str, prompt: str, logprobs: bool = False) -> Generation:
-        """Send a prompt to the evolver, with a sampling seed derived from the request's id and the study's seed."""
+    async def ask_evolver(self, request_id: str, messages: tuple[Message, ...], logprobs: bool = False) -> Generation:
+        """Send messages to the evolver, with a sampling seed derived from the request's id and the study's seed."""
         seed = request_seed(request_id) ^ self.study_seed
-        return await self.client.generate(
-            GenerateRequest(request_id, (("user", prompt),), self.sampling, seed, logprobs)
-        )
+        return await self.client.generate(GenerateRequest(request_id, messages, self.sampling, seed, logprobs))
 
 
 def read_evolution(said: Generation, parser: str, before: str, growth: LengthBound | None) -> prompts.Reply:
@@ -113,5 +113,17 @@ def _words(text: str) -> int:
 
 
 def instruction_with_input(row: InstructionRow) -> InstructionRow:
-    """Return the row with its input appended to its instruction after a newline, and an empty input."""
+    """Return the row with its input appended to its instruction after a newline, and an empty input.
+
+    A row whose first turn is evolved keeps its input, which belongs to its last turn.
+    """
+    if row.evolves_history:
+        return row
     return replace(row, instruction=user_turn(row.instruction, row.input), input="")
+
+
+def evolved_turn_messages(row: InstructionRow) -> tuple[Message, ...]:
+    """Return the conversation that ends with the evolved turn: the request for a reply to it."""
+    if row.evolves_history:
+        return (*context(replace(row, history=[])), ("user", answer_prompt(row.evolved, "")))
+    return (*context(row), ("user", answer_prompt(row.instruction, row.input)))

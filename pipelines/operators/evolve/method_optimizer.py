@@ -53,7 +53,8 @@ class AutoEvol:
 
     async def run(self, seeds: Sequence[InstructionRow]) -> tuple[list[MethodRow], list[Rejection]]:
         """Return all measured methods, with the best one marked, and the optimizer's replies without a method."""
-        rows = [instruction_with_input(row) for row in seeds] if self.params.input == "merge" else seeds
+        rows = [replace(row, turn=self.params.turn) for row in seeds]
+        rows = [instruction_with_input(row) for row in rows] if self.params.input == "merge" else rows
         minibatches = Minibatches(rows, self.spec, self.params.seed)
         best, step = CandidateMethod(self.root_id, "", 1, 0, prompts.get(prompt_name(AUTO)).text), 1
         while step and step <= self.spec.steps:
@@ -90,7 +91,7 @@ class AutoEvol:
 
     async def evolve_chain(self, current: CandidateMethod, row: InstructionRow) -> str:
         """Evolve a seed through all rounds and return the chain as text. Stop if a stage yields no instruction."""
-        stages = [row.instruction]
+        stages = [row.evolved]
         for number in range(1, self.spec.rounds + 1):
             request = f"{current.id}-{row.id}-stage-{number}"
             evolved = await self.evolve_once(current.method, stages[-1], request)
@@ -136,10 +137,10 @@ class AutoEvol:
         """Have the evolver evolve one dev row and answer it; return None if the engine rejects a request."""
         request = f"{draft.id}-{row.id}"
         try:
-            evolved = await self.calls.evolve(draft.method, row.instruction, f"{request}-evolve", "evolve")
+            evolved = await self.calls.evolve(draft.method, row.evolved, f"{request}-evolve", "evolve")
             if evolved is None:
                 return DevResult(None)
-            return DevResult(evolved, await self.calls.answer(evolved, row.input, f"{request}-answer"))
+            return DevResult(evolved, await self.calls.answer(row.with_evolved(evolved), f"{request}-answer"))
         except RequestError:
             return None
 

@@ -6,9 +6,11 @@ from collections import Counter
 
 import prompts
 from actors.engine import Client, GenerateRequest, Generation, Sampling
-from pipelines.operators.respond.answer import answer_prompt
+from pipelines.operators.evolve.evol_instruct import evolved_turn_messages
 from pipelines.rows.ids import request_seed
 from pipelines.rows.operator import Rejected
+from pipelines.rows.text import Message
+from pipelines.rows.types import InstructionRow
 from pipelines.study.graph.methods import reply_parser
 from pipelines.study.graph.params import OptimizeParams
 
@@ -31,17 +33,17 @@ class OptimizationClient:
     async def evolve(self, method: str, instruction: str, request: str, purpose: str) -> str | None:
         """Evolve an instruction with a method; return None if the reply is truncated or has no instruction."""
         self.request_counts[purpose] += 1
-        said = await self.ask_evolver(request, prompts.fill(method, instruction))
+        said = await self.ask_evolver(request, (("user", prompts.fill(method, instruction)),))
         return None if said.finish_reason == "length" else prompts.parse(self.parser, said.text).value
 
-    async def answer(self, instruction: str, extra: str, request: str) -> str:
-        """Return the evolver's answer to an evolved instruction; `extra` is the row's input."""
+    async def answer(self, row: InstructionRow, request: str) -> str:
+        """Return the evolver's answer to a row's evolved turn, in its conversation."""
         self.request_counts["answer"] += 1
-        return (await self.ask_evolver(request, answer_prompt(instruction, extra))).text
+        return (await self.ask_evolver(request, evolved_turn_messages(row))).text
 
-    async def ask_evolver(self, request: str, prompt: str) -> Generation:
+    async def ask_evolver(self, request: str, messages: tuple[Message, ...]) -> Generation:
         """Return one greedy reply of the evolver."""
-        return await self.evolver.generate(GenerateRequest(request, (("user", prompt),), self.evolver_sampling))
+        return await self.evolver.generate(GenerateRequest(request, messages, self.evolver_sampling))
 
     async def ask_optimizer(self, draft: str, name: str, **values: str) -> tuple[str, prompts.Reply]:
         """Return one reply of the optimizer for a draft, as raw text and parsed.

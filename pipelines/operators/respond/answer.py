@@ -9,6 +9,7 @@ from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.operators.respond.refusals import is_refusal
 from pipelines.rows.ids import request_seed
 from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
+from pipelines.rows.text import context
 from pipelines.rows.types import InstructionRow, PairedRow, ResponseRow
 from pipelines.study.graph.prompt_names import CONSTRAINED_ANSWER_PROMPT
 
@@ -36,6 +37,8 @@ class Respond(Operator[InstructionRow, ResponseRow]):
             tokens_in=said.tokens_in,
             tokens_out=said.tokens_out,
             refused=is_refusal(reply.value),
+            system=row.system,
+            history=row.history,
         )
 
 
@@ -52,10 +55,13 @@ def reject_unevolved(row: InstructionRow) -> None:
 async def generate_answer(
     client: Client, sampling: Sampling, study_seed: int, row: InstructionRow, request_id: str
 ) -> Generation:
-    """Return a teacher's unparsed answer, sampled with a seed derived from `request_id` (hex digits)."""
-    message = ("user", row_prompt(row))
+    """Return a teacher's unparsed answer to the whole conversation.
+
+    It is sampled with a seed derived from `request_id` (hex digits).
+    """
+    messages = (*context(row), ("user", row_prompt(row)))
     seed = request_seed(request_id) ^ study_seed
-    return await client.generate(GenerateRequest(request_id, (message,), sampling, seed))
+    return await client.generate(GenerateRequest(request_id, messages, sampling, seed))
 
 
 def row_prompt(row: InstructionRow) -> str:

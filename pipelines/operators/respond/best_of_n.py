@@ -13,7 +13,7 @@ from pipelines.operators.respond.refusals import is_refusal
 from pipelines.operators.score.reward import compute_reward
 from pipelines.rows.ids import row_id
 from pipelines.rows.operator import EMPTY, Operator, Rejected
-from pipelines.rows.text import user_turn
+from pipelines.rows.text import conversation
 from pipelines.rows.types import CandidatesRow, ChosenRow, InstructionRow
 from pipelines.study.spec.responses import SelectionRule
 
@@ -45,6 +45,8 @@ class SampleCandidates(Operator[InstructionRow, CandidatesRow]):
             finish_reasons=[one.finish_reason for one in said],
             tokens_in=said[0].tokens_in,
             tokens_out=[one.tokens_out for one in said],
+            system=row.system,
+            history=row.history,
         )
 
 
@@ -60,8 +62,8 @@ class ChooseCandidate(Operator[CandidatesRow, ChosenRow]):
     rule: SelectionRule
 
     async def __call__(self, row: CandidatesRow, new_id: str) -> ChosenRow:
-        question = user_turn(row.instruction, row.input)
-        calls = [compute_reward(self.client, f"{new_id}-{n}", question, text) for n, text in enumerate(row.candidates)]
+        conversations = [conversation(row, text) for text in row.candidates]
+        calls = [compute_reward(self.client, f"{new_id}-{n}", each) for n, each in enumerate(conversations)]
         rewards = {number: reward for number, (reward, _) in (await _gather_successful(calls, "no_reward")).items()}
         chosen = [*rewards][pick_index([*rewards.values()], self.rule)]
         response = row.candidates[chosen]
@@ -76,6 +78,8 @@ class ChooseCandidate(Operator[CandidatesRow, ChosenRow]):
             tokens_in=row.tokens_in,
             tokens_out=row.tokens_out[chosen],
             refused=is_refusal(response),
+            system=row.system,
+            history=row.history,
             chosen=chosen,
             judged=[*rewards],
             rewards=[*rewards.values()],

@@ -18,7 +18,9 @@ NO_METHODS = "no_method_list"
 
 @dataclass(frozen=True)
 class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
-    """Asks the judge about an instruction, with greedy decoding. Its input is not shown, as in the reference code.
+    """Asks the judge about the turn that the study evolves, with greedy decoding.
+
+    The judge does not see the row's input, as in the reference code, nor the rest of its conversation.
 
     A row is rejected if its evolution was reverted, if the judge's reply is not one of the allowed ones, or, for
     `keywords`, if the evolution has no list of methods to name. The judge names each line of that list in a separate
@@ -58,7 +60,7 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
         prompt = prompts.get(INSTRUCTION_JUDGE_PROMPTS[self.metric])
         if self.metric == "keywords":
             return [prompt.render(line=line) for line in prompts.method_lines(row.raw)]
-        return [prompt.render(instruction=row.instruction)]
+        return [prompt.render(instruction=row.evolved)]
 
     async def ask_judge(self, request_id: str, text: str) -> str:
         """Return the judge's reply."""

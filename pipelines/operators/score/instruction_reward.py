@@ -27,7 +27,8 @@ class InstructionReward(Operator[InstructionRow, JudgementRow]):
     async def __call__(self, row: InstructionRow, new_id: str) -> JudgementRow:
         if row.eliminated:
             raise Rejected(NOT_EVOLVED, row.outcome)
-        reward, _ = await compute_reward(self.client, new_id, self.build_prompt(row), row.instruction)
+        messages = (("user", self.build_prompt(row)), ("assistant", row.evolved))
+        reward, _ = await compute_reward(self.client, new_id, messages)
         lineage = row.lineage(new_id)
         return JudgementRow(**lineage, metric="reward", labels=[], scores=[reward], raw=[], outcomes=[])
 

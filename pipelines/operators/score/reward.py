@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from actors.engine import Classification, ClassifyRequest, Client
 from pipelines.errors import InputError
 from pipelines.rows.operator import Operator, Rejected
-from pipelines.rows.text import user_turn
+from pipelines.rows.text import Message, conversation
 from pipelines.rows.types import ResponseRow, RewardRow
 
 
 @dataclass(frozen=True)
 class Reward(Operator[ResponseRow, RewardRow]):
-    """Computes the reward of a pair as a conversation of two turns, in the reward model's chat template.
+    """Computes the reward of an answer after its whole conversation, in the reward model's chat template.
 
     A pair is rejected if its reward is not a finite number.
     """
@@ -22,20 +22,18 @@ class Reward(Operator[ResponseRow, RewardRow]):
     client: Client
 
     async def __call__(self, row: ResponseRow, new_id: str) -> RewardRow:
-        question = user_turn(row.instruction, row.input)
-        reward, tokens = await compute_reward(self.client, new_id, question, row.response)
+        reward, tokens = await compute_reward(self.client, new_id, conversation(row, row.response))
         return RewardRow(**row.lineage(new_id), reward=reward, tokens=tokens)
 
 
-async def compute_reward(client: Client, request_id: str, question: str, answer: str) -> tuple[float, int]:
-    """Return the reward of an answer and the number of tokens of the conversation.
+async def compute_reward(client: Client, request_id: str, messages: tuple[Message, ...]) -> tuple[float, int]:
+    """Return the reward of the answer that ends a conversation, and the number of tokens of the conversation.
 
     Raises:
         Rejected: The reward is not a finite number (reason `not_finite`).
         RequestError: The model rejects the request.
         InputError: The model has several logits and the study names none of them as the reward.
     """
-    messages = (("user", question), ("assistant", answer))
     got = await client.classify(ClassifyRequest(request_id, messages=messages))
     reward = _single_reward(got)
     if not math.isfinite(reward):

@@ -100,7 +100,16 @@ def _too_close_ids(
 
 def _pair_row(pair: ResponseRow, value: float, key: str) -> PairRow:
     lineage = pair.lineage(row_id(pair.id, key))
-    return PairRow(**lineage, instruction=pair.instruction, input=pair.input, response=pair.response, score=value)
+    return PairRow(
+        **lineage,
+        instruction=pair.instruction,
+        input=pair.input,
+        response=pair.response,
+        score=value,
+        system=pair.system,
+        history=pair.history,
+        thoughts=pair.thoughts,
+    )
 
 
 def _rejection(pair: ResponseRow, reason: str, key: str) -> Rejection:

@@ -29,12 +29,13 @@ class EvolutionSteps:
         spec = self.spec
         if spec.optimization is None:
             return None
-        job = OptimizeParams(evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.seed)
+        job = OptimizeParams(evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.seed, spec.turn)
         optimizer = self.models[spec.optimization.optimizer]
         identity = self.identify(
             OptimizeParams,
             optimization=describe_without(job.optimization, "optimizer"),
             input=job.input,
+            turn=job.turn,
             max_tokens=job.max_tokens,
             prompts=describe_prompts(prompt_name(AUTO), *OPTIMIZER_PROMPTS, *ANSWER_PROMPTS),
             model=self.models[evolver],
@@ -61,6 +62,7 @@ class EvolutionSteps:
             rotation=job.methods,
             assignment=job.assignment,
             input=job.input,
+            turn=job.turn,
             growth=job.growth,
             eliminates=job.eliminates,
             probabilities=job.probabilities,
@@ -86,6 +88,7 @@ class EvolutionSteps:
             sampling=spec.sampling,
             parser=reply_parser(spec.optimization.variant) if spec.optimization else "",
             probabilities=spec.probabilities,
+            turn=spec.turn,
         )
 
     def eliminate(self, evolved: Step, evolver: str) -> Step:

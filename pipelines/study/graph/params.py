@@ -13,7 +13,7 @@ from pipelines.study.graph.step import ModelFreeParams, StepParams
 from pipelines.study.spec.autoif import RuleSet
 from pipelines.study.spec.basics import SamplingSpec
 from pipelines.study.spec.benchmarks import Benchmark
-from pipelines.study.spec.evolution import Assignment, Elimination, LengthBound, Optimization
+from pipelines.study.spec.evolution import Assignment, Elimination, LengthBound, Optimization, Turn
 from pipelines.study.spec.recipes import Recipe, TrainingResources
 from pipelines.study.spec.responses import SelectionRule
 from pipelines.study.spec.scoring import Contamination, Diversity, JudgeMetric, ScoringOptions
@@ -43,6 +43,7 @@ class OptimizeParams(StepParams):
     input: Literal["copy", "merge"]
     max_tokens: int
     seed: int
+    turn: Turn = "last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class PairParams(ModelFreeParams):
     """AutoIF: pair the verified instructions with seeds, which are the queries to answer."""
 
     kind = "pair"
-    code_version = 2
+    code_version = 3
 
     rules: RuleSet
     queries: int
@@ -107,7 +108,7 @@ class EvolveParams(StepParams):
     """
 
     kind = "evolve"
-    code_version = 3
+    code_version = 4
     row_wise = True
     role = "evolver"
 
@@ -120,6 +121,7 @@ class EvolveParams(StepParams):
     sampling: SamplingSpec
     parser: str = ""
     probabilities: int = 0
+    turn: Turn = "last"
 
     def method(self, index: int, seed_id: str, study_seed: int) -> str:
         """Return the method for the seed with this id, at this 0-based position in its file."""
@@ -133,7 +135,7 @@ class EliminateParams(StepParams):
     """Revert failed evolutions, as detected from their answers and by the judge `model`."""
 
     kind = "eliminate"
-    code_version = 2
+    code_version = 3
     row_wise = True
     role = "judge"
 
@@ -145,7 +147,7 @@ class RespondParams(StepParams):
     """Answer every instruction `draws` times, with one row for each answer."""
 
     kind = "respond"
-    code_version = 2
+    code_version = 3
     row_wise = True
     role = "teacher"
 
@@ -163,7 +165,7 @@ class SampleCandidatesParams(StepParams):
     """Answer every instruction `candidates` times, with one row for all answers."""
 
     kind = "draw"
-    code_version = 1
+    code_version = 2
     row_wise = True
     role = "teacher"
 
@@ -176,7 +178,7 @@ class BestOfNParams(StepParams):
     """Pick one of the candidates by the reward model's rewards."""
 
     kind = "choose"
-    code_version = 1
+    code_version = 2
     row_wise = True
     work_type = "score"
     role = "judge"
@@ -189,7 +191,7 @@ class CheckParams(StepParams):
     """AutoIF: keep the answers that functions accept and the judge `model` scores high enough."""
 
     kind = "check"
-    code_version = 1
+    code_version = 2
     row_wise = True
     role = "judge"
 
@@ -210,7 +212,7 @@ class ScoreParams(StepParams):
     """Score every pair with one model."""
 
     kind = "score"
-    code_version = 2
+    code_version = 3
     row_wise = True
     work_type = "score"
     role = "scorer"
@@ -267,7 +269,7 @@ class SelectParams(ModelFreeParams):
     """Select pairs for training."""
 
     kind = "select"
-    code_version = 2
+    code_version = 3
 
     selection: Selection
     seed: int
@@ -278,7 +280,7 @@ class TrainParams(StepParams):
     """Fine-tune a student on the selected pairs. `resources` do not change the result."""
 
     kind = "train"
-    code_version = 2
+    code_version = 3
     work_type = "train"
 
     recipe: Recipe

@@ -11,6 +11,7 @@ from pipelines.study.spec.basics import ModelName, Name, SamplingSpec, StrictMod
 
 Variant = Literal["paper", "authors"]
 Assignment = Literal["rotation", "random"]
+Turn = Literal["last", "first"]
 
 
 class LengthBound(StrictModel):
@@ -72,8 +73,8 @@ def _allow_boolean_schema(schema: dict[str, Any]) -> None:
 
 # the methods, with the keys that are allowed with some of them only
 KEYS_OF_METHOD: dict[str, frozenset[str]] = {
-    "evol-instruct": frozenset({"breadth", "assignment", "input", "growth", "elimination", "probabilities"}),
-    "auto-evol-instruct": frozenset({"optimization", "input", "growth", "elimination", "probabilities"}),
+    "evol-instruct": frozenset({"breadth", "assignment", "input", "turn", "growth", "elimination", "probabilities"}),
+    "auto-evol-instruct": frozenset({"optimization", "input", "turn", "growth", "elimination", "probabilities"}),
     "autoif": frozenset({"autoif"}),
 }
 Method = Annotated[str, *name_from(lambda: [*KEYS_OF_METHOD])]
@@ -100,6 +101,10 @@ class Evolution(StrictModel):
     input: Literal["copy", "merge"] = Field(
         default="copy",
         description="copy: a row's input is kept and not shown to the evolver; merge: it is added to the instruction",
+    )
+    turn: Turn = Field(
+        default="last",
+        description="the user turn of a conversation that is rewritten: the last (the instruction) or the first",
     )
     growth: LengthBound | None = Field(default=None, description="bounds on the length of an evolved instruction")
     elimination: Annotated[

@@ -11,7 +11,7 @@ from pipelines.operators.select.measurements import reported_values
 from pipelines.results.report.data.report import Example, SetScore, Turn
 from pipelines.results.report.data.set_key import set_key
 from pipelines.rows.arrow import from_table
-from pipelines.rows.text import user_turn
+from pipelines.rows.text import shown_conversation
 from pipelines.rows.types import InstructionRow, ResponseRow
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid, InstructionDataset
@@ -71,7 +71,7 @@ class Sets:
     def _valid_share(self, step: Step) -> float | None:
         """Return the share of verifiable evolutions among those of verifiable instructions, in percent."""
         checked = [
-            any(is_valid_evolution(row.before, row.instruction, method) for method in _allowed_methods(row.method))
+            any(is_valid_evolution(row.before, row.evolved, method) for method in _allowed_methods(row.method))
             for row in self.instructions(step).values()
             if row.round > 0
             and not row.eliminated
@@ -98,8 +98,7 @@ class Sets:
 
     def _turns(self, row: InstructionRow, step: Step) -> Iterator[Turn]:
         """Yield the turns from a row back to its seed, one per round."""
-        shown = user_turn(row.instruction, row.input)
-        yield Turn(row.round, row.method, shown, row.outcome, self._answers(row, step))
+        yield Turn(row.round, row.method, shown_conversation(row), row.outcome, self._answers(row, step))
         if step.kind == "eliminate":
             step = step.inputs[0]
             row = self.instructions(step)[row.parent_id]

@@ -172,6 +172,7 @@ CASES = {
             "breadth": False,
             "assignment": "random",
             "input": "merge",
+            "turn": "first",
             "growth": {"ratio": 2.0},
             "elimination": True,
             "probabilities": 5,
