@@ -5,8 +5,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from prompts.labels import TWO, one_label, one_number, short_name
 from prompts.methods import PLACEHOLDER, after_final_heading, labelled_block, only_block
-from prompts.repair import UnfinishedThinking, repair, strip_thinking
+from prompts.repair import repair
+from prompts.thoughts import split_thoughts
 from prompts.verdicts import arena_label, model_label, rating, win_tie_lose, yes_no_list
 
 PARSER_VERSION = 3
@@ -35,9 +37,6 @@ _FRAME = re.compile(
     r"|\bnew instruction\s*:",
     re.I,
 )
-# "equal" is part of "not equal", so the longer label must be matched first
-_EQUALITY = re.compile(r"\b(?P<not>not[\s_-]+)?equal\b", re.I)
-_BEFORE_LABEL = re.compile(r"\A\W*(?:(?:label|answer|verdict|result)\W+)?\Z", re.I)
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,14 @@ class Reply:
         """The reason of a rejection, or an empty string for a reply with a value."""
         return self.outcome.removeprefix("rejected:") if self.value is None else ""
 
+    @property
+    def rules(self) -> list[str]:
+        """The names of the rules that repaired an accepted reply."""
+        return self.outcome.removeprefix("repaired:").split("+") if self.outcome.startswith("repaired:") else []
+
 
 def parse(parser: str, reply: str) -> Reply:
-    """Parse `reply` with the parser of this name. Never raises because of the reply's content.
+    """Parse `reply`, without any thoughts before it, with the parser of this name. Never raises because of the content.
 
     Raises:
         ValueError: There is no such parser.
@@ -65,10 +69,13 @@ def parse(parser: str, reply: str) -> Reply:
     if parser not in PARSERS:
         near = difflib.get_close_matches(parser, PARSERS, n=1, cutoff=0.0)
         raise ValueError(f"unknown parser {parser!r}; did you mean {near[0]!r}?")
-    try:
-        return PARSERS[parser](reply)
-    except UnfinishedThinking:
+    said = split_thoughts(reply)
+    if said.unfinished:
         return Reply(None, "rejected:unfinished_thinking")
+    read = PARSERS[parser](said.reply)
+    if said.reply == reply or read.value is None:
+        return read
+    return _accepted(read.value, ["thinking", *read.rules])
 
 
 def _accepted(value: str, rules: list[str]) -> Reply:
@@ -89,60 +96,47 @@ def _answer(reply: str) -> Reply:
     return Reply(text, "accepted") if text else Reply(None, "rejected:empty")
 
 
-def _difficulty_label(reply: str) -> Reply:
-    text = reply.strip()
-    if not text:
-        return Reply(None, "rejected:empty")
-    if text not in DIFFICULTY_LABELS:
-        return Reply(None, "rejected:not_a_label")
-    return Reply(text, "accepted")
+def _one_of(labels: tuple[str, ...], reason: str) -> Callable[[str], Reply]:
+    """Return a parser that accepts one of the labels, in any letter case, with marks and explanations around it.
+
+    A reply that names two labels is rejected.
+    """
+
+    def parsed(reply: str) -> Reply:
+        text = reply.strip()
+        label = one_label(text, labels)
+        if label == TWO:
+            return Reply(None, "rejected:two_labels")
+        if label is None:
+            return Reply(None, f"rejected:{reason}" if text else "rejected:empty")
+        return _accepted(label, ["label"] if label != text else [])
+
+    return parsed
 
 
 def _difficulty_score(reply: str) -> Reply:
-    """Accept a number from 0 to 100 and nothing else."""
+    """Accept one number from 0 to 100, also as "75/100" or "Score: 75"."""
     text = reply.strip()
-    try:
-        number = float(text)
-    except ValueError:
+    number = one_number(text)
+    if number == TWO:
+        return Reply(None, "rejected:two_numbers")
+    if number is None:
         return Reply(None, "rejected:not_a_number" if text else "rejected:empty")
-    if not 0 <= number <= 100:
+    if not 0 <= float(number) <= 100:
         return Reply(None, "rejected:out_of_range")
-    return Reply(text, "accepted")
-
-
-def _category(reply: str) -> Reply:
-    """Accept one of the categories in any letter case, with or without a full stop."""
-    text = reply.strip()
-    label = text.rstrip(".").lower()
-    if label not in CATEGORIES:
-        return Reply(None, "rejected:not_a_category" if text else "rejected:empty")
-    return _accepted(label, ["label"] if label != text else [])
+    return _accepted(number, ["label"] if number != text else [])
 
 
 def _keyword(reply: str) -> Reply:
     """Accept a name of few words, in lower case and without quotes, so that equal names compare equal."""
     text = reply.strip()
-    name = " ".join(text.lower().strip("\"'`*_. ").split())
+    name = short_name(text)
     if not name:
         return Reply(None, "rejected:empty")
-    if "\n" in text or len(name.split()) > MAX_KEYWORD_WORDS:
+    if "\n" in name or len(name.split()) > MAX_KEYWORD_WORDS:
         return Reply(None, "rejected:not_a_name")
+    name = " ".join(name.lower().split())
     return _accepted(name, ["name"] if name != text else [])
-
-
-def _equality(reply: str) -> Reply:
-    """Accept one label at the start, with or without an explanation. A reply with both labels is rejected."""
-    text, rules = strip_thinking(reply)
-    if not text:
-        return Reply(None, "rejected:empty")
-    found = list(_EQUALITY.finditer(text))
-    if not found or not _BEFORE_LABEL.match(text[: found[0].start()]):
-        return Reply(None, "rejected:not_a_label")
-    labels = {NOT_EQUAL if match["not"] else EQUAL for match in found}
-    if len(labels) > 1:
-        return Reply(None, "rejected:two_labels")
-    label = labels.pop()
-    return _accepted(label, [*rules, "label"] if text != label else rules)
 
 
 def _final_instruction(reply: str) -> Reply:
@@ -165,10 +159,9 @@ def _final_instruction_or_all(reply: str) -> Reply:
 
 def _method(reply: str) -> Reply:
     """Accept a template with a placeholder for the instruction, in a block labelled as the optimized method."""
-    text, rules = strip_thinking(reply)
-    method = labelled_block(text)
+    method, rules = labelled_block(reply), list[str]()
     if method is None:
-        method, rules = only_block(text), [*rules, "unlabelled_block"]
+        method, rules = only_block(reply), ["unlabelled_block"]
     if method is None:
         return Reply(None, "rejected:no_method_block")
     if PLACEHOLDER not in method:
@@ -189,11 +182,11 @@ def _verdict(read: Callable[[str], str | None]) -> Callable[[str], Reply]:
 PARSERS: dict[str, Callable[[str], Reply]] = {
     "instruction": _instruction,
     "answer": _answer,
-    "difficulty_label": _difficulty_label,
+    "difficulty_label": _one_of(DIFFICULTY_LABELS, "not_a_label"),
     "difficulty_score": _difficulty_score,
-    "category": _category,
+    "category": _one_of(CATEGORIES, "not_a_category"),
     "keyword": _keyword,
-    "equality": _equality,
+    "equality": _one_of((EQUAL, NOT_EQUAL), "not_a_label"),
     "final_instruction": _final_instruction,
     "final_instruction_or_all": _final_instruction_or_all,
     "method": _method,

@@ -2,8 +2,6 @@
 
 import re
 
-from prompts.thoughts import split_thoughts
-
 _PREAMBLE = re.compile(
     r"\A(?:sure|certainly|of course|here)\b[^\n]{0,100}?\b(?:instruction|prompt|version)\b[^\n]{0,40}:[ \t*]*\n+", re.I
 )
@@ -15,35 +13,15 @@ _FENCE = re.compile(r"\A```[^\n`]*\n(?P<body>.*?)\n?```\Z", re.DOTALL)
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
 
 
-class UnfinishedThinking(Exception):
-    """The reply ends within the model's block of thoughts."""
-
-
-def repair(reply: str) -> tuple[str, list[str]]:
-    """Return the requested text of a reply, stripped, and the names of the rules that changed it.
-
-    Raises:
-        UnfinishedThinking: The reply ends within a block of thoughts.
-    """
-    text, rules = strip_thinking(reply)
+def repair(text: str) -> tuple[str, list[str]]:
+    """Return the requested text of a reply, stripped, and the names of the rules that changed it."""
+    text, rules = text.strip(), list[str]()
     for rule, strip in _RULES:
         shorter = strip(text).strip()
         if shorter != text:
             text = shorter
             rules.append(rule)
     return text, rules
-
-
-def strip_thinking(reply: str) -> tuple[str, list[str]]:
-    """Return the reply, stripped and without its block of thoughts, and the rule "thinking" if it had one.
-
-    Raises:
-        UnfinishedThinking: The reply ends within a block of thoughts.
-    """
-    _, text, unfinished = split_thoughts(reply)
-    if unfinished:
-        raise UnfinishedThinking
-    return text.strip(), [] if text == reply else ["thinking"]
 
 
 def _strip_preamble(text: str) -> str:

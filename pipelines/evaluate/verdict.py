@@ -17,6 +17,7 @@ from pipelines.evaluate.registry import JUDGED, reference_reader
 from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.benchmarks import Benchmark
+from prompts.thoughts import split_thoughts
 
 
 @dataclass(frozen=True)
@@ -43,16 +44,17 @@ class Verdict(Operator[AnswerRow, AnswerRow]):
         judge_client = JudgeClient(self.client, new_id, self.bench.judge.max_tokens)
         judgement = await JUDGED[self.bench.kind].judge(judge_client, case, self.bench.judge)
         made = with_grade(replace(row, **row.lineage(new_id)), judgement.grade)
-        return replace(made, raw=list(judgement.raw), other=judgement.other)
+        return replace(made, raw=list(judgement.raw), judge_thoughts=list(judge_client.thoughts), other=judgement.other)
 
 
 def read_references(bench: Benchmark, path: Path, items: Sequence[Item]) -> Mapping[str, tuple[str, ...]]:
-    """Return the reference answers of a file (all turns) by the items' ids. The file has the benchmark's own layout.
+    """Return the reference answers of a file in the benchmark's own layout (all turns, no thoughts), by the items' ids.
 
     Raises:
         InputError: An item has no answer, and the benchmark needs one for each.
     """
-    found = reference_reader(bench)(path, items)
+    given = reference_reader(bench)(path, items)
+    found = {name: tuple(split_thoughts(text).reply for text in answers) for name, answers in given.items()}
     missing = [item.id for item in items if item.id not in found]
     if missing and bench.traits.judging and bench.traits.judging.reference == "required":
         message = f"{len(missing)} of {len(items)} items have no answer in this file (first: {missing[0]})"

@@ -280,7 +280,8 @@ class ContaminationRow(Row):
 class JudgementRow(Row):
     """A judge's result for an instruction: the label of a level or kind, keywords, or a score.
 
-    `raw` are its replies (keywords: one for each line of the list of methods), `outcomes` say how they were parsed.
+    `raw` are its replies (keywords: one for each line of the list of methods), `outcomes` say how they were parsed, and
+    `thoughts` are the judge's before each reply.
     """
 
     metric: str
@@ -288,6 +289,7 @@ class JudgementRow(Row):
     scores: list[float]
     raw: list[str]
     outcomes: list[str]
+    thoughts: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True)
@@ -311,7 +313,8 @@ class AnswerRow(Row):
     is the last user turn, `messages` the whole prompt (JSON: role and text of every turn). `answers` are the answers to
     all turns, `response` the last one. Each measure has a name, a value and a weight; a benchmark's score is the
     weighted mean over its rows. `words` say how the answer was parsed, `raw` are a judge's replies, `other` is the
-    answer that this one was compared with.
+    answer that this one was compared with. `thoughts` are the model's before each of `answers`, `judge_thoughts` the
+    judge's before each of `raw`; none of them is graded.
     """
 
     task: str
@@ -330,6 +333,8 @@ class AnswerRow(Row):
     words: list[str] = field(default_factory=list[str])
     raw: list[str] = field(default_factory=list[str])
     other: str = ""
+    thoughts: list[str] = field(default_factory=list[str])
+    judge_thoughts: list[str] = field(default_factory=list[str])
 
     def measure(self, name: str) -> float | None:
         """Return the value of a measure; None if the answer does not have it."""

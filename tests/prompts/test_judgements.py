@@ -13,7 +13,8 @@ from prompts.parse import Reply
 
 def test_worked_example_of_levels() -> None:
     replies = [prompts.parse("difficulty_label", text) for text in ("hard", "Hard", "very hard.", "medium")]
-    assert Counter(reply.value for reply in replies) == {"hard": 1, "medium": 1, None: 2}
+    assert Counter(reply.value for reply in replies) == {"hard": 2, "medium": 1, "very hard": 1}
+    assert [reply.outcome for reply in replies] == ["accepted", "repaired:label", "repaired:label", "accepted"]
 
 
 def test_worked_example_of_scores() -> None:
@@ -26,9 +27,9 @@ def test_worked_example_of_scores() -> None:
     ("reply", "reason"),
     [
         ("", "empty"),
-        ("70 of 100", "not_a_number"),
-        ("nan", "out_of_range"),
-        ("inf", "out_of_range"),
+        ("70 of 90", "not_a_number"),
+        ("nan", "not_a_number"),
+        ("inf", "not_a_number"),
         ("101", "out_of_range"),
         ("-1", "out_of_range"),
     ],

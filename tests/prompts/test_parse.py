@@ -46,11 +46,6 @@ def test_an_answer_is_kept_unless_empty(reply: str, value: str | None) -> None:
     assert prompts.parse("answer", reply).value == value
 
 
-def test_only_exact_lower_case_labels_are_difficulties() -> None:
-    read = [prompts.parse("difficulty_label", reply).value for reply in ["hard", "Hard", "very hard.", " medium\n", ""]]
-    assert read == ["hard", None, None, "medium", None]
-
-
 @pytest.mark.parametrize(
     ("reply", "value", "outcome"),
     [

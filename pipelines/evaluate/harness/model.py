@@ -15,6 +15,7 @@ from actors.engine import Client, GenerateRequest, LogprobRequest, RequestError,
 from pipelines.errors import InputError
 from pipelines.evaluate.items.item import Turns
 from pipelines.rows.ids import request_seed, row_id
+from pipelines.rows.replies import ask
 from pipelines.study.spec.benchmark_kinds import HARNESS_MAX_TOKENS
 
 
@@ -67,7 +68,7 @@ class PoolModel(LM):
         temperature = float(options.get("temperature", 0.0)) if options.get("do_sample") else 0.0
         sampling = Sampling(temperature, float(options.get("top_p", 1.0)) if temperature else 1.0, max_tokens)
         try:
-            said = await self.client.generate(GenerateRequest(request_id, messages, sampling, request_seed(request_id)))
+            said = await ask(self.client, GenerateRequest(request_id, messages, sampling, request_seed(request_id)))
         except RequestError as why:
             self.errors[document_id(request)] = why
             return ""

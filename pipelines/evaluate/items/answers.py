@@ -10,6 +10,7 @@ from dataclasses import replace
 from actors.engine import Client, GenerateRequest, RequestError, Sampling
 from pipelines.evaluate.items.item import Grade, Item, Turns
 from pipelines.rows.ids import request_seed, row_id
+from pipelines.rows.replies import ask
 from pipelines.rows.types import AnswerRow, Rejection
 
 AnswerOrRejection = AnswerRow | Rejection
@@ -29,18 +30,19 @@ async def ask_item(client: Client, item: Item, index: int, max_tokens: int, step
     """Ask a model one item. If the engine cannot answer it, return a failed row, which never counts as wrong."""
     answer_id = row_id(item.id, step_key)
     sampling = Sampling(temperature=item.temperature, max_tokens=max_tokens)
-    messages, answers, finish_reason = item.messages, list[str](), "stop"
+    messages, answers, thoughts, finish_reason = item.messages, list[str](), list[str](), "stop"
     try:
         for turn, following in enumerate((*item.follow_up_turns, None)):
             request = GenerateRequest(f"{answer_id}-{turn}", messages, sampling, request_seed(answer_id) + turn)
-            said = await client.generate(request)
+            said = await ask(client, request)
             answers.append(said.text)
+            thoughts.append(said.thoughts)
             finish_reason = "length" if "length" in (finish_reason, said.finish_reason) else "stop"
             if following is not None:
                 messages = (*messages, ("assistant", said.text), ("user", following))
     except RequestError as why:
         return failed_row(answer_id, index, why)
-    return answer_row(answer_id, item, index, messages, answers, finish_reason)
+    return replace(answer_row(answer_id, item, index, messages, answers, finish_reason), thoughts=thoughts)
 
 
 def failed_row(answer_id: str, index: int, why: RequestError) -> Rejection:

@@ -10,6 +10,7 @@ from typing import Any
 import prompts
 from actors.engine import Client, GenerateRequest, LogprobRequest, Sampling
 from pipelines.evaluate.items.item import Grade, Turns
+from pipelines.rows.replies import ask
 from prompts import Reply
 
 
@@ -39,12 +40,16 @@ class JudgeCase:
 
 @dataclass
 class JudgeClient:
-    """Asks a judge model about one answer. `id` is the id of the new row, and `raw` collects the replies."""
+    """Asks a judge model about one answer.
+
+    `id` is the id of the new row. `raw` collects the replies, and `thoughts` the judge's thoughts before each.
+    """
 
     client: Client
     id: str
     max_tokens: int
     raw: list[str] = field(default_factory=list[str])
+    thoughts: list[str] = field(default_factory=list[str])
 
     async def ask_verdict(self, prompt: str, **values: str) -> Reply:
         """Fill in a prompt, ask the judge, and return the reply as parsed by the prompt's parser.
@@ -56,16 +61,18 @@ class JudgeClient:
         return prompts.parse(template.parser, await self.ask(template.turns(**values)))
 
     async def ask(self, messages: Turns) -> str:
-        """Return the judge's reply to a conversation.
+        """Return the judge's reply to a conversation, without its thoughts.
 
         Raises:
             RequestError: The judge's engine rejects the request.
         """
         number = len(self.raw)
         self.raw.append("")
+        self.thoughts.append("")
         request = GenerateRequest(f"{self.id}-{number}", messages, Sampling(max_tokens=self.max_tokens))
-        self.raw[number] = (await self.client.generate(request)).text
-        return self.raw[number]
+        said = await ask(self.client, request)
+        self.raw[number], self.thoughts[number] = said.text, said.thoughts
+        return said.text
 
     async def probability(self, messages: Turns, label: str, other: str) -> float:
         """Return the probability that the whole reply is `label`, given that it is `label` or `other`.

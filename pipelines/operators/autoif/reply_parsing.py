@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeGuard, TypeVar
 from actors.engine import Generation
 from pipelines.rows.readers.seed_rows import RowProblem
 from pipelines.rows.readers.strict_json import StrictDecoder
-from prompts.repair import UnfinishedThinking, strip_thinking
+from prompts.thoughts import split_thoughts
 
 T = TypeVar("T")
 Parser = Callable[[str], "ParsedReply[T]"]
@@ -53,14 +53,14 @@ def repaired(reply: ParsedReply[T], before: Iterable[str] = (), after: Iterable[
 
 
 def without_thoughts(parse: Parser[T]) -> Parser[T]:
-    """Return a parser that first removes the model's thinking block."""
+    """Return a parser that first removes the model's thoughts."""
 
     def read(text: str) -> ParsedReply[T]:
-        try:
-            answer, rules = strip_thinking(text)
-        except UnfinishedThinking:
+        said = split_thoughts(text)
+        if said.unfinished:
             return rejected("unfinished_thinking")
-        return repaired(parse(answer), before=rules) if answer else rejected("empty")
+        rules = [] if said.reply == text else ["thinking"]
+        return repaired(parse(said.reply.strip()), before=rules) if said.reply.strip() else rejected("empty")
 
     return read
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from actors.engine import Client, FinishReason, GenerateRequest, Sampling
-from pipelines.operators.autoif.reply_parsing import Reader
+from pipelines.operators.autoif.reply_parsing import Reader, rejected
 from pipelines.rows.ids import request_seed, row_id
+from pipelines.rows.replies import UNFINISHED, ask, only_thoughts, raw_reply
 
 T = TypeVar("T")
 
@@ -54,8 +55,14 @@ class RepeatedSampler:
 
     async def _sample(self, prompt: str, read: Reader[T], sample_id: str) -> Sample[T]:
         seed = request_seed(sample_id) ^ self.study_seed
-        said = await self.client.generate(GenerateRequest(sample_id, (("user", prompt),), self.sampling, seed))
-        parsed = read(said)
+        said = await ask(self.client, GenerateRequest(sample_id, (("user", prompt),), self.sampling, seed))
+        parsed = rejected(UNFINISHED) if only_thoughts(said) else read(said)
         return Sample(
-            sample_id, said.text, parsed.value, parsed.outcome, said.finish_reason, said.tokens_in, said.tokens_out
+            sample_id,
+            raw_reply(said),
+            parsed.value,
+            parsed.outcome,
+            said.finish_reason,
+            said.tokens_in,
+            said.tokens_out,
         )

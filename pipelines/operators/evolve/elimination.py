@@ -9,6 +9,7 @@ import prompts
 from actors.engine import Client, GenerateRequest, Sampling
 from pipelines.operators.evolve.stop_words import STOP_WORDS
 from pipelines.rows.operator import Operator
+from pipelines.rows.replies import ask
 from pipelines.rows.types import ELIMINATED, InstructionRow
 from pipelines.study.spec.evolution import Elimination
 
@@ -29,7 +30,7 @@ class Eliminate(Operator[InstructionRow, InstructionRow]):
     rules: Elimination
 
     async def __call__(self, row: InstructionRow, new_id: str) -> InstructionRow:
-        row = replace(row, **row.lineage(new_id), raw="", tokens_in=0, tokens_out=0)
+        row = replace(row, **row.lineage(new_id), raw="", thoughts="", tokens_in=0, tokens_out=0)
         if row.eliminated:
             return row
         if reason := failed_answer(row.answer, self.rules.sorry_words):
@@ -41,8 +42,8 @@ class Eliminate(Operator[InstructionRow, InstructionRow]):
         prompt = prompts.get("equality")
         message = ("user", prompt.render(first=row.before, second=row.evolved))
         sampling = Sampling(max_tokens=self.rules.max_tokens)
-        said = await self.client.generate(GenerateRequest(row.id, (message,), sampling))
-        row = replace(row, raw=said.text, tokens_in=said.tokens_in, tokens_out=said.tokens_out)
+        said = await ask(self.client, GenerateRequest(row.id, (message,), sampling))
+        row = replace(row, raw=said.text, thoughts=said.thoughts, tokens_in=said.tokens_in, tokens_out=said.tokens_out)
         reply = prompts.parse(prompt.parser, said.text)
         if reply.value == prompts.NOT_EQUAL:
             return replace(row, outcome=reply.outcome)

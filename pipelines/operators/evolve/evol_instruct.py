@@ -10,6 +10,7 @@ from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.operators.respond.answer import answer_prompt
 from pipelines.rows.ids import request_seed
 from pipelines.rows.operator import Operator, Rejected
+from pipelines.rows.replies import ask, raw_reply, read_reply
 from pipelines.rows.text import Message, context, user_turn
 from pipelines.rows.types import ELIMINATED, InstructionRow
 from pipelines.study.graph.methods import prompt_name
@@ -50,6 +51,7 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
             method=method,
             reference="",
             raw=said.text,
+            thoughts=said.thoughts,
             tokens_in=said.tokens_in,
             tokens_out=said.tokens_out,
             before=row.evolved,
@@ -80,7 +82,7 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
     async def ask_evolver(self, request_id: str, messages: tuple[Message, ...], logprobs: bool = False) -> Generation:
         """Send messages to the evolver, with a sampling seed derived from the request's id and the study's seed."""
         seed = request_seed(request_id) ^ self.study_seed
-        return await self.client.generate(GenerateRequest(request_id, messages, self.sampling, seed, logprobs))
+        return await ask(self.client, GenerateRequest(request_id, messages, self.sampling, seed, logprobs))
 
 
 def read_evolution(said: Generation, parser: str, before: str, growth: LengthBound | None) -> prompts.Reply:
@@ -90,10 +92,10 @@ def read_evolution(said: Generation, parser: str, before: str, growth: LengthBou
         Rejected: The reply has no acceptable evolution; the error has the reason.
     """
     if said.finish_reason == "length":
-        raise Rejected("truncated", f"{said.tokens_out} tokens without an end", said.text)
-    reply = prompts.parse(parser, said.text)
+        raise Rejected("truncated", f"{said.tokens_out} tokens without an end", raw_reply(said))
+    reply = read_reply(parser, said)
     if reply.value is None:
-        raise Rejected(reply.reason, "", said.text)
+        raise Rejected(reply.reason, "", raw_reply(said))
     if reply.value == before:
         raise Rejected("unchanged", "", said.text)
     if growth is not None and grew_too_much(before, reply.value, growth):

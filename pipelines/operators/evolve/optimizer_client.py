@@ -9,6 +9,7 @@ from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.operators.evolve.evol_instruct import evolved_turn_messages
 from pipelines.rows.ids import request_seed
 from pipelines.rows.operator import Rejected
+from pipelines.rows.replies import ask, raw_reply, read_reply
 from pipelines.rows.text import Message
 from pipelines.rows.types import InstructionRow
 from pipelines.study.graph.methods import reply_parser
@@ -34,7 +35,7 @@ class OptimizationClient:
         """Evolve an instruction with a method; return None if the reply is truncated or has no instruction."""
         self.request_counts[purpose] += 1
         said = await self.ask_evolver(request, (("user", prompts.fill(method, instruction)),))
-        return None if said.finish_reason == "length" else prompts.parse(self.parser, said.text).value
+        return None if said.finish_reason == "length" else read_reply(self.parser, said).value
 
     async def answer(self, row: InstructionRow, request: str) -> str:
         """Return the evolver's answer to a row's evolved turn, in its conversation."""
@@ -43,7 +44,7 @@ class OptimizationClient:
 
     async def ask_evolver(self, request: str, messages: tuple[Message, ...]) -> Generation:
         """Return one greedy reply of the evolver."""
-        return await self.evolver.generate(GenerateRequest(request, messages, self.evolver_sampling))
+        return await ask(self.evolver, GenerateRequest(request, messages, self.evolver_sampling))
 
     async def ask_optimizer(self, draft: str, name: str, **values: str) -> tuple[str, prompts.Reply]:
         """Return one reply of the optimizer for a draft, as raw text and parsed.
@@ -55,10 +56,10 @@ class OptimizationClient:
         prompt = prompts.get(name)
         request, seed = f"{draft}-{name}", request_seed(draft) ^ self.params.seed
         message = ("user", prompt.render(**values))
-        said = await self.optimizer.generate(GenerateRequest(request, (message,), self.optimizer_sampling, seed))
-        reply = prompts.parse(prompt.parser, said.text)
+        said = await ask(self.optimizer, GenerateRequest(request, (message,), self.optimizer_sampling, seed))
+        reply = read_reply(prompt.parser, said)
         if said.finish_reason == "length" or reply.value is None:
-            raise Rejected("truncated" if said.finish_reason == "length" else reply.reason, name, said.text)
+            raise Rejected("truncated" if said.finish_reason == "length" else reply.reason, name, raw_reply(said))
         return said.text, reply
 
     def published_count(self) -> int:

@@ -9,6 +9,7 @@ from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.operators.respond.refusals import is_refusal
 from pipelines.rows.ids import request_seed
 from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
+from pipelines.rows.replies import ask, raw_reply, read_reply
 from pipelines.rows.text import context
 from pipelines.rows.types import InstructionRow, PairedRow, ResponseRow
 from pipelines.study.graph.prompt_names import CONSTRAINED_ANSWER_PROMPT
@@ -25,9 +26,9 @@ class Respond(Operator[InstructionRow, ResponseRow]):
     async def __call__(self, row: InstructionRow, new_id: str) -> ResponseRow:
         reject_unevolved(row)
         said = await generate_answer(self.client, self.sampling, self.study_seed, row, new_id)
-        reply = prompts.parse("answer", said.text)
+        reply = read_reply("answer", said)
         if reply.value is None:
-            raise Rejected(reply.reason, "", said.text)
+            raise Rejected(reply.reason, "", raw_reply(said))
         return ResponseRow(
             **row.lineage(new_id),
             instruction=row.instruction,
@@ -39,6 +40,7 @@ class Respond(Operator[InstructionRow, ResponseRow]):
             refused=is_refusal(reply.value),
             system=row.system,
             history=row.history,
+            thoughts=said.thoughts,
         )
 
 
@@ -61,7 +63,7 @@ async def generate_answer(
     """
     messages = (*context(row), ("user", row_prompt(row)))
     seed = request_seed(request_id) ^ study_seed
-    return await client.generate(GenerateRequest(request_id, messages, sampling, seed))
+    return await ask(client, GenerateRequest(request_id, messages, sampling, seed))
 
 
 def row_prompt(row: InstructionRow) -> str:

@@ -47,6 +47,7 @@ class SampleCandidates(Operator[InstructionRow, CandidatesRow]):
             tokens_out=[one.tokens_out for one in said],
             system=row.system,
             history=row.history,
+            thoughts=[one.thoughts for one in said],
         )
 
 
@@ -80,6 +81,7 @@ class ChooseCandidate(Operator[CandidatesRow, ChosenRow]):
             refused=is_refusal(response),
             system=row.system,
             history=row.history,
+            thoughts=row.thoughts[chosen] if row.thoughts else "",
             chosen=chosen,
             judged=[*rewards],
             rewards=[*rewards.values()],

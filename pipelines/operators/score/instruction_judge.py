@@ -7,8 +7,9 @@ import json
 from dataclasses import dataclass
 
 import prompts
-from actors.engine import Client, GenerateRequest, Sampling
+from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
+from pipelines.rows.replies import ask, raw_reply, read_reply
 from pipelines.rows.types import InstructionRow, JudgementRow
 from pipelines.study.graph.prompt_names import INSTRUCTION_JUDGE_PROMPTS
 from pipelines.study.spec.scoring import Question
@@ -37,15 +38,16 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
         prompts_to_ask = self.build_prompts(row)
         if not prompts_to_ask:
             raise Rejected(NO_METHODS, "the reply lists no methods before its plan", row.raw)
-        raw = await asyncio.gather(*(self.ask_judge(f"{new_id}-{i}", text) for i, text in enumerate(prompts_to_ask)))
-        replies = [prompts.parse(prompts.get(INSTRUCTION_JUDGE_PROMPTS[self.metric]).parser, text) for text in raw]
+        said = await asyncio.gather(*(self.ask_judge(f"{new_id}-{i}", text) for i, text in enumerate(prompts_to_ask)))
+        parser = prompts.get(INSTRUCTION_JUDGE_PROMPTS[self.metric]).parser
+        raw, replies = [raw_reply(one) for one in said], [read_reply(parser, one) for one in said]
         values = [reply.value for reply in replies if reply.value is not None]
         if not values:
             replies_as_json = [
                 {"outcome": reply.outcome, "reply": text} for reply, text in zip(replies, raw, strict=True)
             ]
-            raw_reply = json.dumps(replies_as_json, ensure_ascii=False) if self.metric == "keywords" else raw[0]
-            raise Rejected(replies[0].reason, "", raw_reply)
+            unread = json.dumps(replies_as_json, ensure_ascii=False) if self.metric == "keywords" else raw[0]
+            raise Rejected(replies[0].reason, "", unread)
         return JudgementRow(
             **row.lineage(new_id),
             metric=self.metric,
@@ -53,6 +55,7 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
             scores=[float(value) for value in values] if self.metric == "difficulty_score" else [],
             raw=raw,
             outcomes=[reply.outcome for reply in replies],
+            thoughts=[one.thoughts for one in said],
         )
 
     def build_prompts(self, row: InstructionRow) -> list[str]:
@@ -62,7 +65,7 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
             return [prompt.render(line=line) for line in prompts.method_lines(row.raw)]
         return [prompt.render(instruction=row.evolved)]
 
-    async def ask_judge(self, request_id: str, text: str) -> str:
+    async def ask_judge(self, request_id: str, text: str) -> Generation:
         """Return the judge's reply."""
         sampling = Sampling(max_tokens=self.max_tokens)
-        return (await self.client.generate(GenerateRequest(request_id, (("user", text),), sampling))).text
+        return await ask(self.client, GenerateRequest(request_id, (("user", text),), sampling))

@@ -73,8 +73,8 @@ def test_an_instruction_is_judged_without_its_input(
 @pytest.mark.parametrize(
     ("metric", "word", "reason"),
     [
-        ("difficulty", "Hard", "not_a_label"),
-        ("difficulty", "very hard.", "not_a_label"),
+        ("difficulty", "harder", "not_a_label"),
+        ("difficulty", "easy or hard", "two_labels"),
         ("difficulty_score", "high", "not_a_number"),
         ("category", "birds", "not_a_category"),
     ],
@@ -183,7 +183,7 @@ def test_another_metric_leaves_the_steps_of_the_others_as_they_are() -> None:
 
 
 def test_a_study_accounts_for_every_judged_row(tmp_path: Path) -> None:
-    levels = iter(["easy", "Easy", "hard", "medium"] * 100)
+    levels = iter(["easy", "so so", "hard", "medium"] * 100)
     store = Store(str(tmp_path))
     study = scripted_study(
         judging=JUDGING | {"metrics": ["difficulty"]},
