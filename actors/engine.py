@@ -247,7 +247,14 @@ class Engine(Client, Protocol):
     features: frozenset[Feature]
 
     def progress(self) -> int:
-        """Return a number that changes while the engine works on a request. If it does not change, the engine hangs."""
+        """Return a number that changes while the engine works on a request, at least once per layer or token."""
+        ...
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU seconds of the engine's busiest thread so far; 0 if its work is done elsewhere.
+
+        An engine hangs if neither this nor its progress changes for a long time.
+        """
         ...
 
     async def sleep(self) -> None:

@@ -137,6 +137,10 @@ class ScriptedEngine:
         """Return the time in tenths of a second, until a request hangs."""
         return int(time.monotonic() * 10) if self._stuck_at is None else self._stuck_at
 
+    def cpu_seconds(self) -> float:
+        """Return 0: nothing is computed."""
+        return 0.0
+
     async def sleep(self) -> None:
         """Raise RuntimeError for requests until `wake`, as a real engine's weights are not on the device."""
         self._awake = False

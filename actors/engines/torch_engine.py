@@ -21,10 +21,16 @@ class TorchEngine(UnsupportedEngine):
         self._model, self._device = model, model.device
         self._batcher = MicroBatcher(max_batch, max_batch_tokens)
         self._steps = 0
+        for layer in outer_layers(model):
+            layer.register_forward_hook(lambda *_: self._count_step())
 
     def progress(self) -> int:
-        """Return the number of decoding steps and forward passes so far."""
+        """Return the number of layers, decoding steps and forward passes so far."""
         return self._steps
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the thread that runs the batches. It takes part in every computation on the CPU."""
+        return self._batcher.cpu_seconds()
 
     async def sleep(self) -> None:
         """Move the weights to host memory. Has no effect on a CPU."""
@@ -46,6 +52,13 @@ class TorchEngine(UnsupportedEngine):
 
     def _count_step(self) -> None:
         self._steps += 1
+
+
+def outer_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
+    """Return the layers of a model: the members of its lists of modules, without those of lists inside a layer."""
+    lists = [(f"{name}.", part) for name, part in model.named_modules() if isinstance(part, torch.nn.ModuleList)]
+    outer = [part for name, part in lists if not any(name != other and name.startswith(other) for other, _ in lists)]
+    return [layer for part in outer for layer in part]
 
 
 def oom_as_memory_error(run: Callable[[], Result]) -> Result:

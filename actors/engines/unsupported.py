@@ -1,4 +1,4 @@
-"""Base class of engines: rejects the kinds of request that an engine does not implement."""
+"""Base class of engines: rejects the kinds of request that an engine does not implement, and uses no CPU."""
 
 from __future__ import annotations
 
@@ -29,6 +29,10 @@ class UnsupportedEngine:
     async def classify(self, request: ClassifyRequest) -> Classification:
         """Raise RequestError("unsupported")."""
         _raise_unsupported("does not classify text; use 'engine: classifier' for a reward or NLI model")
+
+    def cpu_seconds(self) -> float:
+        """Return 0. Engines that compute override it."""
+        return 0.0
 
 
 def _raise_unsupported(detail: str) -> NoReturn:

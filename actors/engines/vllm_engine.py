@@ -29,6 +29,7 @@ from actors.engines.vllm_internals import engine_dead_error, on_each_output, sta
 from actors.inference.model_loading import adapter_base, is_adapter, load_defaults, load_tokenizer, usable_length
 from actors.inference.scored_texts import to_token_logprobs
 from actors.inference.text_codec import TextEncoder, truncate_at_stop
+from cluster.resources.process_activity import busiest_child_seconds
 
 
 class VllmEngine(UnsupportedEngine):
@@ -104,6 +105,10 @@ class VllmEngine(UnsupportedEngine):
     def progress(self) -> int:
         """Return the number of outputs received from vLLM's process."""
         return self._iterations
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the busiest thread of vLLM's processes: a long prefill has no output for minutes."""
+        return busiest_child_seconds()
 
     async def sleep(self) -> None:
         """Move the weights to host memory and discard the KV cache. CUDA only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class MicroBatcher:
         self._arrivals: queue.SimpleQueue[PendingCall | None] = queue.SimpleQueue()
         self._waiting: list[PendingCall] = []
         self._closed = False
+        self._clock_id: int | None = None  # of the thread's CPU time, once it runs
         self._thread = threading.Thread(target=self._run_worker, name="micro-batches", daemon=True)
         self._thread.start()
 
@@ -59,6 +61,10 @@ class MicroBatcher:
         self._arrivals.put(call)
         return await asyncio.wrap_future(call.future)
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time that the worker thread has used."""
+        return 0.0 if self._clock_id is None or self._closed else time.clock_gettime(self._clock_id)
+
     def close(self) -> None:
         """Stop after the running batch; calls that still wait raise RuntimeError."""
         if not self._closed:
@@ -67,6 +73,7 @@ class MicroBatcher:
             self._thread.join()
 
     def _run_worker(self) -> None:
+        self._clock_id = time.pthread_getcpuclockid(threading.get_ident())
         while self._gather():
             batch = take_batch(self._waiting, self._max_rows, self._max_size)
             running = [call for call in batch if call.future.set_running_or_notify_cancel()]

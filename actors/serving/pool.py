@@ -19,7 +19,7 @@ from actors.serving.client import ROUTER_RETRIES, ROUTER_RETRY_SECONDS, Connecti
 from actors.serving.replica_handle import NAMESPACE
 from actors.serving.reservation import Reservation
 from actors.serving.router import LEASE_SECONDS, Router
-from actors.serving.spec import PoolSpec, PoolStats
+from actors.serving.spec import PoolSpec, PoolStats, Readiness
 
 ROUTER_CONCURRENCY = 10_000
 POOL_CLOSE_TIMEOUT = 15.0
@@ -64,25 +64,27 @@ class Pool:
     def wait_until_ready(self, timeout: float = 600, waited: float = 0) -> None:
         """Wait until `min_replicas` replicas have loaded the model. At the timeout, a single ready replica is enough.
 
+        A replica that is loading at the timeout is waited for: loading has another limit, and may be slow.
+
         Args:
             timeout: Seconds to wait.
             waited: Seconds of `timeout` that have already passed.
 
         Raises:
-            LoadError: The model cannot be loaded, or no replica was ready in time. In the latter case the pool is
-                closed.
+            LoadError: The model cannot be loaded, or no replica was ready or loading in time. In the latter case the
+                pool is closed.
             EngineLost: The pool's processes crash repeatedly.
         """
         deadline = time.monotonic() + timeout - waited
         while True:
-            count, missing, failure = self._poll_ready(deadline)
-            if failure is not None:
-                raise failure
-            if not missing:
+            now = self._poll_ready(deadline)
+            if now.failure is not None:
+                raise now.failure
+            if not now.missing:
                 return
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline and (now.ready or not now.loading):
                 break
-        if not count:
+        if not now.ready:
             free = {name: ray.available_resources().get(name, 0) for name in ("CPU", "GPU")}
             resources = f"{self.pool_spec.resources.cpus:g} CPUs and {self.pool_spec.resources.gpus:g} GPUs"
             self.close()  # otherwise the autoscaler would see this demand until the driver exits
@@ -159,7 +161,7 @@ class Pool:
                 time.sleep(ROUTER_RETRY_SECONDS)
         raise AssertionError("unreachable")
 
-    def _poll_ready(self, deadline: float) -> tuple[int, int, LoadError | EngineLost | None]:
+    def _poll_ready(self, deadline: float) -> Readiness:
         remaining = max(0.1, deadline - time.monotonic())
         with contextlib.suppress(GetTimeoutError):
             try:
@@ -169,7 +171,7 @@ class Pool:
                 )
             except RayActorError:
                 time.sleep(ROUTER_RETRY_SECONDS)  # Ray restarts the router
-        return 0, self.pool_spec.min_replicas, None
+        return Readiness(0, self.pool_spec.min_replicas, 0, None)
 
     def _renew_lease_loop(self) -> None:
         while not self._closed.wait(LEASE_SECONDS / 4):

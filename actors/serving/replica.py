@@ -7,7 +7,6 @@ import os
 import pickle
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 
 import ray
 
@@ -27,19 +26,11 @@ from actors.inference.checkpoint_download import downloaded_checkpoint
 from actors.serving.queues import CoalescingQueue
 from cluster.fault_points import hit
 from cluster.resources.gpu_memory import wait_until_free
+from cluster.resources.process_activity import Activity, process_activity
 
 BATCHING_WINDOW_SECONDS = 0.005
 MIN_FREE_FRACTION = 0.9  # of a GPU's memory, for engines that do not say how much they use
 FREE_TIMEOUT = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class LoadResult:
-    """The result of a successful load: process id, Ray's id of the node, and the features of the engine."""
-
-    pid: int
-    node: str
-    features: frozenset[Feature]
 
 
 class Replica:
@@ -64,8 +55,20 @@ class Replica:
         self._tasks: set[asyncio.Task[None]] = set()
         self._retry_count = 0
 
-    async def load(self, spec: EngineSpec) -> LoadResult | LoadError:
-        """Unload the current model and load another one once the devices are free. Return any LoadError."""
+    async def identify(self) -> tuple[int, str]:
+        """Return the process id, and Ray's id of the node."""
+        return os.getpid(), ray.get_runtime_context().get_node_id()
+
+    async def activity(self) -> Activity:
+        """Return what this process and its children have done so far."""
+        return await asyncio.to_thread(process_activity)
+
+    async def load(self, spec: EngineSpec) -> frozenset[Feature] | LoadError:
+        """Unload the current model and load another one once the devices are free.
+
+        Returns:
+            The features of the engine, or why the model cannot be loaded.
+        """
         try:
             await self._unload()
             self._memory_fraction = float(dict(spec.options).get("gpu_memory_utilization", MIN_FREE_FRACTION))
@@ -77,7 +80,7 @@ class Replica:
             if isinstance(error, LoadError):
                 return error
             return LoadError(spec.model, " ".join(f"{type(error).__name__}: {error}".split()))
-        return LoadResult(os.getpid(), ray.get_runtime_context().get_node_id(), self._engine.features)
+        return self._engine.features
 
     async def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
         """Start to process numbered requests."""
@@ -92,9 +95,10 @@ class Replica:
         self._retry_count = getattr(self._engine, "retry_count", 0)  # only engines that call an endpoint have it
         return answers, max(0, self._retry_count - before)
 
-    async def heartbeat(self) -> int:
-        """Return the engine's progress, a number that changes while the engine works."""
-        return self._engine.progress() if self._engine else 0
+    async def heartbeat(self) -> tuple[int, float]:
+        """Return the engine's progress, a number that changes while the engine works, and its CPU seconds."""
+        engine = self._engine
+        return (engine.progress(), engine.cpu_seconds()) if engine else (0, 0.0)
 
     async def sleep(self) -> None:
         """Offload the model to host memory. No request may be in flight."""

@@ -13,7 +13,8 @@ import ray
 from ray.exceptions import RayActorError, RayError
 
 from actors.engine import Answer, Classification, EngineSpec, Feature, Generation, LoadError
-from actors.serving.replica import LoadResult, Replica
+from actors.serving.liveness.watchdog import Watchdog, Work, await_ref, load_watched
+from actors.serving.replica import Replica
 from actors.serving.request_queue import RequestQueue
 from actors.serving.reservation import Reservation, reserve
 from actors.serving.spec import PoolSpec, QueuedRequest, ReplicaStats
@@ -21,7 +22,6 @@ from cluster.processes import kill_process
 
 NAMESPACE = "evolgrid-engines"
 BATCHING_WINDOW_SECONDS = 0.002  # requests that arrive within it are sent in one call
-HEARTBEAT_SECONDS = 2.0
 REPLICA_CLOSE_TIMEOUT = 10.0  # for unloading the model before the process is killed
 _IDENTIFIERS = ("class_name:", "actor_id:", "namespace:", "name:", "pid:", "ip:")
 
@@ -77,7 +77,7 @@ class ReplicaHandle:
         """Reserve resources, start the process and load the model.
 
         Raises:
-            LoadError: The model cannot be loaded, or not within `load_timeout`.
+            LoadError: The model cannot be loaded, or its process does nothing for `load_timeout` seconds.
             ReplicaDied: The process exited while loading.
         """
         self.state = "waiting"
@@ -89,23 +89,22 @@ class ReplicaHandle:
         gpus = await self.reservation.wait_until_placed()
         self.state = "loading"
         self._replica = self._new_replica(self.reservation, gpus)
+        await self._identify()
         await self.load(spec)
         self.state = "ready"
 
     async def load(self, spec: EngineSpec) -> None:
         """Load a model in the running process. Raises the same errors as `start`."""
+        timeout = self.pool_spec.load_timeout
         try:
-            result: LoadResult | LoadError = await asyncio.wait_for(
-                _await_ref(self._replica.load.remote(spec)), self.pool_spec.load_timeout
-            )
+            result: frozenset[Feature] | LoadError = await load_watched(self._replica, spec, timeout)
         except TimeoutError as error:
-            raise LoadError(spec.model, f"not loaded after {self.pool_spec.load_timeout:g} s") from error
+            raise LoadError(spec.model, f"not loaded: its process did nothing for {timeout:g} s") from error
         except RayError as error:
             raise ReplicaDied(describe_actor_error(error)) from error
         if isinstance(result, LoadError):
             raise result
-        self.features = result.features
-        self.stats.pid, self.node = result.pid, result.node
+        self.features = result
         self.stats.loads += 1
 
     async def serve(self) -> None:
@@ -154,7 +153,7 @@ class ReplicaHandle:
         """Unload the model, stop the process, and release the reservation unless it belongs to the driver."""
         if self._replica is not None:
             with contextlib.suppress(TimeoutError, RayError):
-                await asyncio.wait_for(_await_ref(self._replica.close.remote()), REPLICA_CLOSE_TIMEOUT)
+                await asyncio.wait_for(await_ref(self._replica.close.remote()), REPLICA_CLOSE_TIMEOUT)
         self._kill()
         if self.reservation is not None and not self.uses_driver_reservation:
             self.reservation.release()
@@ -168,6 +167,13 @@ class ReplicaHandle:
         return actor.options(name=name, namespace=NAMESPACE, **options).remote(
             threads, None if reservation.spans_nodes else gpus, self.pool_spec.resources.gpus
         )
+
+    async def _identify(self) -> None:
+        """Learn where the process is, so that it can be killed while it loads."""
+        try:
+            self.stats.pid, self.node = await self._replica.identify.remote()
+        except RayError as error:
+            raise ReplicaDied(describe_actor_error(error)) from error
 
     def _kill(self) -> None:
         if self._replica is not None:
@@ -218,31 +224,18 @@ class ReplicaHandle:
             self.wakeup.set()
 
     async def _watchdog(self) -> None:
-        """Monitor heartbeats and progress.
+        """Monitor the process.
 
         Raises:
-            ReplicaDied: The process does not answer, or its engine makes no progress with requests in flight.
+            ReplicaDied: The process has exited, is stopped, or hangs.
         """
-        last_progress, progress_time = (0, 0), time.monotonic()
-        while True:
-            await asyncio.sleep(min(HEARTBEAT_SECONDS, self.pool_spec.stall_timeout / 4))
-            try:
-                progress: int = await asyncio.wait_for(
-                    _await_ref(self._replica.heartbeat.remote()), self.pool_spec.heartbeat_timeout
-                )
-            except TimeoutError as error:
-                raise ReplicaDied(
-                    f"its process answered no heartbeat for {self.pool_spec.heartbeat_timeout:g} s"
-                ) from error
-            except RayError as error:
-                raise ReplicaDied(describe_actor_error(error)) from error
-            now = time.monotonic()
-            if not self.in_flight or (progress, self.stats.requests) != last_progress:
-                last_progress, progress_time = (progress, self.stats.requests), now
-            elif now - progress_time > self.pool_spec.stall_timeout:
-                raise ReplicaDied(
-                    f"no progress for {self.pool_spec.stall_timeout:g} s with {len(self.in_flight)} requests in flight"
-                )
+        limits = self.pool_spec.heartbeat_timeout, self.pool_spec.stall_timeout
+        watchdog = Watchdog(self._replica, self.node, self.stats.pid, *limits)
+        try:
+            reason = await watchdog.watch(lambda: Work(len(self.in_flight), self.stats.requests))
+        except RayError as error:
+            raise ReplicaDied(describe_actor_error(error)) from error
+        raise ReplicaDied(reason)
 
     def _record_stats(self, answer: Answer) -> None:
         self.stats.requests += 1
@@ -259,11 +252,6 @@ class ReplicaHandle:
             now = time.monotonic()
             self.stats.busy_seconds += now - self._busy_since
             self._busy_since = now if self.in_flight else 0.0
-
-
-async def _await_ref(ref: Any) -> Any:
-    """Wait for an object reference. A coroutine, as `asyncio.wait_for` requires."""
-    return await ref
 
 
 def describe_actor_error(error: RayError) -> str:

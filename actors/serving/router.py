@@ -13,7 +13,7 @@ from actors.engine import Answer, EngineLost, EngineSpec, Feature, LoadError, Re
 from actors.serving.replica_set import ReplicaSet
 from actors.serving.request_queue import RequestQueue
 from actors.serving.reservation import Reservation, remove_stale_groups
-from actors.serving.spec import ClientId, PoolSpec, PoolStats
+from actors.serving.spec import ClientId, PoolSpec, PoolStats, Readiness
 
 LEASE_SECONDS = 60.0  # a shared pool stops when no driver has renewed its lease for this time
 
@@ -53,14 +53,15 @@ class Router:
         """
         return await self._queue.collect(client_id)
 
-    async def wait_until_ready(self, seconds: float) -> tuple[int, int, LoadError | EngineLost | None]:
-        """Wait up to `seconds`; return the numbers of ready and missing replicas, and the permanent failure, if any."""
+    async def wait_until_ready(self, seconds: float) -> Readiness:
+        """Wait up to `seconds` until replicas or the permanent failure of the model can be reported; report them."""
         replica_set = self._ensure_running()
         if replica_set.missing_replicas and not self._queue.failure:
             replica_set.readiness_changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(replica_set.readiness_changed.wait(), seconds)
-        return replica_set.ready_replicas, replica_set.missing_replicas, self._queue.failure
+        loading = sum(replica.state == "loading" for replica in replica_set.replicas)
+        return Readiness(replica_set.ready_replicas, replica_set.missing_replicas, loading, self._queue.failure)
 
     async def swap_model(self, spec: EngineSpec) -> LoadError | EngineLost | None:
         """Load another model into the replicas, once no request is open. Return the permanent failure, if any."""

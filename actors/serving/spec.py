@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from actors.engine import EngineSpec, Feature, Request
+from actors.engine import EngineLost, EngineSpec, Feature, LoadError, Request
 from cluster.resources.inventory import max_inventory
 from cluster.resources.packing import bundles, max_gpus_per_node
 
@@ -78,13 +78,23 @@ class PoolStats:
 
 
 @dataclass(frozen=True, slots=True)
+class Readiness:
+    """The numbers of replicas that are ready, missing and, of those, loading; and the model's permanent failure."""
+
+    ready: int
+    missing: int
+    loading: int
+    failure: LoadError | EngineLost | None
+
+
+@dataclass(frozen=True, slots=True)
 class PoolSpec:
     """The configuration of a pool.
 
     `min_replicas` and `max_replicas` bound the number of replicas, and `max_ongoing_requests` the requests in flight at
     one replica. All timeouts are in seconds: `stall_timeout` is the longest time that an engine may make no progress
-    with requests in flight, `heartbeat_timeout` the longest time that its process may leave a heartbeat unanswered, and
-    `load_timeout` the longest time that loading a model may take.
+    and use no CPU with requests in flight, `heartbeat_timeout` the longest time that its process may answer no
+    heartbeat and use no CPU, and `load_timeout` the longest time that it may wait, in all, while it loads a model.
     """
 
     spec: EngineSpec

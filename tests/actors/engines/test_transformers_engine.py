@@ -247,9 +247,19 @@ def test_other_failures_of_torch_are_not_taken_for_lack_of_memory(engine, monkey
     assert type(error) is RuntimeError and "shapes" in str(error)
 
 
-def test_progress_counts_decoding_steps_and_scoring_passes(engine):
-    before = engine.progress()
+def test_progress_counts_the_layers_of_decoding_steps_and_scoring_passes(engine):
+    layers, before = 2, engine.progress()
     (got,) = together(engine.generate, [request(1, Sampling(max_tokens=5))])
-    assert engine.progress() - before == got.tokens_out + (got.finish_reason == "stop")
+    steps = got.tokens_out + (got.finish_reason == "stop")
+    assert engine.progress() - before == steps * (layers + 1)
+    before = engine.progress()
     together(engine.logprobs, [LogprobRequest("s", "", "words")])
-    assert engine.progress() - before == got.tokens_out + (got.finish_reason == "stop") + 1
+    assert engine.progress() - before >= layers + 1  # a model's first pass is preceded by one that looks at its head
+
+
+def test_only_work_uses_cpu_time(engine):
+    together(engine.generate, [request(1, Sampling(max_tokens=5))])
+    before = engine.cpu_seconds()
+    assert engine.cpu_seconds() == before > 0
+    together(engine.generate, [request(1, Sampling(max_tokens=5))])
+    assert engine.cpu_seconds() > before
