@@ -9,6 +9,7 @@ from actors.digest import digest
 
 FinishReason = Literal["stop", "length"]
 Bos = Literal["auto", "always", "never"]
+StudentTemplate = Literal["", "closed", "open"]
 Feature = Literal["prompt_logprobs", "reply_logprobs", "schema", "adapter", "classify", "sleep"]
 
 
@@ -50,7 +51,9 @@ class Generation:
     `logprobs`, if requested, are the natural logs of the `tokens_out` tokens' probabilities under the unmodified model:
     temperature 1 and the whole vocabulary, whatever the sampling.
 
-    `thoughts` are what a thinking model writes before its reply. They are not part of `text`; `tokens_out` counts them.
+    `thoughts` are what a thinking model writes before its reply. They are not part of `text`, and `logprobs` begin with
+    the first token of the reply after them. `tokens_out` counts all generated tokens. A reply that ends within the
+    thoughts has an empty text and the finish reason "length".
     """
 
     id: str
@@ -151,6 +154,8 @@ class EngineSpec:
     """An engine and the model that it loads. `dtype` is float32, bfloat16 or auto.
 
     `chat_template` (Jinja text) replaces the template in the model's folder, and `template_args` are passed to it.
+    `student_template` asks for the template of the model's students: a plain one if the model has none, and with
+    "closed", thoughts that the generation prompt opens are closed.
     `model` is a local folder, a hub name, or the fsspec URL of a checkpoint, which a replica copies to its own node.
     """
 
@@ -162,6 +167,7 @@ class EngineSpec:
     options: tuple[tuple[str, str | int | float | bool], ...] = ()
     chat_template: str | None = None
     template_args: tuple[tuple[str, str | int | float | bool], ...] = ()
+    student_template: StudentTemplate = ""
 
 
 class RequestError(Exception):

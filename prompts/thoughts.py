@@ -28,6 +28,7 @@ HARMONY_TOKENS = (
 )
 _FRAMES = {"<|begin_of_solution|>": "<|end_of_solution|>", "<|start_response|>": "<|end_response|>"}
 
+_FINAL = "<|channel|>final<|message|>"
 _OPEN = re.compile("|".join(map(re.escape, TAGS)), re.I)
 _CLOSE = re.compile("|".join(map(re.escape, TAGS.values())), re.I)
 _LATER_OPEN = re.compile(rf"^[ \t]*({_OPEN.pattern})", re.I | re.M)
@@ -85,13 +86,30 @@ def opens_thoughts(prompt: str) -> bool:
 
 
 def closing_text(prompt: str) -> str:
-    """Return the text that closes the thoughts, without any, that a prompt opens at its end; empty if it opens none."""
+    """Return what has to follow a prompt so that the reply begins there, after closed thoughts; empty if nothing."""
+    if prompt.endswith("<|start|>assistant"):
+        return _FINAL
     match = _OPEN_AT_END.search(prompt)
     if match is None:
         return ""
     if match["tag"].startswith("<|channel|>"):
-        return "<|end|><|start|>assistant<|channel|>final<|message|>"
+        return f"<|end|><|start|>assistant{_FINAL}"
     return ("\n" if "\n" in match["space"] else "\n\n") + closing_tag(match["tag"]) + "\n\n"
+
+
+def thoughts_frame(prompt: str, opening: str = "<think>") -> tuple[str, str]:
+    """Return what has to come before and after thoughts that follow a prompt.
+
+    `opening` is the model's opening tag, if the prompt does not name one.
+    """
+    if prompt.endswith("<|start|>assistant"):
+        return "<|channel|>analysis<|message|>", f"<|end|><|start|>assistant{_FINAL}"
+    match = _OPEN_AT_END.search(prompt)
+    if match is None:
+        return f"{opening}\n", f"\n{closing_tag(opening)}\n\n"
+    if match["tag"].startswith("<|channel|>"):
+        return "", f"<|end|><|start|>assistant{_FINAL}"
+    return "" if match["space"] else "\n", f"\n{closing_tag(match['tag'])}\n\n"
 
 
 def closing_tag(opening: str) -> str:

@@ -36,6 +36,7 @@ _OPTIONS: dict[str, Option] = {
     "latency_sigma": 0.0,
     "slots": 0,
     "style": "answer",
+    "thoughts": "",
     "poison": "",
     "refuse": "",
     "hang": "",
@@ -55,8 +56,8 @@ class ScriptedEngine:
 
     Options: `latency` is the mean duration of a request in seconds, log-normal with `latency_sigma`. Up to `slots`
     requests are served concurrently (0: no limit). `style` is `answer` (rewriting prompts get a longer instruction, all
-    others an answer) or `echo` (the reply is the prompt). Faults: a request that contains the text `poison` kills
-    the process, one that contains `refuse` raises RequestError, and one that contains `hang` blocks itself and all
+    others an answer) or `echo` (the reply is the prompt). `thoughts` come before each reply, apart from its text.
+    Faults: a request that contains the text `poison` kills the process, one that contains `refuse` raises RequestError, and one that contains `hang` blocks itself and all
     later requests. If `release` is the path of a file, requests that contain `hold` are answered once the file exists,
     so that tests decide when. Loading takes `load_seconds`; with `fail_load` it raises RuntimeError, with `die_load`
     the process exits.
@@ -74,7 +75,7 @@ class ScriptedEngine:
         self._latency, self._sigma = float(options["latency"]), float(options["latency_sigma"])
         self._poison, self._refuse, self._hang = (str(options[name]) for name in ("poison", "refuse", "hang"))
         self._hold, self._release = str(options["hold"]), str(options["release"])
-        self._style = str(options["style"])
+        self._style, self._thoughts = str(options["style"]), str(options["thoughts"])
         if self._style not in ("answer", "echo"):
             raise ValueError(f"scripted style {self._style!r}: one of answer, echo")
         self._labels = tuple(str(options["labels"]).split(","))
@@ -100,10 +101,15 @@ class ScriptedEngine:
         await self._serve(prompt, self._rng("wait", request.messages, sampled=sampled))
         text = prompt if self._style == "echo" else make_reply(request.messages[-1][1], draw)
         words = re.findall(r"\s*\S+", text)
-        kept = words[: min(request.sampling.max_tokens, remaining)]
+        limit = min(request.sampling.max_tokens, remaining)
+        thoughts = re.findall(r"\s*\S+", self._thoughts)[:limit]
+        kept = words[: limit - len(thoughts)]
         reason: FinishReason = "stop" if len(kept) == len(words) else "length"
         logprobs = tuple(-draw.expovariate(1.0) for _ in kept) if request.logprobs else None
-        return Generation(request.id, "".join(kept).lstrip(), reason, tokens_in, len(kept), logprobs)
+        tokens_out = len(thoughts) + len(kept)
+        return Generation(
+            request.id, "".join(kept).lstrip(), reason, tokens_in, tokens_out, logprobs, "".join(thoughts)
+        )
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Return scripted log-probabilities, one per word. A context makes words slightly more likely."""

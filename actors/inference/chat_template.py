@@ -7,10 +7,21 @@ way, so that a student gets exactly the same tokens in use as in training.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from actors.engine import RequestError
+from actors.engine import RequestError, StudentTemplate
+from actors.inference.template_text import (
+    PLAIN_TEMPLATE,
+    Argument,
+    folder_template,
+    single_template,
+    with_arguments,
+    with_suffix,
+)
+from prompts.thoughts import TAGS, closing_text, opens_thoughts, thoughts_frame
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -18,13 +29,31 @@ if TYPE_CHECKING:
 Message = tuple[str, str]
 Piece = tuple[str, bool]  # rendered text, and whether it is message content
 IGNORED = -100  # the label that torch's cross entropy ignores
-# For base models without a template; like LLaMA-Factory's `default`, it has no control token except the EOS
-PLAIN_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}{{ message['content'] }}"
-    "{% else %}{{ {'user': 'Human', 'system': 'System'}[message['role']] + ': ' + message['content'] }}{% endif %}"
-    "{{ eos_token + '\\n' }}{% if message['role'] == 'user' %}Assistant:{% endif %}{% endfor %}"
-)
+_TEMPLATE_ERRORS = (TypeError, ValueError, KeyError, AttributeError, IndexError)
 _SLOT = re.compile(r"( ?)evolgrid-slot-(\d+)-end( ?)")
+
+
+def set_template(
+    tokenizer: PreTrainedTokenizerBase,
+    chat_template: str | None,
+    arguments: Mapping[str, Argument],
+    student: StudentTemplate = "",
+) -> None:
+    """Set the template of a tokenizer: `chat_template`, or else its own, with these arguments in its text.
+
+    A student's tokenizer has a template in any case. If the generation prompt opens the thoughts, "closed" closes them.
+    """
+    folder = tokenizer.name_or_path
+    own = single_template(tokenizer.chat_template) or (folder_template(Path(folder)) if folder else None)
+    template = chat_template or own or (PLAIN_TEMPLATE if student else None)
+    tokenizer.chat_template = template and with_arguments(template, arguments)
+    if template and student == "closed" and (closing := closing_text(_generation_prompt(tokenizer))):
+        tokenizer.chat_template = with_suffix(str(tokenizer.chat_template), closing)
+
+
+def starts_in_thoughts(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return whether the template's generation prompt opens the thoughts, so that a reply begins within them."""
+    return opens_thoughts(_generation_prompt(tokenizer))
 
 
 def encode_chat(
@@ -33,29 +62,24 @@ def encode_chat(
     """Return the token ids of a conversation under the tokenizer's chat template.
 
     `messages` are (role, content) pairs. Usually, the result is the same as that of `apply_chat_template`. Content that
-    spells a control token is encoded separately, as plain text.
+    spells a control token is encoded separately, as plain text. If the template has no system role, the system text is
+    put before the first user turn, with a blank line between them.
 
     Raises:
         ValueError: If the tokenizer has no chat template.
         RequestError: "chat_template", if the template rejects these roles, or drops or repeats a message.
     """
-    pieces = _scaffold(tokenizer, messages, add_generation_prompt)
-    fixed = [_encode(tokenizer, text) for text, content in pieces if not content]
-    control = _control_ids(tokenizer, pieces)
-    joint = _encode(tokenizer, "".join(text for text, _ in pieces))
-    if _control_tokens(joint, control) == _control_tokens((token for ids in fixed for token in ids), control):
-        return joint
-    encoded = [
-        _encode_plain(tokenizer, text, control) if content else _encode(tokenizer, text) for text, content in pieces
-    ]
-    return [token for ids in encoded for token in ids]
+    return _encode_pieces(tokenizer, _scaffold(tokenizer, messages, add_generation_prompt))
 
 
-def encode_example(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> tuple[list[int], list[int]]:
+def encode_example(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], thoughts: str | None = None
+) -> tuple[list[int], list[int]]:
     """Return the input ids and labels of one training conversation, both of the same length.
 
     The last message must be the assistant's. Its content and its end-of-turn token are labelled, all other labels are
-    -100.
+    -100. `thoughts` (an empty text, too) are labelled with the tags around them. If they are None, thoughts that the
+    generation prompt opens are closed in the prompt.
 
     Raises:
         ValueError: If the last message is not the assistant's, or there is no chat template.
@@ -63,9 +87,20 @@ def encode_example(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Messag
     *context, (role, answer) = messages
     if role != "assistant":
         raise ValueError(f"the last message of a training example must be the assistant's, not the {role}'s")
-    prompt = encode_chat(tokenizer, context, add_generation_prompt=True)
-    control = _control_ids(tokenizer, _scaffold(tokenizer, context, add_generation_prompt=True))
-    target = [*_encode_plain(tokenizer, answer, control), end_of_turn(tokenizer)]
+    pieces = _scaffold(tokenizer, context, add_generation_prompt=True)
+    end = _rendered_end(pieces)
+    if thoughts is None and (closing := closing_text(end)):
+        pieces = [*pieces[:-1], (end + closing, False)]
+    before, after = ("", "") if thoughts is None else thoughts_frame(end, _opening_tag(tokenizer))
+    control = _control_ids(tokenizer, [*pieces, (before, False), (after, False)])
+    target = [
+        *_encode(tokenizer, before),
+        *_encode_plain(tokenizer, thoughts or "", control),
+        *_encode(tokenizer, after),
+        *_encode_plain(tokenizer, answer, control),
+        end_of_turn(tokenizer),
+    ]
+    prompt = _encode_pieces(tokenizer, pieces)
     return prompt + target, [IGNORED] * len(prompt) + target
 
 
@@ -90,14 +125,61 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return list(tokenizer(text, add_special_tokens=True, split_special_tokens=True)["input_ids"])
 
 
+def _generation_prompt(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the end of a rendered prompt, after the user's turn."""
+    return _rendered_end(_scaffold(tokenizer, (("user", "Hi"),), add_generation_prompt=True))
+
+
+def _rendered_end(pieces: Sequence[Piece]) -> str:
+    return "" if pieces[-1][1] else pieces[-1][0]
+
+
+def _opening_tag(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return the tokenizer's own tag that opens thoughts, or else the most common one."""
+    added = [entry.content for entry in tokenizer.added_tokens_decoder.values()]
+    return next((token for token in added if token.lower() in TAGS), next(iter(TAGS)))
+
+
 def _scaffold(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], add_generation_prompt: bool
 ) -> list[Piece]:
-    """Return the rendered conversation in pieces, with each content trimmed as the template does."""
+    """Return the rendered conversation in pieces, with each content trimmed as the template does.
+
+    Tried in this order: the messages as they are, with their content as a text or as a list of parts; and the same with
+    the system text before the first user turn.
+    """
     if not tokenizer.chat_template:
         raise ValueError(f"the tokenizer of {tokenizer.name_or_path} has no chat template")
-    slots = [{"role": role, "content": f" evolgrid-slot-{i}-end "} for i, (role, _) in enumerate(messages)]
-    rendered = _render(tokenizer, slots, add_generation_prompt)
+    conversations = [messages, *([merged] if (merged := _without_system(messages)) else [])]
+    first_error: RequestError | None = None
+    for conversation, in_parts in product(conversations, (False, True)):
+        try:
+            return _pieces(tokenizer, conversation, add_generation_prompt, in_parts)
+        except RequestError as error:
+            first_error = first_error or error
+    assert first_error is not None
+    raise first_error
+
+
+def _without_system(messages: Sequence[Message]) -> list[Message]:
+    """Return the conversation with its system text before its first user turn; empty without these two turns."""
+    (role, system), *turns = messages or [("", "")]
+    first = next((index for index, turn in enumerate(turns) if turn[0] == "user"), None)
+    if role != "system" or first is None:
+        return []
+    turns[first] = ("user", f"{system}\n\n{turns[first][1]}" if system else turns[first][1])
+    return turns
+
+
+def _pieces(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], add_generation_prompt: bool, in_parts: bool
+) -> list[Piece]:
+    slots = [f" evolgrid-slot-{i}-end " for i in range(len(messages))]
+    conversation: list[dict[str, Any]] = [
+        {"role": role, "content": [{"type": "text", "text": slot}] if in_parts else slot}
+        for (role, _), slot in zip(messages, slots, strict=True)
+    ]
+    rendered = _render(tokenizer, conversation, add_generation_prompt)
     pieces: list[Piece] = []
     seen: list[int] = []
     end = 0
@@ -112,17 +194,29 @@ def _scaffold(
     return [*pieces, (rendered[end:], False)] if rendered[end:] else pieces
 
 
-def _render(tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, str]], add_generation_prompt: bool) -> str:
+def _render(tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, Any]], add_generation_prompt: bool) -> str:
     from jinja2 import TemplateError
 
     try:
         return str(
             tokenizer.apply_chat_template(conversation, tokenize=False, add_generation_prompt=add_generation_prompt)
         )
-    except TemplateError as error:
+    except (TemplateError, *_TEMPLATE_ERRORS) as error:
         roles = [message["role"] for message in conversation]
         detail = f"the chat template of {tokenizer.name_or_path} refuses the roles {roles}: {error}"
         raise RequestError("chat_template", detail) from error
+
+
+def _encode_pieces(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece]) -> list[int]:
+    fixed = [_encode(tokenizer, text) for text, content in pieces if not content]
+    control = _control_ids(tokenizer, pieces)
+    joint = _encode(tokenizer, "".join(text for text, _ in pieces))
+    if _control_tokens(joint, control) == _control_tokens((token for ids in fixed for token in ids), control):
+        return joint
+    encoded = [
+        _encode_plain(tokenizer, text, control) if content else _encode(tokenizer, text) for text, content in pieces
+    ]
+    return [token for ids in encoded for token in ids]
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

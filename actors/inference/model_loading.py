@@ -12,14 +12,17 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(spec: EngineSpec) -> PreTrainedTokenizerBase:
-    """Return the model's tokenizer, with a padding token."""
+    """Return the model's tokenizer, with a padding token and the chat template that the spec asks for."""
     from transformers import AutoTokenizer
+
+    from actors.inference.chat_template import set_template
 
     tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
         spec.model, revision=spec.revision, trust_remote_code=False
     )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    set_template(tokenizer, spec.chat_template, dict(spec.template_args), spec.student_template)
     return tokenizer
 
 

@@ -63,9 +63,8 @@ def _encode_turns(tokenizer: PreTrainedTokenizerBase, question: str, answer: str
     """Encode a user's and an assistant's turn, without the end of the assistant's turn, as raw text has none."""
     ids, labels = encode_example(tokenizer, (("user", question), ("assistant", answer)))
     prompt_length = sum(label < 0 for label in labels)
-    head, tail = _frame_lengths(
-        ids[:prompt_length], encode_chat(tokenizer, (("user", ""),), add_generation_prompt=True)
-    )
+    empty, empty_labels = encode_example(tokenizer, (("user", ""), ("assistant", "")))
+    head, tail = _frame_lengths(ids[:prompt_length], empty[: sum(label < 0 for label in empty_labels)])
     own = (
         [False] * head
         + [True] * (prompt_length - head - tail)

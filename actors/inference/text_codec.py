@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.engine import Generation, LogprobRequest, RequestError
-from actors.inference.chat_template import Message, encode_chat, end_of_turn
+from actors.inference.chat_template import Message, encode_chat, end_of_turn, starts_in_thoughts
 from actors.inference.scored_texts import ScoredText, to_scored_texts
+from prompts.thoughts import HARMONY_TOKENS, TAGS, reply_start, split_thoughts
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig, PreTrainedTokenizerBase
@@ -34,6 +36,8 @@ class TextEncoder:
     ) -> None:
         self._tokenizer, self._max_length = tokenizer, max_length
         self.stops = _stop_tokens(tokenizer, defaults)
+        self._opened = bool(tokenizer.chat_template) and _starts_in_thoughts(tokenizer)
+        self._skipped = _skipped_tokens(tokenizer)
         self.pad = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
 
     def encode_prompt(self, messages: Sequence[Message], max_tokens: int) -> tuple[list[int], int]:
@@ -61,10 +65,41 @@ class TextEncoder:
         return scored
 
     def to_generation(self, request_id: str, tokens_in: int, sampled: SampledTokens) -> Generation:
-        """Return the reply that consists of the sampled tokens."""
-        text = str(self._tokenizer.decode(sampled.tokens, skip_special_tokens=True))
-        reason = "stop" if sampled.stopped else "length"
-        return Generation(request_id, text, reason, tokens_in, len(sampled.tokens), sampled.logprobs)
+        """Return the reply that consists of the sampled tokens, without the thoughts at its start."""
+        output = self._decode(sampled.tokens)
+        thoughts, text, unfinished = split_thoughts(output, self._opened)
+        reason = "stop" if sampled.stopped and not unfinished else "length"
+        logprobs = sampled.logprobs
+        if logprobs is not None and text != output:
+            logprobs = logprobs[self._tokens_before(sampled.tokens, reply_start(output, self._opened)) :]
+        return Generation(request_id, text, reason, tokens_in, len(sampled.tokens), logprobs, thoughts)
+
+    def _decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens without special tokens, except those that mark thoughts."""
+        kept = [token for token in tokens if token not in self._skipped]
+        return str(self._tokenizer.decode(kept, skip_special_tokens=False))
+
+    def _tokens_before(self, tokens: Sequence[int], index: int) -> int:
+        """Return the number of tokens before the one that has the character `index` of their text."""
+        return bisect_right(range(len(tokens)), index, key=lambda count: len(self._decode(tokens[: count + 1])))
+
+
+def _starts_in_thoughts(tokenizer: PreTrainedTokenizerBase) -> bool:
+    try:
+        return starts_in_thoughts(tokenizer)
+    except RequestError:  # a template that takes no single user turn: each request reports it
+        return False
+
+
+def _skipped_tokens(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Return the ids that are left out of a reply's text: special tokens other than the marks of thoughts."""
+    added = {token: entry for token, entry in tokenizer.added_tokens_decoder.items() if entry.special}
+    special = {token: entry.content for token, entry in added.items()}
+    marks = {*TAGS, *TAGS.values()}
+    if {"<|channel|>", "<|message|>"} <= {*special.values()}:
+        marks |= {*HARMONY_TOKENS}
+    kept = {token for token, content in special.items() if content.lower() in marks}
+    return frozenset({*special, *tokenizer.all_special_ids} - kept)
 
 
 def truncate_at_stop(

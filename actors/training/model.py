@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from actors.inference.chat_template import PLAIN_TEMPLATE
+from actors.inference.chat_template import set_template
 from actors.training.packed_attention import attention_for
 from actors.training.spec import ALL_LINEAR, TrainSpec
 from cluster.filesystems import flush_tree
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(spec: TrainSpec) -> PreTrainedTokenizerBase:
-    """Return the base's tokenizer. One without a chat template gets the plain template, which the student keeps."""
+    """Return the base's tokenizer with the chat template that the student keeps.
+
+    A base without a template gets the plain one. Thoughts that the generation prompt opens are closed.
+    """
     tokenizer = AutoTokenizer.from_pretrained(spec.base, revision=spec.revision)
-    if not tokenizer.chat_template:
-        tokenizer.chat_template = PLAIN_TEMPLATE
+    set_template(tokenizer, spec.chat_template, dict(spec.template_args), "closed")
     return tokenizer
 
 

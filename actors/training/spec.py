@@ -60,6 +60,7 @@ class TrainSpec:
     concatenated without padding, and no row attends to another. `dtype` bfloat16 means autocast over float32 weights
     (full) or over a frozen bfloat16 base (LoRA); auto is the dtype in which the base was saved. LoRA adapts all linear
     layers except the head, or those whose names end in one of `lora_targets`. (2412.11231, Tables 6 and 7.)
+    `chat_template` (Jinja text) replaces the base's own, and `template_args` are passed to it.
     """
 
     base: str
@@ -80,6 +81,8 @@ class TrainSpec:
     lora_dropout: float = 0.0
     lora_targets: tuple[str, ...] = (ALL_LINEAR,)
     seed: int = 0
+    chat_template: str | None = None
+    template_args: tuple[tuple[str, str | int | float | bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

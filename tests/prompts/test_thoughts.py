@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prompts.thoughts import TAGS, closing_text, opens_thoughts, reply_start, split_thoughts
+from prompts.thoughts import TAGS, closing_text, opens_thoughts, reply_start, split_thoughts, thoughts_frame
 
 HARMONY = (
     "<|channel|>analysis<|message|>Two and two.<|end|><|start|>assistant"
@@ -94,11 +94,15 @@ def test_code_after_thoughts_keeps_its_tags() -> None:
         ("<|start|>assistant<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
         ("<|im_start|>assistant\n<think>\n\n</think>\n\n", ""),
         ("<|im_start|>assistant\n", ""),
+        ("<|start|>assistant", "<|channel|>final<|message|>"),
     ],
 )
 def test_closing(prompt: str, closing: str) -> None:
     assert closing_text(prompt) == closing
-    assert opens_thoughts(prompt) == bool(closing)
+    assert opens_thoughts(prompt) == (bool(closing) and prompt != "<|start|>assistant")
+    before, after = thoughts_frame(prompt)
+    reopened = f"{before}Hm.{after}Yes."
+    assert split_thoughts(reopened, opens_thoughts(prompt)) == ("Hm.", "Yes.", False)
 
 
 PIECES = [*TAGS, *TAGS.values(), HARMONY[:30], "\n", " ", "`", "```", "a.", "b", "analysis", "assistantfinal"]

@@ -29,7 +29,7 @@ from pipelines.planning.requests import EVALUATOR_START_SECONDS, evaluator_reque
 from pipelines.store.store import CHECKPOINT_FOLDER
 from pipelines.study.graph.params import EvaluateParams
 from pipelines.study.graph.step import Step
-from pipelines.study.inputs.models import engine_spec
+from pipelines.study.inputs.models import evaluated_spec
 
 STATS_TIMEOUT = 5.0
 PLACEMENT_TIMEOUT = 3600.0  # seconds; trainings, which may occupy the GPUs, wait equally long for their workers
@@ -191,7 +191,7 @@ class Evaluator:
             raise RuntimeError(f"{self.name} was stopped, because the run has finished or was interrupted")
         context = self.context
         trained = [context.store.address(needed.kind, needed.key, CHECKPOINT_FOLDER) for needed in step.inputs]
-        spec = engine_spec(context.study.models[_params(step).model], context.folder, *trained)
+        spec = evaluated_spec(context.study, _params(step).model, context.folder, *trained)
         if self.pool is None:
             resources, max_ongoing_requests = (
                 ReplicaResources(self.request.cpus, self.request.gpus, self.request.accelerator_type),

@@ -14,6 +14,7 @@ from pipelines.study.graph.identities import data_identity
 from pipelines.study.graph.params import EvaluateParams, VerdictParams
 from pipelines.study.graph.prompt_names import describe_prompts
 from pipelines.study.graph.step import AddStep, Identities, Part, Step
+from pipelines.study.inputs.models import untuned_template
 from pipelines.study.spec.benchmarks import Benchmark, Judge
 from pipelines.study.spec.study import Study
 
@@ -40,7 +41,10 @@ class BenchmarkSteps:
 
     def add_answers(self, model: str, train: Step | None, bench: Benchmark) -> Step:
         """Return the step in which a model answers a benchmark."""
-        identity = self.identify(EvaluateParams, model=self.models[model], **self._question_parts(bench))
+        template = None if train else untuned_template(self.study, model)
+        identity = self.identify(
+            EvaluateParams, model=self.models[model], template=template, **self._question_parts(bench)
+        )
         model_label = train.subject if train else f"untuned {model}"
         return self.add(
             identity, f"{bench.name} of {model_label}", EvaluateParams(model, bench), *([train] if train else [])

@@ -7,10 +7,11 @@ from typing import Any
 
 from actors.engines.registry import engine_info, resolve
 from actors.inference.embedder import packaged_model_folder
+from actors.inference.template_text import DATE, DEFAULT_DATE
 from bundled.world import WORLD_VERSION
 from pipelines.study.graph.fingerprint import hash_file, hash_model
 from pipelines.study.inputs.encoders import encoder_spec
-from pipelines.study.inputs.models import resolve_model_path
+from pipelines.study.inputs.models import read_template, resolve_model_path
 from pipelines.study.inputs.references import find_benchmark, reference_label
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.model import Model
@@ -46,6 +47,8 @@ def model_identity(model: Model, folder: Path) -> dict[str, Any]:
         "dtype": model.dtype,
         "max_length": model.max_length,
         "options": model.options,
+        "chat_template": read_template(model, folder),
+        "template": {DATE: DEFAULT_DATE} | model.template,
         "weights": _weights_identity(model, folder),
     }
 

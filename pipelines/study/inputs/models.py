@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import bundled
-from actors.engine import EngineSpec
+from actors.engine import EngineSpec, StudentTemplate
 from actors.engines.registry import engine_info, resolve
 from pipelines.errors import nearest
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.model import Model
+from pipelines.study.spec.study import Study
 
 
 def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSpec:
     """Return how to start a model. `folder` is the study file's folder.
 
-    `path`, the folder of a trained checkpoint, replaces the model's source.
+    `path`, the folder of a trained checkpoint, replaces the model's source. Its chat template has all arguments.
     """
     engine = resolve(model.engine, model.gpus)
     options = model.options | model.runtime
@@ -31,7 +33,29 @@ def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSp
         dtype=model.dtype,
         max_length=model.max_length,
         options=tuple(sorted(options.items())),
+        chat_template=None if path else read_template(model, folder),
+        template_args=() if path else tuple(sorted(model.template.items())),
     )
+
+
+def evaluated_spec(study: Study, model: str, folder: Path, path: str | None = None) -> EngineSpec:
+    """Return how to start a model that answers benchmarks: the student in the folder `path`, or the untuned model."""
+    spec = engine_spec(study.models[model], folder, path)
+    return spec if path else replace(spec, student_template=untuned_template(study, model))
+
+
+def untuned_template(study: Study, model: str) -> StudentTemplate:
+    """Return in which template an untuned model answers benchmarks: a student's base in that of its students."""
+    return "closed" if any(student.model == model for student in study.students) else "open"
+
+
+def read_template(model: Model, folder: Path) -> str | None:
+    """Return the text of a model's `chat_template`, or None if it has none. `folder` is the study file's folder.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+    """
+    return (folder / model.chat_template).read_text(encoding="utf-8") if model.chat_template else None
 
 
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)

@@ -21,6 +21,16 @@ class Model(StrictModel):
     )
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     max_length: int = Field(default=1024, gt=0, description="maximum number of tokens of prompt and reply together")
+    chat_template: str | None = Field(
+        default=None, description="a file with a Jinja chat template (relative to the study file), in place of its own"
+    )
+    template: dict[str, str | int | float | bool] = Field(
+        default={},
+        description=(
+            "arguments of the chat template, such as {enable_thinking: false}; 'date' (2024-07-26 by default) is the "
+            "date that templates see"
+        ),
+    )
     options: dict[str, str | int | float | bool] = Field(default={}, description="engine settings that change results")
     runtime: dict[str, str | int | float | bool] = Field(
         default={}, description="placement: engine settings that do not change results, such as batch sizes"

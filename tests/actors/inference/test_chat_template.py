@@ -62,11 +62,41 @@ def test_a_template_that_trims_gets_trimmed_content(tokenizer):
     assert trimming.decode(ids) == "<|im_start|>user\npadded <|im_end|> text<|im_end|>\n"
 
 
-def test_a_template_without_system_role_is_a_refused_request(tokenizer):
-    template = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
-    template += "{% for m in messages %}{{ m.content }}<|im_end|>{% endfor %}"
-    with pytest.raises(RequestError, match=r"refuses the roles.*no system role"):
-        encode_chat(with_template(tokenizer, template), [("system", "a"), ("user", "b")], add_generation_prompt=True)
+GEMMA = (
+    "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}{% for m in messages %}"
+    "{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}"
+    "<|im_start|>{{ m.role }}\n{{ m.content | trim }}<|im_end|>\n{% endfor %}"
+)
+DROPPING = (
+    "{% for m in messages %}{% if m.role != 'system' %}<|im_start|>{{ m.content }}<|im_end|>{% endif %}{% endfor %}"
+)
+PARTS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% for p in m.content %}{% if p.type == 'text' %}{{ p.text }}"
+    "{% endif %}{% endfor %}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize("template", [GEMMA, DROPPING])
+def test_without_a_system_role_the_system_text_precedes_the_first_user_turn(tokenizer, template):
+    changed = with_template(tokenizer, template)
+    turns = [("assistant", "c"), ("user", "d")]
+    assert encode_chat(changed, [("system", "a"), ("user", "b"), *turns], add_generation_prompt=True) == encode_chat(
+        changed, [("user", "a\n\nb"), *turns], add_generation_prompt=True
+    )
+    ids, labels = encode_example(changed, [("system", "a"), ("user", "b"), ("assistant", "c")])
+    assert ids[: labels.count(IGNORED)] == encode_chat(changed, [("user", "a\n\nb")], add_generation_prompt=True)
+
+
+def test_roles_that_no_form_of_the_messages_satisfies_are_a_refused_request(tokenizer):
+    with pytest.raises(RequestError, match=r"refuses the roles.*must alternate"):
+        encode_chat(with_template(tokenizer, GEMMA), [("user", "a"), ("user", "b")], add_generation_prompt=True)
+
+
+def test_a_template_that_reads_parts_of_content_gets_parts(tokenizer):
+    changed = with_template(tokenizer, PARTS)
+    conversation = [{"role": "user", "content": [{"type": "text", "text": " a  b "}]}]
+    expected = changed.apply_chat_template(conversation, add_generation_prompt=True)["input_ids"]
+    assert encode_chat(changed, [("user", " a  b ")], add_generation_prompt=True) == expected
 
 
 def test_a_template_that_drops_messages_is_a_refused_request(tokenizer):

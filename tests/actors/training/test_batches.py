@@ -6,7 +6,8 @@ import copy
 
 import pytest
 
-from actors.inference.chat_template import IGNORED, PLAIN_TEMPLATE, encode_chat
+from actors.inference.chat_template import IGNORED, encode_chat
+from actors.inference.template_text import PLAIN_TEMPLATE
 from actors.training.batches import (
     DataOrder,
     collate,

@@ -100,8 +100,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     cluster = Cluster(4)
     monkeypatch.setattr(examiners, "Pool", cluster.pool)
     monkeypatch.setattr(examiners, "evaluate", cluster.evaluate)
-    spec = lambda model, folder, *trained: SimpleNamespace(engine="scripted", of=(model.source, *trained))  # noqa: E731
-    monkeypatch.setattr(examiners, "engine_spec", spec)
+    spec = lambda study, model, folder, *trained: SimpleNamespace(engine="scripted", of=(model, *trained))  # noqa: E731
+    monkeypatch.setattr(examiners, "evaluated_spec", spec)
     monkeypatch.setattr(RowCounts, "of", lambda self, step: 1)
     monkeypatch.setattr(Trainer, "train", lambda self, training: cluster.train(self, training))
     return cluster

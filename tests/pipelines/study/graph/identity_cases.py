@@ -21,7 +21,16 @@ from pipelines.study.spec.selection import Selection
 from pipelines.study.spec.study import Study
 
 Entry = dict[str, Any]
-FILES = ("seeds.jsonl", "other.jsonl", "items.jsonl", "shots.jsonl", "formats.txt", "formats2.txt", "answers.json")
+FILES = (
+    "seeds.jsonl",
+    "other.jsonl",
+    "items.jsonl",
+    "chat.jinja",
+    "shots.jsonl",
+    "formats.txt",
+    "formats2.txt",
+    "answers.json",
+)
 
 
 @dataclass(frozen=True)
@@ -142,6 +151,8 @@ CASES = {
             "dtype": "float32",
             "max_length": 77,
             "options": {"style": "echo"},
+            "chat_template": "chat.jinja",
+            "template": {"enable_thinking": False},
         },
         frozenset(PLACEMENT),
     ),
