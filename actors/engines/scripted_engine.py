@@ -57,8 +57,8 @@ class ScriptedEngine:
     Options: `latency` is the mean duration of a request in seconds, log-normal with `latency_sigma`. Up to `slots`
     requests are served concurrently (0: no limit). `style` is `answer` (rewriting prompts get a longer instruction, all
     others an answer) or `echo` (the reply is the prompt). `thoughts` come before each reply, apart from its text.
-    Faults: a request that contains the text `poison` kills the process, one that contains `refuse` raises RequestError, and one that contains `hang` blocks itself and all
-    later requests. If `release` is the path of a file, requests that contain `hold` are answered once the file exists,
+    Faults: a request that contains the text `poison` kills the process, one that contains `refuse` raises RequestError,
+    and one that contains `hang` blocks itself and all later requests. If `release` is the path of a file, requests that contain `hold` are answered once the file exists,
     so that tests decide when. Loading takes `load_seconds`; with `fail_load` it raises RuntimeError, with `die_load`
     the process exits.
 
