@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeGuard, TypeVar
 
 from actors.engine import Generation
-from pipelines.rows.readers.seed_rows import RowProblem
 from pipelines.rows.readers.strict_json import StrictDecoder
 from prompts.thoughts import split_thoughts
 
@@ -81,10 +80,11 @@ def parse_json(text: str) -> ParsedReply[object]:
     match = fenced or plain
     body, rules = (match[1] if match else text).strip(), [] if fenced else ["plain_fence" if plain else "bare_json"]
     try:
-        value, end = StrictDecoder().decode(body)
+        decoder = StrictDecoder()
+        value, end = decoder.decode(body)
     except (json.JSONDecodeError, RecursionError):
         return rejected("not_json")
-    if value is None or isinstance(value, RowProblem) or end != len(body):
+    if value is None or decoder.problem or end != len(body):
         return rejected("not_json")
     return accepted(value, *rules)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 MAX_ROW_BYTES = 1_000_000
 MAX_PIECE_BYTES = 4 * MAX_ROW_BYTES
@@ -24,22 +24,45 @@ REMEDIES = {
     "row-too-large": "Shorten it, or leave it out.",
     "missing-cells": "Put a cell that contains commas, quotes or line ends in quotes.",
     "extra-cells": "Put a cell that contains commas, quotes or line ends in quotes.",
-    "missing-instruction": "Name the field 'instruction', in lower case.",
-    "ambiguous-field": "Rename or remove one of them.",
+    "missing-instruction": "Name its column in the study's seeds: 'columns: {instruction: NAME}'.",
+    "missing-column": "Correct its name in 'columns' of the study's seeds.",
+    "ambiguous-field": "Choose one in the study's seeds, for example 'columns: {instruction: prompt}'.",
     "empty-instruction": "Fill it in, or leave the row out.",
-    "wrong-type": "Write it as a text.",
+    "wrong-type": "Write it as a text, or leave it out, for example with 'columns: {input: null}'.",
     "no-user-turn": "One turn must be the user's.",
+    "not-turns": "Write turns as [{'role': 'user', 'content': '...'}, {'role': 'assistant', 'content': '...'}].",
+    "unknown-role": "Rename it to 'user', 'assistant' or 'system'.",
+    "tool-turn": "Turns of tools have no place in a seed: leave the row out, or set 'on_bad_row: quarantine'.",
+    "content-part": "Only text can be read: leave the row out, or set 'on_bad_row: quarantine'.",
+    "message-tree": "Join the messages from a root to a leaf to one row with 'messages'.",
+    "rows-in-a-row": "If its objects are the rows, save that list as a .json file.",
+    "part-not-used": "Name its field in 'columns' of the study's seeds, or allow it with 'on_unused: tell'.",
 }
 """What to do about a bad row, by reason."""
+LAYOUT_REASONS = frozenset(
+    {"missing-instruction", "missing-column", "ambiguous-field", "not-turns", "unknown-role", "tool-turn"}
+    | {"content-part", "message-tree", "rows-in-a-row", "part-not-used"}
+)
+"""Reasons that most rows of a file share. They are reported once for each file."""
 _BAD_BYTE = re.compile("[\udc80-\udcff]")
+
+
+class Note(NamedTuple):
+    """What a record has that its seed does not have, as the end of the sentence "3 rows had ...".
+
+    `lost` says that a part of the task is not used, which the study may refuse.
+    """
+
+    text: str
+    lost: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class SeedRow:
     """A seed as its file has it. `index` counts the set's rows from 0, with bad rows and without blank lines.
 
-    `history` are the turns before the instruction, alternately the user's and the assistant's. `notes` say what the
-    record has that the seed does not have, as ends of the sentence "3 rows had ...".
+    `history` are the turns before the instruction, alternately the user's and the assistant's. `notes` say what
+    was left out or changed.
     """
 
     index: int
@@ -48,7 +71,7 @@ class SeedRow:
     output: str
     system: str = ""
     history: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def describe_json_error(error: json.JSONDecodeError) -> str:
 
 
 class StrictDecoder:
-    """Decodes one value at a time. A problem inside a well-formed value is reported once the value's end is known."""
+    """Decodes one value at a time. What JSON does not allow inside a well-formed value is replaced by its problem."""
 
     def __init__(self) -> None:
         self._problems: list[RowProblem] = []
@@ -30,37 +30,46 @@ class StrictDecoder:
         )
 
     def decode(self, text: str, start: int = 0) -> tuple[object, int]:
-        """Return the value that starts at `start`, or the RowProblem found in it, and the position of its end.
+        """Return the value that starts at `start`, and the position of its end.
+
+        A part that is not valid, for example NaN, is a RowProblem in its place: readers raise it if they use that part.
+        `problem` is the first of them.
 
         Raises:
             json.JSONDecodeError: If the value is not well-formed, so that its end is unknown.
             RecursionError: If the value is nested too deeply.
         """
         self._problems.clear()
-        value, end = self._decoder.raw_decode(text, start)
-        return (self._problems[0] if self._problems else value), end
+        return self._decoder.raw_decode(text, start)
+
+    @property
+    def problem(self) -> RowProblem | None:
+        """What was wrong inside the last value."""
+        return self._problems[0] if self._problems else None
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         fields = dict(pairs)
         if len(fields) < len(pairs):
             seen: set[str] = set()
-            repeated = next(key for key, _ in pairs if key in seen or seen.add(key))
-            self._problems.append(
-                RowProblem("duplicate-key", "is given twice in one object", ascii(repeated)[1:-1][:80])
-            )
+            for key in [key for key, _ in pairs if key in seen or seen.add(key)]:
+                name = ascii(key)[1:-1][:80]
+                fields[key] = self._flaw(RowProblem("duplicate-key", "is given twice in one object", name))
         return fields
 
-    def _constant(self, word: str) -> None:
-        self._problems.append(RowProblem("not-a-number", f"{word} is not JSON"))
+    def _flaw(self, problem: RowProblem) -> RowProblem:
+        self._problems.append(problem)
+        return problem
 
-    def _integer(self, digits: str) -> int:
+    def _constant(self, word: str) -> RowProblem:
+        return self._flaw(RowProblem("not-a-number", f"{word} is not JSON"))
+
+    def _integer(self, digits: str) -> int | RowProblem:
         if len(digits) > MAX_DIGITS:
-            self._problems.append(RowProblem("number-too-large", f"a number of {len(digits)} digits"))
-            return 0
+            return self._flaw(RowProblem("number-too-large", f"a number of {len(digits)} digits"))
         return int(digits)
 
-    def _float(self, digits: str) -> float:
+    def _float(self, digits: str) -> float | RowProblem:
         value = float(digits)
         if math.isinf(value):
-            self._problems.append(RowProblem("number-too-large", f"the number {digits[:40]} is beyond a double"))
+            return self._flaw(RowProblem("number-too-large", f"the number {digits[:40]} is beyond a double"))
         return value

@@ -6,7 +6,8 @@ import csv
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
 
-from pipelines.rows.readers.layouts.columns import match_columns
+from pipelines.rows.readers.layouts.columns import check_names
+from pipelines.rows.readers.rules import ReadingRules
 from pipelines.rows.readers.seed_rows import (
     MAX_PIECE_BYTES,
     MAX_ROW_BYTES,
@@ -22,18 +23,18 @@ from pipelines.rows.readers.seed_rows import (
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def read_csv(stream: BufferedReader) -> Iterator[RawRecord]:
+def read_csv(stream: BufferedReader, rules: ReadingRules, separator: str = ",") -> Iterator[RawRecord]:
     """Yield every row below the header. Line ends inside quotes stay as they are.
 
     Raises:
         FileProblem: If the header is not usable, or the file cannot be split into rows.
     """
     lines = _Lines(stream)
-    rows = _rows(lines)
+    rows = _rows(lines, separator)
     header = next(rows, None)
     if header is None:
         return
-    _check_header(header[0], header[1])
+    _check_header(header[0], header[1], rules)
     names = header[1]
     for line, cells, raw in rows:
         yield RawRecord(line, raw.rstrip("\r\n"), _record(names, cells, raw))
@@ -62,10 +63,10 @@ class _Lines:
         return text
 
 
-def _rows(lines: _Lines) -> Iterator[tuple[int, list[str], str]]:
+def _rows(lines: _Lines, separator: str) -> Iterator[tuple[int, list[str], str]]:
     """Yield the number of the first line, the cells and the text of every row that is not blank."""
     before = csv.field_size_limit(MAX_PIECE_BYTES)
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, strict=True, delimiter=separator)
     start = 1
     try:
         for cells in reader:
@@ -90,12 +91,14 @@ def _csv_problem(error: csv.Error, start: int, end: int) -> FileProblem:
     return FileProblem("text follows the closing quote of a cell", end, remedy)
 
 
-def _check_header(line: int, names: Sequence[str]) -> None:
+def _check_header(line: int, names: Sequence[str], rules: ReadingRules) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise FileProblem(f"the header names {to_printable(', '.join(twice))} twice", line, REMEDIES["ambiguous-field"])
+        raise FileProblem(
+            f"the header names {to_printable(', '.join(twice))} twice", line, "Rename or remove one of them."
+        )
     try:
-        match_columns(names)
+        check_names(names, rules)
     except RowProblem as problem:
         remedy = _separator_hint(names) or REMEDIES[problem.reason]
         raise FileProblem(f"in the header: {problem.detail}", line, remedy) from None

@@ -2,55 +2,74 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import re
 import zlib
 from collections.abc import Generator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import Any
 
 from pipelines.rows.readers.seed_rows import FileProblem
 
-FORMATS = {".jsonl": "json-lines", ".ndjson": "json-lines", ".json": "json", ".csv": "csv", ".parquet": "parquet"}
+FORMATS = {
+    ".jsonl": "json-lines",
+    ".ndjson": "json-lines",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+}
+PACKED = (".gz", ".zst", ".xz", ".bz2")
+COMPRESSED_INSIDE = ("parquet", "arrow")
 HEAD_BYTES = 32  # enough to recognise other formats
 PARQUET_MAGIC = b"PAR1"
+ARROW_MAGIC = b"ARROW1"
 _BOM = b"\xef\xbb\xbf"
-_GZIP = b"\x1f\x8b"
+_PACKED_MAGIC = {
+    b"\x1f\x8b": ("a gzip file", ".gz"),
+    b"BZh": ("a bzip2 file", ".bz2"),
+    b"\xfd7zXZ": ("an xz file", ".xz"),
+    b"\x28\xb5\x2f\xfd": ("a zstd file", ".zst"),
+}
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".xz": "xz", ".bz2": "bzip2"}
+_PACKED_NAMES = {ending: what for what, ending in _PACKED_MAGIC.values()}
 _FOREIGN = {
     b"PK\x03\x04": ("a zip archive", "Unpack it."),
-    b"BZh": ("a bzip2 file", "Unpack it, or pack it with gzip."),
-    b"\xfd7zXZ": ("an xz file", "Unpack it, or pack it with gzip."),
-    b"\x28\xb5\x2f\xfd": ("a zstd file", "Unpack it, or pack it with gzip."),
     b"SQLite format 3": ("an SQLite database", "Export its rows."),
-    b"%PDF": ("a PDF", "Only JSON Lines, JSON, CSV and Parquet hold rows."),
+    b"%PDF": ("a PDF", "Only JSON Lines, JSON, CSV, Parquet and Arrow hold rows."),
     b"<!doctype": ("a web page", "Download the file itself."),
     b"<html": ("a web page", "Download the file itself."),
     b"version https://git-lfs": ("a pointer of Git LFS, not the file", "Run 'git lfs pull'."),
+    b"FEA1": ("a Feather file of version 1", "Write it as Parquet."),
 }
 _UTF16 = re.compile(rb"[\t\n\r -~]\0[\t\n\r -~]\0|\0[\t\n\r -~]\0[\t\n\r -~]|\xff\xfe|\xfe\xff|\0\0\xfe\xff")
 MAX_GROWTH = 200  # the compression ratio that real text never reaches
 MIN_SUSPICIOUS_BYTES = 100_000_000  # unpacked; below it, any ratio is accepted
-_DOWNLOAD_AGAIN = "Fetch or write it again."
-_WITHOUT_GZ_NAME = "whose name does not end in .gz"
+_BUFFER_BYTES = 1 << 17
+_AGAIN = "Fetch or write it again."
 
 
-def format_of(path: Path) -> tuple[str, bool]:
-    """Return the format that a file's name says, and whether the file is zipped.
+def format_of(path: Path) -> tuple[str, str]:
+    """Return the format that a file's name says, and the extension of its compression ("" if there is none).
 
     Raises:
         FileProblem: If the name has another extension.
     """
     name = path.name.lower()
-    zipped = name.endswith(".gz")
-    suffix = Path(name.removesuffix(".gz")).suffix
-    known = ", ".join(FORMATS)
+    packed = next((ending for ending in PACKED if name.endswith(ending)), "")
+    suffix = Path(name.removesuffix(packed)).suffix
     if suffix not in FORMATS:
-        raise FileProblem(f"'{suffix}' is not a format of seeds", remedy=f"Use {known}; all but Parquet also as .gz.")
-    if zipped and suffix == ".parquet":
-        raise FileProblem("zipped Parquet is not supported", remedy="Unzip the file; it is already compressed inside.")
-    return FORMATS[suffix], zipped
+        remedy = f"Use {', '.join(FORMATS)}; all but Parquet and Arrow also as {', '.join(PACKED)}."
+        raise FileProblem(f"'{suffix}' is not a format of seeds", remedy=remedy)
+    if packed and FORMATS[suffix] in COMPRESSED_INSIDE:
+        title = FORMATS[suffix].capitalize()
+        raise FileProblem(f"zipped {title} is not supported", remedy="Unzip the file; it can be compressed inside.")
+    return FORMATS[suffix], packed
 
 
 def check_file(path: Path) -> None:
@@ -69,49 +88,52 @@ def check_file(path: Path) -> None:
 
 
 @contextmanager
-def open_bytes(path: Path, zipped: bool) -> Generator[BufferedReader]:
-    """Open a file as a stream of bytes, unzipped and without byte order mark.
+def open_bytes(path: Path, packed: str) -> Generator[BufferedReader]:
+    """Open a file as a stream of bytes, unpacked and without byte order mark. `packed` is its compression's extension.
 
     Raises:
         FileProblem: If the file cannot be read; also if that happens while the body reads the stream.
     """
     try:
         with path.open("rb") as file:
-            size = path.stat().st_size
-            source: Any = _Unzipped(file, size) if zipped else file  # Any: the type stubs have no common type for both
-            stream = BufferedReader(source)
-            _skip_mark(stream, zipped)
+            source: Any = _unpacked(file, packed, path.stat().st_size)
+            stream = BufferedReader(source, _BUFFER_BYTES)
+            _skip_mark(stream, packed)
             yield stream
     except gzip.BadGzipFile as error:
-        raise FileProblem(f"not a valid gzip file: {error}", remedy=_DOWNLOAD_AGAIN) from None
+        raise FileProblem(f"not a valid gzip file: {error}", remedy=_AGAIN) from None
     except EOFError:
-        raise FileProblem("the gzip file is cut off before its end", remedy=_DOWNLOAD_AGAIN) from None
-    except zlib.error as error:
-        raise FileProblem(f"the gzip file is damaged: {error}", remedy=_DOWNLOAD_AGAIN) from None
+        raise FileProblem(f"the {_COMPRESSIONS[packed]} file is cut off before its end", remedy=_AGAIN) from None
+    except (zlib.error, lzma.LZMAError) as error:
+        raise FileProblem(f"the {_COMPRESSIONS[packed]} file is damaged: {error}", remedy=_AGAIN) from None
     except OSError as error:
+        if packed and error.errno is None:  # bz2 and pyarrow report bad data so
+            raise FileProblem(f"the {_COMPRESSIONS[packed]} file is damaged: {error}", remedy=_AGAIN) from None
         raise FileProblem(f"cannot be read: {error}") from None
 
 
-def _skip_mark(stream: BufferedReader, zipped: bool) -> None:
+def _skip_mark(stream: BufferedReader, packed: str) -> None:
     head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
     if head.startswith(_BOM):
         stream.read(len(_BOM))
-    elif head.startswith(PARQUET_MAGIC):
-        raise FileProblem("is a Parquet file", remedy="Name it .parquet.")
-    else:
-        refuse_foreign(head, zipped)
+        return
+    for magic, name in ((PARQUET_MAGIC, "Parquet"), (ARROW_MAGIC, "Arrow")):
+        if head.startswith(magic):
+            raise FileProblem(f"is {'an' if name == 'Arrow' else 'a'} {name} file", remedy=f"Name it .{name.lower()}.")
+    refuse_foreign(head, packed)
 
 
-def refuse_foreign(head: bytes, zipped: bool = False) -> None:
+def refuse_foreign(head: bytes, packed: str = "") -> None:
     """Raise FileProblem for a file whose first bytes are those of an unsupported format.
 
-    `zipped` says whether the bytes were unzipped.
+    `packed` is the extension of the compression that the bytes were unpacked from.
     """
     if _UTF16.match(head):
         raise FileProblem("is UTF-16 or UTF-32", remedy="Save it as UTF-8.")
-    if head.startswith(_GZIP):
-        remedy = "Unpack it once." if zipped else "Rename it."
-        raise FileProblem("is a gzip file " + ("in a gzip file" if zipped else _WITHOUT_GZ_NAME), remedy=remedy)
+    for magic, (what, ending) in _PACKED_MAGIC.items():
+        if head.startswith(magic):
+            around = f"in {_PACKED_NAMES[packed]}" if packed else f"whose name does not end in {ending}"
+            raise FileProblem(f"is {what} {around}", remedy="Unpack it once." if packed else "Rename it.")
     for start, (what, remedy) in _FOREIGN.items():
         if head.startswith(start) or head.lower().startswith(start):
             raise FileProblem(f"is {what}", remedy=remedy)
@@ -124,15 +146,36 @@ def check_growth(unpacked: int, packed: int) -> None:
         raise FileProblem(f"unpacks to more than {MAX_GROWTH} times its size", remedy=remedy)
 
 
-class _Unzipped(gzip.GzipFile):
-    """Unzips a file, and stops if it looks like a zip bomb."""
+def _unpacked(file: BufferedReader, packed: str, size: int) -> RawIOBase | BufferedReader:
+    """Return the stream of a file's unpacked bytes. `size` is that of the file."""
+    if not packed:
+        return file
+    if packed == ".gz":
+        return _Unpacked(gzip.GzipFile(fileobj=file, mode="rb"), size)
+    if packed == ".xz":
+        return _Unpacked(lzma.LZMAFile(file), size)
+    if packed == ".bz2":
+        return _Unpacked(bz2.BZ2File(file), size)
+    import pyarrow as pa  # late: only zstd needs it
 
-    def __init__(self, file: BufferedReader, size: int) -> None:
-        super().__init__(fileobj=file, mode="rb")
-        self._packed, self._unpacked = size, 0
+    return _Unpacked(pa.CompressedInputStream(pa.PythonFile(file, mode="r"), "zstd"), size)
+
+
+class _Unpacked(RawIOBase):
+    """Unpacks a file, and stops if it looks like a zip bomb."""
+
+    def __init__(self, source: Any, size: int) -> None:
+        super().__init__()
+        self._source, self._packed, self._unpacked = source, size, 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
 
     def readinto(self, buffer: Any) -> int:
-        count = super().readinto(buffer)
-        self._unpacked += count
+        """Fill the buffer with unpacked bytes; return their number, 0 at the end."""
+        data = self._source.read(len(buffer))
+        buffer[: len(data)] = data
+        self._unpacked += len(data)
         check_growth(self._unpacked, self._packed)
-        return count
+        return len(data)

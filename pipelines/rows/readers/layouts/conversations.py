@@ -1,43 +1,94 @@
-"""Conversations as seed rows: the user's first turn is the instruction, the reply to it the output."""
+"""Conversations as seed rows: the instruction, its history and its reference."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from pipelines.rows.readers.seed_rows import RowProblem
+from pipelines.rows.readers.layouts.turns import Turn
+from pipelines.rows.readers.rules import ReadingRules
+from pipelines.rows.readers.seed_rows import Note, RowProblem
 
-# the name of the list, and the names of speaker and text in each turn
-CONVERSATION_FORMS = (("conversations", "from", "value"), ("messages", "role", "content"))
-USER_ROLES, ASSISTANT_ROLES = ("human", "user"), ("gpt", "assistant")
+SYSTEM = Note("a system text, which is not used")
+LATE_SYSTEM = Note("a system turn after the first turn, which is read as if it came first", lost=False)
+OPENING = Note("an assistant's turn before the first user turn, which is not used")
+EARLIER = Note("turns before the last user turn, which are not used")
+LATER = Note("turns after the first reply, which are not used")
+JOINED = Note("consecutive turns of one speaker, which were joined by a blank line", lost=False)
 
 
-def flatten(record: Mapping[str, object]) -> Mapping[str, object]:
-    """Return a record in ShareGPT's or the messages form as one with instruction and output, and others unchanged.
+class Seed(NamedTuple):
+    """What a seed row says, without its number."""
+
+    instruction: str
+    input: str
+    output: str
+    system: str
+    history: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+
+def to_seed(turns: Sequence[Turn], name: str, rules: ReadingRules, extra: str = "") -> Seed:
+    """Return the seed of a conversation. `extra` is the input that belongs to its last user turn.
 
     Raises:
-        RowProblem: If the conversation is not a list of turns, or has no user turn.
+        RowProblem: If no turn is the user's. `name` is the column that it names.
     """
-    for name, speaker, text in CONVERSATION_FORMS:
-        if name in record and "instruction" not in record:
-            turns = [_turn(name, turn, speaker, text) for turn in _turn_list(name, record[name])]
-            start = next((place for place, (who, _) in enumerate(turns) if who in USER_ROLES), None)
-            if start is None:
-                raise RowProblem("no-user-turn", "no turn is the user's", name)
-            after = turns[start + 1 : start + 2]
-            reply = after[0][1] if after and after[0][0] in ASSISTANT_ROLES else ""
-            return {"instruction": turns[start][1], "output": reply}
-    return record
+    notes = list(dict.fromkeys(note for turn in turns for note in turn.notes))
+    system = _system(turns, notes)
+    texts = _alternating([turn for turn in turns if turn.role != "system"], notes)
+    if not texts:
+        raise RowProblem("no-user-turn", "no turn is the user's", name)
+    last = (len(texts) - 1) // 2 * 2
+    first = rules.turns == "first"
+    place = 0 if first else last
+    if first and last:
+        notes.append(LATER)
+    if rules.turns == "last" and last:
+        notes.append(EARLIER)
+    history = tuple(texts[:last]) if rules.turns == "all" else ()
+    output = texts[place + 1] if place + 1 < len(texts) else ""
+    seed = Seed(texts[place], extra if place == last else "", output, system, history, tuple(notes))
+    return with_system_rule(seed, rules)
 
 
-def _turn_list(name: str, value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise RowProblem("wrong-type", "must be a list of turns", name)
-    return cast(list[object], value)
+def with_system_rule(seed: Seed, rules: ReadingRules) -> Seed:
+    """Return a seed with its system text kept, dropped, or merged into the first user turn, as the rules say."""
+    if rules.system == "keep" or not seed.system:
+        return seed
+    if rules.system == "drop":
+        return seed._replace(system="", notes=(*seed.notes, SYSTEM))
+    if seed.history:
+        first, *others = seed.history
+        return seed._replace(system="", history=(_joined(seed.system, first), *others))
+    return seed._replace(system="", instruction=_joined(seed.system, seed.instruction))
 
 
-def _turn(name: str, turn: object, speaker: str, text: str) -> tuple[object, object]:
-    if not isinstance(turn, dict) or speaker not in turn or text not in turn:
-        raise RowProblem("wrong-type", f"a turn must be an object with '{speaker}' and '{text}'", name)
-    fields = cast(Mapping[str, object], turn)
-    return fields[speaker], fields[text]
+def _system(turns: Sequence[Turn], notes: list[Note]) -> str:
+    texts = list(dict.fromkeys(turn.text for turn in turns if turn.role == "system" and turn.text.strip()))
+    started = next((place for place, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    if any(turn.role == "system" for turn in turns[started:]):
+        notes.append(LATE_SYSTEM)
+    if len(texts) > 1:
+        notes.append(JOINED)
+    return "\n\n".join(texts)
+
+
+def _alternating(turns: Sequence[Turn], notes: list[Note]) -> list[str]:
+    """Return texts that are the user's and the assistant's by turns, beginning with the user's."""
+    joined: list[tuple[str, str]] = []
+    for role, text, _ in turns:
+        if not joined or joined[-1][0] != role:
+            joined.append((role, text))
+            continue
+        before = joined[-1][1]
+        if before.strip() and text.strip():
+            notes.append(JOINED)
+        joined[-1] = (role, _joined(before, text))
+    if joined and joined[0][0] == "assistant" and joined.pop(0)[1].strip():
+        notes.append(OPENING)
+    return [text for _, text in joined]
+
+
+def _joined(before: str, after: str) -> str:
+    return f"{before}\n\n{after}" if before.strip() and after.strip() else after if after.strip() else before

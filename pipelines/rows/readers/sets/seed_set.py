@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 
 from pipelines.errors import MAX_SHOWN, InputError, combined
+from pipelines.rows.readers.formats.arrow_rows import count_arrow, count_parquet, read_arrow, read_parquet
 from pipelines.rows.readers.formats.csv_rows import read_csv
 from pipelines.rows.readers.formats.file_format import check_file, format_of, open_bytes
-from pipelines.rows.readers.formats.json_array import read_json_array
-from pipelines.rows.readers.formats.json_lines import read_json_lines
-from pipelines.rows.readers.formats.parquet_rows import count_parquet_rows, read_parquet
-from pipelines.rows.readers.layouts.columns import to_row
-from pipelines.rows.readers.rules import SeedSource
+from pipelines.rows.readers.formats.json_file import read_json
+from pipelines.rows.readers.formats.json_lines import count_json_lines, read_json_lines
+from pipelines.rows.readers.layouts.records import to_row
+from pipelines.rows.readers.rules import ReadingRules, SeedSource
 from pipelines.rows.readers.seed_rows import (
+    LAYOUT_REASONS,
     REMEDIES,
     BadRow,
     FileProblem,
@@ -29,11 +31,17 @@ from pipelines.rows.readers.seed_rows import (
 )
 from pipelines.rows.readers.sets.locate import file_error, find_files, hash_files
 
-_STREAM_READERS: dict[str, Callable[[BufferedReader], Iterator[RawRecord]]] = {
-    "json-lines": read_json_lines,
-    "json": read_json_array,
+_STREAM_READERS: dict[str, Callable[[BufferedReader, ReadingRules], Iterator[RawRecord]]] = {
+    "json-lines": lambda stream, _: read_json_lines(stream),
+    "json": read_json,
     "csv": read_csv,
+    "tsv": partial(read_csv, separator="\t"),
 }
+_FILE_READERS: dict[str, Callable[[Path, ReadingRules], Iterator[RawRecord]]] = {
+    "parquet": read_parquet,
+    "arrow": read_arrow,
+}
+_COUNTS: dict[str, Callable[[Path], int]] = {"parquet": count_parquet, "arrow": count_arrow}
 
 
 def iter_seeds(source: SeedSource) -> Generator[SeedRow | BadRow]:
@@ -57,7 +65,7 @@ def count_rows(source: SeedSource, limit: int | None = None) -> int:
     """
     rows = 0
     for path in source.files:
-        rows += _count_file(path, None if limit is None else limit - rows)
+        rows += _count_file(path, source.rules, None if limit is None else limit - rows)
     return rows
 
 
@@ -91,8 +99,12 @@ def read_seeds(source: Path | SeedSource, *, limit: int | None = None, on_bad_ro
 
 
 def bad_rows_error(bad: Sequence[BadRow]) -> InputError:
-    """Return the error that names bad rows with their places and remedies."""
-    return combined([_row_error(row) for row in bad])
+    """Return the error that names bad rows with places and remedies; problems of the layout once for each file."""
+    groups: dict[tuple[object, ...], list[BadRow]] = {}
+    for row in bad:
+        same = (row.file, row.reason, row.field) if row.reason in LAYOUT_REASONS else (row.index,)
+        groups.setdefault(same, []).append(row)
+    return combined([_row_error(rows[0], len(rows), len(bad) > MAX_SHOWN) for rows in groups.values()])
 
 
 def no_rows_error(source: SeedSource) -> InputError:
@@ -102,10 +114,10 @@ def no_rows_error(source: SeedSource) -> InputError:
 
 def _file_rows(path: Path, source: SeedSource, start: int) -> Iterator[SeedRow | BadRow]:
     try:
-        with closing(_read_records(path)) as records:
+        with closing(_read_records(path, source.rules)) as records:
             for number, item in enumerate(records):
                 try:
-                    yield _row(start + number, item)
+                    yield _row(start + number, item, source.rules)
                 except RowProblem as problem:
                     told = (problem.field, problem.reason, problem.detail, to_printable(item.raw))
                     yield BadRow(start + number, item.line, *told, str(path), number)
@@ -113,35 +125,41 @@ def _file_rows(path: Path, source: SeedSource, start: int) -> Iterator[SeedRow |
         raise file_error(path, problem) from None
 
 
-def _count_file(path: Path, limit: int | None) -> int:
+def _count_file(path: Path, rules: ReadingRules, limit: int | None) -> int:
     try:
         check_file(path)
-        if format_of(path)[0] == "parquet":
-            rows = count_parquet_rows(path)
+        kind, packed = format_of(path)
+        if kind in _COUNTS:
+            rows = _COUNTS[kind](path)
             return rows if limit is None else min(rows, limit)
-        with closing(_read_records(path)) as records:
+        if kind == "json-lines" and limit is None:
+            with open_bytes(path, packed) as stream:
+                return count_json_lines(stream)
+        with closing(_read_records(path, rules)) as records:
             return sum(1 for _ in islice(records, limit))
     except FileProblem as problem:
         raise file_error(path, problem) from None
 
 
-def _read_records(path: Path) -> Generator[RawRecord]:
+def _read_records(path: Path, rules: ReadingRules) -> Generator[RawRecord]:
     check_file(path)
-    kind, zipped = format_of(path)
-    if kind == "parquet":
-        yield from read_parquet(path)
+    kind, packed = format_of(path)
+    if kind in _FILE_READERS:
+        yield from _FILE_READERS[kind](path, rules)
         return
-    with open_bytes(path, zipped) as stream:
-        yield from _STREAM_READERS[kind](stream)
+    with open_bytes(path, packed) as stream:
+        yield from _STREAM_READERS[kind](stream, rules)
 
 
-def _row(index: int, item: RawRecord) -> SeedRow:
+def _row(index: int, item: RawRecord, rules: ReadingRules) -> SeedRow:
     if isinstance(item.record, RowProblem):
         raise item.record
-    return to_row(index, item.record)
+    return to_row(index, item.record, rules)
 
 
-def _row_error(row: BadRow) -> InputError:
+def _row_error(row: BadRow, count: int, more: bool) -> InputError:
+    """Return the error of the first of `count` rows with the same problem. `more` says that not all were read."""
     place = "" if row.line is not None else f"row {row.row} (from 0): "
+    same = f" (the same in {'at least ' if more else ''}{count - 1} more rows)" if count > 1 else ""
     remedy = REMEDIES[row.reason]
-    return InputError(f"{place}{row.detail}", file=row.file, line=row.line, field=row.field, remedy=remedy)
+    return InputError(f"{place}{row.detail}{same}", file=row.file, line=row.line, field=row.field, remedy=remedy)

@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.rows.readers.layouts.columns import NO_INSTRUCTION
 from pipelines.rows.readers.seed_rows import REMEDIES, decode_bytes
 
 FORMATS = ("jsonl", "json", "csv", "parquet")
@@ -115,9 +116,9 @@ def texts() -> Iterator[Case]:
 
 NAMES = {  # the fields' names: reason, detail, field
     ("text", "input"): "",
-    ("Instruction", "input"): "",
-    ("INSTRUCTION", "OUTPUT"): "",
-    (" instruction", "input"): "",
+    ("Instructions", "input"): "",
+    ("INSTRUCTION TEXT", "OUTPUT"): "",
+    (" the instruction", "input"): "",
     ("instructions", "outputs"): "",
     ("input", "output"): "",
     ("system", "category"): "",
@@ -139,7 +140,7 @@ def fields() -> Iterator[Case]:
             detail = f"both {two} could be the {ambiguous}"
         else:
             reason = "missing-instruction"
-            detail = f"there is no instruction (or question, prompt); the fields are {', '.join(names)}"
+            detail = f"{NO_INSTRUCTION}; the fields are {', '.join(names)}"
         for suffix in ("jsonl", "json"):
             data = spliced(suffix, json.dumps(dict.fromkeys(names, "x")).encode())
             yield row_case(f"names {names}", suffix, data, reason, detail, ambiguous or "instruction")
@@ -162,13 +163,13 @@ ROWS = {  # what stands where an object should be: reason, detail in JSON Lines 
     "12": ("not-an-object", "a row must be an object with an instruction; here is a number"),
     "null": ("not-an-object", "a row must be an object with an instruction; here is null"),
     "false": ("not-an-object", "a row must be an object with an instruction; here is true or false"),
-    '{"instruction": "x", "a": NaN}': ("not-a-number", "NaN is not JSON"),
-    '{"instruction": "x", "a": Infinity}': ("not-a-number", "Infinity is not JSON"),
-    '{"instruction": "x", "a": [-Infinity]}': ("not-a-number", "-Infinity is not JSON"),
+    '{"instruction": "x", "input": NaN}': ("not-a-number", "NaN is not JSON"),
+    '{"instruction": "x", "output": Infinity}': ("not-a-number", "Infinity is not JSON"),
+    '{"instruction": "x", "history": [-Infinity]}': ("not-a-number", "-Infinity is not JSON"),
     '{"instruction": NaN}': ("not-a-number", "NaN is not JSON"),
-    '{"instruction": "x", "a": 1e999}': ("number-too-large", "the number 1e999 is beyond a double"),
-    '{"instruction": "x", "a": -1e400}': ("number-too-large", "the number -1e400 is beyond a double"),
-    '{"instruction": "x", "a": ' + "9" * 5000 + "}": ("number-too-large", "a number of 5000 digits"),
+    '{"instruction": "x", "input": 1e999}': ("number-too-large", "the number 1e999 is beyond a double"),
+    '{"instruction": "x", "system": -1e400}': ("number-too-large", "the number -1e400 is beyond a double"),
+    '{"instruction": "x", "output": ' + "9" * 5000 + "}": ("number-too-large", "a number of 5000 digits"),
     '{"conversations": []}': ("no-user-turn", "no turn is the user's"),
     '{"messages": [{"role": "system", "content": "x"}]}': ("no-user-turn", "no turn is the user's"),
 }
@@ -192,7 +193,7 @@ def objects() -> Iterator[Case]:
         for text, (reason, detail) in ROWS.items():
             told = FIELDS_OF_ROWS.get(text[2:3]) if reason == "no-user-turn" else None
             yield row_case(text[:40], suffix, spliced(suffix, text.encode()), reason, detail, told)
-        data = spliced(suffix, b'{"instruction": "x", "meta": [{"a": 1, "a": 2}]}')
-        yield row_case("a nested key twice", suffix, data, "duplicate-key", "is given twice in one object", "a")
+        data = spliced(suffix, b'{"messages": [{"role": "user", "content": "a", "content": "b"}]}')
+        yield row_case("a nested key twice", suffix, data, "duplicate-key", "is given twice in one object", "content")
         data = spliced(suffix, b'{"instruction": null}')
         yield row_case("null", suffix, data, "empty-instruction", "is empty", "instruction")

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipelines.rows.readers.layouts.columns import NO_INSTRUCTION
 from pipelines.rows.readers.seed_rows import REMEDIES
 from tests.pipelines.rows.readers.corpus import (
     FIELDS,
@@ -78,8 +79,8 @@ SHEETS = {  # CSV files without a usable header, or whose rows cannot be separat
     b"instruction": ": contains no rows",
     b"\n\n\n": ": contains no rows",
     b"instruction\n" + b"x" * 4_000_001: ":2: a line is larger than 4,000,000 bytes",
-    b'{"instruction": "x"}\n': ":1: in the header: there is no instruction (or question, prompt); "
-    'the fields are {"instruction": "x"}. Name the field \'instruction\', in lower case.',
+    b'{"instruction": "x"}\n': f":1: in the header: {NO_INSTRUCTION}; "
+    f'the fields are {{"instruction": "x"}}. {REMEDIES["missing-instruction"]}',
 }
 SEPARATED = {";": "semicolons", "\t": "tabs", "|": "bars"}
 CELLS_OF_ROWS = {
@@ -117,7 +118,7 @@ def broken_csv() -> Iterator[Case]:
         yield Case(str(data[:40]), "csv", data, told)
     for mark, name in SEPARATED.items():
         header = mark.join(FIELDS)
-        told = f":1: in the header: there is no instruction (or question, prompt); the fields are {ascii(header)[1:-1]}"
+        told = f":1: in the header: {NO_INSTRUCTION}; the fields are {ascii(header)[1:-1]}"
         remedy = f"Its cells seem to be separated by {name}: save it with commas."
         yield Case(name, "csv", f"{header}\nx{mark}y{mark}z\n".encode(), f"{told}. {remedy}")
     before, whole = written("csv", good_rows()[:1]), written("csv", good_rows())
@@ -147,7 +148,7 @@ def broken_parquet() -> Iterator[Case]:
     for field in FIELDS:
         for name, (column, kind) in COLUMNS.items():
             data = parquet({"instruction": ["x"], field: column})
-            told = f": column '{field}' has the type {kind}, not text. Write its values as text."
+            told = f": column '{field}' has the type {kind}, not text. {REMEDIES['wrong-type']}"
             yield Case(f"{name} in {field}", "parquet", data, told)
     bad = pa.array([b"a", b"\xff", b"c"], pa.binary())
     for name, column in (
@@ -183,17 +184,22 @@ def _zip(data: bytes) -> bytes:
 def foreign() -> Iterator[Case]:
     """Files that are something else, whatever their name says."""
     line = b'{"instruction": "x"}\n'
-    unpack, encoding = "Unpack it, or pack it with gzip.", ": is UTF-16 or UTF-32. Save it as UTF-8."
+    named, encoding = "file whose name does not end in .{}. Rename it.", ": is UTF-16 or UTF-32. Save it as UTF-8."
     for suffix in FORMATS:
         for name in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
             yield Case(name, suffix, line.decode().encode(name), encoding)
         yield Case("gzip", suffix, gzip.compress(line), ": is a gzip file whose name does not end in .gz. Rename it.")
         yield Case("zip", suffix, _zip(line), ": is a zip archive. Unpack it.")
-        yield Case("bzip2", suffix, bz2.compress(line), f": is a bzip2 file. {unpack}")
-        yield Case("xz", suffix, lzma.compress(line), f": is an xz file. {unpack}")
-        yield Case("zstd", suffix, b"\x28\xb5\x2f\xfd" + bytes(range(40)), f": is a zstd file. {unpack}")
+        yield Case("bzip2", suffix, bz2.compress(line), f": is a bzip2 {named.format('bz2')}")
+        yield Case("xz", suffix, lzma.compress(line), f": is an xz {named.format('xz')}")
+        yield Case(
+            "zstd",
+            suffix,
+            b"\x28\xb5\x2f\xfd" + bytes(range(40)),
+            f": is a zstd {named.format('zst')}",
+        )
         yield Case("sqlite", suffix, b"SQLite format 3\0" + b"\1" * 99, ": is an SQLite database. Export its rows.")
-        told = ": is a PDF. Only JSON Lines, JSON, CSV and Parquet hold rows."
+        told = ": is a PDF. Only JSON Lines, JSON, CSV, Parquet and Arrow hold rows."
         yield Case("pdf", suffix, b"%PDF-1.7\n%\xe2\xe3\n", told)
         yield Case("page", suffix, b"<!DOCTYPE html>\n<title>404</title>", ": is a web page. Download the file itself.")
         yield Case("page in capitals", suffix, b"<HTML><BODY>", ": is a web page. Download the file itself.")
@@ -201,7 +207,7 @@ def foreign() -> Iterator[Case]:
         yield Case("lfs", suffix, pointer, ": is a pointer of Git LFS, not the file. Run 'git lfs pull'.")
         yield Case("empty", suffix, b"", ": is empty")
         if suffix == "parquet":
-            remedy = "Give it the name of its format: .jsonl, .ndjson, .json, .csv, .parquet."
+            remedy = "Give it the name of its format: .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .arrow."
             for name, data in {
                 "lines": line,
                 "array": b"[]",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipelines.rows.readers import BadRow, SeedRow, read_seeds
+from pipelines.rows.readers.layouts.columns import NO_INSTRUCTION
+from pipelines.rows.readers.seed_rows import REMEDIES
 
 QUOTES = "A quote at the start of a cell opens it; one inside is written twice."
 
@@ -55,13 +57,12 @@ def test_bad_rows_are_set_aside_by_the_line_where_they_start(set_aside: Callable
         (b"instruction\rab\rc", ":1: lines end with CR alone. Save the file with LF or CRLF line ends."),
         (
             b"a,b\n1,2\n",
-            ":1: in the header: there is no instruction (or question, prompt); the fields are a, b."
-            " Name the field 'instruction', in lower case.",
+            f":1: in the header: {NO_INSTRUCTION}; the fields are a, b. {REMEDIES['missing-instruction']}",
         ),
         (b"instruction,instruction\n1,2\n", ":1: the header names instruction twice. Rename or remove one of them."),
         (
             b"question,prompt\na,b\n",
-            ":1: in the header: both question and prompt could be the instruction. Rename or remove one of them.",
+            ":1: in the header: both question and prompt could be the instruction. " + REMEDIES["ambiguous-field"],
         ),
         (b"instruction\n" + b"x" * 5_000_000, ":2: a line is larger than 4,000,000 bytes"),
         (b"instruction\n\n", ": contains no rows"),

@@ -18,7 +18,7 @@ def test_bad_elements_are_set_aside_by_their_first_line(set_aside: Callable[[str
         GOOD,
         b'{"instruction": "a\xff"}',
         b'{\n"instruction": "\\udfff"}',
-        b'{"instruction": "x", "a": NaN}',
+        b'{"instruction": "x", "input": NaN}',
         b'{"instruction": "x", "instruction": "y"}',
         b"[1, 2]",
         b"12",
@@ -51,8 +51,7 @@ def test_bad_elements_are_set_aside_by_their_first_line(set_aside: Callable[[str
         (b"[" * 200_000, ":1: brackets are nested too deep"),
         (
             b'{"a":' * 200_000,
-            ":1: must be a JSON array of objects: [{...}, ...]."
-            " A file with one object per line is JSON Lines: name it .jsonl.",
+            ":1: brackets are nested too deep",
         ),
         (b"[" + GOOD + b',\n"' + b"x" * 9_000_000, ":2: a string that starts here is larger than 4,000,000 bytes"),
         (b"[ ]", ": contains no rows"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.rows.readers import BadRow, SeedRow, read_seeds
+from pipelines.rows.readers.layouts.columns import NO_INSTRUCTION
 from pipelines.rows.readers.seed_rows import REMEDIES
 
 GOOD = b'{"instruction": "ok"}\n'
@@ -17,12 +18,11 @@ BAD_LINES = [
     (b'{"instruction": "\\ud800x"}', "instruction", "lone-surrogate", "holds half a surrogate pair (U+D800)"),
     (b'{"instruction": "\\u0000"}', "instruction", "nul", "holds a NUL character"),
     (b'{"instruction": "x\x00"}', None, "not-json", "invalid control character, column 19"),
-    (b'{"instruction": "x", "score": NaN}', None, "not-a-number", "NaN is not JSON"),
-    (b'{"instruction": "x", "score": -Infinity}', None, "not-a-number", "-Infinity is not JSON"),
-    (b'{"instruction": "x", "score": 1e999}', None, "number-too-large", "the number 1e999 is beyond a double"),
-    (b'{"instruction": "x", "id": ' + b"9" * 5000 + b"}", None, "number-too-large", "a number of 5000 digits"),
+    (b'{"instruction": "x", "input": NaN}', None, "not-a-number", "NaN is not JSON"),
+    (b'{"instruction": "x", "output": -Infinity}', None, "not-a-number", "-Infinity is not JSON"),
+    (b'{"instruction": "x", "input": 1e999}', None, "number-too-large", "the number 1e999 is beyond a double"),
+    (b'{"instruction": "x", "output": ' + b"9" * 5000 + b"}", None, "number-too-large", "a number of 5000 digits"),
     (b'{"instruction": "x", "instruction": "y"}', "instruction", "duplicate-key", "is given twice in one object"),
-    (b'{"instruction": "x", "meta": {"a": 1, "a": 2}}', "a", "duplicate-key", "is given twice in one object"),
     (b"[" * 100_000, None, "nested-too-deep", "brackets are nested too deep"),
     (b'{"instruction": 3}', "instruction", "wrong-type", "must be text; here is a number"),
     (b'{"instruction": ["x"]}', "instruction", "wrong-type", "must be text; here is a list"),
@@ -31,10 +31,10 @@ BAD_LINES = [
     (b'{"instruction": null}', "instruction", "empty-instruction", "is empty"),
     (b'{"instruction": " \\n\\t"}', "instruction", "empty-instruction", "is empty"),
     (
-        b'{"Instruction": "x"}',
+        b'{"Instructions": "x"}',
         "instruction",
         "missing-instruction",
-        "there is no instruction (or question, prompt); the fields are Instruction",
+        f"{NO_INSTRUCTION}; the fields are Instructions",
     ),
     (
         b'{"instruction": "x", "prompt": "y"}',
@@ -119,6 +119,6 @@ def test_other_names_for_the_fields_are_understood(tmp_path: Path, line: str) ->
 def test_all_bad_lines_are_told_at_once(refused: Callable[[str, bytes], list[str]]) -> None:
     found = refused("seeds.jsonl", b'{"instruction": 1}\n' + GOOD + b"x\n")
     assert found == [
-        ":1: instruction: must be text; here is a number. Write it as a text.",
+        f":1: instruction: must be text; here is a number. {REMEDIES['wrong-type']}",
         ":3: expecting value, column 1. A row is one JSON object in one line.",
     ]

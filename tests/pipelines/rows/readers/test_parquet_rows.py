@@ -12,6 +12,8 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.rows.readers import SeedRow, read_seeds
+from pipelines.rows.readers.layouts.columns import NO_INSTRUCTION
+from pipelines.rows.readers.seed_rows import REMEDIES
 
 
 def write(path: Path, columns: dict[str, Any]) -> Path:
@@ -61,16 +63,15 @@ def test_bytes_that_are_not_utf8_are_found_though_arrow_lets_them_pass(tmp_path:
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        ({"instruction": [1, 2]}, "column 'instruction' has the type int64, not text. Write its values as text."),
-        ({"instruction": [b"a"]}, "column 'instruction' has the type binary, not text. Write its values as text."),
+        ({"instruction": [1, 2]}, f"column 'instruction' has the type int64, not text. {REMEDIES['wrong-type']}"),
+        ({"instruction": [b"a"]}, f"column 'instruction' has the type binary, not text. {REMEDIES['wrong-type']}"),
         (
             {"instruction": ["a"], "output": [[1]]},
-            "column 'output' has the type list<element: int64>, not text. Write its values as text.",
+            f"column 'output' has the type list<element: int64>, not text. {REMEDIES['wrong-type']}",
         ),
         (
             {"q": ["a"]},
-            "among its columns: there is no instruction (or question, prompt); the fields are q."
-            " Name the field 'instruction', in lower case.",
+            f"among its columns: {NO_INSTRUCTION}; the fields are q. {REMEDIES['missing-instruction']}",
         ),
         ({"instruction": pa.array([], pa.string())}, "contains no rows"),
     ],

@@ -43,13 +43,14 @@ BAD = b'{"instruction": 1}\n'
         (
             "seeds.parquet.gz",
             GOOD,
-            ": zipped Parquet is not supported. Unzip the file; it is already compressed inside.",
+            ": zipped Parquet is not supported. Unzip the file; it can be compressed inside.",
         ),
         (
             "seeds.txt",
             GOOD,
             ": '.txt' is not a format of seeds."
-            " Use .jsonl, .ndjson, .json, .csv, .parquet; all but Parquet also as .gz.",
+            " Use .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .arrow; all but Parquet and Arrow"
+            " also as .gz, .zst, .xz, .bz2.",
         ),
     ],
     ids=lambda value: str(value)[:25],

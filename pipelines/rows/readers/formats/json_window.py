@@ -1,8 +1,7 @@
-"""Reads a JSON array of objects piece by piece: memory and time do not depend on what follows the wanted rows."""
+"""A moving window over JSON text: memory does not depend on the size of the file."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import BufferedReader, TextIOWrapper
 from json import JSONDecodeError
 
@@ -19,44 +18,12 @@ from pipelines.rows.readers.strict_json import StrictDecoder, describe_json_erro
 _SPACE = " \t\r\n"
 
 
-def read_json_array(stream: BufferedReader) -> Iterator[RawRecord]:
-    """Yield every element of the array.
-
-    Raises:
-        FileProblem: If the array itself is broken. The rest of the file cannot be trusted then.
-    """
-    text = _Window(TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline=""))
-    if text.peek() != "[":
-        remedy = "A file with one object per line is JSON Lines: name it .jsonl."
-        raise FileProblem("must be a JSON array of objects: [{...}, ...]", text.line, remedy)
-    text.skip(1)
-    if text.peek() == "]":
-        text.skip(1)
-    else:
-        yield from _elements(text)
-    if text.peek():
-        raise FileProblem("there is text after the end of the array", text.line)
-
-
-def _elements(text: _Window) -> Iterator[RawRecord]:
-    while True:
-        text.peek()
-        yield text.element()
-        mark = text.peek()
-        if mark not in (",", "]"):
-            wanted = "the file ends inside the array" if not mark else "',' or ']' is expected after a row"
-            raise FileProblem(wanted, text.line)
-        text.skip(1)
-        if mark == "]":
-            return
-
-
-class _Window:
+class JsonWindow:
     """A moving window over the text, at least as long as the longest row until the file ends."""
 
-    def __init__(self, source: TextIOWrapper) -> None:
+    def __init__(self, stream: BufferedReader) -> None:
         self.line = 1
-        self._source = source
+        self._source = TextIOWrapper(stream, encoding="utf-8", errors="surrogateescape", newline="")
         self._text = ""
         self._position = 0
         self._ended = False
@@ -78,10 +45,20 @@ class _Window:
         self.line += self._text.count("\n", self._position, self._position + count)
         self._position += count
 
+    def starts_objects(self) -> bool:
+        """Return whether a list or object at the current position has an object as its first element."""
+        return self._text[self._position + 1 : self._position + 1 + MAX_ROW_BYTES].lstrip(_SPACE)[:1] == "{"
+
+    def value(self, limit: int) -> object:
+        """Decode the value at the current position, of at most `limit` bytes, and move past it."""
+        value, end = self._decode(limit)
+        self.skip(end - self._position)
+        return value
+
     def element(self) -> RawRecord:
-        """Decode the value at the current position, and move past it."""
+        """Decode the row at the current position, and move past it."""
         line = self.line
-        value, end = self._decode()
+        value, end = self._decode(MAX_PIECE_BYTES)
         raw = self._text[self._position : end]
         self.skip(end - self._position)
         if len(raw.encode("utf-8", "surrogateescape")) > MAX_ROW_BYTES:
@@ -90,13 +67,13 @@ class _Window:
             value = RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8")
         return RawRecord(line, raw, value)
 
-    def _decode(self) -> tuple[object, int]:
+    def _decode(self, limit: int) -> tuple[object, int]:
         wanted = 2 * MAX_ROW_BYTES
         while True:
             try:
                 return self._decoder.decode(self._text, self._position)
             except JSONDecodeError as error:
-                if self._ended or wanted > MAX_PIECE_BYTES:
+                if self._ended or wanted > limit:
                     raise self._json_problem(error) from None
             except RecursionError:
                 raise FileProblem("brackets are nested too deep", self.line) from None
