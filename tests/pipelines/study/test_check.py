@@ -95,7 +95,8 @@ def test_a_sound_study_passes(write_study: WriteStudy) -> None:
             "world: {count: 8}",
             "file: study.yaml",
             "4: seeds[0].file: FOLDER/study.yaml: '.yaml' is not a format of"
-            " seeds. Use .jsonl, .ndjson, .json, .csv, .parquet; all but Parquet also as .gz.",
+            " seeds. Use .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .arrow;"
+            " all but Parquet and Arrow also as .gz, .zst, .xz, .bz2.",
         ),
     ],
 )
