@@ -18,9 +18,9 @@ from rich.console import Console
 from actors.serving.pool import Pool
 from actors.serving.residency import ModelResidency
 from cluster.resources.inventory import max_inventory
-from pipelines.execution.runner import run_seeds
 from pipelines.execution.runtime.context import MODEL_READY_TIMEOUT, RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
+from pipelines.execution.steps.seeds import run_seeds
 from pipelines.execution.stream.run import run_phase
 from pipelines.planning.plan import Plan, make_plan
 from pipelines.planning.residency.phases import Phase

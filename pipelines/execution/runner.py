@@ -7,14 +7,12 @@ import time
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
 from cluster.connection.session import Session, connect
 from cluster.resources.inventory import Inventory, max_inventory
-from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
 from pipelines.execution.runtime.meter import ResourceMeter, metered
@@ -22,7 +20,7 @@ from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.runtime.recovery import downstream_of, find_corrupt_steps, invalidate
 from pipelines.execution.runtime.retry import RetryBudget, with_retries
 from pipelines.execution.runtime.telemetry import exporting_metrics
-from pipelines.execution.steps import seeds
+from pipelines.execution.steps.seeds import run_seeds
 from pipelines.execution.steps.selection import run_selections
 from pipelines.planning.cost import wall_seconds
 from pipelines.planning.machine_types import MachineTypes
@@ -31,15 +29,12 @@ from pipelines.planning.plan import Plan, make_plan
 from pipelines.results.report.publish import publish, report_path
 from pipelines.store.epochs import next_epoch
 from pipelines.store.lease import acquire, read_lease
-from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import save_retries
 from pipelines.store.studies.run_record import load_record, save_record
 from pipelines.store.studies.step_index import index_is_saved, save_step_index
 from pipelines.study.file.load import LoadedStudy
-from pipelines.study.graph.params import SeedsParams
 from pipelines.study.graph.step import Step
-from pipelines.study.spec.study import Study
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,15 +212,6 @@ def _run_with_retries(
         context.store.epoch = next_epoch(context.store)  # keeps outputs of the previous attempt out of this one
 
     return with_retries(context.retries, label, lambda: run_phase(context, plan), context.progress.print, before_retry)
-
-
-def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
-    """Read or draw the rows of one seeds step, and commit them. `folder` is that of the study's file."""
-    job = step.params
-    assert isinstance(job, SeedsParams)
-    started = time.monotonic()
-    rows, bad = seeds.seed_rows(job.seeds, folder, study.seed, step.key)
-    return commit_rows(store, step, [*rows], bad, len(rows) + len(bad), time.monotonic() - started)
 
 
 def _write_report(inputs: _RunInputs, outcome: _Outcome, meter: ResourceMeter) -> str:

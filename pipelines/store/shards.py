@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,7 +15,7 @@ from cluster.fault_points import hit
 from pipelines.rows.arrow import from_table, to_table
 from pipelines.rows.types import ROW_TYPES, Rejection, Row
 from pipelines.store.manifest import Account, Shard
-from pipelines.store.partitions import PARTITION_ROWS, find_partitions, partition_of, read_partition
+from pipelines.store.partitions import PARTITION_ROWS, find_partitions, read_partition
 from pipelines.store.store import Store
 
 SHARD_PARTITIONS = 32
@@ -86,5 +87,7 @@ def _shard(url: str, kind: str, key: str, number: int) -> pa.Table:
 
 def partitions_of(store: Store, kind: str, key: str) -> list[int]:
     """Return the numbers of the partitions in which a finished step has rows, sorted."""
-    indices = store.rows(kind, key, columns=["index"]).column("index").to_pylist()
-    return sorted({partition_of(index) for index in indices})
+    found: set[int] = set()
+    for table in store.tables(kind, key, columns=["index"]):
+        found.update(np.unique(table["index"].to_numpy() // PARTITION_ROWS).tolist())
+    return sorted(found)

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 import posixpath
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -144,9 +144,14 @@ class Store:
 
     def rows(self, kind: str, key: str, prefix: str = "rows", columns: list[str] | None = None) -> pa.Table:
         """Return all rows of a finished step (`prefix` "rows") or all its rejections ("rejected")."""
+        return pa.concat_tables(self.tables(kind, key, prefix, columns))
+
+    def tables(self, kind: str, key: str, prefix: str = "rows", columns: list[str] | None = None) -> Iterator[pa.Table]:
+        """Yield what `rows` returns, one table per shard: of at most 8,192 seeds."""
         folder = self.folder(kind, key)
-        shards = [s for s in _cached_manifest(self.url, kind, key).shards if s.file.startswith(prefix)]
-        return pa.concat_tables(self.read_table(posixpath.join(folder, s.file), columns) for s in shards)
+        for shard in _cached_manifest(self.url, kind, key).shards:
+            if shard.file.startswith(prefix):
+                yield self.read_table(posixpath.join(folder, shard.file), columns)
 
     def write_bytes(self, path: str, data: bytes) -> None:
         """Write a file atomically: readers see all of it or nothing."""

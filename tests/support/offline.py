@@ -10,10 +10,10 @@ import numpy as np
 
 from actors.engine import Client, EngineSpec
 from actors.engines.scripted_engine import ScriptedEngine
-from pipelines.execution.runtime.commit import commit_rows, commit_step
-from pipelines.execution.steps import seeds
+from pipelines.execution.runtime.commit import commit_step
 from pipelines.execution.steps.autoif import run_augment, run_pair, run_verify
 from pipelines.execution.steps.method_optimization import run_optimization
+from pipelines.execution.steps.seeds import run_seeds
 from pipelines.execution.stream.operators import StreamInputs, make_stream_operator, read_best_methods
 from pipelines.execution.stream.totals import StepProgress
 from pipelines.execution.stream.tree import StepNode, TreeRoot
@@ -53,8 +53,7 @@ def run_offline(
     grid, done = build(study, HERE), store.finished_keys()
     for step in (step for key, step in grid.steps.items() if key not in done):
         if isinstance(step.params, SeedsParams):
-            rows, bad = seeds.seed_rows(step.params.seeds, HERE, study.seed, step.key)
-            commit_rows(store, step, [*rows], bad, len(rows) + len(bad), 0.0)
+            run_seeds(study, HERE, store, step)
         elif step.params.row_wise:
             run_step(store, step, names[step.params.model], study.seed, runner)
         elif isinstance(step.params, OptimizeParams):

@@ -62,10 +62,11 @@ def _schemas(kind: str) -> dict[str, dict[str, str]]:
 
 def _log_failed_rows(store: Store, step: Step) -> None:
     """Log each row on which an engine failed. Rejected rows are not logged: they are results, kept in the store."""
-    lost = store.rows(step.kind, step.key, "rejected", ["id", "parent_id", "seed_id", "status", "reason"])
-    for row in lost.to_pylist():
-        if row["status"] == "failed":
-            emit("row failed", step=step.key, kind=step.kind, row=row["id"], seed=row["seed_id"], reason=row["reason"])
+    for lost in store.tables(step.kind, step.key, "rejected", ["id", "seed_id", "status", "reason"]):
+        for row in lost.to_pylist():
+            if row["status"] == "failed":
+                names = {"row": row["id"], "seed": row["seed_id"], "reason": row["reason"]}
+                emit("row failed", step=step.key, kind=step.kind, **names)
 
 
 def commit_rows(

@@ -12,7 +12,7 @@ import numpy as np
 from pipelines.evaluate.task_texts import task_texts
 from pipelines.execution.runtime.commit import commit_step
 from pipelines.execution.runtime.context import RunContext
-from pipelines.execution.steps.instruction_sets import read_instructions, read_tables, write_results
+from pipelines.execution.steps.instruction_sets import read_instructions, write_results
 from pipelines.operators.similarity.embedding import ray_encoder
 from pipelines.operators.similarity.overlap import NgramIndex, Overlap, near_duplicates
 from pipelines.operators.similarity.vectors import Vectors
@@ -90,7 +90,7 @@ def _near_duplicates(
     `step` is the diversity step that embedded the instructions.
     """
     found: dict[str, list[Overlap]] = {}
-    for table in read_tables(store, step, ["parent_id", "vector"]):
+    for table in store.tables(step.kind, step.key, columns=["parent_id", "vector"]):
         ids = table.column("parent_id").to_pylist()
         data = np.frombuffer(b"".join(table.column("vector").to_pylist()), dtype=np.float32)
         for name, texts in sources.items() if ids else ():

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import posixpath
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-
-import pyarrow as pa
 
 from pipelines.execution.runtime.commit import rows_shard
 from pipelines.rows.ids import row_id
@@ -49,19 +46,11 @@ class Instruction:
 
 def read_instructions(store: Store, step: Step) -> Iterator[Instruction]:
     """Yield all rows of a finished step of instructions, in order."""
-    for table in read_tables(store, step, INSTRUCTION_COLUMNS):
+    for table in store.tables(step.kind, step.key, columns=INSTRUCTION_COLUMNS):
         for row in table.to_pylist():
             first = row["turn"] == "first" and row["history"]
             text = row["history"][0] if first else user_turn(row["instruction"], row["input"])
             yield Instruction(row["id"], row["seed_id"], row["index"], text, row["outcome"])
-
-
-def read_tables(store: Store, step: Step, columns: list[str]) -> Iterator[pa.Table]:
-    """Yield the columns `columns` of a finished step's rows, one table per shard."""
-    folder = store.folder(step.kind, step.key)
-    for shard in store.manifest(step.kind, step.key).shards:
-        if shard.file.startswith("rows"):
-            yield store.read_table(posixpath.join(folder, shard.file), columns)
 
 
 def write_results(store: Store, step: Step, results: Iterable[Row]) -> tuple[tuple[Shard, ...], Account]:

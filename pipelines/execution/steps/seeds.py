@@ -1,34 +1,81 @@
-"""Reads seed rows (round 0) from a file, or draws them from the bundled world."""
+"""Reads seed rows (round 0) from files, or draws them from the bundled world."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 from bundled.world import seeds as world_seeds
+from pipelines.errors import MAX_SHOWN, InputError
+from pipelines.execution.runtime.commit import commit_step
+from pipelines.execution.steps.instruction_sets import write_results
 from pipelines.rows.ids import row_id
-from pipelines.rows.readers import BadRow, SeedRow, read_seeds
+from pipelines.rows.readers import BadRow, SeedRow, bad_rows_error, iter_seeds, no_rows_error
 from pipelines.rows.types import InstructionRow, Rejection
+from pipelines.store.manifest import Manifest
+from pipelines.store.store import Store
+from pipelines.study.graph.params import SeedsParams
+from pipelines.study.graph.step import Step
 from pipelines.study.inputs.seeds import seed_source
 from pipelines.study.spec.basics import World
 from pipelines.study.spec.seeds import Seeds
+from pipelines.study.spec.study import Study
 
 
-def seed_rows(seeds: Seeds, folder: Path, seed: int, key: str) -> tuple[list[InstructionRow], list[Rejection]]:
-    """Return the rows of one seed set and, if the study quarantines bad rows, their rejections.
+def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
+    """Read or draw the rows of one seeds step, and commit them. `folder` is that of the study's file.
+
+    The rows are written while they are read: memory does not depend on their number.
 
     Raises:
-        InputError: If the file is not valid.
+        InputError: If the file is not valid. Nothing is left in the store then.
+    """
+    job = step.params
+    assert isinstance(job, SeedsParams)
+    started = time.monotonic()
+    try:
+        shards, account = write_results(store, step, seed_rows(job.seeds, folder, study.seed, step.key))
+    except InputError:
+        store.remove([store.folder(step.kind, step.key)])
+        raise
+    return commit_step(store, step, account, shards, time.monotonic() - started)
+
+
+def seed_rows(seeds: Seeds, folder: Path, seed: int, key: str) -> Iterator[InstructionRow | Rejection]:
+    """Yield the rows of one seed set in their order and, if the study quarantines bad rows, their rejections.
+
+    Raises:
+        InputError: If a file is not valid, or no row is good.
     """
     if seeds.world:
-        return _world_rows(seeds.world, seeds.limit, seed, key), []
-    read = read_seeds(seed_source(seeds, folder), limit=seeds.limit, on_bad_row=seeds.on_bad_row)
-    return [_instruction_row(row, key) for row in read.rows], [_rejected_seed(row, key) for row in read.bad]
+        yield from (_instruction_row(row, key) for row in _world_rows(seeds.world, seeds.limit, seed))
+        return
+    source = seed_source(seeds, folder)
+    bad: list[BadRow] = []  # the first ones
+    good = 0
+    with closing(iter_seeds(source)) as found:
+        for row in islice(found, seeds.limit):
+            if isinstance(row, BadRow):
+                bad += [row] if len(bad) <= MAX_SHOWN else []
+                if seeds.on_bad_row == "quarantine":
+                    yield _rejected_seed(row, key)
+                elif len(bad) > MAX_SHOWN:
+                    break
+            elif not bad or seeds.on_bad_row == "quarantine":
+                good += 1
+                yield _instruction_row(row, key)
+    if bad and (seeds.on_bad_row == "refuse" or not good):
+        raise bad_rows_error(bad)
+    if not good:
+        raise no_rows_error(source)
 
 
-def _world_rows(world: World, limit: int | None, seed: int, key: str) -> list[InstructionRow]:
+def _world_rows(world: World, limit: int | None, seed: int) -> Iterator[SeedRow]:
     tasks = world_seeds(world.count, seed, tuple(world.levels))[:limit]
-    rows = (SeedRow(index, task.instruction, "", task.answer) for index, task in enumerate(tasks))
-    return [_instruction_row(row, key) for row in rows]
+    return (SeedRow(index, task.instruction, "", task.answer) for index, task in enumerate(tasks))
 
 
 def _instruction_row(row: SeedRow, key: str) -> InstructionRow:

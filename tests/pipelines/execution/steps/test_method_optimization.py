@@ -12,10 +12,10 @@ from rich.console import Console
 from cluster.connection.session import connect
 from cluster.errors import ClusterError
 from cluster.resources.inventory import max_inventory
-from pipelines.execution.runner import run_seeds
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.steps.method_optimization import run_optimizations
+from pipelines.execution.steps.seeds import run_seeds
 from pipelines.execution.stream.operators import read_best_methods
 from pipelines.execution.stream.run import run_stream
 from pipelines.planning.plan import Plan, make_plan

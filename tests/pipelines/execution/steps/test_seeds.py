@@ -1,0 +1,92 @@
+"""The seeds step writes its rows while it reads them, and leaves nothing of a file that is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import InputError
+from pipelines.execution.steps import seeds as seeds_step
+from pipelines.execution.steps.seeds import run_seeds
+from pipelines.rows.arrow import from_table
+from pipelines.rows.readers import BadRow, SeedRow, SeedSource, iter_seeds
+from pipelines.rows.types import InstructionRow, Rejection
+from pipelines.store.manifest import Manifest
+from pipelines.store.partitions import PARTITION_ROWS
+from pipelines.store.shards import SHARD_PARTITIONS, partitions_of
+from pipelines.store.store import Store
+from pipelines.study.graph.build import build
+from tests.support.studies import scripted_study
+
+SHARD_ROWS = PARTITION_ROWS * SHARD_PARTITIONS
+ROWS = 2 * SHARD_ROWS + 5
+
+
+def write(path: Path, rows: int, bad: tuple[int, ...] = ()) -> Path:
+    lines = ("no row" if n in bad else json.dumps({"instruction": f"Count to {n}."}) for n in range(rows))
+    path.write_text("\n".join(lines))
+    return path
+
+
+def run(path: Path, store: Store, **seeds: object) -> Manifest:
+    study = scripted_study(seeds=[{"name": "own", "file": str(path)} | seeds])
+    (step,) = (step for step in build(study, path.parent).steps.values() if step.kind == "seeds")
+    return run_seeds(study, path.parent, store, step)
+
+
+def test_rows_are_written_while_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, read, written = Store(str(tmp_path / "store")), [0], list[tuple[int, int]]()
+
+    def counted(source: SeedSource) -> Iterator[SeedRow | BadRow]:
+        for row in iter_seeds(source):
+            read[0] += 1
+            yield row
+
+    real = Store.write_table
+
+    def write_table(self: Store, folder: str, name: str, table: object) -> object:
+        written.append((read[0], table.num_rows))  # pyright: ignore
+        return real(self, folder, name, table)  # pyright: ignore
+
+    monkeypatch.setattr(seeds_step, "iter_seeds", lambda source: (row for row in counted(source)))
+    monkeypatch.setattr(Store, "write_table", write_table)
+    manifest = run(write(tmp_path / "a.jsonl", ROWS), store)
+    assert [entry for entry in written if entry[1]] == [
+        (SHARD_ROWS + 1, SHARD_ROWS),
+        (2 * SHARD_ROWS + 1, SHARD_ROWS),
+        (ROWS, 5),
+    ]
+    assert (manifest.account.rows_in, manifest.account.rows_out) == (ROWS, ROWS)
+
+
+def test_order_indices_and_partitions_are_those_of_the_file(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    manifest = run(write(tmp_path / "a.jsonl", ROWS, bad=(3, SHARD_ROWS)), store, on_bad_row="quarantine")
+    rows = from_table(InstructionRow, store.rows("seeds", manifest.key))
+    assert [row.index for row in rows] == [n for n in range(ROWS) if n not in (3, SHARD_ROWS)]
+    assert rows[3].instruction == "Count to 4."
+    assert [row.index for row in from_table(Rejection, store.rows("seeds", manifest.key, "rejected"))] == [
+        3,
+        SHARD_ROWS,
+    ]
+    assert partitions_of(store, "seeds", manifest.key) == [*range(2 * SHARD_PARTITIONS + 1)]
+    assert (manifest.account.rows_in, manifest.account.rejected) == (ROWS, 2)
+
+
+def test_a_refused_file_leaves_nothing_in_the_store(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    with pytest.raises(InputError) as caught:
+        run(write(tmp_path / "a.jsonl", ROWS, bad=(SHARD_ROWS + 1, SHARD_ROWS + 9)), store)
+    assert f"a.jsonl:{SHARD_ROWS + 2}" in str(caught.value)
+    assert f"a.jsonl:{SHARD_ROWS + 10}" in str(caught.value)
+    assert not [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+
+
+def test_the_first_bad_rows_are_named_when_no_row_is_good(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="and more") as caught:
+        run(write(tmp_path / "a.jsonl", 30, bad=tuple(range(30))), Store(str(tmp_path)), on_bad_row="quarantine")
+    assert "a.jsonl:20" in str(caught.value)
+    assert "a.jsonl:21" not in str(caught.value)
