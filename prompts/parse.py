@@ -5,8 +5,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from prompts.flags import is_answer
 from prompts.labels import TWO, one_label, one_number, short_name
 from prompts.methods import PLACEHOLDER, after_final_heading, labelled_block, only_block
+from prompts.refusals import refuses_rewrite
 from prompts.repair import repair
 from prompts.thoughts import split_thoughts
 from prompts.verdicts import arena_label, model_label, rating, win_tie_lose, yes_no_list
@@ -43,7 +45,8 @@ _FRAME = re.compile(
 class Reply:
     """The result of parsing a reply. `value` is None exactly if `outcome` starts with 'rejected:'.
 
-    `outcome` is 'accepted', 'repaired:<rule>' (rules joined by '+') or 'rejected:<reason>'.
+    `outcome` is 'accepted', 'repaired:<rule>' (rules joined by '+') or 'rejected:<reason>'. An evolution's
+    may begin with 'flagged:<sign>': it is kept, and may not be what was asked for.
     """
 
     value: str | None
@@ -86,6 +89,10 @@ def _instruction(reply: str) -> Reply:
     text, rules = repair(reply)
     if not text:
         return Reply(None, "rejected:empty")
+    if refuses_rewrite(text):
+        return Reply(None, "rejected:refused")
+    if is_answer(text):
+        return Reply(None, "rejected:answered")
     if _FRAME.search(text):
         return Reply(None, "rejected:leaked_frame")
     return _accepted(text, rules)

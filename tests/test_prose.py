@@ -23,7 +23,7 @@ MESSAGE_FOLDERS = ("actors", "cluster", "pipelines")
 EXEMPT = (
     "actors/engines/scripted_replies.py",  # the engine's replies are data: rows and keys depend on each letter
     "prompts/templates/",  # the wording of a prompt is part of the keys of steps
-    "pipelines/operators/respond/refusals.py",  # its list of openings of refusals is data
+    "prompts/refusals.py",  # its list of openings of refusals is data
     "tests/test_prose.py",  # quotes the phrases
 )
 

@@ -58,9 +58,9 @@ class ScriptedEngine:
     requests are served concurrently (0: no limit). `style` is `answer` (rewriting prompts get a longer instruction, all
     others an answer) or `echo` (the reply is the prompt). `thoughts` come before each reply, apart from its text.
     Faults: a request that contains the text `poison` kills the process, one that contains `refuse` raises RequestError,
-    and one that contains `hang` blocks itself and all later requests. If `release` is the path of a file, requests that contain `hold` are answered once the file exists,
-    so that tests decide when. Loading takes `load_seconds`; with `fail_load` it raises RuntimeError, with `die_load`
-    the process exits.
+    and one that contains `hang` blocks itself and all later requests. If `release` is the path of a file, requests that
+    contain `hold` are answered once the file exists, so that tests decide when. Loading takes `load_seconds`; with
+    `fail_load` it raises RuntimeError, with `die_load` the process exits.
 
     As a classifier it has `labels` (comma-separated names) and samples their logits, unless a rule in `logits` matches.
     Rules are separated by semicolons: `TEXT=0.1,2,-1` for requests that contain TEXT, or `0,1,2` for all others.

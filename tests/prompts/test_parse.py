@@ -29,12 +29,13 @@ from prompts.parse import PARSERS
         ("Here is a list:\n3, 1, 2\nSort it.", "Here is a list:\n3, 1, 2\nSort it.", "accepted"),
         ("<think>I should", None, "rejected:unfinished_thinking"),
         ("<think>Hm.</think>", None, "rejected:empty"),
-        ("Sure, here is the rewritten prompt:\nSort.", None, "rejected:leaked_frame"),
+        ("Sure, here is the rewritten prompt:\nSort.", "Sort.", "repaired:preamble"),
         ('""', None, "rejected:empty"),
         ("#New Instruction#:", None, "rejected:empty"),
-        ("Here is the #Rewritten Prompt#: sort.", None, "rejected:leaked_frame"),
+        ("Here is the #Rewritten Prompt#: sort.", "sort.", "repaired:preamble"),
         ("I rewrote the given instruction as asked.", None, "rejected:leaked_frame"),
-        ("Sure! The new instruction: sort.", None, "rejected:leaked_frame"),
+        ("Sure! The new instruction: sort.", "sort.", "repaired:preamble+heading"),
+        ("#Given Prompt#: sort\n#Rewritten Prompt#: sort it.", None, "rejected:leaked_frame"),
     ],
 )
 def test_instruction_replies(reply: str, value: str | None, outcome: str) -> None:

@@ -16,6 +16,7 @@ from pipelines.rows.types import ELIMINATED, InstructionRow
 from pipelines.study.graph.methods import prompt_name
 from pipelines.study.graph.params import EvolveParams
 from pipelines.study.spec.evolution import LengthBound
+from prompts.flags import flags
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,16 @@ def read_evolution(said: Generation, parser: str, before: str, growth: LengthBou
         raise Rejected("unchanged", "", said.text)
     if growth is not None and grew_too_much(before, reply.value, growth):
         raise Rejected("grew_too_much", f"{_words(before)} words to {_words(reply.value)}", said.text)
-    return reply
+    return flagged(reply, before)
+
+
+def flagged(reply: prompts.Reply, before: str) -> prompts.Reply:
+    """Return the reply with the signs in its outcome that it may not be what was asked for ("flagged:language")."""
+    found = flags(before, reply.value or "")
+    if not found:
+        return reply
+    outcome = "flagged:" + "+".join(found)
+    return replace(reply, outcome=outcome if reply.outcome == "accepted" else f"{outcome} {reply.outcome}")
 
 
 def grew_too_much(before: str, after: str, bound: LengthBound) -> bool:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import prompts
 from actors.engine import Client, GenerateRequest, Generation, Sampling
-from pipelines.operators.respond.refusals import is_refusal
 from pipelines.rows.ids import request_seed
 from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
 from pipelines.rows.replies import ask, raw_reply, read_reply
 from pipelines.rows.text import context
 from pipelines.rows.types import InstructionRow, PairedRow, ResponseRow
 from pipelines.study.graph.prompt_names import CONSTRAINED_ANSWER_PROMPT
+from prompts.refusals import is_refusal
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ from typing import TypeVar
 
 from actors.engine import Client, Generation, RequestError, Sampling
 from pipelines.operators.respond.answer import generate_answer, reject_unevolved
-from pipelines.operators.respond.refusals import is_refusal
 from pipelines.operators.score.reward import compute_reward
 from pipelines.rows.ids import row_id
 from pipelines.rows.operator import EMPTY, Operator, Rejected
 from pipelines.rows.text import conversation
 from pipelines.rows.types import CandidatesRow, ChosenRow, InstructionRow
 from pipelines.study.spec.responses import SelectionRule
+from prompts.refusals import is_refusal
 
 Result = TypeVar("Result")
 

@@ -79,8 +79,8 @@ class RoundOutcome:
 class ReplyOutcome:
     """A parsing outcome of `rows` replies of a model in one role; `rate` is their percentage.
 
-    `outcome`: "accepted", "repaired:<rule>", "rejected:<reason>" or "failed:<reason>"; a judge's may also be
-    "eliminated:<reason>".
+    `outcome`: "accepted", "repaired:<rule>", "flagged:<sign>", "rejected:<reason>" or "failed:<reason>"; a judge's may
+    also be "eliminated:<reason>".
     """
 
     model: str

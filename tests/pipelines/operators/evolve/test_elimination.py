@@ -87,7 +87,7 @@ def test_the_evolver_answers_its_own_evolution_with_its_own_sampling_and_sees_th
 @pytest.mark.parametrize(
     ("text", "finish", "reason"),
     [
-        ("Here is the #Rewritten Prompt#: Name two birds.", "stop", "leaked_frame"),
+        ("#Given Prompt#: A bird. #Rewritten Prompt#: Name two birds.", "stop", "leaked_frame"),
         ("This is the created prompt.", "stop", "leaked_frame"),
         ("Be sure to follow the given prompt.", "stop", "leaked_frame"),
         ("", "stop", "empty"),
