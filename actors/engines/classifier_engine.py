@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from actors.engine import Classification, ClassifyRequest, EngineSpec, Feature, RequestError
-from actors.engines.options import parse_options, reward_index
+from actors.engines.options import CLASSIFIER_OPTIONS, parse_options, reward_index
 from actors.engines.torch_engine import TorchEngine, oom_as_memory_error
 from actors.inference.chat_template import Message, encode_chat, encode_text
 from actors.inference.classifier_loading import label_names, load_classifier, text_length
@@ -39,7 +39,7 @@ class ClassifierEngine(TorchEngine):
     features: frozenset[Feature] = frozenset({"classify", "sleep"})
 
     def __init__(self, spec: EngineSpec) -> None:
-        options = parse_options(spec, max_batch=32, max_batch_tokens=16384, reward_index=-1)
+        options = parse_options(spec, **CLASSIFIER_OPTIONS)
         self._tokenizer, model = load_tokenizer(spec), load_classifier(spec)
         self._max_length = text_length(spec, model.config, self._tokenizer)
         self._labels = label_names(model.config)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from actors.engine import EngineSpec
 
 Option = str | int | float | bool
+TRANSFORMERS_OPTIONS: dict[str, Option] = {"max_batch": 32, "max_batch_tokens": 16384}
+CLASSIFIER_OPTIONS: dict[str, Option] = {**TRANSFORMERS_OPTIONS, "reward_index": -1}
+_TYPES = {
+    **{str: "a text", int: "a whole number", float: "a number", bool: "true or false"},
+    **{dict: "a mapping", list: "a list"},
+}
 
 
 def parse_options(spec: EngineSpec, **defaults: Option) -> dict[str, Option]:
@@ -17,12 +23,19 @@ def parse_options(spec: EngineSpec, **defaults: Option) -> dict[str, Option]:
     """
     given = dict(spec.options)
     for name, value in given.items():
-        if name not in defaults:
-            raise ValueError(f"engine {spec.engine!r} has no option {name!r}; it has {', '.join(sorted(defaults))}")
-        expected = type(defaults[name])
-        if type(value) is not expected and not (expected is float and type(value) is int):
-            raise ValueError(f"engine {spec.engine!r}: option {name!r} must be {expected.__name__}, not {value!r}")
+        if problem := option_error(spec.engine, name, value, defaults):
+            raise ValueError(problem)
     return defaults | given
+
+
+def option_error(engine: str, name: str, value: Option, defaults: Mapping[str, Option]) -> str | None:
+    """Return what is wrong with an option of an engine with these defaults, or None."""
+    if name not in defaults:
+        return f"engine {engine!r} has no option {name!r}; it has {', '.join(sorted(defaults))}"
+    expected = type(defaults[name])
+    if type(value) is not expected and not (expected is float and type(value) is int):
+        return f"engine {engine!r}: option {name!r} must be {_TYPES.get(expected, expected.__name__)}, not {value!r}"
+    return None
 
 
 def reward_index(index: int, labels: Sequence[str]) -> int | None:

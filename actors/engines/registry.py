@@ -5,11 +5,13 @@ To add an engine, write its module and add its record here: everything else read
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Literal
+from typing import Any, Literal
 
 from actors.engine import Engine, EngineSpec
+from actors.engines.options import Option
 from actors.inference.model_loading import check_folder
 
 MemoryModel = Literal["one_device", "tensor_parallel", "remote", "none"]
@@ -34,7 +36,9 @@ class EngineInfo:
     `default_max_ongoing_requests` is the default limit of requests in flight at one replica. It is larger than the
     engine's batch, so that requests and answers are sent in bulk. `spans_nodes`: one replica's GPUs may be on several
     nodes. `generates`: the engine generates and scores text. `classifies`: it returns a classifier's logits.
-    `needs_package` is a package that evolgrid does not install by default, and `install_hint` how to install it.
+    `options` ("module:name") is the table of the engine's options with their defaults; that module does not import
+    torch. Without it, options are checked when a model is loaded. `needs_package` is a package that evolgrid does not
+    install by default, and `install_hint` how to install it.
     """
 
     loader: str
@@ -46,6 +50,7 @@ class EngineInfo:
     needs_package: str | None = None
     install_hint: str = ""
     required_option: RequiredOption | None = None
+    options: str = ""
 
     @property
     def has_weights(self) -> bool:
@@ -54,16 +59,27 @@ class EngineInfo:
 
 
 ENGINES: dict[str, EngineInfo] = {
-    "transformers": EngineInfo("actors.engines.transformers_engine:TransformersEngine", 64),
+    "transformers": EngineInfo(
+        "actors.engines.transformers_engine:TransformersEngine",
+        64,
+        options="actors.engines.options:TRANSFORMERS_OPTIONS",
+    ),
     "vllm": EngineInfo(
         "actors.engines.vllm_engine:VllmEngine",
         512,
         memory_model="tensor_parallel",
         spans_nodes=True,
+        options="actors.engines.vllm_arguments:OPTIONS",
         needs_package="vllm",
         install_hint="'make vllm', or \"pip install 'evolgrid[vllm]'\"",
     ),
-    "classifier": EngineInfo("actors.engines.classifier_engine:ClassifierEngine", 64, generates=False, classifies=True),
+    "classifier": EngineInfo(
+        "actors.engines.classifier_engine:ClassifierEngine",
+        64,
+        generates=False,
+        classifies=True,
+        options="actors.engines.options:CLASSIFIER_OPTIONS",
+    ),
     "http": EngineInfo(
         "actors.engines.http_engine:HttpEngine",
         128,
@@ -74,7 +90,13 @@ ENGINES: dict[str, EngineInfo] = {
             "Add for example 'runtime: {url: \"http://localhost:8000/v1\"}' (in 'runtime' it stays out of the keys).",
         ),
     ),
-    "scripted": EngineInfo("actors.engines.scripted_engine:ScriptedEngine", 256, memory_model="none", classifies=True),
+    "scripted": EngineInfo(
+        "actors.engines.scripted_engine:ScriptedEngine",
+        256,
+        memory_model="none",
+        classifies=True,
+        options="actors.engines.scripted_engine:OPTIONS",
+    ),
 }
 
 
@@ -100,6 +122,12 @@ def engine_info(engine: str, gpus: float = 0) -> EngineInfo:
         raise ValueError(f"unknown engine {engine!r}: one of {', '.join(ENGINES)}") from None
 
 
+def option_defaults(engine: str) -> Mapping[str, Option] | None:
+    """Return an engine's options with their defaults; None if only the engine itself knows them."""
+    table = engine_info(engine).options
+    return _imported(table) if table else None
+
+
 def create(spec: EngineSpec) -> Engine:
     """Load the model with the engine that the spec names.
 
@@ -111,5 +139,10 @@ def create(spec: EngineSpec) -> Engine:
     info = engine_info(spec.engine)
     if info.has_weights:
         check_folder(spec.model)  # before torch is imported: report the most frequent mistake at once
-    module, _, name = info.loader.partition(":")
-    return getattr(import_module(module), name)(spec)
+    return _imported(info.loader)(spec)
+
+
+def _imported(reference: str) -> Any:
+    """Return the value that "module:name" refers to."""
+    module, _, name = reference.partition(":")
+    return getattr(import_module(module), name)

@@ -31,7 +31,7 @@ from actors.engines.options import Option, parse_options, reward_index
 from actors.engines.scripted_replies import make_reply
 
 HOLD_POLL_SECONDS = 0.02
-_OPTIONS: dict[str, Option] = {
+OPTIONS: dict[str, Option] = {
     "latency": 0.0,
     "latency_sigma": 0.0,
     "slots": 0,
@@ -70,7 +70,7 @@ class ScriptedEngine:
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "classify", "sleep"})
 
     def __init__(self, spec: EngineSpec) -> None:
-        options = parse_options(spec, **_OPTIONS)
+        options = parse_options(spec, **OPTIONS)
         self._model, self._max_length = spec.model, spec.max_length
         self._latency, self._sigma = float(options["latency"]), float(options["latency_sigma"])
         self._poison, self._refuse, self._hang = (str(options[name]) for name in ("poison", "refuse", "hang"))

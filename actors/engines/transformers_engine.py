@@ -15,7 +15,7 @@ from actors.engine import (
     TokenLogprobs,
     check_features,
 )
-from actors.engines.options import parse_options
+from actors.engines.options import TRANSFORMERS_OPTIONS, parse_options
 from actors.engines.torch_engine import TorchEngine, oom_as_memory_error
 from actors.inference.decoding import DecodeRequest, generate_rows
 from actors.inference.logprobs import RowLogprobs, token_logprobs
@@ -30,7 +30,7 @@ class TransformersEngine(TorchEngine):
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "sleep"})
 
     def __init__(self, spec: EngineSpec) -> None:
-        options = parse_options(spec, max_batch=32, max_batch_tokens=16384)
+        options = parse_options(spec, **TRANSFORMERS_OPTIONS)
         tokenizer, model = load_tokenizer(spec), load_model(spec)
         self._text = TextEncoder(tokenizer, usable_length(spec, model.config), model.generation_config)
         super().__init__(model, int(options["max_batch"]), int(options["max_batch_tokens"]))

@@ -13,7 +13,7 @@ from actors.inference.model_loading import adapter_rank, device_name, dtype_name
 CPU_KV_CACHE_BYTES = 2**30  # bytes
 # whitespace in JSON has no meaning, and weak models fill whole replies with it
 COMPACT_JSON = {"backend": "xgrammar", "disable_any_whitespace": True}
-_OPTIONS: dict[str, Option] = {
+OPTIONS: dict[str, Option] = {
     "tensor_parallel_size": 1,
     "pipeline_parallel_size": 1,
     "gpu_memory_utilization": 0.9,
@@ -31,7 +31,7 @@ def vllm_options(spec: EngineSpec) -> dict[str, Any]:
     Raises:
         ValueError: An option is unknown or has the wrong type.
     """
-    return parse_options(spec, **_OPTIONS)
+    return parse_options(spec, **OPTIONS)
 
 
 def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, Any]:

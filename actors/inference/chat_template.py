@@ -12,7 +12,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actors.engine import RequestError, StudentTemplate
+from actors.engine import LoadError, RequestError, StudentTemplate
 from actors.inference.template_text import (
     PLAIN_TEMPLATE,
     Argument,
@@ -66,7 +66,7 @@ def encode_chat(
     put before the first user turn, with a blank line between them.
 
     Raises:
-        ValueError: If the tokenizer has no chat template.
+        LoadError: If the tokenizer has no chat template.
         RequestError: "chat_template", if the template rejects these roles, or drops or repeats a message.
     """
     return _encode_pieces(tokenizer, _scaffold(tokenizer, messages, add_generation_prompt))
@@ -82,7 +82,8 @@ def encode_example(
     generation prompt opens are closed in the prompt.
 
     Raises:
-        ValueError: If the last message is not the assistant's, or there is no chat template.
+        ValueError: If the last message is not the assistant's.
+        LoadError: If the tokenizer has no chat template.
     """
     *context, (role, answer) = messages
     if role != "assistant":
@@ -149,7 +150,8 @@ def _scaffold(
     the system text before the first user turn.
     """
     if not tokenizer.chat_template:
-        raise ValueError(f"the tokenizer of {tokenizer.name_or_path} has no chat template")
+        detail = "it has no chat template; give one with 'chat_template: FILE' in the study's entry of the model"
+        raise LoadError(tokenizer.name_or_path, detail)
     conversations = [messages, *([merged] if (merged := _without_system(messages)) else [])]
     first_error: RequestError | None = None
     for conversation, in_parts in product(conversations, (False, True)):

@@ -62,33 +62,19 @@ def syntax_error(template: str) -> tuple[int, str] | None:
     return None
 
 
-def variables(template: str) -> frozenset[str]:
-    """Return the names that a template reads without setting them."""
-    from jinja2 import meta
-
-    return frozenset(meta.find_undeclared_variables(_environment().parse(template)))
+def mentions(template: str, name: str) -> bool:
+    """Return whether a template has this word, so that an argument of this name can change a prompt."""
+    return re.search(rf"\b{re.escape(name)}\b", template) is not None
 
 
 def takes_system(template: str) -> bool:
-    """Return whether a template renders a system turn and a user's."""
-    from jinja2 import TemplateError
+    """Return whether a template renders a system turn before a user's."""
+    return _renders(template, "system", "user")
 
-    slots = ("evolgrid-system", "evolgrid-user")
-    texts: list[Any] = [list(slots), [[{"type": "text", "text": slot}] for slot in slots]]
-    for system, user in texts:
-        conversation = [{"role": "system", "content": system}, {"role": "user", "content": user}]
-        names = {"bos_token": "", "eos_token": "", "pad_token": "", "unk_token": ""}
-        try:
-            rendered = (
-                _environment()
-                .from_string(template)
-                .render(messages=conversation, add_generation_prompt=True, tools=None, documents=None, **names)
-            )
-        except (TemplateError, TypeError, ValueError, KeyError, AttributeError):
-            continue
-        if all(slot in rendered for slot in slots):
-            return True
-    return False
+
+def takes_user(template: str) -> bool:
+    """Return whether a template renders a user's turn."""
+    return _renders(template, "user")
 
 
 def argument_error(name: str, value: Argument) -> str | None:
@@ -128,6 +114,25 @@ def single_template(found: Any) -> str | None:
     if isinstance(found, Mapping):
         found = found.get("default") or next(iter(found.values()), None)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
     return str(found) if found else None  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _renders(template: str, *roles: str) -> bool:
+    """Return whether a template renders a conversation of these roles whole, given as texts or as parts."""
+    from jinja2 import TemplateError
+
+    slots = [f"evolgrid-{role}" for role in roles]
+    contents: list[list[Any]] = [[*slots], [[{"type": "text", "text": slot}] for slot in slots]]
+    for content in contents:
+        conversation = [{"role": role, "content": one} for role, one in zip(roles, content, strict=True)]
+        names = dict.fromkeys(("bos_token", "eos_token", "pad_token", "unk_token"), "")
+        given = {"messages": conversation, "add_generation_prompt": True, "tools": None, "documents": None}
+        try:
+            rendered: str = _environment().from_string(template).render(**given, **names)
+        except (TemplateError, TypeError, ValueError, KeyError, AttributeError):
+            continue
+        if all(slot in rendered for slot in slots):
+            return True
+    return False
 
 
 def _literal(value: Argument) -> str:

@@ -12,12 +12,13 @@ from pipelines.study.file.yaml_tree import Loc, dotted_path, loc_in_file
 from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
 from pipelines.study.inputs.benchmarks import check_benchmark
 from pipelines.study.inputs.encoders import check_encoder
-from pipelines.study.inputs.models import check_installed, check_model
+from pipelines.study.inputs.models import check_installed, check_model, check_options
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.inputs.published import read_published
 from pipelines.study.inputs.references import check_reference
 from pipelines.study.inputs.seeds import seed_source
-from pipelines.study.roles import roles
+from pipelines.study.inputs.templates import check_template, lacks_template
+from pipelines.study.roles import needs_template, roles
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.recipes import published_recipes
 from pipelines.study.spec.responses import SELECTION_RULES
@@ -52,6 +53,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *_seed_files(loaded),
         *_autoif_files(loaded),
         *_model_problems(loaded),
+        *_missing_templates(loaded),
         *(_missing_packages(loaded) if local else ()),
         *_encoder_problems(loaded),
         *_benchmark_problems(loaded),
@@ -198,6 +200,21 @@ def _model_problems(loaded: LoadedStudy) -> Iterator[InputError]:
     for name, model in loaded.study.models.items():
         if found := check_model(model, loaded.folder):
             yield _problem_error(loaded, ("models", name), found)
+            continue
+        for problem in (*check_options(model), *check_template(model, loaded.folder)):
+            yield _problem_error(loaded, ("models", name), problem)
+
+
+def _missing_templates(loaded: LoadedStudy) -> Iterator[InputError]:
+    """Yield roles that need a chat template and whose model has none."""
+    for role in roles(loaded.study):
+        model = loaded.study.models.get(role.model)
+        if not model or not needs_template(loaded.study, role) or check_model(model, loaded.folder):
+            continue
+        if lacks_template(model, loaded.folder):
+            message = f"'{role.model}' has no chat template, so it cannot be asked"
+            remedy = f"Give one with 'chat_template: FILE' under models.{role.model}."
+            yield _error_at(loaded, role.loc, message, remedy)
 
 
 def _missing_packages(loaded: LoadedStudy) -> Iterator[InputError]:

@@ -25,6 +25,16 @@ def roles(study: Study) -> Iterator[Role]:
     yield from _block_roles(study, ())
 
 
+def needs_template(study: Study, role: Role) -> bool:
+    """Return whether a model needs a chat template in this role.
+
+    Students and models of reference answers get a plain one, scorers of raw text and NLI models read no conversations.
+    """
+    if role.loc[0] == "students" or role.loc[-1] in ("reference", "nli"):
+        return False
+    return role.loc[0] != "scoring" or (study.scoring is not None and study.scoring.form == "chat")
+
+
 def _block_roles(block: StrictModel, loc: Loc) -> Iterator[Role]:
     for name, field in type(block).model_fields.items():
         reference = _find_reference((*field.metadata, field.annotation))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import bundled
 from actors.engine import EngineSpec, StudentTemplate
-from actors.engines.registry import engine_info, resolve
+from actors.engines.options import option_error
+from actors.engines.registry import engine_info, option_defaults, resolve
 from pipelines.errors import nearest
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.model import Model
@@ -85,6 +87,18 @@ def check_installed(model: Model) -> Problem | None:
         remedy = f"Install it with {info.install_hint}, or choose another engine."
         return Problem(("engine",), f"the package '{info.needs_package}' is not installed", remedy)
     return None
+
+
+def check_options(model: Model) -> Iterator[Problem]:
+    """Yield the options that the model's engine does not have, or that have the wrong type."""
+    engine = resolve(model.engine, model.gpus)
+    defaults = option_defaults(engine)
+    if defaults is None:
+        return
+    for block, options in (("options", model.options), ("runtime", model.runtime)):
+        for name, value in options.items():
+            if message := option_error(engine, name, value, defaults):
+                yield Problem((block, name), message, nearest(name, list(defaults)) if name not in defaults else None)
 
 
 def check_model(model: Model, folder: Path) -> Problem | None:

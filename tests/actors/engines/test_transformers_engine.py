@@ -170,7 +170,7 @@ def test_unknown_engines_and_options_are_named():
         create(EngineSpec("vlm", "m"))
     with pytest.raises(ValueError, match="no option 'max_btch'; it has max_batch"):
         parse_options(EngineSpec("transformers", "m", options=(("max_btch", 3),)), max_batch=1)
-    with pytest.raises(ValueError, match="must be int, not 'x'"):
+    with pytest.raises(ValueError, match="must be a whole number, not 'x'"):
         parse_options(EngineSpec("transformers", "m", options=(("max_batch", "x"),)), max_batch=1)
 
 

@@ -163,6 +163,7 @@ def test_without_a_cluster_requests_are_not_judged(write_study: WriteStudy) -> N
 
 def test_a_folder_that_is_a_model_passes_and_resolves(write_study: WriteStudy, tmp_path: Path) -> None:
     folder = model_folder(tmp_path, "config.json", "model.safetensors", "tokenizer.json")
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
     loaded = load(write_study({MODEL: "source: mine"}))
     check(loaded)
     assert resolve_model_path(loaded.study.models["tiny"], loaded.folder) == str(folder)
