@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from actors.digest import digest
@@ -71,8 +71,8 @@ class LogprobRequest:
 
     Without `chat`, all three are raw text. With `chat`, `context` is a user turn, `text` and `alone` are assistant
     turns in the model's chat template, and only these contents are scored. `before` are the (role, content) pairs of
-    the conversation before `context`. `bos` says whether a text begins with the BOS token: "auto" (the tokenizer or the
-    template decides), "always" or "never".
+    the conversation before `context`, which is read and not scored; `alone` is encoded without it. `bos` says whether a
+    text begins with the BOS token: "auto" (the tokenizer or the template decides), "always" or "never".
     """
 
     id: str
@@ -82,6 +82,11 @@ class LogprobRequest:
     chat: bool = False
     bos: Bos = "auto"
     before: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def raw_before(self) -> str:
+        """The conversation before `context` as raw text: the contents, each with a newline after it."""
+        return "".join(f"{content}\n" for _, content in self.before)
 
     def digest(self) -> str:
         """Return the identifier under which the answer to this request is stored."""
@@ -94,7 +99,8 @@ class TokenLogprobs:
 
     `boundary` is the number of tokens of `context` tokenised alone (the BOS included, 0 for an empty context).
     (2412.11231, reference code `eval_loss.py`.) The first token of a text has no prediction, so its entry is None. So
-    are the entries of chat template tokens. `lengths` are the numbers of tokens of `context`, `text` and `alone`,
+    are the entries of chat template tokens. The tokens of a conversation before `context` come first and are counted in
+    `boundary`; their entries are None, too. `lengths` are the numbers of tokens of `context`, `text` and `alone`,
     without BOS and template.
     """
 
@@ -103,6 +109,12 @@ class TokenLogprobs:
     logprobs: tuple[float | None, ...]
     alone: tuple[float | None, ...] = ()
     lengths: tuple[int, int, int] = (0, 0, 0)
+
+    def without(self, before: TokenLogprobs) -> TokenLogprobs:
+        """Return the same without the log-probabilities of the context of `before`, with which this text begins."""
+        context, text, alone = self.lengths
+        logprobs = (*[None] * before.boundary, *self.logprobs[before.boundary :])
+        return replace(self, logprobs=logprobs, lengths=(context - before.lengths[0], text, alone))
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,12 +81,13 @@ class HttpEngine(UnsupportedEngine):
         if request.chat or request.bos != "auto":
             raise RequestError("unsupported", "an http model scores raw text only; its server sets the BOS token")
         pair, alone = await asyncio.gather(
-            self._score(request.id, request.context, request.text), self._score(request.id, "", request.alone)
+            self._score(request.id, request.raw_before, request.context, request.text),
+            self._score(request.id, "", "", request.alone),
         )
         return replace(pair, alone=alone.logprobs, lengths=(*pair.lengths[:2], alone.lengths[1]))
 
-    async def _score(self, request_id: str, context: str, text: str) -> TokenLogprobs:
-        prompt = context + text
+    async def _score(self, request_id: str, before: str, context: str, text: str) -> TokenLogprobs:
+        prompt = before + context + text
         if not prompt:
             return TokenLogprobs(request_id, 0, ())
         body = {"model": self._model, "prompt": prompt, "echo": True, "max_tokens": 1, "logprobs": 1, "temperature": 0}
@@ -94,7 +95,7 @@ class HttpEngine(UnsupportedEngine):
             "/completions",
             body,
             len(prompt) // CHARS_PER_TOKEN,
-            lambda answer: parse_echoed_logprobs(request_id, context, text, answer),
+            lambda answer: parse_echoed_logprobs(request_id, before, context, text, answer),
         )
 
     def progress(self) -> int:
@@ -171,16 +172,24 @@ def parse_reply_logprobs(content: list[dict[str, Any]], text: str) -> tuple[floa
     return tuple(float(entry["logprob"]) for entry in (content[:-1] if ended else content))
 
 
-def parse_echoed_logprobs(request_id: str, context: str, text: str, answer: dict[str, Any]) -> TokenLogprobs:
-    """Return the prompt's log-probabilities from an echoed completion, without the generated token.
+def parse_echoed_logprobs(
+    request_id: str, before: str, context: str, text: str, answer: dict[str, Any]
+) -> TokenLogprobs:
+    """Return the log-probabilities of context and text from an echoed completion, without the generated token.
 
-    The boundary is the number of tokens that start before the end of the context. The echo contains a start token that
-    is not in the prompt, which shifts all offsets.
+    The boundary is the number of tokens that start before the end of the context. Tokens that end within `before` are
+    not scored. The echo contains a start token that is not in the prompt, which shifts all offsets.
     """
+    context = before + context
     entries, count = answer["choices"][0]["logprobs"], answer["usage"]["prompt_tokens"]
     first = entries["tokens"][0]
     has_start_token = not (context + text).startswith(first)
     end = len(context) + len(first) * has_start_token
     boundary = sum(offset < end for offset in entries["text_offset"][:count]) if context else 0
     lengths = (max(0, boundary - has_start_token), count - max(boundary, has_start_token), 0)
-    return TokenLogprobs(request_id, boundary, (None, *entries["token_logprobs"][1:count]), lengths=lengths)
+    scored = TokenLogprobs(request_id, boundary, (None, *entries["token_logprobs"][1:count]), lengths=lengths)
+    if not before:
+        return scored
+    end_before = len(before) + len(first) * has_start_token
+    known = sum(offset <= end_before for offset in entries["text_offset"][1 : count + 1])
+    return scored.without(TokenLogprobs(request_id, known, (), lengths=(max(0, known - has_start_token), 0, 0)))

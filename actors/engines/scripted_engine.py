@@ -113,14 +113,18 @@ class ScriptedEngine:
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Return scripted log-probabilities, one per word. A context makes words slightly more likely."""
-        text, alone = request.context + request.text, request.alone.split()
+        before = request.raw_before
+        context, alone = before + request.context, request.alone.split()
+        text = context + request.text
         words = text.split()
         self._remaining_tokens(text, max(len(words), len(alone)) - 1)
-        boundary = len(request.context.split())
-        await self._serve(text, self._rng("wait", request.context, request.text))
+        boundary = len(context.split())
+        await self._serve(text, self._rng("wait", context, request.text))
         lengths = (boundary, len(words) - boundary, len(alone))
         pair = self._word_logprobs(words, 0.8 if boundary else 1.0)
-        return TokenLogprobs(request.id, boundary, pair, self._word_logprobs(alone, 1.0), lengths)
+        scored = TokenLogprobs(request.id, boundary, pair, self._word_logprobs(alone, 1.0), lengths)
+        words_before = len(before.split())
+        return scored.without(TokenLogprobs(request.id, words_before, (), lengths=(words_before, 0, 0)))
 
     def _word_logprobs(self, words: list[str], scale: float) -> tuple[float | None, ...]:
         drawn = [-scale * self._rng("logprobs", i, word).uniform(0.5, 3.0) for i, word in enumerate(words[1:])]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.engine import Bos, LogprobRequest, RequestError, TokenLogprobs
-from actors.inference.chat_template import encode_chat, encode_example, encode_text
+from actors.inference.chat_template import Message, encode_chat, encode_example, encode_text
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -30,10 +30,10 @@ def to_scored_texts(tokenizer: PreTrainedTokenizerBase, request: LogprobRequest)
         ValueError: If a chat template is required and the tokenizer has none.
     """
     if request.chat:
-        scored = [_encode_turns(tokenizer, request.context, request.text, request.bos)]
+        scored = [_encode_turns(tokenizer, request.before, request.context, request.text, request.bos)]
         return [*scored, _encode_reply(tokenizer, request.alone, request.bos)] if request.alone else scored
-    scored = [_encode_raw(tokenizer, request.context, request.text, request.bos)]
-    return [*scored, _encode_raw(tokenizer, "", request.alone, request.bos)] if request.alone else scored
+    scored = [_encode_raw(tokenizer, request.raw_before, request.context, request.text, request.bos)]
+    return [*scored, _encode_raw(tokenizer, "", "", request.alone, request.bos)] if request.alone else scored
 
 
 def to_token_logprobs(
@@ -53,17 +53,23 @@ def to_token_logprobs(
     return TokenLogprobs(request_id, first.boundary, *parts, lengths=lengths)
 
 
-def _encode_raw(tokenizer: PreTrainedTokenizerBase, context: str, text: str, bos: Bos) -> ScoredText:
+def _encode_raw(tokenizer: PreTrainedTokenizerBase, before: str, context: str, text: str, bos: Bos) -> ScoredText:
+    """Encode raw text. A token of both `before` and `context` is content: its text is not in `before` alone."""
+    context = before + context
     ids = _with_bos(tokenizer, encode_text(tokenizer, context + text), bos)
     boundary = len(_with_bos(tokenizer, encode_text(tokenizer, context), bos)) if context else 0
-    return ScoredText(tuple(ids), boundary, (not _has_bos(tokenizer, ids), *[True] * (len(ids) - 1))[: len(ids)])
+    known = _common_prefix_length(ids, _with_bos(tokenizer, encode_text(tokenizer, before), bos)) if before else 0
+    skipped = max(known, _has_bos(tokenizer, ids))
+    return ScoredText(tuple(ids), boundary, (*[False] * skipped, *[True] * (len(ids) - skipped)))
 
 
-def _encode_turns(tokenizer: PreTrainedTokenizerBase, question: str, answer: str, bos: Bos) -> ScoredText:
+def _encode_turns(
+    tokenizer: PreTrainedTokenizerBase, before: Sequence[Message], question: str, answer: str, bos: Bos
+) -> ScoredText:
     """Encode a user's and an assistant's turn, without the end of the assistant's turn, as raw text has none."""
-    ids, labels = encode_example(tokenizer, (("user", question), ("assistant", answer)))
+    ids, labels = encode_example(tokenizer, (*before, ("user", question), ("assistant", answer)))
     prompt_length = sum(label < 0 for label in labels)
-    empty, empty_labels = encode_example(tokenizer, (("user", ""), ("assistant", "")))
+    empty, empty_labels = encode_example(tokenizer, (*before, ("user", ""), ("assistant", "")))
     head, tail = _frame_lengths(ids[:prompt_length], empty[: sum(label < 0 for label in empty_labels)])
     own = (
         [False] * head

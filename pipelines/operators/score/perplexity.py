@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from actors.engine import Client, LogprobRequest, TokenLogprobs
 from pipelines.rows.operator import Operator, Rejected
-from pipelines.rows.text import user_turn
+from pipelines.rows.text import context, user_turn
 from pipelines.rows.types import ResponseRow, ScoreRow
 from pipelines.study.spec.scoring import ScoringOptions
 
@@ -56,13 +56,16 @@ class Score(Operator[ResponseRow, ScoreRow]):
 
 
 def logprob_request(row: ResponseRow, new_id: str, options: ScoringOptions) -> LogprobRequest:
-    """Return the request for a pair's log-probabilities. In raw text, a newline separates instruction and answer."""
-    question, answer = user_turn(row.instruction, row.input), row.response
+    """Return the request for a pair's log-probabilities. In raw text, a newline separates instruction and answer.
+
+    The conversation before the instruction is read and not scored. The answer alone has none before it.
+    """
+    question, answer, before = user_turn(row.instruction, row.input), row.response, context(row)
     if options.form == "chat":
-        return LogprobRequest(new_id, question, answer, answer, chat=True, bos=options.bos)
+        return LogprobRequest(new_id, question, answer, answer, chat=True, bos=options.bos, before=before)
     if options.boundary == "answer":
-        return LogprobRequest(new_id, question, f"\n{answer}", answer, bos=options.bos)
-    return LogprobRequest(new_id, f"{question}\n", answer, answer, bos=options.bos)
+        return LogprobRequest(new_id, question, f"\n{answer}", answer, bos=options.bos, before=before)
+    return LogprobRequest(new_id, f"{question}\n", answer, answer, bos=options.bos, before=before)
 
 
 def require_defined(instruction: float, conditional: float, alone: float) -> tuple[float, float, float]:

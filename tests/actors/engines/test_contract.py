@@ -150,6 +150,24 @@ def test_one_request_scores_a_text_in_its_context_and_another_alone(subject):
     assert len(pair.logprobs) - sum(pair.lengths) in (0, 1)  # the BOS
 
 
+def test_a_conversation_before_a_text_is_read_and_not_scored(subject):
+    turns = (("user", "river stone"), ("assistant", "light"))
+    request = LogprobRequest("t", "water", " music", "music", before=turns)
+    after, whole, plain = together(
+        subject.client.logprobs,
+        [
+            request,
+            replace(request, id="w", context=request.raw_before + "water", before=()),
+            replace(request, before=()),
+        ],
+    )
+    assert request.raw_before == "river stone\nlight\n" and after.boundary == whole.boundary
+    assert (after.lengths, after.alone) == (plain.lengths, pytest.approx(plain.alone, abs=1e-3))
+    scored = [value for value in after.logprobs if value is not None]
+    assert len(scored) == after.lengths[0] + after.lengths[1] < sum(whole.lengths[:2])
+    assert scored == pytest.approx(whole.logprobs[-len(scored) :], abs=1e-3)
+
+
 def test_what_does_not_fit_is_refused_and_the_rest_is_not(subject):
     long = "river " * 200
     requests = [prompt(0), prompt(1, messages=(("user", long),)), prompt(2)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tokenizers import Tokenizer, processors
 from transformers import PreTrainedTokenizerFast
 
 from actors.engine import LogprobRequest, RequestError
+from actors.inference.chat_template import encode_example
 from actors.inference.scored_texts import ScoredText, to_scored_texts
 
 PAIR = LogprobRequest("x", "river stone", "\nlight", "light")
@@ -71,3 +73,31 @@ def test_of_a_chat_only_the_contents_count(
 def test_without_a_lone_text_there_is_one_passage(tokenizer: Any) -> None:
     assert len(to_scored_texts(tokenizer, LogprobRequest("x", "a", "b"))) == 1
     assert to_scored_texts(tokenizer, LogprobRequest("x", "", "", bos="never")) == [ScoredText((), 0, ())]
+
+
+BEFORE = (("system", "Be brief."), ("user", "light"), ("assistant", "water"))
+
+
+@pytest.mark.parametrize("bos", ["auto", "always", "never"])
+def test_an_earlier_conversation_is_read_before_raw_text_and_does_not_count(tokenizer: Any, bos: Any) -> None:
+    request = replace(PAIR, bos=bos, before=BEFORE)
+    pair, alone = to_scored_texts(tokenizer, request)
+    whole = tokenizer("Be brief.\nlight\nwater\nriver stone\nlight")["input_ids"]
+    assert list(pair.ids) == (whole[1:] if bos == "never" else whole)
+    assert shown(tokenizer, pair) == ("river stone", "\nlight")
+    assert alone == to_scored_texts(tokenizer, replace(request, before=()))[1]
+
+
+@pytest.mark.parametrize("template", [None, TEMPLATE])
+@pytest.mark.parametrize("question", ["river stone", "light", "water", "", "<|im_end|>"])
+def test_an_earlier_conversation_is_read_before_a_turn_and_does_not_count(
+    tokenizer: Any, template: str | None, question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if template:
+        monkeypatch.setattr(tokenizer, "chat_template", template)
+    request = LogprobRequest("x", question, "light water", "light water", chat=True, before=BEFORE)
+    pair, alone = to_scored_texts(tokenizer, request)
+    ids, labels = encode_example(tokenizer, (*BEFORE, ("user", question), ("assistant", "light water")))
+    assert list(pair.ids) == ids[:-1] and pair.boundary == sum(label < 0 for label in labels)
+    assert tuple(text.strip() for text in shown(tokenizer, pair)) == (question, "light water")
+    assert alone == to_scored_texts(tokenizer, replace(request, before=()))[1]

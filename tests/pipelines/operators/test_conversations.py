@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import prompts
-from actors.engine import Classification, ClassifyRequest, GenerateRequest, Generation, Sampling
+from actors.engine import Classification, ClassifyRequest, EngineSpec, GenerateRequest, Generation, Sampling
+from actors.engines.scripted_engine import ScriptedEngine
 from actors.engines.unsupported import UnsupportedEngine
 from pipelines.cli.views.row import row_facts
 from pipelines.operators.evolve.elimination import Eliminate
@@ -19,6 +20,7 @@ from pipelines.operators.respond.answer import Respond, answer_prompt
 from pipelines.operators.respond.best_of_n import ChooseCandidate, SampleCandidates
 from pipelines.operators.score.instruction_judge import JudgeInstruction
 from pipelines.operators.score.instruction_reward import InstructionReward
+from pipelines.operators.score.perplexity import logprob_request
 from pipelines.operators.score.reward import Reward
 from pipelines.operators.select.select import select_pairs
 from pipelines.rows.operator import Operator
@@ -27,6 +29,7 @@ from pipelines.rows.types import CandidatesRow, InstructionRow, PairedRow, Respo
 from pipelines.study.graph.params import OptimizeParams
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.evolution import Elimination, Optimization
+from pipelines.study.spec.scoring import ScoringOptions
 from pipelines.study.spec.selection import Selection
 from tests.support.studies import evolve_job
 
@@ -161,6 +164,18 @@ def test_rewards_are_of_the_whole_conversation() -> None:
     asked = (*BEFORE, ("user", "Name its river.\nIn Peru."), ("assistant", "L'Urubamba."))
     assert [request.messages for request in model.asked] == [asked] * 2
     assert (chosen.system, chosen.history) == (SYSTEM, HISTORY)
+
+
+@pytest.mark.parametrize("options", [{}, {"boundary": "question"}, {"form": "chat"}])
+def test_scores_are_of_the_instruction_and_the_answer_after_the_conversation(options: dict[str, Any]) -> None:
+    plain = logprob_request(replace(ANSWER, system="", history=[]), "x", ScoringOptions(**options))
+    request = logprob_request(ANSWER, "x", ScoringOptions(**options))
+    assert request == replace(plain, before=BEFORE) and plain.before == ()
+    engine = ScriptedEngine(EngineSpec("scripted", "scorer"))
+    alone, after = (asyncio.run(engine.logprobs(one)) for one in (plain, request))
+    assert after.lengths == alone.lengths and after.alone == alone.alone
+    known = [value is not None for value in after.logprobs]
+    assert known == [False] * (after.boundary - alone.boundary) + [True] * len(alone.logprobs)
 
 
 def test_a_selected_pair_keeps_its_conversation() -> None:
