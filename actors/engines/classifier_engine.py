@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from actors.engines.options import CLASSIFIER_OPTIONS, parse_options, reward_ind
 from actors.engines.torch_engine import TorchEngine, oom_as_memory_error
 from actors.inference.chat_template import Message, encode_chat, encode_text
 from actors.inference.classifier_loading import label_names, load_classifier, text_length
+from actors.inference.micro_batcher import Pace
 from actors.inference.model_loading import load_tokenizer
 from actors.inference.reward_heads import GatedReward
 
@@ -47,6 +49,7 @@ class ClassifierEngine(TorchEngine):
         self._gated = isinstance(model, GatedReward)
         self._end: int | None = getattr(model.config, "reward_token_id", None)
         self._pad: int | None = model.config.get_text_config().pad_token_id
+        self._pace = Pace()
         super().__init__(model, 1 if self._pad is None else int(options["max_batch"]), int(options["max_batch_tokens"]))
 
     async def classify(self, request: ClassifyRequest) -> Classification:
@@ -62,7 +65,7 @@ class ClassifierEngine(TorchEngine):
             raise RequestError("too_long", f"the text has {length} tokens, the model takes {self._max_length}")
         if not length:
             raise RequestError("empty", "the text has no tokens")
-        logits = await self._batcher.submit(self._judge, tokens, bool(tokens.types), length)
+        logits = await self._batcher.submit(self._judge, tokens, bool(tokens.types), length, length, self._pace)
         reward = None if self._reward_index is None else logits[self._reward_index]
         return Classification(request.id, logits, self._labels, reward, length)
 
@@ -85,7 +88,10 @@ class ClassifierEngine(TorchEngine):
         return Tokens([*ids, *([] if self._end is None else [self._end])], [], len(prompt_ids))
 
     def _judge(self, rows: Sequence[Tokens]) -> list[tuple[float, ...]]:
-        return oom_as_memory_error(lambda: self._forward(rows))
+        started = time.monotonic()
+        logits = oom_as_memory_error(lambda: self._forward(rows))
+        self._pace.record(len(rows) * max(len(row.ids) for row in rows), time.monotonic() - started)
+        return logits
 
     @torch.inference_mode()
     def _forward(self, rows: Sequence[Tokens]) -> list[tuple[float, ...]]:

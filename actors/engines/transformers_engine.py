@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,6 +20,7 @@ from actors.engines.options import TRANSFORMERS_OPTIONS, parse_options
 from actors.engines.torch_engine import TorchEngine, oom_as_memory_error
 from actors.inference.decoding import DecodeRequest, generate_rows
 from actors.inference.logprobs import RowLogprobs, token_logprobs
+from actors.inference.micro_batcher import Pace
 from actors.inference.model_loading import load_model, load_tokenizer, usable_length
 from actors.inference.scored_texts import to_token_logprobs
 from actors.inference.text_codec import SampledTokens, TextEncoder
@@ -33,6 +35,7 @@ class TransformersEngine(TorchEngine):
         options = parse_options(spec, **TRANSFORMERS_OPTIONS)
         tokenizer, model = load_tokenizer(spec), load_model(spec)
         self._text = TextEncoder(tokenizer, usable_length(spec, model.config), model.generation_config)
+        self._prefill_pace, self._scoring_pace = Pace(), Pace()
         super().__init__(model, int(options["max_batch"]), int(options["max_batch_tokens"]))
 
     async def generate(self, request: GenerateRequest) -> Generation:
@@ -48,7 +51,9 @@ class TransformersEngine(TorchEngine):
         )
         # all rows of a batch finish together, so rows with similar length limits are batched
         group = max_tokens.bit_length()
-        sampled = await self._batcher.submit(self._generate, row, group, len(prompt) + max_tokens)
+        sampled = await self._batcher.submit(
+            self._generate, row, group, len(prompt) + max_tokens, len(prompt), self._prefill_pace
+        )
         return self._text.to_generation(request.id, len(prompt), sampled)
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
@@ -63,12 +68,24 @@ class TransformersEngine(TorchEngine):
         )
 
     async def _row_logprobs(self, ids: tuple[int, ...]) -> RowLogprobs:
-        return await self._batcher.submit(self._score, ids, None, len(ids)) if ids else ()
+        if not ids:
+            return ()
+        return await self._batcher.submit(self._score, ids, None, len(ids), len(ids), self._scoring_pace)
 
     def _generate(self, rows: Sequence[DecodeRequest]) -> list[SampledTokens]:
-        return oom_as_memory_error(
-            lambda: generate_rows(self._model, rows, self._text.stops, self._text.pad, self._count_step)
-        )
+        started, steps, width = time.monotonic(), 0, max(len(row.prompt) for row in rows)
+
+        def on_step() -> None:
+            nonlocal steps
+            if not steps:  # the prompts have been read
+                self._prefill_pace.record(width * len(rows), time.monotonic() - started)
+            steps += 1
+            self._count_step()
+
+        return oom_as_memory_error(lambda: generate_rows(self._model, rows, self._text.stops, self._text.pad, on_step))
 
     def _score(self, rows: Sequence[tuple[int, ...]]) -> list[RowLogprobs]:
-        return oom_as_memory_error(lambda: token_logprobs(self._model, rows, self._text.pad, self._count_step))
+        started = time.monotonic()
+        scored = oom_as_memory_error(lambda: token_logprobs(self._model, rows, self._text.pad, self._count_step))
+        self._scoring_pace.record(len(rows) * max(map(len, rows)), time.monotonic() - started)
+        return scored

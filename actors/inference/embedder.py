@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actors.inference.model_loading import device_name
+from actors.inference.model_loading import device_name, dtype_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,12 +43,13 @@ class Embedder:
     def __init__(self, spec: EncoderSpec) -> None:
         from sentence_transformers import SentenceTransformer
 
+        device = device_name()
         self.model: Any = SentenceTransformer(
             str(packaged_model_folder(spec.source) or spec.source),
             revision=spec.revision,
-            device=device_name(),
+            device=device,
             trust_remote_code=False,
-            model_kwargs={"use_safetensors": True},
+            model_kwargs={"use_safetensors": True} | ({"dtype": dtype_name("auto", device)} if device == "cpu" else {}),
         )
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:

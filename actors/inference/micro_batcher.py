@@ -18,23 +18,56 @@ Result = TypeVar("Result")
 BATCHING_WINDOW_SECONDS = (
     0.005  # a batch starts after this time without a new call, as concurrent calls arrive a little apart
 )
+TARGET_SECONDS = 5.0  # of a forward pass
+FIRST_PASS_TOKENS = 2048  # before the pace is known
+PASS_GROWTH = 4
+
+
+class Pace:
+    """Limits the tokens of a forward pass to what the device has been measured to do in TARGET_SECONDS.
+
+    Passes start small and grow, so a slow device never has a pass that takes minutes.
+    """
+
+    def __init__(self) -> None:
+        self._largest = 0
+        self._tokens_per_second = 0.0
+
+    @property
+    def max_tokens(self) -> int:
+        """The most tokens, with padding, of the next pass."""
+        if not self._largest:
+            return FIRST_PASS_TOKENS
+        return min(PASS_GROWTH * self._largest, max(1, int(TARGET_SECONDS * self._tokens_per_second)))
+
+    def record(self, tokens: int, seconds: float) -> None:
+        """Record a pass. A small pass may be slower per token than a large one, so the rate is that of the last two."""
+        rate = tokens / max(seconds, 1e-6)
+        self._tokens_per_second = (self._tokens_per_second + rate) / 2 if self._largest else rate
+        self._largest = max(self._largest, tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class PendingCall:
-    """One waiting call. Calls with the same `run` and `group` can share a batch; those of similar `size` come first."""
+    """One waiting call. Calls with the same `run` and `group` can share a batch; those of similar `size` come first.
+
+    `pass_size` is the number of tokens of its largest forward pass, 0 if the `pace` of passes does not limit batches.
+    """
 
     run: Callable[[Sequence[Any]], Sequence[Any]]
     item: Any
     group: Hashable
     size: int
+    pass_size: int = 0
+    pace: Pace | None = None
     future: Future[Any] = field(default_factory=lambda: Future())
 
 
 class MicroBatcher:
     """A worker thread that runs batches of at most `max_rows` rows and `max_size` = rows x their largest size.
 
-    If `run` raises MemoryError for a batch, its halves are retried, and later batches are smaller.
+    A batch is smaller if its largest forward pass would take long on this device. If `run` raises MemoryError for a
+    batch, its halves are retried, and later batches are smaller.
     """
 
     def __init__(self, max_rows: int, max_size: int) -> None:
@@ -47,9 +80,23 @@ class MicroBatcher:
         self._thread.start()
 
     async def submit(
-        self, run: Callable[[Sequence[Item]], Sequence[Result]], item: Item, group: Hashable, size: int
+        self,
+        run: Callable[[Sequence[Item]], Sequence[Result]],
+        item: Item,
+        group: Hashable,
+        size: int,
+        pass_size: int = 0,
+        pace: Pace | None = None,
     ) -> Result:
         """Return the result of `run` for one item. If `run` raises for the item's batch, raise the same exception.
+
+        Args:
+            run: Computes the results of a batch.
+            item: One item of a batch.
+            group: Only items of one group share a batch.
+            size: The tokens that count towards `max_size`.
+            pass_size: The tokens of the item in the largest forward pass of its batch.
+            pace: Limits that pass. The function `run` records its passes there.
 
         Raises:
             RequestError: "out_of_memory", if the item alone needs too much memory.
@@ -57,7 +104,7 @@ class MicroBatcher:
         """
         if self._closed:
             raise RuntimeError("the engine is closed")
-        call = PendingCall(run, item, group, size)
+        call = PendingCall(run, item, group, size, pass_size, pace)
         self._arrivals.put(call)
         return await asyncio.wrap_future(call.future)
 
@@ -119,9 +166,13 @@ def take_batch(waiting: list[PendingCall], max_rows: int, max_size: int) -> list
     oldest = waiting[0]
     peers = [call for call in waiting if (call.run, call.group) == (oldest.run, oldest.group)]
     batch: list[PendingCall] = []
+    max_pass = oldest.pace.max_tokens if oldest.pace else 0
     for call in sorted(peers, key=lambda call: abs(call.size - oldest.size))[:max_rows]:
         largest = max([call.size, *(other.size for other in batch)])
         if batch and largest * (len(batch) + 1) > max_size:
+            break
+        widest = max([call.pass_size, *(other.pass_size for other in batch)])
+        if batch and max_pass and widest * (len(batch) + 1) > max_pass:
             break
         batch.append(call)
     taken = set(map(id, batch))

@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from actors.training.batches import DataOrder, Rows, SftData, collate, encode_pairs, micro_batches, response_token_count
 from actors.training.checkpoints import GroupCheckpoints, LocalCheckpoints
 from actors.training.learner import DdpLearner, FsdpLearner, Learner
-from actors.training.model import compute_dtype, load_model, load_tokenizer, save_student
+from actors.training.model import compute_dtype, load_model, load_tokenizer, save_student, saved_dtype
 from actors.training.multi_lora_learner import MultiLoraLearner
 from actors.training.peak_flops import peak_flops
 from actors.training.spec import STUDENT_PREFIX, Speed, TrainOutcome, TrainSpec, accumulation_steps, learning_rate
@@ -108,7 +108,7 @@ def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[Tr
     """
     _silence_libraries()
     torch.set_num_threads(job.threads)
-    tokenizer, dtype = load_tokenizer(job.spec), compute_dtype(job.spec)
+    tokenizer, dtype = load_tokenizer(job.spec), compute_dtype(job.spec, job.placement.gpus > 0)
     data = [_encode(job.spec, tokenizer, table) for table in ray.get(list(job.pairs))]
     workers, worker = (1, 0) if scratch else _world_size_and_rank()
     learner = _make_learner(job, dtype, workers, in_process=scratch is not None)
@@ -118,7 +118,7 @@ def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[Tr
     loop.run(LocalCheckpoints(scratch) if scratch else GroupCheckpoints())
     seconds = time.monotonic() - started
     for number, model in enumerate(learner.trained_models()):
-        save_student(model, tokenizer, dtype, f"{job.staging_dir}/{STUDENT_PREFIX}{number}")
+        save_student(model, tokenizer, saved_dtype(job.spec), f"{job.staging_dir}/{STUDENT_PREFIX}{number}")
     return _outcomes(loop, data, seconds, dtype)
 
 

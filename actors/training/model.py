@@ -13,6 +13,7 @@ from actors.inference.chat_template import set_template
 from actors.training.packed_attention import attention_for
 from actors.training.spec import ALL_LINEAR, TrainSpec
 from cluster.filesystems import flush_tree
+from cluster.resources.bfloat16 import has_native_bfloat16
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -28,8 +29,14 @@ def load_tokenizer(spec: TrainSpec) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def compute_dtype(spec: TrainSpec) -> torch.dtype:
-    """Return the dtype of computation and of the saved weights."""
+def compute_dtype(spec: TrainSpec, on_gpu: bool) -> torch.dtype:
+    """Return the dtype of computation: that of the saved weights, but an emulated one only if the spec demands it."""
+    emulated = spec.dtype == "auto" and not on_gpu and not has_native_bfloat16()
+    return torch.float32 if emulated else saved_dtype(spec)
+
+
+def saved_dtype(spec: TrainSpec) -> torch.dtype:
+    """Return the dtype of the student's saved weights."""
     if spec.dtype != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[spec.dtype]
     saved = AutoConfig.from_pretrained(spec.base, revision=spec.revision).dtype

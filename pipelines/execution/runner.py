@@ -35,6 +35,7 @@ from pipelines.store.studies.run_record import load_record, save_record
 from pipelines.store.studies.step_index import index_is_saved, save_step_index
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.step import Step
+from pipelines.study.inputs.precision import precision_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,8 @@ def _run_plan(inputs: _RunInputs, plan: Plan) -> _Outcome:
         return _Outcome(plan, plan.with_finished(seeded))
     with connect(inputs.address) as session:
         inputs.progress.print(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
+        for note in precision_notes(loaded.study) if session.local else ():
+            inputs.progress.print(f"[yellow]{escape(note)}[/yellow]")
         cluster = max_inventory()
         check_memory(loaded.study, loaded.folder, cluster)
         plan = plan.on_machines(MachineTypes(loaded.study, loaded.folder, cluster))

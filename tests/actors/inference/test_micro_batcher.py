@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from actors.engine import RequestError
-from actors.inference.micro_batcher import MicroBatcher, PendingCall, take_batch
+from actors.inference.micro_batcher import TARGET_SECONDS, MicroBatcher, Pace, PendingCall, take_batch
 
 
 def run(items):
@@ -118,3 +118,26 @@ def test_an_item_that_is_too_much_alone_is_an_error_of_its_own():
     answers = asyncio.run(submit())
     assert isinstance(answers[7], RequestError) and answers[7].reason == "out_of_memory"
     assert [answer for answer in answers if answer is not answers[7]] == [i for i in range(16) if i != 7]
+
+
+def passes(seconds_of, count: int = 8) -> list[int]:
+    """The tokens of the passes of a device, given the seconds that a pass takes."""
+    pace, sizes = Pace(), []
+    for _ in range(count):
+        sizes.append(pace.max_tokens)
+        pace.record(sizes[-1], seconds_of(sizes[-1]))
+    return sizes
+
+
+def test_passes_grow_on_a_quick_device_and_shrink_on_a_slow_one():
+    quick, slow = passes(lambda tokens: tokens / 1e6), passes(lambda tokens: tokens / 50)
+    assert quick == sorted(quick) and quick[-1] > 1e6
+    assert slow[1:] == [50 * TARGET_SECONDS] * 7
+
+
+def test_the_pace_limits_rows_x_widest_pass_and_never_stops_a_row():
+    pace = Pace()
+    pace.record(1000, 10 * TARGET_SECONDS)  # 100 tokens per pass from now on
+    waiting = [PendingCall(run, i, None, 40, 30, pace) for i in range(8)] + [PendingCall(run, 8, None, 900, 800, pace)]
+    taken = [len(take_batch(waiting, max_rows=32, max_size=10_000)) for _ in range(4)]
+    assert taken == [3, 3, 2, 1]
