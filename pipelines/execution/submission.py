@@ -10,6 +10,7 @@ from typing import Any
 from cluster.connection.jobs import Jobs
 from pipelines.errors import InputError
 from pipelines.execution.runtime.events import IN_STORE
+from pipelines.rows.readers import matching
 from pipelines.study.file.load import LoadedStudy
 
 SEEDS_FOLDER = "given-seeds"  # the folder of the uploaded seed file of `--seeds`
@@ -35,7 +36,7 @@ def submit(jobs: Jobs, loaded: LoadedStudy, store: str, folder: Path, seeds: Pat
     command += ["--log", IN_STORE]
     if seeds is not None:
         (folder / SEEDS_FOLDER).mkdir()
-        shutil.copy(seeds, folder / SEEDS_FOLDER)
+        _copy(seeds, folder / SEEDS_FOLDER / seeds.name)
         command += ["--seeds", f"{SEEDS_FOLDER}/{seeds.name}"]
     pack(loaded, folder)
     return jobs.submit(loaded.study.study, command, folder)
@@ -51,8 +52,7 @@ def pack(loaded: LoadedStudy, folder: Path) -> None:
     for name in sorted(set(_relative_paths(loaded))):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        source = loaded.folder / name
-        shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, target)
+        _copy(loaded.folder / name, target)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     if size > MAX_UPLOAD_BYTES:
         remedy = "Put large files where all nodes can read them, and name them by absolute paths or names on the hub."
@@ -60,9 +60,15 @@ def pack(loaded: LoadedStudy, folder: Path) -> None:
         raise InputError(f"the study's files have {size / 2**20:,.0f} MiB; {limit}", remedy=remedy)
 
 
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, target)
+
+
 def _relative_paths(loaded: LoadedStudy) -> Iterator[str]:
-    """Yield the relative paths in the study that exist in its folder."""
-    for text in _strings(loaded.study.model_dump()):
+    """Yield the relative paths in the study that exist in its folder, and those that its globs of seeds match."""
+    globs = (name for seeds in loaded.study.seeds for name in seeds.file or [] if not Path(name).is_absolute())
+    matches = (str(path.relative_to(loaded.folder)) for name in globs for path in matching(loaded.folder / name))
+    for text in (*_strings(loaded.study.model_dump()), *matches):
         path = Path(text)
         if len(text) > 1000 or path.is_absolute() or path == Path() or not (loaded.folder / path).exists():
             continue

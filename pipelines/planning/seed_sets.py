@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.errors import InputError
 from pipelines.planning.workload import TOKENS_PER_TEXT, InputSize
-from pipelines.rows.readers import SeedRow, count_rows, iter_seeds
+from pipelines.rows.readers import SeedRow, count_notes, count_rows, describe_note, iter_seeds
 from pipelines.store.errors import CorruptStore
 from pipelines.store.store import Store
 from pipelines.study.graph.params import SeedsParams
@@ -47,6 +47,23 @@ def measure_seed_sets(
             rows = store.manifest("seeds", key).account.rows_out if key in done else _count(step, seeds, folder, store)
             sizes[key] = _with_lengths(rows, seeds, folder)
     return sizes
+
+
+def seed_notes(steps: Mapping[str, Step], done: Collection[str], folder: Path, store: Store) -> list[str]:
+    """Return what rows of the seed sets have that is not used, as sentences without full stops.
+
+    Of a set whose step is not finished, the first rows are read. The arguments are those of `measure_seed_sets`.
+    """
+    notes: list[str] = []
+    for key, step in steps.items():
+        if not isinstance(step.params, SeedsParams):
+            continue
+        sampled = not (key in done or step.params.seeds.world)
+        sample = _sample(step.params.seeds, folder) if sampled else []
+        found = count_notes(sample) if sampled else store.manifest("seeds", key).notes if key in done else {}
+        among = f"of the first {len(sample):,} rows, " if len(sample) == SAMPLE_ROWS else ""
+        notes += [f"{step.label}: {among}{describe_note(text, count)}" for text, count in found.items()]
+    return notes
 
 
 def _count(step: Step, seeds: Seeds, folder: Path, store: Store) -> int:

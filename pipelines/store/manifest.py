@@ -91,3 +91,8 @@ class Manifest(BaseModel):
     finished: str
     versions: dict[str, str]
     extra: dict[str, Any] = {}
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """The numbers of a seed set's rows by what was left out of them or changed."""
+        return self.extra.get("notes", {})

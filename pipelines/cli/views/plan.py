@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from cluster.resources.inventory import Inventory
@@ -13,6 +14,7 @@ from pipelines.cli.views.phases import show_phases
 from pipelines.planning.cost import PriceList
 from pipelines.planning.plan import Plan
 from pipelines.planning.reuse import ReuseExplainer
+from pipelines.planning.seed_sets import seed_notes
 from pipelines.store.store import Store
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.params import STEP_PARAMS
@@ -40,6 +42,8 @@ def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: boo
         f"{len(plan.done)} are done, {len(plan.pending)} will run",
         highlight=False,
     )
+    for note in seed_notes(grid.steps, plan.done, view.loaded.folder, view.store):
+        console.print(f"[yellow]note[/yellow] {escape(note)}", highlight=False)
     console.print(_summary_table(plan))
     show_phases(console, study, plan, view.cluster)
     show_cost(console, study, view.loaded.folder, plan, view.cluster, view.price_list)

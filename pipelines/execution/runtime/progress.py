@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -21,6 +22,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from pipelines.rows.readers import describe_note
 from pipelines.store.manifest import Manifest
 
 LINE_INTERVAL_SECONDS = 10.0
@@ -89,8 +91,10 @@ class ProgressDisplay:
         return f"  {label}: {done}/{total}{pace}"
 
     def finish_step(self, manifest: Manifest) -> None:
-        """Remove the bar of a finished step and print its row counts."""
+        """Remove the bar of a finished step; print its row counts, and what its rows had that was not used."""
         self.finish(manifest.key, _describe(manifest))
+        for note, count in manifest.notes.items():
+            self.print(f"  [yellow]{manifest.label}[/yellow]: {escape(describe_note(note, count))}")
 
     def finish(self, key: str, text: str) -> None:
         """Remove the bar of a step, if it has one, and print `text`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -36,16 +37,21 @@ def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
     job = step.params
     assert isinstance(job, SeedsParams)
     started = time.monotonic()
+    notes: Counter[str] = Counter()
     try:
-        shards, account = write_results(store, step, seed_rows(job.seeds, folder, study.seed, step.key))
+        shards, account = write_results(store, step, seed_rows(job.seeds, folder, study.seed, step.key, notes))
     except InputError:
         store.remove([store.folder(step.kind, step.key)])
         raise
-    return commit_step(store, step, account, shards, time.monotonic() - started)
+    return commit_step(store, step, account, shards, time.monotonic() - started, {"notes": dict(notes)} if notes else None)
 
 
-def seed_rows(seeds: Seeds, folder: Path, seed: int, key: str) -> Iterator[InstructionRow | Rejection]:
+def seed_rows(
+    seeds: Seeds, folder: Path, seed: int, key: str, notes: Counter[str]
+) -> Iterator[InstructionRow | Rejection]:
     """Yield the rows of one seed set in their order and, if the study quarantines bad rows, their rejections.
+
+    `notes` counts the rows by what was left out of them or changed.
 
     Raises:
         InputError: If a file is not valid, or no row is good.
@@ -61,11 +67,12 @@ def seed_rows(seeds: Seeds, folder: Path, seed: int, key: str) -> Iterator[Instr
             if isinstance(row, BadRow):
                 bad += [row] if len(bad) <= MAX_SHOWN else []
                 if seeds.on_bad_row == "quarantine":
-                    yield _rejected_seed(row, key)
+                    yield _rejected_seed(row, key, len(source.files) > 1)
                 elif len(bad) > MAX_SHOWN:
                     break
             elif not bad or seeds.on_bad_row == "quarantine":
                 good += 1
+                notes.update(note.text for note in row.notes)
                 yield _instruction_row(row, key)
     if bad and (seeds.on_bad_row == "refuse" or not good):
         raise bad_rows_error(bad)
@@ -99,8 +106,9 @@ def _instruction_row(row: SeedRow, key: str) -> InstructionRow:
     )
 
 
-def _rejected_seed(row: BadRow, key: str) -> Rejection:
+def _rejected_seed(row: BadRow, key: str, several_files: bool) -> Rejection:
     new_id = row_id(str(row.index), key)
-    location = [f"line {row.line}"] if row.line is not None else []
+    location = [Path(row.file).name] if several_files else []
+    location += [f"line {row.line}"] if row.line is not None else []
     detail = ": ".join([*location, *([row.field] if row.field is not None else []), row.detail])
     return Rejection(new_id, "", new_id, row.index, "rejected", row.reason, detail, row.raw)

@@ -8,13 +8,21 @@ from pipelines.rows.readers.rules import (
     TurnsPolicy,
     UnusedPolicy,
 )
-from pipelines.rows.readers.seed_rows import BadRow, OnBadRow, SeedRow, SeedRows
-from pipelines.rows.readers.sets.locate import find_files, hash_files
-from pipelines.rows.readers.sets.seed_set import bad_rows_error, count_rows, iter_seeds, no_rows_error, read_seeds
+from pipelines.rows.readers.seed_rows import BadRow, Note, OnBadRow, SeedRow, SeedRows, describe_note
+from pipelines.rows.readers.sets.locate import find_files, hash_files, matching
+from pipelines.rows.readers.sets.seed_set import (
+    bad_rows_error,
+    count_notes,
+    count_rows,
+    iter_seeds,
+    no_rows_error,
+    read_seeds,
+)
 
 __all__ = [
     "BadRow",
     "ColumnField",
+    "Note",
     "OnBadRow",
     "ReadingRules",
     "SeedRow",
@@ -24,10 +32,13 @@ __all__ = [
     "TurnsPolicy",
     "UnusedPolicy",
     "bad_rows_error",
+    "count_notes",
     "count_rows",
+    "describe_note",
     "find_files",
     "hash_files",
     "iter_seeds",
+    "matching",
     "no_rows_error",
     "read_seeds",
 ]

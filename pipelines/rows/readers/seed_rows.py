@@ -57,6 +57,11 @@ class Note(NamedTuple):
     lost: bool = True
 
 
+def describe_note(text: str, count: int) -> str:
+    """Return a note on `count` rows as a sentence without its full stop."""
+    return f"{count:,} {'row' if count == 1 else 'rows'} had {text}"
+
+
 @dataclass(frozen=True, slots=True)
 class SeedRow:
     """A seed as its file has it. `index` counts the set's rows from 0, with bad rows and without blank lines.

@@ -25,6 +25,8 @@ def check_reference(study: Study, folder: Path, name: str) -> str:
     if benchmark or (path.suffix == TEXT_SUFFIX and path.is_file()):
         return ""
     try:
+        if path.is_dir():
+            raise InputError("is a folder")
         find_files([path])
     except InputError as error:
         return f"'{name}' is neither a benchmark of this study nor a file of texts: {error.message}"

@@ -122,7 +122,7 @@ def missing_column(path: str, names: Sequence[str]) -> RowProblem:
 
 def column_note(name: str) -> Note:
     """Return the note on a column that is not used."""
-    return Note(f"a column '{name}', which is not used")
+    return Note(f"a column '{name}', which is not used ('columns' names a field's column)")
 
 
 def _matching(names: Sequence[str], aliases: Sequence[str]) -> tuple[str, ...]:

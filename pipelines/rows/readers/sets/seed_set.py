@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from io import BufferedReader
@@ -96,6 +97,11 @@ def read_seeds(source: Path | SeedSource, *, limit: int | None = None, on_bad_ro
     if not rows:
         raise no_rows_error(seed_set)
     return SeedRows(rows, bad, hash_files(seed_set.files))
+
+
+def count_notes(rows: Iterable[SeedRow]) -> dict[str, int]:
+    """Return how many rows have each note, by its text."""
+    return dict(Counter(note.text for row in rows for note in row.notes))
 
 
 def bad_rows_error(bad: Sequence[BadRow]) -> InputError:

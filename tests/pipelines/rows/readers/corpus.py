@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +43,7 @@ class Case:
         return bool(self.reason)
 
 
-def written(suffix: str, rows: list[Mapping[str, bytes]]) -> bytes:
+def written(suffix: str, rows: Sequence[Mapping[str, bytes]]) -> bytes:
     """Rows of raw text in a format, all with the fields of the first one."""
     names = list(rows[0])
     if suffix == "parquet":

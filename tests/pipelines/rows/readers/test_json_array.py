@@ -73,7 +73,9 @@ def test_an_array_of_many_pieces_is_read_whole_and_in_order(tmp_path: Path) -> N
     path.write_text(json.dumps(rows, indent=1, ensure_ascii=False))
     assert path.stat().st_size > 4_500_000
     read = read_seeds(path)
-    assert read.rows == [SeedRow(index, *row.values()) for index, row in enumerate(rows)]
+    assert read.rows == [
+        SeedRow(index, row["instruction"], row["input"], row["output"]) for index, row in enumerate(rows)
+    ]
 
 
 def test_a_limit_leaves_the_rest_of_the_array_unread(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_missing_files_folders_and_devices_are_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jsonl")
     for name, expected in (
         ("none.jsonl", "no such file"),
-        ("", "is a folder, not a file"),
+        ("", "is a folder without files of seeds"),
         ("pipe.jsonl", "is not a regular file"),
         ("n" * 300 + ".jsonl", "cannot be read: [Errno 36] File name too long"),
     ):
