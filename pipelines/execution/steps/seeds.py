@@ -43,7 +43,8 @@ def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
     except InputError:
         store.remove([store.folder(step.kind, step.key)])
         raise
-    return commit_step(store, step, account, shards, time.monotonic() - started, {"notes": dict(notes)} if notes else None)
+    extra = {"notes": dict(notes)} if notes else None
+    return commit_step(store, step, account, shards, time.monotonic() - started, extra)
 
 
 def seed_rows(

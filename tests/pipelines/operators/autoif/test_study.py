@@ -167,7 +167,7 @@ def test_a_study_that_draws_more_queries_than_it_has_is_told_before_anything_is_
     study, store = autoif_study(tmp_path, queries=50), Store(str(tmp_path / "store"))
     steps = build(study, tmp_path).steps.values()
     (seeding,) = (step for step in steps if step.kind == "seeds")
-    rows = [*seed_rows(study.seeds[0], tmp_path, study.seed, seeding.key)]
+    rows = [*seed_rows(study.seeds[0], tmp_path, study.seed, seeding.key, Counter())]
     commit_rows(store, seeding, [*rows], [], len(rows), 0.0)
     (pairing,) = (step for step in steps if isinstance(step.params, PairParams))
     with pytest.raises(InputError, match="cannot draw 50 queries for each instruction: the seeds 'world' have"):
