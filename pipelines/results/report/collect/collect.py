@@ -15,7 +15,6 @@ from pipelines.results.report.collect.results import collect_results
 from pipelines.results.report.collect.rewards import Rewards
 from pipelines.results.report.collect.score_distributions import ScoreDistributions
 from pipelines.results.report.data.report import LossCurve, ReportData, RetryCounts, StepAccount
-from pipelines.rows.readers import describe_note
 from pipelines.store.manifest import Manifest, versions
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import load_retries
@@ -80,7 +79,7 @@ def _step_account(manifest: Manifest, record: RunRecord | None) -> StepAccount:
         planned_seconds=record.planned.get(manifest.key, 0.0) if record else 0.0,
         actual_seconds=manifest.seconds,
         cached=record is None or manifest.key not in record.ran,
-        notes=tuple(describe_note(*note) for note in manifest.notes.items()),
+        notes=tuple(manifest.notes.items()),
     )
 
 

@@ -140,8 +140,8 @@ class Example:
 class StepAccount:
     """The row counts of a step (in = out + rejected + failed) and its time in seconds.
 
-    `cached` steps ran in an earlier run; `reasons` counts rejections and failures by reason. `notes` say what rows of
-    seeds had that is not used.
+    `cached` steps ran in an earlier run; `reasons` counts rejections and failures by reason. `notes` counts rows
+    of seeds by what they had that is not used.
     """
 
     key: str
@@ -155,7 +155,7 @@ class StepAccount:
     planned_seconds: float
     actual_seconds: float
     cached: bool
-    notes: tuple[str, ...] = ()
+    notes: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
