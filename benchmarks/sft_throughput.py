@@ -19,7 +19,7 @@ import tempfile
 from itertools import islice
 from pathlib import Path
 
-from actors.training.spec import TrainOutcome, TrainPlacement, TrainSpec
+from actors.training.spec import TrainOutcome, TrainPlacement, TrainRow, TrainSpec
 from actors.training.trainer import train
 from benchmarks.evolve_alpaca import ALPACA
 from benchmarks.scoring_speed import make_model
@@ -43,12 +43,11 @@ def read_pairs(file: Path, count: int) -> list[Pair]:
 
 def write_rows(model: Path, rows: list[Pair], file: Path) -> None:
     """Write the rows for TRL as token ids and labels, encoded as evolgrid's trainer does."""
-    from actors.training.batches import encode_pairs
+    from actors.training.batches import encode_rows
     from actors.training.model import load_tokenizer
 
-    users, responses = zip(*rows, strict=True)
     tokenizer = load_tokenizer(TrainSpec(str(model)))
-    file.write_text(json.dumps(encode_pairs(tokenizer, users, responses, LENGTH).examples))
+    file.write_text(json.dumps(encode_rows(tokenizer, [TrainRow(*row) for row in rows], LENGTH).examples))
 
 
 def ours(model: Path, rows: list[Pair], output: Path, cpus: int) -> TrainOutcome:

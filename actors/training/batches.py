@@ -1,4 +1,4 @@
-"""Encodes (user turn, response) pairs as token ids with labels on the response only, and collates them to batches."""
+"""Encodes conversations as token ids with labels on the response only, and collates them to batches."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from actors.inference.chat_template import IGNORED, encode_example
-from actors.training.spec import TrainSpec, step_count
+from actors.training.spec import TrainRow, TrainSpec, step_count
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -42,11 +42,12 @@ def lengths_after_cutoff(source: int, target: int, cutoff: int) -> tuple[int, in
     return min(cutoff - target_kept, source), target_kept
 
 
-def encode_pair(tokenizer: PreTrainedTokenizerBase, user: str, response: str, max_length: int) -> Example | None:
+def encode_row(tokenizer: PreTrainedTokenizerBase, row: TrainRow, max_length: int) -> Example | None:
     """Return one row as ids and labels, or None if no token of the response would count towards the loss."""
-    if not response.strip():
+    if not row.response.strip():
         return None
-    ids, labels = encode_example(tokenizer, [("user", user), ("assistant", response)])
+    messages = [*row.before, ("user", row.user), ("assistant", row.response)]
+    ids, labels = encode_example(tokenizer, messages, row.thoughts)
     prompt = labels.count(IGNORED)
     source, target = lengths_after_cutoff(prompt, len(ids) - prompt, max_length)
     if target == 0:
@@ -55,13 +56,9 @@ def encode_pair(tokenizer: PreTrainedTokenizerBase, user: str, response: str, ma
     return {"input_ids": ids[:source] + answer, "labels": [IGNORED] * source + answer}
 
 
-def encode_pairs(
-    tokenizer: PreTrainedTokenizerBase, users: Sequence[str], responses: Sequence[str], max_length: int
-) -> SftData:
+def encode_rows(tokenizer: PreTrainedTokenizerBase, rows: Sequence[TrainRow], max_length: int) -> SftData:
     """Encode all rows; drop and count those without a response to learn."""
-    encoded = [
-        encode_pair(tokenizer, user, response, max_length) for user, response in zip(users, responses, strict=True)
-    ]
+    encoded = [encode_row(tokenizer, row, max_length) for row in rows]
     examples = [example for example in encoded if example is not None]
     return SftData(examples, len(encoded) - len(examples), sum(len(example["input_ids"]) for example in examples))
 

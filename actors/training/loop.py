@@ -18,13 +18,21 @@ import transformers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from actors.training.batches import DataOrder, Rows, SftData, collate, encode_pairs, micro_batches, response_token_count
+from actors.training.batches import DataOrder, Rows, SftData, collate, encode_rows, micro_batches, response_token_count
 from actors.training.checkpoints import GroupCheckpoints, LocalCheckpoints
 from actors.training.learner import DdpLearner, FsdpLearner, Learner
 from actors.training.model import compute_dtype, load_model, load_tokenizer, save_student, saved_dtype
 from actors.training.multi_lora_learner import MultiLoraLearner
 from actors.training.peak_flops import peak_flops
-from actors.training.spec import STUDENT_PREFIX, Speed, TrainOutcome, TrainSpec, accumulation_steps, learning_rate
+from actors.training.spec import (
+    STUDENT_PREFIX,
+    Speed,
+    TrainOutcome,
+    TrainRow,
+    TrainSpec,
+    accumulation_steps,
+    learning_rate,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -131,7 +139,11 @@ def _silence_libraries() -> None:
 
 
 def _encode(spec: TrainSpec, tokenizer: PreTrainedTokenizerBase, table: pa.Table) -> SftData:
-    return encode_pairs(tokenizer, table["user"].to_pylist(), table["response"].to_pylist(), spec.max_length)
+    rows = [
+        TrainRow(**row | {"before": tuple((role, content) for role, content in json.loads(row["before"]))})
+        for row in table.to_pylist()
+    ]
+    return encode_rows(tokenizer, rows, spec.max_length)
 
 
 def _world_size_and_rank() -> tuple[int, int]:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 def load_tokenizer(spec: TrainSpec) -> PreTrainedTokenizerBase:
     """Return the base's tokenizer with the chat template that the student keeps.
 
-    A base without a template gets the plain one. Thoughts that the generation prompt opens are closed.
+    A base without a template gets the plain one. Unless the student learns thoughts, those that the generation prompt
+    opens are closed.
     """
     tokenizer = AutoTokenizer.from_pretrained(spec.base, revision=spec.revision)
-    set_template(tokenizer, spec.chat_template, dict(spec.template_args), "closed")
+    set_template(tokenizer, spec.chat_template, dict(spec.template_args), "open" if spec.thinking else "closed")
     return tokenizer
 
 

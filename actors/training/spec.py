@@ -28,7 +28,7 @@ class TrainJob:
 
     spec: TrainSpec
     placement: TrainPlacement
-    pairs: tuple[ray.ObjectRef[pa.Table], ...]  # one per student, with columns user, response
+    pairs: tuple[ray.ObjectRef[pa.Table], ...]  # one per student, with a column per field of TrainRow
     staging_dir: str
 
     @property
@@ -41,6 +41,19 @@ Dtype = Literal["auto", "float32", "bfloat16"]
 Sharding = Literal["none", "fsdp", "zero2", "zero3"]
 ALL_LINEAR = "all-linear"
 STUDENT_PREFIX = "student-"  # followed by a number, the folder of a trained student
+
+
+class TrainRow(NamedTuple):
+    """One row to learn: a user's turn and the response to it, after the messages `before` (role and content).
+
+    `thoughts` come before the response and are learned, too, even if they are empty. If they are None, the response is
+    learned without thoughts.
+    """
+
+    user: str
+    response: str
+    before: tuple[tuple[str, str], ...] = ()
+    thoughts: str | None = None
 
 
 class TrainError(Exception):
@@ -60,7 +73,8 @@ class TrainSpec:
     concatenated without padding, and no row attends to another. `dtype` bfloat16 means autocast over float32 weights
     (full) or over a frozen bfloat16 base (LoRA); auto is the dtype in which the base was saved. LoRA adapts all linear
     layers except the head, or those whose names end in one of `lora_targets`. (2412.11231, Tables 6 and 7.)
-    `chat_template` (Jinja text) replaces the base's own, and `template_args` are passed to it.
+    `chat_template` (Jinja text) replaces the base's own, and `template_args` are passed to it. With `thinking`, the
+    rows have thoughts; without it, thoughts that the template's generation prompt opens are closed there.
     """
 
     base: str
@@ -81,6 +95,7 @@ class TrainSpec:
     lora_dropout: float = 0.0
     lora_targets: tuple[str, ...] = (ALL_LINEAR,)
     seed: int = 0
+    thinking: bool = False
     chat_template: str | None = None
     template_args: tuple[tuple[str, str | int | float | bool], ...] = ()
 

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from actors.digest import digest as digest_of
-from actors.training.spec import STUDENT_PREFIX, TrainError, TrainOutcome, TrainPlacement, TrainSpec, accumulation_steps
+from actors.training.spec import (
+    STUDENT_PREFIX,
+    TrainError,
+    TrainOutcome,
+    TrainPlacement,
+    TrainRow,
+    TrainSpec,
+    accumulation_steps,
+)
 from cluster.filesystems import file_system, move_folder
 
 if TYPE_CHECKING:
@@ -31,7 +40,7 @@ __all__ = [
     "train_multi_lora",
     "train_to_staging",
 ]
-Pairs = Sequence[tuple[str, str]]  # user turn, response
+Pairs = Sequence[TrainRow | tuple[str, str]]  # a plain pair is a user's turn and the response
 OnProgress = Callable[[int, int, float], None]  # step, number of steps, loss
 POLL_SECONDS = 0.2
 KILL_TIMEOUT = 10.0
@@ -114,10 +123,14 @@ def can_share_base(spec: TrainSpec, placement: TrainPlacement) -> bool:
 def _check(spec: TrainSpec, sets: Sequence[Pairs], placement: TrainPlacement) -> None:
     accumulation_steps(spec, placement.workers)
     for pairs in sets:
-        if not any(response.strip() for _, response in pairs):
+        if not any(_row(pair).response.strip() for pair in pairs):
             raise TrainError(f"none of {len(pairs)} rows has a response to learn from")
     if len(sets) > 1 and not can_share_base(spec, placement):
         raise TrainError("only LoRA students without dropout and with one worker each can be trained together")
+
+
+def _row(pair: TrainRow | tuple[str, str]) -> TrainRow:
+    return pair if isinstance(pair, TrainRow) else TrainRow(pair[0], pair[1])
 
 
 def _target_path(output: Path | str) -> str:
@@ -126,7 +139,7 @@ def _target_path(output: Path | str) -> str:
 
 def digest(spec: TrainSpec, sets: Sequence[Pairs]) -> str:
     """Return a name for a training by its spec and pairs: only the same training resumes from its checkpoints."""
-    return digest_of("train", spec, sets)[:12]
+    return digest_of("train", spec, [[_row(pair) for pair in pairs] for pairs in sets])[:12]
 
 
 def _is_local(filesystem: AbstractFileSystem) -> bool:
@@ -155,12 +168,12 @@ def _make_job(spec: TrainSpec, sets: Sequence[Pairs], staging_dir: str, placemen
     base = Path(spec.base)
     if base.is_dir():  # workers have their own working directory
         spec = dataclasses.replace(spec, base=str(base.absolute()))
+    schema = pa.schema([(name, pa.string()) for name in TrainRow._fields])
     tables: list[Any] = []
     for pairs in sets:
-        users, responses = zip(*pairs, strict=True)
-        tables.append(
-            ray.put(pa.table({"user": pa.array(users, pa.string()), "response": pa.array(responses, pa.string())}))
-        )
+        rows = [_row(pair) for pair in pairs]
+        content = [row._asdict() | {"before": json.dumps(row.before)} for row in rows]
+        tables.append(ray.put(pa.Table.from_pylist(content, schema)))
     return TrainJob(spec, placement, tuple(tables), staging_dir)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from actors.training.spec import STUDENT_PREFIX, TrainError, TrainOutcome, TrainPlacement, TrainSpec
+from actors.training.spec import STUDENT_PREFIX, TrainError, TrainOutcome, TrainPlacement, TrainRow, TrainSpec
 from actors.training.trainer import can_share_base, digest, train_to_staging
 from cluster.resources.placement import ResourceRequest
 from pipelines.execution.runtime.commit import commit_step
@@ -19,6 +19,7 @@ from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.training.gang_scheduler import Gang
 from pipelines.planning.requests import FreeCapacity, training_request
 from pipelines.rows.arrow import from_table
+from pipelines.rows.text import context as messages_before
 from pipelines.rows.text import user_turn
 from pipelines.rows.types import PairRow
 from pipelines.store.manifest import Account
@@ -101,7 +102,7 @@ class Trainer:
             for step in steps:
                 context.progress.update(step.key, step.label, done, total)
 
-        texts = [self.training_texts(step) for step in steps]
+        texts = [self.training_rows(step) for step in steps]
         name = f"{CHECKPOINT_FOLDER}.{digest(training.spec, texts)}"
         staging = context.store.staging_path(steps[0].kind, steps[0].key, name)  # the first commit removes it
         outcomes = train_to_staging(training.spec, texts, staging, training.placement, on_progress)
@@ -116,11 +117,13 @@ class Trainer:
             follow_ups += self.on_trained(step)
         return follow_ups
 
-    def training_texts(self, step: Step) -> list[tuple[str, str]]:
-        """Return the pairs of user turn and response of a train step."""
+    def training_rows(self, step: Step) -> list[TrainRow]:
+        """Return the rows of a train step, with the conversations that they end."""
         source = step.inputs[0]
         pairs = from_table(PairRow, self.context.store.rows(source.kind, source.key))
-        return [(user_turn(pair.instruction, pair.input), pair.response) for pair in pairs]
+        return [
+            TrainRow(user_turn(pair.instruction, pair.input), pair.response, messages_before(pair)) for pair in pairs
+        ]
 
 
 def plan_trainings(context: RunContext, steps: Sequence[Step], capacity: FreeCapacity) -> Iterator[PlannedTraining]:

@@ -11,14 +11,22 @@ from actors.inference.template_text import PLAIN_TEMPLATE
 from actors.training.batches import (
     DataOrder,
     collate,
-    encode_pair,
-    encode_pairs,
+    encode_row,
+    encode_rows,
     lengths_after_cutoff,
     micro_batches,
     response_token_count,
 )
 from actors.training.model import load_tokenizer
-from actors.training.spec import TrainError, TrainSpec, accumulation_steps, learning_rate, step_count, warmup_count
+from actors.training.spec import (
+    TrainError,
+    TrainRow,
+    TrainSpec,
+    accumulation_steps,
+    learning_rate,
+    step_count,
+    warmup_count,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +44,7 @@ def test_cutoff_as_in_llama_factory(source: int, target: int, kept: tuple[int, i
 
 
 def test_only_the_response_and_its_end_have_labels(tokenizer) -> None:
-    example = encode_pair(tokenizer, "Name a word.", "apple", 256)
+    example = encode_row(tokenizer, TrainRow("Name a word.", "apple"), 256)
     assert example is not None
     learned = [label for label in example["labels"] if label != IGNORED]
     assert tokenizer.decode(learned) == "apple<|im_end|>"
@@ -44,8 +52,8 @@ def test_only_the_response_and_its_end_have_labels(tokenizer) -> None:
 
 
 def test_a_long_row_keeps_the_starts_of_prompt_and_response(tokenizer) -> None:
-    whole = encode_pair(tokenizer, "lazy dog " * 30, "quick fox " * 30, 10_000)
-    short = encode_pair(tokenizer, "lazy dog " * 30, "quick fox " * 30, 64)
+    whole = encode_row(tokenizer, TrainRow("lazy dog " * 30, "quick fox " * 30), 10_000)
+    short = encode_row(tokenizer, TrainRow("lazy dog " * 30, "quick fox " * 30), 64)
     assert whole is not None and short is not None
     assert len(short["input_ids"]) == len(short["labels"]) == 64
     prompt = short["labels"].count(IGNORED)
@@ -55,7 +63,7 @@ def test_a_long_row_keeps_the_starts_of_prompt_and_response(tokenizer) -> None:
 
 
 def test_rows_without_a_response_are_dropped_and_counted(tokenizer) -> None:
-    data = encode_pairs(tokenizer, ["a", "b", "c"], ["one", "", " \n"], 256)
+    data = encode_rows(tokenizer, [TrainRow("a", "one"), TrainRow("b", ""), TrainRow("c", " \n")], 256)
     assert (len(data.examples), data.dropped) == (1, 2)
     assert data.tokens == len(data.examples[0]["input_ids"])
 
@@ -81,7 +89,7 @@ TEMPLATES = {
 def test_only_the_answer_and_its_end_are_learned_under_any_template(tokenizer, template: str) -> None:
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer.chat_template = TEMPLATES[template]
-    example = encode_pair(tokenizer, "Name a word.", "apple<|im_end|>", 256)
+    example = encode_row(tokenizer, TrainRow("Name a word.", "apple<|im_end|>"), 256)
     assert example is not None
     prompt = encode_chat(tokenizer, [("user", "Name a word.")], add_generation_prompt=True)
     assert example["input_ids"][: len(prompt)] == prompt, "what the student will be asked"
@@ -183,3 +191,15 @@ def test_the_batch_is_the_recipes_on_any_number_of_workers(workers: int, size: i
     assert accumulation_steps(spec(batch_size=64, micro_batch_size=size), workers) == passes
     with pytest.raises(TrainError, match="multiple of"):
         accumulation_steps(spec(batch_size=64, micro_batch_size=size), 3)
+
+
+def test_a_row_is_learned_after_its_conversation_with_its_thoughts(tokenizer) -> None:
+    before = (("system", "Be brief."), ("user", "Hi."), ("assistant", "Hello."))
+    row = encode_row(tokenizer, TrainRow("Name a word.", "apple", before, "Hm."), 256)
+    assert row is not None
+    prompt = encode_chat(tokenizer, [*before, ("user", "Name a word.")], add_generation_prompt=True)
+    assert row["input_ids"][: row["labels"].count(IGNORED)] == prompt
+    learned = [label for label in row["labels"] if label != IGNORED]
+    assert tokenizer.decode(learned) == "<think>\nHm.\n</think>\n\napple<|im_end|>"
+    none = encode_row(tokenizer, TrainRow("Name a word.", "apple", before, ""), 256)
+    assert none is not None and "<think>\n\n</think>\n\napple" in tokenizer.decode(none["input_ids"])
