@@ -11,7 +11,7 @@ from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.profile import Profile, load_profile, profile_mismatch
 from pipelines.planning.seed_sets import measure_seed_sets
 from pipelines.planning.workload import InputSize, LinearCost, StepWorkload, estimate_workloads, workload_class
-from pipelines.rows.types import Kind
+from pipelines.rows.kinds import Kind
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
 from pipelines.study.graph.grid import Grid

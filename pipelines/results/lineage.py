@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from pipelines.errors import InputError
 from pipelines.rows.arrow import from_table
-from pipelines.rows.types import ROW_TYPES, MethodRow, Rejection, Row
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import MethodRow, Rejection, Row
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
 from pipelines.study.graph.step import Step

@@ -12,7 +12,8 @@ import pyarrow as pa
 from pipelines.results.report.csv_files import column_names
 from pipelines.results.report.data.report import Result, SetScore
 from pipelines.rows.arrow import schema
-from pipelines.rows.types import ROW_TYPES, Rejection
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import Rejection
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import load_retries

@@ -31,6 +31,15 @@ def user_turn(instruction: str, extra: str) -> str:
     return f"{instruction}\n{extra}" if extra else instruction
 
 
+def with_system(messages: tuple[Message, ...], system: str) -> tuple[Message, ...]:
+    """Return messages with a system text before them. Their own system text, if any, follows it after a blank line."""
+    if not system:
+        return messages
+    if messages and messages[0][0] == "system":
+        return (("system", f"{system}\n\n{messages[0][1]}"), *messages[1:])
+    return (("system", system), *messages)
+
+
 def context(row: InConversation) -> tuple[Message, ...]:
     """Return the messages before a row's instruction: the system text, if any, and the turns of its history."""
     turns = tuple((("user", "assistant")[number % 2], text) for number, text in enumerate(row.history))

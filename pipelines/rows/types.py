@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self, TypedDict
+from typing import Self, TypedDict
 
 ELIMINATED = "eliminated:"
+KEPT = "kept:"
+RETRIED = "retried:"
 
 
 class RowLineage(TypedDict):
@@ -41,7 +43,8 @@ class InstructionRow(Row):
     evolver's answer to its evolved instruction, if the study has an elimination. `probabilities` are those of the
     reply's first tokens under the evolver, if the study keeps them. If the outcome is "eliminated:<reason>", the
     evolution failed: the row has the text of the round before, is passed to the next round, and is not in the data set
-    of its own round.
+    of its own round; after "kept:<reason>" it is. `attempts` is how often the evolver was asked; "retried:<reasons>"
+    says why the replies before the last one failed.
     """
 
     round: int
@@ -60,6 +63,12 @@ class InstructionRow(Row):
     history: list[str] = field(default_factory=list[str])
     thoughts: str = ""
     turn: str = "last"
+    attempts: int = 1
+
+    @property
+    def kept(self) -> bool:
+        """Whether the evolution failed and the row stays in the data set of its round, as it was before."""
+        return self.outcome.startswith(KEPT)
 
     @property
     def eliminated(self) -> bool:
@@ -294,7 +303,10 @@ class JudgementRow(Row):
 
 @dataclass(frozen=True)
 class PairRow(Row):
-    """An instruction and its answer, selected for training. `score` is its value of the metric that selected it."""
+    """An instruction and its answer, selected for training. `score` is its value of the metric that selected it.
+
+    `finish_reason` is that of the answer.
+    """
 
     instruction: str
     input: str
@@ -303,6 +315,7 @@ class PairRow(Row):
     system: str = ""
     history: list[str] = field(default_factory=list[str])
     thoughts: str = ""
+    finish_reason: str = "stop"
 
 
 @dataclass(frozen=True)
@@ -349,50 +362,3 @@ class Rejection(Row):
     reason: str
     detail: str
     raw: str
-
-
-Kind = Literal[
-    "seeds",
-    "optimize",
-    "augment",
-    "verify",
-    "pair",
-    "evolve",
-    "eliminate",
-    "respond",
-    "draw",
-    "choose",
-    "check",
-    "score",
-    "reward",
-    "judge",
-    "diversity",
-    "contamination",
-    "select",
-    "train",
-    "evaluate",
-    "verdict",
-]
-
-# of a training there are no rows
-ROW_TYPES: dict[str, type[Row]] = {
-    "seeds": InstructionRow,
-    "optimize": MethodRow,
-    "augment": FormatRow,
-    "verify": VerifiedRow,
-    "pair": PairedRow,
-    "evolve": InstructionRow,
-    "eliminate": InstructionRow,
-    "respond": ResponseRow,
-    "draw": CandidatesRow,
-    "choose": ChosenRow,
-    "check": CheckedRow,
-    "score": ScoreRow,
-    "reward": RewardRow,
-    "judge": JudgementRow,
-    "diversity": DiversityRow,
-    "contamination": ContaminationRow,
-    "select": PairRow,
-    "evaluate": AnswerRow,
-    "verdict": AnswerRow,
-}

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.rows.arrow import from_table, to_table
-from pipelines.rows.types import ROW_TYPES, Rejection, Row
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import Rejection, Row
 from pipelines.store.errors import CorruptStore
 from pipelines.store.store import Store
 

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 from cluster.fault_points import hit
 from pipelines.rows.arrow import from_table, to_table
-from pipelines.rows.types import ROW_TYPES, Rejection, Row
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import Rejection, Row
 from pipelines.store.manifest import Account, Shard
 from pipelines.store.partitions import PARTITION_ROWS, find_partitions, read_partition
 from pipelines.store.store import Store

@@ -13,7 +13,8 @@ from pipelines.planning.plan import make_plan
 from pipelines.planning.workload import WORKLOADS
 from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.rows.arrow import from_table
-from pipelines.rows.types import ROW_TYPES, InstructionRow
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import InstructionRow
 from pipelines.store.store import Store
 from pipelines.study.file.json_schema import schema
 from pipelines.study.graph.build import METHODS

@@ -17,7 +17,8 @@ from pipelines.planning.plan import make_plan
 from pipelines.results.lineage import Lineage
 from pipelines.results.sql import open_sql_tables
 from pipelines.rows.arrow import from_table
-from pipelines.rows.types import ROW_TYPES, ResponseRow
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import ResponseRow
 from pipelines.store.store import Store
 from pipelines.study.graph.build import MEASURES, build
 from pipelines.study.graph.params import STEP_PARAMS

@@ -21,7 +21,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pipelines.rows.arrow import from_table
-from pipelines.rows.types import ROW_TYPES, InstructionRow, Rejection, ResponseRow
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import InstructionRow, Rejection, ResponseRow
 from pipelines.store.maintenance.verify import verify
 from pipelines.store.store import Store
 

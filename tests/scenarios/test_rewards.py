@@ -19,7 +19,8 @@ from pipelines.operators.select.car import car
 from pipelines.operators.select.select import select_pairs
 from pipelines.results.lineage import Lineage
 from pipelines.rows.arrow import from_table
-from pipelines.rows.types import ROW_TYPES, ChosenRow, PairRow, ResponseRow, RewardRow, Row, ScoreRow
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import ChosenRow, PairRow, ResponseRow, RewardRow, Row, ScoreRow
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid, InstructionDataset
 from pipelines.study.graph.params import SelectParams

@@ -114,7 +114,8 @@ def _method_facts(row: MethodRow, step: Step) -> Facts:
 def _instruction_facts(row: InstructionRow, step: Step) -> Facts:
     if step.kind != "seeds":
         yield "reply", row.raw if row.raw.strip() != row.evolved else "(the instruction, as it is)"
-        yield "outcome", f"{row.outcome}: the instruction from before is passed on" if row.eliminated else row.outcome
+        unevolved = row.eliminated or row.kept
+        yield "outcome", f"{row.outcome}: the instruction from before is passed on" if unevolved else row.outcome
     yield from conversation_facts(row)
     yield "instruction", row.instruction
     if row.input:

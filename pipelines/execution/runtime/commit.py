@@ -9,7 +9,8 @@ from typing import Any
 
 from pipelines.execution.runtime.events import emit
 from pipelines.rows.arrow import column_types, schema
-from pipelines.rows.types import ROW_TYPES, Rejection, Row
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import Rejection, Row
 from pipelines.store.manifest import Account, Manifest, Shard, versions
 from pipelines.store.partitions import partition_of
 from pipelines.store.shards import SHARD_PARTITIONS, write_shard

@@ -43,7 +43,7 @@ def run_selection(store: Store, step: Step) -> Manifest:
     own, *rivals = (step.inputs[low : low + size] for low in range(0, len(step.inputs), size))
     limit = min((_selected_count(store.url, job, rival) for rival in rivals), default=None)
     pairs, measured = read_measurements(store, own)
-    rows, left_out = select_pairs(pairs, measured, job.selection, job.seed, step.key, limit)
+    rows, left_out = select_pairs(pairs, measured, job.selection, job.seed, step.key, limit, job.truncated == "keep")
     warning_text = selection_warning(reward_values(measured), job.selection.mode) if job.selection.by == "car" else ""
     seconds = time.monotonic() - started
     return commit_rows(store, step, [*rows], left_out, len(pairs), seconds, {"warning": warning_text})
@@ -52,4 +52,6 @@ def run_selection(store: Store, step: Step) -> Manifest:
 @lru_cache(maxsize=CACHED_SETS)
 def _selected_count(url: str, job: SelectParams, steps: tuple[Step, ...]) -> int:
     """Return the number of pairs that the same selection would choose from a rival's set."""
-    return len(select_pairs(*read_measurements(Store(url), steps), job.selection, job.seed, "")[0])
+    pairs, measured = read_measurements(Store(url), steps)
+    keep = job.truncated == "keep"
+    return len(select_pairs(pairs, measured, job.selection, job.seed, "", keep_truncated=keep)[0])

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import prompts
 from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.operators.respond.answer import answer_prompt
-from pipelines.rows.ids import request_seed
+from pipelines.rows.ids import request_seed, row_id
 from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.replies import ask, raw_reply, read_reply
 from pipelines.rows.text import Message, context, user_turn
-from pipelines.rows.types import ELIMINATED, InstructionRow
+from pipelines.rows.types import ELIMINATED, KEPT, RETRIED, InstructionRow
 from pipelines.study.graph.methods import prompt_name
 from pipelines.study.graph.params import EvolveParams
 from pipelines.study.spec.evolution import LengthBound
@@ -27,10 +28,11 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
     the `input` (as in 2412.11231). With `input: merge`, the evolver sees instruction and input as one text and returns
     an instruction without input (WizardLM's code).
 
-    A reply is rejected if it is truncated or empty, repeats the prompt's frame, returns the instruction unchanged, or
-    is longer than the growth bound allows. In a study with elimination, such a row is not rejected: it is passed on
-    with the instruction from before, and the evolver answers each of the other evolved instructions.
-    `optimized` is the method that Auto Evol-Instruct found; it replaces the named methods.
+    A reply fails if it is truncated or empty, a refusal or an answer, repeats the prompt's frame, returns the
+    instruction unchanged, or is longer than the growth bound allows. The evolver is then asked again, with another
+    sampling seed, up to `retries` times. A row without a good reply is rejected. With `on_failure: keep`, it keeps the
+    instruction from before; and so it does in a study with elimination, which has the evolver answer each of the other
+    evolved instructions. `optimized` is the method that Auto Evol-Instruct found; it replaces the named methods.
     """
 
     client: Client
@@ -44,29 +46,58 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
         row = instruction_with_input(row) if self.params.input == "merge" else row
         method = self.params.method(row.index, row.seed_id, self.study_seed)
         prompt, parser = self.build_prompt(method, row.evolved)
-        said = await self.ask_evolver(new_id, (("user", prompt),), logprobs=self.params.probabilities > 0)
+        said, reply, failures = await self.rewrite(row.evolved, (("user", prompt),), parser, new_id)
         evolved = replace(
             row,
             **row.lineage(new_id),
             round=self.params.round,
             method=method,
-            reference="",
-            raw=said.text,
+            raw=said.text if reply else raw_reply(said),
             thoughts=said.thoughts,
             tokens_in=said.tokens_in,
             tokens_out=said.tokens_out,
             before=row.evolved,
             answer="",
             probabilities=[math.exp(value) for value in (said.logprobs or ())[: self.params.probabilities]],
+            attempts=len(failures) + (reply is not None),
         )
-        try:
-            reply = read_evolution(said, parser, row.evolved, self.params.growth)
-        except Rejected as why:
-            if not self.params.eliminates:
-                raise
-            return replace(evolved, outcome=ELIMINATED + why.reason)
-        evolved = replace(evolved.with_evolved(reply.value or ""), outcome=reply.outcome)
+        if reply is None:
+            return self.unevolved_row(evolved, failures)
+        evolved = replace(
+            evolved.with_evolved(reply.value or ""), reference="", outcome=outcome_after(failures, reply.outcome)
+        )
         return replace(evolved, answer=await self.answer_evolution(evolved)) if self.params.eliminates else evolved
+
+    async def rewrite(
+        self, before: str, messages: tuple[Message, ...], parser: str, new_id: str
+    ) -> tuple[Generation, prompts.Reply | None, list[Rejected]]:
+        """Return the last reply, with the tokens of all, what it was read as, and the failures of the others."""
+        tries, failures, reply = list[Generation](), list[Rejected](), None
+        while reply is None and len(tries) <= self.params.retries:
+            request_id = row_id(new_id, "retry", len(tries)) if tries else new_id
+            tries.append(await self.ask_evolver(request_id, messages, logprobs=self.params.probabilities > 0))
+            try:
+                reply = read_evolution(tries[-1], parser, before, self.params.growth)
+            except Rejected as why:
+                failures.append(why)
+        tokens_in, tokens_out = sum(said.tokens_in for said in tries), sum(said.tokens_out for said in tries)
+        return replace(tries[-1], tokens_in=tokens_in, tokens_out=tokens_out), reply, failures
+
+    def unevolved_row(self, row: InstructionRow, failures: Sequence[Rejected]) -> InstructionRow:
+        """Return the row, marked as not evolved, if the study keeps such rows.
+
+        Raises:
+            Rejected: It does not. The error is that of the last attempt.
+        """
+        last = failures[-1]
+        if self.params.eliminates:
+            return replace(row, reference="", outcome=ELIMINATED + last.reason)
+        if self.params.on_failure == "keep":
+            return replace(row, outcome=KEPT + last.reason)
+        if len(failures) == 1:
+            raise last
+        detail = "; ".join([*([last.detail] if last.detail else []), f"the last of {len(failures)} attempts"])
+        raise Rejected(last.reason, detail, last.raw)
 
     def build_prompt(self, method: str, instruction: str) -> tuple[str, str]:
         """Return the evolver's prompt and the name of the parser for its reply."""
@@ -84,6 +115,14 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
         """Send messages to the evolver, with a sampling seed derived from the request's id and the study's seed."""
         seed = request_seed(request_id) ^ self.study_seed
         return await ask(self.client, GenerateRequest(request_id, messages, self.sampling, seed, logprobs))
+
+
+def outcome_after(failures: Sequence[Rejected], outcome: str) -> str:
+    """Return the outcome of a row whose first attempts failed: their reasons are in front ("retried:truncated")."""
+    if not failures:
+        return outcome
+    retried = RETRIED + "+".join(dict.fromkeys(why.reason for why in failures))
+    return retried if outcome == "accepted" else f"{retried} {outcome}"
 
 
 def read_evolution(said: Generation, parser: str, before: str, growth: LengthBound | None) -> prompts.Reply:

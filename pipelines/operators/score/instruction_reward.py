@@ -18,14 +18,14 @@ class InstructionReward(Operator[InstructionRow, JudgementRow]):
 
     The published code builds the prompt from the evolved instruction by mistake, and weights rewards by length. This
     operator builds it from the instruction before the evolution and returns the unweighted reward, as the paper
-    describes. A row is rejected if its evolution was reverted or if its reward is not a finite number.
+    describes. A row is rejected if it was not evolved or if its reward is not a finite number.
     """
 
     client: Client
     optimized: str = ""
 
     async def __call__(self, row: InstructionRow, new_id: str) -> JudgementRow:
-        if row.eliminated:
+        if row.eliminated or row.kept:
             raise Rejected(NOT_EVOLVED, row.outcome)
         messages = (("user", self.build_prompt(row)), ("assistant", row.evolved))
         reward, _ = await compute_reward(self.client, new_id, messages)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence, Set
 
 from pipelines.operators.select.metrics import PairMeasurements, metric_value
 from pipelines.rows.arrow import from_table
-from pipelines.rows.types import ROW_TYPES, ResponseRow, Row
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import ResponseRow, Row
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import InstructionDataset
 from pipelines.study.graph.step import Step

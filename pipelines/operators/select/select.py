@@ -23,16 +23,23 @@ def select_pairs(
     seed: int,
     key: str,
     limit: int | None = None,
+    keep_truncated: bool = False,
 ) -> tuple[list[PairRow], list[Rejection]]:
     """Return the selected pairs in file order, and the others with the reason for their rejection.
 
     A share is rounded down, but at least one pair is selected if any is eligible, and at most `limit`. Ties go to the
-    earlier seed. A truncated answer and a pair without a value of the metric are never selected. With
-    `selection.apart`, pairs are selected in the order of their rank. A pair is skipped if the squared L2 distance of
-    its instruction's embedding to that of a selected pair is less than `selection.apart`.
+    earlier seed. A pair without a value of the metric is never selected, and a truncated answer only with
+    `keep_truncated`. With `selection.apart`, pairs are selected in the order of their rank. A pair is skipped if the
+    squared L2 distance of its instruction's embedding to that of a selected pair is less than `selection.apart`.
     """
     values = _metric_values(pairs, measurements, selection, seed)
-    flaws = {pair.id: flaw for pair in pairs if (flaw := _rejection_reason(pair, values.get(pair.id), selection))}
+
+    def reason(pair: ResponseRow, value: float | None) -> str:
+        if pair.finish_reason == "length" and not keep_truncated:
+            return "truncated"
+        return _rejection_reason(value, selection)
+
+    flaws = {pair.id: flaw for pair in pairs if (flaw := reason(pair, values.get(pair.id)))}
     sign = -1 if (selection.order or METRICS[selection.by].better) == "high" else 1
     ranked = sorted(
         (pair for pair in pairs if pair.id not in flaws), key=lambda pair: (sign * values[pair.id], pair.index)
@@ -66,10 +73,8 @@ def reward_values(measurements: Measurements) -> list[float]:
     return [row.reward for row in measurements.get("reward", {}).values() if isinstance(row, RewardRow)]
 
 
-def _rejection_reason(pair: ResponseRow, value: float | None, selection: Selection) -> str:
-    """Return why a pair cannot be selected; an empty string if it can."""
-    if pair.finish_reason == "length":
-        return "truncated"
+def _rejection_reason(value: float | None, selection: Selection) -> str:
+    """Return why a pair with this value of the metric cannot be selected; an empty string if it can."""
     if value is None:
         return "no_score"
     return "" if _is_within_bounds(value, selection) else "out_of_bounds"
@@ -109,6 +114,7 @@ def _pair_row(pair: ResponseRow, value: float, key: str) -> PairRow:
         system=pair.system,
         history=pair.history,
         thoughts=pair.thoughts,
+        finish_reason=pair.finish_reason,
     )
 
 

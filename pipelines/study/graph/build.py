@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bundled.world import WORLD_VERSION
+from pipelines.rows.kinds import Kind
 from pipelines.rows.readers import hash_files
-from pipelines.rows.types import Kind
 from pipelines.study.graph.autoif import AutoIFSteps
 from pipelines.study.graph.benchmarks import BenchmarkSteps
 from pipelines.study.graph.evolution import EvolutionSteps
@@ -233,10 +233,16 @@ class GridBuilder:
     ) -> Step:
         seed = self.study.seed
         rivals = [other for other in sets if selection.equal and other.seeds == pairs.seeds and other is not pairs]
-        identity = self.identify(SelectParams, selection=describe_without(selection, "name", "reward"), seed=seed)
+        truncated = self.study.responses.truncated
+        identity = self.identify(
+            SelectParams,
+            selection=describe_without(selection, "name", "reward"),
+            seed=seed,
+            truncated=truncated,
+        )
         needs = [step for one in (pairs, *rivals) for step in one.required_steps(selection)]
         return self.add(
-            identity, f"{pairs.responses.subject} / {selection.name}", SelectParams(selection, seed), *needs
+            identity, f"{pairs.responses.subject} / {selection.name}", SelectParams(selection, seed, truncated), *needs
         )
 
     def add_cells(self, pairs: InstructionDataset, sets: tuple[InstructionDataset, ...]) -> Iterator[Cell]:

@@ -65,6 +65,8 @@ class EvolutionSteps:
             turn=job.turn,
             growth=job.growth,
             eliminates=job.eliminates,
+            on_failure=job.on_failure,
+            retries=job.retries,
             probabilities=job.probabilities,
             reply_parser=job.parser,
             prompts=describe_prompts(*names, *(ANSWER_PROMPTS if job.eliminates else ())),
@@ -89,6 +91,8 @@ class EvolutionSteps:
             parser=reply_parser(spec.optimization.variant) if spec.optimization else "",
             probabilities=spec.probabilities,
             turn=spec.turn,
+            on_failure=spec.on_failure,
+            retries=spec.retries if spec.on_failure == "retry" else 0,
         )
 
     def eliminate(self, evolved: Step, evolver: str) -> Step:

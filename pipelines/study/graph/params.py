@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from actors.sandbox.protocol.job import Level
-from pipelines.rows.types import Kind
+from pipelines.rows.kinds import Kind
 from pipelines.study.graph.fingerprint import fingerprint
 from pipelines.study.graph.methods import method_for, random_method
 from pipelines.study.graph.step import ModelFreeParams, StepParams
 from pipelines.study.spec.autoif import RuleSet
 from pipelines.study.spec.basics import SamplingSpec
 from pipelines.study.spec.benchmarks import Benchmark
-from pipelines.study.spec.evolution import Assignment, Elimination, LengthBound, Optimization, Turn
+from pipelines.study.spec.evolution import Assignment, Elimination, LengthBound, OnFailure, Optimization, Turn
 from pipelines.study.spec.recipes import Recipe, TrainingResources
 from pipelines.study.spec.responses import SelectionRule
 from pipelines.study.spec.scoring import Contamination, Diversity, JudgeMetric, ScoringOptions
@@ -104,11 +104,11 @@ class EvolveParams(StepParams):
     `round` starts at 1. `methods` is the rotation, or the set to draw from. `parser` is for the replies to an optimized
     method; otherwise, the method's prompt names its parser. With `eliminates`, a failed evolution keeps the instruction
     from before, and the evolver answers the other ones. `probabilities` is the number of first tokens of each reply
-    whose probabilities are stored.
+    whose probabilities are stored. `retries` is how often the evolver is asked again after a failure.
     """
 
     kind = "evolve"
-    code_version = 4
+    code_version = 5
     row_wise = True
     role = "evolver"
 
@@ -122,6 +122,8 @@ class EvolveParams(StepParams):
     parser: str = ""
     probabilities: int = 0
     turn: Turn = "last"
+    on_failure: OnFailure = "drop"
+    retries: int = 0
 
     def method(self, index: int, seed_id: str, study_seed: int) -> str:
         """Return the method for the seed with this id, at this 0-based position in its file."""
@@ -266,13 +268,14 @@ class ContaminationParams(ModelFreeParams):
 
 @dataclass(frozen=True, slots=True)
 class SelectParams(ModelFreeParams):
-    """Select pairs for training."""
+    """Select pairs for training. `truncated` says whether a pair with a truncated answer can be selected."""
 
     kind = "select"
-    code_version = 3
+    code_version = 4
 
     selection: Selection
     seed: int
+    truncated: Literal["drop", "keep"] = "drop"
 
 
 @dataclass(frozen=True, slots=True)

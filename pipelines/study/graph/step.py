@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from pydantic import BaseModel
 
 from actors.sandbox.protocol.job import Level
-from pipelines.rows.types import Kind
+from pipelines.rows.kinds import Kind
 from pipelines.study.graph.fingerprint import Description, fingerprint
 
 WorkType = Literal["generate", "score", "train", "other"]

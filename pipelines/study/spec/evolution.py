@@ -12,6 +12,7 @@ from pipelines.study.spec.basics import ModelName, Name, SamplingSpec, StrictMod
 Variant = Literal["paper", "authors"]
 Assignment = Literal["rotation", "random"]
 Turn = Literal["last", "first"]
+OnFailure = Literal["drop", "keep", "retry"]
 
 
 class LengthBound(StrictModel):
@@ -71,10 +72,11 @@ def _allow_boolean_schema(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [*schema["anyOf"], {"type": "boolean"}]
 
 
+_REWRITING = frozenset({"input", "turn", "growth", "elimination", "probabilities", "on_failure", "retries"})
 # the methods, with the keys that are allowed with some of them only
 KEYS_OF_METHOD: dict[str, frozenset[str]] = {
-    "evol-instruct": frozenset({"breadth", "assignment", "input", "turn", "growth", "elimination", "probabilities"}),
-    "auto-evol-instruct": frozenset({"optimization", "input", "turn", "growth", "elimination", "probabilities"}),
+    "evol-instruct": _REWRITING | {"breadth", "assignment"},
+    "auto-evol-instruct": _REWRITING | {"optimization"},
     "autoif": frozenset({"autoif"}),
 }
 Method = Annotated[str, *name_from(lambda: [*KEYS_OF_METHOD])]
@@ -110,6 +112,12 @@ class Evolution(StrictModel):
     elimination: Annotated[
         Elimination | None, BeforeValidator(_expand_boolean), Field(json_schema_extra=_allow_boolean_schema)
     ] = None
+    on_failure: OnFailure = Field(
+        default="drop",
+        description="a rewrite that fails. drop: its row is rejected; keep: the row stays, with the instruction from "
+        "before; retry: the evolver is asked again, and then the row is rejected",
+    )
+    retries: int = Field(default=3, ge=1, le=20, description="on_failure: retry: how often an evolver is asked again")
     probabilities: int = Field(
         default=0, ge=0, description="number of first tokens of a reply whose probabilities are kept (paper: 5)"
     )
@@ -122,6 +130,16 @@ class Evolution(StrictModel):
             return value
         method = value.get("method", "evol-instruct")
         return {"name": method, **({} if method == "evol-instruct" else {"rounds": 1}), **value}
+
+    @model_validator(mode="after")
+    def _failures(self) -> Evolution:
+        if "retries" in self.model_fields_set and self.on_failure != "retry":
+            raise ValueError("'retries' is only allowed with 'on_failure: retry'")
+        if self.on_failure == "retry" and self.sampling.temperature == 0:
+            raise ValueError("'on_failure: retry' needs a temperature above 0: greedy replies are all the same")
+        if self.on_failure == "keep" and self.elimination:
+            raise ValueError("'on_failure: keep' is not allowed with 'elimination', which keeps failed rows out")
+        return self
 
     @model_validator(mode="after")
     def _one_method(self) -> Evolution:

@@ -97,6 +97,9 @@ class Responses(StrictModel):
     teachers: list[ModelName] = Field(min_length=1)
     decodings: list[Decoding] = Field(default=[Decoding(name="greedy", max_tokens=2048)], min_length=1)
     answer_seeds: bool = Field(default=True, description="also answer the un-evolved seeds (the baseline, round 0)")
+    truncated: Literal["drop", "keep"] = Field(
+        default="drop", description="whether an answer that was cut off at its token limit can be selected for training"
+    )
 
     @property
     def variants(self) -> list[DecodingVariant]:

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.execution.stream.operators import STREAM_OPERATORS
 from pipelines.operators.registry import OPERATORS
-from pipelines.rows.types import ROW_TYPES
+from pipelines.rows.kinds import ROW_TYPES
 from pipelines.study.graph.params import STEP_PARAMS
 from pipelines.study.graph.step import StepParams
 

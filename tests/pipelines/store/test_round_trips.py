@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.rows.arrow import from_table, to_table
-from pipelines.rows.types import ROW_TYPES, Rejection, Row
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import Rejection, Row
 from pipelines.store.partitions import partition_of
 from pipelines.store.store import Store
 from pipelines.study.graph.fingerprint import canonical, fingerprint

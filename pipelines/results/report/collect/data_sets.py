@@ -74,7 +74,7 @@ class Sets:
             any(is_valid_evolution(row.before, row.evolved, method) for method in _allowed_methods(row.method))
             for row in self.instructions(step).values()
             if row.round > 0
-            and not row.eliminated
+            and not (row.eliminated or row.kept)
             and _allowed_methods(row.method)
             and level_of(row.before) is not None
         ]

@@ -12,7 +12,7 @@ from pipelines.operators.evolve.elimination import NO_GAIN, NO_VERDICT
 from pipelines.operators.score.instruction_judge import NO_METHODS
 from pipelines.results.report.data.report import ReplyOutcome, RoundOutcome
 from pipelines.rows.operator import NOT_EVOLVED
-from pipelines.rows.types import ELIMINATED
+from pipelines.rows.types import ELIMINATED, KEPT
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
 from pipelines.study.graph.params import (
@@ -59,7 +59,7 @@ class Outcomes:
             if last.kind == "eliminate":
                 counts += self.rejection_outcomes(last.inputs[0])
             for outcome, rows in self.row_outcomes(last).items():
-                counts[outcome if outcome.startswith(ELIMINATED) else EVOLVED] += rows
+                counts[outcome if outcome.startswith((ELIMINATED, KEPT)) else EVOLVED] += rows
             for outcome, rows, rate in _rates(counts):
                 yield RoundOutcome(pairs.seeds, pairs.evolved_by, pairs.round, outcome, rows, rate)
 

@@ -64,7 +64,8 @@ class SetScore:
 class RoundOutcome:
     """An outcome of `rows` of a round's input rows; `rate` is their percentage.
 
-    `outcome`: "evolved", "eliminated:<reason>" (passed on un-evolved), "rejected:<reason>" or "failed:<reason>".
+    `outcome`: "evolved", "kept:<reason>" (un-evolved), "eliminated:<reason>" (un-evolved and only passed
+    on to the next round), "rejected:<reason>" or "failed:<reason>".
     """
 
     seeds: str
@@ -79,8 +80,8 @@ class RoundOutcome:
 class ReplyOutcome:
     """A parsing outcome of `rows` replies of a model in one role; `rate` is their percentage.
 
-    `outcome`: "accepted", "repaired:<rule>", "flagged:<sign>", "rejected:<reason>" or "failed:<reason>"; a judge's may
-    also be "eliminated:<reason>".
+    `outcome`: "accepted", "repaired:<rule>", "flagged:<sign>", "rejected:<reason>" or "failed:<reason>"; an
+    evolver's may be "kept:<reason>" or begin with "retried:<reasons>", and a judge's may be "eliminated:<reason>".
     """
 
     model: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pipelines.results.report.data.report import ReportData, Result
 from pipelines.results.report.tables.number_format import duration, number, signed
+from pipelines.rows.types import ELIMINATED, KEPT
 
 UNTUNED = -1
 
@@ -92,7 +93,7 @@ def _rows_figure(data: ReportData) -> KeyFigure:
     made = {
         kind: sum(step.rows_out for step in data.steps if step.kind == kind) for kind in ("evolve", "respond", "choose")
     }
-    evolved = made["evolve"] - sum(one.rows for one in data.rounds if one.outcome.startswith("eliminated:"))
+    evolved = made["evolve"] - sum(one.rows for one in data.rounds if one.outcome.startswith((ELIMINATED, KEPT)))
     note = f"{evolved:,} instructions evolved, {made['respond'] + made['choose']:,} answered"
     return KeyFigure("Rows", f"{sum(made.values()):,}", note)
 

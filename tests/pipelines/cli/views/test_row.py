@@ -6,7 +6,8 @@ from typing import get_type_hints
 
 from pipelines.cli.views.request import REQUEST_FACTS
 from pipelines.cli.views.row import FACTS, row_facts
-from pipelines.rows.types import ROW_TYPES, RewardRow, Row, ScoreRow
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import RewardRow, Row, ScoreRow
 from pipelines.study.graph.params import RewardParams
 from pipelines.study.graph.step import Step
 

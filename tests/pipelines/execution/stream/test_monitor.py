@@ -19,7 +19,7 @@ from pipelines.execution.stream import monitor as watch
 from pipelines.execution.stream.monitor import monitored
 from pipelines.execution.stream.progress_actor import progress_actor
 from pipelines.execution.stream.totals import StepTotal
-from pipelines.rows.types import Kind
+from pipelines.rows.kinds import Kind
 from pipelines.study.graph.params import STEP_PARAMS, ScoreParams, SeedsParams
 from pipelines.study.graph.step import Step, identify, make_step
 from tests.support.timing import until

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from pipelines.operators.select.metrics import COMPUTED
 from pipelines.operators.select.select import select_pairs
-from pipelines.rows.types import ROW_TYPES, DiversityRow, ResponseRow, Row, ScoreRow
+from pipelines.rows.kinds import ROW_TYPES
+from pipelines.rows.types import DiversityRow, ResponseRow, Row, ScoreRow
 from pipelines.study.spec.selection import METRICS, Selection
 
 IFD = (0.9, 0.5, 1.1, 0.7)
@@ -192,6 +193,12 @@ def test_a_pair_whose_instruction_has_no_embedding_is_not_chosen() -> None:
 def test_what_can_not_be_chosen_is_accounted_for(bad: ResponseRow, reason: str) -> None:
     assert chosen([PAIRS[0], bad], by="ifd") == [0]
     assert reasons([PAIRS[0], bad], by="ifd") == {bad.index: reason}
+
+
+def test_truncated_answers_can_be_chosen_if_the_study_says_so() -> None:
+    pairs = [PAIRS[0], pair(2, "length")]
+    rows, left = select_pairs(pairs, {}, Selection(name="all"), 0, "key", keep_truncated=True)
+    assert [row.finish_reason for row in rows] == ["stop", "length"] and not left
 
 
 def test_a_value_that_is_no_number_is_no_score() -> None:

@@ -2,113 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
-from pydantic import BaseModel
-
 from pipelines.study.spec.autoif import AutoIF
 from pipelines.study.spec.basics import SamplingSpec, World
 from pipelines.study.spec.benchmarks import Benchmark, Judge
 from pipelines.study.spec.evolution import Elimination, Evolution, LengthBound, Optimization
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.recipes import Recipe
-from pipelines.study.spec.responses import Decoding
+from pipelines.study.spec.responses import Decoding, Responses
 from pipelines.study.spec.scoring import Contamination, Diversity, Judging, Scoring
 from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.selection import Selection
 from pipelines.study.spec.study import Study
-
-Entry = dict[str, Any]
-FILES = (
-    "seeds.jsonl",
-    "other.jsonl",
-    "items.jsonl",
-    "chat.jinja",
-    "shots.jsonl",
-    "formats.txt",
-    "formats2.txt",
-    "answers.json",
+from tests.pipelines.study.graph.identity_studies import (
+    Case,
+    benchmarks,
+    block,
+    decodings,
+    evolutions,
+    named,
+    recipes,
+    scripted,
+    selections,
+    teachers,
+    within,
 )
 
-
-@dataclass(frozen=True)
-class Case:
-    """A kind of entry of a study: the study with some of these entries, one entry, and what each field is changed to.
-
-    A change is a value of the field, or a whole mapping of fields that only go together. `others` are the fields that
-    name or place an entry, and so are in no key. `kinds` are the steps whose keys the entry enters.
-    """
-
-    spec: type[BaseModel]
-    kinds: tuple[str, ...]
-    study: Callable[..., Entry]
-    entry: Entry
-    changes: Mapping[str, Any]
-    others: frozenset[str] = frozenset()
-    several: bool = True  # of which a study can have several
-    alone: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # fields that enter fewer kinds
-
-
-def scripted(**parts: Any) -> Entry:
-    """A small study with these parts."""
-    models = {name: {"source": name, "engine": "scripted"} for name in ("a", "b", "judge")}
-    base: Entry = {
-        "study": "case",
-        "seeds": [{"name": "world", "world": {"count": 4}}],
-        "models": models | parts.pop("more_models", {}),
-        "evolution": {"evolvers": ["a"], "rounds": 1},
-        "responses": {"teachers": ["a"]},
-    }
-    return base | parts
-
-
-def named(entries: tuple[Entry, ...], **fixed: Any) -> list[Entry]:
-    return [{"name": f"entry{number}"} | fixed | entry for number, entry in enumerate(entries)]
-
-
-def evolutions(*entries: Entry) -> Entry:
-    return scripted(evolution=named(entries, evolvers=["a"]))
-
-
-def within(key: str, wrap: Callable[..., Entry], **fixed: Any) -> Callable[..., Entry]:
-    """A study of entries which lie under `key` of outer ones."""
-    return lambda *entries: wrap(*(fixed | {key: entry} for entry in entries))
-
-
-def benchmarks(*entries: Entry) -> Entry:
-    return scripted(
-        benchmarks=named(entries), students=[{"model": "a", "recipe": "r"}], recipes={"r": {}}, responses=ANSWERS
-    )
-
-
-def decodings(*entries: Entry) -> Entry:
-    return scripted(responses={"teachers": ["a"], "decodings": named(entries)})
-
-
-def recipes(*entries: Entry) -> Entry:
-    students = [{"model": "a", "recipe": f"r{number}"} for number in range(len(entries))]
-    return scripted(recipes={f"r{number}": entry for number, entry in enumerate(entries)}, students=students)
-
-
-def selections(*entries: Entry) -> Entry:
-    parts = {"students": [{"model": "a", "recipe": "r"}], "recipes": {"r": {}}}
-    return scripted(
-        selection=named(entries), rewards=["judge"], scoring={"scorer": "b"}, diversity={"encoder": "org/e"}, **parts
-    )
-
-
-def teachers(*entries: Entry) -> Entry:
-    models = {f"teacher{number}": {"source": "x", "engine": "scripted"} | e for number, e in enumerate(entries)}
-    return scripted(more_models=models, responses={"teachers": list(models)})
-
-
-def block(key: str, **parts: Any) -> Callable[..., Entry]:
-    return lambda entry: scripted(**{key: entry}, **parts)
-
-
-ANSWERS = {"teachers": ["a"], "answer_seeds": False}
 SAMPLING = {"temperature": 0.70000001, "top_p": 0.90000001, "max_tokens": 33}
 PLACEMENT = {"runtime", "replicas", "max_replicas", "in_flight", "shared", "cpus", "gpus", "accelerator"}
 AUTO = {"method": "auto-evol-instruct"}
@@ -187,6 +105,8 @@ CASES = {
             "growth": {"ratio": 2.0},
             "elimination": True,
             "probabilities": 5,
+            "on_failure": "keep",
+            "retries": {"on_failure": "retry", "retries": 2},
             "sampling": SAMPLING,
         },
         frozenset({"name", "evolvers", "rounds", "autoif", "optimization"}),
@@ -347,6 +267,17 @@ CASES = {
         {"model": "judge", "reference": "answers.json"},
         {"verdict": "label"},
         frozenset(Judge.model_fields.keys() - {"verdict"}),
+    ),
+    "responses": Case(
+        Responses,
+        ("select", "train"),
+        lambda entry: scripted(
+            responses={"teachers": ["a"]} | entry, students=[{"model": "a", "recipe": "r"}], recipes={"r": {}}
+        ),
+        {},
+        {"truncated": "keep"},
+        frozenset({"teachers", "decodings", "answer_seeds"}),
+        several=False,
     ),
     "scoring": Case(
         Scoring,

@@ -13,7 +13,8 @@ from pipelines.study.graph.fingerprint import describe
 from pipelines.study.graph.params import RewardParams
 from pipelines.study.graph.step import Identities
 from pipelines.study.spec.study import Study
-from tests.pipelines.study.graph.identity_cases import CASES, FILES, Case, Entry
+from tests.pipelines.study.graph.identity_cases import CASES
+from tests.pipelines.study.graph.identity_studies import FILES, Case, Entry
 
 CHANGES = [(name, changed) for name, case in CASES.items() for changed in case.changes]
 

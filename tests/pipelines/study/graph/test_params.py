@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from pipelines.rows.types import ROW_TYPES, Kind
+from pipelines.rows.kinds import ROW_TYPES, Kind
 from pipelines.study.graph.build import build
 from pipelines.study.graph.params import STEP_PARAMS, CheckParams, RespondParams, SeedsParams
 from pipelines.study.graph.step import ModelFreeParams

@@ -20,7 +20,7 @@ from pipelines.results.report.data.set_key import SetKey
 from pipelines.results.report.page import render_html, render_markdown
 from pipelines.results.report.tables.car_warnings import car_warnings
 from pipelines.rows.arrow import from_table
-from pipelines.rows.types import ROW_TYPES
+from pipelines.rows.kinds import ROW_TYPES
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
 from pipelines.study.graph.step import Step
