@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cluster.fault_points import hit
-from pipelines.rows.arrow import from_table, to_table
+from pipelines.rows.arrow import from_table, schema, to_table
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import Rejection, Row
 from pipelines.store.manifest import Account, Shard
@@ -81,9 +81,11 @@ def read_partition_rows(store: Store, kind: str, key: str, partition: int) -> li
 
 @lru_cache(maxsize=8)
 def _shard(url: str, kind: str, key: str, number: int) -> pa.Table:
-    """Return a shard; it is cached for its other partitions."""
-    store = Store(url)
-    return store.read_table(posixpath.join(store.folder(kind, key), f"rows-{number:05d}.parquet"))
+    """Return a shard, empty if the step has none with this number; it is cached for its other partitions."""
+    store, name = Store(url), f"rows-{number:05d}.parquet"
+    if all(shard.file != name for shard in store.manifest(kind, key).shards):
+        return schema(ROW_TYPES[kind]).empty_table()
+    return store.read_table(posixpath.join(store.folder(kind, key), name))
 
 
 def partitions_of(store: Store, kind: str, key: str) -> list[int]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from statistics import fmean
 
 from bundled.world import METHODS, correct, is_valid_evolution, level_of
@@ -12,7 +14,9 @@ from pipelines.results.report.data.report import Example, SetScore, Turn
 from pipelines.results.report.data.set_key import set_key
 from pipelines.rows.arrow import from_table
 from pipelines.rows.text import shown_conversation
-from pipelines.rows.types import InstructionRow, ResponseRow
+from pipelines.rows.types import InstructionRow, ResponseRow, Row
+from pipelines.store.partitions import partition_of
+from pipelines.store.shards import read_partition_rows
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid, InstructionDataset
 from pipelines.study.graph.methods import AUTO
@@ -27,25 +31,27 @@ class Sets:
     def __init__(self, store: Store, grid: Grid, done: frozenset[str], seed: int) -> None:
         self.store, self.done, self.seed = store, done, seed
         self.sets = [pairs for pairs in grid.sets if pairs.responses.key in done]
-        self.instructions = lru_cache(maxsize=None)(self._instructions)
-        self.responses = lru_cache(maxsize=None)(self._responses)
-        self.answers = lru_cache(maxsize=None)(self._answers_by_instruction)
+        self.rows_of_seed = lru_cache(maxsize=256)(self._rows_of_seed)
 
-    def _instructions(self, step: Step) -> Mapping[str, InstructionRow]:
-        return {row.id: row for row in from_table(InstructionRow, self.store.rows(step.kind, step.key))}
+    def _rows_of_seed(self, step: Step, index: int) -> Mapping[str, Row]:
+        """Return a finished step's rows of the seed with this index, by id."""
+        rows = read_partition_rows(self.store, step.kind, step.key, partition_of(index))
+        return {row.id: row for row in rows if row.index == index}
 
-    def _responses(self, step: Step) -> Sequence[ResponseRow]:
-        return from_table(ResponseRow, self.store.rows(step.kind, step.key))
+    def _instruction(self, step: Step, row_id: str, index: int) -> InstructionRow:
+        row = self.rows_of_seed(step, index)[row_id]
+        assert isinstance(row, InstructionRow)
+        return row
 
-    def _answers_by_instruction(self, pairs: InstructionDataset) -> Mapping[str, ResponseRow]:
-        """Return an answer to each instruction by the instruction's id, through the rows of the steps between them."""
-        found = {row.id: row for row in reversed(self.responses(pairs.responses))}
-        step = pairs.responses
-        while step.key != pairs.instructions.key:
-            parents = self.store.rows(step.kind, step.key, columns=["id", "parent_id"]).to_pylist()
-            found = {row["parent_id"]: found[row["id"]] for row in reversed(parents) if row["id"] in found}
-            step = step.inputs[0]
-        return found
+    def _answer(self, pairs: InstructionDataset, instruction: InstructionRow) -> ResponseRow | None:
+        """Return the first answer to an instruction, through the rows of the steps between them."""
+        step, found = pairs.responses, self.rows_of_seed(pairs.responses, instruction.index)
+        parents = {row_id: row.parent_id for row_id, row in found.items()}
+        while (step := step.inputs[0]).key != pairs.instructions.key:
+            between = self.rows_of_seed(step, instruction.index)
+            parents = {row_id: between[parent].parent_id for row_id, parent in parents.items()}
+        answers = (found[row_id] for row_id, parent in parents.items() if parent == instruction.id)
+        return next((row for row in answers if isinstance(row, ResponseRow)), None)
 
     def scores(self) -> Iterator[SetScore]:
         """Yield one entry per data set."""
@@ -53,15 +59,22 @@ class Sets:
             yield self._score(pairs)
 
     def _score(self, pairs: InstructionDataset) -> SetScore:
-        responses = self.responses(pairs.responses)
         values = reported_values(self.store, pairs, self.done, self.seed)
+        rows, words, checked = 0, 0, Counter[bool]()
+        columns = ["instruction", "input", "response"]
+        for table in self.store.tables(pairs.responses.kind, pairs.responses.key, columns=columns):
+            rows += table.num_rows
+            for row in table.to_pylist():
+                words += len(row["instruction"].split())
+                if not row["input"] and level_of(row["instruction"]) is not None:
+                    checked[correct(row["instruction"], row["response"])] += 1
         return SetScore(
             set=set_key(pairs),
-            rows=len(responses),
-            skipped=len(responses) - self._row_count(pairs.scores) if pairs.scores else 0,
+            rows=rows,
+            skipped=rows - self._row_count(pairs.scores) if pairs.scores else 0,
             means={name: fmean(known) for name, known in values.items() if known},
-            words=fmean(len(row.instruction.split()) for row in responses) if responses else 0.0,
-            correct=_correct_share(responses),
+            words=words / rows if rows else 0.0,
+            correct=_share(checked),
             valid=self._valid_share(pairs.instructions),
         )
 
@@ -70,15 +83,13 @@ class Sets:
 
     def _valid_share(self, step: Step) -> float | None:
         """Return the share of verifiable evolutions among those of verifiable instructions, in percent."""
-        checked = [
-            any(is_valid_evolution(row.before, row.evolved, method) for method in _allowed_methods(row.method))
-            for row in self.instructions(step).values()
-            if row.round > 0
-            and not (row.eliminated or row.kept)
-            and _allowed_methods(row.method)
-            and level_of(row.before) is not None
-        ]
-        return 100.0 * fmean(checked) if checked else None
+        checked = Counter[bool]()
+        for table in self.store.tables(step.kind, step.key):
+            for row in from_table(InstructionRow, table):
+                methods, evolved = _allowed_methods(row.method), row.round > 0 and not (row.eliminated or row.kept)
+                if evolved and methods and level_of(row.before) is not None:
+                    checked[any(is_valid_evolution(row.before, row.evolved, method) for method in methods)] += 1
+        return _share(checked)
 
     def examples(self) -> Iterator[Example]:
         """Yield the first seeds that passed all rounds of all their evolvers, evolver by evolver."""
@@ -86,33 +97,36 @@ class Sets:
         for seeds, evolver in last:
             shown = self._common_seeds([step for (of, _), step in last.items() if of == seeds])
             step = last[seeds, evolver]
-            for row in {row.seed_id: row for row in reversed([*self.instructions(step).values()])}.values():
-                if row.seed_id in shown:
-                    yield Example(row.seed_id, seeds, evolver, tuple(self._turns(row, step))[::-1])
+            for index in shown:
+                row = next(iter(self.rows_of_seed(step, index).values()))
+                assert isinstance(row, InstructionRow)
+                yield Example(row.seed_id, seeds, evolver, tuple(self._turns(row, step))[::-1])
 
-    def _common_seeds(self, steps: list[Step]) -> set[str]:
-        """Return the first few seeds that have rows in all these last rounds."""
-        left = [{row.seed_id: row.index for row in self.instructions(step).values()} for step in steps]
-        common = set[str].intersection(*(set(seeds) for seeds in left))
-        return set(sorted(common, key=left[0].__getitem__)[:MAX_EXAMPLES])
+    def _common_seeds(self, steps: Sequence[Step]) -> list[int]:
+        """Return the indices of the first few seeds that have rows in all these last rounds."""
+        return [*islice(_common_values([self._indices(step) for step in steps]), MAX_EXAMPLES)]
+
+    def _indices(self, step: Step) -> Iterator[int]:
+        for table in self.store.tables(step.kind, step.key, columns=["index"]):
+            yield from table["index"].to_pylist()
 
     def _turns(self, row: InstructionRow, step: Step) -> Iterator[Turn]:
         """Yield the turns from a row back to its seed, one per round."""
         yield Turn(row.round, row.method, shown_conversation(row), row.outcome, self._answers(row, step))
         if step.kind == "eliminate":
             step = step.inputs[0]
-            row = self.instructions(step)[row.parent_id]
+            row = self._instruction(step, row.parent_id, row.index)
         if step.kind == "pair":
             seeds = step.inputs[1]
-            yield from self._turns(self.instructions(seeds)[row.seed_id], seeds)
+            yield from self._turns(self._instruction(seeds, row.seed_id, row.index), seeds)
         elif step.inputs:
-            parent = self.instructions(step.inputs[0])[row.parent_id]
-            yield from self._turns(parent, step.inputs[0])
+            source = step.inputs[0]
+            yield from self._turns(self._instruction(source, row.parent_id, row.index), source)
 
     def _answers(self, row: InstructionRow, step: Step) -> tuple[tuple[str, str], ...]:
         answered = [pairs for pairs in self.sets if pairs.instructions is step]
         several = len({pairs.decoding for pairs in answered}) > 1
-        found = ((pairs, self.answers(pairs).get(row.id)) for pairs in answered)
+        found = ((pairs, self._answer(pairs, row)) for pairs in answered)
         return tuple(
             (f"{pairs.teacher} {pairs.decoding}" if several else pairs.teacher, answer.response)
             for pairs, answer in found
@@ -127,7 +141,21 @@ def _allowed_methods(method: str) -> Sequence[str]:
     return [method] if method in METHODS else []
 
 
-def _correct_share(responses: Sequence[ResponseRow]) -> float | None:
-    """Return the share of right answers among those that the closed world can check, in percent."""
-    checkable = [row for row in responses if not row.input and level_of(row.instruction) is not None]
-    return 100.0 * fmean(correct(row.instruction, row.response) for row in checkable) if checkable else None
+def _common_values(ascending: Sequence[Iterator[int]]) -> Iterator[int]:
+    """Yield the values that all iterators yield, in ascending order, each once."""
+    heads = [next(values, None) for values in ascending]
+    while None not in heads:
+        top = max(head for head in heads if head is not None)
+        if all(head == top for head in heads):
+            yield top
+            top += 1
+        heads = [
+            head if head is None or head >= top else next((value for value in values if value >= top), None)
+            for head, values in zip(heads, ascending, strict=True)
+        ]
+
+
+def _share(checked: Mapping[bool, int]) -> float | None:
+    """Return the percentage of True; None if nothing was checked."""
+    rows = sum(checked.values())
+    return 100.0 * checked[True] / rows if rows else None

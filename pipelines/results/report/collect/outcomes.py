@@ -138,17 +138,20 @@ class Outcomes:
     def row_outcomes(self, step: Step) -> Counter[str]:
         """Count the outcomes of a step's rows. Verified rows, which have no such column, count as evolved."""
         if step.kind == "verify":
-            return Counter({EVOLVED: len(self.column(step, "rows", "id"))})
+            return Counter({EVOLVED: self.store.manifest(step.kind, step.key).account.rows_out})
         return Counter(self.column(step, "rows", "outcome"))
 
     def rejection_outcomes(self, step: Step) -> Counter[str]:
         """Count a step's rejections, as `rejected:<reason>` and `failed:<reason>`."""
-        table = self.store.rows(step.kind, step.key, "rejected", columns=["status", "reason"])
-        return Counter(f"{row['status']}:{row['reason']}" for row in table.to_pylist())
+        found = Counter[str]()
+        for table in self.store.tables(step.kind, step.key, "rejected", columns=["status", "reason"]):
+            found.update(f"{row['status']}:{row['reason']}" for row in table.to_pylist())
+        return found
 
-    def column(self, step: Step, file: str, name: str) -> list[str]:
-        """Return one column of a step's file."""
-        return self.store.rows(step.kind, step.key, file, columns=[name]).column(name).to_pylist()
+    def column(self, step: Step, file: str, name: str) -> Iterator[Any]:
+        """Yield the values of one column of a step's file."""
+        for table in self.store.tables(step.kind, step.key, file, columns=[name]):
+            yield from table.column(name).to_pylist()
 
 
 def _rates(counts: Mapping[str, int]) -> Iterator[tuple[str, int, float]]:

@@ -16,7 +16,7 @@ from pipelines.rows.readers import BadRow, SeedRow, SeedSource, iter_seeds
 from pipelines.rows.types import InstructionRow, Rejection
 from pipelines.store.manifest import Manifest
 from pipelines.store.partitions import PARTITION_ROWS
-from pipelines.store.shards import SHARD_PARTITIONS, partitions_of
+from pipelines.store.shards import SHARD_PARTITIONS, partitions_of, read_partition_rows
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
 from tests.support.studies import scripted_study
@@ -90,3 +90,10 @@ def test_the_first_bad_rows_are_named_when_no_row_is_good(tmp_path: Path) -> Non
         run(write(tmp_path / "a.jsonl", 30, bad=tuple(range(30))), Store(str(tmp_path)), on_bad_row="quarantine")
     assert "a.jsonl:20" in str(caught.value)
     assert "a.jsonl:21" not in str(caught.value)
+
+
+def test_a_shorter_seed_set_has_no_rows_in_later_partitions(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    manifest = run(write(tmp_path / "a.jsonl", 5), store)
+    assert [row.index for row in read_partition_rows(store, "seeds", manifest.key, 0)] == [*range(5)]
+    assert read_partition_rows(store, "seeds", manifest.key, 3 * SHARD_PARTITIONS) == []
