@@ -19,6 +19,7 @@ from pipelines.store.store import Store
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.params import STEP_PARAMS
 from pipelines.study.inputs.precision import precision_notes
+from pipelines.study.inputs.templates import template_notes
 
 MAX_STEPS_LISTED = 120
 
@@ -47,6 +48,8 @@ def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: boo
     console.print(_summary_table(plan))
     show_phases(console, study, plan, view.cluster)
     show_cost(console, study, view.loaded.folder, plan, view.cluster, view.price_list)
+    for note in template_notes(study, view.loaded.folder):
+        console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
     for note in precision_notes(study) if view.price_list is None else ():
         console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if len(grid.steps) <= MAX_STEPS_LISTED or all_steps:

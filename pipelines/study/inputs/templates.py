@@ -19,6 +19,7 @@ from actors.inference.template_text import (
 from pipelines.study.inputs.models import read_template, resolve_model_path
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.model import Model
+from pipelines.study.spec.study import Study
 
 
 def check_template(model: Model, folder: Path) -> Iterator[Problem]:
@@ -56,10 +57,14 @@ def lacks_template(model: Model, folder: Path) -> bool:
     return local and known_template(model, folder) is None
 
 
-def lacks_system_role(model: Model, folder: Path) -> bool:
-    """Return whether a model's template is known and has no system role."""
-    template = known_template(model, folder)
-    return template is not None and not takes_system(template)
+def template_notes(study: Study, folder: Path) -> list[str]:
+    """Return one line for each model whose template is known and has no system role."""
+    templates = {name: known_template(model, folder) for name, model in study.models.items()}
+    return [
+        f"models.{name}: its chat template has no system role. System texts are put before the first user turn."
+        for name, template in templates.items()
+        if template is not None and not takes_system(template)
+    ]
 
 
 def _check_file(model: Model, folder: Path) -> Iterator[Problem]:

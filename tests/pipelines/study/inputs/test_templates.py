@@ -14,7 +14,7 @@ from pipelines.errors import InputError, InputErrors
 from pipelines.study.check import check
 from pipelines.study.file.load import load
 from pipelines.study.inputs.models import engine_spec
-from pipelines.study.inputs.templates import lacks_system_role
+from pipelines.study.inputs.templates import template_notes
 
 WriteStudy = Callable[..., Path]
 MODEL = "source: any\n    engine: scripted"
@@ -102,11 +102,13 @@ def test_a_model_without_a_template_can_only_be_asked_with_one(folder: Path, wri
             (folder / "mine" / name).unlink()
 
 
-def test_a_template_without_a_system_role_is_known(folder: Path, write_study: WriteStudy) -> None:
+def test_a_template_without_a_system_role_is_noted_once(folder: Path, write_study: WriteStudy) -> None:
     (folder / "other.jinja").write_text(NO_SYSTEM)
-    for name, expected in (("turns", False), ("other", True)):
+    (folder / "drops.jinja").write_text(NO_SYSTEM.replace("{{ raise_exception('none') }}", "{% set messages = [] %}"))
+    for name, count in (("turns", 0), ("other", 1), ("drops", 1)):
         study = load(write_study({MODEL: f"{MODEL}\n    chat_template: {name}.jinja"})).study
-        assert lacks_system_role(study.models["tiny"], folder) == expected
+        notes = template_notes(study, folder)
+        assert len(notes) == count and all("models.tiny: its chat template has no system role" in one for one in notes)
 
 
 def test_a_trained_student_keeps_its_own_template(folder: Path, write_study: WriteStudy) -> None:
