@@ -119,11 +119,15 @@ class Trainer:
 
     def training_rows(self, step: Step) -> list[TrainRow]:
         """Return the rows of a train step, with the conversations that they end."""
-        source = step.inputs[0]
+        source, with_thoughts = step.inputs[0], _params(step).thoughts
         pairs = from_table(PairRow, self.context.store.rows(source.kind, source.key))
-        return [
-            TrainRow(user_turn(pair.instruction, pair.input), pair.response, messages_before(pair)) for pair in pairs
-        ]
+        return [train_row(pair, with_thoughts) for pair in pairs]
+
+
+def train_row(pair: PairRow, with_thoughts: bool) -> TrainRow:
+    """Return what a student learns of a pair: the answer and, with `with_thoughts`, the teacher's thoughts if any."""
+    thoughts = pair.thoughts if with_thoughts and pair.thoughts else None
+    return TrainRow(user_turn(pair.instruction, pair.input), pair.response, messages_before(pair), thoughts)
 
 
 def plan_trainings(context: RunContext, steps: Sequence[Step], capacity: FreeCapacity) -> Iterator[PlannedTraining]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from pipelines.results.export import Format
 from pipelines.results.export.card import dataset_card
 from pipelines.results.export.files import Exported, set_name
-from pipelines.results.export.formats import LLAMA_FACTORY, LLAMA_FACTORY_PREFERENCES, RECORDS, Record
+from pipelines.results.export.formats import LLAMA_FACTORY, LLAMA_FACTORY_PREFERENCES, RECORDS, Record, with_thoughts
 from pipelines.results.export.preferences import preferences
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import PairRow, ResponseRow
@@ -31,7 +31,7 @@ def export_sets(store: Store, study: Study, grid: Grid, folder: Path, form: Form
     `datasets` loads it, and dataset_info.json for LLaMA-Factory. Return the exported sets.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = [*_export_supervised(store, grid, folder, form), *_export_preferences(store, study, grid, folder)]
+    written = [*_export_supervised(store, study, grid, folder, form), *_export_preferences(store, study, grid, folder)]
     if written:
         (folder / "README.md").write_text(dataset_card(study, written), encoding="utf-8")
         listed = {file.path.name.replace(".", "_"): _dataset_info(file, form) for file in written}
@@ -39,8 +39,10 @@ def export_sets(store: Store, study: Study, grid: Grid, folder: Path, form: Form
     return written
 
 
-def _export_supervised(store: Store, grid: Grid, folder: Path, form: Format) -> Iterator[Exported]:
+def _export_supervised(store: Store, study: Study, grid: Grid, folder: Path, form: Format) -> Iterator[Exported]:
     done, record = store.finished_keys(), RECORDS[form]
+    if study.responses.thinking != "cut":
+        record = with_thoughts(record)
     for pairs in (pairs for pairs in grid.sets if pairs.responses.key in done):
         answers = from_table(ResponseRow, store.rows(pairs.responses.kind, pairs.responses.key))
         path = folder / f"{set_name(pairs)}.{_file_suffix(form)}"

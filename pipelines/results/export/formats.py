@@ -35,6 +35,11 @@ def with_provenance(pair: Pair) -> Record:
     return messages(pair) | {"id": pair.id, "seed_id": pair.seed_id, "seed_index": pair.index}
 
 
+def with_thoughts(record: Callable[[Pair], Record]) -> Callable[[Pair], Record]:
+    """Return a format with one more column, `thoughts`: the teacher's thoughts before its answer."""
+    return lambda pair: record(pair) | {"thoughts": pair.thoughts}
+
+
 RECORDS: Mapping[Format, Callable[[Pair], Record]] = {
     "alpaca": alpaca,
     "sharegpt": sharegpt,

@@ -254,11 +254,18 @@ class GridBuilder:
 
     def add_training(self, selected: Step, student: Student) -> Step:
         recipe, seed = self.study.recipes[student.recipe], self.study.seed
+        thoughts = self.study.responses.thinking == "train"
         identity = self.identify(
-            TrainParams, recipe=self.recipes[student.recipe], model=self.models[student.model], seed=seed
+            TrainParams,
+            recipe=self.recipes[student.recipe],
+            model=self.models[student.model],
+            seed=seed,
+            thoughts=thoughts,
         )
         subject = f"{student.model} {student.recipe} on {selected.subject}"
-        return self.add(identity, subject, TrainParams(student.model, recipe, seed, student.resources), selected)
+        return self.add(
+            identity, subject, TrainParams(student.model, recipe, seed, student.resources, thoughts), selected
+        )
 
     def add_base_cells(self) -> Iterator[Cell]:
         for student in self.study.students:

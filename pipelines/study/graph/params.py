@@ -280,7 +280,10 @@ class SelectParams(ModelFreeParams):
 
 @dataclass(frozen=True, slots=True)
 class TrainParams(StepParams):
-    """Fine-tune a student on the selected pairs. `resources` do not change the result."""
+    """Fine-tune a student on the selected pairs, with `thoughts` also on the teacher's thoughts.
+
+    `resources` do not change the result.
+    """
 
     kind = "train"
     code_version = 3
@@ -289,6 +292,7 @@ class TrainParams(StepParams):
     recipe: Recipe
     seed: int
     resources: TrainingResources = field(default_factory=TrainingResources)
+    thoughts: bool = False
 
     @property
     def variant(self) -> str:

@@ -97,6 +97,11 @@ class Responses(StrictModel):
     teachers: list[ModelName] = Field(min_length=1)
     decodings: list[Decoding] = Field(default=[Decoding(name="greedy", max_tokens=2048)], min_length=1)
     answer_seeds: bool = Field(default=True, description="also answer the un-evolved seeds (the baseline, round 0)")
+    thinking: Literal["cut", "keep", "train"] = Field(
+        default="cut",
+        description="teachers' thoughts, which are always stored. cut: only stored; keep: also exported; train: also "
+        "learned by students, before the answer",
+    )
     truncated: Literal["drop", "keep"] = Field(
         default="drop", description="whether an answer that was cut off at its token limit can be selected for training"
     )

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from actors.training.spec import Speed, TrainError, TrainOutcome
+from actors.training.spec import Speed, TrainError, TrainOutcome, TrainRow
 from cluster.resources.inventory import Inventory, Node
 from cluster.resources.placement import ClusterCapacity
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.runtime.retry import RetryBudget
 from pipelines.execution.training import trainer as trainings
 from pipelines.execution.training.gang_scheduler import Gang, schedule_gangs
-from pipelines.execution.training.trainer import PlannedTraining, Trainer, plan_trainings
+from pipelines.execution.training.trainer import PlannedTraining, Trainer, plan_trainings, train_row
 from pipelines.planning.requests import FreeCapacity
 from pipelines.rows.types import PairRow
 from pipelines.store.errors import LeaseLost
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
+from pipelines.study.graph.params import TrainParams
 from pipelines.study.graph.step import Step
 from pipelines.study.spec.recipes import Recipe
 from tests.support.studies import STUDENTS, scripted_study
@@ -172,3 +174,13 @@ def test_the_restarts_of_a_training_that_is_given_up_are_counted(
     Trainer(given, seconds_of(given), lambda step: [], lambda step, why: failed.append(step)).run(training.split()[0])
     assert failed == [training.steps[0]]
     assert [(retry.level, retry.spent) for retry in given.retries.all()] == [("training", 3)]
+
+
+def test_a_student_learns_thoughts_only_if_the_study_says_so() -> None:
+    pair = PairRow("i", "p", "s", 0, "Ask.", "", "42", 0.0, thoughts="One more than 41.")
+    assert train_row(pair, with_thoughts=False) == TrainRow("Ask.", "42")
+    assert train_row(pair, with_thoughts=True) == TrainRow("Ask.", "42", (), "One more than 41.")
+    assert train_row(replace(pair, thoughts=""), with_thoughts=True) == TrainRow("Ask.", "42")
+    students = STUDENTS | {"responses": {"teachers": ["small"], "thinking": "train"}}
+    steps = build(scripted_study(**students), Path()).steps.values()
+    assert {step.params.thoughts for step in steps if isinstance(step.params, TrainParams)} == {True}

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from actors.engine import GenerateRequest, Generation
 from pipelines.results.export import Format
 from pipelines.results.export.datasets import export_sets
 from pipelines.rows.arrow import from_table
@@ -58,8 +61,6 @@ def test_the_hub_library_loads_every_format_by_the_names_in_the_card(ran: Ran, t
 
 
 def test_parquet_rows_lead_back_to_their_seeds(ran: Ran, tmp_path: Path) -> None:
-    import pyarrow.parquet as pq
-
     (file, *_) = export_sets(*ran, tmp_path, "parquet")
     assert pq.read_table(file.path)["seed_id"].to_pylist() == [row.seed_id for row in answers(ran)]
 
@@ -90,3 +91,34 @@ def test_nothing_is_written_where_nothing_is_finished(ran: Ran, tmp_path: Path) 
     _, study, grid = ran
     assert export_sets(Store(str(tmp_path / "empty")), study, grid, tmp_path / "data", "alpaca") == []
     assert list((tmp_path / "data").iterdir()) == []
+
+
+class Thinker:
+    """A model that thinks before every answer."""
+
+    async def generate(self, request: GenerateRequest) -> Generation:
+        return Generation(request.id, "<think>\nOne more than 41.\n</think>\n\n42", "stop", 3, 9)
+
+
+@pytest.mark.parametrize(("thinking", "is_exported"), [("cut", False), ("keep", True), ("train", True)])
+@pytest.mark.parametrize("form", ["alpaca", "sharegpt", "messages", "parquet"])
+def test_thoughts_are_exported_beside_the_answer_if_the_study_keeps_them(
+    tmp_path: Path, form: Format, thinking: str, is_exported: bool
+) -> None:
+    store = Store(str(tmp_path / "store"))
+    study = scripted_study(
+        seeds=[{"name": "world", "world": {"count": 2}}],
+        evolution={"evolvers": ["small"], "rounds": 1},
+        responses={"teachers": ["large"], "thinking": thinking},
+        scoring=None,
+    )
+    ran = store, study, run_offline(study, store, {"large": Thinker()})  # type: ignore[dict-item]
+    assert [(row.response, row.thoughts) for row in answers(ran)] == [("42", "One more than 41.")] * 2
+    (file, *_) = export_sets(*ran, tmp_path, form)
+    rows = pq.read_table(file.path).to_pylist() if form == "parquet" else _lines(file.path)
+    assert all(("thoughts" in row) == is_exported for row in rows)
+    assert not any("One more" in json.dumps(row | {"thoughts": ""}) for row in rows)
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

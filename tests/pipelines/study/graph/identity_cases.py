@@ -275,8 +275,9 @@ CASES = {
             responses={"teachers": ["a"]} | entry, students=[{"model": "a", "recipe": "r"}], recipes={"r": {}}
         ),
         {},
-        {"truncated": "keep"},
+        {"truncated": "keep", "thinking": "train"},
         frozenset({"teachers", "decodings", "answer_seeds"}),
+        alone={"thinking": ("train",)},
         several=False,
     ),
     "scoring": Case(
