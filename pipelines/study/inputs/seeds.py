@@ -14,5 +14,5 @@ def seed_source(seeds: Seeds, folder: Path) -> SeedSource:
     Raises:
         InputError: If a file does not exist, or is of no known format.
     """
-    rules = ReadingRules(seeds.system, seeds.turns, tuple(seeds.columns.items()), seeds.on_unused)
+    rules = ReadingRules(seeds.system, seeds.turns, tuple(sorted(seeds.columns.items())), seeds.on_unused)
     return SeedSource(find_files([folder / name for name in seeds.file or []], seeds.split), rules)

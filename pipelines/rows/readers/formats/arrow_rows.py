@@ -60,7 +60,9 @@ def read_arrow(path: Path, rules: ReadingRules) -> Iterator[RawRecord]:
         names, opaque = _columns(schema, rules)
         for whole in batches:
             for start in range(0, whole.num_rows, _BATCH):
-                yield from _batch_records(whole.slice(start, _BATCH).select(names), names, opaque)
+                batch = whole.slice(start, _BATCH).select(names)
+                batch.validate(full=True)  # Arrow trusts the offsets of a mapped file, and crashes if they are wrong
+                yield from _batch_records(batch, names, opaque)
 
 
 def count_parquet(path: Path) -> int:

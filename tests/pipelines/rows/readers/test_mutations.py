@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import random
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,8 +33,33 @@ def parquet() -> bytes:
     return sink.getvalue().to_pybytes()
 
 
+CHAT = (
+    b'{"system": "S.", "messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]},'
+    b' {"role": "assistant", "content": null, "tool_calls": []}, {"from": "human", "value": "b"}], "tools": "[]"}\n'
+    b'{"instruction": "c", "history": [["a", "b"]], "context": "d", "data": ["x"], "body": {"messages": []}}\n'
+)
+
+
+def arrow() -> bytes:
+    sink = pa.BufferOutputStream()
+    turns = [[{"role": "user", "content": "a"}, {"role": "assistant", "content": None}]] * 30
+    table = pa.table({"messages": turns, "system": ["é"] * 30, "tools": [["t"]] * 30})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
 FILES: dict[str, Callable[[], bytes]] = {
     "seeds.jsonl": lambda: LINE * 5,
+    "chats.jsonl": lambda: CHAT * 2,
+    "wrapped.json": lambda: b'{"version": 1, "data": [' + b",".join([LINE] * 3) + b"]}",
+    "by_id.json": lambda: b'{"a": ' + LINE + b', "b": ' + LINE + b"}",
+    "columns.json": lambda: b'{"instruction": ["a", "b"], "output": ["c", null]}',
+    "seeds.tsv": lambda: b"instruction\toutput\na\tb\nc\t\n",
+    "seeds.arrow": arrow,
+    "seeds.jsonl.bz2": lambda: bz2.compress(LINE * 20),
+    "seeds.jsonl.xz": lambda: lzma.compress(LINE * 20),
+    "seeds.jsonl.zst": lambda: pa.compress(LINE * 20, codec="zstd", asbytes=True),
     "seeds.json": lambda: b"[" + b",".join([LINE] * 3) + b"]",
     "seeds.csv": lambda: b'instruction,input,output\na,"b ""q"" \n",c\n"x",y,z\n',
     "seeds.parquet": parquet,

@@ -1,0 +1,44 @@
+"""What evolgrid exports, it can read as seeds: every format, whatever the texts are."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.results.export import Format
+from pipelines.results.export.formats import RECORDS
+from pipelines.rows.readers import read_seeds
+from pipelines.rows.text import user_turn
+from pipelines.rows.types import PairRow
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
+SAID = TEXT.filter(str.strip)
+PAIRS = st.lists(st.builds(PairRow, TEXT, TEXT, TEXT, st.integers(0, 9), SAID, TEXT, TEXT, st.just(0.0)), min_size=1)
+
+
+@pytest.mark.parametrize("form", get_args(Format))
+@settings(max_examples=60, deadline=None)
+@given(pairs=PAIRS)
+def test_an_exported_row_is_read_as_it_was(form: Format, pairs: list[PairRow]) -> None:
+    records = [RECORDS[form](pair) for pair in pairs]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "export.parquet" if form == "parquet" else "export.jsonl")
+        if form == "parquet":
+            pq.write_table(pa.Table.from_pylist(records), path, compression="zstd")
+        else:
+            path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in records), encoding="utf-8")
+        read = read_seeds(path)
+    assert not read.bad and not any(row.notes for row in read.rows)
+    assert [(row.system, [*row.history], row.output) for row in read.rows] == [
+        (pair.system, pair.history, pair.response) for pair in pairs
+    ]
+    whole = [user_turn(row.instruction, row.input) for row in read.rows]
+    assert whole == [user_turn(pair.instruction, pair.input) for pair in pairs]
