@@ -56,6 +56,18 @@ class InputErrors(InputError):
         return "\n".join([*shown, "... and more"] if len(self.problems) > MAX_SHOWN else shown)
 
 
+class BudgetSpent(Exception):
+    """The study's budget is spent. `reached` is a part of a sentence, `progress` says what is done and what is left."""
+
+    def __init__(self, reached: str, progress: str = "") -> None:
+        super().__init__(reached, progress)
+        self.reached, self.progress = reached, progress
+
+    def __str__(self) -> str:
+        done = f" Finished work is kept: {self.progress}." if self.progress else ""
+        return f"the budget is spent: {self.reached}.{done} Raise 'budget' in the study and run it again to continue."
+
+
 def combined(problems: Sequence[InputError]) -> InputError:
     """Return one exception for one or more mistakes."""
     return problems[0] if len(problems) == 1 else InputErrors(problems)

@@ -81,6 +81,15 @@ class ModelResidency:
             pool.wait_until_ready(timeout, waited)
         return pools
 
+    def active_stats(self) -> list[tuple[str, PoolStats]]:
+        """Return the statistics of all pools that are not offloaded, by model. Any thread may call it.
+
+        Raises:
+            EngineLost: A pool was closed meanwhile.
+        """
+        active = [(name, each.pool) for name, each in [*self._active_pools.items()] if not each.asleep]
+        return [(name, pool.stats(STATS_TIMEOUT)) for name, pool in active]
+
     def close(self) -> None:
         """Close all pools and release all reservations."""
         for name in list(self._active_pools):

@@ -10,7 +10,7 @@ from actors.engine import EngineLost, LoadError
 from actors.sandbox.protocol.job import SandboxError
 from cluster.errors import ClusterError
 from pipelines.cli.options import EXIT_BAD_INPUT, EXIT_FAILED
-from pipelines.errors import InputError
+from pipelines.errors import BudgetSpent, InputError
 from pipelines.store.errors import CorruptStore, LeaseLost, StudyLocked
 
 # errors of a disk or an object store that is full, unreachable or overloaded
@@ -29,7 +29,10 @@ def exit_for(error: BaseException) -> tuple[str, int] | None:
         error = getattr(error, "cause", None) or RuntimeError(error)
     if isinstance(error, InputError):
         return str(error), EXIT_BAD_INPUT
-    if isinstance(error, ClusterError | LoadError | EngineLost | SandboxError | StudyLocked | LeaseLost | CorruptStore):
+    if isinstance(
+        error,
+        BudgetSpent | ClusterError | LoadError | EngineLost | SandboxError | StudyLocked | LeaseLost | CorruptStore,
+    ):
         return str(error), EXIT_FAILED
     if isinstance(error, OSError):
         return (hint, EXIT_FAILED) if (hint := _storage_hint(error)) else None

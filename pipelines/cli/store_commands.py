@@ -41,7 +41,7 @@ def status(
 
     loaded, target = load_and_check(study, seeds), Store(store)
     plan = make_plan(loaded.study, loaded.folder, target)
-    show_status(Console(), target, loaded.study.study, plan)
+    show_status(Console(), target, loaded.study.study, plan, loaded.study.budget)
     if stats:
         show_streams(Console(), load_streams(target, plan.grid.steps.keys()))
 

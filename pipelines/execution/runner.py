@@ -13,12 +13,14 @@ from rich.markup import escape
 
 from cluster.connection.session import Session, connect
 from cluster.resources.inventory import Inventory, max_inventory
+from pipelines.errors import BudgetSpent
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
 from pipelines.execution.runtime.meter import ResourceMeter, metered
 from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.runtime.recovery import downstream_of, find_corrupt_steps, invalidate
 from pipelines.execution.runtime.retry import RetryBudget, with_retries
+from pipelines.execution.runtime.spending import within_budget
 from pipelines.execution.runtime.telemetry import exporting_metrics
 from pipelines.execution.steps.seeds import run_seeds
 from pipelines.execution.steps.selection import run_selections
@@ -96,12 +98,20 @@ def run(
         has_work = plan.pending or corrupt or _stale_paths(store, plan.done) or read_lease(store, study.study)
         # gc would delete steps that no index lists
         has_work = has_work or not index_is_saved(store, study.study, plan.grid.steps)
-        outcome = _run_locked(inputs, plan, corrupt) if has_work else _Outcome(plan, plan)
+        try:
+            outcome = _run_locked(inputs, plan, corrupt) if has_work else _Outcome(plan, plan)
+        except BudgetSpent as error:
+            raise BudgetSpent(error.reached, _done_and_left(store, plan)) from None
         report = _write_report(inputs, outcome, meter)
         seconds = time.monotonic() - meter.started
     executed = len(outcome.planned.pending) - len(outcome.remaining.pending)
     reused = len(outcome.planned.done)
     return Summary(executed, reused, [*outcome.failures], seconds, outcome.wall_seconds, report)
+
+
+def _done_and_left(store: Store, plan: Plan) -> str:
+    done = len(store.finished_keys() & plan.grid.steps.keys())
+    return f"{done} of {len(plan.grid.steps)} steps are done, {len(plan.grid.steps) - done} are left"
 
 
 def _corrupt_steps(store: Store, plan: Plan, notify: Callable[[str], None]) -> list[Step]:
@@ -166,7 +176,7 @@ def _run_plan(inputs: _RunInputs, plan: Plan) -> _Outcome:
 def _run_context(inputs: _RunInputs, plan: Plan, cluster: Inventory, session: Session) -> Generator[RunContext]:
     """Yield the context of the phases, and export metrics in the block. Withdraw the autoscaler request at its end."""
     study = inputs.loaded.study
-    with exporting_metrics(study, plan) as observe_pools:
+    with within_budget(study, inputs.store) as spending, exporting_metrics(study, plan) as observe_pools:
         context = RunContext(
             study,
             inputs.loaded.folder,
@@ -175,6 +185,7 @@ def _run_context(inputs: _RunInputs, plan: Plan, cluster: Inventory, session: Se
             cluster,
             on_shared_cluster=not session.local,
             retries=inputs.retries,
+            spending=spending,
             pool_observers=(observe_pools,),
         )
         try:

@@ -25,7 +25,8 @@ BYTES_PER_ROW = 600  # of a row in Parquet, without a measurement
 class CostEstimate:
     """The cost of the unfinished steps of a plan; None means unknown.
 
-    `hours` are (CPU-hours, GPU-hours) by machine type; "" collects steps that fit on no machine type.
+    `dollars` is what endpoints with a price cost. `hours` are (CPU-hours, GPU-hours) by machine type; "" collects steps
+    that fit on no machine type.
     """
 
     tokens_in: float
@@ -33,12 +34,13 @@ class CostEstimate:
     gpu_hours: float | None
     disk_bytes: float | None
     hours: dict[str, tuple[float, float]] | None
+    dollars: float = 0.0
 
 
 def estimate_cost(study: Study, folder: Path, plan: Plan) -> CostEstimate:
     """Estimate the cost of the unfinished steps."""
     hours: dict[str, tuple[float, float]] = defaultdict(lambda: (0.0, 0.0))
-    disk = read = written = 0.0
+    disk = read = written = dollars = 0.0
     unknown = [step for step in plan.pending if step.key in plan.unknown_steps]
     for step in plan.pending:
         workload = plan.workloads[step.key]
@@ -49,6 +51,8 @@ def estimate_cost(study: Study, folder: Path, plan: Plan) -> CostEstimate:
         else:
             disk += workload.rows_in * cost.bytes_out if cost else workload.rows_out * BYTES_PER_ROW
         if workload.model:
+            if price := study.models[workload.model].price:
+                dollars += price.dollars(workload.tokens_in, workload.tokens_out)
             request, machine_type = plan.machine_types.request(step), plan.machine_types.type_of(step)
             spent_hours, name = (
                 plan.seconds[step.key] / 3600 * request.replicas,
@@ -63,6 +67,7 @@ def estimate_cost(study: Study, folder: Path, plan: Plan) -> CostEstimate:
         else sum(g for _, g in hours.values()),
         disk_bytes=None if any(step.kind == "train" for step in unknown) else disk,
         hours=None if unknown else dict(hours),
+        dollars=dollars,
     )
 
 

@@ -36,12 +36,21 @@ def show_cost(
     disk = "unknown" if estimate.disk_bytes is None else f"{estimate.disk_bytes / 2**20:,.1f} MiB"
     console.print(
         f"Cost: {estimate.tokens_in:,.0f} input tokens, {estimate.tokens_out:,.0f} output tokens, "
-        f"{_gpu_hours(estimate)}, {disk} of disk space",
+        f"{_gpu_hours(estimate)}, {disk} of disk space{_endpoints(study, estimate)}",
         highlight=False,
         soft_wrap=True,
     )
+    tokens = estimate.tokens_in + estimate.tokens_out
+    if study.budget and (reached := study.budget.reached(estimate.dollars, tokens, estimate.gpu_hours)):
+        remedy = "the run would stop there, and continue if the budget is raised"
+        console.print(f"[yellow]Over the budget[/yellow]: {reached}; {remedy}", highlight=False, soft_wrap=True)
     console.print(_wall_time_table(study, plan, estimate, cluster, price_list))
     console.print(f"Estimated from {plan.basis}.", highlight=False, soft_wrap=True)
+
+
+def _endpoints(study: Study, estimate: CostEstimate) -> str:
+    priced = any(model.price for model in study.models.values())
+    return f", {estimate.dollars:,.2f} dollars for endpoints" if priced else ""
 
 
 def _unknown_times(study: Study, plan: Plan) -> list[str]:

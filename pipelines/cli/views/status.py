@@ -19,8 +19,10 @@ from pipelines.store.manifest import Manifest
 from pipelines.store.partitions import find_partitions
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import Retry, load_retries
+from pipelines.store.studies.spending_log import Spending, load_spending
 from pipelines.study.graph.params import STEP_PARAMS
 from pipelines.study.graph.step import Step
+from pipelines.study.spec.study import Budget
 
 MAX_REASONS_SHOWN = 20
 MAX_STEPS_SHOWN = 5  # in the table of deviations from the plan
@@ -36,8 +38,8 @@ class PartialStep:
     answers: int
 
 
-def show_status(console: Console, store: Store, study: str, plan: Plan) -> None:
-    """Print the status of a planned study."""
+def show_status(console: Console, store: Store, study: str, plan: Plan, budget: Budget | None = None) -> None:
+    """Print the status of a planned study with this budget."""
     console.print(f"[bold]{study}[/bold]: {_driver_status(store, study, plan)}", highlight=False, soft_wrap=True)
     manifests = {step.key: store.manifest(step.kind, step.key) for step in _finished_steps(plan)}
     accounts = {key: manifest.account for key, manifest in manifests.items()}
@@ -49,9 +51,18 @@ def show_status(console: Console, store: Store, study: str, plan: Plan) -> None:
         reason_list = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(MAX_REASONS_SHOWN))
         console.print(f"Rejected or failed: {reason_list}", highlight=False, soft_wrap=True)
     _show_retries(console, load_retries(store, study))
+    _show_spending(console, load_spending(store, study), budget)
     for partial in partial_steps(store, plan.pending):
         durable = f"{partial.rows:,} rows and {partial.answers:,} answers are saved"
         console.print(f"partly done: {partial.step.label}, {durable}", highlight=False, soft_wrap=True)
+
+
+def _show_spending(console: Console, spent: Spending, budget: Budget | None) -> None:
+    if not spent.models:
+        return
+    amounts = f"{spent.tokens:,} tokens, {spent.dollars:,.2f} dollars, {spent.gpu_hours:,.2f} GPU-hours"
+    limits = ", ".join(f"{limit:,} {name.replace('_', '-')}" for name, limit in budget or () if limit is not None)
+    console.print(f"Spent: {amounts}" + (f" (budget: {limits})" if limits else ""), highlight=False, soft_wrap=True)
 
 
 def _show_retries(console: Console, retries: list[Retry]) -> None:

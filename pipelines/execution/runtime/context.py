@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from pipelines.execution.runtime import model_pools as cast
 from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.runtime.retry import RetryBudget
 from pipelines.execution.runtime.row_counts import RowCounts
+from pipelines.execution.runtime.spending import SpendingMeter
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import Phase, order_phases
 from pipelines.store.store import Store
@@ -46,6 +47,7 @@ class RunContext:
     cluster: Inventory
     on_shared_cluster: bool = False
     retries: RetryBudget = field(default_factory=RetryBudget)
+    spending: SpendingMeter | None = None
     pool_observers: tuple[PoolObserver, ...] = ()
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
 
@@ -73,12 +75,25 @@ class RunContext:
     def residency(self) -> Generator[ModelResidency]:
         """Yield the residency of the study's models. At the end, close it and count the retries of its pools."""
         stage = cast.residency(self.study, self.folder, self.run_id, self.cluster)
-        try:
-            yield stage
-        finally:
-            stage.close()
-            for name, stats in stage.final_stats:
-                self.retries.add_pool(name, stats)
+        with self.spending.counting(stage) if self.spending else nullcontext():
+            try:
+                yield stage
+            finally:
+                stage.close()
+                for name, stats in stage.final_stats:
+                    self.retries.add_pool(name, stats)
+
+    def count_evaluator(self, stats: PoolStats) -> None:
+        """Count the retries and the spending of an evaluator that has been closed."""
+        self.retries.add_pool("students", stats)
+        if self.spending:
+            self.spending.add_pool("students", stats)
+
+    def hold(self, requests: Sequence[ResourceRequest]) -> None:
+        """Ask the autoscaler to fit these requests of trainings, and count the time for which they hold GPUs."""
+        self.request_resources(requests)
+        if self.spending:
+            self.spending.gpus_of_trainings = sum(request.gpus * request.replicas for request in requests)
 
     def request_resources(self, requests: Sequence[ResourceRequest]) -> None:
         """Ask a shared cluster's autoscaler to fit all `requests` at once, in place of the previous call's requests."""

@@ -163,7 +163,7 @@ class Evaluator:
         pool, self.pool, self.student = self.pool, None, ""
         if pool is not None:
             with suppress(RayError):
-                self.context.retries.add_pool("students", pool.stats(STATS_TIMEOUT))
+                self.context.count_evaluator(pool.stats(STATS_TIMEOUT))
             pool.close()
 
     def evaluate_step(self, step: Step) -> None:

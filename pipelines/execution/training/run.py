@@ -58,8 +58,8 @@ def run_training(context: RunContext, plan: Plan) -> TrainingResult:
         evaluation_gangs = [gang for step in by_training[""] for gang in evaluators.submit(step)]
         trainer = Trainer(context, plan.seconds, on_trained, on_failure)
         gangs = [*trainer.plan_gangs(trains, capacity), *evaluation_gangs]
-        schedule_gangs(gangs, capacity, lambda running: context.request_resources([*running, *capacity.reserved]))
-        context.request_resources([])
+        schedule_gangs(gangs, capacity, lambda running: context.hold([*running, *capacity.reserved]))
+        context.hold([])
         evaluators.finish()
     return TrainingResult(plan.with_finished(context.store.finished_keys()), failures)
 

@@ -10,6 +10,17 @@ from actors.engines.registry import AUTO_ENGINE, engine_names
 from pipelines.study.spec.basics import StrictModel, name_from
 
 
+class Price(StrictModel):
+    """What an endpoint costs: dollars per million tokens that it reads and writes."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+    def dollars(self, tokens_in: float, tokens_out: float) -> float:
+        """Return the price of these tokens."""
+        return (self.input * tokens_in + self.output * tokens_out) / 1e6
+
+
 class Model(StrictModel):
     """A model and the resources of its replicas. Fields marked as placement never change a result."""
 
@@ -34,6 +45,9 @@ class Model(StrictModel):
     options: dict[str, str | int | float | bool] = Field(default={}, description="engine settings that change results")
     runtime: dict[str, str | int | float | bool] = Field(
         default={}, description="placement: engine settings that do not change results, such as batch sizes"
+    )
+    price: Price | None = Field(
+        default=None, description="placement: an endpoint's price in dollars per million tokens, for plans and budgets"
     )
     replicas: int = Field(default=1, gt=0, description="placement: number of replicas (engine actors)")
     max_replicas: int | None = Field(

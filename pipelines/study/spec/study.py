@@ -17,6 +17,24 @@ from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.selection import Selection
 
 
+class Budget(StrictModel):
+    """The most that a study may spend in a store, over all of its runs. A run stops when a limit is reached."""
+
+    dollars: float | None = Field(default=None, gt=0, description="of endpoints whose models have a 'price'")
+    tokens: int | None = Field(default=None, gt=0, description="that all models read and write")
+    gpu_hours: float | None = Field(default=None, gt=0, description="for which replicas and trainings hold GPUs")
+
+    def reached(self, dollars: float, tokens: float, gpu_hours: float | None) -> str:
+        """Return the limits that these amounts reach, as a part of a sentence; an empty text if they reach none."""
+        amounts = (
+            ("{:,.2f} of {:,.2f} dollars", dollars, self.dollars),
+            ("{:,.0f} of {:,.0f} tokens", tokens, self.tokens),
+            ("{:,.2f} of {:,.2f} GPU-hours", gpu_hours, self.gpu_hours),
+        )
+        known = [(text, amount, limit) for text, amount, limit in amounts if amount is not None and limit is not None]
+        return " and ".join(text.format(amount, limit) for text, amount, limit in known if amount >= limit)
+
+
 class Study(StrictModel):
     """A study. Its grid is method x evolver x round x teacher x decoding x selection x student."""
 
@@ -43,6 +61,7 @@ class Study(StrictModel):
     recipes: dict[Name, Recipe] = Field(default={})
     students: list[Student] = Field(default=[])
     benchmarks: list[Benchmark] = Field(default=[])
+    budget: Budget | None = None
     published: str | None = Field(
         default=None,
         description="CSV file (relative to the study file) of published numbers for comparison, with the columns "
