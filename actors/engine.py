@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from actors.digest import digest
 
 FinishReason = Literal["stop", "length"]
 Bos = Literal["auto", "always", "never"]
 StudentTemplate = Literal["", "closed", "open"]
+OptionValue = str | int | float | bool | list[Any] | dict[str, Any]
 Feature = Literal["prompt_logprobs", "reply_logprobs", "schema", "adapter", "classify", "sleep"]
 
 
@@ -176,7 +177,7 @@ class EngineSpec:
     revision: str | None = None
     dtype: str = "auto"
     max_length: int = 2048
-    options: tuple[tuple[str, str | int | float | bool], ...] = ()
+    options: tuple[tuple[str, OptionValue], ...] = ()
     chat_template: str | None = None
     template_args: tuple[tuple[str, str | int | float | bool], ...] = ()
     student_template: StudentTemplate = ""
@@ -210,6 +211,13 @@ class EngineLost(Exception):
 
     def __str__(self) -> str:
         return f"the engine of model {self.model} is lost: {self.detail}"
+
+
+class EndpointRefused(EngineLost):
+    """A server rejects all requests until somebody acts, for example because credits are used up: a retry is no use."""
+
+    def __str__(self) -> str:
+        return f"the endpoint of model {self.model} rejects all requests: {self.detail}"
 
 
 def check_features(features: frozenset[Feature], request: GenerateRequest | LogprobRequest) -> None:

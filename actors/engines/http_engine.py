@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from dataclasses import replace
 from typing import Any
@@ -18,12 +17,15 @@ from actors.engine import (
     TokenLogprobs,
     check_features,
 )
-from actors.engines.http.client import HttpClient
-from actors.engines.http.endpoint import HTTP_RETRIES, Endpoint, probe
+from actors.engines.http.bodies import CONTROL_TEXT, RequestBodies, control_messages
+from actors.engines.http.completions import ReadReply, estimated_tokens, read_completion
+from actors.engines.http.echo import read_echo
+from actors.engines.http.endpoint import Endpoint
+from actors.engines.http.exchange import Call, Exchange
+from actors.engines.http.options import ADDRESS_OPTIONS, OPTIONS, PARAMETER_OPTIONS
+from actors.engines.http.probe import probe
 from actors.engines.options import parse_options
 from actors.engines.unsupported import UnsupportedEngine
-
-CHARS_PER_TOKEN = 4  # an assumption for the rate limiter, which the answer's usage corrects
 
 
 class HttpEngine(UnsupportedEngine):
@@ -31,8 +33,11 @@ class HttpEngine(UnsupportedEngine):
 
     Options: `url` is the API's address, like http://host:8000/v1. `key_file` is the path of the file that contains the
     API key (mode 0600, on every node that may run the engine), or `key_env` the name of an environment variable with
-    the key. `in_flight`, `requests_per_minute` and `tokens_per_minute` (0: no limit) limit the load on the server.
-    `retries` and `timeout` (seconds) apply to each request.
+    the key; `key_header` is the header in which it is sent in place of `Authorization`. `headers` and `query` are sent
+    with every request; their values are texts, or mappings {file: PATH} or {env: NAME}. `ca_file` has certificates to
+    trust. `in_flight`, `requests_per_minute` and `tokens_per_minute` (0: no limit) limit the load on the server.
+    `retries` and `timeout` (seconds) apply to each request. `max_tokens_name`, `drop` and `body` change the parameters
+    of requests (`RequestBodies`).
 
     The server tokenises. It decides whether content that spells control tokens is text. It may reject a prompt that
     leaves fewer than `max_tokens` tokens. It may count the end token in `tokens_out` unless log-probabilities are
@@ -42,39 +47,49 @@ class HttpEngine(UnsupportedEngine):
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "schema"})
 
     def __init__(self, spec: EngineSpec) -> None:
-        defaults = {
-            "in_flight": 64,
-            "requests_per_minute": 0,
-            "tokens_per_minute": 0,
-            "retries": HTTP_RETRIES,
-            "timeout": 600.0,
-        }
-        options: dict[str, Any] = parse_options(spec, url="", key_file="", key_env="", **defaults)
+        options: dict[str, Any] = parse_options(spec, **OPTIONS)
         if not options["url"]:
             raise ValueError("engine 'http' needs the option 'url', the API's address, like http://host:8000/v1")
-        self._model = spec.model
-        endpoint = Endpoint(**options)
-        minimal_request = {"model": spec.model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
-        probe(endpoint, spec.model, minimal_request)
-        self._client = HttpClient(endpoint, spec.model)
+        endpoint = Endpoint(**{name: options[name] for name in ADDRESS_OPTIONS})
+        parameters = {name: options[name] for name in PARAMETER_OPTIONS}
+        if spec.template_args:  # as vLLM, SGLang and llama.cpp take them
+            parameters["body"] = {"chat_template_kwargs": dict(spec.template_args)} | parameters["body"]
+        self._bodies = RequestBodies(spec.model, **parameters)
+        probe(endpoint, spec.model, self._bodies.probe())
+        self._exchange = Exchange(endpoint, spec.model)
+        self._notices: list[str] = []
+        self._told_uncounted = False
 
     @property
     def retry_count(self) -> int:
         """Number of requests that were sent again."""
-        return self._client.retry_count
+        return self._exchange.retry_count
+
+    def take_notices(self) -> list[str]:
+        """Return what users should know about the server, each once."""
+        notices, self._notices = self._notices, []
+        return notices
 
     async def generate(self, request: GenerateRequest) -> Generation:
         """Continue one conversation.
 
         Raises:
-            RequestError: The server rejects the request (`too_long`, `refused`, `http_400`...).
-            EngineLost: The server does not answer, or rejects the API key.
+            RequestError: The server has no reply to this request (`too_long`, `refused`, `http_400`...).
+            EndpointRefused: The server rejects all requests, for example because the API key has expired.
+            EngineLost: The server does not answer.
         """
         check_features(self.features, request)
-        tokens = sum(len(content) for _, content in request.messages) // CHARS_PER_TOKEN
-        return await self._client.post(
-            "/chat/completions", self._chat_body(request), tokens, lambda answer: parse_generation(request, answer)
+        body = self._bodies.chat(request)
+        harmless = replace(request, messages=(("user", CONTROL_TEXT),))
+        call = Call(
+            "/chat/completions",
+            body,
+            estimated_tokens(*(content for _, content in request.messages)),
+            lambda answer: read_completion(request, answer),
+            body | {"messages": control_messages()},
+            lambda answer: read_completion(harmless, answer),
         )
+        return self._generation(await self._exchange.ask(call))
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Score texts with the route /completions and `echo`, as vLLM serves it. Raises the errors of `generate`."""
@@ -90,13 +105,15 @@ class HttpEngine(UnsupportedEngine):
         prompt = before + context + text
         if not prompt:
             return TokenLogprobs(request_id, 0, ())
-        body = {"model": self._model, "prompt": prompt, "echo": True, "max_tokens": 1, "logprobs": 1, "temperature": 0}
-        return await self._client.post(
+        call = Call(
             "/completions",
-            body,
-            len(prompt) // CHARS_PER_TOKEN,
-            lambda answer: parse_echoed_logprobs(request_id, before, context, text, answer),
+            self._bodies.echo(prompt),
+            estimated_tokens(prompt),
+            lambda answer: read_echo(request_id, before, context, text, answer),
+            self._bodies.echo(CONTROL_TEXT),
+            lambda answer: read_echo(request_id, "", "", CONTROL_TEXT, answer),
         )
+        return await self._exchange.ask(call)
 
     def progress(self) -> int:
         """Return the time: each attempt has a timeout, so a server that does not answer must not count as a hang."""
@@ -112,84 +129,10 @@ class HttpEngine(UnsupportedEngine):
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._exchange.client.close()
 
-    def _chat_body(self, request: GenerateRequest) -> dict[str, Any]:
-        sampling = request.sampling
-        body: dict[str, Any] = {
-            "model": self._model,
-            "messages": [{"role": role, "content": content} for role, content in request.messages],
-            "max_tokens": sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "seed": request.seed % 2**63,
-        }
-        if request.logprobs:
-            body["logprobs"] = True
-        if request.schema is not None:
-            schema = {"name": "reply", "schema": parse_schema(request.schema), "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
-        return body
-
-
-def parse_schema(schema: str) -> Any:
-    """Return the JSON Schema as data.
-
-    Raises:
-        RequestError: The schema is not valid JSON (reason "schema").
-    """
-    try:
-        return json.loads(schema)
-    except ValueError as error:
-        raise RequestError("schema", f"the schema is not valid JSON: {error}") from None
-
-
-def parse_generation(request: GenerateRequest, answer: dict[str, Any]) -> Generation:
-    """Return the reply in a chat completion.
-
-    Raises:
-        RequestError: The server withholds the reply ("refused"), or it contains a lone surrogate, which JSON can
-            express and UTF-8 cannot ("not_unicode").
-    """
-    choice, usage = answer["choices"][0], answer["usage"]
-    message, reason = choice["message"], choice["finish_reason"]
-    if reason == "content_filter" or message.get("refusal"):
-        raise RequestError("refused", str(message.get("refusal") or "the server's content filter withholds the reply"))
-    text = str(message["content"] or "")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise RequestError("not_unicode", "the reply contains a lone surrogate") from None
-    logprobs = parse_reply_logprobs(choice["logprobs"]["content"], text) if request.logprobs else None
-    tokens_out = usage["completion_tokens"] if logprobs is None else len(logprobs)
-    ended = "length" if reason == "length" else "stop"
-    return Generation(request.id, text, ended, usage["prompt_tokens"], tokens_out, logprobs)
-
-
-def parse_reply_logprobs(content: list[dict[str, Any]], text: str) -> tuple[float, ...]:
-    """Return the log-probabilities of a reply's tokens, without the end token, which is not in the text."""
-    ended = content and not text.endswith(content[-1]["token"])
-    return tuple(float(entry["logprob"]) for entry in (content[:-1] if ended else content))
-
-
-def parse_echoed_logprobs(
-    request_id: str, before: str, context: str, text: str, answer: dict[str, Any]
-) -> TokenLogprobs:
-    """Return the log-probabilities of context and text from an echoed completion, without the generated token.
-
-    The boundary is the number of tokens that start before the end of the context. Tokens that end within `before` are
-    not scored. The echo contains a start token that is not in the prompt, which shifts all offsets.
-    """
-    context = before + context
-    entries, count = answer["choices"][0]["logprobs"], answer["usage"]["prompt_tokens"]
-    first = entries["tokens"][0]
-    has_start_token = not (context + text).startswith(first)
-    end = len(context) + len(first) * has_start_token
-    boundary = sum(offset < end for offset in entries["text_offset"][:count]) if context else 0
-    lengths = (max(0, boundary - has_start_token), count - max(boundary, has_start_token), 0)
-    scored = TokenLogprobs(request_id, boundary, (None, *entries["token_logprobs"][1:count]), lengths=lengths)
-    if not before:
-        return scored
-    end_before = len(before) + len(first) * has_start_token
-    known = sum(offset <= end_before for offset in entries["text_offset"][1 : count + 1])
-    return scored.without(TokenLogprobs(request_id, known, (), lengths=(max(0, known - has_start_token), 0, 0)))
+    def _generation(self, read: ReadReply) -> Generation:
+        if not read.counted and not self._told_uncounted:
+            self._told_uncounted = True
+            self._notices.append("the server does not count all tokens: they are estimated from the number of letters")
+        return read.generation

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from actors.engine import EngineSpec
+from actors.engine import EngineSpec, OptionValue
 
 Option = str | int | float | bool
 TRANSFORMERS_OPTIONS: dict[str, Option] = {"max_batch": 32, "max_batch_tokens": 16384}
@@ -15,7 +16,7 @@ _TYPES = {
 }
 
 
-def parse_options(spec: EngineSpec, **defaults: Option) -> dict[str, Option]:
+def parse_options(spec: EngineSpec, **defaults: OptionValue) -> dict[str, Any]:
     """Return the engine's options, with `defaults` for those that are not given.
 
     Raises:
@@ -28,7 +29,7 @@ def parse_options(spec: EngineSpec, **defaults: Option) -> dict[str, Option]:
     return defaults | given
 
 
-def option_error(engine: str, name: str, value: Option, defaults: Mapping[str, Option]) -> str | None:
+def option_error(engine: str, name: str, value: OptionValue, defaults: Mapping[str, OptionValue]) -> str | None:
     """Return what is wrong with an option of an engine with these defaults, or None."""
     if name not in defaults:
         return f"engine {engine!r} has no option {name!r}; it has {', '.join(sorted(defaults))}"

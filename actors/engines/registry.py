@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
 
-from actors.engine import Engine, EngineSpec
-from actors.engines.options import Option
+from actors.engine import Engine, EngineSpec, OptionValue
 from actors.inference.model_loading import check_folder
 
 MemoryModel = Literal["one_device", "tensor_parallel", "remote", "none"]
@@ -84,6 +83,7 @@ ENGINES: dict[str, EngineInfo] = {
         "actors.engines.http_engine:HttpEngine",
         128,
         memory_model="remote",
+        options="actors.engines.http.options:OPTIONS",
         required_option=RequiredOption(
             "url",
             "an http model needs the address of its endpoint",
@@ -122,7 +122,7 @@ def engine_info(engine: str, gpus: float = 0) -> EngineInfo:
         raise ValueError(f"unknown engine {engine!r}: one of {', '.join(ENGINES)}") from None
 
 
-def option_defaults(engine: str) -> Mapping[str, Option] | None:
+def option_defaults(engine: str) -> Mapping[str, OptionValue] | None:
     """Return an engine's options with their defaults; None if only the engine itself knows them."""
     table = engine_info(engine).options
     return _imported(table) if table else None

@@ -1,78 +1,70 @@
-"""HTTP client of one endpoint: JSON requests with rate limits and retries."""
+"""HTTP client of one endpoint: sends one request at a time, within the endpoint's limits. It retries nothing."""
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import json
-import random
-import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
-from actors.engine import EngineLost
 from actors.engines.http.endpoint import Endpoint
 from actors.engines.http.rate_limit import RateLimiter
+from actors.engines.http.self_limit import SelfLimit, shared_limit
 
-Answer = TypeVar("Answer")
-INITIAL_DELAY, MAX_DELAY = 0.5, 60.0  # seconds between attempts: exponential, with a random factor of 0.5 to 1
 SESSION_CLOSE_TIMEOUT = 10.0
-RETRYABLE_STATUSES = frozenset({408, 409, 429})  # and all of 500 and above
-FATAL_STATUSES = frozenset({401, 403, 404})  # worked at load: the key was revoked, or the model removed
+MAX_REDIRECTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """Status, headers and body of an answer; status 0 and a description in `body` if there was none."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    body: bytes = b""
 
 
 class HttpClient:
-    """Sends requests for one model to one endpoint."""
+    """Sends requests to one endpoint."""
 
-    def __init__(self, endpoint: Endpoint, model: str) -> None:
-        self._endpoint, self._model = endpoint, model
-        self._request_limiter, self._token_limiter = (
-            RateLimiter(endpoint.requests_per_minute),
-            RateLimiter(endpoint.tokens_per_minute),
-        )
-        self._slots = asyncio.Semaphore(endpoint.in_flight)
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._request_limiter = RateLimiter(endpoint.requests_per_minute)
+        self._token_limiter = RateLimiter(endpoint.tokens_per_minute)
         self._session: aiohttp.ClientSession | None = None
         self._sessions: AsyncGenerator[aiohttp.ClientSession] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.retry_count = 0
+        self._slots = asyncio.Semaphore(endpoint.in_flight)
+        self._self_limit = SelfLimit()
 
-    async def post(
-        self, path: str, body: Mapping[str, Any], tokens: int, read: Callable[[dict[str, Any]], Answer]
-    ) -> Answer:
-        """Send a request and return the result of `read` on the answer's JSON.
+    async def send(self, method: str, path: str, data: bytes | None = None, tokens: int = 0) -> HttpAnswer:
+        """Send one request as soon as the limits allow, and return the answer. Redirects within a server are followed.
 
         Args:
-            tokens: The estimated number of tokens of the request, for the rate limiter.
-
-        Raises:
-            RequestError: The endpoint rejects this request.
-            EngineLost: All retries fail, or the endpoint rejects the credentials.
+            method: GET or POST.
+            path: The route of the API.
+            data: The body.
+            tokens: The estimated number of tokens of the request, for the limit of tokens per minute.
         """
-        data, problem = json.dumps(body).encode(), ""
-        for attempt in range(self._endpoint.retries + 1):
-            status, headers, answer = await self._send(path, data, tokens)
-            if status == 200:
-                try:
-                    parsed = json.loads(answer)
-                    self._token_limiter.adjust(parsed["usage"]["total_tokens"] - tokens)
-                    return read(parsed)
-                except (KeyError, IndexError, TypeError, ValueError) as error:
-                    problem = f"the answer is not a completion, {type(error).__name__}: {error}"
-            elif status in FATAL_STATUSES:
-                raise EngineLost(
-                    self._model, f"{self._endpoint.url}: HTTP {status} {self._endpoint.error_message(answer)}"
-                )
-            elif 400 <= status < 500 and status not in RETRYABLE_STATUSES:
-                raise self._endpoint.permanent_error(status, answer)
-            else:
-                problem = (f"HTTP {status} " if status else "") + self._endpoint.error_message(answer)
-            if attempt < self._endpoint.retries:
-                self.retry_count += 1
-                await asyncio.sleep(backoff_seconds(attempt, headers.get("Retry-After", "")))
-        attempts = self._endpoint.retries + 1
-        raise EngineLost(self._model, f"{self._endpoint.url} gave no answer in {attempts} attempts: {problem}")
+        session = await self._open_session()
+        async with self._slots, self._self_limit.slot() as sent:
+            await self._request_limiter.acquire()
+            await self._token_limiter.acquire(tokens)
+            answer = await self._send(session, method, self._endpoint.full_url(path), data)
+            sent.note(answer.status, answer.headers.get("Retry-After", ""))
+            return answer
+
+    def adjust_tokens(self, more: int) -> None:
+        """Correct the limit of tokens per minute after a request that used `more` tokens than estimated."""
+        self._token_limiter.adjust(more)
+
+    async def aclose(self) -> None:
+        """Close the connections from the event loop that opened them."""
+        if self._sessions is not None:
+            await self._sessions.aclose()
 
     def close(self) -> None:
         """Close the connections. May be called from any thread."""
@@ -86,50 +78,64 @@ class HttpClient:
         else:
             asyncio.run_coroutine_threadsafe(closing, loop).result(SESSION_CLOSE_TIMEOUT)
 
-    async def _send(self, path: str, data: bytes, tokens: int) -> tuple[int, Mapping[str, str], bytes]:
-        """Return status, headers and body; status 0 and a description if the request failed."""
-        session, url = await self._open_session(), self._endpoint.full_url(path)
-        async with self._slots:
-            await self._request_limiter.acquire()
-            await self._token_limiter.acquire(tokens)
-            try:
-                async with session.post(url, data=data, allow_redirects=False) as response:
-                    return response.status, response.headers, await response.read()
-            except TimeoutError:
-                return 0, {}, f"no answer within {self._endpoint.timeout:g} s".encode()
-            except (aiohttp.ClientError, OSError) as error:
-                return 0, {}, f"{type(error).__name__}: {error}".encode()
+    async def _send(self, session: aiohttp.ClientSession, method: str, url: str, data: bytes | None) -> HttpAnswer:
+        try:
+            for _ in range(MAX_REDIRECTS):
+                async with session.request(
+                    method, url, data=data, allow_redirects=False, proxy=self._endpoint.proxy
+                ) as response:
+                    answer = HttpAnswer(response.status, response.headers, await response.read())
+                target = urljoin(url, answer.headers.get("Location", ""))
+                if answer.status not in (307, 308) or not _same_server(url, target):
+                    return _explain_redirect(answer, target)
+                url = target
+            return HttpAnswer(0, {}, b"too many redirects")
+        except TimeoutError:
+            return HttpAnswer(0, {}, f"no answer within {self._endpoint.timeout:g} s".encode())
+        except (aiohttp.ClientError, OSError) as error:
+            return HttpAnswer(0, {}, _describe(error).encode())
 
     async def _open_session(self) -> aiohttp.ClientSession:
         """Return the session of the running loop. Connections cannot be shared between loops."""
         loop = asyncio.get_running_loop()
         if self._session is None or self._loop is not loop:
-            self._loop, self._slots = loop, asyncio.Semaphore(self._endpoint.in_flight)
+            self._loop = loop
+            self._slots = asyncio.Semaphore(self._endpoint.in_flight)
+            self._self_limit = shared_limit(self._endpoint.base, self._endpoint.key.location)
             self._sessions = self._session_scope()
             self._session = await anext(self._sessions)
         return self._session
 
     async def _session_scope(self) -> AsyncGenerator[aiohttp.ClientSession]:
         # a generator, because a loop that shuts down closes its generators, and thereby the connections
+        more: dict[str, Any] = {"ssl": self._endpoint.ssl_context} if self._endpoint.ssl_context else {}
         async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._endpoint.in_flight),
+            connector=aiohttp.TCPConnector(limit=self._endpoint.in_flight, **more),
             timeout=aiohttp.ClientTimeout(total=self._endpoint.timeout),
-            headers=self._endpoint.headers(),
+            headers=self._endpoint.request_headers(),
             cookie_jar=aiohttp.DummyCookieJar(),
         ) as session:
             yield session
 
 
-def backoff_seconds(attempt: int, retry_after: str) -> float:
-    """Return seconds before the next attempt: exponential with jitter, and at least the server's Retry-After."""
-    backoff = min(MAX_DELAY, INITIAL_DELAY * 2**attempt) * random.uniform(0.5, 1.0)
-    try:
-        requested = float(retry_after)
-    except ValueError:
-        date = email.utils.parsedate_tz(retry_after)
-        requested = email.utils.mktime_tz(date) - time.time() if date else 0.0
-    # jitter, so that clients with the same Retry-After do not retry at the same time
-    return max(backoff, requested + random.uniform(0.0, min(1.0, backoff))) if requested > 0 else backoff
+def _same_server(url: str, target: str) -> bool:
+    return urlsplit(url)[:2] == urlsplit(target)[:2]
+
+
+def _explain_redirect(answer: HttpAnswer, target: str) -> HttpAnswer:
+    """Return an answer as it is, but a redirect to another server, where the key must not go, with an explanation."""
+    if not 300 <= answer.status < 400:
+        return answer
+    return HttpAnswer(answer.status, {}, f"it redirects to {target}: is that the address for option 'url'?".encode())
+
+
+def _describe(error: aiohttp.ClientError | OSError) -> str:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"{error.certificate_error}: name the file of its authority's certificate in option 'ca_file'"
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        return f"the proxy {error.host}:{error.port}, which the environment sets, cannot be reached: {error.os_error}"
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return f"{type(cause).__name__}: {cause}"
 
 
 def _is_running_in(loop: asyncio.AbstractEventLoop) -> bool:

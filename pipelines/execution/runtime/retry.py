@@ -11,8 +11,8 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from rich.markup import escape
 
-from actors.engine import EngineLost, LoadError
-from actors.engines.http.endpoint import HTTP_RETRIES
+from actors.engine import EndpointRefused, EngineLost, LoadError
+from actors.engines.http.options import HTTP_RETRIES
 from actors.sandbox.protocol.job import SandboxError
 from actors.serving.poison_search import MAX_CRASHES_ISOLATED
 from actors.serving.replica_set import MAX_CRASHES, MAX_LOAD_CRASHES
@@ -77,7 +77,7 @@ def with_retries(
             return attempt()
         except (EngineLost, SandboxError, RayError) as error:
             is_bug = isinstance(error, RayTaskError) and not isinstance(error, EngineLost | SandboxError)
-            if is_bug or spent == MAX_STEP_RETRIES or not ray.is_initialized():
+            if isinstance(error, EndpointRefused) or is_bug or spent == MAX_STEP_RETRIES or not ray.is_initialized():
                 raise
             retries.add_step(label)
             reason = " ".join(str(error).split())

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from actors.engine import OptionValue
 from actors.engines.registry import AUTO_ENGINE, engine_names
 from pipelines.study.spec.basics import StrictModel, name_from
 
@@ -42,8 +43,8 @@ class Model(StrictModel):
             "date that templates see"
         ),
     )
-    options: dict[str, str | int | float | bool] = Field(default={}, description="engine settings that change results")
-    runtime: dict[str, str | int | float | bool] = Field(
+    options: dict[str, OptionValue] = Field(default={}, description="engine settings that change results")
+    runtime: dict[str, OptionValue] = Field(
         default={}, description="placement: engine settings that do not change results, such as batch sizes"
     )
     price: Price | None = Field(

@@ -14,11 +14,19 @@ from dataclasses import replace
 import psutil
 import pytest
 
-from actors.engine import EngineLost, EngineSpec, GenerateRequest, LogprobRequest, RequestError, Sampling
-from actors.engines.http import client as http_client
-from actors.engines.http.client import backoff_seconds
+from actors.engine import (
+    EndpointRefused,
+    EngineLost,
+    EngineSpec,
+    GenerateRequest,
+    LogprobRequest,
+    RequestError,
+    Sampling,
+)
+from actors.engines.http import exchange
+from actors.engines.http.completions import read_completion
+from actors.engines.http.exchange import backoff_seconds
 from actors.engines.http.rate_limit import RateLimiter
-from actors.engines.http_engine import parse_generation
 from actors.engines.registry import create
 
 KEY = "sk-canary-0123456789"
@@ -26,7 +34,7 @@ KEY = "sk-canary-0123456789"
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(http_client, "INITIAL_DELAY", 0.02)
+    monkeypatch.setattr(exchange, "INITIAL_DELAY", 0.02)
 
 
 def engine(url, model="stub", **options):
@@ -70,7 +78,7 @@ def test_nobody_there_is_a_clear_error_within_seconds():
 
 
 def test_a_model_that_is_not_served_is_told_at_load(stub):
-    with pytest.raises(ValueError, match=r"does not serve the model 'other': HTTP 404; it serves stub"):
+    with pytest.raises(ValueError, match=r"does not serve the model 'other': HTTP 404 .*; it serves stub"):
         engine(stub(), "other")
 
 
@@ -103,7 +111,7 @@ def test_retry_after_is_kept(stub):
 
 
 def test_delays_grow_and_are_no_shorter_than_the_server_asks(monkeypatch):
-    monkeypatch.setattr(http_client, "INITIAL_DELAY", 0.5)
+    monkeypatch.setattr(exchange, "INITIAL_DELAY", 0.5)
     assert all(0.25 * 2**i <= backoff_seconds(i, "") <= 0.5 * 2**i for i in range(6))
     assert backoff_seconds(30, "") <= 60
     assert 7 <= backoff_seconds(0, "7") <= 8
@@ -150,7 +158,7 @@ def test_a_withheld_reply_is_refused():
     usage = {"prompt_tokens": 1, "completion_tokens": 0, "total_tokens": 1}
     for message, reason in (({"content": ""}, "content_filter"), ({"content": None, "refusal": "I can't."}, "stop")):
         with pytest.raises(RequestError, match="refused"):
-            parse_generation(request(0), {"choices": [{"message": message, "finish_reason": reason}], "usage": usage})
+            read_completion(request(0), {"choices": [{"message": message, "finish_reason": reason}], "usage": usage})
 
 
 def test_the_end_token_is_not_among_a_replys_logprobs(stub):
@@ -200,12 +208,12 @@ def test_the_key_shows_nowhere(stub, monkeypatch, caplog, capfd):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("TEST_KEY", KEY)
     keyed = engine(stub("--key", KEY), key_env="TEST_KEY")
-    fields = [keyed, keyed._client, keyed._client._endpoint]
+    fields = [keyed, keyed._exchange, keyed._exchange._endpoint]
     assert KEY not in repr(fields) and not any(KEY in repr(getattr(one, "__dict__", "")) for one in fields)
     assert ask(keyed, [request(0)])[0].text
     monkeypatch.setenv("TEST_KEY", f"{KEY}-other")
     # the stub quotes the key that it expects, as some servers do
-    message = keyed._client._endpoint.error_message(json.dumps({"error": {"message": f"not {KEY}-other"}}).encode())
+    message = keyed._exchange._endpoint.error_message(json.dumps({"error": {"message": f"not {KEY}-other"}}).encode())
     assert message == "not ***"
     written = capfd.readouterr()
     assert KEY not in written.out + written.err + caplog.text
@@ -214,9 +222,10 @@ def test_the_key_shows_nowhere(stub, monkeypatch, caplog, capfd):
 def test_a_key_that_is_withdrawn_loses_the_engine_and_blames_no_row(stub, monkeypatch):
     monkeypatch.setenv("TEST_KEY", KEY)
     keyed = engine(stub("--key", KEY), key_env="TEST_KEY")
-    keyed._client._endpoint = replace(keyed._client._endpoint, key_env="")
+    client = keyed._exchange.client
+    client._endpoint = replace(client._endpoint, key_env="")
     (error,) = ask(keyed, [request(0)])
-    assert isinstance(error, EngineLost) and "HTTP 401" in str(error)
+    assert isinstance(error, EndpointRefused) and "HTTP 401" in str(error)
 
 
 def test_a_key_in_a_file_opens_the_endpoint_and_shows_nowhere(stub, tmp_path, caplog, capfd):
@@ -227,7 +236,7 @@ def test_a_key_in_a_file_opens_the_endpoint_and_shows_nowhere(stub, tmp_path, ca
     keyed = engine(stub("--key", KEY), key_file=str(file))
     assert ask(keyed, [request(0)])[0].text
     written = capfd.readouterr()
-    assert KEY not in written.out + written.err + caplog.text + repr(keyed._client._endpoint)
+    assert KEY not in written.out + written.err + caplog.text + repr(keyed._exchange._endpoint)
 
 
 def test_a_key_file_that_others_can_read_is_not_there_or_empty_is_refused(stub, tmp_path):
@@ -266,4 +275,4 @@ def test_half_a_character_in_a_reply_is_an_error_of_its_row():
     usage = {"prompt_tokens": 3, "completion_tokens": 1}
     message = json.loads('{"content": "\\ud83d"}')
     with pytest.raises(RequestError, match="not_unicode"):
-        parse_generation(request(0), {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
+        read_completion(request(0), {"choices": [{"message": message, "finish_reason": "stop"}], "usage": usage})
