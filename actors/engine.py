@@ -214,7 +214,7 @@ class EngineLost(Exception):
 
 
 class EndpointRefused(EngineLost):
-    """A server rejects all requests until somebody acts, for example because credits are used up: a retry is no use."""
+    """A server rejects all requests until somebody acts, for example when credits are used up. Retries do not help."""
 
     def __str__(self) -> str:
         return f"the endpoint of model {self.model} rejects all requests: {self.detail}"

@@ -7,6 +7,7 @@ import os
 import pickle
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Any
 
 import ray
 
@@ -71,7 +72,8 @@ class Replica:
         """
         try:
             await self._unload()
-            self._memory_fraction = float(dict(spec.options).get("gpu_memory_utilization", MIN_FREE_FRACTION))
+            fraction: Any = dict(spec.options).get("gpu_memory_utilization", MIN_FREE_FRACTION)
+            self._memory_fraction = float(fraction)
             local_spec = await asyncio.to_thread(self._local_checkpoint, spec)
             await asyncio.to_thread(self._wait_for_devices)
             self._engine = await asyncio.to_thread(create, local_spec)
@@ -89,11 +91,15 @@ class Replica:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def collect(self) -> tuple[list[tuple[int, Answer]], int]:
-        """Wait for answers; return them with their requests' numbers, and the engine's retries since the last call."""
+    async def collect(self) -> tuple[list[tuple[int, Answer]], int, list[str]]:
+        """Wait for answers; return them with their requests' numbers, and the engine's retries since the last call.
+
+        The third value is what users should know about the engine's server, since the last call.
+        """
         answers, before = await self._answers.take(), self._retry_count
         self._retry_count = getattr(self._engine, "retry_count", 0)  # only engines that call an endpoint have it
-        return answers, max(0, self._retry_count - before)
+        notices: list[str] = getattr(self._engine, "take_notices", list[str])()
+        return answers, max(0, self._retry_count - before), notices
 
     async def heartbeat(self) -> tuple[int, float]:
         """Return the engine's progress, a number that changes while the engine works, and its CPU seconds."""

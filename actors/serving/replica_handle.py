@@ -43,6 +43,7 @@ class ReplicaHandle:
         queue: RequestQueue,
         reservation: Reservation | None,
         free_slots: Callable[[ReplicaHandle], int],
+        notify: Callable[[str], None],
     ) -> None:
         """Create a handle without a process.
 
@@ -52,6 +53,7 @@ class ReplicaHandle:
             queue: The queue to take requests from.
             reservation: A reservation of the driver, or None to create one at the start.
             free_slots: Returns how many more requests the replica may take now.
+            notify: Takes what users should know about the model's server.
         """
         self.number, self.pool_spec, self.queue, self.reservation, self.free_slots = (
             number,
@@ -60,6 +62,7 @@ class ReplicaHandle:
             reservation,
             free_slots,
         )
+        self.notify = notify
         self.uses_driver_reservation = reservation is not None
         self.state: Literal["waiting", "loading", "ready", "asleep"] = "waiting"
         self.retiring = False
@@ -212,11 +215,13 @@ class ReplicaHandle:
     async def _collect_loop(self) -> None:
         while True:
             try:
-                collected: tuple[list[tuple[int, Answer]], int] = await self._replica.collect.remote()
+                collected: tuple[list[tuple[int, Answer]], int, list[str]] = await self._replica.collect.remote()
             except RayError as error:
                 raise ReplicaDied(describe_actor_error(error)) from error
-            answers, retries = collected
+            answers, retries, notices = collected
             self.stats.retries += retries
+            for notice in notices:
+                self.notify(notice)
             for number, answer in answers:
                 self.queue.answer(self.in_flight.pop(number), answer)
                 self._record_stats(answer)

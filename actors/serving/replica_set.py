@@ -152,7 +152,14 @@ class ReplicaSet:
 
     def _add(self) -> None:
         reservation = self._driver_reservations.pop() if self._driver_reservations else None
-        replica = ReplicaHandle(self._next_replica_number, self.pool_spec, self.queue, reservation, self.free_slots)
+        replica = ReplicaHandle(
+            self._next_replica_number,
+            self.pool_spec,
+            self.queue,
+            reservation,
+            self.free_slots,
+            lambda notice: self.emit_event(f"{self.queue.model}: {notice}"),
+        )
         self._next_replica_number += 1
         self.replicas.append(replica)
         self._tasks[replica] = asyncio.create_task(self._supervise(replica))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from actors.engines.registry import engine_info
 from cluster.errors import ClusterError
@@ -85,7 +86,8 @@ def check_memory(study: Study, folder: Path, cluster: Inventory) -> None:
 
 
 def _serving_need(name: str, model: Model, sizes: Architecture, saved: int) -> MemoryNeed:
-    options, gpu = model.options | model.runtime, model.gpus > 0
+    options: dict[str, Any] = model.options | model.runtime
+    gpu = model.gpus > 0
     sharded = engine_info(model.engine, model.gpus).memory_model == "tensor_parallel"
     pipeline = int(options.get("pipeline_parallel_size", 1))
     tensor = int(options.get("tensor_parallel_size", max(1, model.gpus // pipeline) if sharded else 1))

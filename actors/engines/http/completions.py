@@ -10,6 +10,7 @@ from actors.engine import FinishReason, GenerateRequest, Generation, RequestErro
 from actors.engines.http.endpoint import describe_error
 from actors.engines.http.exchange import AnswerFailure
 from actors.engines.http.failures import Failure, embedded_failure, odd
+from prompts.thoughts import split_thoughts
 
 CHARS_PER_TOKEN = 4  # an assumption: for limits of tokens per minute, and for servers that do not count
 _CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
@@ -47,6 +48,8 @@ def read_completion(request: GenerateRequest, answer: Mapping[str, Any]) -> Read
         except UnicodeEncodeError:
             raise RequestError("not_unicode", "the reply contains a lone surrogate") from None
     logprobs = _reply_logprobs(choice, text) if request.logprobs else None
+    split = split_thoughts(text)
+    text, thoughts = split.reply, "\n\n".join(filter(None, (thoughts, split.thoughts)))
     usage = cast("dict[str, Any]", answer.get("usage")) if isinstance(answer.get("usage"), dict) else {}
     tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
     counted = tokens_in is not None and tokens_out is not None
@@ -143,7 +146,7 @@ def _as_text(value: Any) -> str | None:
 
 def _raise_content(content: Any) -> NoReturn:
     named = cast("dict[str, Any]", content).get("type") if isinstance(content, dict) else type(content).__name__
-    raise AnswerFailure(odd(f"the reply's content has a part that is no text: {named!r}"))
+    raise AnswerFailure(odd(f"the reply's content has a part other than text: {named!r}"))
 
 
 def _count(value: Any) -> int | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _SECRET_NAME = re.compile(r"auth|token|secret|cookie|signature|password|(^|[-_])(api[-_]?)?key$|^sig$", re.IGNORECASE)
-_FORM = "'{file: PATH}', '{env: VARIABLE}' or, if it is no secret, a plain text"
+_FORM = "'{file: PATH}', '{env: VARIABLE}' or, for a value that may be public, a plain text"
 
 
 @dataclass(frozen=True, slots=True)

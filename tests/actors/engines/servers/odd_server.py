@@ -53,6 +53,7 @@ READABLE: dict[str, Callable[[], web.Response]] = {
     "bare parts": lambda: json_reply(completion(["The river", " is long."])),
     "reasoning": lambda: json_reply(completion({"content": TEXT, "reasoning_content": "Let me think."})),
     "other reasoning": lambda: json_reply(completion({"content": TEXT, "reasoning": "Let me think."})),
+    "thoughts in the text": lambda: json_reply(completion(f"<think>\nLet me think.\n</think>\n\n{TEXT}")),
     "no usage": lambda: json_reply(without(completion(), "usage")),
     "null usage": lambda: json_reply(completion(usage=None)),
     "partial usage": lambda: json_reply(completion(usage=usage(completion_tokens=None))),

@@ -67,7 +67,7 @@ def test_a_readable_reply_is_read(server: OddServer, way: str) -> None:
     empty = way in ("no content", "null content")
     assert got.text == ("" if empty else f"{TEXT}\0" if way == "nul" else TEXT)
     assert got.finish_reason == ("length" if empty or way == "cut" else "stop")
-    thinks = way in ("parts", "reasoning", "other reasoning", "null content")
+    thinks = way in ("parts", "thoughts in the text", "reasoning", "other reasoning", "null content")
     assert got.thoughts.startswith("Let me") == thinks
     assert got.tokens_in > 0
     assert (got.tokens_out > 0) or empty
