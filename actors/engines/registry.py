@@ -36,7 +36,8 @@ class EngineInfo:
     engine's batch, so that requests and answers are sent in bulk. `spans_nodes`: one replica's GPUs may be on several
     nodes. `generates`: the engine generates and scores text. `classifies`: it returns a classifier's logits.
     `options` ("module:name") is the table of the engine's options with their defaults; that module does not import
-    torch. Without it, options are checked when a model is loaded. `needs_package` is a package that evolgrid does not
+    torch. Without it, options are checked when a model is loaded. `identity_options` are those that change results.
+    `needs_package` is a package that evolgrid does not
     install by default, and `install_hint` how to install it.
     """
 
@@ -50,6 +51,7 @@ class EngineInfo:
     install_hint: str = ""
     required_option: RequiredOption | None = None
     options: str = ""
+    identity_options: str = ""
 
     @property
     def has_weights(self) -> bool:
@@ -84,6 +86,7 @@ ENGINES: dict[str, EngineInfo] = {
         128,
         memory_model="remote",
         options="actors.engines.http.options:OPTIONS",
+        identity_options="actors.engines.http.options:PARAMETER_OPTIONS",
         required_option=RequiredOption(
             "url",
             "an http model needs the address of its endpoint",
@@ -126,6 +129,12 @@ def option_defaults(engine: str) -> Mapping[str, OptionValue] | None:
     """Return an engine's options with their defaults; None if only the engine itself knows them."""
     table = engine_info(engine).options
     return _imported(table) if table else None
+
+
+def identity_options(engine: str) -> frozenset[str]:
+    """Return the names of an engine's options that change results, as far as its record says."""
+    table = engine_info(engine).identity_options
+    return frozenset(_imported(table)) if table else frozenset()
 
 
 def create(spec: EngineSpec) -> Engine:

@@ -12,6 +12,7 @@ from pipelines.study.file.yaml_tree import Loc, dotted_path, loc_in_file
 from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
 from pipelines.study.inputs.benchmarks import check_benchmark
 from pipelines.study.inputs.encoders import check_encoder
+from pipelines.study.inputs.endpoints import check_placement, check_same_servers, check_scorer
 from pipelines.study.inputs.models import check_installed, check_model, check_options
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.inputs.published import read_published
@@ -201,8 +202,12 @@ def _model_problems(loaded: LoadedStudy) -> Iterator[InputError]:
         if found := check_model(model, loaded.folder):
             yield _problem_error(loaded, ("models", name), found)
             continue
-        for problem in (*check_options(model), *check_template(model, loaded.folder)):
+        for problem in (*check_options(model), *check_placement(model), *check_template(model, loaded.folder)):
             yield _problem_error(loaded, ("models", name), problem)
+    for name, problem in check_same_servers(loaded.study.models):
+        yield _problem_error(loaded, ("models", name), problem)
+    for problem in check_scorer(loaded.study):
+        yield _problem_error(loaded, ("scoring",), problem)
 
 
 def _missing_templates(loaded: LoadedStudy) -> Iterator[InputError]:

@@ -75,8 +75,8 @@ def test_whole_numbers_are_taken_where_fractions_are_expected(write_study: Write
         ("{count: 8}", "{count: 8}\n    file: a.csv", ["3: seeds[0]: give exactly one of 'file' and 'world'"]),
         (
             "engine: scripted",
-            "options: {a: [1]}",
-            ["8: models.tiny.options.a: must be text, a number, true or false; here is a list"],
+            "template: {a: [1]}",
+            ["8: models.tiny.template.a: must be text, a number, true or false; here is a list"],
         ),
         (
             "  tiny:\n    source: any\n    engine: scripted",

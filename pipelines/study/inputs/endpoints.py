@@ -1,0 +1,47 @@
+"""Checks of models behind servers, without asking them: what can be seen in the study file alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from actors.engines.registry import engine_info, identity_options, resolve
+from pipelines.study.inputs.problem import Problem
+from pipelines.study.spec.model import Model
+from pipelines.study.spec.study import Study
+
+_PLACEMENT = {"runtime", "cpus", "gpus", "accelerator", "replicas", "max_replicas", "in_flight", "shared"}
+
+
+def check_placement(model: Model) -> Iterator[Problem]:
+    """Yield options under `runtime` that change results: there they would not enter the keys of steps."""
+    for name in model.runtime.keys() & identity_options(resolve(model.engine, model.gpus)):
+        message = f"'{name}' changes results, so it must enter the keys of steps"
+        yield Problem(("runtime", name), message, "Move it to 'options'.")
+
+
+def check_same_servers(models: Mapping[str, Model]) -> Iterator[tuple[str, Problem]]:
+    """Yield models that are the same to the keys of steps as an earlier one, but at another address."""
+    seen: dict[int, str] = {}
+    for name, model in models.items():
+        if engine_info(model.engine, model.gpus).memory_model != "remote":
+            continue
+        identity = hash(model.model_copy(update=dict.fromkeys(_PLACEMENT)))
+        first = seen.setdefault(identity, name)
+        if models[first].runtime.get("url") != model.runtime.get("url"):
+            message = f"'{name}' is the same model as '{first}' at another address, so their results would be the same"
+            remedy = "If they differ, write 'url' under 'options', or give each a 'revision'; if not, write one model."
+            yield name, Problem(("runtime", "url"), message, remedy)
+
+
+def check_scorer(study: Study) -> Iterator[Problem]:
+    """Yield what a scorer behind a server cannot do: it scores raw text, and its server sets the BOS token."""
+    scoring = study.scoring
+    model = study.models.get(scoring.scorer) if scoring else None
+    if scoring is None or model is None or engine_info(model.engine, model.gpus).memory_model != "remote":
+        return
+    if scoring.form == "chat":
+        message = f"the scorer '{scoring.scorer}' is behind a server, which scores raw text only"
+        yield Problem(("form",), message, "Use 'form: raw', or a scorer with engine transformers or vllm.")
+    if scoring.bos != "auto":
+        message = f"the scorer '{scoring.scorer}' is behind a server, which decides about the BOS token itself"
+        yield Problem(("bos",), message, "Use 'bos: auto', or a scorer with engine transformers or vllm.")
