@@ -1,4 +1,4 @@
-"""Models behind servers: what can be seen in the study file alone is told before anything is asked."""
+"""Models behind servers: what the study file alone shows is reported before anything is asked."""
 
 from __future__ import annotations
 
