@@ -46,8 +46,8 @@ def write_rows(model: Path, rows: list[Pair], file: Path) -> None:
     from actors.training.batches import encode_rows
     from actors.training.model import load_tokenizer
 
-    tokenizer = load_tokenizer(TrainSpec(str(model)))
-    file.write_text(json.dumps(encode_rows(tokenizer, [TrainRow(*row) for row in rows], LENGTH).examples))
+    spec = TrainSpec(str(model), max_length=LENGTH)
+    file.write_text(json.dumps(encode_rows(load_tokenizer(spec), [TrainRow(*row) for row in rows], spec).examples))
 
 
 def ours(model: Path, rows: list[Pair], output: Path, cpus: int) -> TrainOutcome:

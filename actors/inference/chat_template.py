@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,13 +73,17 @@ def encode_chat(
 
 
 def encode_example(
-    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], thoughts: str | None = None
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[Message],
+    thoughts: str | None = None,
+    every_turn: bool = False,
 ) -> tuple[list[int], list[int]]:
     """Return the input ids and labels of one training conversation, both of the same length.
 
-    The last message must be the assistant's. Its content and its end-of-turn token are labelled, all other labels are
-    -100. `thoughts` (an empty text, too) are labelled with the tags around them. If they are None, thoughts that the
-    generation prompt opens are closed in the prompt.
+    The last message must be the assistant's. Its content and its end-of-turn token are labelled; with `every_turn`, so
+    are those of all other assistant's turns, as the template renders them. All other labels are -100. `thoughts` (an
+    empty text, too) are labelled with the tags around them. If they are None, thoughts that the generation prompt opens
+    are closed in the prompt.
 
     Raises:
         ValueError: If the last message is not the assistant's.
@@ -101,8 +105,40 @@ def encode_example(
         *_encode_plain(tokenizer, answer, control),
         end_of_turn(tokenizer),
     ]
-    prompt = _encode_pieces(tokenizer, pieces)
-    return prompt + target, [IGNORED] * len(prompt) + target
+    if every_turn:
+        prompt, labels = _encode_turns(tokenizer, pieces, [role for role, _ in context], control)
+    else:
+        prompt = _encode_pieces(tokenizer, pieces)
+        labels = [IGNORED] * len(prompt)
+    return prompt + target, labels + target
+
+
+def _encode_turns(
+    tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece], roles: Sequence[str], control: frozenset[int]
+) -> tuple[list[int], list[int]]:
+    """Return the ids and labels of a prompt, in which the assistant's turns are learned.
+
+    As in the last turn, the content of each is encoded by itself. `roles` are those of the contents, and perhaps of a
+    system text before them that is part of the first content.
+    """
+    left = [*roles[len(roles) - sum(content for _, content in pieces) :]]
+    ids, labels = list[int](), list[int]()
+    for learned, group in groupby(pieces, key=lambda piece: piece[1] and left.pop(0) == "assistant"):
+        run = [*group]
+        tokens = _encode_plain(tokenizer, run[0][0], control) if learned else _encode_pieces(tokenizer, run)
+        mask = [learned] * len(tokens)
+        if ids and not learned and (place := _end_of_turn_index(tokenizer, run[0])) is not None:
+            mask[place] = True
+        ids += tokens
+        labels += [token if own else IGNORED for token, own in zip(tokens, mask, strict=True)]
+    return ids, labels
+
+
+def _end_of_turn_index(tokenizer: PreTrainedTokenizerBase, piece: Piece) -> int | None:
+    """Return the index of the end-of-turn token in the template's text after an assistant's content; None without."""
+    tokens = [] if piece[1] else _encode(tokenizer, piece[0])
+    end = end_of_turn(tokenizer)
+    return tokens.index(end) if end in tokens else None
 
 
 def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -1,4 +1,4 @@
-"""Encodes conversations as token ids with labels on the response only, and collates them to batches."""
+"""Encodes conversations as token ids with labels on what is learned, and collates them to batches."""
 
 from __future__ import annotations
 
@@ -23,10 +23,14 @@ Example = dict[str, list[int]]
 
 @dataclass(frozen=True, slots=True)
 class SftData:
-    """Encoded rows, the number of rows without anything to learn, and the input tokens of one epoch."""
+    """Encoded rows, and the input tokens of one epoch.
+
+    `dropped` counts the rows without anything to learn, `shortened` those that were cut to the maximum length.
+    """
 
     examples: list[Example]
     dropped: int
+    shortened: int
     tokens: int
 
 
@@ -42,25 +46,45 @@ def lengths_after_cutoff(source: int, target: int, cutoff: int) -> tuple[int, in
     return min(cutoff - target_kept, source), target_kept
 
 
-def encode_row(tokenizer: PreTrainedTokenizerBase, row: TrainRow, max_length: int) -> Example | None:
-    """Return one row as ids and labels, or None if no token of the response would count towards the loss."""
+def encode_row(tokenizer: PreTrainedTokenizerBase, row: TrainRow, spec: TrainSpec) -> tuple[Example, bool] | None:
+    """Return one row as ids and labels, and whether it was shortened; None if no token of the response is learned.
+
+    A conversation that is too long loses its oldest exchanges, one after another; the system text is kept. If the last
+    exchange alone is too long, LLaMA-Factory's rule cuts the prompt and the response.
+    """
     if not row.response.strip():
         return None
-    messages = [*row.before, ("user", row.user), ("assistant", row.response)]
-    ids, labels = encode_example(tokenizer, messages, row.thoughts)
-    prompt = labels.count(IGNORED)
-    source, target = lengths_after_cutoff(prompt, len(ids) - prompt, max_length)
+    ids, labels = _encode_whole(tokenizer, row, spec)
+    shortened = len(ids) > spec.max_length
+    while len(ids) > spec.max_length and (left := _without_oldest_exchange(row)):
+        row = left
+        ids, labels = _encode_whole(tokenizer, row, spec)
+    prompt = max((i for i, label in enumerate(labels, 1) if label == IGNORED), default=0)
+    source, target = lengths_after_cutoff(prompt, len(ids) - prompt, spec.max_length)
     if target == 0:
         return None
-    answer = ids[prompt : prompt + target]
-    return {"input_ids": ids[:source] + answer, "labels": [IGNORED] * source + answer}
+    kept = [*range(source), *range(prompt, prompt + target)]
+    return {"input_ids": [ids[i] for i in kept], "labels": [labels[i] for i in kept]}, shortened
 
 
-def encode_rows(tokenizer: PreTrainedTokenizerBase, rows: Sequence[TrainRow], max_length: int) -> SftData:
+def _encode_whole(tokenizer: PreTrainedTokenizerBase, row: TrainRow, spec: TrainSpec) -> tuple[list[int], list[int]]:
+    messages = [*row.before, ("user", row.user), ("assistant", row.response)]
+    return encode_example(tokenizer, messages, row.thoughts, every_turn=spec.loss == "all")
+
+
+def _without_oldest_exchange(row: TrainRow) -> TrainRow | None:
+    """Return the row without its first user turn and the reply to it; None if it has only its own."""
+    start = sum(role == "system" for role, _ in row.before[:1])
+    return row._replace(before=row.before[:start] + row.before[start + 2 :]) if len(row.before) > start else None
+
+
+def encode_rows(tokenizer: PreTrainedTokenizerBase, rows: Sequence[TrainRow], spec: TrainSpec) -> SftData:
     """Encode all rows; drop and count those without a response to learn."""
-    encoded = [encode_row(tokenizer, row, max_length) for row in rows]
-    examples = [example for example in encoded if example is not None]
-    return SftData(examples, len(encoded) - len(examples), sum(len(example["input_ids"]) for example in examples))
+    encoded = [encode_row(tokenizer, row, spec) for row in rows]
+    examples = [one[0] for one in encoded if one]
+    shortened = sum(one[1] for one in encoded if one)
+    tokens = sum(len(example["input_ids"]) for example in examples)
+    return SftData(examples, len(encoded) - len(examples), shortened, tokens)
 
 
 Rows = list[Example]

@@ -143,7 +143,7 @@ def _encode(spec: TrainSpec, tokenizer: PreTrainedTokenizerBase, table: pa.Table
         TrainRow(**row | {"before": tuple((role, content) for role, content in json.loads(row["before"]))})
         for row in table.to_pylist()
     ]
-    return encode_rows(tokenizer, rows, spec.max_length)
+    return encode_rows(tokenizer, rows, spec)
 
 
 def _world_size_and_rank() -> tuple[int, int]:
@@ -191,6 +191,7 @@ def _outcomes(loop: TrainingLoop, data: Sequence[SftData], seconds: float, dtype
         TrainOutcome(
             rows=len(one.examples),
             dropped=one.dropped,
+            shortened=one.shortened,
             steps=order.steps,
             tokens=one.tokens * epochs,
             seconds=seconds * one.tokens / total,

@@ -38,6 +38,7 @@ class TrainJob:
 
 
 Dtype = Literal["auto", "float32", "bfloat16"]
+Loss = Literal["last", "all"]
 Sharding = Literal["none", "fsdp", "zero2", "zero3"]
 ALL_LINEAR = "all-linear"
 STUDENT_PREFIX = "student-"  # followed by a number, the folder of a trained student
@@ -68,7 +69,8 @@ class TrainError(Exception):
 class TrainSpec:
     """All settings that change the trained weights. `base` is a local folder or a hub name.
 
-    `batch_size` counts the rows of one optimizer step over all workers, `max_length` the tokens of prompt and response.
+    `batch_size` counts the rows of one optimizer step over all workers, `max_length` the tokens of a conversation.
+    `loss` covers the last turn of the assistant in a conversation, or all of them.
     `warmup_ratio` is a share of all steps; `warmup_steps` overrides it. With `packing`, the rows of a forward pass are
     concatenated without padding, and no row attends to another. `dtype` bfloat16 means autocast over float32 weights
     (full) or over a frozen bfloat16 base (LoRA); auto is the dtype in which the base was saved. LoRA adapts all linear
@@ -98,6 +100,7 @@ class TrainSpec:
     thinking: bool = False
     chat_template: str | None = None
     template_args: tuple[tuple[str, str | int | float | bool], ...] = ()
+    loss: Loss = "last"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,8 @@ class Speed:
 class TrainOutcome:
     """The result of training one student.
 
-    `rows` and `dropped` count the rows that were used and not used, `steps` the optimizer steps, `tokens` the input
+    `rows` and `dropped` count the rows that were used and not used, `shortened` the used ones that were cut to the
+    maximum length, `steps` the optimizer steps, `tokens` the input
     tokens over all epochs (padding excluded). `seconds` is the time of the training itself since its last resume.
     `losses` are pairs of a step (from 1) and its mean loss per answer token. `together` students shared the process,
     lost workers were replaced `restarts` times, and the process took `start` seconds to become ready.
@@ -156,6 +160,7 @@ class TrainOutcome:
     seconds: float
     losses: tuple[tuple[int, float], ...]
     speed: Speed
+    shortened: int = 0
     together: int = 1
     restarts: int = 0
     start: float = 0.0

@@ -68,6 +68,8 @@ OTHER: dict[str, Any] = {
     "bos": "always",
     "before": (("user", "other"),),
     "chat_template": "other",
+    "loss": "all",
+    "thinking": True,
     "template_args": (("other", 1),),
     "logprobs": True,
     "schema": "{}",
@@ -110,7 +112,7 @@ def test_a_request_has_the_digest_that_it_always_had(request_: Request, expected
 
 
 def test_a_training_has_the_digest_that_it_always_had() -> None:
-    assert training_digest(SPEC, PAIRS) == "65a3b8e8d8b1"
+    assert training_digest(SPEC, PAIRS) == "200c3c353eeb"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.markup import escape
+
 from actors.training.spec import STUDENT_PREFIX, TrainError, TrainOutcome, TrainPlacement, TrainRow, TrainSpec
 from actors.training.trainer import can_share_base, digest, train_to_staging
 from cluster.resources.placement import ResourceRequest
@@ -114,6 +116,8 @@ class Trainer:
             seconds = (time.monotonic() - started) / len(steps)
             manifest = commit_step(context.store, step, _account(outcome), shards, seconds, _extra(outcome, training))
             context.progress.finish_step(manifest)
+            if outcome.shortened:
+                context.progress.print(f"[yellow]{escape(step.label)}[/yellow]: {_shortened(outcome, training.spec)}")
             follow_ups += self.on_trained(step)
         return follow_ups
 
@@ -201,10 +205,17 @@ def _account(outcome: TrainOutcome) -> Account:
     return Account(rows_in=total, rows_out=outcome.rows, rejected=outcome.dropped, reasons=reasons)
 
 
+def _shortened(outcome: TrainOutcome, spec: TrainSpec) -> str:
+    return (
+        f"{outcome.shortened} of {outcome.rows} rows are longer than max_length ({spec.max_length} tokens) and were cut"
+    )
+
+
 def _extra(outcome: TrainOutcome, training: PlannedTraining) -> dict[str, object]:
     return {
         "losses": outcome.losses,
         "tokens": outcome.tokens,
+        "shortened": outcome.shortened,
         "train_seconds": outcome.seconds,
         "start_seconds": outcome.start / outcome.together,
         "restarts": outcome.restarts,

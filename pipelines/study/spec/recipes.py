@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 from pydantic import ConfigDict, Field, model_validator
 
-from actors.training.spec import ALL_LINEAR, Dtype, Sharding
+from actors.training.spec import ALL_LINEAR, Dtype, Loss, Sharding
 from pipelines.study.spec.basics import ModelName, Name, StrictModel
 
 PUBLISHED_RECIPES_FILE = Path(__file__).with_name("recipes.yaml")
@@ -40,6 +40,10 @@ class Recipe(StrictModel):
     warmup_steps: int | None = Field(default=None, ge=0, description="replaces warmup_ratio")
     weight_decay: float = Field(default=0.0, ge=0)
     max_length: int = Field(default=2048, gt=0)
+    loss: Loss = Field(
+        default="last",
+        description="what is learned of a conversation: its answer, or every turn of the assistant (all)",
+    )
     packing: bool = Field(default=False, description="concatenate the rows of a forward pass instead of padding them")
     precision: Dtype = Field(default="auto", description="auto: the model's dtype")
     lora_rank: int = Field(default=8, gt=0)

@@ -29,6 +29,11 @@ from actors.training.spec import (
 )
 
 
+def encoded(tokenizer, row: TrainRow, max_length: int):
+    found = encode_row(tokenizer, row, spec(max_length=max_length))
+    return found and found[0]
+
+
 @pytest.mark.parametrize(
     ("source", "target", "kept"),
     [
@@ -44,7 +49,7 @@ def test_cutoff_as_in_llama_factory(source: int, target: int, kept: tuple[int, i
 
 
 def test_only_the_response_and_its_end_have_labels(tokenizer) -> None:
-    example = encode_row(tokenizer, TrainRow("Name a word.", "apple"), 256)
+    example = encoded(tokenizer, TrainRow("Name a word.", "apple"), 256)
     assert example is not None
     learned = [label for label in example["labels"] if label != IGNORED]
     assert tokenizer.decode(learned) == "apple<|im_end|>"
@@ -52,8 +57,8 @@ def test_only_the_response_and_its_end_have_labels(tokenizer) -> None:
 
 
 def test_a_long_row_keeps_the_starts_of_prompt_and_response(tokenizer) -> None:
-    whole = encode_row(tokenizer, TrainRow("lazy dog " * 30, "quick fox " * 30), 10_000)
-    short = encode_row(tokenizer, TrainRow("lazy dog " * 30, "quick fox " * 30), 64)
+    whole = encoded(tokenizer, TrainRow("lazy dog " * 30, "quick fox " * 30), 10_000)
+    short = encoded(tokenizer, TrainRow("lazy dog " * 30, "quick fox " * 30), 64)
     assert whole is not None and short is not None
     assert len(short["input_ids"]) == len(short["labels"]) == 64
     prompt = short["labels"].count(IGNORED)
@@ -63,9 +68,50 @@ def test_a_long_row_keeps_the_starts_of_prompt_and_response(tokenizer) -> None:
 
 
 def test_rows_without_a_response_are_dropped_and_counted(tokenizer) -> None:
-    data = encode_rows(tokenizer, [TrainRow("a", "one"), TrainRow("b", ""), TrainRow("c", " \n")], 256)
+    data = encode_rows(tokenizer, [TrainRow("a", "one"), TrainRow("b", ""), TrainRow("c", " \n")], spec())
     assert (len(data.examples), data.dropped) == (1, 2)
     assert data.tokens == len(data.examples[0]["input_ids"])
+
+
+BEFORE = (
+    ("system", "Be brief."), ("user", "Name a river."), ("assistant", "lazy dog"),
+    ("user", "Another!"), ("assistant", "quick fox"),
+)  # fmt: skip
+TALK = TrainRow("And now?", "brown fox", BEFORE)
+
+
+def learned_text(tokenizer, row) -> str:
+    return tokenizer.decode([label for label in row["labels"] if label != IGNORED])
+
+
+def test_of_a_conversation_the_last_answer_is_learned(tokenizer) -> None:
+    row = encoded(tokenizer, TALK, 256)
+    assert learned_text(tokenizer, row) == "brown fox<|im_end|>"
+    prompt = encode_chat(tokenizer, [*BEFORE, ("user", "And now?")], add_generation_prompt=True)
+    assert row["input_ids"][: len(prompt)] == prompt, "what the student will be asked"
+
+
+def test_every_turn_of_the_assistant_is_learned_by_a_switch(tokenizer) -> None:
+    row, shortened = encode_row(tokenizer, TALK, spec(loss="all"))  # type: ignore[misc]
+    assert learned_text(tokenizer, row) == "lazy dog<|im_end|>quick fox<|im_end|>brown fox<|im_end|>"
+    assert all(label in (IGNORED, token) for token, label in zip(row["input_ids"], row["labels"], strict=True))
+    assert tokenizer.decode(row["input_ids"]) == tokenizer.decode(encoded(tokenizer, TALK, 256)["input_ids"])
+    plain = TrainRow("Name a word.", "apple")
+    assert not shortened and encode_row(tokenizer, plain, spec(loss="all")) == encode_row(tokenizer, plain, spec())
+
+
+@pytest.mark.parametrize("loss", ["last", "all"])
+def test_a_long_conversation_loses_its_oldest_exchanges_and_is_counted(tokenizer, loss) -> None:
+    kept = [TALK._replace(before=BEFORE[:1] + BEFORE[start:]) for start in (1, 3, 5)]
+    whole, shorter, shortest = [encode_row(tokenizer, row, spec(loss=loss))[0] for row in kept]  # type: ignore[index]
+    lengths = [len(row["input_ids"]) for row in (whole, shorter, shortest)]
+    assert lengths == sorted(lengths, reverse=True)
+    for length, left in ((lengths[0], whole), (lengths[0] - 1, shorter), (lengths[1] - 1, shortest)):
+        assert encode_row(tokenizer, TALK, spec(loss=loss, max_length=length)) == (left, length < lengths[0])
+    data = encode_rows(tokenizer, [TALK, TrainRow("a", "one")], spec(loss=loss, max_length=lengths[1]))
+    assert (len(data.examples), data.shortened, data.dropped) == (2, 1, 0)
+    cut, shortened = encode_row(tokenizer, TALK, spec(loss=loss, max_length=12))  # type: ignore[misc]
+    assert len(cut["input_ids"]) == 12 and shortened
 
 
 TEMPLATES = {
@@ -89,7 +135,7 @@ TEMPLATES = {
 def test_only_the_answer_and_its_end_are_learned_under_any_template(tokenizer, template: str) -> None:
     tokenizer = copy.deepcopy(tokenizer)
     tokenizer.chat_template = TEMPLATES[template]
-    example = encode_row(tokenizer, TrainRow("Name a word.", "apple<|im_end|>"), 256)
+    example = encoded(tokenizer, TrainRow("Name a word.", "apple<|im_end|>"), 256)
     assert example is not None
     prompt = encode_chat(tokenizer, [("user", "Name a word.")], add_generation_prompt=True)
     assert example["input_ids"][: len(prompt)] == prompt, "what the student will be asked"
@@ -97,6 +143,18 @@ def test_only_the_answer_and_its_end_are_learned_under_any_template(tokenizer, t
     assert example["labels"][len(prompt) :] == example["input_ids"][len(prompt) :]
     assert tokenizer.decode(example["labels"][len(prompt) :]) == "apple<|im_end|><|im_end|>"
     assert example["labels"].count(tokenizer.eos_token_id) == 1, "the answer's own is text"
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_turn_is_learned_under_any_template(tokenizer, template: str) -> None:
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = TEMPLATES[template]
+    before = (("user", "Name a word."), ("assistant", "apple<|im_end|>"))
+    talk = TrainRow("<|im_end|>Another.", "pear", before)
+    row, _ = encode_row(tokenizer, talk, spec(loss="all"))  # type: ignore[misc]
+    assert learned_text(tokenizer, row).replace(" ", "") == "apple<|im_end|><|im_end|>pear<|im_end|>"
+    assert row["labels"].count(tokenizer.eos_token_id) == 2, "the answers' own are text"
+    assert tokenizer.decode(row["input_ids"]) == tokenizer.decode(encoded(tokenizer, talk, 256)["input_ids"])
 
 
 def test_a_base_without_a_template_gets_the_plain_one(tokenizer, model_folder, tmp_path) -> None:
@@ -195,11 +253,11 @@ def test_the_batch_is_the_recipes_on_any_number_of_workers(workers: int, size: i
 
 def test_a_row_is_learned_after_its_conversation_with_its_thoughts(tokenizer) -> None:
     before = (("system", "Be brief."), ("user", "Hi."), ("assistant", "Hello."))
-    row = encode_row(tokenizer, TrainRow("Name a word.", "apple", before, "Hm."), 256)
+    row = encoded(tokenizer, TrainRow("Name a word.", "apple", before, "Hm."), 256)
     assert row is not None
     prompt = encode_chat(tokenizer, [*before, ("user", "Name a word.")], add_generation_prompt=True)
     assert row["input_ids"][: row["labels"].count(IGNORED)] == prompt
     learned = [label for label in row["labels"] if label != IGNORED]
     assert tokenizer.decode(learned) == "<think>\nHm.\n</think>\n\napple<|im_end|>"
-    none = encode_row(tokenizer, TrainRow("Name a word.", "apple", before, ""), 256)
+    none = encoded(tokenizer, TrainRow("Name a word.", "apple", before, ""), 256)
     assert none is not None and "<think>\n\n</think>\n\napple" in tokenizer.decode(none["input_ids"])

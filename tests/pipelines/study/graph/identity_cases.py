@@ -210,6 +210,7 @@ CASES = {
             "weight_decay": 0.1,
             "max_length": 64,
             "packing": True,
+            "loss": "all",
             "precision": "float32",
             "lora_rank": 4,
             "lora_alpha": 4,
