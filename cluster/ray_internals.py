@@ -5,7 +5,9 @@ If the installed Ray lacks a name, a ClusterError reports the name and Ray's ver
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cluster.library_internals import find_internal
@@ -29,6 +31,20 @@ def drain_node(gcs_address: str, node: str, reason: str, deadline: int) -> tuple
     """
     client = find_internal("ray._raylet", "GcsClient")(address=gcs_address)
     return client.drain_node(node, PREEMPTION, reason, deadline)
+
+
+def divert_messages() -> None:
+    """Write what Ray reports about crashed processes to file descriptor 2 instead of the terminal.
+
+    Each crash is many lines, and the user is informed of it in one. `evolgrid run` redirects the descriptor to a file.
+    """
+    find_internal("ray._private.worker", "print_to_stdstream")  # raises an error if Ray has renamed it
+    worker = import_module("ray._private.worker")
+
+    def to_stderr(data: Mapping[str, Any], ignore_prefix: bool) -> None:
+        os.write(2, "".join(f"({data['pid']}) {line}\n" for line in data["lines"]).encode())
+
+    worker.__dict__["print_to_stdstream"] = to_stderr
 
 
 def reload_auth_mode() -> None:

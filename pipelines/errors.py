@@ -1,11 +1,19 @@
-"""Mistakes in the user's input, which are shown as one readable block without a traceback."""
+"""Mistakes in the user's input, shown as one readable block, and the file of the details of all other errors."""
 
 from __future__ import annotations
 
+import os
+import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
+from pathlib import Path
+
+from cluster.errors import contexts, error_line
 
 MAX_SHOWN = 20
+DEBUG_VARIABLE = "EVOLGRID_DEBUG"
 
 
 class InputError(Exception):
@@ -79,3 +87,29 @@ def nearest(name: str, valid: list[str]) -> str | None:
     if close:
         return f"Did you mean '{close[0]}'?"
     return f"Valid names: {', '.join(valid)}." if valid else None
+
+
+def details_file() -> Path:
+    """Return the file to which this process writes tracebacks, and `evolgrid run` what Ray and libraries print."""
+    return Path(tempfile.gettempdir()) / f"evolgrid-{os.getpid()}.log"
+
+
+def with_details(message: str, error: BaseException) -> str:
+    """Write an error's traceback to the details file, and return the message with the place of the file.
+
+    With the environment variable EVOLGRID_DEBUG, the traceback is also written to standard error.
+    """
+    text = "".join(traceback.format_exception(error))
+    if os.environ.get(DEBUG_VARIABLE):
+        print(text, file=sys.stderr)
+    try:
+        with details_file().open("a", encoding="utf-8") as file:
+            file.write(f"{message}\n{text}\n")
+    except OSError:  # the message is worth more than its details
+        return message
+    return f"{message} (details: {details_file()})"
+
+
+def unexpected(error: BaseException) -> str:
+    """Return an unexpected error in one line: where it was raised if that is known, and its message."""
+    return ": ".join([", ".join(reversed(contexts(error))), error_line(error)]).removeprefix(": ")

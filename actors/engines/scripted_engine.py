@@ -39,6 +39,7 @@ OPTIONS: dict[str, Option] = {
     "thoughts": "",
     "poison": "",
     "refuse": "",
+    "broken": "",
     "hang": "",
     "hold": "",
     "release": "",
@@ -58,7 +59,8 @@ class ScriptedEngine:
     requests are served concurrently (0: no limit). `style` is `answer` (rewriting prompts get a longer instruction, all
     others an answer) or `echo` (the reply is the prompt). `thoughts` come before each reply, apart from its text.
     Faults: a request that contains the text `poison` kills the process, one that contains `refuse` raises RequestError,
-    and one that contains `hang` blocks itself and all later requests. If `release` is the path of a file, requests that
+    one that contains `broken` raises an unexpected error of many lines, and one that contains `hang` blocks itself and
+    all later requests. If `release` is the path of a file, requests that
     contain `hold` are answered once the file exists, so that tests decide when. Loading takes `load_seconds`; with
     `fail_load` it raises RuntimeError, with `die_load` the process exits.
 
@@ -74,6 +76,7 @@ class ScriptedEngine:
         self._model, self._max_length = spec.model, spec.max_length
         self._latency, self._sigma = float(options["latency"]), float(options["latency_sigma"])
         self._poison, self._refuse, self._hang = (str(options[name]) for name in ("poison", "refuse", "hang"))
+        self._broken = str(options["broken"])
         self._hold, self._release = str(options["hold"]), str(options["release"])
         self._style, self._thoughts = str(options["style"]), str(options["thoughts"])
         if self._style not in ("answer", "echo"):
@@ -168,6 +171,8 @@ class ScriptedEngine:
             os._exit(1)
         if self._refuse and self._refuse in text:
             raise RequestError("refused", f"the text contains {self._refuse!r}")
+        if self._broken and self._broken in text:
+            raise ValueError("the error is scripted\n" + "a line that is too much\n" * 100)
         if tokens >= self._max_length:
             raise RequestError("too_long", f"the prompt has {tokens} tokens, the model takes {self._max_length}")
         return self._max_length - tokens

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pickle
+import traceback
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -15,16 +16,19 @@ from actors.engine import (
     Answer,
     ClassifyRequest,
     Engine,
+    EngineLost,
     EngineSpec,
     Feature,
     GenerateRequest,
     LoadError,
     LogprobRequest,
     Request,
+    RequestError,
 )
 from actors.engines.registry import create, engine_info
 from actors.inference.checkpoint_download import downloaded_checkpoint
 from actors.serving.queues import CoalescingQueue
+from cluster.errors import add_context, error_line
 from cluster.fault_points import hit
 from cluster.resources.gpu_memory import wait_until_free
 from cluster.resources.process_activity import Activity, process_activity
@@ -51,6 +55,7 @@ class Replica:
         self._gpus, self._gpu_fraction, self._spans_nodes = gpus or (), gpu_fraction, gpus is None
         self._files = ExitStack()  # the files that the loaded engine reads
         self._engine: Engine | None = None
+        self._model = ""
         self._memory_fraction = MIN_FREE_FRACTION
         self._answers: CoalescingQueue[tuple[int, Answer]] = CoalescingQueue(BATCHING_WINDOW_SECONDS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,6 +75,7 @@ class Replica:
         Returns:
             The features of the engine, or why the model cannot be loaded.
         """
+        self._model = spec.model
         try:
             await self._unload()
             fraction: Any = dict(spec.options).get("gpu_memory_utilization", MIN_FREE_FRACTION)
@@ -81,7 +87,9 @@ class Replica:
             await self._unload()
             if isinstance(error, LoadError):
                 return error
-            return LoadError(spec.model, " ".join(f"{type(error).__name__}: {error}".split()))
+            failure = LoadError(spec.model, error_line(error))
+            failure.add_note("".join(traceback.format_exception(error)))
+            return failure
         return self._engine.features
 
     async def submit(self, requests: Sequence[tuple[int, Request]]) -> None:
@@ -128,6 +136,8 @@ class Replica:
         try:
             answer = await _ask(self._engine, request)
         except Exception as error:  # the client raises it
+            if not isinstance(error, RequestError | LoadError | EngineLost):
+                add_context(error, f"model {self._model}, request {request.id}")
             answer = to_picklable(error)
         self._answers.put([(number, answer)])
 
@@ -157,9 +167,12 @@ async def _ask(engine: Engine, request: Request) -> Answer:
 
 
 def to_picklable(error: Exception) -> Exception:
-    """Return the error itself if it can be pickled, else a RuntimeError with its text."""
+    """Return the error itself if it can be pickled, else a RuntimeError with its text and its notes."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        stand_in = RuntimeError(f"{type(error).__name__}: {error}")
+        for note in getattr(error, "__notes__", []):
+            stand_in.add_note(note)
+        return stand_in
     return error

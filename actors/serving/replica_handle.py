@@ -23,6 +23,7 @@ from cluster.processes import kill_process
 NAMESPACE = "evolgrid-engines"
 BATCHING_WINDOW_SECONDS = 0.002  # requests that arrive within it are sent in one call
 REPLICA_CLOSE_TIMEOUT = 10.0  # for unloading the model before the process is killed
+CONNECTION_CLOSED = "Worker unexpectedly exits with a connection error"  # all that Ray knows of most crashes
 _IDENTIFIERS = ("class_name:", "actor_id:", "namespace:", "name:", "pid:", "ip:")
 
 
@@ -265,4 +266,6 @@ def describe_actor_error(error: RayError) -> str:
         return " ".join(str(error).split())
     lines = [line.strip() for line in str(error).splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(_IDENTIFIERS))
+    if CONNECTION_CLOSED in text:
+        return "its process was killed or crashed"
     return text.partition(" Some common causes")[0].rpartition("The actor is dead because ")[2]

@@ -227,12 +227,14 @@ class ReplicaSet:
         replica.stats.crashes += 1
         replica.state = "waiting"
         isolated = replica.isolated
-        self.queue.replica_died(replica.take_in_flight(), isolated)
+        in_flight = replica.take_in_flight()
+        self.queue.replica_died(in_flight, isolated)
         if loading:
             self._load_crashes += 1
         self._crashes = self._crashes + 1 if self.queue.answered_count == self._answered_at_crash else 1
         self._answered_at_crash = self.queue.answered_count
-        self.emit_event(f"a replica of {model} crashed; restarting: {death}")
+        again = f"; requests to repeat: {len(in_flight)}" if in_flight else ""
+        self.emit_event(f"a replica of {model} crashed; restarting: {death}{again}")
         if self._load_crashes >= MAX_LOAD_CRASHES and not self.ready_replicas:
             detail = f"its process crashed {MAX_LOAD_CRASHES} times while loading: {death}"
             self.queue.fail_all(LoadError(model, detail))

@@ -18,6 +18,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.training.spec import TrainError, TrainJob, TrainOutcome, TrainProgress
+from cluster.errors import error_line
 from cluster.resources.packing import Bundle
 
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ class TrainHost:
         try:
             outcomes = self._fit(job, None, report, scaling_config=scaling, run_config=run)
         except TrainingFailedError as error:
-            raise TrainError(str(error), self._restarts()) from error
+            failed: dict[int, Exception] = getattr(error, "worker_failures", {})
+            cause = next(iter(failed.values()), error)  # the first worker's; the text of `error` is its traceback
+            raise TrainError(error_line(cause), self._restarts()) from error
         return [replace(outcome, restarts=self._restarts()) for outcome in outcomes]
 
     def _restarts(self) -> int:

@@ -19,6 +19,7 @@ from actors.training.spec import (
     TrainSpec,
     accumulation_steps,
 )
+from cluster.errors import error_line
 from cluster.filesystems import file_system, move_folder
 
 if TYPE_CHECKING:
@@ -199,7 +200,9 @@ def _run_with_restarts(
             _remove(filesystem, staging_dir)  # resumed from its checkpoint, it would fail again
             if not resumed or failures == MAX_LOST_WORKERS:
                 restarts = failures + getattr(error.cause, "restarts", 0)
-                raise TrainError(f"{job.spec.base}: the training failed: {error.cause}", restarts) from error
+                cause = error.cause if isinstance(error.cause, Exception) else error
+                reason = str(cause) if isinstance(cause, TrainError) else error_line(cause)
+                raise TrainError(f"{job.spec.base}: the training failed: {reason}", restarts) from error
             resumed = False  # what was left there may be the cause: retry once, from scratch
     raise AssertionError("unreachable")
 

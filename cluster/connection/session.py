@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from cluster.connection.leftover_processes import reap
 from cluster.connection.library_floors import check_versions
 from cluster.errors import ClusterError
-from cluster.ray_internals import canonical_address
+from cluster.ray_internals import canonical_address, divert_messages
 from cluster.resources.inventory import machine
 
 NAMESPACE = "evolgrid"
@@ -52,6 +52,7 @@ def connect(address: str | None, *, cpus: int | None = None) -> Generator[Sessio
         yield _current_session(address)
         return
     check_versions()
+    divert_messages()
     try:
         with _keep_sigterm_handler():
             session = _start(cpus) if address is None else _join(address, cpus)

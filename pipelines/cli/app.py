@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from pipelines.cli.cluster_commands import app as cluster_commands
-from pipelines.cli.exit_codes import exit_for
+from pipelines.cli.exit_codes import failure_message
 from pipelines.cli.export_command import add_export_command
 from pipelines.cli.job_commands import add_job_commands
 from pipelines.cli.options import (
@@ -179,16 +179,13 @@ add_export_command(app)
 
 
 def main() -> None:
-    """Run the command line. Expected errors are printed as one message, without a traceback."""
+    """Run the command line. Errors are printed as one message, without a traceback."""
     # after an interrupt, threads that still call Ray must get an error instead of starting a new local Ray
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     try:
         app()
     except Exception as error:
-        message_and_code = exit_for(error)
-        if message_and_code is None:
-            raise
-        _quit(*message_and_code)
+        _quit(*failure_message(error))
 
 
 def _quit(message: str, code: int) -> NoReturn:

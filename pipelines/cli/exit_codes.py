@@ -10,7 +10,7 @@ from actors.engine import EngineLost, LoadError
 from actors.sandbox.protocol.job import SandboxError
 from cluster.errors import ClusterError
 from pipelines.cli.options import EXIT_BAD_INPUT, EXIT_FAILED
-from pipelines.errors import BudgetSpent, InputError
+from pipelines.errors import BudgetSpent, InputError, unexpected, with_details
 from pipelines.store.errors import CorruptStore, LeaseLost, StudyLocked
 
 # errors of a disk or an object store that is full, unreachable or overloaded
@@ -40,6 +40,23 @@ def exit_for(error: BaseException) -> tuple[str, int] | None:
         message = f"Ray lost a process or a node of the run: {_one_line(error)}"
         return f"{message}: finished work is kept, {RERUN_HINT}", EXIT_FAILED
     return None
+
+
+def failure_message(error: BaseException) -> tuple[str, int]:
+    """Return one line for any error, and the exit code. What the line leaves out is in the file that it names."""
+    expected = exit_for(error)
+    if expected is None:
+        return with_details(f"Unexpected error: {unexpected(_unwrap(error))}", error), EXIT_FAILED
+    return expected if not getattr(error, "__notes__", []) else (with_details(expected[0], error), expected[1])
+
+
+def _unwrap(error: BaseException) -> BaseException:
+    """Return the error that a remote call or a group of tasks has raised, without what wraps it."""
+    while True:
+        inner = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else getattr(error, "cause", None)
+        if not isinstance(inner, BaseException) or inner is error:
+            return error
+        error = inner
 
 
 def _storage_hint(error: OSError) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pipelines.errors import details_file
 
 
 @contextmanager
@@ -16,7 +17,7 @@ def redirect_stderr() -> Generator[Path]:
 
     `sys.stderr` still writes to the terminal, so that tracebacks and evolgrid's messages appear there.
     """
-    path = Path(tempfile.gettempdir()) / f"evolgrid-{os.getpid()}.log"
+    path = details_file()
     terminal = os.dup(2)
     before = sys.stderr
     with path.open("ab") as log:

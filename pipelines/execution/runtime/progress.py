@@ -67,7 +67,7 @@ class ProgressDisplay:
 
     def print(self, text: str) -> None:
         """Print a line above the bars."""
-        self.console.print(text, highlight=False)
+        self.console.print(text, highlight=False, soft_wrap=True)
 
     def update(self, key: str, label: str, done: int, total: int) -> None:
         """Show the progress of a step, in rows or optimizer steps."""

@@ -18,6 +18,7 @@ from actors.serving.poison_search import MAX_CRASHES_ISOLATED
 from actors.serving.replica_set import MAX_CRASHES, MAX_LOAD_CRASHES
 from actors.serving.spec import PoolStats
 from actors.training.host import MAX_LOST_WORKERS
+from cluster.errors import error_line
 from pipelines.store.studies.retry_log import Retry
 
 MAX_STEP_RETRIES = 2  # retries of a step after a failure that its rows did not cause
@@ -80,7 +81,7 @@ def with_retries(
             if isinstance(error, EndpointRefused) or is_bug or spent == MAX_STEP_RETRIES or not ray.is_initialized():
                 raise
             retries.add_step(label)
-            reason = " ".join(str(error).split())
+            reason = error_line(error).partition(": ")[2]
             notify(f"[yellow]{label} failed[/yellow]: {escape(reason)}: retry {spent + 1} of {MAX_STEP_RETRIES}")
             before_retry()
     raise AssertionError("unreachable")

@@ -100,7 +100,11 @@ class StreamWorker:
         result = state.get(node.key, new_id)
         if result is None:
             started = time.monotonic()
-            result = await apply_operator(node.operator, row, new_id)
+            try:
+                result = await apply_operator(node.operator, row, new_id)
+            except Exception as error:
+                error.add_note(f"{node.kind} step {node.key[:8]}, row {row.id[:8]}")
+                raise
             state.add(node.key, result, time.monotonic() - started)
         if not isinstance(result, Rejection):
             followers = [(child, draw) for child in node.children for draw in range(child.rows_per_input)]

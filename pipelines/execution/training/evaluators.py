@@ -18,6 +18,7 @@ from actors.sandbox.protocol.job import SandboxError
 from actors.serving.pool import Pool
 from actors.serving.spec import PoolSpec, ReplicaResources
 from cluster.resources.placement import ResourceRequest
+from pipelines.errors import with_details
 from pipelines.evaluate.suite import Answers
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.runtime.context import RunContext
@@ -111,9 +112,10 @@ class EvaluatorPool:
                 evaluator.evaluate_step(step)
             except (LoadError, EngineLost, SandboxError) as error:
                 evaluator.release()
-                self.on_failure(step, str(error))
+                self.on_failure(step, with_details(str(error), error))
             except Exception as error:  # raised by `finish`, after all trainings and other evaluations
                 evaluator.release()
+                error.add_note(step.label)
                 self.errors.append(error)
             with self.changed:
                 self.running_code = self.running_code and not _runs_code(step)

@@ -16,6 +16,7 @@ from rich.markup import escape
 from actors.training.spec import STUDENT_PREFIX, TrainError, TrainOutcome, TrainPlacement, TrainRow, TrainSpec
 from actors.training.trainer import can_share_base, digest, train_to_staging
 from cluster.resources.placement import ResourceRequest
+from pipelines.errors import with_details
 from pipelines.execution.runtime.commit import commit_step
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.training.gang_scheduler import Gang
@@ -89,7 +90,10 @@ class Trainer:
             if len(training.steps) > 1:
                 return [self.to_gang(single) for single in training.split()]
             for step in training.steps:
-                self.on_failure(step, str(error))
+                self.on_failure(step, with_details(str(error), error))
+        except Exception as error:
+            error.add_note(f"training {training.steps[0].label}")
+            raise
         return []
 
     def train(self, training: PlannedTraining) -> list[Gang]:

@@ -1,17 +1,27 @@
-"""A failure that is not a bug ends a command with one message and what to do; a bug with its traceback."""
+"""A failure ends a command with one line: what to do, or where the traceback of an unexpected error is."""
 
 from __future__ import annotations
 
 import errno
 import os
+import pickle
 import re
+import tempfile
+from pathlib import Path
 
 import pytest
 from ray.exceptions import ActorDiedError, NodeDiedError, RayTaskError
 
-from pipelines.cli.exit_codes import exit_for
-from pipelines.errors import InputError
+from actors.engine import LoadError
+from cluster.errors import add_context
+from pipelines.cli.exit_codes import exit_for, failure_message
+from pipelines.errors import InputError, details_file
 from pipelines.store.errors import CorruptStore
+
+
+@pytest.fixture(autouse=True)
+def details_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def of_worker(cause: Exception) -> Exception:
@@ -47,5 +57,38 @@ def test_what_a_user_can_mend_is_one_message(error: Exception, code: int, told: 
     "error",
     [TypeError("x"), of_worker(TypeError("x")), FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "our.md")],
 )
-def test_a_bug_keeps_its_traceback(error: Exception) -> None:
+def test_a_bug_is_one_line_and_its_traceback_is_in_a_file(error: Exception) -> None:
     assert exit_for(error) is None
+    message, code = failure_message(error)
+    assert code == 1 and "\n" not in message and message.startswith("Unexpected error: ")
+    assert f"details: {details_file()}" in message
+    assert "TypeError: x" in details_file().read_text() or str(error) in details_file().read_text()
+
+
+def test_an_error_says_where_it_was_raised() -> None:
+    try:
+        raise ValueError("first line\n" + "and many more\n" * 100)
+    except ValueError as error:
+        add_context(error, "model m, request r1")
+        sent = pickle.loads(pickle.dumps(error))  # as another process receives it
+    sent.add_note("respond step 12345678, row 87654321")
+    message, _ = failure_message(ExceptionGroup("rows", [of_worker(sent)]))
+    start = (
+        "Unexpected error: respond step 12345678, row 87654321, model m, request r1: ValueError: first line and many"
+    )
+    assert message.startswith(start) and len(message) < 600
+    assert "in test_an_error_says_where_it_was_raised" in details_file().read_text()
+
+
+def test_an_expected_error_with_a_traceback_names_its_file_too() -> None:
+    failure = LoadError("m", "RuntimeError: broken")
+    failure.add_note("Traceback of another process\n  line 1")
+    message, _ = failure_message(failure)
+    assert message.startswith("model m cannot be loaded: RuntimeError: broken (details: ")
+    assert "Traceback of another process" in details_file().read_text()
+
+
+def test_the_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("EVOLGRID_DEBUG", "1")
+    failure_message(TypeError("x"))
+    assert "TypeError: x" in capsys.readouterr().err
