@@ -11,11 +11,12 @@ import torch
 from actors.engine import Classification, ClassifyRequest, EngineSpec, Feature, RequestError
 from actors.engines.options import CLASSIFIER_OPTIONS, parse_options, reward_index
 from actors.engines.torch_engine import TorchEngine, oom_as_memory_error
-from actors.inference.chat_template import Message, encode_chat, encode_text
+from actors.inference.chat_template import Message, encode_chat, encode_text, template_ids
 from actors.inference.classifier_loading import label_names, load_classifier, text_length
 from actors.inference.micro_batcher import Pace
 from actors.inference.model_loading import load_tokenizer
 from actors.inference.reward_heads import GatedReward
+from actors.model_folder.vocabulary import check_vocabulary, embedding_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class ClassifierEngine(TorchEngine):
 
     Options: `max_batch` and `max_batch_tokens` limit the rows and tokens (padding included) of a batch. `reward_index`
     is the index of the logit that is the reward of a model with several (-1: not set). The batch size is 1 for a model
-    without a padding token.
+    whose config has no padding token with an embedding.
     """
 
     features: frozenset[Feature] = frozenset({"classify", "sleep"})
@@ -48,7 +49,9 @@ class ClassifierEngine(TorchEngine):
         self._reward_index = reward_index(int(options["reward_index"]), self._labels)
         self._gated = isinstance(model, GatedReward)
         self._end: int | None = getattr(model.config, "reward_token_id", None)
-        self._pad: int | None = model.config.get_text_config().pad_token_id
+        check_vocabulary(spec.model, self._tokenizer, model.config, template_ids(self._tokenizer))
+        pad: int | None = model.config.get_text_config().pad_token_id
+        self._pad = pad if pad is not None and 0 <= pad < embedding_rows(model.config) else None
         self._pace = Pace()
         super().__init__(model, 1 if self._pad is None else int(options["max_batch"]), int(options["max_batch_tokens"]))
 

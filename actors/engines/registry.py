@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from actors.engine import Engine, EngineSpec, OptionValue
 from actors.inference.model_loading import check_folder
+from actors.model_folder.files import check_files
 
 MemoryModel = Literal["one_device", "tensor_parallel", "remote", "none"]
 """Where a model's weights are: on one device; sharded over a replica's GPUs; on a remote server; nowhere."""
@@ -143,11 +144,13 @@ def create(spec: EngineSpec) -> Engine:
     Raises:
         ValueError: The engine or an option is unknown.
         FileNotFoundError: The model's folder is missing.
+        LoadError: Files of the folder are missing, truncated or Git LFS pointers.
         Exception: Any other error that the engine raises while it loads the model.
     """
     info = engine_info(spec.engine)
     if info.has_weights:
-        check_folder(spec.model)  # before torch is imported: report the most frequent mistake at once
+        check_folder(spec.model)  # before torch is imported: report the most frequent mistakes at once
+        check_files(spec.model)
     return _imported(info.loader)(spec)
 
 

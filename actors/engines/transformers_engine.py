@@ -18,12 +18,15 @@ from actors.engine import (
 )
 from actors.engines.options import TRANSFORMERS_OPTIONS, parse_options
 from actors.engines.torch_engine import TorchEngine, oom_as_memory_error
+from actors.inference.chat_template import template_ids
 from actors.inference.decoding import DecodeRequest, generate_rows
 from actors.inference.logprobs import RowLogprobs, token_logprobs
 from actors.inference.micro_batcher import Pace
-from actors.inference.model_loading import load_model, load_tokenizer, usable_length
+from actors.inference.model_loading import base_model, load_model, load_tokenizer, usable_length
 from actors.inference.scored_texts import to_token_logprobs
 from actors.inference.text_codec import SampledTokens, TextEncoder
+from actors.model_folder.generation_settings import folder_stop_ids
+from actors.model_folder.vocabulary import check_vocabulary, pad_id
 
 
 class TransformersEngine(TorchEngine):
@@ -34,7 +37,10 @@ class TransformersEngine(TorchEngine):
     def __init__(self, spec: EngineSpec) -> None:
         options = parse_options(spec, **TRANSFORMERS_OPTIONS)
         tokenizer, model = load_tokenizer(spec), load_model(spec)
-        self._text = TextEncoder(tokenizer, usable_length(spec, model.config), model.generation_config)
+        stops = folder_stop_ids(base_model(spec.model), spec.revision, model.config)
+        check_vocabulary(spec.model, tokenizer, model.config, template_ids(tokenizer))
+        length, pad = usable_length(spec, model.config), pad_id(tokenizer, model.config)
+        self._text = TextEncoder(tokenizer, length, stops, pad)
         self._prefill_pace, self._scoring_pace = Pace(), Pace()
         super().__init__(model, int(options["max_batch"]), int(options["max_batch_tokens"]))
 

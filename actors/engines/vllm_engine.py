@@ -26,9 +26,13 @@ from actors.engine import (
 from actors.engines.unsupported import UnsupportedEngine
 from actors.engines.vllm_arguments import engine_arguments, usable_rank, vllm_options
 from actors.engines.vllm_internals import engine_dead_error, on_each_output, start_engine, validation_error
-from actors.inference.model_loading import adapter_base, is_adapter, load_defaults, load_tokenizer, usable_length
+from actors.inference.chat_template import template_ids
+from actors.inference.model_loading import base_model, is_adapter, load_tokenizer, usable_length
 from actors.inference.scored_texts import to_token_logprobs
 from actors.inference.text_codec import TextEncoder, truncate_at_stop
+from actors.model_folder.config import load_decoder_config
+from actors.model_folder.generation_settings import folder_stop_ids
+from actors.model_folder.vocabulary import check_vocabulary, pad_id
 from cluster.resources.process_activity import busiest_child_seconds
 
 
@@ -44,16 +48,17 @@ class VllmEngine(UnsupportedEngine):
     """
 
     def __init__(self, spec: EngineSpec) -> None:
-        from transformers import AutoConfig
-
-        base_spec = replace(spec, model=adapter_base(spec.model)) if is_adapter(spec.model) else spec
-        config = AutoConfig.from_pretrained(base_spec.model, revision=base_spec.revision, trust_remote_code=False)
+        base_spec = replace(spec, model=base_model(spec.model)) if is_adapter(spec.model) else spec
+        config = load_decoder_config(base_spec.model, base_spec.revision)
+        tokenizer = load_tokenizer(spec)
+        check_vocabulary(spec.model, tokenizer, config, template_ids(tokenizer))
         length = usable_length(spec, config)
         arguments = engine_arguments(base_spec, config, 0 if base_spec is spec else usable_rank(spec.model))
         from vllm import AsyncEngineArgs
 
         self.features = _features(lora=vllm_options(spec)["lora"], sleep=arguments["enable_sleep_mode"])
-        self._text = TextEncoder(load_tokenizer(spec), length, load_defaults(base_spec))
+        stops = folder_stop_ids(base_spec.model, base_spec.revision, config)
+        self._text = TextEncoder(tokenizer, length, stops, pad_id(tokenizer, config))
         self._engine = start_engine(AsyncEngineArgs(**arguments))
         self._ids = itertools.count()
         self._adapters: dict[str, int] = {}  # vLLM's integer ids, by folder

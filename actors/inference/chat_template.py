@@ -6,6 +6,7 @@ way, so that a student gets exactly the same tokens in use as in training.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, product
@@ -155,6 +156,18 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
     if not isinstance(tokenizer.eos_token_id, int):
         raise ValueError(f"the tokenizer of {tokenizer.name_or_path} has no end-of-turn token")
     return tokenizer.eos_token_id
+
+
+def template_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Return the ids of the tokens that the chat template puts around contents; none without a template."""
+    if not tokenizer.chat_template:
+        return frozenset()
+    system, user, assistant = ("system", "x"), ("user", "x"), ("assistant", "x")
+    ids: set[int] = set()
+    for turns in ((user,), (user, assistant), (system, user)):
+        with contextlib.suppress(RequestError):  # not every template has all roles
+            ids.update(encode_chat(tokenizer, turns, add_generation_prompt=turns[-1] == user))
+    return frozenset(ids)
 
 
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actors.engine import EngineSpec
+from actors.engine import EngineSpec, LoadError
 from actors.inference.model_loading import device_name, dtype_name, is_adapter
+from actors.model_folder.config import load_config
+from actors.model_folder.weights import load_complete
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +26,8 @@ def load_classifier(spec: EngineSpec) -> Any:
 
     Raises:
         OSError: If there are no safetensors.
-        ValueError: If the checkpoint is an adapter, has no supported head, or needs code from its own folder.
+        LoadError: If weights are missing or differ from the config, or the config needs code from the folder.
+        ValueError: If the checkpoint is an adapter or has no supported head.
     """
     if is_adapter(spec.model):
         raise ValueError(f"an adapter cannot be a classifier: merge it with its base, into {SUPPORTED_CHECKPOINTS}")
@@ -50,17 +53,9 @@ def _config(spec: EngineSpec) -> Any:
     """Return the model's config, with the key-value cache turned off.
 
     Raises:
-        ValueError: If the config needs code from the model's folder.
+        LoadError: If the config needs code from the model's folder.
     """
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(spec.model, revision=spec.revision, trust_remote_code=False)
-    except ValueError as error:
-        if "trust_remote_code" not in str(error):
-            raise
-        detail = f"its architecture is code in its own folder, which is never run. Supported is {SUPPORTED_CHECKPOINTS}"
-        raise ValueError(detail) from None
+    config = load_config(spec.model, spec.revision)
     config.get_text_config().use_cache = False  # nothing is generated
     return config
 
@@ -120,14 +115,9 @@ def _load(auto: Any, folder: str, config: Any, dtype: str, **arguments: Any) -> 
     """Return a model and the names of the tensors in the folder that it does not use.
 
     Raises:
-        ValueError: If the folder does not have all of the model's weights.
+        LoadError: If the folder does not have exactly the model's weights.
     """
-    safe = {"use_safetensors": True, "trust_remote_code": False, "output_loading_info": True}
-    model, report = auto.from_pretrained(folder, config=config, dtype=dtype, **safe, **arguments)
-    missing, extra = sorted(report["missing_keys"]), sorted(report["unexpected_keys"])
-    if missing:
-        has = f"; it has unknown weights for {', '.join(extra[:6])}" if extra else ""
-        raise ValueError(
-            f"the checkpoint has no weights for {', '.join(missing[:6])}{has}. Supported is {SUPPORTED_CHECKPOINTS}"
-        )
-    return model, extra
+    try:
+        return load_complete(auto, folder, config=config, dtype=dtype, **arguments)
+    except LoadError as error:
+        raise LoadError(error.model, f"{error.detail}. Supported is {SUPPORTED_CHECKPOINTS}") from None

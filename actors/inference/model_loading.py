@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actors.engine import EngineSpec
+from actors.engine import EngineSpec, LoadError
+from actors.model_folder.config import load_decoder_config
+from actors.model_folder.files import check_files
+from actors.model_folder.tokenizer_file import tokenizer_of
+from actors.model_folder.weights import first_names, load_complete
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def load_tokenizer(spec: EngineSpec) -> PreTrainedTokenizerBase:
-    """Return the model's tokenizer, with a padding token and the chat template that the spec asks for."""
-    from transformers import AutoTokenizer
+    """Return the model's tokenizer, with a padding token and the chat template that the spec asks for.
 
+    Raises:
+        LoadError: It does not split text as its tokenizer.json says.
+    """
     from actors.inference.chat_template import set_template
 
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
-        spec.model, revision=spec.revision, trust_remote_code=False
-    )
+    tokenizer = tokenizer_of(spec.model, spec.revision)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     set_template(tokenizer, spec.chat_template, dict(spec.template_args), spec.student_template)
@@ -30,31 +35,31 @@ def load_model(spec: EngineSpec) -> PreTrainedModel:
     """Return the model in evaluation mode on the best device. A LoRA adapter is merged into its base.
 
     Raises:
-        OSError: If there are no safetensors.
+        LoadError: Weights are missing, or differ from what the config says; or it is not a decoder.
+        OSError: There are no safetensors.
+    """
+    device = device_name()
+    config = load_decoder_config(base_model(spec.model), spec.revision)
+    arguments = {"config": config, "revision": spec.revision, "dtype": dtype_name(spec.dtype, device)}
+    load = _merged_adapter if is_adapter(spec.model) else load_decoder
+    return load(spec.model, **arguments).to(device).eval()
+
+
+def load_decoder(model: str, **arguments: Any) -> Any:
+    """Return a causal LM with all of its weights, without the generation settings of its folder.
+
+    Raises:
+        LoadError: Weights are missing, or differ from what the config says.
+        OSError: There are no safetensors.
     """
     from transformers import AutoModelForCausalLM
 
-    device = device_name()
-    arguments: dict[str, Any] = {"revision": spec.revision, "dtype": dtype_name(spec.dtype, device)}
-    arguments |= {"use_safetensors": True, "trust_remote_code": False}
-    load = _merged_adapter if is_adapter(spec.model) else AutoModelForCausalLM.from_pretrained
-    model: Any = load(spec.model, **arguments)
-    return model.to(device).eval()
-
-
-def load_defaults(spec: EngineSpec) -> GenerationConfig | None:
-    """Return the model's own generation settings, which name its stop tokens; None if it has none."""
-    from transformers import GenerationConfig
-
-    try:
-        return GenerationConfig.from_pretrained(spec.model, revision=spec.revision or "main")
-    except OSError:
-        return None
+    return load_complete(AutoModelForCausalLM, model, **arguments)[0]
 
 
 def usable_length(spec: EngineSpec, config: Any) -> int:
     """Return the maximum tokens of prompt and reply together: the spec's, limited by the positions of the model."""
-    return min(spec.max_length, int(getattr(config, "max_position_embeddings", spec.max_length)))
+    return min(spec.max_length, int(getattr(config.get_text_config(), "max_position_embeddings", spec.max_length)))
 
 
 def device_name() -> str:
@@ -81,6 +86,11 @@ def dtype_name(dtype: str, device: str) -> str:
 def is_adapter(model: str) -> bool:
     """Return whether this folder contains a LoRA adapter as peft saves it, and not a whole model."""
     return Path(model, "adapter_config.json").is_file()
+
+
+def base_model(model: str) -> str:
+    """Return the model itself, or the base of the LoRA adapter in this folder."""
+    return adapter_base(model) if is_adapter(model) else model
 
 
 def adapter_base(folder: str) -> str:
@@ -137,8 +147,25 @@ def check_folder(model: str) -> None:
 
 def _merged_adapter(folder: str, **arguments: Any) -> Any:
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
 
     adapter_rank(folder)  # raises if there are no safetensors
-    model = AutoModelForCausalLM.from_pretrained(adapter_base(folder), **arguments)
-    return PeftModel.from_pretrained(model, folder).merge_and_unload()
+    base = adapter_base(folder)
+    check_files(base)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Found missing adapter keys")  # they are an error below
+        adapted = PeftModel.from_pretrained(load_decoder(base, **arguments), folder)
+    _check_adapter(adapted, folder)
+    return adapted.merge_and_unload()
+
+
+def _check_adapter(adapted: Any, folder: str) -> None:
+    """Raise LoadError unless the adapter has weights for exactly the layers of the base that it names."""
+    from peft import get_peft_model_state_dict
+    from safetensors import safe_open
+
+    expected = set(get_peft_model_state_dict(adapted))
+    with safe_open(f"{folder}/adapter_model.safetensors", "np") as weights:
+        found = set(weights.keys())
+    for reason, names in (("lacks", expected - found), ("has weights unknown to its base:", found - expected)):
+        if names:
+            raise LoadError(folder, f"the adapter {reason} {first_names(names)}. Its base is {adapter_base(folder)}")

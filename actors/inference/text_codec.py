@@ -13,7 +13,7 @@ from actors.inference.scored_texts import ScoredText, to_scored_texts
 from prompts.thoughts import HARMONY_TOKENS, TAGS, reply_start, split_thoughts
 
 if TYPE_CHECKING:
-    from transformers import GenerationConfig, PreTrainedTokenizerBase
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,23 @@ class SampledTokens:
 class TextEncoder:
     """Encodes and decodes texts for one model.
 
-    `max_length` limits the tokens of prompt and reply together; `stops` are the ids that end a reply.
+    `max_length` limits the tokens of prompt and reply together; `stops` are the ids that end a reply, those that the
+    model's folder names (`folder_stops`) among them. `pad` is an id for padding.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, max_length: int, defaults: GenerationConfig | None = None
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int,
+        folder_stops: frozenset[int] = frozenset(),
+        pad: int = 0,
     ) -> None:
         self._tokenizer, self._max_length = tokenizer, max_length
-        self.stops = _stop_tokens(tokenizer, defaults)
+        self.stops = _stop_tokens(tokenizer, folder_stops)
         self._opened = bool(tokenizer.chat_template) and _starts_in_thoughts(tokenizer)
         self._skipped = _skipped_tokens(tokenizer)
-        self.pad = tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
+        self._known = len(tokenizer)  # embeddings may be padded
+        self.pad = pad
 
     def encode_prompt(self, messages: Sequence[Message], max_tokens: int) -> tuple[list[int], int]:
         """Return the prompt's ids and how many tokens may follow: `max_tokens`, or fewer after a long prompt.
@@ -76,7 +82,7 @@ class TextEncoder:
 
     def _decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens without special tokens, except those that mark thoughts."""
-        kept = [token for token in tokens if token not in self._skipped]
+        kept = [token for token in tokens if token < self._known and token not in self._skipped]
         return str(self._tokenizer.decode(kept, skip_special_tokens=False))
 
     def _tokens_before(self, tokens: Sequence[int], index: int) -> int:
@@ -110,10 +116,8 @@ def truncate_at_stop(
     return SampledTokens(list(tokens[:end]), end < len(tokens), None if logprobs is None else tuple(logprobs[:end]))
 
 
-def _stop_tokens(tokenizer: PreTrainedTokenizerBase, defaults: GenerationConfig | None) -> frozenset[int]:
+def _stop_tokens(tokenizer: PreTrainedTokenizerBase, folder_stops: frozenset[int]) -> frozenset[int]:
     """Return the EOS of the tokenizer, the EOS of the model, and the template's end of turn."""
-    named = defaults.eos_token_id if defaults else None
-    candidates: list[object] = [tokenizer.eos_token_id, *(named if isinstance(named, list) else [named])]
-    if tokenizer.chat_template:
-        candidates.append(end_of_turn(tokenizer))
-    return frozenset(token for token in candidates if isinstance(token, int))
+    template = {end_of_turn(tokenizer)} if tokenizer.chat_template else set[int]()
+    own = {tokenizer.eos_token_id} if isinstance(tokenizer.eos_token_id, int) else set[int]()
+    return folder_stops | own | template

@@ -18,6 +18,9 @@ import transformers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from actors.inference.chat_template import end_of_turn, template_ids
+from actors.model_folder.config import load_decoder_config
+from actors.model_folder.vocabulary import check_vocabulary, pad_id
 from actors.training.batches import DataOrder, Rows, SftData, collate, encode_rows, micro_batches, response_token_count
 from actors.training.checkpoints import GroupCheckpoints, LocalCheckpoints
 from actors.training.learner import DdpLearner, FsdpLearner, Learner
@@ -117,11 +120,13 @@ def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[Tr
     _silence_libraries()
     torch.set_num_threads(job.threads)
     tokenizer, dtype = load_tokenizer(job.spec), compute_dtype(job.spec, job.placement.gpus > 0)
+    config = load_decoder_config(job.spec.base, job.spec.revision)
+    check_vocabulary(job.spec.base, tokenizer, config, template_ids(tokenizer) | {end_of_turn(tokenizer)})
     data = [_encode(job.spec, tokenizer, table) for table in ray.get(list(job.pairs))]
     workers, worker = (1, 0) if scratch else _world_size_and_rank()
     learner = _make_learner(job, dtype, workers, in_process=scratch is not None)
     data_orders = [DataOrder(one.examples, job.spec) for one in data]
-    loop = TrainingLoop(job, learner, data_orders, _pad_id(tokenizer), report, worker, workers)
+    loop = TrainingLoop(job, learner, data_orders, pad_id(tokenizer, config), report, worker, workers)
     started = time.monotonic()
     loop.run(LocalCheckpoints(scratch) if scratch else GroupCheckpoints())
     seconds = time.monotonic() - started
@@ -176,11 +181,6 @@ def _load(job: TrainJob, dtype: torch.dtype) -> nn.Module:
     if job.placement.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return model
-
-
-def _pad_id(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return an id for padding. Any id would do, as padding is neither attended to nor trained on."""
-    return tokenizer.pad_token_id if isinstance(tokenizer.pad_token_id, int) else 0
 
 
 def _outcomes(loop: TrainingLoop, data: Sequence[SftData], seconds: float, dtype: torch.dtype) -> list[TrainOutcome]:

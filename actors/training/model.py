@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from actors.inference.chat_template import set_template
+from actors.inference.model_loading import load_decoder
+from actors.model_folder.config import load_decoder_config
+from actors.model_folder.files import check_files
+from actors.model_folder.generation_settings import folder_stop_ids, remove_settings
+from actors.model_folder.tokenizer_file import tokenizer_of
 from actors.training.packed_attention import attention_for
 from actors.training.spec import ALL_LINEAR, TrainSpec
 from cluster.filesystems import flush_tree
@@ -24,8 +29,12 @@ def load_tokenizer(spec: TrainSpec) -> PreTrainedTokenizerBase:
 
     A base without a template gets the plain one. Unless the student learns thoughts, those that the generation prompt
     opens are closed.
+
+    Raises:
+        LoadError: The base's files are incomplete, or its tokenizer does not split text as its tokenizer.json says.
     """
-    tokenizer = AutoTokenizer.from_pretrained(spec.base, revision=spec.revision)
+    check_files(spec.base)
+    tokenizer = tokenizer_of(spec.base, spec.revision)
     set_template(tokenizer, spec.chat_template, dict(spec.template_args), "open" if spec.thinking else "closed")
     return tokenizer
 
@@ -47,14 +56,17 @@ def saved_dtype(spec: TrainSpec) -> torch.dtype:
 def load_model(spec: TrainSpec, held: torch.dtype) -> PreTrainedModel | PeftModel:
     """Load the base, with a new LoRA adapter if the spec says so. `held` is the dtype of frozen weights.
 
-    Weights that are trained are always float32: AdamW's small updates would vanish in bfloat16.
+    Weights that are trained are always float32: AdamW's small updates would vanish in bfloat16. Of the base's
+    generation settings, the student keeps the ids that end a reply.
+
+    Raises:
+        LoadError: The base's weights are not those of its config, or it is not a decoder.
     """
     dtype = torch.float32 if spec.tuning == "full" else held
-    config = AutoConfig.from_pretrained(spec.base, revision=spec.revision)
+    config = load_decoder_config(spec.base, spec.revision)
     attention = attention_for(config, spec.packing)
-    model = AutoModelForCausalLM.from_pretrained(
-        spec.base, revision=spec.revision, dtype=dtype, attn_implementation=attention
-    )
+    model = load_decoder(spec.base, config=config, revision=spec.revision, dtype=dtype, attn_implementation=attention)
+    remove_settings(model, folder_stop_ids(spec.base, spec.revision, config))
     if spec.tuning == "full":
         return model
     from peft import LoraConfig, get_peft_model

@@ -11,7 +11,9 @@ from pathlib import Path
 import bundled
 from actors.engine import EngineSpec, StudentTemplate
 from actors.engines.options import option_error
-from actors.engines.registry import engine_info, option_defaults, resolve
+from actors.engines.registry import EngineInfo, engine_info, option_defaults, resolve
+from actors.model_folder.config import decoder_problem
+from actors.model_folder.files import folder_fault, read_config
 from pipelines.errors import nearest
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.model import Model
@@ -115,7 +117,7 @@ def check_model(model: Model, folder: Path) -> Problem | None:
         return Problem(
             ("source",), "'~' is not expanded", "Use an absolute path, or a path relative to the study file."
         )
-    return _check_folder(model, folder) if _is_local(model, folder) else _check_hub(model)
+    return _check_folder(model, folder, info) if _is_local(model, folder) else _check_hub(model)
 
 
 def _is_local(model: Model, folder: Path) -> bool:
@@ -139,7 +141,7 @@ def _check_no_revision(model: Model) -> Problem | None:
     return None
 
 
-def _check_folder(model: Model, folder: Path) -> Problem | None:
+def _check_folder(model: Model, folder: Path, info: EngineInfo) -> Problem | None:
     path = folder / model.source
     if not path.is_dir():
         return Problem(("source",), f"no such folder: {path}")
@@ -150,7 +152,15 @@ def _check_folder(model: Model, folder: Path) -> Problem | None:
         return _no_safetensors(path, names)
     if not names.intersection(_TOKENIZERS):
         return Problem(("source",), f"{path} has no tokenizer (none of {', '.join(_TOKENIZERS)})")
-    return _check_no_revision(model)
+    return _check_content(path, generates=info.generates) or _check_no_revision(model)
+
+
+def _check_content(path: Path, generates: bool) -> Problem | None:
+    """Return the problem of a folder's files, or of its architecture if the model `generates` text; None if none."""
+    if fault := folder_fault(path):
+        return Problem(("source",), fault.message, fault.remedy)
+    unusable = decoder_problem(read_config(path) or {}) if generates else ""
+    return Problem(("source",), f"{path}: {unusable}", "Choose another model.") if unusable else None
 
 
 def _no_safetensors(path: Path, names: set[str]) -> Problem:

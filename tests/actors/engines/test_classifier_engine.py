@@ -14,7 +14,15 @@ from safetensors.torch import load_file, save_file
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, BertConfig, LlamaConfig
 
-from actors.engine import ClassifyRequest, EngineSpec, GenerateRequest, LogprobRequest, RequestError, Sampling
+from actors.engine import (
+    ClassifyRequest,
+    EngineSpec,
+    GenerateRequest,
+    LoadError,
+    LogprobRequest,
+    RequestError,
+    Sampling,
+)
 from actors.engines.registry import create
 from actors.inference.chat_template import encode_chat
 
@@ -212,7 +220,7 @@ def test_a_classifier_writes_no_text(reward):
 
 
 def test_a_causal_model_is_no_classifier(model_folder):
-    with pytest.raises(ValueError, match=r"no weights for score\.weight"):
+    with pytest.raises(LoadError, match=r"no weights for score\.weight"):
         engine_on(model_folder)
 
 
@@ -229,7 +237,7 @@ def with_head(source: Path, folder: Path, head, **settings) -> Path:
 
 def test_a_head_of_another_name_is_named_in_the_error(reward_folder, tmp_path):
     folder = with_head(reward_folder, tmp_path / "foreign", lambda score: {"judge.weight": score})
-    with pytest.raises(ValueError, match=r"for score\.weight; it has unknown weights for judge\.weight"):
+    with pytest.raises(LoadError, match=r"for score\.weight; it has unknown weights for judge\.weight"):
         engine_on(folder)
 
 
@@ -306,7 +314,7 @@ def test_a_folders_own_code_is_never_run(tmp_path, tokenizer):
     config = '{"model_type": "homemade", "auto_map": {"AutoConfig": "evil.Config", "AutoModel": "evil.Model"}}'
     (tmp_path / "config.json").write_text(config)
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    with pytest.raises(ValueError, match="code in its own folder, which is never run"):
+    with pytest.raises(LoadError, match="code in its own folder, which is never run"):
         engine_on(tmp_path)
     assert not (tmp_path / "ran").exists()
 

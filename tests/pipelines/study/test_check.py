@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,8 +163,7 @@ def test_without_a_cluster_requests_are_not_judged(write_study: WriteStudy) -> N
 
 
 def test_a_folder_that_is_a_model_passes_and_resolves(write_study: WriteStudy, tmp_path: Path) -> None:
-    folder = model_folder(tmp_path, "config.json", "model.safetensors", "tokenizer.json")
-    (folder / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    folder = shutil.copytree(bundled.path("tiny-1m-chat"), tmp_path / "mine")
     loaded = load(write_study({MODEL: "source: mine"}))
     check(loaded)
     assert resolve_model_path(loaded.study.models["tiny"], loaded.folder) == str(folder)
@@ -189,6 +189,38 @@ def test_an_incomplete_model_folder_says_what_is_missing(
     write_study: WriteStudy, tmp_path: Path, names: list[str], expected: str
 ) -> None:
     folder = model_folder(tmp_path, *names)
+    found = source_problem(write_study, "source: ./mine")
+    assert found == f"7: models.tiny.source: {expected.replace('FOLDER', str(folder))}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        (
+            "model.safetensors",
+            "version https://git-lfs.github.com/spec/v1\noid sha256:0",
+            "FOLDER: model.safetensors is a Git LFS pointer, not the file itself. "
+            "Run 'git lfs pull' in FOLDER: the repository was cloned without its large files.",
+        ),
+        ("model.safetensors", "cut", "FOLDER: model.safetensors is not a safetensors file. Download the model again."),
+        (
+            "model.safetensors.index.json",
+            '{"weight_map": {"head": "model-2.safetensors"}}',
+            "FOLDER: model-2.safetensors is missing, but model.safetensors.index.json names it. "
+            "Download the model again.",
+        ),
+        (
+            "config.json",
+            '{"model_type": "t5", "is_encoder_decoder": true}',
+            "FOLDER: 't5' is an encoder-decoder; evolgrid uses decoder-only language models. Choose another model.",
+        ),
+    ],
+)
+def test_a_faulty_model_folder_says_what_is_wrong(
+    write_study: WriteStudy, tmp_path: Path, name: str, content: str, expected: str
+) -> None:
+    folder = shutil.copytree(bundled.path("tiny-1m-chat"), tmp_path / "mine")
+    (folder / name).write_text(content)
     found = source_problem(write_study, "source: ./mine")
     assert found == f"7: models.tiny.source: {expected.replace('FOLDER', str(folder))}"
 
