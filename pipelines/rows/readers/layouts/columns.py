@@ -53,7 +53,9 @@ class Columns:
 
     def unused(self, record: Mapping[str, object], used: frozenset[str]) -> tuple[Note, ...]:
         """Return notes on columns that carry a part of the task and are not among the `used` ones."""
-        others = [name for name in self.weak.get("instruction", ()) if name not in used]
+        said = [record.get(name) for name in used]
+        weak = (name for name in self.weak.get("instruction", ()) if name not in used)
+        others = [name for name in weak if record[name] not in said]
         found = (name for name in (*self.parts, *others) if not is_empty(record[name]))
         return tuple(column_note(name) for name in found)
 

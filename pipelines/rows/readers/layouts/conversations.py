@@ -87,7 +87,8 @@ def _alternating(turns: Sequence[Turn], notes: list[Note]) -> list[str]:
         joined[-1] = (role, _joined(before, text))
     if joined and joined[0][0] == "assistant" and joined.pop(0)[1].strip():
         notes.append(OPENING)
-    return [text for _, text in joined]
+    texts = [text for _, text in joined]
+    return texts[:-1] if len(texts) % 2 and len(texts) > 1 and not texts[-1].strip() else texts
 
 
 def _joined(before: str, after: str) -> str:

@@ -22,7 +22,8 @@ LISTS = ("prompt", "chosen")
 """Names of texts that some data sets give to lists of turns."""
 PARTS = frozenset(
     "tools functions image images audio audios video videos choices options passage passages document documents "
-    "article paragraph background persona examples demonstrations hint hints".split()
+    "article paragraph background persona examples demonstrations hint hints "
+    "table tables schema constraint constraints story evidence knowledge thoughts thinking reasoning".split()
 )
 """Columns that carry a part of the task and have no field in a seed."""
 TREE = frozenset({"message_id", "parent_id", "text", "role"})

@@ -43,8 +43,7 @@ def to_row(index: int, record: object, rules: ReadingRules) -> SeedRow:
         name, turns = conversation
         seed = _conversation_seed(fields, columns, rules, name, turns)
     if seed is None:
-        ignored = (column_note(name),) if conversation else ()
-        name, seed = _column_seed(fields, columns, rules, ignored)
+        name, seed = _column_seed(fields, columns, rules)
     if rules.on_unused == "refuse" and (lost := next((note for note in seed.notes if note.lost), None)):
         raise RowProblem("part-not-used", f"has {lost.text}")
     if not seed.instruction.strip():
@@ -78,7 +77,9 @@ def _listed_turns(record: Record, columns: Columns) -> tuple[str, list[Turn]] | 
     lists = [(name, read_turns(name, record[name])) for name in columns.lists if isinstance(record[name], list)]
     if not lists:
         return None
-    turns = [turn for _, listed in lists for turn in listed]
+    turns: list[Turn] = []
+    for _, listed in lists:  # a chosen reply may repeat its prompt
+        turns = listed if listed[: len(turns)] == turns else turns + listed
     name, value = columns.value(record, "output")
     if isinstance(value, list) and name not in columns.lists:
         turns += read_turns(name, cast(object, value))
@@ -86,7 +87,7 @@ def _listed_turns(record: Record, columns: Columns) -> tuple[str, list[Turn]] | 
 
 
 def _may_be_turns(value: object) -> bool:
-    return isinstance(value, list | RowProblem) or (isinstance(value, str) and value.lstrip().startswith("["))
+    return isinstance(value, list | dict | RowProblem) or (isinstance(value, str) and value.lstrip().startswith("["))
 
 
 def _is_wrapper(name: str, value: object) -> bool:
@@ -130,7 +131,7 @@ def _conversation_seed(
     whole = [*_system_turn(record, columns), *turns]
     if turns and turns[-1].role == "user":
         column, reply = columns.value(record, "output")
-        if not isinstance(reply, list):
+        if not (isinstance(reply, list) or is_empty(reply)):
             whole.append(Turn("assistant", checked_text(column, reply)))
     seed = to_seed(whole, name, rules)
     return seed._replace(notes=(*seed.notes, *notes))
@@ -140,7 +141,7 @@ def _is_said(value: object, said: Sequence[str]) -> bool:
     return is_empty(value) or (isinstance(value, str) and any(value.strip() in text for text in said))
 
 
-def _column_seed(record: Record, columns: Columns, rules: ReadingRules, notes: tuple[Note, ...]) -> tuple[str, Seed]:
+def _column_seed(record: Record, columns: Columns, rules: ReadingRules) -> tuple[str, Seed]:
     """Return the column of the instruction, and the seed of a record that is not a conversation."""
     name, value = _instruction(record, columns)
     instruction = checked_text(name, value)
@@ -149,7 +150,10 @@ def _column_seed(record: Record, columns: Columns, rules: ReadingRules, notes: t
     turns = [*_system_turn(record, columns)]
     if not is_empty(listed):
         turns += read_turns(history, _decoded(history, listed))
-    notes += columns.unused(record, frozenset([name]))
+    notes = columns.unused(record, frozenset([name]))
+    if _INSTRUCTION not in columns.mapped:
+        chats = [each for each in columns.strong.get(_MESSAGES, ()) if plain(each) != _DATA]
+        notes += tuple(column_note(each) for each in chats if not is_empty(record[each]))
     if columns.mapped:
         notes += tuple(_missing_note(path) for path in columns.mapped.values() if _is_missing(record, path))
     if not turns:

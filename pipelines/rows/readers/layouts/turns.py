@@ -32,6 +32,8 @@ def read_turns(name: str, value: object) -> list[Turn]:
     """
     if isinstance(value, RowProblem):
         raise value
+    if isinstance(value, dict):
+        value = _transposed(cast(Mapping[str, object], value))
     if not isinstance(value, list):
         raise RowProblem("not-turns", f"must be a list of turns; here is {json_type(value)}", name)
     turns = cast(list[object], value)
@@ -44,7 +46,7 @@ def _turns(name: str, number: int, item: object) -> Iterator[Turn]:
     if isinstance(item, RowProblem):
         raise item
     if isinstance(item, list):
-        yield from _pair(name, number, cast(list[object], item))
+        yield from _listed(name, number, cast(list[object], item))
         return
     if not isinstance(item, dict):
         raise RowProblem("not-turns", f"turn {number} must be an object; here is {json_type(item)}", name)
@@ -53,7 +55,20 @@ def _turns(name: str, number: int, item: object) -> Iterator[Turn]:
     yield from [_spoken(name, number, fields, speaker)] if speaker else _both_speakers(name, number, fields)
 
 
-def _pair(name: str, number: int, texts: Sequence[object]) -> Iterator[Turn]:
+def _transposed(fields: Mapping[str, object]) -> object:
+    """Return the turns of an object of lists, as `datasets` stores a sequence of objects; others unchanged."""
+    lists = [cast(list[object], value) for value in fields.values() if isinstance(value, list)]
+    if not lists or len(lists) < len(fields) or len({*map(len, lists)}) > 1:
+        return fields
+    return [dict(zip(fields, values, strict=True)) for values in zip(*lists, strict=True)]
+
+
+def _listed(name: str, number: int, texts: Sequence[object]) -> Iterator[Turn]:
+    """Yield the turns of a list: [user, assistant], or objects."""
+    if texts and all(isinstance(text, dict) for text in texts):
+        for text in texts:
+            yield from _turns(name, number, text)
+        return
     if len(texts) != 2:
         raise RowProblem("not-turns", f"turn {number} must be [user, assistant]; here are {len(texts)} values", name)
     for role, text in zip(ALTERNATING, texts, strict=True):
