@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,7 +12,15 @@ import pyarrow.parquet as pq
 from pipelines.results.export import Format
 from pipelines.results.export.card import dataset_card
 from pipelines.results.export.files import Exported, set_name
-from pipelines.results.export.formats import LLAMA_FACTORY, LLAMA_FACTORY_PREFERENCES, RECORDS, Record, with_thoughts
+from pipelines.results.export.formats import (
+    LLAMA_FACTORY_PREFERENCES,
+    RECORDS,
+    Record,
+    llama_factory,
+    preference,
+    same_columns,
+    with_thoughts,
+)
 from pipelines.results.export.preferences import preferences
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import PairRow, ResponseRow
@@ -28,13 +35,15 @@ def export_sets(store: Store, study: Study, grid: Grid, folder: Path, form: Form
     """Write every finished set to `folder` as NAME.FORMAT.jsonl (or .parquet); AutoIF sets also as NAME.dpo.jsonl.
 
     A selection that drops rows is exported as a separate set. The folder also gets README.md, the card with which
-    `datasets` loads it, and dataset_info.json for LLaMA-Factory. Return the exported sets.
+    `datasets` loads it, and dataset_info.json for LLaMA-Factory, without preferences whose prompts are conversations:
+    LLaMA-Factory has no such format. Return the exported sets.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = [*_export_supervised(store, study, grid, folder, form), *_export_preferences(store, study, grid, folder)]
     if written:
         (folder / "README.md").write_text(dataset_card(study, written), encoding="utf-8")
-        listed = {file.path.name.replace(".", "_"): _dataset_info(file, form) for file in written}
+        described = (file for file in written if not file.conversational)
+        listed = {file.path.name.replace(".", "_"): _dataset_info(file, form) for file in described}
         (folder / "dataset_info.json").write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
     return written
 
@@ -46,14 +55,14 @@ def _export_supervised(store: Store, study: Study, grid: Grid, folder: Path, for
     for pairs in (pairs for pairs in grid.sets if pairs.responses.key in done):
         answers = from_table(ResponseRow, store.rows(pairs.responses.kind, pairs.responses.key))
         path = folder / f"{set_name(pairs)}.{_file_suffix(form)}"
-        yield Exported(path, _write(path, map(record, answers)), pairs)
+        yield Exported(path, *write_records(path, map(record, answers)), pairs)
     for cell in {cell.train.inputs[0].key: cell for cell in grid.cells if cell.train}.values():
         assert cell.train and cell.pairs
         step = cell.train.inputs[0]
         if step.key in done and isinstance(step.params, SelectParams) and _is_filtered(step.params.selection):
             chosen = from_table(PairRow, store.rows(step.kind, step.key))
             path = folder / f"{set_name(cell.pairs)}-{cell.selection}.{_file_suffix(form)}"
-            yield Exported(path, _write(path, map(record, chosen)), cell.pairs, cell.selection)
+            yield Exported(path, *write_records(path, map(record, chosen)), cell.pairs, cell.selection)
 
 
 def _export_preferences(store: Store, study: Study, grid: Grid, folder: Path) -> Iterator[Exported]:
@@ -61,8 +70,10 @@ def _export_preferences(store: Store, study: Study, grid: Grid, folder: Path) ->
     for pairs in grid.sets:
         if isinstance(pairs.responses.params, CheckParams) and pairs.responses.key in done:
             path = folder / f"{set_name(pairs)}.dpo.jsonl"
-            rows = _write(path, map(asdict, preferences(store, pairs.responses, study.seed)))
-            yield Exported(path, rows, pairs, ranking=True)
+            rows = [*preferences(store, pairs.responses, study.seed)]
+            turns = any(row.before for row in rows)
+            written = write_records(path, (preference(row, turns) for row in rows))
+            yield Exported(path, *written, pairs, ranking=True, conversational=turns)
 
 
 def _is_filtered(selection: Selection) -> bool:
@@ -74,13 +85,16 @@ def _file_suffix(form: Format) -> str:
 
 
 def _dataset_info(file: Exported, form: Format) -> Record:
-    return {"file_name": file.path.name} | (LLAMA_FACTORY_PREFERENCES if file.ranking else LLAMA_FACTORY[form])
+    return {"file_name": file.path.name} | (
+        LLAMA_FACTORY_PREFERENCES if file.ranking else llama_factory(form, file.columns)
+    )
 
 
-def _write(path: Path, records: Iterable[Record]) -> int:
-    rows = list(records)
+def write_records(path: Path, records: Iterable[Record]) -> tuple[int, tuple[str, ...]]:
+    """Write rows as JSON Lines or, if the file is named so, as Parquet; return their number and their columns."""
+    rows = same_columns([*records])
     if path.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), path, compression="zstd")
     else:
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    return len(rows)
+    return len(rows), tuple(rows[0]) if rows else ()

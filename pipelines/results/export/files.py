@@ -12,13 +12,18 @@ from pipelines.study.spec.recipes import Recipe
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An exported file: the number of its rows, their data set, and the selection that chose them, if any."""
+    """An exported file: its rows' number and columns, their data set, and the selection that chose them, if any.
+
+    `conversational` preferences have lists of turns in their columns.
+    """
 
     path: Path
     rows: int
+    columns: tuple[str, ...]
     pairs: InstructionDataset
     selection: str = ""
     ranking: bool = False
+    conversational: bool = False
 
     @property
     def name(self) -> str:

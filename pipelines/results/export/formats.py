@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pipelines.results.export import Format
-from pipelines.rows.text import user_turn
+from pipelines.results.export.preferences import DpoRow
+from pipelines.rows.text import Message, conversation
 from pipelines.rows.types import PairRow, ResponseRow
 
 Pair = ResponseRow | PairRow
@@ -14,20 +15,31 @@ Record = dict[str, Any]
 
 
 def alpaca(pair: Pair) -> Record:
-    """Return the columns instruction, input and output (Stanford Alpaca)."""
-    return {"instruction": pair.instruction, "input": pair.input, "output": pair.response}
+    """Return the columns instruction, input and output (Stanford Alpaca).
+
+    If there are any, also the columns system and history (pairs of a user turn and the reply to it; LLaMA-Factory).
+    """
+    record: Record = {"instruction": pair.instruction, "input": pair.input, "output": pair.response}
+    if pair.system:
+        record["system"] = pair.system
+    if pair.history:
+        record["history"] = [[*turns] for turns in zip(pair.history[::2], pair.history[1::2], strict=True)]
+    return record
 
 
 def sharegpt(pair: Pair) -> Record:
-    """Return a column `conversations` of turns from "human" and "gpt"."""
-    turns = (("human", user_turn(pair.instruction, pair.input)), ("gpt", pair.response))
-    return {"conversations": [{"from": who, "value": text} for who, text in turns]}
+    """Return a column `conversations` of turns from "system", "human" and "gpt"."""
+    turns = conversation(pair, pair.response)
+    return {"conversations": [{"from": _SHAREGPT[role], "value": text} for role, text in turns]}
 
 
 def messages(pair: Pair) -> Record:
     """Return a column `messages` of turns with role and content (chat templates, TRL)."""
-    turns = (("user", user_turn(pair.instruction, pair.input)), ("assistant", pair.response))
-    return {"messages": [{"role": role, "content": text} for role, text in turns]}
+    return {"messages": _turns(conversation(pair, pair.response))}
+
+
+def _turns(turns: Sequence[Message]) -> list[Record]:
+    return [{"role": role, "content": text} for role, text in turns]
 
 
 def with_provenance(pair: Pair) -> Record:
@@ -40,6 +52,30 @@ def with_thoughts(record: Callable[[Pair], Record]) -> Callable[[Pair], Record]:
     return lambda pair: record(pair) | {"thoughts": pair.thoughts}
 
 
+def preference(row: DpoRow, conversational: bool) -> Record:
+    """Return the columns prompt, chosen and rejected: texts, or lists of turns with role and content (TRL has both)."""
+    if not conversational:
+        return {"prompt": row.prompt, "chosen": row.chosen, "rejected": row.rejected}
+    chosen, rejected = (_turns([("assistant", text)]) for text in (row.chosen, row.rejected))
+    return {"prompt": _turns([*row.before, ("user", row.prompt)]), "chosen": chosen, "rejected": rejected}
+
+
+def same_columns(records: Sequence[Record]) -> list[Record]:
+    """Return records that all have the columns of any of them: a missing system text or history is empty."""
+    optional = {name: empty for name, empty in _OPTIONAL.items() if any(name in record for record in records)}
+    return [record | {name: empty for name, empty in optional.items() if name not in record} for record in records]
+
+
+def llama_factory(form: Format, columns: Sequence[str]) -> Record:
+    """Return the description of a file with these columns in LLaMA-Factory's dataset_info.json."""
+    if form != "alpaca" or not {*_OPTIONAL} & {*columns}:
+        return LLAMA_FACTORY[form]
+    return {"columns": _ALPACA_COLUMNS | {name: name for name in _OPTIONAL if name in columns}}
+
+
+_SHAREGPT = {"system": "system", "user": "human", "assistant": "gpt"}
+_OPTIONAL: Record = {"system": "", "history": []}
+_ALPACA_COLUMNS: Record = {"prompt": "instruction", "query": "input", "response": "output"}
 RECORDS: Mapping[Format, Callable[[Pair], Record]] = {
     "alpaca": alpaca,
     "sharegpt": sharegpt,
@@ -57,7 +93,7 @@ LLAMA_FACTORY: Mapping[Format, Record] = {
     "messages": _MESSAGES,
     "parquet": _MESSAGES,
 }
-"""The description of each format in LLaMA-Factory's dataset_info.json."""
+"""The description of each format in LLaMA-Factory's dataset_info.json, without a system text or history."""
 LLAMA_FACTORY_PREFERENCES: Record = {
     "ranking": True,
     "columns": {"prompt": "prompt", "chosen": "chosen", "rejected": "rejected"},

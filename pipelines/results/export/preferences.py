@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipelines.operators.autoif.check import FAILS_CHECK
 from pipelines.operators.autoif.thresholds import PAPER_THRESHOLDS, THRESHOLDS, Thresholds
 from pipelines.rows.arrow import from_table
-from pipelines.rows.text import user_turn
+from pipelines.rows.text import Message, context, user_turn
 from pipelines.rows.types import CheckedRow, Rejection, ResponseRow
 from pipelines.store.store import Store
 from pipelines.study.graph.params import CheckParams
@@ -30,15 +30,20 @@ class Response:
 
 @dataclass(frozen=True)
 class DpoRow:
-    """A prompt with a better and a worse response."""
+    """A prompt with a better and a worse response. `before` are the messages before the prompt."""
 
     prompt: str
     chosen: str
     rejected: str
+    before: tuple[Message, ...] = ()
 
 
 def dpo_rows(
-    prompt: str, responses: Sequence[Response], rules: Thresholds = PAPER_THRESHOLDS, seed: int = 0
+    prompt: str,
+    responses: Sequence[Response],
+    rules: Thresholds = PAPER_THRESHOLDS,
+    seed: int = 0,
+    before: tuple[Message, ...] = (),
 ) -> list[DpoRow]:
     """Return all pairs of up to two responses that pass and up to two that no function accepts.
 
@@ -48,7 +53,7 @@ def dpo_rows(
     chosen = _texts(response for response in responses if rules.chosen.passes(response.pass_rate))
     rejected = _texts(response for response in responses if response.pass_rate == 0)
     sides = [draw.sample(texts, min(PER_SIDE, len(texts))) for texts in (chosen, rejected)]
-    return [DpoRow(prompt, better, worse) for better, worse in itertools.product(*sides)]
+    return [DpoRow(prompt, better, worse, before) for better, worse in itertools.product(*sides)]
 
 
 def _texts(responses: Iterable[Response]) -> list[str]:
@@ -62,9 +67,10 @@ def preferences(store: Store, check: Step, seed: int) -> Iterator[DpoRow]:
     rates = {row.parent_id: row.pass_rate for row in from_table(CheckedRow, store.rows(check.kind, check.key))}
     lost = from_table(Rejection, store.rows(check.kind, check.key, "rejected"))
     rates |= {row.parent_id: float(row.detail) for row in lost if row.reason == FAILS_CHECK}
-    answers: dict[tuple[str, str], list[Response]] = defaultdict(list)
+    answers: dict[tuple[str, tuple[Message, ...], str], list[Response]] = defaultdict(list)
     for row in from_table(ResponseRow, store.rows(respond.kind, respond.key)):
         if row.id in rates:
-            answers[row.parent_id, user_turn(row.instruction, row.input)].append(Response(row.response, rates[row.id]))
-    for (_, prompt), found in answers.items():
-        yield from dpo_rows(prompt, found, THRESHOLDS[check.params.rules], seed)
+            prompt = row.parent_id, context(row), user_turn(row.instruction, row.input)
+            answers[prompt].append(Response(row.response, rates[row.id]))
+    for (_, before, prompt), found in answers.items():
+        yield from dpo_rows(prompt, found, THRESHOLDS[check.params.rules], seed, before)
