@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.errors import InputError
 from pipelines.planning.workload import TOKENS_PER_TEXT, InputSize
-from pipelines.rows.readers import SeedRow, count_notes, count_rows, describe_note, iter_seeds
+from pipelines.rows.readers import SeedRow, count_notes, count_rows, describe_note, iter_seeds, read_seeds
 from pipelines.store.errors import CorruptStore
 from pipelines.store.store import Store
 from pipelines.study.graph.params import SeedsParams
@@ -53,17 +53,25 @@ def seed_notes(steps: Mapping[str, Step], done: Collection[str], folder: Path, s
     """Return what rows of the seed sets have that is not used, as sentences without full stops.
 
     Of a set whose step is not finished, the first rows are read. The arguments are those of `measure_seed_sets`.
+
+    Raises:
+        InputError: If a run would refuse these rows.
     """
     notes: list[str] = []
     for key, step in steps.items():
-        if not isinstance(step.params, SeedsParams):
-            continue
-        sampled = not (key in done or step.params.seeds.world)
-        sample = _sample(step.params.seeds, folder) if sampled else []
-        found = count_notes(sample) if sampled else store.manifest("seeds", key).notes if key in done else {}
-        among = f"of the first {len(sample):,} rows, " if len(sample) == SAMPLE_ROWS else ""
-        notes += [f"{step.label}: {among}{describe_note(text, count)}" for text, count in found.items()]
+        if isinstance(step.params, SeedsParams) and key in done:
+            notes += _told(step, "", store.manifest("seeds", key).notes)
+        elif isinstance(step.params, SeedsParams) and not step.params.seeds.world:
+            seeds = step.params.seeds
+            limit = min(SAMPLE_ROWS, seeds.limit or SAMPLE_ROWS)
+            sample = read_seeds(seed_source(seeds, folder), limit=limit, on_bad_row=seeds.on_bad_row)
+            among = f"of the first {SAMPLE_ROWS:,} rows, " if len(sample.rows) + len(sample.bad) == SAMPLE_ROWS else ""
+            notes += _told(step, among, count_notes(sample.rows))
     return notes
+
+
+def _told(step: Step, among: str, notes: Mapping[str, int]) -> list[str]:
+    return [f"{step.label}: {among}{describe_note(text, count)}" for text, count in notes.items()]
 
 
 def _count(step: Step, seeds: Seeds, folder: Path, store: Store) -> int:

@@ -95,3 +95,35 @@ def test_a_file_that_cannot_be_read_to_its_end_is_an_error(tmp_path: Path) -> No
     path.write_text(path.read_text()[:-9])
     with pytest.raises(InputError, match="the file ends inside the array"):
         plan(path, tmp_path / "store")
+
+
+def notes(plan: Plan, folder: Path, store: Path) -> list[str]:
+    return seed_sets.seed_notes(plan.grid.steps, plan.done, folder, Store(str(store)))
+
+
+def test_a_plan_says_what_of_the_rows_is_not_used(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"instruction": "x", "system": "S."}\n' * 3)
+    used, dropped = plan(path, tmp_path / "store"), plan(path, tmp_path / "store", system="drop")
+    assert notes(used, tmp_path, tmp_path / "store") == []
+    assert notes(dropped, tmp_path, tmp_path / "store") == ["seeds own: 3 rows had a system text, which is not used"]
+    path.write_text('{"instruction": "x", "hint": "S."}\n' * 1_001)
+    (note,) = notes(plan(path, tmp_path / "store"), tmp_path, tmp_path / "store")
+    assert note.startswith("seeds own: of the first 1,000 rows, 1,000 rows had a column 'hint'")
+
+
+def test_a_plan_keeps_the_notes_of_a_finished_step(tmp_path: Path) -> None:
+    path, store = tmp_path / "a.jsonl", Store(str(tmp_path / "store"))
+    path.write_text('{"instruction": "x", "system": "S."}\n' * 3)
+    study = scripted_study(seeds=[{"name": "own", "file": str(path), "system": "drop"}])
+    run_offline(study, store)
+    assert notes(make_plan(study, tmp_path, store), tmp_path, tmp_path / "store") == [
+        "seeds own: 3 rows had a system text, which is not used"
+    ]
+
+
+def test_a_plan_refuses_rows_that_a_run_would_refuse(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "x"}\n' * 3)
+    with pytest.raises(InputError, match="there is no instruction"):
+        notes(plan(path, tmp_path / "store"), tmp_path, tmp_path / "store")
