@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from actors.engine import Client
@@ -14,6 +15,7 @@ from pipelines.evaluate.items import hub
 from pipelines.evaluate.items.answers import AnswerOrRejection, ask_all, with_grade
 from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.registry import CODE, GRADED, asked_benchmark
+from pipelines.rows.text import with_system
 from pipelines.rows.types import AnswerRow, Rejection
 from pipelines.study.spec.benchmarks import Benchmark
 
@@ -40,7 +42,10 @@ async def answer_benchmark(
         InputError: The items cannot be read or downloaded.
         SandboxError: The sandbox itself failed.
     """
-    asked = load_items(bench, folder, seed)
+    asked = [
+        replace(item, messages=with_system(item.messages, bench.system_text))
+        for item in load_items(bench, folder, seed)
+    ]
     answers = await ask_all(client, asked, bench.answer_tokens, step_key)
     graded_rows = await asyncio.gather(
         *(_with_its_grade(bench, *pair, sandbox) for pair in zip(asked, answers, strict=True))

@@ -67,11 +67,11 @@ def _eliminate(params: EliminateParams, inputs: OperatorInputs) -> Eliminate:
 
 
 def _respond(params: RespondParams, inputs: OperatorInputs) -> Respond:
-    return Respond(inputs.client, params.sampling.sampling, inputs.seed)
+    return Respond(inputs.client, params.sampling.sampling, inputs.seed, params.system)
 
 
 def _sample_candidates(params: SampleCandidatesParams, inputs: OperatorInputs) -> SampleCandidates:
-    return SampleCandidates(inputs.client, params.sampling.sampling, params.candidates, inputs.seed)
+    return SampleCandidates(inputs.client, params.sampling.sampling, params.candidates, inputs.seed, params.system)
 
 
 def _choose_candidate(params: BestOfNParams, inputs: OperatorInputs) -> ChooseCandidate:
@@ -89,7 +89,7 @@ def _reward(params: RewardParams, inputs: OperatorInputs) -> Reward:
 def _judge(params: JudgeParams, inputs: OperatorInputs) -> InstructionReward | JudgeInstruction:
     if params.metric == "reward":
         return InstructionReward(inputs.client, inputs.method)
-    return JudgeInstruction(inputs.client, params.metric, params.max_tokens)
+    return JudgeInstruction(inputs.client, params.metric, params.max_tokens, params.system)
 
 
 OperatorFactory = Callable[[Any, OperatorInputs], Operator[Any, Any]]

@@ -32,6 +32,8 @@ def request_facts(link: Link, study_seed: int) -> Facts:
     step, params = link.step, link.step.params
     if params.role:
         yield params.role, f"{params.model} ({_describe_model(step)})"
+    if system := step.payload.get("system"):
+        yield "system", system
     if facts := REQUEST_FACTS.get(type(params)):
         yield from facts(params, link, study_seed)
 

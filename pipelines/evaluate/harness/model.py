@@ -16,20 +16,22 @@ from pipelines.errors import InputError
 from pipelines.evaluate.items.item import Turns
 from pipelines.rows.ids import request_seed, row_id
 from pipelines.rows.replies import ask
+from pipelines.rows.text import with_system
 from pipelines.study.spec.benchmark_kinds import HARNESS_MAX_TOKENS
 
 
 class PoolModel(LM):
     """Answers lm-eval's requests through a client.
 
-    lm-eval's prompts are strings, so conversations pass through it as JSON. `max_tokens` overrides a task's limit.
+    lm-eval's prompts are strings, so conversations pass through it as JSON. `max_tokens` overrides a task's limit, and
+    `system` is put before every conversation.
     `step_key` determines the ids of requests and the seeds of sampled answers. `errors` has the requests that failed,
     and `finish_reasons` the finish reasons of generations, both by task name and document number.
     """
 
-    def __init__(self, client: Client, step_key: str, max_tokens: int | None = None) -> None:
+    def __init__(self, client: Client, step_key: str, max_tokens: int | None = None, system: str = "") -> None:
         super().__init__()
-        self.client, self.step_key, self.max_tokens = client, step_key, max_tokens
+        self.client, self.step_key, self.max_tokens, self.system = client, step_key, max_tokens, system
         self.errors: dict[tuple[str, int], RequestError] = {}
         self.finish_reasons: dict[tuple[str, int], str] = {}
 
@@ -62,7 +64,7 @@ class PoolModel(LM):
 
     async def _generate(self, request: Instance, number: int) -> str:
         context, options = _context_and_argument(request)
-        messages = parse_turns(context)
+        messages = with_system(parse_turns(context), self.system)
         request_id = row_id(f"{document_id(request)}", self.step_key, number)
         max_tokens = self.max_tokens or int(options.get("max_gen_toks", HARNESS_MAX_TOKENS))
         temperature = float(options.get("temperature", 0.0)) if options.get("do_sample") else 0.0
@@ -80,8 +82,9 @@ class PoolModel(LM):
         context, text = _context_and_argument(request)
         prompt = "\n\n".join(content.strip() for _, content in parse_turns(context))
         request_id = row_id(f"{document_id(request)}", self.step_key, number)
+        before = with_system((), self.system)
         try:
-            said = await self.client.logprobs(LogprobRequest(request_id, prompt, text, chat=True))
+            said = await self.client.logprobs(LogprobRequest(request_id, prompt, text, chat=True, before=before))
         except RequestError as why:
             self.errors[document_id(request)] = why
             return -math.inf, False

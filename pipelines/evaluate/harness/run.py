@@ -22,6 +22,7 @@ from pipelines.evaluate.harness.tasks import lm_eval_task, load_tasks
 from pipelines.evaluate.items.answers import answer_row, failed_row, with_grade
 from pipelines.evaluate.items.item import Grade, Item
 from pipelines.rows.ids import row_id
+from pipelines.rows.text import with_system
 from pipelines.rows.types import AnswerRow, Rejection
 from pipelines.study.inputs.benchmarks import EVAL_INSTALL_COMMAND, PUNKT_REMEDY, has_sentences
 from pipelines.study.spec.benchmarks import Benchmark
@@ -43,7 +44,7 @@ def run_harness(client: Client, bench: Benchmark, folder: Path, step_key: str) -
     from pipelines.evaluate.harness.model import PoolModel
 
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    tasks, model = load_tasks(bench, folder), PoolModel(client, step_key, bench.max_tokens)
+    tasks, model = load_tasks(bench, folder), PoolModel(client, step_key, bench.max_tokens, bench.system_text)
     choosing = any(task.OUTPUT_TYPE == "multiple_choice" for task in tasks.values())
     for task in tasks.values():
         shots = lm_eval_task(bench).shots if bench.shots is None else bench.shots
@@ -102,7 +103,10 @@ def _answer_rows(
             yield failed_row(answer_id, index, why)
             continue
         item = Item(
-            f"{name}/{number}", parse_turns(asked[0].args[0]), str(task.doc_to_target(doc)), _subject(bench, name)
+            f"{name}/{number}",
+            with_system(parse_turns(asked[0].args[0]), bench.system_text),
+            str(task.doc_to_target(doc)),
+            _subject(bench, name),
         )
         said = [str(reply) for reply in chain(*(request.resps for request in asked))]
         seed_randomness(number)

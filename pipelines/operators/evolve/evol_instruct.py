@@ -12,7 +12,7 @@ from pipelines.operators.respond.answer import answer_prompt
 from pipelines.rows.ids import request_seed, row_id
 from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.replies import ask, raw_reply, read_reply
-from pipelines.rows.text import Message, context, user_turn
+from pipelines.rows.text import Message, context, user_turn, with_system
 from pipelines.rows.types import ELIMINATED, KEPT, RETRIED, InstructionRow
 from pipelines.study.graph.methods import prompt_name
 from pipelines.study.graph.params import EvolveParams
@@ -46,7 +46,8 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
         row = instruction_with_input(row) if self.params.input == "merge" else row
         method = self.params.method(row.index, row.seed_id, self.study_seed)
         prompt, parser = self.build_prompt(method, row.evolved)
-        said, reply, failures = await self.rewrite(row.evolved, (("user", prompt),), parser, new_id)
+        messages = with_system((("user", prompt),), self.params.system)
+        said, reply, failures = await self.rewrite(row.evolved, messages, parser, new_id)
         evolved = replace(
             row,
             **row.lineage(new_id),

@@ -10,7 +10,7 @@ from pipelines.operators.evolve.evol_instruct import evolved_turn_messages
 from pipelines.rows.ids import request_seed
 from pipelines.rows.operator import Rejected
 from pipelines.rows.replies import ask, raw_reply, read_reply
-from pipelines.rows.text import Message
+from pipelines.rows.text import Message, with_system
 from pipelines.rows.types import InstructionRow
 from pipelines.study.graph.methods import reply_parser
 from pipelines.study.graph.params import OptimizeParams
@@ -34,7 +34,9 @@ class OptimizationClient:
     async def evolve(self, method: str, instruction: str, request: str, purpose: str) -> str | None:
         """Evolve an instruction with a method; return None if the reply is truncated or has no instruction."""
         self.request_counts[purpose] += 1
-        said = await self.ask_evolver(request, (("user", prompts.fill(method, instruction)),))
+        said = await self.ask_evolver(
+            request, with_system((("user", prompts.fill(method, instruction)),), self.params.system)
+        )
         return None if said.finish_reason == "length" else read_reply(self.parser, said).value
 
     async def answer(self, row: InstructionRow, request: str) -> str:

@@ -9,7 +9,7 @@ from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.rows.ids import request_seed
 from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
 from pipelines.rows.replies import ask, raw_reply, read_reply
-from pipelines.rows.text import context
+from pipelines.rows.text import context, with_system
 from pipelines.rows.types import InstructionRow, PairedRow, ResponseRow
 from pipelines.study.graph.prompt_names import CONSTRAINED_ANSWER_PROMPT
 from prompts.refusals import is_refusal
@@ -22,10 +22,11 @@ class Respond(Operator[InstructionRow, ResponseRow]):
     client: Client
     sampling: Sampling
     study_seed: int
+    system: str = ""
 
     async def __call__(self, row: InstructionRow, new_id: str) -> ResponseRow:
         reject_unevolved(row)
-        said = await generate_answer(self.client, self.sampling, self.study_seed, row, new_id)
+        said = await generate_answer(self.client, self.sampling, self.study_seed, row, new_id, self.system)
         reply = read_reply("answer", said)
         if reply.value is None:
             raise Rejected(reply.reason, "", raw_reply(said))
@@ -55,13 +56,13 @@ def reject_unevolved(row: InstructionRow) -> None:
 
 
 async def generate_answer(
-    client: Client, sampling: Sampling, study_seed: int, row: InstructionRow, request_id: str
+    client: Client, sampling: Sampling, study_seed: int, row: InstructionRow, request_id: str, system: str = ""
 ) -> Generation:
     """Return a teacher's unparsed answer to the whole conversation.
 
     It is sampled with a seed derived from `request_id` (hex digits).
     """
-    messages = (*context(row), ("user", row_prompt(row)))
+    messages = (*with_system(context(row), system), ("user", row_prompt(row)))
     seed = request_seed(request_id) ^ study_seed
     return await ask(client, GenerateRequest(request_id, messages, sampling, seed))
 

@@ -10,6 +10,7 @@ import prompts
 from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
 from pipelines.rows.replies import ask, raw_reply, read_reply
+from pipelines.rows.text import with_system
 from pipelines.rows.types import InstructionRow, JudgementRow
 from pipelines.study.graph.prompt_names import INSTRUCTION_JUDGE_PROMPTS
 from pipelines.study.spec.scoring import Question
@@ -31,6 +32,7 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
     client: Client
     metric: Question
     max_tokens: int
+    system: str = ""
 
     async def __call__(self, row: InstructionRow, new_id: str) -> JudgementRow:
         if row.eliminated:
@@ -67,5 +69,5 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
 
     async def ask_judge(self, request_id: str, text: str) -> Generation:
         """Return the judge's reply."""
-        sampling = Sampling(max_tokens=self.max_tokens)
-        return await ask(self.client, GenerateRequest(request_id, (("user", text),), sampling))
+        sampling, messages = Sampling(max_tokens=self.max_tokens), with_system((("user", text),), self.system)
+        return await ask(self.client, GenerateRequest(request_id, messages, sampling))

@@ -15,6 +15,7 @@ from pipelines.study.graph.params import EvaluateParams, VerdictParams
 from pipelines.study.graph.prompt_names import describe_prompts
 from pipelines.study.graph.step import AddStep, Identities, Part, Step
 from pipelines.study.inputs.models import untuned_template
+from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.spec.benchmarks import Benchmark, Judge
 from pipelines.study.spec.study import Study
 
@@ -36,8 +37,15 @@ class BenchmarkSteps:
 
     def add_evaluation(self, model: str, train: Step | None, bench: Benchmark) -> Step:
         """Return the step whose rows have the scores of a student or of the untuned model: its answers or verdicts."""
+        bench = self._with_system_text(bench)
         answers = self.add_answers(model, train, bench)
         return self.add_verdicts(answers, bench, bench.judge) if bench.judge else answers
+
+    def _with_system_text(self, bench: Benchmark) -> Benchmark:
+        """Return the benchmark with its system prompt as text."""
+        if bench.system is None:
+            return bench
+        return bench.model_copy(update={"system": read_system_prompt(self.folder, bench.system)})
 
     def add_answers(self, model: str, train: Step | None, bench: Benchmark) -> Step:
         """Return the step in which a model answers a benchmark."""

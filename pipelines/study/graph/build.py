@@ -33,6 +33,7 @@ from pipelines.study.graph.prompt_names import ANSWER_PROMPTS, CONSTRAINED_ANSWE
 from pipelines.study.graph.step import Identities, Identity, Part, Step, StepParams, make_step
 from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
 from pipelines.study.inputs.seeds import seed_source
+from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.spec.basics import SamplingSpec, number_label
 from pipelines.study.spec.evolution import Evolution
 from pipelines.study.spec.recipes import Student
@@ -74,7 +75,11 @@ class GridBuilder:
         self.models = {name: describe(model_identity(model, folder)) for name, model in study.models.items()}
         self.recipes = {name: describe(recipe) for name, recipe in study.recipes.items()}
         self.benchmark_steps = BenchmarkSteps(study, folder, self.models, self.identify, self.add)
-        self.judging_steps = JudgingSteps(study.judging, study.instruction_reward, self.models, self.identify, self.add)
+        self.system = read_system_prompt(folder, study.responses.system)
+        judge_system = read_system_prompt(folder, study.judging.system if study.judging else None)
+        self.judging_steps = JudgingSteps(
+            study.judging, study.instruction_reward, self.models, self.identify, self.add, judge_system
+        )
 
     def grid(self) -> Grid:
         sets = tuple(self.datasets())
@@ -110,7 +115,8 @@ class GridBuilder:
 
     def evolve_by_rounds(self, inputs: EvolutionInputs) -> Iterator[EvolvedRound]:
         """Add Evol-Instruct's rounds, with the named methods or an optimized one."""
-        steps = EvolutionSteps(inputs.evolution, self.study.seed, self.models, self.identify, self.add)
+        system = read_system_prompt(self.folder, inputs.evolution.system)
+        steps = EvolutionSteps(inputs.evolution, self.study.seed, self.models, self.identify, self.add, system)
         step, optimize_step = inputs.start, steps.optimize(inputs.start, inputs.subject, inputs.evolver)
         for number in range(1, inputs.evolution.rounds + 1):
             step = steps.evolve_round(step, optimize_step, inputs.subject, inputs.evolver, number)
@@ -160,8 +166,9 @@ class GridBuilder:
             sampling=variant.sampling,
             seed=self.study.seed,
             draws=draws,
+            system=self.system,
         )
-        job = RespondParams(teacher, variant.sampling, draws)
+        job = RespondParams(teacher, variant.sampling, draws, self.system)
         return self.add(identity, f"{step.subject} / {teacher} {variant.name}", job, step)
 
     def add_best_of_n(self, step: Step, teacher: str, variant: DecodingVariant, best_of_n: BestOfN) -> Step:
@@ -179,10 +186,11 @@ class GridBuilder:
             sampling=sampling,
             seed=self.study.seed,
             candidates=candidates,
+            system=self.system,
         )
         drawn = f"t{number_label(sampling.temperature)} p{number_label(sampling.top_p)}"
         subject = f"{step.subject} / {teacher} {candidates} at {drawn}"
-        return self.add(identity, subject, SampleCandidatesParams(teacher, sampling, candidates), step)
+        return self.add(identity, subject, SampleCandidatesParams(teacher, sampling, candidates, self.system), step)
 
     def add_reward(self, responses: Step, model: str) -> Step:
         identity = self.identify(RewardParams, model=self.models[model])

@@ -15,13 +15,19 @@ from pipelines.study.spec.evolution import Evolution
 class EvolutionSteps:
     """Adds the steps of one evolution of a study to its grid. `models` has the models' identities by name.
 
-    A `subject` is for display: it names the seeds and the evolver.
+    A `subject` is for display: it names the seeds and the evolver. `system` is the evolvers' system prompt.
     """
 
     def __init__(
-        self, spec: Evolution, seed: int, models: Mapping[str, Description], identify: Identities, add: AddStep
+        self,
+        spec: Evolution,
+        seed: int,
+        models: Mapping[str, Description],
+        identify: Identities,
+        add: AddStep,
+        system: str = "",
     ) -> None:
-        self.spec, self.seed = spec, seed
+        self.spec, self.seed, self.system = spec, seed, system
         self.models, self.identify, self.add = models, identify, add
 
     def optimize(self, start: Step, subject: str, evolver: str) -> Step | None:
@@ -29,13 +35,16 @@ class EvolutionSteps:
         spec = self.spec
         if spec.optimization is None:
             return None
-        job = OptimizeParams(evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.seed, spec.turn)
+        job = OptimizeParams(
+            evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.seed, spec.turn, self.system
+        )
         optimizer = self.models[spec.optimization.optimizer]
         identity = self.identify(
             OptimizeParams,
             optimization=describe_without(job.optimization, "optimizer"),
             input=job.input,
             turn=job.turn,
+            system=job.system,
             max_tokens=job.max_tokens,
             prompts=describe_prompts(prompt_name(AUTO), *OPTIMIZER_PROMPTS, *ANSWER_PROMPTS),
             model=self.models[evolver],
@@ -66,6 +75,7 @@ class EvolutionSteps:
             growth=job.growth,
             eliminates=job.eliminates,
             on_failure=job.on_failure,
+            system=job.system,
             retries=job.retries,
             probabilities=job.probabilities,
             reply_parser=job.parser,
@@ -92,6 +102,7 @@ class EvolutionSteps:
             probabilities=spec.probabilities,
             turn=spec.turn,
             on_failure=spec.on_failure,
+            system=self.system,
             retries=spec.retries if spec.on_failure == "retry" else 0,
         )
 

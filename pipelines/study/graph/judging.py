@@ -17,7 +17,7 @@ JudgementSteps = tuple[tuple[JudgeMetric, Step], ...]
 class JudgingSteps:
     """Adds a study's judgements to its grid, one step for each metric. `models` has the models' identities by name.
 
-    `reward` is the reward model of evolved instructions, if the study has one.
+    `reward` is the reward model of evolved instructions, if the study has one. `system` is the judge's system prompt.
     """
 
     def __init__(
@@ -27,7 +27,9 @@ class JudgingSteps:
         models: Mapping[str, Description],
         identify: Identities,
         add: AddStep,
+        system: str = "",
     ) -> None:
+        self.system = system
         self.block, self.reward, self.models, self.identify, self.add = block, reward, models, identify, add
 
     def add_judgements(self, instructions: Step) -> JudgementSteps:
@@ -56,7 +58,10 @@ class JudgingSteps:
         for metric in block.metrics:
             judged = trajectory_step(instructions) if metric == "keywords" else instructions
             if judged is not None:
-                yield metric, self._add_judgement(judged, JudgeParams(block.judge, metric, block.max_tokens))
+                yield (
+                    metric,
+                    self._add_judgement(judged, JudgeParams(block.judge, metric, block.max_tokens, self.system)),
+                )
 
     def _add_judgement(self, instructions: Step, params: JudgeParams) -> Step:
         assert params.metric != "reward"
@@ -65,6 +70,7 @@ class JudgingSteps:
             JudgeParams,
             metric=params.metric,
             max_tokens=params.max_tokens,
+            system=params.system,
             prompts=describe_prompts(prompt),
             model=self.models[params.model],
         )

@@ -44,6 +44,7 @@ class OptimizeParams(StepParams):
     max_tokens: int
     seed: int
     turn: Turn = "last"
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ class EvolveParams(StepParams):
     turn: Turn = "last"
     on_failure: OnFailure = "drop"
     retries: int = 0
+    system: str = ""
 
     def method(self, index: int, seed_id: str, study_seed: int) -> str:
         """Return the method for the seed with this id, at this 0-based position in its file."""
@@ -155,6 +157,7 @@ class RespondParams(StepParams):
 
     sampling: SamplingSpec
     draws: int = 1
+    system: str = ""
 
     @property
     def rows_per_input(self) -> int:
@@ -173,6 +176,7 @@ class SampleCandidatesParams(StepParams):
 
     sampling: SamplingSpec
     candidates: int
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +248,7 @@ class JudgeParams(StepParams):
 
     metric: JudgeMetric
     max_tokens: int
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,16 @@ class SamplingSpec(StrictModel):
         return Sampling(self.temperature, self.top_p, self.max_tokens)
 
 
+class PromptFile(StrictModel):
+    """A text in a file."""
+
+    file: str = Field(min_length=1, description="path, relative to the study file")
+
+
+SystemPrompt = str | PromptFile
+"""A system prompt: its text, or the file that has it."""
+
+
 def _hashable(value: Any) -> Hashable:
     if isinstance(value, dict):
         return frozenset((key, _hashable(item)) for key, item in value.items())

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from actors.sandbox.protocol.job import Level
-from pipelines.study.spec.basics import ModelName, Name, StrictModel, World, name_from
+from pipelines.study.spec.basics import ModelName, Name, StrictModel, SystemPrompt, World, name_from
 from pipelines.study.spec.benchmark_kinds import (
     BENCHMARK_KINDS,
     OPEN_ANSWER_MAX_TOKENS,
@@ -74,6 +74,10 @@ class Benchmark(StrictModel):
     max_tokens: int | None = Field(default=None, gt=0, description="limit of an answer; default: the benchmark's")
     thousands: bool = Field(default=True, description="gsm8k with opencompass: read 1,200 as 1200 instead of 200")
     level: Level = Field(default="L2", description="code: protection level of the sandbox")
+    system: SystemPrompt | None = Field(
+        default=None,
+        description="system prompt of the model that answers, before that of an item: a text, or {file: ...}",
+    )
     judge: Judge | None = None
 
     @model_validator(mode="after")
@@ -110,6 +114,11 @@ class Benchmark(StrictModel):
     def kind(self) -> str:
         """The task, "world" or "lm_eval"."""
         return self.task or ("world" if self.world else "lm_eval")
+
+    @property
+    def system_text(self) -> str:
+        """The system prompt as text, if the steps of the study give it; files are read when these are built."""
+        return self.system if isinstance(self.system, str) else ""
 
     @property
     def traits(self) -> BenchmarkKind:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.study.spec.autoif import AutoIF
-from pipelines.study.spec.basics import ModelName, Name, SamplingSpec, StrictModel, name_from
+from pipelines.study.spec.basics import ModelName, Name, SamplingSpec, StrictModel, SystemPrompt, name_from
 
 Variant = Literal["paper", "authors"]
 Assignment = Literal["rotation", "random"]
@@ -72,7 +72,7 @@ def _allow_boolean_schema(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [*schema["anyOf"], {"type": "boolean"}]
 
 
-_REWRITING = frozenset({"input", "turn", "growth", "elimination", "probabilities", "on_failure", "retries"})
+_REWRITING = frozenset({"input", "turn", "growth", "elimination", "probabilities", "on_failure", "retries", "system"})
 # the methods, with the keys that are allowed with some of them only
 KEYS_OF_METHOD: dict[str, frozenset[str]] = {
     "evol-instruct": _REWRITING | {"breadth", "assignment"},
@@ -107,6 +107,9 @@ class Evolution(StrictModel):
     turn: Turn = Field(
         default="last",
         description="the user turn of a conversation that is rewritten: the last (the instruction) or the first",
+    )
+    system: SystemPrompt | None = Field(
+        default=None, description="system prompt of the evolvers' requests for rewrites: a text, or {file: ...}"
     )
     growth: LengthBound | None = Field(default=None, description="bounds on the length of an evolved instruction")
     elimination: Annotated[

@@ -15,6 +15,7 @@ from pipelines.study.spec.basics import (
     Name,
     SamplingSpec,
     StrictModel,
+    SystemPrompt,
     as_list,
     number_label,
     scalar_or_list_schema,
@@ -97,6 +98,10 @@ class Responses(StrictModel):
     teachers: list[ModelName] = Field(min_length=1)
     decodings: list[Decoding] = Field(default=[Decoding(name="greedy", max_tokens=2048)], min_length=1)
     answer_seeds: bool = Field(default=True, description="also answer the un-evolved seeds (the baseline, round 0)")
+    system: SystemPrompt | None = Field(
+        default=None,
+        description="system prompt of the teachers, before the system text of a row: a text, or {file: ...}",
+    )
     thinking: Literal["cut", "keep", "train"] = Field(
         default="cut",
         description="teachers' thoughts, which are always stored. cut: only stored; keep: also exported; train: also "

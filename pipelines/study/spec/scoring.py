@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from actors.engine import Bos
-from pipelines.study.spec.basics import ModelName, StrictModel
+from pipelines.study.spec.basics import ModelName, StrictModel, SystemPrompt
 
 RewardMode = Literal["raw", "shift", "sigmoid"]
 Question = Literal["difficulty", "difficulty_score", "category", "keywords"]
@@ -77,6 +77,7 @@ class Judging(StrictModel):
     judge: ModelName
     metrics: list[Question] = Field(default=["difficulty"], min_length=1)
     max_tokens: int = Field(default=32, gt=0, description="limit of a reply")
+    system: SystemPrompt | None = Field(default=None, description="system prompt of the judge: a text, or {file: ...}")
 
     @field_validator("metrics")
     @classmethod

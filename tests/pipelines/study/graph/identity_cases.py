@@ -106,6 +106,7 @@ CASES = {
             "elimination": True,
             "probabilities": 5,
             "on_failure": "keep",
+            "system": "Be strict.",
             "retries": {"on_failure": "retry", "retries": 2},
             "sampling": SAMPLING,
         },
@@ -234,6 +235,7 @@ CASES = {
             "shots": 2,
             "limit": 2,
             "max_tokens": 77,
+            "system": "Be brief.",
         },
         frozenset({"name", "level", "judge", "subjects", "thousands"}),
     ),
@@ -276,7 +278,7 @@ CASES = {
             responses={"teachers": ["a"]} | entry, students=[{"model": "a", "recipe": "r"}], recipes={"r": {}}
         ),
         {},
-        {"truncated": "keep", "thinking": "train"},
+        {"truncated": "keep", "thinking": "train", "system": "Be brief."},
         frozenset({"teachers", "decodings", "answer_seeds"}),
         alone={"thinking": ("train",)},
         several=False,
@@ -310,7 +312,7 @@ CASES = {
         ("judge",),
         block("judging"),
         {"judge": "a", "metrics": ["difficulty"]},
-        {"judge": "b", "metrics": ["category"], "max_tokens": 7},
+        {"judge": "b", "metrics": ["category"], "max_tokens": 7, "system": "Be brief."},
         several=False,
     ),
     "study": Case(
