@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Set
 from difflib import get_close_matches
 from typing import Any
@@ -13,6 +14,7 @@ from pipelines.study.file.json_schema import Node, node_at
 from pipelines.study.file.yaml_tree import Loc, Tree, dotted_path, nearest_loc_in_file
 
 NAME_RULE = "lower-case letters, digits, '.', '_' and '-', at most 64, the first a letter or a digit"
+_QUOTED = re.compile("'([^']*)'")
 _EXAMPLES = {"array": "[...]", "object": "{...}", "integer": "1", "number": "0.5", "boolean": "true", "string": "..."}
 _TYPES = {
     "string_type": "text",
@@ -71,7 +73,8 @@ def _describe_detail(kind: str, loc: Loc, written_loc: Loc, item: Mapping[str, A
     if kind == "extra_forbidden":
         return f"unknown key '{loc[-1]}'", nearest(str(loc[-1]), _known_keys(loc[:-1]))
     if kind == "literal_error":
-        valid = [str(one) for one in (node_at(written_loc) or {}).get("enum", [])] or [limits["expected"].strip("'")]
+        named = _QUOTED.findall(limits["expected"]) or [limits["expected"]]
+        valid = [str(one) for one in (node_at(written_loc) or {}).get("enum", [])] or named
         remedy = nearest(value, valid) if isinstance(value, str) else None
         return f"must be one of {', '.join(valid)}; here is {describe_value(value)}", remedy
     if kind == "string_pattern_mismatch":

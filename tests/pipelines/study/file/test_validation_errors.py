@@ -203,3 +203,9 @@ def test_of_a_misspelt_name_the_right_one_is_suggested(tmp_path: Path, loc: Loc,
 def test_a_key_that_is_missing_is_meant_before_one_that_is_there(tmp_path: Path) -> None:
     line = TREE.line_numbers[("seeds",)]
     assert told(tmp_path, line, "seeds", "seedz") == [f"{line}: seedz: unknown key 'seedz'. Did you mean 'seeds'?"]
+
+
+def test_of_a_misspelt_field_of_columns_the_right_one_is_suggested(tmp_path: Path) -> None:
+    line = TREE.line_numbers[("seeds", 0, "limit")]
+    (found,) = told(tmp_path, line, "limit: 4", "columns: {instructon: query}")
+    assert found.endswith("here is the text 'instructon'. Did you mean 'instruction'?")
