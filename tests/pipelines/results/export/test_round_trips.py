@@ -14,21 +14,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.results.export import Format
-from pipelines.results.export.formats import RECORDS
+from pipelines.results.export.formats import RECORDS, same_columns
 from pipelines.rows.readers import read_seeds
 from pipelines.rows.text import user_turn
 from pipelines.rows.types import PairRow
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 SAID = TEXT.filter(str.strip)
-PAIRS = st.lists(st.builds(PairRow, TEXT, TEXT, TEXT, st.integers(0, 9), SAID, TEXT, TEXT, st.just(0.0)), min_size=1)
+HISTORY = st.lists(st.tuples(SAID, TEXT), max_size=3).map(lambda turns: [text for turn in turns for text in turn])
+PAIR = st.builds(
+    PairRow, TEXT, TEXT, TEXT, st.integers(0, 9), SAID, TEXT, TEXT, st.just(0.0), st.just("") | SAID, HISTORY
+)
+PAIRS = st.lists(PAIR, min_size=1, max_size=5)
 
 
 @pytest.mark.parametrize("form", get_args(Format))
 @settings(max_examples=60, deadline=None)
 @given(pairs=PAIRS)
 def test_an_exported_row_is_read_as_it_was(form: Format, pairs: list[PairRow]) -> None:
-    records = [RECORDS[form](pair) for pair in pairs]
+    records = same_columns([RECORDS[form](pair) for pair in pairs])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "export.parquet" if form == "parquet" else "export.jsonl")
         if form == "parquet":
