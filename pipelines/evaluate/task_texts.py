@@ -6,7 +6,8 @@ from pathlib import Path
 
 from bundled.world import heldout
 from pipelines.evaluate.items.data_files import multiple_choice_records, read_records
-from pipelines.rows.readers import read_seeds
+from pipelines.rows.readers import SeedRow, read_seeds
+from pipelines.rows.text import user_turn
 from pipelines.study.inputs.references import TEXT_SUFFIX, find_benchmark
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.study import Study
@@ -17,7 +18,8 @@ TEXT_FIELDS = ("instruction", "question", "problem", "prompt", "text")
 def task_texts(study: Study, folder: Path, name: str) -> list[str]:
     """Return the texts of a benchmark's tasks or of a file. `name` is a benchmark of the study, or else a file.
 
-    A .txt file has one text per line. Other files are seed files, whose texts are the rows' instructions and inputs.
+    A .txt file has one text per line. Other files are seed files, whose texts are all user turns of a row,
+    instruction and input included.
     `folder` is the study file's folder.
 
     Raises:
@@ -28,7 +30,12 @@ def task_texts(study: Study, folder: Path, name: str) -> list[str]:
     path = folder / name
     if path.suffix == TEXT_SUFFIX:
         return [line for line in path.read_text().splitlines() if line.strip()]
-    return [f"{row.instruction}\n{row.input}".strip() for row in read_seeds(path, on_bad_row="quarantine").rows]
+    return [_user_text(row) for row in read_seeds(path, on_bad_row="quarantine").rows]
+
+
+def _user_text(row: SeedRow) -> str:
+    """Return everything that the user says in a conversation."""
+    return "\n".join((*row.history[::2], user_turn(row.instruction, row.input))).strip()
 
 
 def _benchmark_texts(benchmark: Benchmark, folder: Path, seed: int) -> list[str]:

@@ -266,7 +266,7 @@ class ContaminationParams(ModelFreeParams):
     """Find which instructions of a set overlap with benchmark tasks."""
 
     kind = "contamination"
-    code_version = 1
+    code_version = 2
 
     contamination: Contamination
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,25 @@ def test_a_file_of_rows_is_a_source_too(tmp_path: Path) -> None:
     made = study(against=["bench.jsonl", "world"])
     assert task_texts(made, tmp_path, "bench.jsonl") == [LONG]
     assert len(task_texts(made, tmp_path, "world")) == 10
+
+
+def test_all_user_turns_of_a_conversation_in_a_file_are_one_text(tmp_path: Path) -> None:
+    turns = [LONG, "Done.", "Shorter, please."]
+    talk = [{"role": ("user", "assistant")[place % 2], "content": text} for place, text in enumerate(turns)]
+    (tmp_path / "talks.jsonl").write_text(json.dumps({"messages": talk}) + "\n")
+    made = study(against=["talks.jsonl"])
+    assert task_texts(made, tmp_path, "talks.jsonl") == [f"{LONG}\nShorter, please."]
+
+
+@pytest.mark.parametrize(("turn", "found"), [("first", [1]), ("last", [0])])
+def test_the_turn_that_the_study_evolves_is_compared(tmp_path: Path, turn: str, found: list[int]) -> None:
+    (tmp_path / "texts.txt").write_text(f"{LONG}\n")
+    rows = [
+        replace(instruction(0, LONG), history=["Sing.", "La."], turn=turn),
+        replace(instruction(1, "Sing."), history=[LONG, "Dear mayor!"], turn=turn),
+    ]
+    _, compared = run(Store(str(tmp_path / "store")), study(against=["texts.txt"]), tmp_path, rows)
+    assert [row.index for row in compared if row.sources] == found
 
 
 @pytest.mark.torch

@@ -119,7 +119,7 @@ def lone(tmp_path: Path) -> tuple[Any, PlannedTraining]:
     return given, next(plan_trainings(given, steps, room(1)))
 
 
-def scripted(monkeypatch: pytest.MonkeyPatch, after: Callable[[], None]) -> None:
+def scripted(monkeypatch: pytest.MonkeyPatch, after: Callable[[], None], shortened: int = 0) -> None:
     """Trainings leave a checkpoint and students; then something happens."""
 
     def train(spec: Any, sets: Any, aside: str, *_: Any) -> list[TrainOutcome]:
@@ -128,7 +128,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch, after: Callable[[], None]) -> None
             Path(aside, f"student-{number}").mkdir()
             Path(aside, f"student-{number}", "weights").write_text(str(number))
         after()
-        return [TrainOutcome(1, 0, 1, 1, 1.0, (), Speed(0.0, 0.0, 0, 0.0, ""))] * len(sets)
+        return [TrainOutcome(1, 0, 1, 1, 1.0, (), Speed(0.0, 0.0, 0, 0.0, ""), shortened)] * len(sets)
 
     monkeypatch.setattr(trainings, "train_to_staging", train)
 
@@ -159,6 +159,19 @@ def test_checkpoints_go_with_the_commit_of_the_students(
     assert there == [True, False] and given.store.stale_files() == []
     for number, step in enumerate(training.steps):
         assert Path(given.store.folder("train", step.key), "model", "weights").read_text() == str(number)
+
+
+def test_rows_that_were_cut_are_counted_and_reported(
+    lone: tuple[Any, PlannedTraining], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, training = lone
+    scripted(monkeypatch, lambda: None, shortened=1)
+    lines: list[str] = []
+    given.progress.print = lines.append
+    Trainer(given, seconds_of(given), lambda step: [], lambda step, why: None).run(training)
+    assert len(lines) == len(training.steps)
+    assert all("1 of 1 rows are longer than max_length (64 tokens) and were cut" in line for line in lines)
+    assert {given.store.manifest("train", step.key).extra["shortened"] for step in training.steps} == {1}
 
 
 def test_the_restarts_of_a_training_that_is_given_up_are_counted(
