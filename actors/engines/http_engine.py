@@ -52,9 +52,7 @@ class HttpEngine(UnsupportedEngine):
             raise ValueError("engine 'http' needs the option 'url', the API's address, like http://host:8000/v1")
         endpoint = Endpoint(**{name: options[name] for name in ADDRESS_OPTIONS})
         parameters = {name: options[name] for name in PARAMETER_OPTIONS}
-        if spec.template_args:  # as vLLM, SGLang and llama.cpp take them
-            parameters["body"] = {"chat_template_kwargs": dict(spec.template_args)} | parameters["body"]
-        self._bodies = RequestBodies(spec.model, **parameters)
+        self._bodies = RequestBodies(spec.model, **parameters, template=dict(spec.template_args))
         probe(endpoint, spec.model, self._bodies.probe())
         self._exchange = Exchange(endpoint, spec.model)
         self._notices: list[str] = []

@@ -176,8 +176,11 @@ def encode_text(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def _generation_prompt(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return the end of a rendered prompt, after the user's turn."""
-    return _rendered_end(_scaffold(tokenizer, (("user", "Hi"),), add_generation_prompt=True))
+    """Return the end of a rendered prompt, after the user's turn; empty if the template rejects a single turn."""
+    try:
+        return _rendered_end(_scaffold(tokenizer, (("user", "Hi"),), add_generation_prompt=True))
+    except RequestError:
+        return ""
 
 
 def _rendered_end(pieces: Sequence[Piece]) -> str:

@@ -41,7 +41,7 @@ class TextEncoder:
     ) -> None:
         self._tokenizer, self._max_length = tokenizer, max_length
         self.stops = _stop_tokens(tokenizer, folder_stops)
-        self._opened = bool(tokenizer.chat_template) and _starts_in_thoughts(tokenizer)
+        self._opened = bool(tokenizer.chat_template) and starts_in_thoughts(tokenizer)
         self._skipped = _skipped_tokens(tokenizer)
         self._known = len(tokenizer)  # embeddings may be padded
         self.pad = pad
@@ -88,13 +88,6 @@ class TextEncoder:
     def _tokens_before(self, tokens: Sequence[int], index: int) -> int:
         """Return the number of tokens before the one that has the character `index` of their text."""
         return bisect_right(range(len(tokens)), index, key=lambda count: len(self._decode(tokens[: count + 1])))
-
-
-def _starts_in_thoughts(tokenizer: PreTrainedTokenizerBase) -> bool:
-    try:
-        return starts_in_thoughts(tokenizer)
-    except RequestError:  # a template that takes no single user turn: each request reports it
-        return False
 
 
 def _skipped_tokens(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from actors.inference.chat_template import IGNORED, encode_example
+from actors.inference.chat_template import IGNORED, encode_example, starts_in_thoughts
 from actors.training.spec import TrainRow, TrainSpec, step_count
 
 if TYPE_CHECKING:
@@ -79,8 +79,13 @@ def _without_oldest_exchange(row: TrainRow) -> TrainRow | None:
 
 
 def encode_rows(tokenizer: PreTrainedTokenizerBase, rows: Sequence[TrainRow], spec: TrainSpec) -> SftData:
-    """Encode all rows; drop and count those without a response to learn."""
-    encoded = [encode_row(tokenizer, row, spec) for row in rows]
+    """Encode all rows; drop and count those without a response to learn.
+
+    If the prompt opens the thoughts, rows without thoughts learn to close them.
+    """
+    opened = starts_in_thoughts(tokenizer)
+    completed = [row._replace(thoughts="") if opened and row.thoughts is None else row for row in rows]
+    encoded = [encode_row(tokenizer, row, spec) for row in completed]
     examples = [one[0] for one in encoded if one]
     shortened = sum(one[1] for one in encoded if one)
     tokens = sum(len(example["input_ids"]) for example in examples)

@@ -10,6 +10,7 @@ from typing import Any, cast
 from actors.engine import GenerateRequest, RequestError
 
 SEED_LIMIT = 2**31  # several servers take no larger seed
+REASONING_EFFORT = "reasoning_effort"  # an argument of templates, and a parameter of many servers
 CONTROL_TEXT = "Hi"
 
 
@@ -18,13 +19,14 @@ class RequestBodies:
     """Makes the bodies of requests for one model.
 
     `max_tokens_name` is the name of the parameter that bounds the reply. The parameters in `drop` are not sent. `body`
-    is merged into each body, mapping by mapping.
+    is merged into each body, mapping by mapping. `template` are the arguments of the server's chat template.
     """
 
     model: str
     max_tokens_name: str = "max_tokens"
     drop: Sequence[str] = ()
     body: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    template: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def chat(self, request: GenerateRequest) -> dict[str, Any]:
         """Return the body of a request for one reply.
@@ -58,6 +60,10 @@ class RequestBodies:
         return self._adapted({"model": self.model, "messages": control_messages(), self.max_tokens_name: 1})
 
     def _adapted(self, body: dict[str, Any]) -> dict[str, Any]:
+        if self.template:  # as vLLM, SGLang and llama.cpp take them
+            body |= {"chat_template_kwargs": dict(self.template)}
+        if REASONING_EFFORT in self.template:
+            body |= {REASONING_EFFORT: self.template[REASONING_EFFORT]}
         return _merged({name: value for name, value in body.items() if name not in self.drop}, self.body)
 
 

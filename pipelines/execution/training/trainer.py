@@ -167,6 +167,7 @@ def train_spec(study: Study, folder: Path, job: TrainParams) -> TrainSpec:
         dtype=model.dtype if recipe.precision == "auto" else recipe.precision,
         seed=job.seed,
         lora_targets=tuple(targets),
+        thinking=job.thoughts,
         chat_template=base.chat_template,
         template_args=base.template_args,
         **recipe.model_dump(exclude={"precision", "lora_targets"}),

@@ -50,7 +50,8 @@ def evaluated_spec(study: Study, model: str, folder: Path, path: str | None = No
 
 def untuned_template(study: Study, model: str) -> StudentTemplate:
     """Return in which template an untuned model answers benchmarks: a student's base in that of its students."""
-    return "closed" if any(student.model == model for student in study.students) else "open"
+    closed = study.responses.thinking != "train" and any(student.model == model for student in study.students)
+    return "closed" if closed else "open"
 
 
 def read_template(model: Model, folder: Path) -> str | None:

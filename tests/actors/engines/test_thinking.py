@@ -14,7 +14,8 @@ from actors.inference.model_loading import load_tokenizer
 from actors.inference.scored_texts import to_scored_texts
 from actors.inference.text_codec import SampledTokens, TextEncoder
 from actors.training import model as training
-from actors.training.spec import TrainSpec
+from actors.training.batches import encode_rows
+from actors.training.spec import TrainRow, TrainSpec
 from pipelines.study.inputs.models import evaluated_spec
 from pipelines.study.spec.study import Study
 
@@ -110,6 +111,18 @@ def test_thoughts_are_learned_inside_the_block(thinker: Any) -> None:
         if "</think>" in thinker.get_added_vocab():
             end = thinker.convert_tokens_to_ids("</think>")
             assert ids[len(prompt) :].count(end) == 1, "the one in the thoughts is text"
+
+
+def test_students_that_think_learn_to_close_thoughts_that_a_row_lacks(thinker: Any, tmp_path: Path) -> None:
+    thinker.save_pretrained(tmp_path)
+    spec = TrainSpec(str(tmp_path), thinking=True)
+    student = training.load_tokenizer(spec)
+    rows = [TrainRow("Name a word.", "apple", thoughts="Hm."), TrainRow("Name a word.", "apple")]
+    learned = [
+        student.decode([label for label in example["labels"] if label != IGNORED])
+        for example in encode_rows(student, rows, spec).examples
+    ]
+    assert learned == ["Hm.\n</think>\n\napple<|im_end|>", "\n</think>\n\napple<|im_end|>"]
 
 
 def test_scored_answers_come_after_closed_thoughts(thinker: Any) -> None:
