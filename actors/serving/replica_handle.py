@@ -12,7 +12,7 @@ from typing import Any, Literal
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from actors.engine import Answer, Classification, EngineSpec, Feature, Generation, LoadError
+from actors.engine import Answer, Classification, EngineSpec, Feature, GenerateRequest, Generation, LoadError, Request
 from actors.serving.liveness.watchdog import Watchdog, Work, await_ref, load_watched
 from actors.serving.replica import Replica
 from actors.serving.request_queue import RequestQueue
@@ -22,6 +22,7 @@ from cluster.processes import kill_process
 
 NAMESPACE = "evolgrid-engines"
 BATCHING_WINDOW_SECONDS = 0.002  # requests that arrive within it are sent in one call
+MAX_TOKENS_OF_LABELS = 16  # replies with such a limit, such as a judge's label, are meant to be cut off
 REPLICA_CLOSE_TIMEOUT = 10.0  # for unloading the model before the process is killed
 CONNECTION_CLOSED = "Worker unexpectedly exits with a connection error"  # all that Ray knows of most crashes
 _IDENTIFIERS = ("class_name:", "actor_id:", "namespace:", "name:", "pid:", "ip:")
@@ -224,8 +225,9 @@ class ReplicaHandle:
             for notice in notices:
                 self.notify(notice)
             for number, answer in answers:
-                self.queue.answer(self.in_flight.pop(number), answer)
-                self._record_stats(answer)
+                queued_request = self.in_flight.pop(number)
+                self.queue.answer(queued_request, answer)
+                self._record_stats(queued_request.request, answer)
             self._record_busy_time()
             self.wakeup.set()
 
@@ -243,9 +245,12 @@ class ReplicaHandle:
             raise ReplicaDied(describe_actor_error(error)) from error
         raise ReplicaDied(reason)
 
-    def _record_stats(self, answer: Answer) -> None:
+    def _record_stats(self, request: Request, answer: Answer) -> None:
         self.stats.requests += 1
         if isinstance(answer, Generation):
+            if isinstance(request, GenerateRequest) and request.sampling.max_tokens > MAX_TOKENS_OF_LABELS:
+                self.stats.replies += 1
+                self.stats.cut += answer.finish_reason == "length"
             self.stats.tokens_in += answer.tokens_in
             self.stats.tokens_out += answer.tokens_out
         elif isinstance(answer, Classification):

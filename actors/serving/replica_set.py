@@ -292,4 +292,6 @@ def _add_stats(one: ReplicaStats, other: ReplicaStats) -> ReplicaStats:
         one.crashes + other.crashes,
         other.pid or one.pid,
         one.retries + other.retries,
+        one.replies + other.replies,
+        one.cut + other.cut,
     )

@@ -113,7 +113,8 @@ class ReplicaStats:
     """Statistics of one replica over all of its processes.
 
     `busy_seconds` is the time with at least one request in flight. `retries` counts the HTTP retries of an engine that
-    calls an endpoint.
+    calls an endpoint. `replies` counts the generated replies that may be longer than a few words, and `cut` those of
+    them that were cut off at their limit of tokens.
     """
 
     requests: int = 0
@@ -124,3 +125,5 @@ class ReplicaStats:
     crashes: int = 0
     pid: int = 0
     retries: int = 0
+    replies: int = 0
+    cut: int = 0

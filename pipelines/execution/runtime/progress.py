@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TaskID,
-    TextColumn,
-)
-from rich.progress import (
-    TimeRemainingColumn as EtaColumn,
-)
-from rich.text import Text
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from pipelines.rows.readers import describe_note
 from pipelines.store.manifest import Manifest
 
 LINE_INTERVAL_SECONDS = 10.0
-
-
-class RateColumn(ProgressColumn):
-    """Rows per second."""
-
-    def render(self, task: Task) -> Text:
-        """Return the rate of a bar, or an empty text until it is known."""
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
+WIDE_COLUMNS = 120
+RATE_CHANGES = 10  # the rate is that of a step's last changes: it may have waited for other steps before
 
 
 class ProgressDisplay:
@@ -44,16 +26,14 @@ class ProgressDisplay:
         self.console = console
         self.bars = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24 if console.width >= WIDE_COLUMNS else 6),
             MofNCompleteColumn(),
-            RateColumn(),
-            TextColumn("eta"),
-            EtaColumn(),
+            TextColumn("{task.fields[pace]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
         self.tasks: dict[str, TaskID] = {}
-        self.started: dict[str, tuple[float, int]] = {}  # time and rows of a step's first update
+        self.changes: dict[str, deque[tuple[float, int]]] = {}  # times and rows of a step's last changes
         self.last_line_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -69,26 +49,32 @@ class ProgressDisplay:
         """Print a line above the bars."""
         self.console.print(text, highlight=False, soft_wrap=True)
 
-    def update(self, key: str, label: str, done: int, total: int) -> None:
-        """Show the progress of a step, in rows or optimizer steps."""
+    def update(self, key: str, label: str, done: int, total: int, note: str = "") -> None:
+        """Show the progress of a step, in rows or optimizer steps. `note` is shown after its rate."""
         if key not in self.tasks:
-            self.tasks[key] = self.bars.add_task(label, total=total)
-            self.started[key] = time.monotonic(), done
-        self.bars.update(self.tasks[key], completed=done, total=total, visible=done < total)
+            self.tasks[key] = self.bars.add_task(label, total=total, pace="")
+            self.changes[key] = deque([(time.monotonic(), done)], maxlen=RATE_CHANGES)
+        if done != self.changes[key][-1][1]:
+            self.changes[key].append((time.monotonic(), done))
+        pace = self.pace(key, done, total, note)
+        self.bars.update(self.tasks[key], completed=done, total=total, visible=done < total, pace=pace)
         if (
             done < total
             and not self.console.is_terminal
             and time.monotonic() - self.last_line_at > LINE_INTERVAL_SECONDS
         ):
             self.last_line_at = time.monotonic()
-            self.print(self.progress_line(key, label, done, total))
+            self.print(f"  {label}: {done}/{total}, {escape(pace)}")
 
-    def progress_line(self, key: str, label: str, done: int, total: int) -> str:
-        """Return a step's progress as a line of text."""
-        started, before = self.started[key]
-        rate = (done - before) / max(time.monotonic() - started, 1e-3)
-        pace = f", {rate:.1f}/s, {(total - done) / rate:.0f} s left" if rate > 0 else ""
-        return f"  {label}: {done}/{total}{pace}"
+    def pace(self, key: str, done: int, total: int, note: str) -> str:
+        """Return a step's rate and remaining time, or how long it has been working on its first rows."""
+        started, before = self.changes[key][0]
+        passed = max(time.monotonic() - started, 1e-3)
+        rate = (done - before) / passed
+        parts = (
+            (rate_text(rate), f"{time_text((total - done) / rate)} left") if rate else (f"after {time_text(passed)}",)
+        )
+        return ", ".join(filter(None, (*parts, note)))
 
     def finish_step(self, manifest: Manifest) -> None:
         """Remove the bar of a finished step; print its row counts, and what its rows had that was not used."""
@@ -101,6 +87,22 @@ class ProgressDisplay:
         if key in self.tasks:
             self.bars.remove_task(self.tasks.pop(key))
         self.print(text)
+
+
+def rate_text(per_second: float) -> str:
+    """Return a rate per second, minute or hour, whichever makes it a readable number."""
+    for unit, seconds in (("s", 1), ("min", 60)):
+        if per_second * seconds >= 1:
+            return f"{per_second * seconds:.1f}/{unit}"
+    return f"{per_second * 3600:.2g}/h"
+
+
+def time_text(seconds: float) -> str:
+    """Return a duration in seconds, minutes or hours."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _describe(manifest: Manifest) -> str:

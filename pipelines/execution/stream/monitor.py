@@ -16,6 +16,7 @@ from actors.serving.pool import Pool
 from actors.serving.spec import PoolStats
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
+from pipelines.execution.stream.engine_pace import EnginePace
 from pipelines.execution.stream.totals import StepTotal
 from pipelines.study.graph.step import Step
 
@@ -51,6 +52,8 @@ class StreamMonitor:
             self.steps[step.params.model].append(step)
         self.last_event_numbers = dict.fromkeys(pools, 0)
         self.idle_pools: set[str] = set()
+        self.stats: dict[str, PoolStats] = {}
+        self.paces: dict[str, EnginePace] = {}
 
     def run(self, ended: Event) -> None:
         """Poll until `ended` is set."""
@@ -65,14 +68,16 @@ class StreamMonitor:
         """
         if completed:
             self.poll_pools()
+        for name, pace in self.paces.items():
+            if warning := pace.warning():
+                self.context.progress.print(f"[yellow]{name}[/yellow]: {escape(warning)}")
         for observe in self.context.pool_observers:
             observe({})
 
     def poll(self) -> None:
         """Display the progress of steps and the events of pools; scale pools to zero whose steps are complete."""
         totals: dict[str, StepTotal] = ray.get(self.progress_actor.totals.remote())
-        for key, total in totals.items():
-            self.context.progress.update(key, self.pending[key].label, total.done, self.expected[key])
+        self.show_steps(totals)
         completed: set[str] = set()
         for key, step in self.pending.items():
             if totals.get(key, StepTotal()).done == self.expected_inputs(step, totals, completed):
@@ -85,11 +90,22 @@ class StreamMonitor:
 
     def poll_pools(self) -> None:
         """Pass the statistics of the pools to the observers, and report their events."""
-        stats = {name: pool.stats() for name, pool in self.pools.items()}
+        self.stats = {name: pool.stats() for name, pool in self.pools.items()}
         for observe in self.context.pool_observers:
-            observe(stats)
-        for name, each in stats.items():
+            observe(self.stats)
+        for name, each in self.stats.items():
             self.report_events(name, each)
+            self.paces.setdefault(name, EnginePace(each.totals)).observe(each.totals)
+
+    def show_steps(self, totals: Mapping[str, StepTotal]) -> None:
+        """Display the steps that have rows, and those whose model works on their first rows."""
+        for key, step in self.pending.items():
+            source, model = step.inputs[0].key, step.params.model
+            works = model in self.stats and self.stats[model].in_flight > 0
+            if key in totals or (works and (source in totals or source not in self.pending)):
+                pace = self.paces[model].describe() if model in self.paces else ""
+                done = totals.get(key, StepTotal()).done
+                self.context.progress.update(key, step.label, done, self.expected[key], pace)
 
     def expected_inputs(self, step: Step, totals: Mapping[str, StepTotal], completed: set[str]) -> int | None:
         """Return how many rows a step processes in total; None until its source is complete."""
