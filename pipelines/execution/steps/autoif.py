@@ -86,7 +86,8 @@ def run_augment(store: Store, step: Step, clients: Mapping[str, Client]) -> Mani
     """Run and commit one augment step. Its rows are the given and the generated instructions, without duplicates."""
     job, started = step.params, time.monotonic()
     assert isinstance(job, AugmentParams)
-    sampler = RepeatedSampler(JournaledClient(clients[job.model], step.kind, step.key), job.sampling.sampling, job.seed)
+    client = JournaledClient(clients[job.model], step.kind, step.key)
+    sampler = RepeatedSampler(client, job.sampling.sampling, job.seed, job.system)
     with journaling(store, step.kind, step.key):
         draws = asyncio.run(Augment(sampler, job.runs)(job.instructions, step.key)) if job.runs else ()
     rows, lost = format_rows(job.instructions, draws, step.key)
@@ -101,7 +102,8 @@ def run_verify(
     job, (source,), started = step.params, step.inputs, time.monotonic()
     assert isinstance(job, VerifyParams)
     journaled = {name: JournaledClient(client, step.kind, step.key) for name, client in clients.items()}
-    sampler, rules = RepeatedSampler(journaled[job.model], job.sampling.sampling, job.seed), THRESHOLDS[job.rules]
+    sampler = RepeatedSampler(journaled[job.model], job.sampling.sampling, job.seed, job.system)
+    rules = THRESHOLDS[job.rules]
     translate = BackTranslate(sampler, NliModel(journaled[job.nli], job.nli)) if job.nli else None
     operator = VerifyFormat(Verify(sampler, runner, rules, job.generations), translate)
     worker = StreamWorker(

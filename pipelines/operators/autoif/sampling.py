@@ -12,6 +12,7 @@ from actors.engine import Client, FinishReason, GenerateRequest, Sampling
 from pipelines.operators.autoif.reply_parsing import Reader, rejected
 from pipelines.rows.ids import request_seed, row_id
 from pipelines.rows.replies import UNFINISHED, ask, only_thoughts, raw_reply
+from pipelines.rows.text import with_system
 
 T = TypeVar("T")
 
@@ -41,6 +42,7 @@ class RepeatedSampler:
     client: Client
     sampling: Sampling
     study_seed: int
+    system: str = ""
 
     async def __call__(
         self, prompt: str, read: Reader[T], identity: str, purpose: str, count: int
@@ -55,7 +57,8 @@ class RepeatedSampler:
 
     async def _sample(self, prompt: str, read: Reader[T], sample_id: str) -> Sample[T]:
         seed = request_seed(sample_id) ^ self.study_seed
-        said = await ask(self.client, GenerateRequest(sample_id, (("user", prompt),), self.sampling, seed))
+        messages = with_system((("user", prompt),), self.system)
+        said = await ask(self.client, GenerateRequest(sample_id, messages, self.sampling, seed))
         parsed = rejected(UNFINISHED) if only_thoughts(said) else read(said)
         return Sample(
             sample_id,

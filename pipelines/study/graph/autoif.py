@@ -24,6 +24,7 @@ class AutoIFSteps:
     """Adds the steps of one evolution to a study's grid.
 
     `models` has the models' identities by name; `instructions` are the study's hand-written format instructions.
+    `system` is the evolvers' system prompt.
     """
 
     spec: Evolution
@@ -32,6 +33,7 @@ class AutoIFSteps:
     models: Mapping[str, Description]
     identify: Identities
     add: AddStep
+    system: str = ""
 
     @property
     def block(self) -> AutoIF:
@@ -52,11 +54,12 @@ class AutoIFSteps:
 
     def augment(self, evolver: str) -> Step:
         """Return the step that generates new instructions from the given ones."""
-        job = AugmentParams(evolver, self.instructions, self.block.runs, self.spec.sampling, self.seed)
+        job = AugmentParams(evolver, self.instructions, self.block.runs, self.spec.sampling, self.seed, self.system)
         identity = self.identify(
             AugmentParams,
             instructions=job.instructions,
             runs=job.runs,
+            system=job.system,
             sampling=job.sampling,
             prompts=describe_prompts(AUTOIF_AUGMENT),
             model=self.models[evolver],
@@ -68,12 +71,20 @@ class AutoIFSteps:
         """Return the step that generates functions that check the instructions, and drops instructions without one."""
         block, prompt_names = self.block, (AUTOIF_MATERIAL, *((AUTOIF_BACK_TRANSLATE,) if self.block.nli else ()))
         job = VerifyParams(
-            evolver, block.nli, block.rules, block.generations, self.spec.sampling, block.sandbox, self.seed
+            evolver,
+            block.nli,
+            block.rules,
+            block.generations,
+            self.spec.sampling,
+            block.sandbox,
+            self.seed,
+            self.system,
         )
         identity = self.identify(
             VerifyParams,
             rules=job.rules,
             generations=job.generations,
+            system=job.system,
             sampling=job.sampling,
             level=job.level,
             prompts=describe_prompts(*prompt_names),

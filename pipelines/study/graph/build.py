@@ -125,7 +125,8 @@ class GridBuilder:
     def pair_with_formats(self, inputs: EvolutionInputs) -> Iterator[EvolvedRound]:
         """Add AutoIF's single round."""
         formats = read_autoif_instructions(self.folder, inputs.evolution)
-        steps = AutoIFSteps(inputs.evolution, formats, self.study.seed, self.models, self.identify, self.add)
+        system = read_system_prompt(self.folder, inputs.evolution.system)
+        steps = AutoIFSteps(inputs.evolution, formats, self.study.seed, self.models, self.identify, self.add, system)
         yield EvolvedRound(steps.pair(inputs.start, inputs.subject, inputs.evolver), steps)
 
     def add_datasets(

@@ -59,6 +59,7 @@ class AugmentParams(StepParams):
     runs: int
     sampling: SamplingSpec
     seed: int
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class VerifyParams(StepParams):
     sampling: SamplingSpec
     level: Level
     seed: int
+    system: str = ""
 
     @property
     def sandbox_level(self) -> Level | None:

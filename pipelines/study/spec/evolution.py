@@ -77,7 +77,7 @@ _REWRITING = frozenset({"input", "turn", "growth", "elimination", "probabilities
 KEYS_OF_METHOD: dict[str, frozenset[str]] = {
     "evol-instruct": _REWRITING | {"breadth", "assignment"},
     "auto-evol-instruct": _REWRITING | {"optimization"},
-    "autoif": frozenset({"autoif"}),
+    "autoif": frozenset({"autoif", "system"}),
 }
 Method = Annotated[str, *name_from(lambda: [*KEYS_OF_METHOD])]
 
@@ -109,7 +109,7 @@ class Evolution(StrictModel):
         description="the user turn of a conversation that is rewritten: the last (the instruction) or the first",
     )
     system: SystemPrompt | None = Field(
-        default=None, description="system prompt of the evolvers' requests for rewrites: a text, or {file: ...}"
+        default=None, description="system prompt of the evolvers' requests for instructions: a text, or {file: ...}"
     )
     growth: LengthBound | None = Field(default=None, description="bounds on the length of an evolved instruction")
     elimination: Annotated[

@@ -12,6 +12,8 @@ import pytest
 from actors.engine import Sampling
 from pipelines.errors import InputError
 from pipelines.evaluate.suite import answer_benchmark
+from pipelines.operators.autoif.augment import read_instructions
+from pipelines.operators.autoif.sampling import RepeatedSampler
 from pipelines.operators.evolve.evol_instruct import Evolve
 from pipelines.operators.evolve.optimizer_client import OptimizationClient
 from pipelines.operators.respond.answer import Respond
@@ -71,6 +73,12 @@ def test_the_items_of_a_benchmark_are_asked_under_its_system_prompt(tmp_path: Pa
     rows, _ = asyncio.run(answer_benchmark(model, bench, tmp_path, 0, "k"))
     assert [one.messages[0] for one in model.asked] == [("system", "Be kind.")] * 2
     assert all("Be kind." in row.messages for row in rows)
+
+
+def test_the_writer_of_formats_is_asked_under_the_evolvers_system_prompt() -> None:
+    model = Told(lambda _: "- One.")
+    asyncio.run(RepeatedSampler(model, Sampling(), 0, "Be kind.")("p", read_instructions, "n", "x", 2))
+    assert [one.messages for one in model.asked] == [(("system", "Be kind."), ("user", "p"))] * 2
 
 
 def test_messages_without_a_system_prompt_stay_as_they_are() -> None:

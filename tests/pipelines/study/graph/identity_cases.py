@@ -119,6 +119,14 @@ CASES = {
         {"temperature": 0.7, "top_p": 0.9, "max_tokens": 32},
         SAMPLING,
     ),
+    "evolution by formats": Case(
+        Evolution,
+        ("augment", "verify", "pair"),
+        evolutions,
+        FORMATS | {"autoif": {"instructions": "formats.txt", "nli": "a"}},
+        {"system": "Be strict."},
+        frozenset(Evolution.model_fields.keys() - {"system"}),
+    ),
     "growth": Case(
         LengthBound, ("evolve",), within("growth", evolutions), {"words": 9, "ratio": 2.0}, {"words": 8, "ratio": 3.0}
     ),
