@@ -1,65 +1,29 @@
-"""Whole conversations are exported, and what is exported is read back as it was."""
+"""Whole conversations are exported, each format in its own columns."""
 
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pipelines.results.export import Format
 from pipelines.results.export.datasets import export_sets, write_records
 from pipelines.results.export.formats import RECORDS, preference
 from pipelines.results.export.preferences import DpoRow
 from pipelines.rows.readers import read_seeds
-from pipelines.rows.text import user_turn
 from pipelines.rows.types import ResponseRow
 from pipelines.store.store import Store
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 
 FORMS: tuple[Format, ...] = ("alpaca", "sharegpt", "messages", "parquet")
-SUFFIXES = {"parquet": "parquet"}
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
-SAID = TEXT.filter(str.strip)
-ROWS = st.lists(
-    st.builds(
-        lambda instruction, extra, response, system, exchanges: ResponseRow(
-            "a" * 32, "", "a" * 32, 0, instruction, extra, response, "stop", 1, 1,
-            system=system, history=[text for exchange in exchanges for text in exchange],
-        ),
-        SAID, TEXT, SAID, st.just("") | SAID, st.lists(st.tuples(SAID, TEXT), max_size=3),
-    ),
-    min_size=1,
-    max_size=6,
-)  # fmt: skip
 TALK = ResponseRow(
     "a" * 32, "", "a" * 32, 0, "And a fish?", "In Peru.", "Une truite.", "stop", 1, 1,
     system="Answer in French.", history=["Name a bird.", "Un condor."],
 )  # fmt: skip
 PLAIN = ResponseRow("b" * 32, "", "b" * 32, 1, "Say 1.", "", "1", "stop", 1, 1)
-
-
-@pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=60, deadline=None)
-@given(rows=ROWS)
-def test_what_is_exported_is_read_back_as_it_was(form: Format, rows: list[ResponseRow]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, f"rows.{SUFFIXES.get(form, 'jsonl')}")
-        write_records(path, map(RECORDS[form], rows))
-        read = read_seeds(path).rows
-    assert [(row.system, [*row.history], row.output) for row in read] == [
-        (row.system, row.history, row.response) for row in rows
-    ]
-    asked = [(row.instruction, row.input) for row in rows]
-    if form == "alpaca":
-        assert [(row.instruction, row.input) for row in read] == asked
-    else:
-        assert [(row.instruction, row.input) for row in read] == [(user_turn(*each), "") for each in asked]
 
 
 def test_all_rows_of_a_file_have_the_same_columns(tmp_path: Path) -> None:
