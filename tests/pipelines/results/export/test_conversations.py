@@ -52,6 +52,18 @@ def test_preferences_after_a_conversation_are_lists_of_turns() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("conversational", [False, True])
+def test_a_preferences_prompt_and_chosen_answer_are_read_back(tmp_path: Path, conversational: bool) -> None:
+    before = (("system", "Answer in French."), ("user", "Name a bird."), ("assistant", "Un condor."))
+    row = DpoRow("And a fish?", "Une truite.", "A trout.", before if conversational else ())
+    write_records(tmp_path / "rows.dpo.jsonl", [preference(row, conversational)])
+    (read,) = read_seeds(tmp_path / "rows.dpo.jsonl").rows
+    assert (read.instruction, read.output) == ("And a fish?", "Une truite.")
+    assert (read.system, read.history) == (
+        ("Answer in French.", ("Name a bird.", "Un condor.")) if conversational else ("", ())
+    )
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_studys_conversations_are_exported_whole_and_described(tmp_path: Path, form: Format) -> None:
     seeds = tmp_path / "seeds.jsonl"
