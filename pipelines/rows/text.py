@@ -17,7 +17,7 @@ class InConversation(Protocol):
     def history(self) -> Sequence[str]: ...
 
 
-class AnsweredInConversation(InConversation, Protocol):
+class InstructionInConversation(InConversation, Protocol):
     """A row with an instruction, at the end of a conversation."""
 
     @property
@@ -46,13 +46,13 @@ def context(row: InConversation) -> tuple[Message, ...]:
     return ((("system", row.system),) if row.system else ()) + turns
 
 
-def shown_conversation(row: AnsweredInConversation) -> str:
+def shown_conversation(row: InstructionInConversation) -> str:
     """Return the user turn for display; after a system text or earlier turns, all of them, headed by their roles."""
     before = context(row)
     turn = user_turn(row.instruction, row.input)
     return "\n\n".join(f"[{role}] {text}" for role, text in (*before, ("user", turn))) if before else turn
 
 
-def conversation(row: AnsweredInConversation, answer: str) -> tuple[Message, ...]:
+def conversation(row: InstructionInConversation, answer: str) -> tuple[Message, ...]:
     """Return a whole conversation: the messages before the instruction, the user turn, and an answer to it."""
     return (*context(row), ("user", user_turn(row.instruction, row.input)), ("assistant", answer))
