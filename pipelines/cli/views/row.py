@@ -112,6 +112,8 @@ def _method_facts(row: MethodRow, step: Step) -> Facts:
 
 
 def _instruction_facts(row: InstructionRow, step: Step) -> Facts:
+    if row.thoughts:
+        yield "thoughts", row.thoughts
     if step.kind != "seeds":
         yield "reply", row.raw if row.raw.strip() != row.evolved else "(the instruction, as it is)"
         unevolved = row.eliminated or row.kept
@@ -132,6 +134,8 @@ def _response_facts(row: ResponseRow, step: Step) -> Facts:
         yield from _choice_facts(row)
     if row.refused:
         yield "refused", "yes (starts like a refusal)"
+    if row.thoughts:
+        yield "thoughts", row.thoughts
     yield "answer", row.response
 
 

@@ -7,9 +7,11 @@ from typing import get_type_hints
 from pipelines.cli.views.request import REQUEST_FACTS
 from pipelines.cli.views.row import FACTS, row_facts
 from pipelines.rows.kinds import ROW_TYPES
-from pipelines.rows.types import RewardRow, Row, ScoreRow
-from pipelines.study.graph.params import RewardParams
+from pipelines.rows.types import InstructionRow, ResponseRow, RewardRow, Row, ScoreRow
+from pipelines.study.graph.params import RespondParams, RewardParams
 from pipelines.study.graph.step import Step
+from pipelines.study.spec.basics import SamplingSpec
+from tests.support.studies import evolve_job
 
 SHOWN_BY_THEIR_FIELDS = {ScoreRow, RewardRow}
 
@@ -31,3 +33,14 @@ def test_a_row_of_numbers_is_shown_by_its_fields() -> None:
         ("reward", "0.123457"),
         ("tokens", "7"),
     ]
+
+
+def test_thoughts_and_kept_instructions_are_shown() -> None:
+    respond = Step("respond", "a", "key", {}, (), RespondParams("m", SamplingSpec()))
+    answer = ResponseRow("a", "b", "c", 0, "Ask.", "", "42", "stop", 1, 1, thoughts="One more.")
+    assert ("thoughts", "One more.") in [*row_facts(respond, answer)]
+    evolve = Step("evolve", "a", "key", {}, (), evolve_job())
+    row = InstructionRow("a", "b", "c", 0, 1, "deepen", "Ask.", "", "", "cut", "kept:truncated", 1, 1, thoughts="Hm.")
+    facts = dict(row_facts(evolve, row))
+    assert facts["thoughts"] == "Hm."
+    assert facts["outcome"] == "kept:truncated: the instruction from before is passed on"
