@@ -124,7 +124,7 @@ def missing_column(path: str, names: Sequence[str]) -> RowProblem:
 
 def column_note(name: str) -> Note:
     """Return the note on a column that is not used."""
-    return Note(f"a column '{name}', which is not used ('columns' names a field's column)")
+    return Note(f"a column '{shown(name)}', which is not used ('columns' names a field's column)")
 
 
 def _matching(names: Sequence[str], aliases: Sequence[str]) -> tuple[str, ...]:
@@ -140,6 +140,10 @@ def _follow(record: Mapping[str, object], path: str) -> object:
     return value
 
 
+def shown(name: str) -> str:
+    """Return a name that is safe to print: its first 40 characters, others than ASCII as escapes."""
+    return ascii(name[:40])[1:-1]
+
+
 def _describe(names: Sequence[str]) -> str:
-    shown = ", ".join(ascii(name[:40])[1:-1] for name in names[:10])
-    return f"the fields are {shown}" if names else "there are no fields"
+    return f"the fields are {', '.join(map(shown, names[:10]))}" if names else "there are no fields"

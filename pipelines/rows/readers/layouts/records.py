@@ -14,6 +14,7 @@ from pipelines.rows.readers.layouts.columns import (
     columns_of,
     missing_column,
     missing_instruction,
+    shown,
 )
 from pipelines.rows.readers.layouts.conversations import Seed, to_seed
 from pipelines.rows.readers.layouts.names import plain
@@ -124,17 +125,28 @@ def _conversation_seed(
                 continue
             if plain(column) == _INSTRUCTION:
                 return None
-            notes.append(Note(f"a column '{column}' that differs from the conversation, which is not used"))
+            notes.append(Note(f"a column '{shown(column)}' that differs from the conversation, which is not used"))
         others = (*columns.strong.get("input", ()), *columns.strong.get("history", ()))
         notes += [column_note(each) for each in others if not _is_said(record[each], said)]
     notes += columns.unused(record, frozenset(columns.weak.get(_INSTRUCTION, ())))
-    whole = [*_system_turn(record, columns), *turns]
-    if turns and turns[-1].role == "user":
-        column, reply = columns.value(record, "output")
-        if not (isinstance(reply, list) or is_empty(reply)):
-            whole.append(Turn("assistant", checked_text(column, reply)))
-    seed = to_seed(whole, name, rules)
+    whole = [*_system_turn(record, columns), *_with_reply(record, columns, turns)]
+    extra = checked_text(*columns.value(record, "input")) if "input" in columns.mapped else ""
+    seed = to_seed(whole, name, rules, extra)
     return seed._replace(notes=(*seed.notes, *notes))
+
+
+def _with_reply(record: Record, columns: Columns, turns: Sequence[Turn]) -> Sequence[Turn]:
+    """Return turns with the reply of another column, if they have none or the study names that column."""
+    mapped = "output" in columns.mapped
+    if not (mapped or (turns and turns[-1].role == "user")):
+        return turns
+    column, reply = columns.value(record, "output")
+    if isinstance(reply, list) or is_empty(reply):
+        return turns
+    end = len(turns)
+    while mapped and end and turns[end - 1].role == "assistant":
+        end -= 1
+    return [*turns[:end], Turn("assistant", checked_text(column, reply))]
 
 
 def _is_said(value: object, said: Sequence[str]) -> bool:
@@ -177,7 +189,7 @@ def _no_instruction(record: Record, columns: Columns) -> RowProblem:
             return RowProblem("not-turns", f"must be a list of turns; here is {json_type(record[name])}", name)
     for name, value in record.items():
         if isinstance(value, list) and any(isinstance(item, dict) for item in cast(list[object], value)):
-            return RowProblem("rows-in-a-row", f"is an object whose '{ascii(name[:40])[1:-1]}' is a list of objects")
+            return RowProblem("rows-in-a-row", f"is an object whose '{shown(name)}' is a list of objects")
     return missing_instruction(columns.names)
 
 
@@ -192,4 +204,4 @@ def _is_missing(record: Record, path: str) -> bool:
 
 
 def _missing_note(path: str) -> Note:
-    return Note(f"no column '{path}', which the study names", lost=False)
+    return Note(f"no column '{shown(path)}', which the study names", lost=False)

@@ -152,6 +152,13 @@ def test_steps_show_cached_work_reasons_and_rows_that_do_not_add_up():
     assert "engine: timed out" in table
 
 
+def test_what_seeds_had_that_is_not_used_is_shown():
+    step = replace(sample.sample().steps[0], notes=(("a system text, which is not used", 6),))
+    data = replace(PLAIN, steps=(step,))
+    assert "6 rows had a system text, which is not used" in render_html(data)
+    assert f"{step.label}: 6 rows had a system text, which is not used." in render_markdown(data)
+
+
 def test_a_study_without_anything_yet_says_so():
     source = render_html(sample.empty())
     for words in (

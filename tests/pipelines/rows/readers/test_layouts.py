@@ -201,6 +201,12 @@ def test_columns_are_mapped_also_into_nested_objects(read: Read) -> None:
     assert read(chat, columns=(("messages", "turns"), ("system", "hint.system"))) == SeedRow(0, "Hi.", "", "Yes.", "S.")
 
 
+def test_a_mapped_reply_replaces_that_of_the_conversation(read: Read) -> None:
+    record = {"messages": [USER, ASSISTANT, *SECOND], "gold": "Never.", "facts": "F."}
+    row = read(record, columns=(("output", "gold"), ("input", "facts")))
+    assert row == SeedRow(0, "More?", "F.", "Never.", "", ("Hi.", "Yes."))
+
+
 def test_a_field_without_a_column_is_ignored_on_purpose(read: Read) -> None:
     row = read({"instruction": "Hi.", "context": 3, "system": "S."}, columns=(("input", None), ("system", None)))
     assert row == SeedRow(0, "Hi.", "", "")
