@@ -31,7 +31,7 @@ _FRAMES = {"<|begin_of_solution|>": "<|end_of_solution|>", "<|start_response|>":
 _FINAL = "<|channel|>final<|message|>"
 _OPEN = re.compile("|".join(map(re.escape, TAGS)), re.I)
 _CLOSE = re.compile("|".join(map(re.escape, TAGS.values())), re.I)
-_LATER_OPEN = re.compile(rf"^[ \t]*({_OPEN.pattern})", re.I | re.M)
+_LATER_OPEN = re.compile(rf"(?:^|(?<=[.!?]))[ \t]*({_OPEN.pattern})", re.I | re.M)
 _CHANNEL = re.compile(
     r"(?:<\|start\|>)?(?:assistant[^<\n]*)?<\|channel\|>(analysis|commentary|final)\b[^<]*"
     r"(?:<\|constrain\|>[^<]*)?<\|message\|>"
@@ -127,7 +127,7 @@ def _parts(text: str, opened: bool) -> _Parts:
 
 
 def _tagged(text: str, opened: bool) -> _Parts:
-    """Return the parts of an output with tags: blocks at its start, and later blocks that start on a new line."""
+    """Return the parts of an output with tags: blocks at its start, and later blocks between sentences or lines."""
     thoughts: list[Span] = []
     position = 0
     while True:

@@ -146,7 +146,7 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
     """Return the id of the token that ends an assistant's turn: the template's own, or else the tokenizer's EOS.
 
     Raises:
-        ValueError: If there is neither.
+        LoadError: If there is neither.
     """
     pieces = _scaffold(tokenizer, (("user", ""), ("assistant", "")), add_generation_prompt=False)
     tail = [] if pieces[-1][1] else _encode(tokenizer, pieces[-1][0])
@@ -154,7 +154,8 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
     if ends:
         return ends[0]
     if not isinstance(tokenizer.eos_token_id, int):
-        raise ValueError(f"the tokenizer of {tokenizer.name_or_path} has no end-of-turn token")
+        detail = "it has no token that ends a reply; set 'eos_token' in its tokenizer_config.json"
+        raise LoadError(tokenizer.name_or_path, detail)
     return tokenizer.eos_token_id
 
 

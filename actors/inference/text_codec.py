@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from actors.engine import Generation, LogprobRequest, RequestError
+from actors.engine import Generation, LoadError, LogprobRequest, RequestError
 from actors.inference.chat_template import Message, encode_chat, end_of_turn, starts_in_thoughts
 from actors.inference.scored_texts import ScoredText, to_scored_texts
 from prompts.thoughts import HARMONY_TOKENS, TAGS, reply_start, split_thoughts
@@ -111,6 +111,9 @@ def truncate_at_stop(
 
 def _stop_tokens(tokenizer: PreTrainedTokenizerBase, folder_stops: frozenset[int]) -> frozenset[int]:
     """Return the EOS of the tokenizer, the EOS of the model, and the template's end of turn."""
-    template = {end_of_turn(tokenizer)} if tokenizer.chat_template else set[int]()
+    try:
+        template = {end_of_turn(tokenizer)} if tokenizer.chat_template else set[int]()
+    except LoadError:  # replies then end at their maximum length
+        template = set[int]()
     own = {tokenizer.eos_token_id} if isinstance(tokenizer.eos_token_id, int) else set[int]()
     return folder_stops | own | template

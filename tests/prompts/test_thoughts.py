@@ -29,6 +29,8 @@ def test_every_tag(opening: str, closing: str) -> None:
         ("<think>\n\n</think>\n\nYes.", "", "Yes.", False),
         ("<think>a</think>\n<think>b</think>\nYes.", "a\n\nb", "Yes.", False),
         ("<think>a</think>\nOne.\n<think>b</think>\nTwo.", "a\n\nb", "One.\nTwo.", False),
+        ("<think>a</think>One.<think>b</think> Two.", "a\n\nb", "One.Two.", False),
+        ("<think>a</think>Use <think>b</think> tags.", "a", "Use <think>b</think> tags.", False),
         ("<think>a</think> b.\n</think>\nYes.", "a\n\nb.", "Yes.", False),
         ("<thinking>about <think> tags</thinking>Yes.", "about <think> tags", "Yes.", False),
         ("Hm</think>Yes.", "Hm", "Yes.", False),

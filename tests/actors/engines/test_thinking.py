@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.engine import EngineSpec, Generation, LogprobRequest
+from actors.engine import EngineSpec, Generation, LoadError, LogprobRequest
 from actors.inference.chat_template import IGNORED, encode_chat, encode_example, set_template
 from actors.inference.model_loading import load_tokenizer
 from actors.inference.scored_texts import to_scored_texts
@@ -174,3 +174,12 @@ def test_a_named_template_of_several_is_used(tokenizer: Any) -> None:
     changed.chat_template = {"tool_use": "no", "default": SWITCH}
     set_template(changed, None, {})
     assert changed.chat_template == SWITCH
+
+
+def test_a_model_without_any_end_token_replies_up_to_its_limit_and_cannot_be_trained(tokenizer: Any) -> None:
+    endless = copy.deepcopy(tokenizer)
+    endless.eos_token = None
+    endless.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    assert TextEncoder(endless, 256).stops == frozenset()
+    with pytest.raises(LoadError, match="no token that ends a reply"):
+        encode_example(endless, [*QUESTION, ("assistant", "apple")])
