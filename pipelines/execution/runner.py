@@ -22,6 +22,7 @@ from pipelines.execution.runtime.recovery import downstream_of, find_corrupt_ste
 from pipelines.execution.runtime.retry import RetryBudget, with_retries
 from pipelines.execution.runtime.spending import within_budget
 from pipelines.execution.runtime.telemetry import exporting_metrics
+from pipelines.execution.steps.given import run_given
 from pipelines.execution.steps.seeds import run_seeds
 from pipelines.execution.steps.selection import run_selections
 from pipelines.planning.cost import wall_seconds
@@ -151,10 +152,11 @@ def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step]) -> _Outcome
 
 
 def _run_plan(inputs: _RunInputs, plan: Plan) -> _Outcome:
-    """Run the pending steps of a plan: seeds steps in this process, all others on the cluster."""
-    loaded, seeds_steps = inputs.loaded, plan.pending_of("seeds")
+    """Run the pending steps of a plan: those that read files in this process, all others on the cluster."""
+    loaded, seeds_steps = inputs.loaded, plan.pending_of("seeds", "given")
     for step in seeds_steps:
-        inputs.progress.finish_step(run_seeds(loaded.study, loaded.folder, inputs.store, step))
+        read = run_seeds if step.kind == "seeds" else run_given
+        inputs.progress.finish_step(read(loaded.study, loaded.folder, inputs.store, step))
     seeded = {step.key for step in seeds_steps}
     if len(seeds_steps) == len(plan.pending):
         return _Outcome(plan, plan.with_finished(seeded))

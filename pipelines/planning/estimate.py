@@ -16,7 +16,7 @@ from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.model_size import known_active_parameters
 from pipelines.planning.workload import LinearCost, StepWorkload, workload_class
 from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import ContaminationParams, DiversityParams, SeedsParams
+from pipelines.study.graph.params import ContaminationParams, DiversityParams, GivenParams, SeedsParams
 from pipelines.study.graph.step import Step
 
 CPU_FLOPS = {"generate": 1.4e10, "score": 8e10, "train": 6e10}
@@ -56,7 +56,7 @@ def _seconds(
         return ENCODER_START_SECONDS + workload.rows_in / EMBEDDINGS_PER_SECOND
     if isinstance(step.params, ContaminationParams):
         return workload.rows_in / CHECKS_PER_SECOND
-    if isinstance(step.params, SeedsParams):
+    if isinstance(step.params, SeedsParams | GivenParams):
         return 0.1 + workload.rows_out / SEEDS_PER_SECOND
     if workload.work_type == "other":
         return 0.1

@@ -26,6 +26,7 @@ from pipelines.rows.types import (
 
 Kind = Literal[
     "seeds",
+    "given",
     "optimize",
     "augment",
     "verify",
@@ -50,6 +51,7 @@ Kind = Literal[
 # of a training there are no rows
 ROW_TYPES: dict[str, type[Row]] = {
     "seeds": InstructionRow,
+    "given": ResponseRow,
     "optimize": MethodRow,
     "augment": FormatRow,
     "verify": VerifiedRow,

@@ -17,7 +17,7 @@ from pipelines.study.inputs.models import check_installed, check_model, check_op
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.inputs.published import read_published
 from pipelines.study.inputs.references import check_reference
-from pipelines.study.inputs.seeds import seed_source
+from pipelines.study.inputs.seeds import OWN_ANSWERS, given_source, seed_source
 from pipelines.study.inputs.templates import check_template, lacks_template
 from pipelines.study.roles import needs_template, roles
 from pipelines.study.spec.model import Model
@@ -52,6 +52,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *_best_of_n_with_autoif(loaded),
         *_selection_problems(loaded),
         *_seed_files(loaded),
+        *_given_answers(loaded),
         *_autoif_files(loaded),
         *_model_problems(loaded),
         *_missing_templates(loaded),
@@ -119,6 +120,11 @@ def _duplicates(loaded: LoadedStudy) -> Iterator[InputError]:
         yield from _repeated_names(loaded, ("evolution", number, "evolvers"), evolution.evolvers)
     yield from _repeated_names(loaded, ("rewards",), study.rewards)
     yield from _repeated_names(loaded, ("responses", "teachers"), study.responses.teachers)
+    given = [given.name for given in study.responses.given]
+    yield from _repeated_names(loaded, ("responses", "given"), given, "name")
+    for index in (index for index, name in enumerate(given) if name in study.models):
+        message = f"'{given[index]}' is the name of a model, too: the report could not tell their answers apart"
+        yield _error_at(loaded, ("responses", "given", index, "name"), message, "Give another name.")
     yield from _repeated_names(loaded, ("seeds",), [seeds.name for seeds in study.seeds], "name")
     yield from _repeated_names(
         loaded, ("responses", "decodings"), [one.name for one in study.responses.decodings], "name"
@@ -182,6 +188,27 @@ def _seed_files(loaded: LoadedStudy) -> Iterator[InputError]:
             seed_source(seeds, loaded.folder)
         except InputError as error:
             yield _error_at(loaded, loc, f"{error.file}: {error.message}", error.remedy or remedy)
+
+
+def _given_answers(loaded: LoadedStudy) -> Iterator[InputError]:
+    names = [seeds.name for seeds in loaded.study.seeds]
+    for index, given in enumerate(loaded.study.responses.given):
+        loc: Loc = ("responses", "given", index)
+        if given.seeds is not None and given.seeds not in names:
+            yield _error_at(
+                loaded, (*loc, "seeds"), f"no seed set is named '{given.seeds}'", nearest(given.seeds, names)
+            )
+        for seeds in loaded.study.seeds:
+            if given.seeds not in (None, seeds.name):
+                continue
+            if seeds.world and given.column not in (None, OWN_ANSWERS):
+                message = f"the seeds '{seeds.name}' have no columns: they are tasks of the bundled world"
+                yield _error_at(loaded, (*loc, "column"), message, f"Use 'column: {OWN_ANSWERS}', or name a 'file'.")
+        if given.file:
+            try:
+                given_source(given, loaded.study.seeds[0], loaded.folder)
+            except InputError as error:
+                yield _error_at(loaded, (*loc, "file"), f"{error.file}: {error.message}", error.remedy)
 
 
 def _autoif_files(loaded: LoadedStudy) -> Iterator[InputError]:

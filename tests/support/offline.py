@@ -12,6 +12,7 @@ from actors.engine import Client, EngineSpec
 from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.execution.runtime.commit import commit_step
 from pipelines.execution.steps.autoif import run_augment, run_pair, run_verify
+from pipelines.execution.steps.given import run_given
 from pipelines.execution.steps.method_optimization import run_optimization
 from pipelines.execution.steps.seeds import run_seeds
 from pipelines.execution.stream.operators import StreamInputs, make_stream_operator, read_best_methods
@@ -54,6 +55,8 @@ def run_offline(
     for step in (step for key, step in grid.steps.items() if key not in done):
         if isinstance(step.params, SeedsParams):
             run_seeds(study, HERE, store, step)
+        elif step.kind == "given":
+            run_given(study, HERE, store, step)
         elif step.params.row_wise:
             run_step(store, step, names[step.params.model], study.seed, runner)
         elif isinstance(step.params, OptimizeParams):

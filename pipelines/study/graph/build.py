@@ -21,6 +21,7 @@ from pipelines.study.graph.params import (
     BestOfNParams,
     ContaminationParams,
     DiversityParams,
+    GivenParams,
     RespondParams,
     RewardParams,
     SampleCandidatesParams,
@@ -32,7 +33,7 @@ from pipelines.study.graph.params import (
 from pipelines.study.graph.prompt_names import ANSWER_PROMPTS, CONSTRAINED_ANSWER_PROMPT, describe_prompts
 from pipelines.study.graph.step import Identities, Identity, Part, Step, StepParams, make_step
 from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
-from pipelines.study.inputs.seeds import seed_source
+from pipelines.study.inputs.seeds import given_source, seed_source
 from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.spec.basics import SamplingSpec, number_label
 from pipelines.study.spec.evolution import Evolution
@@ -42,6 +43,8 @@ from pipelines.study.spec.scoring import ScoringOptions
 from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.selection import Selection
 from pipelines.study.spec.study import Study
+
+GIVEN_DECODING = "given"
 
 
 def build(study: Study, folder: Path) -> Grid:
@@ -94,6 +97,7 @@ class GridBuilder:
     def datasets(self) -> Iterator[InstructionDataset]:
         for seeds in self.study.seeds:
             start = self.add_seeds(seeds)
+            yield from self.add_given_datasets(seeds, start)
             if self.study.responses.answer_seeds:
                 yield from self.add_datasets(SetOrigin(seeds.name, "", "", 0), start)
             for evolution in self.study.evolution:
@@ -138,10 +142,31 @@ class GridBuilder:
                 responses = self.add_responses(step, teacher, variant, draws)
                 if autoif:
                     responses = autoif.check(responses, origin.evolver)
-                judged = self.judging_steps.add_judgements(step)
-                rewards = tuple((name, self.add_reward(responses, name)) for name in self.study.rewards)
-                measured = tuple(found for add in MEASURES.values() if (found := add(self, step, responses)))
-                yield InstructionDataset(*origin, teacher, variant.name, step, responses, measured, rewards, judged)
+                yield self.add_dataset(origin, teacher, variant.name, step, responses)
+
+    def add_given_datasets(self, seeds: Seeds, step: Step) -> Iterator[InstructionDataset]:
+        """Yield the data sets of existing answers to a seed set."""
+        for given in self.study.responses.given:
+            if given.seeds in (None, seeds.name):
+                source = given_source(given, seeds, self.folder)
+                parts: dict[str, Part] = {}
+                if source:
+                    parts = {"sha256": hash_files(source.files), "rules": describe(source.rules)}
+                match = given.match if given.file else "row"
+                identity = self.identify(GivenParams, column=given.column, match=match, **parts)
+                job = GivenParams(given, seeds)
+                answers = self.add(identity, f"{step.subject} / {given.name}", job, step)
+                origin = SetOrigin(seeds.name, "", "", 0)
+                yield self.add_dataset(origin, given.name, GIVEN_DECODING, step, answers)
+
+    def add_dataset(
+        self, origin: SetOrigin, teacher: str, decoding: str, step: Step, responses: Step
+    ) -> InstructionDataset:
+        """Return the data set of a teacher's answers, with the steps that measure it."""
+        judged = self.judging_steps.add_judgements(step)
+        rewards = tuple((name, self.add_reward(responses, name)) for name in self.study.rewards)
+        measured = tuple(found for add in MEASURES.values() if (found := add(self, step, responses)))
+        return InstructionDataset(*origin, teacher, decoding, step, responses, measured, rewards, judged)
 
     def add_seeds(self, seeds: Seeds) -> Step:
         source: dict[str, Part] = (

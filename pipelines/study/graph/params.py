@@ -15,7 +15,7 @@ from pipelines.study.spec.basics import SamplingSpec
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.evolution import Assignment, Elimination, LengthBound, OnFailure, Optimization, Turn
 from pipelines.study.spec.recipes import Recipe, TrainingResources
-from pipelines.study.spec.responses import SelectionRule
+from pipelines.study.spec.responses import Given, SelectionRule
 from pipelines.study.spec.scoring import Contamination, Diversity, JudgeMetric, ScoringOptions
 from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.selection import Selection
@@ -28,6 +28,17 @@ class SeedsParams(ModelFreeParams):
     kind = "seeds"
     code_version = 3
 
+    seeds: Seeds
+
+
+@dataclass(frozen=True, slots=True)
+class GivenParams(ModelFreeParams):
+    """Read existing answers to the rows of a seed set."""
+
+    kind = "given"
+    code_version = 1
+
+    given: Given
     seeds: Seeds
 
 
@@ -347,6 +358,7 @@ STEP_PARAMS: dict[Kind, type[StepParams]] = {
     each.kind: each
     for each in (
         SeedsParams,
+        GivenParams,
         OptimizeParams,
         AugmentParams,
         VerifyParams,

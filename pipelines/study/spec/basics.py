@@ -107,5 +107,5 @@ def as_list(value: Any) -> Any:
 
 def scalar_or_list_schema(schema: dict[str, Any]) -> None:
     """Change the JSON Schema of a list so that it also allows a single value in place of a list."""
-    array_schema = {key: schema.pop(key) for key in ("type", "items", "minItems")}
+    array_schema = {key: schema.pop(key) for key in ("type", "items", "minItems") if key in schema}
     schema["anyOf"] = [array_schema["items"], array_schema]

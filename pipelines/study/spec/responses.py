@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from pipelines.rows.readers import ColumnField
 from pipelines.study.spec.basics import (
     ClassifierName,
     ModelName,
@@ -92,10 +93,43 @@ class Decoding(StrictModel):
         ]
 
 
-class Responses(StrictModel):
-    """Which models answer the instructions, and how."""
+class Given(StrictModel):
+    """Answers to the seeds that exist already: a column of the seed files, or other files. They form a data set.
 
-    teachers: list[ModelName] = Field(min_length=1)
+    In the study, they are used as the answers of a teacher with this name; `output` is the seeds' own answer.
+    """
+
+    name: Name
+    seeds: Name | None = Field(default=None, description="the seed set that they answer; default: every one")
+    column: str | None = Field(
+        default=None, description="column of the seed files with the answers; 'output': the seeds' own answers"
+    )
+    file: (
+        Annotated[list[str], BeforeValidator(as_list), Field(min_length=1, json_schema_extra=scalar_or_list_schema)]
+        | None
+    ) = Field(default=None, description="file, folder or glob with the answers, relative to the study file, or a list")
+    columns: dict[ColumnField, str | None] = Field(
+        default={}, description="of 'file': field of a row to name of its column, as in 'seeds'"
+    )
+    match: Literal["instruction", "row"] = Field(
+        default="instruction",
+        description="of 'file': how answers are found: by equal instruction and input, or by the number of the row",
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Given:
+        if (self.column is None) == (self.file is None):
+            raise ValueError("give exactly one of 'column' and 'file'")
+        if self.column and (unused := sorted({"columns", "match"} & self.model_fields_set)):
+            raise ValueError(f"'{unused[0]}' has a meaning for 'file' only")
+        return self
+
+
+class Responses(StrictModel):
+    """Which models answer the instructions, and how; and which answers exist already."""
+
+    teachers: list[ModelName] = Field(default=[])
+    given: list[Given] = Field(default=[], description="existing answers to the un-evolved seeds")
     decodings: list[Decoding] = Field(default=[Decoding(name="greedy", max_tokens=2048)], min_length=1)
     answer_seeds: bool = Field(default=True, description="also answer the un-evolved seeds (the baseline, round 0)")
     system: SystemPrompt | None = Field(
@@ -110,6 +144,12 @@ class Responses(StrictModel):
     truncated: Literal["drop", "keep"] = Field(
         default="drop", description="whether an answer that was cut off at its token limit can be selected for training"
     )
+
+    @model_validator(mode="after")
+    def _some_answers(self) -> Responses:
+        if not self.teachers and not self.given:
+            raise ValueError("give 'teachers', 'given' answers or both")
+        return self
 
     @property
     def variants(self) -> list[DecodingVariant]:

@@ -43,9 +43,9 @@ class Study(StrictModel):
     seed: int = 0
     seeds: list[Seeds] = Field(min_length=1)
     models: dict[Name, Model] = Field(min_length=1)
-    evolution: Annotated[
-        list[Evolution], BeforeValidator(as_list), Field(min_length=1, json_schema_extra=scalar_or_list_schema)
-    ]
+    evolution: Annotated[list[Evolution], BeforeValidator(as_list)] = Field(
+        default=[], json_schema_extra=scalar_or_list_schema
+    )
     responses: Responses
     scoring: Scoring | None = None
     diversity: Diversity | None = None

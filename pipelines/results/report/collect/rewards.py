@@ -19,7 +19,7 @@ from pipelines.study.spec.scoring import Car
 
 RewardedSet = tuple[InstructionDataset, str, Mapping[str, float]]
 """A data set, a reward model, and the rewards by answer id."""
-ANSWER_KINDS = ("respond", "choose")
+ANSWER_KINDS = ("respond", "choose", "given")
 
 
 class Rewards:

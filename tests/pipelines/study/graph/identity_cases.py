@@ -8,7 +8,7 @@ from pipelines.study.spec.benchmarks import Benchmark, Judge
 from pipelines.study.spec.evolution import Elimination, Evolution, LengthBound, Optimization
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.recipes import Recipe
-from pipelines.study.spec.responses import Decoding, Responses
+from pipelines.study.spec.responses import Decoding, Given, Responses
 from pipelines.study.spec.scoring import Contamination, Diversity, Judging, Scoring
 from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.selection import Selection
@@ -33,6 +33,19 @@ AUTO = {"method": "auto-evol-instruct"}
 FORMATS = {"method": "autoif"}
 
 CASES = {
+    "given": Case(
+        Given,
+        ("given",),
+        lambda *entries: scripted(seeds=[{"name": "own", "file": "seeds.jsonl"}], responses={"given": named(entries)}),
+        {"file": "other.jsonl"},
+        {
+            "file": "seeds.jsonl",
+            "column": {"column": "other", "file": None},
+            "columns": {"columns": {"output": "text"}},
+            "match": "row",
+        },
+        frozenset({"name", "seeds"}),
+    ),
     "seeds": Case(
         Seeds,
         ("seeds",),
@@ -287,7 +300,7 @@ CASES = {
         ),
         {},
         {"truncated": "keep", "thinking": "train", "system": "Be brief."},
-        frozenset({"teachers", "decodings", "answer_seeds"}),
+        frozenset({"teachers", "given", "decodings", "answer_seeds"}),
         alone={"thinking": ("train",)},
         several=False,
     ),
