@@ -35,7 +35,8 @@ Lookup = Callable[[InstructionRow], Answer]
 def run_given(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
     """Read the answers to the rows of a finished seeds step, and commit them. `folder` is that of the study's file.
 
-    A seed without an answer is rejected. Answers to no seed are counted in the manifest's notes. Answers that are matched by row are read one by one; those that are matched by instruction are held in memory.
+    A seed without an answer is rejected. Answers to no seed are counted in the manifest's notes. Answers that are
+    matched by row are read one by one; those that are matched by instruction are held in memory.
 
     Raises:
         InputError: If a file is not valid, or has no answer to any seed. Nothing is left in the store then.

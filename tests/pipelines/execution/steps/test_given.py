@@ -17,8 +17,8 @@ from pipelines.execution.steps.given import UNMATCHED_NOTE
 from pipelines.execution.steps.selection import run_selection
 from pipelines.planning.plan import make_plan
 from pipelines.results.export.datasets import export_sets
-from pipelines.results.report.collect.collect import collect_report
 from pipelines.results.predict.study import predict_from_metrics
+from pipelines.results.report.collect.collect import collect_report
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import Rejection, ResponseRow
 from pipelines.store.store import Store
