@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 
 CHECKPOINTS_TO_KEEP = 2  # checkpoints of a worker group
 MAX_LOST_WORKERS = 3  # lost workers per training
+SLOW_STEP_SECONDS = 24 * 3600  # how long a worker may wait for the others in a step; one that has crashed is noticed
+RAY_TRAIN_ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # it also delays the end of a finished training
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600",  # limits the wait for free resources
+    "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "3600",  # a busy worker may answer late
+}
 WARM_TTL_SECONDS = 10.0  # how long an idle host keeps its CPUs
 
 
@@ -82,11 +88,11 @@ class TrainHost:
             TrainError: If the training fails permanently.
         """
         from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+        from ray.train.torch import TorchConfig
         from ray.train.v2.api.config import LoggingConfig
         from ray.train.v2.api.exceptions import TrainingFailedError
 
-        # the interval also delays the end of a finished training; the timeout limits the wait for free resources
-        os.environ |= {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600"}
+        os.environ |= RAY_TRAIN_ENVIRONMENT
         placement, (filesystem, path) = job.placement, _storage(job.staging_dir)
         scaling = ScalingConfig(
             num_workers=placement.workers,
@@ -103,7 +109,8 @@ class TrainHost:
         )
         report = partial(_report_to_host, ray.get_runtime_context().current_actor)
         try:
-            outcomes = self._fit(job, None, report, scaling_config=scaling, run_config=run)
+            slow = TorchConfig(timeout_s=SLOW_STEP_SECONDS)
+            outcomes = self._fit(job, None, report, scaling_config=scaling, run_config=run, torch_config=slow)
         except TrainingFailedError as error:
             failed: dict[int, Exception] = getattr(error, "worker_failures", {})
             cause = next(iter(failed.values()), error)  # the first worker's; the text of `error` is its traceback

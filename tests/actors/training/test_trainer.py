@@ -169,6 +169,17 @@ def test_a_training_that_fails_with_what_an_earlier_one_left_is_tried_from_nothi
     assert failed.value.restarts == 2 + left
 
 
+def test_an_unexpected_error_of_a_training_is_one_line(spec, tmp_path, monkeypatch) -> None:
+    def attempt(job, on_progress) -> list:
+        raise RayTaskError("train", "traceback", ValueError("first line\n" + "and many more\n" * 100))
+
+    monkeypatch.setattr(trainer, "_make_job", lambda *_: SimpleNamespace(spec=spec))
+    monkeypatch.setattr(trainer, "_train_once", attempt)
+    with pytest.raises(TrainError, match="the training failed: ValueError: first line and many more") as failed:
+        trainer.train_to_staging(spec, [PAIRS], str(tmp_path / "aside"))
+    assert "\n" not in str(failed.value) and len(str(failed.value)) < 600
+
+
 def test_a_saved_student_outlives_a_loss_of_power(spec, tmp_path, monkeypatch) -> None:
     import torch
 
