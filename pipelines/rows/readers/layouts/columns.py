@@ -64,13 +64,14 @@ class Columns:
 def columns_of(names: tuple[str, ...], rules: ReadingRules) -> Columns:
     """Return the columns of records with these names."""
     given = dict(rules.columns)
-    found: list[ColumnField] = [field for field in FIELDS if field not in given]
-    strong: Fields = {field: _matching(names, STRONG[field]) for field in found}
-    weak: Fields = {field: _matching(names, WEAK[field]) for field in found if field in WEAK}
-    lists = _matching(names, LISTS) if "messages" not in given else ()
     mapped: dict[ColumnField, str] = {field: path for field, path in given.items() if path is not None}
-    taken = {path.split(".")[0] for path in mapped.values()} | set(mapped.values())
-    parts = tuple(name for name in names if plain(name) in PARTS and name not in taken)
+    taken = {*mapped.values(), *(path.split(".")[0] for path in mapped.values())}
+    free = tuple(name for name in names if name not in taken)
+    found: list[ColumnField] = [field for field in FIELDS if field not in given]
+    strong: Fields = {field: _matching(free, STRONG[field]) for field in found}
+    weak: Fields = {field: _matching(free, WEAK[field]) for field in found if field in WEAK}
+    lists = _matching(free, LISTS) if "messages" not in given else ()
+    parts = tuple(name for name in free if plain(name) in PARTS)
     return Columns(strong, weak, lists, parts, mapped, names)
 
 

@@ -23,7 +23,7 @@ LISTS = ("prompt", "chosen")
 PARTS = frozenset(
     "tools functions image images audio audios video videos choices options passage passages document documents "
     "article paragraph background persona examples demonstrations hint hints "
-    "table tables schema constraint constraints story evidence knowledge thoughts thinking reasoning".split()
+    "table tables schema constraint constraints story evidence knowledge thoughts thinking reasoning instances".split()
 )
 """Columns that carry a part of the task and have no field in a seed."""
 TREE = frozenset({"message_id", "parent_id", "text", "role"})

@@ -207,6 +207,12 @@ def test_a_mapped_reply_replaces_that_of_the_conversation(read: Read) -> None:
     assert row == SeedRow(0, "More?", "F.", "Never.", "", ("Hi.", "Yes."))
 
 
+def test_a_mapped_column_is_no_other_field(read: Read) -> None:
+    assert read({"input": "Hi.", "output": "Yes."}, columns=(("instruction", "input"),)) == SeedRow(
+        0, "Hi.", "", "Yes."
+    )
+
+
 def test_a_field_without_a_column_is_ignored_on_purpose(read: Read) -> None:
     row = read({"instruction": "Hi.", "context": 3, "system": "S."}, columns=(("input", None), ("system", None)))
     assert row == SeedRow(0, "Hi.", "", "")
