@@ -17,6 +17,7 @@ from actors.engine import (
     TokenLogprobs,
     check_features,
 )
+from actors.engines.http.batches.make import batch_endpoint, batch_exchange
 from actors.engines.http.bodies import CONTROL_TEXT, RequestBodies, control_messages
 from actors.engines.http.completions import ReadReply, estimated_tokens, read_completion
 from actors.engines.http.echo import read_echo
@@ -39,6 +40,10 @@ class HttpEngine(UnsupportedEngine):
     `retries` and `timeout` (seconds) apply to each request. `max_tokens_name`, `drop` and `body` change the parameters
     of requests (`RequestBodies`).
 
+    With `batch` (openai or anthropic), requests are sent through that batch API. A batch is sent when no request has
+    arrived for `batch_wait` seconds, and asked for every `batch_poll` seconds. `batch_log`, a folder or URL, records
+    the batches: a later process waits for those of an earlier one.
+
     The server tokenises. It decides whether content that spells control tokens is text. It may reject a prompt that
     leaves fewer than `max_tokens` tokens. It may count the end token in `tokens_out` unless log-probabilities are
     requested.
@@ -51,10 +56,13 @@ class HttpEngine(UnsupportedEngine):
         if not options["url"]:
             raise ValueError("engine 'http' needs the option 'url', the API's address, like http://host:8000/v1")
         endpoint = Endpoint(**{name: options[name] for name in ADDRESS_OPTIONS})
+        endpoint = batch_endpoint(endpoint, options) if options["batch"] else endpoint
         parameters = {name: options[name] for name in PARAMETER_OPTIONS}
         self._bodies = RequestBodies(spec.model, **parameters, template=dict(spec.template_args))
         probe(endpoint, spec.model, self._bodies.probe())
-        self._exchange = Exchange(endpoint, spec.model)
+        self._exchange = (
+            batch_exchange(endpoint, spec.model, options) if options["batch"] else Exchange(endpoint, spec.model)
+        )
         self._notices: list[str] = []
         self._told_uncounted = False
 

@@ -36,6 +36,7 @@ class EngineInfo:
     `default_max_ongoing_requests` is the default limit of requests in flight at one replica. It is larger than the
     engine's batch, so that requests and answers are sent in bulk. `spans_nodes`: one replica's GPUs may be on several
     nodes. `generates`: the engine generates and scores text. `classifies`: it returns a classifier's logits.
+    `batch_max_ongoing_requests` is that limit for a model with the option `batch`.
     `options` ("module:name") is the table of the engine's options with their defaults; that module does not import
     torch. Without it, options are checked when a model is loaded. `identity_options` are those that change results.
     `needs_package` is a package that evolgrid does not
@@ -53,6 +54,12 @@ class EngineInfo:
     required_option: RequiredOption | None = None
     options: str = ""
     identity_options: str = ""
+    batch_max_ongoing_requests: int = 0
+
+    def max_ongoing_requests(self, spec: EngineSpec) -> int:
+        """Return the default limit of requests in flight at one replica of a model."""
+        batched = bool(dict(spec.options).get("batch"))
+        return self.batch_max_ongoing_requests if batched else self.default_max_ongoing_requests
 
     @property
     def has_weights(self) -> bool:
@@ -88,6 +95,7 @@ ENGINES: dict[str, EngineInfo] = {
         memory_model="remote",
         options="actors.engines.http.options:OPTIONS",
         identity_options="actors.engines.http.options:PARAMETER_OPTIONS",
+        batch_max_ongoing_requests=50_000,
         required_option=RequiredOption(
             "url",
             "an http model needs the address of its endpoint",

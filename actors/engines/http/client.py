@@ -40,7 +40,14 @@ class HttpClient:
         self._slots = asyncio.Semaphore(endpoint.in_flight)
         self._self_limit = SelfLimit()
 
-    async def send(self, method: str, path: str, data: bytes | None = None, tokens: int = 0) -> HttpAnswer:
+    async def send(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        tokens: int = 0,
+        content_type: str = "application/json",
+    ) -> HttpAnswer:
         """Send one request as soon as the limits allow, and return the answer. Redirects within a server are followed.
 
         Args:
@@ -48,12 +55,13 @@ class HttpClient:
             path: The route of the API.
             data: The body.
             tokens: The estimated number of tokens of the request, for the limit of tokens per minute.
+            content_type: What the body is.
         """
         session = await self._open_session()
         async with self._slots, self._self_limit.slot() as sent:
             await self._request_limiter.acquire()
             await self._token_limiter.acquire(tokens)
-            answer = await self._send(session, method, self._endpoint.full_url(path), data)
+            answer = await self._send(session, method, self._endpoint.full_url(path), data, content_type)
             sent.note(answer.status, answer.headers.get("Retry-After", ""))
             return answer
 
@@ -78,11 +86,14 @@ class HttpClient:
         else:
             asyncio.run_coroutine_threadsafe(closing, loop).result(SESSION_CLOSE_TIMEOUT)
 
-    async def _send(self, session: aiohttp.ClientSession, method: str, url: str, data: bytes | None) -> HttpAnswer:
+    async def _send(
+        self, session: aiohttp.ClientSession, method: str, url: str, data: bytes | None, content_type: str
+    ) -> HttpAnswer:
+        headers = {"Content-Type": content_type}
         try:
             for _ in range(MAX_REDIRECTS):
                 async with session.request(
-                    method, url, data=data, allow_redirects=False, proxy=self._endpoint.proxy
+                    method, url, data=data, headers=headers, allow_redirects=False, proxy=self._endpoint.proxy
                 ) as response:
                     answer = HttpAnswer(response.status, response.headers, await response.read())
                 target = urljoin(url, answer.headers.get("Location", ""))

@@ -19,5 +19,6 @@ ADDRESS_OPTIONS: dict[str, OptionValue] = {
     "retries": HTTP_RETRIES,
     "timeout": 600.0,
 }
+BATCH_OPTIONS: dict[str, OptionValue] = {"batch": "", "batch_log": "", "batch_wait": 10.0, "batch_poll": 30.0}
 PARAMETER_OPTIONS: dict[str, OptionValue] = {"max_tokens_name": "max_tokens", "drop": [], "body": {}}
-OPTIONS = ADDRESS_OPTIONS | PARAMETER_OPTIONS
+OPTIONS = ADDRESS_OPTIONS | BATCH_OPTIONS | PARAMETER_OPTIONS

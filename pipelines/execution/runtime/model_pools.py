@@ -27,7 +27,7 @@ def pool_spec(model: Model, name: str, folder: Path, checkpoint: str | None = No
     """Return the spec of a pool called `name`. `checkpoint` replaces the model's weights by trained ones."""
     spec = engine_spec(model, folder, checkpoint)
     max_replicas = max(model.replicas, model.max_replicas or 0)
-    max_ongoing_requests = model.in_flight or ENGINES[spec.engine].default_max_ongoing_requests
+    max_ongoing_requests = model.in_flight or ENGINES[spec.engine].max_ongoing_requests(spec)
     return PoolSpec(
         spec,
         name,

@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy
 import pytest
+from safetensors.numpy import save
 
 from actors.engines.options import option_error
 from actors.engines.registry import ENGINES, option_defaults
@@ -26,8 +28,9 @@ NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('none') }}{
 def folder(tmp_path: Path) -> Path:
     """A model's folder without a template, beside the study, and some templates."""
     (tmp_path / "mine").mkdir()
-    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         (tmp_path / "mine" / name).write_text("{}")
+    (tmp_path / "mine" / "model.safetensors").write_bytes(save({"lm_head.weight": numpy.zeros((1, 1))}))
     (tmp_path / "turns.jinja").write_text(TURNS)
     (tmp_path / "switch.jinja").write_text("{% if enable_thinking %}<think>{% endif %}" + TURNS)
     (tmp_path / "broken.jinja").write_text("{% for m in messages %}\n{{ m.content }\n{% endfor %}")
