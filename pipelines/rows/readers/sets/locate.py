@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def find_files(paths: Sequence[Path], split: str | None = None) -> tuple[Path, .
             files += _files_of(path, split)
         except FileProblem as problem:
             raise file_error(path, problem) from None
-    if twice := next((file for file in files if files.count(file) > 1), None):
+    if twice := next((file for file, count in Counter(files).items() if count > 1), None):
         raise InputError("is named twice", file=str(twice), remedy="Name it once.")
     kinds = {format_of(file)[0]: file for file in files}
     if len(kinds) > 1:
