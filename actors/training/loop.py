@@ -20,12 +20,13 @@ from transformers import PreTrainedTokenizerBase
 
 from actors.inference.chat_template import end_of_turn, template_ids
 from actors.model_folder.config import load_decoder_config
-from actors.model_folder.vocabulary import check_vocabulary, pad_id
+from actors.model_folder.vocabulary import check_vocabulary, embedding_rows, pad_id
 from actors.training.batches import DataOrder, Rows, SftData, collate, encode_rows, micro_batches, response_token_count
 from actors.training.checkpoints import GroupCheckpoints, LocalCheckpoints
 from actors.training.learner import DdpLearner, FsdpLearner, Learner
 from actors.training.model import compute_dtype, load_model, load_tokenizer, save_student, saved_dtype
 from actors.training.multi_lora_learner import MultiLoraLearner
+from actors.training.packed_attention import check_rows_apart
 from actors.training.peak_flops import peak_flops
 from actors.training.spec import (
     STUDENT_PREFIX,
@@ -125,6 +126,10 @@ def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[Tr
     data = [_encode(job.spec, tokenizer, table) for table in ray.get(list(job.pairs))]
     workers, worker = (1, 0) if scratch else _world_size_and_rank()
     learner = _make_learner(job, dtype, workers, in_process=scratch is not None)
+    if job.spec.packing:
+        check_rows_apart(
+            learner.model, job.spec.base, embedding_rows(config), len(data), learner.device, learner.bfloat16
+        )
     data_orders = [DataOrder(one.examples, job.spec) for one in data]
     loop = TrainingLoop(job, learner, data_orders, pad_id(tokenizer, config), report, worker, workers)
     started = time.monotonic()

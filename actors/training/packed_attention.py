@@ -1,4 +1,7 @@
-"""Attention over packed rows, row by row. With a mask, all pairs of tokens would be computed and most discarded."""
+"""Attention over packed rows, row by row. With a mask, all pairs of tokens would be computed and most discarded.
+
+Before a training, two packed rows are compared with the rows alone: not every architecture separates rows.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from actors.inference.chat_template import IGNORED
+from actors.model_folder.packing import PACKING_REMEDY
+from actors.training.batches import Batch, collate
+from actors.training.spec import TrainError
+
 PACKED_ATTENTION = "rows_apart"
+CHECKED_LENGTHS = (13, 5)  # tokens of the two rows; the second is short, so that convolutions reach all of it
+# share of the logits' standard deviation: rounding stays below it in bfloat16, and rows that see each other above
+PACKING_TOLERANCE = 0.2
 
 
 def attention_for(config: Any, packing: bool) -> str | None:
@@ -26,6 +37,34 @@ def attention_for(config: Any, packing: bool) -> str | None:
 
     AttentionInterface.register(PACKED_ATTENTION, packed_attention)
     return PACKED_ATTENTION
+
+
+@torch.no_grad()
+def check_rows_apart(
+    model: nn.Module, base: str, vocabulary: int, students: int, device: torch.device, bfloat16: bool
+) -> None:
+    """Check that the logits of a packed row are those of the row alone. The model is in training mode afterwards.
+
+    Raises:
+        TrainError: They differ, so rows would be trained on their neighbours.
+    """
+    generator = torch.Generator().manual_seed(0)
+    ids = [torch.randint(vocabulary, (length,), generator=generator).tolist() for length in CHECKED_LENGTHS]
+    first, second = ({"input_ids": row, "labels": [IGNORED] * len(row)} for row in ids)
+    model.eval()
+    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+        packed = _row_logits(model, collate([[first, second]] * students, 0, packing=True).to(device), len(ids[0]))
+        alone = _row_logits(model, collate([[second]] * students, 0, packing=True).to(device), 0)
+    model.train()
+    if not float((packed - alone).abs().max()) <= PACKING_TOLERANCE * float(alone.std()):
+        reason = "in a packed sequence, this model's rows see each other (their logits are not those of the rows alone)"
+        raise TrainError(f"{base}: {reason}. {PACKING_REMEDY}")
+
+
+def _row_logits(model: nn.Module, batch: Batch, start: int) -> Tensor:
+    """Return the logits of the second checked row, which begins at token `start`, [tokens, vocabulary]."""
+    logits = model(**batch.inputs, row_lengths=batch.row_lengths, use_cache=False).logits
+    return logits[0, start : start + CHECKED_LENGTHS[1]].float()
 
 
 def packed_attention(

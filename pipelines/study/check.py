@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
 from actors.engines.registry import ENGINES, engine_info
+from actors.model_folder.packing import PACKING_REMEDY, packing_problem
 from pipelines.errors import InputError, combined, nearest
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.file.yaml_tree import Loc, dotted_path, loc_in_file
@@ -13,7 +14,7 @@ from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
 from pipelines.study.inputs.benchmarks import check_benchmark
 from pipelines.study.inputs.encoders import check_encoder
 from pipelines.study.inputs.endpoints import check_placement, check_same_servers, check_scorer
-from pipelines.study.inputs.models import check_installed, check_model, check_options
+from pipelines.study.inputs.models import check_installed, check_model, check_options, local_config
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.inputs.published import read_published
 from pipelines.study.inputs.references import check_reference
@@ -62,6 +63,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *_contamination(loaded),
         *_oversized_requests(loaded, cpus, gpus),
         *_indivisible_batches(loaded),
+        *_unpackable_students(loaded),
         *_published_numbers(loaded),
     ]
     if problems:
@@ -316,6 +318,17 @@ def _indivisible_batches(loaded: LoadedStudy) -> Iterator[InputError]:
                 f"batch_size {recipe.batch_size}"
             )
             yield _error_at(loaded, ("students", index, "workers"), message)
+
+
+def _unpackable_students(loaded: LoadedStudy) -> Iterator[InputError]:
+    """Yield an error for each student with packed rows whose model does not separate them."""
+    for index, student in enumerate(loaded.study.students):
+        recipe, model = loaded.study.recipes.get(student.recipe), loaded.study.models.get(student.model)
+        if recipe is None or model is None or not recipe.packing:
+            continue
+        if problem := packing_problem(local_config(model, loaded.folder)):
+            message = f"the recipe '{student.recipe}' packs rows, but {problem}, so rows would see each other"
+            yield _error_at(loaded, ("students", index, "recipe"), message, f"{PACKING_REMEDY}.")
 
 
 def _published_numbers(loaded: LoadedStudy) -> Iterator[InputError]:

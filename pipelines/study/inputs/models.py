@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import bundled
 from actors.engine import EngineSpec, StudentTemplate
@@ -81,6 +82,17 @@ def resolve_model_path(model: Model, folder: Path) -> str:
     if model.source.startswith("bundled:"):
         return str(bundled.path(model.source.removeprefix("bundled:")))
     return str((folder / model.source).resolve()) if _is_local(model, folder) else model.source
+
+
+def local_config(model: Model, folder: Path) -> Mapping[str, Any]:
+    """Return the config.json of a bundled or local model; empty for others, and without a usable one.
+
+    `folder` is the study file's folder.
+    """
+    try:
+        return read_config(Path(resolve_model_path(model, folder))) or {}
+    except ValueError:  # no bundled model has this name
+        return {}
 
 
 def check_installed(model: Model) -> Problem | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from actors.model_folder.packing import packing_problem
 from actors.training.batches import collate
 from actors.training.learner import response_losses
-from actors.training.packed_attention import PACKED_ATTENTION, attention_for
+from actors.training.packed_attention import PACKED_ATTENTION, attention_for, check_rows_apart
+from actors.training.spec import TrainError
 
 ROWS = [
     {"input_ids": [*range(n, n + length)], "labels": [*range(n, n + length)]}
@@ -55,3 +57,44 @@ def test_a_pack_has_the_losses_of_its_rows(name: str, changes: dict[str, object]
         by_student = response_losses(packing, collate([[row] for row in ROWS], 0, packing=True), 3).tolist()
     assert packed == pytest.approx(sum(single), rel=1e-5)
     assert by_student == pytest.approx(single, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma2", "qwen3_moe", "gpt_neox", "opt"])
+def test_models_that_separate_rows_pass_the_check(name: str) -> None:
+    import torch
+
+    changes = {"num_experts": 4, "num_experts_per_tok": 2} if name == "qwen3_moe" else {}
+    separating = model(name, **changes)
+    assert not packing_problem(separating.config.to_dict())
+    for students, bfloat16 in ((1, False), (3, False), (1, True)):
+        check_rows_apart(separating, name, 64, students, torch.device("cpu"), bfloat16)
+    assert separating.training
+
+
+@pytest.mark.parametrize("name", ["bloom", "mamba", "jamba", "falcon_h1"])
+def test_models_whose_rows_see_each_other_are_refused(name: str) -> None:
+    import torch
+
+    changes = {"initializer_range": 0.4} | ({"num_experts": 2, "mamba_expand": 1} if name == "jamba" else {})
+    mixing = model(name, **changes)
+    assert f"'{name}' has" in packing_problem(mixing.config.to_dict())
+    for students in (1, 2):
+        with pytest.raises(TrainError, match=r"base: in a packed sequence, this model's rows see each other.*packing"):
+            check_rows_apart(mixing, "base", 64, students, torch.device("cpu"), bfloat16=False)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"model_type": "llama"}, ""),
+        ({"model_type": "gemma3", "text_config": {"layer_types": ["sliding_attention", "full_attention"]}}, ""),
+        ({"model_type": "falcon", "alibi": True}, "'falcon' has ALiBi"),
+        ({"model_type": "falcon", "alibi": False}, ""),
+        ({"model_type": "lfm2", "layer_types": ["conv", "full_attention"]}, "'lfm2' has convolutions"),
+        ({"model_type": "new", "layer_types": ["linear_attention"]}, "'new' has layers of type linear_attention"),
+        ({"model_type": "vl", "text_config": {"model_type": "qwen3_5_text"}}, "'qwen3_5_text' has state space"),
+        ({"model_type": "rwkv"}, "'rwkv' has state space"),
+    ],
+)
+def test_a_config_says_whether_rows_are_separated(config: dict[str, object], expected: str) -> None:
+    assert packing_problem(config).startswith(expected) and bool(packing_problem(config)) == bool(expected)

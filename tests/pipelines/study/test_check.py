@@ -285,3 +285,15 @@ def test_packages_of_nodes_elsewhere_are_not_looked_for_here(
 
 def test_a_scripted_model_is_never_looked_for(tmp_path: Path) -> None:
     assert resolve_model_path(Model(source="../../x", engine="scripted"), tmp_path) == "../../x"
+
+
+def test_packed_rows_need_a_model_that_separates_them(write_study: WriteStudy, tmp_path: Path) -> None:
+    folder = shutil.copytree(bundled.path("tiny-1m-chat"), tmp_path / "mine")
+    (folder / "config.json").write_text('{"model_type": "bloom"}')
+    path = write_study({MODEL: "source: ./mine", "epochs: 1": "packing: true"})
+    (found,) = problems(path)
+    assert found.partition(": ")[2] == (
+        "students[0].recipe: the recipe 'quick' packs rows, but 'bloom' has ALiBi instead of positions, so "
+        "rows would see each other. "
+        "Remove 'packing: true': padded rows are trained with the same result."
+    )
