@@ -120,7 +120,17 @@ def test_flags_count_what_was_cut_off_empty_or_refused(ran: tuple[Store, Grid]) 
     assert short.asked == 40 == len(answers) + short.empty and short.empty > 0
     assert short.truncated == sum(row.finish_reason == "length" for row in answers) > 0
     assert short.refused == sum(row.response.startswith("I cannot") for row in answers) > 0
-    assert flags["worst"].empty != flags["best"].empty, "an empty candidate is judged like any other"
+    empty = {decoding: empty_choices(ran, decoding) for decoding in ("best", "worst")}
+    assert all(flags[decoding].empty == len(found) > 0 for decoding, found in empty.items())
+    assert empty["best"] != empty["worst"], "an empty candidate is judged like any other"
+
+
+def empty_choices(ran: tuple[Store, Grid], decoding: str) -> set[str]:
+    """The ids of the rows of candidates of which an empty one was chosen."""
+    store, grid = ran
+    steps = {pairs.responses.key: pairs.responses for pairs in grid.sets if pairs.decoding == decoding}.values()
+    lost = (row for step in steps for row in store.rows(step.kind, step.key, "rejected").to_pylist())
+    return {row["parent_id"] for row in lost if row["reason"] == "empty"}
 
 
 def car_entry(model: str, reward: float, mode: RewardMode = "raw") -> SetCar:
