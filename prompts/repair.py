@@ -40,7 +40,8 @@ _HEADING = re.compile(
     re.I,
 )
 _FENCE = re.compile(r"\A```[^\n`]*\n(?P<body>.*?)\n?```\Z", re.DOTALL)
-MAX_NOTE_WORDS = 120
+MAX_NOTE_CHARS = 1000
+MAX_ROUNDS = 5
 _QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019", "`": "`"}
 _FIELD = re.compile(
     r"instruction|prompt|rewrit|evolved|question|query|task|output|result|response|version|改写|指令", re.I
@@ -48,7 +49,7 @@ _FIELD = re.compile(
 _TAGGED = re.compile(r"\A<(?P<name>[A-Za-z][\w-]*)>(?P<body>.*)</(?P=name)>\Z", re.DOTALL)
 _INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff\x00 \t\r\n"
 _END_TOKENS = re.compile(
-    r"(?<=\S)\s*(?:</s>|<\|(?:im_end|eot_id|endoftext|end|return|end_of_text)\|>|<eos>|<end_of_turn>)+\Z"
+    r"(?<=\S)\s{0,3}(?:</s>|<\|(?:im_end|eot_id|endoftext|end|return|end_of_text)\|>|<eos>|<end_of_turn>)+\Z"
 )
 _I = r"I(?:'ve| have|\u2019ve)?"
 # what a note says about the rewriting; a note without it may be part of the instruction
@@ -64,25 +65,26 @@ _NOTE_LABEL = (
     r"|remarks?|what (?:i|was|has) (?:been )?(?:changed|added)|added constraints?|说明|注|解释)"
 )
 _LABELLED_NOTE = re.compile(
-    rf"\n\s*\n(?:[ \t]*(?:-{{3,}}|\*{{3,}}|_{{3,}})[ \t]*\n+)?[ \t]*[*_(\[#>\s]*"
+    rf"\n[ \t]*\n(?:[ \t]*(?:-{{3,}}|\*{{3,}}|_{{3,}})[ \t]*\n+)?[*_(\[#> \t]{{0,9}}"
     rf"{_NOTE_LABEL}\b[^\n]{{0,40}}?[:\uff1a*\n]",
     re.I,
 )
 _RULED_NOTE = re.compile(r"\n[ \t]*(?:-{3,}|\*{3,}|_{3,})[ \t]*\n")
 _LAST_PARAGRAPH = re.compile(
-    r"\n\s*\n[ \t]*[*_(\[]*(?:this (?:\w+ ){0,2}?(?:version|rewrite|revision|prompt|instruction|question|task) "
+    r"\n[ \t]*\n[ \t]*[*_(\[]*(?:this (?:\w+ ){0,2}?(?:version|rewrite|revision|prompt|instruction|question|task) "
     r"(?:now )?(?:adds?|makes?|increases?|introduces?|incorporates?|keeps?|maintains?)\b"
     rf"|{_I} (?:also )?(?:added|rewrote|rewritten|made|increased|included|kept|changed|modified|introduced)\b"
-    r"(?=[^\n]*\b(?:constraints?|requirements?|complexity|complex|prompt|instruction|version)\b))(?:(?!\n\s*\n)[^?])*\Z",
+    r"(?=[^\n]*\b(?:constraints?|requirements?|complexity|complex|prompt|instruction|version)\b))"
+    r"(?:(?!\n[ \t]*\n)[^?])*\Z",
     re.I,
 )
 _CLOSER = re.compile(
-    r"\n\s*\n?[ \t]*(?:(?:i )?hope (?:this|that|it) helps|let me know if|feel free to (?:ask|let me know)"
+    r"\n[ \t]*\n?[ \t]*(?:(?:i )?hope (?:this|that|it) helps|let me know if|feel free to (?:ask|let me know)"
     r"|is there anything else|would you like me to (?:rewrite|make|adjust|add))[^\n]*\Z",
     re.I,
 )
 _COUNT = re.compile(
-    r"\s*[(\[](?:\d+ words? added|(?:added )?words?(?: count)?(?: added)?\s*:\s*\d+|字数\s*[:\uff1a]\s*\d+)[)\]]\Z",
+    r"\s{0,3}[(\[](?:\d+ words? added|(?:added )?words?(?: count)?(?: added)?\s*:\s*\d+|字数\s*[:\uff1a]\s*\d+)[)\]]\Z",
     re.I,
 )
 
@@ -90,16 +92,19 @@ _COUNT = re.compile(
 def repair(text: str) -> tuple[str, list[str]]:
     """Return the requested text of a reply, stripped, and the names of the rules that changed it.
 
-    The rules are applied again while one of them changes the text: wrappers may be inside one another.
+    The rules are applied again if one of them changes the text, up to `MAX_ROUNDS` times: wrappers may be inside one
+    another.
     """
-    text, rules, before = text.strip(), list[str](), ""
-    while text != before:
+    text, rules = text.strip(), list[str]()
+    for _ in range(MAX_ROUNDS):
         before = text
         for rule, strip in _RULES:
             shorter = strip(text).strip()
             if shorter != text:
                 text = shorter
                 rules.append(rule)
+        if text == before:
+            break
     return text, list(dict.fromkeys(rules))
 
 
@@ -113,14 +118,15 @@ def _strip_heading(text: str) -> str:
 
 def _strip_note(text: str) -> str:
     """Return the text without what a model says about its rewriting at the end, or its closing words."""
+    end = text[-MAX_NOTE_CHARS:]
     for pattern in (_LABELLED_NOTE, _RULED_NOTE):
-        starts = [found.start() for found in pattern.finditer(text)]
-        note = text[starts[-1] :] if starts and starts[-1] else ""
-        if re.search(_OF_REWRITING, note, re.I) and len(note.split()) <= MAX_NOTE_WORDS and "```" not in note:
+        starts = [found.start() for found in pattern.finditer(end)]
+        note = end[starts[-1] :] if starts else ""
+        if re.search(_OF_REWRITING, note, re.I) and len(note) < len(text) and "```" not in note:
             return text[: -len(note)]
     for pattern in (_LAST_PARAGRAPH, _CLOSER, _COUNT):
-        if (end := pattern.search(text)) and end.start():
-            return text[: end.start()]
+        if (found := pattern.search(end)) and len(found[0]) < len(text):
+            return text[: -len(found[0])]
     return text
 
 

@@ -1,6 +1,7 @@
 """Every reply has exactly one outcome, whatever it contains."""
 
 import random
+import time
 
 import pytest
 
@@ -155,3 +156,13 @@ def test_parsers_are_total_and_consistent_on_odd_replies(parser: str) -> None:
         assert (reply.value is None) == reply.outcome.startswith("rejected:")
         assert reply.value is None or (reply.value == reply.value.strip() != "")
         assert reply.outcome.split(":")[0] in ("accepted", "repaired", "rejected")
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@pytest.mark.parametrize(
+    "piece", ["\n", " \n", " ", "a ", "#", "[", "{", "*", "<think>", "\n\nNote: I added x.", "1 ", "Sure "]
+)
+def test_long_repetitions_are_read_in_linear_time(parser: str, piece: str) -> None:
+    started = time.process_time()
+    prompts.parse(parser, "a" + piece * (12_000 // len(piece)) + "b")
+    assert time.process_time() - started < 10  # of this process's own time; it takes milliseconds
