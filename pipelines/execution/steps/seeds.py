@@ -13,6 +13,7 @@ from bundled.world import seeds as world_seeds
 from pipelines.errors import MAX_SHOWN, InputError
 from pipelines.execution.runtime.commit import commit_step
 from pipelines.execution.steps.instruction_sets import write_results
+from pipelines.execution.steps.repeats import RepeatCounter, RepeatFilter
 from pipelines.rows.ids import row_id
 from pipelines.rows.readers import BadRow, SeedRow, bad_rows_error, iter_seeds, no_rows_error
 from pipelines.rows.types import InstructionRow, Rejection
@@ -24,6 +25,8 @@ from pipelines.study.inputs.seeds import seed_source
 from pipelines.study.spec.basics import World
 from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.study import Study
+
+REPEAT_NOTE = "the same text as an earlier row (reject them with 'deduplicate: exact')"
 
 
 def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
@@ -63,6 +66,7 @@ def seed_rows(
     source = seed_source(seeds, folder)
     bad: list[BadRow] = []  # the first ones
     good = 0
+    counter, repeats = RepeatCounter(), RepeatFilter()
     with closing(iter_seeds(source)) as found:
         for row in islice(found, seeds.limit):
             if isinstance(row, BadRow):
@@ -74,11 +78,18 @@ def seed_rows(
             elif not bad or seeds.on_bad_row == "quarantine":
                 good += 1
                 notes.update(note.text for note in row.notes)
+                if seeds.deduplicate is None:
+                    counter.add(row)
+                elif repeats.is_repeat(row):
+                    yield _rejected_repeat(row, key)
+                    continue
                 yield _instruction_row(row, key)
     if bad and (seeds.on_bad_row == "refuse" or not good):
         raise bad_rows_error(bad)
     if not good:
         raise no_rows_error(source)
+    if repeated := counter.count:
+        notes[REPEAT_NOTE] = repeated
 
 
 def _world_rows(world: World, limit: int | None, seed: int) -> Iterator[SeedRow]:
@@ -105,6 +116,11 @@ def _instruction_row(row: SeedRow, key: str) -> InstructionRow:
         tokens_in=0,
         tokens_out=0,
     )
+
+
+def _rejected_repeat(row: SeedRow, key: str) -> Rejection:
+    new_id = row_id(str(row.index), key)
+    return Rejection(new_id, "", new_id, row.index, "rejected", "duplicate", REPEAT_NOTE, row.instruction)
 
 
 def _rejected_seed(row: BadRow, key: str, several_files: bool) -> Rejection:

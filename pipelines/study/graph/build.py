@@ -179,7 +179,8 @@ class GridBuilder:
 
     def _describe_files(self, seeds: Seeds) -> dict[str, Part]:
         source = seed_source(seeds, self.folder)
-        return {"sha256": hash_files(source.files), "rules": describe(source.rules)}
+        rules = describe(source.rules)
+        return {"sha256": hash_files(source.files), "rules": rules, "deduplicate": seeds.deduplicate}
 
     def add_responses(self, step: Step, teacher: str, variant: DecodingVariant, draws: int) -> Step:
         if variant.best_of_n:

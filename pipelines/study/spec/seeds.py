@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pipelines.rows.readers import ColumnField, SystemPolicy, TurnsPolicy, UnusedPolicy
 from pipelines.study.spec.basics import Name, StrictModel, World, as_list, scalar_or_list_schema
 
-OF_FILES = ("split", "system", "turns", "columns", "on_unused")
+OF_FILES = ("split", "system", "turns", "columns", "on_unused", "deduplicate")
 
 
 class Seeds(StrictModel):
@@ -38,6 +38,10 @@ class Seeds(StrictModel):
     )
     on_unused: UnusedPolicy = Field(
         default="tell", description="parts of a row's task that are not used: count and report them, or refuse the row"
+    )
+
+    deduplicate: Literal["exact"] | None = Field(
+        default=None, description="exact: reject a row with the same system text, turns and input as an earlier one"
     )
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.errors import InputError
 from pipelines.execution.steps import seeds as seeds_step
-from pipelines.execution.steps.seeds import run_seeds
+from pipelines.execution.steps.seeds import REPEAT_NOTE, run_seeds
 from pipelines.rows.arrow import from_table
 from pipelines.rows.readers import BadRow, SeedRow, SeedSource, iter_seeds
 from pipelines.rows.types import InstructionRow, Rejection
@@ -97,3 +97,29 @@ def test_a_shorter_seed_set_has_no_rows_in_later_partitions(tmp_path: Path) -> N
     manifest = run(write(tmp_path / "a.jsonl", 5), store)
     assert [row.index for row in read_partition_rows(store, "seeds", manifest.key, 0)] == [*range(5)]
     assert read_partition_rows(store, "seeds", manifest.key, 3 * SHARD_PARTITIONS) == []
+
+
+def repeated(path: Path) -> Path:
+    rows = [
+        {"instruction": "Add.", "input": "1 + 1", "output": "2"},
+        {"instruction": "Add.", "input": "2 + 2", "output": "4"},
+        {"instruction": "Add.", "input": "1 + 1", "output": "two"},
+        {"instruction": "Add.", "input": "1 + 1", "output": "2", "system": "Be brief."},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_repeated_seeds_are_counted_and_kept(tmp_path: Path) -> None:
+    manifest = run(repeated(tmp_path / "a.jsonl"), Store(str(tmp_path / "store")))
+    assert manifest.notes == {REPEAT_NOTE: 1}
+    assert manifest.account.rows_out == 4
+
+
+def test_repeated_seeds_are_rejected_if_asked_for(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "store"))
+    manifest = run(repeated(tmp_path / "a.jsonl"), store, deduplicate="exact")
+    assert manifest.notes == {}
+    assert manifest.account.reasons == {"duplicate": 1}
+    rows = from_table(InstructionRow, store.rows("seeds", manifest.key))
+    assert [row.index for row in rows] == [0, 1, 3]

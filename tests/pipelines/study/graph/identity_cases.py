@@ -60,6 +60,7 @@ CASES = {
             "turns": "first",
             "columns": {"instruction": "text"},
             "on_unused": "refuse",
+            "deduplicate": "exact",
         },
         frozenset({"name", "split"}),
     ),
