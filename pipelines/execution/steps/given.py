@@ -24,6 +24,7 @@ from pipelines.study.graph.step import Step
 from pipelines.study.inputs.seeds import given_source
 from pipelines.study.spec.study import Study
 from prompts.refusals import is_refusal
+from prompts.thoughts import split_thoughts
 
 NO_ANSWER = "no_answer"
 UNMATCHED_NOTE = "an answer to an instruction that no seed has"
@@ -79,20 +80,22 @@ def _answer(row: InstructionRow, new_id: str, answer: Answer) -> ResponseRow | R
         place = f"line {answer.line}" if answer.line is not None else f"row {answer.row} (from 0)"
         detail = f"{place}: {answer.detail}"
         return Rejection(**row.lineage(new_id), status="rejected", reason=answer.reason, detail=detail, raw=answer.raw)
-    if answer is None or not answer.strip():
+    said = split_thoughts(answer or "")
+    if not said.reply.strip():
         reason = NO_ANSWER if answer is None else EMPTY
         return Rejection(**row.lineage(new_id), status="rejected", reason=reason, detail="", raw="")
     return ResponseRow(
         **row.lineage(new_id),
         instruction=row.instruction,
         input=row.input,
-        response=answer,
+        response=said.reply,
         finish_reason="stop",
         tokens_in=0,
         tokens_out=0,
-        refused=is_refusal(answer),
+        refused=is_refusal(said.reply),
         system=row.system,
         history=row.history,
+        thoughts=said.thoughts,
     )
 
 

@@ -156,3 +156,13 @@ def test_given_answers_are_planned_scored_selected_reported_and_exported(tmp_pat
     files = export_sets(store, loaded.study, grid, tmp_path / "data", "alpaca")
     assert [file.rows for file in files if "alpaca" in file.name] == [2]
     assert predict_from_metrics(loaded.study, grid, store) == {}  # no student is trained yet
+
+
+def test_thoughts_of_given_answers_are_apart_from_the_answers(tmp_path: Path) -> None:
+    texts = ["<think>\nHm.\n</think>\n\nRed.", "<think>\nHm.", " 4 "]
+    rows = [{"instruction": "Ask.", "output": text} for text in texts]
+    file = write(tmp_path / "more.jsonl", rows)
+    grid, store = run(tmp_path, {"name": "more", "file": str(file), "match": "row"})
+    (step,) = {pairs.responses.key: pairs.responses for pairs in grid.sets}.values()
+    made = from_table(ResponseRow, store.rows(step.kind, step.key))
+    assert [(row.response.strip(), row.thoughts) for row in made] == [("Red.", "Hm."), ("4", "")]
