@@ -79,6 +79,7 @@ ENGINES: dict[str, EngineInfo] = {
         memory_model="tensor_parallel",
         spans_nodes=True,
         options="actors.engines.vllm_arguments:OPTIONS",
+        identity_options="actors.engines.vllm_arguments:IDENTITY_OPTIONS",
         needs_package="vllm",
         install_hint="'make vllm', or \"pip install 'evolgrid[vllm]'\"",
     ),

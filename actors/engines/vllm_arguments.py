@@ -22,7 +22,11 @@ OPTIONS: dict[str, Option] = {
     "lora": False,
     "max_loras": 4,
     "max_lora_rank": 16,
+    "quantization": "",  # empty: as the checkpoint is
+    "kv_cache_dtype": "auto",
+    "enable_expert_parallel": False,
 }
+IDENTITY_OPTIONS = ("quantization", "kv_cache_dtype")  # they change log-probabilities
 
 
 def vllm_options(spec: EngineSpec) -> dict[str, Any]:
@@ -46,6 +50,7 @@ def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, 
     options = vllm_options(spec)
     lora = {name: options.pop(name) for name in ("lora", "max_loras", "max_lora_rank")}
     os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"  # the additional token is never fed back into the model
+    options["quantization"] = options["quantization"] or None
     device = device_name()
     arguments: dict[str, Any] = {
         "model": spec.model,

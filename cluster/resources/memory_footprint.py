@@ -23,6 +23,8 @@ class ServingConfig:
     """How a model is served, on `tensor_parallel` x `pipeline_parallel` GPUs.
 
     `length` is the number of tokens of the longest request, and `requests` how many of these fit in the cache.
+    `bytes_per_weight` is that of quantised weights, else None: embeddings, the output layer and the cache have
+    `bytes_per_parameter` in any case.
     """
 
     bytes_per_parameter: int = 2
@@ -30,6 +32,7 @@ class ServingConfig:
     pipeline_parallel: int = 1
     length: int = 1024
     requests: int = 1
+    bytes_per_weight: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,9 @@ def serving_memory(model: Architecture, config: ServingConfig, gpu: bool = True)
     Tensor parallelism divides the heads; key-value heads are replicated if there are fewer than GPUs. Pipeline
     parallelism divides the layers.
     """
-    weights = ceil(model.parameters * config.bytes_per_parameter / (config.tensor_parallel * config.pipeline_parallel))
+    inner = config.bytes_per_parameter if config.bytes_per_weight is None else config.bytes_per_weight
+    whole = model.unquantised * config.bytes_per_parameter + (model.parameters - model.unquantised) * inner
+    weights = ceil(whole / (config.tensor_parallel * config.pipeline_parallel))
     heads, layers = ceil(model.kv_heads / config.tensor_parallel), ceil(model.layers / config.pipeline_parallel)
     cache = 2 * layers * heads * model.head_dim * config.bytes_per_parameter * config.length * config.requests
     return Footprint(weights, cache, 0, 0, SERVE_WORKSPACE if gpu else CPU_WORKSPACE)

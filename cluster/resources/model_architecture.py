@@ -16,6 +16,7 @@ from cluster.errors import ClusterError
 class Architecture:
     """Sizes of a model: all `parameters`, those `active` per token (fewer with experts), and its dimensions.
 
+    `unquantised` are those that quantised checkpoints keep in 16 bit: embeddings and the output layer.
     `linear` is the sum of inputs and outputs of all linear layers, which is the size of a LoRA adapter per rank.
     """
 
@@ -28,6 +29,7 @@ class Architecture:
     kv_heads: int
     head_dim: int
     vocabulary: int
+    unquantised: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def _compute_architecture(config: Mapping[str, Any], family: _Family) -> Archite
         parameters=embedding_parameters + layers * (layer + max(1, experts) * mlp),
         active=embedding_parameters + layers * (layer + chosen * mlp),
         linear=layers * linear_sizes,
+        unquantised=embedding_parameters,
         **shape,
     )
 
@@ -125,6 +128,11 @@ def _count_parameters(config: Mapping[str, Any]) -> Architecture:
     except (ValueError, KeyError, TypeError) as error:
         raise ClusterError(f"transformers has no model of type '{config.get('model_type')}': {error}") from error
     count = sum(weights.numel() for weights in model.parameters())
-    inner = [layer for layer in model.modules() if layer is not model.get_output_embeddings()]
+    head = model.get_output_embeddings()
+    inner = [layer for layer in model.modules() if layer is not head]
     linear = sum(sum(layer.weight.shape) for layer in inner if isinstance(layer, torch.nn.Linear))
-    return Architecture(count, count, linear, **_shape(loaded.get_text_config().to_dict() | dict(config)))
+    ends = {
+        id(layer.weight): layer.weight.numel() for layer in (model.get_input_embeddings(), head) if layer is not None
+    }
+    shape = _shape(loaded.get_text_config().to_dict() | dict(config))
+    return Architecture(count, count, linear, **shape, unquantised=sum(ends.values()))

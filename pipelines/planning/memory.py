@@ -23,7 +23,7 @@ from cluster.resources.memory_footprint import (
 from cluster.resources.model_architecture import Architecture
 from cluster.resources.packing import max_gpus_per_node
 from cluster.resources.placement import ResourceRequest, fit_together
-from pipelines.planning.model_size import known_architecture
+from pipelines.planning.model_size import known_architecture, known_weight_bytes
 from pipelines.study.roles import roles
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.recipes import Recipe, Student
@@ -59,7 +59,8 @@ def memory_needs(study: Study, folder: Path) -> list[MemoryNeed]:
         known = known_architecture(model, folder)
         if known is None:
             continue
-        found += [_serving_need(name, model, *known)] if name in served else []
+        if name in served:
+            found.append(_serving_need(name, model, *known, known_weight_bytes(model, folder)))
         for student in (each for each in study.students if each.model == name):
             found.append(_training_need(model, student, study.recipes[student.recipe], *known))
     return found
@@ -85,13 +86,17 @@ def check_memory(study: Study, folder: Path, cluster: Inventory) -> None:
         raise ClusterError("\n".join(problems))
 
 
-def _serving_need(name: str, model: Model, sizes: Architecture, saved: int) -> MemoryNeed:
+def _serving_need(
+    name: str, model: Model, sizes: Architecture, saved: int, bytes_per_weight: float | None
+) -> MemoryNeed:
     options: dict[str, Any] = model.options | model.runtime
     gpu = model.gpus > 0
     sharded = engine_info(model.engine, model.gpus).memory_model == "tensor_parallel"
     pipeline = int(options.get("pipeline_parallel_size", 1))
     tensor = int(options.get("tensor_parallel_size", max(1, model.gpus // pipeline) if sharded else 1))
-    config = ServingConfig(_bytes_per_parameter(model, saved), tensor, pipeline, model.max_length)
+    config = ServingConfig(
+        _bytes_per_parameter(model, saved), tensor, pipeline, model.max_length, bytes_per_weight=bytes_per_weight
+    )
 
     def changes(cluster: Inventory) -> Iterator[Change]:
         for gpus in (n for n in (1, 2, 4, 8, 16) if gpu and sharded and n > model.gpus and sizes.heads % n == 0):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.engines.registry import engine_info
+from actors.model_folder.quantisation import ON_LOADING, bytes_per_weight
 from cluster.errors import ClusterError
 from cluster.resources.model_architecture import Architecture, architecture
 from pipelines.study.inputs.models import resolve_model_path
@@ -27,6 +28,13 @@ def known_architecture(model: Model, folder: Path) -> tuple[Architecture, int] |
     except ClusterError:
         return None  # its engine reports whether it can be loaded
     return sizes, 4 if (config.get("dtype") or config.get("torch_dtype")) == "float32" else 2
+
+
+def known_weight_bytes(model: Model, folder: Path) -> float | None:
+    """Return the bytes of a quantised weight of a model; None if it is not quantised, or not known."""
+    if chosen := ON_LOADING.get(str((model.options | model.runtime).get("quantization"))):
+        return chosen
+    return bytes_per_weight(model_config(resolve_model_path(model, folder), model.revision) or {})
 
 
 @lru_cache(maxsize=64)

@@ -15,6 +15,7 @@ from actors.engines.options import option_error
 from actors.engines.registry import EngineInfo, engine_info, option_defaults, resolve
 from actors.model_folder.config import decoder_problem
 from actors.model_folder.files import folder_fault, read_config
+from actors.model_folder.quantisation import method, missing_package
 from pipelines.errors import nearest
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.model import Model
@@ -165,15 +166,21 @@ def _check_folder(model: Model, folder: Path, info: EngineInfo) -> Problem | Non
         return _no_safetensors(path, names)
     if not names.intersection(_TOKENIZERS):
         return Problem(("source",), f"{path} has no tokenizer (none of {', '.join(_TOKENIZERS)})")
-    return _check_content(path, generates=info.generates) or _check_no_revision(model)
+    return _check_content(path, info) or _check_no_revision(model)
 
 
-def _check_content(path: Path, generates: bool) -> Problem | None:
-    """Return the problem of a folder's files, or of its architecture if the model `generates` text; None if none."""
+def _check_content(path: Path, info: EngineInfo) -> Problem | None:
+    """Return the problem of a folder's files or, for this engine, of its architecture or quantisation; None if none."""
     if fault := folder_fault(path):
         return Problem(("source",), fault.message, fault.remedy)
-    unusable = decoder_problem(read_config(path) or {}) if generates else ""
-    return Problem(("source",), f"{path}: {unusable}", "Choose another model.") if unusable else None
+    config = read_config(path) or {}
+    if unusable := decoder_problem(config) if info.generates else "":
+        return Problem(("source",), f"{path}: {unusable}", "Choose another model.")
+    package = missing_package(config) if info.memory_model == "one_device" else None
+    if package is not None:
+        message = f"{path} is quantised ({method(config)}), and transformers needs the package '{package}' to load it"
+        return Problem(("source",), message, f"Install '{package}', or serve the model with 'engine: vllm' on GPUs.")
+    return None
 
 
 def _no_safetensors(path: Path, names: set[str]) -> Problem:

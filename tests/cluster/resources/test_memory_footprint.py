@@ -162,3 +162,38 @@ def test_a_node_holds_what_its_memory_has_room_for() -> None:
     large = serving_memory(architecture(QWEN_72B), ServingConfig(tensor_parallel=4))
     assert fits(h100, large, 4) and not fits(h100, serving_memory(architecture(QWEN_72B), ServingConfig()), 1)
     assert not fits(l4, eight_billion, 0.5)
+
+
+LLAMA_405B = LLAMA_8B | {
+    "hidden_size": 16384,
+    "intermediate_size": 53248,
+    "num_hidden_layers": 126,
+    "num_attention_heads": 128,
+}
+LLAMA_70B = LLAMA_8B | {
+    "hidden_size": 8192,
+    "intermediate_size": 28672,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+}
+
+
+@pytest.mark.parametrize(
+    ("config", "bytes_per_weight", "gpus", "gib"),
+    [
+        (LLAMA_405B, None, 8, 94.5),
+        (LLAMA_405B, 1.0, 8, 47.7),  # FP8: embeddings and the output layer stay in 16 bit
+        (LLAMA_70B, 0.51953125, 1, 37.1),  # AWQ, 4 bit in groups of 128
+        (MIXTRAL, None, 2, 43.5),
+        (MIXTRAL, 0.51953125, 1, 22.9),
+        (QWEN3_30B_A3B, None, 1, 56.9),
+        (QWEN3_30B_A3B, 1.0, 1, 29.0),
+    ],
+)
+def test_quantised_weights_have_their_own_size(
+    config: dict[str, Any], bytes_per_weight: float | None, gpus: int, gib: float
+) -> None:
+    serving = ServingConfig(tensor_parallel=gpus, length=1, bytes_per_weight=bytes_per_weight)
+    need = serving_memory(architecture(config), serving)
+    assert need.weights / GIB == pytest.approx(gib, rel=0.005)
+    assert need.cache == serving_memory(architecture(config), ServingConfig(tensor_parallel=gpus, length=1)).cache

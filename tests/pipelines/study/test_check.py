@@ -214,6 +214,12 @@ def test_an_incomplete_model_folder_says_what_is_missing(
             '{"model_type": "t5", "is_encoder_decoder": true}',
             "FOLDER: 't5' is an encoder-decoder; evolgrid uses decoder-only language models. Choose another model.",
         ),
+        (
+            "config.json",
+            '{"model_type": "llama", "quantization_config": {"quant_method": "torchao"}}',
+            "FOLDER is quantised (torchao), and transformers needs the package 'torchao' to load it. "
+            "Install 'torchao', or serve the model with 'engine: vllm' on GPUs.",
+        ),
     ],
 )
 def test_a_faulty_model_folder_says_what_is_wrong(
