@@ -114,7 +114,7 @@ def test_a_plan_says_what_of_the_rows_is_not_used(tmp_path: Path) -> None:
 
 def test_a_plan_keeps_the_notes_of_a_finished_step(tmp_path: Path) -> None:
     path, store = tmp_path / "a.jsonl", Store(str(tmp_path / "store"))
-    path.write_text('{"instruction": "x", "system": "S."}\n' * 3)
+    path.write_text("".join(f'{{"instruction": "{word}", "system": "S."}}\n' for word in "xyz"))
     study = scripted_study(seeds=[{"name": "own", "file": str(path), "system": "drop"}])
     run_offline(study, store)
     assert notes(make_plan(study, tmp_path, store), tmp_path, tmp_path / "store") == [
