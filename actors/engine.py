@@ -170,6 +170,8 @@ class EngineSpec:
     `student_template` asks for the template of the model's students: a plain one if the model has none, and with
     "closed", thoughts that the generation prompt opens are closed.
     `model` is a local folder, a hub name, or the fsspec URL of a checkpoint, which a replica copies to its own node.
+
+    `needs` are the features that the study's steps use: the engine of a server asks for them when it is loaded.
     """
 
     engine: str
@@ -181,6 +183,7 @@ class EngineSpec:
     chat_template: str | None = None
     template_args: tuple[tuple[str, str | int | float | bool], ...] = ()
     student_template: StudentTemplate = ""
+    needs: tuple[Feature, ...] = ()
 
 
 class RequestError(Exception):

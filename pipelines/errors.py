@@ -64,6 +64,10 @@ class InputErrors(InputError):
         return "\n".join([*shown, "... and more"] if len(self.problems) > MAX_SHOWN else shown)
 
 
+class StepFailed(Exception):
+    """Most rows of a step have failed for the same reason: it is not finished. The message says which, and why."""
+
+
 class BudgetSpent(Exception):
     """The study's budget is spent. `reached` is a part of a sentence, `progress` says what is done and what is left."""
 

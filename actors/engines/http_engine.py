@@ -24,7 +24,7 @@ from actors.engines.http.echo import read_echo
 from actors.engines.http.endpoint import Endpoint
 from actors.engines.http.exchange import Call, Exchange
 from actors.engines.http.options import ADDRESS_OPTIONS, OPTIONS, PARAMETER_OPTIONS
-from actors.engines.http.probe import probe
+from actors.engines.http.probe import probe, probe_features
 from actors.engines.options import parse_options
 from actors.engines.unsupported import UnsupportedEngine
 
@@ -52,14 +52,9 @@ class HttpEngine(UnsupportedEngine):
     features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "schema"})
 
     def __init__(self, spec: EngineSpec) -> None:
-        options: dict[str, Any] = parse_options(spec, **OPTIONS)
-        if not options["url"]:
-            raise ValueError("engine 'http' needs the option 'url', the API's address, like http://host:8000/v1")
-        endpoint = Endpoint(**{name: options[name] for name in ADDRESS_OPTIONS})
-        endpoint = batch_endpoint(endpoint, options) if options["batch"] else endpoint
-        parameters = {name: options[name] for name in PARAMETER_OPTIONS}
-        self._bodies = RequestBodies(spec.model, **parameters, template=dict(spec.template_args))
+        options, endpoint, self._bodies = _parse(spec)
         probe(endpoint, spec.model, self._bodies.probe())
+        probe_features(endpoint, self._bodies, spec.needs)
         self._exchange = (
             batch_exchange(endpoint, spec.model, options) if options["batch"] else Exchange(endpoint, spec.model)
         )
@@ -142,3 +137,29 @@ class HttpEngine(UnsupportedEngine):
             self._told_uncounted = True
             self._notices.append("the server does not count all tokens: they are estimated from the number of letters")
         return read.generation
+
+
+def probe_model(spec: EngineSpec) -> str:
+    """Ask a model's server once, as far as `spec.needs` says for log-probabilities, too; return what was found.
+
+    Raises:
+        ConnectionError: The server does not answer.
+        ValueError: An option is wrong, or the server rejects the key or the request, or lacks what is needed.
+    """
+    options, endpoint, bodies = _parse(spec)
+    started = time.monotonic()
+    probe(endpoint, spec.model, bodies.probe(), always_chat=not options["batch"])
+    found = f"{endpoint.base} answers '{spec.model}' in {time.monotonic() - started:.1f} s"
+    probe_features(endpoint, bodies, spec.needs)
+    names = ", ".join(feature.replace("_logprobs", "") for feature in spec.needs)
+    return found + (f" and gives log-probabilities ({names})" if names else "")
+
+
+def _parse(spec: EngineSpec) -> tuple[dict[str, Any], Endpoint, RequestBodies]:
+    options: dict[str, Any] = parse_options(spec, **OPTIONS)
+    if not options["url"]:
+        raise ValueError("engine 'http' needs the option 'url', the API's address, like http://host:8000/v1")
+    endpoint = Endpoint(**{name: options[name] for name in ADDRESS_OPTIONS})
+    endpoint = batch_endpoint(endpoint, options) if options["batch"] else endpoint
+    parameters = {name: options[name] for name in PARAMETER_OPTIONS}
+    return options, endpoint, RequestBodies(spec.model, **parameters, template=dict(spec.template_args))

@@ -39,7 +39,7 @@ class EngineInfo:
     `batch_max_ongoing_requests` is that limit for a model with the option `batch`.
     `options` ("module:name") is the table of the engine's options with their defaults; that module does not import
     torch. Without it, options are checked when a model is loaded. `identity_options` are those that change results.
-    `needs_package` is a package that evolgrid does not
+    `probe` asks the model's server once, without loading anything. `needs_package` is a package that evolgrid does not
     install by default, and `install_hint` how to install it.
     """
 
@@ -54,6 +54,7 @@ class EngineInfo:
     required_option: RequiredOption | None = None
     options: str = ""
     identity_options: str = ""
+    probe: str = ""
     batch_max_ongoing_requests: int = 0
 
     def max_ongoing_requests(self, spec: EngineSpec) -> int:
@@ -97,6 +98,7 @@ ENGINES: dict[str, EngineInfo] = {
         options="actors.engines.http.options:OPTIONS",
         identity_options="actors.engines.http.options:PARAMETER_OPTIONS",
         batch_max_ongoing_requests=50_000,
+        probe="actors.engines.http_engine:probe_model",
         required_option=RequiredOption(
             "url",
             "an http model needs the address of its endpoint",
@@ -145,6 +147,17 @@ def identity_options(engine: str) -> frozenset[str]:
     """Return the names of an engine's options that change results, as far as its record says."""
     table = engine_info(engine).identity_options
     return frozenset(_imported(table)) if table else frozenset()
+
+
+def probe_server(spec: EngineSpec) -> str | None:
+    """Ask the server of a model once and return what was found; None for an engine without a server.
+
+    Raises:
+        ConnectionError: The server does not answer.
+        ValueError: It rejects the key or the request, or lacks what `spec.needs` says.
+    """
+    loader = engine_info(spec.engine).probe
+    return _imported(loader)(spec) if loader else None
 
 
 def create(spec: EngineSpec) -> Engine:

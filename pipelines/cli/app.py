@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from pipelines.cli.cluster_commands import app as cluster_commands
 from pipelines.cli.exit_codes import failure_message
@@ -60,9 +61,13 @@ def plan(
     cloud: CloudName = "aws",
     profile: ProfileFlag = False,
     address: ProfileAddress = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Ask the server of each http model once, and say what was found.")
+    ] = False,
 ) -> None:
     """Print the steps of a study: which are finished, which will run in which phases, and their estimated cost."""
     from pipelines.cli.plan_command import load_cluster_and_prices, machine_types, profile_study
+    from pipelines.cli.views.endpoints import show_endpoints
     from pipelines.cli.views.plan import PlanView, show_plan
     from pipelines.planning.plan import make_plan
     from pipelines.store.store import Store
@@ -76,6 +81,8 @@ def plan(
     step_plan = make_plan(loaded.study, loaded.folder, target, machine_types(loaded, inventory, price_list))
     view = PlanView(loaded, step_plan, target, inventory, price_list)
     show_plan(Console(), view, explain=explain, all_steps=all_steps)
+    if probe and not show_endpoints(Console(), loaded):
+        raise typer.Exit(EXIT_FAILED)
 
 
 @app.command(epilog="Example: [bold]evolgrid run studies/quickstart.yaml[/bold]")
@@ -88,10 +95,14 @@ def run(
         typer.Option(help="Ray cluster to connect to, as host:port or 'auto' (default: start a local one)."),
     ] = None,
     log: LogFile = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Ask the failed rows of finished steps again, and only those.")
+    ] = False,
 ) -> None:
     """Run all steps of a study that are not in the store yet. If it is interrupted, run it again to continue."""
     from pipelines.cli.signals import Terminated, sigterm_as_interrupt
     from pipelines.cli.stderr import redirect_stderr
+    from pipelines.cli.views.failed_rows import failed_rows_hint
     from pipelines.execution.runner import run as run_study
     from pipelines.execution.runtime.events import log_to
     from pipelines.store.store import Store
@@ -100,7 +111,7 @@ def run(
     loaded, target = load_and_check(study, seeds, local=address is None), Store(store)
     try:
         with redirect_stderr(), sigterm_as_interrupt(), log_to(log, target, loaded.study.study):
-            summary = run_study(loaded, target, address, console)
+            summary = run_study(loaded, target, address, console, retry_failed=retry_failed)
     except KeyboardInterrupt as why:
         message = "Interrupted. Finished work is kept: run the same command again to continue."
         _quit(message, EXIT_TERMINATED if isinstance(why, Terminated) else EXIT_INTERRUPTED)
@@ -110,6 +121,12 @@ def run(
         highlight=False,
     )
     console.print(f"Report: {summary.report}", soft_wrap=True, highlight=False)
+    if summary.failed_rows:
+        console.print(f"[yellow]{failed_rows_hint(summary.failed_rows)}[/yellow]", soft_wrap=True, highlight=False)
+    if summary.failed_steps:
+        labels = escape(", ".join(summary.failed_steps[:5]) + ("..." if len(summary.failed_steps) > 5 else ""))
+        console.print(f"[red]All rows have failed[/red] in: {labels}", soft_wrap=True, highlight=False)
+        raise typer.Exit(EXIT_FAILED)
     if summary.failures:
         console.print(f"[red]{len(summary.failures)} students could not be trained[/red] and are not in the report")
         raise typer.Exit(EXIT_FAILED)

@@ -10,7 +10,7 @@ from actors.engine import EngineLost, LoadError
 from actors.sandbox.protocol.job import SandboxError
 from cluster.errors import ClusterError
 from pipelines.cli.options import EXIT_BAD_INPUT, EXIT_FAILED
-from pipelines.errors import BudgetSpent, InputError, unexpected, with_details
+from pipelines.errors import BudgetSpent, InputError, StepFailed, unexpected, with_details
 from pipelines.store.errors import CorruptStore, LeaseLost, StudyLocked
 
 # errors of a disk or an object store that is full, unreachable or overloaded
@@ -31,7 +31,15 @@ def exit_for(error: BaseException) -> tuple[str, int] | None:
         return str(error), EXIT_BAD_INPUT
     if isinstance(
         error,
-        BudgetSpent | ClusterError | LoadError | EngineLost | SandboxError | StudyLocked | LeaseLost | CorruptStore,
+        BudgetSpent
+        | StepFailed
+        | ClusterError
+        | LoadError
+        | EngineLost
+        | SandboxError
+        | StudyLocked
+        | LeaseLost
+        | CorruptStore,
     ):
         return str(error), EXIT_FAILED
     if isinstance(error, OSError):

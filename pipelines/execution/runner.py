@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -14,6 +14,7 @@ from rich.markup import escape
 from cluster.connection.session import Session, connect
 from cluster.resources.inventory import Inventory, max_inventory
 from pipelines.errors import BudgetSpent
+from pipelines.execution.reopening import Again, failed_rows, find_reopened, reopen_steps
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
 from pipelines.execution.runtime.meter import ResourceMeter, metered
@@ -43,7 +44,10 @@ from pipelines.study.inputs.precision import precision_notes
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The result of a run: its steps, failure messages, actual and planned seconds, and the report's path or URL."""
+    """The result of a run: its steps, failure messages, actual and planned seconds, and the report's path or URL.
+
+    `failed_rows` is the number of failed rows in all finished steps; in those of `failed_steps`, all rows have failed.
+    """
 
     executed: int
     reused: int
@@ -51,6 +55,8 @@ class Summary:
     seconds: float
     planned: float
     report: str
+    failed_rows: int
+    failed_steps: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +90,13 @@ def run(
     address: str | None,
     console: Console,
     select_steps: Callable[[Plan], Plan] = lambda plan: plan,
+    retry_failed: bool = False,
 ) -> Summary:
     """Run a checked study, or the part of its plan that `select_steps` returns, and write the report.
 
     Without an address, a local Ray is started for the run. If the run is interrupted, finished steps and the finished
-    parts of other steps stay in the store, and the next run resumes from them.
+    parts of other steps stay in the store, and the next run resumes from them. With `retry_failed`, the failed rows of
+    finished steps are asked for again.
     """
     study = loaded.study
     with metered() as meter, ProgressDisplay(console) as progress:
@@ -96,18 +104,21 @@ def run(
         plan = select_steps(make_plan(study, loaded.folder, store))
         progress.print(f"{study.study}: {len(plan.done)} steps are done, {len(plan.pending)} will run")
         corrupt = _corrupt_steps(store, plan, progress.print)
-        has_work = plan.pending or corrupt or _stale_paths(store, plan.done) or read_lease(store, study.study)
+        again = find_reopened(store, plan) if retry_failed else {}
+        has_work = again or plan.pending or corrupt or _stale_paths(store, plan.done) or read_lease(store, study.study)
         # gc would delete steps that no index lists
         has_work = has_work or not index_is_saved(store, study.study, plan.grid.steps)
         try:
-            outcome = _run_locked(inputs, plan, corrupt) if has_work else _Outcome(plan, plan)
+            outcome = _run_locked(inputs, plan, corrupt, again) if has_work else _Outcome(plan, plan)
         except BudgetSpent as error:
             raise BudgetSpent(error.reached, _done_and_left(store, plan)) from None
         report = _write_report(inputs, outcome, meter)
         seconds = time.monotonic() - meter.started
     executed = len(outcome.planned.pending) - len(outcome.remaining.pending)
     reused = len(outcome.planned.done)
-    return Summary(executed, reused, [*outcome.failures], seconds, outcome.wall_seconds, report)
+    failed, without_rows = failed_rows(store, outcome.remaining)
+    failures = [*outcome.failures]
+    return Summary(executed, reused, failures, seconds, outcome.wall_seconds, report, failed, without_rows)
 
 
 def _done_and_left(store: Store, plan: Plan) -> str:
@@ -132,15 +143,17 @@ def _stale_paths(store: Store, done: Collection[str]) -> list[str]:
     return [path for path in store.stale_files() if posixpath.basename(posixpath.dirname(path)) in done]
 
 
-def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step]) -> _Outcome:
-    """Run the pending and the corrupt steps, as the study's only driver."""
+def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step], again: Mapping[str, Again]) -> _Outcome:
+    """Run the pending, the corrupt and the reopened steps, as the study's only driver."""
     store, loaded, name = inputs.store, inputs.loaded, inputs.loaded.study.study
-    step_keys = {step.key for step in (*plan.pending, *corrupt)}
+    step_keys = {step.key for step in (*plan.pending, *corrupt)} | again.keys()
     with acquire(store, name, step_keys, inputs.progress.print) as lease:
         store.fence, store.epoch = lease.check, next_epoch(store)
+        damaged = {step.key for step in corrupt}
+        reopen_steps(store, plan.grid.steps, {key: rows for key, rows in again.items() if key not in damaged})
         for step in corrupt:
             invalidate(store, step)
-        store.remove(_stale_paths(store, plan.done))
+        store.remove(_stale_paths(store, plan.done - again.keys()))
         save_step_index(store, name, plan.grid.steps)
         if store.finished_keys() & plan.grid.steps.keys() != plan.done:  # another driver finished more
             plan = make_plan(loaded.study, loaded.folder, store)

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from actors.engine import GenerateRequest, RequestError
+from actors.engine import GenerateRequest, RequestError, Sampling
 
 SEED_LIMIT = 2**31  # several servers take no larger seed
 REASONING_EFFORT = "reasoning_effort"  # an argument of templates, and a parameter of many servers
 CONTROL_TEXT = "Hi"
+PROBE_TOKENS = 64  # some models think before they reply, and some servers reject smaller numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,10 @@ class RequestBodies:
         body = {"model": self.model, "prompt": prompt, "echo": True, "max_tokens": 1, "logprobs": 1, "temperature": 0}
         return {name: value for name, value in body.items() if name not in self.drop}
 
-    def probe(self) -> dict[str, Any]:
-        """Return the body of a small chat request."""
-        return self._adapted({"model": self.model, "messages": control_messages(), self.max_tokens_name: 1})
+    def probe(self, logprobs: bool = False) -> dict[str, Any]:
+        """Return the body of a small chat request with all parameters of others."""
+        sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=PROBE_TOKENS)
+        return self.chat(GenerateRequest("probe", (("user", CONTROL_TEXT),), sampling, 1, logprobs))
 
     def _adapted(self, body: dict[str, Any]) -> dict[str, Any]:
         if self.template:  # as vLLM, SGLang and llama.cpp take them

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from actors.engines.http.bodies import decode_body
+from actors.engine import Feature, GenerateRequest, RequestError, Sampling
+from actors.engines.http.bodies import CONTROL_TEXT, RequestBodies, decode_body
 from actors.engines.http.client import HttpAnswer, HttpClient
+from actors.engines.http.completions import read_completion
+from actors.engines.http.echo import NO_PROMPT_LOGPROBS, read_echo
 from actors.engines.http.endpoint import Endpoint
+from actors.engines.http.exchange import AnswerFailure
 from actors.engines.http.failures import http_failure, parameter_hint
 
 LIST_SECONDS, CHAT_SECONDS = 10.0, 60.0
@@ -31,17 +35,38 @@ def probe(endpoint: Endpoint, model: str, chat_body: Mapping[str, Any], always_c
         thread.submit(asyncio.run, _probe(endpoint, model, chat_body, always_chat)).result()
 
 
-def ask_once(endpoint: Endpoint, path: str, body: Mapping[str, Any], read: Callable[[dict[str, Any]], Any]) -> Any:
-    """Send one request, and return what `read` returns. Blocks for a minute at most.
+def probe_features(endpoint: Endpoint, bodies: RequestBodies, needs: Sequence[Feature]) -> None:
+    """Check that the endpoint gives the log-probabilities that a study needs. Blocks for a minute at most.
 
     Raises:
         ConnectionError: The endpoint does not answer.
-        ValueError: The endpoint rejects the request, or `read` the answer.
+        ValueError: The endpoint does not give them.
     """
+    if "prompt_logprobs" in needs:
+        _ask_once(
+            endpoint,
+            "/completions",
+            bodies.echo(CONTROL_TEXT),
+            lambda found: read_echo("", "", "", CONTROL_TEXT, found),
+        )
+    if "reply_logprobs" in needs:
+        request = GenerateRequest("probe", (("user", CONTROL_TEXT),), Sampling(), logprobs=True)
+        body = bodies.probe(logprobs=True)
+        _ask_once(endpoint, "/chat/completions", body, lambda found: read_completion(request, found))
+
+
+def _ask_once(endpoint: Endpoint, path: str, body: Mapping[str, Any], read: Callable[[dict[str, Any]], object]) -> None:
     with ThreadPoolExecutor(1) as thread:
         answer: HttpAnswer = thread.submit(asyncio.run, _send(endpoint, "POST", path, body)).result()
+    if answer.status == 404:
+        raise ValueError(f"{endpoint.base}: {NO_PROMPT_LOGPROBS}")
     _check(endpoint, answer, body)
-    return read(decode_body(answer.body))
+    try:
+        read(decode_body(answer.body))
+    except AnswerFailure as why:
+        raise ValueError(f"{endpoint.base}: {why.failure.message}") from None
+    except (RequestError, ValueError):
+        return  # it answers: whether this text is refused is another matter
 
 
 async def _probe(endpoint: Endpoint, model: str, chat_body: Mapping[str, Any], always_chat: bool) -> None:

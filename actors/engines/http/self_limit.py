@@ -1,9 +1,9 @@
 """The limit that an endpoint turns out to have: found by additive increase and multiplicative decrease.
 
 A server that answers 429 (or 503 with Retry-After) has a limit that it does not announce. Until the first such answer
-nothing is limited but the number of requests in flight. Then both the rate and the number in flight are halved, at most
-once for all requests that were in flight together, and grow again with every answer. All models behind one address with
-one key share a limit, within a process.
+nothing is limited but the number of requests in flight. Then both the rate and the number in flight are reduced, at
+most once for all requests that were in flight together, and grow again with every answer. All models behind one address
+with one key share a limit, within a process.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-DECREASE = 0.5
-INCREASE_PER_SECOND = 0.05  # of the rate at which the server was overloaded: it is tried again after about ten seconds
+DECREASE = 0.7
+INCREASE_PER_SECOND = 0.05  # of the rate at which the server was overloaded: it is tried again after some seconds
 MIN_RATE = 0.05  # requests per second
-RATE_WINDOW = 32  # the last answers, from which the rate at an overload is measured
+RATE_WINDOW = 2.0  # the last seconds, in which the rate at an overload is measured
 MAX_PAUSE = 120.0
 
 
@@ -53,29 +53,33 @@ class SelfLimit:
         self._open = 0
         self._ceiling = 0.0  # the rate at the last overload
         self._next_start = self._resume = self._reduced = 0.0  # times of the loop
-        self._answers: deque[float] = deque(maxlen=RATE_WINDOW)
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._answers: deque[float] = deque()
+        self._turn = asyncio.Lock()
+        self._released = asyncio.Event()
 
     @asynccontextmanager
     async def slot(self) -> AsyncGenerator[Sent]:
         """Wait until another request may be sent; it is in flight within the block."""
-        while self._open + 1 > max(1.0, self.in_flight):
-            await self._wait_for_answer()
-        self._open += 1
+        async with self._turn:  # one at a time, so that a new limit holds for all that wait
+            await self._wait_for_room()
+            self._open += 1
         try:
-            await self._pace()
             yield Sent(self, _now())
         finally:
             self._open -= 1
-            self._wake()
+            self._released.set()
 
     def answered(self) -> None:
         """Record a successful answer: both limits grow a little."""
         now = _now()
         self._answers.append(now)
+        self._forget_answers(now)
         self.in_flight += 1 / self.in_flight
         if self.rate is not None:
-            self.rate += INCREASE_PER_SECOND * self._ceiling / max(self.rate, MIN_RATE)
+            # more answers than were known when the server asked for fewer requests: it allows at least as many
+            self._ceiling = max(self._ceiling, self._answer_rate(now))
+            increased = self.rate + INCREASE_PER_SECOND * self._ceiling / max(self.rate, MIN_RATE)
+            self.rate = max(increased, DECREASE * self._ceiling)
 
     def overloaded(self, started: float, pause: float) -> None:
         """Record that the server asked for fewer requests, in its answer to one that was sent at the time `started`.
@@ -87,43 +91,30 @@ class SelfLimit:
         if started < self._reduced:
             return  # sent before the last reduction
         self._reduced = now
-        self._ceiling = self._measured_rate(now)
+        measured = self._answer_rate(now)
+        self._ceiling = measured if self.rate is None else min(measured, self.rate)
         self.rate = max(MIN_RATE, DECREASE * self._ceiling)
         self.in_flight = max(1.0, DECREASE * min(self.in_flight, self._open))
 
-    def _measured_rate(self, now: float) -> float:
-        """Return the rate of the last answers, and at most the present limit; 1 if too little is known."""
-        seconds = now - self._answers[0] if self._answers else 0.0
-        measured = len(self._answers) / seconds if seconds > 0 else 1.0
-        return min(measured, self.rate) if self.rate is not None else measured
+    def _answer_rate(self, now: float) -> float:
+        """Return the rate of the last answers; at least one in the window is assumed."""
+        self._forget_answers(now)
+        count, first = max(1, len(self._answers)), self._answers[0] if self._answers else now - RATE_WINDOW
+        return count / max(1.0, now - first)
 
-    async def _pace(self) -> None:
-        """Wait for the end of a pause, and for the turn of this request in the present rate."""
-        while (now := _now()) < self._resume:
-            await asyncio.sleep(self._resume - now)
-        if self.rate is None:
-            return
-        start = max(now, self._next_start)
-        self._next_start = start + 1 / self.rate
-        await asyncio.sleep(start - now)
+    def _forget_answers(self, now: float) -> None:
+        while self._answers and self._answers[0] < now - RATE_WINDOW:
+            self._answers.popleft()
 
-    async def _wait_for_answer(self) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._wake()  # this turn is another's
-            raise
-
-    def _wake(self) -> None:
-        free = max(1.0, self.in_flight) - self._open
-        while free >= 1 and self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                free -= 1
+    async def _wait_for_room(self) -> None:
+        """Wait until fewer requests than allowed are in flight, a pause is over, and the rate allows another."""
+        while self._open + 1 > max(1.0, self.in_flight):
+            self._released.clear()
+            await self._released.wait()
+        while (wait := max(self._resume, self._next_start) - _now()) > 0:
+            await asyncio.sleep(wait)
+        if self.rate is not None:
+            self._next_start = _now() + 1 / self.rate
 
 
 def shared_limit(address: str, key_location: str) -> SelfLimit:

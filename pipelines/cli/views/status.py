@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from pipelines.cli.views.failed_rows import failed_rows_hint
 from pipelines.planning.plan import Plan
 from pipelines.store.lease import is_dead, read_lease
 from pipelines.store.manifest import Manifest
@@ -50,6 +51,8 @@ def show_status(console: Console, store: Store, study: str, plan: Plan, budget: 
     if reasons:
         reason_list = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(MAX_REASONS_SHOWN))
         console.print(f"Rejected or failed: {reason_list}", highlight=False, soft_wrap=True)
+    if failed := sum(account.failed for account in accounts.values()):
+        console.print(failed_rows_hint(failed), highlight=False, soft_wrap=True)
     _show_retries(console, load_retries(store, study))
     _show_spending(console, load_spending(store, study), budget)
     for partial in partial_steps(store, plan.pending):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from actors.engines.registry import ENGINES
@@ -15,6 +16,7 @@ from pipelines.planning.model_size import BYTES_PER_PARAMETER, parameters
 from pipelines.planning.requests import replica_requests
 from pipelines.study.graph.fingerprint import fingerprint
 from pipelines.study.graph.identities import model_identity
+from pipelines.study.inputs.endpoints import server_needs
 from pipelines.study.inputs.models import engine_spec
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.study import Study
@@ -40,7 +42,7 @@ def pool_spec(model: Model, name: str, folder: Path, checkpoint: str | None = No
 
 def residency(study: Study, folder: Path, run: str, inventory: Inventory) -> ModelResidency:
     """Return the residency of a study's models. `run` is part of the names of pools that other runs do not share."""
-    models = {name: _resident_model(name, model, folder, run) for name, model in study.models.items()}
+    models = {name: _resident_model(study, name, folder, run) for name in study.models}
     return ModelResidency(models, int(SLEEP_MEMORY_FRACTION * inventory.memory_bytes))
 
 
@@ -54,10 +56,13 @@ def check_models_fit(study: Study, names: Collection[str], inventory: Inventory)
         raise ClusterError(problem)
 
 
-def _resident_model(name: str, model: Model, folder: Path, run: str) -> ResidentModel:
+def _resident_model(study: Study, name: str, folder: Path, run: str) -> ResidentModel:
+    model = study.models[name]
     weights = parameters(model, folder) * BYTES_PER_PARAMETER * model.replicas
     if not model.shared:
-        return ResidentModel(pool_spec(model, f"{run}/{name}", folder), False, weights)
+        own = pool_spec(model, f"{run}/{name}", folder)
+        own = replace(own, spec=replace(own.spec, needs=server_needs(study, name)))
+        return ResidentModel(own, False, weights)
     # named by content: studies share equal models under any name, and changed weights get another pool
     described = fingerprint([model_identity(model, folder), model.model_dump(include=PLACEMENT_FIELDS)])
     return ResidentModel(pool_spec(model, f"shared/{described[:16]}", folder), True, weights)

@@ -11,6 +11,7 @@ import ray.data
 from ray.data import ActorPoolStrategy, DataContext
 
 from actors.serving.pool import Pool
+from pipelines.errors import StepFailed
 from pipelines.execution.runtime.commit import commit_step
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.retry import root_cause
@@ -26,6 +27,7 @@ from pipelines.execution.stream.tree import TreeRoot
 from pipelines.planning.plan import Plan
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import Phase, model_loads
+from pipelines.store.failed_rows import common_failure, first_detail, forget_failed_rows
 from pipelines.store.journaled_client import FLUSH_SECONDS
 from pipelines.store.partitions import PARTITION_ROWS
 from pipelines.store.shards import partitions_of, write_shards
@@ -133,9 +135,26 @@ def _quiet_ray_data() -> None:
 
 
 def _commit_all(context: RunContext, steps: tuple[Step, ...], seconds: Mapping[str, float]) -> None:
+    """Commit the steps of a stream.
+
+    Raises:
+        StepFailed: Most rows of a step have failed alike. It and the steps made from it stay unfinished, without their
+            failed rows, so that the next run asks for them again. All others are committed first.
+    """
+    problems: dict[str, str] = {}
     for step in steps:
         source = step.inputs[0]
+        if source.key in problems:
+            problems[step.key] = ""
+            continue
         rows_in = context.row_counts.of(source)
         shards, account = write_shards(context.store, step.kind, step.key, rows_in * step.params.rows_per_input)
+        if reason := common_failure(account):
+            problems[step.key] = f"{account.reasons[reason]} of {account.rows_in} rows of '{step.label}' failed alike: "
+            problems[step.key] += f"{reason}: {first_detail(context.store, step.kind, step.key, reason)}"
+            forget_failed_rows(context.store, step.kind, step.key)
+            continue
         manifest = commit_step(context.store, step, account, shards, seconds[step.key])
         context.progress.finish_step(manifest)
+    if told := [problem for problem in problems.values() if problem]:
+        raise StepFailed(f"{told[0]}. Finished work is kept: fix the cause, then run the same command again")

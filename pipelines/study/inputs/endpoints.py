@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from actors.engine import Feature
 from actors.engines.registry import engine_info, identity_options, resolve
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.model import Model
@@ -45,3 +46,12 @@ def check_scorer(study: Study) -> Iterator[Problem]:
     if scoring.bos != "auto":
         message = f"the scorer '{scoring.scorer}' is behind a server, which decides about the BOS token itself"
         yield Problem(("bos",), message, "Use 'bos: auto', or a scorer with engine transformers or vllm.")
+
+
+def server_needs(study: Study, name: str) -> tuple[Feature, ...]:
+    """Return the features that the study's steps need of a model's server, beyond plain replies."""
+    model = study.models[name]
+    if engine_info(model.engine, model.gpus).memory_model != "remote":
+        return ()
+    scores = study.scoring is not None and study.scoring.scorer == name
+    return ("prompt_logprobs",) if scores else ()
