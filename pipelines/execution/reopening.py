@@ -1,8 +1,8 @@
 """Reopens finished steps that have failed rows, so that a run asks for these rows again (`run --retry-failed`).
 
 A row-wise step with failed rows becomes unfinished and keeps its other rows. So do the row-wise steps that are made
-from it: they lack only the rows that derive from failed ones. Steps that are made from whole sets (a selection, a training,
-...) are computed again, and so are all that are made from those.
+from it: they lack only the rows that derive from failed ones. Steps that are made from whole sets (a selection, a
+training, ...) are computed again, and so are all that are made from those.
 """
 
 from __future__ import annotations
