@@ -20,6 +20,8 @@ from actors.training.spec import ALL_LINEAR, TrainSpec
 from cluster.filesystems import flush_tree
 from cluster.resources.bfloat16 import has_native_bfloat16
 
+_WITH_MAMBA = ("falcon_h1", "nemotron_h")
+
 if TYPE_CHECKING:
     from peft import PeftModel
 
@@ -76,9 +78,15 @@ def load_model(spec: TrainSpec, held: torch.dtype) -> PreTrainedModel | PeftMode
         lora_alpha=spec.lora_alpha,
         lora_dropout=spec.lora_dropout,
         target_modules=ALL_LINEAR if ALL_LINEAR in spec.lora_targets else list(spec.lora_targets),
+        exclude_modules=_excluded_from_lora(config),
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, adapter)  # pyright: ignore[reportReturnType]
+
+
+def _excluded_from_lora(config: Any) -> list[str] | None:
+    """Return the modules of Mamba's layers whose weights are read without a call of the module: LoRA has no effect."""
+    return ["out_proj", "conv1d"] if "mamba" in config.model_type or config.model_type in _WITH_MAMBA else None
 
 
 def save_student(model: Any, tokenizer: PreTrainedTokenizerBase, dtype: torch.dtype, target: str) -> None:
