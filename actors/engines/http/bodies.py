@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -12,6 +13,7 @@ from actors.engine import GenerateRequest, RequestError, Sampling
 SEED_LIMIT = 2**31  # several servers take no larger seed
 REASONING_EFFORT = "reasoning_effort"  # an argument of templates, and a parameter of many servers
 CONTROL_TEXT = "Hi"
+_COMMENTS = re.compile(r"^:.*$", re.MULTILINE)
 PROBE_TOKENS = 64  # some models think before they reply, and some servers reject smaller numbers
 
 
@@ -92,15 +94,29 @@ def decode_body(body: bytes) -> dict[str, Any]:
     Raises:
         ValueError: The body is something else.
     """
-    text = body.decode("utf-8-sig").strip()
-    if text.startswith(("data:", "event:", ":", "id:")):
+    try:
+        text = body.decode("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    if text.startswith(":"):  # comments that keep the connection open
+        text = _COMMENTS.sub("", text).strip()
+    if text.startswith(("data:", "event:", "id:", "retry:")):
         return _merge_events(text)
-    found = json.loads(text)
+    if text.startswith("<"):
+        raise ValueError("it is a web page or XML")
+    found = _parse_json(text)
     if isinstance(found, list) and len(found) == 1:  # pyright: ignore[reportUnknownArgumentType]
         found = found[0]  # pyright: ignore[reportUnknownVariableType]
     if not isinstance(found, dict):
         raise ValueError(f"a JSON {type(found).__name__} in place of an object")  # pyright: ignore[reportUnknownArgumentType]
     return cast("dict[str, Any]", found)
+
+
+def _parse_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise ValueError("it is not JSON" if text else "it is empty") from None
 
 
 def _merge_events(text: str) -> dict[str, Any]:
@@ -111,6 +127,8 @@ def _merge_events(text: str) -> dict[str, Any]:
     for chunk in _chunks(text):
         merged |= {key: value for key, value in chunk.items() if value is not None and key != "choices"}
         for part in chunk.get("choices") or ():
+            if part.get("index"):
+                continue  # of another reply
             choice |= {"finish_reason": part["finish_reason"]} if part.get("finish_reason") else {}
             if part.get("logprobs"):
                 choice.setdefault("logprobs", {"content": []})["content"] += part["logprobs"].get("content") or []

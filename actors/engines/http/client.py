@@ -65,6 +65,11 @@ class HttpClient:
             sent.note(answer.status, answer.headers.get("Retry-After", ""))
             return answer
 
+    @property
+    def refusals(self) -> int:
+        """How many times, one after the other, the server has asked for fewer requests since its last answer."""
+        return self._self_limit.refusals
+
     def adjust_tokens(self, more: int) -> None:
         """Correct the limit of tokens per minute after a request that used `more` tokens than estimated."""
         self._token_limiter.adjust(more)
@@ -145,6 +150,8 @@ def _describe(error: aiohttp.ClientError | OSError) -> str:
         return f"{error.certificate_error}: name the file of its authority's certificate in option 'ca_file'"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         return f"the proxy {error.host}:{error.port}, which the environment sets, cannot be reached: {error.os_error}"
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "the connection ended within the answer, or the answer cannot be decompressed"
     cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     return f"{type(cause).__name__}: {cause}"
 

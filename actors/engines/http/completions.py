@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
@@ -13,13 +14,15 @@ from actors.engines.http.failures import Failure, embedded_failure, odd
 from prompts.thoughts import split_thoughts
 
 CHARS_PER_TOKEN = 4  # an assumption: for limits of tokens per minute, and for servers that do not count
-_CUT = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+_CUT = frozenset("length max_tokens max_output_tokens model_length max_length token_limit limit".split())
 _WITHHELD = frozenset(
-    "content_filter content-filter safety refusal recitation prohibited_content blocklist spii image_safety".split()
+    "content_filter content-filter content_filtered safety refusal recitation prohibited_content blocklist spii"
+    " image_safety sensitive guardrail_intervened".split()
 )
 _TOOLS = frozenset({"tool_calls", "function_call", "tool_use", "malformed_function_call"})
-_BROKEN = frozenset({"error", "abort", "aborted", "cancelled"})
-_THOUGHT_FIELDS = ("reasoning_content", "reasoning")
+_BROKEN = frozenset("error abort aborted cancelled network_error insufficient_system_resource".split())
+_THOUGHT_FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "thinking")
+_THOUGHT_KEYS = ("thinking", "reasoning", "text", "summary", "content", "reasoningText", "reasoningContent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def read_completion(request: GenerateRequest, answer: Mapping[str, Any]) -> Read
     choice, message = _choice_of(answer)
     finish = _finish_reason(choice, message)
     text, thoughts = _read_content(message.get("content"))
-    thoughts = thoughts or next((found for key in _THOUGHT_FIELDS if (found := _as_text(message.get(key)))), "")
+    thoughts = thoughts or next((found for key in _THOUGHT_FIELDS if (found := _as_thoughts(message.get(key)))), "")
     for content in (text, thoughts):
         try:
             content.encode()
@@ -51,7 +54,8 @@ def read_completion(request: GenerateRequest, answer: Mapping[str, Any]) -> Read
     split = split_thoughts(text)
     text, thoughts = split.reply, "\n\n".join(filter(None, (thoughts, split.thoughts)))
     usage = cast("dict[str, Any]", answer.get("usage")) if isinstance(answer.get("usage"), dict) else {}
-    tokens_in, tokens_out = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    tokens_in = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
+    tokens_out = _count(usage.get("completion_tokens", usage.get("output_tokens")))
     counted = tokens_in is not None and tokens_out is not None
     if tokens_in is None:
         tokens_in = estimated_tokens(*(content for _, content in request.messages))
@@ -69,16 +73,21 @@ def estimated_tokens(*texts: str) -> int:
 
 def _choice_of(answer: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the first choice and its message."""
-    choices = answer.get("choices")
-    first = cast("list[Any]", choices)[0] if isinstance(choices, list) and choices else None
+    found = answer.get("choices")
+    choices = cast("list[Any]", found) if isinstance(found, list) else []
+    first = next((each for each in choices if isinstance(each, dict) and each.get("index") == 0), None)  # pyright: ignore
+    first = first or next(iter(choices), None)
     for holder in (first, answer):
         if isinstance(holder, Mapping) and holder.get("error"):  # pyright: ignore[reportUnknownMemberType]
             _raise_embedded(cast("Mapping[str, Any]", holder))
-    if not isinstance(first, dict) or not isinstance(first.get("message"), dict):  # pyright: ignore[reportUnknownMemberType]
-        what = "it has no choices" if first is None else "its choice has no message"
+    choice = cast("dict[str, Any]", first) if isinstance(first, dict) else {}
+    message = choice.get("message")
+    if message is None and isinstance(choice.get("text"), str):  # in the form of the route /completions
+        message = {"content": choice["text"]}
+    if not isinstance(message, dict):
+        what = "its choice has no message" if choice else "it has no choices"
         raise AnswerFailure(odd(f"the answer is not a completion: {what}"))
-    choice = cast("dict[str, Any]", first)
-    return choice, cast("dict[str, Any]", choice["message"])
+    return choice, cast("dict[str, Any]", message)
 
 
 def _raise_embedded(holder: Mapping[str, Any]) -> NoReturn:
@@ -89,7 +98,7 @@ def _raise_embedded(holder: Mapping[str, Any]) -> NoReturn:
 
 def _finish_reason(choice: Mapping[str, Any], message: Mapping[str, Any]) -> FinishReason:
     given = choice.get("finish_reason")
-    reason = given.lower() if isinstance(given, str) else ""
+    reason = given.lower().removeprefix("finish_reason_") if isinstance(given, str) else ""
     if reason in _WITHHELD or message.get("refusal"):
         detail = str(message.get("refusal") or "the server's content filter withholds the reply")
         raise RequestError("refused", detail)
@@ -104,8 +113,10 @@ def _read_content(content: Any) -> tuple[str, str]:
     """Return the text and the thoughts in a message's content."""
     if content is None or isinstance(content, str):
         return content or "", ""
+    if isinstance(content, dict):
+        content = [content]
     if not isinstance(content, list):
-        _raise_content(content)
+        _raise_content(content)  # pyright: ignore[reportUnknownArgumentType]
     texts, thoughts = list[str](), list[str]()
     for part in cast("list[Any]", content):
         if isinstance(part, str):
@@ -118,16 +129,27 @@ def _read_content(content: Any) -> tuple[str, str]:
 
 
 def _read_part(part: Mapping[str, Any], texts: list[str], thoughts: list[str]) -> None:
-    kind = part.get("type", "text")
+    kind = part.get("type", "reasoning" if "reasoningContent" in part else "text")
     if kind in ("text", "output_text") and (text := _as_text(part.get("text"))) is not None:
         texts.append(text)
     elif kind in ("thinking", "reasoning", "redacted_thinking"):
-        found = next((part[key] for key in ("thinking", "reasoning", "text", "summary") if part.get(key)), "")
-        thoughts.append(_as_text(found) or "")
+        thoughts.append(_as_thoughts(part))
     elif kind == "refusal":
         raise RequestError("refused", str(part.get("refusal") or "the model refuses"))
     else:
         _raise_content(part)
+
+
+def _as_thoughts(value: Any) -> str:
+    """Return the texts in thoughts, in any of the forms that servers use; encrypted thoughts have none."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return "".join(map(_as_thoughts, cast("list[Any]", value)))
+    if not isinstance(value, dict):
+        return ""
+    part = cast("dict[str, Any]", value)
+    return next((found for key in _THOUGHT_KEYS if (found := _as_thoughts(part.get(key)))), "")
 
 
 def _as_text(value: Any) -> str | None:
@@ -150,7 +172,12 @@ def _raise_content(content: Any) -> NoReturn:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    """Return a number of tokens, which some servers write as 12.0 or "12"; None for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return None
+    return int(value)
 
 
 def _reply_logprobs(choice: Mapping[str, Any], text: str) -> tuple[float, ...]:

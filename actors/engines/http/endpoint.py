@@ -132,16 +132,20 @@ class Endpoint:
 def describe_error(body: Any) -> str:
     """Return the message and the code of an error, in any of the forms that servers use; empty if it has none."""
     if isinstance(body, str):
+        with suppress(ValueError):  # some gateways quote another server's error
+            return (describe_error(json.loads(body)) if body.startswith(("{", "[")) else "") or body
         return body
     if isinstance(body, list):
         return "; ".join(filter(None, map(describe_error, cast("list[Any]", body))))
     if not isinstance(body, dict):
         return ""
     found = cast("dict[str, Any]", body)
-    for key in ("error", "detail"):
+    for key in ("error", "errors", "detail"):
         if found.get(key):
             return describe_error(found[key])
-    message = found.get("message") or found.get("msg") or ""
+    message = found.get("message") or found.get("msg") or found.get("Message") or ""
+    if isinstance(message, str):
+        message = describe_error(message)
     if isinstance(found.get("loc"), list):  # of a list of validation errors
         message = f"{'.'.join(map(str, found['loc']))}: {message}"
     metadata = found.get("metadata")

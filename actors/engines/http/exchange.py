@@ -80,9 +80,10 @@ class Exchange:
             result, headers = await self._attempt(call.path, call.body, call.tokens, call.read, call.form)
             if not isinstance(result, Failure):
                 return result
-            attempts_left = min(_RETRIES.get(result.kind, self._endpoint.retries), self._endpoint.retries) - attempt
-            if attempts_left <= 0:
-                await self._raise_failure(call, result, attempt + 1)
+            # all requests wait for an overloaded server together, so that each alone would be asked far too seldom
+            tried = max(attempt, self.client.refusals - 1) if result.kind == "overloaded" else attempt
+            if tried >= min(_RETRIES.get(result.kind, self._endpoint.retries), self._endpoint.retries):
+                await self._raise_failure(call, result, tried + 1)
             if result.kind != "overloaded" or self._answered.get(call.form, 0.0) < started:
                 attempt += 1  # while others are answered, an overloaded server is asked as long as it takes
             self.retry_count += 1
@@ -98,7 +99,7 @@ class Exchange:
         """
         sent = asyncio.get_running_loop().time()
         answer = await self.client.send("POST", path, json.dumps(body).encode(), tokens)
-        if answer.status != 200:
+        if not 200 <= answer.status < 300:
             return self._failure_of(answer), answer.headers
         try:
             found = decode_body(answer.body)
@@ -111,7 +112,8 @@ class Exchange:
             raise
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             shown = self._endpoint.error_message(answer.body)
-            return odd(f"the answer is not a completion ({type(error).__name__}: {error}): {shown}"), answer.headers
+            why = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            return odd(f"the answer is not a completion ({why}): {shown}"), answer.headers
         self._answered[form] = max(sent, self._answered.get(form, 0.0))
         return result, answer.headers
 

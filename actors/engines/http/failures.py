@@ -10,18 +10,28 @@ from typing import Any, Literal
 FailureKind = Literal["account", "overloaded", "transient", "odd", "denied", "rejected", "row"]
 OVERLOADED, RETRYABLE = frozenset({429, 503, 529}), frozenset({408, 409, 425})  # and all of 500 and above
 DENIED = frozenset({403, 404})
-_TOO_LONG = re.compile(r"context.length|context.window|max_model_len|maximum.*(length|tokens)|too long", re.IGNORECASE)
+_TOO_LONG = re.compile(
+    r"context.(length|window|size)|max_model_len|maximum.*(length|tokens)|too long|inputs.{0,3} tokens", re.IGNORECASE
+)
 _FILTERED = re.compile(r"content.filter|content.policy|content management", re.IGNORECASE)
+_FLAGGED = re.compile(  # of a prompt, or of an account: which of them is found out
+    r"\bflagged\b|moderation|inappropriate content|data.inspection|content exists risk|sensitive content"
+    r"|safety (system|filter|check)",
+    re.IGNORECASE,
+)
 _ACCOUNT = re.compile(
     r"insufficient.(quota|balance|credit|fund)|(quota|balance|credit).{0,20}(exhausted|insufficient|used up)"
-    r"|check your plan and billing|payment required|billing.{0,20}(not active|disabled|hard limit)|add (more )?credits"
+    r"|(quota|balance|credit)\w*.{0,20}(too low|negative|run out|exceeded)|(used|using) all.{0,20}(credit|quota)"
+    r"|spending (limit|cap)|past (invoices|due)|overdue|arrear|in good standing|account.{0,20}(suspended|deactivated)"
+    r"|check your plan and billing|payment required|billing.{0,20}(not active|disabled|hard limit)"
+    r"|(add|purchase|buy) (\w+ )?credits"
     r"|api.key (is )?(expired|not valid|invalid|revoked)|(invalid|incorrect|expired|revoked).{0,12}api.?key"
     r"|api_key_invalid|key (has )?expired",
     re.IGNORECASE,
 )
 _PARAMETER = re.compile(
     r"unsupported|not supported|unrecognized|unknown|unexpected|not permitted|not allowed|extra|forbidden|invalid"
-    r"|cannot|can't|only the default|does not support|deprecated",
+    r"|cannot|can't|only the default|does not support|deprecated|must|should be|out of range|(greater|less) than",
     re.IGNORECASE,
 )
 
@@ -58,7 +68,8 @@ def http_failure(status: int, message: str, retry_after: str = "") -> Failure:
         return Failure("row", "too_long", message)
     if _FILTERED.search(message):
         return Failure("row", "refused", message)
-    return Failure("denied" if status in DENIED else "rejected", f"http_{status}", message)
+    reason = "refused" if _FLAGGED.search(message) else f"http_{status}"
+    return Failure("denied" if status in DENIED else "rejected", reason, message)
 
 
 def embedded_failure(code: Any, message: str) -> Failure:
@@ -68,7 +79,8 @@ def embedded_failure(code: Any, message: str) -> Failure:
         return Failure("account", "not_a_completion", message)
     if _FILTERED.search(message):
         return Failure("row", "refused", message)
-    return Failure("overloaded" if status in OVERLOADED else "odd", "not_a_completion", message)
+    reason = "refused" if _FLAGGED.search(message) else "not_a_completion"
+    return Failure("overloaded" if status in OVERLOADED else "odd", reason, message)
 
 
 def odd(message: str) -> Failure:

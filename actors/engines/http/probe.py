@@ -19,6 +19,7 @@ from actors.engines.http.exchange import AnswerFailure
 from actors.engines.http.failures import http_failure, parameter_hint
 
 LIST_SECONDS, CHAT_SECONDS = 10.0, 60.0
+_PROBE = GenerateRequest("probe", (("user", CONTROL_TEXT),), Sampling())
 
 
 def probe(endpoint: Endpoint, model: str, chat_body: Mapping[str, Any], always_chat: bool = False) -> None:
@@ -50,8 +51,7 @@ def probe_features(endpoint: Endpoint, bodies: RequestBodies, needs: Sequence[Fe
             lambda found: read_echo("", "", "", CONTROL_TEXT, found),
         )
     if "reply_logprobs" in needs:
-        request = GenerateRequest("probe", (("user", CONTROL_TEXT),), Sampling(), logprobs=True)
-        body = bodies.probe(logprobs=True)
+        request, body = replace(_PROBE, logprobs=True), bodies.probe(logprobs=True)
         _ask_once(endpoint, "/chat/completions", body, lambda found: read_completion(request, found))
 
 
@@ -61,12 +61,22 @@ def _ask_once(endpoint: Endpoint, path: str, body: Mapping[str, Any], read: Call
     if answer.status == 404:
         raise ValueError(f"{endpoint.base}: {NO_PROMPT_LOGPROBS}")
     _check(endpoint, answer, body)
+    _read(endpoint, answer, read)
+
+
+def _read(endpoint: Endpoint, answer: HttpAnswer, read: Callable[[dict[str, Any]], object]) -> None:
+    """Raise ValueError if a successful answer contains no result."""
+    if not 200 <= answer.status < 300:
+        return  # of this moment: a run would ask again
     try:
         read(decode_body(answer.body))
     except AnswerFailure as why:
         raise ValueError(f"{endpoint.base}: {why.failure.message}") from None
-    except (RequestError, ValueError):
+    except RequestError:
         return  # it answers: whether this text is refused is another matter
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        told = f"the answer is not a completion ({error}): {endpoint.error_message(answer.body)}"
+        raise ValueError(f"{endpoint.base}: {told}") from None
 
 
 async def _probe(endpoint: Endpoint, model: str, chat_body: Mapping[str, Any], always_chat: bool) -> None:
@@ -80,6 +90,7 @@ async def _probe(endpoint: Endpoint, model: str, chat_body: Mapping[str, Any], a
     if answer.status == 404:
         _raise_not_served(endpoint, model, served_models, listed.status, answer)
     _check(endpoint, answer, chat_body)
+    _read(endpoint, answer, lambda found: read_completion(_PROBE, found))
 
 
 def _raise_not_served(
@@ -99,7 +110,7 @@ def _check(endpoint: Endpoint, answer: HttpAnswer, body: Mapping[str, Any]) -> N
         asked = f"the key in {endpoint.key.location}" if endpoint.key.location else "requests without a key"
         remedy = "" if endpoint.key.location else " (option 'key_file')"
         raise ValueError(f"{endpoint.base} rejects {asked}{remedy}: HTTP {answer.status} {message}")
-    if answer.status == 200:
+    if 200 <= answer.status < 300:
         return
     failure = http_failure(answer.status, message, answer.headers.get("Retry-After", ""))
     if failure.kind in ("account", "rejected", "denied"):

@@ -44,12 +44,13 @@ class SelfLimit:
     """Bounds the requests in flight and, once the server has asked for it, their rate. For one event loop.
 
     `rate` is in requests per second, None as long as there is no limit. `in_flight` is the present bound, infinite as
-    long as there is none.
+    long as there is none. `refusals` is how many times the limit was reduced since the last answer.
     """
 
     def __init__(self) -> None:
         self.rate: float | None = None
         self.in_flight = math.inf
+        self.refusals = 0
         self._open = 0
         self._ceiling = 0.0  # the rate at the last overload
         self._next_start = self._resume = self._reduced = 0.0  # times of the loop
@@ -73,6 +74,7 @@ class SelfLimit:
         """Record a successful answer: both limits grow a little."""
         now = _now()
         self._answers.append(now)
+        self.refusals = 0
         self._forget_answers(now)
         self.in_flight += 1 / self.in_flight
         if self.rate is not None:
@@ -91,6 +93,7 @@ class SelfLimit:
         if started < self._reduced:
             return  # sent before the last reduction
         self._reduced = now
+        self.refusals += 1
         measured = self._answer_rate(now)
         self._ceiling = measured if self.rate is None else min(measured, self.rate)
         self.rate = max(MIN_RATE, DECREASE * self._ceiling)

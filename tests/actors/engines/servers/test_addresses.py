@@ -106,3 +106,12 @@ def test_a_probe_names_the_option_for_a_refused_parameter(server: OddServer) -> 
     with pytest.raises(ValueError, match="max_tokens_name: max_completion_tokens"):
         probe_model(spec(server.url))
     assert probe_model(spec(server.url, max_tokens_name="max_completion_tokens"))
+
+
+@pytest.mark.parametrize("way", ["error in 200", "not JSON", "no choices"])
+def test_a_probe_reads_the_answer(server: OddServer, way: str) -> None:
+    server.odd_always(way)
+    with pytest.raises(ValueError, match=r"Provider returned error|a web page|no choices"):
+        probe_model(spec(server.url))
+    server.odd_always("null content")
+    assert "answers 'm'" in probe_model(spec(server.url))
