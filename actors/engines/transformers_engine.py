@@ -22,7 +22,7 @@ from actors.inference.chat_template import template_ids
 from actors.inference.decoding import DecodeRequest, generate_rows
 from actors.inference.logprobs import RowLogprobs, token_logprobs
 from actors.inference.micro_batcher import Pace
-from actors.inference.model_loading import base_model, load_model, load_tokenizer, usable_length
+from actors.inference.model_loading import base_model, check_numbers, load_model, load_tokenizer, usable_length
 from actors.inference.scored_texts import to_token_logprobs
 from actors.inference.text_codec import SampledTokens, TextEncoder
 from actors.model_folder.generation_settings import folder_stop_ids
@@ -39,6 +39,7 @@ class TransformersEngine(TorchEngine):
         tokenizer, model = load_tokenizer(spec), load_model(spec)
         stops = folder_stop_ids(base_model(spec.model), spec.revision, model.config)
         check_vocabulary(spec.model, tokenizer, model.config, template_ids(tokenizer))
+        check_numbers(spec.model, model)
         length, pad = usable_length(spec, model.config), pad_id(tokenizer, model.config)
         self._text = TextEncoder(tokenizer, length, stops, pad)
         self._prefill_pace, self._scoring_pace = Pace(), Pace()

@@ -19,6 +19,7 @@ from actors.inference.template_text import (
     Argument,
     folder_template,
     single_template,
+    syntax_error,
     with_arguments,
     with_suffix,
 )
@@ -43,10 +44,17 @@ def set_template(
     """Set the template of a tokenizer: `chat_template`, or else its own, with these arguments in its text.
 
     A student's tokenizer has a template in any case. If the generation prompt opens the thoughts, "closed" closes them.
+
+    Raises:
+        LoadError: If the template has a syntax error.
     """
     folder = tokenizer.name_or_path
     own = single_template(tokenizer.chat_template) or (folder_template(Path(folder)) if folder else None)
     template = chat_template or own or (PLAIN_TEMPLATE if student else None)
+    if template and (error := syntax_error(template)):
+        raise LoadError(
+            folder, f"its chat template, line {error[0]}: {error[1]}. Give another with 'chat_template: FILE'"
+        )
     tokenizer.chat_template = template and with_arguments(template, arguments)
     if template and student == "closed" and (closing := closing_text(_generation_prompt(tokenizer))):
         tokenizer.chat_template = with_suffix(str(tokenizer.chat_template), closing)

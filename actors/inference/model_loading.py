@@ -57,6 +57,22 @@ def load_decoder(model: str, **arguments: Any) -> Any:
     return load_complete(AutoModelForCausalLM, model, **arguments)[0]
 
 
+def check_numbers(name: str, model: Any) -> None:
+    """Check that a model computes numbers, by reading a single token.
+
+    Raises:
+        LoadError: It does not: a training diverged, or the dtype is too narrow for its weights.
+    """
+    import torch
+
+    with torch.inference_mode():
+        logits = model(torch.zeros((1, 1), dtype=torch.long, device=model.device)).logits
+    if logits.isnan().any():
+        broken = [part for part, weights in model.named_parameters() if not weights.isfinite().all()]
+        cause = f"NaN or infinity in {first_names(broken)}" if broken else f"{model.dtype} is too narrow for them"
+        raise LoadError(name, f"its weights give no numbers: {cause}. Use another checkpoint or 'dtype'")
+
+
 def usable_length(spec: EngineSpec, config: Any) -> int:
     """Return the maximum tokens of prompt and reply together: the spec's, limited by the positions of the model."""
     return min(spec.max_length, int(getattr(config.get_text_config(), "max_position_embeddings", spec.max_length)))

@@ -92,13 +92,13 @@ def argument_error(name: str, value: Argument) -> str | None:
 
 
 def folder_template(folder: Path) -> str | None:
-    """Return the chat template in a model's folder, or None if it has none.
+    """Return the chat template in a model's folder, or None if it has none or an empty one.
 
     Raises:
         ValueError: A file that should have it is corrupt.
     """
     if (file := folder / "chat_template.jinja").is_file():
-        return file.read_text(encoding="utf-8")
+        return single_template(file.read_text(encoding="utf-8"))
     for name in ("tokenizer_config.json", "chat_template.json"):
         file = folder / name
         content = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
@@ -108,12 +108,15 @@ def folder_template(folder: Path) -> str | None:
 
 
 def single_template(found: Any) -> str | None:
-    """Return the template to use if a tokenizer has several, by name or as a list of names and templates."""
+    """Return the template itself, or the one named `default` of several, by name or as a list of names and templates.
+
+    None if there is no such template, or an empty one. The others are for other purposes, such as calls of tools.
+    """
     if isinstance(found, Sequence) and not isinstance(found, str):
         found = {str(one["name"]): one["template"] for one in found}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(found, Mapping):
-        found = found.get("default") or next(iter(found.values()), None)  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType]
-    return str(found) if found else None  # pyright: ignore[reportUnknownArgumentType]
+        found = found.get("default")  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return found if isinstance(found, str) and found.strip() else None
 
 
 def _renders(template: str, *roles: str) -> bool:

@@ -13,9 +13,11 @@ from typing import Any, cast
 
 from actors.engine import LoadError
 
-INDEX_FILE = "model.safetensors.index.json"
+WEIGHTS_FILE = "model.safetensors"
+INDEX_FILE = f"{WEIGHTS_FILE}.index.json"
 LFS_PREFIX = b"version https://git-lfs.github.com/spec/"
 DOWNLOAD_AGAIN = "Download the model again."
+_EDGE = 256  # bytes at the start and end of a file
 _MAX_HEADER = 100_000_000  # bytes; the limit of safetensors itself
 
 
@@ -60,6 +62,13 @@ def _faults(folder: Path) -> Iterator[FolderFault]:
         yield FolderFault(f"{folder}: {pointers[0]}{more}, not the file itself", remedy)
     if (folder / "config.json").is_file() and read_config(folder) is None:
         yield FolderFault(f"{folder}: config.json is not a JSON object", DOWNLOAD_AGAIN)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        if (folder / name).is_file() and not _is_whole_object(folder / name):
+            yield FolderFault(f"{folder}: {name} is truncated, or is not a JSON object", DOWNLOAD_AGAIN)
+    if (others := _misnamed_weights(folder)) is not None:
+        message = f"{folder} has neither {WEIGHTS_FILE} nor {INDEX_FILE}, only {others}"
+        remedy = "Download the missing file, or rename a single file of weights to model.safetensors."
+        yield FolderFault(message, remedy)
     for name in _missing_shards(folder):
         yield FolderFault(f"{folder}: {name} is missing, but {INDEX_FILE} names it", DOWNLOAD_AGAIN)
     for path in sorted(folder.glob("*.safetensors")):
@@ -76,6 +85,22 @@ def _loaded_files(folder: Path) -> list[Path]:
 def _starts_with(path: Path, prefix: bytes) -> bool:
     with path.open("rb") as file:
         return file.read(len(prefix)) == prefix
+
+
+def _is_whole_object(path: Path) -> bool:
+    """Return whether a file begins and ends as a JSON object does. A tokenizer's file is too large to parse it here."""
+    with path.open("rb") as file:
+        start = file.read(_EDGE)
+        file.seek(max(0, path.stat().st_size - _EDGE))
+        return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and file.read().rstrip().endswith(b"}")
+
+
+def _misnamed_weights(folder: Path) -> str | None:
+    """Return the name of the first weights if no weights have the names that are loaded; None if some have, or none."""
+    names = sorted(path.name for path in folder.glob("*.safetensors"))
+    loaded = (WEIGHTS_FILE, INDEX_FILE, "adapter_model.safetensors")
+    found = any((folder / name).is_file() for name in loaded)
+    return names[0] if names and not found else None
 
 
 def _missing_shards(folder: Path) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from actors.engine import LoadError
+from actors.model_folder.quantisation import method, quantisation
 
 NAMED = 3  # the number of weights that an error names
 # buffers that older checkpoints saved, and scales of quantised weights and caches
@@ -23,11 +24,12 @@ def load_complete(auto: Any, model: str, **arguments: Any) -> tuple[Any, list[st
 
     Raises:
         LoadError: Weights are missing, have another shape than the config says, or belong to layers or biases that
-            the config does not have.
+            the config does not have; or its quantisation is unknown.
         OSError: If there are no safetensors.
     """
     from transformers import GenerationConfig
 
+    _check_quantisation(model, arguments.get("config"))
     loaded, report = auto.from_pretrained(
         model,
         **arguments,
@@ -47,6 +49,17 @@ def first_names(names: Collection[str]) -> str:
     """Return the first few of the names, and how many there are."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return ", ".join(sorted(names)[:NAMED]) + more
+
+
+def _check_quantisation(model: str, config: Any) -> None:
+    """Raise LoadError for a method that transformers does not have: it would read the weights as if they were plain."""
+    from transformers.quantizers.auto import AutoHfQuantizer
+
+    settings = quantisation(config.to_dict()) if config is not None else {}
+    name = method({"quantization_config": settings})
+    if name and not AutoHfQuantizer.supports_quant_method(dict(settings)):
+        remedy = "Use 'engine: vllm' or 'http', or weights that are not quantised"
+        raise LoadError(model, f"transformers does not have its quantisation '{name}'. {remedy}")
 
 
 def _describe(report: Any, unused: Collection[str], foreign: Collection[str]) -> str:

@@ -13,7 +13,7 @@ import bundled
 from actors.engine import EngineSpec, StudentTemplate
 from actors.engines.options import option_error
 from actors.engines.registry import EngineInfo, engine_info, option_defaults, resolve
-from actors.model_folder.config import decoder_problem
+from actors.model_folder.config import ARCHITECTURE_REMEDY, decoder_problem, unknown_architecture
 from actors.model_folder.files import folder_fault, read_config
 from actors.model_folder.quantisation import method, missing_package
 from pipelines.errors import nearest
@@ -176,6 +176,8 @@ def _check_content(path: Path, info: EngineInfo) -> Problem | None:
     config = read_config(path) or {}
     if unusable := decoder_problem(config) if info.generates else "":
         return Problem(("source",), f"{path}: {unusable}", "Choose another model.")
+    if unknown := unknown_architecture(config) if info.memory_model == "one_device" else "":
+        return Problem(("source",), f"{path}: {unknown}", f"{ARCHITECTURE_REMEDY}.")
     package = missing_package(config) if info.memory_model == "one_device" else None
     if package is not None:
         message = f"{path} is quantised ({method(config)}), and transformers needs the package '{package}' to load it"
@@ -189,7 +191,10 @@ def _no_safetensors(path: Path, names: set[str]) -> Problem:
         return Problem(
             ("source",), f"{path} has only pickled weights, which are not loaded because they can execute code", remedy
         )
-    return Problem(("source",), f"{path} has no weights (*.safetensors)")
+    if any(name.endswith(".gguf") for name in names):
+        remedy = "Use the original model's folder, or serve the GGUF file with llama.cpp and 'engine: http'."
+        return Problem(("source",), f"{path} has only GGUF weights, which are not loaded", remedy)
+    return Problem(("source",), f"{path} has no weights (*.safetensors)", "Download the model again.")
 
 
 def _check_hub(model: Model) -> Problem | None:

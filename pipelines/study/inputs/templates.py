@@ -27,7 +27,7 @@ def check_template(model: Model, folder: Path) -> Iterator[Problem]:
     wrong = {name: why for name, value in model.template.items() if (why := argument_error(name, value))}
     for name, why in wrong.items():
         yield Problem(("template", name), why)
-    found = list(_check_file(model, folder)) if model.chat_template else []
+    found = [*(_check_file if model.chat_template else _check_own)(model, folder)]
     yield from found
     if not found and not wrong and (template := known_template(model, folder)):
         for name in model.template:
@@ -65,6 +65,13 @@ def template_notes(study: Study, folder: Path) -> list[str]:
         for name, template in templates.items()
         if template is not None and not takes_system(template)
     ]
+
+
+def _check_own(model: Model, folder: Path) -> Iterator[Problem]:
+    """Yield the syntax error of the template in a model's folder, if it has one."""
+    if (template := known_template(model, folder)) and (error := syntax_error(template)):
+        message = f"the chat template of {model.source}: {error[1]}"
+        yield Problem(("source",), message, "Give another with 'chat_template: FILE', or download the model again.")
 
 
 def _check_file(model: Model, folder: Path) -> Iterator[Problem]:

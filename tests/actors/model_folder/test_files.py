@@ -80,6 +80,26 @@ def test_missing_shards_are_named(folder):
     assert f"model-00002-of-00002.safetensors is missing, but {INDEX_FILE} names it" in fault.message
 
 
+@pytest.mark.parametrize("name", ["consolidated.safetensors", "model-00001-of-00001.safetensors"])
+def test_weights_under_other_names_are_named(folder, name):
+    (folder / WEIGHTS).rename(folder / name)
+    fault = folder_fault(folder)
+    assert fault is not None
+    assert fault.message == f"{folder} has neither {WEIGHTS} nor {INDEX_FILE}, only {name}"
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_truncated_tokenizer_is_named(folder, name):
+    whole = (folder / name).read_bytes()
+    for content in (whole[: len(whole) // 2], b"", b"[]"):
+        (folder / name).write_bytes(content)
+        fault = folder_fault(folder)
+        assert fault is not None
+        assert fault.message == f"{folder}: {name} is truncated, or is not a JSON object"
+    (folder / name).write_bytes(b"\xef\xbb\xbf" + whole + b"\n\n")
+    assert folder_fault(folder) is None
+
+
 def test_engines_refuse_such_a_folder_before_they_load_it(folder):
     (folder / WEIGHTS).write_text(POINTER)
     for engine in ("transformers", "classifier", "vllm"):

@@ -110,3 +110,22 @@ def test_models_that_do_not_continue_text_are_refused(kind, model_folder, tmp_pa
     (tmp_path / "model" / "config.json").write_text(json.dumps(encoder_decoder))
     with pytest.raises(LoadError, match=f"'{kind}' is an encoder.*decoder-only language models"):
         create(EngineSpec("transformers", str(tmp_path / "model")))
+
+
+def test_weights_that_give_no_numbers_are_named(model_folder, tmp_path):
+    def spoil(weights):
+        weights["model.layers.0.mlp.up_proj.weight"][0, 0] = float("nan")
+
+    folder = changed(model_folder, tmp_path / "model", spoil)
+    with pytest.raises(LoadError, match=r"NaN or infinity in model.layers.0.mlp.up_proj.weight"):
+        create(EngineSpec("transformers", str(folder)))
+
+
+def test_an_unknown_quantisation_is_not_read_as_plain_weights(model_folder, tmp_path):
+    quantised = {"quantization_config": {"quant_method": "another"}}
+    folder = changed(model_folder, tmp_path / "model", lambda weights: None, **quantised)
+    with pytest.raises(LoadError, match="does not have its quantisation 'another'"):
+        create(EngineSpec("transformers", str(folder)))
+    for tuning in ("full", "lora"):
+        with pytest.raises(LoadError, match="another"):
+            load_model(TrainSpec(str(folder), tuning=tuning), torch.float32)

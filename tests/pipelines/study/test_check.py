@@ -173,7 +173,12 @@ def test_a_folder_that_is_a_model_passes_and_resolves(write_study: WriteStudy, t
     ("names", "expected"),
     [
         ([], "FOLDER has no config.json: it is not a Hugging Face model folder"),
-        (["config.json"], "FOLDER has no weights (*.safetensors)"),
+        (["config.json"], "FOLDER has no weights (*.safetensors). Download the model again."),
+        (
+            ["config.json", "model-q4.gguf"],
+            "FOLDER has only GGUF weights, which are not loaded. "
+            "Use the original model's folder, or serve the GGUF file with llama.cpp and 'engine: http'.",
+        ),
         (
             ["config.json", "pytorch_model.bin"],
             "FOLDER has only pickled weights, which are not loaded because they can execute code. "
@@ -213,6 +218,18 @@ def test_an_incomplete_model_folder_says_what_is_missing(
             "config.json",
             '{"model_type": "t5", "is_encoder_decoder": true}',
             "FOLDER: 't5' is an encoder-decoder; evolgrid uses decoder-only language models. Choose another model.",
+        ),
+        (
+            "config.json",
+            '{"model_type": "mine", "auto_map": {"AutoConfig": "mine.Mine"}}',
+            "FOLDER: its architecture is code in its own folder, which is never run. "
+            "Use a model of an architecture that transformers has.",
+        ),
+        (
+            "config.json",
+            '{"model_type": "mine"}',
+            "FOLDER: the installed transformers does not have its architecture ('model_type' in config.json). "
+            "Use a model of an architecture that transformers has.",
         ),
         (
             "config.json",

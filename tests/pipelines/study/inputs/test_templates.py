@@ -105,6 +105,26 @@ def test_a_model_without_a_template_can_only_be_asked_with_one(folder: Path, wri
             (folder / "mine" / name).unlink()
 
 
+@pytest.mark.parametrize(
+    "template",
+    ["", " \n", [{"name": "tool_use", "template": TURNS}], {"rag": TURNS, "tool_use": TURNS}],
+)
+def test_an_empty_template_or_one_for_another_purpose_is_none(
+    folder: Path, write_study: WriteStudy, template: object
+) -> None:
+    (folder / "mine" / "tokenizer_config.json").write_text(json.dumps({"chat_template": template}))
+    found = problems(write_study({MODEL: "source: ./mine\n    engine: transformers"}))
+    assert found and all("'tiny' has no chat template" in one for one in found)
+
+
+def test_an_error_in_the_folders_template_is_named(folder: Path, write_study: WriteStudy) -> None:
+    (folder / "mine" / "chat_template.jinja").write_text(TURNS + "{% if %}")
+    (found,) = problems(write_study({MODEL: "source: ./mine\n    engine: transformers"}))
+    assert "models.tiny.source: the chat template of ./mine: Expected an expression" in found
+    given = "source: ./mine\n    engine: transformers\n    chat_template: turns.jinja"
+    assert problems(write_study({MODEL: given})) == []
+
+
 def test_a_template_without_a_system_role_is_noted_once(folder: Path, write_study: WriteStudy) -> None:
     (folder / "other.jinja").write_text(NO_SYSTEM)
     (folder / "drops.jinja").write_text(NO_SYSTEM.replace("{{ raise_exception('none') }}", "{% set messages = [] %}"))
