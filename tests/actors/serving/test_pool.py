@@ -129,7 +129,7 @@ def test_another_model_in_the_same_process(model_folder: Path, tmp_path: Path) -
         shutil.copytree(model_folder, tmp_path / "plain", ignore=shutil.ignore_patterns("*.jinja"))
         pool.swap_model(EngineSpec("transformers", str(tmp_path / "plain"), max_length=128))
         (error,) = ask(pool.client())
-        assert type(error) is ValueError and str(error).endswith("plain has no chat template")
+        assert type(error) is LoadError and "plain cannot be loaded: it has no chat template" in str(error)
         with pytest.raises(LoadError, match="gone does not exist"):
             pool.swap_model(EngineSpec("transformers", str(tmp_path / "gone")))
         pool.swap_model(scripted("first"))
