@@ -18,6 +18,7 @@ _BY_TYPE = {
     ),
     **dict.fromkeys(("lfm2", "lfm2_moe", "lfm2_vl"), "convolutions, which mix the tokens of neighbouring rows"),
     **dict.fromkeys(("bloom", "mpt"), "ALiBi instead of positions"),
+    **dict.fromkeys(("afmoe", "gpt_oss"), "attention masks that transformers makes without the rows' positions"),
     **dict.fromkeys(("gpt_bigcode", "gpt_neox_japanese", "xglm"), "no positions that restart within a sequence"),
 }
 

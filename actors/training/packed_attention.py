@@ -21,6 +21,7 @@ PACKED_ATTENTION = "rows_apart"
 CHECKED_LENGTHS = (13, 5)  # tokens of the two rows; the second is short, so that convolutions reach all of it
 # share of the logits' standard deviation: rounding stays below it in bfloat16, and rows that see each other above
 PACKING_TOLERANCE = 0.2
+_UNSUPPORTED = {"s_aux": "attention sinks", "softcap": "capped scores", "sliding_window": "sliding windows"}
 
 
 def attention_for(config: Any, packing: bool) -> str | None:
@@ -28,9 +29,10 @@ def attention_for(config: Any, packing: bool) -> str | None:
 
     A model with sliding windows or capped scores keeps its own attention.
     """
-    layers = getattr(config, "layer_types", None) or ["full_attention"]
-    plain = set(layers) == {"full_attention"} and not getattr(config, "attn_logit_softcapping", None)
-    windowed = getattr(config, "sliding_window", None) and not hasattr(config, "layer_types")
+    text = config.get_text_config()
+    layers = getattr(text, "layer_types", None) or ["full_attention"]
+    plain = set(layers) == {"full_attention"} and not getattr(text, "attn_logit_softcapping", None)
+    windowed = getattr(text, "sliding_window", None) and not hasattr(text, "layer_types")
     if not packing or not plain or windowed:
         return None
     from transformers import AttentionInterface
@@ -76,12 +78,17 @@ def packed_attention(
     row_lengths: Sequence[int],
     scaling: float | None = None,
     dropout: float = 0.0,
-    **unused: Any,
+    **others: Any,
 ) -> tuple[Tensor, None]:
     """Return causal attention within each of the concatenated rows, [1, tokens, heads, width].
 
     `query`, `key` and `value` are [1, heads, tokens, width].
+
+    Raises:
+        TrainError: The layer asks for another kind of attention, which would be ignored.
     """
+    if kinds := [kind for name, kind in _UNSUPPORTED.items() if others.get(name) is not None]:
+        raise TrainError(f"rows cannot be packed for this model: its attention has {kinds[0]}. {PACKING_REMEDY}")
     grouped = query.shape[1] != key.shape[1]
     # of each row, [1, heads, tokens of the row, width]
     rows = zip(*(tensor.split(list(row_lengths), 2) for tensor in (query, key, value)), strict=True)

@@ -71,7 +71,7 @@ def test_models_that_separate_rows_pass_the_check(name: str) -> None:
     assert separating.training
 
 
-@pytest.mark.parametrize("name", ["bloom", "mamba", "jamba", "falcon_h1"])
+@pytest.mark.parametrize("name", ["bloom", "mamba", "jamba", "falcon_h1", "gpt_oss"])
 def test_models_whose_rows_see_each_other_are_refused(name: str) -> None:
     import torch
 
@@ -83,10 +83,26 @@ def test_models_whose_rows_see_each_other_are_refused(name: str) -> None:
             check_rows_apart(mixing, "base", 64, students, torch.device("cpu"), bfloat16=False)
 
 
+def test_the_windows_of_the_text_part_are_kept() -> None:
+    from transformers import AutoConfig
+
+    layers = {"layer_types": ["sliding_attention", "full_attention"], "num_hidden_layers": 2, "sliding_window": 4}
+    assert attention_for(AutoConfig.for_model("gemma3", text_config=layers), packing=True) is None
+
+
+def test_attention_that_would_be_ignored_is_an_error() -> None:
+    import torch
+
+    sinks = model("gpt_oss", PACKED_ATTENTION, layer_types=["full_attention"] * 2)
+    with pytest.raises(TrainError, match="attention sinks. Remove 'packing: true'"):
+        check_rows_apart(sinks, "base", 64, 1, torch.device("cpu"), bfloat16=False)
+
+
 @pytest.mark.parametrize(
     ("config", "expected"),
     [
         ({"model_type": "llama"}, ""),
+        ({"model_type": "afmoe"}, "'afmoe' has attention masks"),
         ({"model_type": "gemma3", "text_config": {"layer_types": ["sliding_attention", "full_attention"]}}, ""),
         ({"model_type": "falcon", "alibi": True}, "'falcon' has ALiBi"),
         ({"model_type": "falcon", "alibi": False}, ""),
