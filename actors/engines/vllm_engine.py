@@ -27,7 +27,7 @@ from actors.engines.unsupported import UnsupportedEngine
 from actors.engines.vllm_arguments import engine_arguments, usable_rank, vllm_options
 from actors.engines.vllm_internals import engine_dead_error, on_each_output, start_engine, validation_error
 from actors.inference.chat_template import template_ids
-from actors.inference.model_loading import base_model, is_adapter, load_tokenizer, usable_length
+from actors.inference.model_loading import base_model, check_weights, is_adapter, load_tokenizer, usable_length
 from actors.inference.scored_texts import to_token_logprobs
 from actors.inference.text_codec import TextEncoder, truncate_at_stop
 from actors.model_folder.config import load_decoder_config
@@ -54,6 +54,7 @@ class VllmEngine(UnsupportedEngine):
         check_vocabulary(spec.model, tokenizer, config, template_ids(tokenizer))
         length = usable_length(spec, config)
         arguments = engine_arguments(base_spec, config, 0 if base_spec is spec else usable_rank(spec.model))
+        check_weights(spec, config)  # vLLM reports these with the traceback of another process, or not at all
         from vllm import AsyncEngineArgs
 
         self.features = _features(lora=vllm_options(spec)["lora"], sleep=arguments["enable_sleep_mode"])

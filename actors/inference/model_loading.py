@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from actors.engine import EngineSpec, LoadError
 from actors.model_folder.config import load_decoder_config
 from actors.model_folder.files import check_files
+from actors.model_folder.quantisation import quantisation
 from actors.model_folder.tokenizer_file import tokenizer_of
 from actors.model_folder.weights import first_names, load_complete
 
@@ -71,6 +72,27 @@ def check_numbers(name: str, model: Any) -> None:
         broken = [part for part, weights in model.named_parameters() if not weights.isfinite().all()]
         cause = f"NaN or infinity in {first_names(broken)}" if broken else f"{model.dtype} is too narrow for them"
         raise LoadError(name, f"its weights give no numbers: {cause}. Use another checkpoint or 'dtype'")
+
+
+def check_weights(spec: EngineSpec, config: Any) -> None:
+    """Check the names and shapes of a model's weights, without reading the weights themselves.
+
+    This is for engines that load them with their own code. Quantised weights, and architectures of which transformers
+    has no causal LM, are left to these.
+
+    Raises:
+        LoadError: Weights of the model or of its adapter are missing, or differ from what the config says.
+        OSError: There are no safetensors.
+    """
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING
+
+    if quantisation(config.to_dict()) or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        return
+    model = load_decoder(base_model(spec.model), config=config, revision=spec.revision, device_map={"": "meta"})
+    if is_adapter(spec.model):
+        from peft import PeftConfig, get_peft_model
+
+        _check_adapter(get_peft_model(model, PeftConfig.from_pretrained(spec.model)), spec.model)
 
 
 def usable_length(spec: EngineSpec, config: Any) -> int:

@@ -8,10 +8,12 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from actors.engine import EngineSpec, LoadError
 from actors.engines.registry import create
+from actors.inference.model_loading import base_model, check_weights
+from actors.model_folder.config import load_config
 from actors.model_folder.weights import load_complete
 from actors.training.model import load_model
 from actors.training.spec import TrainSpec
@@ -62,6 +64,8 @@ def test_wrong_weights_are_named(change, message, model_folder, tmp_path):
     assert "\n" not in str(caught.value)
     with pytest.raises(LoadError, match=message):
         load_model(TrainSpec(str(folder)), torch.float32)
+    with pytest.raises(LoadError, match=message):  # before vLLM is imported
+        create(EngineSpec("vllm", str(folder)))
 
 
 def test_a_layer_that_the_config_does_not_have_is_refused(model_folder, tmp_path):
@@ -97,10 +101,20 @@ def test_an_adapters_own_weights_are_checked(adapter_folders, tmp_path):
     lacking = changed(adapter_folders[0], tmp_path / "lacking", lambda weights: weights.pop(name), file)
     with pytest.raises(LoadError, match=f"the adapter lacks {name}"):
         create(EngineSpec("transformers", str(lacking)))
+    with pytest.raises(LoadError, match=f"the adapter lacks {name}"):
+        check_weights(EngineSpec("vllm", str(lacking)), load_config(base_model(str(lacking)), None))
     foreign = name.replace("layers.0", "layers.7")
     other = changed(adapter_folders[0], tmp_path / "other", lambda w: w.update({foreign: w[name].clone()}), file)
     with pytest.raises(LoadError, match=f"the adapter has weights unknown to its base: {foreign}"):
         create(EngineSpec("transformers", str(other)))
+
+
+def test_only_plain_weights_of_known_architectures_are_checked_for_vllm(model_folder, adapter_folders, tmp_path):
+    for folder in (model_folder, adapter_folders[0]):
+        check_weights(EngineSpec("vllm", str(folder)), load_config(str(model_folder), None))
+    folder = changed(model_folder, tmp_path / "fp8", drop_head, quantization_config={"quant_method": "fp8"})
+    check_weights(EngineSpec("vllm", str(folder)), load_config(str(folder), None))
+    check_weights(EngineSpec("vllm", str(tmp_path)), AutoConfig.for_model("clip"))
 
 
 @pytest.mark.parametrize("kind", ["t5", "bert"])

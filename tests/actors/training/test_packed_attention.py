@@ -94,7 +94,7 @@ def test_attention_that_would_be_ignored_is_an_error() -> None:
     import torch
 
     sinks = model("gpt_oss", PACKED_ATTENTION, layer_types=["full_attention"] * 2)
-    with pytest.raises(TrainError, match="attention sinks. Remove 'packing: true'"):
+    with pytest.raises(TrainError, match=r"attention sinks. Remove 'packing: true'"):
         check_rows_apart(sinks, "base", 64, 1, torch.device("cpu"), bfloat16=False)
 
 
