@@ -102,9 +102,10 @@ def run(
     with metered() as meter, ProgressDisplay(console) as progress:
         inputs = _RunInputs(loaded, store, address, progress)
         plan = select_steps(make_plan(study, loaded.folder, store))
-        progress.print(f"{study.study}: {len(plan.done)} steps are done, {len(plan.pending)} will run")
-        corrupt = _corrupt_steps(store, plan, progress.print)
         again = find_reopened(store, plan) if retry_failed else {}
+        reopened = f", {len(again)} of them are reopened for failed rows" if again else ""
+        progress.print(f"{study.study}: {len(plan.done)} steps are done{reopened}, {len(plan.pending)} will run")
+        corrupt = _corrupt_steps(store, plan, progress.print)
         has_work = again or plan.pending or corrupt or _stale_paths(store, plan.done) or read_lease(store, study.study)
         # gc would delete steps that no index lists
         has_work = has_work or not index_is_saved(store, study.study, plan.grid.steps)

@@ -34,7 +34,7 @@ class RetryBudget:
 
     def add_pool(self, model: str, stats: PoolStats) -> None:
         """Add the retries of a pool that has been closed."""
-        asked = f"each {HTTP_RETRIES} times (option 'retries')"
+        asked = f"each {HTTP_RETRIES} times, or as option 'retries' says"
         self._add(Retry(level="request", of=f"{model}, to its endpoint", spent=stats.totals.retries, allowed=asked))
         alone = f"each until {MAX_CRASHES_ISOLATED} crashes in isolation"
         self._add(Retry(level="request", of=f"{model}, after a crash", spent=stats.retried, allowed=alone))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from actors.digest import digest
@@ -55,6 +55,7 @@ class BatchExchange:
     _loading: asyncio.Task[None] | None = None
     _watched: dict[str, asyncio.Task[None]] = field(default_factory=dict[str, asyncio.Task[None]])
     _sender: asyncio.Task[None] | None = None
+    _judging: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _max_requests: int = 0
 
@@ -177,14 +178,33 @@ class BatchExchange:
         outcomes = [(entry, _outcome(entry, result)) for entry, result in entries]
         failures = [outcome for _, outcome in outcomes if isinstance(outcome, Failure)]
         refuses_all = 1 < len(failures) == len(results) and len({each.reason for each in failures}) == 1
+        rejected = list[tuple[_OpenCall, Failure]]()
         for entry, outcome in outcomes:
             if not isinstance(outcome, Failure):
                 _answer(entry, outcome)
             elif self._may_send(entry, outcome):
                 self.retry_count += 1
                 self._queue([entry])
+            elif refuses_all and outcome.kind in ("rejected", "denied"):
+                rejected.append((entry, outcome))
             else:
                 _answer(entry, self._error(entry, outcome, refuses_all))
+
+        if rejected:
+            task = asyncio.get_running_loop().create_task(self._judge(rejected))
+            self._judging.add(task)
+            task.add_done_callback(self._judging.discard)
+
+    async def _judge(self, rejected: Sequence[tuple[_OpenCall, Failure]]) -> None:
+        """Fail the requests of a batch that were all rejected, as failed rows if a harmless one is answered."""
+        call = rejected[0][0].call
+        refuses_all = False
+        try:
+            await self.ask(replace(call, body=call.control, read=call.read_control))
+        except (RequestError, EndpointRefused, EngineLost):
+            refuses_all = True
+        for entry, failure in rejected:
+            _answer(entry, self._error(entry, failure, refuses_all))
 
     def _may_send(self, entry: _OpenCall, failure: Failure) -> bool:
         """Return whether to send a failed request again. One that failed for an earlier process always is."""

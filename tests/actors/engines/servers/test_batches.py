@@ -19,6 +19,7 @@ from actors.engine import (
     RequestError,
     Sampling,
 )
+from actors.engines.http.bodies import CONTROL_TEXT
 from actors.engines.http_engine import HttpEngine
 from tests.actors.engines.servers.batch_server import BatchServer, batch_server, plain
 
@@ -119,6 +120,17 @@ def test_a_request_that_is_rejected_is_a_failed_row_and_the_others_are_answered(
     assert isinstance(answers[1], RequestError) and answers[1].reason == "http_400"
     assert "I do not like this prompt" in answers[1].detail
     assert len(server.batches) == 1
+
+
+@APIS
+def test_a_batch_of_rejected_requests_only_is_no_reason_to_end_the_run(
+    server: BatchServer, tmp_path: Path, api: str
+) -> None:
+    error = {"type": "invalid_request_error", "message": "I do not like this prompt"}
+    server.respond = lambda text: (400, {"error": error}) if text.startswith("bad") else plain(text)
+    answers = ask(engine(server, tmp_path, api), [request("bad"), request("bad, too")])
+    assert all(isinstance(answer, RequestError) and answer.reason == "http_400" for answer in answers)
+    assert server.prompts() == [["bad", "bad, too"], [CONTROL_TEXT]]
 
 
 @APIS
