@@ -11,7 +11,8 @@ FinishReason = Literal["stop", "length"]
 Bos = Literal["auto", "always", "never"]
 StudentTemplate = Literal["", "closed", "open"]
 OptionValue = str | int | float | bool | list[Any] | dict[str, Any]
-Feature = Literal["prompt_logprobs", "reply_logprobs", "schema", "adapter", "classify", "sleep"]
+TOP_LOGPROBS = 5  # AlpacaEval's number of alternatives to a verdict; some servers give no more
+Feature = Literal["prompt_logprobs", "reply_logprobs", "top_logprobs", "schema", "adapter", "classify", "sleep"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,11 @@ class Sampling:
 class GenerateRequest:
     """One conversation to continue. `messages` are (role, content) pairs; content is never read as control tokens.
 
-    `logprobs` requests the log-probabilities of the reply's tokens. `schema` (JSON Schema, as JSON text) constrains the
-    reply. `adapter` (a folder) is the LoRA adapter to apply to the model. An engine raises RequestError("unsupported")
-    for a feature that its `features` do not contain.
+    `logprobs` requests the log-probabilities of the reply's tokens, and `top_logprobs` those of this number of the most
+    likely first tokens of the reply (at most 20, which is the limit of several engines and servers). `schema` (JSON
+    Schema, as JSON text) constrains the reply. `adapter` (a folder) is the LoRA adapter to apply to the model.
+
+    An engine raises RequestError("unsupported") for a feature that its `features` do not contain.
     """
 
     id: str
@@ -39,6 +42,7 @@ class GenerateRequest:
     logprobs: bool = False
     schema: str | None = None
     adapter: str | None = None
+    top_logprobs: int = 0
 
     def digest(self) -> str:
         """Return the identifier under which the answer to this request is stored."""
@@ -53,8 +57,9 @@ class Generation:
     temperature 1 and the whole vocabulary, whatever the sampling.
 
     `thoughts` are what a thinking model writes before its reply. They are not part of `text`, and `logprobs` begin with
-    the first token of the reply after them. `tokens_out` counts all generated tokens. A reply that ends within the
-    thoughts has an empty text and the finish reason "length".
+    the first token of the reply after them. So do `alternatives`, if requested: the texts and log-probabilities of the
+    most likely first tokens, whether sampled or not, the most likely one first. `tokens_out` counts all generated
+    tokens. A reply that ends within the thoughts has an empty text, no `alternatives` and the finish reason "length".
     """
 
     id: str
@@ -64,6 +69,7 @@ class Generation:
     tokens_out: int
     logprobs: tuple[float, ...] | None = None
     thoughts: str = ""
+    alternatives: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +240,7 @@ def check_features(features: frozenset[Feature], request: GenerateRequest | Logp
     else:
         requested = {
             "reply_logprobs": request.logprobs,
+            "top_logprobs": request.top_logprobs > 0,
             "schema": request.schema is not None,
             "adapter": request.adapter is not None,
         }

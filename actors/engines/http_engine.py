@@ -24,7 +24,7 @@ from actors.engines.http.echo import read_echo
 from actors.engines.http.endpoint import Endpoint
 from actors.engines.http.exchange import Call, Exchange
 from actors.engines.http.options import ADDRESS_OPTIONS, OPTIONS, PARAMETER_OPTIONS
-from actors.engines.http.probe import probe, probe_features
+from actors.engines.http.probe import LOGPROBS_OF, probe, probe_features
 from actors.engines.options import parse_options
 from actors.engines.unsupported import UnsupportedEngine
 
@@ -49,7 +49,7 @@ class HttpEngine(UnsupportedEngine):
     requested.
     """
 
-    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "schema"})
+    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "top_logprobs", "schema"})
 
     def __init__(self, spec: EngineSpec) -> None:
         options, endpoint, self._bodies = _parse(spec)
@@ -151,7 +151,7 @@ def probe_model(spec: EngineSpec) -> str:
     probe(endpoint, spec.model, bodies.probe(), always_chat=not options["batch"])
     found = f"{endpoint.base} answers '{spec.model}' in {time.monotonic() - started:.1f} s"
     probe_features(endpoint, bodies, spec.needs)
-    names = ", ".join(feature.replace("_logprobs", "") for feature in spec.needs)
+    names = ", ".join(LOGPROBS_OF[feature] for feature in spec.needs if feature in LOGPROBS_OF)
     return found + (f" and gives log-probabilities ({names})" if names else "")
 
 

@@ -28,7 +28,7 @@ from actors.engine import (
     check_features,
 )
 from actors.engines.options import Option, parse_options, reward_index
-from actors.engines.scripted_replies import make_reply
+from actors.engines.scripted_replies import first_alternatives, make_reply
 
 HOLD_POLL_SECONDS = 0.02
 OPTIONS: dict[str, Option] = {
@@ -69,7 +69,7 @@ class ScriptedEngine:
     `reward_index` is the same as the classifier engine's.
     """
 
-    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "classify", "sleep"})
+    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "top_logprobs", "classify", "sleep"})
 
     def __init__(self, spec: EngineSpec) -> None:
         options = parse_options(spec, **OPTIONS)
@@ -110,8 +110,11 @@ class ScriptedEngine:
         reason: FinishReason = "stop" if len(kept) == len(words) else "length"
         logprobs = tuple(-draw.expovariate(1.0) for _ in kept) if request.logprobs else None
         tokens_out = len(thoughts) + len(kept)
+        first, count = "".join(kept[:1]).strip(), request.top_logprobs
+        alternatives = first_alternatives(first, count, draw) if count else ()
         return Generation(
-            request.id, "".join(kept).lstrip(), reason, tokens_in, tokens_out, logprobs, "".join(thoughts)
+            *(request.id, "".join(kept).lstrip(), reason, tokens_in, tokens_out, logprobs, "".join(thoughts)),
+            alternatives,
         )
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:

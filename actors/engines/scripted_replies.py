@@ -42,6 +42,13 @@ def make_reply(message: str, draw: random.Random) -> str:
     return f"{_phrase(draw, 5, 40).capitalize()}."
 
 
+def first_alternatives(word: str, count: int, draw: random.Random) -> tuple[tuple[str, float], ...]:
+    """Return `count` first words of a reply with log-probabilities: `word`, the labels of judges, and others."""
+    words = [*dict.fromkeys((word, *draw.sample(("m", "M"), 2), *_WORDS.split()))][:count]
+    values = sorted((draw.uniform(-8.0, -2.0) for _ in words), reverse=True)
+    return tuple(zip(words, values, strict=True))
+
+
 def _phrase(draw: random.Random, min_words: int, max_words: int) -> str:
     return " ".join(draw.choices(_WORDS.split(), k=draw.randint(min_words, max_words)))
 

@@ -32,7 +32,7 @@ from actors.model_folder.vocabulary import check_vocabulary, pad_id
 class TransformersEngine(TorchEngine):
     """A Hugging Face causal LM. Options `max_batch` and `max_batch_tokens` limit a batch's rows and padded tokens."""
 
-    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "sleep"})
+    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "top_logprobs", "sleep"})
 
     def __init__(self, spec: EngineSpec) -> None:
         options = parse_options(spec, **TRANSFORMERS_OPTIONS)
@@ -53,9 +53,8 @@ class TransformersEngine(TorchEngine):
         """
         check_features(self.features, request)
         prompt, max_tokens = self._text.encode_prompt(request.messages, request.sampling.max_tokens)
-        row = DecodeRequest(
-            tuple(prompt), replace(request.sampling, max_tokens=max_tokens), request.seed, request.logprobs
-        )
+        sampling = replace(request.sampling, max_tokens=max_tokens)
+        row = DecodeRequest(tuple(prompt), sampling, request.seed, request.logprobs, request.top_logprobs)
         # all rows of a batch finish together, so rows with similar length limits are batched
         group = max_tokens.bit_length()
         sampled = await self._batcher.submit(

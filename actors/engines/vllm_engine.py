@@ -86,13 +86,14 @@ class VllmEngine(UnsupportedEngine):
             seed=request.seed % 2**63,
             max_tokens=max_tokens,
             stop_token_ids=sorted(self._text.stops),
-            logprobs=0 if request.logprobs else None,  # no alternatives, only the sampled token
+            logprobs=request.top_logprobs if request.logprobs or request.top_logprobs else None,
             **_structured_outputs(request.schema),
         )
         sampled = output.outputs[0]
         logprobs = _chosen_logprobs(sampled.token_ids, sampled.logprobs) if request.logprobs else None
+        alternatives = _alternatives(sampled.logprobs, request.top_logprobs) if request.top_logprobs else ()
         return self._text.to_generation(
-            request.id, len(prompt), truncate_at_stop(sampled.token_ids, self._text.stops, logprobs)
+            request.id, len(prompt), truncate_at_stop(sampled.token_ids, self._text.stops, logprobs, alternatives)
         )
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
@@ -179,7 +180,7 @@ class VllmEngine(UnsupportedEngine):
 
 
 def _features(lora: bool, sleep: bool) -> frozenset[Feature]:
-    features: set[Feature] = {"prompt_logprobs", "reply_logprobs", "schema"}
+    features: set[Feature] = {"prompt_logprobs", "reply_logprobs", "top_logprobs", "schema"}
     if lora:
         features.add("adapter")
     if sleep:
@@ -198,6 +199,14 @@ def _structured_outputs(schema: str | None) -> dict[str, Any]:
 def _chosen_logprobs(tokens: Any, entries: Any) -> list[float]:
     """Return the log-probabilities of these tokens from vLLM's entries, one mapping per position."""
     return [entry[token].logprob for token, entry in zip(tokens, entries, strict=True)]
+
+
+def _alternatives(entries: Any, count: int) -> list[list[tuple[int, float]]]:
+    """Return the `count` most likely tokens of vLLM's entries, which may have the sampled token besides them."""
+    return [
+        sorted(((token, found.logprob) for token, found in entry.items()), key=lambda each: -each[1])[:count]
+        for entry in entries
+    ]
 
 
 @contextlib.contextmanager

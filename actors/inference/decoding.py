@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DecodeRequest:
-    """One prompt as token ids, the sampling of its continuation, and whether to return log-probabilities."""
+    """One prompt as token ids, the sampling of its continuation, and whether to return log-probabilities.
+
+    `top_logprobs` is the number of tokens whose log-probabilities to return at each position.
+    """
 
     prompt: tuple[int, ...]
     sampling: Sampling
     seed: int
     logprobs: bool = False
+    top_logprobs: int = 0
 
 
 @torch.inference_mode()
@@ -55,8 +59,12 @@ def generate_rows(
     )  # [rows, width + new tokens]
     drawn: list[list[int]] = output[:, width:].tolist()
     return [
-        truncate_at_stop(new[: row.sampling.max_tokens], stops, logprobs and logprobs[: row.sampling.max_tokens])
-        for row, new, logprobs in zip(rows, drawn, sampler.logprobs(), strict=True)
+        truncate_at_stop(
+            new[: row.sampling.max_tokens], stops, logprobs and logprobs[: row.sampling.max_tokens], alternatives
+        )
+        for row, new, logprobs, alternatives in zip(
+            rows, drawn, sampler.logprobs(), sampler.alternatives(), strict=True
+        )
     ]
 
 
@@ -81,6 +89,8 @@ class GumbelSampler(LogitsProcessor):
         self._on_step, self._row_count = on_step, len(rows)
         self._logprob_rows = [i for i, row in enumerate(rows) if row.logprobs]
         self._logprobs: list[torch.Tensor] = []  # one per step: [rows with logprobs]
+        self._top = {i: row.top_logprobs for i, row in enumerate(rows) if row.top_logprobs}
+        self._alternatives: list[list[list[tuple[int, float]]]] = [[] for _ in rows]  # by row and step
         sampled = [i for i, row in enumerate(rows) if row.sampling.temperature > 0]
         self._sampled_rows = torch.tensor(sampled, dtype=torch.long, device=device)  # [sampled]
         self._temperature = torch.tensor(
@@ -92,6 +102,7 @@ class GumbelSampler(LogitsProcessor):
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return scores [rows, vocabulary] whose argmax is the next token."""
         self._on_step()
+        self._keep_alternatives(scores)
         raw = scores[self._logprob_rows].float() if self._logprob_rows else None  # [rows with logprobs, vocabulary]
         if self._generators:
             scores = scores.float()
@@ -110,6 +121,15 @@ class GumbelSampler(LogitsProcessor):
             for i, values in zip(self._logprob_rows, torch.stack(self._logprobs, dim=1).tolist(), strict=True):
                 rows[i] = values
         return rows
+
+    def alternatives(self) -> list[list[list[tuple[int, float]]]]:
+        """Return for each row the most likely tokens at all positions so far; an empty list if not requested."""
+        return self._alternatives
+
+    def _keep_alternatives(self, scores: torch.Tensor) -> None:
+        for row, count in self._top.items():
+            values, tokens = scores[row].float().log_softmax(dim=-1).topk(min(count, scores.shape[1]))
+            self._alternatives[row].append(list(zip(tokens.tolist(), values.tolist(), strict=True)))
 
     def _noise(self, scores: torch.Tensor) -> torch.Tensor:
         noise = torch.empty(len(self._generators), scores.shape[1], device=scores.device)  # [sampled, vocabulary]

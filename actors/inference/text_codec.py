@@ -18,11 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SampledTokens:
-    """New tokens without the stop token, whether there was one, and the tokens' log-probabilities if requested."""
+    """New tokens without the stop token, whether there was one, and the tokens' log-probabilities if requested.
+
+    `alternatives` are the most likely tokens at each position with their log-probabilities, if requested; the position
+    of the stop token is among them.
+    """
 
     tokens: list[int]
     stopped: bool
     logprobs: tuple[float, ...] | None = None
+    alternatives: Sequence[Sequence[tuple[int, float]]] = ()
 
 
 class TextEncoder:
@@ -75,10 +80,16 @@ class TextEncoder:
         output = self._decode(sampled.tokens)
         thoughts, text, unfinished = split_thoughts(output, self._opened)
         reason = "stop" if sampled.stopped and not unfinished else "length"
-        logprobs = sampled.logprobs
-        if logprobs is not None and text != output:
-            logprobs = logprobs[self._tokens_before(sampled.tokens, reply_start(output, self._opened)) :]
-        return Generation(request_id, text, reason, tokens_in, len(sampled.tokens), logprobs, thoughts)
+        logprobs, start = sampled.logprobs, 0
+        if text != output:
+            start = self._tokens_before(sampled.tokens, reply_start(output, self._opened))
+        if logprobs is not None:
+            logprobs = logprobs[start:]
+        first = () if unfinished else next(iter(sampled.alternatives[start:]), ())
+        alternatives = tuple(
+            (str(self._tokenizer.decode([token])), value) for token, value in first if token < self._known
+        )
+        return Generation(request_id, text, reason, tokens_in, len(sampled.tokens), logprobs, thoughts, alternatives)
 
     def _decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens without special tokens, except those that mark thoughts."""
@@ -102,11 +113,15 @@ def _skipped_tokens(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
 
 
 def truncate_at_stop(
-    tokens: Sequence[int], stops: frozenset[int], logprobs: Sequence[float] | None = None
+    tokens: Sequence[int],
+    stops: frozenset[int],
+    logprobs: Sequence[float] | None = None,
+    alternatives: Sequence[Sequence[tuple[int, float]]] = (),
 ) -> SampledTokens:
     """Return the tokens (and their log-probabilities) before the first stop token."""
     end = next((i for i, token in enumerate(tokens) if token in stops), len(tokens))
-    return SampledTokens(list(tokens[:end]), end < len(tokens), None if logprobs is None else tuple(logprobs[:end]))
+    kept = None if logprobs is None else tuple(logprobs[:end])
+    return SampledTokens(list(tokens[:end]), end < len(tokens), kept, alternatives)
 
 
 def _stop_tokens(tokenizer: PreTrainedTokenizerBase, folder_stops: frozenset[int]) -> frozenset[int]:

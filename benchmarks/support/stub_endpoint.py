@@ -121,11 +121,19 @@ def chat(model: Model, request: dict[str, Any]) -> dict[str, Any]:
         "finish_reason": "stop" if len(kept) == len(words) else "length",
     }
     if request.get("logprobs"):
-        content = [{"token": token, "logprob": _logprob(token)} for token in _TOKEN.findall(text)]
+        others = [{"token": word, "logprob": -20.0} for word in _WORDS[1 : request.get("top_logprobs", 0)]]
+        content: list[dict[str, Any]] = [
+            _entry(token) | {"top_logprobs": [_entry(token), *others] if others else []}
+            for token in _TOKEN.findall(text)
+        ]
         # as in vLLM, the end token has a log-probability although it is not in the text
         end = [{"token": "<|end|>", "logprob": -0.5}] if choice["finish_reason"] == "stop" else []
         choice["logprobs"] = {"content": content + end}
     return {"object": "chat.completion", "choices": [choice], "usage": _usage(tokens_in, len(kept))}
+
+
+def _entry(token: str) -> dict[str, Any]:
+    return {"token": token, "logprob": _logprob(token)}
 
 
 def complete(model: Model, request: dict[str, Any]) -> dict[str, Any]:

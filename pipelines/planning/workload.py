@@ -240,12 +240,11 @@ def _verdict(params: VerdictParams, size: InputSize) -> StepWorkload:
     """
     judging, judge = params.benchmark.traits.judging, params.benchmark.judge
     assert judging and judge
-    by_probability = judging.labels and judge.verdict == "probability"  # the judge scores two labels
-    requests = size.rows * (2 if by_probability or judge.swap else judging.requests)
-    reply = 0 if by_probability else min(judge.max_tokens, 1 if judging.labels else TOKENS_PER_JUDGEMENT)
+    requests = size.rows * (2 if judge.swap else judging.requests)
+    reply = min(judge.max_tokens, 1 if judging.labels else TOKENS_PER_JUDGEMENT)
     read = TOKENS_PER_PROMPT + judging.texts * TOKENS_PER_TEXT
     return StepWorkload(
-        "score" if by_probability else "generate",
+        "generate",
         params.model,
         size.rows,
         size.rows,

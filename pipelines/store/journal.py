@@ -133,4 +133,9 @@ def _read_entries(store: Store, path: str) -> Iterator[tuple[str, JournalEntry]]
     for line in data.splitlines():
         if line[:8] == b"%08x" % zlib.crc32(line[8:]):
             digest, kind, values = json.loads(line[8:])
-            yield digest, _TYPES[kind](*(tuple(value) if isinstance(value, list) else value for value in values))
+            yield digest, _TYPES[kind](*map(_tupled, values))
+
+
+def _tupled(value: Any) -> Any:
+    """Return a value from JSON with tuples in place of lists."""
+    return tuple(map(_tupled, value)) if isinstance(value, list) else value  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

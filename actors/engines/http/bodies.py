@@ -15,6 +15,7 @@ REASONING_EFFORT = "reasoning_effort"  # an argument of templates, and a paramet
 CONTROL_TEXT = "Hi"
 _COMMENTS = re.compile(r"^:.*$", re.MULTILINE)
 PROBE_TOKENS = 64  # some models think before they reply, and some servers reject smaller numbers
+PROBE_REQUEST = GenerateRequest("probe", (("user", CONTROL_TEXT),), Sampling(1.0, 1.0, PROBE_TOKENS), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,10 @@ class RequestBodies:
             "top_p": sampling.top_p,
             "seed": request.seed % SEED_LIMIT,
         }
-        if request.logprobs:
+        if request.logprobs or request.top_logprobs:
             body["logprobs"] = True
+        if request.top_logprobs:
+            body["top_logprobs"] = request.top_logprobs
         if request.schema is not None:
             schema = {"name": "reply", "schema": parse_schema(request.schema), "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -58,10 +61,9 @@ class RequestBodies:
         body = {"model": self.model, "prompt": prompt, "echo": True, "max_tokens": 1, "logprobs": 1, "temperature": 0}
         return {name: value for name, value in body.items() if name not in self.drop}
 
-    def probe(self, logprobs: bool = False) -> dict[str, Any]:
+    def probe(self) -> dict[str, Any]:
         """Return the body of a small chat request with all parameters of others."""
-        sampling = Sampling(temperature=1.0, top_p=1.0, max_tokens=PROBE_TOKENS)
-        return self.chat(GenerateRequest("probe", (("user", CONTROL_TEXT),), sampling, 1, logprobs))
+        return self.chat(PROBE_REQUEST)
 
     def _adapted(self, body: dict[str, Any]) -> dict[str, Any]:
         if self.template:  # as vLLM, SGLang and llama.cpp take them

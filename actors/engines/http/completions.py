@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
-from actors.engine import FinishReason, GenerateRequest, Generation, RequestError
+from actors.engine import Feature, FinishReason, GenerateRequest, Generation, RequestError
+from actors.engines.http.echo import NO_PROMPT_LOGPROBS
 from actors.engines.http.endpoint import describe_error
 from actors.engines.http.exchange import AnswerFailure
 from actors.engines.http.failures import Failure, embedded_failure, odd
@@ -23,6 +24,15 @@ _TOOLS = frozenset({"tool_calls", "function_call", "tool_use", "malformed_functi
 _BROKEN = frozenset("error abort aborted cancelled network_error insufficient_system_resource".split())
 _THOUGHT_FIELDS = ("reasoning_content", "reasoning", "reasoning_details", "thinking_blocks", "thinking")
 _THOUGHT_KEYS = ("thinking", "reasoning", "text", "summary", "content", "reasoningText", "reasoningContent")
+MISSING_LOGPROBS: Mapping[Feature, str] = {
+    "prompt_logprobs": NO_PROMPT_LOGPROBS,
+    "reply_logprobs": "the server gives no log-probabilities of replies, which 'probabilities' of an evolution needs: "
+    "set it to 0 there, or use a server that gives them for this model",
+    "top_logprobs": "the server gives no log-probabilities of a reply's alternatives ('top_logprobs'), which a judge's "
+    "'verdict: probability' needs: set 'verdict: label' for this judge, or use a server that gives them",
+}
+Entry = dict[str, Any]
+"""What a server says of one token: `token`, `logprob` and, if requested, `top_logprobs`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +60,10 @@ def read_completion(request: GenerateRequest, answer: Mapping[str, Any]) -> Read
             content.encode()
         except UnicodeEncodeError:
             raise RequestError("not_unicode", "the reply contains a lone surrogate") from None
-    logprobs = _reply_logprobs(choice, text) if request.logprobs else None
+    entries, after = _token_entries(choice, text, request)
     split = split_thoughts(text)
     text, thoughts = split.reply, "\n\n".join(filter(None, (thoughts, split.thoughts)))
+    start = _first_of_reply(entries, text) if thoughts else 0
     usage = cast("dict[str, Any]", answer.get("usage")) if isinstance(answer.get("usage"), dict) else {}
     tokens_in = _count(usage.get("prompt_tokens", usage.get("input_tokens")))
     tokens_out = _count(usage.get("completion_tokens", usage.get("output_tokens")))
@@ -61,9 +72,11 @@ def read_completion(request: GenerateRequest, answer: Mapping[str, Any]) -> Read
         tokens_in = estimated_tokens(*(content for _, content in request.messages))
     if tokens_out is None:
         tokens_out = estimated_tokens(text, thoughts)
-    if logprobs is not None:
-        tokens_out = len(logprobs)
-    return ReadReply(Generation(request.id, text, finish, tokens_in, tokens_out, logprobs, thoughts), counted)
+    logprobs = tuple(float(entry["logprob"]) for entry in entries[start:]) if request.logprobs else None
+    tokens_out = len(entries) if request.logprobs else tokens_out
+    alternatives = _alternatives([*entries, *after][start:], request.top_logprobs)
+    generation = Generation(request.id, text, finish, tokens_in, tokens_out, logprobs, thoughts, alternatives)
+    return ReadReply(generation, counted)
 
 
 def estimated_tokens(*texts: str) -> int:
@@ -180,15 +193,40 @@ def _count(value: Any) -> int | None:
     return int(value)
 
 
-def _reply_logprobs(choice: Mapping[str, Any], text: str) -> tuple[float, ...]:
-    """Return the log-probabilities of a reply's tokens, without the end token, which is not in the text."""
+def _token_entries(choice: Mapping[str, Any], text: str, request: GenerateRequest) -> tuple[list[Entry], list[Entry]]:
+    """Return what the server says of each token of the text, and of the end token, if it requests log-probabilities."""
+    if not (request.logprobs or request.top_logprobs):
+        return [], []
     found = choice.get("logprobs")
     content = cast("dict[str, Any]", found).get("content") if isinstance(found, dict) else None
-    if not isinstance(content, list):
-        raise AnswerFailure(Failure("rejected", "no_logprobs", NO_REPLY_LOGPROBS))
-    entries = cast("list[dict[str, Any]]", content)
-    ended = entries and not text.endswith(entries[-1]["token"])
-    return tuple(float(entry["logprob"]) for entry in (entries[:-1] if ended else entries))
+    if not isinstance(content, list) or (text and not content):
+        raise AnswerFailure(
+            Failure(
+                "rejected",
+                "no_logprobs",
+                MISSING_LOGPROBS["top_logprobs" if request.top_logprobs else "reply_logprobs"],
+            )
+        )
+    entries = cast("list[Entry]", content)
+    ended = bool(entries) and not text.endswith(entries[-1]["token"])
+    return (entries[:-1], entries[-1:]) if ended else (entries, [])
 
 
-NO_REPLY_LOGPROBS = "the server gives no log-probabilities of replies, which this step needs"
+def _first_of_reply(entries: Sequence[Entry], reply: str) -> int:
+    """Return the index of the token with which the reply begins, after the tokens of thoughts."""
+    tail, wanted = "", reply.rstrip()
+    for index in reversed(range(len(entries))):
+        tail = f"{entries[index]['token']}{tail}".rstrip()
+        if wanted and tail.endswith(wanted):
+            return index
+    return len(entries) if not wanted else 0
+
+
+def _alternatives(reply: Sequence[Entry], count: int) -> tuple[tuple[str, float], ...]:
+    """Return the `count` most likely first tokens of a reply; none if there is no reply."""
+    if not reply or not count:
+        return ()
+    found = reply[0].get("top_logprobs")
+    if not found:
+        raise AnswerFailure(Failure("rejected", "no_logprobs", MISSING_LOGPROBS["top_logprobs"]))
+    return tuple((str(each["token"]), float(each["logprob"])) for each in found[:count])

@@ -7,19 +7,25 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from actors.engine import Feature, GenerateRequest, RequestError, Sampling
-from actors.engines.http.bodies import CONTROL_TEXT, RequestBodies, decode_body
+from actors.engine import TOP_LOGPROBS, Feature, GenerateRequest, RequestError
+from actors.engines.http.bodies import CONTROL_TEXT, PROBE_REQUEST, RequestBodies, decode_body
 from actors.engines.http.client import HttpAnswer, HttpClient
-from actors.engines.http.completions import read_completion
-from actors.engines.http.echo import NO_PROMPT_LOGPROBS, read_echo
+from actors.engines.http.completions import MISSING_LOGPROBS, read_completion
+from actors.engines.http.echo import read_echo
 from actors.engines.http.endpoint import Endpoint
 from actors.engines.http.exchange import AnswerFailure
 from actors.engines.http.failures import http_failure, parameter_hint
 
+_NO_ROUTE = frozenset({404, 405, 501})
 LIST_SECONDS, CHAT_SECONDS = 10.0, 60.0
-_PROBE = GenerateRequest("probe", (("user", CONTROL_TEXT),), Sampling())
+LOGPROBS_OF: Mapping[Feature, str] = {
+    "prompt_logprobs": "prompts",
+    "reply_logprobs": "replies",
+    "top_logprobs": "a reply's alternatives",
+}
 
 
 def probe(endpoint: Endpoint, model: str, chat_body: Mapping[str, Any], always_chat: bool = False) -> None:
@@ -44,22 +50,32 @@ def probe_features(endpoint: Endpoint, bodies: RequestBodies, needs: Sequence[Fe
         ValueError: The endpoint does not give them.
     """
     if "prompt_logprobs" in needs:
-        _ask_once(
-            endpoint,
-            "/completions",
-            bodies.echo(CONTROL_TEXT),
-            lambda found: read_echo("", "", "", CONTROL_TEXT, found),
-        )
-    if "reply_logprobs" in needs:
-        request, body = replace(_PROBE, logprobs=True), bodies.probe(logprobs=True)
-        _ask_once(endpoint, "/chat/completions", body, lambda found: read_completion(request, found))
+        body = bodies.echo(CONTROL_TEXT)
+        read = partial(read_echo, "", "", "", CONTROL_TEXT)
+        _ask_once(endpoint, "/completions", body, read, MISSING_LOGPROBS["prompt_logprobs"])
+    asked: dict[Feature, GenerateRequest] = {
+        "reply_logprobs": replace(PROBE_REQUEST, logprobs=True),
+        "top_logprobs": replace(PROBE_REQUEST, top_logprobs=TOP_LOGPROBS),
+    }
+    for feature, request in asked.items():
+        if feature not in needs:
+            continue
+        read = partial(read_completion, request)
+        _ask_once(endpoint, "/chat/completions", bodies.chat(request), read, MISSING_LOGPROBS[feature])
 
 
-def _ask_once(endpoint: Endpoint, path: str, body: Mapping[str, Any], read: Callable[[dict[str, Any]], object]) -> None:
+def _ask_once(
+    endpoint: Endpoint,
+    path: str,
+    body: Mapping[str, Any],
+    read: Callable[[dict[str, Any]], object],
+    missing: str,
+) -> None:
     with ThreadPoolExecutor(1) as thread:
         answer: HttpAnswer = thread.submit(asyncio.run, _send(endpoint, "POST", path, body)).result()
-    if answer.status == 404:
-        raise ValueError(f"{endpoint.base}: {NO_PROMPT_LOGPROBS}")
+    message = endpoint.error_message(answer.body)
+    if answer.status >= 400 and ("logprobs" in message or (path == "/completions" and answer.status in _NO_ROUTE)):
+        raise ValueError(f"{endpoint.base}: {missing} (HTTP {answer.status} {message})")
     _check(endpoint, answer, body)
     _read(endpoint, answer, read)
 
@@ -90,7 +106,7 @@ async def _probe(endpoint: Endpoint, model: str, chat_body: Mapping[str, Any], a
     if answer.status == 404:
         _raise_not_served(endpoint, model, served_models, listed.status, answer)
     _check(endpoint, answer, chat_body)
-    _read(endpoint, answer, lambda found: read_completion(_PROBE, found))
+    _read(endpoint, answer, lambda found: read_completion(PROBE_REQUEST, found))
 
 
 def _raise_not_served(

@@ -37,15 +37,19 @@ DIFFICULTY_COLUMN = "instruction_difficulty"
 async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
     """Judge the probability that the answer is better than the reference answer.
 
-    The order of the two is pseudo-random: it depends on the instruction's text only.
+    The order of the two is pseudo-random: it depends on the instruction's text only. Equal answers are a tie without
+    asking the judge, as in AlpacaEval's code.
     """
     (question, *_), mine, other = case.questions, case.answers[-1], case.other[-1]
     first = is_shown_first(question)
     outputs = (mine, other) if first else (other, mine)
     turns = prompts.get("judge_alpaca_eval").turns(instruction=question, output_1=outputs[0], output_2=outputs[1])
     label, opposite = ("m", "M") if first else ("M", "m")
-    if judge_config.verdict == "probability":
-        better: float | None = await judge_client.probability(turns, label, opposite)
+    better: float | None
+    if mine == other:
+        better = 0.5
+    elif judge_config.verdict == "probability":
+        better = await judge_client.probability(turns, label, opposite)
     else:
         said = prompts.parse("label_m", await judge_client.ask(turns)).value
         better = None if said is None else float(said == label)

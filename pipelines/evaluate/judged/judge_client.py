@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import prompts
-from actors.engine import Client, GenerateRequest, LogprobRequest, Sampling
+from actors.engine import TOP_LOGPROBS, Client, GenerateRequest, Generation, Sampling
 from pipelines.evaluate.items.item import Grade, Turns
 from pipelines.rows.replies import ask
 from prompts import Reply
@@ -66,27 +66,32 @@ class JudgeClient:
         Raises:
             RequestError: The judge's engine rejects the request.
         """
-        number = len(self.raw)
-        self.raw.append("")
-        self.thoughts.append("")
-        request = GenerateRequest(f"{self.id}-{number}", messages, Sampling(max_tokens=self.max_tokens))
-        said = await ask(self.client, request)
-        self.raw[number], self.thoughts[number] = said.text, said.thoughts
-        return said.text
+        return (await self._ask(messages, self.max_tokens)).text
 
-    async def probability(self, messages: Turns, label: str, other: str) -> float:
-        """Return the probability that the whole reply is `label`, given that it is `label` or `other`.
+    async def probability(self, messages: Turns, label: str, other: str) -> float | None:
+        """Return the probability that the reply's first token is `label`, given that it is `label` or `other`.
+
+        Only the most likely tokens are known, so a label that is not among them counts as impossible. Without both, the
+        result is None. (AlpacaEval's `logprob_parser`.) A judge that thinks first is asked again with `max_tokens`.
 
         Raises:
             RequestError: The judge's engine rejects a request.
         """
-        context = "\n\n".join(text for _, text in messages)
-        asked = [LogprobRequest(f"{self.id}-{text}", context, text, chat=True) for text in (label, other)]
-        one, two = [await self.client.logprobs(request) for request in asked]
-        return 1 / (
-            1 + math.exp(_sum_logprobs(two.logprobs[two.boundary :]) - _sum_logprobs(one.logprobs[one.boundary :]))
+        said = await self._ask(messages, 1, TOP_LOGPROBS)
+        if said.finish_reason == "length" and not said.text and self.max_tokens > 1:
+            said = await self._ask(messages, self.max_tokens, TOP_LOGPROBS)
+        one, two = (
+            math.fsum(math.exp(value) for token, value in said.alternatives if token == text) for text in (label, other)
         )
+        return one / (one + two) if one + two > 0 else None
 
-
-def _sum_logprobs(logprobs: tuple[float | None, ...]) -> float:
-    return math.fsum(value for value in logprobs if value is not None)
+    async def _ask(self, messages: Turns, max_tokens: int, top_logprobs: int = 0) -> Generation:
+        number = len(self.raw)
+        self.raw.append("")
+        self.thoughts.append("")
+        sampling = Sampling(max_tokens=max_tokens)
+        said = await ask(
+            self.client, GenerateRequest(f"{self.id}-{number}", messages, sampling, top_logprobs=top_logprobs)
+        )
+        self.raw[number], self.thoughts[number] = said.text, said.thoughts
+        return said

@@ -343,7 +343,7 @@ class VerdictParams(StepParams):
     """Have the benchmark's judge `model` assess answers; a second input step has the reference answers, if any."""
 
     kind = "verdict"
-    code_version = 1
+    code_version = 2
     row_wise = True
 
     benchmark: Benchmark

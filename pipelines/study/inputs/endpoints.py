@@ -53,5 +53,10 @@ def server_needs(study: Study, name: str) -> tuple[Feature, ...]:
     model = study.models[name]
     if engine_info(model.engine, model.gpus).memory_model != "remote":
         return ()
-    scores = study.scoring is not None and study.scoring.scorer == name
-    return ("prompt_logprobs",) if scores else ()
+    judges = (bench.judge for bench in study.benchmarks if bench.traits.judging and bench.traits.judging.labels)
+    needs: dict[Feature, bool] = {
+        "prompt_logprobs": study.scoring is not None and study.scoring.scorer == name,
+        "reply_logprobs": any(each.probabilities > 0 and name in each.evolvers for each in study.evolution),
+        "top_logprobs": any(each and each.model == name and each.verdict == "probability" for each in judges),
+    }
+    return tuple(feature for feature, needed in needs.items() if needed)

@@ -187,6 +187,21 @@ def test_a_replys_logprobs_are_those_of_its_tokens(subject):
         assert len(reply.logprobs) == reply.tokens_out and all(value <= 0 for value in reply.logprobs)
 
 
+def test_the_alternatives_are_the_most_likely_first_tokens(subject):
+    plain = [prompt(i) for i in range(4)]
+    without = together(subject.client.generate, plain)
+    asked = [replace(one, logprobs=True, top_logprobs=5) for one in plain]
+    for got, wanted in zip(together(subject.client.generate, asked), without, strict=True):
+        assert (got.text, wanted.alternatives) == (wanted.text, ())
+        values = [value for _, value in got.alternatives]
+        assert len(values) == 5 and values == sorted(values, reverse=True) and values[0] <= 0
+        assert got.text.strip().startswith(got.alternatives[0][0].strip())
+        if subject.name != "scripted":  # its log-probabilities are independent draws
+            assert got.logprobs[0] == pytest.approx(values[0], abs=1e-3)
+    (short,) = together(subject.client.generate, [replace(asked[0], logprobs=False, sampling=Sampling(max_tokens=1))])
+    assert short.logprobs is None and len(short.alternatives) == 5
+
+
 def test_what_an_engine_has_not_is_unsupported(subject):
     wanted = {"schema": prompt(0, schema="{}"), "adapter": prompt(1, adapter="folder")}
     for error in together(

@@ -20,7 +20,7 @@ class Told:
     """A model whose replies are a function of the conversation. Where the function returns None, the request fails."""
 
     says: Callable[[tuple[tuple[str, str], ...]], str | None]
-    weighs: Callable[[str, str], float] = lambda context, text: -1.0
+    weighs: Callable[[GenerateRequest], tuple[tuple[str, float], ...]] = lambda request: ()
     asked: list[GenerateRequest] = field(default_factory=list[GenerateRequest])
 
     async def generate(self, request: GenerateRequest) -> Generation:
@@ -28,10 +28,11 @@ class Told:
         text = self.says(request.messages)
         if text is None:
             raise RequestError("too_long", "the prompt does not fit")
-        return Generation(request.id, text, "stop", 1, 1)
+        finish = "stop" if text else "length"
+        return Generation(request.id, text, finish, 1, 1, alternatives=self.weighs(request))
 
     async def logprobs(self, request: LogprobRequest) -> Logprobs:
-        return Logprobs(request.id, 1, (None, self.weighs(request.context, request.text)), lengths=(1, 1, 0))
+        return Logprobs(request.id, 1, (None, -1.0), lengths=(1, 1, 0))
 
     async def classify(self, request: ClassifyRequest) -> Classification:
         raise NotImplementedError

@@ -37,7 +37,7 @@ def judged(folder: Path, task: str, **judge: Any) -> list[tuple[Step, StepWorklo
         ("compare", {"reference": "large"}, 1, 3, 300),
         ("compare", {"reference": "large", "swap": True}, 2, 3, 300),
         ("alpaca_eval", {"reference": "large", "verdict": "label"}, 1, 3, 1),
-        ("alpaca_eval", {"reference": "large"}, 2, 3, 0),
+        ("alpaca_eval", {"reference": "large"}, 1, 3, 1),
     ],
 )
 def test_a_judge_reads_every_answer_as_often_as_its_benchmark_asks(

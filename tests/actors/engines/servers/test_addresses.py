@@ -83,7 +83,7 @@ def test_a_probe_asks_once_and_says_what_was_found(server: OddServer) -> None:
     server.respond = lambda number, body, request: json_reply(echo if "prompt" in body else completion())
     assert "answers 'm' in" in probe_model(spec(server.url))
     assert len(server.bodies) == 1
-    assert probe_model(spec(server.url, "prompt_logprobs")).endswith("gives log-probabilities (prompt)")
+    assert probe_model(spec(server.url, "prompt_logprobs")).endswith("gives log-probabilities (prompts)")
 
 
 def test_a_server_without_log_probabilities_is_told_when_the_model_is_loaded(server: OddServer) -> None:
@@ -94,7 +94,33 @@ def test_a_server_without_log_probabilities_is_told_when_the_model_is_loaded(ser
         HttpEngine(spec(server.url, "prompt_logprobs"))
     with pytest.raises(ValueError, match="gives no log-probabilities of replies"):
         HttpEngine(spec(server.url, "reply_logprobs"))
+    with pytest.raises(ValueError, match=r"gives no log-probabilities of a reply's alternatives.*'verdict: label'"):
+        HttpEngine(spec(server.url, "top_logprobs"))
     HttpEngine(spec(server.url)).close()
+
+
+def test_a_server_that_rejects_the_parameter_gives_no_log_probabilities(server: OddServer) -> None:
+    server.respond = lambda number, body, request: (
+        error(400, "logprobs is not supported") if "logprobs" in body else None
+    )
+    with pytest.raises(ValueError, match=r"'verdict: label'.*HTTP 400 logprobs is not supported"):
+        probe_model(spec(server.url, "top_logprobs"))
+
+
+def test_log_probabilities_begin_with_the_reply_after_the_thoughts(server: OddServer) -> None:
+    tokens = ["<think>", "m?", "</think>", "\n\n", "m", "<|end|>"]
+    entries = [{"token": token, "logprob": -float(place), "top_logprobs": []} for place, token in enumerate(tokens)]
+    entries[4]["top_logprobs"] = [{"token": "m", "logprob": -4.0}, {"token": "M", "logprob": -5.0}]
+    for message in ("<think>m?</think>\n\nm", {"content": "m", "reasoning_content": "m?"}):
+        body = completion(message)
+        body["choices"][0]["logprobs"] = {"content": entries}
+        server.respond = lambda number, _, request, body=body: json_reply(body)
+        engine = HttpEngine(spec(server.url))
+        request = GenerateRequest("r", (("user", "Hello"),), Sampling(), logprobs=True, top_logprobs=2)
+        said = asyncio.run(engine.generate(request))
+        engine.close()
+        assert (said.text, said.logprobs, said.tokens_out) == ("m", (-4.0,), 5)
+        assert said.alternatives == (("m", -4.0), ("M", -5.0))
 
 
 def test_a_probe_names_the_option_for_a_refused_parameter(server: OddServer) -> None:

@@ -137,12 +137,47 @@ def test_probabilities_of_the_labels_are_the_preference_whatever_the_order() -> 
     for question in (f"Question {n}" for n in range(8)):
         first = alpaca_eval.is_shown_first(question)
         mine = "m" if first else "M"
-        client = Told(lambda _: "", lambda _, text, mine=mine: math.log(0.6 if text == mine else 0.2))
+        shares = {"m": 0.2, "M": 0.2} | {mine: 0.6, "Both": 0.1}
+        client = Told(lambda _: "m", lambda _, shares=shares: logs(shares))
         by = Judge(model="judge", reference="other")
         case = JudgeCase((question,), ("Mine.",), other=("Yours.",))
         found = asyncio.run(alpaca_eval.judge(JudgeClient(client, "row", 1), case, by))
         assert found.grade.measures["win rate"][0] == pytest.approx(0.75)
+        (request,) = client.asked
+        assert (request.sampling.max_tokens, request.top_logprobs) == (1, 5), "as AlpacaEval asks"
     assert {alpaca_eval.is_shown_first(str(n)) for n in range(20)} == {True, False}
+
+
+def weighed(alternatives: Sequence[dict[str, float]], replies: Sequence[str] = ("m",)) -> tuple[Judgement, Told]:
+    """Return the judgement of CASE by a judge with these first tokens of its replies, one mapping for each request."""
+    left = [*zip(replies, alternatives, strict=True)]
+    client = Told(lambda _: left[0][0], lambda _: logs(left.pop(0)[1]))
+    by = Judge(model="judge", reference="other")
+    return asyncio.run(alpaca_eval.judge(JudgeClient(client, "row", 64), CASE, by)), client
+
+
+def logs(shares: dict[str, float]) -> tuple[tuple[str, float], ...]:
+    return tuple((token, math.log(share)) for token, share in shares.items())
+
+
+def test_a_label_among_no_alternatives_is_impossible_and_without_both_there_is_no_verdict() -> None:
+    mine = "m" if alpaca_eval.is_shown_first("Say hello.") else "M"
+    assert weighed([{mine: 0.5, "The": 0.4}])[0].grade.measures["win rate"][0] == 1.0
+    assert weighed([{"mM".replace(mine, ""): 0.5}])[0].grade.measures["win rate"][0] == 0.0
+    lost, _ = weighed([{"The": 0.4, " m": 0.3}])
+    assert "win rate" not in lost.grade.measures and lost.grade.measures["unparsed"][0] == 1
+
+
+def test_a_judge_that_thinks_first_is_asked_again_with_its_limit() -> None:
+    found, client = weighed([{}, {"m": 0.5, "M": 0.5}], ["", "m"])
+    assert [request.sampling.max_tokens for request in client.asked] == [1, 64]
+    assert found.grade.measures["win rate"][0] == pytest.approx(0.5) and found.raw == ("", "m")
+
+
+def test_equal_answers_are_a_tie_and_the_judge_is_not_asked() -> None:
+    for verdict in ("probability", "label"):
+        found, client = judged(alpaca_eval.judge, [], replace(CASE, other=CASE.answers), verdict=verdict)
+        assert found.grade.measures["win rate"][0] == 0.5 and not client.asked
 
 
 def test_a_label_that_is_none_gives_no_preference_and_is_counted() -> None:

@@ -1,0 +1,96 @@
+"""AlpacaEval's published verdicts, replayed through a server that gives the published log-probabilities."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.engine import EngineSpec
+from actors.engines.http_engine import HttpEngine
+from pipelines.evaluate.items.answers import answer_row, with_grade
+from pipelines.evaluate.items.item import Item
+from pipelines.evaluate.judged import alpaca_eval
+from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient
+from pipelines.evaluate.scores import headline_score
+from pipelines.rows.types import AnswerRow
+from pipelines.study.spec.benchmarks import Benchmark, Judge
+from tests.actors.engines.servers.odd_server import Body, OddServer, completion, error, json_reply, odd_server
+
+PUBLISHED_WIN_RATE = 2.591450540223603  # of alpaca-7b, in AlpacaEval 2's leaderboard
+JUDGE = Judge(model="judge", reference="gpt4")
+BENCH = Benchmark.model_validate(
+    {"name": "b", "task": "alpaca_eval", "file": "f.json", "judge": JUDGE.model_dump(exclude_unset=True)}
+)
+Annotation = dict[str, Any]
+
+
+def test_the_published_log_probabilities_give_the_published_win_rate(shared_data: Path) -> None:
+    with gzip.open(shared_data / "alpaca_eval/alpaca-7b.annotations.json.gz", "rt") as file:
+        annotations: list[Annotation] = json.load(file)
+    with odd_server() as server:
+        serve_published(server, annotations)
+        rows = asyncio.run(replay(server.url, annotations))
+    for found, annotation in zip(rows, annotations, strict=True):
+        assert found.measure("win rate") == pytest.approx(annotation["preference"] - 1, abs=1e-8)
+    assert headline_score(BENCH, rows) == pytest.approx(PUBLISHED_WIN_RATE, abs=1e-7)
+    assert {(body["max_tokens"], body["top_logprobs"]) for body in server.bodies} == {(1, 5)}
+
+
+async def replay(url: str, annotations: list[Annotation]) -> list[AnswerRow]:
+    engine = HttpEngine(EngineSpec("http", "m", options=(("url", url),), needs=("top_logprobs",)))
+
+    async def one(number: int, annotation: Annotation) -> AnswerRow:
+        question, mine = annotation["instruction"], annotation["output_2"]
+        case = JudgeCase((question,), (mine,), other=(annotation["output_1"],))
+        judgement = await alpaca_eval.judge(JudgeClient(engine, str(number), 64), case, JUDGE)
+        item = Item(str(number), (("user", question),))
+        return with_grade(answer_row(item.id, item, 0, item.messages, [mine], "stop"), judgement.grade)
+
+    try:
+        return await asyncio.gather(*(one(*each) for each in enumerate(annotations)))
+    finally:
+        engine.close()
+
+
+def serve_published(server: OddServer, annotations: list[Annotation]) -> None:
+    """Give the published log-probabilities, with the labels exchanged if the answers are shown in the other order."""
+    published = [each for each in annotations if each["raw_completion"]]
+
+    def respond(number: int, body: Body, request: object) -> Any:
+        prompt = body["messages"][-1]["content"]
+        annotation = next((each for each in published if shown(each) in prompt), None)
+        if annotation is None:
+            return json_reply(with_top([{"token": "m", "logprob": -0.1}])) if number == 1 else error(400, "unknown")
+        top = annotation["raw_completion"]["logprobs"]["content"][0]["top_logprobs"]
+        mine = "m" if alpaca_eval.is_shown_first(annotation["instruction"]) else "M"
+        return json_reply(
+            with_top(top if mine == published_label(annotation, top) else [exchanged(each) for each in top])
+        )
+
+    server.respond = respond
+
+
+def shown(annotation: Annotation) -> str:
+    return f'"""{annotation["instruction"]}"""'
+
+
+def published_label(annotation: Annotation, top: list[Annotation]) -> str:
+    """Return under which label the judge was shown the second answer, whose probability is the preference."""
+    of = {each["token"]: math.exp(each["logprob"]) for each in top}
+    return "m" if abs(of["m"] / (of["m"] + of["M"]) + 1 - annotation["preference"]) < 1e-8 else "M"
+
+
+def exchanged(entry: Annotation) -> Annotation:
+    return entry | {"token": {"m": "M", "M": "m"}.get(entry["token"], entry["token"])}
+
+
+def with_top(top: list[Annotation]) -> Body:
+    body = completion(top[0]["token"], "length")
+    body["choices"][0]["logprobs"] = {"content": [top[0] | {"top_logprobs": top}]}
+    return body
