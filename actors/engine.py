@@ -11,7 +11,7 @@ FinishReason = Literal["stop", "length"]
 Bos = Literal["auto", "always", "never"]
 StudentTemplate = Literal["", "closed", "open"]
 OptionValue = str | int | float | bool | list[Any] | dict[str, Any]
-TOP_LOGPROBS = 5  # AlpacaEval's number of alternatives to a verdict; some servers give no more
+TOP_LOGPROBS = 5  # AlpacaEval's number of alternatives to a verdict, which is also the limit of some servers
 Feature = Literal["prompt_logprobs", "reply_logprobs", "top_logprobs", "schema", "adapter", "classify", "sleep"]
 
 
