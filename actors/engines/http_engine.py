@@ -139,6 +139,15 @@ class HttpEngine(UnsupportedEngine):
         return read.generation
 
 
+def check_spec(spec: EngineSpec) -> None:
+    """Check the address, the files and the environment variables that a model's options name, on this machine.
+
+    Raises:
+        ValueError: An option is wrong, or a file or variable is missing or malformed.
+    """
+    _parse(spec)
+
+
 def probe_model(spec: EngineSpec) -> str:
     """Ask a model's server once, as far as `spec.needs` says for log-probabilities, too; return what was found.
 

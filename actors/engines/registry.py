@@ -39,7 +39,8 @@ class EngineInfo:
     `batch_max_ongoing_requests` is that limit for a model with the option `batch`.
     `options` ("module:name") is the table of the engine's options with their defaults; that module does not import
     torch. Without it, options are checked when a model is loaded. `identity_options` are those that change results.
-    `probe` asks the model's server once, without loading anything. `needs_package` is a package that evolgrid does not
+    `check` raises ValueError for options that cannot work on this machine, without asking the model's server, and
+    `probe` asks it once, without loading anything. `needs_package` is a package that evolgrid does not
     install by default, and `install_hint` how to install it.
     """
 
@@ -54,6 +55,7 @@ class EngineInfo:
     required_option: RequiredOption | None = None
     options: str = ""
     identity_options: str = ""
+    check: str = ""
     probe: str = ""
     batch_max_ongoing_requests: int = 0
 
@@ -98,6 +100,7 @@ ENGINES: dict[str, EngineInfo] = {
         options="actors.engines.http.options:OPTIONS",
         identity_options="actors.engines.http.options:PARAMETER_OPTIONS",
         batch_max_ongoing_requests=50_000,
+        check="actors.engines.http_engine:check_spec",
         probe="actors.engines.http_engine:probe_model",
         required_option=RequiredOption(
             "url",
@@ -147,6 +150,16 @@ def identity_options(engine: str) -> frozenset[str]:
     """Return the names of an engine's options that change results, as far as its record says."""
     table = engine_info(engine).identity_options
     return frozenset(_imported(table)) if table else frozenset()
+
+
+def check_server(spec: EngineSpec) -> None:
+    """Check the address and the secrets of a model's server on this machine, without asking it.
+
+    Raises:
+        ValueError: The address is malformed, or a key or a file is missing or malformed.
+    """
+    if reference := engine_info(spec.engine).check:
+        _imported(reference)(spec)
 
 
 def probe_server(spec: EngineSpec) -> str | None:

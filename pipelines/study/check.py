@@ -13,7 +13,13 @@ from pipelines.study.file.yaml_tree import Loc, dotted_path, loc_in_file
 from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
 from pipelines.study.inputs.benchmarks import check_benchmark
 from pipelines.study.inputs.encoders import check_encoder
-from pipelines.study.inputs.endpoints import check_placement, check_same_servers, check_scorer
+from pipelines.study.inputs.endpoints import (
+    check_here,
+    check_log_probabilities,
+    check_placement,
+    check_same_servers,
+    check_scorer,
+)
 from pipelines.study.inputs.models import check_installed, check_model, check_options, local_config
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.inputs.published import read_published
@@ -40,8 +46,8 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
     Args:
         cpus: The CPUs of the whole cluster; None skips the check of the requested CPUs.
         gpus: The GPUs of the whole cluster; None skips the check of the requested GPUs.
-        local: Whether models and trainings run in this environment, so that it must have their packages. On a cluster,
-            the nodes have their own.
+        local: Whether models and trainings run in this environment, so that it must have their packages and the keys
+            of their servers. On a cluster, the nodes have their own.
 
     Raises:
         InputError: For one mistake; InputErrors for several, with all that were found.
@@ -58,6 +64,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *_model_problems(loaded),
         *_missing_templates(loaded),
         *(_missing_packages(loaded) if local else ()),
+        *(_unusable_servers(loaded) if local else ()),
         *_encoder_problems(loaded),
         *_benchmark_problems(loaded),
         *_contamination(loaded),
@@ -235,6 +242,8 @@ def _model_problems(loaded: LoadedStudy) -> Iterator[InputError]:
             yield _problem_error(loaded, ("models", name), problem)
     for name, problem in check_same_servers(loaded.study.models):
         yield _problem_error(loaded, ("models", name), problem)
+    for name, problem in check_log_probabilities(loaded.study):
+        yield _problem_error(loaded, ("models", name), problem)
     for problem in check_scorer(loaded.study):
         yield _problem_error(loaded, ("scoring",), problem)
 
@@ -249,6 +258,14 @@ def _missing_templates(loaded: LoadedStudy) -> Iterator[InputError]:
             message = f"'{role.model}' has no chat template, so it cannot be asked"
             remedy = f"Give one with 'chat_template: FILE' under models.{role.model}."
             yield _error_at(loaded, role.loc, message, remedy)
+
+
+def _unusable_servers(loaded: LoadedStudy) -> Iterator[InputError]:
+    for name, model in loaded.study.models.items():
+        if check_model(model, loaded.folder) or [*check_options(model)]:
+            continue
+        for problem in check_here(model):
+            yield _problem_error(loaded, ("models", name), problem)
 
 
 def _missing_packages(loaded: LoadedStudy) -> Iterator[InputError]:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from actors.engine import Feature
-from actors.engines.registry import engine_info, identity_options, resolve
+from actors.engine import EngineSpec, Feature
+from actors.engines.registry import check_server, engine_info, identity_options, resolve
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.model import Model
 from pipelines.study.spec.study import Study
 
+_USES: Mapping[Feature, str] = {
+    "prompt_logprobs": "'scorer'",
+    "reply_logprobs": "'probabilities' of an evolution",
+    "top_logprobs": "a judge's 'verdict: probability'",
+}
 _PLACEMENT = {"runtime", "cpus", "gpus", "accelerator", "replicas", "max_replicas", "in_flight", "shared"}
 
 
@@ -18,6 +23,20 @@ def check_placement(model: Model) -> Iterator[Problem]:
     for name in model.runtime.keys() & identity_options(resolve(model.engine, model.gpus)):
         message = f"'{name}' changes results, so it must enter the keys of steps"
         yield Problem(("runtime", name), message, "Move it to 'options'.")
+
+
+def check_here(model: Model) -> Iterator[Problem]:
+    """Yield what is wrong with the address of a model's server, or with a key or file for it on this machine."""
+    options = model.options | model.runtime
+    spec = EngineSpec(resolve(model.engine, model.gpus), model.source, options=tuple(options.items()))
+    try:
+        check_server(spec)
+    except ValueError as error:
+        option = next(
+            (name for name in options if f"'{name}'" in str(error) or str(options[name]) in str(error)), "url"
+        )
+        block = "runtime" if option in model.runtime else "options"
+        yield Problem((block, option) if option in options else ("engine",), str(error))
 
 
 def check_same_servers(models: Mapping[str, Model]) -> Iterator[tuple[str, Problem]]:
@@ -46,6 +65,22 @@ def check_scorer(study: Study) -> Iterator[Problem]:
     if scoring.bos != "auto":
         message = f"the scorer '{scoring.scorer}' is behind a server, which decides about the BOS token itself"
         yield Problem(("bos",), message, "Use 'bos: auto', or a scorer with engine transformers or vllm.")
+
+
+def check_log_probabilities(study: Study) -> Iterator[tuple[str, Problem]]:
+    """Yield models whose log-probabilities the study needs, but that are asked in a way that never gives any."""
+    for name, model in study.models.items():
+        if not (needs := server_needs(study, name)):
+            continue
+        options = model.options | model.runtime
+        anthropic = options.get("batch") == "anthropic"
+        drop = options.get("drop")
+        dropped = {"logprobs", "top_logprobs"} & {*map(str, drop if isinstance(drop, list) else ())}
+        if anthropic or dropped:
+            uses = ", ".join(_USES[need] for need in needs)
+            why = "Anthropic's batch API has none" if anthropic else f"'drop' leaves out {', '.join(sorted(dropped))}"
+            message = f"the study needs log-probabilities of '{name}' ({uses}), but {why}"
+            yield name, Problem(("options", "batch" if anthropic else "drop"), message, "Use another model there.")
 
 
 def server_needs(study: Study, name: str) -> tuple[Feature, ...]:

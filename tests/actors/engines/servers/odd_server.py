@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -166,8 +167,8 @@ class OddServer:
 
 
 @contextmanager
-def odd_server() -> Iterator[OddServer]:
-    """A server in a thread of this process."""
+def odd_server(tls: ssl.SSLContext | None = None) -> Iterator[OddServer]:
+    """A server in a thread of this process, for https with a context `tls`."""
     server, ready, loop = OddServer(), threading.Event(), asyncio.new_event_loop()
     app = web.Application()
     app.router.add_post("/{path:.*}", server.post)
@@ -176,9 +177,9 @@ def odd_server() -> Iterator[OddServer]:
 
     async def start() -> None:
         await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
         await site.start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+        server.url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}/v1"
         ready.set()
 
     def serve() -> None:
