@@ -10,17 +10,19 @@ from itertools import islice
 from pathlib import Path
 
 from pipelines.errors import InputError
-from pipelines.planning.workload import TOKENS_PER_TEXT, InputSize
+from pipelines.planning.workload import ASSUMED_SEEDS, TOKENS_PER_TEXT, InputSize
 from pipelines.rows.readers import SeedRow, count_notes, count_rows, describe_note, iter_seeds, read_seeds
 from pipelines.store.errors import CorruptStore
 from pipelines.store.store import Store
+from pipelines.study.graph.fingerprint import fingerprint
 from pipelines.study.graph.params import SeedsParams
 from pipelines.study.graph.step import Step
-from pipelines.study.inputs.seeds import seed_source
+from pipelines.study.inputs.seeds import local_source
 from pipelines.study.spec.seeds import Seeds
 
 BYTES_PER_TOKEN = 4.0  # of UTF-8, as tokenizers of current models encode English text
 SAMPLE_ROWS = 1000
+_UNKNOWN = "its files are not in the local cache of the hub, and are fetched when the step runs"
 
 
 def measure_seed_sets(
@@ -29,7 +31,7 @@ def measure_seed_sets(
     """Return the sizes of a study's seed sets, by the keys of their steps.
 
     The rows of a finished step are those in the store. Otherwise, the rows of its file are counted, and the number is
-    kept in the store by the file's hash.
+    kept in the store by the file's hash. Of a data set on the hub that is not in the local cache, it is assumed.
 
     Args:
         steps: The steps of the study by key.
@@ -63,8 +65,12 @@ def seed_notes(steps: Mapping[str, Step], done: Collection[str], folder: Path, s
             notes += _told(step, "", store.manifest("seeds", key).notes)
         elif isinstance(step.params, SeedsParams) and not step.params.seeds.world:
             seeds = step.params.seeds
+            source = local_source(seeds, folder)
+            if source is None:
+                notes.append(f"{step.label}: {_UNKNOWN}; {_assumed_rows(seeds):,} rows are assumed")
+                continue
             limit = min(SAMPLE_ROWS, seeds.limit or SAMPLE_ROWS)
-            sample = read_seeds(seed_source(seeds, folder), limit=limit, on_bad_row=seeds.on_bad_row)
+            sample = read_seeds(source, limit=limit, on_bad_row=seeds.on_bad_row)
             among = f"of the first {SAMPLE_ROWS:,} rows, " if len(sample.rows) + len(sample.bad) == SAMPLE_ROWS else ""
             notes += _told(step, among, count_notes(sample.rows))
     return notes
@@ -77,14 +83,22 @@ def _told(step: Step, among: str, notes: Mapping[str, int]) -> list[str]:
 def _count(step: Step, seeds: Seeds, folder: Path, store: Store) -> int:
     if seeds.world:
         return min(seeds.world.count, seeds.limit or seeds.world.count)
-    name = f"{step.payload['sha256']}-{seeds.limit or 'all'}.json"
+    source = local_source(seeds, folder)
+    if source is None:
+        return _assumed_rows(seeds)
+    content = step.payload.get("sha256") or fingerprint(step.payload["hub"])
+    name = f"{content}-{seeds.limit or 'all'}.json"
     path = posixpath.join(store.root, "row_counts", name)
     with contextlib.suppress(FileNotFoundError, CorruptStore):
         return store.read_json(path, json.loads, "")["rows"]
-    rows = count_rows(seed_source(seeds, folder), seeds.limit)
+    rows = count_rows(source, seeds.limit)
     with contextlib.suppress(OSError):  # a store that cannot be written to: the rows are counted again next time
         store.write_bytes(path, json.dumps({"rows": rows}).encode())
     return rows
+
+
+def _assumed_rows(seeds: Seeds) -> int:
+    return seeds.limit or ASSUMED_SEEDS
 
 
 def _with_lengths(rows: int, seeds: Seeds, folder: Path) -> InputSize:
@@ -99,7 +113,10 @@ def _with_lengths(rows: int, seeds: Seeds, folder: Path) -> InputSize:
 def _sample(seeds: Seeds, folder: Path) -> list[SeedRow]:
     """Return the good ones among the first rows, up to the first place that cannot be read."""
     sample: list[SeedRow] = []
-    with contextlib.suppress(InputError), contextlib.closing(iter_seeds(seed_source(seeds, folder))) as found:
+    source = local_source(seeds, folder)
+    if source is None:
+        return sample
+    with contextlib.suppress(InputError), contextlib.closing(iter_seeds(source)) as found:
         for row in islice(found, min(SAMPLE_ROWS, seeds.limit or SAMPLE_ROWS)):
             if isinstance(row, SeedRow):
                 sample.append(row)

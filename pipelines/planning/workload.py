@@ -39,6 +39,7 @@ TOKENS_PER_PROMPT = 300  # of a rewriting or judging prompt, without the text in
 TOKENS_PER_JUDGEMENT = 300  # the judge explains its verdict
 INSTRUCTIONS_PER_LIST = 25
 ASSUMED_ITEMS = 1000  # of a benchmark without a limit
+ASSUMED_SEEDS = 1000  # of a data set on the hub that is not in the local cache
 
 
 @dataclass(frozen=True, slots=True)

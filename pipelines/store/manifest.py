@@ -96,3 +96,8 @@ class Manifest(BaseModel):
     def notes(self) -> dict[str, int]:
         """The numbers of a seed set's rows by what was left out of them or changed."""
         return self.extra.get("notes", {})
+
+    @property
+    def licence(self) -> Mapping[str, Any] | None:
+        """The licence of a seed set on the hub: `ids`, `name` and `link`; None of other sets."""
+        return self.extra.get("licence")

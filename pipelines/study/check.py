@@ -24,7 +24,7 @@ from pipelines.study.inputs.models import check_installed, check_model, check_op
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.inputs.published import read_published
 from pipelines.study.inputs.references import check_reference
-from pipelines.study.inputs.seeds import OWN_ANSWERS, given_source, seed_source
+from pipelines.study.inputs.seeds import OWN_ANSWERS, check_hub, given_source, local_source
 from pipelines.study.inputs.templates import check_template, lacks_template
 from pipelines.study.roles import needs_template, roles
 from pipelines.study.spec.model import Model
@@ -184,17 +184,19 @@ def _ambiguous_rewards(loaded: LoadedStudy, index: int, selection: Selection) ->
 
 def _seed_files(loaded: LoadedStudy) -> Iterator[InputError]:
     for index, seeds in enumerate(loaded.study.seeds):
-        if seeds.file is None:
+        if problem := check_hub(seeds):
+            yield _problem_error(loaded, ("seeds", index), problem)
+        if problem or seeds.world:
             continue
-        loc: Loc = ("seeds", index, "file")
-        if any(name.startswith("~") for name in seeds.file):
+        loc: Loc = ("seeds", index, "hub" if seeds.hub else "file")
+        if any(name.startswith("~") for name in seeds.file or []):
             yield _error_at(
                 loaded, loc, "'~' is not expanded", "Write an absolute path, or one relative to the study's folder."
             )
             continue
         remedy = "Correct the path, or name another file with '--seeds'."
         try:
-            seed_source(seeds, loaded.folder)
+            local_source(seeds, loaded.folder)
         except InputError as error:
             yield _error_at(loaded, loc, f"{error.file}: {error.message}", error.remedy or remedy)
 

@@ -42,7 +42,11 @@ class RepeatFilter:
         return len(self._seen) == before
 
 
+def conversation_text(row: SeedRow) -> str:
+    """Return a seed's conversation, without its answer, as one text. Different conversations have different texts."""
+    return "\0".join((row.system, *row.history, row.instruction, row.input))
+
+
 def _digest(row: SeedRow, size: int) -> int:
     """Return a digest of a seed's conversation, without its answer."""
-    text = "\0".join((row.system, *row.history, row.instruction, row.input))
-    return int.from_bytes(blake2b(text.encode(), digest_size=size).digest())
+    return int.from_bytes(blake2b(conversation_text(row).encode(), digest_size=size).digest())

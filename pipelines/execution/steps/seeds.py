@@ -1,18 +1,21 @@
-"""Reads seed rows (round 0) from files, or draws them from the bundled world."""
+"""Reads seed rows (round 0) from files, here or on the hub, or draws them from the bundled world."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from bundled.world import seeds as world_seeds
 from pipelines.errors import MAX_SHOWN, InputError
 from pipelines.execution.runtime.commit import commit_step
 from pipelines.execution.steps.instruction_sets import write_results
+from pipelines.execution.steps.near_repeats import NearRepeatFilter
 from pipelines.execution.steps.repeats import RepeatCounter, RepeatFilter
 from pipelines.rows.ids import row_id
 from pipelines.rows.readers import BadRow, SeedRow, bad_rows_error, iter_seeds, no_rows_error
@@ -21,7 +24,7 @@ from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.graph.params import SeedsParams
 from pipelines.study.graph.step import Step
-from pipelines.study.inputs.seeds import seed_source
+from pipelines.study.inputs.seeds import local_source, seed_source
 from pipelines.study.spec.basics import World
 from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.study import Study
@@ -32,7 +35,8 @@ REPEAT_NOTE = "the same text as an earlier row (reject them with 'deduplicate: e
 def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
     """Read or draw the rows of one seeds step, and commit them. `folder` is that of the study's file.
 
-    The rows are written while they are read: memory does not depend on their number.
+    The rows are written while they are read: memory does not depend on their number. The manifest keeps the licence
+    that the card of a data set on the hub states.
 
     Raises:
         InputError: If the file is not valid. Nothing is left in the store then.
@@ -46,8 +50,13 @@ def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
     except InputError:
         store.remove([store.folder(step.kind, step.key)])
         raise
-    extra = {"notes": dict(notes)} if notes else None
+    extra = ({"notes": dict(notes)} if notes else {}) | _licence(job.seeds, folder)
     return commit_step(store, step, account, shards, time.monotonic() - started, extra)
+
+
+def _licence(seeds: Seeds, folder: Path) -> dict[str, Any]:
+    source = local_source(seeds, folder) if seeds.hub else None
+    return {"licence": asdict(source.licence)} if source and source.licence else {}
 
 
 def seed_rows(
@@ -66,7 +75,8 @@ def seed_rows(
     source = seed_source(seeds, folder)
     bad: list[BadRow] = []  # the first ones
     good = 0
-    counter, repeats = RepeatCounter(), RepeatFilter()
+    counter = RepeatCounter()
+    find_repeat = _repeat_finder(seeds, key, counter)
     with closing(iter_seeds(source)) as found:
         for row in islice(found, seeds.limit):
             if isinstance(row, BadRow):
@@ -78,12 +88,10 @@ def seed_rows(
             elif not bad or seeds.on_bad_row == "quarantine":
                 good += 1
                 notes.update(note.text for note in row.notes)
-                if seeds.deduplicate is None:
-                    counter.add(row)
-                elif repeats.is_repeat(row):
-                    yield _rejected_repeat(row, key)
-                    continue
-                yield _instruction_row(row, key)
+                if rejection := find_repeat(row):
+                    yield rejection
+                else:
+                    yield _instruction_row(row, key)
     if bad and (seeds.on_bad_row == "refuse" or not good):
         raise bad_rows_error(bad)
     if not good:
@@ -118,9 +126,28 @@ def _instruction_row(row: SeedRow, key: str) -> InstructionRow:
     )
 
 
-def _rejected_repeat(row: SeedRow, key: str) -> Rejection:
+def _repeat_finder(seeds: Seeds, key: str, counter: RepeatCounter) -> Callable[[SeedRow], Rejection | None]:
+    """Return the function that rejects a row as a repeat. If the study keeps repeats, they are counted."""
+    if seeds.deduplicate is None:
+        return counter.add
+    if seeds.deduplicate == "exact":
+        repeats = RepeatFilter()
+        return lambda row: _rejected_repeat(row, key, "duplicate", REPEAT_NOTE) if repeats.is_repeat(row) else None
+    near_repeats = NearRepeatFilter()
+
+    def find_near(row: SeedRow) -> Rejection | None:
+        if (found := near_repeats.find(row)) is None:
+            return None
+        earlier = f"row {found.row} (from 0; id {row_id(str(found.row), key)})"
+        detail = f"about {found.similarity:.0%} of its 5-word sequences are those of {earlier}"
+        return _rejected_repeat(row, key, "near_duplicate", detail)
+
+    return find_near
+
+
+def _rejected_repeat(row: SeedRow, key: str, reason: str, detail: str) -> Rejection:
     new_id = row_id(str(row.index), key)
-    return Rejection(new_id, "", new_id, row.index, "rejected", "duplicate", REPEAT_NOTE, row.instruction)
+    return Rejection(new_id, "", new_id, row.index, "rejected", reason, detail, row.instruction)
 
 
 def _rejected_seed(row: BadRow, key: str, several_files: bool) -> Rejection:

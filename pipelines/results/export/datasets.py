@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipelines.results.export import Format
 from pipelines.results.export.card import dataset_card
-from pipelines.results.export.files import Exported, set_name
+from pipelines.results.export.files import Exported, SeedOrigin, set_name
 from pipelines.results.export.formats import (
     LLAMA_FACTORY_PREFERENCES,
     RECORDS,
@@ -26,7 +26,9 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.types import PairRow, ResponseRow
 from pipelines.store.store import Store
 from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import CheckParams, SelectParams
+from pipelines.study.graph.params import CheckParams, SeedsParams, SelectParams
+from pipelines.study.graph.step import Step
+from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.selection import Selection
 from pipelines.study.spec.study import Study
 
@@ -41,7 +43,8 @@ def export_sets(store: Store, study: Study, grid: Grid, folder: Path, form: Form
     folder.mkdir(parents=True, exist_ok=True)
     written = [*_export_supervised(store, study, grid, folder, form), *_export_preferences(store, study, grid, folder)]
     if written:
-        (folder / "README.md").write_text(dataset_card(study, written), encoding="utf-8")
+        card = dataset_card(study, written, [*_origins(store, study, written)])
+        (folder / "README.md").write_text(card, encoding="utf-8")
         described = (file for file in written if not file.conversational)
         listed = {file.path.name.replace(".", "_"): _dataset_info(file, form) for file in described}
         (folder / "dataset_info.json").write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
@@ -74,6 +77,33 @@ def _export_preferences(store: Store, study: Study, grid: Grid, folder: Path) ->
             turns = any(row.before for row in rows)
             written = write_records(path, (preference(row, turns) for row in rows))
             yield Exported(path, *written, pairs, ranking=True, conversational=turns)
+
+
+def _origins(store: Store, study: Study, files: Iterable[Exported]) -> Iterator[SeedOrigin]:
+    """Yield the seed sets that exported files descend from."""
+    used = {file.pairs.seeds: file.pairs.instructions for file in files}
+    for seeds in (seeds for seeds in study.seeds if seeds.name in used):
+        source = f"https://huggingface.co/datasets/{seeds.hub}" if seeds.hub else _local_source(seeds)
+        stated = store.manifest("seeds", _seeds_key(used[seeds.name], seeds)).licence or {}
+        licence = (tuple(stated.get("ids", ())), stated.get("name", ""), stated.get("link", ""))
+        yield SeedOrigin(seeds.name, source, seeds.revision or "", *licence)
+
+
+def _seeds_key(step: Step, seeds: Seeds) -> str:
+    """Return the key of the step of a seed set that an instruction step descends from."""
+    found = {one.params.seeds.name: one.key for one in _ancestors(step) if isinstance(one.params, SeedsParams)}
+    return found.get(seeds.name) or next(iter(found.values()))  # equal sets share the step of one of them
+
+
+def _ancestors(step: Step) -> Iterator[Step]:
+    yield step
+    for needed in step.inputs:
+        yield from _ancestors(needed)
+
+
+def _local_source(seeds: Seeds) -> str:
+    """Return the names of a set's files without their folders, which say nothing to others."""
+    return ", ".join(Path(name).name for name in seeds.file) if seeds.file else "tasks of the bundled world"
 
 
 def _is_filtered(selection: Selection) -> bool:

@@ -31,6 +31,23 @@ class Exported:
         return self.path.name.rsplit(".", 2)[0]
 
 
+@dataclass(frozen=True, slots=True)
+class SeedOrigin:
+    """Where a seed set is from, its revision, and its licence: identifiers, and the name and link of another one."""
+
+    name: str
+    source: str
+    revision: str = ""
+    licences: tuple[str, ...] = ()
+    licence_name: str = ""
+    licence_link: str = ""
+
+    @property
+    def terms(self) -> tuple[tuple[str, ...], str, str]:
+        """What a card's header says of the licence."""
+        return self.licences, self.licence_name, self.licence_link
+
+
 def set_name(pairs: InstructionDataset) -> str:
     """Return the name of a data set's file, without extensions."""
     evolved = [*filter(None, (pairs.method, pairs.evolver)), f"r{pairs.round}"] if pairs.evolver else ["seeds"]

@@ -1,7 +1,10 @@
 """Reads seed rows from files, strictly: every row is kept as written, quarantined with a reason, or an error."""
 
+from pipelines.rows.readers.hub.fetch import cached_source, fetch_source
 from pipelines.rows.readers.rules import (
     ColumnField,
+    HubSet,
+    Licence,
     ReadingRules,
     SeedSource,
     SystemPolicy,
@@ -22,6 +25,8 @@ from pipelines.rows.readers.sets.seed_set import (
 __all__ = [
     "BadRow",
     "ColumnField",
+    "HubSet",
+    "Licence",
     "Note",
     "OnBadRow",
     "ReadingRules",
@@ -32,9 +37,11 @@ __all__ = [
     "TurnsPolicy",
     "UnusedPolicy",
     "bad_rows_error",
+    "cached_source",
     "count_notes",
     "count_rows",
     "describe_note",
+    "fetch_source",
     "find_files",
     "hash_files",
     "iter_seeds",

@@ -27,8 +27,31 @@ class ReadingRules:
 
 
 @dataclass(frozen=True, slots=True)
+class HubSet:
+    """One split of a data set on the hub at a commit. `config` is None if the data set has only one, or a default."""
+
+    name: str
+    revision: str
+    config: str | None = None
+    split: str = "train"
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """The licence that a data set's card states: identifiers as the hub has them, and the name and link of others."""
+
+    ids: tuple[str, ...] = ()
+    name: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SeedSource:
-    """The files of a seed set, all of one format, in the order in which their rows are numbered."""
+    """The files of a seed set, all of one format, in the order in which their rows are numbered.
+
+    `licence` is that of a data set on the hub; other files have none.
+    """
 
     files: tuple[Path, ...]
     rules: ReadingRules = ReadingRules()
+    licence: Licence | None = None

@@ -33,12 +33,19 @@ from pipelines.study.graph.params import (
 from pipelines.study.graph.prompt_names import ANSWER_PROMPTS, CONSTRAINED_ANSWER_PROMPT, describe_prompts
 from pipelines.study.graph.step import Identities, Identity, Part, Step, StepParams, make_step
 from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
-from pipelines.study.inputs.seeds import given_source, seed_source
+from pipelines.study.inputs.seeds import (
+    OWN_ANSWERS,
+    given_rules,
+    given_source,
+    hub_set,
+    reading_rules,
+    seed_source,
+)
 from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.spec.basics import SamplingSpec, number_label
 from pipelines.study.spec.evolution import Evolution
 from pipelines.study.spec.recipes import Student
-from pipelines.study.spec.responses import BestOfN, DecodingVariant
+from pipelines.study.spec.responses import BestOfN, DecodingVariant, Given
 from pipelines.study.spec.scoring import ScoringOptions
 from pipelines.study.spec.seeds import Seeds
 from pipelines.study.spec.selection import Selection
@@ -148,10 +155,7 @@ class GridBuilder:
         """Yield the data sets of existing answers to a seed set."""
         for given in self.study.responses.given:
             if given.seeds in (None, seeds.name):
-                source = given_source(given, seeds, self.folder)
-                parts: dict[str, Part] = {}
-                if source:
-                    parts = {"sha256": hash_files(source.files), "rules": describe(source.rules)}
+                parts = self._describe_given(given, seeds)
                 match = given.match if given.file else "row"
                 identity = self.identify(GivenParams, column=given.column, match=match, **parts)
                 job = GivenParams(given, seeds)
@@ -170,17 +174,24 @@ class GridBuilder:
 
     def add_seeds(self, seeds: Seeds) -> Step:
         source: dict[str, Part] = (
-            self._describe_files(seeds)
-            if seeds.file
-            else {"world": seeds.world, "world_version": WORLD_VERSION, "seed": self.study.seed}
+            {"world": seeds.world, "world_version": WORLD_VERSION, "seed": self.study.seed}
+            if seeds.world
+            else self._describe_files(seeds)
         )
         identity = self.identify(SeedsParams, limit=seeds.limit, on_bad_row=seeds.on_bad_row, **source)
         return self.add(identity, seeds.name, SeedsParams(seeds))
 
     def _describe_files(self, seeds: Seeds) -> dict[str, Part]:
-        source = seed_source(seeds, self.folder)
-        rules = describe(source.rules)
-        return {"sha256": hash_files(source.files), "rules": rules, "deduplicate": seeds.deduplicate}
+        hub, rules = hub_set(seeds), describe(reading_rules(seeds))
+        content = {"hub": describe(hub)} if hub else {"sha256": hash_files(seed_source(seeds, self.folder).files)}
+        return {**content, "rules": rules, "deduplicate": seeds.deduplicate}
+
+    def _describe_given(self, given: Given, seeds: Seeds) -> dict[str, Part]:
+        hub, rules = hub_set(seeds), describe(given_rules(given, seeds))
+        if hub and given.file is None and given.column != OWN_ANSWERS:
+            return {"hub": describe(hub), "rules": rules}
+        source = given_source(given, seeds, self.folder)
+        return {"sha256": hash_files(source.files), "rules": rules} if source else {}
 
     def add_responses(self, step: Step, teacher: str, variant: DecodingVariant, draws: int) -> Step:
         if variant.best_of_n:

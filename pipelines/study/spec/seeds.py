@@ -9,18 +9,24 @@ from pydantic import BeforeValidator, Field, model_validator
 from pipelines.rows.readers import ColumnField, SystemPolicy, TurnsPolicy, UnusedPolicy
 from pipelines.study.spec.basics import Name, StrictModel, World, as_list, scalar_or_list_schema
 
-OF_FILES = ("split", "system", "turns", "columns", "on_unused", "deduplicate")
+OF_HUB = ("config", "revision")
+OF_FILES = (*OF_HUB, "split", "system", "turns", "columns", "on_unused", "deduplicate")
 
 
 class Seeds(StrictModel):
-    """Seed instructions: files of one format (docs/data.md) or tasks of the bundled world."""
+    """Seed instructions: files of one format, here or on the hub (docs/data.md), or tasks of the bundled world."""
 
     name: Name
     file: (
         Annotated[list[str], BeforeValidator(as_list), Field(min_length=1, json_schema_extra=scalar_or_list_schema)]
         | None
     ) = Field(default=None, description="file, folder or glob, relative to the study file, or a list of them")
-    split: str | None = Field(default=None, description="which split of a folder with several is read")
+    hub: str | None = Field(default=None, description="a data set on the Hugging Face hub, as org/name")
+    config: str | None = Field(default=None, description="which config of a data set on the hub with several is read")
+    revision: str | None = Field(default=None, description="the 40-digit commit of a data set on the hub")
+    split: str | None = Field(
+        default=None, description="which split of a folder with several, or of a data set on the hub (train), is read"
+    )
     world: World | None = None
     limit: int | None = Field(default=None, gt=0, description="use only the first rows")
     on_bad_row: Literal["refuse", "quarantine"] = "refuse"
@@ -40,14 +46,18 @@ class Seeds(StrictModel):
         default="tell", description="parts of a row's task that are not used: count and report them, or refuse the row"
     )
 
-    deduplicate: Literal["exact"] | None = Field(
-        default=None, description="exact: reject a row with the same system text, turns and input as an earlier one"
+    deduplicate: Literal["exact", "near"] | None = Field(
+        default=None,
+        description="exact: reject a row with the same system text, turns and input as an earlier one; near: reject a "
+        "row of which about 80% of the 5-word sequences are the same",
     )
 
     @model_validator(mode="after")
     def _one_source(self) -> Seeds:
-        if (self.file is None) == (self.world is None):
-            raise ValueError("give exactly one of 'file' and 'world'")
+        if (self.file, self.hub, self.world).count(None) != 2:
+            raise ValueError("give exactly one of 'file', 'hub' and 'world'")
         if given := [key for key in OF_FILES if self.world and key in self.model_fields_set]:
             raise ValueError(f"'{given[0]}' has a meaning for files only")
+        if given := [key for key in OF_HUB if self.file and key in self.model_fields_set]:
+            raise ValueError(f"'{given[0]}' has a meaning for data sets on the hub only")
         return self

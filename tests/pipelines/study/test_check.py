@@ -17,6 +17,7 @@ from pipelines.study.file.load import load
 from pipelines.study.inputs import models as sources
 from pipelines.study.inputs.models import resolve_model_path
 from pipelines.study.spec.model import Model
+from tests.support.hub_cache import hub_cache, snapshot
 
 WriteStudy = Callable[..., Path]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -99,6 +100,23 @@ def test_a_sound_study_passes(write_study: WriteStudy) -> None:
             " seeds. Use .jsonl, .ndjson, .json, .csv, .tsv, .parquet, .arrow;"
             " all but Parquet and Arrow also as .gz, .zst, .xz, .bz2.",
         ),
+        (
+            "world: {count: 8}",
+            "hub: org/name",
+            "4: seeds[0].hub: seeds on the hub need a pinned 'revision' (commit) to be reproducible. "
+            "Add the 40-digit commit of huggingface.co/datasets/org/name.",
+        ),
+        (
+            "world: {count: 8}",
+            "hub: org/name\n    revision: main",
+            "5: seeds[0].revision: 'main' is not a commit. "
+            "Give the 40 hexadecimal digits of the commit; branches and tags can change.",
+        ),
+        (
+            "world: {count: 8}",
+            f"hub: alpaca\n    revision: {COMMIT}",
+            "4: seeds[0].hub: 'alpaca' is not the name of a data set on the hub. Give it as 'org/name'.",
+        ),
     ],
 )
 def test_a_reference_to_nothing_is_told_with_the_nearest_name(
@@ -106,6 +124,18 @@ def test_a_reference_to_nothing_is_told_with_the_nearest_name(
 ) -> None:
     path = write_study({old: new})
     assert problems(path) == [expected.replace("FOLDER", str(path.parent))]
+
+
+def test_a_split_that_a_data_set_on_the_hub_lacks_is_told(
+    write_study: WriteStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snapshot(hub_cache(tmp_path / "hub", monkeypatch), "org/name", {"train.jsonl": '{"instruction": "Count."}'})
+    path = write_study({"world: {count: 8}": f"hub: org/name\n    revision: {COMMIT}"})
+    check(load(path))
+    path = write_study({"world: {count: 8}": f"hub: org/name\n    revision: {COMMIT}\n    split: test"})
+    (found,) = problems(path)
+    assert found.startswith("4: seeds[0].hub: org/name: has no split 'test'")
+    assert found.endswith("Its splits are train.")
 
 
 def test_an_unknown_scorer_is_told(write_study: WriteStudy) -> None:

@@ -123,3 +123,32 @@ def test_repeated_seeds_are_rejected_if_asked_for(tmp_path: Path) -> None:
     assert manifest.account.reasons == {"duplicate": 1}
     rows = from_table(InstructionRow, store.rows("seeds", manifest.key))
     assert [row.index for row in rows] == [0, 1, 3]
+
+
+def words(start: int, count: int) -> str:
+    return " ".join(f"word{n}" for n in range(start, start + count))
+
+
+def test_near_duplicates_are_rejected_with_the_earlier_row(tmp_path: Path) -> None:
+    texts = [
+        words(0, 100),
+        words(500, 100),
+        "Add 1 + 1",
+        words(0, 99) + " Other",  # 95 of 97 5-grams
+        words(0, 60) + " " + words(900, 40),
+        "Add 1 - 1",
+        "add 1 + 1",
+        words(500, 98).upper(),
+        "\u4eca\u5929\u5929\u6c14\u5f88\u597d\uff0c\u6211\u4eec\u53bb\u516c\u56ed\u5427",
+        "\u660e\u5929\u5929\u6c14\u4e0d\u597d\uff0c\u6211\u4eec\u5728\u5bb6\u91cc\u5427",
+    ]
+    path, store = tmp_path / "a.jsonl", Store(str(tmp_path / "store"))
+    path.write_text("".join(json.dumps({"instruction": text}) + "\n" for text in texts))
+    manifest = run(path, store, deduplicate="near")
+    rows = from_table(InstructionRow, store.rows("seeds", manifest.key))
+    assert [row.index for row in rows] == [0, 1, 2, 4, 5, 8, 9]
+    rejected = from_table(Rejection, store.rows("seeds", manifest.key, "rejected"))
+    assert [(row.index, row.reason) for row in rejected] == [(n, "near_duplicate") for n in (3, 6, 7)]
+    for row, earlier in zip(rejected, (0, 2, 1), strict=True):
+        (kept,) = (one for one in rows if one.index == earlier)
+        assert row.detail.endswith(f"are those of row {earlier} (from 0; id {kept.id})")

@@ -72,7 +72,7 @@ def test_whole_numbers_are_taken_where_fractions_are_expected(write_study: Write
         ("[tiny]\nresp", "tiny\nresp", ["10: evolution.evolvers: must be a list; here is the text 'tiny'"]),
         ("study: small", "study: ../up", [f"1: study: '../up' cannot be a name. {NAME_RULE}"]),
         ("  quick:\n", "  Quick!:\n", [f"14: recipes.Quick!: 'Quick!' cannot be a name. {NAME_RULE}"]),
-        ("{count: 8}", "{count: 8}\n    file: a.csv", ["3: seeds[0]: give exactly one of 'file' and 'world'"]),
+        ("{count: 8}", "{count: 8}\n    file: a.csv", ["3: seeds[0]: give exactly one of 'file', 'hub' and 'world'"]),
         (
             "engine: scripted",
             "template: {a: [1]}",
