@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
-from actors.engine import EngineSpec
-from actors.engines.options import Option, parse_options
+from actors.engine import EngineSpec, OptionValue
+from actors.engines.options import parse_options
 from actors.engines.vllm_internals import lora_rank_limits
 from actors.inference.model_loading import adapter_rank, device_name, dtype_name, linear_names, usable_length
 
 CPU_KV_CACHE_BYTES = 2**30  # bytes
 # whitespace in JSON has no meaning, and weak models fill whole replies with it
 COMPACT_JSON = {"backend": "xgrammar", "disable_any_whitespace": True}
-OPTIONS: dict[str, Option] = {
+SPECULATIVE = "speculative_config"
+# vLLM finds the method itself if there is a draft model, which is a folder, or a hub name with its commit
+SPECULATIVE_TYPES: dict[str, type] = {
+    "method": str,
+    "model": str,
+    "revision": str,
+    "num_speculative_tokens": int,
+    "prompt_lookup_min": int,
+    "prompt_lookup_max": int,
+}
+OPTIONS: dict[str, OptionValue] = {
     "tensor_parallel_size": 1,
     "pipeline_parallel_size": 1,
     "gpu_memory_utilization": 0.9,
@@ -25,8 +36,11 @@ OPTIONS: dict[str, Option] = {
     "quantization": "",  # empty: as the checkpoint is
     "kv_cache_dtype": "auto",
     "enable_expert_parallel": False,
+    SPECULATIVE: {},
 }
-IDENTITY_OPTIONS = ("quantization", "kv_cache_dtype")  # they change log-probabilities
+# the first two change log-probabilities; tokens that a draft proposes are accepted by other random numbers, so sampled
+# replies depend on the draft, though their distribution does not
+IDENTITY_OPTIONS = ("quantization", "kv_cache_dtype", SPECULATIVE)
 
 
 def vllm_options(spec: EngineSpec) -> dict[str, Any]:
@@ -36,6 +50,21 @@ def vllm_options(spec: EngineSpec) -> dict[str, Any]:
         ValueError: An option is unknown or has the wrong type.
     """
     return parse_options(spec, **OPTIONS)
+
+
+def speculative_error(settings: Mapping[str, Any]) -> str:
+    """Return what is wrong with a `speculative_config`; empty if nothing is. An empty one means no speculation."""
+    for name, value in settings.items():
+        expected = SPECULATIVE_TYPES.get(name)
+        if expected is None:
+            return f"{SPECULATIVE} has no setting {name!r}; it has {', '.join(SPECULATIVE_TYPES)}"
+        if type(value) is not expected or (expected is int and value < 1):
+            return f"{name} must be {'a positive whole number' if expected is int else 'a text'}, not {value!r}"
+    if settings and "num_speculative_tokens" not in settings:
+        return "num_speculative_tokens is missing: the number of tokens that are proposed at once"
+    if settings and not settings.keys() & {"model", "method"}:
+        return "model (a draft model) or method (such as ngram) is missing"
+    return ""
 
 
 def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, Any]:
@@ -50,7 +79,9 @@ def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, 
     options = vllm_options(spec)
     lora = {name: options.pop(name) for name in ("lora", "max_loras", "max_lora_rank")}
     os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"  # the additional token is never fed back into the model
-    options["quantization"] = options["quantization"] or None
+    if problem := speculative_error(options[SPECULATIVE]):
+        raise ValueError(f"engine 'vllm': {problem}")
+    options |= {name: options[name] or None for name in ("quantization", SPECULATIVE)}
     device = device_name()
     arguments: dict[str, Any] = {
         "model": spec.model,

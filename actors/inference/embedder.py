@@ -9,7 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actors.engine import LoadError
 from actors.inference.model_loading import device_name, dtype_name
+from actors.model_folder.files import check_files
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,14 +40,19 @@ def packaged_model_folder(source: str) -> Path | None:
 
 
 class Embedder:
-    """A loaded model. Texts are truncated to its maximum length."""
+    """A loaded model. Texts are truncated to its maximum length.
+
+    Raises:
+        LoadError: Files of its folder are missing, truncated or Git LFS pointers.
+    """
 
     def __init__(self, spec: EncoderSpec) -> None:
         from sentence_transformers import SentenceTransformer
 
-        device = device_name()
+        device, source = device_name(), str(packaged_model_folder(spec.source) or spec.source)
+        check_files(source)
         self.model: Any = SentenceTransformer(
-            str(packaged_model_folder(spec.source) or spec.source),
+            source,
             revision=spec.revision,
             device=device,
             trust_remote_code=False,
@@ -67,6 +74,8 @@ class EmbedderHost:
         """Load the model, and return why it cannot be loaded, in one line; empty if it is loaded."""
         try:
             _ = self._embedder
+        except LoadError as error:
+            return error.detail
         except Exception as error:
             return " ".join(f"{type(error).__name__}: {error}".split())
         return ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from fnmatch import fnmatch
 from importlib.util import find_spec
 from typing import Any, cast
 
@@ -18,6 +20,10 @@ _PACKAGES = {
 }
 # methods of vLLM's option `quantization` that quantise a 16-bit checkpoint while it is loaded: bytes per weight
 ON_LOADING = {"fp8": 1.0, "bitsandbytes": 0.5625}
+
+# where the methods list the modules whose weights stay in 16 bit
+_KEPT_LISTS = ("modules_to_not_convert", "ignore", "ignored_layers", "exclude_modules", "llm_int8_skip_modules")
+_ENDS = ("lm_head", "embed_tokens", "re:.*lm_head")  # embeddings and output layers always stay in 16 bit
 
 
 def quantisation(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -48,6 +54,30 @@ def bytes_per_weight(config: Mapping[str, Any]) -> float | None:
     if not isinstance(bits, int):
         return None
     return bits / 8 + ((SCALE_BYTES + bits / 8) / size if isinstance(size, int) and size > 0 else 0)
+
+
+def kept_modules(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the patterns of inner modules that a quantised checkpoint keeps in 16 bit."""
+    settings = quantisation(config)
+    patterns = [str(pattern) for name in _KEPT_LISTS for pattern in settings.get(name) or ()]
+    return tuple(pattern for pattern in patterns if pattern not in _ENDS)
+
+
+def is_kept(module: str, patterns: tuple[str, ...]) -> bool:
+    """Return whether one of the patterns (`kept_modules`) matches a module or one that contains it.
+
+    A pattern is the end, the beginning or another part of a dotted name, a name with `*`, or a regular expression after
+    `re:`.
+    """
+    return any(_matches(pattern, module) for pattern in patterns)
+
+
+def _matches(pattern: str, module: str) -> bool:
+    if pattern.startswith("re:"):
+        return re.match(pattern.removeprefix("re:"), module) is not None
+    if "*" in pattern:
+        return fnmatch(module, pattern) or fnmatch(module, f"{pattern}.*")
+    return f".{pattern}." in f".{module}."
 
 
 def missing_package(config: Mapping[str, Any]) -> str | None:

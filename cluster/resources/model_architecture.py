@@ -5,7 +5,7 @@ The sizes of common families are computed. Others are built with transformers on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,18 @@ def architecture(config: Mapping[str, Any]) -> Architecture:
     return _compute_architecture(config, family)
 
 
+def parameters_of(config: Mapping[str, Any], chosen: Callable[[str], bool]) -> int:
+    """Return the number of parameters of the modules whose names are `chosen`, without embeddings and output layer.
+
+    Raises:
+        ClusterError: config.json does not describe a decoder that transformers knows.
+    """
+    model, _ = _meta_model(config)
+    ends = {id(part.weight) for part in (model.get_input_embeddings(), model.get_output_embeddings()) if part}
+    inner = [(name, weights) for name, weights in model.named_parameters() if id(weights) not in ends]
+    return sum(weights.numel() for name, weights in inner if chosen(name.removesuffix(".weight").removesuffix(".bias")))
+
+
 def _compute_architecture(config: Mapping[str, Any], family: _Family) -> Architecture:
     shape = _shape(config)
     hidden, layers, vocabulary = shape["hidden"], shape["layers"], shape["vocabulary"]
@@ -117,16 +129,23 @@ def _shape(config: Mapping[str, Any]) -> dict[str, int]:
         raise ClusterError(f"the model's config.json has no {error}, so its memory cannot be estimated") from error
 
 
-def _count_parameters(config: Mapping[str, Any]) -> Architecture:
+def _meta_model(config: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return a model without weights and its config, as transformers makes them."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
         loaded = AutoConfig.for_model(**config)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(loaded)
+            return AutoModelForCausalLM.from_config(loaded), loaded
     except (ValueError, KeyError, TypeError) as error:
         raise ClusterError(f"transformers has no model of type '{config.get('model_type')}': {error}") from error
+
+
+def _count_parameters(config: Mapping[str, Any]) -> Architecture:
+    import torch
+
+    model, loaded = _meta_model(config)
     count = sum(weights.numel() for weights in model.parameters())
     head = model.get_output_embeddings()
     inner = [layer for layer in model.modules() if layer is not head]

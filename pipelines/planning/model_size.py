@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from actors.engines.registry import engine_info
-from actors.model_folder.quantisation import ON_LOADING, bytes_per_weight
+from actors.model_folder.quantisation import ON_LOADING, bytes_per_weight, is_kept, kept_modules
 from cluster.errors import ClusterError
-from cluster.resources.model_architecture import Architecture, architecture
+from cluster.resources.model_architecture import Architecture, architecture, parameters_of
 from pipelines.study.inputs.models import resolve_model_path
 from pipelines.study.spec.model import Model
 
@@ -24,10 +25,21 @@ def known_architecture(model: Model, folder: Path) -> tuple[Architecture, int] |
     if config is None:
         return None
     try:
-        sizes = architecture(config)
+        sizes = with_kept_modules(architecture(config), config)
     except ClusterError:
         return None  # its engine reports whether it can be loaded
     return sizes, 4 if (config.get("dtype") or config.get("torch_dtype")) == "float32" else 2
+
+
+def with_kept_modules(sizes: Architecture, config: Mapping[str, Any]) -> Architecture:
+    """Return the sizes with the modules that a quantised checkpoint keeps in 16 bit.
+
+    Raises:
+        ClusterError: There are such modules, and transformers does not know the architecture.
+    """
+    patterns = kept_modules(config)
+    kept = parameters_of(config, lambda module: is_kept(module, patterns)) if patterns else 0
+    return replace(sizes, unquantised=sizes.unquantised + kept)
 
 
 def known_weight_bytes(model: Model, folder: Path) -> float | None:

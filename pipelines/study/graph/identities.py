@@ -11,7 +11,7 @@ from actors.inference.template_text import DATE, DEFAULT_DATE
 from bundled.world import WORLD_VERSION
 from pipelines.study.graph.fingerprint import hash_file, hash_model
 from pipelines.study.inputs.encoders import encoder_spec
-from pipelines.study.inputs.models import read_template, resolve_model_path
+from pipelines.study.inputs.models import drafted_options, read_template, resolve_model_path
 from pipelines.study.inputs.references import find_benchmark, reference_label
 from pipelines.study.spec.benchmarks import Benchmark
 from pipelines.study.spec.model import Model
@@ -46,7 +46,7 @@ def model_identity(model: Model, folder: Path) -> dict[str, Any]:
         "engine": resolve(model.engine, model.gpus),
         "dtype": model.dtype,
         "max_length": model.max_length,
-        "options": model.options,
+        "options": drafted_options(model, folder, hash_model),
         "chat_template": read_template(model, folder),
         "template": {DATE: DEFAULT_DATE} | model.template,
         "weights": _weights_identity(model, folder),

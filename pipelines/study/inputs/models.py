@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import bundled
-from actors.engine import EngineSpec, StudentTemplate
+from actors.engine import EngineSpec, OptionValue, StudentTemplate
 from actors.engines.options import option_error
 from actors.engines.registry import EngineInfo, engine_info, option_defaults, resolve
+from actors.engines.vllm_arguments import SPECULATIVE, speculative_error
 from actors.model_folder.config import ARCHITECTURE_REMEDY, decoder_problem, unknown_architecture
 from actors.model_folder.files import folder_fault, read_config
 from actors.model_folder.quantisation import method, missing_package
@@ -28,7 +29,7 @@ def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSp
     `path`, the folder of a trained checkpoint, replaces the model's source. Its chat template has all arguments.
     """
     engine = resolve(model.engine, model.gpus)
-    options = model.options | model.runtime
+    options = drafted_options(model, folder, str) | model.runtime
     sharded = engine_info(engine).memory_model == "tensor_parallel"
     if sharded and model.gpus > 1 and "pipeline_parallel_size" not in options:
         options = {"tensor_parallel_size": int(model.gpus)} | options
@@ -115,6 +116,44 @@ def check_options(model: Model) -> Iterator[Problem]:
         for name, value in options.items():
             if message := option_error(engine, name, value, defaults):
                 yield Problem((block, name), message, nearest(name, list(defaults)) if name not in defaults else None)
+
+
+def draft_folder(model: Model, folder: Path) -> Path | None:
+    """Return the folder of the draft model for speculative decoding; None if there is none or it is on the hub.
+
+    `folder` is the study file's folder.
+    """
+    settings = model.options.get(SPECULATIVE)
+    source = settings.get("model") if isinstance(settings, dict) and "revision" not in settings else None
+    path = (folder / source).resolve() if isinstance(source, str) else None
+    return path if path is not None and path.is_dir() else None
+
+
+def drafted_options(model: Model, folder: Path, describe: Callable[[Path], str]) -> dict[str, OptionValue]:
+    """Return a model's `options`, with what `describe` returns for its draft model's folder in the folder's place."""
+    path, settings = draft_folder(model, folder), model.options.get(SPECULATIVE)
+    if path is None or not isinstance(settings, dict):
+        return model.options
+    drafted: dict[str, OptionValue] = {SPECULATIVE: settings | {"model": describe(path)}}
+    return model.options | drafted
+
+
+def check_draft(model: Model, folder: Path) -> Iterator[Problem]:
+    """Yield the problems of the settings of speculative decoding. `folder` is the study file's folder."""
+    settings = model.options.get(SPECULATIVE)
+    if resolve(model.engine, model.gpus) != "vllm" or not isinstance(settings, dict):
+        return
+    where = ("options", SPECULATIVE)
+    if message := speculative_error(settings):
+        yield Problem(where, message)
+        return
+    path, source = draft_folder(model, folder), str(settings.get("model", ""))
+    if path is not None:
+        if fault := folder_fault(path):
+            yield Problem((*where, "model"), fault.message, fault.remedy)
+    elif source and not (HUB_NAME.fullmatch(source) and COMMIT.fullmatch(settings.get("revision", ""))):
+        remedy = "Give a folder (relative to the study file), or a hub name with the 40-digit commit as 'revision'."
+        yield Problem((*where, "model"), f"'{source}' is neither a folder nor a hub model with a commit", remedy)
 
 
 def check_model(model: Model, folder: Path) -> Problem | None:

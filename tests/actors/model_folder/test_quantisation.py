@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.model_folder import quantisation
-from actors.model_folder.quantisation import bytes_per_weight, method, missing_package
+from actors.model_folder.quantisation import bytes_per_weight, is_kept, kept_modules, method, missing_package
 
 AWQ = {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"}
 GPTQ_8 = {"quant_method": "gptq", "bits": 8, "group_size": -1}
@@ -18,6 +18,7 @@ W4A16 = {
     "quant_method": "compressed-tensors",
     "config_groups": {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4, "group_size": 128}}},
 }
+Q = "model.layers.0.self_attn.q_proj"
 W8A8 = {"quant_method": "compressed-tensors", "config_groups": {"group_0": {"weights": {"num_bits": 8}}}}
 
 
@@ -50,3 +51,31 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing_package({"quantization_config": AWQ}) == "gptqmodel"
     assert missing_package({"quantization_config": NF4}) == "bitsandbytes"
     assert missing_package({"quantization_config": {"quant_method": "fp8"}}) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "module", "kept"),
+    [
+        (
+            {"quant_method": "fbgemm_fp8", "modules_to_not_convert": ["lm_head", "model.layers.0.self_attn.q_proj"]},
+            0,
+            True,
+        ),
+        ({"quant_method": "fbgemm_fp8", "modules_to_not_convert": [Q]}, 10, False),
+        ({"quant_method": "awq", "modules_to_not_convert": ["self_attn"]}, 10, True),
+        ({"quant_method": "awq", "modules_to_not_convert": ["attn"]}, 10, False),
+        ({"quant_method": "compressed-tensors", "ignore": ["lm_head", "re:.*self_attn.q_proj$"]}, 0, True),
+        ({"quant_method": "compressed-tensors", "ignore": ["lm_head", "re:.*mlp.gate$"]}, 0, False),
+        ({"quant_method": "modelopt", "ignore": ["model.layers.1*", "lm_head"]}, 10, True),
+        ({"quant_method": "fp8", "ignored_layers": ["model.layers.1"]}, 10, False),
+        ({"quant_method": "bitsandbytes", "llm_int8_skip_modules": ["q_proj"]}, 0, True),
+    ],
+)
+def test_modules_that_stay_in_16_bit(settings: dict[str, Any], module: int, kept: bool) -> None:
+    patterns = kept_modules({"quantization_config": settings})
+    assert is_kept(f"model.layers.{module}.self_attn.q_proj", patterns) == kept
+
+
+def test_embeddings_and_output_layers_are_counted_anyway() -> None:
+    for settings in ({"modules_to_not_convert": ["lm_head"]}, {"ignore": ["re:.*lm_head"]}, {"ignore": None}, {}):
+        assert kept_modules({"quantization_config": {"quant_method": "fp8"} | settings}) == ()

@@ -10,7 +10,9 @@ import pytest
 
 from cluster.errors import ClusterError
 from cluster.resources.inventory import GIB, Inventory, Node
+from cluster.resources.model_architecture import architecture
 from pipelines.planning.memory import check_memory, memory_needs, oversized
+from pipelines.planning.model_size import with_kept_modules
 from pipelines.study.spec.study import Study
 from tests.cluster.resources.test_memory_footprint import LLAMA_8B, QWEN_72B
 from tests.support.studies import scripted_study
@@ -101,3 +103,28 @@ def test_without_a_change_that_would_do_the_machine_is_named(folder: Path) -> No
 def test_refusal_names_model_memory_and_the_largest_node(folder: Path) -> None:
     with pytest.raises(ClusterError, match=r"large needs about .* on its GPU to serve; the largest GPU has 21\.6 GiB"):
         check_memory(study({"source": "qwen-72b", "gpus": 1}), folder, Inventory((L4, LAPTOP)))
+
+
+def test_modules_that_an_fp8_checkpoint_keeps_in_16_bit_are_counted_so() -> None:
+    config = LLAMA_FP8 | {"quantization_config": {"quant_method": "fbgemm_fp8", "modules_to_not_convert": KEPT}}
+    plain = architecture(config)
+    sizes = with_kept_modules(plain, config)
+    assert sizes.unquantised - plain.unquantised == 2 * (2 * 64 * 64 + 2 * 64 * 16) + 3 * 64 * 128
+    assert with_kept_modules(plain, LLAMA_FP8) == plain
+
+
+LLAMA_FP8 = {
+    "model_type": "llama",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 2,
+    "vocab_size": 100,
+}
+# as in Llama-3.1-405B-FP8: all attention, and the MLPs of some layers
+KEPT = [
+    "lm_head",
+    *(f"model.layers.{layer}.self_attn.{name}_proj" for layer in range(2) for name in "qkvo"),
+    *(f"model.layers.1.mlp.{name}_proj" for name in ("gate", "up", "down")),
+]

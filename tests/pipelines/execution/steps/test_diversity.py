@@ -25,6 +25,8 @@ from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
 from pipelines.study.graph.step import Step
+from pipelines.study.inputs.encoders import check_encoder
+from pipelines.study.spec.scoring import Diversity
 from tests.support.local_encoder import LocalEncoder
 from tests.support.studies import scripted_study
 
@@ -123,6 +125,15 @@ def test_a_sets_texts_are_never_all_in_memory(tmp_path: Path, monkeypatch: pytes
         tracemalloc.stop()
     assert made.account.rows_out == made.extra["distinct_texts"] == count
     assert peak < chars * count / 2
+
+
+def test_an_encoder_with_a_git_lfs_pointer_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "modules.json").write_text("[]")
+    (tmp_path / "model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(LoadError, match=r"model.safetensors is a Git LFS pointer.*git lfs pull"):
+        Embedder(EncoderSpec(str(tmp_path)))
+    found = check_encoder(Diversity(encoder=str(tmp_path)), tmp_path)
+    assert found is not None and "is a Git LFS pointer" in found.message
 
 
 @pytest.mark.usefixtures("ray_local")
