@@ -40,7 +40,7 @@ class TransformersEngine(TorchEngine):
         stops = folder_stop_ids(base_model(spec.model), spec.revision, model.config)
         check_vocabulary(spec.model, tokenizer, model.config, template_ids(tokenizer))
         check_numbers(spec.model, model)
-        length, pad = usable_length(spec, model.config), pad_id(tokenizer, model.config)
+        length, pad = usable_length(spec.max_length, model.config), pad_id(tokenizer, model.config)
         self._text = TextEncoder(tokenizer, length, stops, pad)
         self._prefill_pace, self._scoring_pace = Pace(), Pace()
         super().__init__(model, int(options["max_batch"]), int(options["max_batch_tokens"]))

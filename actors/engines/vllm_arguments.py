@@ -75,7 +75,7 @@ def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, 
     Raises:
         ValueError: An option or the dtype is unknown.
     """
-    length = usable_length(spec, config)
+    length = usable_length(spec.max_length, config)
     options = vllm_options(spec)
     lora = {name: options.pop(name) for name in ("lora", "max_loras", "max_lora_rank")}
     os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"  # the additional token is never fed back into the model

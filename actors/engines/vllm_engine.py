@@ -52,7 +52,7 @@ class VllmEngine(UnsupportedEngine):
         config = load_decoder_config(base_spec.model, base_spec.revision)
         tokenizer = load_tokenizer(spec)
         check_vocabulary(spec.model, tokenizer, config, template_ids(tokenizer))
-        length = usable_length(spec, config)
+        length = usable_length(spec.max_length, config)
         arguments = engine_arguments(base_spec, config, 0 if base_spec is spec else usable_rank(spec.model))
         check_weights(spec, config)  # vLLM reports these with the traceback of another process, or not at all
         from vllm import AsyncEngineArgs

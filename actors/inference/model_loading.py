@@ -95,9 +95,9 @@ def check_weights(spec: EngineSpec, config: Any) -> None:
         _check_adapter(get_peft_model(model, PeftConfig.from_pretrained(spec.model)), spec.model)
 
 
-def usable_length(spec: EngineSpec, config: Any) -> int:
-    """Return the maximum tokens of prompt and reply together: the spec's, limited by the positions of the model."""
-    return min(spec.max_length, int(getattr(config.get_text_config(), "max_position_embeddings", spec.max_length)))
+def usable_length(max_length: int, config: Any) -> int:
+    """Return the maximum tokens of a conversation: `max_length`, limited by the positions of the model."""
+    return min(max_length, int(getattr(config.get_text_config(), "max_position_embeddings", max_length)))
 
 
 def device_name() -> str:

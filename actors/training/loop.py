@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from actors.inference.chat_template import end_of_turn, template_ids
+from actors.inference.model_loading import usable_length
 from actors.model_folder.config import load_decoder_config
 from actors.model_folder.vocabulary import check_vocabulary, embedding_rows, pad_id
 from actors.training.batches import DataOrder, Rows, SftData, collate, encode_rows, micro_batches, response_token_count
@@ -123,7 +124,8 @@ def train_worker(job: TrainJob, scratch: Path | None, report: Report) -> list[Tr
     tokenizer, dtype = load_tokenizer(job.spec), compute_dtype(job.spec, job.placement.gpus > 0)
     config = load_decoder_config(job.spec.base, job.spec.revision)
     check_vocabulary(job.spec.base, tokenizer, config, template_ids(tokenizer) | {end_of_turn(tokenizer)})
-    data = [_encode(job.spec, tokenizer, table) for table in ray.get(list(job.pairs))]
+    encoded = replace(job.spec, max_length=usable_length(job.spec.max_length, config))
+    data = [_encode(encoded, tokenizer, table) for table in ray.get(list(job.pairs))]
     workers, worker = (1, 0) if scratch else _world_size_and_rank()
     learner = _make_learner(job, dtype, workers, in_process=scratch is not None)
     if job.spec.packing:

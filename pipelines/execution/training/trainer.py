@@ -211,9 +211,8 @@ def _account(outcome: TrainOutcome) -> Account:
 
 
 def _shortened(outcome: TrainOutcome, spec: TrainSpec) -> str:
-    return (
-        f"{outcome.shortened} of {outcome.rows} rows are longer than max_length ({spec.max_length} tokens) and were cut"
-    )
+    limit = f"max_length ({spec.max_length} tokens) or the model's positions"
+    return f"{outcome.shortened} of {outcome.rows} rows are longer than {limit} and were cut"
 
 
 def _extra(outcome: TrainOutcome, training: PlannedTraining) -> dict[str, object]:

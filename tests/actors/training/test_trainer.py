@@ -120,6 +120,17 @@ def test_the_micro_batch_does_not_change_the_losses(ray_local, spec, tmp_path) -
     assert [loss for _, loss in runs[0]] == pytest.approx([loss for _, loss in runs[1]], abs=1e-4)
 
 
+def test_rows_are_limited_by_the_positions_of_the_base(ray_local, spec, tokenizer, tmp_path) -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    sizes = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 64, "vocab_size": len(tokenizer)}
+    GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(tmp_path / "base")
+    tokenizer.save_pretrained(tmp_path / "base")
+    long = dataclasses.replace(spec, base=str(tmp_path / "base"), max_length=2048)
+    outcome = train(long, [*PAIRS, ("Say it.", "a long answer " * 60)], tmp_path / "student")
+    assert (outcome.rows, outcome.shortened, outcome.dropped) == (25, 1, 0)
+
+
 def test_rows_without_a_response_are_dropped(ray_local, spec, tmp_path) -> None:
     plain = train(spec, PAIRS, tmp_path / "plain")
     mixed = train(spec, [*PAIRS, ("Say nothing.", ""), ("Say nothing.", "  ")], tmp_path / "mixed")
