@@ -24,7 +24,7 @@ from actors.engine import (
     Request,
     TokenLogprobs,
 )
-from actors.serving.spec import ClientId
+from actors.serving.spec import ClientId, PoolClosed
 
 INCARNATION = uuid.uuid4().hex  # identifies this process
 BATCHING_WINDOW_SECONDS = 0.002
@@ -88,10 +88,13 @@ class _RouterConnection:
             except RayActorError as error:
                 lost_count += 1
                 if lost_count > ROUTER_RETRIES or not ray.is_initialized():
-                    self._fail_open_requests(error)
+                    self._fail_open_requests(f"its router has crashed: {' '.join(str(error).split())}")
                     return
                 await asyncio.sleep(ROUTER_RETRY_SECONDS)
                 answers = None
+            except PoolClosed:
+                self._fail_open_requests("its pool is closed")
+                return
             if answers is None:  # the router no longer knows the open requests
                 self.unsent = list(self.open_requests)
                 self.sender = self.loop.create_task(self._send())
@@ -101,8 +104,8 @@ class _RouterConnection:
                     entry.answer.set_result(answer)
             await asyncio.sleep(0)  # lets answered requests leave `open_requests` before the loop checks it
 
-    def _fail_open_requests(self, error: RayActorError) -> None:
-        lost = EngineLost(self.spec.model, f"its router has crashed: {' '.join(str(error).split())}")
+    def _fail_open_requests(self, detail: str) -> None:
+        lost = EngineLost(self.spec.model, detail)
         for entry in self.open_requests.values():
             if not entry.answer.done():
                 entry.answer.set_result(lost)

@@ -16,12 +16,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.engine import EngineLost, EngineSpec, LoadError
 from actors.serving.client import ROUTER_RETRIES, ROUTER_RETRY_SECONDS, Connection, EngineClient
+from actors.serving.remote_models import join_host
 from actors.serving.replica_handle import NAMESPACE
 from actors.serving.reservation import Reservation
-from actors.serving.router import LEASE_SECONDS, Router
-from actors.serving.spec import PoolSpec, PoolStats, Readiness
+from actors.serving.router import LEASE_SECONDS, ROUTER_CONCURRENCY, Router
+from actors.serving.spec import PoolClosed, PoolSpec, PoolStats, Readiness
 
-ROUTER_CONCURRENCY = 10_000
 POOL_CLOSE_TIMEOUT = 15.0
 READY_POLL_SECONDS = 5.0  # the longest wait of one call for ready replicas
 
@@ -30,7 +30,8 @@ class Pool:
     """The router of one model (a named actor) and its replicas `NAME/0`, `NAME/1`...
 
     The pool stops when the driver exits or calls `close`. A shared pool is used by every driver that opens the same
-    name, and stops when the last of them has closed it.
+    name, and stops when the last of them has closed it. With `pool_spec.host`, router and replicas run in the process
+    of that name, beside those of other pools.
     """
 
     def __init__(self, pool_spec: PoolSpec, shared: bool = False, reservations: Sequence[Reservation] = ()) -> None:
@@ -41,23 +42,18 @@ class Pool:
             shared: Whether other drivers may use the pool.
             reservations: Reservations of the driver for the first replicas. The driver releases them. Further replicas
                 reserve their own resources.
+
+        Raises:
+            EngineLost: The process that serves several pools cannot be started.
         """
         self.pool_spec = pool_spec
         self._driver = uuid.uuid4().hex
         self._closed = threading.Event()
-        driver_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        actor: Any = ray.remote(Router)
-        self._router: Any = actor.options(
-            name=pool_spec.name,
-            namespace=NAMESPACE,
-            get_if_exists=shared,
-            lifetime="detached" if shared else None,
-            num_cpus=0,
-            max_restarts=-1,
-            max_concurrency=ROUTER_CONCURRENCY,
-            scheduling_strategy=driver_node,
-        ).remote(pool_spec, tuple(reservations), shared)
-        self._router.attach.remote(self._driver)
+        if pool_spec.host:
+            self._router: Any = join_host(pool_spec, shared, self._driver)
+        else:
+            self._router = self._start_router(shared, reservations)
+            self._router.attach.remote(self._driver)
         if shared:
             threading.Thread(target=self._renew_lease_loop, daemon=True).start()
 
@@ -139,10 +135,24 @@ class Pool:
             return
         self._closed.set()
         last = True
-        with contextlib.suppress(GetTimeoutError, RayActorError):
+        with contextlib.suppress(GetTimeoutError, RayActorError, PoolClosed):
             last = ray.get(self._router.close.remote(self._driver), timeout=POOL_CLOSE_TIMEOUT)
-        if last:
+        if last and not self.pool_spec.host:
             ray.kill(self._router)
+
+    def _start_router(self, shared: bool, reservations: Sequence[Reservation]) -> Any:
+        driver_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+        actor: Any = ray.remote(Router)
+        return actor.options(
+            name=self.pool_spec.name,
+            namespace=NAMESPACE,
+            get_if_exists=shared,
+            lifetime="detached" if shared else None,
+            num_cpus=0,
+            max_restarts=-1,
+            max_concurrency=ROUTER_CONCURRENCY,
+            scheduling_strategy=driver_node,
+        ).remote(self.pool_spec, tuple(reservations), shared)
 
     def _call_router(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
         """Call a method of the router and return its result. Retries while Ray restarts a crashed router.
@@ -159,6 +169,8 @@ class Pool:
                 if attempt == ROUTER_RETRIES or not ray.is_initialized():
                     raise EngineLost(self.pool_spec.spec.model, "its router has crashed") from error
                 time.sleep(ROUTER_RETRY_SECONDS)
+            except PoolClosed as error:
+                raise EngineLost(self.pool_spec.spec.model, "its pool is closed") from error
         raise AssertionError("unreachable")
 
     def _poll_ready(self, deadline: float) -> Readiness:

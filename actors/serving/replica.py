@@ -27,7 +27,7 @@ from actors.engine import (
 )
 from actors.engines.registry import create, engine_info
 from actors.inference.checkpoint_download import downloaded_checkpoint
-from actors.serving.queues import CoalescingQueue
+from actors.serving.queueing.queues import CoalescingQueue
 from cluster.errors import add_context, error_line
 from cluster.fault_points import hit
 from cluster.resources.gpu_memory import wait_until_free
@@ -126,7 +126,9 @@ class Replica:
             await self._engine.wake()
 
     async def close(self) -> None:
-        """Unload the model."""
+        """Drop the requests in flight and unload the model."""
+        for task in self._tasks:
+            task.cancel()
         await self._unload()
 
     async def _answer(self, number: int, request: Request) -> None:

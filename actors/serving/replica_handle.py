@@ -157,7 +157,7 @@ class ReplicaHandle:
     async def stop(self) -> None:
         """Unload the model, stop the process, and release the reservation unless it belongs to the driver."""
         if self._replica is not None:
-            with contextlib.suppress(TimeoutError, RayError):
+            with contextlib.suppress(TimeoutError, RayError, ReplicaDied):
                 await asyncio.wait_for(await_ref(self._replica.close.remote()), REPLICA_CLOSE_TIMEOUT)
         self._kill()
         if self.reservation is not None and not self.uses_driver_reservation:
@@ -237,13 +237,16 @@ class ReplicaHandle:
         Raises:
             ReplicaDied: The process has exited, is stopped, or hangs.
         """
-        limits = self.pool_spec.heartbeat_timeout, self.pool_spec.stall_timeout
-        watchdog = Watchdog(self._replica, self.node, self.stats.pid, *limits)
         try:
-            reason = await watchdog.watch(lambda: Work(len(self.in_flight), self.stats.requests))
+            reason = await self._new_watchdog(self.node).watch(lambda: Work(len(self.in_flight), self.stats.requests))
         except RayError as error:
             raise ReplicaDied(describe_actor_error(error)) from error
         raise ReplicaDied(reason)
+
+    def _new_watchdog(self, node: str) -> Watchdog:
+        """Return what watches the process, which is on a node."""
+        limits = self.pool_spec.heartbeat_timeout, self.pool_spec.stall_timeout
+        return Watchdog(self._replica, node, self.stats.pid, *limits)
 
     def _record_stats(self, request: Request, answer: Answer) -> None:
         self.stats.requests += 1

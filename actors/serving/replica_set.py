@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from actors.engine import EngineLost, EngineSpec, LoadError
+from actors.serving.hosted_replica import HostedReplica
 from actors.serving.replica_handle import ReplicaDied, ReplicaHandle
 from actors.serving.request_queue import RequestQueue
 from actors.serving.reservation import Reservation
@@ -36,7 +37,8 @@ class ReplicaSet:
         self.readiness_changed = asyncio.Event()  # set whenever `ready_replicas` or `missing_replicas` changes
         self._driver_reservations = list(reservations)  # for the first replicas
         self._tasks: dict[ReplicaHandle, asyncio.Task[None]] = {}
-        self._load_crashes = self._crashes = self._next_replica_number = self._last_event_number = 0
+        self._load_crashes = self._crashes = self._next_replica_number = 0
+        self._last_event_number = time.time_ns()  # higher than those before a restart of the router
         self._answered_at_crash = 0
         self._closing = False
         self._awake = asyncio.Event()
@@ -47,7 +49,9 @@ class ReplicaSet:
         )  # lower after `scale_to_zero`, or where replicas were abandoned
         self._idle_since = time.monotonic()
         self._set_size(pool_spec.min_replicas)
-        self._background_tasks = [asyncio.create_task(each) for each in (self._autoscale(), self._drain_nodes())]
+        self._background_tasks = [asyncio.create_task(self._autoscale())]
+        if not pool_spec.host:  # otherwise the replicas cannot leave the process, nor its node
+            self._background_tasks.append(asyncio.create_task(self._drain_nodes()))
 
     @property
     def ready_replicas(self) -> int:
@@ -152,7 +156,8 @@ class ReplicaSet:
 
     def _add(self) -> None:
         reservation = self._driver_reservations.pop() if self._driver_reservations else None
-        replica = ReplicaHandle(
+        kind = HostedReplica if self.pool_spec.host else ReplicaHandle
+        replica = kind(
             self._next_replica_number,
             self.pool_spec,
             self.queue,

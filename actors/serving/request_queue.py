@@ -8,8 +8,8 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from actors.engine import Answer, EngineLost, LoadError, Request, RequestError
-from actors.serving.poison_search import PoisonSearch
-from actors.serving.queues import CoalescingQueue, FairQueue
+from actors.serving.queueing.poison_search import PoisonSearch
+from actors.serving.queueing.queues import CoalescingQueue, FairQueue
 from actors.serving.spec import ClientId, QueuedRequest
 
 BATCHING_WINDOW_SECONDS = 0.005

@@ -29,7 +29,7 @@ class ResidentModel:
 
 @dataclass
 class _ActivePool:
-    """An open pool and its reservations. A shared pool has none here, as it makes its own."""
+    """An open pool and its reservations: none of a shared pool, which makes its own, and of one with a host."""
 
     model: ResidentModel
     pool: Pool
@@ -120,7 +120,7 @@ class ModelResidency:
             self._close_pool(name)
         model = self._models[name]
         reservations: list[Reservation] = []
-        while not model.shared and len(reservations) < model.pool_spec.min_replicas:
+        while not (model.shared or model.pool_spec.host) and len(reservations) < model.pool_spec.min_replicas:
             reservations.append(self._free_or_new_reservation(model.pool_spec, models, reservations))
         self._active_pools[name] = _ActivePool(model, Pool(model.pool_spec, model.shared, reservations), reservations)
 

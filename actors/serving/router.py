@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import ray
 
@@ -15,18 +15,37 @@ from actors.serving.request_queue import RequestQueue
 from actors.serving.reservation import Reservation, remove_stale_groups
 from actors.serving.spec import ClientId, PoolSpec, PoolStats, Readiness
 
+ROUTER_CONCURRENCY = 10_000  # open calls of one actor
 LEASE_SECONDS = 60.0  # a shared pool stops when no driver has renewed its lease for this time
+
+
+def _end_actor() -> None:
+    ray.kill(ray.get_runtime_context().current_actor)
 
 
 class Router:
     """Takes requests from any number of clients, serves clients in round-robin order, answers each request once."""
 
-    def __init__(self, pool_spec: PoolSpec, reservations: Sequence[Reservation], leased: bool) -> None:
+    def __init__(
+        self,
+        pool_spec: PoolSpec,
+        reservations: Sequence[Reservation],
+        leased: bool,
+        on_expired: Callable[[], None] = _end_actor,
+    ) -> None:
+        """Create a router without replicas.
+
+        Args:
+            pool_spec: The model and the size of the pool.
+            reservations: Reservations of the driver for the first replicas.
+            leased: Whether several drivers may use the pool, which then expires if none of them renews its lease.
+            on_expired: Called when the pool has expired and its replicas are stopped.
+        """
         self._queue = RequestQueue(pool_spec.spec.model)
         self._pool_spec, self._reservations = pool_spec, reservations
         self._replica_set: ReplicaSet | None = None
         self._leases: dict[str, float] = {}
-        self._leased = leased
+        self._leased, self._on_expired = leased, on_expired
         self._lease_task: asyncio.Task[None] | None = None
         self._swap_lock = asyncio.Lock()
 
@@ -103,6 +122,10 @@ class Router:
             self._queue.retried,
         )
 
+    def emit_event(self, text: str) -> None:
+        """Record an event to report to users."""
+        self._ensure_running().emit_event(text)
+
     async def renew_lease(self, driver: str) -> None:
         """Record that `driver` still uses the pool."""
         self._leases[driver] = time.monotonic()
@@ -113,6 +136,8 @@ class Router:
         leases_lost = self._leased and ray.get_runtime_context().was_current_actor_reconstructed
         if self._leases or leases_lost:  # a restarted router does not know all leases, so it waits until they expire
             return False
+        if self._lease_task is not None:
+            self._lease_task.cancel()
         if self._replica_set is not None:
             await self._replica_set.close()
         return True
@@ -124,12 +149,14 @@ class Router:
             self._leases = {name: renewed for name, renewed in self._leases.items() if now - renewed < LEASE_SECONDS}
             if not self._leases:
                 await self._ensure_running().close()
-                ray.kill(ray.get_runtime_context().current_actor)
+                self._on_expired()
+                return
 
     def _ensure_running(self) -> ReplicaSet:
         """Return the replica set. Create it at the first call, also after a restart of the router."""
         if self._replica_set is None:
-            remove_stale_groups(self._pool_spec.name)
+            if not self._pool_spec.host:
+                remove_stale_groups(self._pool_spec.name)
             self._replica_set = ReplicaSet(self._pool_spec, self._queue, self._reservations)
             if self._leased:
                 self._lease_task = asyncio.create_task(self._expire_leases())

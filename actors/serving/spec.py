@@ -36,6 +36,10 @@ class PoolEvent:
     text: str
 
 
+class PoolClosed(Exception):
+    """A call of a pool that has been closed, in a process that serves other pools, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class ClientId:
     """Identifies a client of a router.
@@ -92,9 +96,10 @@ class PoolSpec:
     """The configuration of a pool.
 
     `min_replicas` and `max_replicas` bound the number of replicas, and `max_ongoing_requests` the requests in flight at
-    one replica. All timeouts are in seconds: `stall_timeout` is the longest time that an engine may make no progress
-    and use no CPU with requests in flight, `heartbeat_timeout` the longest time that its process may answer no
-    heartbeat and use no CPU, and `load_timeout` the longest time that it may wait, in all, while it loads a model.
+    one replica. `host` is the name of the process that serves the pool beside others (see `RemoteModels`), empty for
+    processes of its own. All timeouts are in seconds: `stall_timeout` is the longest time that an engine may make no
+    progress and use no CPU with requests in flight, `heartbeat_timeout` the longest time that its process may answer
+    no heartbeat and use no CPU, and `load_timeout` the longest time that it may wait, in all, while it loads a model.
     """
 
     spec: EngineSpec
@@ -106,6 +111,7 @@ class PoolSpec:
     stall_timeout: float = 120.0
     load_timeout: float = 600.0
     heartbeat_timeout: float = 30.0
+    host: str = ""
 
 
 @dataclass(slots=True)

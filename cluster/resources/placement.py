@@ -15,7 +15,7 @@ class ResourceRequest:
     """Resources of one model: `replicas` workers, each with `cpus` and `gpus` on a single node.
 
     With `spread`, the (whole) GPUs of a worker may be on several nodes if no node has enough. `accelerator_type` is
-    the type of the GPUs; empty means any.
+    the type of the GPUs; empty means any. A model without `reserves` takes nothing of a node: it is on a server.
     """
 
     name: str
@@ -24,9 +24,12 @@ class ResourceRequest:
     replicas: int = 1
     spread: bool = False
     accelerator_type: str = ""
+    reserves: bool = True
 
     def bundles(self, inventory: Inventory) -> Counter[Bundle]:
         """Return the bundles of all replicas on this cluster, with their counts."""
+        if not self.reserves:
+            return Counter({Bundle(0, 0): self.replicas})
         max_gpus = max_gpus_per_node(inventory.nodes, self.accelerator_type) if self.spread else self.gpus
         return Counter(bundles(self.cpus, self.gpus, max_gpus, self.accelerator_type) * self.replicas)
 

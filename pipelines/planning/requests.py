@@ -68,5 +68,7 @@ def replica_requests(study: Study) -> dict[str, ResourceRequest]:
 
 
 def _replica_request(name: str, model: Model) -> ResourceRequest:
-    spans_nodes = engine_info(model.engine, model.gpus).spans_nodes
-    return ResourceRequest(name, model.cpus, model.gpus, model.replicas, spans_nodes, model.accelerator)
+    engine = engine_info(model.engine, model.gpus)
+    if engine.memory_model == "remote":
+        return ResourceRequest(name, 0, 0, model.replicas, reserves=False)
+    return ResourceRequest(name, model.cpus, model.gpus, model.replicas, engine.spans_nodes, model.accelerator)

@@ -308,6 +308,8 @@ def _contamination(loaded: LoadedStudy) -> Iterator[InputError]:
 
 def _oversized_requests(loaded: LoadedStudy, cpus: float | None, gpus: float | None) -> Iterator[InputError]:
     for name, model in loaded.study.models.items():
+        if engine_info(model.engine, model.gpus).memory_model == "remote":
+            continue  # it takes no resources of the cluster
         for key, wanted, total in (("cpus", model.cpus, cpus), ("gpus", model.gpus, gpus)):
             if total is not None and wanted > total:
                 message = f"one replica asks for {wanted:g}; the whole cluster has {total:g} {key.upper()[:-1]}s"

@@ -98,5 +98,10 @@ class RunContext:
     def request_resources(self, requests: Sequence[ResourceRequest]) -> None:
         """Ask a shared cluster's autoscaler to fit all `requests` at once, in place of the previous call's requests."""
         if self.on_shared_cluster:
-            bundles = [bundle for request in requests for bundle in request.bundles(self.cluster).elements()]
+            bundles = [
+                bundle
+                for request in requests
+                if request.reserves
+                for bundle in request.bundles(self.cluster).elements()
+            ]
             request_capacity([bundle.resources() for bundle in bundles])

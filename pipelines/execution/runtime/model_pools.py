@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
-from actors.engines.registry import ENGINES
+from actors.engines.registry import ENGINES, engine_info
 from actors.serving.residency import ModelResidency, ResidentModel
 from actors.serving.spec import PoolSpec, ReplicaResources
 from cluster.errors import ClusterError
@@ -22,6 +22,7 @@ from pipelines.study.spec.model import Model
 from pipelines.study.spec.study import Study
 
 PLACEMENT_FIELDS = {"runtime", "cpus", "gpus", "accelerator", "replicas", "max_replicas", "in_flight"}
+HOST = "models-on-servers"  # the process of all http models of a run, or of all that runs share
 SLEEP_MEMORY_FRACTION = 0.5  # of all memory, for the weights of sleeping models
 
 
@@ -60,9 +61,15 @@ def _resident_model(study: Study, name: str, folder: Path, run: str) -> Resident
     model = study.models[name]
     weights = parameters(model, folder) * BYTES_PER_PARAMETER * model.replicas
     if not model.shared:
-        own = pool_spec(model, f"{run}/{name}", folder)
+        own = _hosted(pool_spec(model, f"{run}/{name}", folder), run)
         own = replace(own, spec=replace(own.spec, needs=server_needs(study, name)))
         return ResidentModel(own, False, weights)
     # named by content: studies share equal models under any name, and changed weights get another pool
     described = fingerprint([model_identity(model, folder), model.model_dump(include=PLACEMENT_FIELDS)])
-    return ResidentModel(pool_spec(model, f"shared/{described[:16]}", folder), True, weights)
+    return ResidentModel(_hosted(pool_spec(model, f"shared/{described[:16]}", folder), "shared"), True, weights)
+
+
+def _hosted(spec: PoolSpec, owner: str) -> PoolSpec:
+    """Return the spec of the same pool, in one process with others of this owner if its model is on a server."""
+    remote = engine_info(spec.spec.engine).memory_model == "remote"
+    return replace(spec, host=f"{owner}/{HOST}") if remote else spec

@@ -14,7 +14,7 @@ from rich.markup import escape
 from actors.engine import EndpointRefused, EngineLost, LoadError
 from actors.engines.http.options import HTTP_RETRIES
 from actors.sandbox.protocol.job import SandboxError
-from actors.serving.poison_search import MAX_CRASHES_ISOLATED
+from actors.serving.queueing.poison_search import MAX_CRASHES_ISOLATED
 from actors.serving.replica_set import MAX_CRASHES, MAX_LOAD_CRASHES
 from actors.serving.spec import PoolStats
 from actors.training.host import MAX_LOST_WORKERS

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import pytest
 
-from actors.serving.poison_search import MAX_CRASHES_ISOLATED, PoisonSearch
+from actors.serving.queueing.poison_search import MAX_CRASHES_ISOLATED, PoisonSearch
 
 
 class Item:

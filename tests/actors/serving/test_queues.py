@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 
-from actors.serving.queues import CoalescingQueue, FairQueue
+from actors.serving.queueing.queues import CoalescingQueue, FairQueue
 
 
 def test_items_that_come_close_together_travel_together() -> None:

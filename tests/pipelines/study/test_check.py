@@ -188,6 +188,11 @@ def test_an_impossible_resource_request_names_what_there_is(
     assert problems(path, **totals) == [expected]
 
 
+def test_a_model_on_a_server_takes_nothing_of_the_cluster(write_study: WriteStudy) -> None:
+    served = "engine: http\n    cpus: 8\n    runtime: {url: 'http://a:1/v1'}"
+    check(load(write_study({MODEL: f"source: any\n    {served}"})), cpus=2, gpus=0)
+
+
 def test_without_a_cluster_requests_are_not_judged(write_study: WriteStudy) -> None:
     check(load(write_study({MODEL: f"{MODEL}\n    cpus: 1000"})))
 

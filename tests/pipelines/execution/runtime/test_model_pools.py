@@ -86,6 +86,18 @@ def test_equal_shared_models_are_one_pool_for_all_runs(monkeypatch: pytest.Monke
     assert "run" not in one.pool_spec.name
 
 
+def test_models_on_servers_share_a_process_for_each_run_and_one_for_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = {"engine": "http", "runtime": {"url": "http://a:1/v1"}}
+    hosts = [
+        {name: part.pool_spec.host for name, part in made.items()}
+        for run in ("run 1", "run 2")
+        for made in [parts(monkeypatch, run, small=remote, large=remote, scorer={}, judge={**remote, "shared": True})]
+    ]
+    assert all(host["small"] == host["large"] != "" for host in hosts)
+    assert len({host["small"] for host in hosts} | {host["judge"] for host in hosts}) == 3
+    assert {host["scorer"] for host in hosts} == {""}
+
+
 @pytest.mark.parametrize(
     "change",
     [

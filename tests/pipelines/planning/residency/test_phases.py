@@ -11,7 +11,7 @@ from itertools import combinations, count
 import pytest
 
 from cluster.resources.inventory import Inventory, Node
-from cluster.resources.placement import ResourceRequest, fit_together
+from cluster.resources.placement import ResourceRequest, check_fits, fit_together
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import Phase, min_model_loads, model_loads, order_phases
 from pipelines.planning.residency.step_groups import MemoryBudget
@@ -287,3 +287,15 @@ def test_a_model_asks_for_all_its_replicas() -> None:
     assert replica_requests(study.model_copy(update={"models": models}))["large"] == ResourceRequest(
         "large", 2.0, 0.5, 3
     )
+
+
+def test_models_on_servers_fit_beside_a_model_that_takes_the_whole_machine() -> None:
+    study = scripted_study()
+    remote = {"engine": "http", "cpus": 8.0, "replicas": 3}
+    models = {name: model.model_copy(update=remote) for name, model in study.models.items()}
+    requests = replica_requests(study.model_copy(update={"models": models})).values()
+    assert not check_fits([*requests], room(0))
+    assert fit_together([ResourceRequest("own", 1, 0), *requests], room(0))
+    budget = MemoryBudget([ResourceRequest("own", 1, 0), *requests], room(0))
+    everything = 2 ** (1 + len(requests)) - 1
+    assert budget.fits(everything) and budget.max_fitting(everything) == 1 + len(requests)
