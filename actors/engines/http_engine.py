@@ -33,7 +33,7 @@ class HttpEngine(UnsupportedEngine):
     """A model that a server calls `spec.model`. The server sets revision, dtype and length; the spec's are ignored.
 
     Options: `url` is the API's address, like http://host:8000/v1. `key_file` is the path of the file that contains the
-    API key (mode 0600, on every node that may run the engine), or `key_env` the name of an environment variable with
+    API key (mode 0600, on the node of the run's driver), or `key_env` the name of an environment variable with
     the key; `key_header` is the header in which it is sent in place of `Authorization`. `headers` and `query` are sent
     with every request; their values are texts, or mappings {file: PATH} or {env: NAME}. `ca_file` has certificates to
     trust. `in_flight`, `requests_per_minute` and `tokens_per_minute` (0: no limit) limit the load on the server.
