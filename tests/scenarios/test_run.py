@@ -5,15 +5,19 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy
 import pytest
 from rich.console import Console
+from safetensors.numpy import save_file
 
+import bundled
 from cluster.connection.session import Session
 from pipelines.execution.runner import Summary, run
 from pipelines.rows.arrow import from_table
@@ -173,15 +177,13 @@ def _ids(store: Store) -> list[str]:
 
 
 def test_a_model_that_can_not_be_loaded_is_one_clear_message(tmp_path: Path, ray_local: Session) -> None:
-    folder = tmp_path / "broken"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(b"not weights")
-    (folder / "tokenizer.json").write_text("{}")
+    folder = Path(shutil.copytree(bundled.path("tiny-1m-chat"), tmp_path / "broken"))
+    save_file({"other.weight": numpy.zeros(1)}, folder / "model.safetensors", {"format": "pt"})
     path = write(tmp_path)
     path.write_text(path.read_text().replace("source: small, engine: scripted", "source: ./broken"))
     environment = os.environ | {"RAY_DEDUP_LOGS": "0"}
     command = [sys.executable, "-m", "pipelines.cli", "run", str(path), "--store", str(tmp_path / "store")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, env=environment, check=False)
     assert done.returncode == 1
-    assert "cannot be loaded" in done.stderr and "Traceback" not in done.stdout + done.stderr
+    assert "cannot be loaded" in done.stderr and "model.embed_tokens.weight" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
