@@ -181,8 +181,10 @@ def _watch(host: Any, pool_spec: PoolSpec) -> None:
 def _watch_loop(host: Any, pool_spec: PoolSpec) -> None:
     """Kill the process whenever it is stopped, so that Ray starts it again; return when it has stopped for good."""
     limits = pool_spec.heartbeat_timeout, pool_spec.stall_timeout
-    while ray.is_initialized() and _is_running(host, pool_spec.host):
-        with contextlib.suppress(RayError):
+    while ray.is_initialized():
+        with contextlib.suppress(RayError, AttributeError):  # AttributeError: Ray is being shut down
+            if not _is_running(host, pool_spec.host):
+                return
             pid, node = ray.get(host.identify.remote(), timeout=pool_spec.heartbeat_timeout)
             asyncio.run(Watchdog(host, node, pid, *limits).watch(lambda: Work(0, None)))
             kill_process(node, pid)

@@ -74,6 +74,7 @@ OTHER: dict[str, Any] = {
     "logprobs": True,
     "schema": "{}",
     "adapter": "other",
+    "top_logprobs": 5,
     "pair": "other",
     "temperature": 0.1,
     "top_p": 0.1,

@@ -93,7 +93,7 @@ def test_a_run_leaves_no_secret_in_results_logs_or_error_rows(tmp_path: Path, ke
             check=False,
         )
     (results / "output").write_text(told.stdout + told.stderr)
-    assert told.returncode == 0, told.stderr
+    assert told.returncode == 1 and "All rows have failed" in told.stdout + told.stderr, told.stderr
     store = Store(str(results))
     assert sum(store.manifest("respond", key).account.failed for key in store.keys("respond")) > 0
     assert any(ray_folder.rglob("raylet*.out")), "Ray's logs are elsewhere"

@@ -199,7 +199,7 @@ def test_an_adapters_folder_is_its_base_with_the_adapter(adapter_folders, ray_lo
         return asyncio.run(run())
 
     features, steps, ours, our_scores = ray.get(scene.remote(GREEDY[:4], SCORED[:4]))
-    assert features == {"prompt_logprobs", "reply_logprobs", "schema"}
+    assert features == {"prompt_logprobs", "reply_logprobs", "top_logprobs", "schema"}
     assert ours == replies
     assert steps >= max(reply.tokens_out for reply in replies)
     for got, wanted in zip(our_scores, scores, strict=True):

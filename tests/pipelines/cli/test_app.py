@@ -43,9 +43,9 @@ def test_the_options_are_the_ones_that_are_documented() -> None:
     assert found == {
         "plan": {
             *("--store", "--seeds", "--explain", "--all", "--cpus", "--gpus", "--cluster", "--cloud", "--profile"),
-            *("--address", "--help"),
+            *("--address", "--probe", "--help"),
         },
-        "run": {"--store", "--seeds", "--address", "--log", "--help"},
+        "run": {"--store", "--seeds", "--retry-failed", "--address", "--log", "--help"},
         "report": {"--store", "--seeds", "--help"},
         "show": {"--store", "--seeds", "--row", "--help"},
     }

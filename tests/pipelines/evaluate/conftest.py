@@ -20,8 +20,9 @@ class Told:
     """A model whose replies are a function of the conversation. Where the function returns None, the request fails."""
 
     says: Callable[[tuple[tuple[str, str], ...]], str | None]
-    weighs: Callable[[GenerateRequest], tuple[tuple[str, float], ...]] = lambda request: ()
+    weighs: Callable[[str, str], float] = lambda context, text: -1.0
     asked: list[GenerateRequest] = field(default_factory=list[GenerateRequest])
+    alternatives: Callable[[GenerateRequest], tuple[tuple[str, float], ...]] = lambda request: ()
 
     async def generate(self, request: GenerateRequest) -> Generation:
         self.asked.append(request)
@@ -29,10 +30,10 @@ class Told:
         if text is None:
             raise RequestError("too_long", "the prompt does not fit")
         finish = "stop" if text else "length"
-        return Generation(request.id, text, finish, 1, 1, alternatives=self.weighs(request))
+        return Generation(request.id, text, finish, 1, 1, alternatives=self.alternatives(request))
 
     async def logprobs(self, request: LogprobRequest) -> Logprobs:
-        return Logprobs(request.id, 1, (None, -1.0), lengths=(1, 1, 0))
+        return Logprobs(request.id, 1, (None, self.weighs(request.context, request.text)), lengths=(1, 1, 0))
 
     async def classify(self, request: ClassifyRequest) -> Classification:
         raise NotImplementedError

@@ -138,7 +138,7 @@ def test_probabilities_of_the_labels_are_the_preference_whatever_the_order() -> 
         first = alpaca_eval.is_shown_first(question)
         mine = "m" if first else "M"
         shares = {"m": 0.2, "M": 0.2} | {mine: 0.6, "Both": 0.1}
-        client = Told(lambda _: "m", lambda _, shares=shares: logs(shares))
+        client = Told(lambda _: "m", alternatives=lambda _, shares=shares: logs(shares))
         by = Judge(model="judge", reference="other")
         case = JudgeCase((question,), ("Mine.",), other=("Yours.",))
         found = asyncio.run(alpaca_eval.judge(JudgeClient(client, "row", 1), case, by))
@@ -151,7 +151,7 @@ def test_probabilities_of_the_labels_are_the_preference_whatever_the_order() -> 
 def weighed(alternatives: Sequence[dict[str, float]], replies: Sequence[str] = ("m",)) -> tuple[Judgement, Told]:
     """Return the judgement of CASE by a judge with these first tokens of its replies, one mapping for each request."""
     left = [*zip(replies, alternatives, strict=True)]
-    client = Told(lambda _: left[0][0], lambda _: logs(left.pop(0)[1]))
+    client = Told(lambda _: left[0][0], alternatives=lambda _: logs(left.pop(0)[1]))
     by = Judge(model="judge", reference="other")
     return asyncio.run(alpaca_eval.judge(JudgeClient(client, "row", 64), CASE, by)), client
 
