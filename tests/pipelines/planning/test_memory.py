@@ -105,6 +105,7 @@ def test_refusal_names_model_memory_and_the_largest_node(folder: Path) -> None:
         check_memory(study({"source": "qwen-72b", "gpus": 1}), folder, Inventory((L4, LAPTOP)))
 
 
+@pytest.mark.torch
 def test_modules_that_an_fp8_checkpoint_keeps_in_16_bit_are_counted_so() -> None:
     config = LLAMA_FP8 | {"quantization_config": {"quant_method": "fbgemm_fp8", "modules_to_not_convert": KEPT}}
     plain = architecture(config)

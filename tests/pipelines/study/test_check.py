@@ -233,6 +233,7 @@ def test_an_incomplete_model_folder_says_what_is_missing(
     assert found == f"7: models.tiny.source: {expected.replace('FOLDER', str(folder))}"
 
 
+@pytest.mark.torch  # transformers knows the architectures
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
