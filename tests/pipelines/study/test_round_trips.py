@@ -97,9 +97,7 @@ def test_a_study_that_is_written_out_says_the_same(content: dict[str, Any], bloc
 @given(value=VALUE, block=st.booleans())
 def test_plain_values_are_read_as_they_were_written(value: Any, block: bool) -> None:
     text = dumped(value, block)
-    assume(
-        block or not re.search(r"(^|[{\[,?] ?):", text, re.M)
-    )  # the writer does not quote such texts, as YAML requires
+    assume(block or not re.search(r"(^|[{\[,?] ?):", text, re.M))  # not quoted by the writer
     assert parse(text, "any").value == value
 
 
