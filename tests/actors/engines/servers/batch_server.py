@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+from tests.actors.engines.servers.in_thread import served
 
 Body = dict[str, Any]
 Answer = tuple[int, Body]  # a status and a body; status 0: the request expires
@@ -123,7 +123,7 @@ class BatchServer:
 @contextmanager
 def batch_server() -> Iterator[BatchServer]:
     """A server in a thread of this process."""
-    server, ready, loop = BatchServer(), threading.Event(), asyncio.new_event_loop()
+    server = BatchServer()
     app = web.Application(client_max_size=2**26)
     app.router.add_get("/v1/models", server.models)
     app.router.add_post("/v1/files", server.upload)
@@ -133,26 +133,5 @@ def batch_server() -> Iterator[BatchServer]:
     app.router.add_post("/v1/messages/batches", server.messages)
     app.router.add_get("/v1/messages/batches/{id}", server.messages_state)
     app.router.add_get("/v1/messages/batches/{id}/results", server.messages_results)
-    runner = web.AppRunner(app)
-
-    async def start() -> None:
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        ready.set()
-
-    def serve() -> None:
-        loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    assert ready.wait(30)
-    try:
+    with served(app) as server.url:
         yield server
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(30)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import web
+
+from tests.actors.engines.servers.in_thread import served
 
 Body = dict[str, Any]
 TEXT = "The river is long."
@@ -169,30 +169,9 @@ class OddServer:
 @contextmanager
 def odd_server(tls: ssl.SSLContext | None = None) -> Iterator[OddServer]:
     """A server in a thread of this process, for https with a context `tls`."""
-    server, ready, loop = OddServer(), threading.Event(), asyncio.new_event_loop()
+    server = OddServer()
     app = web.Application()
     app.router.add_post("/{path:.*}", server.post)
     app.router.add_get("/{path:.*}", server.get)
-    runner = web.AppRunner(app)
-
-    async def start() -> None:
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
-        await site.start()
-        server.url = f"http{'s' if tls else ''}://127.0.0.1:{runner.addresses[0][1]}/v1"
-        ready.set()
-
-    def serve() -> None:
-        loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-        loop.close()
-
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    assert ready.wait(30)
-    try:
+    with served(app, tls) as server.url:
         yield server
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(30)
