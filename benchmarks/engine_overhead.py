@@ -28,8 +28,8 @@ from cluster.connection.session import connect
 from pipelines.operators.respond.answer import answer_prompt
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import ResponseRow
-from pipelines.study.graph.params import RespondParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.answers import RespondParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.models import engine_spec
 from pipelines.study.spec.study import Study
 

@@ -29,7 +29,7 @@ from pipelines.execution.training import trainer as trainings
 from pipelines.execution.training.run import run_training
 from pipelines.planning.cost import min_wall_seconds
 from pipelines.planning.plan import Plan
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 NODES, GPUS = 4, 16

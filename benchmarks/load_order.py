@@ -16,13 +16,13 @@ from cluster.resources.placement import ResourceRequest
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import min_model_loads, model_loads, order_phases
 from pipelines.study.graph.build import build
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.basics import World
-from pipelines.study.spec.evolution import Evolution
-from pipelines.study.spec.model import Model
-from pipelines.study.spec.responses import Responses
-from pipelines.study.spec.scoring import Scoring
-from pipelines.study.spec.seeds import Seeds
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.common.basics import World
+from pipelines.study.spec.common.model import Model
+from pipelines.study.spec.instructions.evolution import Evolution
+from pipelines.study.spec.instructions.seeds import Seeds
+from pipelines.study.spec.pairs.responses import Responses
+from pipelines.study.spec.pairs.scoring import Scoring
 from pipelines.study.spec.study import Study
 
 GOAL = 1.2

@@ -22,7 +22,7 @@ from pipelines.operators.registry import OperatorInputs, make_operator
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import Rejection, Row
 from pipelines.store.shards import partitions_of, read_partition_rows
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.models import engine_spec
 from pipelines.study.spec.study import Study
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from pipelines.planning.plan import Plan, make_plan
 from pipelines.store.store import Store
-from pipelines.study.spec.basics import World
-from pipelines.study.spec.benchmarks import Benchmark
-from pipelines.study.spec.evolution import Evolution
-from pipelines.study.spec.model import Model
-from pipelines.study.spec.recipes import Recipe, Student
-from pipelines.study.spec.responses import Responses
-from pipelines.study.spec.seeds import Seeds
+from pipelines.study.spec.common.basics import World
+from pipelines.study.spec.common.model import Model
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
+from pipelines.study.spec.instructions.evolution import Evolution
+from pipelines.study.spec.instructions.seeds import Seeds
+from pipelines.study.spec.pairs.responses import Responses
 from pipelines.study.spec.study import Study
+from pipelines.study.spec.training.recipes import Recipe, Student
 
 RUNS = 5
 GOAL_SECONDS = 2.0

@@ -26,7 +26,7 @@ from pipelines.evaluate.items.data_files import read_records
 from pipelines.evaluate.items.item import Item
 from pipelines.evaluate.suite import grade_answer, load_items
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 WORKERS = 2
 

@@ -30,7 +30,7 @@ from pipelines.execution.runtime.commit import commit_rows
 from pipelines.rows.arrow import from_table
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import InstructionRow, ResponseRow, Row, ScoreRow
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 ROWS, WARM_UP = 1000, 64

@@ -28,7 +28,7 @@ from pipelines.store.shards import SHARD_PARTITIONS
 from pipelines.store.store import Store
 from pipelines.store.studies.step_index import save_step_index
 from pipelines.study.file.load import load
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 ROWS = 10_000_000
 RUNS = 5

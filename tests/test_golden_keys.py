@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.study.file.load import load
-from pipelines.study.graph import benchmarks as benchmark_steps
 from pipelines.study.graph.build import build
-from pipelines.study.graph.params import STEP_PARAMS
+from pipelines.study.graph.builders import benchmarks as benchmark_steps
+from pipelines.study.graph.steps.params.table import STEP_PARAMS
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden" / "step_keys.txt"

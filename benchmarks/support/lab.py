@@ -25,7 +25,7 @@ from pipelines.execution.stream.run import run_phase
 from pipelines.planning.plan import Plan, make_plan
 from pipelines.planning.residency.phases import Phase
 from pipelines.store.store import Store
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 

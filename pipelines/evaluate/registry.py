@@ -17,7 +17,7 @@ from pipelines.evaluate.items.scoring import Scoring, rows_of_task
 from pipelines.evaluate.judged import alpaca_eval, arena_hard, compare, followbench, mt_bench, questions
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Benchmark, Judge
+from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
 
 IFEVAL_LABELS = {
     "prompt_level_strict_acc": "Pr(S)",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.evaluate.registry import IFEVAL_LABELS, scoring_of
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 UNPARSED = "unparsed"
 

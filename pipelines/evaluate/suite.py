@@ -17,7 +17,7 @@ from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.registry import CODE, GRADED, asked_benchmark
 from pipelines.rows.text import with_system
 from pipelines.rows.types import AnswerRow, Rejection
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 Answers = tuple[list[AnswerRow], list[Rejection]]
 

@@ -9,7 +9,7 @@ from pipelines.evaluate.items.data_files import multiple_choice_records, read_re
 from pipelines.rows.readers import SeedRow, read_seeds
 from pipelines.rows.text import user_turn
 from pipelines.study.inputs.references import TEXT_SUFFIX, find_benchmark
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.study import Study
 
 TEXT_FIELDS = ("instruction", "question", "problem", "prompt", "text")

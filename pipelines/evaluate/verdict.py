@@ -16,7 +16,7 @@ from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient
 from pipelines.evaluate.registry import JUDGED, reference_reader
 from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from prompts.thoughts import split_thoughts
 
 

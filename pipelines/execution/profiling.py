@@ -23,8 +23,8 @@ from pipelines.planning.profile import Profile, profile_path, setting_of
 from pipelines.planning.workload import LinearCost, workload_class
 from pipelines.store.store import Store
 from pipelines.study.file.load import LoadedStudy
-from pipelines.study.graph.params import TrainParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.students import TrainParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 if TYPE_CHECKING:

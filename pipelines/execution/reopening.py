@@ -14,7 +14,7 @@ from pipelines.execution.runtime.recovery import invalidate
 from pipelines.planning.plan import Plan
 from pipelines.store.failed_rows import reopen
 from pipelines.store.store import Store
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 Again = Literal["failed rows", "all rows"]
 

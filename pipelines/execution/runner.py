@@ -38,7 +38,7 @@ from pipelines.store.studies.retry_log import save_retries
 from pipelines.store.studies.run_record import load_record, save_record
 from pipelines.store.studies.step_index import index_is_saved, save_step_index
 from pipelines.study.file.load import LoadedStudy
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.precision import precision_notes
 
 

@@ -16,17 +16,10 @@ from pipelines.operators.score.instruction_reward import InstructionReward
 from pipelines.operators.score.perplexity import Score
 from pipelines.operators.score.reward import Reward
 from pipelines.rows.operator import Operator
-from pipelines.study.graph.params import (
-    BestOfNParams,
-    EliminateParams,
-    EvolveParams,
-    JudgeParams,
-    RespondParams,
-    RewardParams,
-    SampleCandidatesParams,
-    ScoreParams,
-)
-from pipelines.study.graph.step import Step, StepParams
+from pipelines.study.graph.steps.params.answers import BestOfNParams, RespondParams, SampleCandidatesParams
+from pipelines.study.graph.steps.params.instructions import EliminateParams, EvolveParams
+from pipelines.study.graph.steps.params.measures import JudgeParams, RewardParams, ScoreParams
+from pipelines.study.graph.steps.step import Step, StepParams
 
 
 @dataclass(frozen=True)

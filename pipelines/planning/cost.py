@@ -15,7 +15,7 @@ from pipelines.planning.model_size import BYTES_PER_PARAMETER, parameters
 from pipelines.planning.plan import Plan
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import order_phases
-from pipelines.study.graph.params import TrainParams
+from pipelines.study.graph.steps.params.students import TrainParams
 from pipelines.study.spec.study import Study
 
 BYTES_PER_ROW = 600  # of a row in Parquet, without a measurement

@@ -15,9 +15,11 @@ from cluster.resources.placement import ResourceRequest
 from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.model_size import known_active_parameters
 from pipelines.planning.workload import LinearCost, StepWorkload, workload_class
-from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import ContaminationParams, DiversityParams, GivenParams, SeedsParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.params.answers import GivenParams
+from pipelines.study.graph.steps.params.instructions import SeedsParams
+from pipelines.study.graph.steps.params.measures import ContaminationParams, DiversityParams
+from pipelines.study.graph.steps.step import Step
 
 CPU_FLOPS = {"generate": 1.4e10, "score": 8e10, "train": 6e10}
 GPU_FLOPS = {"generate": 1.06e14, "score": 4e14, "train": 3.5e14}

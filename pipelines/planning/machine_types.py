@@ -13,10 +13,10 @@ from cluster.resources.memory_footprint import Footprint, fits
 from cluster.resources.placement import ResourceRequest
 from pipelines.planning.memory import memory_needs
 from pipelines.planning.requests import evaluator_request, replica_requests, training_request
-from pipelines.study.graph.params import EvaluateParams, TrainParams
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.recipes import Recipe, TrainingResources
+from pipelines.study.graph.steps.params.students import EvaluateParams, TrainParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
+from pipelines.study.spec.training.recipes import Recipe, TrainingResources
 
 NO_MACHINE = Inventory(())
 

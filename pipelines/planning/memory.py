@@ -25,9 +25,9 @@ from cluster.resources.packing import max_gpus_per_node
 from cluster.resources.placement import ResourceRequest, fit_together
 from pipelines.planning.model_size import known_architecture, known_weight_bytes
 from pipelines.study.roles import roles
-from pipelines.study.spec.model import Model
-from pipelines.study.spec.recipes import Recipe, Student
+from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
+from pipelines.study.spec.training.recipes import Recipe, Student
 
 LENGTH_STEP = 256  # tokens
 BYTES_PER_DTYPE = {"float32": 4, "bfloat16": 2}

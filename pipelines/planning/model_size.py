@@ -14,7 +14,7 @@ from actors.model_folder.quantisation import ON_LOADING, bytes_per_weight, is_ke
 from cluster.errors import ClusterError
 from cluster.resources.model_architecture import Architecture, architecture, parameters_of
 from pipelines.study.inputs.models import resolve_model_path
-from pipelines.study.spec.model import Model
+from pipelines.study.spec.common.model import Model
 
 
 def known_architecture(model: Model, folder: Path) -> tuple[Architecture, int] | None:

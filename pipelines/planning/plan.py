@@ -14,8 +14,8 @@ from pipelines.planning.workload import InputSize, LinearCost, StepWorkload, est
 from pipelines.rows.kinds import Kind
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
-from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 

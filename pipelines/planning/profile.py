@@ -14,9 +14,9 @@ from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.workload import CostSetting, LinearCost
 from pipelines.store.store import Store
 from pipelines.store.studies.run_record import study_folder
-from pipelines.study.graph.fingerprint import fingerprint
-from pipelines.study.graph.identities import model_identity
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.fingerprint import fingerprint
+from pipelines.study.graph.steps.identities import model_identity
+from pipelines.study.graph.steps.step import Step
 
 
 class Profile(BaseModel):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from actors.engines.registry import engine_info
 from cluster.resources.placement import ClusterCapacity, ResourceRequest
-from pipelines.study.graph.params import EvaluateParams, TrainParams
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.model import Model
+from pipelines.study.graph.steps.params.students import EvaluateParams, TrainParams
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
 
 EVALUATOR_START_SECONDS = 15.0  # of queued evaluations that justify starting one more evaluator

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
-from pipelines.study.graph.fingerprint import canonical
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.fingerprint import canonical
+from pipelines.study.graph.steps.step import Step
 
 ABSENT = "(absent)"
 

@@ -14,11 +14,11 @@ from pipelines.planning.workload import ASSUMED_SEEDS, TOKENS_PER_TEXT, InputSiz
 from pipelines.rows.readers import SeedRow, count_notes, count_rows, describe_note, iter_seeds, read_seeds
 from pipelines.store.errors import CorruptStore
 from pipelines.store.store import Store
-from pipelines.study.graph.fingerprint import fingerprint
-from pipelines.study.graph.params import SeedsParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.fingerprint import fingerprint
+from pipelines.study.graph.steps.params.instructions import SeedsParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.seeds import local_source
-from pipelines.study.spec.seeds import Seeds
+from pipelines.study.spec.instructions.seeds import Seeds
 
 BYTES_PER_TOKEN = 4.0  # of UTF-8, as tokenizers of current models encode English text
 SAMPLE_ROWS = 1000

@@ -13,26 +13,21 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipelines.operators.evolve.candidate_ranking import published_calls
-from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import (
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.params.answers import CheckParams, RespondParams, SampleCandidatesParams
+from pipelines.study.graph.steps.params.instructions import (
     AugmentParams,
-    CheckParams,
     EliminateParams,
-    EvaluateParams,
     EvolveParams,
-    JudgeParams,
     OptimizeParams,
     PairParams,
-    RespondParams,
-    SampleCandidatesParams,
-    ScoreParams,
     SeedsParams,
-    TrainParams,
-    VerdictParams,
     VerifyParams,
 )
-from pipelines.study.graph.step import Step, StepParams, WorkType
-from pipelines.study.spec.basics import SamplingSpec
+from pipelines.study.graph.steps.params.measures import JudgeParams, ScoreParams
+from pipelines.study.graph.steps.params.students import EvaluateParams, TrainParams, VerdictParams
+from pipelines.study.graph.steps.step import Step, StepParams, WorkType
+from pipelines.study.spec.common.basics import SamplingSpec
 
 TOKENS_PER_TEXT = 60.0
 TOKENS_PER_PROMPT = 300  # of a rewriting or judging prompt, without the text in it

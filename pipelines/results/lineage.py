@@ -12,8 +12,8 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import MethodRow, Rejection, Row
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.step import Step
 
 ROW_FILES = ("rows", "rejected")
 MAX_MATCHES_SHOWN = 8

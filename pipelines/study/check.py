@@ -27,10 +27,10 @@ from pipelines.study.inputs.references import check_reference
 from pipelines.study.inputs.seeds import OWN_ANSWERS, check_hub, given_source, local_source
 from pipelines.study.inputs.templates import check_template, lacks_template
 from pipelines.study.roles import needs_template, roles
-from pipelines.study.spec.model import Model
-from pipelines.study.spec.recipes import published_recipes
-from pipelines.study.spec.responses import SELECTION_RULES
-from pipelines.study.spec.selection import METRICS, Selection
+from pipelines.study.spec.common.model import Model
+from pipelines.study.spec.pairs.responses import SELECTION_RULES
+from pipelines.study.spec.pairs.selection import METRICS, Selection
+from pipelines.study.spec.training.recipes import published_recipes
 
 # by kind of step: what it computes, the block of a study that requests it, and an example of the block
 REQUIRED_BLOCKS = {

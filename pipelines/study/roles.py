@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from pipelines.study.file.yaml_tree import Loc
-from pipelines.study.spec.basics import ModelReference, StrictModel
+from pipelines.study.spec.common.basics import ModelReference, StrictModel
 from pipelines.study.spec.study import Study
 
 

@@ -27,8 +27,8 @@ from pipelines.study.check import check
 from pipelines.study.file.json_schema import schema
 from pipelines.study.file.load import LoadedStudy, load
 from pipelines.study.graph.build import build
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.benchmark_kinds import BENCHMARK_KINDS
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.evaluation.benchmark_kinds import BENCHMARK_KINDS
 from prompts import catalog
 from tests.pipelines.evaluate.conftest import Told
 from tests.support.examples import add_prompts, example

@@ -17,9 +17,9 @@ from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import InstructionRow
 from pipelines.store.store import Store
 from pipelines.study.file.json_schema import schema
-from pipelines.study.graph.build import METHODS
-from pipelines.study.graph.params import STEP_PARAMS
-from pipelines.study.spec.evolution import KEYS_OF_METHOD
+from pipelines.study.graph.builders.methods import METHODS
+from pipelines.study.graph.steps.params.table import STEP_PARAMS
+from pipelines.study.spec.instructions.evolution import KEYS_OF_METHOD
 from pipelines.study.spec.study import Study
 from prompts import catalog
 from tests.pipelines.evaluate.conftest import Told

@@ -18,8 +18,8 @@ from pipelines.results.report.page import report_files
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow, PairRow, ScoreRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
-from pipelines.study.spec.selection import METRICS, MetricSpec
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.spec.pairs.selection import METRICS, MetricSpec
 from tests.support.examples import example
 from tests.support.offline import run_offline
 from tests.support.studies import STUDENTS, scripted_study

@@ -20,8 +20,9 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import ResponseRow
 from pipelines.store.store import Store
-from pipelines.study.graph.build import MEASURES, build
-from pipelines.study.graph.params import STEP_PARAMS
+from pipelines.study.graph.build import build
+from pipelines.study.graph.builders.measures import MEASURES
+from pipelines.study.graph.steps.params.table import STEP_PARAMS
 from pipelines.study.roles import Role, roles
 from pipelines.study.spec.study import Study
 from tests.support.examples import example

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 

@@ -32,9 +32,9 @@ from pipelines.operators.respond.best_of_n import SampleCandidates
 from pipelines.operators.score.instruction_judge import JudgeInstruction
 from pipelines.rows.replies import separate_thoughts
 from pipelines.rows.types import AnswerRow, InstructionRow
-from pipelines.study.graph.params import OptimizeParams
-from pipelines.study.spec.benchmarks import Benchmark, Judge
-from pipelines.study.spec.evolution import Elimination, Optimization
+from pipelines.study.graph.steps.params.instructions import OptimizeParams
+from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
+from pipelines.study.spec.instructions.evolution import Elimination, Optimization
 from tests.pipelines.evaluate.conftest import Told
 from tests.support.thoughts import THINKING
 

@@ -21,7 +21,7 @@ from actors.engines.transformers_engine import TransformersEngine
 from pipelines.operators.score.perplexity import Score
 from pipelines.rows.text import user_turn
 from pipelines.rows.types import ResponseRow, ScoreRow
-from pipelines.study.spec.scoring import ScoringOptions
+from pipelines.study.spec.pairs.scoring import ScoringOptions
 
 ROWS = 500
 LENGTH = 1024  # tokens

@@ -22,10 +22,10 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import ChosenRow, PairRow, ResponseRow, RewardRow, Row, ScoreRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, InstructionDataset
-from pipelines.study.graph.params import SelectParams
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.selection import Selection
+from pipelines.study.graph.steps.grid import Grid, InstructionDataset
+from pipelines.study.graph.steps.params.students import SelectParams
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.pairs.selection import Selection
 from pipelines.study.spec.study import Study
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study

@@ -24,15 +24,15 @@ from pipelines.store.journaled_client import JournaledClient
 from pipelines.store.shards import write_shards
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
-from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import (
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.params.instructions import (
     AugmentParams,
     OptimizeParams,
     PairParams,
     SeedsParams,
     VerifyParams,
 )
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 HERE = Path()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.study.graph.methods import rotation
-from pipelines.study.graph.params import EvolveParams
-from pipelines.study.spec.basics import SamplingSpec
+from pipelines.study.graph.steps.methods import rotation
+from pipelines.study.graph.steps.params.instructions import EvolveParams
+from pipelines.study.spec.common.basics import SamplingSpec
 from pipelines.study.spec.study import Study
 
 

@@ -6,7 +6,7 @@ import json
 
 from pipelines.cli.views.request import Facts, conversation_facts
 from pipelines.rows.types import CheckedRow, FormatRow, PairedRow, VerifiedRow
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 
 def format_facts(row: FormatRow, step: Step) -> Facts:

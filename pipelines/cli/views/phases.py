@@ -10,7 +10,7 @@ from cluster.resources.placement import check_fits
 from pipelines.planning.plan import Plan
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import Phase, min_model_loads, model_loads, order_phases
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 

@@ -17,7 +17,7 @@ from pipelines.planning.reuse import ReuseExplainer
 from pipelines.planning.seed_sets import seed_notes
 from pipelines.store.store import Store
 from pipelines.study.file.load import LoadedStudy
-from pipelines.study.graph.params import STEP_PARAMS
+from pipelines.study.graph.steps.params.table import STEP_PARAMS
 from pipelines.study.inputs.precision import precision_notes
 from pipelines.study.inputs.templates import template_notes
 

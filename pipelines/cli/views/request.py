@@ -9,19 +9,17 @@ import prompts
 from pipelines.results.lineage import Link
 from pipelines.rows.text import InConversation, context
 from pipelines.rows.types import CandidatesRow, MethodRow, ResponseRow
-from pipelines.study.graph.methods import prompt_name
-from pipelines.study.graph.params import (
-    AugmentParams,
-    CheckParams,
-    EliminateParams,
-    EvolveParams,
-    RespondParams,
-    SampleCandidatesParams,
-    VerifyParams,
+from pipelines.study.graph.steps.methods import prompt_name
+from pipelines.study.graph.steps.params.answers import CheckParams, RespondParams, SampleCandidatesParams
+from pipelines.study.graph.steps.params.instructions import AugmentParams, EliminateParams, EvolveParams, VerifyParams
+from pipelines.study.graph.steps.prompt_names import (
+    AUTOIF_AUGMENT,
+    AUTOIF_MATERIAL,
+    AUTOIF_SCORE,
+    CONSTRAINED_ANSWER_PROMPT,
 )
-from pipelines.study.graph.prompt_names import AUTOIF_AUGMENT, AUTOIF_MATERIAL, AUTOIF_SCORE, CONSTRAINED_ANSWER_PROMPT
-from pipelines.study.graph.step import Step, StepParams
-from pipelines.study.spec.basics import SamplingSpec
+from pipelines.study.graph.steps.step import Step, StepParams
+from pipelines.study.spec.common.basics import SamplingSpec
 
 Facts = Iterator[tuple[str, object]]
 SHORT_ID_CHARS = 12

@@ -40,8 +40,9 @@ from pipelines.rows.types import (
     Row,
     VerifiedRow,
 )
-from pipelines.study.graph.params import OptimizeParams, SelectParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.instructions import OptimizeParams
+from pipelines.study.graph.steps.params.students import SelectParams
+from pipelines.study.graph.steps.step import Step
 
 SAMPLES_PER_STEP = 2
 NAME_WIDTH = 13

@@ -21,8 +21,8 @@ from pipelines.store.partitions import find_partitions
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import Retry, load_retries
 from pipelines.store.studies.spending_log import Spending, load_spending
-from pipelines.study.graph.params import STEP_PARAMS
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.table import STEP_PARAMS
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Budget
 
 MAX_REASONS_SHOWN = 20

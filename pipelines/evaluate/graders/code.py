@@ -16,7 +16,7 @@ from actors.sandbox.checks import humaneval_check, mbpp_check
 from actors.sandbox.protocol.job import Check, Limits, Outcome, SandboxError
 from pipelines.evaluate.items.data_files import read_records, require_fields
 from pipelines.evaluate.items.item import Grade, Item, Turns, exact_grade, template
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 MBPP_TEST = range(11, 511)  # task ids of the test split (2108.07732)
 # limits of the tests' CPU time, as in OpenCompass; the wall time limit is larger, because the machine may be busy

@@ -20,7 +20,7 @@ from pipelines.evaluate.graders.latex import equivalent, final_answer, last_boxe
 from pipelines.evaluate.items.data_files import multiple_choice_records, read_records, require_fields
 from pipelines.evaluate.items.item import Grade, Item, Turns, exact_grade, template
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 SUBJECT_SHOTS = 5
 LETTERS = "ABCD"

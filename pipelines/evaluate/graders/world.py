@@ -5,8 +5,8 @@ from __future__ import annotations
 from bundled.world import correct, heldout
 from pipelines.evaluate.items.item import Grade, Item, exact_grade
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.basics import World
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.common.basics import World
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 
 def items(world: World, seed: int) -> list[Item]:

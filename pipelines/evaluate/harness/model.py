@@ -17,7 +17,7 @@ from pipelines.evaluate.items.item import Turns
 from pipelines.rows.ids import request_seed, row_id
 from pipelines.rows.replies import ask
 from pipelines.rows.text import with_system
-from pipelines.study.spec.benchmark_kinds import HARNESS_MAX_TOKENS
+from pipelines.study.spec.evaluation.benchmark_kinds import HARNESS_MAX_TOKENS
 
 
 class PoolModel(LM):

@@ -25,7 +25,7 @@ from pipelines.rows.ids import row_id
 from pipelines.rows.text import with_system
 from pipelines.rows.types import AnswerRow, Rejection
 from pipelines.study.inputs.benchmarks import EVAL_INSTALL_COMMAND, PUNKT_REMEDY, has_sentences
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 SHOT_SEED = 1234
 Answers = tuple[list[AnswerRow], list[Rejection]]

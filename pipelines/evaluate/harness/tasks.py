@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.errors import InputError, nearest
 from pipelines.evaluate.items.data_files import multiple_choice_records, read_records
 from pipelines.study.inputs.benchmarks import EXAMPLES_MISSING, EXAMPLES_REMEDY, lacks_examples
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 SUPPORTED_OUTPUT_TYPES = ("generate_until", "multiple_choice")
 MAX_TASKS_FOR_SUGGESTION = 1000  # an error does not list more names than that

@@ -9,8 +9,8 @@ from tempfile import mkdtemp
 from typing import Any
 
 from pipelines.errors import InputError
-from pipelines.study.spec.benchmark_kinds import HubDataset
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmark_kinds import HubDataset
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 
 def download(bench: Benchmark) -> Path:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import prompts
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 ACCURACY = "accuracy"
 Turns = tuple[tuple[str, str], ...]

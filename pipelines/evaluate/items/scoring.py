@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Judge
+from pipelines.study.spec.evaluation.benchmarks import Judge
 
 Summary = Callable[[Mapping[str, float], Sequence[AnswerRow], Judge | None, Path | None], dict[str, float]]
 

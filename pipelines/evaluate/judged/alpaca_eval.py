@@ -17,7 +17,7 @@ from pipelines.evaluate.items.item import Grade
 from pipelines.evaluate.judged import questions
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Judge
+from pipelines.study.spec.evaluation.benchmarks import Judge
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,7 @@ from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
 from pipelines.evaluate.judged.questions import answers_by_id
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Benchmark, Judge
+from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
 
 CONTINUE_PROMPT = "continue your judgment and finish by outputting a final verdict label"
 STRONG_WEIGHT = 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pipelines.evaluate.items.item import Grade
 from pipelines.evaluate.judged import questions
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
-from pipelines.study.spec.benchmarks import Judge
+from pipelines.study.spec.evaluation.benchmarks import Judge
 
 items = questions.items
 SWAPPED_VERDICT = {"win": "lose", "tie": "tie", "lose": "win"}

@@ -16,7 +16,7 @@ from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.judged.followbench_rules import has_rule, satisfies
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Benchmark, Judge
+from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
 
 LEVELS = (1, 2, 3, 4, 5)
 CHINESE = "data_zh"

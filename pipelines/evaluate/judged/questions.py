@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.evaluate.items.data_files import Record, read_records, require_fields
 from pipelines.evaluate.items.item import Item
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 ReadAnswer = Callable[[Record, Path], tuple[str, tuple[str, ...]]]
 

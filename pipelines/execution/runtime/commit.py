@@ -15,8 +15,8 @@ from pipelines.store.manifest import Account, Manifest, Shard, versions
 from pipelines.store.partitions import partition_of
 from pipelines.store.shards import SHARD_PARTITIONS, write_shard
 from pipelines.store.store import Store
-from pipelines.study.graph.fingerprint import canonical
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.fingerprint import canonical
+from pipelines.study.graph.steps.step import Step
 
 
 def commit_step(

@@ -22,7 +22,7 @@ from pipelines.execution.runtime.spending import SpendingMeter
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import Phase, order_phases
 from pipelines.store.store import Store
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 PoolObserver = Callable[[Mapping[str, PoolStats]], None]

@@ -14,11 +14,11 @@ from cluster.resources.inventory import Inventory
 from cluster.resources.placement import check_fits
 from pipelines.planning.model_size import BYTES_PER_PARAMETER, parameters
 from pipelines.planning.requests import replica_requests
-from pipelines.study.graph.fingerprint import fingerprint
-from pipelines.study.graph.identities import model_identity
+from pipelines.study.graph.steps.fingerprint import fingerprint
+from pipelines.study.graph.steps.identities import model_identity
 from pipelines.study.inputs.endpoints import server_needs
 from pipelines.study.inputs.models import engine_spec
-from pipelines.study.spec.model import Model
+from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
 
 PLACEMENT_FIELDS = {"runtime", "cpus", "gpus", "accelerator", "replicas", "max_replicas", "in_flight"}

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pipelines.store.maintenance.verify import shard_problem
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import MANIFEST, Store
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 MISSING = "the step is missing"
 

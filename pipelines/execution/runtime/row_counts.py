@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipelines.store.store import Store
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 
 class RowCounts:

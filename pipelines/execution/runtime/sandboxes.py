@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from actors.sandbox.pool import SandboxClient, SandboxPool
 from actors.sandbox.protocol.job import Level
 from cluster.resources.inventory import Inventory
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 MAX_SANDBOXES = 16
 

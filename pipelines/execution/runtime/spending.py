@@ -18,7 +18,7 @@ from actors.serving.spec import PoolStats
 from pipelines.errors import BudgetSpent
 from pipelines.store.store import Store
 from pipelines.store.studies.spending_log import ModelSpending, Spending, load_spending, save_spending
-from pipelines.study.spec.model import Model
+from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
 
 SAMPLE_SECONDS = 1.0

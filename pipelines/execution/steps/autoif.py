@@ -31,8 +31,8 @@ from pipelines.store.journaled_client import JournaledClient, journaling
 from pipelines.store.manifest import Manifest
 from pipelines.store.shards import partitions_of, write_shards
 from pipelines.store.store import Store
-from pipelines.study.graph.params import AugmentParams, PairParams, VerifyParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.instructions import AugmentParams, PairParams, VerifyParams
+from pipelines.study.graph.steps.step import Step
 
 
 def run_autoif(context: RunContext, plan: Plan) -> Plan:

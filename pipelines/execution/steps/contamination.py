@@ -20,8 +20,8 @@ from pipelines.planning.plan import Plan
 from pipelines.rows.types import ContaminationRow, Row
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
-from pipelines.study.graph.params import ContaminationParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.measures import ContaminationParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.encoders import encoder_spec
 from pipelines.study.inputs.references import reference_label
 from pipelines.study.spec.study import Study

@@ -24,7 +24,7 @@ from pipelines.planning.plan import Plan
 from pipelines.rows.types import DiversityRow, Rejection, Row
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.encoders import encoder_spec
 
 NO_NEIGHBOUR = "no_neighbour"

@@ -19,8 +19,8 @@ from pipelines.rows.readers import BadRow, SeedRow, SeedSource, iter_seeds
 from pipelines.rows.types import InstructionRow, Rejection, ResponseRow
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
-from pipelines.study.graph.params import GivenParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.answers import GivenParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.seeds import given_source
 from pipelines.study.spec.study import Study
 from prompts.refusals import is_refusal

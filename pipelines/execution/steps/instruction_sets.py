@@ -15,7 +15,7 @@ from pipelines.rows.types import ELIMINATED, Rejection, Row
 from pipelines.store.manifest import Account, Shard
 from pipelines.store.shards import write_shard
 from pipelines.store.store import Store
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 INSTRUCTION_COLUMNS = ["id", "seed_id", "index", "instruction", "input", "outcome", "history", "turn"]
 

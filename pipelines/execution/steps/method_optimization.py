@@ -21,8 +21,8 @@ from pipelines.rows.types import InstructionRow
 from pipelines.store.journaled_client import JournaledClient, journaling
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
-from pipelines.study.graph.params import OptimizeParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.instructions import OptimizeParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 OnProgress = Callable[[int], None]

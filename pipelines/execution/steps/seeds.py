@@ -22,11 +22,11 @@ from pipelines.rows.readers import BadRow, SeedRow, bad_rows_error, iter_seeds, 
 from pipelines.rows.types import InstructionRow, Rejection
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
-from pipelines.study.graph.params import SeedsParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.instructions import SeedsParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.seeds import local_source, seed_source
-from pipelines.study.spec.basics import World
-from pipelines.study.spec.seeds import Seeds
+from pipelines.study.spec.common.basics import World
+from pipelines.study.spec.instructions.seeds import Seeds
 from pipelines.study.spec.study import Study
 
 REPEAT_NOTE = "the same text as an earlier row (reject them with 'deduplicate: exact')"

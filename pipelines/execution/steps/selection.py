@@ -15,8 +15,8 @@ from pipelines.operators.select.select import reward_values, select_pairs
 from pipelines.planning.plan import Plan
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
-from pipelines.study.graph.params import SelectParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.students import SelectParams
+from pipelines.study.graph.steps.step import Step
 
 CACHED_SETS = 4096  # cached sizes of rival selections
 

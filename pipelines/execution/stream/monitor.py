@@ -18,7 +18,7 @@ from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
 from pipelines.execution.stream.engine_pace import EnginePace
 from pipelines.execution.stream.totals import StepTotal
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 MONITOR_POLL_SECONDS = 0.5
 

@@ -28,8 +28,10 @@ from pipelines.store.journaled_client import JournaledClient
 from pipelines.store.partitions import partition_of
 from pipelines.store.shards import read_partition_rows
 from pipelines.store.store import Store
-from pipelines.study.graph.params import CheckParams, OptimizeParams, VerdictParams
-from pipelines.study.graph.step import Step, StepParams
+from pipelines.study.graph.steps.params.answers import CheckParams
+from pipelines.study.graph.steps.params.instructions import OptimizeParams
+from pipelines.study.graph.steps.params.students import VerdictParams
+from pipelines.study.graph.steps.step import Step, StepParams
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from pipelines.store.journaled_client import FLUSH_SECONDS
 from pipelines.store.partitions import PARTITION_ROWS
 from pipelines.store.shards import partitions_of, write_shards
 from pipelines.store.studies.stream_stats import save_stream
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 STREAM_WORKERS = 1
 PARTITIONS_PREFETCHED = 3  # beyond those that fill a queue, so that the last rows of a partition leave no gap

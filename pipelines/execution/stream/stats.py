@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pipelines.store.studies.stream_stats import OperatorStats, StreamStats
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 if TYPE_CHECKING:
     from ray.data import Dataset

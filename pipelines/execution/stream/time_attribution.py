@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from pipelines.execution.stream.totals import StepTotal
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 
 def attribute_time(

@@ -12,9 +12,9 @@ from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.sandboxes import sandboxes
 from pipelines.store.journaled_client import JournaledClient, journaling
 from pipelines.store.store import Store
-from pipelines.study.graph.params import EvaluateParams
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.graph.steps.params.students import EvaluateParams
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 HARNESS_RETRIES = 2  # of lm-eval's process, if it is killed
 

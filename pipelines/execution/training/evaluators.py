@@ -28,8 +28,8 @@ from pipelines.execution.training.gang_scheduler import Gang
 from pipelines.planning.plan import Plan
 from pipelines.planning.requests import EVALUATOR_START_SECONDS, evaluator_request
 from pipelines.store.store import CHECKPOINT_FOLDER
-from pipelines.study.graph.params import EvaluateParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.students import EvaluateParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.models import evaluated_spec
 
 STATS_TIMEOUT = 5.0

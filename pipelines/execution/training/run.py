@@ -21,8 +21,8 @@ from pipelines.planning.requests import (
     evaluator_request,
     training_request,
 )
-from pipelines.study.graph.params import TrainParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.students import TrainParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 

@@ -27,8 +27,8 @@ from pipelines.rows.text import user_turn
 from pipelines.rows.types import PairRow
 from pipelines.store.manifest import Account
 from pipelines.store.store import CHECKPOINT_FOLDER
-from pipelines.study.graph.params import TrainParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.students import TrainParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.models import engine_spec
 from pipelines.study.spec.study import Study
 

@@ -11,7 +11,7 @@ import prompts
 from pipelines.operators.autoif.reply_parsing import ParsedReply, accepted, reject_truncated, rejected
 from pipelines.operators.autoif.sampling import RepeatedSampler, Sample
 from pipelines.operators.autoif.thresholds import PAPER_THRESHOLDS, Thresholds
-from pipelines.study.graph.prompt_names import AUTOIF_SCORE
+from pipelines.study.graph.steps.prompt_names import AUTOIF_SCORE
 
 MAX_SCORE = 10
 _SCORE = re.compile(r"\AScore: (\d{1,2})\Z")

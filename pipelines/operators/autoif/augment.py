@@ -19,7 +19,7 @@ from pipelines.operators.autoif.reply_parsing import (
 from pipelines.operators.autoif.sampling import RepeatedSampler, Sample
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import FormatRow, Rejection
-from pipelines.study.graph.prompt_names import AUTOIF_AUGMENT
+from pipelines.study.graph.steps.prompt_names import AUTOIF_AUGMENT
 
 DEFAULT_RUNS = 100
 GIVEN = "given"  # the outcome of a hand-written instruction

@@ -20,7 +20,7 @@ from pipelines.operators.autoif.reply_parsing import (
 )
 from pipelines.operators.autoif.sampling import RepeatedSampler, Sample, samples_json
 from pipelines.rows.operator import Rejected
-from pipelines.study.graph.prompt_names import AUTOIF_BACK_TRANSLATE
+from pipelines.study.graph.steps.prompt_names import AUTOIF_BACK_TRANSLATE
 
 MAX_FUNCTIONS = 3
 

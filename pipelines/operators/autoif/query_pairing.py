@@ -9,7 +9,7 @@ from typing import TypeVar
 from pipelines.rows.ids import row_id
 from pipelines.rows.text import context, user_turn
 from pipelines.rows.types import InstructionRow, PairedRow, VerifiedRow
-from pipelines.study.graph.params import PairParams
+from pipelines.study.graph.steps.params.instructions import PairParams
 
 
 def join_query(instruction: str, query: str) -> str:

@@ -19,7 +19,7 @@ from pipelines.operators.autoif.test_generation import (
 from pipelines.operators.autoif.thresholds import PAPER_THRESHOLDS, Thresholds
 from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.types import FormatRow, VerifiedRow
-from pipelines.study.graph.prompt_names import AUTOIF_MATERIAL
+from pipelines.study.graph.steps.prompt_names import AUTOIF_MATERIAL
 
 
 @dataclass(frozen=True)

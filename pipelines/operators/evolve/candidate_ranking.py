@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from pipelines.operators.evolve.failure_detector import UNREADABLE, failure_class
-from pipelines.study.spec.evolution import Optimization, Variant
+from pipelines.study.spec.instructions.evolution import Optimization, Variant
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pipelines.operators.evolve.stop_words import STOP_WORDS
 from pipelines.rows.operator import Operator
 from pipelines.rows.replies import ask
 from pipelines.rows.types import ELIMINATED, InstructionRow
-from pipelines.study.spec.evolution import Elimination
+from pipelines.study.spec.instructions.evolution import Elimination
 
 NO_GAIN, NO_VERDICT, HARD, DEGENERATE = "no_gain", "no_verdict", "hard_to_answer", "degenerate_answer"
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")

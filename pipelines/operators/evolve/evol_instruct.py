@@ -14,9 +14,9 @@ from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.replies import ask, raw_reply, read_reply
 from pipelines.rows.text import Message, context, user_turn, with_system
 from pipelines.rows.types import ELIMINATED, KEPT, RETRIED, InstructionRow
-from pipelines.study.graph.methods import prompt_name
-from pipelines.study.graph.params import EvolveParams
-from pipelines.study.spec.evolution import LengthBound
+from pipelines.study.graph.steps.methods import prompt_name
+from pipelines.study.graph.steps.params.instructions import EvolveParams
+from pipelines.study.spec.instructions.evolution import LengthBound
 from prompts.flags import flags
 
 

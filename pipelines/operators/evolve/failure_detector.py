@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.study.spec.evolution import Variant
+from pipelines.study.spec.instructions.evolution import Variant
 
 STAGNANT, UNQUALIFIED, LOST, EMPTY, UNREADABLE = "stagnant", "unqualified", "lost_information", "empty", "unreadable"
 CLASSES = (STAGNANT, UNQUALIFIED, LOST, EMPTY, UNREADABLE)

@@ -16,8 +16,8 @@ from pipelines.operators.evolve.optimizer_client import OptimizationClient
 from pipelines.rows.ids import row_id
 from pipelines.rows.operator import Rejected
 from pipelines.rows.types import InstructionRow, MethodRow, Rejection
-from pipelines.study.graph.methods import AUTO, prompt_name
-from pipelines.study.graph.params import OptimizeParams
+from pipelines.study.graph.steps.methods import AUTO, prompt_name
+from pipelines.study.graph.steps.params.instructions import OptimizeParams
 
 
 @dataclass(frozen=True, slots=True)

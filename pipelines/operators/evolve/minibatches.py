@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from pipelines.rows.types import InstructionRow
-from pipelines.study.spec.evolution import Optimization
+from pipelines.study.spec.instructions.evolution import Optimization
 
 
 class Minibatches:

@@ -12,8 +12,8 @@ from pipelines.rows.operator import Rejected
 from pipelines.rows.replies import ask, raw_reply, read_reply
 from pipelines.rows.text import Message, with_system
 from pipelines.rows.types import InstructionRow
-from pipelines.study.graph.methods import reply_parser
-from pipelines.study.graph.params import OptimizeParams
+from pipelines.study.graph.steps.methods import reply_parser
+from pipelines.study.graph.steps.params.instructions import OptimizeParams
 
 
 class OptimizationClient:

@@ -11,7 +11,7 @@ from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
 from pipelines.rows.replies import ask, raw_reply, read_reply
 from pipelines.rows.text import context, with_system
 from pipelines.rows.types import InstructionRow, PairedRow, ResponseRow
-from pipelines.study.graph.prompt_names import CONSTRAINED_ANSWER_PROMPT
+from pipelines.study.graph.steps.prompt_names import CONSTRAINED_ANSWER_PROMPT
 from prompts.refusals import is_refusal
 
 

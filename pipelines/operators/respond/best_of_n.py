@@ -14,7 +14,7 @@ from pipelines.rows.ids import row_id
 from pipelines.rows.operator import EMPTY, Operator, Rejected
 from pipelines.rows.text import conversation
 from pipelines.rows.types import CandidatesRow, ChosenRow, InstructionRow
-from pipelines.study.spec.responses import SelectionRule
+from pipelines.study.spec.pairs.responses import SelectionRule
 from prompts.refusals import is_refusal
 
 Result = TypeVar("Result")

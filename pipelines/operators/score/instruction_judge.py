@@ -12,8 +12,8 @@ from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
 from pipelines.rows.replies import ask, raw_reply, read_reply
 from pipelines.rows.text import with_system
 from pipelines.rows.types import InstructionRow, JudgementRow
-from pipelines.study.graph.prompt_names import INSTRUCTION_JUDGE_PROMPTS
-from pipelines.study.spec.scoring import Question
+from pipelines.study.graph.steps.prompt_names import INSTRUCTION_JUDGE_PROMPTS
+from pipelines.study.spec.pairs.scoring import Question
 
 NO_METHODS = "no_method_list"
 

@@ -9,7 +9,7 @@ from actors.engine import Client
 from pipelines.operators.score.reward import compute_reward
 from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
 from pipelines.rows.types import InstructionRow, JudgementRow
-from pipelines.study.graph.methods import prompt_name
+from pipelines.study.graph.steps.methods import prompt_name
 
 
 @dataclass(frozen=True)

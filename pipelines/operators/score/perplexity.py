@@ -10,7 +10,7 @@ from actors.engine import Client, LogprobRequest, TokenLogprobs
 from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.text import context, user_turn
 from pipelines.rows.types import ResponseRow, ScoreRow
-from pipelines.study.spec.scoring import ScoringOptions
+from pipelines.study.spec.pairs.scoring import ScoringOptions
 
 MAX_LOSS = 700.0  # nats; the exponential of a larger loss may overflow a float64
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from pipelines.study.spec.scoring import RewardMode
+from pipelines.study.spec.pairs.scoring import RewardMode
 
 NEGATIVE_REWARDS_WARNING = (
     "{count} of {all} rewards are negative, and CAR then rises with the loss instead of falling: use the mode "

@@ -10,9 +10,9 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import ResponseRow, Row
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import InstructionDataset
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.selection import METRICS, reported_metrics
+from pipelines.study.graph.steps.grid import InstructionDataset
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.pairs.selection import METRICS, reported_metrics
 
 
 def read_measurements(store: Store, steps: Sequence[Step]) -> tuple[list[ResponseRow], dict[str, dict[str, Row]]]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pipelines.operators.select.car import car
-from pipelines.study.spec.scoring import RewardMode
-from pipelines.study.spec.selection import METRICS
+from pipelines.study.spec.pairs.scoring import RewardMode
+from pipelines.study.spec.pairs.selection import METRICS
 
 if TYPE_CHECKING:
     from pipelines.rows.types import ResponseRow

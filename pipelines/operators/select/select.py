@@ -9,7 +9,7 @@ from pipelines.operators.select.metrics import PairMeasurements, metric_value
 from pipelines.operators.select.min_distance import too_close
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import DiversityRow, PairRow, Rejection, ResponseRow, RewardRow, Row
-from pipelines.study.spec.selection import METRICS, Selection
+from pipelines.study.spec.pairs.selection import METRICS, Selection
 
 ROUNDING = 1e-9  # a share of 0.29 of 100 is 29, although 0.29 * 100 < 29 in floating point
 Measurements = Mapping[str, Mapping[str, Row]]

@@ -13,7 +13,7 @@ from cluster.resources.inventory import Inventory
 from cluster.resources.placement import ResourceRequest
 from pipelines.planning.residency.beam_search import min_remaining_loads, search_phases
 from pipelines.planning.residency.step_groups import MemoryBudget, StepGroups, bit_indices
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 
 @dataclass(frozen=True, slots=True)

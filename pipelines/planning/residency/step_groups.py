@@ -14,7 +14,7 @@ from itertools import accumulate
 from cluster.resources.inventory import Inventory
 from cluster.resources.packing import Bundle, fits, free_nodes, max_replicas_that_fit
 from cluster.resources.placement import ResourceRequest
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 
 ROUNDING = 1e-9
 

@@ -25,11 +25,13 @@ from pipelines.results.export.preferences import preferences
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import PairRow, ResponseRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import CheckParams, SeedsParams, SelectParams
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.seeds import Seeds
-from pipelines.study.spec.selection import Selection
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.params.answers import CheckParams
+from pipelines.study.graph.steps.params.instructions import SeedsParams
+from pipelines.study.graph.steps.params.students import SelectParams
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.instructions.seeds import Seeds
+from pipelines.study.spec.pairs.selection import Selection
 from pipelines.study.spec.study import Study
 
 

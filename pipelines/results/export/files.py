@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.study.graph.grid import InstructionDataset
-from pipelines.study.spec.model import Model
-from pipelines.study.spec.recipes import Recipe
+from pipelines.study.graph.steps.grid import InstructionDataset
+from pipelines.study.spec.common.model import Model
+from pipelines.study.spec.training.recipes import Recipe
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.text import Message, context, user_turn
 from pipelines.rows.types import CheckedRow, Rejection, ResponseRow
 from pipelines.store.store import Store
-from pipelines.study.graph.params import CheckParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.answers import CheckParams
+from pipelines.study.graph.steps.step import Step
 
 PER_SIDE = 2
 

@@ -11,8 +11,8 @@ from pipelines.results.export.files import ExportedModel, set_name
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow
 from pipelines.store.store import CHECKPOINT_FOLDER, Store
-from pipelines.study.graph.grid import Cell, Grid
-from pipelines.study.graph.params import EvaluateParams, VerdictParams
+from pipelines.study.graph.steps.grid import Cell, Grid
+from pipelines.study.graph.steps.params.students import EvaluateParams, VerdictParams
 from pipelines.study.spec.study import Study
 
 

@@ -14,9 +14,9 @@ from pipelines.results.predict.paradox import average_performance
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, InstructionDataset
-from pipelines.study.graph.params import EvaluateParams, VerdictParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.grid import Grid, InstructionDataset
+from pipelines.study.graph.steps.params.students import EvaluateParams, VerdictParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 LOSS_COLUMN = "loss_conditional"  # the loss in CAR

@@ -12,7 +12,7 @@ from pipelines.results.predict.correlation import Correlation, correlate
 from pipelines.results.predict.paradox import Paradox, Teacher, paradoxes
 from pipelines.results.predict.points import LOSS_COLUMN, ComparisonGroup, Point, collect_performances, collect_points
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, InstructionDataset
+from pipelines.study.graph.steps.grid import Grid, InstructionDataset
 from pipelines.study.spec.study import Study
 
 MIN_POINTS = 4  # with fewer points, a correlation by chance is too likely

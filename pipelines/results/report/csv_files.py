@@ -23,7 +23,7 @@ from pipelines.results.report.data.report import (
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
 from pipelines.results.report.data.set_key import InstructionKey, SetKey
-from pipelines.study.spec.selection import reported_metrics
+from pipelines.study.spec.pairs.selection import reported_metrics
 
 Cell = str | int | float | bool | None
 ScoreFact = SetJudgement | SetDistribution | SetProbabilities

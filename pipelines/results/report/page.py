@@ -20,7 +20,7 @@ from pipelines.results.report.tables.heatmap import heatmap_tables
 from pipelines.results.report.tables.outcomes import reply_rows, round_rows
 from pipelines.results.report.tables.results import result_table
 from pipelines.results.report.tables.summary import best_gain, gain_rows, key_figures
-from pipelines.study.spec.selection import reported_metrics
+from pipelines.study.spec.pairs.selection import reported_metrics
 
 
 def report_files(data: ReportData) -> dict[str, str]:

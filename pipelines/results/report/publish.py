@@ -10,7 +10,7 @@ from pipelines.results.report import write
 from pipelines.results.report.collect.collect import collect_report
 from pipelines.store.store import Store
 from pipelines.store.studies.run_record import study_folder
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from pipelines.study.spec.study import Study
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.errors import InputError
-from pipelines.study.spec.evolution import Evolution
+from pipelines.study.spec.instructions.evolution import Evolution
 
 MAX_INSTRUCTION_CHARS = 1000
 

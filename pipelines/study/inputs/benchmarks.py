@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.errors import nearest
 from pipelines.study.inputs.problem import Problem
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.study import Study
 
 EXAMPLES_MISSING = "the examples of this task are missing: lm-eval takes them from the training split"

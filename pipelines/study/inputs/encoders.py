@@ -8,7 +8,7 @@ from actors.inference.embedder import MODULES_FILE, EncoderSpec, packaged_model_
 from actors.model_folder.files import folder_fault
 from pipelines.study.inputs.models import COMMIT, HUB_NAME
 from pipelines.study.inputs.problem import Problem
-from pipelines.study.spec.scoring import Diversity
+from pipelines.study.spec.pairs.scoring import Diversity
 
 
 def encoder_spec(block: Diversity, folder: Path) -> EncoderSpec:

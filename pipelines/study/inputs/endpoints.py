@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from actors.engine import EngineSpec, Feature
 from actors.engines.registry import check_server, engine_info, identity_options, resolve
 from pipelines.study.inputs.problem import Problem
-from pipelines.study.spec.model import Model
+from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
 
 _USES: Mapping[Feature, str] = {

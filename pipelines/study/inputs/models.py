@@ -19,7 +19,7 @@ from actors.model_folder.files import folder_fault, read_config
 from actors.model_folder.quantisation import method, missing_package
 from pipelines.errors import nearest
 from pipelines.study.inputs.problem import Problem
-from pipelines.study.spec.model import Model
+from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from actors.engines.registry import engine_info
 from cluster.resources.bfloat16 import bfloat16_slowdown, has_native_bfloat16
-from pipelines.study.spec.model import Model
-from pipelines.study.spec.recipes import Student
+from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
+from pipelines.study.spec.training.recipes import Student
 
 
 def precision_notes(study: Study) -> list[str]:

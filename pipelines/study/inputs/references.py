@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.errors import InputError
 from pipelines.rows.readers import find_files
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.study import Study
 
 TEXT_SUFFIX = ".txt"

@@ -8,8 +8,8 @@ from pathlib import Path
 from pipelines.rows.readers import HubSet, ReadingRules, SeedSource, cached_source, fetch_source, find_files
 from pipelines.study.inputs.models import COMMIT, HUB_NAME
 from pipelines.study.inputs.problem import Problem
-from pipelines.study.spec.responses import Given
-from pipelines.study.spec.seeds import Seeds
+from pipelines.study.spec.instructions.seeds import Seeds
+from pipelines.study.spec.pairs.responses import Given
 
 OWN_ANSWERS = "output"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pipelines.errors import InputError
-from pipelines.study.spec.basics import SystemPrompt
+from pipelines.study.spec.common.basics import SystemPrompt
 
 
 def read_system_prompt(folder: Path, given: SystemPrompt | None) -> str:

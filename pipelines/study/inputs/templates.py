@@ -18,7 +18,7 @@ from actors.inference.template_text import (
 )
 from pipelines.study.inputs.models import read_template, resolve_model_path
 from pipelines.study.inputs.problem import Problem
-from pipelines.study.spec.model import Model
+from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
 
 

@@ -6,15 +6,15 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from pipelines.study.spec.basics import ClassifierName, Name, StrictModel, as_list, scalar_or_list_schema
-from pipelines.study.spec.benchmarks import Benchmark
-from pipelines.study.spec.evolution import Evolution
-from pipelines.study.spec.model import Model
-from pipelines.study.spec.recipes import Recipe, Student, add_published_recipes
-from pipelines.study.spec.responses import Responses
-from pipelines.study.spec.scoring import Car, Contamination, Diversity, Judging, Scoring
-from pipelines.study.spec.seeds import Seeds
-from pipelines.study.spec.selection import Selection
+from pipelines.study.spec.common.basics import ClassifierName, Name, StrictModel, as_list, scalar_or_list_schema
+from pipelines.study.spec.common.model import Model
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
+from pipelines.study.spec.instructions.evolution import Evolution
+from pipelines.study.spec.instructions.seeds import Seeds
+from pipelines.study.spec.pairs.responses import Responses
+from pipelines.study.spec.pairs.scoring import Car, Contamination, Diversity, Judging, Scoring
+from pipelines.study.spec.pairs.selection import Selection
+from pipelines.study.spec.training.recipes import Recipe, Student, add_published_recipes
 
 
 class Budget(StrictModel):

@@ -21,7 +21,7 @@ from actors.engines.registry import create
 from actors.engines.vllm_arguments import engine_arguments, usable_rank
 from pipelines.operators.score.perplexity import Score
 from pipelines.rows.types import ResponseRow
-from pipelines.study.spec.scoring import ScoringOptions
+from pipelines.study.spec.pairs.scoring import ScoringOptions
 
 pytestmark = [
     pytest.mark.vllm,

@@ -7,8 +7,8 @@ import pytest
 import prompts
 from pipelines.evaluate.harness.tasks import LM_EVAL_TASKS
 from pipelines.evaluate.registry import CODE, GRADED, JUDGED, REFERENCES, SCORING
-from pipelines.study.spec.benchmark_kinds import BENCHMARK_KINDS, BenchmarkKind, task_names
-from pipelines.study.spec.benchmarks import Benchmark, Judge
+from pipelines.study.spec.evaluation.benchmark_kinds import BENCHMARK_KINDS, BenchmarkKind, task_names
+from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
 
 
 @pytest.mark.parametrize("name", task_names())

@@ -34,11 +34,11 @@ from pipelines.rows.types import AnswerRow
 from pipelines.store.journaled_client import JournaledClient, journaling
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
-from pipelines.study.graph.identities import reference_identity
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.identities import reference_identity
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.models import engine_spec
 from pipelines.study.inputs.references import check_reference
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.study import Study
 from tests.pipelines.evaluate.conftest import Told
 from tests.support.studies import scripted_study

@@ -26,7 +26,7 @@ from pipelines.planning.profile import load_profile
 from pipelines.planning.workload import workload_class
 from pipelines.store.store import Store
 from pipelines.study.file.load import load
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from tests.support.studies import STUDENTS, scripted_study
 
 HERE = Path()

@@ -26,11 +26,11 @@ from pipelines.operators.select.select import select_pairs
 from pipelines.rows.operator import Operator
 from pipelines.rows.text import conversation, shown_conversation
 from pipelines.rows.types import CandidatesRow, InstructionRow, PairedRow, ResponseRow
-from pipelines.study.graph.params import OptimizeParams
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.evolution import Elimination, Optimization
-from pipelines.study.spec.scoring import ScoringOptions
-from pipelines.study.spec.selection import Selection
+from pipelines.study.graph.steps.params.instructions import OptimizeParams
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.instructions.evolution import Elimination, Optimization
+from pipelines.study.spec.pairs.scoring import ScoringOptions
+from pipelines.study.spec.pairs.selection import Selection
 from tests.support.studies import evolve_job
 
 SYSTEM, HISTORY = "Answer in French.", ["Name a bird.", "Un condor.", "And a fish?", "Une truite."]

@@ -11,8 +11,8 @@ import pytest
 from pipelines.execution.stream.operators import STREAM_OPERATORS
 from pipelines.operators.registry import OPERATORS
 from pipelines.rows.kinds import ROW_TYPES
-from pipelines.study.graph.params import STEP_PARAMS
-from pipelines.study.graph.step import StepParams
+from pipelines.study.graph.steps.params.table import STEP_PARAMS
+from pipelines.study.graph.steps.step import StepParams
 
 FACTORIES: dict[type[StepParams], Callable[..., Any]] = {**OPERATORS, **STREAM_OPERATORS}
 

@@ -22,11 +22,11 @@ from pipelines.operators.score.instruction_judge import JudgeInstruction
 from pipelines.rows.text import with_system
 from pipelines.rows.types import InstructionRow
 from pipelines.study.graph.build import build
-from pipelines.study.graph.params import OptimizeParams
+from pipelines.study.graph.steps.params.instructions import OptimizeParams
 from pipelines.study.inputs.system_prompts import read_system_prompt
-from pipelines.study.spec.basics import PromptFile
-from pipelines.study.spec.benchmarks import Benchmark
-from pipelines.study.spec.evolution import Optimization
+from pipelines.study.spec.common.basics import PromptFile
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
+from pipelines.study.spec.instructions.evolution import Optimization
 from tests.pipelines.evaluate.conftest import Told
 from tests.support.studies import STUDENTS, evolve_job, scripted_study
 

@@ -28,8 +28,8 @@ from pipelines.planning.plan import Plan, make_plan
 from pipelines.planning.profile import Profile
 from pipelines.planning.workload import CostSetting, LinearCost, workload_class
 from pipelines.store.store import Store
-from pipelines.study.graph.fingerprint import fingerprint
-from pipelines.study.graph.identities import model_identity
+from pipelines.study.graph.steps.fingerprint import fingerprint
+from pipelines.study.graph.steps.identities import model_identity
 from pipelines.study.spec.study import Study
 from tests.cluster.resources.test_memory_footprint import LLAMA_8B, QWEN_72B
 from tests.support.studies import STUDENTS, scripted_study

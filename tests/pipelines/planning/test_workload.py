@@ -10,8 +10,8 @@ import pytest
 
 from pipelines.planning.workload import DEFAULT_WORKLOADS, WORKLOADS, StepWorkload, estimate_workloads, workload_class
 from pipelines.study.graph.build import build
-from pipelines.study.graph.params import STEP_PARAMS
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.table import STEP_PARAMS
+from pipelines.study.graph.steps.step import Step
 from tests.support.studies import STUDENTS, scripted_study
 
 ITEMS = 5

@@ -18,7 +18,7 @@ from pipelines.errors import InputError
 from pipelines.results.lineage import Lineage
 from pipelines.rows.types import InstructionRow, Rejection, ResponseRow, ScoreRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 

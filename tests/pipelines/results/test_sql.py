@@ -14,7 +14,7 @@ from pipelines.results.sql import open_sql_tables
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import Retry, save_retries
 from pipelines.store.studies.step_index import save_step_index
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 
 HEADER = "benchmark,student,recipe,evolver,round,teacher,value\n"
 

@@ -15,7 +15,7 @@ from pipelines.operators.evolve.evol_instruct import Evolve
 from pipelines.operators.respond.answer import Respond
 from pipelines.rows.operator import Operator
 from pipelines.rows.types import InstructionRow, Rejection, ResponseRow, Row
-from pipelines.study.spec.evolution import LengthBound
+from pipelines.study.spec.instructions.evolution import LengthBound
 from tests.support.studies import evolve_job
 
 SEED = InstructionRow("a" * 32, "", "a" * 32, 3, 0, "seed", "Name a bird.", "", "", "", "accepted", 0, 0)

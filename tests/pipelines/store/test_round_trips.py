@@ -14,9 +14,9 @@ from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import Rejection, Row
 from pipelines.store.partitions import partition_of
 from pipelines.store.store import Store
-from pipelines.study.graph.fingerprint import canonical, fingerprint
-from pipelines.study.spec.basics import SamplingSpec
-from pipelines.study.spec.recipes import Recipe
+from pipelines.study.graph.steps.fingerprint import canonical, fingerprint
+from pipelines.study.spec.common.basics import SamplingSpec
+from pipelines.study.spec.training.recipes import Recipe
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 INT = st.integers(-(2**63), 2**63 - 1)

@@ -29,7 +29,7 @@ from pipelines.store.maintenance.garbage import find_garbage
 from pipelines.store.maintenance.verify import verify
 from pipelines.store.store import Store
 from pipelines.store.studies.step_index import save_step_index
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from tests.support.offline import run_offline
 from tests.support.studies import STUDENTS, scripted_study
 

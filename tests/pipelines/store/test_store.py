@@ -18,8 +18,9 @@ from pipelines.store.manifest import Account
 from pipelines.store.partitions import PartitionRows, find_partitions, read_partition, write_partition
 from pipelines.store.shards import partitions_of, read_partition_rows, write_shards
 from pipelines.store.store import Store
-from pipelines.study.graph.params import STEP_PARAMS, ScoreParams
-from pipelines.study.graph.step import Step, identify, make_step
+from pipelines.study.graph.steps.params.measures import ScoreParams
+from pipelines.study.graph.steps.params.table import STEP_PARAMS
+from pipelines.study.graph.steps.step import Step, identify, make_step
 
 
 def response(index: int, text: str = "yes") -> ResponseRow:

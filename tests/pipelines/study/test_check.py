@@ -16,7 +16,7 @@ from pipelines.study.check import check
 from pipelines.study.file.load import load
 from pipelines.study.inputs import models as sources
 from pipelines.study.inputs.models import resolve_model_path
-from pipelines.study.spec.model import Model
+from pipelines.study.spec.common.model import Model
 from tests.support.hub_cache import hub_cache, snapshot
 
 WriteStudy = Callable[..., Path]

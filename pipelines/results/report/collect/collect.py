@@ -19,7 +19,7 @@ from pipelines.store.manifest import Manifest, versions
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import load_retries
 from pipelines.store.studies.run_record import RunRecord, load_record
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from pipelines.study.inputs.published import read_published
 from pipelines.study.spec.study import Study
 

@@ -18,9 +18,9 @@ from pipelines.rows.types import InstructionRow, ResponseRow, Row
 from pipelines.store.partitions import partition_of
 from pipelines.store.shards import read_partition_rows
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, InstructionDataset
-from pipelines.study.graph.methods import AUTO
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.grid import Grid, InstructionDataset
+from pipelines.study.graph.steps.methods import AUTO
+from pipelines.study.graph.steps.step import Step
 
 MAX_EXAMPLES = 4
 

@@ -11,11 +11,11 @@ from pipelines.operators.similarity.overlap import NEAR_MEASURE
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
 from pipelines.results.report.data.set_key import set_key
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, InstructionDataset
-from pipelines.study.graph.params import SelectParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.grid import Grid, InstructionDataset
+from pipelines.study.graph.steps.params.students import SelectParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.references import reference_label
-from pipelines.study.spec.selection import METRICS
+from pipelines.study.spec.pairs.selection import METRICS
 from pipelines.study.spec.study import Study
 
 BINS = 20

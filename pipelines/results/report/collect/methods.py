@@ -9,8 +9,8 @@ from pipelines.results.report.data.report import MethodResult
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import MethodRow, Rejection
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import OptimizeParams
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.params.instructions import OptimizeParams
 
 
 def collect_methods(store: Store, grid: Grid, done: frozenset[str]) -> Iterator[MethodResult]:

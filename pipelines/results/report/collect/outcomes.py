@@ -14,19 +14,17 @@ from pipelines.results.report.data.report import ReplyOutcome, RoundOutcome
 from pipelines.rows.operator import NOT_EVOLVED
 from pipelines.rows.types import ELIMINATED, KEPT
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import (
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.params.answers import CheckParams, RespondParams, SampleCandidatesParams
+from pipelines.study.graph.steps.params.instructions import (
     AugmentParams,
-    CheckParams,
     EliminateParams,
     EvolveParams,
-    JudgeParams,
     OptimizeParams,
-    RespondParams,
-    SampleCandidatesParams,
     VerifyParams,
 )
-from pipelines.study.graph.step import Step, StepParams
+from pipelines.study.graph.steps.params.measures import JudgeParams
+from pipelines.study.graph.steps.step import Step, StepParams
 
 EVOLVED = "evolved"
 # eliminations by the judge; all others happen before the judge is called

@@ -13,9 +13,9 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Cell, Grid
-from pipelines.study.graph.params import EvaluateParams, VerdictParams
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.graph.steps.grid import Cell, Grid
+from pipelines.study.graph.steps.params.students import EvaluateParams, VerdictParams
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.set_key import set_key
 from pipelines.rows.operator import EMPTY
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, InstructionDataset
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.scoring import Car
+from pipelines.study.graph.steps.grid import Grid, InstructionDataset
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.pairs.scoring import Car
 
 RewardedSet = tuple[InstructionDataset, str, Mapping[str, float]]
 """A data set, a reward model, and the rewards by answer id."""

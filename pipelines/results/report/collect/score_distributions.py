@@ -16,11 +16,11 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.operator import NOT_EVOLVED
 from pipelines.rows.types import JudgementRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, InstructionDataset
-from pipelines.study.graph.judging import evolution_step
-from pipelines.study.graph.params import EvolveParams
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.scoring import JudgeMetric
+from pipelines.study.graph.builders.judging import evolution_step
+from pipelines.study.graph.steps.grid import Grid, InstructionDataset
+from pipelines.study.graph.steps.params.instructions import EvolveParams
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.pairs.scoring import JudgeMetric
 
 BINS = 20
 LABELS = {"difficulty": prompts.DIFFICULTY_LABELS, "category": prompts.CATEGORIES}

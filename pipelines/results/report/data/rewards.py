@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pipelines.results.report.data.set_key import SetKey
-from pipelines.study.spec.scoring import RewardMode
+from pipelines.study.spec.pairs.scoring import RewardMode
 
 
 @dataclass(frozen=True, slots=True)

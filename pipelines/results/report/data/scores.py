@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from pipelines.results.report.data.set_key import InstructionKey, SetKey
-from pipelines.study.spec.scoring import JudgeMetric
+from pipelines.study.spec.pairs.scoring import JudgeMetric
 
 
 class LabelShare(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pipelines.study.graph.grid import InstructionDataset
+from pipelines.study.graph.steps.grid import InstructionDataset
 
 
 class InstructionKey(NamedTuple):

@@ -10,7 +10,7 @@ from pipelines.results.report.data.report import ReportData, SetScore
 from pipelines.results.report.data.set_key import SetKey
 from pipelines.results.report.plots.canvas import MUTED, Canvas, Figure, Legend, color, evolver_legend, marker
 from pipelines.results.report.tables.summary import sort_by_size
-from pipelines.study.spec.selection import METRICS
+from pipelines.study.spec.pairs.selection import METRICS
 
 MAX_SETS = 60
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.results.report.data.report import StepAccount
-from pipelines.study.graph.params import STEP_PARAMS
+from pipelines.study.graph.steps.params.table import STEP_PARAMS
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from pipelines.cli.views.request import REQUEST_FACTS
 from pipelines.cli.views.row import FACTS, row_facts
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import InstructionRow, ResponseRow, RewardRow, Row, ScoreRow
-from pipelines.study.graph.params import RespondParams, RewardParams
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.basics import SamplingSpec
+from pipelines.study.graph.steps.params.answers import RespondParams
+from pipelines.study.graph.steps.params.measures import RewardParams
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.common.basics import SamplingSpec
 from tests.support.studies import evolve_job
 
 SHOWN_BY_THEIR_FIELDS = {ScoreRow, RewardRow}

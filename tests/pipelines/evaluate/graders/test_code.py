@@ -13,7 +13,7 @@ from benchmarks.replays import references, wizard
 from pipelines.evaluate.graders.code import HumanEval, first_block, opencompass_code
 from pipelines.evaluate.items.answers import answer_row
 from pipelines.evaluate.suite import grade_answer, load_items
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 
 @pytest.mark.parametrize(("kind", "count"), [("humaneval", 164), ("mbpp", 500)])

@@ -12,7 +12,7 @@ from pipelines.evaluate.graders.latex import equivalent, final_answer, last_boxe
 from pipelines.evaluate.graders.opencompass import first_capital, first_option, last_number, same_number
 from pipelines.evaluate.items.data_files import read_records
 from pipelines.evaluate.suite import load_items
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 
 @pytest.mark.parametrize(

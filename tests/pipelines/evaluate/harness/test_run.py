@@ -15,7 +15,7 @@ from pipelines.errors import InputError
 from pipelines.evaluate.harness import run as harness
 from pipelines.evaluate.harness.model import truncate_at_stop
 from pipelines.evaluate.scores import headline_score, scores
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from tests.pipelines.evaluate.conftest import Told
 
 HERE = Path()

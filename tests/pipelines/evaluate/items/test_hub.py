@@ -15,8 +15,8 @@ from pipelines.evaluate.harness import run as harness
 from pipelines.evaluate.harness.tasks import LM_EVAL_TASKS, LmEvalTask
 from pipelines.evaluate.items import hub
 from pipelines.evaluate.suite import load_items
-from pipelines.study.spec.benchmark_kinds import BENCHMARK_KINDS, HubDataset
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmark_kinds import BENCHMARK_KINDS, HubDataset
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from tests.pipelines.evaluate.conftest import Told
 
 GSM = [{"question": f"{n}?", "answer": f"#### {n}"} for n in range(6)]

@@ -23,7 +23,7 @@ from pipelines.evaluate.judged.followbench_rules import has_rule, satisfies
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judgement
 from pipelines.evaluate.scores import headline_score, scores
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Benchmark, Judge
+from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
 from tests.pipelines.evaluate.conftest import Told
 
 CASE = JudgeCase(("Say hello.",), ("Hello.",), other=("Hi.",))

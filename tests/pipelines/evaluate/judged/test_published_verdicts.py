@@ -19,7 +19,7 @@ from pipelines.evaluate.judged import alpaca_eval
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient
 from pipelines.evaluate.scores import headline_score
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Benchmark, Judge
+from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
 from tests.actors.engines.servers.odd_server import Body, OddServer, completion, error, json_reply, odd_server
 
 PUBLISHED_WIN_RATE = 2.591450540223603  # of alpaca-7b, in AlpacaEval 2's leaderboard

@@ -13,7 +13,7 @@ from actors.serving.spec import ReplicaResources
 from cluster.errors import ClusterError
 from cluster.resources.inventory import Inventory, Node
 from pipelines.execution.runtime import model_pools as cast
-from pipelines.study.spec.model import Model
+from pipelines.study.spec.common.model import Model
 from tests.support.studies import scripted_study
 
 FOLDER = Path("/")

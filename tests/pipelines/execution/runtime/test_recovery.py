@@ -13,8 +13,8 @@ from pipelines.execution import runner
 from pipelines.execution.runtime.recovery import downstream_of, find_corrupt_steps, invalidate
 from pipelines.store.partitions import PartitionRows, find_partitions, write_partition
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.step import Step
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pipelines.execution.runtime.spending import SpendingMeter, within_budget
 from pipelines.store.store import Store
 from pipelines.store.studies.spending_log import ModelSpending, Spending, load_spending, save_spending
 from pipelines.study.file.load import load
-from pipelines.study.spec.model import Model
+from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Budget
 from tests.support.studies import scripted_study
 

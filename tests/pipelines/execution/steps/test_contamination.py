@@ -22,7 +22,7 @@ from pipelines.store.store import Store
 from pipelines.study.check import check
 from pipelines.study.file.load import load
 from pipelines.study.graph.build import build
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.references import check_reference, reference_label
 from pipelines.study.spec.study import Study
 from tests.support.local_encoder import LocalEncoder

@@ -24,9 +24,9 @@ from pipelines.rows.types import DiversityRow, InstructionRow, Rejection
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.encoders import check_encoder
-from pipelines.study.spec.scoring import Diversity
+from pipelines.study.spec.pairs.scoring import Diversity
 from tests.support.local_encoder import LocalEncoder
 from tests.support.studies import scripted_study
 

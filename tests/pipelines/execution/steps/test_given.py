@@ -24,7 +24,7 @@ from pipelines.rows.types import Rejection, ResponseRow
 from pipelines.store.store import Store
 from pipelines.study.check import check
 from pipelines.study.file.load import LoadedStudy, load
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from tests.support.offline import run_offline
 
 SEEDS = [

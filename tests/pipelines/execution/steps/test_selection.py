@@ -10,7 +10,7 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.types import PairRow
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from tests.support.offline import run_offline
 from tests.support.studies import STUDENTS, scripted_study
 

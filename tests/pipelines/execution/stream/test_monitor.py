@@ -20,8 +20,10 @@ from pipelines.execution.stream.monitor import monitored
 from pipelines.execution.stream.progress_actor import progress_actor
 from pipelines.execution.stream.totals import StepTotal
 from pipelines.rows.kinds import Kind
-from pipelines.study.graph.params import STEP_PARAMS, ScoreParams, SeedsParams
-from pipelines.study.graph.step import Step, identify, make_step
+from pipelines.study.graph.steps.params.instructions import SeedsParams
+from pipelines.study.graph.steps.params.measures import ScoreParams
+from pipelines.study.graph.steps.params.table import STEP_PARAMS
+from pipelines.study.graph.steps.step import Step, identify, make_step
 from tests.support.timing import until
 
 SEEDS = make_step(identify(SeedsParams, {}), "test", ScoreParams("m"), ())

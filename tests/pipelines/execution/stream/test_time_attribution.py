@@ -6,8 +6,8 @@ import pytest
 
 from pipelines.execution.stream.time_attribution import attribute_time
 from pipelines.execution.stream.totals import StepTotal
-from pipelines.study.graph.params import ScoreParams
-from pipelines.study.graph.step import Step, identify, make_step
+from pipelines.study.graph.steps.params.measures import ScoreParams
+from pipelines.study.graph.steps.step import Step, identify, make_step
 
 
 def step(name: str, model: str) -> Step:

@@ -23,8 +23,9 @@ from pipelines.store.epochs import next_epoch
 from pipelines.store.journaled_client import JournaledClient
 from pipelines.store.partitions import PartitionOutput, PartitionRows, find_partitions, read_partition, write_partition
 from pipelines.store.store import Store
-from pipelines.study.graph.params import ScoreParams, SeedsParams
-from pipelines.study.graph.step import identify, make_step
+from pipelines.study.graph.steps.params.instructions import SeedsParams
+from pipelines.study.graph.steps.params.measures import ScoreParams
+from pipelines.study.graph.steps.step import identify, make_step
 from tests.support.timing import until
 
 SEEDS = make_step(identify(SeedsParams, {}), "test", ScoreParams("m"), ())

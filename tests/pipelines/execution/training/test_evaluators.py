@@ -29,7 +29,7 @@ from pipelines.execution.training.trainer import PlannedTraining, Trainer
 from pipelines.planning.plan import Plan, make_plan
 from pipelines.planning.requests import EVALUATOR_START_SECONDS
 from pipelines.store.store import Store
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.step import Step
 from tests.support.studies import STUDENTS, scripted_study
 from tests.support.timing import PATIENCE
 

@@ -23,9 +23,9 @@ from pipelines.rows.types import PairRow
 from pipelines.store.errors import LeaseLost
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
-from pipelines.study.graph.params import TrainParams
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.recipes import Recipe
+from pipelines.study.graph.steps.params.students import TrainParams
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.training.recipes import Recipe
 from tests.support.studies import STUDENTS, scripted_study
 
 LORA = {"tuning": "lora", "max_length": 64}

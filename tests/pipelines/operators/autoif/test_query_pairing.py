@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.operators.autoif.query_pairing import filter_queries, pair_queries, paired_rows
 from pipelines.rows.types import InstructionRow, VerifiedRow
-from pipelines.study.graph.params import PairParams
+from pipelines.study.graph.steps.params.instructions import PairParams
 
 POOL = [f"query number {number} of many" for number in range(40)]
 

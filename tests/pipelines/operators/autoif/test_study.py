@@ -29,9 +29,9 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.types import CheckedRow, FormatRow, PairedRow, ResponseRow, VerifiedRow
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
-from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.params import PairParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.params.instructions import PairParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study

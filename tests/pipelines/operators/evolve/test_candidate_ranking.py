@@ -13,7 +13,7 @@ from pipelines.operators.evolve.candidate_ranking import (
     published_calls,
     select_best,
 )
-from pipelines.study.spec.evolution import Optimization
+from pipelines.study.spec.instructions.evolution import Optimization
 
 
 def with_rate(rate: float, score: float = 0.0) -> CandidateScore:

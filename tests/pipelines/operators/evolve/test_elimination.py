@@ -13,7 +13,7 @@ from pipelines.execution.stream.worker import apply_operator
 from pipelines.operators.evolve.elimination import Eliminate, failed_answer
 from pipelines.operators.evolve.evol_instruct import Evolve
 from pipelines.rows.types import InstructionRow
-from pipelines.study.spec.evolution import Elimination, LengthBound
+from pipelines.study.spec.instructions.evolution import Elimination, LengthBound
 from tests.support.studies import evolve_job
 
 SEED = InstructionRow("a" * 32, "", "a" * 32, 3, 0, "seed", "Name a bird.", "Peru", "", "", "accepted", 0, 0)

@@ -13,7 +13,7 @@ from pipelines.execution.stream.worker import apply_operator
 from pipelines.operators.evolve.evol_instruct import Evolve
 from pipelines.operators.respond.answer import Respond
 from pipelines.rows.types import InstructionRow, Rejection, ResponseRow
-from pipelines.study.spec.evolution import Evolution
+from pipelines.study.spec.instructions.evolution import Evolution
 from tests.support.studies import evolve_job
 
 SEED = InstructionRow("a" * 32, "", "a" * 32, 3, 0, "seed", "Name a bird.", "", "Owl", "", "accepted", 0, 0)

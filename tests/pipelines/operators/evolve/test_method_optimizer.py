@@ -20,8 +20,8 @@ from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import InstructionRow, MethodRow, Rejection
 from pipelines.store.store import Store
-from pipelines.study.graph.params import OptimizeParams
-from pipelines.study.spec.evolution import Optimization
+from pipelines.study.graph.steps.params.instructions import OptimizeParams
+from pipelines.study.spec.instructions.evolution import Optimization
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 

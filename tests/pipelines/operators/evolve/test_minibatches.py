@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.operators.evolve.minibatches import Minibatches
 from pipelines.rows.types import InstructionRow
-from pipelines.study.spec.evolution import Optimization
+from pipelines.study.spec.instructions.evolution import Optimization
 
 SEEDS = [
     InstructionRow(f"{i:032x}", "", f"{i:032x}", i, 0, "seed", f"Say {i}.", "", "", "", "accepted", 0, 0)

@@ -23,7 +23,7 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.types import InstructionRow, JudgementRow, Rejection, Row
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
-from pipelines.study.spec.scoring import Question
+from pipelines.study.spec.pairs.scoring import Question
 from pipelines.study.spec.study import Study
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study

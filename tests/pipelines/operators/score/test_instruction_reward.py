@@ -18,7 +18,7 @@ from pipelines.rows.operator import Rejected
 from pipelines.rows.types import InstructionRow, JudgementRow
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
-from pipelines.study.graph.methods import AUTO, prompt_name
+from pipelines.study.graph.steps.methods import AUTO, prompt_name
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 

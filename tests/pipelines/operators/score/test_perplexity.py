@@ -14,7 +14,7 @@ from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.execution.stream.worker import apply_operator
 from pipelines.operators.score.perplexity import Score
 from pipelines.rows.types import Rejection, ResponseRow, Row, ScoreRow
-from pipelines.study.spec.scoring import ScoringOptions
+from pipelines.study.spec.pairs.scoring import ScoringOptions
 
 PAIR = ResponseRow("b" * 32, "a" * 32, "a" * 32, 3, "Name a bird.", "", "Owl", "stop", 5, 1)
 Values = tuple[float | None, ...]

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from pipelines.operators.select.car import car, cars, selection_warning
-from pipelines.study.spec.scoring import RewardMode
+from pipelines.study.spec.pairs.scoring import RewardMode
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from pipelines.operators.select.metrics import COMPUTED
 from pipelines.operators.select.select import select_pairs
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import DiversityRow, ResponseRow, Row, ScoreRow
-from pipelines.study.spec.selection import METRICS, Selection
+from pipelines.study.spec.pairs.selection import METRICS, Selection
 
 IFD = (0.9, 0.5, 1.1, 0.7)
 

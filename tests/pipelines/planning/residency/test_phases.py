@@ -15,8 +15,8 @@ from cluster.resources.placement import ResourceRequest, check_fits, fit_togethe
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import Phase, min_model_loads, model_loads, order_phases
 from pipelines.planning.residency.step_groups import MemoryBudget
-from pipelines.study.graph.params import ScoreParams
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.params.measures import ScoreParams
+from pipelines.study.graph.steps.step import Step
 from tests.support.studies import scripted_study
 
 Sizes = dict[str, ResourceRequest]

@@ -16,7 +16,7 @@ from pipelines.results.export.datasets import export_sets
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import ResponseRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from pipelines.study.spec.study import Study
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study

@@ -21,8 +21,8 @@ from pipelines.results.predict.points import collect_points
 from pipelines.results.predict.study import compare_teacher_sizes, predict_from_metrics
 from pipelines.rows.types import AnswerRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid, InstructionDataset
-from pipelines.study.graph.step import Step
+from pipelines.study.graph.steps.grid import Grid, InstructionDataset
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 from tests.support.offline import run_offline
 from tests.support.studies import STUDENTS, scripted_study

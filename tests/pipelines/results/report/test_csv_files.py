@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 
 from pipelines.results.report.csv_files import csv_files
-from pipelines.study.spec.selection import reported_metrics
+from pipelines.study.spec.pairs.selection import reported_metrics
 from tests.pipelines.results.report import sample
 
 

@@ -18,7 +18,7 @@ from pipelines.store.partitions import PartitionRows, write_partition
 from pipelines.store.store import Store
 from pipelines.store.studies.step_index import save_step_index
 from pipelines.study.file.load import load
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from tests.support.studies import scripted_study
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from pipelines.study.spec.autoif import AutoIF
-from pipelines.study.spec.basics import SamplingSpec, World
-from pipelines.study.spec.benchmarks import Benchmark, Judge
-from pipelines.study.spec.evolution import Elimination, Evolution, LengthBound, Optimization
-from pipelines.study.spec.model import Model
-from pipelines.study.spec.recipes import Recipe
-from pipelines.study.spec.responses import Decoding, Given, Responses
-from pipelines.study.spec.scoring import Contamination, Diversity, Judging, Scoring
-from pipelines.study.spec.seeds import Seeds
-from pipelines.study.spec.selection import Selection
+from pipelines.study.spec.common.basics import SamplingSpec, World
+from pipelines.study.spec.common.model import Model
+from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
+from pipelines.study.spec.instructions.autoif import AutoIF
+from pipelines.study.spec.instructions.evolution import Elimination, Evolution, LengthBound, Optimization
+from pipelines.study.spec.instructions.seeds import Seeds
+from pipelines.study.spec.pairs.responses import Decoding, Given, Responses
+from pipelines.study.spec.pairs.scoring import Contamination, Diversity, Judging, Scoring
+from pipelines.study.spec.pairs.selection import Selection
 from pipelines.study.spec.study import Study
+from pipelines.study.spec.training.recipes import Recipe
 from tests.pipelines.study.graph.identity_studies import (
     Case,
     benchmarks,

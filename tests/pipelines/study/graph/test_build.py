@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from pipelines.study.graph.build import build
-from pipelines.study.graph.grid import Grid
-from pipelines.study.spec.model import Model
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
 from tests.support.studies import STUDENTS, scripted_study
 
@@ -194,7 +194,7 @@ def test_a_changed_prompt_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> No
     import dataclasses
 
     import prompts
-    from pipelines.study.graph import prompt_names as asked
+    from pipelines.study.graph.steps import prompt_names as asked
 
     before = keys(scripted_study())
     real = prompts.get

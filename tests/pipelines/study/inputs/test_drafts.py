@@ -11,10 +11,10 @@ import pytest
 import bundled
 from actors.engine import OptionValue
 from actors.engines.vllm_arguments import SPECULATIVE
-from pipelines.study.graph.identities import model_identity
+from pipelines.study.graph.steps.identities import model_identity
 from pipelines.study.inputs.endpoints import check_placement
 from pipelines.study.inputs.models import check_draft, engine_spec
-from pipelines.study.spec.model import Model
+from pipelines.study.spec.common.model import Model
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

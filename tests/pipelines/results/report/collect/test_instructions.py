@@ -18,7 +18,7 @@ from pipelines.results.report.data.set_key import InstructionKey, SetKey
 from pipelines.results.report.page import render_html, render_markdown
 from pipelines.rows.types import ContaminationRow, DiversityRow, Rejection
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from pipelines.study.spec.study import Study
 from tests.pipelines.results.report.sample import HOSTILE, empty, sample
 from tests.support.offline import run_offline

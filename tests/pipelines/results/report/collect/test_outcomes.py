@@ -12,7 +12,7 @@ from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.results.report.collect.data_sets import Sets
 from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 

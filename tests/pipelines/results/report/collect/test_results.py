@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.results.report.collect.results import benchmark_numbers, task_scores
 from pipelines.rows.types import AnswerRow
-from pipelines.study.spec.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
 BENCH = Benchmark(name="x", lm_eval="x")
 

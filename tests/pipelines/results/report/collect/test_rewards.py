@@ -22,9 +22,9 @@ from pipelines.results.report.tables.car_warnings import car_warnings
 from pipelines.rows.arrow import from_table
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
-from pipelines.study.graph.step import Step
-from pipelines.study.spec.scoring import Car, RewardMode
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.pairs.scoring import Car, RewardMode
 from tests.pipelines.results.report import sample
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study

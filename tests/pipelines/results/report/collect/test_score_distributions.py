@@ -23,7 +23,7 @@ from pipelines.results.report.plots.judged import difficulty
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import InstructionRow, ScoreRow
 from pipelines.store.store import Store
-from pipelines.study.graph.grid import Grid
+from pipelines.study.graph.steps.grid import Grid
 from tests.pipelines.results.report import sample
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study

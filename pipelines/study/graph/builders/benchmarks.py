@@ -1,0 +1,117 @@
+"""Adds the evaluation steps: models answer benchmarks, and judges assess the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import prompts
+from bundled.world import WORLD_VERSION
+from pipelines.study.graph.steps.fingerprint import Description, describe, describe_without, hash_file
+from pipelines.study.graph.steps.identities import data_identity
+from pipelines.study.graph.steps.params.students import EvaluateParams, VerdictParams
+from pipelines.study.graph.steps.prompt_names import describe_prompts
+from pipelines.study.graph.steps.step import AddStep, Identities, Part, Step
+from pipelines.study.inputs.models import untuned_template
+from pipelines.study.inputs.system_prompts import read_system_prompt
+from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
+from pipelines.study.spec.study import Study
+
+HARNESS_PACKAGES = ("lm_eval", "math-verify", "sympy", "nltk", "langdetect")
+# names and locations, and fields that are a part of the identity in another form
+_NOT_IN_PAYLOAD = {"name", "file", "shots_file", "judge", "level", "max_tokens"}
+
+
+class BenchmarkSteps:
+    """Adds a study's evaluations to its grid. `models` has models' identities by name, `folder` is the study file's."""
+
+    def __init__(
+        self, study: Study, folder: Path, models: Mapping[str, Description], identify: Identities, add: AddStep
+    ) -> None:
+        self.study, self.folder, self.models = study, folder, models
+        self.identify, self.add = identify, add
+        self._questions: dict[Benchmark, Mapping[str, Part]] = {}
+        self._references: dict[str, str] = {}
+
+    def add_evaluation(self, model: str, train: Step | None, bench: Benchmark) -> Step:
+        """Return the step whose rows have the scores of a student or of the untuned model: its answers or verdicts."""
+        bench = self._with_system_text(bench)
+        answers = self.add_answers(model, train, bench)
+        return self.add_verdicts(answers, bench, bench.judge) if bench.judge else answers
+
+    def _with_system_text(self, bench: Benchmark) -> Benchmark:
+        """Return the benchmark with its system prompt as text."""
+        if bench.system is None:
+            return bench
+        return bench.model_copy(update={"system": read_system_prompt(self.folder, bench.system)})
+
+    def add_answers(self, model: str, train: Step | None, bench: Benchmark) -> Step:
+        """Return the step in which a model answers a benchmark."""
+        template = None if train else untuned_template(self.study, model)
+        identity = self.identify(
+            EvaluateParams, model=self.models[model], template=template, **self._question_parts(bench)
+        )
+        model_label = train.subject if train else f"untuned {model}"
+        return self.add(
+            identity, f"{bench.name} of {model_label}", EvaluateParams(model, bench), *([train] if train else [])
+        )
+
+    def _question_parts(self, bench: Benchmark) -> Mapping[str, Part]:
+        """Return what answers depend on besides the model. Cached by benchmark, because files must be hashed."""
+        found = self._questions.get(bench)
+        if found is None:
+            found = self._questions[bench] = self._describe_questions(bench)
+        return found
+
+    def _describe_questions(self, bench: Benchmark) -> Mapping[str, Part]:
+        common: dict[str, Part] = {
+            "benchmark": describe(bench.model_dump(exclude=_NOT_IN_PAYLOAD) | {"max_tokens": _max_tokens(bench)}),
+            "seed": self.study.seed if bench.traits.seeded else None,
+        }
+        if bench.world:
+            return common | {"world_version": WORLD_VERSION}
+        asked_by, data = describe(_prompt_versions(bench)), describe(data_identity(bench, self.folder))
+        return common | {"data": data, "asked_by": asked_by}
+
+    def add_verdicts(self, answers: Step, bench: Benchmark, judge: Judge) -> Step:
+        """Return the step in which a judge assesses answers; a reference model's answers are a second input."""
+        by_model = judge.reference in self.models
+        identity = self.identify(
+            VerdictParams,
+            task=bench.kind,
+            judge=describe_without(judge, "model", "reference", "length_control"),
+            reference=None if by_model else self._reference_digest(judge),
+            prompts=describe_prompts(*bench.traits.judge_prompts),
+            model=self.models[judge.model],
+        )
+        other = [self.add_answers(judge.reference or "", None, bench)] if by_model else []
+        subject = f"{answers.subject} by {judge.model}"
+        return self.add(identity, subject, VerdictParams(judge.model, bench), answers, *other)
+
+    def _reference_digest(self, judge: Judge) -> str | None:
+        """Return the hash of the judge's file of reference answers. Cached by file."""
+        if judge.reference and judge.reference not in self._references:
+            self._references[judge.reference] = hash_file(self.folder / judge.reference)
+        return self._references.get(judge.reference or "")
+
+
+def _max_tokens(bench: Benchmark) -> int | None:
+    """Return the maximum tokens of an answer; None if each lm-eval task sets its own limit."""
+    return bench.max_tokens if bench.harness else bench.answer_tokens
+
+
+def _prompt_versions(bench: Benchmark) -> dict[str, Any]:
+    """Return the versions of what builds the prompts and parses the answers."""
+    if bench.harness:
+        return {name: _version(name) for name in HARNESS_PACKAGES}
+    shots = bench.traits.examples
+    return {"prompts": describe_prompts(*bench.prompts), "shots": prompts.shots(shots).digest if shots else None}
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

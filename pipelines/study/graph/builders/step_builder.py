@@ -1,0 +1,47 @@
+"""Adds steps to the grid of a study: what all builders of steps share."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pipelines.study.graph.steps.fingerprint import Description, describe
+from pipelines.study.graph.steps.identities import encoder_identity, model_identity, reference_identity
+from pipelines.study.graph.steps.step import Identities, Identity, Step, StepParams, make_step
+from pipelines.study.inputs.system_prompts import read_system_prompt
+from pipelines.study.spec.study import Study
+
+
+class StepBuilder:
+    """The steps of a study by key. `models` and `recipes` have the descriptions of the study's models and recipes."""
+
+    def __init__(self, study: Study, folder: Path) -> None:
+        self.study, self.folder = study, folder
+        self.steps: dict[str, Step] = {}
+        self.identify = Identities()
+        self.models = {name: describe(model_identity(model, folder)) for name, model in study.models.items()}
+        self.recipes = {name: describe(recipe) for name, recipe in study.recipes.items()}
+
+    def add(self, identity: Identity, subject: str, params: StepParams, *inputs: Step) -> Step:
+        """Return the step of this identity with these inputs; add it to the grid if it is new."""
+        step = make_step(identity, subject, params, inputs)
+        return self.steps.setdefault(step.key, step)
+
+    @cached_property
+    def system(self) -> str:
+        """The system prompt of the teachers; empty if the study has none."""
+        return read_system_prompt(self.folder, self.study.responses.system)
+
+    @cached_property
+    def encoder(self) -> Description:
+        """The identity of the encoder of the study's `diversity` block."""
+        assert self.study.diversity is not None
+        return describe(encoder_identity(self.study.diversity, self.folder))
+
+    @cached_property
+    def references(self) -> Description:
+        """The identities of the texts that the study's `contamination` block compares with."""
+        assert self.study.contamination is not None
+        return describe(
+            [reference_identity(self.study, self.folder, name) for name in self.study.contamination.against]
+        )

@@ -1,0 +1,45 @@
+"""Adds the steps that select pairs and train students on them."""
+
+from __future__ import annotations
+
+from pipelines.study.graph.builders.step_builder import StepBuilder
+from pipelines.study.graph.steps.fingerprint import describe_without
+from pipelines.study.graph.steps.grid import InstructionDataset
+from pipelines.study.graph.steps.params.students import SelectParams, TrainParams
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.pairs.selection import Selection
+from pipelines.study.spec.training.recipes import Student
+
+
+def add_selection(
+    builder: StepBuilder, pairs: InstructionDataset, selection: Selection, sets: tuple[InstructionDataset, ...]
+) -> Step:
+    seed = builder.study.seed
+    rivals = [other for other in sets if selection.equal and other.seeds == pairs.seeds and other is not pairs]
+    truncated = builder.study.responses.truncated
+    identity = builder.identify(
+        SelectParams,
+        selection=describe_without(selection, "name", "reward"),
+        seed=seed,
+        truncated=truncated,
+    )
+    needs = [step for one in (pairs, *rivals) for step in one.required_steps(selection)]
+    return builder.add(
+        identity, f"{pairs.responses.subject} / {selection.name}", SelectParams(selection, seed, truncated), *needs
+    )
+
+
+def add_training(builder: StepBuilder, selected: Step, student: Student) -> Step:
+    recipe, seed = builder.study.recipes[student.recipe], builder.study.seed
+    thoughts = builder.study.responses.thinking == "train"
+    identity = builder.identify(
+        TrainParams,
+        recipe=builder.recipes[student.recipe],
+        model=builder.models[student.model],
+        seed=seed,
+        thoughts=thoughts,
+    )
+    subject = f"{student.model} {student.recipe} on {selected.subject}"
+    return builder.add(
+        identity, subject, TrainParams(student.model, recipe, seed, student.resources, thoughts), selected
+    )

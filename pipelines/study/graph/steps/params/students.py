@@ -1,0 +1,83 @@
+"""The parameters of the steps that select pairs, train students and examine them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from actors.sandbox.protocol.job import Level
+from pipelines.study.graph.steps.fingerprint import fingerprint
+from pipelines.study.graph.steps.step import ModelFreeParams, StepParams
+from pipelines.study.spec.evaluation.benchmarks import Benchmark
+from pipelines.study.spec.pairs.selection import Selection
+from pipelines.study.spec.training.recipes import Recipe, TrainingResources
+
+
+@dataclass(frozen=True, slots=True)
+class SelectParams(ModelFreeParams):
+    """Select pairs for training. `truncated` says whether a pair with a truncated answer can be selected."""
+
+    kind = "select"
+    code_version = 4
+
+    selection: Selection
+    seed: int
+    truncated: Literal["drop", "keep"] = "drop"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainParams(StepParams):
+    """Fine-tune a student on the selected pairs, with `thoughts` also on the teacher's thoughts.
+
+    `resources` do not change the result.
+    """
+
+    kind = "train"
+    code_version = 3
+    work_type = "train"
+
+    recipe: Recipe
+    seed: int
+    resources: TrainingResources = field(default_factory=TrainingResources)
+    thoughts: bool = False
+
+    @property
+    def variant(self) -> str:
+        """Return a short digest of the recipe."""
+        return fingerprint(self.recipe)[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateParams(StepParams):
+    """Have a student answer a benchmark's tasks; without an input step, the untuned base model."""
+
+    kind = "evaluate"
+    code_version = 2
+
+    benchmark: Benchmark
+
+    @property
+    def variant(self) -> str:
+        """Return the benchmark's name."""
+        return self.benchmark.name
+
+    @property
+    def sandbox_level(self) -> Level | None:
+        """Return the sandbox level for the programs in answers; None if the benchmark runs no code."""
+        return self.benchmark.level if self.benchmark.traits.runs_code else None
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictParams(StepParams):
+    """Have the benchmark's judge `model` assess answers; a second input step has the reference answers, if any."""
+
+    kind = "verdict"
+    code_version = 2
+    row_wise = True
+
+    benchmark: Benchmark
+
+    @property
+    def variant(self) -> str:
+        """Return the benchmark's name."""
+        return self.benchmark.name

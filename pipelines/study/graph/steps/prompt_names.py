@@ -1,0 +1,32 @@
+"""The prompts of each kind of step, and their digests and parser version as a part of a step's identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+import prompts
+from pipelines.study.graph.steps.fingerprint import Description, describe
+from pipelines.study.spec.pairs.scoring import Question
+
+AUTOIF_AUGMENT = "autoif_augment"
+AUTOIF_BACK_TRANSLATE = "autoif_back_translate"
+AUTOIF_SCORE = "autoif_score"
+AUTOIF_MATERIAL = "autoif_material"
+ANSWER_PROMPTS = ("answer", "answer_with_input")
+CONSTRAINED_ANSWER_PROMPT = "autoif_answer"
+OPTIMIZER_PROMPTS = ("auto_evol_analyze", "auto_evol_optimize")
+
+
+@lru_cache(maxsize=64)
+def describe_prompts(*names: str) -> Description:
+    """Return the digests of prompts by name, and the parsers' version."""
+    return describe({"parser": prompts.PARSER_VERSION, **{name: prompts.get(name).digest for name in names}})
+
+
+INSTRUCTION_JUDGE_PROMPTS: Mapping[Question, str] = {
+    "difficulty": "difficulty",
+    "difficulty_score": "difficulty_score",
+    "category": "category",
+    "keywords": "keyword",
+}

@@ -1,0 +1,87 @@
+"""Blocks of a study file for measures: perplexities and IFD, diversity, contamination, CAR, questions to a judge."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from actors.engine import Bos
+from pipelines.study.spec.common.basics import ModelName, StrictModel, SystemPrompt
+
+RewardMode = Literal["raw", "shift", "sigmoid"]
+Question = Literal["difficulty", "difficulty_score", "category", "keywords"]
+JudgeMetric = Literal[Question, "reward"]
+
+
+class ScoringOptions(StrictModel):
+    """How the texts of a pair are scored."""
+
+    form: Literal["raw", "chat"] = Field(default="raw", description="raw text, or the scorer's chat template")
+    bos: Bos = Field(default="auto", description="whether a BOS token precedes each text; auto: as the tokenizer does")
+    boundary: Literal["answer", "question"] = Field(
+        default="answer", description="text to which the newline between raw texts belongs"
+    )
+    probabilities: int = Field(
+        default=5, ge=0, description="number of first tokens of an answer whose probabilities are kept"
+    )
+
+
+class Scoring(ScoringOptions):
+    """Perplexities, IFD and IC-IFD of every pair under one model (2412.11231, eq. 1 and 2)."""
+
+    scorer: ModelName
+
+
+class Diversity(StrictModel):
+    """Distances between the instructions of a set (2412.11231, minimum neighbor distance)."""
+
+    encoder: str = Field(
+        description="sentence-transformers model: an installed package, a local folder (relative to the study file) "
+        "or a hub name"
+    )
+    revision: str | None = Field(default=None, description="hub models: the commit")
+
+
+class Contamination(StrictModel):
+    """Finds instructions that overlap with benchmark tasks, by shared word n-grams (2406.00770) or embeddings."""
+
+    against: list[str] = Field(
+        min_length=1, description="benchmarks of this study, or files of texts (relative to the study file)"
+    )
+    ngrams: list[Annotated[int, Field(gt=0)]] = Field(
+        default=[13, 8], min_length=1, description="lengths of the n-grams, as numbers of words"
+    )
+    near: float | None = Field(
+        default=None, gt=0, le=1, description="also find pairs with at least this cosine similarity; needs 'diversity'"
+    )
+
+
+class Car(StrictModel):
+    """CAR of every data set (2411.07133): its mean reward, discounted by the loss of its answers under the scorer."""
+
+    betas: list[Annotated[float, Field(ge=0)]] = Field(default=[0.0, 0.5, 1.0, 2.0, 3.0], min_length=1)
+    mode: RewardMode = Field(
+        default="raw",
+        description="how rewards are made non-negative: 'raw' (unchanged), 'shift' (subtract the minimum of the "
+        "compared sets) or 'sigmoid' (of each set's mean)",
+    )
+
+
+class Judging(StrictModel):
+    """A model rates the difficulty of instructions, classifies them, and names the methods that evolved them.
+
+    (2412.11231: difficulty levels and scores, keywords of Auto Evol-Instruct's trajectories.)
+    """
+
+    judge: ModelName
+    metrics: list[Question] = Field(default=["difficulty"], min_length=1)
+    max_tokens: int = Field(default=32, gt=0, description="limit of a reply")
+    system: SystemPrompt | None = Field(default=None, description="system prompt of the judge: a text, or {file: ...}")
+
+    @field_validator("metrics")
+    @classmethod
+    def _once(cls, metrics: list[Question]) -> list[Question]:
+        if len(set(metrics)) < len(metrics):
+            raise ValueError(f"duplicate metric in {metrics}")
+        return metrics

@@ -1,0 +1,104 @@
+"""Everything that changes a benchmark's rows is in its key, placement is not, and one more benchmark is one column."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import prompts
+from pipelines.study.graph.build import build
+from pipelines.study.graph.builders import benchmarks as benchmark_steps
+from pipelines.study.graph.steps.step import Step
+from tests.support.studies import scripted_study
+
+MODELS = {name: {"source": name, "engine": "scripted", "cpus": 0.1} for name in ("small", "large", "judge", "other")}
+GSM: dict[str, Any] = {"name": "b", "task": "gsm8k", "file": "items.jsonl", "protocol": "opencompass"}
+DUEL: dict[str, Any] = {"name": "d", "task": "compare", "file": "items.jsonl"}
+JUDGE: dict[str, Any] = {"model": "judge", "reference": "answers.json"}
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path: Path) -> Path:
+    (tmp_path / "items.jsonl").write_text(json.dumps({"instruction": "Hi", "question": "1?", "answer": "#### 1"}))
+    (tmp_path / "answers.json").write_text(json.dumps([{"instruction": "Hi", "output": "Hello"}]))
+    return tmp_path
+
+
+def steps(folder: Path, *benchmarks: Mapping[str, Any], **models: Mapping[str, Any]) -> dict[str, Step]:
+    """The steps of a study with one untuned and one trained student, by key."""
+    study = scripted_study(
+        models={name: MODELS[name] | models.get(name, {}) for name in MODELS},
+        scoring=None,
+        recipes={"full": {}},
+        students=[{"model": "small", "recipe": "full"}],
+        benchmarks=list(benchmarks),
+    )
+    return dict(build(study, folder).steps)
+
+
+def keys(folder: Path, benchmark: Mapping[str, Any], kind: str, **models: Mapping[str, Any]) -> list[str]:
+    return [step.key for step in steps(folder, benchmark, **models).values() if step.kind == kind]
+
+
+@pytest.mark.parametrize(
+    "change", [{"shots": 2}, {"limit": 1}, {"max_tokens": 7}, {"thousands": False}, {"protocol": "lm-eval", "shots": 0}]
+)
+def test_what_changes_answers_or_their_grades_changes_the_key(files: Path, change: dict[str, Any]) -> None:
+    assert not set(keys(files, GSM, "evaluate")) & set(keys(files, GSM | change, "evaluate"))
+
+
+def test_content_of_the_file_changes_the_key_and_its_place_does_not(files: Path) -> None:
+    before = keys(files, GSM, "evaluate")
+    (files / "moved.jsonl").write_bytes((files / "items.jsonl").read_bytes())
+    assert keys(files, GSM | {"file": "moved.jsonl", "name": "c"}, "evaluate") == before
+    (files / "items.jsonl").write_text(json.dumps({"question": "2?", "answer": "#### 2"}))
+    assert not set(keys(files, GSM, "evaluate")) & set(before)
+
+
+def test_prompts_and_the_harness_version_are_in_the_key(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    payload = next(step.payload for step in steps(files, GSM).values() if step.kind == "evaluate")
+    asked = payload["asked_by"]
+    assert asked["prompts"]["bench_gsm8k"] == prompts.get("bench_gsm8k").digest
+    assert asked["shots"] == prompts.shots("gsm8k").digest
+    harness = GSM | {"protocol": "lm-eval", "shots": 0}
+    before = keys(files, harness, "evaluate")
+    monkeypatch.setattr(benchmark_steps, "version", lambda name: "9.9")
+    assert not set(before) & set(keys(files, harness, "evaluate"))
+
+
+def test_placement_is_in_no_key(files: Path) -> None:
+    run = {"replicas": 2, "cpus": 0.5, "in_flight": 3}
+    for kind in ("evaluate", "verdict"):
+        benchmark = DUEL | {"judge": JUDGE}
+        assert keys(files, benchmark, kind) == keys(files, benchmark, kind, small=run, judge=run)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "other"}, {"swap": True}, {"max_tokens": 9}, {"reference": "small"}, {"reference": "more.json"}],
+)
+def test_another_judge_judges_the_same_answers(files: Path, change: dict[str, Any]) -> None:
+    (files / "more.json").write_text(json.dumps([{"instruction": "Hi", "output": "Good day"}]))
+    first, second = DUEL | {"judge": JUDGE}, DUEL | {"judge": JUDGE | change}
+    assert not set(keys(files, first, "verdict")) & set(keys(files, second, "verdict"))
+    assert set(keys(files, first, "evaluate")) <= set(keys(files, second, "evaluate"))
+
+
+def test_one_more_benchmark_adds_only_its_own_steps(files: Path) -> None:
+    world = {"name": "world", "world": {"count": 3}}
+    before, after = steps(files, world), steps(files, world, GSM, DUEL | {"judge": JUDGE})
+    added = [step for key, step in after.items() if key not in before]
+    assert before.keys() < after.keys()
+    assert {step.kind for step in added} == {"evaluate", "verdict"}
+    assert len(added) == 3 * sum(step.kind == "evaluate" for step in before.values())
+
+
+def test_a_models_answers_are_the_reference_of_all_students(files: Path) -> None:
+    found = steps(files, DUEL | {"judge": JUDGE | {"reference": "other"}})
+    verdicts = [step for step in found.values() if step.kind == "verdict"]
+    assert len(verdicts) > 1 and len({step.inputs[1].key for step in verdicts}) == 1
+    assert verdicts[0].inputs[1].label == "evaluate d of untuned other"

@@ -1,0 +1,113 @@
+"""Recipes: those of papers by name, own ones that start from them, and what enters a training's key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.training.spec import accumulation_steps
+from pipelines.errors import InputError
+from pipelines.execution.training.trainer import train_spec
+from pipelines.study.check import check
+from pipelines.study.file.load import load
+from pipelines.study.graph.build import build
+from pipelines.study.spec.training.recipes import Recipe, published_recipes
+from tests.support.studies import STUDENTS, scripted_study
+
+WriteStudy = Callable[..., Path]
+
+
+def recipe(name: str) -> Recipe:
+    return Recipe.model_validate(dict(published_recipes()[name]))
+
+
+@pytest.mark.parametrize("name", published_recipes())
+def test_every_published_recipe_is_valid_and_complete(name: str) -> None:
+    made = recipe(name)
+    assert made.model_fields_set >= {"learning_rate", "epochs", "batch_size", "micro_batch_size", "max_length"}
+    assert made.batch_size == (32 if name.startswith("2411.07133") else 64)
+
+
+def test_published_recipes_say_what_the_tables_print() -> None:
+    main, scaled, other = recipe("2412.11231-main"), recipe("2412.11231-qwen2.5-14b"), recipe("2411.07133-main")
+    assert (main.learning_rate, main.epochs, main.warmup_ratio, main.max_length) == (2e-5, 3, 0.03, 2048)
+    assert main.precision == "bfloat16" and main.tuning == "full"
+    assert (scaled.learning_rate, scaled.tuning, scaled.lora_rank, scaled.lora_alpha) == (5e-5, "lora", 8, 8)
+    assert recipe("2412.11231-qwen2.5-1.5b").learning_rate == 1e-5
+    assert recipe("2412.11231-qwen2.5-7b").learning_rate == 7e-6
+    assert (other.epochs, other.warmup_steps, other.max_length) == (2, 100, 4096)
+
+
+def test_a_student_may_name_a_papers_recipe(write_study: WriteStudy) -> None:
+    loaded = load(write_study({"recipe: quick": "recipe: 2411.07133-main"}))
+    check(loaded)
+    assert loaded.study.recipes["2411.07133-main"].warmup_steps == 100
+
+
+def test_a_recipe_starts_from_a_papers_and_changes_it(write_study: WriteStudy) -> None:
+    study = load(write_study({"quick:\n    epochs: 1": "quick: {from: 2411.07133-main, epochs: 1}"})).study
+    assert study.recipes["quick"] == recipe("2411.07133-main").model_copy(update={"epochs": 1})
+    ratio = Recipe.model_validate({"from": "2411.07133-main", "warmup_ratio": 0.1})
+    assert (ratio.warmup_steps, ratio.warmup_ratio) == (None, 0.1)
+    assert Recipe.model_validate(study.recipes["quick"].model_dump()) == study.recipes["quick"]
+
+
+def test_an_unknown_paper_is_told_with_those_that_there_are(write_study: WriteStudy) -> None:
+    with pytest.raises(InputError, match=r"unknown recipe of a paper '2412.11231'; known recipes: 2412.11231-main"):
+        load(write_study({"quick:\n    epochs: 1": "quick: {from: '2412.11231', epochs: 1}"}))
+    with pytest.raises(InputError, match=r"Did you mean '2412\.11231-main'"):
+        check(load(write_study({"recipe: quick": "recipe: 2412.11231-mian"})))
+
+
+def test_workers_that_do_not_divide_the_batch_are_refused(write_study: WriteStudy) -> None:
+    path = write_study({"recipe: quick": "recipe: quick\n    workers: 3"})
+    with pytest.raises(InputError, match="3 workers x micro_batch_size 1 do not divide the recipe's batch_size 64"):
+        check(load(path))
+    path = write_study({"recipe: quick": "recipe: quick\n    workers: 4\n    gpus: 2"})
+    with pytest.raises(InputError, match="the training asks for 8; the whole cluster has 4 GPUs"):
+        check(load(path), cpus=64, gpus=4)
+
+
+def keys(**changes: Any) -> set[str]:
+    recipe_changes = {name: value for name, value in changes.items() if name in Recipe.model_fields}
+    place = {name: value for name, value in changes.items() if name not in Recipe.model_fields}
+    study = scripted_study(**STUDENTS)
+    name = study.students[0].recipe
+    recipes = {**study.recipes, name: study.recipes[name].model_copy(update=recipe_changes)}
+    students = [student.model_copy(update=place) for student in study.students]
+    grid = build(study.model_copy(update={"recipes": recipes, "students": students}), Path())
+    return {key for key, step in grid.steps.items() if step.kind == "train"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"workers": 2},
+        {"sharding": "zero3"},
+        {"gradient_checkpointing": True},
+        {"checkpoint_steps": 5},
+        {"together": 1},
+        {"cpus": 2.0},
+        {"gpus": 1.0},
+    ],
+)
+def test_the_place_of_a_training_is_not_in_its_key(change: dict[str, Any]) -> None:
+    assert keys(**change) == keys()
+
+
+@pytest.mark.parametrize(
+    "change", [{"packing": True}, {"warmup_steps": 7}, {"lora_dropout": 0.1}, {"lora_targets": ["q_proj"]}]
+)
+def test_all_of_a_recipe_is_in_its_key(change: dict[str, Any]) -> None:
+    assert keys(**change) != keys()
+
+
+def test_the_trainers_words_for_a_recipe(write_study: WriteStudy) -> None:
+    loaded = load(write_study({"recipe: quick": "recipe: 2412.11231-main"}))
+    step = next(step for step in build(loaded.study, loaded.folder).steps.values() if step.kind == "train")
+    spec = train_spec(loaded.study, loaded.folder, step.params)
+    assert (spec.dtype, spec.epochs, spec.batch_size, spec.lora_targets) == ("bfloat16", 3, 64, ("all-linear",))
+    assert [accumulation_steps(spec, workers) for workers in (1, 8)] == [64, 8]
