@@ -69,6 +69,23 @@ def test_tiles_of_positions_and_vocabulary_make_the_whole(bias: bool, monkeypatc
         assert torch.allclose(head_logprobs(head, hidden, tokens), expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("top", [8.0, 24.0, 30.0])
+def test_a_bfloat16_head_keeps_the_small_losses_of_confident_tokens(top: float) -> None:
+    torch.manual_seed(0)
+    vocabulary, width, count = 4000, 512, 256
+    exact = torch.nn.Linear(width, vocabulary, bias=False)
+    exact.weight.data = (torch.randn(vocabulary, width) / width**0.5).bfloat16().float()
+    tokens = torch.randint(0, vocabulary, (count,))
+    hidden = (exact.weight.data[tokens] * top + 3 * torch.randn(count, width)).bfloat16()
+    head = torch.nn.Linear(width, vocabulary, bias=False, dtype=torch.bfloat16)
+    head.weight.data = exact.weight.data.bfloat16()
+    with torch.inference_mode():
+        expected = exact(hidden.float()).log_softmax(1).gather(1, tokens[:, None])[:, 0]
+        assert torch.allclose(head_logprobs(head, hidden, tokens), expected, rtol=1e-3, atol=1e-5)
+        if top > 20:  # less than what logits that are rounded to bfloat16 can show
+            assert 0 < -expected.mean() < 0.02
+
+
 def test_a_batch_is_never_held_as_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     model, shapes, linear = models()["llama"], set[int](), torch.nn.functional.linear
 
