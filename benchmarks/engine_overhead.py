@@ -105,9 +105,13 @@ def answer_step(here: Lab, seeds: str) -> Step:
 def run_plain_vllm(folder: Path) -> float:
     """Return the tokens per second of offline vLLM in this process."""
     from transformers import AutoConfig
-    from vllm import LLM, SamplingParams
 
+    from actors.engines.vllm.environment import set_environment
     from actors.engines.vllm_arguments import engine_arguments
+    from actors.inference.model_loading import device_name
+
+    set_environment(device_name(), batch_invariant=False)
+    from vllm import LLM, SamplingParams
 
     spec = engine_spec(make_study(folder / "model", folder).models["model"], folder)
     config = AutoConfig.from_pretrained(spec.model)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
 from actors.engine import EngineSpec, OptionValue
 from actors.engines.options import parse_options
-from actors.engines.vllm_internals import lora_rank_limits
+from actors.engines.vllm.internals import lora_rank_limits
 from actors.inference.model_loading import adapter_rank, device_name, dtype_name, linear_names, usable_length
 
 CPU_KV_CACHE_BYTES = 2**30  # bytes
@@ -29,6 +28,7 @@ OPTIONS: dict[str, OptionValue] = {
     "pipeline_parallel_size": 1,
     "gpu_memory_utilization": 0.9,
     "max_num_seqs": 256,
+    "max_num_batched_tokens": 0,  # 0: what vLLM chooses for the GPU
     "enable_prefix_caching": True,
     "lora": False,
     "max_loras": 4,
@@ -37,10 +37,11 @@ OPTIONS: dict[str, OptionValue] = {
     "kv_cache_dtype": "auto",
     "enable_expert_parallel": False,
     SPECULATIVE: {},
+    "batch_invariant": False,
 }
-# the first two change log-probabilities; tokens that a draft proposes are accepted by other random numbers, so sampled
-# replies depend on the draft, though their distribution does not
-IDENTITY_OPTIONS = ("quantization", "kv_cache_dtype", SPECULATIVE)
+# the first three change log-probabilities; tokens that a draft proposes are accepted by other random numbers, so
+# sampled replies depend on the draft, though their distribution does not
+IDENTITY_OPTIONS = ("quantization", "kv_cache_dtype", "batch_invariant", SPECULATIVE)
 
 
 def vllm_options(spec: EngineSpec) -> dict[str, Any]:
@@ -67,21 +68,28 @@ def speculative_error(settings: Mapping[str, Any]) -> str:
     return ""
 
 
+def lora_dtype_error(dtype: str, device: str) -> str:
+    """Return why vLLM cannot apply LoRA adapters to a model of this dtype on a device ("cuda" or "cpu"), or ""."""
+    if device == "cpu" or dtype != "float32":
+        return ""
+    return "on GPUs, LoRA adapters need 16-bit weights; set 'dtype' to auto, bfloat16 or float16"
+
+
 def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, Any]:
     """Return vLLM's engine arguments for a model with this config.
 
     `rank` is the rank of the LoRA adapter that applies to all requests, 0 for none.
 
     Raises:
-        ValueError: An option or the dtype is unknown.
+        ValueError: An option or the dtype is unknown or cannot be used.
     """
     length = usable_length(spec.max_length, config)
     options = vllm_options(spec)
     lora = {name: options.pop(name) for name in ("lora", "max_loras", "max_lora_rank")}
-    os.environ["VLLM_ALLOW_LONG_MAX_MODEL_LEN"] = "1"  # the additional token is never fed back into the model
+    del options["batch_invariant"]  # a variable of the environment
     if problem := speculative_error(options[SPECULATIVE]):
         raise ValueError(f"engine 'vllm': {problem}")
-    options |= {name: options[name] or None for name in ("quantization", SPECULATIVE)}
+    options |= {name: options[name] or None for name in ("quantization", "max_num_batched_tokens", SPECULATIVE)}
     device = device_name()
     arguments: dict[str, Any] = {
         "model": spec.model,
@@ -98,11 +106,13 @@ def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, 
         **_executor(options["tensor_parallel_size"] * options["pipeline_parallel_size"]),
     }
     if lora["lora"] or rank:
+        if problem := lora_dtype_error(arguments["dtype"], device):
+            raise ValueError(f"engine 'vllm': {problem}")
         rank = max(rank, int(lora["max_lora_rank"]))
         arguments |= {"enable_lora": True, "max_loras": lora["max_loras"], "max_lora_rank": _rank_limit(rank)}
         if device == "cpu":  # vLLM crashes if it scores text next to requests with an adapter of the last layer
             arguments["lora_target_modules"] = linear_names(config)
-    return arguments | _cpu_arguments(length + 1, options["max_num_seqs"]) if device == "cpu" else arguments
+    return arguments | _cpu_arguments(arguments) if device == "cpu" else arguments
 
 
 def usable_rank(folder: str) -> int:
@@ -146,10 +156,8 @@ def _rank_limit(rank: int) -> int:
     return min(limits)
 
 
-def _cpu_arguments(max_length: int, rows: int) -> dict[str, Any]:
+def _cpu_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return arguments for vLLM's CPU build, which crashes if seeded sampling and chunked prefill are combined."""
-    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # otherwise all engines share one core
-    os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")  # otherwise compiling C++ delays the first text by minutes
-    tokens = max(2048, max_length, rows)
+    tokens = max(arguments["max_num_batched_tokens"] or 2048, arguments["max_model_len"], arguments["max_num_seqs"])
     fixed = {"enforce_eager": True, "enable_chunked_prefill": False, "kv_cache_memory_bytes": CPU_KV_CACHE_BYTES}
     return {**fixed, "max_num_batched_tokens": tokens}

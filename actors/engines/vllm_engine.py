@@ -24,10 +24,19 @@ from actors.engine import (
     check_features,
 )
 from actors.engines.unsupported import UnsupportedEngine
+from actors.engines.vllm.environment import set_environment
+from actors.engines.vllm.internals import engine_dead_error, on_each_output, start_engine, validation_error
+from actors.engines.vllm.stderr import explained_failure
 from actors.engines.vllm_arguments import engine_arguments, usable_rank, vllm_options
-from actors.engines.vllm_internals import engine_dead_error, on_each_output, start_engine, validation_error
 from actors.inference.chat_template import template_ids
-from actors.inference.model_loading import base_model, check_weights, is_adapter, load_tokenizer, usable_length
+from actors.inference.model_loading import (
+    base_model,
+    check_weights,
+    device_name,
+    is_adapter,
+    load_tokenizer,
+    usable_length,
+)
 from actors.inference.scored_texts import to_token_logprobs
 from actors.inference.text_codec import TextEncoder, truncate_at_stop
 from actors.model_folder.config import load_decoder_config
@@ -39,9 +48,9 @@ from cluster.resources.process_activity import busiest_child_seconds
 class VllmEngine(UnsupportedEngine):
     """A causal LM on vLLM, or a LoRA adapter on its base model. Requires the extra `vllm`, or `make vllm`.
 
-    Options are vLLM's engine arguments of the same name: `tensor_parallel_size`, `pipeline_parallel_size`,
-    `gpu_memory_utilization`, `max_num_seqs`, `enable_prefix_caching`, `max_loras`, `max_lora_rank`. With `lora`,
-    requests may name adapters, which use the tokenizer and chat template of the engine's model.
+    Options are vLLM's engine arguments of the same name, such as `tensor_parallel_size` and `max_num_batched_tokens`.
+    With `lora`, requests may name adapters, which use the tokenizer and chat template of the engine's model. With
+    `batch_invariant`, answers on GPUs do not depend on the other requests.
 
     If vLLM's process crashes, this process exits, because the engine cannot be restarted within it. Ray then restarts
     the actor.
@@ -53,14 +62,17 @@ class VllmEngine(UnsupportedEngine):
         tokenizer = load_tokenizer(spec)
         check_vocabulary(spec.model, tokenizer, config, template_ids(tokenizer))
         length = usable_length(spec.max_length, config)
+        options = vllm_options(spec)
+        set_environment(device_name(), options["batch_invariant"])
         arguments = engine_arguments(base_spec, config, 0 if base_spec is spec else usable_rank(spec.model))
         check_weights(spec, config)  # vLLM reports these with the traceback of another process, or not at all
         from vllm import AsyncEngineArgs
 
-        self.features = _features(lora=vllm_options(spec)["lora"], sleep=arguments["enable_sleep_mode"])
+        self.features = _features(lora=options["lora"], sleep=arguments["enable_sleep_mode"])
         stops = folder_stop_ids(base_spec.model, base_spec.revision, config)
         self._text = TextEncoder(tokenizer, length, stops, pad_id(tokenizer, config))
-        self._engine = start_engine(AsyncEngineArgs(**arguments))
+        with explained_failure(spec.model):
+            self._engine = start_engine(AsyncEngineArgs(**arguments))
         self._ids = itertools.count()
         self._adapters: dict[str, int] = {}  # vLLM's integer ids, by folder
         self._loaded: set[str] = set()

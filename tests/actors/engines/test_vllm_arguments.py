@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from transformers import AutoConfig
 
 from actors.engine import EngineSpec
+from actors.engines import vllm_arguments
 from actors.engines.vllm_arguments import SPECULATIVE, engine_arguments, speculative_error
 
 CONFIG = AutoConfig.for_model("llama", max_position_embeddings=512)
@@ -17,10 +19,17 @@ def arguments(**options: Any) -> dict[str, Any]:
     return engine_arguments(EngineSpec("vllm", "folder", options=tuple(options.items())), CONFIG)
 
 
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with GPUs."""
+    monkeypatch.setattr(vllm_arguments, "device_name", lambda: "cuda")
+
+
 def test_without_options_the_checkpoint_is_served_as_it_is() -> None:
     plain = arguments()
     assert (plain["quantization"], plain["kv_cache_dtype"], plain[SPECULATIVE]) == (None, "auto", None)
     assert plain["enable_expert_parallel"] is False
+    assert "batch_invariant" not in plain  # vLLM takes it from the environment
 
 
 @pytest.mark.parametrize(
@@ -56,3 +65,23 @@ def test_wrong_settings_of_speculation_are_told(settings: dict[str, Any], expect
     assert speculative_error(settings).startswith(expected)
     with pytest.raises(ValueError, match="engine 'vllm': "):
         arguments(**{SPECULATIVE: settings})
+
+
+def test_on_gpus_vllm_chooses_the_size_of_batches_unless_the_study_does(cuda: None) -> None:
+    assert arguments()["max_num_batched_tokens"] is None
+    assert arguments(max_num_batched_tokens=16384)["max_num_batched_tokens"] == 16384
+
+
+def test_on_a_cpu_a_batch_holds_a_whole_text() -> None:
+    assert arguments()["max_num_batched_tokens"] == 2048
+    assert arguments(max_num_batched_tokens=4096)["max_num_batched_tokens"] == 4096
+    assert arguments(max_num_batched_tokens=100)["max_num_batched_tokens"] == 513
+
+
+def test_adapters_of_float32_models_are_refused_on_gpus(cuda: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vllm_arguments, "lora_rank_limits", lambda: (16,))
+    float32 = EngineSpec("vllm", "folder", dtype="float32")
+    assert "enable_lora" not in engine_arguments(float32, CONFIG)
+    assert engine_arguments(replace(float32, dtype="bfloat16"), CONFIG, rank=8)["enable_lora"] is True
+    with pytest.raises(ValueError, match="LoRA adapters need 16-bit weights; set 'dtype'"):
+        engine_arguments(float32, CONFIG, rank=8)

@@ -16,7 +16,8 @@ import ray.util
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from actors.engine import EngineSpec, GenerateRequest, LogprobRequest, RequestError, Sampling
+from actors.engine import EngineSpec, GenerateRequest, LoadError, LogprobRequest, RequestError, Sampling
+from actors.engines import vllm_arguments
 from actors.engines.registry import create
 from actors.engines.vllm_arguments import engine_arguments, usable_rank
 from pipelines.operators.score.perplexity import Score
@@ -204,6 +205,13 @@ def test_an_adapters_folder_is_its_base_with_the_adapter(adapter_folders, ray_lo
     assert steps >= max(reply.tokens_out for reply in replies)
     for got, wanted in zip(our_scores, scores, strict=True):
         assert got.logprobs[1:] == pytest.approx(wanted.logprobs[1:], abs=1e-3)
+
+
+def test_a_model_that_cannot_start_says_why(model_folder, monkeypatch):
+    monkeypatch.setattr(vllm_arguments, "CPU_KV_CACHE_BYTES", 1)
+    with pytest.raises(LoadError) as caught:
+        create(EngineSpec("vllm", str(model_folder), max_length=256))
+    assert caught.value.detail.startswith("ValueError: No available memory for the cache blocks.")
 
 
 def test_a_model_over_several_nodes_runs_on_rays_workers(model_folder, config, monkeypatch):

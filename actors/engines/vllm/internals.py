@@ -12,8 +12,13 @@ from cluster.library_internals import find_internal
 
 
 def start_engine(arguments: Any) -> Any:
-    """Start vLLM's asynchronous engine in a separate process with these AsyncEngineArgs."""
-    return find_internal("vllm.v1.engine.async_llm", "AsyncLLM.from_engine_args")(arguments)
+    """Start vLLM's asynchronous engine in a separate process with these AsyncEngineArgs.
+
+    As for vLLM's offline use, the defaults favour throughput: batches of 16384 tokens on large GPUs instead of 2048.
+    """
+    offline = find_internal("vllm.usage.usage_lib", "UsageContext.LLM_CLASS")
+    start = find_internal("vllm.v1.engine.async_llm", "AsyncLLM.from_engine_args")
+    return start(arguments, usage_context=offline)
 
 
 def engine_dead_error() -> type[Exception]:
