@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actors.engine import LoadError, RequestError, StudentTemplate
-from actors.inference.template_text import (
-    PLAIN_TEMPLATE,
+from actors.inference.templates.student_templates import DEFAULT, STUDENT_TEMPLATES
+from actors.inference.templates.template_text import (
     Argument,
     folder_template,
     single_template,
@@ -50,7 +50,7 @@ def set_template(
     """
     folder = tokenizer.name_or_path
     own = single_template(tokenizer.chat_template) or (folder_template(Path(folder)) if folder else None)
-    template = chat_template or own or (PLAIN_TEMPLATE if student else None)
+    template = chat_template or own or (STUDENT_TEMPLATES[DEFAULT] if student else None)
     if template and (error := syntax_error(template)):
         raise LoadError(
             folder, f"its chat template, line {error[0]}: {error[1]}. Give another with 'chat_template: FILE'"

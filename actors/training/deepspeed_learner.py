@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from actors.training.learner import MAX_NORM, Learner, matmul_parameter_count, parameter_groups
+from actors.training.learner import MAX_NORM, Learner, matmul_parameter_count
+from actors.training.optimization.optimizer import make_optimizer
 from actors.training.spec import TrainError, TrainSpec
 
 CHECKPOINT_TAG = "state"
@@ -67,7 +68,7 @@ class DeepSpeedLearner(Learner):
             self._zero3_config = HfDeepSpeedConfig(config)  # while this object exists, weights are loaded in shards
         model = load() if self.stage == 3 else load().to(device)
         self.parameter_count = matmul_parameter_count(model)
-        optimizer = torch.optim.AdamW(parameter_groups(model, spec.weight_decay), lr=0.0)
+        optimizer = make_optimizer(spec.optimizer, model, spec.weight_decay)
         self.engine: Any = deepspeed.initialize(model=model, optimizer=optimizer, config=config)[0]
         self.model, self.optimizer, self.device = self.engine, self.engine.optimizer, device
         self.bfloat16, self.load_base = False, load  # DeepSpeed casts by itself

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from actors.inference.chat_template import IGNORED
 from actors.training.batches import Batch
+from actors.training.optimization.optimizer import make_optimizer
 from actors.training.spec import TrainSpec
 
 MAX_NORM = 1.0  # gradients are clipped to this norm, the default of transformers' Trainer
@@ -37,15 +38,6 @@ def response_losses(model: Callable[..., Any], batch: Batch, students: int) -> T
     return losses.new_zeros(students).index_add(0, owners, losses)  # [students]
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return AdamW's parameter groups: matrices with weight decay, biases and norms without."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [one for one in trained if one.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [one for one in trained if one.ndim < 2], "weight_decay": 0.0},
-    ]
-
-
 def matmul_parameter_count(model: nn.Module) -> int:
     """Return the number of parameters that a token is multiplied with: all but embeddings that are only looked up."""
     heads = {id(module.weight) for module in model.modules() if isinstance(module, nn.Linear)}
@@ -65,7 +57,7 @@ class Learner:
     def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, load_base: Callable[[], nn.Module]) -> None:
         self.model, self.bfloat16, self.load_base = model, bfloat16, load_base
         self.device = next(model.parameters()).device
-        self.optimizer = torch.optim.AdamW(parameter_groups(model, spec.weight_decay), lr=0.0)
+        self.optimizer = make_optimizer(spec.optimizer, model, spec.weight_decay)
         self.parameter_count = matmul_parameter_count(model)
 
     def begin(self, last: bool) -> None:

@@ -36,7 +36,7 @@ from actors.training.spec import (
     TrainRow,
     TrainSpec,
     accumulation_steps,
-    learning_rate,
+    schedule,
 )
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class TrainingLoop:
         total = torch.zeros(len(rows), device=self.learner.device)  # [students]
         for number, part in enumerate(micro_batch_list):
             total += self.forward_and_backward(part, counts, number == len(micro_batch_list) - 1)
-        self.learner.step([learning_rate(spec, step, order.steps) for order in self.data_orders])
+        self.learner.step([schedule(spec, order.steps).rate(step) for order in self.data_orders])
         if self.workers > 1:
             torch.distributed.all_reduce(total)
         self.seen_tokens += sum(len(row["input_ids"]) for one in rows for row in one)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from actors.training.optimization.schedule import Schedule, Scheduler
+
 if TYPE_CHECKING:
     import pyarrow as pa
     import ray
@@ -39,6 +41,7 @@ class TrainJob:
 
 Dtype = Literal["auto", "float32", "bfloat16"]
 Loss = Literal["last", "all"]
+OptimizerName = Literal["adamw", "adafactor"]
 Sharding = Literal["none", "fsdp", "zero2", "zero3"]
 ALL_LINEAR = "all-linear"
 STUDENT_PREFIX = "student-"  # followed by a number, the folder of a trained student
@@ -75,6 +78,7 @@ class TrainSpec:
     concatenated without padding, and no row attends to another. `dtype` bfloat16 means autocast over float32 weights
     (full) or over a frozen bfloat16 base (LoRA); auto is the dtype in which the base was saved. LoRA adapts all linear
     layers except the head, or those whose names end in one of `lora_targets`. (2412.11231, Tables 6 and 7.)
+    `scheduler` is the course of the learning rate after the warm-up.
     `chat_template` (Jinja text) replaces the base's own, and `template_args` are passed to it. With `thinking`, the
     rows have thoughts; without it, thoughts that the template's generation prompt opens are closed there.
     """
@@ -101,6 +105,8 @@ class TrainSpec:
     chat_template: str | None = None
     template_args: tuple[tuple[str, str | int | float | bool], ...] = ()
     loss: Loss = "last"
+    scheduler: Scheduler = "cosine"
+    optimizer: OptimizerName = "adamw"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +198,6 @@ def warmup_count(spec: TrainSpec, steps: int) -> int:
     return math.ceil(steps * spec.warmup_ratio) if spec.warmup_steps is None else spec.warmup_steps
 
 
-def learning_rate(spec: TrainSpec, step: int, steps: int) -> float:
-    """Return the learning rate of step `step` (from 0): linear warm-up, then half a cosine; 0 from `steps` on."""
-    if step >= steps:
-        return 0.0
-    warmup = warmup_count(spec, steps)
-    if step < warmup:
-        return spec.learning_rate * step / max(1, warmup)
-    progress = (step - warmup) / max(1, steps - warmup)
-    return spec.learning_rate * 0.5 * (1 + math.cos(math.pi * progress))
+def schedule(spec: TrainSpec, steps: int) -> Schedule:
+    """Return the learning rates of a training of `steps` optimizer steps."""
+    return Schedule(spec.scheduler, spec.learning_rate, warmup_count(spec, steps), steps)

@@ -118,7 +118,8 @@ def train_to_staging(
 
 def can_share_base(spec: TrainSpec, placement: TrainPlacement) -> bool:
     """Return whether students with this recipe can be trained together in one process."""
-    return spec.tuning == "lora" and spec.lora_dropout == 0 and placement.workers == 1 and placement.sharding == "none"
+    alone = placement.workers == 1 and placement.sharding == "none"
+    return spec.tuning == "lora" and spec.lora_dropout == 0 and spec.optimizer == "adamw" and alone
 
 
 def _check(spec: TrainSpec, sets: Sequence[Pairs], placement: TrainPlacement) -> None:
@@ -127,7 +128,7 @@ def _check(spec: TrainSpec, sets: Sequence[Pairs], placement: TrainPlacement) ->
         if not any(_row(pair).response.strip() for pair in pairs):
             raise TrainError(f"none of {len(pairs)} rows has a response to learn from")
     if len(sets) > 1 and not can_share_base(spec, placement):
-        raise TrainError("only LoRA students without dropout and with one worker each can be trained together")
+        raise TrainError("only LoRA students without dropout, with AdamW and one worker each can be trained together")
 
 
 def _row(pair: TrainRow | tuple[str, str]) -> TrainRow:

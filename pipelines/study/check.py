@@ -25,7 +25,7 @@ from pipelines.study.inputs.problem import Problem
 from pipelines.study.inputs.published import read_published
 from pipelines.study.inputs.references import check_reference
 from pipelines.study.inputs.seeds import OWN_ANSWERS, check_hub, given_source, local_source
-from pipelines.study.inputs.templates import check_template, lacks_template
+from pipelines.study.inputs.templates import check_student_template, check_template, lacks_template
 from pipelines.study.roles import needs_template, roles
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.pairs.responses import SELECTION_RULES
@@ -69,7 +69,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *_benchmark_problems(loaded),
         *_contamination(loaded),
         *_oversized_requests(loaded, cpus, gpus),
-        *_indivisible_batches(loaded),
+        *_recipe_problems(loaded),
         *_unpackable_students(loaded),
         *_published_numbers(loaded),
     ]
@@ -328,8 +328,10 @@ def _fractional_gpus(loaded: LoadedStudy, name: str, model: Model) -> Iterator[I
         yield _error_at(loaded, ("models", name, "gpus"), f"{model.gpus:g} GPUs: above 1, the number must be whole")
 
 
-def _indivisible_batches(loaded: LoadedStudy) -> Iterator[InputError]:
+def _recipe_problems(loaded: LoadedStudy) -> Iterator[InputError]:
     for name, recipe in loaded.study.recipes.items():
+        for problem in check_student_template(recipe, loaded.folder):
+            yield _problem_error(loaded, ("recipes", name), problem)
         if recipe.batch_size % recipe.micro_batch_size:
             message = f"batch_size {recipe.batch_size} is not a multiple of micro_batch_size {recipe.micro_batch_size}"
             yield _error_at(loaded, ("recipes", name, "batch_size"), message)
@@ -341,6 +343,9 @@ def _indivisible_batches(loaded: LoadedStudy) -> Iterator[InputError]:
                 f"batch_size {recipe.batch_size}"
             )
             yield _error_at(loaded, ("students", index, "workers"), message)
+        if recipe and recipe.optimizer != "adamw" and student.sharding != "none":
+            message = f"the optimizer '{recipe.optimizer}' needs the whole weights, but 'sharding: {student.sharding}'"
+            yield _error_at(loaded, ("students", index, "sharding"), message, "Use adamw, or 'sharding: none'.")
 
 
 def _unpackable_students(loaded: LoadedStudy) -> Iterator[InputError]:

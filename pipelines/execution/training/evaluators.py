@@ -193,7 +193,9 @@ class Evaluator:
             raise RuntimeError(f"{self.name} was stopped, because the run has finished or was interrupted")
         context = self.context
         trained = [context.store.address(needed.kind, needed.key, CHECKPOINT_FOLDER) for needed in step.inputs]
-        spec = evaluated_spec(context.study, _params(step).model, context.folder, *trained)
+        spec = evaluated_spec(
+            context.study, _params(step).model, context.folder, *trained, template=_params(step).template
+        )
         if self.pool is None:
             resources, max_ongoing_requests = (
                 ReplicaResources(self.request.cpus, self.request.gpus, self.request.accelerator_type),
@@ -214,7 +216,7 @@ def _params(step: Step) -> EvaluateParams:
 
 
 def _student_key(step: Step) -> str:
-    return "/".join((_params(step).model, *(needed.key for needed in step.inputs)))
+    return "/".join((_params(step).model, _params(step).template or "", *(needed.key for needed in step.inputs)))
 
 
 def _runs_code(step: Step) -> bool:

@@ -168,9 +168,9 @@ def train_spec(study: Study, folder: Path, job: TrainParams) -> TrainSpec:
         seed=job.seed,
         lora_targets=tuple(targets),
         thinking=job.thoughts,
-        chat_template=base.chat_template,
+        chat_template=base.chat_template if job.template is None else job.template,
         template_args=base.template_args,
-        **recipe.model_dump(exclude={"precision", "lora_targets"}),
+        **recipe.model_dump(exclude={"precision", "lora_targets", "template"}),
     )
 
 

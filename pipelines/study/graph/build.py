@@ -109,7 +109,8 @@ class GridBuilder(StepBuilder):
             yield Cell(None, "", student, None, self.add_evaluations(student, None))
 
     def add_evaluations(self, student: Student, train: Step | None) -> tuple[tuple[str, Step], ...]:
+        template = None if train else self.templates[student.recipe]
         return tuple(
-            (bench.name, self.benchmark_steps.add_evaluation(student.model, train, bench))
+            (bench.name, self.benchmark_steps.add_evaluation(student.model, train, bench, template))
             for bench in self.study.benchmarks
         )

@@ -45,10 +45,21 @@ def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSp
     )
 
 
-def evaluated_spec(study: Study, model: str, folder: Path, path: str | None = None) -> EngineSpec:
-    """Return how to start a model that answers benchmarks: the student in the folder `path`, or the untuned model."""
+def evaluated_spec(
+    study: Study, model: str, folder: Path, path: str | None = None, template: str | None = None
+) -> EngineSpec:
+    """Return how to start a model that answers benchmarks: the student in the folder `path`, or the untuned model.
+
+    `template` is the Jinja text of its students' chat template; None: its own.
+    """
     spec = engine_spec(study.models[model], folder, path)
-    return spec if path else replace(spec, student_template=untuned_template(study, model))
+    if path:
+        return spec
+    return replace(
+        spec,
+        student_template=untuned_template(study, model),
+        chat_template=spec.chat_template if template is None else template,
+    )
 
 
 def untuned_template(study: Study, model: str) -> StudentTemplate:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from actors.engines.registry import engine_info
-from actors.inference.template_text import (
+from actors.inference.templates.student_templates import OWN, STUDENT_TEMPLATES
+from actors.inference.templates.template_text import (
     DATE,
     argument_error,
     folder_template,
@@ -16,10 +17,12 @@ from actors.inference.template_text import (
     takes_user,
     with_arguments,
 )
+from pipelines.errors import nearest
 from pipelines.study.inputs.models import read_template, resolve_model_path
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
+from pipelines.study.spec.training.recipes import Recipe
 
 
 def check_template(model: Model, folder: Path) -> Iterator[Problem]:
@@ -74,6 +77,29 @@ def _check_own(model: Model, folder: Path) -> Iterator[Problem]:
         yield Problem(("source",), message, "Give another with 'chat_template: FILE', or download the model again.")
 
 
+def student_template(recipe: Recipe, folder: Path) -> str | None:
+    """Return the chat template that a recipe gives its students; None if they keep the base's own.
+
+    Raises:
+        OSError: The file is missing or cannot be read.
+    """
+    if recipe.template == OWN:
+        return None
+    return STUDENT_TEMPLATES.get(recipe.template) or (folder / recipe.template).read_text(encoding="utf-8")
+
+
+def check_student_template(recipe: Recipe, folder: Path) -> Iterator[Problem]:
+    """Yield the problems of a recipe's `template`."""
+    name, known = recipe.template, [OWN, *STUDENT_TEMPLATES]
+    if name in known:
+        return
+    if not (folder / name).is_file():
+        message = f"'{name}' is neither the name of a template ({', '.join(known)}) nor a file in {folder}"
+        yield Problem(("template",), message, nearest(name, known) or "Correct the name or the path.")
+        return
+    yield from _check_text(("template",), folder / name)
+
+
 def _check_file(model: Model, folder: Path) -> Iterator[Problem]:
     loc, name = ("chat_template",), model.chat_template or ""
     if engine_info(model.engine, model.gpus).memory_model == "remote":
@@ -83,16 +109,21 @@ def _check_file(model: Model, folder: Path) -> Iterator[Problem]:
     if name.startswith("~"):
         yield Problem(loc, "'~' is not expanded", "Use an absolute path, or a path relative to the study file.")
         return
+    yield from _check_text(loc, folder / name)
+
+
+def _check_text(loc: tuple[str, ...], file: Path) -> Iterator[Problem]:
+    """Yield what is wrong with a file that should have a chat template."""
     try:
-        template = read_template(model, folder) or ""
+        template = file.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        yield Problem(loc, f"{folder / name} is not UTF-8 text", "Save it as UTF-8.")
+        yield Problem(loc, f"{file} is not UTF-8 text", "Save it as UTF-8.")
         return
     except OSError as error:
-        yield Problem(loc, f"cannot read {folder / name}: {error.strerror}", "Correct the path.")
+        yield Problem(loc, f"cannot read {file}: {error.strerror}", "Correct the path.")
         return
     if error := syntax_error(template):
-        yield Problem(loc, f"{folder / name}, line {error[0]}: {error[1]}", "Correct the Jinja template.")
+        yield Problem(loc, f"{file}, line {error[0]}: {error[1]}", "Correct the Jinja template.")
     elif not takes_user(with_arguments(template, {})):
         remedy = "Give a Jinja template that renders 'messages', like chat_template.jinja in a model's folder."
-        yield Problem(loc, f"{folder / name} does not render a user's message", remedy)
+        yield Problem(loc, f"{file} does not render a user's message", remedy)

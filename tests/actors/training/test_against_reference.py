@@ -36,7 +36,8 @@ def plain_losses(spec: TrainSpec, tokenizer, folder: Path) -> list[float]:
         gradient_accumulation_steps=spec.batch_size // spec.micro_batch_size,
         learning_rate=spec.learning_rate,
         num_train_epochs=spec.epochs,
-        lr_scheduler_type="cosine",
+        lr_scheduler_type=spec.scheduler,
+        optim={"adamw": "adamw_torch", "adafactor": "adafactor"}[spec.optimizer],
         warmup_steps=spec.warmup_ratio,
         weight_decay=spec.weight_decay,
         seed=spec.seed,
@@ -52,12 +53,19 @@ def plain_losses(spec: TrainSpec, tokenizer, folder: Path) -> list[float]:
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
 
-@pytest.mark.parametrize("tuning", ["full", "lora"])
-def test_the_losses_are_those_of_transformers_trainer(ray_local, model_folder, tokenizer, tmp_path, tuning) -> None:
+@pytest.mark.parametrize(
+    ("tuning", "scheduler", "optimizer"),
+    [("full", "cosine", "adamw"), ("lora", "cosine", "adamw"), ("full", "linear", "adafactor")],
+)
+def test_the_losses_are_those_of_transformers_trainer(
+    ray_local, model_folder, tokenizer, tmp_path, tuning, scheduler, optimizer
+) -> None:
     spec = TrainSpec(
         base=str(model_folder),
         dtype="float32",
         tuning=tuning,
+        scheduler=scheduler,
+        optimizer=optimizer,
         learning_rate=3e-3,
         epochs=3,
         batch_size=8,

@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from actors.inference.chat_template import IGNORED, encode_chat
-from actors.inference.template_text import PLAIN_TEMPLATE
+from actors.inference.templates.student_templates import STUDENT_TEMPLATES
 from actors.training.batches import (
     DataOrder,
     collate,
@@ -23,7 +23,7 @@ from actors.training.spec import (
     TrainRow,
     TrainSpec,
     accumulation_steps,
-    learning_rate,
+    schedule,
     step_count,
     warmup_count,
 )
@@ -127,7 +127,7 @@ TEMPLATES = {
     "no prompt for the assistant": "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ eos_token }}\n{% endfor %}",
     "generation markers": "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}"
     "<|im_end|>{% endgeneration %}{% else %}<|im_start|>{{ m.content }}<|im_end|>{% endif %}{% endfor %}",
-    "none": PLAIN_TEMPLATE,
+    **STUDENT_TEMPLATES,
 }
 
 
@@ -239,9 +239,23 @@ def test_steps_and_warm_up_of_the_papers() -> None:
 
 
 def test_the_rate_warms_up_and_falls_as_half_a_cosine() -> None:
-    recipe = spec(learning_rate=2e-5, warmup_steps=100)
-    rates = [learning_rate(recipe, step, 1100) for step in (0, 50, 100, 600, 1100, 1200)]
-    assert rates == pytest.approx([0, 1e-5, 2e-5, 1e-5, 0, 0])
+    rates = schedule(spec(learning_rate=2e-5, warmup_steps=100), 1100)
+    assert [rates.rate(step) for step in (0, 50, 100, 600, 1100, 1200)] == pytest.approx([0, 1e-5, 2e-5, 1e-5, 0, 0])
+
+
+@pytest.mark.parametrize("scheduler", ["cosine", "linear", "constant"])
+def test_schedules_are_those_of_transformers(scheduler) -> None:
+    import torch
+    from transformers import get_scheduler
+
+    name = "constant_with_warmup" if scheduler == "constant" else scheduler
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1e-3)
+    theirs = get_scheduler(name, optimizer, num_warmup_steps=5, num_training_steps=40)
+    ours = schedule(spec(learning_rate=1e-3, warmup_steps=5, scheduler=scheduler), 40)
+    for step in range(40):
+        assert ours.rate(step) == pytest.approx(theirs.get_last_lr()[0]), step
+        optimizer.step()
+        theirs.step()
 
 
 @pytest.mark.parametrize(("workers", "size", "passes"), [(8, 1, 8), (4, 1, 16), (1, 64, 1)])

@@ -35,10 +35,13 @@ class BenchmarkSteps:
         self._questions: dict[Benchmark, Mapping[str, Part]] = {}
         self._references: dict[str, str] = {}
 
-    def add_evaluation(self, model: str, train: Step | None, bench: Benchmark) -> Step:
-        """Return the step whose rows have the scores of a student or of the untuned model: its answers or verdicts."""
+    def add_evaluation(self, model: str, train: Step | None, bench: Benchmark, template: str | None = None) -> Step:
+        """Return the step whose rows have the scores of a student or of the untuned model: its answers or verdicts.
+
+        An untuned model answers in the chat template of its students, `template`; None: in its own.
+        """
         bench = self._with_system_text(bench)
-        answers = self.add_answers(model, train, bench)
+        answers = self.add_answers(model, train, bench, template)
         return self.add_verdicts(answers, bench, bench.judge) if bench.judge else answers
 
     def _with_system_text(self, bench: Benchmark) -> Benchmark:
@@ -47,15 +50,22 @@ class BenchmarkSteps:
             return bench
         return bench.model_copy(update={"system": read_system_prompt(self.folder, bench.system)})
 
-    def add_answers(self, model: str, train: Step | None, bench: Benchmark) -> Step:
+    def add_answers(self, model: str, train: Step | None, bench: Benchmark, template: str | None = None) -> Step:
         """Return the step in which a model answers a benchmark."""
-        template = None if train else untuned_template(self.study, model)
+        thoughts = None if train else untuned_template(self.study, model)
         identity = self.identify(
-            EvaluateParams, model=self.models[model], template=template, **self._question_parts(bench)
+            EvaluateParams,
+            model=self.models[model],
+            template=thoughts,
+            chat_template=template,
+            **self._question_parts(bench),
         )
         model_label = train.subject if train else f"untuned {model}"
         return self.add(
-            identity, f"{bench.name} of {model_label}", EvaluateParams(model, bench), *([train] if train else [])
+            identity,
+            f"{bench.name} of {model_label}",
+            EvaluateParams(model, bench, template),
+            *([train] if train else []),
         )
 
     def _question_parts(self, bench: Benchmark) -> Mapping[str, Part]:

@@ -5,22 +5,27 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from pipelines.study.graph.steps.fingerprint import Description, describe
+from pipelines.study.graph.steps.fingerprint import Description, describe, describe_without
 from pipelines.study.graph.steps.identities import encoder_identity, model_identity, reference_identity
 from pipelines.study.graph.steps.step import Identities, Identity, Step, StepParams, make_step
 from pipelines.study.inputs.system_prompts import read_system_prompt
+from pipelines.study.inputs.templates import student_template
 from pipelines.study.spec.study import Study
 
 
 class StepBuilder:
-    """The steps of a study by key. `models` and `recipes` have the descriptions of the study's models and recipes."""
+    """The steps of a study by key. `models` and `recipes` have the descriptions of the study's models and recipes.
+
+    `templates` has the chat template of each recipe's students; None: the base's own.
+    """
 
     def __init__(self, study: Study, folder: Path) -> None:
         self.study, self.folder = study, folder
         self.steps: dict[str, Step] = {}
         self.identify = Identities()
         self.models = {name: describe(model_identity(model, folder)) for name, model in study.models.items()}
-        self.recipes = {name: describe(recipe) for name, recipe in study.recipes.items()}
+        self.recipes = {name: describe_without(recipe, "template") for name, recipe in study.recipes.items()}
+        self.templates = {name: student_template(recipe, folder) for name, recipe in study.recipes.items()}
 
     def add(self, identity: Identity, subject: str, params: StepParams, *inputs: Step) -> Step:
         """Return the step of this identity with these inputs; add it to the grid if it is new."""

@@ -31,15 +31,15 @@ def add_selection(
 
 def add_training(builder: StepBuilder, selected: Step, student: Student) -> Step:
     recipe, seed = builder.study.recipes[student.recipe], builder.study.seed
-    thoughts = builder.study.responses.thinking == "train"
+    thoughts, template = builder.study.responses.thinking == "train", builder.templates[student.recipe]
     identity = builder.identify(
         TrainParams,
         recipe=builder.recipes[student.recipe],
+        template=template,
         model=builder.models[student.model],
         seed=seed,
         thoughts=thoughts,
     )
     subject = f"{student.model} {student.recipe} on {selected.subject}"
-    return builder.add(
-        identity, subject, TrainParams(student.model, recipe, seed, student.resources, thoughts), selected
-    )
+    params = TrainParams(student.model, recipe, seed, student.resources, thoughts, template)
+    return builder.add(identity, subject, params, selected)

@@ -7,7 +7,7 @@ from typing import Any
 
 from actors.engines.registry import engine_info, resolve
 from actors.inference.embedder import packaged_model_folder
-from actors.inference.template_text import DATE, DEFAULT_DATE
+from actors.inference.templates.template_text import DATE, DEFAULT_DATE
 from bundled.world import WORLD_VERSION
 from pipelines.study.graph.steps.fingerprint import hash_file, hash_model
 from pipelines.study.inputs.encoders import encoder_spec

@@ -9,7 +9,9 @@ from typing import Any, Literal, cast
 
 from pydantic import ConfigDict, Field, model_validator
 
-from actors.training.spec import ALL_LINEAR, Dtype, Loss, Sharding
+from actors.inference.templates.student_templates import OWN
+from actors.training.optimization.schedule import Scheduler
+from actors.training.spec import ALL_LINEAR, Dtype, Loss, OptimizerName, Sharding
 from pipelines.study.spec.common.basics import ModelName, Name, StrictModel
 
 PUBLISHED_RECIPES_FILE = Path(__file__).with_name("recipes.yaml")
@@ -25,7 +27,7 @@ def published_recipes() -> Mapping[str, Mapping[str, Any]]:
 
 
 class Recipe(StrictModel):
-    """Hyper-parameters of fine-tuning with AdamW and a cosine schedule (defaults from 2412.11231, Table 6)."""
+    """Hyper-parameters of fine-tuning, with defaults from 2412.11231, Table 6."""
 
     model_config = ConfigDict(
         json_schema_extra=lambda schema: cast(Any, schema)["properties"].update({"from": FROM_SCHEMA})
@@ -38,8 +40,17 @@ class Recipe(StrictModel):
     micro_batch_size: int = Field(default=1, gt=0, description="rows per forward pass of one worker")
     warmup_ratio: float = Field(default=0.03, ge=0, lt=1)
     warmup_steps: int | None = Field(default=None, ge=0, description="replaces warmup_ratio")
+    scheduler: Scheduler = Field(
+        default="cosine", description="the learning rate after the warm-up; cosine and linear fall to 0"
+    )
+    optimizer: OptimizerName = Field(default="adamw", description="adafactor needs 'sharding: none'")
     weight_decay: float = Field(default=0.0, ge=0)
     max_length: int = Field(default=2048, gt=0)
+    template: str = Field(
+        default=OWN,
+        description="chat template of the students: own (the base's, or default if it has none), default, "
+        "default-0.9.1, alpaca, vicuna, or a Jinja file (relative to the study file)",
+    )
     loss: Loss = Field(
         default="last",
         description="what is learned of a conversation: its answer, or every turn of the assistant (all)",

@@ -148,3 +148,21 @@ def test_each_table_of_options_is_one_of_its_engine(engine: str) -> None:
     defaults = option_defaults(engine)
     assert defaults
     assert all(option_error(engine, name, value, defaults) is None for name, value in defaults.items())
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("vicuna", ""),
+        ("turns.jinja", ""),
+        ("vicunna", "recipes.quick.template: 'vicunna' is neither the name of a template"),
+        ("none.jinja", "nor a file in FOLDER"),
+        ("broken.jinja", "recipes.quick.template: FOLDER/broken.jinja, line 2: unexpected '}'"),
+    ],
+)
+def test_the_template_of_a_recipe_is_a_name_or_a_file(
+    folder: Path, write_study: WriteStudy, template: str, expected: str
+) -> None:
+    found = problems(write_study({"    epochs: 1": f"    epochs: 1\n    template: {template}"}))
+    assert len(found) == bool(expected)
+    assert all(expected.replace("FOLDER", str(folder)) in one for one in found)

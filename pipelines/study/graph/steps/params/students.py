@@ -29,7 +29,7 @@ class SelectParams(ModelFreeParams):
 class TrainParams(StepParams):
     """Fine-tune a student on the selected pairs, with `thoughts` also on the teacher's thoughts.
 
-    `resources` do not change the result.
+    `resources` do not change the result. `template` is the chat template of the student; None: the base's own.
     """
 
     kind = "train"
@@ -40,6 +40,7 @@ class TrainParams(StepParams):
     seed: int
     resources: TrainingResources = field(default_factory=TrainingResources)
     thoughts: bool = False
+    template: str | None = None
 
     @property
     def variant(self) -> str:
@@ -49,12 +50,16 @@ class TrainParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class EvaluateParams(StepParams):
-    """Have a student answer a benchmark's tasks; without an input step, the untuned base model."""
+    """Have a student answer a benchmark's tasks; without an input step, the untuned base model.
+
+    `template` is the chat template in which an untuned base answers; None: its own.
+    """
 
     kind = "evaluate"
     code_version = 2
 
     benchmark: Benchmark
+    template: str | None = None
 
     @property
     def variant(self) -> str:

@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from actors.inference.templates.student_templates import STUDENT_TEMPLATES
 from actors.training.spec import accumulation_steps
 from pipelines.errors import InputError
 from pipelines.execution.training.trainer import train_spec
 from pipelines.study.check import check
 from pipelines.study.file.load import load
 from pipelines.study.graph.build import build
+from pipelines.study.graph.steps.params.students import EvaluateParams, TrainParams
+from pipelines.study.inputs.models import evaluated_spec
 from pipelines.study.spec.training.recipes import Recipe, published_recipes
 from tests.support.studies import STUDENTS, scripted_study
 
@@ -28,7 +31,8 @@ def recipe(name: str) -> Recipe:
 def test_every_published_recipe_is_valid_and_complete(name: str) -> None:
     made = recipe(name)
     assert made.model_fields_set >= {"learning_rate", "epochs", "batch_size", "micro_batch_size", "max_length"}
-    assert made.batch_size == (32 if name.startswith("2411.07133") else 64)
+    sizes = {"2412.11231": 64, "2411.07133": 32, "2406.13542": 128}
+    assert made.batch_size == sizes.get(name.partition("-")[0], made.batch_size)
 
 
 def test_published_recipes_say_what_the_tables_print() -> None:
@@ -39,6 +43,11 @@ def test_published_recipes_say_what_the_tables_print() -> None:
     assert recipe("2412.11231-qwen2.5-1.5b").learning_rate == 1e-5
     assert recipe("2412.11231-qwen2.5-7b").learning_rate == 7e-6
     assert (other.epochs, other.warmup_steps, other.max_length) == (2, 100, 4096)
+    autoif, code = recipe("2406.13542-main"), recipe("2406.00770-code")
+    assert (autoif.learning_rate, autoif.scheduler, autoif.warmup_steps) == (7e-6, "linear", 20)
+    assert (autoif.weight_decay, autoif.epochs, autoif.max_length) == (0.1, 3, 8192)
+    assert (code.learning_rate, code.epochs, code.batch_size, code.template) == (2e-5, 3, 192, "vicuna")
+    assert recipe("2406.00770-mistral-7b").epochs == recipe("2406.00770-mixtral-8x7b").epochs == 4
 
 
 def test_a_student_may_name_a_papers_recipe(write_study: WriteStudy) -> None:
@@ -69,6 +78,24 @@ def test_workers_that_do_not_divide_the_batch_are_refused(write_study: WriteStud
     path = write_study({"recipe: quick": "recipe: quick\n    workers: 4\n    gpus: 2"})
     with pytest.raises(InputError, match="the training asks for 8; the whole cluster has 4 GPUs"):
         check(load(path), cpus=64, gpus=4)
+
+
+def test_adafactor_needs_the_whole_weights(write_study: WriteStudy) -> None:
+    changes = {"    epochs: 1": "    optimizer: adafactor", "recipe: quick": "recipe: quick\n    sharding: fsdp"}
+    with pytest.raises(InputError, match=r"students\[0\]\.sharding: the optimizer 'adafactor' needs the whole weights"):
+        check(load(write_study(changes)))
+
+
+def test_students_and_their_base_have_the_template_of_the_recipe(tmp_path: Path) -> None:
+    study = scripted_study(**STUDENTS | {"recipes": {name: {"template": "vicuna"} for name in ("full", "lora")}})
+    grid = build(study, tmp_path)
+    base, student = grid.cells[0], grid.cells[-1]
+    assert student.train and isinstance(student.train.params, TrainParams)
+    assert train_spec(study, tmp_path, student.train.params).chat_template == STUDENT_TEMPLATES["vicuna"]
+    for cell, template in ((base, STUDENT_TEMPLATES["vicuna"]), (student, None)):
+        (_, evaluation), *_ = cell.evaluations
+        assert isinstance(evaluation.params, EvaluateParams) and evaluation.params.template == template
+    assert evaluated_spec(study, "small", tmp_path, template="x").chat_template == "x"
 
 
 def keys(**changes: Any) -> set[str]:

@@ -17,12 +17,6 @@ from typing import Any
 Argument = str | int | float | bool
 DEFAULT_DATE = "2024-07-26"  # the date in the templates of Llama 3
 DATE = "date"  # the argument that replaces it
-# For base models without a template; like LLaMA-Factory's `default`, it has no control token except the EOS
-PLAIN_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}{{ message['content'] }}"
-    "{% else %}{{ {'user': 'Human', 'system': 'System'}[message['role']] + ': ' + message['content'] }}{% endif %}"
-    "{{ eos_token + '\\n' }}{% if message['role'] == 'user' %}Assistant:{% endif %}{% endfor %}"
-)
 _DIRECTIVES = ("-d", "-m", "-H", "-I", "-M", "-S", "-j", "-y", *"aAbBcdeDFgGhHIjmMnpStTuUVwWxXyYzZ")
 _DATE_MACRO = "{% macro strftime_now(format) %}"
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
