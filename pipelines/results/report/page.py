@@ -18,6 +18,7 @@ from pipelines.results.report.tables.effects import effects
 from pipelines.results.report.tables.examples import seed_views
 from pipelines.results.report.tables.heatmap import heatmap_tables
 from pipelines.results.report.tables.outcomes import reply_rows, round_rows
+from pipelines.results.report.tables.published import comparisons
 from pipelines.results.report.tables.results import result_table
 from pipelines.results.report.tables.summary import best_gain, gain_rows, key_figures
 from pipelines.study.spec.pairs.selection import reported_metrics
@@ -68,6 +69,7 @@ def _facts(data: ReportData) -> dict[str, object]:
         "car_warnings": car_warnings(data.cars),
         "effects": effects(data),
         "table": result_table(data),
+        "comparisons": comparisons(data),
         "seeds": seed_views(data.examples),
         "steps": accounts.sort_steps(data.steps),
         "totals": accounts.kind_totals(data.steps),
@@ -88,6 +90,7 @@ def _environment(autoescape: bool) -> jinja2.Environment:
         number=format.number,
         significant=format.significant_digits,
         signed=format.signed,
+        signed_digits=format.signed_digits,
         p_value=format.p_value,
         duration=format.duration,
         moment=format.timestamp,

@@ -29,6 +29,8 @@ COLUMNS_REMEDY = f"Columns: value, any of {', '.join(COORDINATES)}, and source."
 class Published:
     """A published number. It is compared with all results that match its `coordinates` (column -> value).
 
+    They are those of a benchmark's result, or, without a benchmark, those of a data set's metric.
+
     `line` is its line in the file, counted from 1.
     """
 
@@ -36,6 +38,10 @@ class Published:
     value: float
     source: str
     line: int
+
+    def matches(self, place: Mapping[str, str]) -> bool:
+        """Return whether a number with these coordinates is one that this number is compared with."""
+        return all(place.get(name) == value for name, value in self.coordinates.items())
 
 
 def read_published(path: Path) -> list[Published]:

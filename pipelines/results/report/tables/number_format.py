@@ -28,6 +28,12 @@ def signed(value: float | None) -> str:
     return MISSING if value is None else _not_finite(value) or f"{value:+.1f}".replace("-", "−")
 
 
+def signed_digits(value: float | None) -> str:
+    """Format with three significant digits and always a sign (a true minus, not a hyphen)."""
+    text = significant_digits(value)
+    return text.replace("-", "−", 1) if value is None or not math.isfinite(value) or value < 0 else f"+{text}"
+
+
 def p_value(value: float) -> str:
     """Format a p-value with two digits, or as `< 0.001`."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"

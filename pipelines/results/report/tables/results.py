@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.results.report.data.report import ReportData, Result
+from pipelines.results.report.tables.published import result_coordinates
 from pipelines.results.report.tables.summary import UNTUNED
 from pipelines.study.inputs.published import Published
 
@@ -71,9 +72,5 @@ def _best(results: Sequence[Result], contrast: str) -> set[Result]:
 
 
 def _published(one: Result, known: Sequence[Published]) -> tuple[tuple[float, str], ...]:
-    here = {"benchmark": one.benchmark, "metric": one.metric} | {name: str(getattr(one, name)) for name in FACTORS}
-    return tuple(
-        (number.value, number.source)
-        for number in known
-        if all(here[name] == value for name, value in number.coordinates.items())
-    )
+    here = result_coordinates(one)
+    return tuple((number.value, number.source) for number in known if number.matches(here))
