@@ -60,11 +60,11 @@ def _eliminate(params: EliminateParams, inputs: OperatorInputs) -> Eliminate:
 
 
 def _respond(params: RespondParams, inputs: OperatorInputs) -> Respond:
-    return Respond(inputs.client, params.sampling.sampling, inputs.seed, params.system)
+    return Respond(inputs.client, params.sampling.sampling, params.seed, params.system)
 
 
 def _sample_candidates(params: SampleCandidatesParams, inputs: OperatorInputs) -> SampleCandidates:
-    return SampleCandidates(inputs.client, params.sampling.sampling, params.candidates, inputs.seed, params.system)
+    return SampleCandidates(inputs.client, params.sampling.sampling, params.candidates, params.seed, params.system)
 
 
 def _choose_candidate(params: BestOfNParams, inputs: OperatorInputs) -> ChooseCandidate:

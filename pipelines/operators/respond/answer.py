@@ -21,12 +21,12 @@ class Respond(Operator[InstructionRow, ResponseRow]):
 
     client: Client
     sampling: Sampling
-    study_seed: int
+    answer_seed: int
     system: str = ""
 
     async def __call__(self, row: InstructionRow, new_id: str) -> ResponseRow:
         reject_unevolved(row)
-        said = await generate_answer(self.client, self.sampling, self.study_seed, row, new_id, self.system)
+        said = await generate_answer(self.client, self.sampling, self.answer_seed, row, new_id, self.system)
         reply = read_reply("answer", said)
         if reply.value is None:
             raise Rejected(reply.reason, "", raw_reply(said))
@@ -56,14 +56,14 @@ def reject_unevolved(row: InstructionRow) -> None:
 
 
 async def generate_answer(
-    client: Client, sampling: Sampling, study_seed: int, row: InstructionRow, request_id: str, system: str = ""
+    client: Client, sampling: Sampling, answer_seed: int, row: InstructionRow, request_id: str, system: str = ""
 ) -> Generation:
     """Return a teacher's unparsed answer to the whole conversation.
 
     It is sampled with a seed derived from `request_id` (hex digits).
     """
     messages = (*with_system(context(row), system), ("user", row_prompt(row)))
-    seed = request_seed(request_id) ^ study_seed
+    seed = request_seed(request_id) ^ answer_seed
     return await ask(client, GenerateRequest(request_id, messages, sampling, seed))
 
 

@@ -30,13 +30,13 @@ class SampleCandidates(Operator[InstructionRow, CandidatesRow]):
     client: Client
     sampling: Sampling
     count: int
-    study_seed: int
+    answer_seed: int
     system: str = ""
 
     async def __call__(self, row: InstructionRow, new_id: str) -> CandidatesRow:
         reject_unevolved(row)
         ids = [row_id(new_id, "candidate", number) for number in range(self.count)]
-        calls = [generate_answer(self.client, self.sampling, self.study_seed, row, one, self.system) for one in ids]
+        calls = [generate_answer(self.client, self.sampling, self.answer_seed, row, one, self.system) for one in ids]
         said: list[Generation] = [*(await _gather_successful(calls, "no_candidate")).values()]
         return CandidatesRow(
             **row.lineage(new_id),

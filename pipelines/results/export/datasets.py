@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipelines.results.export import Format
 from pipelines.results.export.card import dataset_card
-from pipelines.results.export.files import Exported, SeedOrigin, set_name
+from pipelines.results.export.files import Exported, SeedOrigin, seed_suffix, set_name
 from pipelines.results.export.formats import (
     LLAMA_FACTORY_PREFERENCES,
     RECORDS,
@@ -66,7 +66,8 @@ def _export_supervised(store: Store, study: Study, grid: Grid, folder: Path, for
         step = cell.train.inputs[0]
         if step.key in done and isinstance(step.params, SelectParams) and _is_filtered(step.params.selection):
             chosen = from_table(PairRow, store.rows(step.kind, step.key))
-            path = folder / f"{set_name(cell.pairs)}-{cell.selection}.{_file_suffix(form)}"
+            drawn = seed_suffix(cell.seed) if step.params.selection.draws else ""
+            path = folder / f"{set_name(cell.pairs)}-{cell.selection}{drawn}.{_file_suffix(form)}"
             yield Exported(path, *write_records(path, map(record, chosen)), cell.pairs, cell.selection)
 
 

@@ -48,10 +48,15 @@ class SeedOrigin:
         return self.licences, self.licence_name, self.licence_link
 
 
+def seed_suffix(seed: int | None) -> str:
+    """Return the end of a name that tells apart what differs only in its seed."""
+    return "" if seed is None else f"-seed{seed}"
+
+
 def set_name(pairs: InstructionDataset) -> str:
     """Return the name of a data set's file, without extensions."""
     evolved = [*filter(None, (pairs.method, pairs.evolver)), f"r{pairs.round}"] if pairs.evolver else ["seeds"]
-    return "-".join([pairs.seeds, *evolved, pairs.teacher, pairs.decoding])
+    return "-".join([pairs.seeds, *evolved, pairs.teacher, pairs.decoding]) + seed_suffix(pairs.answer_seed)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipelines.evaluate.items.item import ACCURACY
 from pipelines.evaluate.scores import scores
 from pipelines.results.export.card import student_card
-from pipelines.results.export.files import ExportedModel, set_name
+from pipelines.results.export.files import ExportedModel, seed_suffix, set_name
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow
 from pipelines.store.store import CHECKPOINT_FOLDER, Store
@@ -28,7 +28,8 @@ def export_students(store: Store, study: Study, grid: Grid, folder: Path) -> lis
 def _export(store: Store, study: Study, cell: Cell, folder: Path) -> ExportedModel:
     assert cell.train and cell.pairs
     dataset = f"{set_name(cell.pairs)}-{cell.selection}"
-    path = folder / "students" / f"{cell.student.model}-{cell.student.recipe}-on-{dataset}"
+    student = f"{cell.student.model}-{cell.student.recipe}{seed_suffix(cell.seed)}"
+    path = folder / "students" / f"{student}-on-{dataset}"
     store.fetch(cell.train.kind, cell.train.key, CHECKPOINT_FOLDER, path)
     rows = store.manifest(cell.train.kind, cell.train.key).account.rows_out
     recipe = study.recipes[cell.student.recipe]

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pipelines.study.graph.builders.answers import add_given, add_responses
-from pipelines.study.graph.builders.autoif import AutoIFSteps
 from pipelines.study.graph.builders.benchmarks import BenchmarkSteps
 from pipelines.study.graph.builders.judging import JudgingSteps
 from pipelines.study.graph.builders.measures import MEASURES, add_reward
-from pipelines.study.graph.builders.methods import METHODS, EvolutionInputs
+from pipelines.study.graph.builders.methods import METHODS, EvolutionInputs, EvolvedRound
 from pipelines.study.graph.builders.seeds import add_seeds
 from pipelines.study.graph.builders.step_builder import StepBuilder
 from pipelines.study.graph.builders.students import add_selection, add_training
-from pipelines.study.graph.steps.grid import Cell, Grid, InstructionDataset, SetOrigin
+from pipelines.study.graph.steps.grid import Cell, Grid, InstructionDataset, LeftOut, SetOrigin
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.system_prompts import read_system_prompt
+from pipelines.study.sparse.filter import GridFilter, Taken
+from pipelines.study.sparse.places import SetPlace, answerings, cell_places, given_place, place_of, set_places
 from pipelines.study.spec.instructions.evolution import Evolution
 from pipelines.study.spec.instructions.seeds import Seeds
 from pipelines.study.spec.study import Study
 from pipelines.study.spec.training.recipes import Student
-
-GIVEN_DECODING = "given"
 
 
 def build(study: Study, folder: Path) -> Grid:
@@ -31,7 +30,10 @@ def build(study: Study, folder: Path) -> Grid:
 
 
 class GridBuilder(StepBuilder):
-    """Takes the products of a study: its data sets, and the cells of trained students."""
+    """Takes the products of a study: its data sets, and the cells of trained students.
+
+    Its `only` and `except` decide what of them is taken.
+    """
 
     def __init__(self, study: Study, folder: Path) -> None:
         super().__init__(study, folder)
@@ -40,77 +42,131 @@ class GridBuilder(StepBuilder):
         self.judging_steps = JudgingSteps(
             study.judging, study.instruction_reward, self.models, self.identify, self.add, judge_system
         )
+        self.filter = GridFilter(study)
+        self.answerings = tuple(answerings(study))
+        self.selections = {selection.name: selection for selection in study.selection}
+        self.benchmarks = {bench.name: bench for bench in study.benchmarks}
 
     def grid(self) -> Grid:
-        sets = tuple(self.datasets())
-        cells = (*self.add_base_cells(), *(cell for pairs in sets for cell in self.add_cells(pairs, sets)))
-        return Grid(self.steps, sets, cells)
+        taken = tuple(self.datasets())
+        sets = tuple(pairs for pairs, _ in taken)
+        trained = (cell for pairs, trainings in taken for cell in self.add_cells(pairs, trainings, sets))
+        cells = (*self.add_base_cells(), *trained)
+        steps = needed_steps(self.steps, sets, cells) if self.study.is_sparse else self.steps
+        return Grid(steps, sets, cells, self.left_out(sets, cells), self.filter.counts)
 
-    def datasets(self) -> Iterator[InstructionDataset]:
+    def datasets(self) -> Iterator[tuple[InstructionDataset, Taken]]:
+        """Yield the data sets that are taken, with the trainings on each that are."""
         for seeds in self.study.seeds:
             start = add_seeds(self, seeds)
             yield from self.add_given_datasets(seeds, start)
             if self.study.responses.answer_seeds:
-                yield from self.add_datasets(SetOrigin(seeds.name, "", "", 0), start)
+                yield from self.add_datasets(SetOrigin(seeds.name, "", "", 0), EvolvedRound(start))
             for evolution in self.study.evolution:
                 for evolver in evolution.evolvers:
                     yield from self.add_evolved_datasets(start, seeds.name, evolution, evolver)
 
     def add_evolved_datasets(
         self, start: Step, seeds: str, evolution: Evolution, evolver: str
-    ) -> Iterator[InstructionDataset]:
+    ) -> Iterator[tuple[InstructionDataset, Taken]]:
         """Yield the data sets of one evolver with one method."""
         several = len(self.study.evolution) > 1
         subject = " ".join([seeds, *([evolution.name] if several else []), evolver])
-        method = evolution.name if several else ""
         rounds = METHODS[evolution.method](self, EvolutionInputs(evolution, evolver, start, subject))
         for number, evolved in enumerate(rounds, 1):
-            yield from self.add_datasets(
-                SetOrigin(seeds, method, evolver, number), evolved.instructions, evolved.autoif
-            )
+            yield from self.add_datasets(SetOrigin(seeds, evolution.name, evolver, number), evolved)
 
-    def add_datasets(
-        self, origin: SetOrigin, step: Step, autoif: AutoIFSteps | None = None
-    ) -> Iterator[InstructionDataset]:
-        draws = autoif.block.responses if autoif else 1
-        for teacher in self.study.responses.teachers:
-            for variant in self.study.responses.variants:
-                responses = add_responses(self, step, teacher, variant, draws)
-                if autoif:
-                    responses = autoif.check(responses, origin.evolver)
-                yield self.add_dataset(origin, teacher, variant.name, step, responses)
+    def add_datasets(self, origin: SetOrigin, evolved: EvolvedRound) -> Iterator[tuple[InstructionDataset, Taken]]:
+        """Yield the data sets of one round: its instructions, answered in all ways."""
+        draws = evolved.autoif.block.responses if evolved.autoif else 1
+        for answering in self.answerings:
+            place = place_of(*origin, answering)
+            trainings = self.filter.take(place)
+            if trainings is None:
+                continue
+            responses = add_responses(self, evolved.instructions, answering, draws)
+            if evolved.autoif:
+                responses = evolved.autoif.check(responses, origin.evolver)
+            yield self.add_dataset(place, evolved.instructions, responses, answering.reported_seed), trainings
 
-    def add_given_datasets(self, seeds: Seeds, step: Step) -> Iterator[InstructionDataset]:
+    def add_given_datasets(self, seeds: Seeds, step: Step) -> Iterator[tuple[InstructionDataset, Taken]]:
         """Yield the data sets of existing answers to a seed set."""
         for given in self.study.responses.given:
-            if given.seeds in (None, seeds.name):
-                answers = add_given(self, given, seeds, step)
-                origin = SetOrigin(seeds.name, "", "", 0)
-                yield self.add_dataset(origin, given.name, GIVEN_DECODING, step, answers)
+            place = given_place(seeds.name, given)
+            if given.seeds in (None, seeds.name) and (trainings := self.filter.take(place)) is not None:
+                yield self.add_dataset(place, step, add_given(self, given, seeds, step)), trainings
 
     def add_dataset(
-        self, origin: SetOrigin, teacher: str, decoding: str, step: Step, responses: Step
+        self, place: SetPlace, step: Step, responses: Step, answer_seed: int | None = None
     ) -> InstructionDataset:
         """Return the data set of a teacher's answers, with the steps that measure it."""
         judged = self.judging_steps.add_judgements(step)
         rewards = tuple((name, add_reward(self, responses, name)) for name in self.study.rewards)
         measured = tuple(found for add in MEASURES.values() if (found := add(self, step, responses)))
-        return InstructionDataset(*origin, teacher, decoding, step, responses, measured, rewards, judged)
+        method = place.method if len(self.study.evolution) > 1 else ""
+        return InstructionDataset(
+            place.seeds,
+            method,
+            place.evolver,
+            place.round,
+            place.teacher,
+            place.decoding,
+            step,
+            responses,
+            measured,
+            rewards,
+            judged,
+            answer_seed,
+        )
 
-    def add_cells(self, pairs: InstructionDataset, sets: tuple[InstructionDataset, ...]) -> Iterator[Cell]:
-        for selection in self.study.selection if self.study.students else ():
-            selected = add_selection(self, pairs, selection, sets)
-            for student in self.study.students:
-                train = add_training(self, selected, student)
-                yield Cell(pairs, selection.name, student, train, self.add_evaluations(student, train))
+    def add_cells(
+        self, pairs: InstructionDataset, trainings: Taken, sets: tuple[InstructionDataset, ...]
+    ) -> Iterator[Cell]:
+        for (selection, number, seed), benchmarks in trainings.items():
+            student = self.study.students[number]
+            selected = add_selection(self, pairs, self.selections[selection], sets, seed)
+            train = add_training(self, selected, student, seed)
+            evaluations = self.add_evaluations(student, train, benchmarks)
+            yield Cell(pairs, selection, student, train, evaluations, seed if student.has_several_seeds else None)
 
     def add_base_cells(self) -> Iterator[Cell]:
         for student in self.study.students:
-            yield Cell(None, "", student, None, self.add_evaluations(student, None))
+            benchmarks = self.filter.base_benchmarks(student)
+            if benchmarks is not None:
+                yield Cell(None, "", student, None, self.add_evaluations(student, None, benchmarks))
 
-    def add_evaluations(self, student: Student, train: Step | None) -> tuple[tuple[str, Step], ...]:
+    def add_evaluations(
+        self, student: Student, train: Step | None, benchmarks: Iterable[str]
+    ) -> tuple[tuple[str, Step], ...]:
         template = None if train else self.templates[student.recipe]
         return tuple(
-            (bench.name, self.benchmark_steps.add_evaluation(student.model, train, bench, template))
-            for bench in self.study.benchmarks
+            (name, self.benchmark_steps.add_evaluation(student.model, train, self.benchmarks[name], template))
+            for name in benchmarks
         )
+
+    def left_out(self, sets: tuple[InstructionDataset, ...], cells: tuple[Cell, ...]) -> LeftOut:
+        """Return how much of the whole grid is left out. Untuned base models are not counted."""
+        if not self.study.is_sparse:
+            return LeftOut()
+        trained = [cell for cell in cells if cell.train]
+        whole_sets, per_set = sum(1 for _ in set_places(self.study)), sum(1 for _ in cell_places(self.study))
+        evaluated = sum(len(cell.evaluations) for cell in trained)
+        whole_cells = whole_sets * per_set
+        return LeftOut(
+            whole_sets - len(sets), whole_cells - len(trained), whole_cells * len(self.benchmarks) - evaluated
+        )
+
+
+def needed_steps(
+    steps: Mapping[str, Step], sets: Iterable[InstructionDataset], cells: Iterable[Cell]
+) -> dict[str, Step]:
+    """Return the steps that data sets and cells need, in the given order: rounds may be there for nothing."""
+    wanted = [step for pairs in sets for step in pairs.steps]
+    wanted += [step for cell in cells for step in (cell.train, *(step for _, step in cell.evaluations)) if step]
+    needed: set[str] = set()
+    while wanted:
+        step = wanted.pop()
+        if step.key not in needed:
+            needed.add(step.key)
+            wanted.extend(step.inputs)
+    return {key: step for key, step in steps.items() if key in needed}

@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.study.spec.common.basics import ClassifierName, Name, StrictModel, as_list, scalar_or_list_schema
 from pipelines.study.spec.common.model import Model
+from pipelines.study.spec.common.patterns import Pattern
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.instructions.evolution import Evolution
 from pipelines.study.spec.instructions.seeds import Seeds
@@ -36,7 +37,10 @@ class Budget(StrictModel):
 
 
 class Study(StrictModel):
-    """A study. Its grid is method x evolver x round x teacher x decoding x selection x student."""
+    """A study. Its grid is method x evolver x round x teacher x decoding x selection x student x benchmark.
+
+    Decodings and students may have several seeds. `only` and `except` (`excluded`) say what of the grid is taken.
+    """
 
     study: Name
     description: str = ""
@@ -61,12 +65,23 @@ class Study(StrictModel):
     recipes: dict[Name, Recipe] = Field(default={})
     students: list[Student] = Field(default=[])
     benchmarks: list[Benchmark] = Field(default=[])
+    only: Annotated[list[Pattern], Field(min_length=1)] | None = Field(
+        default=None, description="take only what matches any of these patterns of coordinates (docs/grid.md)"
+    )
+    excluded: list[Pattern] = Field(
+        default=[], alias="except", description="leave out what matches any of these patterns of coordinates"
+    )
     budget: Budget | None = None
     published: str | None = Field(
         default=None,
         description="CSV file (relative to the study file) of published numbers for comparison, with the columns "
         "'value', 'source' and any columns of results.csv that identify the result",
     )
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether `only` or `except` may leave out a part of the grid."""
+        return self.only is not None or bool(self.excluded)
 
     @model_validator(mode="before")
     @classmethod

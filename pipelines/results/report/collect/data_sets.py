@@ -125,11 +125,11 @@ class Sets:
 
     def _answers(self, row: InstructionRow, step: Step) -> tuple[tuple[str, str], ...]:
         answered = [pairs for pairs in self.sets if pairs.instructions is step]
-        several = len({pairs.decoding for pairs in answered}) > 1
-        found = ((pairs, self._answer(pairs, row)) for pairs in answered)
+        several = len({(pairs.decoding, pairs.answer_seed) for pairs in answered}) > 1
+        found = ((set_key(pairs), self._answer(pairs, row)) for pairs in answered)
         return tuple(
-            (f"{pairs.teacher} {pairs.decoding}" if several else pairs.teacher, answer.response)
-            for pairs, answer in found
+            (f"{key.teacher} {key.shown[4]}" if several else key.teacher, answer.response)
+            for key, answer in found
             if answer
         )
 

@@ -95,6 +95,8 @@ def _result(cell: Cell, rows: int, benchmark: str, number: BenchmarkNumber) -> R
         low=number.low,
         high=number.high,
         by_level=number.by_level,
+        answer_seed=pairs.answer_seed if pairs else None,
+        seed=cell.seed,
     )
 
 

@@ -19,7 +19,8 @@ ACCURACY = "accuracy"
 class Result:
     """One number of a benchmark for one student. `value`, `low` and `high` (95 % bootstrap interval) are percentages.
 
-    An untuned base model has round -1 and no evolver or teacher (empty strings).
+    An untuned base model has round -1 and no evolver or teacher (empty strings). `answer_seed` and `seed` are those of
+    the teacher's sampled answers and of the training; None where there is only one.
     """
 
     benchmark: str
@@ -37,6 +38,8 @@ class Result:
     low: float
     high: float
     by_level: tuple[LevelMean, ...]
+    answer_seed: int | None = None
+    seed: int | None = None
 
     @property
     def measure(self) -> str:

@@ -7,6 +7,11 @@ from typing import NamedTuple
 from pipelines.study.graph.steps.grid import InstructionDataset
 
 
+def answered_by(decoding: str, seed: int | None) -> str:
+    """Return the text that tells apart answers of one teacher: the decoding's variant, with the seed if any."""
+    return decoding if seed is None else f"{decoding}, seed {seed}"
+
+
 class InstructionKey(NamedTuple):
     """A set of instructions. `evolver` starts with the evolution's name if the study has several; empty for seeds."""
 
@@ -21,13 +26,14 @@ class InstructionKey(NamedTuple):
 
 
 class SetKey(NamedTuple):
-    """A set of instructions with a teacher's answers."""
+    """A set of instructions with a teacher's answers. `answer_seed` is None if the decoding has only one seed."""
 
     seeds: str
     evolver: str
     round: int
     teacher: str
     decoding: str
+    answer_seed: int | None = None
 
     @property
     def instructions(self) -> InstructionKey:
@@ -35,12 +41,17 @@ class SetKey(NamedTuple):
         return InstructionKey(self.seeds, self.evolver, self.round)
 
     @property
+    def shown(self) -> tuple[str, str, int, str, str]:
+        """The texts for a table's columns seeds, evolver, round, teacher and decoding (with the seed, if any)."""
+        return self.seeds, self.evolver, self.round, self.teacher, answered_by(self.decoding, self.answer_seed)
+
+    @property
     def label(self) -> str:
-        """The name of the set: `SEEDS → TEACHER` or `EVOLVER rROUND → TEACHER`."""
+        """The name of the set: `SEEDS → TEACHER` or `EVOLVER rROUND → TEACHER`, with the answers' seed if any."""
         source = f"{self.evolver} r{self.round}" if self.evolver else self.seeds
-        return f"{source} → {self.teacher}"
+        return f"{source} → {self.teacher}" + ("" if self.answer_seed is None else f" seed {self.answer_seed}")
 
 
 def set_key(pairs: InstructionDataset) -> SetKey:
     """Return the key of a data set of the grid."""
-    return SetKey(pairs.seeds, pairs.evolved_by, pairs.round, pairs.teacher, pairs.decoding)
+    return SetKey(pairs.seeds, pairs.evolved_by, pairs.round, pairs.teacher, pairs.decoding, pairs.answer_seed)

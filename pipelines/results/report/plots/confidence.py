@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pipelines.results.report.data.report import ReportData
 from pipelines.results.report.data.scores import SetProbabilities
-from pipelines.results.report.data.set_key import SetKey
+from pipelines.results.report.data.set_key import SetKey, answered_by
 from pipelines.results.report.plots.canvas import Figure, evolver_legend
 from pipelines.results.report.plots.histograms import histogram_panel, seed_data_legend
 from pipelines.results.report.plots.panels import MAX_PANELS
@@ -50,5 +50,5 @@ def _sets_at(place: SetKey, known: Sequence[SetProbabilities]) -> list[SetProbab
 
 
 def _panel_title(place: SetKey) -> str:
-    answered = f"{place.teacher} {place.decoding}".strip()
+    answered = f"{place.teacher} {answered_by(place.decoding, place.answer_seed)}".strip()
     return ", ".join(filter(None, (place.seeds, f"round {place.round}", answered)))

@@ -9,6 +9,7 @@ from pipelines.study.graph.steps.params.answers import BestOfNParams, GivenParam
 from pipelines.study.graph.steps.prompt_names import ANSWER_PROMPTS, CONSTRAINED_ANSWER_PROMPT, describe_prompts
 from pipelines.study.graph.steps.step import Part, Step
 from pipelines.study.inputs.seeds import OWN_ANSWERS, given_rules, given_source, hub_set
+from pipelines.study.sparse.places import Answering
 from pipelines.study.spec.common.basics import SamplingSpec, number_label
 from pipelines.study.spec.instructions.seeds import Seeds
 from pipelines.study.spec.pairs.responses import BestOfN, DecodingVariant, Given
@@ -30,41 +31,48 @@ def _describe_given(builder: StepBuilder, given: Given, seeds: Seeds) -> dict[st
     return {"sha256": hash_files(source.files), "rules": rules} if source else {}
 
 
-def add_responses(builder: StepBuilder, step: Step, teacher: str, variant: DecodingVariant, draws: int) -> Step:
+def add_responses(builder: StepBuilder, step: Step, answering: Answering, draws: int) -> Step:
+    """Add the step with a teacher's answers to the rows of `step`, `draws` for each row."""
+    teacher, variant, _, seed = answering
     if variant.best_of_n:
-        return add_best_of_n(builder, step, teacher, variant, variant.best_of_n)
+        return add_best_of_n(builder, step, teacher, variant, variant.best_of_n, seed)
     prompt_names = (CONSTRAINED_ANSWER_PROMPT,) if step.kind == "pair" else ANSWER_PROMPTS
     identity = builder.identify(
         RespondParams,
         prompts=describe_prompts(*prompt_names),
         model=builder.models[teacher],
         sampling=variant.sampling,
-        seed=builder.study.seed,
+        seed=seed,
         draws=draws,
         system=builder.system,
     )
-    job = RespondParams(teacher, variant.sampling, draws, builder.system)
-    return builder.add(identity, f"{step.subject} / {teacher} {variant.name}", job, step)
+    job = RespondParams(teacher, variant.sampling, draws, builder.system, seed)
+    return builder.add(identity, f"{step.subject} / {teacher} {variant.name}{builder.seed_note(seed)}", job, step)
 
 
-def add_best_of_n(builder: StepBuilder, step: Step, teacher: str, variant: DecodingVariant, best_of_n: BestOfN) -> Step:
-    candidates = add_candidates(builder, step, teacher, variant.sampling, best_of_n.candidates)
+def add_best_of_n(
+    builder: StepBuilder, step: Step, teacher: str, variant: DecodingVariant, best_of_n: BestOfN, seed: int
+) -> Step:
+    candidates = add_candidates(builder, step, teacher, variant.sampling, best_of_n.candidates, seed)
     identity = builder.identify(BestOfNParams, pick=best_of_n.rule, model=builder.models[best_of_n.reward])
     job = BestOfNParams(best_of_n.reward, best_of_n.rule)
-    return builder.add(identity, f"{step.subject} / {teacher} {variant.name}", job, candidates)
+    return builder.add(identity, f"{step.subject} / {teacher} {variant.name}{builder.seed_note(seed)}", job, candidates)
 
 
-def add_candidates(builder: StepBuilder, step: Step, teacher: str, sampling: SamplingSpec, candidates: int) -> Step:
+def add_candidates(
+    builder: StepBuilder, step: Step, teacher: str, sampling: SamplingSpec, candidates: int, seed: int
+) -> Step:
     """Add the step that samples a teacher's candidates. All steps that choose among them share it."""
     identity = builder.identify(
         SampleCandidatesParams,
         prompts=describe_prompts(*ANSWER_PROMPTS),
         model=builder.models[teacher],
         sampling=sampling,
-        seed=builder.study.seed,
+        seed=seed,
         candidates=candidates,
         system=builder.system,
     )
     drawn = f"t{number_label(sampling.temperature)} p{number_label(sampling.top_p)}"
-    subject = f"{step.subject} / {teacher} {candidates} at {drawn}"
-    return builder.add(identity, subject, SampleCandidatesParams(teacher, sampling, candidates, builder.system), step)
+    subject = f"{step.subject} / {teacher} {candidates} at {drawn}{builder.seed_note(seed)}"
+    job = SampleCandidatesParams(teacher, sampling, candidates, builder.system, seed)
+    return builder.add(identity, subject, job, step)

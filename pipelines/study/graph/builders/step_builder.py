@@ -32,6 +32,10 @@ class StepBuilder:
         step = make_step(identity, subject, params, inputs)
         return self.steps.setdefault(step.key, step)
 
+    def seed_note(self, seed: int) -> str:
+        """Return what labels say of a seed: nothing if it is the study's."""
+        return "" if seed == self.study.seed else f" seed {seed}"
+
     @cached_property
     def system(self) -> str:
         """The system prompt of the teachers; empty if the study has none."""

@@ -12,9 +12,14 @@ from pipelines.study.spec.training.recipes import Student
 
 
 def add_selection(
-    builder: StepBuilder, pairs: InstructionDataset, selection: Selection, sets: tuple[InstructionDataset, ...]
+    builder: StepBuilder,
+    pairs: InstructionDataset,
+    selection: Selection,
+    sets: tuple[InstructionDataset, ...],
+    training_seed: int,
 ) -> Step:
-    seed = builder.study.seed
+    """Add the step that selects pairs. Only a selection that draws at random depends on the seed of the training."""
+    seed = training_seed if selection.draws else builder.study.seed
     rivals = [other for other in sets if selection.equal and other.seeds == pairs.seeds and other is not pairs]
     truncated = builder.study.responses.truncated
     identity = builder.identify(
@@ -24,13 +29,12 @@ def add_selection(
         truncated=truncated,
     )
     needs = [step for one in (pairs, *rivals) for step in one.required_steps(selection)]
-    return builder.add(
-        identity, f"{pairs.responses.subject} / {selection.name}", SelectParams(selection, seed, truncated), *needs
-    )
+    subject = f"{pairs.responses.subject} / {selection.name}{builder.seed_note(seed)}"
+    return builder.add(identity, subject, SelectParams(selection, seed, truncated), *needs)
 
 
-def add_training(builder: StepBuilder, selected: Step, student: Student) -> Step:
-    recipe, seed = builder.study.recipes[student.recipe], builder.study.seed
+def add_training(builder: StepBuilder, selected: Step, student: Student, seed: int) -> Step:
+    recipe = builder.study.recipes[student.recipe]
     thoughts, template = builder.study.responses.thinking == "train", builder.templates[student.recipe]
     identity = builder.identify(
         TrainParams,
@@ -40,6 +44,6 @@ def add_training(builder: StepBuilder, selected: Step, student: Student) -> Step
         seed=seed,
         thoughts=thoughts,
     )
-    subject = f"{student.model} {student.recipe} on {selected.subject}"
+    subject = f"{student.model} {student.recipe}{builder.seed_note(seed)} on {selected.subject}"
     params = TrainParams(student.model, recipe, seed, student.resources, thoughts, template)
     return builder.add(identity, subject, params, selected)

@@ -11,6 +11,7 @@ from pydantic_core import PydanticKnownError
 
 from actors.engine import Sampling
 
+MAX_SEEDS = 1000
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 
@@ -59,6 +60,29 @@ class SamplingSpec(StrictModel):
     def sampling(self) -> Sampling:
         """The same parameters in the engines' type."""
         return Sampling(self.temperature, self.top_p, self.max_tokens)
+
+
+SeedList = (
+    Annotated[int, Field(gt=0, le=MAX_SEEDS)]
+    | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=MAX_SEEDS)]
+)
+"""Several seeds: their number, counted up from the study's seed, or a list of them."""
+
+
+def seed_values(seeds: SeedList, first: int) -> tuple[int, ...]:
+    """Return the seeds: those of a list, or the given number of seeds from `first`, the study's seed."""
+    return tuple(seeds) if isinstance(seeds, list) else tuple(range(first, first + seeds))
+
+
+def several_seeds(seeds: SeedList) -> bool:
+    """Return whether these are more than one seed."""
+    return seeds != 1 and not (isinstance(seeds, list) and len(seeds) == 1)
+
+
+def check_distinct_seeds(seeds: SeedList) -> None:
+    """Raise ValueError if a list has a seed twice."""
+    if isinstance(seeds, list) and len(set(seeds)) < len(seeds):
+        raise ValueError(f"duplicate value in 'seeds' {seeds}")
 
 
 class PromptFile(StrictModel):

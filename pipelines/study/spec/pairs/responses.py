@@ -15,9 +15,11 @@ from pipelines.study.spec.common.basics import (
     ModelName,
     Name,
     SamplingSpec,
+    SeedList,
     StrictModel,
     SystemPrompt,
     as_list,
+    check_distinct_seeds,
     number_label,
     scalar_or_list_schema,
 )
@@ -40,11 +42,15 @@ class BestOfN:
 
 @dataclass(frozen=True, slots=True)
 class DecodingVariant:
-    """One way in which a teacher answers: a decoding of the study with one temperature and one top-p."""
+    """One way in which a teacher answers: a decoding of the study with one temperature and one top-p.
+
+    `seeds` says with which seeds it is sampled, as in the study file.
+    """
 
     name: str
     sampling: SamplingSpec
     best_of_n: BestOfN | None = None
+    seeds: SeedList = 1
 
 
 class Decoding(StrictModel):
@@ -60,6 +66,11 @@ class Decoding(StrictModel):
     temperature: Annotated[list[Temperature], *ONE_OR_MORE] = Field(default=[0.0])
     top_p: Annotated[list[TopP], *ONE_OR_MORE] = Field(default=[1.0])
     max_tokens: int = Field(default=512, gt=0)
+    seeds: SeedList = Field(
+        default=1,
+        description="seeds with which answers are sampled, each for a data set: how many, from the study's seed, or a "
+        "list",
+    )
     draw: Literal["one", "sample", "best-of", "worst-of"] = "one"
     candidates: int = Field(default=5, ge=2, description="best-of and worst-of: number of sampled answers")
     reward: ClassifierName | None = Field(
@@ -74,6 +85,9 @@ class Decoding(StrictModel):
             raise ValueError(f"'draw: {self.draw}' needs a 'reward', the model that scores the candidates")
         if self.draw != "one" and min(self.temperature) == 0:
             raise ValueError(f"'draw: {self.draw}' needs a temperature above 0: greedy answers are all the same")
+        if "seeds" in self.model_fields_set and min(self.temperature) == 0:
+            raise ValueError("'seeds' needs a temperature above 0: greedy answers are all the same")
+        check_distinct_seeds(self.seeds)
         if any(len(set(values)) < len(values) for values in (self.temperature, self.top_p)):
             raise ValueError(f"duplicate value in 'temperature' {self.temperature} or 'top_p' {self.top_p}")
         return self
@@ -88,6 +102,7 @@ class Decoding(StrictModel):
                 + _variant_suffix("p", self.top_p, top_p),
                 SamplingSpec(temperature=temperature, top_p=top_p, max_tokens=self.max_tokens),
                 best_of_n,
+                self.seeds,
             )
             for temperature, top_p in product(self.temperature, self.top_p)
         ]

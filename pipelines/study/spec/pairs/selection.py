@@ -114,6 +114,12 @@ class Selection(StrictModel):
         return self
 
     @property
+    def draws(self) -> bool:
+        """Whether it draws some of the pairs at random, so that another seed selects others."""
+        partial = self.keep < 1.0 or self.size is not None or self.apart is not None or self.equal
+        return self.by == "random" and partial
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """The kinds of the steps whose rows are needed besides the pairs."""
         return tuple(dict.fromkeys([*METRICS[self.by].needs, *(["diversity"] if self.apart else [])]))

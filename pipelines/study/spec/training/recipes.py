@@ -12,7 +12,14 @@ from pydantic import ConfigDict, Field, model_validator
 from actors.inference.templates.student_templates import OWN
 from actors.training.optimization.schedule import Scheduler
 from actors.training.spec import ALL_LINEAR, Dtype, Loss, OptimizerName, Sharding
-from pipelines.study.spec.common.basics import ModelName, Name, StrictModel
+from pipelines.study.spec.common.basics import (
+    ModelName,
+    Name,
+    SeedList,
+    StrictModel,
+    check_distinct_seeds,
+    several_seeds,
+)
 
 PUBLISHED_RECIPES_FILE = Path(__file__).with_name("recipes.yaml")
 FROM_SCHEMA = {"type": "string", "description": "a paper's recipe, which the other fields override"}
@@ -109,6 +116,19 @@ class Student(TrainingResources):
 
     model: ModelName
     recipe: Name
+    seeds: SeedList = Field(
+        default=1, description="seeds of its trainings: how many, from the study's seed, or a list; default: that seed"
+    )
+
+    @model_validator(mode="after")
+    def _distinct_seeds(self) -> Student:
+        check_distinct_seeds(self.seeds)
+        return self
+
+    @property
+    def has_several_seeds(self) -> bool:
+        """Whether it is trained with several seeds."""
+        return several_seeds(self.seeds)
 
     @property
     def resources(self) -> TrainingResources:

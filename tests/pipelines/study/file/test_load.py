@@ -126,7 +126,7 @@ def test_a_mistake_is_told_with_line_field_and_remedy(
 
 def test_a_far_off_key_lists_the_keys_that_there_are(write_study: WriteStudy) -> None:
     found = problems(write_study({"    recipe: quick": "    recipe: quick\n    zzz: 1"}))
-    keys = "workers, sharding, cpus, gpus, gradient_checkpointing, checkpoint_steps, together, model, recipe"
+    keys = "workers, sharding, cpus, gpus, gradient_checkpointing, checkpoint_steps, together, model, recipe, seeds"
     assert found == [f"19: students[0].zzz: unknown key 'zzz'. Valid names: {keys}."]
 
 

@@ -12,7 +12,7 @@ from pipelines.study.spec.pairs.responses import Decoding, Given, Responses
 from pipelines.study.spec.pairs.scoring import Contamination, Diversity, Judging, Scoring
 from pipelines.study.spec.pairs.selection import Selection
 from pipelines.study.spec.study import Study
-from pipelines.study.spec.training.recipes import Recipe
+from pipelines.study.spec.training.recipes import Recipe, Student
 from tests.pipelines.study.graph.identity_studies import (
     Case,
     benchmarks,
@@ -113,7 +113,7 @@ CASES = {
         ("respond",),
         decodings,
         {"temperature": 0.7, "top_p": 0.9},
-        SAMPLING,
+        SAMPLING | {"seeds": [7]},
         frozenset({"name", "draw", "candidates", "reward"}),
     ),
     "best-of": Case(
@@ -121,7 +121,7 @@ CASES = {
         ("draw", "choose"),
         decodings,
         {"temperature": 0.7, "top_p": 0.9, "draw": "best-of", "candidates": 4, "reward": "judge"},
-        SAMPLING | {"draw": "worst-of", "candidates": 5, "reward": "b"},
+        SAMPLING | {"draw": "worst-of", "candidates": 5, "reward": "b", "seeds": [7]},
         frozenset({"name"}),
         alone={"draw": ("choose",), "reward": ("choose",)},
     ),
@@ -236,6 +236,17 @@ CASES = {
             "mode": "sigmoid",
         },
         frozenset({"name", "reward"}),  # which rewards are read is in the key by the step that gives them
+    ),
+    "student": Case(
+        Student,
+        ("train",),
+        lambda *entries: scripted(
+            recipes={f"r{number}": {} for number in range(len(entries))},
+            students=[{"model": "a", "recipe": f"r{number}"} | entry for number, entry in enumerate(entries)],
+        ),
+        {},
+        {"seeds": [7]},
+        frozenset(Student.model_fields.keys() - {"seeds"}),
     ),
     "recipe": Case(
         Recipe,

@@ -25,7 +25,7 @@ class GivenParams(ModelFreeParams):
 
 @dataclass(frozen=True, slots=True)
 class RespondParams(StepParams):
-    """Answer every instruction `draws` times, with one row for each answer."""
+    """Answer every instruction `draws` times, with one row for each answer, sampled with `seed`."""
 
     kind = "respond"
     code_version = 3
@@ -35,6 +35,7 @@ class RespondParams(StepParams):
     sampling: SamplingSpec
     draws: int = 1
     system: str = ""
+    seed: int = 0
 
     @property
     def rows_per_input(self) -> int:
@@ -44,7 +45,7 @@ class RespondParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class SampleCandidatesParams(StepParams):
-    """Answer every instruction `candidates` times, with one row for all answers."""
+    """Answer every instruction `candidates` times, with one row for all answers, sampled with `seed`."""
 
     kind = "draw"
     code_version = 2
@@ -54,6 +55,7 @@ class SampleCandidatesParams(StepParams):
     sampling: SamplingSpec
     candidates: int
     system: str = ""
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

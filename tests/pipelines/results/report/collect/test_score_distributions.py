@@ -150,6 +150,6 @@ def test_a_report_without_judges_does_not_speak_of_them() -> None:
 def test_the_numbers_are_written_as_files() -> None:
     files = csv_files(full())
     assert files["judgements.csv"].splitlines()[2] == "<i>,small,1,difficulty_score,200,10,66.5,,{}"
-    assert files["scores.csv"].splitlines()[1] == "<i>,small,1,a|b,greedy,ifd,190,0.83,0.7,0.8,0.9"
-    assert files["probabilities.csv"].splitlines()[1].startswith("<i>,small,1,a|b,greedy,950,0.5,")
-    assert files["confidence.csv"].splitlines()[1].startswith("<i>,small,1,,,1234,0.625,")
+    assert files["scores.csv"].splitlines()[1] == "<i>,small,1,a|b,greedy,,ifd,190,0.83,0.7,0.8,0.9"
+    assert files["probabilities.csv"].splitlines()[1].startswith("<i>,small,1,a|b,greedy,,950,0.5,")
+    assert files["confidence.csv"].splitlines()[1].startswith("<i>,small,1,,,,1234,0.625,")
