@@ -12,6 +12,7 @@ Bos = Literal["auto", "always", "never"]
 StudentTemplate = Literal["", "closed", "open"]
 OptionValue = str | int | float | bool | list[Any] | dict[str, Any]
 TOP_LOGPROBS = 5  # AlpacaEval's number of alternatives to a verdict, which is also the limit of some servers
+PLUGIN_ERROR = "plugin_error"  # the reason of a request or a row that fails by a mistake in a plug-in's code
 Feature = Literal["prompt_logprobs", "reply_logprobs", "top_logprobs", "schema", "adapter", "classify", "sleep"]
 
 
@@ -168,6 +169,18 @@ Request = GenerateRequest | LogprobRequest | ClassifyRequest
 Answer = Generation | TokenLogprobs | Classification | Exception
 
 
+class EngineCode(Protocol):
+    """The code of an engine that is not evolgrid's own. Picklable."""
+
+    def load(self) -> None:
+        """Add the engine's record to the table of engines, if this process does not have it yet."""
+        ...
+
+    def describe(self, error: BaseException) -> str | None:
+        """Return an error that this code has raised in one line with its file and line; None for other errors."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
     """An engine and the model that it loads. `dtype` is float32, bfloat16 or auto.
@@ -178,6 +191,7 @@ class EngineSpec:
     `model` is a local folder, a hub name, or the fsspec URL of a checkpoint, which a replica copies to its own node.
 
     `needs` are the features that the study's steps use: the engine of a server asks for them when it is loaded.
+    `code` is that of an engine of a plug-in, which is loaded before the engine.
     """
 
     engine: str
@@ -190,6 +204,7 @@ class EngineSpec:
     template_args: tuple[tuple[str, str | int | float | bool], ...] = ()
     student_template: StudentTemplate = ""
     needs: tuple[Feature, ...] = ()
+    code: EngineCode | None = None
 
 
 class RequestError(Exception):

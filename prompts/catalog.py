@@ -93,7 +93,8 @@ def _front_matter_entry(name: str, line: str) -> tuple[str, str]:
 
 
 @cache
-def _catalog() -> dict[str, Prompt]:
+def catalog() -> dict[str, Prompt]:
+    """Return the table of all prompts by name: those of `templates/`, and those that plug-ins add."""
     folder = resources.files("prompts") / "templates"
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".md")), key=lambda file: file.name)
     stems = [(file.name.removesuffix(".md"), file.read_bytes().decode()) for file in files]
@@ -102,7 +103,7 @@ def _catalog() -> dict[str, Prompt]:
 
 def names() -> tuple[str, ...]:
     """Return the names of all prompts, sorted."""
-    return tuple(_catalog())
+    return tuple(catalog())
 
 
 def get(name: str) -> Prompt:
@@ -111,7 +112,7 @@ def get(name: str) -> Prompt:
     Raises:
         PromptError: There is no such prompt. The message names the most similar one.
     """
-    found = _catalog().get(name)
+    found = catalog().get(name)
     if found is None:
         near = difflib.get_close_matches(name, names(), n=1, cutoff=0.0)
         raise PromptError(f"unknown prompt {name!r}; did you mean {near[0]!r}?" if near else f"unknown prompt {name!r}")

@@ -1,11 +1,8 @@
-"""The table of engines, as plain data, and how the engine of a spec is loaded.
-
-To add an engine, write its module and add its record here: everything else reads this table.
-"""
+"""The table of engines, as plain data, and how the engine of a spec is loaded. Everything else reads this table."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
@@ -32,19 +29,21 @@ class RequiredOption:
 class EngineInfo:
     """One engine. This module imports neither engines nor torch nor Ray.
 
-    `loader` ("module:callable") takes an EngineSpec and returns the Engine with its model loaded.
+    A field whose type allows a text may name its value as "module:name", which is imported when it is needed.
+
+    `loader` takes an EngineSpec and returns the Engine with its model loaded.
     `default_max_ongoing_requests` is the default limit of requests in flight at one replica. It is larger than the
     engine's batch, so that requests and answers are sent in bulk. `spans_nodes`: one replica's GPUs may be on several
     nodes. `generates`: the engine generates and scores text. `classifies`: it returns a classifier's logits.
     `batch_max_ongoing_requests` is that limit for a model with the option `batch`.
-    `options` ("module:name") is the table of the engine's options with their defaults; that module does not import
+    `options` is the table of the engine's options with their defaults; a module that is named there does not import
     torch. Without it, options are checked when a model is loaded. `identity_options` are those that change results.
     `check` raises ValueError for options that cannot work on this machine, without asking the model's server, and
     `probe` asks it once, without loading anything. `needs_package` is a package that evolgrid does not
     install by default, and `install_hint` how to install it.
     """
 
-    loader: str
+    loader: str | Callable[[EngineSpec], Engine]
     default_max_ongoing_requests: int
     memory_model: MemoryModel = "one_device"
     spans_nodes: bool = False
@@ -53,10 +52,10 @@ class EngineInfo:
     needs_package: str | None = None
     install_hint: str = ""
     required_option: RequiredOption | None = None
-    options: str = ""
-    identity_options: str = ""
-    check: str = ""
-    probe: str = ""
+    options: str | Mapping[str, OptionValue] = ""
+    identity_options: str | Iterable[str] = ""
+    check: str | Callable[[EngineSpec], None] = ""
+    probe: str | Callable[[EngineSpec], str] = ""
     batch_max_ongoing_requests: int = 0
 
     def max_ongoing_requests(self, spec: EngineSpec) -> int:
@@ -140,6 +139,13 @@ def engine_info(engine: str, gpus: float = 0) -> EngineInfo:
         raise ValueError(f"unknown engine {engine!r}: one of {', '.join(ENGINES)}") from None
 
 
+def spec_info(spec: EngineSpec) -> EngineInfo:
+    """Return the record of a spec's engine, after the code that adds it is loaded."""
+    if spec.code:
+        spec.code.load()
+    return engine_info(spec.engine)
+
+
 def option_defaults(engine: str) -> Mapping[str, OptionValue] | None:
     """Return an engine's options with their defaults; None if only the engine itself knows them."""
     table = engine_info(engine).options
@@ -182,14 +188,16 @@ def create(spec: EngineSpec) -> Engine:
         LoadError: Files of the folder are missing, truncated or Git LFS pointers.
         Exception: Any other error that the engine raises while it loads the model.
     """
-    info = engine_info(spec.engine)
+    info = spec_info(spec)
     if info.has_weights:
         check_folder(spec.model)  # before torch is imported: report the most frequent mistakes at once
         check_files(spec.model)
     return _imported(info.loader)(spec)
 
 
-def _imported(reference: str) -> Any:
-    """Return the value that "module:name" refers to."""
+def _imported(reference: Any) -> Any:
+    """Return the value that a text "module:name" refers to, and any other value as is."""
+    if not isinstance(reference, str):
+        return reference
     module, _, name = reference.partition(":")
     return getattr(import_module(module), name)

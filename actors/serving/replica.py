@@ -13,9 +13,11 @@ from typing import Any
 import ray
 
 from actors.engine import (
+    PLUGIN_ERROR,
     Answer,
     ClassifyRequest,
     Engine,
+    EngineCode,
     EngineLost,
     EngineSpec,
     Feature,
@@ -25,7 +27,7 @@ from actors.engine import (
     Request,
     RequestError,
 )
-from actors.engines.registry import create, engine_info
+from actors.engines.registry import create, spec_info
 from actors.inference.checkpoint_download import downloaded_checkpoint
 from actors.serving.queueing.queues import CoalescingQueue
 from cluster.errors import add_context, error_line
@@ -56,6 +58,7 @@ class Replica:
         self._files = ExitStack()  # the files that the loaded engine reads
         self._engine: Engine | None = None
         self._model = ""
+        self._code: EngineCode | None = None
         self._memory_fraction = MIN_FREE_FRACTION
         self._answers: CoalescingQueue[tuple[int, Answer]] = CoalescingQueue(BATCHING_WINDOW_SECONDS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,7 +78,7 @@ class Replica:
         Returns:
             The features of the engine, or why the model cannot be loaded.
         """
-        self._model = spec.model
+        self._model, self._code = spec.model, spec.code
         try:
             await self._unload()
             fraction: Any = dict(spec.options).get("gpu_memory_utilization", MIN_FREE_FRACTION)
@@ -87,7 +90,8 @@ class Replica:
             await self._unload()
             if isinstance(error, LoadError):
                 return error
-            failure = LoadError(spec.model, error_line(error))
+            told = spec.code.describe(error) if spec.code else None
+            failure = LoadError(spec.model, told or error_line(error))
             failure.add_note("".join(traceback.format_exception(error)))
             return failure
         return self._engine.features
@@ -139,7 +143,10 @@ class Replica:
             answer = await _ask(self._engine, request)
         except Exception as error:  # the client raises it
             if not isinstance(error, RequestError | LoadError | EngineLost):
-                add_context(error, f"model {self._model}, request {request.id}")
+                if told := self._code.describe(error) if self._code else None:
+                    error = RequestError(PLUGIN_ERROR, told)
+                else:
+                    add_context(error, f"model {self._model}, request {request.id}")
             answer = to_picklable(error)
         self._answers.put([(number, answer)])
 
@@ -150,7 +157,7 @@ class Replica:
         await asyncio.to_thread(self._files.close)
 
     def _local_checkpoint(self, spec: EngineSpec) -> EngineSpec:
-        if not engine_info(spec.engine).has_weights:
+        if not spec_info(spec).has_weights:
             return spec
         return self._files.enter_context(downloaded_checkpoint(spec, self._spans_nodes))
 

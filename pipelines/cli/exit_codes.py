@@ -12,6 +12,7 @@ from cluster.errors import ClusterError
 from pipelines.cli.options import EXIT_BAD_INPUT, EXIT_FAILED
 from pipelines.errors import BudgetSpent, InputError, StepFailed, unexpected, with_details
 from pipelines.store.errors import CorruptStore, LeaseLost, StudyLocked
+from pipelines.study.plugins.active import plugin_error
 
 # errors of a disk or an object store that is full, unreachable or overloaded
 _ERRNO_NAMES = (
@@ -53,6 +54,8 @@ def exit_for(error: BaseException) -> tuple[str, int] | None:
 def failure_message(error: BaseException) -> tuple[str, int]:
     """Return one line for any error, and the exit code. What the line leaves out is in the file that it names."""
     expected = exit_for(error)
+    if expected is None and (told := plugin_error(_unwrap(error))):
+        return with_details(told, error), EXIT_FAILED
     if expected is None:
         return with_details(f"Unexpected error: {unexpected(_unwrap(error))}", error), EXIT_FAILED
     return expected if not getattr(error, "__notes__", []) else (with_details(expected[0], error), expected[1])

@@ -69,14 +69,14 @@ class JudgedBenchmark(AskedBenchmark, Protocol):
 
 ReadReferences = Callable[[Path, Sequence[Item]], Mapping[str, tuple[str, ...]]]
 
-GRADED: Mapping[str, GradedBenchmark] = {
+GRADED: dict[str, GradedBenchmark] = {
     "gsm8k": opencompass.GSM8K,
     "math": opencompass.MATH,
     "mmlu": opencompass.MMLU,
     "ceval": opencompass.CEVAL,
 }
-CODE: Mapping[str, CodeBenchmark] = {"humaneval": code.HumanEval(), "mbpp": code.Mbpp()}
-JUDGED: Mapping[str, JudgedBenchmark] = {
+CODE: dict[str, CodeBenchmark] = {"humaneval": code.HumanEval(), "mbpp": code.Mbpp()}
+JUDGED: dict[str, JudgedBenchmark] = {
     "followbench": followbench,
     "alpaca_eval": alpaca_eval,
     "arena_hard": arena_hard,
@@ -84,11 +84,11 @@ JUDGED: Mapping[str, JudgedBenchmark] = {
     "compare": compare,
 }
 # readers of reference answers for benchmarks whose files have ids; the default matches answers by instruction
-REFERENCES: Mapping[str, ReadReferences] = {
+REFERENCES: dict[str, ReadReferences] = {
     "arena_hard": arena_hard.read_references,
     "mt_bench": mt_bench.read_references,
 }
-SCORING: Mapping[str, Scoring] = {
+SCORING: dict[str, Scoring] = {
     "ifeval": Scoring(tuple(IFEVAL_LABELS)),
     "math": Scoring(("math_verify", "exact_match", ACCURACY)),
     "mmlu": Scoring(group=rows_of_task),

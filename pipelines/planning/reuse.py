@@ -29,7 +29,7 @@ class ReuseExplainer:
         mine = _leaf_values(step)
         nearest = min(finished, key=lambda other: len(_differences(mine, other.leaf_values)))
         changed = _differences(mine, nearest.leaf_values)
-        changes = "; ".join(f"{name}: {was} -> {now}" for name, was, now in changed[:3])
+        changes = "; ".join(_change(*each) for each in changed[:3])
         more = f"; and {len(changed) - 3} more" if len(changed) > 3 else ""
         inputs = " (its input changed)" if any(name.startswith("input") for name, _, _ in changed) else ""
         return f"nearest is '{nearest.manifest.label}'{inputs}: {changes}{more}"
@@ -72,6 +72,13 @@ def _differences(mine: Mapping[str, Any], other: Mapping[str, Any]) -> list[tupl
     names = sorted(mine.keys() | other.keys())
     pairs = ((name, other.get(name, ABSENT), mine.get(name, ABSENT)) for name in names)
     return [(name, _short(was), _short(now)) for name, was, now in pairs if was != now]
+
+
+def _change(name: str, was: str, now: str) -> str:
+    _, of_plugin, plugin = f".{name}".rpartition(".plugins.")
+    if of_plugin and ABSENT not in (was, now):
+        return f"the code of the plug-in '{plugin}' has changed"
+    return f"{name}: {was} -> {now}"
 
 
 def _short(value: Any) -> str:

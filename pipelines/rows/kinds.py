@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pipelines.rows.types import (
     AnswerRow,
     CandidatesRow,
@@ -24,29 +22,8 @@ from pipelines.rows.types import (
     VerifiedRow,
 )
 
-Kind = Literal[
-    "seeds",
-    "given",
-    "optimize",
-    "augment",
-    "verify",
-    "pair",
-    "evolve",
-    "eliminate",
-    "respond",
-    "draw",
-    "choose",
-    "check",
-    "score",
-    "reward",
-    "judge",
-    "diversity",
-    "contamination",
-    "select",
-    "train",
-    "evaluate",
-    "verdict",
-]
+Kind = str
+"""The kind of a step: "train", or one of ROW_TYPES, to which plug-ins add theirs."""
 
 # of a training there are no rows
 ROW_TYPES: dict[str, type[Row]] = {

@@ -31,4 +31,4 @@ def example(name: str) -> ModuleType:
 def add_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add the prompts of docs/extending.md to the catalog: blocks of text after a name that ends in `.md`."""
     for prompt, content in TEMPLATE.findall(DOCUMENT.read_text()):
-        monkeypatch.setitem(catalog._catalog(), prompt, catalog.parse_template(prompt, content))
+        monkeypatch.setitem(catalog.catalog(), prompt, catalog.parse_template(prompt, content))

@@ -33,6 +33,7 @@ from pipelines.store.partitions import PARTITION_ROWS
 from pipelines.store.shards import partitions_of, write_shards
 from pipelines.store.studies.stream_stats import save_stream
 from pipelines.study.graph.steps.step import Step
+from pipelines.study.plugins.shipping import with_plugins
 
 STREAM_WORKERS = 1
 PARTITIONS_PREFETCHED = 3  # beyond those that fill a queue, so that the last rows of a partition leave no gap
@@ -105,7 +106,7 @@ def _run_dataset(
         ReportsFailure,  # pyright: ignore[reportArgumentType]
         fn_constructor_args=(
             context.store,
-            trees,
+            with_plugins(trees),
             progress,
             PARTITIONS_PREFETCHED + math.ceil(open_rows / PARTITION_ROWS),
         ),

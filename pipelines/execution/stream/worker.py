@@ -13,8 +13,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from ray.exceptions import RayError
 
-from actors.engine import RequestError
+from actors.engine import PLUGIN_ERROR, EngineLost, LoadError, RequestError
 from cluster.fault_points import hit
 from pipelines.execution.stream.partition_state import PartitionState
 from pipelines.execution.stream.totals import StepProgress
@@ -27,6 +28,7 @@ from pipelines.store.journaled_client import FLUSH_SECONDS, Journals, current_jo
 from pipelines.store.partitions import find_partitions
 from pipelines.store.shards import read_partition_rows
 from pipelines.store.store import Store
+from pipelines.study.plugins.active import plugin_error
 
 T = TypeVar("T")
 
@@ -124,6 +126,10 @@ async def apply_operator(operator: Operator[Any, Any], row: Row, new_id: str) ->
         return _rejection(row, new_id, "rejected", why.reason, why.detail, why.raw)
     except RequestError as why:
         return _rejection(row, new_id, "failed", why.reason, why.detail, "")
+    except Exception as error:
+        if isinstance(error, EngineLost | LoadError | RayError) or not (told := plugin_error(error)):
+            raise
+        return _rejection(row, new_id, "failed", PLUGIN_ERROR, told, "")
 
 
 def _rejection(row: Row, new_id: str, status: str, reason: str, detail: str, raw: str) -> Rejection:

@@ -29,7 +29,8 @@ def read_measurements(store: Store, steps: Sequence[Step]) -> tuple[list[Respons
     measured: dict[str, dict[str, Row]] = {}
     for step in others:
         found = {row.parent_id: row for row in _rows(store, step)}
-        parent_of = instruction_of if step.kind == "diversity" else {row: row for row in instruction_of}
+        of_answers = step.inputs[0].key == answers.key
+        parent_of = {row: row for row in instruction_of} if of_answers else instruction_of
         measured[step.kind] = {row: found[parent] for row, parent in parent_of.items() if parent in found}
     return pairs, measured
 
@@ -49,9 +50,8 @@ def reported_values(store: Store, pairs: InstructionDataset, done: Set[str], see
 
 
 def _measuring_steps(pairs: InstructionDataset, done: Set[str]) -> dict[str, Step]:
-    reward = pairs.rewards[0][1] if len(pairs.rewards) == 1 else None
-    steps = {"score": pairs.scores, "diversity": pairs.diversity, "reward": reward}
-    return {kind: step for kind, step in steps.items() if step and step.key in done}
+    steps = [*pairs.measures, *(step for _, step in pairs.rewards if len(pairs.rewards) == 1)]
+    return {step.kind: step for step in steps if step.key in done}
 
 
 def _column_values(store: Store, steps: Mapping[str, Step], names: Sequence[str]) -> dict[str, list[float]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, cast
 
-from pipelines.study.spec.study import Study
+from pipelines.study.file.study_type import study_type
+from pipelines.study.plugins.active import on_change
 
 Node = dict[str, Any]
 
 
 def schema() -> Node:
-    """Return the JSON Schema (draft 2020-12) of a study file, for editors and validators."""
-    study_schema = Study.model_json_schema()
+    """Return the JSON Schema (draft 2020-12) of a study file with this process's plug-ins, for editors."""
+    study_schema = study_type().model_json_schema()
     for node in (study_schema, *study_schema["$defs"].values()):
         _forbid_other_names(node)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **study_schema, "title": "evolgrid study"}
@@ -36,6 +37,9 @@ def _forbid_other_names(node: Node) -> None:
 @cache
 def _schema() -> Node:
     return schema()
+
+
+on_change(_schema.cache_clear)
 
 
 def _child_node(node: Node, part: str | int) -> Node | None:

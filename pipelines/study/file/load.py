@@ -9,6 +9,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipelines.errors import InputError, combined
+from pipelines.study.file.plugins import load_plugins
+from pipelines.study.file.study_type import study_type
 from pipelines.study.file.validation_errors import describe_validation_error
 from pipelines.study.file.yaml_tree import Loc, Tree, nearest_loc_in_file, parse
 from pipelines.study.spec.study import Study
@@ -31,7 +33,7 @@ class LoadedStudy:
 
 
 def load(path: Path) -> LoadedStudy:
-    """Read and validate a study.
+    """Read and validate a study, after its plug-ins are loaded. Those of the study that was loaded before are undone.
 
     Raises:
         InputError: For one mistake; InputErrors for several, with all that were found.
@@ -39,8 +41,9 @@ def load(path: Path) -> LoadedStudy:
     tree = parse(_read_text(path), str(path))
     if not isinstance(tree.value, dict):
         raise _top_level_error(tree, path)
+    load_plugins(tree, path)
     try:
-        study = Study.model_validate(tree.value)
+        study = study_type().model_validate(tree.value)
     except ValidationError as error:
         raise combined(describe_validation_error(error, tree, str(path))) from None
     return LoadedStudy(study, path, path.absolute().parent, tree.line_numbers)

@@ -19,6 +19,8 @@ from actors.model_folder.files import folder_fault, read_config
 from actors.model_folder.quantisation import method, missing_package
 from pipelines.errors import nearest
 from pipelines.study.inputs.problem import Problem
+from pipelines.study.plugins.active import origin
+from pipelines.study.plugins.shipping import ShippedCode
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
 
@@ -42,6 +44,7 @@ def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSp
         options=tuple(sorted(options.items())),
         chat_template=None if path else read_template(model, folder),
         template_args=() if path else tuple(sorted(model.template.items())),
+        code=ShippedCode(plugin) if (plugin := origin("engine", engine)) else None,
     )
 
 

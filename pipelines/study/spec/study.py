@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -42,7 +42,13 @@ class Study(StrictModel):
     Decodings and students may have several seeds. `only` and `except` (`excluded`) say what of the grid is taken.
     """
 
+    evolgrid: Literal[1] = Field(default=1, description="version of the study file's format")
     study: Name
+    plugins: Annotated[list[str], BeforeValidator(as_list)] = Field(
+        default=[],
+        json_schema_extra=scalar_or_list_schema,
+        description="placement: Python files (relative to the study file) and installed packages that add to evolgrid",
+    )
     description: str = ""
     seed: int = 0
     seeds: list[Seeds] = Field(min_length=1)

@@ -13,7 +13,7 @@ from pipelines.study.graph.steps.fingerprint import Description, describe, descr
 from pipelines.study.graph.steps.identities import data_identity
 from pipelines.study.graph.steps.params.students import EvaluateParams, VerdictParams
 from pipelines.study.graph.steps.prompt_names import describe_prompts
-from pipelines.study.graph.steps.step import AddStep, Identities, Part, Step
+from pipelines.study.graph.steps.step import AddStep, Identities, Part, Step, plugin_parts
 from pipelines.study.inputs.models import untuned_template
 from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
@@ -79,6 +79,7 @@ class BenchmarkSteps:
         common: dict[str, Part] = {
             "benchmark": describe(bench.model_dump(exclude=_NOT_IN_PAYLOAD) | {"max_tokens": _max_tokens(bench)}),
             "seed": self.study.seed if bench.traits.seeded else None,
+            **plugin_parts(("benchmark", bench.kind)),
         }
         if bench.world:
             return common | {"world_version": WORLD_VERSION}
@@ -95,6 +96,7 @@ class BenchmarkSteps:
             reference=None if by_model else self._reference_digest(judge),
             prompts=describe_prompts(*bench.traits.judge_prompts),
             model=self.models[judge.model],
+            **plugin_parts(("benchmark", bench.kind)),
         )
         other = [self.add_answers(judge.reference or "", None, bench)] if by_model else []
         subject = f"{answers.subject} by {judge.model}"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
 
 from pipelines.study.graph.steps.fingerprint import Description, describe, describe_without
 from pipelines.study.graph.steps.identities import encoder_identity, model_identity, reference_identity
+from pipelines.study.graph.steps.prompt_names import describe_prompts
 from pipelines.study.graph.steps.step import Identities, Identity, Step, StepParams, make_step
 from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.inputs.templates import student_template
@@ -35,6 +38,21 @@ class StepBuilder:
     def seed_note(self, seed: int) -> str:
         """Return what labels say of a seed: nothing if it is the study's."""
         return "" if seed == self.study.seed else f" seed {seed}"
+
+    def add_step(self, params: StepParams, subject: str, *inputs: Step, prompts: Sequence[str] = ()) -> Step:
+        """Return the step with these parameters and inputs; add it to the grid if it is new.
+
+        Its key covers all fields of its parameters, its model, the `prompts` of these names and the study's seed.
+        """
+        values = {each.name: describe(getattr(params, each.name)) for each in fields(params) if each.name != "model"}
+        identity = self.identify(
+            type(params),
+            **values,
+            model=self.models[params.model] if params.model else None,
+            prompts=describe_prompts(*prompts),
+            study_seed=self.study.seed,
+        )
+        return self.add(identity, subject, params, *inputs)
 
     @cached_property
     def system(self) -> str:

@@ -6,7 +6,7 @@ from pipelines.study.graph.builders.step_builder import StepBuilder
 from pipelines.study.graph.steps.fingerprint import describe_without
 from pipelines.study.graph.steps.grid import InstructionDataset
 from pipelines.study.graph.steps.params.students import SelectParams, TrainParams
-from pipelines.study.graph.steps.step import Step
+from pipelines.study.graph.steps.step import Step, plugin_parts
 from pipelines.study.spec.pairs.selection import Selection
 from pipelines.study.spec.training.recipes import Student
 
@@ -27,6 +27,7 @@ def add_selection(
         selection=describe_without(selection, "name", "reward"),
         seed=seed,
         truncated=truncated,
+        **plugin_parts(("metric", selection.by)),
     )
     needs = [step for one in (pairs, *rivals) for step in one.required_steps(selection)]
     subject = f"{pairs.responses.subject} / {selection.name}{builder.seed_note(seed)}"

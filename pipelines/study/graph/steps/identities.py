@@ -13,6 +13,7 @@ from pipelines.study.graph.steps.fingerprint import hash_file, hash_model
 from pipelines.study.inputs.encoders import encoder_spec
 from pipelines.study.inputs.models import drafted_options, read_template, resolve_model_path
 from pipelines.study.inputs.references import find_benchmark, reference_label
+from pipelines.study.plugins.active import versions
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.pairs.scoring import Diversity
@@ -42,8 +43,10 @@ def encoder_identity(block: Diversity, folder: Path) -> dict[str, Any]:
 
 def model_identity(model: Model, folder: Path) -> dict[str, Any]:
     """Return everything about a model that changes its output. `folder` is the study file's."""
-    return {
-        "engine": resolve(model.engine, model.gpus),
+    engine = resolve(model.engine, model.gpus)
+    plugins = versions(("engine", engine))
+    return ({"plugins": plugins} if plugins else {}) | {
+        "engine": engine,
         "dtype": model.dtype,
         "max_length": model.max_length,
         "options": drafted_options(model, folder, hash_model),

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import prompts
 from pipelines.study.graph.steps.fingerprint import Description, describe
+from pipelines.study.plugins.active import on_change, versions
 from pipelines.study.spec.pairs.scoring import Question
 
 AUTOIF_AUGMENT = "autoif_augment"
@@ -20,8 +21,14 @@ OPTIMIZER_PROMPTS = ("auto_evol_analyze", "auto_evol_optimize")
 
 @lru_cache(maxsize=64)
 def describe_prompts(*names: str) -> Description:
-    """Return the digests of prompts by name, and the parsers' version."""
-    return describe({"parser": prompts.PARSER_VERSION, **{name: prompts.get(name).digest for name in names}})
+    """Return the digests of prompts by name, and the parsers' version or, for those of plug-ins, their code."""
+    found = {name: prompts.get(name) for name in names}
+    plugins = versions(*(("parser", prompt.parser) for prompt in found.values()))
+    parsers = {"parser": prompts.PARSER_VERSION, **({"plugins": plugins} if plugins else {})}
+    return describe(parsers | {name: prompt.digest for name, prompt in found.items()})
+
+
+on_change(describe_prompts.cache_clear)
 
 
 INSTRUCTION_JUDGE_PROMPTS: Mapping[Question, str] = {

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 
 from actors.sandbox.protocol.job import Level
 from pipelines.rows.kinds import Kind
-from pipelines.study.graph.steps.fingerprint import Description, fingerprint
+from pipelines.study.graph.steps.fingerprint import Description, describe, fingerprint
+from pipelines.study.plugins.active import versions
 
 WorkType = Literal["generate", "score", "train", "other"]
 
@@ -90,7 +91,15 @@ def identify(params: type[StepParams], payload: Mapping[str, Any]) -> Identity:
     """Return the identity of a step, from the class of its parameters and its description."""
     parts = {name: part.value if isinstance(part, Description) else part for name, part in payload.items()}
     full = {"code_version": params.code_version, **parts}
+    if plugins := versions(("step", params.kind)):
+        full["plugins"] = {**parts.get("plugins", {}), **plugins}
     return Identity(params.kind, full, fingerprint(full))
+
+
+def plugin_parts(*things: tuple[str, Hashable]) -> dict[str, Description]:
+    """Return the part of a step's description for what plug-ins have added among these things, as (what, key)."""
+    found = versions(*things)
+    return {"plugins": describe(found)} if found else {}
 
 
 Part = Hashable | BaseModel  # our pydantic models are hashable, too, which type checkers do not see

@@ -5,7 +5,6 @@ The code that reads the items and grades the answers is in `pipelines/evaluate/r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -100,7 +99,7 @@ class BenchmarkKind:
         return self.judging.prompts if self.judging else ()
 
 
-BENCHMARK_KINDS: Mapping[str, BenchmarkKind] = {
+BENCHMARK_KINDS: dict[str, BenchmarkKind] = {
     "ifeval": BenchmarkKind(1280, harness=True, splits_sentences=True),
     "gsm8k": BenchmarkKind(
         HARNESS_MAX_TOKENS,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
-from pipelines.rows.kinds import ROW_TYPES, Kind
+from pipelines.rows.kinds import ROW_TYPES
 from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.params.answers import CheckParams, RespondParams
 from pipelines.study.graph.steps.params.instructions import SeedsParams
@@ -17,8 +16,7 @@ from tests.support.studies import STUDENTS, scripted_study
 
 
 def test_the_table_has_every_kind_in_the_order_in_which_rows_flow() -> None:
-    assert tuple(STEP_PARAMS) == get_args(Kind)
-    assert ROW_TYPES.keys() == STEP_PARAMS.keys() - {"train"}
+    assert [*ROW_TYPES] == [kind for kind in STEP_PARAMS if kind != "train"]
 
 
 def test_steps_are_of_the_kind_of_their_parameters(tmp_path: Path) -> None:

@@ -1,0 +1,51 @@
+"""Sends values that refer to plug-ins to other processes: these load the plug-ins before they read the value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from pipelines.study.plugins.active import activate, active_plugins, require
+from pipelines.study.plugins.code import PluginCode
+
+T = TypeVar("T")
+Unship = Callable[[tuple[PluginCode, ...], bytes], Any]
+
+
+class _Shipped:
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __reduce__(self) -> tuple[Unship, tuple[tuple[PluginCode, ...], bytes]]:
+        from ray import cloudpickle
+
+        dumps: Callable[[Any], bytes] = cloudpickle.dumps  # pyright: ignore[reportPrivateImportUsage]
+        return _unship, (active_plugins(), dumps(self.value))
+
+
+def with_plugins(value: T) -> T:
+    """Return what arrives as `value` in a process that unpickles it, after this process's plug-ins are loaded there."""
+    return cast(T, _Shipped(value)) if active_plugins() else value
+
+
+def _unship(codes: tuple[PluginCode, ...], data: bytes) -> Any:
+    from ray import cloudpickle
+
+    activate(codes)
+    return cloudpickle.loads(data)
+
+
+@dataclass(frozen=True, slots=True)
+class ShippedCode:
+    """The code of a plug-in's engine, as a part of the spec of a replica."""
+
+    code: PluginCode
+
+    def load(self) -> None:
+        """Add what the plug-in adds to this process's tables."""
+        require(self.code)
+
+    def describe(self, error: BaseException) -> str | None:
+        """Return an error that this code has raised in one line with its file and line; None for other errors."""
+        return self.code.describe(error)
