@@ -27,6 +27,7 @@ from pipelines.study.inputs.references import check_reference
 from pipelines.study.inputs.seeds import OWN_ANSWERS, check_hub, given_source, local_source
 from pipelines.study.inputs.templates import check_student_template, check_template, lacks_template
 from pipelines.study.roles import needs_template, roles
+from pipelines.study.sparse.problems import pattern_problems
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.pairs.responses import SELECTION_RULES
 from pipelines.study.spec.pairs.selection import METRICS, Selection
@@ -72,6 +73,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *_recipe_problems(loaded),
         *_unpackable_students(loaded),
         *_published_numbers(loaded),
+        *(_error_at(loaded, *problem) for problem in pattern_problems(loaded.study)),
     ]
     if problems:
         raise combined(problems)

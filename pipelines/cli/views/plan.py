@@ -43,6 +43,8 @@ def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: boo
         f"{len(plan.done)} are done, {len(plan.pending)} will run",
         highlight=False,
     )
+    if study.is_sparse:
+        console.print(_left_out_table(plan))
     for note in seed_notes(grid.steps, plan.done, view.loaded.folder, view.store):
         console.print(f"[yellow]note[/yellow] {escape(note)}", highlight=False)
     console.print(_summary_table(plan))
@@ -58,6 +60,25 @@ def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: boo
         console.print(f"{len(grid.steps)} steps: add --all to see each of them", highlight=False)
     if explain:
         _print_reasons(console, plan, view.store)
+
+
+def _left_out_table(plan: Plan) -> Table:
+    """Return the table of what `only` and `except` leave out, and of what each pattern matches."""
+    table = Table("", title="The grid", title_justify="left")
+    for name in ("data sets", "trainings", "evaluations"):
+        table.add_column(name, justify="right")
+    grid, left = plan.grid, plan.grid.left_out
+    trained = [cell for cell in grid.cells if cell.train]
+    taken = (len(grid.sets), len(trained), sum(len(cell.evaluations) for cell in trained))
+    table.add_row("taken", *map(str, taken))
+    table.add_row("left out", *map(str, (left.sets, left.cells, left.evaluations)))
+    table.add_section()
+    for block, matches in grid.matches.items():
+        for one in matches:
+            counts = map(str, (one.sets, one.cells, one.evaluations))
+            table.add_row(escape(f"{block} {one.pattern.text}"), *counts)
+    table.caption = "Of each pattern: what it matches. Untuned base models are not counted."
+    return table
 
 
 def _summary_table(plan: Plan) -> Table:

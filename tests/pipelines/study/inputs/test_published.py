@@ -8,6 +8,8 @@ import pytest
 
 from pipelines.study.file.load import load
 from pipelines.study.inputs.published import read_published
+from pipelines.study.sparse.filter import GridFilter
+from pipelines.study.sparse.places import set_places
 
 PAPERS = sorted((Path(__file__).parents[4] / "studies" / "papers").glob("*.yaml"))
 
@@ -34,3 +36,18 @@ def test_all_tables_of_the_first_paper_are_there() -> None:
     # 6 students x (4 evolvers and the seeds) and 2 evolvers x rounds 2 and 3, with 4, 2 and 2 numbers each
     counts = {path.stem: len(read_published(path.with_suffix(".csv"))) for path in PAPERS}
     assert counts == {"evolvers_instructions": 34 * 4, "evolvers_mathematics": 34 * 2, "evolvers_code": 34 * 2}
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
+def test_the_trainings_of_a_paper_are_those_that_it_prints(path: Path) -> None:
+    loaded = load(path)
+    places = [
+        (place.evolver, str(place.round), loaded.study.students[cell.student].model)
+        for place in set_places(loaded.study)
+        for cell in GridFilter(loaded.study).take(place) or ()
+    ]
+    printed = {
+        tuple(number.coordinates.get(name, "") for name in ("evolver", "round", "student"))
+        for number in read_published(path.with_suffix(".csv"))
+    }
+    assert len(places) == 34 and set(places) == printed

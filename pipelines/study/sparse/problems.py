@@ -1,0 +1,72 @@
+"""Checks the patterns of a study's `only` and `except`: each names values of the study, and matches something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pipelines.errors import nearest
+from pipelines.study.file.yaml_tree import Loc
+from pipelines.study.sparse.filter import GridFilter, MatchCounts
+from pipelines.study.sparse.places import cell_places, set_places
+from pipelines.study.spec.common.patterns import CELL_COORDINATES, SET_COORDINATES, Pattern
+from pipelines.study.spec.study import Study
+
+Values = Mapping[str, list[str | int]]
+
+
+def pattern_problems(study: Study) -> Iterator[tuple[Loc, str, str | None]]:
+    """Yield the place of each mistake in the study file, what is wrong, and what to do."""
+    if not study.is_sparse:
+        return
+    known, unknown = _known_values(study), set[Loc]()
+    for loc, pattern in _patterns(study):
+        for place, message, remedy in _unknown_values(pattern, known):
+            unknown.add(loc)
+            yield (*loc, *place), message, remedy
+    grid = GridFilter(study)
+    taken = [found for place in set_places(study) if (found := grid.take(place)) is not None]
+    for loc, counts in zip(dict(_patterns(study)), [*grid.counts["only"], *grid.counts["except"]], strict=True):
+        if loc not in unknown and not _matches_anything(study, counts):
+            yield loc, f"the pattern {counts.pattern.text} matches nothing", "No part of the grid has all its values."
+    bases = any(grid.base_benchmarks(student) for student in study.students)
+    if not unknown and not taken and not bases:
+        block = "except" if study.only is None else "only"
+        yield (block,), "nothing of the grid is left", "Remove or change a pattern."
+
+
+def _patterns(study: Study) -> Iterator[tuple[Loc, Pattern]]:
+    yield from ((("only", index), pattern) for index, pattern in enumerate(study.only or ()))
+    yield from ((("except", index), pattern) for index, pattern in enumerate(study.excluded))
+
+
+def _known_values(study: Study) -> Values:
+    """Return the values of every coordinate, in the order of the grid."""
+    sets, cells = [*set_places(study)], [*cell_places(study)]
+    found: dict[str, list[str | int | None]] = {
+        name: [value for place in sets for value in place.values(name)] for name in SET_COORDINATES
+    }
+    found["selection"], found["seed"] = [cell.selection for cell in cells], [cell.seed for cell in cells]
+    found["student"] = [student.model for student in study.students]
+    found["recipe"] = [student.recipe for student in study.students]
+    found["benchmark"] = [bench.name for bench in study.benchmarks]
+    return {
+        name: [value for value in dict.fromkeys(values) if value not in ("", None)] for name, values in found.items()
+    }
+
+
+def _unknown_values(pattern: Pattern, known: Values) -> Iterator[tuple[Loc, str, str | None]]:
+    for name, values in pattern.coordinates.items():
+        for index, value in enumerate(values):
+            if value not in known[name]:
+                remedy = nearest(str(value), [str(one) for one in known[name]])
+                message = f"no {name.replace('_', ' ')} of this study is '{value}'"
+                yield (name, index), message, remedy or f"The study has no value of '{name}'."
+
+
+def _matches_anything(study: Study, counts: MatchCounts) -> bool:
+    named = counts.pattern.coordinates.keys()
+    if named <= {"student", "recipe", "benchmark"}:
+        return True  # at the least an untuned base model
+    if "benchmark" in named:
+        return counts.evaluations > 0
+    return (counts.cells if any(name in named for name in CELL_COORDINATES) else counts.sets) > 0
