@@ -65,9 +65,9 @@ def _metric_mean(bench: Benchmark, rows: Sequence[AnswerRow], measure: str) -> f
     return scale * _ratio(task_points(bench, rows, measure))
 
 
-def headline_score(bench: Benchmark, rows: Sequence[AnswerRow]) -> float:
-    """Return the headline score of a benchmark, or NaN without rows."""
-    return next(iter(scores(bench, rows).values()), math.nan)
+def headline_score(bench: Benchmark, rows: Sequence[AnswerRow], folder: Path | None = None) -> float:
+    """Return the headline score of a benchmark, or NaN without rows. `folder` is the study file's, as in `scores`."""
+    return next(iter(scores(bench, rows, folder).values()), math.nan)
 
 
 def _ratio(earned: dict[str, tuple[float, float]]) -> float:

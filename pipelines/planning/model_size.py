@@ -74,7 +74,12 @@ def known_active_parameters(model: Model, folder: Path) -> int | None:
 
 
 def parameters(model: Model, folder: Path) -> int:
-    """Return the number of parameters by the size of the weights (2 bytes each) or config.json; 0 if unknown."""
+    """Return the number of parameters; 0 if unknown.
+
+    It is the study's, or that by the size of the weights (2 bytes each), or by config.json.
+    """
+    if model.parameters:
+        return round(model.parameters)
     if found := _parameters(resolve_model_path(model, folder)):
         return found
     try:

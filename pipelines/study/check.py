@@ -29,6 +29,7 @@ from pipelines.study.inputs.templates import check_student_template, check_templ
 from pipelines.study.roles import needs_template, roles
 from pipelines.study.sparse.problems import pattern_problems
 from pipelines.study.spec.common.model import Model
+from pipelines.study.spec.evaluation.performance import Formula, plain_name
 from pipelines.study.spec.pairs.responses import SELECTION_RULES
 from pipelines.study.spec.pairs.selection import METRICS, Selection
 from pipelines.study.spec.training.recipes import published_recipes
@@ -74,6 +75,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *_unpackable_students(loaded),
         *_published_numbers(loaded),
         *(_error_at(loaded, *problem) for problem in pattern_problems(loaded.study)),
+        *_performance(loaded),
     ]
     if problems:
         raise combined(problems)
@@ -367,3 +369,13 @@ def _published_numbers(loaded: LoadedStudy) -> Iterator[InputError]:
             read_published(loaded.folder / loaded.study.published)
         except InputError as error:
             yield error
+
+
+def _performance(loaded: LoadedStudy) -> Iterator[InputError]:
+    """Yield an error for each benchmark in the formula of the performance that the study does not have."""
+    names = [plain_name(bench.name) for bench in loaded.study.benchmarks]
+    for term in Formula(loaded.study.performance).terms() if loaded.study.performance else ():
+        if names.count(term.benchmark) != 1:
+            found = "several benchmarks are" if term.benchmark in names else "no benchmark is"
+            remedy = nearest(term.benchmark, names) or f"Benchmarks: {', '.join(names) or 'none'}."
+            yield _error_at(loaded, ("performance",), f"{found} named '{term.benchmark}'", remedy)

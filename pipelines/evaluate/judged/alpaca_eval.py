@@ -63,11 +63,11 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
 def summarize(
     means: Mapping[str, float], rows: Sequence[AnswerRow], judge_config: Judge | None, folder: Path | None
 ) -> dict[str, float]:
-    """Return the win rate, and the length-controlled win rate if the study names the data for it."""
+    """Return the win rate, after the length-controlled one if the study names the data for it."""
     if not (judge_config and judge_config.length_control and folder):
         return dict(means)
     baseline = read_length_baseline(folder / judge_config.length_control)
-    return {**means, "length-controlled": length_controlled_win_rate(rows, baseline)}
+    return {"length-controlled": length_controlled_win_rate(rows, baseline), **means}
 
 
 def is_shown_first(instruction: str) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipelines.study.spec.common.basics import ClassifierName, Name, StrictModel, as_list, scalar_or_list_schema
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.common.patterns import Pattern
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
+from pipelines.study.spec.evaluation.performance import EXAMPLE, Formula
 from pipelines.study.spec.instructions.evolution import Evolution
 from pipelines.study.spec.instructions.seeds import Seeds
 from pipelines.study.spec.pairs.responses import Responses
@@ -34,6 +35,10 @@ class Budget(StrictModel):
         )
         known = [(text, amount, limit) for text, amount, limit in amounts if amount is not None and limit is not None]
         return " and ".join(text.format(amount, limit) for text, amount, limit in known if amount >= limit)
+
+
+def _checked_formula(text: str) -> str:
+    return Formula(text).text
 
 
 class Study(StrictModel):
@@ -76,6 +81,12 @@ class Study(StrictModel):
     )
     excluded: list[Pattern] = Field(
         default=[], alias="except", description="leave out what matches any of these patterns of coordinates"
+    )
+    performance: Annotated[str, AfterValidator(_checked_formula)] | None = Field(
+        default=None,
+        description="what 'predict' takes as the performance of a student: a formula over benchmarks, such as "
+        f"'{EXAMPLE}'; NAME.METRIC is another score of a benchmark than its first. Default: the mean of AlpacaEval's "
+        "length-controlled win rate and Arena-Hard if the study has both, or else the mean of all benchmarks",
     )
     budget: Budget | None = None
     published: str | None = Field(

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from actors.engine import OptionValue
 from actors.engines.registry import AUTO_ENGINE, engine_names
 from pipelines.study.spec.common.basics import StrictModel, name_from
+
+_UNITS = {"K": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+
+
+def _parameter_count(value: Any) -> Any:
+    """Convert a text such as `7B` or `0.5b` to a number, and leave anything else as it is."""
+    if isinstance(value, str) and value[-1:].upper() in _UNITS:
+        try:
+            return float(value[:-1]) * _UNITS[value[-1].upper()]
+        except ValueError:
+            return value
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class Price(StrictModel):
@@ -42,6 +54,16 @@ class Model(StrictModel):
             "arguments of the chat template, such as {enable_thinking: false}; 'date' (2024-07-26 by default) is the "
             "date that templates see"
         ),
+    )
+    family: str | None = Field(
+        default=None,
+        description="placement: the family in which teachers are compared by size; default: the model_type of its "
+        "config.json",
+    )
+    parameters: Annotated[float, BeforeValidator(_parameter_count)] | None = Field(
+        default=None,
+        gt=0,
+        description="placement: the number of parameters, such as 7e9 or 7B, if they cannot be counted",
     )
     options: dict[str, OptionValue] = Field(default={}, description="engine settings that change results")
     runtime: dict[str, OptionValue] = Field(

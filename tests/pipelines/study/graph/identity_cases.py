@@ -28,7 +28,10 @@ from tests.pipelines.study.graph.identity_studies import (
 )
 
 SAMPLING = {"temperature": 0.70000001, "top_p": 0.90000001, "max_tokens": 33}
-PLACEMENT = {"runtime", "replicas", "max_replicas", "in_flight", "shared", "cpus", "gpus", "accelerator", "price"}
+PLACEMENT = {
+    *("runtime", "replicas", "max_replicas", "in_flight", "shared", "cpus", "gpus", "accelerator", "price"),
+    *("family", "parameters"),
+}
 AUTO = {"method": "auto-evol-instruct"}
 FORMATS = {"method": "autoif"}
 

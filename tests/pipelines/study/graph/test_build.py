@@ -94,7 +94,7 @@ def test_whatever_changes_a_models_words_is_in_its_keys(changes: dict[str, Any])
 def test_every_field_of_a_model_is_either_identity_or_placement() -> None:
     identity = {"source", "revision", "engine", "dtype", "max_length", "options", "chat_template", "template"}
     placement = {"replicas", "max_replicas", "in_flight", "shared", "cpus", "gpus", "accelerator", "runtime", "price"}
-    assert set(Model.model_fields) == identity | placement
+    assert set(Model.model_fields) == identity | placement | {"family", "parameters"}
 
 
 @pytest.mark.parametrize(
