@@ -68,7 +68,7 @@ class DeepSpeedLearner(Learner):
             self._zero3_config = HfDeepSpeedConfig(config)  # while this object exists, weights are loaded in shards
         model = load() if self.stage == 3 else load().to(device)
         self.parameter_count = matmul_parameter_count(model)
-        optimizer = make_optimizer(spec.optimizer, model, spec.weight_decay)
+        optimizer = make_optimizer(spec.optimizer, model, spec.weight_decay, device)
         self.engine: Any = deepspeed.initialize(model=model, optimizer=optimizer, config=config)[0]
         self.model, self.optimizer, self.device = self.engine, self.engine.optimizer, device
         self.bfloat16, self.load_base = False, load  # DeepSpeed casts by itself

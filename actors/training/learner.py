@@ -57,11 +57,11 @@ class Learner:
     def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, load_base: Callable[[], nn.Module]) -> None:
         self.model, self.bfloat16, self.load_base = model, bfloat16, load_base
         self.device = next(model.parameters()).device
-        self.optimizer = make_optimizer(spec.optimizer, model, spec.weight_decay)
+        self.optimizer = make_optimizer(spec.optimizer, model, spec.weight_decay, self.device)
         self.parameter_count = matmul_parameter_count(model)
 
     def begin(self, last: bool) -> None:
-        """Prepare for a forward pass; workers exchange gradients only after the last one of a step."""
+        """Prepare for a forward pass; `last` is whether it is the last one of a step."""
 
     def losses(self, batch: Batch) -> Tensor:
         """Return each student's sum of losses over its answer tokens, [students]."""
@@ -133,24 +133,33 @@ class DdpLearner(Learner):
 
 
 class FsdpLearner(Learner):
-    """Every worker holds a shard of all parameters, gradients and optimizer states (FSDP2)."""
+    """Every worker holds a shard of all parameters, gradients and optimizer states (FSDP2).
 
-    def __init__(self, model: nn.Module, spec: TrainSpec, bfloat16: bool, load_base: Callable[[], nn.Module]) -> None:
-        from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
+    `model` may be on the CPU: each layer is moved to `device` as it is sharded, so that no GPU ever holds all weights.
+    Gradients are exchanged after every pass: until then, each worker would hold those of all parameters.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        spec: TrainSpec,
+        bfloat16: bool,
+        load_base: Callable[[], nn.Module],
+        device: torch.device,
+    ) -> None:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
         policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32) if bfloat16 else None
-        options: dict[str, Any] = {"mp_policy": policy} if policy else {}
+        # without a mesh, FSDP takes the GPUs of the machine, also for workers on CPUs
+        options: dict[str, Any] = {"mesh": init_device_mesh(device.type, (torch.distributed.get_world_size(),))}
+        options |= {"mp_policy": policy} if policy else {}
         layers: set[str] = set(getattr(model, "_no_split_modules", ()))
         for module in model.modules():
             if type(module).__name__ in layers:
                 fully_shard(module, **options)
-        sharded = fully_shard(model, **options)
-        assert isinstance(sharded, FSDPModule)
+        fully_shard(model, **options)
         super().__init__(model, spec, bfloat16, load_base)
-        self.fsdp = sharded
-
-    def begin(self, last: bool) -> None:
-        self.fsdp.set_requires_gradient_sync(last)
 
     def trained_models(self) -> Iterator[nn.Module]:
         from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict

@@ -173,18 +173,17 @@ def _make_learner(job: TrainJob, dtype: torch.dtype, workers: int, in_process: b
 
         config = zero_config(int(sharding[-1]), spec, accumulation_steps(spec, workers), bfloat16)
         return DeepSpeedLearner(load, spec, bfloat16, config, device)
+    if sharding == "fsdp":
+        return FsdpLearner(load(), spec, bfloat16, load, device)
     model = load().to(device)
     if len(job.pairs) > 1:
         return MultiLoraLearner(model, spec, bfloat16, load, len(job.pairs))
-    if sharding == "fsdp":
-        return FsdpLearner(model, spec, bfloat16, load)
     return (DdpLearner if workers > 1 else Learner)(model, spec, bfloat16, load)
 
 
 def _load(job: TrainJob, dtype: torch.dtype) -> nn.Module:
     transformers.set_seed(job.spec.seed)  # for the initial LoRA weights
-    # FSDP2 shards layers whose weights have one dtype
-    model = load_model(job.spec, torch.float32 if job.placement.sharding == "fsdp" else dtype)
+    model = load_model(job.spec, dtype)
     if job.placement.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     return model

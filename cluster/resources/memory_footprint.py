@@ -12,7 +12,9 @@ from cluster.resources.model_architecture import Architecture
 USABLE_FRACTION = 0.9  # of a GPU's memory: vLLM's default; a training loses the rest to fragmentation
 SERVE_WORKSPACE = int(1.5 * GIB)  # CUDA's context, activations, graphs
 CPU_WORKSPACE = int(0.7 * GIB)  # an interpreter with torch and transformers
-ADAM_BYTES = 16  # per trained parameter: float32 weight, gradient and two moments
+ADAM_BYTES = 16  # per trained parameter: float32 weight, gradient and two moments (AdamW, if fused)
+CAST_BYTES = 2  # per trained parameter: the 16-bit copy of a weight that autocast keeps for the backward pass
+BUCKET_BYTES = 4  # per trained parameter: DDP's copy of the gradients for the exchange
 ACTIVATION_BYTES = 34  # per token, layer and hidden unit, 16 bit, attention not stored (2205.05198, section 4.1)
 BUFFER_BYTES = 2  # per token and hidden unit between two layers
 LOGIT_BYTES = 10  # per token and vocabulary entry: 16-bit logits, their float32 copy for the loss, and its gradient
@@ -39,32 +41,40 @@ class ServingConfig:
 class TrainingConfig:
     """How a model is trained: full fine-tuning, or LoRA with `lora_rank`.
 
-    `rows` is the number of rows in a forward pass, `length` their length in tokens. Weights and optimizer are sharded
-    over `shards` GPUs (ZeRO-3, FSDP). `recomputed`: only the layers' inputs are stored (gradient checkpointing).
+    `rows` is the number of rows in a forward pass, `length` their length in tokens. `workers` GPUs train together: with
+    `sharded`, each has its shard of weights and optimizer (ZeRO-3, FSDP), without it all of them. `recomputed`: only
+    the layers' inputs are stored (gradient checkpointing).
     """
 
     bytes_per_parameter: int = 2
     lora_rank: int | None = None
     rows: int = 1
     length: int = 2048
-    shards: int = 1
+    workers: int = 1
+    sharded: bool = False
     recomputed: bool = False
+
+    @property
+    def shards(self) -> int:
+        """The number of workers over which the weights are sharded."""
+        return self.workers if self.sharded else 1
 
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """Bytes per GPU (without a GPU, in total)."""
+    """Bytes per GPU (without a GPU, in total). `copies` are those of weights and gradients during a training's pass."""
 
     weights: int
     cache: int
     optimizer: int
     activations: int
     workspace: int
+    copies: int = 0
 
     @property
     def total(self) -> int:
         """The sum of all parts."""
-        return self.weights + self.cache + self.optimizer + self.activations + self.workspace
+        return self.weights + self.cache + self.optimizer + self.activations + self.workspace + self.copies
 
 
 def serving_memory(model: Architecture, config: ServingConfig, gpu: bool = True) -> Footprint:
@@ -82,25 +92,55 @@ def serving_memory(model: Architecture, config: ServingConfig, gpu: bool = True)
 
 
 def training_memory(model: Architecture, config: TrainingConfig, gpu: bool = True) -> Footprint:
-    """Return the memory of weights, optimizer and activations for fine-tuning with AdamW.
+    """Return the memory of weights, optimizer, activations and copies for fine-tuning with AdamW.
 
     Trained weights are float32 with two moments and a gradient. LoRA trains adapters on all linear layers of a frozen
     base model. (Optimizer: 1910.02054, section 3.1; activations: 2205.05198, section 4.1.)
     """
-    if config.lora_rank is None:
-        weights, trained = 4 * model.parameters, model.parameters
-    else:
-        trained = config.lora_rank * model.linear
-        weights = config.bytes_per_parameter * model.parameters + 4 * trained
-    optimizer = (ADAM_BYTES - 4) * trained
+    trained = _trained_parameters(model, config)
+    frozen = 0 if config.lora_rank is None else config.bytes_per_parameter * model.parameters
     scale = config.bytes_per_parameter / 2
     tokens = config.rows * config.length
     kept_bytes = (
         (ACTIVATION_BYTES + BUFFER_BYTES * model.layers) if config.recomputed else ACTIVATION_BYTES * model.layers
     )
     activations = int(tokens * scale * (kept_bytes * model.hidden + LOGIT_BYTES * model.vocabulary))
-    workspace = SERVE_WORKSPACE if gpu else CPU_WORKSPACE
-    return Footprint(ceil(weights / config.shards), 0, ceil(optimizer / config.shards), activations, workspace)
+    return Footprint(
+        weights=ceil((frozen + 4 * trained) / config.shards),
+        cache=0,
+        optimizer=ceil((ADAM_BYTES - 4) * trained / config.shards),
+        activations=activations,
+        workspace=SERVE_WORKSPACE if gpu else CPU_WORKSPACE,
+        copies=_gathered_bytes(model, config) if config.sharded else _copied_bytes(model, config),
+    )
+
+
+def _trained_parameters(model: Architecture, config: TrainingConfig) -> int:
+    return model.parameters if config.lora_rank is None else config.lora_rank * model.linear
+
+
+def _copied_bytes(model: Architecture, config: TrainingConfig) -> int:
+    """Return the bytes of copies of weights and gradients in a worker that has all of them.
+
+    In full fine-tuning, a new gradient of the largest matrix is held beside the sum that it is added to.
+    """
+    cast = CAST_BYTES if config.bytes_per_parameter == 2 else 0
+    per_parameter = cast + (BUCKET_BYTES if config.workers > 1 else 0)
+    largest = model.vocabulary * model.hidden if config.lora_rank is None else 0
+    return _trained_parameters(model, config) * per_parameter + largest * (4 + cast)
+
+
+def _gathered_bytes(model: Architecture, config: TrainingConfig) -> int:
+    """Return the bytes of what a worker gathers for a pass: some layers whole, and all that is outside of the layers.
+
+    Of a layer, these are its weights and those of the next one, the buffer in which they arrive, its gradients, and
+    their float32 copy for the exchange. Embeddings and output layer stay whole during a pass.
+    """
+    size, ends = config.bytes_per_parameter, model.unquantised
+    layer = ceil((model.parameters - ends) / model.layers)
+    if config.lora_rank is not None:  # frozen weights have no gradients
+        return size * (3 * layer + ends)
+    return max((4 * size + 4) * layer + 2 * size * ends, (2 * size + 4) * ends)
 
 
 def gpu_bytes(node: Node) -> int | None:

@@ -134,7 +134,8 @@ def _training_need(model: Model, student: Student, recipe: Recipe, sizes: Archit
         lora_rank=recipe.lora_rank if recipe.tuning == "lora" else None,
         rows=recipe.micro_batch_size,
         length=recipe.max_length,
-        shards=resources.workers if resources.sharding in WEIGHT_SHARDING_MODES else 1,
+        workers=resources.workers,
+        sharded=resources.sharding in WEIGHT_SHARDING_MODES,
         recomputed=resources.gradient_checkpointing,
     )
 
@@ -148,7 +149,7 @@ def _training_need(model: Model, student: Student, recipe: Recipe, sizes: Archit
         candidates = [("", config), (f"'gradient_checkpointing: true' {it}", replace(config, recomputed=True))]
         more_workers = (n for n in (2, 4, 8, 16) if gpus and n > config.shards and batch % n == 0)
         for workers in (n for n in more_workers if fit_together([ResourceRequest(student.model, 0, gpus, n)], cluster)):
-            less = replace(config, recomputed=True, shards=workers)
+            less = replace(config, recomputed=True, workers=workers, sharded=True)
             candidates.append((f"'workers: {workers}', 'sharding: fsdp', 'gradient_checkpointing: true' {it}", less))
         if config.lora_rank is None:
             candidates.append((f"'tuning: lora' under recipes.{named}", replace(config, lora_rank=recipe.lora_rank)))

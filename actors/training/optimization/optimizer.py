@@ -17,8 +17,10 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
     ]
 
 
-def make_optimizer(name: str, model: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
-    """Return the optimizer of a model's trained parameters. Each step sets its learning rate.
+def make_optimizer(name: str, model: nn.Module, weight_decay: float, device: torch.device) -> torch.optim.Optimizer:
+    """Return the optimizer of a model's trained parameters on `device`. Each step sets its learning rate.
+
+    On a GPU, AdamW is fused: its default there holds 4 more bytes per parameter during a step.
 
     (AdamW: 1711.05101. Adafactor: 1804.04235, but at the schedule's learning rate, as in transformers' Trainer.)
     """
@@ -27,4 +29,4 @@ def make_optimizer(name: str, model: nn.Module, weight_decay: float) -> torch.op
         from transformers.optimization import Adafactor
 
         return Adafactor(groups, lr=0.0, scale_parameter=False, relative_step=False)
-    return torch.optim.AdamW(groups, lr=0.0)
+    return torch.optim.AdamW(groups, lr=0.0, fused=device.type == "cuda")

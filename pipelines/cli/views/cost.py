@@ -76,11 +76,11 @@ def _gpu_hours(estimate: CostEstimate) -> str:
 def _memory_table(study: Study, folder: Path) -> Table | None:
     found = memory_needs(study, folder)
     table = Table("model", title="Memory (GiB per GPU, or in total for models on CPUs)", title_justify="left")
-    for name in ("GPUs", "weights", "cache", "optimizer", "activations", "total"):
+    for name in ("GPUs", "weights", "cache", "optimizer", "activations", "copies", "total"):
         table.add_column(name, justify="right")
     for need in found:
         size = need.footprint
-        amounts = (size.weights, size.cache, size.optimizer, size.activations, size.total)
+        amounts = (size.weights, size.cache, size.optimizer, size.activations, size.copies, size.total)
         table.add_row(f"{need.name} {need.role}", f"{need.gpus:g}", *(f"{amount / GIB:,.2f}" for amount in amounts))
     return table if found else None
 

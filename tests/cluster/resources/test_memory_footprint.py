@@ -151,7 +151,9 @@ def test_full_fine_tuning_holds_sixteen_bytes_a_parameter_and_lora_few_more_than
     assert full.weights + full.optimizer >= 12 * sizes.parameters
     lora = training_memory(sizes, TrainingConfig(lora_rank=8, rows=1, length=512))
     assert 2 * sizes.parameters < lora.weights + lora.optimizer < 2.1 * sizes.parameters
-    assert training_memory(sizes, TrainingConfig(shards=8)).optimizer * 8 == pytest.approx(full.optimizer)
+    assert training_memory(sizes, TrainingConfig(workers=8, sharded=True)).optimizer * 8 == pytest.approx(
+        full.optimizer
+    )
 
 
 def test_a_node_holds_what_its_memory_has_room_for() -> None:
