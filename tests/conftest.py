@@ -6,7 +6,6 @@ import os
 import signal
 from collections import defaultdict
 from collections.abc import Generator, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -21,6 +20,7 @@ for name, value in {
     os.environ.setdefault(name, value)
 
 from cluster.connection.session import Session, connect  # noqa: E402 Ray reads its environment at import
+from tests.support.gpus import hide_gpus, why_no_vllm  # noqa: E402
 from tests.support.needs import forbid_torch, needs_of_file, needs_of_fixture, needs_of_function  # noqa: E402
 
 # started in the background, a shell has us ignore Ctrl-C, and all that we start would do so, too
@@ -35,7 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A test of `make check` that loads torch nevertheless fails."""
+    """GPUs are hidden before torch is loaded; a test of `make check` that loads it nevertheless fails."""
+    hide_gpus(config.option.markexpr)
     if config.option.check:
         forbid_torch()
 
@@ -58,16 +59,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What needs vLLM comes last, as its one engine then keeps a CPU until the end; it is skipped without vLLM."""
+    """What needs vLLM comes last, as its one engine then keeps a CPU until the end; skipped without vLLM for CPUs."""
     if config.option.check:
         slow = [item for item in items if item.get_closest_marker("ray") or item.get_closest_marker("torch")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
     items.sort(key=lambda item: item.get_closest_marker("vllm") is not None)
-    if find_spec("vllm") is None:
+    if why := why_no_vllm():
         for item in items:
             if item.get_closest_marker("vllm"):
-                item.add_marker(pytest.mark.skip(reason="vLLM is not installed"))
+                item.add_marker(pytest.mark.skip(reason=why))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

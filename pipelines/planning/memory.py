@@ -126,7 +126,7 @@ def _serving_need(
 
 def _training_need(model: Model, student: Student, recipe: Recipe, sizes: Architecture, saved: int) -> MemoryNeed:
     resources, batch, named = student.resources, recipe.batch_size, student.recipe
-    gpus = model.gpus if resources.gpus is None else resources.gpus
+    gpus = resources.worker_gpus(model.gpus)
     config = TrainingConfig(
         bytes_per_parameter=_bytes_per_parameter(model, saved)
         if recipe.precision == "auto"

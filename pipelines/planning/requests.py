@@ -37,10 +37,10 @@ def evaluator_request(study: Study, steps: Iterable[Step]) -> ResourceRequest:
 
 
 def training_request(study: Study, job: TrainParams) -> ResourceRequest:
-    """Return the request of a training's workers: the student's resources, by default those of its model."""
+    """Return the request of a training's workers: the student's resources, by default the model's CPUs and one GPU."""
     model, resources = study.models[job.model], job.resources
     cpus = model.cpus if resources.cpus is None else resources.cpus
-    gpus = model.gpus if resources.gpus is None else resources.gpus
+    gpus = resources.worker_gpus(model.gpus)
     return ResourceRequest(
         "training", cpus, gpus, resources.workers, accelerator_type=model.accelerator if gpus else ""
     )

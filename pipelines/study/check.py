@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
@@ -72,6 +73,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *_contamination(loaded),
         *_oversized_requests(loaded, cpus, gpus),
         *_recipe_problems(loaded),
+        *_training_gpus(loaded),
         *_unpackable_students(loaded),
         *_published_numbers(loaded),
         *(_error_at(loaded, *problem) for problem in pattern_problems(loaded.study)),
@@ -330,6 +332,22 @@ def _oversized_requests(loaded: LoadedStudy, cpus: float | None, gpus: float | N
 def _fractional_gpus(loaded: LoadedStudy, name: str, model: Model) -> Iterator[InputError]:
     if model.gpus > 1 and not model.gpus.is_integer():
         yield _error_at(loaded, ("models", name, "gpus"), f"{model.gpus:g} GPUs: above 1, the number must be whole")
+
+
+def _training_gpus(loaded: LoadedStudy) -> Iterator[InputError]:
+    """Yield shares of GPUs that no training can use: a worker computes on one, and workers on the same one collide."""
+    for index, student in enumerate(loaded.study.students):
+        gpus = student.gpus or 0
+        if gpus > 1:
+            message = f"{gpus:g} GPUs for each worker, but a worker uses one"
+            workers = math.ceil(gpus)
+            remedy = f"To train on {workers} GPUs, set 'workers: {workers}' and 'gpus: 1'."
+            yield _error_at(loaded, ("students", index, "gpus"), message, remedy)
+        elif 0 < gpus < 1 < student.workers:
+            message = (
+                f"{student.workers} workers with {gpus:g} of a GPU each: workers that share a GPU cannot communicate"
+            )
+            yield _error_at(loaded, ("students", index, "gpus"), message, "Set 'gpus: 1', or 'workers: 1'.")
 
 
 def _recipe_problems(loaded: LoadedStudy) -> Iterator[InputError]:

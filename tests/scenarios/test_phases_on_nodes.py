@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.gpus import simulating_gpus
 from tests.support.studies import scripted_study
 
 ROOT = Path(__file__).parents[2]
@@ -78,9 +79,8 @@ def test_models_find_room_on_single_nodes(tmp_path: Path) -> None:
     study = scripted_study(models=models, seeds=[{"name": "world", "world": {"count": 4}}])
     path = tmp_path / "study.yaml"
     path.write_text(json.dumps(study.model_dump(exclude_defaults=True, exclude_none=True)))
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, path, tmp_path / "store"], cwd=ROOT, capture_output=True, text=True, timeout=280
-    )
+    command, environment = [sys.executable, "-c", SCRIPT, path, tmp_path / "store"], simulating_gpus()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["apart"] and told["the sleeper gave way"] and told["those at work moved"], told

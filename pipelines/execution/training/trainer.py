@@ -175,7 +175,7 @@ def train_spec(study: Study, folder: Path, job: TrainParams) -> TrainSpec:
 
 
 def placement(study: Study, job: TrainParams) -> TrainPlacement:
-    """Return where a training runs: on the student's training resources, or by default on the model's CPUs and GPUs."""
+    """Return where a training runs: on the student's resources, by default on the model's CPUs and one GPU."""
     resources, request = job.resources, training_request(study, job)
     return TrainPlacement(
         workers=request.replicas,

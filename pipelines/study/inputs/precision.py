@@ -32,8 +32,7 @@ def _computes_on_cpu(model: Model) -> bool:
 
 
 def _trains_on_cpu(study: Study, student: Student) -> bool:
-    gpus = student.resources.gpus
-    return not (study.models[student.model].gpus if gpus is None else gpus)
+    return not student.worker_gpus(study.models[student.model].gpus)
 
 
 def _precision(study: Study, student: Student) -> str:

@@ -17,6 +17,7 @@ from actors.serving.replica_handle import NAMESPACE
 from actors.serving.residency import ModelResidency, ResidentModel
 from actors.serving.spec import PoolSpec, ReplicaResources
 from tests.actors.serving.pools import ask, free_cpus, groups, ids, scripted
+from tests.support.gpus import simulating_gpus
 from tests.support.timing import until
 
 pytestmark = pytest.mark.usefixtures("ray_local")
@@ -148,14 +149,10 @@ residency.close()
 
 def test_gpus_are_handed_on_with_the_berth() -> None:
     command = [sys.executable, "-c", GPUS]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=_no_visible_gpus())
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, env=simulating_gpus())
     assert done.returncode == 0, done.stderr
     (one, two, none, free), (still_one, other, free_later) = map(str.split, done.stdout.splitlines())
     assert (len(one.split(",")), len(two.split(",")), none) == (1, 2, "-")
     assert not set(one.split(",")) & set(two.split(","))
     assert (still_one, other) == (one, two)
     assert float(free) == float(free_later) == 1
-
-
-def _no_visible_gpus() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}

@@ -15,13 +15,23 @@ from cluster.resources.accelerators import GPUS, published_tflops, relative_band
         ("Tesla V100-SXM2-16GB", ("V100", 125)),
         ("NVIDIA L4", ("L4", 121)),
         ("NVIDIA L40S", ("L40S", 362)),
+        ("NVIDIA H200", ("H200", 989)),
         ("NVIDIA B200", ("B200", 2250)),
+        ("NVIDIA GB200", ("GB200", 2500)),
+        ("NVIDIA GH200 480GB", ("GH200", 989)),
         ("NVIDIA H20", None),
         ("NVIDIA GeForce RTX 5090", None),
     ],
 )
 def test_a_device_is_found_by_what_cuda_calls_it(device: str, published: tuple[str, int] | None) -> None:
     assert published_tflops(device) == published
+
+
+@pytest.mark.parametrize("device", ["NVIDIA GH200 480GB", "NVIDIA GB200", "NVIDIA B200", "NVIDIA H100 80GB HBM3"])
+def test_names_are_those_that_ray_gives_to_nodes(device: str) -> None:
+    from ray._private.accelerators.nvidia_gpu import NvidiaGPUAcceleratorManager
+
+    assert NvidiaGPUAcceleratorManager._gpu_name_to_accelerator_type(device) in GPUS
 
 
 def test_speeds_are_relative_to_an_h100_and_unknown_gpus_count_as_an_l4() -> None:

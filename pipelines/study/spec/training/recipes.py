@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -97,7 +98,11 @@ class TrainingResources(StrictModel):
         "zero2 and zero3: DeepSpeed",
     )
     cpus: float | None = Field(default=None, gt=0, description="placement: CPUs of one worker; default: the model's")
-    gpus: float | None = Field(default=None, ge=0, description="placement: GPUs of one worker; default: the model's")
+    gpus: float | None = Field(
+        default=None,
+        ge=0,
+        description="placement: GPUs of one worker: 0, 1 or a share of one; default: 1 if the model has GPUs",
+    )
     gradient_checkpointing: bool = Field(
         default=False, description="placement: uses less memory, but a third more time"
     )
@@ -109,6 +114,10 @@ class TrainingResources(StrictModel):
         gt=0,
         description="placement: maximum number of LoRA students with the same base and recipe that one process trains",
     )
+
+    def worker_gpus(self, model_gpus: float) -> float:
+        """Return the GPUs of each worker, for a model that is served on `model_gpus` GPUs: a worker uses one."""
+        return min(1.0, math.ceil(model_gpus)) if self.gpus is None else self.gpus
 
 
 class Student(TrainingResources):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ from actors.inference.templates.student_templates import STUDENT_TEMPLATES
 from actors.training.spec import accumulation_steps
 from pipelines.errors import InputError
 from pipelines.execution.training.trainer import train_spec
+from pipelines.planning.requests import training_request
 from pipelines.study.check import check
 from pipelines.study.file.load import load
 from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.params.students import EvaluateParams, TrainParams
 from pipelines.study.inputs.models import evaluated_spec
-from pipelines.study.spec.training.recipes import Recipe, published_recipes
+from pipelines.study.spec.common.model import Model
+from pipelines.study.spec.training.recipes import Recipe, TrainingResources, published_recipes
 from tests.support.studies import STUDENTS, scripted_study
 
 WriteStudy = Callable[..., Path]
@@ -75,7 +79,7 @@ def test_workers_that_do_not_divide_the_batch_are_refused(write_study: WriteStud
     path = write_study({"recipe: quick": "recipe: quick\n    workers: 3"})
     with pytest.raises(InputError, match="3 workers x micro_batch_size 1 do not divide the recipe's batch_size 64"):
         check(load(path))
-    path = write_study({"recipe: quick": "recipe: quick\n    workers: 4\n    gpus: 2"})
+    path = write_study({"recipe: quick": "recipe: quick\n    workers: 8\n    gpus: 1"})
     with pytest.raises(InputError, match="the training asks for 8; the whole cluster has 4 GPUs"):
         check(load(path), cpus=64, gpus=4)
 
@@ -96,6 +100,37 @@ def test_students_and_their_base_have_the_template_of_the_recipe(tmp_path: Path)
         (_, evaluation), *_ = cell.evaluations
         assert isinstance(evaluation.params, EvaluateParams) and evaluation.params.template == template
     assert evaluated_spec(study, "small", tmp_path, template="x").chat_template == "x"
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "problem"),
+    [
+        (1, 1, ""),
+        (1, 0.5, ""),
+        (4, 1, ""),
+        (4, 0, ""),
+        (1, 4, "4 GPUs for each worker, but a worker uses one. To train on 4 GPUs, set 'workers: 4' and 'gpus: 1'"),
+        (2, 0.5, "2 workers with 0.5 of a GPU each: workers that share a GPU cannot communicate. Set 'gpus: 1'"),
+    ],
+)
+def test_a_worker_has_one_gpu_and_only_one_alone_a_share(
+    write_study: WriteStudy, workers: int, gpus: float, problem: str
+) -> None:
+    loaded = load(write_study({"recipe: quick": f"recipe: quick\n    workers: {workers}\n    gpus: {gpus}"}))
+    refused = pytest.raises(InputError, match=rf"students\[0\]\.gpus: {re.escape(problem)}")
+    with refused if problem else nullcontext():
+        check(loaded, cpus=64, gpus=8)
+
+
+@pytest.mark.parametrize(("served_on", "default"), [(0, 0), (0.5, 1), (1, 1), (4, 1)])
+def test_a_worker_has_one_gpu_if_its_model_is_served_on_gpus(served_on: float, default: float) -> None:
+    assert TrainingResources().worker_gpus(served_on) == default
+    assert TrainingResources(gpus=0.25).worker_gpus(served_on) == 0.25
+    model = {"source": "any", "engine": "scripted"}
+    study = scripted_study(**STUDENTS)
+    served = study.model_copy(update={"models": {n: Model(**model, gpus=served_on) for n in study.models}})
+    job = TrainParams("small", study.recipes["full"], 0, TrainingResources(workers=2))
+    assert training_request(served, job).gpus == default
 
 
 def keys(**changes: Any) -> set[str]:
