@@ -106,9 +106,9 @@ def run_plain_vllm(folder: Path) -> float:
     """Return the tokens per second of offline vLLM in this process."""
     from transformers import AutoConfig
 
+    from actors.devices import device_name
     from actors.engines.vllm.environment import set_environment
     from actors.engines.vllm_arguments import engine_arguments
-    from actors.inference.model_loading import device_name
 
     set_environment(device_name(), batch_invariant=False)
     from vllm import LLM, SamplingParams

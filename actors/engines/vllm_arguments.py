@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from actors.devices import device_name, dtype_name
 from actors.engine import EngineSpec, OptionValue
 from actors.engines.options import parse_options
 from actors.engines.vllm.internals import lora_rank_limits
-from actors.inference.model_loading import adapter_rank, device_name, dtype_name, linear_names, usable_length
+from actors.inference.model_loading import adapter_rank, linear_names, usable_length
 
 CPU_KV_CACHE_BYTES = 2**30  # bytes
 # whitespace in JSON has no meaning, and weak models fill whole replies with it
@@ -72,7 +73,7 @@ def lora_dtype_error(dtype: str, device: str) -> str:
     """Return why vLLM cannot apply LoRA adapters to a model of this dtype on a device ("cuda" or "cpu"), or ""."""
     if device == "cpu" or dtype != "float32":
         return ""
-    return "on GPUs, LoRA adapters need 16-bit weights; set 'dtype' to auto, bfloat16 or float16"
+    return "vLLM applies LoRA adapters on GPUs to 16-bit weights only, not float32; set 'dtype' to auto or bfloat16"
 
 
 def engine_arguments(spec: EngineSpec, config: Any, rank: int = 0) -> dict[str, Any]:

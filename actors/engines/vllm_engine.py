@@ -13,6 +13,7 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
+from actors.devices import device_name
 from actors.engine import (
     EngineSpec,
     Feature,
@@ -32,7 +33,6 @@ from actors.inference.chat_template import template_ids
 from actors.inference.model_loading import (
     base_model,
     check_weights,
-    device_name,
     is_adapter,
     load_tokenizer,
     usable_length,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actors.devices import device_name, dtype_name
 from actors.engine import EngineSpec, LoadError
-from actors.inference.model_loading import device_name, dtype_name, is_adapter
+from actors.inference.model_loading import is_adapter
 from actors.model_folder.config import load_config
 from actors.model_folder.weights import load_complete
 

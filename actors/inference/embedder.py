@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actors.devices import device_name, dtype_name
 from actors.engine import LoadError
-from actors.inference.model_loading import device_name, dtype_name
 from actors.model_folder.files import check_files
 
 if TYPE_CHECKING:

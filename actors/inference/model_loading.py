@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actors.devices import device_name, dtype_name
 from actors.engine import EngineSpec, LoadError
 from actors.model_folder.config import load_decoder_config
 from actors.model_folder.files import check_files
@@ -98,27 +99,6 @@ def check_weights(spec: EngineSpec, config: Any) -> None:
 def usable_length(max_length: int, config: Any) -> int:
     """Return the maximum tokens of a conversation: `max_length`, limited by the positions of the model."""
     return min(max_length, int(getattr(config.get_text_config(), "max_position_embeddings", max_length)))
-
-
-def device_name() -> str:
-    """Return `cuda` if there is a CUDA device, else `cpu`."""
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def dtype_name(dtype: str, device: str) -> str:
-    """Return the dtype of the weights: `auto` is float32 on a CPU and bfloat16 on a GPU.
-
-    Raises:
-        ValueError: If `dtype` is unknown.
-    """
-    names = ("float32", "bfloat16", "float16")
-    if dtype == "auto":
-        return "float32" if device == "cpu" else "bfloat16"
-    if dtype not in names:
-        raise ValueError(f"unknown dtype {dtype!r}: one of auto, {', '.join(names)}")
-    return dtype
 
 
 def is_adapter(model: str) -> bool:

@@ -6,12 +6,13 @@ import asyncio
 import os
 import pickle
 import traceback
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import ray
 
+from actors.devices import unusable_gpus
 from actors.engine import (
     PLUGIN_ERROR,
     Answer,
@@ -32,7 +33,7 @@ from actors.inference.checkpoint_download import downloaded_checkpoint
 from actors.serving.queueing.queues import CoalescingQueue
 from cluster.errors import add_context, error_line
 from cluster.fault_points import hit
-from cluster.resources.gpu_memory import wait_until_free
+from cluster.resources.gpu_memory import sole_use, wait_until_free
 from cluster.resources.process_activity import Activity, process_activity
 
 BATCHING_WINDOW_SECONDS = 0.005
@@ -55,11 +56,12 @@ class Replica:
         if gpus is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         self._gpus, self._gpu_fraction, self._spans_nodes = gpus or (), gpu_fraction, gpus is None
+        self._shared_gpus = self._gpus if gpu_fraction < 1 else ()
         self._files = ExitStack()  # the files that the loaded engine reads
         self._engine: Engine | None = None
         self._model = ""
         self._code: EngineCode | None = None
-        self._memory_fraction = MIN_FREE_FRACTION
+        self._needed_memory = 0.0  # fraction of each device
         self._answers: CoalescingQueue[tuple[int, Answer]] = CoalescingQueue(BATCHING_WINDOW_SECONDS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._retry_count = 0
@@ -81,11 +83,12 @@ class Replica:
         self._model, self._code = spec.model, spec.code
         try:
             await self._unload()
-            fraction: Any = dict(spec.options).get("gpu_memory_utilization", MIN_FREE_FRACTION)
-            self._memory_fraction = float(fraction)
+            await asyncio.to_thread(self._check_devices, spec)
+            self._needed_memory = self._memory_fraction(spec)
             local_spec = await asyncio.to_thread(self._local_checkpoint, spec)
-            await asyncio.to_thread(self._wait_for_devices)
-            self._engine = await asyncio.to_thread(create, local_spec)
+            async with self._sole_use():
+                await asyncio.to_thread(self._wait_for_devices)
+                self._engine = await asyncio.to_thread(create, local_spec)
         except Exception as error:
             await self._unload()
             if isinstance(error, LoadError):
@@ -121,13 +124,15 @@ class Replica:
     async def sleep(self) -> None:
         """Offload the model to host memory. No request may be in flight."""
         if self._engine:
-            await self._engine.sleep()
+            async with self._sole_use():
+                await self._engine.sleep()
 
     async def wake(self) -> None:
         """Load the offloaded model back, once the devices are free."""
-        await asyncio.to_thread(self._wait_for_devices)
-        if self._engine:
-            await self._engine.wake()
+        async with self._sole_use():
+            await asyncio.to_thread(self._wait_for_devices)
+            if self._engine:
+                await self._engine.wake()
 
     async def close(self) -> None:
         """Drop the requests in flight and unload the model."""
@@ -153,7 +158,8 @@ class Replica:
     async def _unload(self) -> None:
         if self._engine:
             engine, self._engine = self._engine, None
-            await asyncio.to_thread(engine.close)
+            async with self._sole_use():
+                await asyncio.to_thread(engine.close)
         await asyncio.to_thread(self._files.close)
 
     def _local_checkpoint(self, spec: EngineSpec) -> EngineSpec:
@@ -161,8 +167,24 @@ class Replica:
             return spec
         return self._files.enter_context(downloaded_checkpoint(spec, self._spans_nodes))
 
+    def _check_devices(self, spec: EngineSpec) -> None:
+        if (self._gpus or self._spans_nodes) and spec_info(spec).has_weights and (problem := unusable_gpus()):
+            raise LoadError(spec.model, problem)
+
+    def _memory_fraction(self, spec: EngineSpec) -> float:
+        """Return the fraction of each device that an engine needs: its option, or this replica's share."""
+        told: Any = dict(spec.options).get("gpu_memory_utilization")
+        return MIN_FREE_FRACTION * min(self._gpu_fraction, 1) if told is None else float(told)
+
     def _wait_for_devices(self) -> None:
-        wait_until_free(self._gpus, self._memory_fraction * min(self._gpu_fraction, 1), FREE_TIMEOUT)
+        wait_until_free(self._gpus, self._needed_memory, FREE_TIMEOUT)
+
+    @asynccontextmanager
+    async def _sole_use(self) -> AsyncGenerator[None]:
+        """Wait until no other replica that shares a GPU with this one loads, unloads, offloads or resumes a model."""
+        with ExitStack() as held:
+            await asyncio.to_thread(held.enter_context, sole_use(self._shared_gpus))
+            yield
 
 
 async def _ask(engine: Engine, request: Request) -> Answer:

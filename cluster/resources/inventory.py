@@ -87,7 +87,17 @@ def _launchable_nodes() -> list[Node]:
 
 def machine() -> Inventory:
     """Return this machine's resources within CPU affinity, container limits and CUDA_VISIBLE_DEVICES, without Ray."""
-    return Inventory((Node(os.uname().nodename, _cpus(), len(_visible_gpus()), _memory()),))
+    return Inventory((Node(os.uname().nodename, _cpus(), len(visible_gpus()), _memory()),))
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs of this machine that this process may use, each by its index or UUID, in torch's order."""
+    present = gpu_uuids()
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        return present
+    names = [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
+    return names[: len(present)]
 
 
 def _node(record: dict[str, object]) -> Node:
@@ -138,12 +148,3 @@ def _cgroup(name: str) -> str:
         return (CGROUP / name).read_text().strip()
     except OSError:
         return ""
-
-
-def _visible_gpus() -> list[str]:
-    present = gpu_uuids()
-    allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if allowed is None:
-        return present
-    names = [name.strip() for name in allowed.split(",") if name.strip() not in ("", "-1", "NoDevFiles")]
-    return names[: len(present)]

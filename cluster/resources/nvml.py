@@ -48,6 +48,26 @@ def query_gpu_memory(gpus: Sequence[str]) -> list[GpuMemory]:
         return [memory for gpu in gpus for memory in _query_one(gpu)] if loaded else []
 
 
+def compute_capability(gpu: str) -> tuple[int, int] | None:
+    """Return the compute capability of a GPU, given by index or UUID, such as (9, 0); None if it is unknown."""
+    import pynvml
+
+    with _driver() as loaded:
+        try:
+            major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(_handle(gpu)) if loaded else (0, 0)
+        except pynvml.NVMLError:
+            return None
+    return (major, minor) if major else None
+
+
+def driver_version() -> str:
+    """Return the version of this machine's driver, such as "580.65.06"; empty without a driver."""
+    import pynvml
+
+    with _driver() as loaded:
+        return str(pynvml.nvmlSystemGetDriverVersion()) if loaded else ""
+
+
 @contextmanager
 def _driver() -> Generator[bool]:
     """Keep NVML open for the block. Yields False if this machine has no driver, or one that cannot be used."""
@@ -64,11 +84,17 @@ def _driver() -> Generator[bool]:
         pynvml.nvmlShutdown()
 
 
+def _handle(gpu: str) -> Any:
+    import pynvml
+
+    return pynvml.nvmlDeviceGetHandleByIndex(int(gpu)) if gpu.isdigit() else pynvml.nvmlDeviceGetHandleByUUID(gpu)
+
+
 def _query_one(gpu: str) -> list[GpuMemory]:
     import pynvml
 
     try:
-        device = pynvml.nvmlDeviceGetHandleByIndex(int(gpu)) if gpu.isdigit() else pynvml.nvmlDeviceGetHandleByUUID(gpu)
+        device = _handle(gpu)
         instances = {pynvml.nvmlDeviceGetUUID(instance): instance for instance in _mig_instances(device)}
     except pynvml.NVMLError:
         return []

@@ -21,7 +21,14 @@ from pipelines.study.inputs.endpoints import (
     check_same_servers,
     check_scorer,
 )
-from pipelines.study.inputs.models import check_draft, check_installed, check_model, check_options, local_config
+from pipelines.study.inputs.models import (
+    check_adapters,
+    check_draft,
+    check_installed,
+    check_model,
+    check_options,
+    local_config,
+)
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.inputs.published import read_published
 from pipelines.study.inputs.references import check_reference
@@ -248,6 +255,7 @@ def _model_problems(loaded: LoadedStudy) -> Iterator[InputError]:
             continue
         folder = loaded.folder
         found = (*check_options(model), *check_draft(model, folder), *check_placement(model))
+        found = (*found, *check_adapters(loaded.study, name))
         for problem in (*found, *check_template(model, folder)):
             yield _problem_error(loaded, ("models", name), problem)
     for name, problem in check_same_servers(loaded.study.models):

@@ -20,6 +20,7 @@ class FakeDevice:
     used: list[int | None]
     total: int = 1000
     instances: list[FakeDevice | None] = field(default_factory=list)  # None: a slot without an instance
+    capability: tuple[int, int] | None = (9, 0)  # None: an error
     reads: int = 0
 
     def memory(self) -> SimpleNamespace:
@@ -65,6 +66,12 @@ class FakeDriver:
         return [int(bool(device.instances))] * 2
 
 
+def _capability(device: FakeDevice) -> tuple[int, int]:
+    if device.capability is None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+    return device.capability
+
+
 def _instance(device: FakeDevice, index: int) -> FakeDevice:
     instance = device.instances[index]
     if instance is None:
@@ -81,6 +88,8 @@ def install_driver(monkeypatch: pytest.MonkeyPatch, *devices: FakeDevice, fails_
         "nvmlDeviceGetCount": lambda: len(driver.devices),
         "nvmlDeviceGetHandleByIndex": driver.by_index,
         "nvmlDeviceGetHandleByUUID": driver.by_uuid,
+        "nvmlSystemGetDriverVersion": lambda: "535.183.01",
+        "nvmlDeviceGetCudaComputeCapability": _capability,
         "nvmlDeviceGetUUID": lambda device: device.uuid,
         "nvmlDeviceGetMigMode": driver.mig_mode,
         "nvmlDeviceGetMaxMigDeviceCount": lambda device: len(device.instances),

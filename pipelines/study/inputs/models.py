@@ -13,10 +13,11 @@ import bundled
 from actors.engine import EngineSpec, OptionValue, StudentTemplate
 from actors.engines.options import option_error
 from actors.engines.registry import EngineInfo, engine_info, option_defaults, resolve
-from actors.engines.vllm_arguments import SPECULATIVE, speculative_error
+from actors.engines.vllm_arguments import SPECULATIVE, lora_dtype_error, speculative_error
 from actors.model_folder.config import ARCHITECTURE_REMEDY, decoder_problem, unknown_architecture
 from actors.model_folder.files import folder_fault, read_config
 from actors.model_folder.quantisation import method, missing_package
+from cluster.resources.memory_footprint import USABLE_FRACTION
 from pipelines.errors import nearest
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.plugins.active import origin
@@ -35,6 +36,8 @@ def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSp
     sharded = engine_info(engine).memory_model == "tensor_parallel"
     if sharded and model.gpus > 1 and "pipeline_parallel_size" not in options:
         options = {"tensor_parallel_size": int(model.gpus)} | options
+    if sharded and 0 < model.gpus < 1:  # otherwise the engine takes as much of a shared GPU as of a whole one
+        options = {"gpu_memory_utilization": round(USABLE_FRACTION * model.gpus, 3)} | options
     return EngineSpec(
         engine=engine,
         model=path or resolve_model_path(model, folder),
@@ -168,6 +171,16 @@ def check_draft(model: Model, folder: Path) -> Iterator[Problem]:
     elif source and not (HUB_NAME.fullmatch(source) and COMMIT.fullmatch(settings.get("revision", ""))):
         remedy = "Give a folder (relative to the study file), or a hub name with the 40-digit commit as 'revision'."
         yield Problem((*where, "model"), f"'{source}' is neither a folder nor a hub model with a commit", remedy)
+
+
+def check_adapters(study: Study, name: str) -> Iterator[Problem]:
+    """Yield a problem if vLLM has to apply LoRA adapters to a model in a dtype in which it cannot."""
+    model = study.models[name]
+    recipes = (study.recipes.get(student.recipe) for student in study.students if student.model == name)
+    adapted = (model.options | model.runtime).get("lora") or any(each and each.tuning == "lora" for each in recipes)
+    on_gpus = model.gpus and resolve(model.engine, model.gpus) == "vllm"
+    if adapted and on_gpus and (message := lora_dtype_error(model.dtype, "cuda")):
+        yield Problem(("dtype",), message)
 
 
 def check_model(model: Model, folder: Path) -> Problem | None:

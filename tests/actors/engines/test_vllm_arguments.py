@@ -83,5 +83,5 @@ def test_adapters_of_float32_models_are_refused_on_gpus(cuda: None, monkeypatch:
     float32 = EngineSpec("vllm", "folder", dtype="float32")
     assert "enable_lora" not in engine_arguments(float32, CONFIG)
     assert engine_arguments(replace(float32, dtype="bfloat16"), CONFIG, rank=8)["enable_lora"] is True
-    with pytest.raises(ValueError, match="LoRA adapters need 16-bit weights; set 'dtype'"):
+    with pytest.raises(ValueError, match="to 16-bit weights only, not float32; set 'dtype'"):
         engine_arguments(float32, CONFIG, rank=8)

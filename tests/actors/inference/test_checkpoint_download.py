@@ -97,7 +97,8 @@ def test_what_can_not_be_fetched_is_named_with_what_to_do(temporary: Path, url: 
 
 
 @pytest.mark.usefixtures("temporary")
-def test_a_model_over_several_nodes_is_not_copied_to_one(spec: EngineSpec) -> None:
+def test_a_model_over_several_nodes_is_not_copied_to_one(spec: EngineSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica, "unusable_gpus", lambda: "")
     answer = asyncio.run(Replica(1, None, 1).load(spec))
     assert isinstance(answer, LoadError) and "its engine spans several" in str(answer)
 

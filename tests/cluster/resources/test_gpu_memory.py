@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pynvml
 import pytest
 
 from cluster.errors import ClusterError
 from cluster.resources import gpu_memory
-from cluster.resources.gpu_memory import wait_until_free
+from cluster.resources.gpu_memory import sole_use, wait_until_free
 from cluster.resources.nvml import GpuMemory, query_gpu_memory
 from tests.support.nvml import FakeDevice, FakeDriver
 
+ROOT = Path(__file__).parents[3]
 Install = Callable[..., FakeDriver]
 NO_DRIVER = [pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED]
 
@@ -97,3 +104,62 @@ def test_memory_that_the_driver_does_not_tell_is_nothing_to_wait_for(nvml: Insta
 
 def test_this_machine_answers_with_or_without_a_driver() -> None:
     assert all(memory.total > 0 for memory in query_gpu_memory(["0"]))
+
+
+LOADER = """
+import sys
+from pathlib import Path
+from cluster.resources.gpu_memory import sole_use
+print("tries", flush=True)
+with sole_use(sys.argv[2:]):
+    with Path(sys.argv[1]).open("a") as log:
+        log.write("child\\n")
+    print("in", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def loader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts a process that uses the given GPUs alone, writes a line into `log`, and stays until its input ends."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*gpus: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", LOADER, str(tmp_path / "log"), *gpus]
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        env = os.environ | {"TMPDIR": str(tmp_path)}
+        started.append(subprocess.Popen(command, cwd=ROOT, text=True, env=env, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout
+    return process.stdout.readline().strip()
+
+
+def test_processes_that_share_a_gpu_use_it_one_after_another(
+    loader: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    with sole_use(["1", "0"]):
+        child = loader("0")
+        assert said(child) == "tries"
+        time.sleep(0.2)  # it would enter now, if it could
+        (tmp_path / "log").write_text("parent\n")
+    assert said(child) == "in"
+    assert (tmp_path / "log").read_text() == "parent\nchild\n"
+    with sole_use(["1"]):  # another GPU
+        pass
+
+
+def test_a_process_that_crashed_holds_no_gpu(loader: Callable[..., subprocess.Popen[str]]) -> None:
+    child = loader("0", "1")
+    assert (said(child), said(child)) == ("tries", "in")
+    child.kill()
+    with sole_use(["0"]), sole_use(["1"]):
+        pass
