@@ -36,7 +36,8 @@ SPEED_COLUMNS = (*TRAINING_COLUMNS, "tokens_per_second", "mfu", "peak_flops", "p
 def csv_files(data: ReportData) -> dict[str, str]:
     """Return the content of each CSV file by file name, one file per class of facts."""
     return {
-        "results.csv": _fact_table(Result, data.results),
+        "results.csv": _fact_table(Result, data.runs or data.results),
+        **({"means.csv": _fact_table(Result, data.results)} if data.runs else {}),
         "sets.csv": _fact_table(SetScore, data.sets),
         "rounds.csv": _fact_table(RoundOutcome, data.rounds),
         "replies.csv": _fact_table(ReplyOutcome, data.replies),

@@ -14,6 +14,7 @@ from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.results.report.collect.results import collect_results
 from pipelines.results.report.collect.rewards import Rewards
 from pipelines.results.report.collect.score_distributions import ScoreDistributions
+from pipelines.results.report.collect.seed_means import average_over_seeds
 from pipelines.results.report.data.report import LossCurve, ReportData, RetryCounts, StepAccount
 from pipelines.store.manifest import Manifest, versions
 from pipelines.store.store import Store
@@ -32,7 +33,8 @@ def collect_report(study: Study, folder: Path, grid: Grid, store: Store) -> Repo
     sets, spread = Sets(store, grid, done, study.seed), ScoreDistributions(store, grid, done, study.seed)
     outcomes, rewards = Outcomes(store, grid, done), Rewards(store, grid, done)
     instructions = Instructions(study, store, grid, done)
-    task_scores = collect_results(grid, store, manifests, folder)
+    by_run = collect_results(grid, store, manifests, folder)
+    task_scores = average_over_seeds(by_run)
     return ReportData(
         study=study.study,
         description=study.description,
@@ -43,6 +45,7 @@ def collect_report(study: Study, folder: Path, grid: Grid, store: Store) -> Repo
         model_sizes=tuple((name, parameters(model, folder)) for name, model in study.models.items()),
         results=tuple(task_scores),
         task_scores=task_scores,
+        runs=tuple(by_run) if len(by_run) > len(task_scores) else (),
         published=tuple(read_published(folder / study.published)) if study.published else (),
         sets=tuple(sets.scores()),
         examples=tuple(sets.examples()),

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
+from pipelines.results.report.data.seeds import Runs
 from pipelines.results.report.data.set_key import SetKey
-from pipelines.results.report.data.task_scores import LevelMean, TaskScores
+from pipelines.results.report.data.task_scores import LevelMean
 from pipelines.study.inputs.published import Published
 
 ACCURACY = "accuracy"
@@ -20,7 +21,8 @@ class Result:
     """One number of a benchmark for one student. `value`, `low` and `high` (95 % bootstrap interval) are percentages.
 
     An untuned base model has round -1 and no evolver or teacher (empty strings). `answer_seed` and `seed` are those of
-    the teacher's sampled answers and of the training; None where there is only one.
+    the teacher's sampled answers and of the training; None where there is only one, and in a mean over several `runs`,
+    whose standard deviation is `spread` and whose interval is over seeds and tasks.
     """
 
     benchmark: str
@@ -40,6 +42,8 @@ class Result:
     by_level: tuple[LevelMean, ...]
     answer_seed: int | None = None
     seed: int | None = None
+    runs: int = 1
+    spread: float | None = None
 
     @property
     def measure(self) -> str:
@@ -196,7 +200,10 @@ class LossCurve:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything on the page. `task_scores` has the points of the tasks of each result."""
+    """Everything on the page. `task_scores` has the points of the tasks of each result, by run.
+
+    `results` are means over seeds, and `runs` the results of all runs; empty if no cell has several seeds.
+    """
 
     study: str
     description: str
@@ -223,6 +230,7 @@ class ReportData:
     distributions: tuple[SetDistribution, ...] = ()
     probabilities: tuple[SetProbabilities, ...] = ()
     published: tuple[Published, ...] = ()
-    task_scores: Mapping[Result, TaskScores] = field(default_factory=dict[Result, TaskScores])
+    task_scores: Mapping[Result, Runs] = field(default_factory=dict[Result, Runs])
+    runs: tuple[Result, ...] = ()
     confidences: tuple[SetProbabilities, ...] = ()
     retries: tuple[RetryCounts, ...] = ()

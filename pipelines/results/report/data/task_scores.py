@@ -1,17 +1,16 @@
-"""Scores by task: confidence intervals of a score, and tests of the difference of two scores over shared tasks."""
+"""Scores by task, and their confidence intervals over tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.bootstrap import draw_resamples, percentile_interval
 
 SCORE_RESAMPLES = 2000
-Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,11 @@ class TaskScores:
         whole = sum(self.possible.values())
         return 100.0 * sum(self.earned.values()) / whole if whole else 0.0
 
+    def by_task(self, tasks: Sequence[str]) -> list[float]:
+        """Return what each of some tasks contributes to the score over all of them, in percentage points."""
+        whole = sum(self.possible[task] for task in tasks)
+        return [100.0 * self.earned[task] / whole for task in tasks]
+
     def interval(self) -> tuple[float, float]:
         """Return the 95 % percentile-bootstrap interval over tasks, in percent (fixed seed); zeros without tasks."""
         if not self.possible:
@@ -42,49 +46,6 @@ class TaskScores:
         earned, possible = np.array(list(self.earned.values())), np.array(list(self.possible.values()))
         drawn = draw_resamples(len(possible), SCORE_RESAMPLES, seed=0)
         return percentile_interval(100.0 * earned[drawn].sum(axis=1) / possible[drawn].sum(axis=1))
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The difference of two scores in percentage points, its 95 % interval and its two-sided p-value."""
-
-    points: float
-    low: float
-    high: float
-    p: float
-
-
-def difference(pairs: Sequence[tuple[TaskScores, TaskScores]]) -> Difference | None:
-    """Return the mean difference of pairs of scores (first minus second) on shared tasks; None without such tasks.
-
-    The interval is a bootstrap over tasks. The p-value is from a permutation test that swaps the two scores of a task
-    (fixed seed). A task in several pairs counts as one observation, because its answers are not independent.
-    """
-    parts = [part for first, second in pairs if (part := _by_task(first, second))]
-    tasks = sorted({task for part in parts for task in part})
-    if not tasks:
-        return None
-    by_task = np.array([sum(part.get(task, 0.0) for part in parts) for task in tasks]) / len(parts)
-    low, high = percentile_interval(by_task[draw_resamples(len(tasks), SCORE_RESAMPLES, seed=0)].sum(axis=1))
-    return Difference(float(by_task.sum()), low, high, _p_value(by_task))
-
-
-def _by_task(first: TaskScores, second: TaskScores) -> dict[str, float]:
-    """Return the contribution of each shared task to the difference, in percentage points."""
-    shared = [task for task in first.possible if task in second.possible]
-    wholes = [sum(marks.possible[task] for task in shared) for marks in (first, second)]
-    return {task: 100.0 * (first.earned[task] / wholes[0] - second.earned[task] / wholes[1]) for task in shared}
-
-
-def _p_value(by_task: Array) -> float:
-    if len(by_task) == 1 or not by_task.any():
-        return 1.0
-    from scipy import stats  # slow to import, and most users of this module need no test
-
-    test = stats.permutation_test(
-        (by_task,), np.sum, permutation_type="samples", vectorized=True, n_resamples=SCORE_RESAMPLES, rng=0
-    )
-    return float(test.pvalue)
 
 
 class LevelMean(NamedTuple):

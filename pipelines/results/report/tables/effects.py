@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
+from pipelines.results.report.data.comparisons import Difference, difference
 from pipelines.results.report.data.report import ReportData, Result
-from pipelines.results.report.data.task_scores import Difference, difference
 from pipelines.results.report.tables.summary import sort_by_size
 
 FACTORS = ("evolver", "round", "teacher", "decoding", "selection", "recipe")

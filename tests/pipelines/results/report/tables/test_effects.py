@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipelines.results.report.data.comparisons import Difference
 from pipelines.results.report.data.report import ReportData, Result
 from pipelines.results.report.data.task_scores import TaskScores
 from pipelines.results.report.tables.effects import effects
@@ -56,10 +57,33 @@ def test_an_effect_is_tested_on_the_tasks_that_its_pairs_share(cell):
     other = replace(cell, evolver="small", value=100.0)
     better = TaskScores({str(i): 1.0 for i in range(20)}, {str(i): 1.0 for i in range(20)})
     worse = TaskScores({str(i): float(i < 8) for i in range(20)}, {str(i): 1.0 for i in range(20)})
-    (effect,) = effects(replace(study(replace(cell, value=40.0), other), task_scores={other: better, cell: worse}))
+    (effect,) = effects(
+        replace(study(replace(cell, value=40.0), other), task_scores={other: (better,), cell: (worse,)})
+    )
     assert effect.test is None, "the marks of the result with another value are not these"
     (effect,) = effects(
-        replace(study(replace(cell, value=40.0), other), task_scores={other: better, replace(cell, value=40.0): worse})
+        replace(
+            study(replace(cell, value=40.0), other),
+            task_scores={other: (better,), replace(cell, value=40.0): (worse,)},
+        )
     )
     assert effect.test is not None and effect.test.points == effect.difference == 60.0
     assert effect.test.p < 0.01 and effect.test.low > 0
+
+
+def test_results_of_several_seeds_are_compared_over_tasks_and_seeds(cell):
+    def run(solved: int) -> TaskScores:
+        return TaskScores({str(i): float(i < solved) for i in range(40)}, {str(i): 1.0 for i in range(40)})
+
+    def test(*first: int) -> Difference:
+        runs = {
+            replace(cell, evolver="small", value=60.0): tuple(map(run, first)),
+            replace(cell, value=20.0): (run(7), run(8), run(9)),
+        }
+        (effect,) = effects(replace(study(*runs), task_scores=runs))
+        assert effect.test is not None
+        return effect.test
+
+    steady, unsteady = test(24, 24, 24), test(40, 2, 30)
+    assert steady.points == unsteady.points == 40.0
+    assert steady.p < 0.01 < unsteady.p and unsteady.low < 0 < steady.low
