@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -37,33 +37,60 @@ class ComparisonGroup:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A data set of the grid and its metrics: each is the mean over the rows that have it."""
+    """A data set of the grid and its metrics: each is the mean over the rows that have it.
+
+    Data sets that differ only in the seeds of their answers are one point: `pairs` is the first, and metrics are means.
+    """
 
     pairs: InstructionDataset
     metrics: Mapping[str, float]
 
 
 def collect_points(study: Study, grid: Grid, store: Store) -> list[Point]:
-    """Return one point for every data set of the study whose answers are finished."""
-    done = store.finished_keys()
-    sets = [pairs for pairs in grid.sets if pairs.responses.key in done]
-    found = [Point(pairs, dict(_metric_means(pairs, store, done, study.seed))) for pairs in sets]
+    """Return one point for every data set of the study whose answers are finished, as a mean over their seeds."""
+    done, groups = store.finished_keys(), dict[InstructionDataset, list[Mapping[str, float]]]()
+    for pairs, first in first_of_seeds(grid).items():
+        if pairs.responses.key in done:
+            groups.setdefault(first, []).append(dict(_metric_means(pairs, store, done, study.seed)))
+    found = [Point(first, _mean_metrics(metrics)) for first, metrics in groups.items()]
     return [Point(one.pairs, {**one.metrics, **car}) for one, car in zip(found, _car_values(study, found), strict=True)]
 
 
+def first_of_seeds(grid: Grid) -> dict[InstructionDataset, InstructionDataset]:
+    """Return for every data set the first of those that differ from it only in the seeds of their answers."""
+    first: dict[tuple[str | int, ...], InstructionDataset] = {}
+    return {pairs: first.setdefault(pairs.place_without_seed, pairs) for pairs in grid.sets}
+
+
+def _mean_metrics(by_seed: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the mean of each metric over the seeds of answers."""
+    return {name: fmean(metrics[name] for metrics in by_seed if name in metrics) for name in by_seed[0]}
+
+
 def collect_performances(grid: Grid, store: Store) -> dict[ComparisonGroup, dict[InstructionDataset, float]]:
-    """Return each benchmark's headline score of every evaluated student, by the data set it was trained on."""
-    done, found = store.finished_keys(), dict[ComparisonGroup, dict[InstructionDataset, float]]()
+    """Return each benchmark's headline score of every evaluated student, by the data set it was trained on.
+
+    Scores are means over the seeds of trainings and of answers.
+    """
+    by_seed = dict[ComparisonGroup, dict[InstructionDataset, list[float]]]()
+    firsts = first_of_seeds(grid)
+    for place, pairs, value in _run_scores(grid, store):
+        by_seed.setdefault(place, {}).setdefault(firsts[pairs], []).append(value)
+    return {place: {pairs: fmean(values) for pairs, values in found.items()} for place, found in by_seed.items()}
+
+
+def _run_scores(grid: Grid, store: Store) -> Iterator[tuple[ComparisonGroup, InstructionDataset, float]]:
+    """Yield the score of every evaluated training on every benchmark, and on the mean of all benchmarks of the grid."""
+    done, names = store.finished_keys(), {name for cell in grid.cells for name, _ in cell.evaluations}
     for cell in grid.cells:
         pairs, student = cell.pairs, f"{cell.student.model} {cell.student.recipe}"
         scores = {name: _benchmark_score(store, step) for name, step in cell.evaluations if step.key in done}
         if pairs is None or not scores:
             continue
-        if len(scores) > 1 and len(scores) == len(cell.evaluations):
+        if len(scores) > 1 and len(scores) == len(names):
             scores["mean"] = average_performance(*scores.values())
         for name, mark in scores.items():
-            found.setdefault(ComparisonGroup(pairs.seeds, student, cell.selection, name), {})[pairs] = mark
-    return found
+            yield ComparisonGroup(pairs.seeds, student, cell.selection, name), pairs, mark
 
 
 def _metric_means(

@@ -56,6 +56,11 @@ class InstructionDataset:
         return f"{self.method} {self.evolver}".strip()
 
     @property
+    def place_without_seed(self) -> tuple[str | int, ...]:
+        """The coordinates that data sets share which differ only in the seeds of their answers."""
+        return self.seeds, self.method, self.evolver, self.round, self.teacher, self.decoding
+
+    @property
     def scores(self) -> Step | None:
         """The step that scores the pairs' perplexities; None if the study does not request it."""
         return self.measure("score")

@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from pipelines.evaluate.items.item import Item
 from pipelines.evaluate.items.item import exact_grade as accuracy
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.results.predict.paradox import Paradox
-from pipelines.results.predict.points import collect_points
+from pipelines.results.predict.points import collect_performances, collect_points
 from pipelines.results.predict.study import compare_teacher_sizes, predict_from_metrics
 from pipelines.rows.types import AnswerRow
 from pipelines.store.store import Store
@@ -118,6 +119,30 @@ def test_several_benchmarks_have_a_mean(tmp_path: Path) -> None:
     }
     assert set(found) == {"one", "two", "mean"}
     assert found["mean"]["ppl_answer"].correlation.rho == pytest.approx(1)
+
+
+def test_a_point_is_a_mean_over_the_seeds_of_answers_and_trainings(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    decodings = [{"name": "warm", "temperature": 0.7, "seeds": 2}]
+    study = scripted_study(
+        **ONE_STUDENT
+        | {"students": [{"model": "small", "recipe": "full", "seeds": [4, 9, 10]}]}
+        | {"responses": {"teachers": ["small", "large"], "decodings": decodings}}
+    )
+    grid = run_offline(study, store)
+    for number, cell in enumerate(cell for cell in grid.cells if cell.pairs):
+        for _, step in cell.evaluations:
+            answers(store, step, number % 6)
+    assert len({cell.pairs for cell in grid.cells if cell.pairs}) == 20
+    ((_, performances),) = collect_performances(grid, store).items()
+    assert [*performances.values()] == pytest.approx([100 * 2.5 / TASKS] * 10)
+    lengths = [column_mean(store, pairs) for pairs in grid.sets if pairs.place_without_seed[-2:] == ("small", "warm")]
+    points = [point for point in collect_points(study, grid, store) if point.pairs.teacher == "small"]
+    assert len(points) == 5 and points[0].metrics["length"] == pytest.approx((lengths[0] + lengths[1]) / 2)
+
+
+def column_mean(store: Store, pairs: InstructionDataset) -> float:
+    return fmean(store.rows(pairs.responses.kind, pairs.responses.key).column("tokens_out").to_pylist())
 
 
 def test_larger_teachers_are_compared_where_sizes_are_known(tmp_path: Path) -> None:
