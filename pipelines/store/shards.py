@@ -73,10 +73,15 @@ def write_shard(
 
 def read_partition_rows(store: Store, kind: str, key: str, partition: int) -> list[Row]:
     """Return the rows of one partition of a finished step, in order."""
-    table = _shard(store.url, kind, key, partition // SHARD_PARTITIONS)
+    return from_table(ROW_TYPES[kind], read_partition_table(store.url, kind, key, partition))
+
+
+def read_partition_table(url: str, kind: str, key: str, partition: int) -> pa.Table:
+    """Return the rows of one partition of a finished step in the store with this URL, in order, as a table."""
+    table = _shard(url, kind, key, partition // SHARD_PARTITIONS)
     index = pc.field("index")
     first, end = partition * PARTITION_ROWS, (partition + 1) * PARTITION_ROWS
-    return from_table(ROW_TYPES[kind], table.filter((index >= first) & (index < end)))
+    return table.filter((index >= first) & (index < end))
 
 
 @lru_cache(maxsize=8)

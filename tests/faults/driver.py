@@ -12,7 +12,7 @@ import os
 import random
 import time
 from collections import defaultdict
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -31,11 +31,10 @@ from pipelines.execution.runtime import commit
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.retry import root_cause
 from pipelines.execution.stream import run as flow
-from pipelines.execution.stream.totals import StepProgress
+from pipelines.execution.stream.totals import PartitionProgress
 from pipelines.execution.stream.worker import StreamWorker
 from pipelines.planning.plan import Plan
 from pipelines.store import lease
-from pipelines.store.shards import partitions_of
 from pipelines.study.inputs.models import engine_spec
 
 
@@ -67,7 +66,7 @@ class Here:
 
 
 class Nobody:
-    def add(self, progress: Mapping[str, StepProgress]) -> None:
+    def add(self, report: PartitionProgress) -> None:
         """Ignore progress."""
 
 
@@ -78,15 +77,8 @@ def stream(context: RunContext, plan: Plan) -> Plan:
         return plan
     pools: Any = {name: Here(context, name) for name in {step.params.model for step in steps}}
     trees = flow.build_trees(context, steps, pools, {})
-    walker = StreamWorker(context.store, trees, Nobody())
-    units = sorted({unit for root in trees for unit in partitions_of(context.store, root.kind, root.key)})
-
-    async def walk() -> None:
-        async for _ in walker({"unit": units}):
-            pass
-
     try:
-        asyncio.run(walk())
+        asyncio.run(StreamWorker(context.store, trees, Nobody()).process_all())
     except Exception as error:
         raise root_cause(error) from None
     flow._commit_all(context, steps, defaultdict(float))

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
 from actors.engine import Client, EngineSpec
 from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.execution.runtime.commit import commit_step
@@ -16,7 +14,7 @@ from pipelines.execution.steps.given import run_given
 from pipelines.execution.steps.method_optimization import run_optimization
 from pipelines.execution.steps.seeds import run_seeds
 from pipelines.execution.stream.operators import StreamInputs, make_stream_operator, read_best_methods
-from pipelines.execution.stream.totals import StepProgress
+from pipelines.execution.stream.totals import PartitionProgress
 from pipelines.execution.stream.tree import StepNode, TreeRoot
 from pipelines.execution.stream.worker import StreamWorker
 from pipelines.operators.autoif.function_runs import Runner
@@ -39,7 +37,7 @@ HERE = Path()
 
 
 class _Silent:
-    def add(self, progress: Mapping[str, StepProgress]) -> None:
+    def add(self, report: PartitionProgress) -> None:
         """Ignore progress."""
 
 
@@ -84,11 +82,7 @@ def run_step(store: Store, step: Step, client: Client, seed: int, runner: Runner
     draws = step.params.rows_per_input
     roots = [TreeRoot(source.kind, source.key, (StepNode(step.kind, step.key, does, (), draws),))]
 
-    async def walk() -> None:
-        async for _ in StreamWorker(store, roots, _Silent())({"unit": np.array([0])}):
-            pass
-
-    asyncio.run(walk())
+    asyncio.run(StreamWorker(store, roots, _Silent()).process_all())
     shards, account = write_shards(store, step.kind, step.key, store.rows(source.kind, source.key).num_rows * draws)
     commit_step(store, step, account, shards, 0.0)
 

@@ -18,7 +18,7 @@ def show_streams(console: Console, streams: Sequence[StreamStats]) -> None:
     if not streams:
         console.print("Ray Data's statistics: no stream of these steps has finished yet", highlight=False)
         return
-    title = "Ray Data's statistics of the last stream of each step (each of its rows is a partition of many seeds)"
+    title = "Ray Data's statistics of the last stream of each step (rejected and failed rows count as rows)"
     table = Table("stream", "operator", title=title, title_justify="left")
     for name in ("wall", "CPU", "rows", "MiB out", "peak MiB", "backpressure", "failed tasks"):
         table.add_column(name, justify="right")

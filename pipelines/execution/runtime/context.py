@@ -37,7 +37,7 @@ class RunContext:
 
     The plan is not part of the context: each phase takes the plan, and returns it with its steps marked as finished.
     `run_id` is part of the names of this run's actors. A shared cluster keeps running after the run and may have an
-    autoscaler.
+    autoscaler. `stream_workers` is the number of workers of a stream; if it is None, it follows from the cluster.
     """
 
     study: Study
@@ -49,6 +49,7 @@ class RunContext:
     retries: RetryBudget = field(default_factory=RetryBudget)
     spending: SpendingMeter | None = None
     pool_observers: tuple[PoolObserver, ...] = ()
+    stream_workers: int | None = None
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
 
     @cached_property

@@ -14,7 +14,7 @@ from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.runtime.sandboxes import sandboxes
 from pipelines.execution.steps.method_optimization import check_capacity
-from pipelines.execution.stream.totals import StepProgress
+from pipelines.execution.stream.totals import PartitionProgress
 from pipelines.execution.stream.tree import StepNode, TreeRoot
 from pipelines.execution.stream.worker import ProgressSink, StreamWorker
 from pipelines.operators.autoif.augment import Augment, format_rows
@@ -29,7 +29,7 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.types import InstructionRow, VerifiedRow
 from pipelines.store.journaled_client import JournaledClient, journaling
 from pipelines.store.manifest import Manifest
-from pipelines.store.shards import partitions_of, write_shards
+from pipelines.store.shards import write_shards
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.params.instructions import AugmentParams, PairParams, VerifyParams
 from pipelines.study.graph.steps.step import Step
@@ -110,11 +110,7 @@ def run_verify(
         store, [TreeRoot(source.kind, source.key, (StepNode(step.kind, step.key, operator, ()),))], progress
     )
 
-    async def process_partitions() -> None:
-        async for _ in worker({"unit": partitions_of(store, source.kind, source.key)}):
-            pass
-
-    asyncio.run(process_partitions())
+    asyncio.run(worker.process_all())
     shards, account = write_shards(store, step.kind, step.key, store.manifest(source.kind, source.key).account.rows_out)
     return commit_step(store, step, account, shards, time.monotonic() - started)
 
@@ -125,9 +121,9 @@ class _DraftCounter:
     def __init__(self, display: ProgressDisplay, step: Step, total: int) -> None:
         self.display, self.step, self.total, self.done = display, step, total, 0
 
-    def add(self, progress: Mapping[str, StepProgress]) -> None:
+    def add(self, report: PartitionProgress) -> None:
         """Add progress to the count, and display it."""
-        self.done += sum(more.rows + more.rejected + more.failed for more in progress.values())
+        self.done += sum(more.rows + more.rejected + more.failed for more in report.steps.values())
         self.display.update(self.step.key, self.step.label, self.done, self.total)
 
 

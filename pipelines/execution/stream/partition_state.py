@@ -56,6 +56,10 @@ class PartitionState:
         waited, self.request_seconds = self.request_seconds, defaultdict(float)
         return {key: _progress(rows, waited[key]) for key, rows in fresh.items()}
 
+    def counts(self) -> list[tuple[str, int]]:
+        """Return the number of rows and rejections by step key; a step comes after its source."""
+        return [(step.key, len(self.rows[step.key])) for step in self.steps]
+
     def commit(self) -> None:
         """Write the rows of the finished partition, except for steps without new rows.
 

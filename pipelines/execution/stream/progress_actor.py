@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipelines.execution.stream.totals import StepProgress, StepTotal
+from pipelines.execution.stream.totals import PartitionProgress, StepTotal, StreamTotals
 
 
 @ray.remote(num_cpus=0)
 class ProgressActor:
-    """Holds the totals by step key."""
+    """Holds the totals by step key, and the handles of the workers that report to it."""
 
     def __init__(self) -> None:
-        self.by_key: dict[str, StepTotal] = {}
+        self._totals = StreamTotals()
+        self._workers: list[Any] = []
 
-    def add(self, progress: Mapping[str, StepProgress]) -> None:
-        """Add per-step progress to the running totals."""
-        for key, more in progress.items():
-            self.by_key[key] = self.by_key.get(key, StepTotal()).plus(more)
+    def register(self, worker: Any) -> None:
+        """Record the handle of a worker."""
+        self._workers.append(worker)
+
+    def workers(self) -> list[Any]:
+        """Return the handles of all workers so far."""
+        return self._workers
+
+    def add(self, report: PartitionProgress) -> None:
+        """Add a worker's report to the running totals."""
+        self._totals.add(report)
 
     def totals(self) -> dict[str, StepTotal]:
         """Return the totals by step key."""
-        return self.by_key
+        return self._totals.by_step()
 
 
 class RemoteProgress:
@@ -35,21 +43,28 @@ class RemoteProgress:
     def __init__(self, actor: Any) -> None:
         self.actor = actor
 
-    def add(self, progress: Mapping[str, StepProgress]) -> None:
-        """Send per-step progress to the actor."""
-        self.actor.add.remote(progress)
+    def register(self) -> None:
+        """Have the worker in which this is called stopped at the end of the stream."""
+        self.actor.register.remote(ray.get_runtime_context().current_actor)
+
+    def add(self, report: PartitionProgress) -> None:
+        """Send a report to the actor."""
+        self.actor.add.remote(report)
 
 
 @contextmanager
 def progress_actor() -> Generator[Any]:
-    """Yield a new progress actor, which is stopped at the end of the block.
+    """Yield a new progress actor, which is stopped at the end of the block together with the workers.
 
-    It runs on the driver's node. On another node, it could be lost if the node is preempted, or keep the autoscaler
-    from removing the node.
+    Workers may still be busy if the stream failed: Ray Data lets them finish their partitions. The actor runs on the
+    driver's node. On another node, it could be lost if the node is preempted, or keep the autoscaler from removing the
+    node.
     """
     driver_node = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     actor: Any = ProgressActor.options(scheduling_strategy=driver_node).remote()
     try:
         yield actor
     finally:
+        for worker in ray.get(actor.workers.remote()):
+            ray.kill(worker)
         ray.kill(actor)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Mapping
 
 import ray.data
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import DataContext
 
 from actors.serving.pool import Pool
 from pipelines.errors import StepFailed
@@ -16,7 +15,13 @@ from pipelines.execution.runtime.commit import commit_step
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.retry import root_cause
 from pipelines.execution.runtime.sandboxes import sandboxes
-from pipelines.execution.stream.failure_transport import ReportsFailure, raise_transported
+from pipelines.execution.stream.dataset import (
+    PartitionSource,
+    named_mapper,
+    pool_size,
+    raise_failure,
+    stream_dataset,
+)
 from pipelines.execution.stream.monitor import monitored
 from pipelines.execution.stream.operators import build_trees
 from pipelines.execution.stream.progress_actor import RemoteProgress, progress_actor
@@ -29,14 +34,10 @@ from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import Phase, model_loads
 from pipelines.store.failed_rows import common_failure, first_detail, forget_failed_rows
 from pipelines.store.journaled_client import FLUSH_SECONDS
-from pipelines.store.partitions import PARTITION_ROWS
-from pipelines.store.shards import partitions_of, write_shards
+from pipelines.store.shards import write_shards
 from pipelines.store.studies.stream_stats import save_stream
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.plugins.shipping import with_plugins
-
-STREAM_WORKERS = 1
-PARTITIONS_PREFETCHED = 3  # beyond those that fill a queue, so that the last rows of a partition leave no gap
 
 
 def run_stream(context: RunContext, plan: Plan) -> Plan:
@@ -83,7 +84,7 @@ def run_phase(context: RunContext, phase: Phase, pools: Mapping[str, Pool], star
     with progress_actor() as progress:
         with monitored(context, phase.steps, pools, progress), sandboxes(context.cluster, phase.steps) as runners:
             trees = build_trees(context, phase.steps, pools, runners)
-            stream = _run_dataset(context, trees, RemoteProgress(progress), in_flight_limit(pools))
+            stream = _run_dataset(context, phase, trees, RemoteProgress(progress), in_flight_limit(pools))
         totals: dict[str, StepTotal] = ray.get(progress.totals.remote())
     busy = {name: pool.stats().totals.busy_seconds - before[name] for name, pool in pools.items()}
     _commit_all(context, phase.steps, attribute_time(phase.steps, totals, busy, time.monotonic() - started))
@@ -96,34 +97,24 @@ def in_flight_limit(pools: Mapping[str, Pool]) -> int:
 
 
 def _run_dataset(
-    context: RunContext, trees: list[TreeRoot], progress: RemoteProgress, open_rows: int
+    context: RunContext, phase: Phase, trees: list[TreeRoot], progress: RemoteProgress, open_rows: int
 ) -> ray.data.Dataset:
     _quiet_ray_data()
-    partitions = sorted({unit for root in trees for unit in partitions_of(context.store, root.kind, root.key)})
-    # one block per worker, which processes enough partitions at once to fill every queue
-    dataset = ray.data.from_items([{"unit": unit} for unit in partitions], override_num_blocks=STREAM_WORKERS)
-    processed = dataset.map_batches(
-        ReportsFailure,  # pyright: ignore[reportArgumentType]
-        fn_constructor_args=(
-            context.store,
-            with_plugins(trees),
-            progress,
-            PARTITIONS_PREFETCHED + math.ceil(open_rows / PARTITION_ROWS),
-        ),
-        batch_size=None,
-        num_cpus=0,  # the workers wait for engines, which may have reserved all CPUs
-        compute=ActorPoolStrategy(size=STREAM_WORKERS),
-    )
+    source = PartitionSource(context.store, trees)
+    pool = pool_size(len(context.cluster.nodes), len(source.parts), open_rows, context.stream_workers)
+    mapper = named_mapper([(step.kind, step.label) for step in phase.steps])
+    stream = stream_dataset(source, mapper, (context.store, with_plugins(trees), progress), pool)
+    stream.set_name(context.study.study)
     try:
-        for block in processed.iter_batches(batch_size=None):
-            raise_transported(block)  # pyright: ignore[reportArgumentType]
+        for block in stream.iter_batches(batch_size=None, batch_format="pyarrow"):
+            raise_failure(block)  # pyright: ignore[reportArgumentType]
     except KeyboardInterrupt:
         context.progress.print("interrupted: saving finished rows ...")
         time.sleep(FLUSH_SECONDS + 1)  # the workers keep running meanwhile
         raise
     except Exception as error:
         raise root_cause(error) from None
-    return processed
+    return stream
 
 
 def _quiet_ray_data() -> None:

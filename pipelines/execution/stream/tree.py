@@ -42,3 +42,7 @@ class TreeRoot:
     kind: str
     key: str
     children: tuple[StepNode, ...]
+
+    def stream_steps(self) -> tuple[StreamStep, ...]:
+        """Return all steps of the tree; a step comes after its source."""
+        return tuple(step for child in self.children for step in child.stream_steps(self.key))

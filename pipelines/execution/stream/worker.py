@@ -9,24 +9,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
-import numpy as np
 from ray.exceptions import RayError
 
 from actors.engine import PLUGIN_ERROR, EngineLost, LoadError, RequestError
 from cluster.fault_points import hit
 from pipelines.execution.stream.partition_state import PartitionState
-from pipelines.execution.stream.totals import StepProgress
-from pipelines.execution.stream.tree import StepNode, TreeRoot
+from pipelines.execution.stream.totals import PartitionProgress, StepProgress
+from pipelines.execution.stream.tree import StepNode, StreamStep, TreeRoot
 from pipelines.rows.ids import row_id
 from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.types import Rejection, Row
 from pipelines.store.journal import find_journals
 from pipelines.store.journaled_client import FLUSH_SECONDS, Journals, current_journals
 from pipelines.store.partitions import find_partitions
-from pipelines.store.shards import read_partition_rows
+from pipelines.store.shards import partitions_of, read_partition_rows
 from pipelines.store.store import Store
 from pipelines.study.plugins.active import plugin_error
 
@@ -36,63 +36,78 @@ T = TypeVar("T")
 class ProgressSink(Protocol):
     """Receives the progress of workers; in production, a handle of the progress actor."""
 
-    def add(self, progress: Mapping[str, StepProgress]) -> None:
-        """Add progress by step key."""
+    def add(self, report: PartitionProgress) -> None:
+        """Add what a worker reports about one partition."""
         ...
 
 
 class StreamWorker:
-    """Passes the rows of partitions through all unfinished steps, up to `max_open_partitions` partitions at once."""
+    """Passes the rows of partitions through all unfinished steps. Partitions may be processed concurrently."""
 
-    def __init__(
-        self, store: Store, roots: Sequence[TreeRoot], tally: ProgressSink, max_open_partitions: int = 4
-    ) -> None:
-        self.store, self.roots, self.progress_sink = store, roots, tally
-        self.partition_slots = asyncio.Semaphore(max_open_partitions)
-        self.steps = [step for root in roots for branch in root.children for step in branch.stream_steps(root.key)]
-        self.partitions = {step.key: find_partitions(store, step.kind, step.key) for step in self.steps}
-        self.journals = {step.key: find_journals(store, step.kind, step.key) for step in self.steps}
+    def __init__(self, store: Store, roots: Sequence[TreeRoot], progress: ProgressSink) -> None:
+        self.store, self.progress_sink = store, progress
+        self.roots = {root.key: root for root in roots}
+        self.steps = {root.key: root.stream_steps() for root in roots}
+        steps = [step for below in self.steps.values() for step in below]
+        self.partitions = {step.key: find_partitions(store, step.kind, step.key) for step in steps}
+        self.journals = {step.key: find_journals(store, step.kind, step.key) for step in steps}
 
-    async def __call__(self, batch: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
-        """Finish the partitions in `batch["unit"]`; yield them when all of their rows are durable."""
+    async def process_all(self, max_open: int = 4) -> None:
+        """Finish all partitions of all roots in this process, up to `max_open` of them at once."""
+        slots = asyncio.Semaphore(max_open)
         async with asyncio.TaskGroup() as group:
-            for unit in batch["unit"]:
-                await self.partition_slots.acquire()
-                group.create_task(self.process_partition(int(unit))).add_done_callback(
-                    lambda _: self.partition_slots.release()
-                )
-        yield {"unit": np.asarray(batch["unit"])}
+            for root in self.roots.values():
+                for partition in partitions_of(self.store, root.kind, root.key):
+                    await slots.acquire()
+                    rows = read_partition_rows(self.store, root.kind, root.key, partition)
+                    task = group.create_task(self.process_partition(root.key, partition, rows))
+                    task.add_done_callback(lambda _: slots.release())
 
-    async def process_partition(self, partition: int) -> None:
-        """Finish one partition, from the rows and replies of earlier runs."""
-        state = PartitionState(self.store, partition, self.steps, _of_partition(partition, self.partitions))
-        self.progress_sink.add(state.resumed_progress)
-        journals = Journals(self.store, partition, _of_partition(partition, self.journals))
+    async def process_partition(self, source: str, partition: int, rows: Sequence[Row]) -> PartitionState:
+        """Finish one partition, from the rows and replies of earlier runs. All of its rows are durable afterwards.
+
+        Args:
+            source: The key of the root that the rows belong to.
+            partition: The partition's number.
+            rows: All rows of the root in this partition.
+        """
+        steps = self.steps[source]
+        state = PartitionState(self.store, partition, steps, _of_partition(partition, self.partitions, steps))
+        report = partial(PartitionProgress, source, partition)
+        self.progress_sink.add(report(state.resumed_progress, first=True))
+        journals = Journals(self.store, partition, _of_partition(partition, self.journals, steps))
         current_journals.set(journals)
         finished = asyncio.Event()
-        flusher = asyncio.create_task(self.flush_periodically(state, journals, finished))
+        flusher = asyncio.create_task(self.flush_periodically(state, report, journals, finished))
         try:
             async with asyncio.TaskGroup() as group:
-                for root in self.roots:
-                    for row in read_partition_rows(self.store, root.kind, root.key, partition):
-                        for node in root.children:
-                            for draw in range(node.rows_per_input):
-                                group.create_task(self.process_row(state, row, node, draw))
+                for row in rows:
+                    for node in self.roots[source].children:
+                        for draw in range(node.rows_per_input):
+                            group.create_task(self.process_row(state, row, node, draw))
         finally:
             finished.set()
             await flusher
             journals.close()
-            self.progress_sink.add(state.progress())
+            self.progress_sink.add(report(state.progress()))
         state.commit()
         hit("unit.sealed", partition)
         journals.delete()
+        self.progress_sink.add(report({}, last=True))
+        return state
 
-    async def flush_periodically(self, state: PartitionState, journals: Journals, finished: asyncio.Event) -> None:
+    async def flush_periodically(
+        self,
+        state: PartitionState,
+        report: Callable[[Mapping[str, StepProgress]], PartitionProgress],
+        journals: Journals,
+        finished: asyncio.Event,
+    ) -> None:
         """Report progress and make replies durable every FLUSH_SECONDS, until `finished` is set."""
         while not finished.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(finished.wait(), FLUSH_SECONDS)
-            self.progress_sink.add(state.progress())
+            self.progress_sink.add(report(state.progress()))
             with contextlib.suppress(OSError):  # retried later; at the end of the partition it is raised
                 await asyncio.to_thread(journals.flush)
 
@@ -113,9 +128,9 @@ class StreamWorker:
             await asyncio.gather(*(self.process_row(state, result, child, draw) for child, draw in followers))
 
 
-def _of_partition(partition: int, found: Mapping[str, Mapping[int, T]]) -> dict[str, T]:
-    """Return what was found for one partition, by step key."""
-    return {key: by_partition[partition] for key, by_partition in found.items() if partition in by_partition}
+def _of_partition(partition: int, found: Mapping[str, Mapping[int, T]], steps: Sequence[StreamStep]) -> dict[str, T]:
+    """Return what was found for one partition of these steps, by step key."""
+    return {step.key: found[step.key][partition] for step in steps if partition in found[step.key]}
 
 
 async def apply_operator(operator: Operator[Any, Any], row: Row, new_id: str) -> Row:

@@ -16,7 +16,7 @@ from pipelines.store.studies.run_record import study_folder
 class OperatorStats(BaseModel):
     """One operator of Ray Data. `wall_seconds`, `cpu_seconds` and `output_bytes` are sums over its blocks.
 
-    `rows` counts the operator's outputs. In a stream, each output is a partition of many of the study's rows.
+    `rows` counts the operator's outputs: the results of all steps, rejected and failed rows included.
     `peak_bytes` is the largest unique set size of a worker, None if the machine does not report it. `waited_seconds`
     is the time lost to backpressure, of inputs and outputs.
     """

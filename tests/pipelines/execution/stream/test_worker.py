@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import pytest
 
 from actors.engine import Client, GenerateRequest, Generation, Sampling
 from pipelines.execution.runtime.commit import commit_rows
-from pipelines.execution.stream.totals import StepProgress
+from pipelines.execution.stream.totals import PartitionProgress, StreamTotals
 from pipelines.execution.stream.tree import StepNode, TreeRoot
 from pipelines.execution.stream.worker import StreamWorker
 from pipelines.rows.ids import row_id
@@ -76,13 +74,13 @@ class Append:
 
 @dataclass
 class Tally:
-    added: list[Mapping[str, StepProgress]] = field(default_factory=list)
+    totals: StreamTotals = field(default_factory=StreamTotals)
 
-    def add(self, progress: Mapping[str, StepProgress]) -> None:
-        self.added.append(progress)
+    def add(self, report: PartitionProgress) -> None:
+        self.totals.add(report)
 
     def rows(self, key: str) -> int:
-        return sum(progress[key].rows for progress in self.added if key in progress)
+        return self.totals.by_step()[key].rows
 
 
 @pytest.fixture
@@ -105,12 +103,7 @@ def chain(first: Append, second: Append) -> list[TreeRoot]:
 
 def walk(store: Store, roots: list[TreeRoot]) -> Tally:
     tally = Tally()
-
-    async def drain() -> None:
-        async for _ in StreamWorker(store, roots, tally)({"unit": np.array([0])}):
-            pass
-
-    asyncio.run(drain())
+    asyncio.run(StreamWorker(store, roots, tally).process_all())
     return tally
 
 
@@ -212,7 +205,7 @@ def test_answers_that_a_zombie_removed_before_they_were_read_are_asked_for_again
     walker = StreamWorker(store, chain(Append("a", clock), Append("b", clock)), tally)
     for path in store.partition_files("evolve", "first", "*.answers"):
         store.fs.rm(path)
-    asyncio.run(walker.process_partition(0))
+    asyncio.run(walker.process_all())
     assert sorted(clock.events) == [(name, row) for name in "ab" for row in range(6)]
     assert tally.rows("second") == 6
 
