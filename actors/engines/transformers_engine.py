@@ -20,10 +20,10 @@ from actors.engines.options import TRANSFORMERS_OPTIONS, parse_options
 from actors.engines.torch_engine import TorchEngine, oom_as_memory_error
 from actors.inference.chat_template import template_ids
 from actors.inference.decoding import DecodeRequest, generate_rows
-from actors.inference.logprobs import RowLogprobs, token_logprobs
 from actors.inference.micro_batcher import Pace
 from actors.inference.model_loading import base_model, check_numbers, load_model, load_tokenizer, usable_length
 from actors.inference.scored_texts import to_token_logprobs
+from actors.inference.scoring.logprobs import RowLogprobs, token_logprobs
 from actors.inference.text_codec import SampledTokens, TextEncoder
 from actors.model_folder.generation_settings import folder_stop_ids
 from actors.model_folder.vocabulary import check_vocabulary, pad_id

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from actors.inference.scoring.packed_attention import PACKED_ATTENTION
 from actors.model_folder.packing import packing_problem
 from actors.training.batches import collate
 from actors.training.learner import response_losses
-from actors.training.packed_attention import PACKED_ATTENTION, attention_for, check_rows_apart
+from actors.training.packed_attention import attention_for, check_rows_apart
 from actors.training.spec import TrainError
 
 ROWS = [
