@@ -11,6 +11,7 @@ from subprocess import CompletedProcess
 from unittest import mock
 
 from pipelines.cli.app import main
+from pipelines.study.plugins.active import plugin_scope
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,6 +20,7 @@ def evolgrid(*arguments: str | Path, folder: Path = ROOT) -> CompletedProcess[st
     """The exit code and both outputs of `evolgrid ARGUMENTS`, run in `folder`."""
     command, code = ["evolgrid", *map(str, arguments)], 0
     with (
+        plugin_scope(),  # in a process of its own, a command leaves none
         contextlib.redirect_stdout(io.StringIO()) as out,
         contextlib.redirect_stderr(io.StringIO()) as err,
         contextlib.chdir(folder),

@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any, cast
 
 from pipelines.study.file.study_type import study_type
+from pipelines.study.file.versions import VERSION
 from pipelines.study.plugins.active import on_change
 
 Node = dict[str, Any]
@@ -16,7 +17,11 @@ def schema() -> Node:
     study_schema = study_type().model_json_schema()
     for node in (study_schema, *study_schema["$defs"].values()):
         _forbid_other_names(node)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **study_schema, "title": "evolgrid study"}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **study_schema,
+        "title": f"evolgrid study, version {VERSION}",
+    }
 
 
 def node_at(loc: tuple[str | int, ...]) -> Node | None:

@@ -12,6 +12,7 @@ from pipelines.errors import InputError, combined
 from pipelines.study.file.plugins import load_plugins
 from pipelines.study.file.study_type import study_type
 from pipelines.study.file.validation_errors import describe_validation_error
+from pipelines.study.file.versions import check_version
 from pipelines.study.file.yaml_tree import Loc, Tree, nearest_loc_in_file, parse
 from pipelines.study.spec.study import Study
 
@@ -38,10 +39,7 @@ def load(path: Path) -> LoadedStudy:
     Raises:
         InputError: For one mistake; InputErrors for several, with all that were found.
     """
-    tree = parse(_read_text(path), str(path))
-    if not isinstance(tree.value, dict):
-        raise _top_level_error(tree, path)
-    load_plugins(tree, path)
+    tree = _read_tree(path)
     try:
         study = study_type().model_validate(tree.value)
     except ValidationError as error:
@@ -49,9 +47,28 @@ def load(path: Path) -> LoadedStudy:
     return LoadedStudy(study, path, path.absolute().parent, tree.line_numbers)
 
 
+def load_plugins_of(path: Path) -> None:
+    """Load the plug-ins of a study file, whatever else is in it.
+
+    Raises:
+        InputError: The file cannot be read or is of another version, or a plug-in has a mistake.
+    """
+    _read_tree(path)
+
+
 def nearest_line(line_numbers: Mapping[Loc, int], loc: Loc) -> int:
     """Return the line of `loc` or of its nearest parent; 1 if none is known."""
     return line_numbers.get(nearest_loc_in_file(loc, line_numbers), 1)
+
+
+def _read_tree(path: Path) -> Tree:
+    """Return the content of a study file, and load its plug-ins."""
+    tree = parse(_read_text(path), str(path))
+    if not isinstance(tree.value, dict):
+        raise _top_level_error(tree, path)
+    check_version(tree, str(path))
+    load_plugins(tree, path)
+    return tree
 
 
 def _read_text(path: Path) -> str:

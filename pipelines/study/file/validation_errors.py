@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pipelines.errors import InputError, nearest
 from pipelines.study.file.json_schema import Node, node_at
+from pipelines.study.file.versions import renamed_remedy
 from pipelines.study.file.yaml_tree import Loc, Tree, dotted_path, nearest_loc_in_file
 
 NAME_RULE = "lower-case letters, digits, '.', '_' and '-', at most 64, the first a letter or a digit"
@@ -40,7 +41,9 @@ def describe_validation_error(error: ValidationError, tree: Tree, file: str) -> 
         if is_missing and loc in intended.values():
             continue  # the misspelt key beside it is reported, and this name suggested
         written_loc = nearest_loc_in_file(loc, tree.line_numbers)
-        if name := intended.get(loc):
+        if item["type"] == "extra_forbidden" and (renamed := renamed_remedy(loc)):
+            message, remedy = f"the key '{loc[-1]}' has another name now", renamed
+        elif name := intended.get(loc):
             message, remedy = f"unknown key '{loc[-1]}'", f"Did you mean '{name[-1]}'?"
         else:
             message, remedy = _describe_detail(item["type"], loc, written_loc, item)

@@ -90,3 +90,9 @@ def test_a_mistake_in_its_function_is_told_with_its_line(plugged: WritePlugged, 
         run_selection(Store(str(store)), next(step for step in grid.steps.values() if "calm" in step.label))
     message, code = failure_message(raised.value)
     assert message.startswith(f"{tmp_path / 'mine.py'}:6: ZeroDivisionError: division by zero") and code == 1
+
+
+def test_editors_get_the_schema_of_a_study_with_its_names(plugged: WritePlugged, tmp_path: Path) -> None:
+    path = plugged(replace={"evolution:": "wrong_key:"})  # a file that is being written
+    assert '"shouting"' in evolgrid("schema", path).stdout
+    assert '"shouting"' not in evolgrid("schema").stdout
