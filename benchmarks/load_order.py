@@ -80,7 +80,7 @@ def study(case: Case) -> Study:
         models=models,
         evolution=[Evolution(evolvers=names[: case.evolvers], rounds=ROUNDS)],
         responses=Responses(teachers=names[case.first_teacher : case.first_teacher + case.teachers]),
-        scoring=Scoring(scorer="scorer" if case.scorer is None else names[case.scorer]),
+        scoring=[Scoring(scorer="scorer" if case.scorer is None else names[case.scorer])],
     )
 
 

@@ -18,6 +18,7 @@ from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import load_retries
 from pipelines.store.studies.step_index import referenced_keys
+from pipelines.study.spec.pairs.selection import reported_metrics
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,7 +79,7 @@ def open_sql_tables(store: Store) -> duckdb.DuckDBPyConnection:
     _register(connection, "retries", _table(retries, _RETRIES))
     _register_rows(connection, store, manifests)
     for name, fact in (("results", Result), ("sets", SetScore)):
-        _register_reports(connection, store, name, ["study", *column_names(fact)])
+        _register_reports(connection, store, name, ["study", *column_names(fact, [*reported_metrics()])])
     return connection
 
 

@@ -19,7 +19,6 @@ from pipelines.study.inputs.endpoints import (
     check_log_probabilities,
     check_placement,
     check_same_servers,
-    check_scorer,
 )
 from pipelines.study.inputs.models import (
     check_adapters,
@@ -35,7 +34,7 @@ from pipelines.study.inputs.references import check_reference
 from pipelines.study.inputs.seeds import OWN_ANSWERS, check_hub, given_source, local_source
 from pipelines.study.inputs.templates import check_student_template, check_template, lacks_template
 from pipelines.study.roles import needs_template, roles
-from pipelines.study.selections import REQUIRED_BLOCKS, check_selections
+from pipelines.study.selections import REQUIRED_BLOCKS, check_scorers, check_selections
 from pipelines.study.sparse.problems import pattern_problems
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.evaluation.performance import Formula, plain_name
@@ -133,6 +132,7 @@ def _duplicates(loaded: LoadedStudy) -> Iterator[InputError]:
     yield from _repeated_names(loaded, ("evolution",), [evolution.name for evolution in study.evolution], "name")
     for number, evolution in enumerate(study.evolution):
         yield from _repeated_names(loaded, ("evolution", number, "evolvers"), evolution.evolvers)
+    yield from _repeated_names(loaded, ("scoring",), [scoring.label for scoring in study.scoring])
     yield from _repeated_names(loaded, ("rewards",), study.rewards)
     yield from _repeated_names(loaded, ("responses", "teachers"), study.responses.teachers)
     given = [given.name for given in study.responses.given]
@@ -163,6 +163,8 @@ def _repeated_names(
 
 
 def _selection_problems(loaded: LoadedStudy) -> Iterator[InputError]:
+    for problem in check_scorers(loaded.study):
+        yield _problem_error(loaded, ("scoring",), problem)
     for problem in check_selections(loaded.study):
         yield _problem_error(loaded, ("selection",), problem)
 
@@ -234,8 +236,6 @@ def _model_problems(loaded: LoadedStudy) -> Iterator[InputError]:
         yield _problem_error(loaded, ("models", name), problem)
     for name, problem in check_log_probabilities(loaded.study):
         yield _problem_error(loaded, ("models", name), problem)
-    for problem in check_scorer(loaded.study):
-        yield _problem_error(loaded, ("scoring",), problem)
 
 
 def _missing_templates(loaded: LoadedStudy) -> Iterator[InputError]:

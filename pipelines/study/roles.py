@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from pipelines.study.file.yaml_tree import Loc
-from pipelines.study.spec.common.basics import ModelReference, StrictModel
+from pipelines.study.spec.common.basics import OWN_BASE, ModelReference, StrictModel
 from pipelines.study.spec.study import Study
 
 
@@ -30,9 +30,11 @@ def needs_template(study: Study, role: Role) -> bool:
 
     Students and models of reference answers get a plain one, scorers of raw text and NLI models read no conversations.
     """
-    if role.loc[0] == "students" or role.loc[-1] in ("reference", "nli"):
+    if role.loc[0] == "students":
+        return any(scoring.scorer == OWN_BASE and scoring.form == "chat" for scoring in study.scoring)
+    if role.loc[-1] in ("reference", "nli"):
         return False
-    return role.loc[0] != "scoring" or (study.scoring is not None and study.scoring.form == "chat")
+    return role.loc[0] != "scoring" or study.scoring[int(role.loc[1])].form == "chat"
 
 
 def _block_roles(block: StrictModel, loc: Loc) -> Iterator[Role]:
@@ -41,7 +43,7 @@ def _block_roles(block: StrictModel, loc: Loc) -> Iterator[Role]:
         for place, value in _values(getattr(block, name), (*loc, name)):
             if isinstance(value, StrictModel):
                 yield from _block_roles(value, place)
-            elif reference and value:
+            elif reference and value and not (reference.may_be_own and value == OWN_BASE):
                 yield Role(place, value, reference.classifies)
 
 

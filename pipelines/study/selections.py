@@ -1,4 +1,4 @@
-"""Checks the selections of a study: what they select by is measured, and it is clear by which model."""
+"""Checks the scorers and selections of a study: what they select by is measured, and it is clear by which model."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipelines.errors import nearest
+from pipelines.study.inputs.endpoints import check_scorer
 from pipelines.study.inputs.problem import Problem
+from pipelines.study.spec.common.basics import OWN_BASE
 from pipelines.study.spec.pairs.selection import METRICS, Selection
 from pipelines.study.spec.study import Study
 
@@ -27,10 +29,28 @@ REQUIRED_BLOCKS: dict[str, RequiredBlock] = {
 """By kind of step. A measure of a plug-in that no key requests has no entry."""
 
 
+def check_scorers(study: Study) -> Iterator[Problem]:
+    """Yield the problems of a study's scorers."""
+    for index, scoring in enumerate(study.scoring):
+        found = _own_base_problems(study) if scoring.scorer == OWN_BASE else check_scorer(study, scoring)
+        yield from (problem._replace(field=(index, *problem.field)) for problem in found)
+
+
+def _own_base_problems(study: Study) -> Iterator[Problem]:
+    """Yield why the students' own bases cannot score: the name means no model, or two."""
+    meaning = f"'{OWN_BASE}' means each student's base model"
+    if OWN_BASE in study.models:
+        message = f"{meaning}, and the study has a model of this name"
+        yield Problem(("scorer",), message, "Give the model another name.")
+    elif not study.students:
+        yield Problem(("scorer",), f"{meaning}, and the study has no students", "Name a model, or add 'students'.")
+
+
 def check_selections(study: Study) -> Iterator[Problem]:
     """Yield the problems of a study's selections."""
     for index, selection in enumerate(study.selection):
         yield from _ambiguous_rewards(study.rewards, index, selection)
+        yield from _unknown_scorer(study, index, selection)
         for kind in selection.needs:
             block = REQUIRED_BLOCKS.get(kind)
             if block and not getattr(study, block.key):
@@ -39,6 +59,13 @@ def check_selections(study: Study) -> Iterator[Problem]:
                 message = f"'{asker}' needs {block.what}, but the study has no '{block.key}'"
                 remedy = f"Add for example '{block.example}', or select by 'random' or 'words'."
                 yield Problem((index, key), message, remedy)
+
+
+def _unknown_scorer(study: Study, index: int, selection: Selection) -> Iterator[Problem]:
+    names = [scoring.label for scoring in study.scoring]
+    if selection.scorer is not None and selection.scorer not in names:
+        message = f"no scorer of the study is named '{selection.scorer}'"
+        yield Problem((index, "scorer"), message, nearest(selection.scorer, names))
 
 
 def _ambiguous_rewards(rewards: list[str], index: int, selection: Selection) -> Iterator[Problem]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
+from typing import NamedTuple
 
 from pipelines.operators.select.metrics import PairMeasurements, metric_value
 from pipelines.rows.arrow import from_table
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import ResponseRow, Row
 from pipelines.store.store import Store
-from pipelines.study.graph.steps.grid import InstructionDataset
+from pipelines.study.graph.steps.grid import InstructionDataset, ScoreStep
 from pipelines.study.graph.steps.step import Step
-from pipelines.study.spec.pairs.selection import METRICS, reported_metrics
+from pipelines.study.spec.pairs.selection import METRICS, MetricSpec, reported_metrics
 
 
 def read_measurements(store: Store, steps: Sequence[Step]) -> tuple[list[ResponseRow], dict[str, dict[str, Row]]]:
@@ -35,22 +36,91 @@ def read_measurements(store: Store, steps: Sequence[Step]) -> tuple[list[Respons
     return pairs, measured
 
 
-def reported_values(store: Store, pairs: InstructionDataset, done: Set[str], seed: int) -> dict[str, list[float]]:
+class ReportedMetric(NamedTuple):
+    """A metric as the report and `predict` show it. `scorer` is empty if the study has one scorer, or none is needed.
+
+    `base` is the model of a scorer that is each student's own base, if the study has several bases.
+    """
+
+    metric: str
+    scorer: str = ""
+    base: str = ""
+
+    @property
+    def name(self) -> str:
+        """The metric's name, with the scorer's after it."""
+        return f"{self.metric} {self.scorer}".strip()
+
+    @property
+    def column(self) -> str:
+        """The name in tables that do not distinguish students: also with the base model."""
+        return f"{self.name} {self.base}".strip()
+
+    @property
+    def label(self) -> str:
+        """The heading of its column in the report."""
+        return " ".join(filter(None, (METRICS[self.metric].label, self.scorer, self.base)))
+
+    @property
+    def about(self) -> str:
+        """A sentence that explains the metric to readers of the report; it may be empty."""
+        return METRICS[self.metric].about
+
+
+def reported(metric: str, pairs: InstructionDataset, scored: ScoreStep | None) -> ReportedMetric:
+    """Return a metric of a data set as it is shown. `scored` are the scores that it is taken from, if any."""
+    if scored is None:
+        return ReportedMetric(metric)
+    several = len({each.scorer for each in pairs.score_steps}) > 1
+    own_bases = sum(each.scorer == scored.scorer for each in pairs.score_steps) > 1
+    return ReportedMetric(metric, scored.scorer if several or own_bases else "", scored.model if own_bases else "")
+
+
+def list_reported(sets: Sequence[InstructionDataset]) -> tuple[ReportedMetric, ...]:
+    """Return all metrics that are shown for some of the data sets, in the report's order."""
+    shown = {
+        reported(name, pairs, scored): None
+        for name, spec in reported_metrics().items()
+        for pairs in sets
+        for scored in _scores_for(pairs, spec)
+    }
+    return tuple(shown)
+
+
+def _scores_for(pairs: InstructionDataset, spec: MetricSpec) -> Sequence[ScoreStep | None]:
+    """Return the scores that a metric is taken from, one after another; a single None if it needs no scores."""
+    return pairs.score_steps if "score" in spec.needs else (None,)
+
+
+def reported_values(
+    store: Store, pairs: InstructionDataset, done: Set[str], seed: int
+) -> dict[ReportedMetric, list[float]]:
     """Return the finite values of each reported metric of a data set, in the order of the rows.
 
     A metric is left out if a step that it needs is not among the `done` ones, or if it needs rewards and the study has
     several reward models. A metric with a column has a value for every row of its step, a computed one for every pair
     that has all the rows that it needs. `seed` is the study's.
     """
-    steps = _measuring_steps(pairs, done)
-    names = [name for name, spec in reported_metrics().items() if steps.keys() >= {*spec.needs}]
+    found: dict[ReportedMetric, list[float]] = {}
+    for scored in (None, *pairs.score_steps):
+        names = [name for name, spec in reported_metrics().items() if scored in _scores_for(pairs, spec)]
+        values = _finite_values(store, pairs, _measuring_steps(pairs, scored, done), names, seed)
+        found |= {reported(name, pairs, scored): known for name, known in values.items()}
+    return {metric: found[metric] for metric in list_reported([pairs]) if metric in found}
+
+
+def _finite_values(
+    store: Store, pairs: InstructionDataset, steps: Mapping[str, Step], wanted: Sequence[str], seed: int
+) -> dict[str, list[float]]:
+    names = [name for name in wanted if steps.keys() >= {*METRICS[name].needs}]
     values = _column_values(store, steps, [name for name in names if METRICS[name].column])
     values |= _computed_values(store, pairs, steps, [name for name in names if not METRICS[name].column], seed)
     return {name: [value for value in values[name] if math.isfinite(value)] for name in names}
 
 
-def _measuring_steps(pairs: InstructionDataset, done: Set[str]) -> dict[str, Step]:
-    steps = [*pairs.measures, *(step for _, step in pairs.rewards if len(pairs.rewards) == 1)]
+def _measuring_steps(pairs: InstructionDataset, scored: ScoreStep | None, done: Set[str]) -> dict[str, Step]:
+    rewards = (step for _, step in pairs.rewards if len(pairs.rewards) == 1)
+    steps = [*pairs.measures, *rewards, *([scored.step] if scored else [])]
     return {step.kind: step for step in steps if step.key in done}
 
 

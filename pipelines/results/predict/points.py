@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from statistics import fmean
 
 from pipelines.evaluate.scores import headline_score
 from pipelines.operators.select.car import cars
-from pipelines.operators.select.measurements import reported_values
+from pipelines.operators.select.measurements import ReportedMetric, reported, reported_values
 from pipelines.results.predict.paradox import average_performance
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow
@@ -26,13 +27,15 @@ LOSS_COLUMN = "loss_conditional"  # the loss in CAR
 class ComparisonGroup:
     """What compared points have in common: a student, and a selection applied to the data sets of one seed set.
 
-    `benchmark` is the benchmark of the scores, or "mean" for the mean over several benchmarks.
+    `benchmark` is the benchmark of the scores, or "mean" for the mean over several benchmarks. `base` is the student's
+    base model.
     """
 
     seeds: str
     student: str
     selection: str
     benchmark: str
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +46,21 @@ class Point:
     """
 
     pairs: InstructionDataset
-    metrics: Mapping[str, float]
+    metrics: Mapping[ReportedMetric, float]
+
+    def for_students_of(self, base: str) -> dict[str, float]:
+        """Return the metrics by name that have a meaning for students of a base model: no other base's own scores."""
+        return {metric.name: value for metric, value in self._known_for(base)}
+
+    def _known_for(self, base: str) -> Iterator[tuple[ReportedMetric, float]]:
+        for metric, value in self.metrics.items():
+            if metric.base in ("", base) and metric.metric != LOSS_COLUMN:
+                yield metric, value
 
 
 def collect_points(study: Study, grid: Grid, store: Store) -> list[Point]:
     """Return one point for every data set of the study whose answers are finished, as a mean over their seeds."""
-    done, groups = store.finished_keys(), dict[InstructionDataset, list[Mapping[str, float]]]()
+    done, groups = store.finished_keys(), dict[InstructionDataset, list[Mapping[ReportedMetric, float]]]()
     for pairs, first in first_of_seeds(grid).items():
         if pairs.responses.key in done:
             groups.setdefault(first, []).append(dict(_metric_means(pairs, store, done, study.seed)))
@@ -62,7 +74,7 @@ def first_of_seeds(grid: Grid) -> dict[InstructionDataset, InstructionDataset]:
     return {pairs: first.setdefault(pairs.place_without_seed, pairs) for pairs in grid.sets}
 
 
-def _mean_metrics(by_seed: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _mean_metrics(by_seed: Sequence[Mapping[ReportedMetric, float]]) -> dict[ReportedMetric, float]:
     """Return the mean of each metric over the seeds of answers."""
     return {name: fmean(metrics[name] for metrics in by_seed if name in metrics) for name in by_seed[0]}
 
@@ -90,33 +102,36 @@ def _run_scores(grid: Grid, store: Store) -> Iterator[tuple[ComparisonGroup, Ins
         if len(scores) > 1 and len(scores) == len(names):
             scores["mean"] = average_performance(*scores.values())
         for name, mark in scores.items():
-            yield ComparisonGroup(pairs.seeds, student, cell.selection, name), pairs, mark
+            yield ComparisonGroup(pairs.seeds, student, cell.selection, name, cell.student.model), pairs, mark
 
 
 def _metric_means(
     pairs: InstructionDataset, store: Store, done: frozenset[str], seed: int
-) -> Iterator[tuple[str, float]]:
-    yield "length", _column_mean(store, pairs.responses, "tokens_out")
-    yield from ((name, _mean(values)) for name, values in reported_values(store, pairs, done, seed).items())
-    if pairs.scores and pairs.scores.key in done:
-        yield LOSS_COLUMN, _column_mean(store, pairs.scores, LOSS_COLUMN)
+) -> Iterator[tuple[ReportedMetric, float]]:
+    yield ReportedMetric("length"), _column_mean(store, pairs.responses, "tokens_out")
+    yield from ((metric, _mean(values)) for metric, values in reported_values(store, pairs, done, seed).items())
+    for scored in pairs.score_steps:
+        if scored.step.key in done:
+            yield reported(LOSS_COLUMN, pairs, scored), _column_mean(store, scored.step, LOSS_COLUMN)
     if pairs.diversity and pairs.diversity.key in done:
-        yield "distance", _column_mean(store, pairs.diversity, "distance")
+        yield ReportedMetric("distance"), _column_mean(store, pairs.diversity, "distance")
     for name, step in pairs.rewards:
         if step.key in done:
-            yield f"reward {name}", _column_mean(store, step, "reward")
+            yield ReportedMetric(f"reward {name}"), _column_mean(store, step, "reward")
 
 
-def _car_values(study: Study, found: list[Point]) -> list[dict[str, float]]:
-    """Return CAR of every point that has a reward and a loss, by reward model and beta."""
-    car_by_point: list[dict[str, float]] = [{} for _ in found]
-    for name in study.rewards:
-        metric = f"reward {name}"
-        known = [place for place, one in enumerate(found) if metric in one.metrics and LOSS_COLUMN in one.metrics]
-        compared = [(found[place].metrics[metric], found[place].metrics[LOSS_COLUMN]) for place in known]
+def _car_values(study: Study, found: list[Point]) -> list[dict[ReportedMetric, float]]:
+    """Return CAR of every point that has a reward and a loss, by reward model, scorer and beta."""
+    car_by_point: list[dict[ReportedMetric, float]] = [{} for _ in found]
+    losses = dict.fromkeys(metric for one in found for metric in one.metrics if metric.metric == LOSS_COLUMN)
+    for name, loss in product(study.rewards, losses):
+        reward = ReportedMetric(f"reward {name}")
+        known = [place for place, one in enumerate(found) if reward in one.metrics and loss in one.metrics]
+        compared = [(found[place].metrics[reward], found[place].metrics[loss]) for place in known]
         for beta in study.car.betas:
+            metric = loss._replace(metric=f"car {name}, beta {beta:g}")
             for place, value in zip(known, cars(compared, beta, study.car.mode), strict=True):
-                car_by_point[place][f"car {name}, beta {beta:g}"] = value
+                car_by_point[place][metric] = value
     return car_by_point
 
 

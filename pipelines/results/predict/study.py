@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.planning.model_size import parameters
 from pipelines.results.predict.correlation import Correlation, correlate
 from pipelines.results.predict.paradox import Paradox, Teacher, paradoxes
-from pipelines.results.predict.points import LOSS_COLUMN, ComparisonGroup, Point, collect_performances, collect_points
+from pipelines.results.predict.points import ComparisonGroup, Point, collect_performances, collect_points
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Grid, InstructionDataset
 from pipelines.study.spec.study import Study
@@ -35,7 +35,7 @@ def predict_from_metrics(study: Study, grid: Grid, store: Store) -> dict[Compari
     """Return the predictions of all metrics in every group of compared points, the highest rho first."""
     found = {point.pairs: point for point in collect_points(study, grid, store)}
     return {
-        place: sorted(_group_predictions(study, found, measured), key=_rank)
+        place: sorted(_group_predictions(study, place.base, found, measured), key=_rank)
         for place, measured in collect_performances(grid, store).items()
     }
 
@@ -57,10 +57,10 @@ def compare_teacher_sizes(study: Study, folder: Path, grid: Grid, store: Store) 
 
 
 def _group_predictions(
-    study: Study, found: Mapping[InstructionDataset, Point], measured: Mapping[InstructionDataset, float]
+    study: Study, base: str, found: Mapping[InstructionDataset, Point], measured: Mapping[InstructionDataset, float]
 ) -> Iterator[Prediction]:
-    points_of_group = [(found[pairs].metrics, value) for pairs, value in measured.items()]
-    for metric in dict.fromkeys(name for metrics, _ in points_of_group for name in metrics if name != LOSS_COLUMN):
+    points_of_group = [(found[pairs].for_students_of(base), value) for pairs, value in measured.items()]
+    for metric in dict.fromkeys(name for metrics, _ in points_of_group for name in metrics):
         known = [
             (metrics[metric], value)
             for metrics, value in points_of_group

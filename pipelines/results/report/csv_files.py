@@ -23,7 +23,6 @@ from pipelines.results.report.data.report import (
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
 from pipelines.results.report.data.set_key import InstructionKey, SetKey
-from pipelines.study.spec.pairs.selection import reported_metrics
 
 Cell = str | int | float | bool | None
 ScoreFact = SetJudgement | SetDistribution | SetProbabilities
@@ -38,7 +37,7 @@ def csv_files(data: ReportData) -> dict[str, str]:
     return {
         "results.csv": _fact_table(Result, data.runs or data.results),
         **({"means.csv": _fact_table(Result, data.results)} if data.runs else {}),
-        "sets.csv": _fact_table(SetScore, data.sets),
+        "sets.csv": _fact_table(SetScore, data.sets, [metric.column for metric in data.metrics]),
         "rounds.csv": _fact_table(RoundOutcome, data.rounds),
         "replies.csv": _fact_table(ReplyOutcome, data.replies),
         "methods.csv": _fact_table(MethodResult, data.methods),
@@ -66,29 +65,29 @@ def _loss_points(curves: Iterable[LossCurve]) -> Iterable[list[Cell]]:
             yield [*(getattr(curve, name) for name in TRAINING_COLUMNS), step, loss]
 
 
-def column_names(kind: type[Fact]) -> list[str]:
+def column_names(kind: type[Fact], metrics: Sequence[str] = ()) -> list[str]:
     """Return the columns of a class of facts: its fields, with one column per part of a set's key and per metric."""
     hints = get_type_hints(kind)
-    return [name for field in fields(kind) for name in _field_columns(field.name, hints[field.name])]
+    return [name for field in fields(kind) for name in _field_columns(field.name, hints[field.name], metrics)]
 
 
-def _field_columns(name: str, kind: Any) -> Sequence[str]:
+def _field_columns(name: str, kind: Any, metrics: Sequence[str]) -> Sequence[str]:
     if kind in (SetKey, InstructionKey):
         return kind._fields
-    return [*reported_metrics()] if name == "means" else [name]
+    return metrics if name == "means" else [name]
 
 
-def _fact_table(kind: type[Fact], facts: Iterable[Fact]) -> str:
+def _fact_table(kind: type[Fact], facts: Iterable[Fact], metrics: Sequence[str] = ()) -> str:
     names = [field.name for field in fields(kind)]
-    rows = ([cell for name in names for cell in _cells(name, getattr(fact, name))] for fact in facts)
-    return _csv_text(column_names(kind), rows)
+    rows = ([cell for name in names for cell in _cells(name, getattr(fact, name), metrics)] for fact in facts)
+    return _csv_text(column_names(kind, metrics), rows)
 
 
-def _cells(name: str, value: Any) -> Sequence[Cell]:
+def _cells(name: str, value: Any, metrics: Sequence[str]) -> Sequence[Cell]:
     if isinstance(value, SetKey | InstructionKey):
         return value
     if name == "means":
-        return [value.get(metric) for metric in reported_metrics()]
+        return [value.get(metric) for metric in metrics]
     return [json.dumps(dict(value)) if isinstance(value, tuple) else value]
 
 

@@ -21,7 +21,6 @@ from pipelines.results.report.tables.outcomes import reply_rows, round_rows
 from pipelines.results.report.tables.published import comparisons
 from pipelines.results.report.tables.results import result_table
 from pipelines.results.report.tables.summary import best_gain, gain_rows, key_figures
-from pipelines.study.spec.pairs.selection import reported_metrics
 
 
 def report_files(data: ReportData) -> dict[str, str]:
@@ -59,7 +58,7 @@ def render_markdown(data: ReportData) -> str:
 def _facts(data: ReportData) -> dict[str, object]:
     return {
         "data": data,
-        "metrics": reported_metrics(),
+        "abouts": [*dict.fromkeys(metric.about for metric in data.metrics if metric.about)],
         "figures_of_merit": key_figures(data),
         "rows": gain_rows(data.results),
         "best": best_gain(data.results),

@@ -8,7 +8,7 @@ from pathlib import Path
 from pipelines.study.graph.builders.answers import add_given, add_responses
 from pipelines.study.graph.builders.benchmarks import BenchmarkSteps
 from pipelines.study.graph.builders.judging import JudgingSteps
-from pipelines.study.graph.builders.measures import MEASURES, add_reward
+from pipelines.study.graph.builders.measures import MEASURES, add_reward, add_scores
 from pipelines.study.graph.builders.methods import METHODS, EvolutionInputs, EvolvedRound
 from pipelines.study.graph.builders.seeds import add_seeds
 from pipelines.study.graph.builders.step_builder import StepBuilder
@@ -117,6 +117,7 @@ class GridBuilder(StepBuilder):
             rewards,
             judged,
             answer_seed,
+            tuple(add_scores(self, responses)),
         )
 
     def add_cells(
@@ -124,7 +125,7 @@ class GridBuilder(StepBuilder):
     ) -> Iterator[Cell]:
         for (selection, number, seed), benchmarks in trainings.items():
             student = self.study.students[number]
-            selected = add_selection(self, pairs, self.selections[selection], sets, seed)
+            selected = add_selection(self, pairs, self.selections[selection], sets, seed, student.model)
             train = add_training(self, selected, student, seed)
             evaluations = self.add_evaluations(student, train, benchmarks)
             yield Cell(pairs, selection, student, train, evaluations, seed if student.has_several_seeds else None)

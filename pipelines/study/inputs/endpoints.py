@@ -8,6 +8,7 @@ from actors.engine import EngineSpec, Feature
 from actors.engines.registry import check_server, engine_info, identity_options, resolve
 from pipelines.study.inputs.problem import Problem
 from pipelines.study.spec.common.model import Model
+from pipelines.study.spec.pairs.scoring import Scoring
 from pipelines.study.spec.study import Study
 
 _USES: Mapping[Feature, str] = {
@@ -53,11 +54,10 @@ def check_same_servers(models: Mapping[str, Model]) -> Iterator[tuple[str, Probl
             yield name, Problem(("runtime", "url"), message, remedy)
 
 
-def check_scorer(study: Study) -> Iterator[Problem]:
+def check_scorer(study: Study, scoring: Scoring) -> Iterator[Problem]:
     """Yield what a scorer behind a server cannot do: it scores raw text, and its server sets the BOS token."""
-    scoring = study.scoring
-    model = study.models.get(scoring.scorer) if scoring else None
-    if scoring is None or model is None or engine_info(model.engine, model.gpus).memory_model != "remote":
+    model = study.models.get(scoring.scorer)
+    if model is None or engine_info(model.engine, model.gpus).memory_model != "remote":
         return
     if scoring.form == "chat":
         message = f"the scorer '{scoring.scorer}' is behind a server, which scores raw text only"
@@ -90,7 +90,7 @@ def server_needs(study: Study, name: str) -> tuple[Feature, ...]:
         return ()
     judges = (bench.judge for bench in study.benchmarks if bench.traits.judging and bench.traits.judging.labels)
     needs: dict[Feature, bool] = {
-        "prompt_logprobs": study.scoring is not None and study.scoring.scorer == name,
+        "prompt_logprobs": any(scoring.scorer == name for scoring in study.scoring),
         "reply_logprobs": any(each.probabilities > 0 and name in each.evolvers for each in study.evolution),
         "top_logprobs": any(each and each.model == name and each.verdict == "probability" for each in judges),
     }

@@ -6,7 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from pipelines.study.spec.common.basics import ClassifierName, Name, StrictModel, as_list, scalar_or_list_schema
+from pipelines.study.spec.common.basics import (
+    OWN_BASE,
+    ClassifierName,
+    Name,
+    StrictModel,
+    as_list,
+    none_or_list,
+    none_scalar_or_list_schema,
+    scalar_or_list_schema,
+)
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.common.patterns import Pattern
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
@@ -62,7 +71,9 @@ class Study(StrictModel):
         default=[], json_schema_extra=scalar_or_list_schema
     )
     responses: Responses
-    scoring: Scoring | None = None
+    scoring: Annotated[list[Scoring], BeforeValidator(none_or_list)] = Field(
+        default=[], description="one scorer or several", json_schema_extra=none_scalar_or_list_schema
+    )
     diversity: Diversity | None = None
     contamination: Contamination | None = None
     rewards: list[ClassifierName] = Field(default=[], description="reward models that score every pair")
@@ -104,3 +115,18 @@ class Study(StrictModel):
     @classmethod
     def _papers_recipes(cls, value: Any) -> Any:
         return add_published_recipes(value)
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The names of the students' base models, each once."""
+        return tuple(dict.fromkeys(student.model for student in self.students))
+
+    def scoring_of(self, selection: Selection) -> Scoring | None:
+        """Return the scorer whose scores a selection reads; None if it reads none, or there is no such scorer."""
+        found = self.scoring if selection.scorer is None else [s for s in self.scoring if s.label == selection.scorer]
+        return found[0] if found and "score" in selection.needs else None
+
+    def selects_by_own_base(self, selection: Selection) -> bool:
+        """Return whether a selection differs between base models, because it reads scores by the students' own."""
+        scoring = self.scoring_of(selection)
+        return scoring is not None and scoring.scorer == OWN_BASE

@@ -146,6 +146,30 @@ def test_an_unknown_scorer_is_told(write_study: WriteStudy) -> None:
 @pytest.mark.parametrize(
     ("add", "expected"),
     [
+        ("scoring: [{scorer: tiny}, {scorer: tiny}]\n", "19: scoring[1]: 'tiny' is given twice"),
+        (
+            "scoring: [{scorer: tiny, name: one}]\nselection: [{name: a, by: ifd, scorer: onn}]\n",
+            "20: selection[0].scorer: no scorer of the study is named 'onn'. Did you mean 'one'?",
+        ),
+    ],
+)
+def test_scorers_that_name_nothing_are_told(write_study: WriteStudy, add: str, expected: str) -> None:
+    (found,) = problems(write_study(add=add))
+    assert found.startswith(expected)
+
+
+def test_a_scorer_that_is_no_base_model_is_told(write_study: WriteStudy) -> None:
+    add = "scoring: [{scorer: tiny}, {scorer: self}]\n"
+    check(load(write_study(add=add)))
+    (found,) = problems(write_study({"students:\n  - model: tiny\n    recipe: quick\n": ""}, add))
+    assert found.startswith("16: scoring[1].scorer: 'self' means each student's base model, and the study has no")
+    (found,) = problems(write_study({"models:\n": "models:\n  self: {source: a, engine: scripted}\n"}, add))
+    assert found.endswith("the study has a model of this name. Give the model another name.")
+
+
+@pytest.mark.parametrize(
+    ("add", "expected"),
+    [
         (
             "selection:\n  - name: a\n  - name: a\n",
             "21: selection[1].name: 'a' is given twice; the first time in line 20",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from pipelines.operators.select.measurements import list_reported
 from pipelines.planning.model_size import parameters
 from pipelines.results.report.collect.data_sets import Sets
 from pipelines.results.report.collect.instructions import Instructions
@@ -48,6 +49,7 @@ def collect_report(study: Study, folder: Path, grid: Grid, store: Store) -> Repo
         runs=tuple(by_run) if len(by_run) > len(task_scores) else (),
         published=tuple(read_published(folder / study.published)) if study.published else (),
         sets=tuple(sets.scores()),
+        metrics=list_reported(grid.sets),
         examples=tuple(sets.examples()),
         steps=tuple(_step_account(manifest, record) for manifest in manifests.values()),
         losses=tuple(_loss_curves(grid, manifests)),

@@ -72,7 +72,7 @@ class Sets:
             set=set_key(pairs),
             rows=rows,
             skipped=rows - self._row_count(pairs.scores) if pairs.scores else 0,
-            means={name: fmean(known) for name, known in values.items() if known},
+            means={metric.column: fmean(known) for metric, known in values.items() if known},
             words=words / rows if rows else 0.0,
             correct=_share(checked),
             valid=self._valid_share(pairs.instructions),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 
 from pipelines.operators.select.car import cars
+from pipelines.operators.select.measurements import reported
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.set_key import set_key
 from pipelines.rows.operator import EMPTY
@@ -19,6 +21,17 @@ from pipelines.study.spec.pairs.scoring import Car
 
 RewardedSet = tuple[InstructionDataset, str, Mapping[str, float]]
 """A data set, a reward model, and the rewards by answer id."""
+
+
+class PairedMeans(NamedTuple):
+    """A data set, the number of its rows that have a reward and a loss, and the means over these rows."""
+
+    pairs: InstructionDataset
+    rows: int
+    reward: float
+    loss: float
+
+
 ANSWER_KINDS = ("respond", "choose", "given")
 
 
@@ -47,17 +60,14 @@ class Rewards:
                 yield self._reward(judged, [means[row] - best[row] for row in means.keys() & best.keys()])
 
     def cars(self, spec: Car) -> list[SetCar]:
-        """Return one entry per data set and reward model, for the data sets that also have scores."""
-        found = [entry for judged in self.rewarded_sets if (entry := self._means(*judged))]
-        made: list[SetCar] = []
-        for model in dict.fromkeys(judged[1] for judged, *_ in found):
-            group = [entry for entry in found if entry[0][1] == model]
-            points = [(reward, loss) for _, _, reward, loss in group]
-            by_beta = [(beta, cars(points, beta, spec.mode)) for beta in spec.betas]
-            for place, ((pairs, _, _), rows, reward, loss) in enumerate(group):
-                values = tuple((beta, values[place]) for beta, values in by_beta)
-                made.append(SetCar(set_key(pairs), model, spec.mode, rows, reward, loss, values))
-        return made
+        """Return one entry per data set, reward model and scorer, for the data sets that also have scores."""
+        groups: dict[tuple[str, str], list[PairedMeans]] = defaultdict(list)
+        for pairs, model, rewards in self.rewarded_sets:
+            for scored in pairs.score_steps:
+                if scored.step.key in self.done and (means := self._means(pairs, scored.step, rewards)):
+                    scorer = reported("", pairs, scored).column
+                    groups[model, scorer].append(means)
+        return [car for (model, scorer), group in groups.items() for car in _cars(group, model, scorer, spec)]
 
     def flags(self) -> Iterator[AnswerFlags]:
         """Yield one entry per teacher and decoding variant."""
@@ -88,18 +98,13 @@ class Rewards:
             shared=len(margins),
         )
 
-    def _means(
-        self, pairs: InstructionDataset, model: str, found: Mapping[str, float]
-    ) -> tuple[RewardedSet, int, float, float] | None:
-        """Return the set, the number of its rows with a reward and a loss, and both means; None without such rows."""
-        if pairs.scores is None or pairs.scores.key not in self.done:
-            return None
-        losses = self._column(pairs.scores, "loss_conditional")
-        both = found.keys() & losses.keys()
+    def _means(self, pairs: InstructionDataset, scores: Step, rewards: Mapping[str, float]) -> PairedMeans | None:
+        """Return the means over the rows with a reward and a loss; None without such rows."""
+        losses = self._column(scores, "loss_conditional")
+        both = rewards.keys() & losses.keys()
         if not both:
             return None
-        means = fmean(found[row] for row in both), fmean(losses[row] for row in both)
-        return (pairs, model, found), len(both), *means
+        return PairedMeans(pairs, len(both), fmean(rewards[row] for row in both), fmean(losses[row] for row in both))
 
     def _by_instruction(self, pairs: InstructionDataset, found: Mapping[str, float]) -> dict[str, float]:
         """Return the mean reward of the answers to each instruction."""
@@ -124,6 +129,15 @@ class Rewards:
         """Return a numeric column by answer id."""
         rows = self.store.rows(step.kind, step.key, columns=["parent_id", name]).to_pylist()
         return {row["parent_id"]: row[name] for row in rows}
+
+
+def _cars(group: Sequence[PairedMeans], model: str, scorer: str, spec: Car) -> Iterator[SetCar]:
+    """Yield CAR of the data sets that are compared, by the rewards of one model and the losses of one scorer."""
+    points = [(each.reward, each.loss) for each in group]
+    by_beta = [(beta, cars(points, beta, spec.mode)) for beta in spec.betas]
+    for place, (pairs, rows, reward, loss) in enumerate(group):
+        values = tuple((beta, values[place]) for beta, values in by_beta)
+        yield SetCar(set_key(pairs), model, spec.mode, rows, reward, loss, values, scorer)
 
 
 def _answer_step(pairs: InstructionDataset) -> Step | None:

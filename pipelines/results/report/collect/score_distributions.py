@@ -48,7 +48,8 @@ class ScoreDistributions:
                 if known:
                     values = np.array(known)
                     low, median, high = map(float, np.quantile(values, (0.25, 0.5, 0.75)))
-                    yield SetDistribution(set_key(pairs), metric, len(known), float(values.mean()), low, median, high)
+                    mean = float(values.mean())
+                    yield SetDistribution(set_key(pairs), metric.column, len(known), mean, low, median, high)
 
     def probabilities(self) -> Iterator[SetProbabilities]:
         """Yield one entry per scored data set with stored token probabilities."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipelines.operators.select.measurements import ReportedMetric
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
@@ -53,7 +54,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class SetScore:
-    """Means over one set of (instruction, response) pairs. `means` has the known means of the reported metrics.
+    """Means over one set of (instruction, response) pairs. `means` has the known means by the metrics' columns.
 
     `valid` is the percentage of evolutions that the closed world can verify (None for other data).
     """
@@ -203,6 +204,7 @@ class ReportData:
     """Everything on the page. `task_scores` has the points of the tasks of each result, by run.
 
     `results` are means over seeds, and `runs` the results of all runs; empty if no cell has several seeds.
+    `metrics` are those of data sets, in the order of their columns.
     """
 
     study: str
@@ -234,3 +236,4 @@ class ReportData:
     runs: tuple[Result, ...] = ()
     confidences: tuple[SetProbabilities, ...] = ()
     retries: tuple[RetryCounts, ...] = ()
+    metrics: tuple[ReportedMetric, ...] = ()

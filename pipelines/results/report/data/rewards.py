@@ -30,7 +30,10 @@ class SetReward:
 
 @dataclass(frozen=True, slots=True)
 class SetCar:
-    """CAR of one set (2411.07133) by beta, from the mean `reward` and `loss` of the `rows` that have both."""
+    """CAR of one set (2411.07133) by beta, from the mean `reward` and `loss` of the `rows` that have both.
+
+    `scorer` names the scorer of the loss if the study has several, with its model if that is the students' own base.
+    """
 
     set: SetKey
     model: str
@@ -39,6 +42,7 @@ class SetCar:
     reward: float
     loss: float
     by_beta: tuple[tuple[float, float], ...]
+    scorer: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pipelines.rows.kinds import Kind
 from pipelines.study.graph.builders.step_builder import StepBuilder
+from pipelines.study.graph.steps.grid import ScoreStep
 from pipelines.study.graph.steps.params.measures import ContaminationParams, DiversityParams, RewardParams, ScoreParams
 from pipelines.study.graph.steps.step import Step
-from pipelines.study.spec.pairs.scoring import ScoringOptions
+from pipelines.study.spec.pairs.scoring import Scoring
 
 
 def add_reward(builder: StepBuilder, responses: Step, model: str) -> Step:
@@ -16,13 +17,20 @@ def add_reward(builder: StepBuilder, responses: Step, model: str) -> Step:
     return builder.add(identity, f"{responses.subject} by {model}", RewardParams(model), responses)
 
 
-def add_score(builder: StepBuilder, responses: Step) -> Step | None:
-    if builder.study.scoring is None:
-        return None
-    scorer = builder.study.scoring.scorer
-    options = ScoringOptions(**builder.study.scoring.model_dump(exclude={"scorer"}))
-    identity = builder.identify(ScoreParams, options=options, model=builder.models[scorer])
-    return builder.add(identity, responses.subject, ScoreParams(scorer, options), responses)
+def add_scores(builder: StepBuilder, responses: Step) -> Iterator[ScoreStep]:
+    """Add a step for each scorer of the study, and for each model of those that are the students' own bases."""
+    several = len(builder.study.scoring) > 1
+    for scoring in builder.study.scoring:
+        models = scoring.models(builder.study.bases)
+        for model in models:
+            scorer = (scoring.label, *([model] if len(models) > 1 else []))
+            subject = " ".join([responses.subject, *(["by", *scorer] if several or len(models) > 1 else [])])
+            yield ScoreStep(scoring.label, model, _add_score(builder, responses, scoring, model, subject))
+
+
+def _add_score(builder: StepBuilder, responses: Step, scoring: Scoring, model: str, subject: str) -> Step:
+    identity = builder.identify(ScoreParams, options=scoring.options, model=builder.models[model])
+    return builder.add(identity, subject, ScoreParams(model, scoring.options), responses)
 
 
 def add_diversity(builder: StepBuilder, instructions: Step) -> Step | None:
@@ -49,6 +57,5 @@ Measure = Callable[[StepBuilder, Step, Step], Step | None]
 MEASURES: dict[Kind, Measure] = {
     "diversity": lambda builder, instructions, _: add_diversity(builder, instructions),
     "contamination": lambda builder, instructions, _: add_contamination(builder, instructions),
-    "score": lambda builder, _, responses: add_score(builder, responses),
 }
 """The function that adds each measure of instructions or pairs; it returns None if the study does not request it."""

@@ -17,20 +17,27 @@ def add_selection(
     selection: Selection,
     sets: tuple[InstructionDataset, ...],
     training_seed: int,
+    base: str,
 ) -> Step:
-    """Add the step that selects pairs. Only a selection that draws at random depends on the seed of the training."""
+    """Add the step that selects pairs for a student of a base model.
+
+    Only a selection that draws at random depends on the seed of the training, and only one that reads scores by the
+    students' own bases depends on `base`.
+    """
     seed = training_seed if selection.draws else builder.study.seed
+    own = builder.study.selects_by_own_base(selection)
     rivals = [other for other in sets if selection.equal and other.seeds == pairs.seeds and other is not pairs]
     truncated = builder.study.responses.truncated
     identity = builder.identify(
         SelectParams,
-        selection=describe_without(selection, "name", "reward"),
+        selection=describe_without(selection, "name", "reward", "scorer"),
         seed=seed,
         truncated=truncated,
         **plugin_parts(("metric", selection.by)),
     )
-    needs = [step for one in (pairs, *rivals) for step in one.required_steps(selection)]
-    subject = f"{pairs.responses.subject} / {selection.name}{builder.seed_note(seed)}"
+    needs = [step for one in (pairs, *rivals) for step in one.required_steps(selection, base)]
+    note = (f" for {base}" if own else "") + builder.seed_note(seed)
+    subject = f"{pairs.responses.subject} / {selection.name}{note}"
     return builder.add(identity, subject, SelectParams(selection, seed, truncated), *needs)
 
 

@@ -27,6 +27,14 @@ class SetOrigin(NamedTuple):
     round: int
 
 
+class ScoreStep(NamedTuple):
+    """The step that scores a data set's pairs under `model`, for the scorer of this name in the study."""
+
+    scorer: str
+    model: str
+    step: Step
+
+
 @dataclass(frozen=True, slots=True)
 class InstructionDataset:
     """One data set: the instructions of a round and a teacher's answers. Round 0 is the seed data, without an evolver.
@@ -49,6 +57,7 @@ class InstructionDataset:
     rewards: tuple[tuple[str, Step], ...] = ()
     judgements: JudgementSteps = ()
     answer_seed: int | None = None
+    score_steps: tuple[ScoreStep, ...] = ()  # scorer by scorer; a student's own base has one for each model
 
     @property
     def evolved_by(self) -> str:
@@ -62,8 +71,18 @@ class InstructionDataset:
 
     @property
     def scores(self) -> Step | None:
-        """The step that scores the pairs' perplexities; None if the study does not request it."""
-        return self.measure("score")
+        """The step of the study's first scorer; None if the study has none."""
+        return self.scored_by()
+
+    def scored_by(self, scorer: str | None = None, base: str | None = None) -> Step | None:
+        """Return the step of a scorer (None: of the study's first one); None if the study does not request it.
+
+        Of a scorer with several models, it is the step of the model `base` (None: of the first one).
+        """
+        wanted = scorer or (self.score_steps[0].scorer if self.score_steps else None)
+        found = [each for each in self.score_steps if each.scorer == wanted]
+        own = [each for each in found if each.model == base]
+        return (own or found)[0].step if found else None
 
     @property
     def diversity(self) -> Step | None:
@@ -88,12 +107,19 @@ class InstructionDataset:
     def steps(self) -> tuple[Step, ...]:
         """The steps of the data set itself: instructions, answers, and all that measure them."""
         judged = (step for _, step in self.judgements)
-        return (self.instructions, self.responses, *self.measures, *(step for _, step in self.rewards), *judged)
+        scores = (each.step for each in self.score_steps)
+        rewards = (step for _, step in self.rewards)
+        return (self.instructions, self.responses, *self.measures, *scores, *rewards, *judged)
 
-    def required_steps(self, selection: Selection) -> tuple[Step, ...]:
-        """Return the steps that a selection reads: the answers, then the steps that measure them."""
-        found = (self.reward(selection.reward) if kind == "reward" else self.measure(kind) for kind in selection.needs)
+    def required_steps(self, selection: Selection, base: str) -> tuple[Step, ...]:
+        """Return the steps that a selection for students of a base model reads: the answers, then their measures."""
+        found = (self._required_step(kind, selection, base) for kind in selection.needs)
         return (self.responses, *(step for step in found if step))
+
+    def _required_step(self, kind: str, selection: Selection, base: str) -> Step | None:
+        if kind == "reward":
+            return self.reward(selection.reward)
+        return self.scored_by(selection.scorer, base) if kind == "score" else self.measure(kind)
 
 
 @dataclass(frozen=True, slots=True)

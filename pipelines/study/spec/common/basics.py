@@ -17,12 +17,18 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 
 @dataclass(frozen=True, slots=True)
 class ModelReference:
-    """Marks the name of one of the study's models. One that `classifies` gives logits, others read and write text."""
+    """Marks the name of one of the study's models. One that `classifies` gives logits, others read and write text.
+
+    A reference that `may_be_own` also takes OWN_BASE: the base model of each of the study's students.
+    """
 
     classifies: bool = False
+    may_be_own: bool = False
 
 
+OWN_BASE = "self"
 ModelName = Annotated[Name, ModelReference()]
+ScorerName = Annotated[Name, ModelReference(may_be_own=True)]
 ClassifierName = Annotated[Name, ModelReference(classifies=True)]
 
 
@@ -127,6 +133,17 @@ def name_from(names: Callable[[], Sequence[str]]) -> tuple[BeforeValidator, Any]
 def as_list(value: Any) -> Any:
     """Return a list as is, and any other value as a list with that value. Used by validators that run first."""
     return value if isinstance(value, list) else [value]
+
+
+def none_or_list(value: Any) -> Any:
+    """Return an empty list for None, and any other value as `as_list` does."""
+    return [] if value is None else as_list(value)
+
+
+def none_scalar_or_list_schema(schema: dict[str, Any]) -> None:
+    """Change the JSON Schema of a list so that it also allows null and a single value in place of a list."""
+    scalar_or_list_schema(schema)
+    schema["anyOf"].append({"type": "null"})
 
 
 def scalar_or_list_schema(schema: dict[str, Any]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from actors.engine import Bos
-from pipelines.study.spec.common.basics import ModelName, StrictModel, SystemPrompt
+from pipelines.study.spec.common.basics import OWN_BASE, ModelName, Name, ScorerName, StrictModel, SystemPrompt
 
 RewardMode = Literal["raw", "shift", "sigmoid"]
 Question = Literal["difficulty", "difficulty_score", "category", "keywords"]
@@ -28,9 +29,26 @@ class ScoringOptions(StrictModel):
 
 
 class Scoring(ScoringOptions):
-    """Perplexities, IFD and IC-IFD of every pair under one model (2412.11231, eq. 1 and 2)."""
+    """Perplexities, IFD and IC-IFD of every pair under one model (2412.11231, eq. 1 and 2), or the students' own."""
 
-    scorer: ModelName
+    name: Name | None = Field(default=None, description="name of these scores; default: the scorer")
+    scorer: ScorerName = Field(
+        description=f"a model; '{OWN_BASE}': the base model of each student (2411.07133: PPL-self, IFD-self, CAR)"
+    )
+
+    @property
+    def label(self) -> str:
+        """The name of the scores."""
+        return self.name or self.scorer
+
+    @property
+    def options(self) -> ScoringOptions:
+        """How texts are scored, whatever the model."""
+        return ScoringOptions(**self.model_dump(include={*ScoringOptions.model_fields}))
+
+    def models(self, bases: Sequence[str]) -> tuple[str, ...]:
+        """Return the models that score: one, or each of the students' `bases` once."""
+        return tuple(dict.fromkeys(bases)) if self.scorer == OWN_BASE else (self.scorer,)
 
 
 class Diversity(StrictModel):

@@ -58,6 +58,11 @@ def reported_metrics() -> dict[str, MetricSpec]:
     return {name: spec for name, spec in METRICS.items() if spec.label}
 
 
+def metrics_of(kind: str) -> tuple[str, ...]:
+    """Return the names of the metrics that need rows of a kind of step."""
+    return tuple(name for name, spec in METRICS.items() if kind in spec.needs)
+
+
 Metric = Annotated[str, *name_from(lambda: [*METRICS])]
 """The name of one of METRICS."""
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -95,6 +100,9 @@ class Selection(StrictModel):
         default=None, gt=0, le=4, description="skip an instruction that is nearer than this to a better, selected one"
     )
     reward: Name | None = Field(default=None, description="by reward or car: which reward model, if there are several")
+    scorer: Name | None = Field(
+        default=None, description="by a metric of scores: name of the scorer; default: the study's first one"
+    )
     beta: float = Field(default=1.0, ge=0, description="by car: weight of a pair's loss")
     mode: RewardMode = Field(default="raw", description="by car: how rewards are converted, as in the study's 'car'")
 
@@ -106,8 +114,8 @@ class Selection(StrictModel):
 
     @model_validator(mode="after")
     def _of_the_metric(self) -> Selection:
-        by_reward = tuple(name for name, spec in METRICS.items() if "reward" in spec.needs)
-        of = {"reward": by_reward, "beta": ("car",), "mode": ("car",)}
+        by_reward, by_score = metrics_of("reward"), metrics_of("score")
+        of = {"reward": by_reward, "scorer": by_score, "beta": ("car",), "mode": ("car",)}
         for name in sorted(self.model_fields_set & of.keys()):
             if self.by not in of[name]:
                 raise ValueError(f"'{name}' is only allowed with 'by: {of[name][-1]}', and this is 'by: {self.by}'")

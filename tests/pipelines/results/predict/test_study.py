@@ -48,7 +48,7 @@ def finished(store: Store, follow: str, **changes: Any) -> tuple[Study, Grid]:
     """A study in which students on a data set are right the more often the higher its metric `follow` is."""
     study = scripted_study(**{**ONE_STUDENT, **changes})
     grid = run_offline(study, store)
-    means = {point.pairs: point.metrics[follow] for point in collect_points(study, grid, store)}
+    means = {point.pairs: point.for_students_of("small")[follow] for point in collect_points(study, grid, store)}
     order = sorted(set(means.values()))
     for cell in grid.cells:
         for number, (_, step) in enumerate(cell.evaluations):
@@ -87,7 +87,7 @@ def test_a_point_is_the_mean_over_the_rows_of_its_set(tmp_path: Path) -> None:
         scores = point.pairs.scores
         assert scores is not None
         rows = store.rows(scores.kind, scores.key).column("ifd").to_pylist()
-        assert point.metrics["ifd"] == pytest.approx(sum(rows) / len(rows))
+        assert point.for_students_of("")["ifd"] == pytest.approx(sum(rows) / len(rows))
 
 
 def test_too_few_sets_have_no_rho(tmp_path: Path) -> None:
@@ -138,7 +138,9 @@ def test_a_point_is_a_mean_over_the_seeds_of_answers_and_trainings(tmp_path: Pat
     assert [*performances.values()] == pytest.approx([100 * 2.5 / TASKS] * 10)
     lengths = [column_mean(store, pairs) for pairs in grid.sets if pairs.place_without_seed[-2:] == ("small", "warm")]
     points = [point for point in collect_points(study, grid, store) if point.pairs.teacher == "small"]
-    assert len(points) == 5 and points[0].metrics["length"] == pytest.approx((lengths[0] + lengths[1]) / 2)
+    assert len(points) == 5 and points[0].for_students_of("small")["length"] == pytest.approx(
+        (lengths[0] + lengths[1]) / 2
+    )
 
 
 def column_mean(store: Store, pairs: InstructionDataset) -> float:

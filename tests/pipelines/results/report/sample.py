@@ -4,6 +4,7 @@ import math
 import random
 from dataclasses import replace
 
+from pipelines.operators.select.measurements import ReportedMetric
 from pipelines.results.report.data.report import (
     Example,
     LossCurve,
@@ -17,6 +18,7 @@ from pipelines.results.report.data.report import (
     Turn,
 )
 from pipelines.results.report.data.set_key import SetKey
+from pipelines.study.spec.pairs.selection import reported_metrics
 
 EVOLVERS, TEACHERS, STUDENTS = ("tiny", "small"), ("tiny", "small"), (("tiny-base", "full"), ("small-base", "lora"))
 SIZES = (("tiny", 1_180_000), ("small", 7_340_000), ("tiny-base", 1_180_000), ("small-base", 7_340_000))
@@ -53,6 +55,7 @@ def sample() -> ReportData:
         model_sizes=SIZES,
         results=tuple(_results(rng)),
         sets=tuple(_sets(rng)),
+        metrics=tuple(map(ReportedMetric, reported_metrics())),
         examples=tuple(_examples()),
         steps=tuple(_steps(rng)),
         losses=tuple(_losses(rng)),

@@ -238,7 +238,7 @@ CASES = {
             "beta": 2.0,
             "mode": "sigmoid",
         },
-        frozenset({"name", "reward"}),  # which rewards are read is in the key by the step that gives them
+        frozenset({"name", "reward", "scorer"}),  # which rows are read is in the key by the step that gives them
     ),
     "student": Case(
         Student,
@@ -345,10 +345,10 @@ CASES = {
     "scoring": Case(
         Scoring,
         ("score",),
-        block("scoring"),
+        lambda *entries: scripted(scoring=named(entries)),
         {"scorer": "a"},
         {"scorer": "b", "form": "chat", "bos": "always", "boundary": "question", "probabilities": 2},
-        several=False,
+        frozenset({"name"}),
     ),
     "diversity": Case(
         Diversity,

@@ -176,7 +176,7 @@ def test_a_report_without_rewards_does_not_speak_of_them() -> None:
 def test_the_numbers_are_written_as_files(tmp_path: Path) -> None:
     files = csv_files(with_rewards())
     assert files["rewards.csv"].splitlines()[1] == "<i>,small,1,a|b,best,,judge,7,1,0.25,-1.5,0.1,,-0.75,6"
-    assert files["car.csv"].splitlines()[1].endswith('-3.0,0.5,"{""0.0"": -3.0, ""1.0"": -2.0}"')
+    assert files["car.csv"].splitlines()[1].endswith('-3.0,0.5,"{""0.0"": -3.0, ""1.0"": -2.0}",')
     assert files["answers.csv"].splitlines() == [
         "teacher,decoding,asked,truncated,empty,refused",
         "a|b,best,1200,34,5,6",
