@@ -20,7 +20,7 @@ COMMA := ,
 INSTALLED_EXTRAS := $(if $(EXTRAS),$(VENV)/.extras-$(subst $(COMMA),-,$(EXTRAS)))
 SOURCES := prompts cluster actors pipelines bundled benchmarks scripts tests
 
-.PHONY: help install quickstart check quick-tests test faults soak lint models vllm clean
+.PHONY: help install quickstart check quick-tests test gpu-check faults soak lint models vllm clean
 
 help: ## list the targets (default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' \
@@ -41,6 +41,10 @@ quick-tests: $(INSTALLED_DEV)
 
 test: $(INSTALLED_DEV) $(INSTALLED_VLLM) ## run all tests (installs vLLM too, where there is a build for this machine)
 	@$(VENV)/bin/pytest
+
+STAGES ?=
+gpu-check: $(INSTALLED) $(INSTALLED_VLLM) ## check this machine's GPU, in under 8 minutes (STAGES="scores ray": these only)
+	@$(VENV)/bin/python -m benchmarks.gpu_check $(STAGES)
 
 faults: $(INSTALLED_DEV) ## inject every fault of the table with five seeds each: about an hour
 	@EVOLGRID_FAULT_SEEDS=5 $(VENV)/bin/pytest -m "case or faults" --durations=0 --durations-min=60

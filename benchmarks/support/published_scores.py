@@ -28,8 +28,8 @@ def losses(model: Any, tokenizer: Any, row: dict[str, str]) -> tuple[float, floa
     The last value is the number of tokens of the pair and of the answer together.
     """
     question = f"{row['instruction']}\n{row['input']}" if row["input"] else row["instruction"]
-    pair = tokenizer([f"{question}\n{row['output']}"], return_tensors="pt", padding=True).input_ids
-    answer = tokenizer([row["output"]], return_tensors="pt", padding=True).input_ids
+    pair = tokenizer([f"{question}\n{row['output']}"], return_tensors="pt", padding=True).input_ids.to(model.device)
+    answer = tokenizer([row["output"]], return_tensors="pt", padding=True).input_ids.to(model.device)
     asked = len(tokenizer(question, return_tensors="pt").input_ids[0])
     of_answer, of_question = pair.clone(), pair.clone()
     of_answer[0, :asked] = -100
