@@ -122,7 +122,8 @@ def adapter_base(folder: str) -> str:
 
     base = PeftConfig.from_pretrained(folder).base_model_name_or_path
     if base is None:
-        raise ValueError(f"adapter folder {folder} does not name its base model")
+        remedy = "write its folder or name into adapter_config.json, as 'base_model_name_or_path'"
+        raise ValueError(f"adapter folder {folder} does not name its base model: {remedy}")
     check_folder(base)
     return base
 

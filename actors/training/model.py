@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,7 @@ def save_student(model: Any, tokenizer: PreTrainedTokenizerBase, dtype: torch.dt
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(path if local else temporary)
         if hasattr(model, "merge_and_unload"):
-            model.save_pretrained(folder / "adapter")
+            _save_adapter(model, folder / "adapter")
             model = model.merge_and_unload()
         model.to(dtype).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -109,3 +110,21 @@ def save_student(model: Any, tokenizer: PreTrainedTokenizerBase, dtype: torch.dt
             flush_tree(folder)
         else:
             filesystem.put(str(folder), path, recursive=True)
+
+
+def _save_adapter(model: Any, folder: Path) -> None:
+    """Write the LoRA adapter. The files are the same wherever the base and the folder are.
+
+    A base in a local folder is not named. peft writes sets of names in any order, and a card that names the base.
+    """
+    model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    file = folder / "adapter_config.json"
+    config = json.loads(file.read_text())
+    base = config["base_model_name_or_path"]
+    if base and Path(base).exists():
+        config["base_model_name_or_path"] = None
+    for name in ("target_modules", "exclude_modules"):
+        if isinstance(config.get(name), list):
+            config[name] = sorted(config[name])
+    file.write_text(json.dumps(config, indent=2, sort_keys=True))

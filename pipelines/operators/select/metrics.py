@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from pipelines.study.spec.pairs.selection import METRICS
 
 if TYPE_CHECKING:
     from pipelines.rows.types import ResponseRow
+
+SELECTION_DIGITS = 5  # significant ones; float32 has 7, of which sums over a text leave about 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,17 @@ def metric_value(metric: str, measurements: PairMeasurements) -> float:
     if not spec.column:
         return COMPUTED[metric](measurements)
     return float(getattr(measurements.rows_by_kind[spec.needs[0]], spec.column))
+
+
+def rounded_value(metric: str, value: float) -> float:
+    """Return a value that a model measured, rounded to SELECTION_DIGITS. Other values and whole numbers are unchanged.
+
+    Equal texts may be measured a little differently on a GPU, where rounding depends on what shares a batch. They are
+    ties here, so that the choice between them is the same in every run.
+    """
+    if not METRICS[metric].needs or not math.isfinite(value) or value.is_integer():
+        return value
+    return float(f"{value:.{SELECTION_DIGITS}g}")
 
 
 def _words(measurements: PairMeasurements) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from pipelines.operators.select.metrics import PairMeasurements, metric_value
+from pipelines.operators.select.metrics import PairMeasurements, metric_value, rounded_value
 from pipelines.operators.select.min_distance import too_close
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import DiversityRow, PairRow, Rejection, ResponseRow, RewardRow, Row
@@ -27,10 +27,11 @@ def select_pairs(
 ) -> tuple[list[PairRow], list[Rejection]]:
     """Return the selected pairs in file order, and the others with the reason for their rejection.
 
-    A share is rounded down, but at least one pair is selected if any is eligible, and at most `limit`. Ties go to the
-    earlier seed. A pair without a value of the metric is never selected, and a truncated answer only with
-    `keep_truncated`. With `selection.apart`, pairs are selected in the order of their rank. A pair is skipped if the
-    squared L2 distance of its instruction's embedding to that of a selected pair is less than `selection.apart`.
+    A share is rounded down, but at least one pair is selected if any is eligible, and at most `limit`. Values are
+    those of `rounded_value`. Ties go to the earlier seed, and then to the lower id. A pair without a value of the
+    metric is never selected, and a truncated answer only with `keep_truncated`. With `selection.apart`, pairs are
+    selected in the order of their rank. A pair is skipped if the squared L2 distance of its instruction's embedding to
+    that of a selected pair is less than `selection.apart`.
     """
     values = _metric_values(pairs, measurements, selection, seed)
 
@@ -42,7 +43,7 @@ def select_pairs(
     flaws = {pair.id: flaw for pair in pairs if (flaw := reason(pair, values.get(pair.id)))}
     sign = -1 if (selection.order or METRICS[selection.by].better) == "high" else 1
     ranked = sorted(
-        (pair for pair in pairs if pair.id not in flaws), key=lambda pair: (sign * values[pair.id], pair.index)
+        (pair for pair in pairs if pair.id not in flaws), key=lambda pair: (sign * values[pair.id], pair.index, pair.id)
     )
     count = min(_selected_count(selection, len(pairs), len(ranked)), len(pairs) if limit is None else limit)
     if selection.apart is not None:
@@ -62,9 +63,8 @@ def _metric_values(
     for pair in pairs:
         rows = {kind: measurements[kind].get(pair.id) for kind in selection.needs}
         if None not in rows.values():
-            values[pair.id] = metric_value(
-                selection.by, PairMeasurements(pair, rows, seed, selection.beta, selection.mode, min_reward)
-            )
+            measured = PairMeasurements(pair, rows, seed, selection.beta, selection.mode, min_reward)
+            values[pair.id] = rounded_value(selection.by, metric_value(selection.by, measured))
     return {row: value for row, value in values.items() if math.isfinite(value)}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.execution.steps.selection import run_selection
+from pipelines.operators.select.metrics import rounded_value
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import PairRow
 from pipelines.store.store import Store
@@ -32,7 +33,7 @@ def test_a_selection_by_score_reads_the_scores_of_its_pairs(tmp_path: Path) -> N
     step = next(step for step in grid.steps.values() if step.kind == "select")
     rows = from_table(PairRow, store.rows(step.kind, step.key))
     scores = store.rows(step.inputs[1].kind, step.inputs[1].key).to_pylist()
-    by_pair = {score["parent_id"]: score["ppl_answer"] for score in scores}
+    by_pair = {score["parent_id"]: rounded_value("ppl_answer", score["ppl_answer"]) for score in scores}
     assert sorted(row.score for row in rows) == sorted(by_pair.values())[:10]
     assert all(by_pair[row.parent_id] == row.score for row in rows)
 

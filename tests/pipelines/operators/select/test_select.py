@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+import random
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipelines.operators.select.metrics import COMPUTED
+from pipelines.operators.select.metrics import COMPUTED, rounded_value
 from pipelines.operators.select.select import select_pairs
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import DiversityRow, ResponseRow, Row, ScoreRow
@@ -130,6 +131,31 @@ def test_ties_go_to_the_earlier_seed() -> None:
     measured = {"score": scores(1, 1, 1, 1)}
     assert chosen(measured=measured, by="ifd", keep=0.5) == [0, 1]
     assert chosen(measured=measured, by="ifd", keep=0.5, order="low") == [0, 1]
+
+
+def test_values_that_differ_by_rounding_are_ties() -> None:
+    pairs, once = [pair(index) for index in range(40)], [0.9, 0.8, 1.0, 0.7] * 10
+    draw = random.Random(0)
+    runs = [[value * (1 + draw.uniform(-1e-7, 1e-7)) for value in once] for _ in range(20)]
+    for spec in ({"keep": 0.4}, {"keep": 0.3, "order": "low"}, {"below": 1.0}, {"at_most": 1.0}, {"above": 0.8}):
+        selection = Selection.model_validate({"name": "x", "by": "ifd", **spec})
+        made = [select_pairs(pairs, {"score": scores(*values)}, selection, 0, "key") for values in runs]
+        assert all(each == made[0] for each in made) and made[0][0]
+
+
+def test_pairs_of_one_seed_with_equal_values_are_ranked_by_their_ids() -> None:
+    pairs = [replace(pair(index), index=0) for index in range(4)]
+    measured = {"score": scores(1, 1, 1, 1)}
+    selection = Selection(name="x", by="ifd", size=2)
+    orders = (pairs, pairs[::-1], [pairs[2], pairs[0], pairs[3], pairs[1]])
+    chosen = [{row.parent_id for row in select_pairs(order, measured, selection, 0, "key")[0]} for order in orders]
+    assert chosen == [{pairs[0].id, pairs[1].id}] * 3
+
+
+def test_numbers_of_words_and_draws_are_not_rounded() -> None:
+    assert rounded_value("random", 0.123456789) == 0.123456789
+    assert rounded_value("length", 1234567.0) == 1234567.0
+    assert rounded_value("ifd", 0.123456789) == 0.12346
 
 
 def test_random_depends_on_the_seed_and_not_on_the_order_of_rows() -> None:

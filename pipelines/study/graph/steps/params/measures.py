@@ -13,7 +13,7 @@ class ScoreParams(StepParams):
     """Score every pair with one model."""
 
     kind = "score"
-    code_version = 3
+    code_version = 4
     row_wise = True
     work_type = "score"
     role = "scorer"

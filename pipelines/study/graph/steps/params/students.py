@@ -18,7 +18,7 @@ class SelectParams(ModelFreeParams):
     """Select pairs for training. `truncated` says whether a pair with a truncated answer can be selected."""
 
     kind = "select"
-    code_version = 4
+    code_version = 5
 
     selection: Selection
     seed: int
