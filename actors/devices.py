@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sysconfig
+from pathlib import Path
+
 from cluster.resources.inventory import visible_gpus
 from cluster.resources.nvml import compute_capability, driver_version
 
@@ -45,6 +50,17 @@ def unusable_gpus() -> str:
         f"{torch.version.cuda}, and the NVIDIA driver of this node is: {driver}. A newer driver is needed, or a torch "
         "for an older CUDA"
     )
+
+
+def missing_compiler() -> str:
+    """Return what Triton, which compiles for GPUs, lacks on this node; empty if it has all."""
+    compilers = (os.environ.get("CC", ""), "cc", "gcc", "clang")
+    if not any(name and shutil.which(name) for name in compilers):
+        return "its node has no C compiler, which Triton needs for GPUs; install gcc, or name a compiler in CC"
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    if not header.is_file():
+        return f"its node lacks {header}, which Triton needs for GPUs; install Python's headers (python3-dev)"
+    return ""
 
 
 def _half_precision() -> str:

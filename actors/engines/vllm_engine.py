@@ -13,12 +13,13 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from actors.devices import device_name
+from actors.devices import device_name, missing_compiler
 from actors.engine import (
     EngineSpec,
     Feature,
     GenerateRequest,
     Generation,
+    LoadError,
     LogprobRequest,
     RequestError,
     TokenLogprobs,
@@ -63,7 +64,10 @@ class VllmEngine(UnsupportedEngine):
         check_vocabulary(spec.model, tokenizer, config, template_ids(tokenizer))
         length = usable_length(spec.max_length, config)
         options = vllm_options(spec)
-        set_environment(device_name(), options["batch_invariant"])
+        device = device_name()
+        if device == "cuda" and (problem := missing_compiler()):
+            raise LoadError(spec.model, problem)  # the compiler's own error would not say what is missing
+        set_environment(device, options["batch_invariant"])
         arguments = engine_arguments(base_spec, config, 0 if base_spec is spec else usable_rank(spec.model))
         check_weights(spec, config)  # vLLM reports these with the traceback of another process, or not at all
         from vllm import AsyncEngineArgs

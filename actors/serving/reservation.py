@@ -52,6 +52,11 @@ class Reservation:
         strategy = PlacementGroupSchedulingStrategy(self.group, 0, placement_group_capture_child_tasks=True)
         return {"num_cpus": 0, "num_gpus": 0, "scheduling_strategy": strategy}
 
+    def nodes(self) -> list[str]:
+        """Return Ray's id of each bundle's node; empty if the group is not placed."""
+        found = placement_group_table(self.group)
+        return [*found["bundles_to_node_id"].values()] if found.get("state") == "CREATED" else []
+
     def exists(self) -> bool:
         """Return whether the group has not been removed."""
         return placement_group_table(self.group).get("state") not in (None, "REMOVED")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ray.exceptions import RayError
@@ -20,7 +21,10 @@ PLACEMENT_POLL_SECONDS = 0.2  # between two checks whether all reservations are 
 
 @dataclass(frozen=True, slots=True)
 class ResidentModel:
-    """A model of the run: its pool's configuration, whether drivers share the pool, and the size of its weights."""
+    """A model of the run: its pool's configuration, whether drivers share the pool, and the bytes of its weights.
+
+    `weight_bytes` are those of one replica.
+    """
 
     pool_spec: PoolSpec
     shared: bool = False
@@ -36,9 +40,14 @@ class _ActivePool:
     reservations: list[Reservation]
     asleep: bool = False
 
+    def bytes_by_node(self) -> Counter[str]:
+        """Return the bytes of weights on each node, by Ray's id."""
+        nodes = [node for reservation in self.reservations for node in reservation.nodes()]
+        return Counter({node: count * self.model.weight_bytes for node, count in Counter(nodes).items()})
+
 
 class ModelResidency:
-    """The pools of one driver. Up to `host_bytes` of weights may be offloaded to host memory.
+    """The pools of one driver. Weights of idle models are offloaded to host memory.
 
     A model that a later phase needs is offloaded if its engine can sleep. Another model with the same resources can
     then use its reservations. The reservations (placement groups) belong to this class, so Ray keeps them allocated
@@ -46,7 +55,8 @@ class ModelResidency:
     reservation. A reservation that blocks the placement of another one is released.
     """
 
-    def __init__(self, models: Mapping[str, ResidentModel], host_bytes: int) -> None:
+    def __init__(self, models: Mapping[str, ResidentModel], host_bytes: Callable[[str], int]) -> None:
+        """Create a residency without pools. `host_bytes` returns how many bytes may be offloaded on a node."""
         self._models, self._host_bytes = models, host_bytes
         self._active_pools: dict[str, _ActivePool] = {}
         self._reservations: list[Reservation] = []
@@ -105,10 +115,13 @@ class ModelResidency:
             self._close_pool(name)
 
     def _can_sleep(self, pool_state: _ActivePool) -> bool:
-        asleep = sum(each.model.weight_bytes for each in self._active_pools.values() if each.asleep)
-        fits = asleep + pool_state.model.weight_bytes <= self._host_bytes
         spans_nodes = any(reservation.spans_nodes for reservation in pool_state.reservations)
-        return fits and not spans_nodes and not pool_state.model.shared and "sleep" in pool_state.pool.stats().features
+        if spans_nodes or pool_state.model.shared or "sleep" not in pool_state.pool.stats().features:
+            return False
+        needed = pool_state.bytes_by_node()
+        for each in self._active_pools.values():
+            needed.update(each.bytes_by_node() if each.asleep else ())
+        return all(needed[node] <= self._host_bytes(node) for node in pool_state.bytes_by_node())
 
     def _bring_up(self, name: str, models: set[str]) -> None:
         pool_state = self._active_pools.get(name)

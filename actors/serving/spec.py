@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from actors.engine import EngineLost, EngineSpec, Feature, LoadError, Request
 from cluster.resources.inventory import max_inventory
 from cluster.resources.packing import bundles, max_gpus_per_node
+
+LOAD_SECONDS = 600.0  # for a model of no size
+SLOW_READ = 100e6  # bytes of weights per second, from a hub, a store or a network file system
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +113,18 @@ class PoolSpec:
     max_replicas: int = 1
     max_ongoing_requests: int = 64
     stall_timeout: float = 120.0
-    load_timeout: float = 600.0
+    load_timeout: float = LOAD_SECONDS
     heartbeat_timeout: float = 30.0
     host: str = ""
+
+
+def load_timeout(weight_bytes: int, gpus: float) -> float:
+    """Return how many seconds a replica's process may wait, in all, while it loads a model of this size.
+
+    It waits for downloads, for workers on other nodes, and for other replicas that share its GPU and load first.
+    """
+    replicas_per_gpu = math.ceil(1 / gpus) if 0 < gpus < 1 else 1
+    return replicas_per_gpu * (LOAD_SECONDS + weight_bytes / SLOW_READ)
 
 
 @dataclass(slots=True)

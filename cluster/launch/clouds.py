@@ -6,8 +6,11 @@ from typing import Any
 
 from cluster.launch import commands
 from cluster.launch.description import Cloud, Description, Machine, Market, Worker
+from cluster.resources.inventory import GIB
+from cluster.resources.packing import ACCELERATOR
 
 STORE_EXTRA: dict[Cloud, str] = {"aws": "s3", "gcp": "gcs"}
+TASK_MEMORY_FRACTION = 0.7  # of a machine's memory: Ray keeps the rest for objects
 LIBRARIES: dict[Cloud, tuple[str, ...]] = {
     "aws": ("boto3",),
     "gcp": ("google-api-python-client", "google-auth", "cryptography"),
@@ -75,8 +78,14 @@ def _worker(cluster: Description, cloud: Cloud, worker: Worker, market: Market, 
 
 def resources(machine: Machine) -> dict[str, int]:
     """Return a machine's Ray resources, which Ray must know before the first node of this type has started."""
-    gpus = {"GPU": machine.gpus, f"accelerator_type:{machine.gpu}": 1} if machine.gpus else {}
-    return {"CPU": machine.cpus} | gpus
+    gpus = {"GPU": machine.gpus} if machine.gpus else {}
+    memory = int(TASK_MEMORY_FRACTION * machine.memory_gib * GIB)
+    return {"CPU": machine.cpus, "memory": memory} | gpus | accelerator(machine)
+
+
+def accelerator(machine: Machine) -> dict[str, int]:
+    """Return the resource by which Ray finds the GPUs of one type; empty for a machine without GPUs."""
+    return {f"{ACCELERATOR}{machine.gpu}": 1} if machine.gpus else {}
 
 
 def _node(cluster: Description, cloud: Cloud, machine: Machine, market: Market) -> dict[str, Any]:

@@ -9,9 +9,13 @@ RAISE_FILE_LIMIT = "ulimit -n 65536;"
 RAY_START = "RAY_AUTH_MODE=token ~/env/bin/ray start"  # `ray start` enables authentication only on request
 APT_GET = "sudo apt-get -o DPkg::Lock::Timeout=600 -qq"
 NODE_EXTRAS = ("eval", "deepspeed")  # extras of every node, in addition to that of the cloud's store
+# Triton compiles C code against Python.h when a GPU is first used
+_HAS_PYTHON = (
+    'python3 -c \'import venv, ensurepip, sysconfig; open(sysconfig.get_path("include") + "/Python.h")\' 2>/dev/null'
+)
+_HAS_TOOLS = " && ".join(f"command -v {tool} >/dev/null" for tool in ("make", "cc", "c++"))
 _APT_PACKAGES = (
-    "python3 -c 'import venv, ensurepip' 2>/dev/null && command -v make cc >/dev/null || "
-    f"({APT_GET} update && {APT_GET} install -y python3-venv python3-dev make gcc g++)"
+    f"{_HAS_PYTHON} && {_HAS_TOOLS} || ({APT_GET} update && {APT_GET} install -y python3-venv python3-dev make gcc g++)"
 )
 _EXTEND_PATH = (
     "grep -q 'HOME/env/bin' ~/.bashrc || echo 'export PATH=$HOME/env/bin:$PATH RAY_AUTH_MODE=token' >> ~/.bashrc"

@@ -10,10 +10,10 @@ from importlib.metadata import version
 from typing import Any
 
 from cluster.connection.jobs import STOP_TIMEOUT_VARIABLE
-from cluster.launch.clouds import resources
+from cluster.launch.clouds import accelerator, resources
 from cluster.launch.crds import MAX_NAME_LENGTHS, NAME_PATTERN
 from cluster.launch.description import Description, Machine, Market, Worker
-from cluster.resources.inventory import LAUNCHER_CONFIG_VARIABLE
+from cluster.resources.inventory import GIB, LAUNCHER_CONFIG_VARIABLE
 
 API_VERSION = "ray.io/v1"
 STUDY_FOLDER = "/study"
@@ -110,7 +110,10 @@ def _launcher_config(cluster: Description) -> dict[str, Any]:
     workers = {worker.name: worker for worker in cluster.workers}
     counts = {name: min(kind.spot + kind.on_demand, cluster.max_workers) for name, kind in workers.items()}
     types = {
-        name: {"resources": resources(kind) | {"CPU": _cpus(kind)}, "max_workers": counts[name]}
+        name: {
+            "resources": resources(kind) | {"CPU": _cpus(kind), "memory": _memory_gib(kind) * GIB},
+            "max_workers": counts[name],
+        }
         for name, kind in workers.items()
     }
     return {"max_workers": cluster.max_workers, "available_node_types": types}
@@ -119,6 +122,21 @@ def _launcher_config(cluster: Description) -> dict[str, Any]:
 def _cpus(machine: Machine) -> int:
     """Return the CPUs of a pod. The rest is for the node itself and for Kubernetes' own pods on every node."""
     return max(1, int(POD_FRACTION * machine.cpus))
+
+
+def _memory_gib(machine: Machine) -> int:
+    """Return the memory of a pod, all of which KubeRay reports to Ray."""
+    return int(POD_FRACTION * machine.memory_gib)
+
+
+def _ray_start(machine: Machine) -> dict[str, str]:
+    """Return the parameters of `ray start`: custom resources, in the quotes that KubeRay removes.
+
+    Ray's autoscaler reads them here. CPUs, GPUs and memory it takes from the container.
+    """
+    custom = accelerator(machine)
+    escaped = json.dumps(custom).replace('"', '\\"')
+    return {"resources": f'"{escaped}"'} if custom else {}
 
 
 def _group(cluster: Description, worker: Worker, market: Market, max_replicas: int) -> dict[str, Any]:
@@ -132,7 +150,7 @@ def _group(cluster: Description, worker: Worker, market: Market, max_replicas: i
     }
     group |= {"priority": 1} if market == "spot" else {}
     group |= {"idleTimeoutSeconds": worker.idle_seconds} if worker.idle_seconds else {}
-    return group | {"rayStartParams": {}, "template": {"spec": _worker_pod(cluster, worker, market)}}
+    return group | {"rayStartParams": _ray_start(worker), "template": {"spec": _worker_pod(cluster, worker, market)}}
 
 
 def _worker_pod(cluster: Description, worker: Worker, market: Market) -> dict[str, Any]:
@@ -152,7 +170,7 @@ def _worker_pod(cluster: Description, worker: Worker, market: Market) -> dict[st
 
 def _container(cluster: Description, machine: Machine, name: str) -> dict[str, Any]:
     gpus = {"nvidia.com/gpu": str(machine.gpus)} if machine.gpus else {}
-    amount = {"cpu": str(_cpus(machine)), "memory": f"{int(POD_FRACTION * machine.memory_gib)}Gi"} | gpus
+    amount = {"cpu": str(_cpus(machine)), "memory": f"{_memory_gib(machine)}Gi"} | gpus
     disk = {"ephemeral-storage": f"{machine.disk_gb // 2}G"}
     # equal requests and limits: Ray takes the limits as the available resources
     return {

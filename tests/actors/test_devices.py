@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sysconfig
+from pathlib import Path
+
 import pytest
 import torch
 
-from actors.devices import device_name, dtype_name, unusable_gpus
+from actors.devices import device_name, dtype_name, missing_compiler, unusable_gpus
 from tests.support.nvml import FakeDevice, install_driver
 
 H100, T4, UNKNOWN = (9, 0), (7, 5), None
@@ -50,3 +53,20 @@ def test_gpus_of_a_driver_that_is_too_old_are_reported(monkeypatch: pytest.Monke
     assert "the installed torch is for CPUs" in unusable_gpus()
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert unusable_gpus() == "" and device_name() == "cuda"
+
+
+def test_a_missing_compiler_and_a_missing_header_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
+    assert "has no C compiler" in missing_compiler()
+    for name in ("gcc", "mine"):
+        (tmp_path / name).touch(0o755)
+    assert missing_compiler().startswith(f"its node lacks {tmp_path}/Python.h")
+    (tmp_path / "Python.h").touch()
+    assert missing_compiler() == ""
+    (tmp_path / "gcc").unlink()
+    monkeypatch.setenv("CC", "mine")
+    assert missing_compiler() == ""

@@ -43,7 +43,7 @@ def moved():
         name: ResidentModel(PoolSpec(scripted(name), name, ReplicaResources(0.1, n)), weight_bytes=1)
         for name, n in SHARES.items()
     }
-    residency = ModelResidency(models, 9)
+    residency = ModelResidency(models, lambda node: 9)
     _, apart, first = entered(residency, "xyab", "ac", "b")
     slept, asleep, second = entered(residency, "ac", "b")
     entered(residency, "xyab", "abc")

@@ -75,7 +75,7 @@ class RunContext:
     @contextmanager
     def residency(self) -> Generator[ModelResidency]:
         """Yield the residency of the study's models. At the end, close it and count the retries of its pools."""
-        stage = cast.residency(self.study, self.folder, self.run_id, self.cluster)
+        stage = cast.residency(self.study, self.folder, self.run_id)
         with self.spending.counting(stage) if self.spending else nullcontext():
             try:
                 yield stage

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from actors.engines.registry import ENGINES, engine_info
 from actors.serving.residency import ModelResidency, ResidentModel
-from actors.serving.spec import PoolSpec, ReplicaResources
+from actors.serving.spec import PoolSpec, ReplicaResources, load_timeout
 from cluster.errors import ClusterError
-from cluster.resources.inventory import Inventory
+from cluster.resources.inventory import Inventory, live_nodes
 from cluster.resources.placement import check_fits
 from pipelines.planning.model_size import BYTES_PER_PARAMETER, parameters
 from pipelines.planning.requests import replica_requests
@@ -23,7 +23,7 @@ from pipelines.study.spec.study import Study
 
 PLACEMENT_FIELDS = {"runtime", "cpus", "gpus", "accelerator", "replicas", "max_replicas", "in_flight"}
 HOST = "models-on-servers"  # the process of all http models of a run, or of all that runs share
-SLEEP_MEMORY_FRACTION = 0.5  # of all memory, for the weights of sleeping models
+SLEEP_MEMORY_FRACTION = 0.5  # of a node's memory, for the weights of sleeping models
 
 
 def pool_spec(model: Model, name: str, folder: Path, checkpoint: str | None = None) -> PoolSpec:
@@ -38,13 +38,32 @@ def pool_spec(model: Model, name: str, folder: Path, checkpoint: str | None = No
         model.replicas,
         max_replicas,
         max_ongoing_requests,
+        load_timeout=model_load_timeout(model, folder),
     )
 
 
-def residency(study: Study, folder: Path, run: str, inventory: Inventory) -> ModelResidency:
+def model_load_timeout(model: Model, folder: Path) -> float:
+    """Return how many seconds a replica's process may do nothing while it loads a model or a student trained from it.
+
+    `folder` is the study file's folder.
+    """
+    return load_timeout(_weight_bytes(model, folder), model.gpus)
+
+
+def _weight_bytes(model: Model, folder: Path) -> int:
+    return parameters(model, folder) * BYTES_PER_PARAMETER
+
+
+def residency(study: Study, folder: Path, run: str) -> ModelResidency:
     """Return the residency of a study's models. `run` is part of the names of pools that other runs do not share."""
     models = {name: _resident_model(study, name, folder, run) for name in study.models}
-    return ModelResidency(models, int(SLEEP_MEMORY_FRACTION * inventory.memory_bytes))
+    return ModelResidency(models, _offload_limit)
+
+
+def _offload_limit(node: str) -> int:
+    """Return how many bytes of weights may be offloaded on a node, given by Ray's id; 0 if it has left."""
+    nodes = live_nodes()
+    return int(SLEEP_MEMORY_FRACTION * nodes[node].memory_bytes) if node in nodes else 0
 
 
 def check_models_fit(study: Study, names: Collection[str], inventory: Inventory) -> None:
@@ -59,7 +78,7 @@ def check_models_fit(study: Study, names: Collection[str], inventory: Inventory)
 
 def _resident_model(study: Study, name: str, folder: Path, run: str) -> ResidentModel:
     model = study.models[name]
-    weights = parameters(model, folder) * BYTES_PER_PARAMETER * model.replicas
+    weights = _weight_bytes(model, folder)
     if not model.shared:
         own = _hosted(pool_spec(model, f"{run}/{name}", folder), run)
         own = replace(own, spec=replace(own.spec, needs=server_needs(study, name)))

@@ -22,6 +22,7 @@ from pipelines.errors import with_details
 from pipelines.evaluate.suite import Answers
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.runtime.context import RunContext
+from pipelines.execution.runtime.model_pools import model_load_timeout
 from pipelines.execution.runtime.retry import with_retries
 from pipelines.execution.training.evaluation import evaluate
 from pipelines.execution.training.gang_scheduler import Gang
@@ -202,7 +203,15 @@ class Evaluator:
                 ENGINES[spec.engine].default_max_ongoing_requests,
             )
             requested_at = time.monotonic()
-            self.pool = Pool(PoolSpec(spec, self.name, resources, max_ongoing_requests=max_ongoing_requests))
+            self.pool = Pool(
+                PoolSpec(
+                    spec,
+                    self.name,
+                    resources,
+                    max_ongoing_requests=max_ongoing_requests,
+                    load_timeout=model_load_timeout(context.study.models[_params(step).model], context.folder),
+                )
+            )
             self.pool.wait_until_ready(PLACEMENT_TIMEOUT)
             self.start_seconds += time.monotonic() - requested_at
         elif self.pool.pool_spec.spec != spec:

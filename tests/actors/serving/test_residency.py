@@ -34,7 +34,8 @@ class Watched:
     """A stage of a, b, c (half of the cluster each) and d (all of it), with room for two that sleep."""
 
     def __init__(self, host_bytes: int = 25) -> None:
-        self.stage = ModelResidency({name: part(name, cpus) for name, cpus in SHARES.items()}, host_bytes)
+        parts = {name: part(name, cpus) for name, cpus in SHARES.items()}
+        self.stage = ModelResidency(parts, lambda node: host_bytes)
 
     def enter(self, models: Collection[str], *later: Collection[str]) -> dict[str, int]:
         """How often each model of the phase has been loaded so far in the pool that it has."""
@@ -111,7 +112,7 @@ def test_a_model_that_dies_when_it_should_sleep_ends_no_run(watched: Watched) ->
 
 
 def test_a_model_that_has_no_room_is_an_error(watched: Watched) -> None:
-    stage = ModelResidency({"wide": part("wide", 2), "wider": part("wider", 3)}, 0)
+    stage = ModelResidency({"wide": part("wide", 2), "wider": part("wider", 3)}, lambda node: 0)
     try:
         with pytest.raises(LoadError, match="not ready after 2 s"):
             stage.activate(["wide", "wider"], [], 2)
@@ -138,7 +139,7 @@ models = {
     name: ResidentModel(PoolSpec(scripted(name), name, ReplicaResources(0.1, gpus)))
     for name, gpus in shares.items()
 }
-residency = ModelResidency(models, 100)
+residency = ModelResidency(models, lambda node: 100)
 first = residency.activate(["one", "two", "none"], [["other"], ["two"]], 90)
 print(*(visible(pool) or "-" for pool in first.values()), ray.available_resources().get("GPU", 0), flush=True)
 second = residency.activate(["one", "other"], [["two"]], 90)

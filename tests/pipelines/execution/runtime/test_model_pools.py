@@ -27,10 +27,12 @@ def model(**fields: Any) -> Model:
 def parts(monkeypatch: pytest.MonkeyPatch, run: str = "run", **models: dict[str, Any]) -> dict[str, ResidentModel]:
     """What the stage of a study with these models is made of."""
     made: dict[str, Any] = {}
-    monkeypatch.setattr(cast, "ModelResidency", lambda parts, memory: made.update(parts=parts, memory=memory))
+    monkeypatch.setattr(cast, "ModelResidency", lambda parts, limit: made.update(parts=parts, limit=limit))
     study = scripted_study(models={name: {"source": "teacher", "engine": "scripted"} | m for name, m in models.items()})
-    cast.residency(study, FOLDER, run, HERE)
-    assert made["memory"] == int(cast.SLEEP_MEMORY_FRACTION * 200)
+    cast.residency(study, FOLDER, run)
+    monkeypatch.setattr(cast, "live_nodes", lambda: {node.name: node for node in HERE.nodes})
+    assert made["limit"]("node 1") == int(cast.SLEEP_MEMORY_FRACTION * 100)
+    assert made["limit"]("a node that has left") == 0
     return made["parts"]
 
 
@@ -72,11 +74,11 @@ def test_models_of_a_run_have_the_runs_name(monkeypatch: pytest.MonkeyPatch) -> 
     assert not any(part.shared for part in made.values())
 
 
-def test_weights_are_those_of_all_replicas(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_weights_are_those_of_one_replica(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"0" * 1000)
     local = {"source": str(tmp_path), "engine": "transformers", "replicas": 3}
     made = parts(monkeypatch, small=local, large={}, scorer={})
-    assert (made["small"].weight_bytes, made["large"].weight_bytes) == (3000, 0)
+    assert (made["small"].weight_bytes, made["large"].weight_bytes) == (1000, 0)
 
 
 def test_equal_shared_models_are_one_pool_for_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +140,16 @@ def test_an_engine_that_can_take_several_nodes_may() -> None:
 
 def test_the_stage_is_one_that_can_be_closed_at_once() -> None:
     study = scripted_study()
-    stage = cast.residency(study, FOLDER, "run", HERE)
+    stage = cast.residency(study, FOLDER, "run")
     assert isinstance(stage, ModelResidency)
     stage.close()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "parameters", "seconds"), [(0, 0, 600), (8, 405e9, 8700), (1, 1e9, 620), (0.25, 1e9, 2480)]
+)
+def test_a_load_may_take_longer_the_larger_the_model_and_the_more_share_its_gpu(
+    gpus: float, parameters: float, seconds: float
+) -> None:
+    large = model(gpus=gpus, parameters=parameters or None)
+    assert cast.pool_spec(large, "pool", FOLDER).load_timeout == pytest.approx(seconds)
