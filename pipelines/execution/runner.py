@@ -26,6 +26,7 @@ from pipelines.execution.runtime.telemetry import exporting_metrics
 from pipelines.execution.steps.given import run_given
 from pipelines.execution.steps.seeds import run_seeds
 from pipelines.execution.steps.selection import run_selections
+from pipelines.execution.steps.unions import run_unions
 from pipelines.planning.cost import wall_seconds
 from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.memory import check_memory
@@ -223,6 +224,7 @@ def _run_phases(context: RunContext, plan: Plan) -> tuple[Plan, list[str]]:
     plan = _run_with_retries(context, "optimization of methods", run_optimizations, plan)
     plan = _run_with_retries(context, "AutoIF", run_autoif, plan)
     plan = _run_with_retries(context, "stream of rows", run_stream, plan)
+    plan = run_unions(context, plan)
     plan = _run_with_retries(context, "diversity", run_diversities, plan)
     plan = _run_with_retries(context, "contamination", run_contaminations, plan)
     plan = run_selections(context, plan)

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from pipelines.operators.evolve.candidate_ranking import published_calls
 from pipelines.study.graph.steps.grid import Grid
-from pipelines.study.graph.steps.params.answers import CheckParams, RespondParams, SampleCandidatesParams
+from pipelines.study.graph.steps.params.answers import CheckParams, RespondParams, SampleCandidatesParams, UnionParams
 from pipelines.study.graph.steps.params.instructions import (
     AugmentParams,
     EliminateParams,
@@ -116,12 +116,18 @@ def estimate_workloads(
     for key, step in grid.steps.items():
         source = step.inputs[0].key if step.inputs else ""
         inputs[key] = seed_sets.get(key) or (
-            replace(inputs[source], rows=workloads[source].rows_out) if source else InputSize(0)
+            replace(inputs[source], rows=_rows_in(step, workloads)) if source else InputSize(0)
         )
         assumed = _assumed_workload(step, inputs[key])
         cost = costs.get(workload_class(step)) if costs else None
         workloads[key] = assumed if cost is None or not step.inputs else _profiled_workload(assumed, cost)
     return workloads
+
+
+def _rows_in(step: Step, workloads: Mapping[str, StepWorkload]) -> float:
+    """Return the number of rows of a step's input, or of all parts that a union has."""
+    parts = step.inputs[step.params.parts_from :] if isinstance(step.params, UnionParams) else step.inputs[:1]
+    return sum(workloads[part.key].rows_out for part in parts)
 
 
 def _profiled_workload(assumed: StepWorkload, cost: LinearCost) -> StepWorkload:

@@ -13,6 +13,7 @@ from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import MethodRow, Rejection, Row
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.params.answers import UnionParams
 from pipelines.study.graph.steps.step import Step
 
 ROW_FILES = ("rows", "rejected")
@@ -34,8 +35,9 @@ class Lineage:
     def __init__(self, store: Store, grid: Grid) -> None:
         done = store.finished_keys()
         self.store = store
-        self.steps = [step for key, step in grid.steps.items() if key in done and step.kind in ROW_TYPES]
-        self.unfinished = sum(step.kind in ROW_TYPES for step in grid.steps.values()) - len(self.steps)
+        own_rows = [step for step in grid.steps.values() if not isinstance(step.params, UnionParams)]
+        self.steps = [step for step in own_rows if step.key in done and step.kind in ROW_TYPES]
+        self.unfinished = sum(step.kind in ROW_TYPES for step in own_rows) - len(self.steps)
 
     def find(self, prefix: str) -> Link:
         """Return the row whose id starts with `prefix`.
@@ -72,7 +74,7 @@ class Lineage:
 
     def parent(self, link: Link) -> Link | None:
         """Return the link of a row's parent; None for a seed, or if the row has no parent row."""
-        for step in (link.step, *link.step.inputs) if link.row.parent_id else ():
+        for step in (link.step, *_sources(link.step)) if link.row.parent_id else ():
             if step in self.steps and link.row.parent_id in self.ids_of(step):
                 return self.link(step, "rows", link.row.parent_id)
         return None
@@ -99,3 +101,12 @@ class Lineage:
     def ids_of(self, step: Step, file: str = "rows") -> list[str]:
         """Return all ids in one of a step's files, in file order."""
         return self.store.rows(step.kind, step.key, file, columns=["id"]).column("id").to_pylist()
+
+
+def _sources(step: Step) -> Iterator[Step]:
+    """Yield the inputs of a step; of a union, which has the rows of its parts, the parts."""
+    for source in step.inputs:
+        if isinstance(source.params, UnionParams):
+            yield from _sources(source)
+        else:
+            yield source

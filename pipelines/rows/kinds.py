@@ -44,6 +44,8 @@ ROW_TYPES: dict[str, type[Row]] = {
     "judge": JudgementRow,
     "diversity": DiversityRow,
     "contamination": ContaminationRow,
+    "union_instructions": InstructionRow,
+    "union": ResponseRow,
     "select": PairRow,
     "evaluate": AnswerRow,
     "verdict": AnswerRow,

@@ -35,7 +35,7 @@ from pipelines.study.inputs.seeds import OWN_ANSWERS, check_hub, given_source, l
 from pipelines.study.inputs.templates import check_student_template, check_template, lacks_template
 from pipelines.study.roles import needs_template, roles
 from pipelines.study.selections import REQUIRED_BLOCKS, check_scorers, check_selections
-from pipelines.study.sparse.problems import pattern_problems
+from pipelines.study.sparse.problems import pattern_problems, union_problems
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.evaluation.performance import Formula, plain_name
 from pipelines.study.spec.pairs.responses import SELECTION_RULES
@@ -76,6 +76,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *_unpackable_students(loaded),
         *_published_numbers(loaded),
         *(_error_at(loaded, *problem) for problem in pattern_problems(loaded.study)),
+        *(_error_at(loaded, *problem) for problem in union_problems(loaded.study)),
         *_performance(loaded),
     ]
     if problems:

@@ -24,16 +24,16 @@ models:
   base: {{source: "bundled:tiny-1m-base", cpus: 0.5}}
 responses:
   teachers: [teacher]
-  decodings: [{{name: warm, temperature: 0.7{answer_seeds}}}]
+  decodings: [{{name: warm, temperature: 0.7}}]
 recipes: {{quick: {{epochs: 1, batch_size: 4, max_length: 128}}}}
 students: [{{model: base, recipe: quick{seeds}}}]
 benchmarks: [{{name: world, world: {{count: 6}}}}]
 """
 
 
-def go(folder: Path, store: Store, seeds: str = "", answer_seeds: str = "") -> tuple[Summary, str]:
+def go(folder: Path, store: Store, seeds: str = "") -> tuple[Summary, str]:
     path = folder / "study.yaml"
-    path.write_text(STUDY.format(seeds=seeds, answer_seeds=answer_seeds))
+    path.write_text(STUDY.format(seeds=seeds))
     output = io.StringIO()
     summary = run(load(path), store, None, Console(file=output, width=200))
     assert summary.failures == []
@@ -54,11 +54,8 @@ def test_seeds_that_are_added_to_a_finished_study_run_alone(tmp_path: Path) -> N
     assert (grown.executed, grown.reused) == (4, 6)
     assert (done(told, "train"), done(told, "evaluate")) == (2, 2)
 
-    more, told = go(tmp_path, store, seeds=", seeds: 3", answer_seeds=", seeds: [0, 5]")
-    assert (more.executed, more.reused) == (1 + 1 + 3 + 3, 10)
-    rows = results(store, "results.csv")
-    assert [(row["answer_seed"], row["seed"]) for row in rows] == [(a, s) for a in "05" for s in "012"]
-    assert [row["runs"] for row in results(store, "means.csv")] == ["6"]
+    assert [row["seed"] for row in results(store, "results.csv")] == ["0", "1", "2"]
+    assert [(row["seed"], row["runs"]) for row in results(store, "means.csv")] == [("", "3")]
 
 
 def results(store: Store, name: str) -> list[dict[str, str]]:

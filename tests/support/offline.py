@@ -13,6 +13,7 @@ from pipelines.execution.steps.autoif import run_augment, run_pair, run_verify
 from pipelines.execution.steps.given import run_given
 from pipelines.execution.steps.method_optimization import run_optimization
 from pipelines.execution.steps.seeds import run_seeds
+from pipelines.execution.steps.unions import run_union
 from pipelines.execution.stream.operators import StreamInputs, make_stream_operator, read_best_methods
 from pipelines.execution.stream.totals import PartitionProgress
 from pipelines.execution.stream.tree import StepNode, TreeRoot
@@ -23,6 +24,7 @@ from pipelines.store.shards import write_shards
 from pipelines.store.store import Store
 from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.params.answers import UnionParams
 from pipelines.study.graph.steps.params.instructions import (
     AugmentParams,
     OptimizeParams,
@@ -55,6 +57,8 @@ def run_offline(
             run_seeds(study, HERE, store, step)
         elif step.kind == "given":
             run_given(study, HERE, store, step)
+        elif isinstance(step.params, UnionParams):
+            run_union(store, step)
         elif step.params.row_wise:
             run_step(store, step, names[step.params.model], study.seed, runner)
         elif isinstance(step.params, OptimizeParams):

@@ -55,7 +55,11 @@ def seed_suffix(seed: int | None) -> str:
 
 def set_name(pairs: InstructionDataset) -> str:
     """Return the name of a data set's file, without extensions."""
-    evolved = [*filter(None, (pairs.method, pairs.evolver)), f"r{pairs.round}"] if pairs.evolver else ["seeds"]
+    evolved = (
+        [*filter(None, (pairs.union, pairs.method, pairs.evolver)), f"r{pairs.round}"]
+        if pairs.evolved_by
+        else ["seeds"]
+    )
     return "-".join([pairs.seeds, *evolved, pairs.teacher, pairs.decoding]) + seed_suffix(pairs.answer_seed)
 
 

@@ -13,11 +13,13 @@ from pipelines.study.graph.builders.methods import METHODS, EvolutionInputs, Evo
 from pipelines.study.graph.builders.seeds import add_seeds
 from pipelines.study.graph.builders.step_builder import StepBuilder
 from pipelines.study.graph.builders.students import add_selection, add_training
+from pipelines.study.graph.builders.unions import add_union
 from pipelines.study.graph.steps.grid import Cell, Grid, InstructionDataset, LeftOut, SetOrigin
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.sparse.filter import GridFilter, Taken
-from pipelines.study.sparse.places import SetPlace, answerings, cell_places, given_place, place_of, set_places
+from pipelines.study.sparse.places import SetPlace, answerings, cell_places, given_place, place_of
+from pipelines.study.sparse.unions import parts_of_unions, planned_unions, set_places
 from pipelines.study.spec.instructions.evolution import Evolution
 from pipelines.study.spec.instructions.seeds import Seeds
 from pipelines.study.spec.study import Study
@@ -44,15 +46,18 @@ class GridBuilder(StepBuilder):
         )
         self.filter = GridFilter(study)
         self.answerings = tuple(answerings(study))
+        self.unions = planned_unions(study)
+        self.parts_of_unions = parts_of_unions(self.unions)
+        self.parts: dict[SetPlace, InstructionDataset] = {}
         self.selections = {selection.name: selection for selection in study.selection}
         self.benchmarks = {bench.name: bench for bench in study.benchmarks}
 
     def grid(self) -> Grid:
-        taken = tuple(self.datasets())
+        taken = (*self.datasets(), *self.add_unions())
         sets = tuple(pairs for pairs, _ in taken)
         trained = (cell for pairs, trainings in taken for cell in self.add_cells(pairs, trainings, sets))
         cells = (*self.add_base_cells(), *trained)
-        steps = needed_steps(self.steps, sets, cells) if self.study.is_sparse else self.steps
+        steps = needed_steps(self.steps, sets, cells) if self.study.is_sparse or self.unions else self.steps
         return Grid(steps, sets, cells, self.left_out(sets, cells), self.filter.counts)
 
     def datasets(self) -> Iterator[tuple[InstructionDataset, Taken]]:
@@ -82,19 +87,45 @@ class GridBuilder(StepBuilder):
         for answering in self.answerings:
             place = place_of(*origin, answering)
             trainings = self.filter.take(place)
-            if trainings is None:
+            if trainings is None and place not in self.parts_of_unions:
                 continue
             responses = add_responses(self, evolved.instructions, answering, draws)
             if evolved.autoif:
                 responses = evolved.autoif.check(responses, origin.evolver)
-            yield self.add_dataset(place, evolved.instructions, responses, answering.reported_seed), trainings
+            pairs = self.add_dataset(place, evolved.instructions, responses, answering.reported_seed)
+            yield from self.taken(place, pairs, trainings)
 
     def add_given_datasets(self, seeds: Seeds, step: Step) -> Iterator[tuple[InstructionDataset, Taken]]:
         """Yield the data sets of existing answers to a seed set."""
         for given in self.study.responses.given:
             place = given_place(seeds.name, given)
-            if given.seeds in (None, seeds.name) and (trainings := self.filter.take(place)) is not None:
-                yield self.add_dataset(place, step, add_given(self, given, seeds, step)), trainings
+            if given.seeds not in (None, seeds.name):
+                continue
+            trainings = self.filter.take(place)
+            if trainings is not None or place in self.parts_of_unions:
+                pairs = self.add_dataset(place, step, add_given(self, given, seeds, step))
+                yield from self.taken(place, pairs, trainings)
+
+    def taken(
+        self, place: SetPlace, pairs: InstructionDataset, trainings: Taken | None
+    ) -> Iterator[tuple[InstructionDataset, Taken]]:
+        """Yield a data set if it is taken. Remember it if it is a part of a union, on which nothing may be trained."""
+        if place in self.parts_of_unions:
+            self.parts[place] = pairs
+        if trainings is not None:
+            yield pairs, trainings if self.parts_of_unions.get(place, True) else {}
+
+    def add_unions(self) -> Iterator[tuple[InstructionDataset, Taken]]:
+        """Yield the data sets that unite others, which have been added."""
+        for union in self.unions:
+            trainings = self.filter.take(union.place)
+            if trainings is not None:
+                method = self.shown_method(union.place)
+                yield add_union(self, union.place, [self.parts[part] for part in union.parts], method), trainings
+
+    def shown_method(self, place: SetPlace) -> str:
+        """Return the name of a data set's evolution; empty if the study has only one."""
+        return place.method if len(self.study.evolution) > 1 else ""
 
     def add_dataset(
         self, place: SetPlace, step: Step, responses: Step, answer_seed: int | None = None
@@ -103,10 +134,9 @@ class GridBuilder(StepBuilder):
         judged = self.judging_steps.add_judgements(step)
         rewards = tuple((name, add_reward(self, responses, name)) for name in self.study.rewards)
         measured = tuple(found for add in MEASURES.values() if (found := add(self, step, responses)))
-        method = place.method if len(self.study.evolution) > 1 else ""
         return InstructionDataset(
             place.seeds,
-            method,
+            self.shown_method(place),
             place.evolver,
             place.round,
             place.teacher,
@@ -123,9 +153,14 @@ class GridBuilder(StepBuilder):
     def add_cells(
         self, pairs: InstructionDataset, trainings: Taken, sets: tuple[InstructionDataset, ...]
     ) -> Iterator[Cell]:
+        selections: dict[tuple[str, int, str], Step] = {}
         for (selection, number, seed), benchmarks in trainings.items():
             student = self.study.students[number]
-            selected = add_selection(self, pairs, self.selections[selection], sets, seed, student.model)
+            place = (selection, seed, student.model)
+            if place not in selections:
+                spec = self.selections[selection]
+                selections[place] = add_selection(self, pairs, spec, sets, seed, student.model)
+            selected = selections[place]
             train = add_training(self, selected, student, seed)
             evaluations = self.add_evaluations(student, train, benchmarks)
             yield Cell(pairs, selection, student, train, evaluations, seed if student.has_several_seeds else None)

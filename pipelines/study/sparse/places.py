@@ -17,7 +17,8 @@ GIVEN_DECODING = "given"
 class SetPlace:
     """The coordinates of a data set. Round 0 has no method and no evolver (empty texts).
 
-    `decoding` is the variant's name and `sweep` that of its decoding. Given answers have no seed.
+    `decoding` is the variant's name and `sweep` that of its decoding. Given answers have no seed. `union` is the name
+    of a union, and `united` are the coordinates that it has no single value of.
     """
 
     seeds: str
@@ -28,9 +29,15 @@ class SetPlace:
     decoding: str
     sweep: str
     answer_seed: int | None
+    union: str = ""
+    united: frozenset[str] = frozenset()
 
     def values(self, coordinate: str) -> tuple[str | int | None, ...]:
         """Return the values of a coordinate that a pattern may name."""
+        if coordinate in self.united:
+            return ()
+        if coordinate == "set":
+            return (self.union,)
         if coordinate == "decoding":
             return self.decoding, self.sweep
         return (getattr(self, coordinate),)
@@ -75,8 +82,8 @@ def cell_places(study: Study) -> Iterator[CellPlace]:
                 yield CellPlace(selection.name, index, seed)
 
 
-def set_places(study: Study) -> Iterator[SetPlace]:
-    """Yield the places of all data sets, in the order of the grid."""
+def part_places(study: Study) -> Iterator[SetPlace]:
+    """Yield the places of all data sets but unions, in the order of the grid."""
     answered = [*answerings(study)]
     for seeds in study.seeds:
         for given in study.responses.given:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from pipelines.errors import nearest
 from pipelines.study.file.yaml_tree import Loc
 from pipelines.study.sparse.filter import GridFilter, MatchCounts
-from pipelines.study.sparse.places import cell_places, set_places
+from pipelines.study.sparse.places import cell_places, part_places
+from pipelines.study.sparse.unions import planned_unions, set_places
 from pipelines.study.spec.common.patterns import CELL_COORDINATES, SET_COORDINATES, Pattern
 from pipelines.study.spec.study import Study
 
@@ -70,3 +71,24 @@ def _matches_anything(study: Study, counts: MatchCounts) -> bool:
     if "benchmark" in named:
         return counts.evaluations > 0
     return (counts.cells if any(name in named for name in CELL_COORDINATES) else counts.sets) > 0
+
+
+def union_problems(study: Study) -> Iterator[tuple[Loc, str, str | None]]:
+    """Yield the place of each mistake in the unions of a study, what is wrong, and what to do."""
+    places = [*part_places(study)] if study.sets else []
+    taken = {*study.models, *(given.name for given in study.responses.given), *(seeds.name for seeds in study.seeds)}
+    taken |= {evolution.name for evolution in study.evolution}
+    united = {union.spec.name for union in planned_unions(study)}
+    for number, spec in enumerate(study.sets):
+        loc, wrong = ("sets", number), False
+        if spec.name in taken or spec.name in [other.name for other in study.sets[:number]]:
+            yield (*loc, "name"), f"'{spec.name}' is the name of something else in the study", "Give another name."
+        for name, values in spec.union.values.items():
+            key = name if name in ("seeds", "method") else f"{name}s"
+            known = [*dict.fromkeys(str(value) for place in places for value in place.values(name) if value != "")]
+            for index, value in enumerate(values or ()):
+                if str(value) not in known:
+                    wrong, remedy = True, nearest(str(value), known)
+                    yield (*loc, "union", key, index), f"no {name} of this study is '{value}'", remedy
+        if not wrong and spec.name not in united:
+            yield (*loc, "union"), "unites nothing: it needs at least two data sets", "Name more values, or 'all'."

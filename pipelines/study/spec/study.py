@@ -18,6 +18,7 @@ from pipelines.study.spec.common.basics import (
 )
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.common.patterns import Pattern
+from pipelines.study.spec.common.sets import UnitedSet
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.evaluation.performance import EXAMPLE, Formula
 from pipelines.study.spec.instructions.evolution import Evolution
@@ -84,6 +85,7 @@ class Study(StrictModel):
     car: Car = Car()
     judging: Judging | None = None
     selection: list[Selection] = Field(default=[Selection(name="all")], min_length=1)
+    sets: list[UnitedSet] = Field(default=[], description="data sets that are made of the rows of several others")
     recipes: dict[Name, Recipe] = Field(default={})
     students: list[Student] = Field(default=[])
     benchmarks: list[Benchmark] = Field(default=[])

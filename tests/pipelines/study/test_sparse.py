@@ -13,7 +13,7 @@ from pipelines.study.check import check
 from pipelines.study.file.load import load
 from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.grid import Cell, Grid, LeftOut
-from pipelines.study.sparse.places import set_places
+from pipelines.study.sparse.unions import set_places
 from tests.support.studies import STUDENTS, scripted_study
 
 HERE = Path()

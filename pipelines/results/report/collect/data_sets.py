@@ -93,7 +93,8 @@ class Sets:
 
     def examples(self) -> Iterator[Example]:
         """Yield the first seeds that passed all rounds of all their evolvers, evolver by evolver."""
-        last = {(pairs.seeds, pairs.evolved_by): pairs.instructions for pairs in self.sets if pairs.evolved_by}
+        evolved = [pairs for pairs in self.sets if pairs.evolved_by and not pairs.union]
+        last = {(pairs.seeds, pairs.evolved_by): pairs.instructions for pairs in evolved}
         for seeds, evolver in last:
             shown = self._common_seeds([step for (of, _), step in last.items() if of == seeds])
             step = last[seeds, evolver]

@@ -48,6 +48,8 @@ class Outcomes:
     def round_outcomes(self) -> Iterator[RoundOutcome]:
         """Yield the outcomes by seeds, evolver and round: the share of evolved rows, then of each reason for others."""
         for pairs in {pairs.instructions.key: pairs for pairs in self.grid.sets if pairs.evolved_by}.values():
+            if pairs.union:  # its rows have the outcomes of its parts
+                continue
             last = pairs.instructions
             if last.key not in self.done:
                 continue

@@ -26,7 +26,7 @@ def add_selection(
     """
     seed = training_seed if selection.draws else builder.study.seed
     own = builder.study.selects_by_own_base(selection)
-    rivals = [other for other in sets if selection.equal and other.seeds == pairs.seeds and other is not pairs]
+    rivals = [other for other in sets if other.seeds == pairs.seeds and other is not pairs] if selection.equal else []
     truncated = builder.study.responses.truncated
     identity = builder.identify(
         SelectParams,

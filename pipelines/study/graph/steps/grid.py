@@ -40,6 +40,7 @@ class InstructionDataset:
     """One data set: the instructions of a round and a teacher's answers. Round 0 is the seed data, without an evolver.
 
     `method` is the name of the evolution; it is empty if the study has only one.
+    `union` is the name of a set that unites several; `round` is the last of theirs then.
     `answer_seed` is the seed with which the answers were sampled; None if the decoding has only one.
     In a study with elimination, `instructions` also has the reverted rows: they are passed to the next round but not
     answered.
@@ -58,16 +59,17 @@ class InstructionDataset:
     judgements: JudgementSteps = ()
     answer_seed: int | None = None
     score_steps: tuple[ScoreStep, ...] = ()  # scorer by scorer; a student's own base has one for each model
+    union: str = ""
 
     @property
     def evolved_by(self) -> str:
-        """The evolver for display, after the evolution's name if the study has several."""
-        return f"{self.method} {self.evolver}".strip()
+        """The evolver for display, after the names of a union and, if the study has several, of the evolution."""
+        return " ".join(filter(None, (self.union, self.method, self.evolver)))
 
     @property
     def place_without_seed(self) -> tuple[str | int, ...]:
         """The coordinates that data sets share which differ only in the seeds of their answers."""
-        return self.seeds, self.method, self.evolver, self.round, self.teacher, self.decoding
+        return self.seeds, self.union, self.method, self.evolver, self.round, self.teacher, self.decoding
 
     @property
     def scores(self) -> Step | None:

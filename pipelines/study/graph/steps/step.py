@@ -96,6 +96,12 @@ def identify(params: type[StepParams], payload: Mapping[str, Any]) -> Identity:
     return Identity(params.kind, full, fingerprint(full))
 
 
+def identify_as(kind: Kind, params: type[StepParams]) -> Identity:
+    """Return the identity of a step of another kind than that of its parameters, described by their class alone."""
+    full = {"code_version": params.code_version, "params": params.kind}
+    return Identity(kind, full, fingerprint(full))
+
+
 def plugin_parts(*things: tuple[str, Hashable]) -> dict[str, Description]:
     """Return the part of a step's description for what plug-ins have added among these things, as (what, key)."""
     found = versions(*things)

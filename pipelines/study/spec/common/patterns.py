@@ -11,7 +11,7 @@ from pipelines.study.spec.common.basics import Name, StrictModel, as_list, scala
 _ONE_OR_MORE = BeforeValidator(as_list), Field(min_length=1, json_schema_extra=scalar_or_list_schema)
 Names = Annotated[list[Name], *_ONE_OR_MORE]
 Numbers = Annotated[list[Annotated[int, Field(ge=0)]], *_ONE_OR_MORE]
-SET_COORDINATES = ("seeds", "method", "evolver", "round", "teacher", "decoding", "answer_seed")
+SET_COORDINATES = ("seeds", "method", "evolver", "round", "teacher", "decoding", "answer_seed", "set")
 CELL_COORDINATES = ("selection", "student", "recipe", "seed")
 EVALUATION_COORDINATES = ("benchmark",)
 
@@ -26,6 +26,7 @@ class Pattern(StrictModel):
     teacher: Names = Field(default=[], description="models that answered, or names of given answers")
     decoding: Names = Field(default=[], description="decodings or their variants; 'given' for given answers")
     answer_seed: Numbers = Field(default=[], description="seeds with which answers were sampled")
+    set: Names = Field(default=[], description="names of united sets")
     selection: Names = Field(default=[], description="selections")
     student: Names = Field(default=[], description="base models of students")
     recipe: Names = Field(default=[], description="recipes of students")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -209,3 +210,28 @@ def test_a_recipe_that_no_student_uses_changes_nothing() -> None:
     study = scripted_study(**STUDENTS)
     more = study.model_copy(update={"recipes": dict(study.recipes) | {"unused": study.recipes["full"]}})
     assert keys(more) == keys(study)
+
+
+def test_more_seeds_keep_all_steps_and_add_those_of_the_new_seeds() -> None:
+    def grid(seeds: Any, answer_seeds: Any) -> Grid:
+        students = [{"model": "small", "recipe": "full", "seeds": seeds}]
+        decodings = [{"name": "warm", "temperature": 0.7, "seeds": answer_seeds}]
+        selection = [{"name": "all"}, {"name": "half", "keep": 0.5}, {"name": "ifd", "by": "ifd", "keep": 0.5}]
+        responses = {"teachers": ["small"], "decodings": decodings, "answer_seeds": False}
+        changes = STUDENTS | {"students": students, "selection": selection, "responses": responses}
+        return build(scripted_study(**changes, evolution={"evolvers": ["small"], "rounds": 1}), HERE)
+
+    one, three = grid(1, 1), grid(3, 1)
+    assert one.steps.keys() < three.steps.keys()
+    new = [step for key, step in three.steps.items() if key not in one.steps]
+    assert Counter(step.kind for step in new) == {"train": 6, "evaluate": 6, "select": 2}, "only half is drawn again"
+    assert all(" seed 1" in step.label or " seed 2" in step.label for step in new)
+    assert [cell.seed for cell in three.cells if cell.selection == "all"] == [0, 1, 2]
+    assert [cell.seed for cell in one.cells if cell.train] == [None] * 3
+
+    sampled = grid([0], [0, 5])
+    assert one.steps.keys() < sampled.steps.keys()
+    new = [step for key, step in sampled.steps.items() if key not in one.steps]
+    assert Counter(step.kind for step in new) == {"respond": 1, "score": 1, "select": 3, "train": 3, "evaluate": 3}
+    assert [pairs.answer_seed for pairs in sampled.sets] == [0, 5]
+    assert [pairs.answer_seed for pairs in one.sets] == [None]

@@ -9,7 +9,7 @@ import pytest
 from pipelines.study.file.load import load
 from pipelines.study.inputs.published import read_published
 from pipelines.study.sparse.filter import GridFilter
-from pipelines.study.sparse.places import set_places
+from pipelines.study.sparse.unions import set_places
 
 PAPERS = sorted((Path(__file__).parents[4] / "studies" / "papers").glob("*.yaml"))
 

@@ -90,3 +90,32 @@ class CheckParams(StepParams):
     def sandbox_level(self) -> Level | None:
         """Return the level at which functions run."""
         return self.level
+
+
+@dataclass(frozen=True, slots=True)
+class UnionParams(ModelFreeParams):
+    """Unite the answers of several data sets. The first input has their instructions, the others are the answers.
+
+    A step that unites measurements has these parameters and the kind of its parts. Its first input has the united rows
+    that were measured.
+    """
+
+    kind = "union"
+    code_version = 1
+
+    @property
+    def parts_from(self) -> int:
+        """Return the place of the first part among the step's inputs."""
+        return 1
+
+
+@dataclass(frozen=True, slots=True)
+class UnionInstructionsParams(UnionParams):
+    """Unite the instructions of several data sets, which are the inputs."""
+
+    kind = "union_instructions"
+
+    @property
+    def parts_from(self) -> int:
+        """Return the place of the first part among the step's inputs."""
+        return 0

@@ -9,6 +9,8 @@ from pipelines.study.graph.steps.params.answers import (
     GivenParams,
     RespondParams,
     SampleCandidatesParams,
+    UnionInstructionsParams,
+    UnionParams,
 )
 from pipelines.study.graph.steps.params.instructions import (
     AugmentParams,
@@ -49,6 +51,8 @@ STEP_PARAMS: dict[Kind, type[StepParams]] = {
         JudgeParams,
         DiversityParams,
         ContaminationParams,
+        UnionInstructionsParams,
+        UnionParams,
         SelectParams,
         TrainParams,
         EvaluateParams,
