@@ -3,7 +3,7 @@
 from pipelines.plugins.benchmarks import CodeBenchmark, GradedBenchmark, JudgedBenchmark
 from pipelines.plugins.engines import EngineKind
 from pipelines.plugins.methods import Method
-from pipelines.plugins.metrics import Metric
+from pipelines.plugins.metrics import Metric, SelectionRule
 from pipelines.plugins.settings import Setting, setting
 from pipelines.plugins.steps import Measure, StepKind
 from pipelines.plugins.texts import Parser, PromptText
@@ -18,6 +18,7 @@ __all__ = [
     "Metric",
     "Parser",
     "PromptText",
+    "SelectionRule",
     "Setting",
     "StepKind",
     "setting",

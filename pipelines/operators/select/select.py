@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from pipelines.errors import InputError
 from pipelines.operators.select.metrics import PairMeasurements, metric_value, rounded_value
 from pipelines.operators.select.min_distance import too_close
 from pipelines.rows.ids import row_id
@@ -33,7 +34,9 @@ def select_pairs(
     selected in the order of their rank. A pair is skipped if the squared L2 distance of its instruction's embedding to
     that of a selected pair is less than `selection.apart`.
     """
-    values = _metric_values(pairs, measurements, selection, seed)
+    measured = _measurements_of_pairs(pairs, measurements, selection, seed)
+    known = {row: rounded_value(selection.by, metric_value(selection.by, each)) for row, each in measured.items()}
+    values = {row: value for row, value in known.items() if math.isfinite(value)}
 
     def reason(pair: ResponseRow, value: float | None) -> str:
         if pair.finish_reason == "length" and not keep_truncated:
@@ -48,24 +51,42 @@ def select_pairs(
     count = min(_selected_count(selection, len(pairs), len(ranked)), len(pairs) if limit is None else limit)
     if selection.apart is not None:
         flaws |= dict.fromkeys(_too_close_ids(ranked, measurements["diversity"], selection.apart, count), "too_near")
-    taken = {pair.id for pair in [pair for pair in ranked if pair.id not in flaws][:count]}
+    eligible = [measured[pair.id] for pair in ranked if pair.id not in flaws]
+    taken = {eligible[index].pair.id for index in _chosen_indices(selection.rule, eligible, count)}
     chosen = [_pair_row(pair, values[pair.id], key) for pair in pairs if pair.id in taken]
     rest = [pair for pair in pairs if pair.id not in taken]
     return chosen, [_rejection(pair, flaws.get(pair.id, "not_selected"), key) for pair in rest]
 
 
-def _metric_values(
+def take_best(ranked: Sequence[PairMeasurements], count: int) -> Sequence[int]:
+    """Return the indices of the first pairs."""
+    return range(min(count, len(ranked)))
+
+
+Chooser = Callable[[Sequence[PairMeasurements], int], Sequence[int]]
+CHOOSERS: dict[str, Chooser] = {"best": take_best}
+"""The function of each of `RULES`: it returns the indices of at most this number of the ranked pairs, best first."""
+
+
+def _chosen_indices(rule: str, ranked: Sequence[PairMeasurements], count: int) -> set[int]:
+    found = [*CHOOSERS[rule](ranked, count)]
+    if len(found) > count or len({*found}) < len(found) or not {*found} <= {*range(len(ranked))}:
+        message = f"the rule '{rule}' must choose up to {count} different indices below {len(ranked)}"
+        raise InputError(f"{message}; here are {len(found)}, such as {found[:5]}")
+    return {*found}
+
+
+def _measurements_of_pairs(
     pairs: Sequence[ResponseRow], measurements: Measurements, selection: Selection, seed: int
-) -> dict[str, float]:
-    """Return the finite values of the metric by pair id, for all pairs that have every row that the selection needs."""
-    values = dict[str, float]()
+) -> dict[str, PairMeasurements]:
+    """Return what is known of each pair by its id, for all pairs that have every row that the selection needs."""
+    found: dict[str, PairMeasurements] = {}
     min_reward = min(reward_values(measurements), default=0.0)
     for pair in pairs:
         rows = {kind: measurements[kind].get(pair.id) for kind in selection.needs}
         if None not in rows.values():
-            measured = PairMeasurements(pair, rows, seed, selection.beta, selection.mode, min_reward)
-            values[pair.id] = rounded_value(selection.by, metric_value(selection.by, measured))
-    return {row: value for row, value in values.items() if math.isfinite(value)}
+            found[pair.id] = PairMeasurements(pair, rows, seed, selection.beta, selection.mode, min_reward)
+    return found
 
 
 def reward_values(measurements: Measurements) -> list[float]:

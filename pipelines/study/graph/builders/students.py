@@ -33,7 +33,7 @@ def add_selection(
         selection=describe_without(selection, "name", "reward", "scorer"),
         seed=seed,
         truncated=truncated,
-        **plugin_parts(("metric", selection.by)),
+        **plugin_parts(("metric", selection.by), ("rule", selection.rule)),
     )
     needs = [step for one in (pairs, *rivals) for step in one.required_steps(selection, base)]
     note = (f" for {base}" if own else "") + builder.seed_note(seed)

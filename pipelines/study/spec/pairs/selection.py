@@ -65,6 +65,9 @@ def metrics_of(kind: str) -> tuple[str, ...]:
 
 Metric = Annotated[str, *name_from(lambda: [*METRICS])]
 """The name of one of METRICS."""
+RULES: dict[str, tuple[str, ...]] = {"best": ()}
+"""The rules that choose among ranked pairs, with the kinds of the steps whose rows they need, beside the metric's."""
+RuleName = Annotated[str, *name_from(lambda: [*RULES])]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -78,6 +81,7 @@ class Selection(StrictModel):
 
     name: Name
     by: Metric = "random"
+    rule: RuleName = Field(default="best", description="how pairs are chosen after they are ranked; best: the first")
     keep: Fraction = 1.0
     share_of: Literal["all", "left"] = Field(
         default="all", description="what 'keep' is a fraction of; 'left': the pairs within the bounds"
@@ -130,4 +134,6 @@ class Selection(StrictModel):
     @property
     def needs(self) -> tuple[str, ...]:
         """The kinds of the steps whose rows are needed besides the pairs."""
-        return tuple(dict.fromkeys([*METRICS[self.by].needs, *(["diversity"] if self.apart else [])]))
+        return tuple(
+            dict.fromkeys([*METRICS[self.by].needs, *RULES[self.rule], *(["diversity"] if self.apart else [])])
+        )

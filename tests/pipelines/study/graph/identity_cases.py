@@ -238,7 +238,8 @@ CASES = {
             "beta": 2.0,
             "mode": "sigmoid",
         },
-        frozenset({"name", "reward", "scorer"}),  # which rows are read is in the key by the step that gives them
+        # which rows are read is in the key by the step that gives them; only plug-ins add a second rule
+        frozenset({"name", "reward", "scorer", "rule"}),
     ),
     "student": Case(
         Student,
