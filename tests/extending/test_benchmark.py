@@ -7,14 +7,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from actors.engine import Client, EngineSpec
 from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.errors import InputError
-from pipelines.evaluate import registry
 from pipelines.evaluate.suite import answer_benchmark
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.stream.operators import StreamInputs, make_stream_operator
@@ -28,13 +26,13 @@ from pipelines.study.file.json_schema import schema
 from pipelines.study.file.load import LoadedStudy, load
 from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.step import Step
-from pipelines.study.spec.evaluation.benchmark_kinds import BENCHMARK_KINDS
 from prompts import catalog
 from tests.pipelines.evaluate.conftest import Told
-from tests.support.examples import add_prompts, example
+from tests.support.examples import use_example, write_example
 
 STUDY = """\
 study: new-benchmark
+plugins: [./backwards.py, ./politeness.py]
 seeds: [{name: world, world: {count: 1}}]
 models: {tiny: {source: any, engine: scripted}}
 evolution: {evolvers: [tiny], rounds: 1}
@@ -50,20 +48,12 @@ REQUESTS = ("Pass the salt.", "Open the door.", "Say hello.", "Close it.")
 def loaded(folder: Path, benchmark: str, rows: Iterable[Mapping[str, str]]) -> LoadedStudy:
     """The study with a benchmark on these rows, checked as before a run."""
     (folder / "items.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    for name in ("backwards.py", "politeness.py"):
+        write_example(name, folder)
     (folder / "study.yaml").write_text(STUDY.replace("BENCHMARK", benchmark))
     found = load(folder / "study.yaml")
     check(found)
     return found
-
-
-def use(monkeypatch: pytest.MonkeyPatch, name: str, table: Mapping[str, Any]) -> None:
-    """Add an example's module, its record and the prompts of the document, as a change would."""
-    module = example(f"{name}.py")
-    monkeypatch.setitem(BENCHMARK_KINDS, name, module.KIND)
-    monkeypatch.setitem(table, name, module)
-    if hasattr(module, "SCORING"):
-        monkeypatch.setitem(registry.SCORING, name, module.SCORING)
-    add_prompts(monkeypatch)
 
 
 def answers(study: LoadedStudy, store: Store, step: Step, client: Client) -> list[AnswerRow]:
@@ -85,8 +75,7 @@ def untuned(study: LoadedStudy, kind: str) -> Step:
     return next(step for step in steps if step.kind == kind and "untuned" in step.label)
 
 
-def test_a_benchmark_that_a_rule_grades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, "backwards", registry.GRADED)
+def test_a_benchmark_that_a_rule_grades(tmp_path: Path) -> None:
     benchmark = "{name: spelling, task: backwards, file: items.jsonl}"
     study, store = loaded(tmp_path, benchmark, [{"text": word} for word in WORDS]), Store(str(tmp_path / "store"))
     step = untuned(study, "evaluate")
@@ -106,8 +95,7 @@ def test_a_benchmark_that_a_rule_grades(tmp_path: Path, monkeypatch: pytest.Monk
     assert found["accuracy"].benchmark == "spelling" and found["accuracy"].low < 75.0 < found["accuracy"].high
 
 
-def test_a_benchmark_that_a_model_judges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, "politeness", registry.JUDGED)
+def test_a_benchmark_that_a_model_judges(tmp_path: Path) -> None:
     benchmark = "{name: manners, task: politeness, file: items.jsonl, limit: 4, judge: {model: tiny}}"
     study, store = loaded(tmp_path, benchmark, [{"instruction": text} for text in REQUESTS]), Store(f"{tmp_path}/store")
     step, engine = untuned(study, "verdict"), ScriptedEngine(EngineSpec("scripted", "tiny"))
@@ -135,16 +123,12 @@ def test_a_benchmark_that_a_model_judges(tmp_path: Path, monkeypatch: pytest.Mon
         ("{name: b, task: politeness, file: items.jsonl, judge: {model: tiny, swap: true}}", "'swap' is not allowed"),
     ],
 )
-def test_a_study_that_misuses_them_is_told_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, benchmark: str, told: str
-) -> None:
-    use(monkeypatch, "backwards", registry.GRADED)
-    use(monkeypatch, "politeness", registry.JUDGED)
+def test_a_study_that_misuses_them_is_told_why(tmp_path: Path, benchmark: str, told: str) -> None:
     with pytest.raises(InputError, match=re.escape(told)):
         loaded(tmp_path, benchmark, [])
 
 
-def test_editors_know_the_new_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, "backwards", registry.GRADED)
+def test_editors_know_the_new_names(tmp_path: Path) -> None:
+    use_example("backwards.py", tmp_path)
     task = schema()["$defs"]["Benchmark"]["properties"]["task"]
     assert task["anyOf"][0]["enum"][-1] == "backwards"

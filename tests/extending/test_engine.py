@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from pipelines.store.store import Store
 from pipelines.study.file.json_schema import schema
 from pipelines.study.inputs.models import check_installed, check_model, engine_spec
 from pipelines.study.spec.study import Study
-from tests.support.examples import example
+from tests.support.examples import use_example
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 
@@ -40,11 +39,8 @@ def study(**options: str) -> Study:
 
 
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adds the module and its record, as the two files of a real change would."""
-    module = example("recorded_engine.py")
-    monkeypatch.setitem(sys.modules, "actors.engines.recorded_engine", module)
-    monkeypatch.setitem(ENGINES, "recorded", module.RECORDED)
+def recorded(tmp_path: Path) -> None:
+    use_example("recorded_engine.py", tmp_path)
 
 
 def test_without_its_record_the_engine_is_unknown() -> None:

@@ -8,37 +8,23 @@ from types import ModuleType
 import pytest
 from pydantic import ValidationError
 
-from pipelines.operators.registry import OPERATORS
 from pipelines.planning.plan import make_plan
-from pipelines.planning.workload import WORKLOADS
 from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.rows.arrow import from_table
-from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import InstructionRow
 from pipelines.store.store import Store
 from pipelines.study.file.json_schema import schema
-from pipelines.study.graph.builders.methods import METHODS
-from pipelines.study.graph.steps.params.table import STEP_PARAMS
-from pipelines.study.spec.instructions.evolution import KEYS_OF_METHOD
 from pipelines.study.spec.study import Study
 from prompts import catalog
 from tests.pipelines.evaluate.conftest import Told
-from tests.support.examples import add_prompts, example
+from tests.support.examples import use_example
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 
 
 @pytest.fixture
-def shorten(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = example("shorten.py")
-    add_prompts(monkeypatch)
-    monkeypatch.setitem(KEYS_OF_METHOD, "shorten", module.KEYS)
-    monkeypatch.setitem(STEP_PARAMS, "shorten", module.ShortenParams)  # type: ignore[arg-type]
-    monkeypatch.setitem(METHODS, "shorten", module.shorten_by_rounds)
-    monkeypatch.setitem(ROW_TYPES, "shorten", InstructionRow)
-    monkeypatch.setitem(OPERATORS, module.ShortenParams, module.make_shorten)
-    monkeypatch.setitem(WORKLOADS, module.ShortenParams, module.estimate_shorten)
-    return module
+def shorten(tmp_path: Path) -> ModuleType:
+    return use_example("shorten.py", tmp_path)
 
 
 def study(**changes: object) -> Study:

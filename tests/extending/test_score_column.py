@@ -11,7 +11,6 @@ import pytest
 
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.steps.selection import run_selection
-from pipelines.operators.select.metrics import COMPUTED
 from pipelines.results.predict.study import predict_from_metrics
 from pipelines.results.report.collect.collect import collect_report
 from pipelines.results.report.page import report_files
@@ -19,8 +18,9 @@ from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow, PairRow, ScoreRow
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.plugins.active import activate
 from pipelines.study.spec.pairs.selection import METRICS, MetricSpec
-from tests.support.examples import example
+from tests.support.examples import use_example
 from tests.support.offline import run_offline
 from tests.support.studies import STUDENTS, scripted_study
 
@@ -28,11 +28,9 @@ NAME = "loss_drop"
 
 
 @pytest.fixture(autouse=True)
-def added(monkeypatch: pytest.MonkeyPatch) -> None:
+def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The computed metric of the example, and one that is a column of the rows already."""
-    module = example("loss_drop.py")
-    monkeypatch.setitem(METRICS, NAME, module.METRIC)
-    monkeypatch.setitem(COMPUTED, NAME, module.loss_drop)
+    use_example("loss_drop.py", tmp_path)
     monkeypatch.setitem(METRICS, "answer_tokens", MetricSpec("low", ("score",), "tokens_answer", "Answer tokens"))
 
 
@@ -93,7 +91,7 @@ def answer(index: int, right: bool) -> AnswerRow:
     )  # fmt: skip
 
 
-def test_the_study_file_refuses_what_is_not_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(METRICS, NAME)
+def test_a_study_without_the_plugin_does_not_know_it() -> None:
+    activate([])
     with pytest.raises(ValueError, match="Input should be ppl_instruction, "):
         scripted_study(selection=[{"name": "drop", "by": NAME}])

@@ -7,27 +7,29 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pydantic import ValidationError
 from rich.console import Console
 
 from actors.engine import EngineSpec, LogprobRequest, TokenLogprobs
 from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.cli.views.row import show_chain
-from pipelines.operators.registry import OPERATORS
+from pipelines.execution.steps.selection import run_selection
+from pipelines.operators.select.measurements import reported_values
 from pipelines.planning.plan import make_plan
 from pipelines.results.lineage import Lineage
 from pipelines.results.sql import open_sql_tables
 from pipelines.rows.arrow import from_table
-from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import ResponseRow
 from pipelines.store.store import Store
+from pipelines.study.file.json_schema import schema
 from pipelines.study.graph.build import build
-from pipelines.study.graph.builders.measures import MEASURES
-from pipelines.study.graph.steps.params.table import STEP_PARAMS
+from pipelines.study.plugins.active import activate
 from pipelines.study.roles import Role, roles
+from pipelines.study.selections import check_selections
 from pipelines.study.spec.study import Study
-from tests.support.examples import example
+from tests.support.examples import use_example
 from tests.support.offline import run_offline
-from tests.support.studies import scripted_study
+from tests.support.studies import STUDENTS, scripted_study
 
 
 class HalfCertain(ScriptedEngine):
@@ -38,29 +40,24 @@ class HalfCertain(ScriptedEngine):
 
 
 @pytest.fixture
-def certainty(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = example("certainty.py")
-    monkeypatch.setitem(STEP_PARAMS, "certainty", module.CertaintyParams)  # type: ignore[arg-type]
-    monkeypatch.setitem(MEASURES, "certainty", module.add_certainty)  # type: ignore[arg-type]
-    monkeypatch.setitem(ROW_TYPES, "certainty", module.CertaintyRow)
-    monkeypatch.setitem(OPERATORS, module.CertaintyParams, module.make_certainty)
-    return module
+def certainty(tmp_path: Path) -> ModuleType:
+    return use_example("certainty.py", tmp_path)
 
 
-def study(module: ModuleType, scorer: str | None) -> Study:
-    plain = scripted_study(evolution={"evolvers": ["small"], "rounds": 1}, responses={"teachers": ["small"]})
-    return module.CertaintyStudy(**dict(plain), certainty=scorer)
+def study(scorer: str | None, **changes: object) -> Study:
+    one = {"evolution": {"evolvers": ["small"], "rounds": 1}, "responses": {"teachers": ["small"]}}
+    return scripted_study(**one, certainty=scorer, **changes)
 
 
 def test_a_study_that_does_not_ask_for_it_is_as_it_was(certainty: ModuleType, tmp_path: Path) -> None:
-    without = build(study(certainty, None), tmp_path).steps
-    asked = build(study(certainty, "scorer"), tmp_path).steps
+    without = build(study(None), tmp_path).steps
+    asked = build(study("scorer"), tmp_path).steps
     assert {step.kind for key, step in asked.items() if key not in without} == {"certainty"}
     assert without.keys() < asked.keys()
 
 
 def test_the_model_is_known_to_checks_and_plans(certainty: ModuleType, tmp_path: Path) -> None:
-    asked = study(certainty, "scorer")
+    asked = study("scorer")
     assert Role(("certainty",), "scorer") in roles(asked)
     plan = make_plan(asked, tmp_path, Store(str(tmp_path / "store")))
     steps = plan.pending_of("certainty")
@@ -69,7 +66,7 @@ def test_the_model_is_known_to_checks_and_plans(certainty: ModuleType, tmp_path:
 
 
 def test_it_is_run_and_shown(certainty: ModuleType, tmp_path: Path) -> None:
-    asked, store = study(certainty, "scorer"), Store(str(tmp_path))
+    asked, store = study("scorer"), Store(str(tmp_path))
     grid = run_offline(asked, store, {"scorer": HalfCertain(EngineSpec("scripted", "scorer"))})
     step = next(pairs.measure("certainty") for pairs in grid.sets)
     assert step is not None
@@ -86,3 +83,25 @@ def test_it_is_run_and_shown(certainty: ModuleType, tmp_path: Path) -> None:
     assert ["certainty", "0.5"] in lines and ["tokens", "2"] in lines
     (mean,) = open_sql_tables(store).execute("select avg(certainty) from certainty").fetchall()
     assert mean == (0.5,)
+
+
+def test_a_selection_by_it_needs_the_key_that_asks_for_it(certainty: ModuleType, tmp_path: Path) -> None:
+    sure = [{"name": "sure", "by": "certainty", "keep": 0.5}]
+    (problem,) = check_selections(study(None, selection=sure))
+    assert problem[:2] == ((0, "by"), "'certainty' needs the measure 'certainty', but the study has no 'certainty'")
+    asked, store = study("scorer", selection=sure, **STUDENTS), Store(str(tmp_path / "store"))
+    assert not [*check_selections(asked)]
+    grid = run_offline(asked, store, {"scorer": HalfCertain(EngineSpec("scripted", "scorer"))})
+    step = next(step for step in grid.steps.values() if step.kind == "select")
+    assert "certainty" in {needed.kind for needed in step.inputs}
+    assert run_selection(store, step).account.rows_out == 10
+    (values,) = (reported_values(store, pairs, store.finished_keys(), 0)["certainty"] for pairs in grid.sets[:1])
+    assert {*values} == {0.5}
+
+
+def test_another_value_of_its_key_is_told(certainty: ModuleType) -> None:
+    with pytest.raises(ValidationError, match="certainty"):
+        study(["scorer"])
+    assert "certainty" in schema()["properties"]
+    activate([])
+    assert "certainty" not in schema()["properties"]

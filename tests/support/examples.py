@@ -1,4 +1,4 @@
-"""The worked examples of docs/extending.md as modules: tests run the code of the document."""
+"""The worked examples of docs/extending.md as plug-ins: tests run the code of the document."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-import pytest
-
-from prompts import catalog
+from pipelines.study.plugins.active import activate
+from pipelines.study.plugins.code import load_module, read_plugin
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "extending.md"
-TEMPLATE = re.compile(r"`(\w+)\.md`[^`]*```text\n(.*?)^```", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"^```python\n# (\S+\.py)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
-def example(name: str) -> ModuleType:
-    """Return the code block of docs/extending.md whose first line is `# NAME.py`, as a module that has been run.
+def write_example(name: str, folder: Path) -> None:
+    """Write the code block of docs/extending.md whose first line is `# NAME.py` to the file NAME.py in a folder.
 
     Raises:
         KeyError: There is no block with this name.
     """
-    blocks = dict(BLOCK.findall(DOCUMENT.read_text()))
-    module = ModuleType(name.removesuffix(".py"))
-    code = compile(blocks[name], f"{DOCUMENT}:{name}", "exec", dont_inherit=True)  # its annotations are no strings
-    exec(code, module.__dict__)
-    return module
+    (folder / name).write_text(dict(BLOCK.findall(DOCUMENT.read_text()))[name])
 
 
-def add_prompts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add the prompts of docs/extending.md to the catalog: blocks of text after a name that ends in `.md`."""
-    for prompt, content in TEMPLATE.findall(DOCUMENT.read_text()):
-        monkeypatch.setitem(catalog.catalog(), prompt, catalog.parse_template(prompt, content))
+def use_example(name: str, folder: Path) -> ModuleType:
+    """Load an example as the only plug-in, as a study that names it does; return its module."""
+    write_example(name, folder)
+    code = read_plugin(name, folder)
+    activate([code])
+    return load_module(code)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipelines.study.file.study_type import study_type
 from pipelines.study.graph.steps.methods import rotation
 from pipelines.study.graph.steps.params.instructions import EvolveParams
 from pipelines.study.spec.common.basics import SamplingSpec
@@ -21,7 +22,7 @@ def scripted_study(**changes: Any) -> Study:
         "responses": {"teachers": ["small", "large"]},
         "scoring": {"scorer": "scorer"},
     }
-    return Study.model_validate(content | changes)
+    return study_type().model_validate(content | changes)
 
 
 def evolve_job(**changes: Any) -> EvolveParams:
