@@ -14,7 +14,7 @@ from actors.engine import EngineSpec, LogprobRequest, TokenLogprobs
 from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.cli.views.row import show_chain
 from pipelines.execution.steps.selection import run_selection
-from pipelines.operators.select.measurements import reported_values
+from pipelines.operators.select.measurements import ReportedMetric, reported_values
 from pipelines.planning.plan import make_plan
 from pipelines.results.lineage import Lineage
 from pipelines.results.sql import open_sql_tables
@@ -95,7 +95,9 @@ def test_a_selection_by_it_needs_the_key_that_asks_for_it(certainty: ModuleType,
     step = next(step for step in grid.steps.values() if step.kind == "select")
     assert "certainty" in {needed.kind for needed in step.inputs}
     assert run_selection(store, step).account.rows_out == 10
-    (values,) = (reported_values(store, pairs, store.finished_keys(), 0)["certainty"] for pairs in grid.sets[:1])
+    (values,) = (
+        reported_values(store, pairs, store.finished_keys(), 0)[ReportedMetric("certainty")] for pairs in grid.sets[:1]
+    )
     assert {*values} == {0.5}
 
 

@@ -10,7 +10,7 @@ import pytest
 from pipelines.cli.exit_codes import failure_message
 from pipelines.errors import InputError
 from pipelines.execution.steps.selection import run_selection
-from pipelines.operators.select.measurements import reported_values
+from pipelines.operators.select.measurements import ReportedMetric, reported_values
 from pipelines.operators.select.metrics import COMPUTED
 from pipelines.store.store import Store
 from pipelines.study.check import check
@@ -44,7 +44,9 @@ def test_a_study_selects_by_it(plugged: WritePlugged) -> None:
 def test_it_is_reported(plugged: WritePlugged, tmp_path: Path) -> None:
     loaded, store = load(plugged()), Store(str(tmp_path / "store"))
     grid = run_offline(loaded.study, store)
-    (values,) = (reported_values(store, pairs, store.finished_keys(), 0)["shouting"] for pairs in grid.sets[:1])
+    (values,) = (
+        reported_values(store, pairs, store.finished_keys(), 0)[ReportedMetric("shouting")] for pairs in grid.sets[:1]
+    )
     assert len(values) == 8 and all(0 <= value <= 1 for value in values)
 
 
