@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.steps.selection import run_selection
+from pipelines.operators.select.metrics import rounded_value
 from pipelines.results.predict.study import predict_from_metrics
 from pipelines.results.report.collect.collect import collect_report
 from pipelines.results.report.page import report_files
@@ -52,7 +53,8 @@ def test_a_metric_from_outside_is_selected_by_reported_and_predicted_with(tmp_pa
     for step in (step for step in grid.steps.values() if step.kind == "select"):
         run_selection(store, step)
         chosen = from_table(PairRow, store.rows("select", step.key))
-        expected = sorted(drops[step.inputs[1].key].values(), reverse=True)[: len(chosen)]
+        rounded = [rounded_value(NAME, drop) for drop in drops[step.inputs[1].key].values()]
+        expected = sorted(rounded, reverse=True)[: len(chosen)]
         assert sorted((row.score for row in chosen), reverse=True) == expected
 
     data = collect_report(study, tmp_path, grid, store)
