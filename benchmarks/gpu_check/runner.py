@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,14 +29,21 @@ ENVIRONMENT = {
 }
 
 
-def run_stages(names: Iterable[str], on_gpu: bool, logs: Path) -> Iterator[StageResult]:
-    """Run stages one after the other, and yield the result of each. Their output goes to `logs`/NAME.log."""
+def run_stages(names: Iterable[str], on_gpu: bool, logs: Path, seconds: float) -> Iterator[StageResult]:
+    """Run stages one after the other, and yield the result of each. Their output goes to `logs`/NAME.log.
+
+    What has not finished after `seconds` is skipped.
+    """
+    deadline = time.monotonic() + seconds
     for name in names:
-        stage = STAGES[name]
-        if why := _why_skipped(stage, on_gpu):
+        stage, left = STAGES[name], deadline - time.monotonic()
+        if why := _why_skipped(stage, on_gpu) or ("no time left" if left <= 0 else ""):
             yield StageResult(name, "SKIP", 0.0, reason=why)
-        else:
-            yield _run_stage(name, stage, stage.limit * (1 if on_gpu else CPU_PATIENCE), logs / f"{name}.log")
+            continue
+        limit = stage.limit * (1 if on_gpu else CPU_PATIENCE)
+        result = _run_stage(name, stage, min(limit, left), logs / f"{name}.log")
+        cut_short = result.seconds >= left and left < limit
+        yield replace(result, status="SKIP", reason="no time left to finish it") if cut_short else result
 
 
 def run_here(function: str, results: Path) -> None:

@@ -17,6 +17,8 @@ import torch
 
 from actors.engine import EngineSpec, GenerateRequest, Generation, Sampling, TokenLogprobs
 from actors.engines.registry import create
+from actors.engines.vllm.environment import set_environment
+from actors.engines.vllm_arguments import CPU_KV_CACHE_BYTES
 from actors.training.batches import collate
 from actors.training.learner import Learner
 from actors.training.model import load_model
@@ -45,6 +47,18 @@ from pipelines.study.spec.pairs.scoring import ScoringOptions
 
 DECODE_GOAL, SCORING_GOAL, MFU_GOAL = 0.9, 20.0, 0.3
 PROMPT_WORDS, NEW_TOKENS = 32, 128
+# as `vllm bench throughput`, which looks up the version of a package that has another name in the build for CPUs
+VLLM_BENCHMARK = """
+from vllm.benchmarks.throughput import add_cli_args, main
+from vllm.utils.argparse_utils import FlexibleArgumentParser
+parser = FlexibleArgumentParser()
+add_cli_args(parser)
+main(parser.parse_args())
+"""
+CPU_ARGUMENTS = [  # those of our engine
+    *("--enforce-eager", "--no-enable-chunked-prefill", "--max-num-batched-tokens", "2048"),
+    *("--kv-cache-memory-bytes", str(CPU_KV_CACHE_BYTES)),
+]
 PASS_ROWS, PASS_LENGTH, WARM_UP, STEPS = 4, 2048, 1, 4
 
 
@@ -64,8 +78,9 @@ def decode(record: Recorder) -> None:
 def _vllm_benchmark(model: str, prompts: int, tokens: int, output: Path) -> tuple[float, int]:
     """Return the tokens per second that vLLM's benchmark generates, and the tokens of each prompt."""
     lengths = ["--input-len", str(PROMPT_WORDS * 2), "--output-len", str(tokens), "--num-prompts", str(prompts)]
-    command = [sys.executable, "-m", "vllm.entrypoints.cli.main", "bench", "throughput", "--model", model]
-    command += ["--dataset-name", "random", *lengths, "--max-model-len", "512", "--output-json", str(output)]
+    command = [sys.executable, "-c", VLLM_BENCHMARK, "--model", model, "--dataset-name", "random", *lengths]
+    command += ["--max-model-len", "512", "--output-json", str(output), *([] if on_gpu() else CPU_ARGUMENTS)]
+    set_environment(device().type, batch_invariant=False)
     done = subprocess.run(command, capture_output=True, text=True)
     if not output.exists():
         raise RuntimeError(f"vllm bench throughput failed: {done.stderr.strip().splitlines()[-1:]}")

@@ -66,6 +66,12 @@ def test_a_stage_that_hangs_is_ended(check) -> None:
     assert not [child for child in psutil.Process().children() if "benchmarks.gpu_check" in child.cmdline()]
 
 
+def test_what_has_not_finished_in_time_is_skipped(check) -> None:
+    code, found = check("--minutes", "0.05", hangs=stage("hangs"), fails=stage("fails"))
+    assert (code, found["hangs"]["status"], found["fails"]["status"]) == (0, "SKIP", "SKIP")
+    assert (found["hangs"]["reason"], found["fails"]["reason"]) == ("no time left to finish it", "no time left")
+
+
 def test_what_is_missing_is_named_and_not_a_failure(check) -> None:
     code, found = check(
         without=stage("fails", ("json", "no_such_package")), gpu=stage("fails", needs_gpu=True), passes=stage("passes")
