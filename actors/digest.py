@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 VERSION = 1  # incrementing it invalidates all results that are stored under earlier digests
 
 
@@ -22,19 +24,23 @@ def digest(kind: str, *values: object) -> str:
         TypeError: A value has another type.
         ValueError: A number is not finite.
     """
-    text = json.dumps([VERSION, kind, *map(_plain, values)], sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = _to_json([VERSION, kind, *map(_plain, values)])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def _plain(value: object) -> Any:
     """Return `value` as JSON data."""
-    if value is None or isinstance(value, str | bool | int | float):
+    kind = type(value)
+    if kind in _SCALARS or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [item if type(item) is str else _plain(item) for item in value]
     if is_dataclass(value) and not isinstance(value, type):
-        named = ((name, getattr(value, name), default) for name, default in _fields(type(value)))
-        return {name: _plain(given) for name, given, default in named if given != default}
+        return {
+            name: given if type(given) is str else _plain(given)
+            for name, default in _fields(kind)
+            if (given := getattr(value, name)) is not default and given != default
+        }
     raise TypeError(f"cannot compute a digest of a {type(value).__name__}")
 
 

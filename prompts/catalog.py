@@ -52,12 +52,11 @@ class Prompt:
         return tuple((role, _substitute(text.strip(), values)) for role, text in found if text.strip())
 
     def _check(self, values: dict[str, str]) -> None:
+        if values.keys() == {*self.variables}:
+            return
         missing = [name for name in self.variables if name not in values]
         unknown = [name for name in values if name not in self.variables]
-        if missing or unknown:
-            raise PromptError(
-                f"prompt {self.name!r} takes {list(self.variables)}: missing {missing}, unknown {unknown}"
-            )
+        raise PromptError(f"prompt {self.name!r} takes {list(self.variables)}: missing {missing}, unknown {unknown}")
 
 
 def _substitute(text: str, values: dict[str, str]) -> str:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
+from functools import cache
 
 LANGUAGE, ANSWER = "language", "answer"
 MIN_LETTERS = 4
@@ -42,8 +43,16 @@ def changes_script(before: str, after: str) -> bool:
 
 def script_counts(text: str) -> Counter[str]:
     """Return the number of letters by script (LATIN, CYRILLIC, HANGUL ...). Kana and the Kanji beside them are one."""
-    counts = Counter(unicodedata.name(char, "?").split()[0] for char in text if char.isalpha())
+    counts: Counter[str] = Counter()
+    for char, count in Counter(text).items():
+        if char.isalpha():
+            counts[_script(char)] += count
     kana = counts["HIRAGANA"] + counts["KATAKANA"]
     if kana >= KNOWN_SHARE * (kana + counts["CJK"]) > 0:
         counts["JAPANESE"] = sum(counts.pop(script, 0) for script in _CJK)
     return +counts
+
+
+@cache
+def _script(char: str) -> str:
+    return unicodedata.name(char, "?").split()[0]

@@ -171,7 +171,10 @@ class EngineClient:
 
     async def _ask(self, request: Request) -> Answer:
         connection = self.connection.current()
-        async with connection.semaphores.setdefault(self.queue_name, asyncio.Semaphore(self.window)):
+        semaphore = connection.semaphores.get(self.queue_name)
+        if semaphore is None:
+            semaphore = connection.semaphores[self.queue_name] = asyncio.Semaphore(self.window)
+        async with semaphore:
             answer = await connection.ask(self.queue_name, request)
         if isinstance(answer, Exception):
             raise answer

@@ -43,6 +43,12 @@ def to_table(row_type: type[Row], rows: Iterable[Row]) -> pa.Table:
     return pa.Table.from_pylist([vars(row) for row in rows], schema=schema(row_type))
 
 
+def with_schema(row_type: type[Row], table: pa.Table) -> pa.Table:
+    """Return a table of rows that was read from a file with the schema of their type. Other columns are left out."""
+    arrow_schema = schema(row_type)
+    return table.select(arrow_schema.names).cast(arrow_schema)
+
+
 R = TypeVar("R", bound=Row)
 
 

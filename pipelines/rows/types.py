@@ -85,11 +85,11 @@ class InstructionRow(Row):
         """The text of the turn that is evolved, without the input: the instruction, or the first turn."""
         return self.history[0] if self.evolves_history else self.instruction
 
-    def with_evolved(self, text: str) -> Self:
-        """Return the row with another text of the turn that is evolved."""
+    def with_evolved(self, text: str, **changes: str) -> Self:
+        """Return the row with another text of the turn that is evolved, and with other values of other fields."""
         if self.evolves_history:
-            return replace(self, history=[text, *self.history[1:]])
-        return replace(self, instruction=text)
+            return replace(self, history=[text, *self.history[1:]], **changes)
+        return replace(self, instruction=text, **changes)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from fsspec.implementations.local import LocalFileSystem
 from actors.engine import Classification, Generation, Request, RequestError, TokenLogprobs
 from cluster.fault_points import hit
 from pipelines.store import atomic_files as files
-from pipelines.store.epochs import is_newest
 from pipelines.store.store import Store
 
 JournalEntry = Generation | TokenLogprobs | Classification | RequestError
@@ -37,6 +36,7 @@ _FIELDS: dict[type[Any], tuple[str, ...]] = {
     RequestError: ("reason", "detail"),
 }
 _TYPES = {kind.__name__: kind for kind in _FIELDS}
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
 JOURNAL_SUFFIX = ".answers"
 
 
@@ -52,6 +52,7 @@ class Journal:
         self._handle: int | None = None
         self._unwritten: list[bytes] = []  # not yet written to the object store
         self._dirty = False
+        self._created = False  # the file's entry in its folder is not durable yet
         self._lock = Lock()
 
     def lookup(self, request: Request) -> JournalEntry | None:
@@ -73,9 +74,12 @@ class Journal:
         """Make the added answers durable: they survive a crash of this machine."""
         with self._lock:
             dirty, self._dirty = self._dirty, False
+            created, self._created = self._created, False
             lines = [*self._unwritten]
         if dirty and self._handle is not None:
             os.fsync(self._handle)
+            if created:
+                files.flush_folder(Path(self.paths[-1]).parent)
         elif lines:
             self.store.write_bytes(self._new_path(), b"".join(lines))
             with self._lock:
@@ -84,23 +88,26 @@ class Journal:
     def close(self) -> None:
         """Flush and close the file, and keep it for the next run."""
         self.flush()
+        self._close_file()
+
+    def delete(self) -> None:
+        """Delete the files, also of earlier runs."""
+        self._close_file()
+        for path in self.paths:
+            with contextlib.suppress(FileNotFoundError):
+                self.store.fs.rm(path)
+
+    def _close_file(self) -> None:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
-
-    def delete(self) -> None:
-        """Delete the files, once the rows made from the answers are durable. If a newer run has started, keep them."""
-        self.close()
-        for path in self.paths if is_newest(self.store) else ():
-            with contextlib.suppress(FileNotFoundError):
-                self.store.fs.rm(path)
 
     def _open_file(self) -> int:
         if self._handle is None:
             path = Path(self._new_path())
             path.parent.mkdir(parents=True, exist_ok=True)
             self._handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-            files.flush_folder(path.parent)
+            self._created = True
         return self._handle
 
     def _new_path(self) -> str:
@@ -120,7 +127,7 @@ def _encode_entry(request: Request, answer: JournalEntry) -> bytes:
     """Return one line of a journal: a checksum, which detects torn lines, and the answer as JSON."""
     kind = type(answer)
     record = [request.digest(), kind.__name__, [getattr(answer, name) for name in _FIELDS[kind]]]
-    text = json.dumps(record, separators=(",", ":")).encode()
+    text = _to_json(record).encode()
     return b"%08x%b\n" % (zlib.crc32(text), text)
 
 

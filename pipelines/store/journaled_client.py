@@ -21,6 +21,7 @@ from actors.engine import (
     TokenLogprobs,
 )
 from cluster.fault_points import hit
+from pipelines.store.epochs import is_newest
 from pipelines.store.journal import Journal, find_journals
 from pipelines.store.store import Store
 
@@ -53,9 +54,16 @@ class Journals:
             journal.close()
 
     def delete(self) -> None:
-        """Delete all journals, once the rows made from their answers are durable."""
+        """Delete all journals, once the rows made from their answers are durable.
+
+        If a newer run has started, which may be about to read them, they are closed and kept.
+        """
+        newest = is_newest(self.store)
         for journal in self.by_key.values():
-            journal.delete()
+            if newest:
+                journal.delete()
+            else:
+                journal.close()
 
 
 current_journals: ContextVar[Journals | None] = ContextVar(

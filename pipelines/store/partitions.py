@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.rows.arrow import from_table, to_table
+from pipelines.rows.arrow import from_table, schema, to_table, with_schema
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import Rejection, Row
 from pipelines.store.errors import CorruptStore
@@ -70,7 +70,13 @@ def find_partitions(store: Store, kind: str, key: str) -> dict[int, PartitionOut
 
 
 def read_partition(store: Store, kind: str, output: PartitionOutput) -> PartitionRows:
-    """Return the content of a partition's output.
+    """Return the content of a partition's output. Raises the errors of `read_partition_tables`."""
+    rows, rejections = read_partition_tables(store, kind, output)
+    return PartitionRows([*from_table(ROW_TYPES[kind], rows)], from_table(Rejection, rejections))
+
+
+def read_partition_tables(store: Store, kind: str, output: PartitionOutput) -> tuple[pa.Table, pa.Table]:
+    """Return the rows and the rejections of a partition's output, with the schemas of their types.
 
     Raises:
         CorruptStore: If the output is corrupt. It is removed, so that the next run recomputes the partition.
@@ -80,8 +86,8 @@ def read_partition(store: Store, kind: str, output: PartitionOutput) -> Partitio
     ]  # an OSError here comes from the file system, not from corrupt content
     try:
         rows, *rejected = (pq.read_table(io.BytesIO(data), page_checksum_verification=True) for data in files)
-        rejections = [row for table in rejected for row in from_table(Rejection, table)]
-        return PartitionRows([*from_table(ROW_TYPES[kind], rows)], rejections)
+        rejections = rejected[0] if rejected else schema(Rejection).empty_table()
+        return with_schema(ROW_TYPES[kind], rows), with_schema(Rejection, rejections)
     except (pa.ArrowException, OSError) as error:
         store.fs.rm(output.rows)
         raise CorruptStore(f"{output.rows} is corrupt and was removed ({error}): run the same command again") from error

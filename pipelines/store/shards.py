@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,15 +16,10 @@ from pipelines.rows.arrow import from_table, schema, to_table
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import Rejection, Row
 from pipelines.store.manifest import Account, Shard
-from pipelines.store.partitions import PARTITION_ROWS, find_partitions, read_partition
+from pipelines.store.partitions import PARTITION_ROWS, find_partitions, read_partition_tables
 from pipelines.store.store import Store
 
 SHARD_PARTITIONS = 32
-R = TypeVar("R", bound=Row)
-
-
-def _in_order(rows: Sequence[R]) -> list[R]:
-    return sorted(rows, key=lambda row: (row.index, row.id))
 
 
 def write_shards(store: Store, kind: str, key: str, rows_in: int) -> tuple[tuple[Shard, ...], Account]:
@@ -33,39 +28,44 @@ def write_shards(store: Store, kind: str, key: str, rows_in: int) -> tuple[tuple
     Peak memory is one shard's rows.
     """
     shards: list[Shard] = []
-    totals = {"rows": 0, "rejected": 0, "failed": 0}
-    reasons: dict[str, int] = {}
+    rows_out, statuses, reasons = 0, Counter[str](), Counter[str]()
     outputs = find_partitions(store, kind, key)
     for number in sorted({partition // SHARD_PARTITIONS for partition in outputs}) or [0]:
         members = sorted(partition for partition in outputs if partition // SHARD_PARTITIONS == number)
-        finished = [read_partition(store, kind, outputs[partition]) for partition in members]
-        rows = [row for partition_rows in finished for row in _in_order(partition_rows.rows)]
-        rejections = [row for partition_rows in finished for row in _in_order(partition_rows.rejections)]
-        shards += write_shard(store, kind, key, number, rows, rejections)
-        totals["rows"] += len(rows)
-        for rejection in rejections:
-            totals[rejection.status] += 1
-            reasons[rejection.reason] = reasons.get(rejection.reason, 0) + 1
+        finished = [read_partition_tables(store, kind, outputs[partition]) for partition in members]
+        rows = _merged(ROW_TYPES[kind], [rows for rows, _ in finished])
+        rejections = _merged(Rejection, [rejections for _, rejections in finished])
+        shards += _write_tables(store, kind, key, number, rows, rejections)
+        rows_out += rows.num_rows
+        statuses.update(rejections["status"].to_pylist())
+        reasons.update(rejections["reason"].to_pylist())
     account = Account(
         rows_in=rows_in,
-        rows_out=totals["rows"],
-        rejected=totals["rejected"],
-        failed=totals["failed"],
+        rows_out=rows_out,
+        rejected=statuses["rejected"],
+        failed=statuses["failed"],
         reasons=dict(sorted(reasons.items())),
     )
     return tuple(shards), account
+
+
+def _merged(row_type: type[Row], tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the rows of partitions in order, in one piece: in several, the same rows may give other bytes."""
+    merged = pa.concat_tables([schema(row_type).empty_table(), *tables])
+    return merged.sort_by([("index", "ascending"), ("id", "ascending")]).combine_chunks()
 
 
 def write_shard(
     store: Store, kind: str, key: str, number: int, rows: Sequence[Row], rejections: Sequence[Rejection]
 ) -> list[Shard]:
     """Write one shard: a file of rows and a file of rejections."""
+    return _write_tables(store, kind, key, number, to_table(ROW_TYPES[kind], rows), to_table(Rejection, rejections))
+
+
+def _write_tables(store: Store, kind: str, key: str, number: int, rows: pa.Table, rejections: pa.Table) -> list[Shard]:
     store.fence()
     folder = store.folder(kind, key)
-    tables: list[tuple[str, pa.Table]] = [
-        (f"rows-{number:05d}.parquet", to_table(ROW_TYPES[kind], rows)),
-        (f"rejected-{number:05d}.parquet", to_table(Rejection, rejections)),
-    ]
+    tables = [(f"rows-{number:05d}.parquet", rows), (f"rejected-{number:05d}.parquet", rejections)]
     written = [store.write_table(folder, name, table) for name, table in tables]
     hit("shard.written", folder)
     return written

@@ -80,19 +80,22 @@ class StreamWorker:
         finished = asyncio.Event()
         flusher = asyncio.create_task(self.flush_periodically(state, report, journals, finished))
         try:
-            async with asyncio.TaskGroup() as group:
-                for row in rows:
-                    for node in self.roots[source].children:
-                        for draw in range(node.rows_per_input):
-                            group.create_task(self.process_row(state, row, node, draw))
-        finally:
-            finished.set()
-            await flusher
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for row in rows:
+                        for node in self.roots[source].children:
+                            for draw in range(node.rows_per_input):
+                                group.create_task(self.process_row(state, row, node, draw))
+            finally:
+                finished.set()
+                await flusher
+                self.progress_sink.add(report(state.progress()))
+            await asyncio.to_thread(state.commit)  # other partitions do not wait for the disk
+        except BaseException:
             journals.close()
-            self.progress_sink.add(report(state.progress()))
-        state.commit()
+            raise
         hit("unit.sealed", partition)
-        journals.delete()
+        await asyncio.to_thread(journals.delete)
         self.progress_sink.add(report({}, last=True))
         return state
 
@@ -104,9 +107,10 @@ class StreamWorker:
         finished: asyncio.Event,
     ) -> None:
         """Report progress and make replies durable every FLUSH_SECONDS, until `finished` is set."""
-        while not finished.is_set():
+        while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(finished.wait(), FLUSH_SECONDS)
+                return
             self.progress_sink.add(report(state.progress()))
             with contextlib.suppress(OSError):  # retried later; at the end of the partition it is raised
                 await asyncio.to_thread(journals.flush)
@@ -123,9 +127,14 @@ class StreamWorker:
                 error.add_note(f"{node.kind} step {node.key[:8]}, row {row.id[:8]}")
                 raise
             state.add(node.key, result, time.monotonic() - started)
-        if not isinstance(result, Rejection):
-            followers = [(child, draw) for child in node.children for draw in range(child.rows_per_input)]
-            await asyncio.gather(*(self.process_row(state, result, child, draw) for child, draw in followers))
+        if not node.children or isinstance(result, Rejection):
+            return
+        followers = [(child, draw) for child in node.children for draw in range(child.rows_per_input)]
+        last = followers.pop()  # runs in this task: a new one for each row of a chain of steps would take longer
+        others = [self.process_row(state, result, child, draw) for child, draw in followers]
+        await asyncio.gather(self.process_row(state, result, *last), *others) if others else await self.process_row(
+            state, result, *last
+        )
 
 
 def _of_partition(partition: int, found: Mapping[str, Mapping[int, T]], steps: Sequence[StreamStep]) -> dict[str, T]:

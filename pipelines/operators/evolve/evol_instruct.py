@@ -42,7 +42,7 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
     optimized: str = ""
 
     async def __call__(self, row: InstructionRow, new_id: str) -> InstructionRow:
-        row = replace(row, turn=self.params.turn)
+        row = row if row.turn == self.params.turn else replace(row, turn=self.params.turn)
         row = instruction_with_input(row) if self.params.input == "merge" else row
         method = self.params.method(row.index, row.seed_id, self.study_seed)
         prompt, parser = self.build_prompt(method, row.evolved)
@@ -64,9 +64,7 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
         )
         if reply is None:
             return self.unevolved_row(evolved, failures)
-        evolved = replace(
-            evolved.with_evolved(reply.value or ""), reference="", outcome=outcome_after(failures, reply.outcome)
-        )
+        evolved = evolved.with_evolved(reply.value or "", reference="", outcome=outcome_after(failures, reply.outcome))
         return replace(evolved, answer=await self.answer_evolution(evolved)) if self.params.eliminates else evolved
 
     async def rewrite(
@@ -81,6 +79,8 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
                 reply = read_evolution(tries[-1], parser, before, self.params.growth)
             except Rejected as why:
                 failures.append(why)
+        if len(tries) == 1:
+            return tries[0], reply, failures
         tokens_in, tokens_out = sum(said.tokens_in for said in tries), sum(said.tokens_out for said in tries)
         return replace(tries[-1], tokens_in=tokens_in, tokens_out=tokens_out), reply, failures
 
