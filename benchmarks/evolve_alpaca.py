@@ -1,27 +1,35 @@
-"""Time three rounds of evolution of all 52,002 Alpaca instructions: `python -m benchmarks.evolve_alpaca FILE`.
+"""Time three rounds of evolution of all 52,002 Alpaca instructions: `python -m benchmarks.evolve_alpaca [--data FILE]`.
 
-FILE is Alpaca's data as JSON Lines (default: the copy that the tests use). The scripted engine answers immediately, so
-the time is that of everything else: reading, prompts, parsing, routing and Parquet.
+The scripted engine answers immediately, so the time is that of everything else: reading, prompts, parsing, routing and
+Parquet.
 """
 
 from __future__ import annotations
 
-import argparse
+import tempfile
 from pathlib import Path
 
 from benchmarks.support.lab import figure, lab, peak_memory, study
+from benchmarks.support.public_data import ALPACA_ORIGIN, data_parser, find_alpaca
 from cluster.connection.session import connect
+from pipelines.errors import InputError
 
-ALPACA = Path(__file__).parents[2] / "shared" / "data" / "alpaca" / "alpaca_data.jsonl.gz"
 ROUNDS = 3
 GOAL_SECONDS = 300
 
 
 def main() -> None:
     """Print a table and the figure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, nargs="?", default=ALPACA)
-    file: Path = parser.parse_args().file
+    given = data_parser(__doc__, "FILE", ALPACA_ORIGIN).parse_args().data
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            run(find_alpaca(given, Path(folder)))
+        except InputError as error:
+            raise SystemExit(str(error)) from None
+
+
+def run(file: Path) -> None:
+    """Evolve the instructions of a file, and print a table and the figure."""
     chosen = study(
         {"model": {"engine": "scripted", "cpus": 0, "in_flight": 512}},
         1,

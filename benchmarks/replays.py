@@ -1,13 +1,14 @@
-"""Grade answers with known verdicts by the whole evaluation: `python -m benchmarks.replays [FOLDER]`.
+"""Grade answers with known verdicts by the whole evaluation: `python -m benchmarks.replays [--data FOLDER]`.
 
-FOLDER has the public data sets (humaneval, mbpp, gsm8k, math, ifeval). All reference solutions must be graded as
-correct. The grades of models' answers must be equal to the published ones, or to those of lm-eval's own loop.
+FOLDER has the public data sets: humaneval, mbpp, gsm8k, math and ifeval. `benchmarks.support.synthetic_answers` lists
+their files, and makes the ones that are used without them. All reference solutions must be graded as correct. The
+grades of models' answers must be equal to the published ones, or to those of lm-eval's own loop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from actors.engine import Classification, ClassifyRequest, GenerateRequest, Gene
 from actors.sandbox.protocol.job import Check, Outcome
 from actors.sandbox.sandbox import Sandbox
 from benchmarks.support.lab import figure
+from benchmarks.support.public_data import data_parser, find_data
+from benchmarks.support.synthetic_answers import FILES, ORIGIN, synthetic_answers
+from pipelines.errors import InputError
 from pipelines.evaluate.harness.run import run_harness, seed_randomness
 from pipelines.evaluate.harness.tasks import load_tasks
 from pipelines.evaluate.items.answers import answer_row
@@ -192,7 +196,17 @@ def _time_call(label: str, act: Callable[[], Any]) -> Any:
 
 def main() -> None:
     """Print a table and the figures."""
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parents[2] / "shared" / "data")
+    given = data_parser(__doc__, "FOLDER", ORIGIN).parse_args().data
+    with tempfile.TemporaryDirectory() as name:
+        folder = find_data(given, FILES, ORIGIN, synthetic_answers, Path(name))
+        try:
+            run(folder)
+        except InputError as error:
+            raise SystemExit(str(error)) from None
+
+
+def run(folder: Path) -> None:
+    """Grade the answers of a folder, and print a table and the figures."""
     with Sandbox(workers=WORKERS) as sandbox:
         human = _time_call(
             "HumanEval, canonical solutions",

@@ -1,6 +1,6 @@
 """Compare the tokens per second of full fine-tuning on Alpaca pairs with TRL's SFTTrainer with packing.
 
-`python -m benchmarks.sft_throughput [FILE]` needs `pip install 'evolgrid[dev]'`. The model is that of
+`python -m benchmarks.sft_throughput [--data FILE]` needs `pip install 'evolgrid[dev]'`. The model is that of
 `benchmarks.scoring_speed`: 9.4 million random float32 parameters, a vocabulary of 32,000. Both train one epoch on the
 same tokens with all CPUs of this machine, in separate processes that alternate. Loading and tokenisation are excluded.
 evolgrid packs the rows of a forward pass, TRL fills packs of a fixed length.
@@ -8,22 +8,19 @@ evolgrid packs the rows of a forward pass, TRL fills packs of a fixed length.
 
 from __future__ import annotations
 
-import argparse
-import gzip
 import json
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
-from itertools import islice
 from pathlib import Path
 
 from actors.training.spec import TrainOutcome, TrainPlacement, TrainRow, TrainSpec
 from actors.training.trainer import train
-from benchmarks.evolve_alpaca import ALPACA
 from benchmarks.scoring_speed import make_model
 from benchmarks.support.lab import figure
+from benchmarks.support.public_data import ALPACA_ORIGIN, Record, alpaca_rows, data_parser, find_alpaca
 from cluster.connection.session import connect
 from cluster.resources.inventory import machine
 
@@ -34,11 +31,9 @@ GOAL = 1.0
 Pair = tuple[str, str]
 
 
-def read_pairs(file: Path, count: int) -> list[Pair]:
-    """Return the first `count` rows of the file as pairs of user turn and answer."""
-    with gzip.open(file, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in islice(lines, count)]
-    return [("\n".join(filter(None, (row["instruction"], row["input"]))), row["output"]) for row in rows]
+def as_pair(row: Record) -> Pair:
+    """Return a row of Alpaca's as user turn and answer."""
+    return "\n".join(filter(None, (row["instruction"], row["input"]))), row["output"]
 
 
 def write_rows(model: Path, rows: list[Pair], file: Path) -> None:
@@ -76,15 +71,14 @@ def theirs(model: Path, file: Path, steps: int, cpus: int) -> float:
 
 def main() -> None:
     """Print a table and the figure."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, nargs="?", default=ALPACA)
+    parser = data_parser(__doc__, "FILE", ALPACA_ORIGIN)
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--runs", type=int, default=RUNS)
     arguments = parser.parse_args()
-    rows, cpus = read_pairs(arguments.file, arguments.rows), int(machine().cpus)
-    ratios: list[float] = []
+    cpus, ratios = int(machine().cpus), list[float]()
     with tempfile.TemporaryDirectory() as name, connect(None, cpus=cpus):
-        model = Path(name) / "model"
+        found = alpaca_rows(find_alpaca(arguments.data, Path(name)))
+        rows, model = [as_pair(row) for row in found[: arguments.rows]], Path(name) / "model"
         make_model(model, (text for pair in rows for text in pair))
         write_rows(model, rows, Path(name) / "rows.json")
         ours(model, rows[:BATCH], Path(name) / "warm-up", cpus)
