@@ -1,6 +1,6 @@
 """Prompt templates, one file per prompt, and the parsers of the models' replies."""
 
-from prompts.catalog import Prompt, get, names
+from prompts.catalog import STANDARD_CATALOG, Catalog, Prompt, get, names
 from prompts.methods import fill
 from prompts.parse import CATEGORIES, DIFFICULTY_LABELS, EQUAL, NOT_EQUAL, PARSER_VERSION, Reply, parse
 from prompts.shots import Shots, shots
@@ -12,6 +12,8 @@ __all__ = [
     "EQUAL",
     "NOT_EQUAL",
     "PARSER_VERSION",
+    "STANDARD_CATALOG",
+    "Catalog",
     "Prompt",
     "Reply",
     "Shots",

@@ -64,6 +64,22 @@ def _substitute(text: str, values: dict[str, str]) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
+def placeholders(text: str) -> tuple[str, ...]:
+    """Return the names of the variables in a template's text, in order, each once."""
+    return tuple(dict.fromkeys(_PLACEHOLDER.findall(text)))
+
+
+def has_roles(text: str) -> bool:
+    """Return whether a template's text has lines that begin a turn of a role."""
+    return bool(_ROLE.search(text))
+
+
+def split_front_matter(content: str) -> tuple[str, str] | None:
+    """Return the lines between the first two '---' lines of a file and the text after them; None if it has none."""
+    match = _FRONT_MATTER.match(content)
+    return (match["head"], match["text"]) if match else None
+
+
 def parse_template(name: str, content: str) -> Prompt:
     """Parse the content of a template file.
 
@@ -98,6 +114,24 @@ def catalog() -> dict[str, Prompt]:
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".md")), key=lambda file: file.name)
     stems = [(file.name.removesuffix(".md"), file.read_bytes().decode()) for file in files]
     return {name: parse_template(name, content) for name, content in stems}
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The prompts of a study: those that it replaces, and all others as they are."""
+
+    replaced: tuple[Prompt, ...] = ()
+
+    def get(self, name: str) -> Prompt:
+        """Return the prompt called `name`.
+
+        Raises:
+            PromptError: There is no such prompt.
+        """
+        return next((prompt for prompt in self.replaced if prompt.name == name), None) or get(name)
+
+
+STANDARD_CATALOG = Catalog()
 
 
 def names() -> tuple[str, ...]:

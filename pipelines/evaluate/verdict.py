@@ -41,7 +41,7 @@ class Verdict(Operator[AnswerRow, AnswerRow]):
             raise Rejected("no_reference", "the reference model gave no answer to this item")
         questions = tuple(text for role, text in json.loads(row.messages) if role == "user")
         case = JudgeCase(questions, tuple(row.answers), row.level, row.task, other, self.data.get(row.item, {}))
-        judge_client = JudgeClient(self.client, new_id, self.bench.judge.max_tokens)
+        judge_client = JudgeClient(self.client, new_id, self.bench.judge.max_tokens, self.bench.catalog)
         judgement = await JUDGED[self.bench.kind].judge(judge_client, case, self.bench.judge)
         made = with_grade(replace(row, **row.lineage(new_id)), judgement.grade)
         return replace(made, raw=list(judgement.raw), judge_thoughts=list(judge_client.thoughts), other=judgement.other)

@@ -52,19 +52,21 @@ def make_operator(inputs: OperatorInputs) -> Operator[Any, Any]:
 def _evolve(params: EvolveParams, inputs: OperatorInputs) -> Evolve:
     if params.parser and not inputs.method:
         raise ValueError(f"{inputs.step.label} evolves with an optimized method, but no method was passed")
-    return Evolve(inputs.client, params, params.sampling.sampling, inputs.seed, inputs.method)
+    return Evolve(inputs.client, params, params.sampling.sampling, inputs.seed, inputs.method, inputs.step.catalog)
 
 
 def _eliminate(params: EliminateParams, inputs: OperatorInputs) -> Eliminate:
-    return Eliminate(inputs.client, params.elimination)
+    return Eliminate(inputs.client, params.elimination, inputs.step.catalog)
 
 
 def _respond(params: RespondParams, inputs: OperatorInputs) -> Respond:
-    return Respond(inputs.client, params.sampling.sampling, params.seed, params.system)
+    return Respond(inputs.client, params.sampling.sampling, params.seed, params.system, inputs.step.catalog)
 
 
 def _sample_candidates(params: SampleCandidatesParams, inputs: OperatorInputs) -> SampleCandidates:
-    return SampleCandidates(inputs.client, params.sampling.sampling, params.candidates, params.seed, params.system)
+    return SampleCandidates(
+        inputs.client, params.sampling.sampling, params.candidates, params.seed, params.system, inputs.step.catalog
+    )
 
 
 def _choose_candidate(params: BestOfNParams, inputs: OperatorInputs) -> ChooseCandidate:
@@ -81,8 +83,8 @@ def _reward(params: RewardParams, inputs: OperatorInputs) -> Reward:
 
 def _judge(params: JudgeParams, inputs: OperatorInputs) -> InstructionReward | JudgeInstruction:
     if params.metric == "reward":
-        return InstructionReward(inputs.client, inputs.method)
-    return JudgeInstruction(inputs.client, params.metric, params.max_tokens, params.system)
+        return InstructionReward(inputs.client, inputs.method, inputs.step.catalog)
+    return JudgeInstruction(inputs.client, params.metric, params.max_tokens, params.system, inputs.step.catalog)
 
 
 OperatorFactory = Callable[[Any, OperatorInputs], Operator[Any, Any]]

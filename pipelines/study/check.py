@@ -29,6 +29,7 @@ from pipelines.study.inputs.models import (
     local_config,
 )
 from pipelines.study.inputs.problem import Problem
+from pipelines.study.inputs.prompts.files import read_prompt
 from pipelines.study.inputs.published import read_published
 from pipelines.study.inputs.references import check_reference
 from pipelines.study.inputs.seeds import OWN_ANSWERS, check_hub, given_source, local_source
@@ -60,6 +61,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *_wrong_engines(loaded),
         *_best_of_n_with_autoif(loaded),
         *_selection_problems(loaded),
+        *_replaced_prompts(loaded),
         *_seed_files(loaded),
         *_given_answers(loaded),
         *_autoif_files(loaded),
@@ -161,6 +163,15 @@ def _repeated_names(
                 loaded, name_loc, f"'{name}' is given twice; the first time in line {loaded.line_of(first[name])}"
             )
         first.setdefault(name, name_loc)
+
+
+def _replaced_prompts(loaded: LoadedStudy) -> Iterator[InputError]:
+    for name, source in loaded.study.prompts.items():
+        try:
+            read_prompt(name, source, loaded.folder)
+        except InputError as error:
+            where = f"{error.file}, line {error.line}: " if error.line else f"{error.file}: " if error.file else ""
+            yield _error_at(loaded, ("prompts", name), f"{where}{error.message}", error.remedy)
 
 
 def _selection_problems(loaded: LoadedStudy) -> Iterator[InputError]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import prompts
 from pipelines.results.lineage import Link
 from pipelines.rows.text import InConversation, context
 from pipelines.rows.types import CandidatesRow, MethodRow, ResponseRow
@@ -93,8 +92,9 @@ def _check_facts(params: CheckParams, link: Link, study_seed: int) -> Facts:
 
 
 def _describe_prompt(step: Step, name: str) -> str:
-    used = step.payload["prompts"]
-    return f"{name}, sha256 {used[name][:SHORT_ID_CHARS]}, parser {prompts.get(name).parser} version {used['parser']}"
+    used, prompt = step.payload["prompts"], step.catalog.get(name)
+    known = f"{name}, sha256 {used[name][:SHORT_ID_CHARS]}, parser {prompt.parser} version {used['parser']}"
+    return f"{known}, the study's own:\n{prompt.text}" if prompt in step.catalog.replaced else known
 
 
 def _describe_model(step: Step) -> str:

@@ -53,4 +53,4 @@ def exact_grade(correct: bool, *words: str) -> Grade:
 def template(bench: Benchmark) -> prompts.Prompt:
     """Return the prompt template of a benchmark's items. The benchmark must have exactly one prompt."""
     (name,) = bench.prompts
-    return prompts.get(name)
+    return bench.catalog.get(name)

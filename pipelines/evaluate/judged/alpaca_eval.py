@@ -43,7 +43,8 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
     (question, *_), mine, other = case.questions, case.answers[-1], case.other[-1]
     first = is_shown_first(question)
     outputs = (mine, other) if first else (other, mine)
-    turns = prompts.get("judge_alpaca_eval").turns(instruction=question, output_1=outputs[0], output_2=outputs[1])
+    prompt = judge_client.catalog.get("judge_alpaca_eval")
+    turns = prompt.turns(instruction=question, output_1=outputs[0], output_2=outputs[1])
     label, opposite = ("m", "M") if first else ("M", "m")
     better: float | None
     if mine == other:
@@ -51,7 +52,7 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
     elif judge_config.verdict == "probability":
         better = await judge_client.probability(turns, label, opposite)
     else:
-        said = prompts.parse("label_m", await judge_client.ask(turns)).value
+        said = prompts.parse(prompt.parser, await judge_client.ask(turns)).value
         better = None if said is None else float(said == label)
     measures = {"unparsed": (float(better is None), 1.0), "characters": (float(len(mine)), 1.0)}
     measures["reference characters"] = (float(len(other)), 1.0)

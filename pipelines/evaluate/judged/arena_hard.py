@@ -75,12 +75,13 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
 
 async def _play_game(judge_client: JudgeClient, question: str, a: str, b: str) -> str:
     """Return the label of a game, or "" if neither of two replies has one."""
-    turns = prompts.get("judge_arena_hard").turns(question=question, answer_a=a, answer_b=b)
+    prompt = judge_client.catalog.get("judge_arena_hard")
+    turns = prompt.turns(question=question, answer_a=a, answer_b=b)
     first = await judge_client.ask(turns)
-    found = prompts.parse("arena", first).value
+    found = prompts.parse(prompt.parser, first).value
     if found is None:
         second = await judge_client.ask((*turns, ("assistant", first), ("user", CONTINUE_PROMPT)))
-        found = prompts.parse("arena", second).value
+        found = prompts.parse(prompt.parser, second).value
     return found or ""
 
 

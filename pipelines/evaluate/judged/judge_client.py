@@ -11,7 +11,7 @@ import prompts
 from actors.engine import TOP_LOGPROBS, Client, GenerateRequest, Generation, Sampling
 from pipelines.evaluate.items.item import Grade, Turns
 from pipelines.rows.replies import ask
-from prompts import Reply
+from prompts import STANDARD_CATALOG, Catalog, Reply
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class JudgeClient:
     client: Client
     id: str
     max_tokens: int
+    catalog: Catalog = STANDARD_CATALOG
     raw: list[str] = field(default_factory=list[str])
     thoughts: list[str] = field(default_factory=list[str])
 
@@ -57,7 +58,7 @@ class JudgeClient:
         Raises:
             RequestError: The judge's engine rejects the request.
         """
-        template = prompts.get(prompt)
+        template = self.catalog.get(prompt)
         return prompts.parse(template.parser, await self.ask(template.turns(**values)))
 
     async def ask(self, messages: Turns) -> str:

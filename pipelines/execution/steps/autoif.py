@@ -89,7 +89,7 @@ def run_augment(store: Store, step: Step, clients: Mapping[str, Client]) -> Mani
     client = JournaledClient(clients[job.model], step.kind, step.key)
     sampler = RepeatedSampler(client, job.sampling.sampling, job.seed, job.system)
     with journaling(store, step.kind, step.key):
-        draws = asyncio.run(Augment(sampler, job.runs)(job.instructions, step.key)) if job.runs else ()
+        draws = asyncio.run(Augment(sampler, job.runs, step.catalog)(job.instructions, step.key)) if job.runs else ()
     rows, lost = format_rows(job.instructions, draws, step.key)
     extra = {"replies": dict(Counter(draw.outcome for draw in draws))}
     return commit_rows(store, step, [*rows], lost, len(rows) + len(lost), time.monotonic() - started, extra=extra)
@@ -104,8 +104,8 @@ def run_verify(
     journaled = {name: JournaledClient(client, step.kind, step.key) for name, client in clients.items()}
     sampler = RepeatedSampler(journaled[job.model], job.sampling.sampling, job.seed, job.system)
     rules = THRESHOLDS[job.rules]
-    translate = BackTranslate(sampler, NliModel(journaled[job.nli], job.nli)) if job.nli else None
-    operator = VerifyFormat(Verify(sampler, runner, rules, job.generations), translate)
+    translate = BackTranslate(sampler, NliModel(journaled[job.nli], job.nli), step.catalog) if job.nli else None
+    operator = VerifyFormat(Verify(sampler, runner, rules, job.generations, step.catalog), translate)
     worker = StreamWorker(
         store, [TreeRoot(source.kind, source.key, (StepNode(step.kind, step.key, operator, ()),))], progress
     )

@@ -63,7 +63,9 @@ def run_optimization(
     seeds = from_table(InstructionRow, store.rows(source.kind, source.key))
 
     journaled = {name: JournaledClient(client, step.kind, step.key) for name, client in clients.items()}
-    search = AutoEvol(journaled[job.model], journaled[job.optimization.optimizer], job, step.key, on_progress)
+    search = AutoEvol(
+        journaled[job.model], journaled[job.optimization.optimizer], job, step.key, on_progress, step.catalog
+    )
     with journaling(store, step.kind, step.key):
         rows, rejected = asyncio.run(search.run(seeds))
     extra = {"requests": dict(search.calls.request_counts), "published_calls": search.calls.published_count()}

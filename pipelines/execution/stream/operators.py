@@ -76,7 +76,7 @@ def _check(params: CheckParams, inputs: StreamInputs) -> CheckResponses:
     assert inputs.runner is not None
     (answers,), rules = inputs.step.inputs, THRESHOLDS[params.rules]
     sampler = RepeatedSampler(inputs.client, params.sampling.sampling, params.seed)
-    score = ResponseScorer(sampler, rules, params.judgements)
+    score = ResponseScorer(sampler, rules, params.judgements, inputs.step.catalog)
     return CheckResponses(inputs.runner, score, rules, PairLookup(inputs.store, answers.inputs[0].key))
 
 

@@ -7,11 +7,11 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import prompts
 from pipelines.operators.autoif.reply_parsing import ParsedReply, accepted, reject_truncated, rejected
 from pipelines.operators.autoif.sampling import RepeatedSampler, Sample
 from pipelines.operators.autoif.thresholds import PAPER_THRESHOLDS, Thresholds
 from pipelines.study.graph.steps.prompt_names import AUTOIF_SCORE
+from prompts import STANDARD_CATALOG, Catalog
 
 MAX_SCORE = 10
 _SCORE = re.compile(r"\AScore: (\d{1,2})\Z")
@@ -25,6 +25,7 @@ class ResponseScorer:
     sampler: RepeatedSampler
     thresholds: Thresholds = PAPER_THRESHOLDS
     count: int = 1
+    catalog: Catalog = STANDARD_CATALOG
 
     async def __call__(self, instruction: str, query: str, response: str, identity: str) -> tuple[Sample[int], ...]:
         """Return one sample per judgement; `mean_score` combines them."""
@@ -35,7 +36,9 @@ class ResponseScorer:
             "lowest": str(self.thresholds.min_score),
         }
         read = reject_truncated(lambda text: parse_score(text, self.thresholds.min_score))
-        return await self.sampler(prompts.get(AUTOIF_SCORE).render(**values), read, identity, AUTOIF_SCORE, self.count)
+        return await self.sampler(
+            self.catalog.get(AUTOIF_SCORE).render(**values), read, identity, AUTOIF_SCORE, self.count
+        )
 
 
 def parse_score(text: str, min_score: int) -> ParsedReply[int]:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import prompts
 from actors.engine import Generation
 from pipelines.operators.autoif.reply_parsing import (
     ParsedReply,
@@ -20,6 +19,7 @@ from pipelines.operators.autoif.sampling import RepeatedSampler, Sample
 from pipelines.rows.ids import row_id
 from pipelines.rows.types import FormatRow, Rejection
 from pipelines.study.graph.steps.prompt_names import AUTOIF_AUGMENT
+from prompts import STANDARD_CATALOG, Catalog
 
 DEFAULT_RUNS = 100
 GIVEN = "given"  # the outcome of a hand-written instruction
@@ -33,10 +33,11 @@ class Augment:
 
     sampler: RepeatedSampler
     runs: int = DEFAULT_RUNS
+    catalog: Catalog = STANDARD_CATALOG
 
     async def __call__(self, seeds: Sequence[str], identity: str) -> tuple[Sample[tuple[str, ...]], ...]:
         """Return one sample per run; `union` merges them."""
-        prompt = prompts.get(AUTOIF_AUGMENT).render(seeds="\n".join(f"- {seed}" for seed in seeds))
+        prompt = self.catalog.get(AUTOIF_AUGMENT).render(seeds="\n".join(f"- {seed}" for seed in seeds))
         return await self.sampler(prompt, read_instructions, identity, AUTOIF_AUGMENT, self.runs)
 
 

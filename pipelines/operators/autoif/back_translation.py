@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, cast, get_args
 
-import prompts
 from actors.engine import Classification, ClassifyRequest, Client, LoadError
 from pipelines.operators.autoif.cross_validation import Function
 from pipelines.operators.autoif.reply_parsing import (
@@ -21,6 +20,7 @@ from pipelines.operators.autoif.reply_parsing import (
 from pipelines.operators.autoif.sampling import RepeatedSampler, Sample, samples_json
 from pipelines.rows.operator import Rejected
 from pipelines.study.graph.steps.prompt_names import AUTOIF_BACK_TRANSLATE
+from prompts import STANDARD_CATALOG, Catalog
 
 MAX_FUNCTIONS = 3
 
@@ -43,10 +43,11 @@ class BackTranslate:
 
     sampler: RepeatedSampler
     nli: Nli
+    catalog: Catalog = STANDARD_CATALOG
 
     async def __call__(self, instruction: str, functions: Sequence[Function], identity: str) -> BackTranslation:
         first_functions = functions[:MAX_FUNCTIONS]
-        prompt = prompts.get(AUTOIF_BACK_TRANSLATE).render(functions=_numbered_sources(first_functions))
+        prompt = self.catalog.get(AUTOIF_BACK_TRANSLATE).render(functions=_numbered_sources(first_functions))
         read = reject_truncated(lambda text: parse_back_translations(text, len(first_functions)))
         (draw,) = await self.sampler(prompt, read, identity, AUTOIF_BACK_TRANSLATE, 1)
         if draw.value is None:

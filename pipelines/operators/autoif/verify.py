@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-import prompts
 from pipelines.operators.autoif.back_translation import BackTranslate, BackTranslation
 from pipelines.operators.autoif.cross_validation import Accepted, apply_thresholds, cross_validate
 from pipelines.operators.autoif.function_runs import Runner
@@ -20,6 +19,7 @@ from pipelines.operators.autoif.thresholds import PAPER_THRESHOLDS, Thresholds
 from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.types import FormatRow, VerifiedRow
 from pipelines.study.graph.steps.prompt_names import AUTOIF_MATERIAL
+from prompts import STANDARD_CATALOG, Catalog
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,10 @@ class Verify:
     runner: Runner
     thresholds: Thresholds = PAPER_THRESHOLDS
     generations: int = DEFAULT_GENERATIONS
+    catalog: Catalog = STANDARD_CATALOG
 
     async def __call__(self, instruction: str, identity: str) -> VerifiedInstruction:
-        prompt = prompts.get(AUTOIF_MATERIAL).render(instruction=instruction)
+        prompt = self.catalog.get(AUTOIF_MATERIAL).render(instruction=instruction)
         draws = await self.sampler(prompt, read_generated_tests, identity, AUTOIF_MATERIAL, self.generations)
         validation = await cross_validate(self.runner, identity, [draw.value for draw in draws if draw.value])
         try:

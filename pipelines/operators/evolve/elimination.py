@@ -12,6 +12,7 @@ from pipelines.rows.operator import Operator
 from pipelines.rows.replies import ask
 from pipelines.rows.types import ELIMINATED, InstructionRow
 from pipelines.study.spec.instructions.evolution import Elimination
+from prompts import STANDARD_CATALOG, Catalog
 
 NO_GAIN, NO_VERDICT, HARD, DEGENERATE = "no_gain", "no_verdict", "hard_to_answer", "degenerate_answer"
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
@@ -28,6 +29,7 @@ class Eliminate(Operator[InstructionRow, InstructionRow]):
 
     client: Client
     rules: Elimination
+    catalog: Catalog = STANDARD_CATALOG
 
     async def __call__(self, row: InstructionRow, new_id: str) -> InstructionRow:
         row = replace(row, **row.lineage(new_id), raw="", thoughts="", tokens_in=0, tokens_out=0)
@@ -39,7 +41,7 @@ class Eliminate(Operator[InstructionRow, InstructionRow]):
 
     async def judged_row(self, row: InstructionRow) -> InstructionRow:
         """Ask the judge whether the evolution added information, and return the row, reverted if it did not."""
-        prompt = prompts.get("equality")
+        prompt = self.catalog.get("equality")
         message = ("user", prompt.render(first=row.before, second=row.evolved))
         sampling = Sampling(max_tokens=self.rules.max_tokens)
         said = await ask(self.client, GenerateRequest(row.id, (message,), sampling))

@@ -17,6 +17,7 @@ from pipelines.rows.types import ELIMINATED, KEPT, RETRIED, InstructionRow
 from pipelines.study.graph.steps.methods import prompt_name
 from pipelines.study.graph.steps.params.instructions import EvolveParams
 from pipelines.study.spec.instructions.evolution import LengthBound
+from prompts import STANDARD_CATALOG, Catalog
 from prompts.flags import flags
 
 
@@ -40,6 +41,7 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
     sampling: Sampling
     study_seed: int
     optimized: str = ""
+    catalog: Catalog = STANDARD_CATALOG
 
     async def __call__(self, row: InstructionRow, new_id: str) -> InstructionRow:
         row = row if row.turn == self.params.turn else replace(row, turn=self.params.turn)
@@ -104,12 +106,12 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
         """Return the evolver's prompt and the name of the parser for its reply."""
         if self.optimized:
             return prompts.fill(self.optimized, instruction), self.params.parser
-        template = prompts.get(prompt_name(method))
+        template = self.catalog.get(prompt_name(method))
         return template.render(instruction=instruction), template.parser
 
     async def answer_evolution(self, row: InstructionRow) -> str:
         """Return the evolver's answer to its own evolution."""
-        said = await self.ask_evolver(row.id, evolved_turn_messages(row))
+        said = await self.ask_evolver(row.id, evolved_turn_messages(row, self.catalog))
         return said.text
 
     async def ask_evolver(self, request_id: str, messages: tuple[Message, ...], logprobs: bool = False) -> Generation:
@@ -174,8 +176,8 @@ def instruction_with_input(row: InstructionRow) -> InstructionRow:
     return replace(row, instruction=user_turn(row.instruction, row.input), input="")
 
 
-def evolved_turn_messages(row: InstructionRow) -> tuple[Message, ...]:
+def evolved_turn_messages(row: InstructionRow, catalog: Catalog) -> tuple[Message, ...]:
     """Return the conversation that ends with the evolved turn: the request for a reply to it."""
     if row.evolves_history:
-        return (*context(replace(row, history=[])), ("user", answer_prompt(row.evolved, "")))
-    return (*context(row), ("user", answer_prompt(row.instruction, row.input)))
+        return (*context(replace(row, history=[])), ("user", answer_prompt(row.evolved, "", catalog)))
+    return (*context(row), ("user", answer_prompt(row.instruction, row.input, catalog)))

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import prompts
 from actors.engine import Client, RequestError
 from pipelines.operators.evolve.candidate_ranking import CandidateScore, DevResult, measure, select_best
 from pipelines.operators.evolve.evol_instruct import instruction_with_input
@@ -18,6 +17,7 @@ from pipelines.rows.operator import Rejected
 from pipelines.rows.types import InstructionRow, MethodRow, Rejection
 from pipelines.study.graph.steps.methods import AUTO, prompt_name
 from pipelines.study.graph.steps.params.instructions import OptimizeParams
+from prompts import STANDARD_CATALOG, Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,9 @@ class AutoEvol:
         params: OptimizeParams,
         key: str,
         on_step: Callable[[int], None] = lambda step: None,
+        catalog: Catalog = STANDARD_CATALOG,
     ) -> None:
-        self.calls = OptimizationClient(evolver, optimizer, params)
+        self.calls = OptimizationClient(evolver, optimizer, params, catalog)
         self.params, self.spec, self.key, self.on_step = params, params.optimization, key, on_step
         self.root_id = row_id("", key)
         self.rows: list[MethodRow] = []
@@ -56,7 +57,7 @@ class AutoEvol:
         rows = [replace(row, turn=self.params.turn) for row in seeds]
         rows = [instruction_with_input(row) for row in rows] if self.params.input == "merge" else rows
         minibatches = Minibatches(rows, self.spec, self.params.seed)
-        best, step = CandidateMethod(self.root_id, "", 1, 0, prompts.get(prompt_name(AUTO)).text), 1
+        best, step = CandidateMethod(self.root_id, "", 1, 0, self.calls.catalog.get(prompt_name(AUTO)).text), 1
         while step and step <= self.spec.steps:
             better = await self.optimize_step(best if step == 1 else self.reevaluate(best, step), minibatches)
             self.on_step(step)

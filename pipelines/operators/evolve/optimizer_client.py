@@ -14,6 +14,7 @@ from pipelines.rows.text import Message, with_system
 from pipelines.rows.types import InstructionRow
 from pipelines.study.graph.steps.methods import reply_parser
 from pipelines.study.graph.steps.params.instructions import OptimizeParams
+from prompts import STANDARD_CATALOG, Catalog
 
 
 class OptimizationClient:
@@ -22,7 +23,10 @@ class OptimizationClient:
     `request_counts` has the number of requests by purpose.
     """
 
-    def __init__(self, evolver: Client, optimizer: Client, params: OptimizeParams) -> None:
+    def __init__(
+        self, evolver: Client, optimizer: Client, params: OptimizeParams, catalog: Catalog = STANDARD_CATALOG
+    ) -> None:
+        self.catalog = catalog
         self.evolver, self.optimizer, self.params = evolver, optimizer, params
         self.parser = reply_parser(params.optimization.variant)
         self.evolver_sampling, self.optimizer_sampling = (
@@ -42,7 +46,7 @@ class OptimizationClient:
     async def answer(self, row: InstructionRow, request: str) -> str:
         """Return the evolver's answer to a row's evolved turn, in its conversation."""
         self.request_counts["answer"] += 1
-        return (await self.ask_evolver(request, evolved_turn_messages(row))).text
+        return (await self.ask_evolver(request, evolved_turn_messages(row, self.catalog))).text
 
     async def ask_evolver(self, request: str, messages: tuple[Message, ...]) -> Generation:
         """Return one greedy reply of the evolver."""
@@ -55,7 +59,7 @@ class OptimizationClient:
             Rejected: The reply is truncated or cannot be parsed.
         """
         self.request_counts[name] += 1
-        prompt = prompts.get(name)
+        prompt = self.catalog.get(name)
         request, seed = f"{draft}-{name}", request_seed(draft) ^ self.params.seed
         message = ("user", prompt.render(**values))
         said = await ask(self.optimizer, GenerateRequest(request, (message,), self.optimizer_sampling, seed))

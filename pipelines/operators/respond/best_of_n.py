@@ -15,6 +15,7 @@ from pipelines.rows.operator import EMPTY, Operator, Rejected
 from pipelines.rows.text import conversation
 from pipelines.rows.types import CandidatesRow, ChosenRow, InstructionRow
 from pipelines.study.spec.pairs.responses import SelectionRule
+from prompts import STANDARD_CATALOG, Catalog
 from prompts.refusals import is_refusal
 
 Result = TypeVar("Result")
@@ -32,11 +33,15 @@ class SampleCandidates(Operator[InstructionRow, CandidatesRow]):
     count: int
     answer_seed: int
     system: str = ""
+    catalog: Catalog = STANDARD_CATALOG
 
     async def __call__(self, row: InstructionRow, new_id: str) -> CandidatesRow:
         reject_unevolved(row)
         ids = [row_id(new_id, "candidate", number) for number in range(self.count)]
-        calls = [generate_answer(self.client, self.sampling, self.answer_seed, row, one, self.system) for one in ids]
+        calls = [
+            generate_answer(self.client, self.sampling, self.answer_seed, row, one, self.system, self.catalog)
+            for one in ids
+        ]
         said: list[Generation] = [*(await _gather_successful(calls, "no_candidate")).values()]
         return CandidatesRow(
             **row.lineage(new_id),

@@ -14,6 +14,7 @@ from pipelines.rows.text import with_system
 from pipelines.rows.types import InstructionRow, JudgementRow
 from pipelines.study.graph.steps.prompt_names import INSTRUCTION_JUDGE_PROMPTS
 from pipelines.study.spec.pairs.scoring import Question
+from prompts import STANDARD_CATALOG, Catalog
 
 NO_METHODS = "no_method_list"
 
@@ -33,6 +34,7 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
     metric: Question
     max_tokens: int
     system: str = ""
+    catalog: Catalog = STANDARD_CATALOG
 
     async def __call__(self, row: InstructionRow, new_id: str) -> JudgementRow:
         if row.eliminated:
@@ -41,7 +43,7 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
         if not prompts_to_ask:
             raise Rejected(NO_METHODS, "the reply lists no methods before its plan", row.raw)
         said = await asyncio.gather(*(self.ask_judge(f"{new_id}-{i}", text) for i, text in enumerate(prompts_to_ask)))
-        parser = prompts.get(INSTRUCTION_JUDGE_PROMPTS[self.metric]).parser
+        parser = self.catalog.get(INSTRUCTION_JUDGE_PROMPTS[self.metric]).parser
         raw, replies = [raw_reply(one) for one in said], [read_reply(parser, one) for one in said]
         values = [reply.value for reply in replies if reply.value is not None]
         if not values:
@@ -62,7 +64,7 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
 
     def build_prompts(self, row: InstructionRow) -> list[str]:
         """Return the prompts for the judge; there are none for an evolution without a list of methods."""
-        prompt = prompts.get(INSTRUCTION_JUDGE_PROMPTS[self.metric])
+        prompt = self.catalog.get(INSTRUCTION_JUDGE_PROMPTS[self.metric])
         if self.metric == "keywords":
             return [prompt.render(line=line) for line in prompts.method_lines(row.raw)]
         return [prompt.render(instruction=row.evolved)]

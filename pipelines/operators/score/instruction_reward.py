@@ -10,6 +10,7 @@ from pipelines.operators.score.reward import compute_reward
 from pipelines.rows.operator import NOT_EVOLVED, Operator, Rejected
 from pipelines.rows.types import InstructionRow, JudgementRow
 from pipelines.study.graph.steps.methods import prompt_name
+from prompts import STANDARD_CATALOG, Catalog
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class InstructionReward(Operator[InstructionRow, JudgementRow]):
 
     client: Client
     optimized: str = ""
+    catalog: Catalog = STANDARD_CATALOG
 
     async def __call__(self, row: InstructionRow, new_id: str) -> JudgementRow:
         if row.eliminated or row.kept:
@@ -36,4 +38,4 @@ class InstructionReward(Operator[InstructionRow, JudgementRow]):
         """Return the prompt that the evolver received."""
         if self.optimized:
             return prompts.fill(self.optimized, row.before)
-        return prompts.get(prompt_name(row.method)).render(instruction=row.before)
+        return self.catalog.get(prompt_name(row.method)).render(instruction=row.before)

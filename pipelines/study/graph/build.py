@@ -39,10 +39,10 @@ class GridBuilder(StepBuilder):
 
     def __init__(self, study: Study, folder: Path) -> None:
         super().__init__(study, folder)
-        self.benchmark_steps = BenchmarkSteps(study, folder, self.models, self.identify, self.add)
+        self.benchmark_steps = BenchmarkSteps(study, folder, self.models, self.identify, self.add, self.catalog)
         judge_system = read_system_prompt(folder, study.judging.system if study.judging else None)
         self.judging_steps = JudgingSteps(
-            study.judging, study.instruction_reward, self.models, self.identify, self.add, judge_system
+            study.judging, study.instruction_reward, self.models, self.identify, self.add, judge_system, self.catalog
         )
         self.filter = GridFilter(study)
         self.answerings = tuple(answerings(study))

@@ -72,6 +72,11 @@ class Study(StrictModel):
         default=[], json_schema_extra=scalar_or_list_schema
     )
     responses: Responses
+    prompts: dict[str, str] = Field(
+        default={},
+        description="name of a prompt to the file that replaces it (relative to the study file); 'answer: bare' asks "
+        "teachers the instruction itself",
+    )
     scoring: Annotated[list[Scoring], BeforeValidator(none_or_list)] = Field(
         default=[], description="one scorer or several", json_schema_extra=none_scalar_or_list_schema
     )

@@ -39,7 +39,7 @@ def add_responses(builder: StepBuilder, step: Step, answering: Answering, draws:
     prompt_names = (CONSTRAINED_ANSWER_PROMPT,) if step.kind == "pair" else ANSWER_PROMPTS
     identity = builder.identify(
         RespondParams,
-        prompts=describe_prompts(*prompt_names),
+        prompts=describe_prompts(builder.catalog, *prompt_names),
         model=builder.models[teacher],
         sampling=variant.sampling,
         seed=seed,
@@ -65,7 +65,7 @@ def add_candidates(
     """Add the step that samples a teacher's candidates. All steps that choose among them share it."""
     identity = builder.identify(
         SampleCandidatesParams,
-        prompts=describe_prompts(*ANSWER_PROMPTS),
+        prompts=describe_prompts(builder.catalog, *ANSWER_PROMPTS),
         model=builder.models[teacher],
         sampling=sampling,
         seed=seed,

@@ -18,6 +18,7 @@ from pipelines.study.graph.steps.prompt_names import (
 from pipelines.study.graph.steps.step import AddStep, Identities, Step
 from pipelines.study.spec.instructions.autoif import AutoIF
 from pipelines.study.spec.instructions.evolution import Evolution
+from prompts import STANDARD_CATALOG, Catalog
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class AutoIFSteps:
     """Adds the steps of one evolution to a study's grid.
 
     `models` has the models' identities by name; `instructions` are the study's hand-written format instructions.
-    `system` is the evolvers' system prompt.
+    `system` is the evolvers' system prompt, `catalog` has the study's prompts.
     """
 
     spec: Evolution
@@ -35,6 +36,7 @@ class AutoIFSteps:
     identify: Identities
     add: AddStep
     system: str = ""
+    catalog: Catalog = STANDARD_CATALOG
 
     @property
     def block(self) -> AutoIF:
@@ -62,7 +64,7 @@ class AutoIFSteps:
             runs=job.runs,
             system=job.system,
             sampling=job.sampling,
-            prompts=describe_prompts(AUTOIF_AUGMENT),
+            prompts=describe_prompts(self.catalog, AUTOIF_AUGMENT),
             model=self.models[evolver],
             seed=job.seed,
         )
@@ -88,7 +90,7 @@ class AutoIFSteps:
             system=job.system,
             sampling=job.sampling,
             level=job.level,
-            prompts=describe_prompts(*prompt_names),
+            prompts=describe_prompts(self.catalog, *prompt_names),
             model=self.models[evolver],
             nli=self.models[job.nli] if job.nli else None,
             seed=job.seed,
@@ -108,7 +110,7 @@ class AutoIFSteps:
             judgements=job.judgements,
             sampling=job.sampling,
             level=job.level,
-            prompts=describe_prompts(AUTOIF_SCORE),
+            prompts=describe_prompts(self.catalog, AUTOIF_SCORE),
             model=self.models[judge],
             seed=job.seed,
         )

@@ -18,6 +18,7 @@ from pipelines.study.inputs.models import untuned_template
 from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
 from pipelines.study.spec.study import Study
+from prompts import Catalog
 
 HARNESS_PACKAGES = ("lm_eval", "math-verify", "sympy", "nltk", "langdetect")
 # names and locations, and fields that are a part of the identity in another form
@@ -28,8 +29,15 @@ class BenchmarkSteps:
     """Adds a study's evaluations to its grid. `models` has models' identities by name, `folder` is the study file's."""
 
     def __init__(
-        self, study: Study, folder: Path, models: Mapping[str, Description], identify: Identities, add: AddStep
+        self,
+        study: Study,
+        folder: Path,
+        models: Mapping[str, Description],
+        identify: Identities,
+        add: AddStep,
+        catalog: Catalog,
     ) -> None:
+        self.catalog = catalog
         self.study, self.folder, self.models = study, folder, models
         self.identify, self.add = identify, add
         self._questions: dict[Benchmark, Mapping[str, Part]] = {}
@@ -40,15 +48,14 @@ class BenchmarkSteps:
 
         An untuned model answers in the chat template of its students, `template`; None: in its own.
         """
-        bench = self._with_system_text(bench)
+        bench = self._with_texts(bench)
         answers = self.add_answers(model, train, bench, template)
         return self.add_verdicts(answers, bench, bench.judge) if bench.judge else answers
 
-    def _with_system_text(self, bench: Benchmark) -> Benchmark:
-        """Return the benchmark with its system prompt as text."""
-        if bench.system is None:
-            return bench
-        return bench.model_copy(update={"system": read_system_prompt(self.folder, bench.system)})
+    def _with_texts(self, bench: Benchmark) -> Benchmark:
+        """Return the benchmark with its system prompt as text, and with the study's prompts."""
+        system = bench.system and read_system_prompt(self.folder, bench.system)
+        return bench.model_copy(update={"system": system}).with_catalog(self.catalog)
 
     def add_answers(self, model: str, train: Step | None, bench: Benchmark, template: str | None = None) -> Step:
         """Return the step in which a model answers a benchmark."""
@@ -94,7 +101,7 @@ class BenchmarkSteps:
             task=bench.kind,
             judge=describe_without(judge, "model", "reference", "length_control"),
             reference=None if by_model else self._reference_digest(judge),
-            prompts=describe_prompts(*bench.traits.judge_prompts),
+            prompts=describe_prompts(bench.catalog, *bench.traits.judge_prompts),
             model=self.models[judge.model],
             **plugin_parts(("benchmark", bench.kind)),
         )
@@ -119,7 +126,10 @@ def _prompt_versions(bench: Benchmark) -> dict[str, Any]:
     if bench.harness:
         return {name: _version(name) for name in HARNESS_PACKAGES}
     shots = bench.traits.examples
-    return {"prompts": describe_prompts(*bench.prompts), "shots": prompts.shots(shots).digest if shots else None}
+    return {
+        "prompts": describe_prompts(bench.catalog, *bench.prompts),
+        "shots": prompts.shots(shots).digest if shots else None,
+    }
 
 
 def _version(name: str) -> str:

@@ -10,12 +10,14 @@ from pipelines.study.graph.steps.params.instructions import EliminateParams, Evo
 from pipelines.study.graph.steps.prompt_names import ANSWER_PROMPTS, OPTIMIZER_PROMPTS, describe_prompts
 from pipelines.study.graph.steps.step import AddStep, Identities, Step
 from pipelines.study.spec.instructions.evolution import Evolution
+from prompts import STANDARD_CATALOG, Catalog
 
 
 class EvolutionSteps:
     """Adds the steps of one evolution of a study to its grid. `models` has the models' identities by name.
 
     A `subject` is for display: it names the seeds and the evolver. `system` is the evolvers' system prompt.
+    `catalog` has the study's prompts.
     """
 
     def __init__(
@@ -26,7 +28,9 @@ class EvolutionSteps:
         identify: Identities,
         add: AddStep,
         system: str = "",
+        catalog: Catalog = STANDARD_CATALOG,
     ) -> None:
+        self.catalog = catalog
         self.spec, self.seed, self.system = spec, seed, system
         self.models, self.identify, self.add = models, identify, add
 
@@ -46,7 +50,7 @@ class EvolutionSteps:
             turn=job.turn,
             system=job.system,
             max_tokens=job.max_tokens,
-            prompts=describe_prompts(prompt_name(AUTO), *OPTIMIZER_PROMPTS, *ANSWER_PROMPTS),
+            prompts=describe_prompts(self.catalog, prompt_name(AUTO), *OPTIMIZER_PROMPTS, *ANSWER_PROMPTS),
             model=self.models[evolver],
             optimizer=optimizer,
             seed=job.seed,
@@ -79,7 +83,7 @@ class EvolutionSteps:
             retries=job.retries,
             probabilities=job.probabilities,
             reply_parser=job.parser,
-            prompts=describe_prompts(*names, *(ANSWER_PROMPTS if job.eliminates else ())),
+            prompts=describe_prompts(self.catalog, *names, *(ANSWER_PROMPTS if job.eliminates else ())),
             model=self.models[evolver],
             sampling=job.sampling,
             seed=self.seed,
@@ -115,7 +119,7 @@ class EvolutionSteps:
         identity = self.identify(
             EliminateParams,
             elimination=describe_without(spec, "judge"),
-            prompts=describe_prompts("equality"),
+            prompts=describe_prompts(self.catalog, "equality"),
             model=self.models[judge],
         )
         return self.add(identity, evolved.subject, EliminateParams(judge, spec), evolved)

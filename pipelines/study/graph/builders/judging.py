@@ -12,12 +12,14 @@ from pipelines.study.graph.steps.params.measures import JudgeParams
 from pipelines.study.graph.steps.prompt_names import INSTRUCTION_JUDGE_PROMPTS, describe_prompts
 from pipelines.study.graph.steps.step import AddStep, Identities, Step
 from pipelines.study.spec.pairs.scoring import JudgeMetric, Judging
+from prompts import STANDARD_CATALOG, Catalog
 
 
 class JudgingSteps:
     """Adds a study's judgements to its grid, one step for each metric. `models` has the models' identities by name.
 
     `reward` is the reward model of evolved instructions, if the study has one. `system` is the judge's system prompt.
+    `catalog` has the study's prompts.
     """
 
     def __init__(
@@ -28,7 +30,9 @@ class JudgingSteps:
         identify: Identities,
         add: AddStep,
         system: str = "",
+        catalog: Catalog = STANDARD_CATALOG,
     ) -> None:
+        self.catalog = catalog
         self.system = system
         self.block, self.reward, self.models, self.identify, self.add = block, reward, models, identify, add
 
@@ -48,7 +52,7 @@ class JudgingSteps:
         identity = self.identify(
             JudgeParams,
             metric="reward",
-            prompts=describe_prompts(*names),
+            prompts=describe_prompts(self.catalog, *names),
             model=self.models[model],
         )
         judge_params = JudgeParams(model, "reward", 1)
@@ -71,7 +75,7 @@ class JudgingSteps:
             metric=params.metric,
             max_tokens=params.max_tokens,
             system=params.system,
-            prompts=describe_prompts(prompt),
+            prompts=describe_prompts(self.catalog, prompt),
             model=self.models[params.model],
         )
         return self.add(identity, f"{params.metric} of {instructions.subject}", params, instructions)

@@ -33,7 +33,9 @@ class EvolvedRound(NamedTuple):
 def evolve_by_rounds(builder: StepBuilder, inputs: EvolutionInputs) -> Iterator[EvolvedRound]:
     """Add Evol-Instruct's rounds, with the named methods or an optimized one."""
     system = read_system_prompt(builder.folder, inputs.evolution.system)
-    steps = EvolutionSteps(inputs.evolution, builder.study.seed, builder.models, builder.identify, builder.add, system)
+    steps = EvolutionSteps(
+        inputs.evolution, builder.study.seed, builder.models, builder.identify, builder.add, system, builder.catalog
+    )
     step, optimize_step = inputs.start, steps.optimize(inputs.start, inputs.subject, inputs.evolver)
     for number in range(1, inputs.evolution.rounds + 1):
         step = steps.evolve_round(step, optimize_step, inputs.subject, inputs.evolver, number)
@@ -45,7 +47,14 @@ def pair_with_formats(builder: StepBuilder, inputs: EvolutionInputs) -> Iterator
     formats = read_autoif_instructions(builder.folder, inputs.evolution)
     system = read_system_prompt(builder.folder, inputs.evolution.system)
     steps = AutoIFSteps(
-        inputs.evolution, formats, builder.study.seed, builder.models, builder.identify, builder.add, system
+        inputs.evolution,
+        formats,
+        builder.study.seed,
+        builder.models,
+        builder.identify,
+        builder.add,
+        system,
+        builder.catalog,
     )
     yield EvolvedRound(steps.pair(inputs.start, inputs.subject, inputs.evolver), steps)
 

@@ -11,6 +11,7 @@ from pipelines.study.graph.steps.fingerprint import Description, describe, descr
 from pipelines.study.graph.steps.identities import encoder_identity, model_identity, reference_identity
 from pipelines.study.graph.steps.prompt_names import describe_prompts
 from pipelines.study.graph.steps.step import Identities, Identity, Step, StepParams, make_step
+from pipelines.study.inputs.prompts.files import read_catalog
 from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.inputs.templates import student_template
 from pipelines.study.spec.study import Study
@@ -26,13 +27,14 @@ class StepBuilder:
         self.study, self.folder = study, folder
         self.steps: dict[str, Step] = {}
         self.identify = Identities()
+        self.catalog = read_catalog(study.prompts, folder)
         self.models = {name: describe(model_identity(model, folder)) for name, model in study.models.items()}
         self.recipes = {name: describe_without(recipe, "template") for name, recipe in study.recipes.items()}
         self.templates = {name: student_template(recipe, folder) for name, recipe in study.recipes.items()}
 
     def add(self, identity: Identity, subject: str, params: StepParams, *inputs: Step) -> Step:
         """Return the step of this identity with these inputs; add it to the grid if it is new."""
-        step = make_step(identity, subject, params, inputs)
+        step = make_step(identity, subject, params, inputs, self.catalog)
         return self.steps.setdefault(step.key, step)
 
     def seed_note(self, seed: int) -> str:
@@ -49,7 +51,7 @@ class StepBuilder:
             type(params),
             **values,
             model=self.models[params.model] if params.model else None,
-            prompts=describe_prompts(*prompts),
+            prompts=describe_prompts(self.catalog, *prompts),
             study_seed=self.study.seed,
         )
         return self.add(identity, subject, params, *inputs)

@@ -9,6 +9,7 @@ import prompts
 from pipelines.study.graph.steps.fingerprint import Description, describe
 from pipelines.study.plugins.active import on_change, versions
 from pipelines.study.spec.pairs.scoring import Question
+from prompts import Catalog
 
 AUTOIF_AUGMENT = "autoif_augment"
 AUTOIF_BACK_TRANSLATE = "autoif_back_translate"
@@ -20,9 +21,9 @@ OPTIMIZER_PROMPTS = ("auto_evol_analyze", "auto_evol_optimize")
 
 
 @lru_cache(maxsize=64)
-def describe_prompts(*names: str) -> Description:
+def describe_prompts(catalog: Catalog, *names: str) -> Description:
     """Return the digests of prompts by name, and the parsers' version or, for those of plug-ins, their code."""
-    found = {name: prompts.get(name) for name in names}
+    found = {name: catalog.get(name) for name in names}
     plugins = versions(*(("parser", prompt.parser) for prompt in found.values()))
     parsers = {"parser": prompts.PARSER_VERSION, **({"plugins": plugins} if plugins else {})}
     return describe(parsers | {name: prompt.digest for name, prompt in found.items()})

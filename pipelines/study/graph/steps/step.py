@@ -12,6 +12,7 @@ from actors.sandbox.protocol.job import Level
 from pipelines.rows.kinds import Kind
 from pipelines.study.graph.steps.fingerprint import Description, describe, fingerprint
 from pipelines.study.plugins.active import versions
+from prompts import STANDARD_CATALOG, Catalog
 
 WorkType = Literal["generate", "score", "train", "other"]
 
@@ -62,7 +63,7 @@ class AddStep(Protocol):
 class Step:
     """One node of the study's graph. `payload` is what the key is computed from, besides the inputs' keys.
 
-    `label` is for display: the kind and the step's subject.
+    `label` is for display: the kind and the step's subject. `catalog` has the study's prompts.
     """
 
     kind: Kind
@@ -71,6 +72,7 @@ class Step:
     payload: Mapping[str, Any]
     inputs: tuple[Step, ...]
     params: StepParams
+    catalog: Catalog = STANDARD_CATALOG
 
     @property
     def subject(self) -> str:
@@ -129,7 +131,9 @@ class Identities:
         return self._made[values]
 
 
-def make_step(identity: Identity, subject: str, params: StepParams, inputs: tuple[Step, ...]) -> Step:
+def make_step(
+    identity: Identity, subject: str, params: StepParams, inputs: tuple[Step, ...], catalog: Catalog = STANDARD_CATALOG
+) -> Step:
     """Return a step with its key: the fingerprint of its kind, its description and its inputs' keys."""
     key = fingerprint([identity.kind, identity.digest, *(step.key for step in inputs)])
-    return Step(identity.kind, f"{identity.kind} {subject}", key, identity.payload, inputs, params)
+    return Step(identity.kind, f"{identity.kind} {subject}", key, identity.payload, inputs, params, catalog)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from actors.sandbox.protocol.job import Level
 from pipelines.study.spec.common.basics import ModelName, Name, StrictModel, SystemPrompt, World, name_from
@@ -16,6 +16,7 @@ from pipelines.study.spec.evaluation.benchmark_kinds import (
     BenchmarkKind,
     task_names,
 )
+from prompts import STANDARD_CATALOG, Catalog
 
 Protocol = Literal["lm-eval", "opencompass"]
 _PROTOCOL_OF_KEY: Mapping[str, Protocol] = {"shots_file": "lm-eval", "thousands": "opencompass"}
@@ -114,6 +115,21 @@ class Benchmark(StrictModel):
     def kind(self) -> str:
         """The task, "world" or "lm_eval"."""
         return self.task or ("world" if self.world else "lm_eval")
+
+    _catalog: Catalog = PrivateAttr(
+        default=STANDARD_CATALOG
+    )  # set by the graph; the digests of prompts are in the keys
+
+    @property
+    def catalog(self) -> Catalog:
+        """The study's prompts."""
+        return self._catalog
+
+    def with_catalog(self, catalog: Catalog) -> Benchmark:
+        """Return the benchmark with a study's prompts."""
+        copy = self.model_copy()
+        copy._catalog = catalog
+        return copy
 
     @property
     def system_text(self) -> str:

@@ -194,12 +194,12 @@ def test_what_changes_an_optimization_changes_all_that_follows(changes: dict[str
 def test_a_changed_prompt_changes_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     import dataclasses
 
-    import prompts
     from pipelines.study.graph.steps import prompt_names as asked
+    from prompts import catalog
 
     before = keys(scripted_study())
-    real = prompts.get
-    monkeypatch.setattr(prompts, "get", lambda name: dataclasses.replace(real(name), digest="changed"))
+    real = catalog.get
+    monkeypatch.setattr(catalog, "get", lambda name: dataclasses.replace(real(name), digest="changed"))
     asked.describe_prompts.cache_clear()
     after = keys(scripted_study())
     asked.describe_prompts.cache_clear()
