@@ -28,6 +28,7 @@ from pipelines.cli.options import (
     load_and_check,
 )
 from pipelines.cli.plan_command import CloudName, ClusterFile, ProfileAddress, ProfileFlag
+from pipelines.cli.plugin_commands import app as plugin_commands
 from pipelines.cli.store_commands import add_store_commands
 from pipelines.errors import InputError
 
@@ -204,6 +205,7 @@ def schema(
 add_store_commands(app)
 add_job_commands(app)
 app.add_typer(cluster_commands, name="cluster")
+app.add_typer(plugin_commands, name="plugin")
 add_export_command(app)
 
 
