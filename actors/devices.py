@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -61,6 +62,19 @@ def missing_compiler() -> str:
     if not header.is_file():
         return f"its node lacks {header}, which Triton needs for GPUs; install Python's headers (python3-dev)"
     return ""
+
+
+def exit_if_cuda_failed(error: Exception) -> None:
+    """Exit this process if `error` has left it without a usable GPU, as an illegal access of memory does."""
+    import torch
+
+    if not torch.cuda.is_initialized():
+        return
+    try:
+        torch.cuda.synchronize()  # reports such an error again, whatever is computed
+    except RuntimeError:
+        print(f"CUDA has failed in this process; exiting: {error}", file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 def _half_precision() -> str:

@@ -10,7 +10,7 @@ import torch
 
 from actors.engine import Classification, ClassifyRequest, EngineSpec, Feature, RequestError
 from actors.engines.options import CLASSIFIER_OPTIONS, parse_options, reward_index
-from actors.engines.torch_engine import TorchEngine, oom_as_memory_error
+from actors.engines.torch_engine import TorchEngine, run_on_device
 from actors.inference.chat_template import Message, encode_chat, encode_text, template_ids
 from actors.inference.classifier_loading import label_names, load_classifier, text_length
 from actors.inference.micro_batcher import Pace
@@ -92,7 +92,7 @@ class ClassifierEngine(TorchEngine):
 
     def _judge(self, rows: Sequence[Tokens]) -> list[tuple[float, ...]]:
         started = time.monotonic()
-        logits = oom_as_memory_error(lambda: self._forward(rows))
+        logits = run_on_device(lambda: self._forward(rows))
         self._pace.record(len(rows) * max(len(row.ids) for row in rows), time.monotonic() - started)
         return logits
 

@@ -1,4 +1,4 @@
-"""Common base of the torch engines: batching, offloading and out-of-memory errors."""
+"""Common base of the torch engines: batching, offloading and errors of the device."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from actors.devices import exit_if_cuda_failed
 from actors.engines.unsupported import UnsupportedEngine
 from actors.inference.micro_batcher import MicroBatcher
 
@@ -61,8 +62,10 @@ def outer_layers(model: torch.nn.Module) -> list[torch.nn.Module]:
     return [layer for part in outer for layer in part]
 
 
-def oom_as_memory_error(run: Callable[[], Result]) -> Result:
-    """Return the result of `run`.
+def run_on_device(run: Callable[[], Result]) -> Result:
+    """Return the result of `run`, which computes on the model's device.
+
+    If the device has failed, this process exits: all later requests would fail, too. Ray then starts another one.
 
     Raises:
         MemoryError: torch ran out of memory. The memory of the failed run has been freed.
@@ -72,6 +75,7 @@ def oom_as_memory_error(run: Callable[[], Result]) -> Result:
     except RuntimeError as error:
         detail = str(error).partition("\n")[0]
         if not isinstance(error, torch.OutOfMemoryError) and "DefaultCPUAllocator: can't allocate" not in detail:
+            exit_if_cuda_failed(error)
             raise
     # outside of the handler: an exception that is being handled keeps the failed run's tensors alive
     torch.cuda.empty_cache()

@@ -17,7 +17,7 @@ from actors.engine import (
     check_features,
 )
 from actors.engines.options import TRANSFORMERS_OPTIONS, parse_options
-from actors.engines.torch_engine import TorchEngine, oom_as_memory_error
+from actors.engines.torch_engine import TorchEngine, run_on_device
 from actors.inference.chat_template import template_ids
 from actors.inference.decoding import DecodeRequest, generate_rows
 from actors.inference.micro_batcher import Pace
@@ -88,10 +88,10 @@ class TransformersEngine(TorchEngine):
             steps += 1
             self._count_step()
 
-        return oom_as_memory_error(lambda: generate_rows(self._model, rows, self._text.stops, self._text.pad, on_step))
+        return run_on_device(lambda: generate_rows(self._model, rows, self._text.stops, self._text.pad, on_step))
 
     def _score(self, rows: Sequence[tuple[int, ...]]) -> list[RowLogprobs]:
         started = time.monotonic()
-        scored = oom_as_memory_error(lambda: token_logprobs(self._model, rows, self._text.pad, self._count_step))
+        scored = run_on_device(lambda: token_logprobs(self._model, rows, self._text.pad, self._count_step))
         self._scoring_pace.record(len(rows) * max(map(len, rows)), time.monotonic() - started)
         return scored

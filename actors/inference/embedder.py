@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actors.devices import device_name, dtype_name
+from actors.devices import device_name, dtype_name, exit_if_cuda_failed
 from actors.engine import LoadError
 from actors.model_folder.files import check_files
 
@@ -82,7 +82,11 @@ class EmbedderHost:
 
     def embed(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return unit vectors [texts, dimensions], in the order of the texts."""
-        return self._embedder.embed(texts)
+        try:
+            return self._embedder.embed(texts)
+        except RuntimeError as error:
+            exit_if_cuda_failed(error)  # Ray restarts the actor, and repeats the call
+            raise
 
     @cached_property
     def _embedder(self) -> Embedder:

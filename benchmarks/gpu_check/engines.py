@@ -13,7 +13,7 @@ import torch
 import bundled
 from actors.engine import Classification, ClassifyRequest, EngineSpec, GenerateRequest, LogprobRequest, Sampling
 from actors.engines.registry import create
-from actors.engines.torch_engine import oom_as_memory_error
+from actors.engines.torch_engine import run_on_device
 from actors.inference.micro_batcher import MicroBatcher
 from benchmarks.gpu_check.report import Recorder
 from benchmarks.gpu_check.support import allocated, ask, device, on_gpu, texts
@@ -64,7 +64,7 @@ def sleep(record: Recorder) -> None:
 def out_of_memory(record: Recorder) -> None:
     """Run out of memory in a batch: the error is known, and the halves of the batch are tried."""
     try:
-        oom_as_memory_error(lambda: torch.empty(IMPOSSIBLE, dtype=torch.uint8, device=device()))
+        run_on_device(lambda: torch.empty(IMPOSSIBLE, dtype=torch.uint8, device=device()))
         record.check("out of memory is a MemoryError", False)
     except MemoryError as error:
         record.check("out of memory is a MemoryError", True, message=str(error)[:60])
@@ -73,7 +73,7 @@ def out_of_memory(record: Recorder) -> None:
     def compute(rows: Sequence[int]) -> Sequence[int]:
         sizes.append(len(rows))
         if len(rows) > 2:
-            oom_as_memory_error(lambda: torch.empty(IMPOSSIBLE, dtype=torch.uint8, device=device()))
+            run_on_device(lambda: torch.empty(IMPOSSIBLE, dtype=torch.uint8, device=device()))
         return rows
 
     asyncio.run(_submit_all(compute, 8))
