@@ -34,6 +34,8 @@ def is_answer(text: str) -> bool:
 
 def changes_script(before: str, after: str) -> bool:
     """Return whether a text is mostly in a script of which the earlier text has next to nothing."""
+    if before.isascii() and after.isascii():
+        return False
     old, new = script_counts(before), script_counts(after)
     if old.total() < MIN_LETTERS or new.total() < MIN_LETTERS:
         return False

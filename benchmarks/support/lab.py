@@ -66,12 +66,15 @@ class Lab:
 
 
 @contextmanager
-def lab(study: Study) -> Generator[Lab]:
-    """Set up a lab on the connected Ray. Its files and pools are removed at the end of the block."""
+def lab(study: Study, stream_workers: int | None = None) -> Generator[Lab]:
+    """Set up a lab on the connected Ray. Its files and pools are removed at the end of the block.
+
+    `stream_workers` is the number of workers of its streams; by default, it follows from the cluster.
+    """
     with tempfile.TemporaryDirectory() as folder, ProgressDisplay(Console(file=io.StringIO())) as board:
         store = Store(folder)
         plan = make_plan(study, Path(folder), store)
-        context = RunContext(study, Path(folder), store, board, max_inventory())
+        context = RunContext(study, Path(folder), store, board, max_inventory(), stream_workers=stream_workers)
         for step in plan.pending_of("seeds"):
             run_seeds(study, Path(folder), store, step)
         steps = plan.pending_row_wise

@@ -5,6 +5,7 @@ A failure of a worker is a value of its output: Ray Data keeps only the text of 
 
 from __future__ import annotations
 
+import gc
 import math
 import pickle
 import traceback
@@ -34,6 +35,7 @@ NODES_PER_WORKER = 2  # a worker keeps the engines of many more GPUs busy
 PARTITIONS_PER_WORKER = 16  # fewer take less time than the start of another worker
 PARTITIONS_PREFETCHED = 3  # beyond those that fill a queue, so that the last rows of a partition leave no gap
 SOURCE, FAILURE = "source", "failure"  # columns: the key of a row's step, and a pickled exception
+COLLECTION_THRESHOLD = 50_000  # new objects; open rows are many long-lived ones, which each collection looks through
 MAX_NAME_STEPS = 3  # up to which an operator's name lists the labels of its steps
 
 
@@ -101,6 +103,8 @@ class MapPartitions(StreamWorker):
     def __init__(self, store: Store, roots: Sequence[TreeRoot], progress: RemoteProgress) -> None:
         super().__init__(store, roots, progress)
         progress.register()
+        gc.freeze()  # collections leave out what exists now: modules, which stay
+        gc.set_threshold(COLLECTION_THRESHOLD)
 
     async def __call__(self, block: pa.Table) -> AsyncIterator[pa.Table]:
         """Finish the partition; yield one row per result once all of them are durable, or one row with a failure."""
