@@ -33,6 +33,7 @@ def keys(study: Path, folder: Path) -> Mapping[str, str]:
         stand_in.parent.mkdir(parents=True, exist_ok=True)
         stand_in.write_text(stand_in.name)
     shutil.copy(ROOT / "studies" / "formats.txt", folder)
+    shutil.copytree(ROOT / "studies" / "papers" / "prompts", folder / "prompts", dirs_exist_ok=True)
     (folder / "follow").mkdir(exist_ok=True)
     (folder / "follow" / "format_constraints.json").write_text("[]")
     loaded = load(Path(copy))

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from pydantic import Field
 
-import prompts
 from actors.engine import Client, GenerateRequest
 from pipelines.errors import InputError
 from pipelines.operators.evolve.evol_instruct import read_evolution
@@ -26,6 +25,7 @@ from pipelines.study.graph.builders.methods import EvolutionInputs, EvolvedRound
 from pipelines.study.graph.builders.step_builder import StepBuilder
 from pipelines.study.graph.steps.step import StepParams
 from pipelines.study.spec.common.basics import SamplingSpec, StrictModel
+from prompts import Catalog
 
 PROMPT = PromptText(
     "evol_tags",
@@ -79,9 +79,10 @@ class TagEvolve(Operator[InstructionRow, InstructionRow]):
     client: Client
     params: TagEvolveParams
     study_seed: int
+    catalog: Catalog  # the study's prompts
 
     async def __call__(self, row: InstructionRow, new_id: str) -> InstructionRow:
-        template, tags = prompts.get("evol_tags"), self.params.tags_of(row, self.study_seed)
+        template, tags = self.catalog.get("evol_tags"), self.params.tags_of(row, self.study_seed)
         text = template.render(instruction=row.instruction, tags=", ".join(tags))
         seed = request_seed(new_id) ^ self.study_seed
         request = GenerateRequest(new_id, (("user", text),), self.params.sampling.sampling, seed)
@@ -119,7 +120,7 @@ def add_rounds(builder: StepBuilder, inputs: EvolutionInputs) -> Iterator[Evolve
 
 def make_operator(params: TagEvolveParams, inputs: OperatorInputs) -> TagEvolve:
     """Return what the step does with a row."""
-    return TagEvolve(inputs.client, params, inputs.seed)
+    return TagEvolve(inputs.client, params, inputs.seed, inputs.step.catalog)
 
 
 def estimate(params: TagEvolveParams, size: InputSize) -> StepWorkload:
