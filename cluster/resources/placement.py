@@ -39,11 +39,19 @@ class ClusterCapacity:
 
     def __init__(self, inventory: Inventory) -> None:
         self.inventory, self._nodes = inventory, free_nodes(inventory.nodes)
+        self._known: dict[frozenset[tuple[ResourceRequest, int]], bool] = {}
 
     def holds(self, requests: Iterable[ResourceRequest] | Mapping[ResourceRequest, int]) -> bool:
         """Return whether all replicas of all requests fit at the same time. A mapping has counts of requests."""
+        counted = Counter(requests)
+        asked = frozenset(counted.items())
+        if asked not in self._known:
+            self._known[asked] = self._fits(counted)
+        return self._known[asked]
+
+    def _fits(self, requests: Mapping[ResourceRequest, int]) -> bool:
         wanted = Counter[Bundle]()
-        for request, number in Counter(requests).items():
+        for request, number in requests.items():
             for bundle, count in request.bundles(self.inventory).items():
                 wanted[bundle] += number * count
         return fits(wanted, self._nodes)

@@ -37,10 +37,12 @@ def status(
     from pipelines.cli.views.streams import show_streams
     from pipelines.planning.plan import make_plan
     from pipelines.store.store import Store
+    from pipelines.store.studies.finished_log import finished_while_running
     from pipelines.store.studies.stream_stats import load_streams
 
     loaded, target = load_and_check(study, seeds), Store(store)
-    plan = make_plan(loaded.study, loaded.folder, target)
+    finished = finished_while_running(target, loaded.study.study)
+    plan = make_plan(loaded.study, loaded.folder, target, finished=finished)
     show_status(Console(), target, loaded.study.study, plan, loaded.study.budget)
     if stats:
         show_streams(Console(), load_streams(target, plan.grid.steps.keys()))

@@ -35,6 +35,7 @@ from pipelines.results.report.publish import publish, report_path
 from pipelines.store.epochs import next_epoch
 from pipelines.store.lease import acquire, read_lease
 from pipelines.store.store import Store
+from pipelines.store.studies.finished_log import logging_finished
 from pipelines.store.studies.retry_log import save_retries
 from pipelines.store.studies.run_record import load_record, save_record
 from pipelines.store.studies.step_index import index_is_saved, save_step_index
@@ -159,8 +160,10 @@ def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step], again: Mapp
         save_step_index(store, name, plan.grid.steps)
         if store.finished_keys() & plan.grid.steps.keys() != plan.done:  # another driver finished more
             plan = make_plan(loaded.study, loaded.folder, store)
+        kinds = {key: step.kind for key, step in plan.grid.steps.items()}
         try:
-            return _run_plan(inputs, plan)
+            with logging_finished(store, name, plan.done, kinds):
+                return _run_plan(inputs, plan)
         finally:
             if not lease.lost.is_set():
                 save_retries(store, name, inputs.retries.all())

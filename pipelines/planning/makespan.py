@@ -10,6 +10,7 @@ from cluster.resources.inventory import Inventory
 from cluster.resources.placement import ClusterCapacity, ResourceRequest
 from pipelines.planning.requests import (
     EVALUATOR_START_SECONDS,
+    RequestQueue,
     capacity_beside_evaluator,
     evaluations_by_training,
     evaluator_request,
@@ -29,10 +30,11 @@ class MakespanSimulation:
     def __init__(self, steps: TimedSteps, study: Study, inventory: Inventory) -> None:
         self.seconds, self.cluster = {step.key: duration for step, duration in steps}, ClusterCapacity(inventory)
         trains, evaluations = ([step for step, _ in steps if step.kind == kind] for kind in ("train", "evaluate"))
-        self.trains = sorted(trains, key=lambda step: -self.seconds[step.key])
         self.requests = {
             step.key: training_request(study, step.params) for step in trains if isinstance(step.params, TrainParams)
         }
+        longest_first = sorted(trains, key=lambda step: -self.seconds[step.key])
+        self.trains = RequestQueue((self.requests[step.key], step) for step in longest_first)
         self.evaluations_by_training, self.evaluator = (
             evaluations_by_training(trains, evaluations),
             evaluator_request(study, evaluations),
@@ -70,16 +72,8 @@ class MakespanSimulation:
         )
 
     def _start_trainings(self) -> None:
-        postponed: list[Step] = []
-        refused: set[ResourceRequest] = set()
-        for step in self.trains:
-            request = self.requests[step.key]
-            if request not in refused and (not self.end_times or self._fits(request)):
-                self._start(step.key, self.seconds[step.key], request)
-            else:
-                refused.add(request)
-                postponed.append(step)
-        self.trains = postponed
+        for step in self.trains.take(lambda request: not self.end_times or self._fits(request)):
+            self._start(step.key, self.seconds[step.key], self.requests[step.key])
 
     def _fits(self, more: ResourceRequest) -> bool:
         """Return whether one more request fits next to the running ones and to the reserved evaluator, if any."""
@@ -94,5 +88,6 @@ class MakespanSimulation:
         """Advance the clock to the end of the next step that finishes."""
         self.now, key = heapq.heappop(self.end_times)
         self.running[self.requests[key] if key else self.evaluator] -= 1
-        self.waiting += self._evaluations(key) if key else []
-        self.waiting_seconds = sum(self.waiting) if key else self.waiting_seconds
+        evaluations = self._evaluations(key) if key else []
+        self.waiting += evaluations
+        self.waiting_seconds += sum(evaluations)

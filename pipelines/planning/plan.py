@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -116,14 +116,22 @@ class Plan:
         return sorted({self.machine_types.gpu_of(step) or f"taken for {ASSUMED_GPU}s" for step in known})
 
 
-def make_plan(study: Study, folder: Path, store: Store, machine_types: MachineTypes | None = None) -> Plan:
+def make_plan(
+    study: Study,
+    folder: Path,
+    store: Store,
+    machine_types: MachineTypes | None = None,
+    finished: Collection[str] | None = None,
+) -> Plan:
     """Return the plan of a checked study whose file is in `folder`, for a cluster's machine types.
+
+    `finished` are the keys of the steps that are finished; by default the store is asked.
 
     Raises:
         InputError: If a seed file that is not in the store yet cannot be read to its end.
     """
     grid = build(study, folder)
-    done = store.finished_keys() & grid.steps.keys()
+    done = frozenset(store.finished_keys() if finished is None else finished) & grid.steps.keys()
     pending = tuple(step for key, step in grid.steps.items() if key not in done)
     machine_types = machine_types or MachineTypes(study, folder)
     seed_sets = measure_seed_sets(grid.steps, done, folder, store)

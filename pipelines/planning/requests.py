@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from actors.engines.registry import engine_info
 from cluster.resources.placement import ClusterCapacity, ResourceRequest
@@ -12,6 +14,7 @@ from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
 
+T = TypeVar("T")
 EVALUATOR_START_SECONDS = 15.0  # of queued evaluations that justify starting one more evaluator
 
 
@@ -44,6 +47,40 @@ def training_request(study: Study, job: TrainParams) -> ResourceRequest:
     return ResourceRequest(
         "training", cpus, gpus, resources.workers, accelerator_type=model.accelerator if gpus else ""
     )
+
+
+class RequestQueue(Generic[T]):
+    """Items that wait for resources, in order.
+
+    Only the first item of each distinct request is looked at, so that its length does not matter.
+    """
+
+    def __init__(self, items: Iterable[tuple[ResourceRequest, T]] = ()) -> None:
+        self._queues = defaultdict[ResourceRequest, deque[tuple[int, T]]](deque)
+        self._first = 0
+        for order, (request, item) in enumerate(items, 1):
+            self._queues[request].append((order, item))
+
+    def __bool__(self) -> bool:
+        return any(self._queues.values())
+
+    def put_first(self, items: Sequence[tuple[ResourceRequest, T]]) -> None:
+        """Put items before all others, in the given order."""
+        for request, item in reversed(items):
+            self._queues[request].appendleft((self._first, item))
+            self._first -= 1
+
+    def take(self, fits: Callable[[ResourceRequest], bool]) -> Iterator[T]:
+        """Yield and remove the items that can start, in order. `fits` must count those that were yielded before."""
+        refused = set[ResourceRequest]()
+        while first := [
+            (queue[0][0], request) for request, queue in self._queues.items() if queue and request not in refused
+        ]:
+            request = min(first, key=lambda one: one[0])[1]
+            if fits(request):
+                yield self._queues[request].popleft()[1]
+            else:
+                refused.add(request)
 
 
 def evaluations_by_training(trains: Iterable[Step], evaluations: Iterable[Step]) -> dict[str, list[Step]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from fsspec.implementations.local import LocalFileSystem
 from cluster.fault_points import hit
 
 TEMPORARY_SUFFIX = ".tmp"
+GLOB_CHARACTERS = "*?["
 
 
 def write(fs: Any, path: str, data: bytes) -> None:
@@ -35,6 +38,33 @@ def list_files(fs: Any, pattern: str) -> list[str]:
     try:
         return fs.glob(pattern)
     except FileNotFoundError:
+        return []
+
+
+def list_in_folders(fs: Any, root: str, depth: int, *patterns: str) -> list[str]:
+    """Return the paths that match any of these names or patterns in the folders `depth` levels below `root`.
+
+    On a local disk this is many times faster than a pattern over folders: names are only looked up.
+    """
+    if not isinstance(fs, LocalFileSystem):
+        return [path for name in patterns for path in list_files(fs, "/".join([root, *["*"] * depth, name]))]
+    folders = [root]
+    for _ in range(depth):
+        folders = [entry.path for folder in folders for entry in _entries(folder) if entry.is_dir()]
+    return [path for folder in folders for path in _matching(folder, patterns)]
+
+
+def _matching(folder: str, patterns: Sequence[str]) -> list[str]:
+    if not any(set(GLOB_CHARACTERS) & set(name) for name in patterns):
+        return [path for name in patterns if os.access(path := f"{folder}/{name}", os.F_OK)]
+    return [entry.path for entry in _entries(folder) if any(fnmatchcase(entry.name, one) for one in patterns)]
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [*entries]
+    except (FileNotFoundError, NotADirectoryError):
         return []
 
 

@@ -26,7 +26,6 @@ from pipelines.store.manifest import Manifest, Shard
 MANIFEST = "manifest.json"
 EXTRAS_BY_PROTOCOL = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}  # the package's extras, by protocol
 STAGING_SUFFIX = ".partial"
-GLOB_CHARACTERS = "*?["
 STALE_PATTERNS = ("parts", f"*{files.TEMPORARY_SUFFIX}", f".*{STAGING_SUFFIX}")
 REBUILD_HINT = "delete its folder, and run its study again"
 T = TypeVar("T")
@@ -48,6 +47,8 @@ class Store:
         self.url: str = fs.unstrip_protocol(root)  # absolute: workers have another current folder
         self.fence: Callable[[], None] = lambda: None  # called before results are written: raises if we must not write
         self.epoch = epoch
+        self.on_commit: Callable[[Manifest], None] | None = None
+        self.on_invalidate: Callable[[str], None] | None = None
 
     def __reduce__(self) -> tuple[type[Store], tuple[str, int]]:
         return Store, (self.url, self.epoch)
@@ -58,7 +59,7 @@ class Store:
 
     def finished_keys(self) -> frozenset[str]:
         """Return the keys of all finished steps, with one listing."""
-        paths = files.list_files(self.fs, posixpath.join(self.root, "steps", "*", "*", MANIFEST))
+        paths = files.list_in_folders(self.fs, posixpath.join(self.root, "steps"), 2, MANIFEST)
         return frozenset(posixpath.basename(posixpath.dirname(path)) for path in paths)
 
     def keys(self, kind: str) -> tuple[str, ...]:
@@ -92,20 +93,19 @@ class Store:
         hit("commit.before_manifest", folder)
         if not files.create_exclusive(self.fs, path, text.encode()) and self.read_bytes(path) != text.encode():
             raise LeaseLost(f"{manifest.kind}/{manifest.key} was finished by another run: this one stops")
+        if self.on_commit:
+            self.on_commit(manifest)
         hit("commit.after_manifest", folder)
         self.remove(self.stale_files(f"{manifest.kind}/{manifest.key}"))
         hit("commit.after_parts", folder)
 
-    def stale_files(self, step: str = "*/*") -> list[str]:
-        """Return the paths of what steps (KIND/KEY, or a pattern) have beside their results.
+    def stale_files(self, step: str = "") -> list[str]:
+        """Return the paths of what a step (KIND/KEY; by default, every step) has beside its results.
 
         These are partitions' outputs, checkpoints, and temporary files of killed writers.
         """
-        return [
-            path
-            for name in STALE_PATTERNS
-            for path in files.list_files(self.fs, posixpath.join(self.root, "steps", step, name))
-        ]
+        folder, depth = posixpath.join(self.root, "steps", step), 0 if step else 2
+        return files.list_in_folders(self.fs, folder.rstrip("/"), depth, *STALE_PATTERNS)
 
     def remove(self, paths: Iterable[str]) -> None:
         """Delete leftovers. If a fenced-off run still writes there, some may stay; the next run deletes them."""
@@ -119,6 +119,8 @@ class Store:
         with contextlib.suppress(FileNotFoundError):  # an earlier driver has deleted it
             self.fs.rm(posixpath.join(self.folder(kind, key), MANIFEST))
         _cached_manifest.cache_clear()
+        if self.on_invalidate:
+            self.on_invalidate(key)
 
     def write_table(self, folder: str, name: str, table: pa.Table) -> Shard:
         """Write one Parquet file atomically. The same table gives the same bytes."""
@@ -251,8 +253,10 @@ def _file_system(url: str) -> tuple[Any, str]:
     except ValueError as error:
         remedy = "Give a folder, s3://BUCKET/FOLDER or gs://BUCKET/FOLDER."
         raise InputError(f"the store {url} cannot be used: {error}", remedy=remedy) from error
-    if set(GLOB_CHARACTERS) & set(root):  # some calls of fsspec and DuckDB read them as patterns
-        raise InputError(f"the store {root} has one of {GLOB_CHARACTERS} in its path", remedy="Give another --store.")
+    if set(files.GLOB_CHARACTERS) & set(root):  # some calls of fsspec and DuckDB read them as patterns
+        raise InputError(
+            f"the store {root} has one of {files.GLOB_CHARACTERS} in its path", remedy="Give another --store."
+        )
     return fs, root
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import posixpath
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,10 +16,11 @@ from rich.table import Table
 
 from pipelines.cli.views.failed_rows import failed_rows_hint
 from pipelines.planning.plan import Plan
+from pipelines.store.atomic_files import list_in_folders
 from pipelines.store.lease import is_dead, read_lease
-from pipelines.store.manifest import Manifest
 from pipelines.store.partitions import find_partitions
 from pipelines.store.store import Store
+from pipelines.store.studies.finished_log import FinishedStep, finished_steps
 from pipelines.store.studies.retry_log import Retry, load_retries
 from pipelines.store.studies.spending_log import Spending, load_spending
 from pipelines.study.graph.steps.params.table import STEP_PARAMS
@@ -42,12 +44,14 @@ class PartialStep:
 def show_status(console: Console, store: Store, study: str, plan: Plan, budget: Budget | None = None) -> None:
     """Print the status of a planned study with this budget."""
     console.print(f"[bold]{study}[/bold]: {_driver_status(store, study, plan)}", highlight=False, soft_wrap=True)
-    manifests = {step.key: store.manifest(step.kind, step.key) for step in _finished_steps(plan)}
-    accounts = {key: manifest.account for key, manifest in manifests.items()}
-    console.print(_steps_table(plan, manifests))
-    if manifests:
-        console.print(_largest_deviations(plan, manifests))
-    reasons = sum((Counter(account.reasons) for account in accounts.values()), Counter[str]())
+    finished = finished_steps(store, study, {step.key: step.kind for step in _finished_steps(plan)})
+    accounts = {key: one.account for key, one in finished.items()}
+    console.print(_steps_table(plan, finished))
+    if finished:
+        console.print(_largest_deviations(plan, finished))
+    reasons = Counter[str]()
+    for account in accounts.values():
+        reasons.update(account.reasons)
     if reasons:
         reason_list = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common(MAX_REASONS_SHOWN))
         console.print(f"Rejected or failed: {reason_list}", highlight=False, soft_wrap=True)
@@ -82,7 +86,7 @@ def _show_retries(console: Console, retries: list[Retry]) -> None:
 
 def partial_steps(store: Store, pending: Sequence[Step]) -> list[PartialStep]:
     """Return the unfinished steps that have partition outputs or journals in the store."""
-    folders = store.fs.glob(posixpath.join(store.root, "steps", "*", "*", "parts")) if pending else []
+    folders = list_in_folders(store.fs, posixpath.join(store.root, "steps"), 2, "parts") if pending else []
     keys = {posixpath.basename(posixpath.dirname(folder)) for folder in folders}
     return [found for step in pending if step.key in keys and (found := _partial_step(store, step))]
 
@@ -126,29 +130,33 @@ def _driver_status(store: Store, study: str, plan: Plan) -> str:
     return "not running, " + ("finished" if not plan.pending else f"{len(plan.pending)} steps still to run")
 
 
-def _steps_table(plan: Plan, manifests: dict[str, Manifest]) -> Table:
+def _steps_table(plan: Plan, found: Mapping[str, FinishedStep]) -> Table:
     table = Table("kind", caption=f"Planned from {plan.basis}.")
     for name in ("steps", "done", "rows", "rejected", "failed", "took", "planned", "remaining"):
         table.add_column(name, justify="right")
+    by_kind = defaultdict[str, list[Step]](list)
+    for step in plan.grid.steps.values():
+        by_kind[step.kind].append(step)
     for kind in STEP_PARAMS:
-        steps = [step for step in plan.grid.steps.values() if step.kind == kind]
-        done = [manifests[step.key] for step in steps if step.key in manifests]
+        steps = by_kind[kind]
+        done = [found[step.key] for step in steps if step.key in found]
         if steps:
             sums = (sum(getattr(one.account, name) for one in done) for name in ("rows_out", "rejected", "failed"))
             counts = (f"{number:,}" for number in sums)
             took = f"{sum(one.seconds for one in done):,.0f} s"
-            finished, pending = ([s for s in steps if (s.key in manifests) == done] for done in (True, False))
+            finished, pending = ([s for s in steps if (s.key in found) == done] for done in (True, False))
             times = (took, plan.planned_time(finished), plan.planned_time(pending))
             table.add_row(kind, str(len(steps)), str(len(done)), *counts, *times)
     return table
 
 
-def _largest_deviations(plan: Plan, manifests: dict[str, Manifest]) -> Table:
+def _largest_deviations(plan: Plan, found: Mapping[str, FinishedStep]) -> Table:
     """Return a table of the finished steps whose time differs most from the plan."""
     table = Table("finished step", title="Largest deviations from the plan", title_justify="left")
     for name in ("took", "planned"):
         table.add_column(name, justify="right")
-    known = (one for key, one in manifests.items() if key not in plan.unknown_steps)
-    for one in sorted(known, key=lambda one: -abs(one.seconds - plan.seconds[one.key]))[:MAX_STEPS_SHOWN]:
-        table.add_row(one.label, f"{one.seconds:,.1f} s", f"{plan.seconds[one.key]:,.1f} s")
+    known = (key for key in found if key not in plan.unknown_steps)
+    for key in nsmallest(MAX_STEPS_SHOWN, known, key=lambda key: -abs(found[key].seconds - plan.seconds[key])):
+        step = plan.grid.steps[key]
+        table.add_row(step.label, f"{found[key].seconds:,.1f} s", f"{plan.seconds[key]:,.1f} s")
     return table

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cluster.resources.placement import ResourceRequest
-from pipelines.planning.requests import FreeCapacity
+from pipelines.planning.requests import FreeCapacity, RequestQueue
 
 MAX_CONCURRENT_GANGS = 256
 
@@ -36,33 +36,21 @@ def schedule_gangs(
     is larger than `capacity` runs alone, and waits in Ray until the cluster has grown. Follow-ups go before waiting
     gangs. `on_change` receives the requests of all running gangs whenever they change.
     """
-    waiting = sorted(gangs, key=lambda gang: -gang.seconds)
+    longest_first = sorted(gangs, key=lambda gang: -gang.seconds)
+    waiting = RequestQueue((gang.request, gang) for gang in longest_first)
     running: dict[Future[Sequence[Gang]], Gang] = {}
     with thread_pool(MAX_CONCURRENT_GANGS) as threads:
         while waiting or running:
-            for gang in _next_startable(waiting, [gang.request for gang in running.values()], capacity):
-                waiting.remove(gang)
+            for gang in waiting.take(lambda request: not running or capacity.fits([request, *_requests(running)])):
                 running[threads.submit(gang.work)] = gang
-            on_change([gang.request for gang in running.values()])
+            on_change(_requests(running))
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 del running[future]
-                waiting = [*future.result(), *waiting]
+                waiting.put_first([(gang.request, gang) for gang in future.result()])
 
 
-def _next_startable(waiting: Sequence[Gang], running: list[ResourceRequest], capacity: FreeCapacity) -> list[Gang]:
-    """Return the gangs that fit beside the running ones and each other. If nothing runs, include at least the first.
-
-    Appends their requests to `running`.
-    """
-    found: list[Gang] = []
-    refused: set[ResourceRequest] = set()
-    for gang in waiting:
-        if gang.request not in refused and (not running or capacity.fits([gang.request, *running])):
-            running.append(gang.request)
-            found.append(gang)
-        else:
-            refused.add(gang.request)
-    return found
+def _requests(running: Mapping[Future[Sequence[Gang]], Gang]) -> list[ResourceRequest]:
+    return [gang.request for gang in running.values()]
 
 
 @contextmanager

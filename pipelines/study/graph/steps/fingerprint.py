@@ -86,6 +86,12 @@ def fingerprint(description: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
+def fingerprint_of_texts(*texts: str) -> str:
+    """Return the `fingerprint` of a list of texts that JSON writes as they are, such as names and hex digits."""
+    joined = '","'.join(texts)
+    return hashlib.sha256(f'["{joined}"]'.encode()).hexdigest()[:32]
+
+
 def hash_file(path: Path) -> str:
     """Return the sha256 of a file's bytes as hex digits. The file is read in blocks."""
     with path.open("rb") as file:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from actors.sandbox.protocol.job import Level
 from pipelines.rows.kinds import Kind
-from pipelines.study.graph.steps.fingerprint import Description, describe, fingerprint
+from pipelines.study.graph.steps.fingerprint import Description, describe, fingerprint, fingerprint_of_texts
 from pipelines.study.plugins.active import versions
 from prompts import STANDARD_CATALOG, Catalog
 
@@ -135,5 +135,5 @@ def make_step(
     identity: Identity, subject: str, params: StepParams, inputs: tuple[Step, ...], catalog: Catalog = STANDARD_CATALOG
 ) -> Step:
     """Return a step with its key: the fingerprint of its kind, its description and its inputs' keys."""
-    key = fingerprint([identity.kind, identity.digest, *(step.key for step in inputs)])
+    key = fingerprint_of_texts(identity.kind, identity.digest, *(step.key for step in inputs))
     return Step(identity.kind, f"{identity.kind} {subject}", key, identity.payload, inputs, params, catalog)
