@@ -17,10 +17,13 @@ COPIES = Path(__file__).parents[3] / "shared" / "data"  # the copies that the te
 ALPACA = "alpaca/alpaca_data.jsonl.gz"
 ALPACA_ORIGIN = "alpaca_data.json of github.com/tatsu-lab/stanford_alpaca"
 ALPACA_ROWS = 52_002
-# the mean and the standard deviation of the logarithms of Alpaca's numbers of words
-WORDS = {"instruction": (2.25, 0.34), "input": (1.82, 0.97), "output": (3.14, 1.32)}
+# Alpaca's numbers of words: the least, the quantiles in steps of five percent, and about the most
+WORDS = {
+    "instruction": (3, 5, 6, 7, 7, 8, 8, 8, 9, 9, 10, 10, 10, 11, 11, 12, 12, 13, 14, 16, 25),
+    "input": (1, 1, 2, 2, 3, 3, 4, 5, 5, 6, 6, 7, 8, 9, 10, 11, 13, 16, 20, 31, 70),
+    "output": (1, 1, 4, 6, 8, 9, 11, 14, 18, 23, 30, 38, 46, 54, 61, 69, 77, 86, 99, 122, 300),
+}
 WITH_INPUT = 0.4  # share of rows
-MAX_WORDS = 700
 LEXICON = 40_000  # words: enough for a tokenizer with 32,000 tokens
 Record = dict[str, Any]
 
@@ -84,8 +87,8 @@ def synthetic_alpaca(folder: Path, count: int = ALPACA_ROWS) -> Path:
     weights = list(itertools.accumulate(1 / (rank + 3) for rank in range(len(words))))  # frequencies as in any language
 
     def text(field: str) -> str:
-        length = min(MAX_WORDS, max(1, round(draw.lognormvariate(*WORDS[field]))))
-        return " ".join(draw.choices(words, cum_weights=weights, k=length))
+        step = draw.randrange(len(WORDS[field]) - 1)
+        return " ".join(draw.choices(words, cum_weights=weights, k=draw.randint(*WORDS[field][step : step + 2])))
 
     path = folder / "synthetic_alpaca.jsonl"
     with path.open("w", encoding="utf-8") as file:
