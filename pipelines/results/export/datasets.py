@@ -61,14 +61,12 @@ def _export_supervised(store: Store, study: Study, grid: Grid, folder: Path, for
         answers = from_table(ResponseRow, store.rows(pairs.responses.kind, pairs.responses.key))
         path = folder / f"{set_name(pairs)}.{_file_suffix(form)}"
         yield Exported(path, *write_records(path, map(record, answers)), pairs)
-    for cell in {cell.train.inputs[0].key: cell for cell in grid.cells if cell.train}.values():
-        assert cell.train and cell.pairs
-        step = cell.train.inputs[0]
+    for pairs, selection, step, seed, base in grid.selected:
         if step.key in done and isinstance(step.params, SelectParams) and _is_filtered(step.params.selection):
             chosen = from_table(PairRow, store.rows(step.kind, step.key))
-            drawn = seed_suffix(cell.seed) if step.params.selection.draws else ""
-            path = folder / f"{set_name(cell.pairs)}-{cell.selection}{drawn}.{_file_suffix(form)}"
-            yield Exported(path, *write_records(path, map(record, chosen)), cell.pairs, cell.selection)
+            name = "-".join(filter(None, (set_name(pairs), selection, base))) + seed_suffix(seed)
+            path = folder / f"{name}.{_file_suffix(form)}"
+            yield Exported(path, *write_records(path, map(record, chosen)), pairs, selection)
 
 
 def _export_preferences(store: Store, study: Study, grid: Grid, folder: Path) -> Iterator[Exported]:

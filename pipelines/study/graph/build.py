@@ -14,11 +14,11 @@ from pipelines.study.graph.builders.seeds import add_seeds
 from pipelines.study.graph.builders.step_builder import StepBuilder
 from pipelines.study.graph.builders.students import add_selection, add_training
 from pipelines.study.graph.builders.unions import add_union
-from pipelines.study.graph.steps.grid import Cell, Grid, InstructionDataset, LeftOut, SetOrigin
+from pipelines.study.graph.steps.grid import Cell, Grid, InstructionDataset, LeftOut, SelectedSet, SetOrigin
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.sparse.filter import GridFilter, Taken
-from pipelines.study.sparse.places import SetPlace, answerings, cell_places, given_place, place_of
+from pipelines.study.sparse.places import NO_STUDENT, SetPlace, answerings, cell_places, given_place, place_of
 from pipelines.study.sparse.unions import parts_of_unions, planned_unions, set_places
 from pipelines.study.spec.instructions.evolution import Evolution
 from pipelines.study.spec.instructions.seeds import Seeds
@@ -49,6 +49,7 @@ class GridBuilder(StepBuilder):
         self.unions = planned_unions(study)
         self.parts_of_unions = parts_of_unions(self.unions)
         self.parts: dict[SetPlace, InstructionDataset] = {}
+        self.selected: dict[str, SelectedSet] = {}
         self.selections = {selection.name: selection for selection in study.selection}
         self.benchmarks = {bench.name: bench for bench in study.benchmarks}
 
@@ -57,8 +58,11 @@ class GridBuilder(StepBuilder):
         sets = tuple(pairs for pairs, _ in taken)
         trained = (cell for pairs, trainings in taken for cell in self.add_cells(pairs, trainings, sets))
         cells = (*self.add_base_cells(), *trained)
-        steps = needed_steps(self.steps, sets, cells) if self.study.is_sparse or self.unions else self.steps
-        return Grid(steps, sets, cells, self.left_out(sets, cells), self.filter.counts)
+        selected = tuple(self.selected.values())
+        steps = self.steps
+        if self.study.is_sparse or self.unions:
+            steps = needed_steps(steps, sets, cells, selected)
+        return Grid(steps, sets, cells, selected, self.left_out(sets, cells), self.filter.counts)
 
     def datasets(self) -> Iterator[tuple[InstructionDataset, Taken]]:
         """Yield the data sets that are taken, with the trainings on each that are."""
@@ -155,15 +159,31 @@ class GridBuilder(StepBuilder):
     ) -> Iterator[Cell]:
         selections: dict[tuple[str, int, str], Step] = {}
         for (selection, number, seed), benchmarks in trainings.items():
-            student = self.study.students[number]
-            place = (selection, seed, student.model)
+            student = self.study.students[number] if number != NO_STUDENT else None
+            place = (selection, seed, student.model if student else "")
             if place not in selections:
-                spec = self.selections[selection]
-                selections[place] = add_selection(self, pairs, spec, sets, seed, student.model)
-            selected = selections[place]
-            train = add_training(self, selected, student, seed)
+                selections[place] = self.select(pairs, selection, sets, seed, student)
+            if student is None:
+                continue
+            train = add_training(self, selections[place], student, seed)
             evaluations = self.add_evaluations(student, train, benchmarks)
             yield Cell(pairs, selection, student, train, evaluations, seed if student.has_several_seeds else None)
+
+    def select(
+        self,
+        pairs: InstructionDataset,
+        name: str,
+        sets: tuple[InstructionDataset, ...],
+        seed: int,
+        student: Student | None,
+    ) -> Step:
+        """Add a selection from a data set for a student, or for none; return its step."""
+        spec, base = self.selections[name], student.model if student else ""
+        step = add_selection(self, pairs, spec, sets, seed, base)
+        drawn_for = seed if student and student.has_several_seeds and spec.draws else None
+        read_for = base if self.study.selects_by_own_base(spec) else ""
+        self.selected.setdefault(step.key, SelectedSet(pairs, name, step, drawn_for, read_for))
+        return step
 
     def add_base_cells(self) -> Iterator[Cell]:
         for student in self.study.students:
@@ -185,7 +205,8 @@ class GridBuilder(StepBuilder):
         if not self.study.is_sparse:
             return LeftOut()
         trained = [cell for cell in cells if cell.train]
-        whole_sets, per_set = sum(1 for _ in set_places(self.study)), sum(1 for _ in cell_places(self.study))
+        whole_sets = sum(1 for _ in set_places(self.study))
+        per_set = sum(place.student != NO_STUDENT for place in cell_places(self.study))
         evaluated = sum(len(cell.evaluations) for cell in trained)
         whole_cells = whole_sets * per_set
         return LeftOut(
@@ -194,10 +215,13 @@ class GridBuilder(StepBuilder):
 
 
 def needed_steps(
-    steps: Mapping[str, Step], sets: Iterable[InstructionDataset], cells: Iterable[Cell]
+    steps: Mapping[str, Step],
+    sets: Iterable[InstructionDataset],
+    cells: Iterable[Cell],
+    selected: Iterable[SelectedSet],
 ) -> dict[str, Step]:
-    """Return the steps that data sets and cells need, in the given order: rounds may be there for nothing."""
-    wanted = [step for pairs in sets for step in pairs.steps]
+    """Return the steps that data sets, selections and cells need, in the given order: others may have been added."""
+    wanted = [*(step for pairs in sets for step in pairs.steps), *(one.step for one in selected)]
     wanted += [step for cell in cells for step in (cell.train, *(step for _, step in cell.evaluations)) if step]
     needed: set[str] = set()
     while wanted:

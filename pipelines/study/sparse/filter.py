@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipelines.study.sparse.places import CellPlace, SetPlace, cell_places
+from pipelines.study.sparse.places import NO_STUDENT, CellPlace, SetPlace, cell_places
 from pipelines.study.spec.common.patterns import (
     CELL_COORDINATES,
     EVALUATION_COORDINATES,
@@ -134,11 +134,13 @@ class GridFilter:
         )
 
     def _matches_cell(self, pattern: Pattern, cell: CellPlace) -> bool:
-        return (
-            (not pattern.selection or cell.selection in pattern.selection)
-            and (not pattern.seed or cell.seed in pattern.seed)
-            and _matches_student(pattern, self.study.students[cell.student])
-        )
+        if pattern.selection and cell.selection not in pattern.selection:
+            return False
+        if cell.student == NO_STUDENT:
+            return not (pattern.student or pattern.recipe or pattern.seed)
+        if pattern.seed and cell.seed not in pattern.seed:
+            return False
+        return _matches_student(pattern, self.study.students[cell.student])
 
     def _count(self, block: str, matchers: Sequence[Matcher], matching: Sequence[int]) -> None:
         for number in matching:

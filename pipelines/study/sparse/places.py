@@ -10,6 +10,7 @@ from pipelines.study.spec.common.basics import seed_values, several_seeds
 from pipelines.study.spec.pairs.responses import DecodingVariant, Given
 from pipelines.study.spec.study import Study
 
+NO_STUDENT = -1
 GIVEN_DECODING = "given"
 
 
@@ -44,7 +45,10 @@ class SetPlace:
 
 
 class CellPlace(NamedTuple):
-    """The coordinates of a training among those of one data set. `student` is its number in the study, from 0."""
+    """The coordinates of a training among those of one data set. `student` is its number in the study, from 0.
+
+    In a study without students, it is that of a selection alone, and `student` is `NO_STUDENT`.
+    """
 
     selection: str
     student: int
@@ -75,7 +79,12 @@ def answerings(study: Study) -> Iterator[Answering]:
 
 
 def cell_places(study: Study) -> Iterator[CellPlace]:
-    """Yield the places of all trainings on one data set, in the order of the grid."""
+    """Yield the places of all trainings on one data set, in the order of the grid.
+
+    In a study without students, yield those of the selections that the study file names.
+    """
+    named = study.selection if "selection" in study.model_fields_set else []
+    yield from (CellPlace(selection.name, NO_STUDENT, study.seed) for selection in named if not study.students)
     for selection in study.selection:
         for index, student in enumerate(study.students):
             for seed in seed_values(student.seeds, study.seed):

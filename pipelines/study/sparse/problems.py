@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pipelines.errors import nearest
 from pipelines.study.file.yaml_tree import Loc
 from pipelines.study.sparse.filter import GridFilter, MatchCounts
-from pipelines.study.sparse.places import cell_places, part_places
+from pipelines.study.sparse.places import NO_STUDENT, cell_places, part_places
 from pipelines.study.sparse.unions import planned_unions, set_places
 from pipelines.study.spec.common.patterns import CELL_COORDINATES, SET_COORDINATES, Pattern
 from pipelines.study.spec.study import Study
@@ -46,7 +46,8 @@ def _known_values(study: Study) -> Values:
     found: dict[str, list[str | int | None]] = {
         name: [value for place in sets for value in place.values(name)] for name in SET_COORDINATES
     }
-    found["selection"], found["seed"] = [cell.selection for cell in cells], [cell.seed for cell in cells]
+    trained = [cell for cell in cells if cell.student != NO_STUDENT]
+    found["selection"], found["seed"] = [cell.selection for cell in cells], [cell.seed for cell in trained]
     found["student"] = [student.model for student in study.students]
     found["recipe"] = [student.recipe for student in study.students]
     found["benchmark"] = [bench.name for bench in study.benchmarks]

@@ -51,6 +51,9 @@ def _checked_formula(text: str) -> str:
     return Formula(text).text
 
 
+_OF_DATA_SETS = ("evolution", "sets", "scoring", "rewards", "judging", "diversity")
+
+
 class Study(StrictModel):
     """A study. Its grid is method x evolver x round x teacher x decoding x selection x student x benchmark.
 
@@ -66,12 +69,12 @@ class Study(StrictModel):
     )
     description: str = ""
     seed: int = 0
-    seeds: list[Seeds] = Field(min_length=1)
+    seeds: list[Seeds] = Field(default=[], description="not needed if students are examined untuned only")
     models: dict[Name, Model] = Field(min_length=1)
     evolution: Annotated[list[Evolution], BeforeValidator(as_list)] = Field(
         default=[], json_schema_extra=scalar_or_list_schema
     )
-    responses: Responses
+    responses: Responses = Responses()
     prompts: dict[str, str] = Field(
         default={},
         description="name of a prompt to the file that replaces it (relative to the study file); 'answer: bare' asks "
@@ -117,6 +120,17 @@ class Study(StrictModel):
     def is_sparse(self) -> bool:
         """Whether `only` or `except` may leave out a part of the grid."""
         return self.only is not None or bool(self.excluded)
+
+    @model_validator(mode="after")
+    def _something_to_do(self) -> Study:
+        if self.seeds and not (self.responses.teachers or self.responses.given):
+            raise ValueError("missing answers: give 'teachers', 'given' answers or both under 'responses'")
+        unused = [name for name in _OF_DATA_SETS if getattr(self, name)]
+        if not self.seeds and (unused or self.responses.teachers or self.responses.given):
+            raise ValueError(f"missing key 'seeds': '{[*unused, 'responses'][0]}' needs instructions to start from")
+        if not self.seeds and not self.students:
+            raise ValueError("nothing to do: give 'seeds' with 'responses', or 'students' with 'benchmarks'")
+        return self
 
     @model_validator(mode="before")
     @classmethod

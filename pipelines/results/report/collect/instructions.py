@@ -62,9 +62,8 @@ class Instructions:
 
     def selections(self) -> Iterator[SetSelection]:
         """Yield one entry per selection of a data set."""
-        steps = {cell.train.inputs[0].key: (cell.pairs, cell.train.inputs[0]) for cell in self.grid.cells if cell.train}
-        for pairs, step in steps.values():
-            if pairs is None or step.key not in self.done or not isinstance(step.params, SelectParams):
+        for pairs, _, step, seed, base in self.grid.selected:
+            if step.key not in self.done or not isinstance(step.params, SelectParams):
                 continue
             spec = step.params.selection
             account = self.store.manifest(step.kind, step.key).account
@@ -72,7 +71,7 @@ class Instructions:
             numbers = (float(np.mean(scores)), min(scores), max(scores)) if scores else (None, None, None)
             yield SetSelection(
                 set_key(pairs),
-                spec.name,
+                spec.name + (f", seed {seed}" if seed is not None else "") + (f" for {base}" if base else ""),
                 spec.by,
                 spec.order or METRICS[spec.by].better,
                 account.rows_in,

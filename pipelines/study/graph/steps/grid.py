@@ -139,6 +139,20 @@ class Cell:
     seed: int | None = None
 
 
+class SelectedSet(NamedTuple):
+    """A selection from a data set, with the step that makes it.
+
+    `seed` is that of the trainings for which it draws at random, and `base` is the model of the students whose scores
+    it reads; None and empty if it is the same for all.
+    """
+
+    pairs: InstructionDataset
+    selection: str
+    step: Step
+    seed: int | None
+    base: str
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """How many data sets, trainings and evaluations of the whole grid `only` and `except` leave out."""
@@ -152,11 +166,13 @@ class LeftOut:
 class Grid:
     """All steps by key (each after its inputs), the data sets, and the cells (untuned base models first).
 
+    `selected` has the selections from the data sets: for students, or alone in a study without students.
     `matches` has what each pattern of the study's `only` and `except` matches, by these names.
     """
 
     steps: Mapping[str, Step]
     sets: tuple[InstructionDataset, ...]
     cells: tuple[Cell, ...]
+    selected: tuple[SelectedSet, ...] = ()
     left_out: LeftOut = LeftOut()
     matches: Mapping[str, Sequence[MatchCounts]] = field(default_factory=dict[str, Sequence[MatchCounts]])

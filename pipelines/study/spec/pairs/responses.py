@@ -160,12 +160,6 @@ class Responses(StrictModel):
         default="drop", description="whether an answer that was cut off at its token limit can be selected for training"
     )
 
-    @model_validator(mode="after")
-    def _some_answers(self) -> Responses:
-        if not self.teachers and not self.given:
-            raise ValueError("give 'teachers', 'given' answers or both")
-        return self
-
     @property
     def variants(self) -> list[DecodingVariant]:
         """The variants of all decodings."""

@@ -135,7 +135,7 @@ def test_neither_teachers_nor_answers(tmp_path: Path) -> None:
 
 def test_a_study_of_given_answers_alone_runs_and_is_reported(tmp_path: Path) -> None:
     loaded = study(tmp_path, {"name": "alpaca", "column": "output"}, {"name": "better", "column": "other"})
-    alone = replace(loaded, study=loaded.study.model_copy(update={"scoring": None, "students": []}))
+    alone = replace(loaded, study=loaded.study.model_copy(update={"scoring": [], "students": []}))
     console = Console(file=io.StringIO(), width=200)
     summary = run_study(alone, Store(str(tmp_path / "store")), None, console)
     assert (summary.executed, summary.failures) == (3, [])
