@@ -34,7 +34,9 @@ def describe_validation_error(error: ValidationError, tree: Tree, file: str) -> 
     details = error.errors(include_url=False)
     missing = {item["loc"] for item in details if item["type"] == "missing"}
     intended = {
-        item["loc"]: _intended_key(item["loc"], missing) for item in details if item["type"] == "extra_forbidden"
+        item["loc"]: _intended_key(item["loc"], missing, item["input"])
+        for item in details
+        if item["type"] == "extra_forbidden"
     }
     for item in details:
         loc, is_missing = item["loc"], item["type"] == "missing"
@@ -128,11 +130,21 @@ def _known_keys(loc: Loc) -> list[str]:
     return list((node_at(loc) or {}).get("properties", {}))
 
 
-def _intended_key(loc: Loc, missing: Set[Loc]) -> Loc | None:
-    """Return the location of the valid key that is closest to an unknown one; missing keys come first."""
+def _intended_key(loc: Loc, missing: Set[Loc], value: object) -> Loc | None:
+    """Return the location of the valid key that is closest to an unknown one.
+
+    Missing keys come first, then those that take a list if `value` is one.
+    """
     absent = [str(other[-1]) for other in missing if other[:-1] == loc[:-1]]
+    known = get_close_matches(str(loc[-1]), _known_keys(loc[:-1]))
     close = [
         *get_close_matches(str(loc[-1]), absent, n=1),
-        *get_close_matches(str(loc[-1]), _known_keys(loc[:-1]), n=1),
+        *(name for name in known if isinstance(value, list) == _takes_list((*loc[:-1], name))),
+        *known,
     ]
     return (*loc[:-1], close[0]) if close else None
+
+
+def _takes_list(loc: Loc) -> bool:
+    node = node_at(loc) or {}
+    return "array" in (node.get("type"), *(choice.get("type") for choice in node.get("anyOf", [])))
