@@ -49,16 +49,18 @@ def order(record: Recorder) -> None:
 
 def sleep(record: Recorder) -> None:
     """Offload, load back and close a model, and look at the memory each time."""
-    empty, engine = allocated(), chat_engine()
+    engine = chat_engine()
     before, loaded = texts(ask(engine, "generate", REPLIES[:1])), allocated()
+    size = sum(each.nbytes for each in engine._model.parameters())
     asyncio.run(engine.sleep())
     asleep = allocated()
     asyncio.run(engine.wake())
-    record.judge("an offloaded model frees its memory", asleep < loaded / 10, on_gpu(), loaded=loaded, asleep=asleep)
+    freed = loaded - asleep  # not all that is left is the model's: libraries keep work spaces
+    record.judge("an offloaded model frees its memory", freed >= 0.9 * size, on_gpu(), freed=freed, weights=size)
     record.check("once back, it replies as before", texts(ask(engine, "generate", REPLIES[:1])) == before)
     weights = weakref.ref(next(engine._model.parameters()))
     engine.close()
-    record.check("a closed model frees its memory", weights() is None and allocated() <= empty, left=allocated())
+    record.check("a closed model frees its memory", weights() is None and allocated() <= asleep, left=allocated())
 
 
 def out_of_memory(record: Recorder) -> None:

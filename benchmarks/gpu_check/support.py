@@ -69,12 +69,15 @@ class Shape:
 
 SMALL = Shape(128, 4, 2, 2, 341, 2048, 1024)  # 1.3 million parameters
 LARGE = Shape(2048, 16, 16, 8, 5632, 32_000)  # 1.0 billion parameters
+ENOUGH_BYTES = 70e9
 SCORED = Shape(1024, 16, 16, 8, 2816, 32_000)  # 0.25 billion parameters
 
 
 def chosen(large: Shape) -> Shape:
-    """Return the shape for this machine: `large` on a GPU."""
-    return large if on_gpu() else SMALL
+    """Return the shape for this machine: `large` on a GPU with enough memory for its training."""
+    if not on_gpu():
+        return SMALL
+    return large if torch.cuda.get_device_properties(0).total_memory > ENOUGH_BYTES else SCORED
 
 
 def random_model(folder: Path, shape: Shape, dtype: torch.dtype) -> str:

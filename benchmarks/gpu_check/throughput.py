@@ -18,6 +18,7 @@ import torch
 from actors.engine import EngineSpec, GenerateRequest, Generation, Sampling, TokenLogprobs
 from actors.engines.registry import create
 from actors.engines.vllm.environment import set_environment
+from actors.engines.vllm.stderr import failure_cause
 from actors.engines.vllm_arguments import CPU_KV_CACHE_BYTES
 from actors.training.batches import collate
 from actors.training.learner import Learner
@@ -83,7 +84,8 @@ def _vllm_benchmark(model: str, prompts: int, tokens: int, output: Path) -> tupl
     set_environment(device().type, batch_invariant=False)
     done = subprocess.run(command, capture_output=True, text=True)
     if not output.exists():
-        raise RuntimeError(f"vllm bench throughput failed: {done.stderr.strip().splitlines()[-1:]}")
+        print(done.stderr, file=sys.stderr)
+        raise RuntimeError(f"vLLM's benchmark failed: {failure_cause(done.stderr.splitlines())}")
     measured = json.loads(output.read_text())
     return prompts * tokens / measured["elapsed_time"], PROMPT_WORDS * 2
 

@@ -15,8 +15,12 @@ CPU_WORKSPACE = int(0.7 * GIB)  # an interpreter with torch and transformers
 ADAM_BYTES = 16  # per trained parameter: float32 weight, gradient and two moments (AdamW, if fused)
 CAST_BYTES = 2  # per trained parameter: the 16-bit copy of a weight that autocast keeps for the backward pass
 BUCKET_BYTES = 4  # per trained parameter: DDP's copy of the gradients for the exchange
-ACTIVATION_BYTES = 34  # per token, layer and hidden unit, 16 bit, attention not stored (2205.05198, section 4.1)
-BUFFER_BYTES = 2  # per token and hidden unit between two layers
+# per token, and per input and output of linear layers, by the bytes of a parameter: what Llamas were measured to hold
+# (attention not stored; autocast keeps the residual stream and the norms in float32)
+ACTIVATION_BYTES = {2: 3.4, 4: 5.0}
+# per token, layer and hidden unit, 16 bit: the least, also of layers that are not linear (2205.05198, section 4.1)
+LEAST_ACTIVATION_BYTES = 34
+BUFFER_BYTES = 4  # per token and hidden unit between two layers
 LOGIT_BYTES = 10  # per token and vocabulary entry: 16-bit logits, their float32 copy for the loss, and its gradient
 
 
@@ -99,17 +103,11 @@ def training_memory(model: Architecture, config: TrainingConfig, gpu: bool = Tru
     """
     trained = _trained_parameters(model, config)
     frozen = 0 if config.lora_rank is None else config.bytes_per_parameter * model.parameters
-    scale = config.bytes_per_parameter / 2
-    tokens = config.rows * config.length
-    kept_bytes = (
-        (ACTIVATION_BYTES + BUFFER_BYTES * model.layers) if config.recomputed else ACTIVATION_BYTES * model.layers
-    )
-    activations = int(tokens * scale * (kept_bytes * model.hidden + LOGIT_BYTES * model.vocabulary))
     return Footprint(
         weights=ceil((frozen + 4 * trained) / config.shards),
         cache=0,
         optimizer=ceil((ADAM_BYTES - 4) * trained / config.shards),
-        activations=activations,
+        activations=int(config.rows * config.length * _bytes_per_token(model, config)),
         workspace=SERVE_WORKSPACE if gpu else CPU_WORKSPACE,
         copies=_gathered_bytes(model, config) if config.sharded else _copied_bytes(model, config),
     )
@@ -117,6 +115,18 @@ def training_memory(model: Architecture, config: TrainingConfig, gpu: bool = Tru
 
 def _trained_parameters(model: Architecture, config: TrainingConfig) -> int:
     return model.parameters if config.lora_rank is None else config.lora_rank * model.linear
+
+
+def _bytes_per_token(model: Architecture, config: TrainingConfig) -> float:
+    """Return the bytes of activations and logits of one token. Of a mixture, only the chosen experts have some."""
+    size = config.bytes_per_parameter
+    ends = model.unquantised
+    linear = model.linear * (model.active - ends) / (model.parameters - ends)
+    least = size / 2 * LEAST_ACTIVATION_BYTES * model.hidden * model.layers
+    layers = max(ACTIVATION_BYTES[size] * linear, least)
+    if config.recomputed:  # one layer at a time
+        layers = layers / model.layers + BUFFER_BYTES * model.hidden * model.layers
+    return layers + size / 2 * LOGIT_BYTES * model.vocabulary
 
 
 def _copied_bytes(model: Architecture, config: TrainingConfig) -> int:

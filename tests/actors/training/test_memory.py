@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-from torch import nn
 from torch.distributed._tools.mem_tracker import MemTracker
 from torch.testing._internal.distributed.fake_pg import FakeStore
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -21,7 +20,7 @@ from actors.training.spec import TrainSpec
 from cluster.resources.memory_footprint import BUCKET_BYTES, TrainingConfig, training_memory
 from cluster.resources.model_architecture import architecture
 
-WORKERS, PASSES, TOKENS = 8, 2, 4
+WORKERS, PASSES, TOKENS, LONG = 8, 2, 4, 1024
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 CONFIG = {
     "model_type": "llama",
@@ -49,14 +48,14 @@ def fused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learners, "make_optimizer", lambda name, model, decay, device: make(name, model, decay, GPU))
 
 
-def model() -> nn.Module:
+def model() -> Any:
     sizes = {name: value for name, value in CONFIG.items() if name != "model_type"}
     return LlamaForCausalLM(LlamaConfig(**sizes)).train()
 
 
-def peak(learner: Learner) -> int:
+def peak(learner: Learner, tokens: int = TOKENS) -> int:
     """The highest number of bytes during the second step of two passes."""
-    ids = torch.arange(TOKENS)[None]
+    ids = torch.arange(tokens)[None] % CONFIG["vocab_size"]
     batch = Batch({"input_ids": ids, "attention_mask": torch.ones_like(ids)}, ids)
     tracker = MemTracker()
     tracker.track_external(learner.model, learner.optimizer)
@@ -70,9 +69,9 @@ def peak(learner: Learner) -> int:
     return tracker.get_tracker_snapshot("peak")[CPU]["Total"]
 
 
-def estimate(**how: Any) -> int:
+def estimate(length: int = TOKENS, **how: Any) -> int:
     """What the plan counts, without the context of a GPU."""
-    need = training_memory(architecture(CONFIG), TrainingConfig(rows=1, length=TOKENS, **how))
+    need = training_memory(architecture(CONFIG), TrainingConfig(rows=1, length=length, **how))
     return need.total - need.workspace
 
 
@@ -81,6 +80,17 @@ def test_a_worker_alone_needs_what_is_planned(fused, bfloat16: bool) -> None:
     measured = peak(Learner(model(), TrainSpec(""), bfloat16, model))
     planned = estimate(bytes_per_parameter=2 if bfloat16 else 4)
     assert 0.99 * measured <= planned <= 1.15 * measured
+
+
+@pytest.mark.parametrize("recomputed", [False, True])
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_long_rows_need_what_is_planned(fused, bfloat16: bool, recomputed: bool) -> None:
+    network = model()
+    if recomputed:
+        network.gradient_checkpointing_enable({"use_reentrant": False})
+    measured = peak(Learner(network, TrainSpec(""), bfloat16, model), LONG)
+    size = 2 if bfloat16 else 4
+    assert 0.95 * measured <= estimate(LONG, bytes_per_parameter=size, recomputed=recomputed) <= 1.2 * measured
 
 
 @pytest.mark.parametrize("bfloat16", [True, False])
