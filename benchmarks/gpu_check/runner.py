@@ -20,7 +20,7 @@ from benchmarks.gpu_check.stages import STAGES, Stage
 from cluster.errors import error_line
 
 ROOT = Path(__file__).parents[2]
-CPU_PATIENCE = 4  # times the limit of a stage
+CPU_PATIENCE = 10  # times the limit of a stage
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",

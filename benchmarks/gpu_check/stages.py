@@ -10,7 +10,7 @@ class Stage:
     """One stage. `run` ("module:function") takes a Recorder; `about` says what the stage shows.
 
     It is skipped without the `packages`, and with `needs_gpu` on a machine without a GPU. It fails after
-    `limit` seconds on a GPU machine, and after four times as long on a CPU.
+    `limit` seconds on a GPU machine, and after ten times as long on a CPU.
     """
 
     run: str

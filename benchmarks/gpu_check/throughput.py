@@ -78,8 +78,9 @@ def decode(record: Recorder) -> None:
 
 def _vllm_benchmark(model: str, prompts: int, tokens: int, output: Path) -> tuple[float, int]:
     """Return the tokens per second that vLLM's benchmark generates, and the tokens of each prompt."""
-    lengths = ["--input-len", str(PROMPT_WORDS * 2), "--output-len", str(tokens), "--num-prompts", str(prompts)]
+    lengths = ["--random-input-len", str(PROMPT_WORDS * 2), "--random-output-len", str(tokens)]
     command = [sys.executable, "-c", VLLM_BENCHMARK, "--model", model, "--dataset-name", "random", *lengths]
+    command += ["--num-prompts", str(prompts)]
     command += ["--max-model-len", "512", "--output-json", str(output), *([] if on_gpu() else CPU_ARGUMENTS)]
     set_environment(device().type, batch_invariant=False)
     done = subprocess.run(command, capture_output=True, text=True)
