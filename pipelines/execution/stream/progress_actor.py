@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipelines.execution.stream.totals import PartitionProgress, StepTotal, StreamTotals
+
+STOP_TIMEOUT = 10.0  # seconds
 
 
 @ray.remote(num_cpus=0)
@@ -65,6 +68,7 @@ def progress_actor() -> Generator[Any]:
     try:
         yield actor
     finally:
-        for worker in ray.get(actor.workers.remote()):
-            ray.kill(worker)
+        with suppress(RayError):  # without a cluster, there is nothing to stop
+            for worker in ray.get(actor.workers.remote(), timeout=STOP_TIMEOUT):
+                ray.kill(worker)
         ray.kill(actor)
