@@ -30,6 +30,7 @@ from pipelines.rows.kinds import ROW_TYPES
 from pipelines.store.partitions import PARTITION_ROWS, partition_of
 from pipelines.store.shards import partitions_of, read_partition_table
 from pipelines.store.store import Store
+from pipelines.study.plugins.shipping import Shipped
 
 NODES_PER_WORKER = 2  # a worker keeps the engines of many more GPUs busy
 PARTITIONS_PER_WORKER = 16  # fewer take less time than the start of another worker
@@ -100,8 +101,8 @@ def _read_block(url: str, kind: str, key: str, partition: int) -> list[pa.Table]
 class MapPartitions(StreamWorker):
     """The function of Ray Data's operator: it maps the rows of one partition to the results of all steps."""
 
-    def __init__(self, store: Store, roots: Sequence[TreeRoot], progress: RemoteProgress) -> None:
-        super().__init__(store, roots, progress)
+    def __init__(self, store: Store, roots: Shipped[Sequence[TreeRoot]], progress: RemoteProgress) -> None:
+        super().__init__(store, roots.value, progress)
         progress.register()
         gc.freeze()  # collections leave out what exists now: modules, which stay
         gc.set_threshold(COLLECTION_THRESHOLD)

@@ -37,7 +37,7 @@ from pipelines.store.journaled_client import FLUSH_SECONDS
 from pipelines.store.shards import write_shards
 from pipelines.store.studies.stream_stats import save_stream
 from pipelines.study.graph.steps.step import Step
-from pipelines.study.plugins.shipping import with_plugins
+from pipelines.study.plugins.shipping import Shipped
 
 
 def run_stream(context: RunContext, plan: Plan) -> Plan:
@@ -103,7 +103,7 @@ def _run_dataset(
     source = PartitionSource(context.store, trees)
     pool = pool_size(len(context.cluster.nodes), len(source.parts), open_rows, context.stream_workers)
     mapper = named_mapper([(step.kind, step.label) for step in phase.steps])
-    stream = stream_dataset(source, mapper, (context.store, with_plugins(trees), progress), pool)
+    stream = stream_dataset(source, mapper, (context.store, Shipped(trees), progress), pool)
     stream.set_name(context.study.study)
     try:
         for block in stream.iter_batches(batch_size=None, batch_format="pyarrow"):

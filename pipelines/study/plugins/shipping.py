@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from pipelines.study.plugins.active import activate, active_plugins, require
 from pipelines.study.plugins.code import PluginCode
@@ -13,8 +13,10 @@ T = TypeVar("T")
 Unship = Callable[[tuple[PluginCode, ...], bytes], Any]
 
 
-class _Shipped:
-    def __init__(self, value: Any) -> None:
+class Shipped(Generic[T]):
+    """A value that another process unpickles only after it has loaded this process's plug-ins."""
+
+    def __init__(self, value: T) -> None:
         self.value = value
 
     def __reduce__(self) -> tuple[Unship, tuple[tuple[PluginCode, ...], bytes]]:
@@ -24,16 +26,11 @@ class _Shipped:
         return _unship, (active_plugins(), dumps(self.value))
 
 
-def with_plugins(value: T) -> T:
-    """Return what arrives as `value` in a process that unpickles it, after this process's plug-ins are loaded there."""
-    return cast(T, _Shipped(value)) if active_plugins() else value
-
-
-def _unship(codes: tuple[PluginCode, ...], data: bytes) -> Any:
+def _unship(codes: tuple[PluginCode, ...], data: bytes) -> Shipped[Any]:
     from ray import cloudpickle
 
     activate(codes)
-    return cloudpickle.loads(data)
+    return Shipped(cloudpickle.loads(data))
 
 
 @dataclass(frozen=True, slots=True)

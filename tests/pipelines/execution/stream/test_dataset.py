@@ -17,6 +17,7 @@ from pipelines.execution.stream.dataset import MapPartitions, PartitionSource, o
 from pipelines.execution.stream.progress_actor import RemoteProgress
 from pipelines.execution.stream.tree import StepNode, TreeRoot
 from pipelines.store.store import Store
+from pipelines.study.plugins.shipping import Shipped
 from pipelines.study.spec.study import Study
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
@@ -59,7 +60,7 @@ def walked(tmp_path: Path, raises: Exception | None) -> pa.Table:
 
     (read,) = PartitionSource(store, [root]).get_read_tasks(1)
     (block,) = read()
-    mapper = MapPartitions(store, [root], cast("RemoteProgress", Silent()))
+    mapper = MapPartitions(store, Shipped([root]), cast("RemoteProgress", Silent()))
     return asyncio.run(mapper.map_block(cast("pa.Table", block)))
 
 
