@@ -31,6 +31,7 @@ from actors.engine import (
 from actors.engines.registry import create, spec_info
 from actors.inference.checkpoint_download import downloaded_checkpoint
 from actors.serving.queueing.queues import CoalescingQueue
+from actors.serving.reservation import wait_until_bundles_are_free
 from cluster.errors import add_context, error_line
 from cluster.fault_points import hit
 from cluster.resources.gpu_memory import sole_use, wait_until_free
@@ -177,6 +178,9 @@ class Replica:
         return MIN_FREE_FRACTION * min(self._gpu_fraction, 1) if told is None else float(told)
 
     def _wait_for_devices(self) -> None:
+        group = ray.util.get_current_placement_group() if self._spans_nodes and self._engine is None else None
+        if group is not None:  # no workers of an engine hold its GPUs
+            wait_until_bundles_are_free(group, self._needed_memory, FREE_TIMEOUT)
         wait_until_free(self._gpus, self._needed_memory, FREE_TIMEOUT)
 
     @asynccontextmanager

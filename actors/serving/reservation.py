@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.exceptions import GetTimeoutError
 from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from actors.serving.spec import ReplicaResources
+from cluster.errors import ClusterError
+from cluster.resources.gpu_memory import wait_until_free
 from cluster.resources.inventory import live_nodes, max_inventory
 from cluster.resources.packing import Bundle, FreeNode, fits, free_nodes
 
@@ -71,6 +74,26 @@ def reserve(resources: ReplicaResources, name: str) -> Reservation:
     return Reservation(resources, placement_group(resources.bundles(), strategy="PACK", name=name))
 
 
+def wait_until_bundles_are_free(group: PlacementGroup, min_fraction: float, timeout: float) -> None:
+    """Wait until at least `min_fraction` (0 to 1) of the memory of each GPU of a placed group is free, on every node.
+
+    Raises:
+        ClusterError: A GPU's memory is not free after `timeout` seconds, or a process of Ray still holds a GPU.
+    """
+    tasks = [
+        _wait_in_bundle.options(
+            num_cpus=0, num_gpus=1, scheduling_strategy=PlacementGroupSchedulingStrategy(group, number)
+        ).remote(min_fraction, timeout)
+        for number in range(group.bundle_count)
+    ]
+    try:
+        problems: list[str] = ray.get(tasks, timeout=2 * timeout)
+    except GetTimeoutError:
+        problems = [f"GPUs of the placement group are still in use after {2 * timeout:g} s"]
+    if problem := next(filter(None, problems), ""):
+        raise ClusterError(problem)
+
+
 def unplaced(reservations: Iterable[Reservation]) -> list[Reservation]:
     """Return the reservations that Ray has not placed yet."""
     table = placement_group_table()
@@ -114,6 +137,16 @@ def remove_stale_groups(name: str) -> None:
         if owner == name and number.isdigit() and group["state"] != "REMOVED":
             with contextlib.suppress(ValueError):  # removed in the meantime
                 remove_placement_group(ray.util.get_placement_group(group["name"]))
+
+
+@ray.remote
+def _wait_in_bundle(min_fraction: float, timeout: float) -> str:
+    """Wait for the GPUs that Ray has assigned to this task. Return what is wrong, empty if they are free."""
+    try:
+        wait_until_free([str(gpu) for gpu in ray.get_gpu_ids()], min_fraction, timeout)
+    except ClusterError as error:
+        return f"node {ray.util.get_node_ip_address()}: {error}"
+    return ""
 
 
 @ray.remote

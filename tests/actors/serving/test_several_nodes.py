@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.gpus import simulating_gpus
 
 ROOT = Path(__file__).parents[3]
 SCRIPT = """
@@ -55,18 +58,55 @@ with simulated_cluster(2):
     pool.close()
 """
 
+# a driver whose GPUs are busy when a process first asks; each question is logged with the node's process
+DRIVER = """
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+class NVMLError(Exception): ...
+
+NVML_DEVICE_MIG_ENABLE, nvmlMemory_v2, used = 1, 2, [900]
+nvmlInit = nvmlShutdown = lambda: None
+nvmlDeviceGetCount = lambda: 1
+nvmlDeviceGetUUID = nvmlDeviceGetHandleByIndex = str
+nvmlDeviceGetMigMode = lambda device: (0, 0)
+
+def nvmlDeviceGetMemoryInfo(device, version):
+    now = used.pop() if used else 0
+    with Path(__file__).with_name("log").open("a") as log:
+        log.write(f"{os.getppid()} {now}\\n")
+    return SimpleNamespace(used=now * 2**20, total=1000 * 2**20)
+"""
+
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> str:
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the driver's module, which also has its log."""
+    folder = tmp_path_factory.mktemp("driver")
+    (folder / "pynvml.py").write_text(DRIVER)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory, driver: Path) -> str:
     """What the script has printed."""
     command = [sys.executable, "-c", SCRIPT, str(tmp_path_factory.mktemp("moved") / "go")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    env = simulating_gpus() | {"PYTHONPATH": os.pathsep.join([str(driver), os.environ.get("PYTHONPATH", str(ROOT))])}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False, env=env)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
 
 def test_a_replica_may_span_nodes_and_gives_all_of_them_back(told: str) -> None:
     assert "nodes 2 tokens 3 free 0" in told and "given back" in told
+
+
+def test_a_replica_that_spans_nodes_waits_for_the_gpus_of_each(told: str, driver: Path) -> None:
+    asked = [line.split() for line in (driver / "log").read_text().splitlines()]
+    busy = {node for node, used in asked[:2] if used == "900"}
+    assert len(busy) == 2, asked
+    assert all([node, "0"] in asked for node in busy)
 
 
 def test_a_replica_on_a_node_that_is_about_to_go_finishes_what_it_has_and_another_takes_the_rest(told: str) -> None:
