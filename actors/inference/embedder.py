@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -67,8 +68,11 @@ class Embedder:
 class EmbedderHost:
     """The actor that hosts an embedder. An error in loading is returned as a value and does not crash the actor."""
 
-    def __init__(self, spec: EncoderSpec) -> None:
+    def __init__(self, spec: EncoderSpec, on_gpu: bool) -> None:
+        """Create a host without a model. Without `on_gpu`, its process sees no GPU; Ray would not hide them."""
         self._spec = spec
+        if not on_gpu:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
     def load_error(self) -> str:
         """Load the model, and return why it cannot be loaded, in one line; empty if it is loaded."""

@@ -127,7 +127,7 @@ def ray_encoder(spec: EncoderSpec, texts: int) -> Generator[RayEncoder]:
     # they reserve no CPU: nothing else runs meanwhile, and later tasks can use all CPUs
     options: dict[str, Any] = {"num_cpus": 0, "num_gpus": 1 if gpus else 0, "scheduling_strategy": "SPREAD"}
     host: Any = ray.remote(**options, max_restarts=MAX_RESTARTS, max_task_retries=MAX_RESTARTS)(EmbedderHost)
-    actors = [host.remote(spec) for _ in range(embedder_count(gpus, cpus, texts))]
+    actors = [host.remote(spec, gpus > 0) for _ in range(embedder_count(gpus, cpus, texts))]
     try:
         encoder = RayEncoder(spec, actors)
         encoder.wait_until_ready()

@@ -68,9 +68,16 @@ def test_memory_that_is_missing_is_no_failure_of_the_device(monkeypatch: pytest.
 
 def test_an_embedder_whose_gpu_has_failed_exits_too(monkeypatch: pytest.MonkeyPatch) -> None:
     use_cuda(monkeypatch, failed=True)
-    host = EmbedderHost(EncoderSpec("x"))
+    host = EmbedderHost(EncoderSpec("x"), on_gpu=True)
     monkeypatch.setattr(
         "actors.inference.embedder.Embedder", lambda _: type("Failing", (), {"embed": lambda *_: fail()})()
     )
     with pytest.raises(Exited):
         host.embed(["text"])
+
+
+@pytest.mark.parametrize(("on_gpu", "visible"), [(True, "3"), (False, "")])
+def test_an_embedder_without_a_gpu_sees_none(monkeypatch: pytest.MonkeyPatch, on_gpu: bool, visible: str) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    EmbedderHost(EncoderSpec("x"), on_gpu)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == visible

@@ -30,7 +30,8 @@ def hosts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ray_local: None) -> P
     folder.mkdir()
 
     class Host:  # pickled with its code, so workers need not import this module
-        def __init__(self, spec: EncoderSpec) -> None:
+        def __init__(self, spec: EncoderSpec, on_gpu: bool) -> None:
+            assert not on_gpu
             self.first = False
 
         def load_error(self) -> str:
