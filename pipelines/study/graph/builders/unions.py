@@ -21,7 +21,7 @@ def add_union(
     Scores, rewards and judgements are those of the parts. What depends on a whole set, such as its diversity, is
     measured again.
     """
-    subject = " ".join(filter(None, (place.seeds, place.union, place.method, place.evolver, f"r{place.round}")))
+    subject = " ".join(filter(None, (place.seeds, place.union, method, place.evolver, f"r{place.round}")))
     instruction_steps = tuple({one.instructions.key: one.instructions for one in parts}.values())
     instructions = builder.add(
         builder.identify(UnionInstructionsParams), subject, UnionInstructionsParams(), *instruction_steps
