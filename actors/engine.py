@@ -81,6 +81,7 @@ class LogprobRequest:
     turns in the model's chat template, and only these contents are scored. `before` are the (role, content) pairs of
     the conversation before `context`, which is read and not scored; `alone` is encoded without it. `bos` says whether a
     text begins with the BOS token: "auto" (the tokenizer or the template decides), "always" or "never".
+    `truncate` scores the start of a text that is longer than the model accepts, instead of rejecting the request.
     """
 
     id: str
@@ -90,6 +91,7 @@ class LogprobRequest:
     chat: bool = False
     bos: Bos = "auto"
     before: tuple[tuple[str, str], ...] = ()
+    truncate: bool = False
 
     @property
     def raw_before(self) -> str:

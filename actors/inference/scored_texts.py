@@ -36,6 +36,20 @@ def to_scored_texts(tokenizer: PreTrainedTokenizerBase, request: LogprobRequest)
     return [*scored, _encode_raw(tokenizer, "", "", request.alone, request.bos)] if request.alone else scored
 
 
+def truncate_texts(scored: Sequence[ScoredText], limit: int) -> list[ScoredText]:
+    """Return the texts cut at their ends, as in the code of Superfiltering (2402.00530).
+
+    Context and text together keep `limit` tokens. The text alone keeps the number of those that are its own, plus one.
+    """
+    first, *alone = scored
+    left = max(1, limit - first.boundary + 1)
+    return [_first_tokens(first, limit), *(_first_tokens(each, min(limit, left)) for each in alone)]
+
+
+def _first_tokens(scored: ScoredText, count: int) -> ScoredText:
+    return ScoredText(scored.ids[:count], min(scored.boundary, count), scored.content[:count])
+
+
 def to_token_logprobs(
     request_id: str, scored_texts: Sequence[ScoredText], values: Sequence[Sequence[float | None]]
 ) -> TokenLogprobs:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from actors.engine import Generation, LoadError, LogprobRequest, RequestError
 from actors.inference.chat_template import Message, encode_chat, end_of_turn, starts_in_thoughts
-from actors.inference.scored_texts import ScoredText, to_scored_texts
+from actors.inference.scored_texts import ScoredText, to_scored_texts, truncate_texts
 from prompts.thoughts import HARMONY_TOKENS, TAGS, reply_start, split_thoughts
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class TextEncoder:
             RequestError: "too_long", if a text is longer than the model accepts; and errors of `to_scored_texts`.
         """
         scored = to_scored_texts(self._tokenizer, request)
+        if request.truncate:
+            scored = truncate_texts(scored, self._max_length)
         longest = max(len(scored_text.ids) for scored_text in scored)
         if longest > self._max_length:
             raise RequestError("too_long", f"the text has {longest} tokens, the model takes {self._max_length}")

@@ -61,11 +61,18 @@ def logprob_request(row: ResponseRow, new_id: str, options: ScoringOptions) -> L
     The conversation before the instruction is read and not scored. The answer alone has none before it.
     """
     question, answer, before = user_turn(row.instruction, row.input), row.response, context(row)
-    if options.form == "chat":
-        return LogprobRequest(new_id, question, answer, answer, chat=True, bos=options.bos, before=before)
-    if options.boundary == "answer":
-        return LogprobRequest(new_id, question, f"\n{answer}", answer, bos=options.bos, before=before)
-    return LogprobRequest(new_id, f"{question}\n", answer, answer, bos=options.bos, before=before)
+    chat = options.form == "chat"
+    break_before, break_after = ("", "") if chat else ("\n", "") if options.boundary == "answer" else ("", "\n")
+    return LogprobRequest(
+        new_id,
+        f"{question}{break_after}",
+        f"{break_before}{answer}",
+        answer,
+        chat=chat,
+        bos=options.bos,
+        before=before,
+        truncate=options.truncate,
+    )
 
 
 def require_defined(instruction: float, conditional: float, alone: float) -> tuple[float, float, float]:

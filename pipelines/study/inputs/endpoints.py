@@ -62,6 +62,9 @@ def check_scorer(study: Study, scoring: Scoring) -> Iterator[Problem]:
     if scoring.form == "chat":
         message = f"the scorer '{scoring.scorer}' is behind a server, which scores raw text only"
         yield Problem(("form",), message, "Use 'form: raw', or a scorer with engine transformers or vllm.")
+    if scoring.truncate:
+        message = f"the scorer '{scoring.scorer}' is behind a server, which decides about long texts itself"
+        yield Problem(("truncate",), message, "Leave it out, or use a scorer with engine transformers or vllm.")
     if scoring.bos != "auto":
         message = f"the scorer '{scoring.scorer}' is behind a server, which decides about the BOS token itself"
         yield Problem(("bos",), message, "Use 'bos: auto', or a scorer with engine transformers or vllm.")

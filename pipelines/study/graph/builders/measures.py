@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from pipelines.rows.kinds import Kind
 from pipelines.study.graph.builders.step_builder import StepBuilder
+from pipelines.study.graph.steps.fingerprint import describe_without
 from pipelines.study.graph.steps.grid import ScoreStep
 from pipelines.study.graph.steps.params.measures import ContaminationParams, DiversityParams, RewardParams, ScoreParams
 from pipelines.study.graph.steps.step import Step
@@ -29,7 +30,8 @@ def add_scores(builder: StepBuilder, responses: Step) -> Iterator[ScoreStep]:
 
 
 def _add_score(builder: StepBuilder, responses: Step, scoring: Scoring, model: str, subject: str) -> Step:
-    identity = builder.identify(ScoreParams, options=scoring.options, model=builder.models[model])
+    options = describe_without(scoring.options, *([] if scoring.truncate else ["truncate"]))
+    identity = builder.identify(ScoreParams, options=options, model=builder.models[model])
     return builder.add(identity, subject, ScoreParams(model, scoring.options), responses)
 
 

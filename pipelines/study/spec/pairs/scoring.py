@@ -26,6 +26,10 @@ class ScoringOptions(StrictModel):
     probabilities: int = Field(
         default=5, ge=0, description="number of first tokens of an answer whose probabilities are kept"
     )
+    truncate: bool = Field(
+        default=False,
+        description="cut texts longer than the scorer's max_length, instead of rejecting them (2402.00530)",
+    )
 
 
 class Scoring(ScoringOptions):

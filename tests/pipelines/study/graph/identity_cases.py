@@ -348,7 +348,7 @@ CASES = {
         ("score",),
         lambda *entries: scripted(scoring=named(entries)),
         {"scorer": "a"},
-        {"scorer": "b", "form": "chat", "bos": "always", "boundary": "question", "probabilities": 2},
+        {"scorer": "b", "form": "chat", "bos": "always", "boundary": "question", "probabilities": 2, "truncate": True},
         frozenset({"name"}),
     ),
     "diversity": Case(
