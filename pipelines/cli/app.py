@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -147,17 +147,33 @@ def report(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = 
 
 
 @app.command(epilog="Example: [bold]evolgrid predict studies/quickstart.yaml[/bold]")
-def predict(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
-    """Show which metrics of a data set predict the accuracy of students trained on it (Spearman's rho)."""
+def predict(
+    study: StudyFile,
+    store: StoreUrl = DEFAULT_STORE,
+    seeds: SeedFile = None,
+    over: Annotated[
+        Literal["teacher", "evolver", "round", "decoding", "all"] | None,
+        typer.Option(
+            help="Compare data sets that differ in this only; all: all sets of the same seeds (default: teacher if "
+            "the study has at least 4, else all).",
+        ),
+    ] = None,
+) -> None:
+    """Show which metrics of a data set predict the performance of students trained on it (Spearman's rho)."""
     from pipelines.cli.views.predictions import show_predictions
-    from pipelines.results.predict.study import compare_teacher_sizes, predict_from_metrics
+    from pipelines.results.predict.study import (
+        compare_teacher_sizes,
+        predict_from_metrics,
+        teachers_without_family,
+    )
     from pipelines.store.store import Store
     from pipelines.study.graph.build import build
 
     loaded, target = load_and_check(study, seeds), Store(store)
     grid = build(loaded.study, loaded.folder)
-    found = predict_from_metrics(loaded.study, grid, target)
-    show_predictions(Console(), found, compare_teacher_sizes(loaded.study, loaded.folder, grid, target))
+    where = (loaded.study, loaded.folder, grid, target)
+    found = predict_from_metrics(*where, over)
+    show_predictions(Console(), found, compare_teacher_sizes(*where), teachers_without_family(*where[:2]))
 
 
 @app.command(epilog="Example: [bold]evolgrid show studies/quickstart.yaml --row 3f2a91[/bold]")

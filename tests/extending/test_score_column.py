@@ -80,7 +80,7 @@ def test_a_metric_from_outside_predicts_the_students_that_follow_it(tmp_path: Pa
         for _, step in cell.evaluations:
             store.invalidate(step.kind, step.key)
             commit_rows(store, step, [answer(i, i < right) for i in range(10)], [], 10, 0.0)
-    ((_, predictions),) = predict_from_metrics(study, grid, store).items()
+    ((_, predictions),) = predict_from_metrics(study, Path(), grid, store).items()
     (found,) = (one for one in predictions if one.metric == NAME)
     assert found.correlation and found.correlation.rho == pytest.approx(1)
 

@@ -10,32 +10,42 @@ from rich.table import Table
 
 from pipelines.results.predict.correlation import Correlation
 from pipelines.results.predict.paradox import Paradox
-from pipelines.results.predict.points import ComparisonGroup
-from pipelines.results.predict.study import MIN_POINTS, Prediction
+from pipelines.results.predict.performance import MIN_POINTS, ComparisonGroup
+from pipelines.results.predict.study import Prediction
 
 NO_PREDICTIONS = "No student of this study is trained and evaluated yet: run the study first."
 
 
 def show_predictions(
-    console: Console, found: Mapping[ComparisonGroup, Sequence[Prediction]], paradox: Sequence[Paradox]
+    console: Console,
+    found: Mapping[ComparisonGroup, Sequence[Prediction]],
+    paradox: Sequence[Paradox],
+    unknown: Sequence[str] = (),
 ) -> None:
-    """Print a table for each comparison group, and how often a smaller teacher's students beat a larger teacher's."""
+    """Print a table for each comparison group, and how often a smaller teacher's students beat a larger teacher's.
+
+    `unknown` are the teachers that cannot be compared by size.
+    """
     if not found:
         console.print(NO_PREDICTIONS)
         return
     console.print(
-        "Spearman's rho between the mean of a metric and the student's accuracy, over data sets (teachers, evolvers, "
-        "rounds and decodings of the same seeds), with its 95 % bootstrap interval.\n"
+        "Spearman's rho between the mean of a metric and the student's performance, over the data sets that a table "
+        "compares, with its 95 % bootstrap interval.\n"
     )
     for group, predictions in found.items():
         console.print(_predictions_table(group, predictions))
     for one in paradox:
         if one.bases:
             console.print(f"{one.smaller} beats the larger {one.larger} in {one.smaller_wins} of {one.bases} cases")
+    if len(unknown) > 1:
+        remedy = "give them 'family' and 'parameters' under 'models'"
+        console.print(f"Not compared by size: {', '.join(unknown)}. To compare them, {remedy}.", soft_wrap=True)
 
 
 def _predictions_table(place: ComparisonGroup, predictions: Sequence[Prediction]) -> Table:
-    title = f"{place.student} on {place.benchmark}, trained on '{place.selection}' of {place.seeds}"
+    where = ", ".join(filter(None, (place.seeds, place.place)))
+    title = f"{place.student} on {place.benchmark}, trained on '{place.selection}' of {where}"
     table = Table("metric", title=title, title_justify="left")
     for name in ("rho", "95 % interval", "sets"):
         table.add_column(name, justify="right")

@@ -1,4 +1,4 @@
-"""The data sets of a study as points: the means of their metrics and the performance of students trained on them."""
+"""The data sets of a study as points: the means of their metrics."""
 
 from __future__ import annotations
 
@@ -8,34 +8,14 @@ from dataclasses import dataclass
 from itertools import product
 from statistics import fmean
 
-from pipelines.evaluate.scores import headline_score
 from pipelines.operators.select.car import cars
 from pipelines.operators.select.measurements import ReportedMetric, reported, reported_values
-from pipelines.results.predict.paradox import average_performance
-from pipelines.rows.arrow import from_table
-from pipelines.rows.types import AnswerRow
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Grid, InstructionDataset
-from pipelines.study.graph.steps.params.students import EvaluateParams, VerdictParams
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
 LOSS_COLUMN = "loss_conditional"  # the loss in CAR
-
-
-@dataclass(frozen=True, slots=True)
-class ComparisonGroup:
-    """What compared points have in common: a student, and a selection applied to the data sets of one seed set.
-
-    `benchmark` is the benchmark of the scores, or "mean" for the mean over several benchmarks. `base` is the student's
-    base model.
-    """
-
-    seeds: str
-    student: str
-    selection: str
-    benchmark: str
-    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,32 +59,6 @@ def _mean_metrics(by_seed: Sequence[Mapping[ReportedMetric, float]]) -> dict[Rep
     return {name: fmean(metrics[name] for metrics in by_seed if name in metrics) for name in by_seed[0]}
 
 
-def collect_performances(grid: Grid, store: Store) -> dict[ComparisonGroup, dict[InstructionDataset, float]]:
-    """Return each benchmark's headline score of every evaluated student, by the data set it was trained on.
-
-    Scores are means over the seeds of trainings and of answers.
-    """
-    by_seed = dict[ComparisonGroup, dict[InstructionDataset, list[float]]]()
-    firsts = first_of_seeds(grid)
-    for place, pairs, value in _run_scores(grid, store):
-        by_seed.setdefault(place, {}).setdefault(firsts[pairs], []).append(value)
-    return {place: {pairs: fmean(values) for pairs, values in found.items()} for place, found in by_seed.items()}
-
-
-def _run_scores(grid: Grid, store: Store) -> Iterator[tuple[ComparisonGroup, InstructionDataset, float]]:
-    """Yield the score of every evaluated training on every benchmark, and on the mean of all benchmarks of the grid."""
-    done, names = store.finished_keys(), {name for cell in grid.cells for name, _ in cell.evaluations}
-    for cell in grid.cells:
-        pairs, student = cell.pairs, f"{cell.student.model} {cell.student.recipe}"
-        scores = {name: _benchmark_score(store, step) for name, step in cell.evaluations if step.key in done}
-        if pairs is None or not scores:
-            continue
-        if len(scores) > 1 and len(scores) == len(names):
-            scores["mean"] = average_performance(*scores.values())
-        for name, mark in scores.items():
-            yield ComparisonGroup(pairs.seeds, student, cell.selection, name, cell.student.model), pairs, mark
-
-
 def _metric_means(
     pairs: InstructionDataset, store: Store, done: frozenset[str], seed: int
 ) -> Iterator[tuple[ReportedMetric, float]]:
@@ -133,12 +87,6 @@ def _car_values(study: Study, found: list[Point]) -> list[dict[ReportedMetric, f
             for place, value in zip(known, cars(compared, beta, study.car.mode), strict=True):
                 car_by_point[place][metric] = value
     return car_by_point
-
-
-def _benchmark_score(store: Store, step: Step) -> float:
-    """Return the headline score of a benchmark from the rows of its last step."""
-    assert isinstance(step.params, EvaluateParams | VerdictParams)
-    return headline_score(step.params.benchmark, from_table(AnswerRow, store.rows(step.kind, step.key)))
 
 
 def _column_mean(store: Store, step: Step, column: str) -> float:

@@ -7,15 +7,25 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.planning.model_size import parameters
+from actors.engines.registry import engine_info
+from pipelines.planning.model_size import model_config, parameters
 from pipelines.results.predict.correlation import Correlation, correlate
 from pipelines.results.predict.paradox import Paradox, Teacher, paradoxes
-from pipelines.results.predict.points import ComparisonGroup, Point, collect_performances, collect_points
+from pipelines.results.predict.performance import (
+    MEAN,
+    MIN_POINTS,
+    PERFORMANCE,
+    Axis,
+    ComparisonGroup,
+    collect_performances,
+    compared_axis,
+)
+from pipelines.results.predict.points import Point, collect_points
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Grid, InstructionDataset
+from pipelines.study.inputs.models import resolve_model_path
+from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
-
-MIN_POINTS = 4  # with fewer points, a correlation by chance is too likely
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,29 +41,50 @@ class Prediction:
     left_out: int
 
 
-def predict_from_metrics(study: Study, grid: Grid, store: Store) -> dict[ComparisonGroup, list[Prediction]]:
-    """Return the predictions of all metrics in every group of compared points, the highest rho first."""
+def predict_from_metrics(
+    study: Study, folder: Path, grid: Grid, store: Store, axis: Axis | None = None
+) -> dict[ComparisonGroup, list[Prediction]]:
+    """Return the predictions of all metrics in every group of compared points, the highest rho first.
+
+    Points of a group differ in `axis` only, by default in their teachers (2411.07133). `folder` is the study file's.
+    """
     found = {point.pairs: point for point in collect_points(study, grid, store)}
     return {
         place: sorted(_group_predictions(study, place.base, found, measured), key=_rank)
-        for place, measured in collect_performances(grid, store).items()
+        for place, measured in collect_performances(study, folder, grid, store, axis or compared_axis(study)).items()
     }
 
 
 def compare_teacher_sizes(study: Study, folder: Path, grid: Grid, store: Store) -> list[Paradox]:
-    """Compare every two teachers of the study with known sizes: how often was the smaller one's student better?
+    """Compare every two teachers of a family with known sizes: how often was the smaller one's student better?
 
-    The compared students differ only in the teacher. `folder` is the study file's.
+    The compared students differ only in the teacher. They are compared by the study's performance, or by the mean over
+    its benchmarks, or by its only benchmark. `folder` is the study file's.
     """
-    sizes = {name: parameters(study.models[name], folder) for name in study.responses.teachers}
-    teachers = [Teacher(name, "", size / 1e9) for name, size in sizes.items() if size]
-    measured = {
-        (repr((place, pairs.method, pairs.evolver, pairs.round, pairs.decoding)), pairs.teacher): value
-        for place, values in collect_performances(grid, store).items()
-        if place.benchmark != "mean"
+    known = [_teacher(name, study.models[name], folder) for name in study.responses.teachers]
+    measured = collect_performances(study, folder, grid, store, "teacher")
+    names = {place.benchmark for place in measured}
+    compared = {PERFORMANCE} & names or {MEAN} & names or names
+    performance = {
+        (repr(place), pairs.teacher): value
+        for place, values in measured.items()
+        if place.benchmark in compared
         for pairs, value in values.items()
     }
-    return paradoxes(teachers, measured)
+    return paradoxes([teacher for teacher in known if teacher], performance)
+
+
+def teachers_without_family(study: Study, folder: Path) -> list[str]:
+    """Return the teachers whose family or size is not known, so that they cannot be compared with others by size."""
+    return [name for name in study.responses.teachers if _teacher(name, study.models[name], folder) is None]
+
+
+def _teacher(name: str, model: Model, folder: Path) -> Teacher | None:
+    size = parameters(model, folder)
+    known = engine_info(model.engine, model.gpus).has_weights and not model.family
+    config = model_config(resolve_model_path(model, folder), model.revision) if known else None
+    family = model.family or str((config or {}).get("model_type", ""))
+    return Teacher(name, family, size / 1e9) if size and family else None
 
 
 def _group_predictions(

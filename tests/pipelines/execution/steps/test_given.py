@@ -155,7 +155,7 @@ def test_given_answers_are_planned_scored_selected_reported_and_exported(tmp_pat
     assert [(one.teacher, one.asked, one.empty) for one in report.flags] == [("alpaca", 3, 1)]
     files = export_sets(store, loaded.study, grid, tmp_path / "data", "alpaca")
     assert [file.rows for file in files if "alpaca" in file.name] == [2]
-    assert predict_from_metrics(loaded.study, grid, store) == {}  # no student is trained yet
+    assert predict_from_metrics(loaded.study, loaded.folder, grid, store) == {}  # no student is trained yet
 
 
 def test_thoughts_of_given_answers_are_apart_from_the_answers(tmp_path: Path) -> None:

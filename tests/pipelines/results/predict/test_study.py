@@ -18,8 +18,9 @@ from pipelines.evaluate.items.item import Item
 from pipelines.evaluate.items.item import exact_grade as accuracy
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.results.predict.paradox import Paradox
-from pipelines.results.predict.points import collect_performances, collect_points
-from pipelines.results.predict.study import compare_teacher_sizes, predict_from_metrics
+from pipelines.results.predict.performance import collect_performances
+from pipelines.results.predict.points import collect_points
+from pipelines.results.predict.study import compare_teacher_sizes, predict_from_metrics, teachers_without_family
 from pipelines.rows.types import AnswerRow
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Grid, InstructionDataset
@@ -57,14 +58,14 @@ def finished(store: Store, follow: str, **changes: Any) -> tuple[Study, Grid]:
 
 
 def by_metric(study: Study, grid: Grid, store: Store) -> Mapping[str, Any]:
-    ((place, found),) = predict_from_metrics(study, grid, store).items()
+    ((place, found),) = predict_from_metrics(study, Path(), grid, store).items()
     assert (place.student, place.selection, place.benchmark) == ("small full", "all", "world")
     return {one.metric: one for one in found}
 
 
 def told(study: Study, grid: Grid, store: Store) -> str:
     output = io.StringIO()
-    found = predict_from_metrics(study, grid, store)
+    found = predict_from_metrics(study, Path(), grid, store)
     show_predictions(Console(file=output, width=160), found, compare_teacher_sizes(study, Path(), grid, store))
     return output.getvalue()
 
@@ -115,7 +116,7 @@ def test_several_benchmarks_have_a_mean(tmp_path: Path) -> None:
     study, grid = finished(store, "ppl_answer", benchmarks=benchmarks)
     found = {
         place.benchmark: {one.metric: one for one in made}
-        for place, made in predict_from_metrics(study, grid, store).items()
+        for place, made in predict_from_metrics(study, Path(), grid, store).items()
     }
     assert set(found) == {"one", "two", "mean"}
     assert found["mean"]["ppl_answer"].correlation.rho == pytest.approx(1)
@@ -134,7 +135,7 @@ def test_a_point_is_a_mean_over_the_seeds_of_answers_and_trainings(tmp_path: Pat
         for _, step in cell.evaluations:
             answers(store, step, number % 6)
     assert len({cell.pairs for cell in grid.cells if cell.pairs}) == 20
-    ((_, performances),) = collect_performances(grid, store).items()
+    ((_, performances),) = collect_performances(study, Path(), grid, store, "all").items()
     assert [*performances.values()] == pytest.approx([100 * 2.5 / TASKS] * 10)
     lengths = [column_mean(store, pairs) for pairs in grid.sets if pairs.place_without_seed[-2:] == ("small", "warm")]
     points = [point for point in collect_points(study, grid, store) if point.pairs.teacher == "small"]
@@ -153,7 +154,7 @@ def test_larger_teachers_are_compared_where_sizes_are_known(tmp_path: Path) -> N
     for name, size in (("small", 4), ("large", 40)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.safetensors").write_bytes(bytes(size))
-        models[name] = {"source": str(tmp_path / name), "cpus": 0.1}
+        models[name] = {"source": str(tmp_path / name), "cpus": 0.1, "family": "f"}
     models["scorer"] = {"source": "scorer", "engine": "scripted", "cpus": 0.1}
     study, grid = finished(store, "ppl_answer", models=models)
 
@@ -168,9 +169,51 @@ def test_larger_teachers_are_compared_where_sizes_are_known(tmp_path: Path) -> N
     assert "small beats the larger large in 4 of 5 cases" in told(study, grid, store)
 
 
+def test_teachers_are_compared_within_a_family_by_the_studys_performance(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    models = {
+        name: {"source": name, "engine": "scripted", "cpus": 0.1, "family": family, "parameters": size}
+        for name, family, size in (("small", "f", 4e9), ("large", "f", 4e10), ("other", "g", 4e11))
+    } | {"scorer": {"source": "scorer", "engine": "scripted", "cpus": 0.1}}
+    study, grid = finished(
+        store,
+        "ppl_answer",
+        models=models,
+        responses={"teachers": ["small", "large", "other"]},
+        benchmarks=[{"name": name, "world": {"count": count}} for name, count in (("a-one", 10), ("b", 11))],
+        performance="a_one - b",
+    )
+    for cell in grid.cells:
+        for (_, step), right in zip(cell.evaluations, (9, 1 if is_small(cell.pairs) else 8), strict=True):
+            answers(store, step, right)
+    found = compare_teacher_sizes(study, tmp_path, grid, store)
+    assert found == [Paradox("small", "large", smaller_wins=5, bases=5)]
+    groups = predict_from_metrics(study, Path(), grid, store, "teacher")
+    assert {place.benchmark for place in groups} == {"a-one", "b", "performance"}
+    assert {place.place for place in groups} == {
+        *(f"{evolver}, round {number}, greedy" for evolver in ("small", "large") for number in (1, 2)),
+        "round 0, greedy",
+    }
+    (values, *_) = (
+        found
+        for place, found in collect_performances(study, Path(), grid, store, "teacher").items()
+        if place.benchmark == "performance"
+    )
+    assert sorted(values.values()) == pytest.approx([10.0, 10.0, 80.0])
+
+
+def is_small(pairs: InstructionDataset | None) -> bool:
+    return pairs is not None and pairs.teacher == "small"
+
+
+def test_teachers_of_unknown_families_are_named(tmp_path: Path) -> None:
+    study = scripted_study(**ONE_STUDENT)
+    assert teachers_without_family(study, tmp_path) == ["small", "large"]
+
+
 def test_an_unfinished_study_is_told_to_run_first(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     study = scripted_study(**ONE_STUDENT)
     grid = run_offline(study, store)
-    assert predict_from_metrics(study, grid, store) == {}
+    assert predict_from_metrics(study, Path(), grid, store) == {}
     assert "run the study first" in told(study, grid, store)
