@@ -31,9 +31,11 @@ class GenerateRequest:
 
     `logprobs` requests the log-probabilities of the reply's tokens, and `top_logprobs` those of this number of the most
     likely first tokens of the reply (at most 20, which is the limit of several engines and servers). `schema` (JSON
-    Schema, as JSON text) constrains the reply. `adapter` (a folder) is the LoRA adapter to apply to the model.
+    Schema, as JSON text) constrains the reply. `adapter` is the folder (or its fsspec URL) of a student whose LoRA
+    adapter is applied to the model, and whose tokenizer and chat template are used: see `actors.model_folder.adapter`.
 
-    An engine raises RequestError("unsupported") for a feature that its `features` do not contain.
+    An engine raises RequestError("unsupported") for a feature that its `features` do not contain, and LoadError for an
+    adapter that it cannot load, whatever other requests it answers.
     """
 
     id: str
@@ -82,6 +84,7 @@ class LogprobRequest:
     the conversation before `context`, which is read and not scored; `alone` is encoded without it. `bos` says whether a
     text begins with the BOS token: "auto" (the tokenizer or the template decides), "always" or "never".
     `truncate` scores the start of a text that is longer than the model accepts, instead of rejecting the request.
+    `adapter` is that of a GenerateRequest.
     """
 
     id: str
@@ -92,6 +95,7 @@ class LogprobRequest:
     bos: Bos = "auto"
     before: tuple[tuple[str, str], ...] = ()
     truncate: bool = False
+    adapter: str | None = None
 
     @property
     def raw_before(self) -> str:
@@ -253,7 +257,7 @@ def check_features(features: frozenset[Feature], request: GenerateRequest | Logp
         RequestError: It does not (reason "unsupported").
     """
     if isinstance(request, LogprobRequest):
-        requested: dict[Feature, bool] = {"prompt_logprobs": True}
+        requested: dict[Feature, bool] = {"prompt_logprobs": True, "adapter": request.adapter is not None}
     else:
         requested = {
             "reply_logprobs": request.logprobs,

@@ -8,8 +8,9 @@ from typing import Any
 from actors.engine import EngineSpec, OptionValue
 
 Option = str | int | float | bool
-TRANSFORMERS_OPTIONS: dict[str, Option] = {"max_batch": 32, "max_batch_tokens": 16384}
-CLASSIFIER_OPTIONS: dict[str, Option] = {**TRANSFORMERS_OPTIONS, "reward_index": -1}
+_BATCHES: dict[str, Option] = {"max_batch": 32, "max_batch_tokens": 16384}
+TRANSFORMERS_OPTIONS: dict[str, Option] = {**_BATCHES, "lora": False, "max_loras": 8}
+CLASSIFIER_OPTIONS: dict[str, Option] = {**_BATCHES, "reward_index": -1}
 _TYPES = {
     **{str: "a text", int: "a whole number", float: "a number", bool: "true or false"},
     **{dict: "a mapping", list: "a list"},

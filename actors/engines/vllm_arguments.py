@@ -10,6 +10,7 @@ from actors.engine import EngineSpec, OptionValue
 from actors.engines.options import parse_options
 from actors.engines.vllm.internals import lora_rank_limits
 from actors.inference.model_loading import adapter_rank, linear_names, usable_length
+from actors.model_folder.adapter import read_adapter_config, sharing_problem, weight_names
 
 CPU_KV_CACHE_BYTES = 2**30  # bytes
 # whitespace in JSON has no meaning, and weak models fill whole replies with it
@@ -122,14 +123,24 @@ def usable_rank(folder: str) -> int:
     Raises:
         ValueError: vLLM cannot both sample and score with this adapter.
     """
-    from safetensors import safe_open
-
-    rank = adapter_rank(folder)
-    with safe_open(f"{folder}/adapter_model.safetensors", "np") as weights:
-        changed = [name for name in weights.keys() if "lm_head" in name or "embed" in name]  # noqa: SIM118
-    if changed:  # prompt_logprobs would apply the wrong request's adapter in the last layer
+    rank, names = adapter_rank(folder), weight_names(folder)
+    if changed := [name for name in names if "lm_head" in name or "embed" in name]:
+        # prompt_logprobs would apply the wrong request's adapter in the last layer
         raise ValueError(f"adapter {folder} changes {changed[0]}; the vllm engine takes adapters of inner layers only")
     return rank
+
+
+def check_rank(folder: str, max_rank: int) -> None:
+    """Check that the adapter in this folder can be applied beside others.
+
+    Raises:
+        ValueError: It cannot, or its rank exceeds `max_rank`.
+    """
+    rank = adapter_rank(folder)
+    if problem := sharing_problem(read_adapter_config(folder), weight_names(folder)):
+        raise ValueError(problem)
+    if rank > max_rank:
+        raise ValueError(f"its rank {rank} exceeds the option max_lora_rank, {max_rank}")
 
 
 def _executor(workers: int) -> dict[str, Any]:

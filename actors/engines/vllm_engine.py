@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Generator
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from actors.devices import device_name, missing_compiler
 from actors.engine import (
@@ -29,29 +29,31 @@ from actors.engines.unsupported import UnsupportedEngine
 from actors.engines.vllm.environment import set_environment
 from actors.engines.vllm.internals import engine_dead_error, on_each_output, start_engine, validation_error
 from actors.engines.vllm.stderr import explained_failure
-from actors.engines.vllm_arguments import engine_arguments, usable_rank, vllm_options
-from actors.inference.chat_template import template_ids
-from actors.inference.model_loading import (
-    base_model,
-    check_weights,
-    is_adapter,
-    load_tokenizer,
-    usable_length,
-)
+from actors.engines.vllm_arguments import check_rank, engine_arguments, usable_rank, vllm_options
+from actors.inference.model_loading import base_model, check_weights, is_adapter
 from actors.inference.scored_texts import to_token_logprobs
+from actors.inference.student_texts import student_encoder, text_encoder
 from actors.inference.text_codec import TextEncoder, truncate_at_stop
+from actors.model_folder.adapter import adapter_folder
 from actors.model_folder.config import load_decoder_config
 from actors.model_folder.generation_settings import folder_stop_ids
-from actors.model_folder.vocabulary import check_vocabulary, pad_id
+from cluster.errors import error_line
 from cluster.resources.process_activity import busiest_child_seconds
+
+
+class _Student(NamedTuple):
+    """How the text of a student is encoded, and vLLM's reference to its adapter."""
+
+    text: TextEncoder
+    lora: Any
 
 
 class VllmEngine(UnsupportedEngine):
     """A causal LM on vLLM, or a LoRA adapter on its base model. Requires the extra `vllm`, or `make vllm`.
 
     Options are vLLM's engine arguments of the same name, such as `tensor_parallel_size` and `max_num_batched_tokens`.
-    With `lora`, requests may name adapters, which use the tokenizer and chat template of the engine's model. With
-    `batch_invariant`, answers on GPUs do not depend on the other requests.
+    With `lora`, requests may name students of the model, whose adapters are loaded when a request first names them.
+    With `batch_invariant`, answers on GPUs do not depend on the other requests.
 
     If vLLM's process crashes, this process exits, because the engine cannot be restarted within it. Ray then restarts
     the actor.
@@ -60,9 +62,8 @@ class VllmEngine(UnsupportedEngine):
     def __init__(self, spec: EngineSpec) -> None:
         base_spec = replace(spec, model=base_model(spec.model)) if is_adapter(spec.model) else spec
         config = load_decoder_config(base_spec.model, base_spec.revision)
-        tokenizer = load_tokenizer(spec)
-        check_vocabulary(spec.model, tokenizer, config, template_ids(tokenizer))
-        length = usable_length(spec.max_length, config)
+        self._stops = folder_stop_ids(base_spec.model, base_spec.revision, config)
+        self._spec, self._config, self._text = spec, config, text_encoder(spec, config, self._stops)
         options = vllm_options(spec)
         device = device_name()
         if device == "cuda" and (problem := missing_compiler()):
@@ -73,13 +74,12 @@ class VllmEngine(UnsupportedEngine):
         from vllm import AsyncEngineArgs
 
         self.features = _features(lora=options["lora"], sleep=arguments["enable_sleep_mode"])
-        stops = folder_stop_ids(base_spec.model, base_spec.revision, config)
-        self._text = TextEncoder(tokenizer, length, stops, pad_id(tokenizer, config))
         with explained_failure(spec.model):
             self._engine = start_engine(AsyncEngineArgs(**arguments))
         self._ids = itertools.count()
-        self._adapters: dict[str, int] = {}  # vLLM's integer ids, by folder
-        self._loaded: set[str] = set()
+        self._students: dict[str, asyncio.Task[_Student]] = {}  # by folder, the least recently used one first
+        self._adapter_ids = itertools.count(1)
+        self._max_adapters = max(1, int(options["max_loras"]))
         self._max_rank = int(arguments.get("max_lora_rank", 0))
         self._own_adapter = None if base_spec is spec else spec.model
         self._iterations = 0
@@ -89,27 +89,28 @@ class VllmEngine(UnsupportedEngine):
         """Continue one conversation.
 
         Raises:
-            RequestError: The prompt is too long, the chat template rejects it, or vLLM cannot use the schema or the
-                adapter.
+            RequestError: The prompt is too long, the chat template rejects it, or vLLM cannot use the schema.
+            LoadError: The adapter cannot be loaded.
         """
         check_features(self.features, request)
-        prompt, max_tokens = self._text.encode_prompt(request.messages, request.sampling.max_tokens)
+        text, lora = await self._student(request.adapter)
+        prompt, max_tokens = text.encode_prompt(request.messages, request.sampling.max_tokens)
         output = await self._run(
             prompt,
-            request.adapter or self._own_adapter,
+            lora,
             temperature=request.sampling.temperature,
             top_p=request.sampling.top_p,
             seed=request.seed % 2**63,
             max_tokens=max_tokens,
-            stop_token_ids=sorted(self._text.stops),
+            stop_token_ids=sorted(text.stops),
             logprobs=request.top_logprobs if request.logprobs or request.top_logprobs else None,
             **_structured_outputs(request.schema),
         )
         sampled = output.outputs[0]
         logprobs = _chosen_logprobs(sampled.token_ids, sampled.logprobs) if request.logprobs else None
         alternatives = _alternatives(sampled.logprobs, request.top_logprobs) if request.top_logprobs else ()
-        return self._text.to_generation(
-            request.id, len(prompt), truncate_at_stop(sampled.token_ids, self._text.stops, logprobs, alternatives)
+        return text.to_generation(
+            request.id, len(prompt), truncate_at_stop(sampled.token_ids, text.stops, logprobs, alternatives)
         )
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
@@ -117,13 +118,13 @@ class VllmEngine(UnsupportedEngine):
 
         Raises:
             RequestError: A text is too long.
+            LoadError: The adapter cannot be loaded.
         """
-        scored_texts = self._text.scored_texts(request)
-        return to_token_logprobs(
-            request.id,
-            scored_texts,
-            await asyncio.gather(*(self._token_logprobs(scored.ids) for scored in scored_texts)),
-        )
+        check_features(self.features, request)
+        text, lora = await self._student(request.adapter)
+        scored_texts = text.scored_texts(request)
+        rows = (self._token_logprobs(scored.ids, lora) for scored in scored_texts)
+        return to_token_logprobs(request.id, scored_texts, await asyncio.gather(*rows))
 
     def progress(self) -> int:
         """Return the number of outputs received from vLLM's process."""
@@ -147,22 +148,21 @@ class VllmEngine(UnsupportedEngine):
         """Stop vLLM's process and free its memory."""
         self._engine.shutdown()
 
-    async def _token_logprobs(self, ids: tuple[int, ...]) -> tuple[float | None, ...]:
+    async def _token_logprobs(self, ids: tuple[int, ...], lora: Any) -> tuple[float | None, ...]:
         """Return the log-probabilities of a text's tokens. vLLM computes them even for texts in its prefix cache."""
         if len(ids) < 2:
             return (None,) * len(ids)
         # vLLM always samples at least one token, which is discarded
-        output = await self._run(list(ids), self._own_adapter, temperature=0.0, max_tokens=1, prompt_logprobs=0)
+        output = await self._run(list(ids), lora, temperature=0.0, max_tokens=1, prompt_logprobs=0)
         return (None, *_chosen_logprobs(ids[1:], output.prompt_logprobs[1:]))
 
-    async def _run(self, prompt: list[int], adapter: str | None, **sampling: Any) -> Any:
-        """Return vLLM's final output for one prompt."""
+    async def _run(self, prompt: list[int], lora: Any, **sampling: Any) -> Any:
+        """Return vLLM's final output for one prompt. `lora` is its reference to an adapter, or None."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         params = SamplingParams(**sampling, detokenize=False, output_kind=RequestOutputKind.FINAL_ONLY)
         with _exit_when_engine_dies():
-            lora = await self._load_adapter(adapter) if adapter else None
             stream = self._engine.generate(
                 {"prompt_token_ids": prompt}, params, str(next(self._ids)), lora_request=lora
             )
@@ -174,22 +174,40 @@ class VllmEngine(UnsupportedEngine):
                 raise RequestError("schema", f"vLLM does not support the schema: {error}") from error
         return outputs[-1]
 
-    async def _load_adapter(self, folder: str) -> Any:
-        """Load an adapter and return vLLM's reference to it. A corrupt adapter in a batch would crash the engine."""
+    async def _student(self, folder: str | None) -> _Student:
+        """Return the encoder and the adapter of a student; without one, those of the engine's own model."""
+        if folder is None and self._own_adapter is None:
+            return _Student(self._text, None)
+        name = folder or ""
+        task = self._students.pop(name, None)
+        if task is None or task.cancelled() or (task.done() and task.exception()):
+            task = asyncio.create_task(self._load_student(folder))
+        self._students[name] = task  # the last one is the most recently used one
+        while len(self._students) > self._max_adapters:
+            del self._students[next(iter(self._students))]  # vLLM drops its weights by itself
+        return await asyncio.shield(task)
+
+    async def _load_student(self, folder: str | None) -> _Student:
+        """Load an adapter, the engine's own if `folder` is None. A corrupt one in a batch would crash the engine."""
         from vllm.lora.request import LoRARequest
 
-        lora = LoRARequest(folder, self._adapters.setdefault(folder, len(self._adapters) + 1), folder)
-        if folder not in self._loaded:
+        source = folder or self._own_adapter
+        assert source is not None
+        files, number = str(adapter_folder(source)), next(self._adapter_ids)
+        lora = LoRARequest(f"{source}#{number}", number, files)
+        with _exit_when_engine_dies():
             try:
-                if (rank := usable_rank(folder)) > self._max_rank:
-                    raise ValueError(f"its rank {rank} exceeds the option max_lora_rank, {self._max_rank}")
+                check_rank(files, self._max_rank)
+                text = self._text if folder is None else await asyncio.to_thread(self._student_text, folder)
                 await self._engine.add_lora(lora)
-            except engine_dead_error():
+            except (LoadError, engine_dead_error()):
                 raise
             except Exception as error:  # vLLM re-raises errors of its process as plain Exception
-                raise RequestError("adapter", f"cannot use the adapter {folder}: {error}") from error
-            self._loaded.add(folder)
-        return lora
+                raise LoadError(source, f"its adapter cannot be used: {error_line(error)}") from error
+        return _Student(text, lora)
+
+    def _student_text(self, folder: str) -> TextEncoder:
+        return student_encoder(folder, self._spec, self._config, self._stops, self._text)
 
     def _count_iteration(self) -> None:
         self._iterations += 1

@@ -8,6 +8,7 @@ import pickle
 import traceback
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import ray
@@ -29,7 +30,7 @@ from actors.engine import (
     RequestError,
 )
 from actors.engines.registry import create, spec_info
-from actors.inference.checkpoint_download import downloaded_checkpoint
+from actors.inference.checkpoint_download import DownloadedStudents, downloaded_checkpoint
 from actors.serving.queueing.queues import CoalescingQueue
 from actors.serving.reservation import wait_until_bundles_are_free
 from cluster.errors import add_context, error_line
@@ -59,6 +60,7 @@ class Replica:
         self._gpus, self._gpu_fraction, self._spans_nodes = gpus or (), gpu_fraction, gpus is None
         self._shared_gpus = self._gpus if gpu_fraction < 1 else ()
         self._files = ExitStack()  # the files that the loaded engine reads
+        self._students = DownloadedStudents(self._spans_nodes)
         self._engine: Engine | None = None
         self._model = ""
         self._code: EngineCode | None = None
@@ -146,7 +148,7 @@ class Replica:
         hit("request.asked", request)
         answer: Answer
         try:
-            answer = await _ask(self._engine, request)
+            answer = await _ask(self._engine, await self._with_local_adapter(request))
         except Exception as error:  # the client raises it
             if not isinstance(error, RequestError | LoadError | EngineLost):
                 if told := self._code.describe(error) if self._code else None:
@@ -162,6 +164,12 @@ class Replica:
             async with self._sole_use():
                 await asyncio.to_thread(engine.close)
         await asyncio.to_thread(self._files.close)
+        await asyncio.to_thread(self._students.close)
+
+    async def _with_local_adapter(self, request: Request) -> Request:
+        if isinstance(request, ClassifyRequest) or request.adapter is None or "://" not in request.adapter:
+            return request
+        return replace(request, adapter=await asyncio.to_thread(self._students.folder, request.adapter))
 
     def _local_checkpoint(self, spec: EngineSpec) -> EngineSpec:
         if not spec_info(spec).has_weights:

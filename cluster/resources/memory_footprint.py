@@ -30,7 +30,8 @@ class ServingConfig:
 
     `length` is the number of tokens of the longest request, and `requests` how many of these fit in the cache.
     `bytes_per_weight` is that of quantised weights, else None: embeddings, the output layer and the cache have
-    `bytes_per_parameter` in any case.
+    `bytes_per_parameter` in any case. `adapter_ranks` is the sum of the ranks of the LoRA adapters beside the weights,
+    on all linear layers. They are not sharded.
     """
 
     bytes_per_parameter: int = 2
@@ -39,6 +40,7 @@ class ServingConfig:
     length: int = 1024
     requests: int = 1
     bytes_per_weight: float | None = None
+    adapter_ranks: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ def serving_memory(model: Architecture, config: ServingConfig, gpu: bool = True)
     weights = ceil(whole / (config.tensor_parallel * config.pipeline_parallel))
     heads, layers = ceil(model.kv_heads / config.tensor_parallel), ceil(model.layers / config.pipeline_parallel)
     cache = 2 * layers * heads * model.head_dim * config.bytes_per_parameter * config.length * config.requests
-    return Footprint(weights, cache, 0, 0, SERVE_WORKSPACE if gpu else CPU_WORKSPACE)
+    adapters = config.adapter_ranks * model.linear * config.bytes_per_parameter
+    return Footprint(weights + adapters, cache, 0, 0, SERVE_WORKSPACE if gpu else CPU_WORKSPACE)
 
 
 def training_memory(model: Architecture, config: TrainingConfig, gpu: bool = True) -> Footprint:

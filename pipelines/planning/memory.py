@@ -24,6 +24,7 @@ from cluster.resources.model_architecture import Architecture
 from cluster.resources.packing import max_gpus_per_node
 from cluster.resources.placement import ResourceRequest, fit_together
 from pipelines.planning.model_size import known_architecture, known_weight_bytes
+from pipelines.study.inputs.models import shared_base_spec
 from pipelines.study.roles import roles
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
@@ -60,7 +61,8 @@ def memory_needs(study: Study, folder: Path) -> list[MemoryNeed]:
         if known is None:
             continue
         if name in served:
-            found.append(_serving_need(name, model, *known, known_weight_bytes(model, folder)))
+            ranks = _adapter_ranks(study, name, folder)
+            found.append(_serving_need(name, model, *known, known_weight_bytes(model, folder), ranks))
         for student in (each for each in study.students if each.model == name):
             found.append(_training_need(model, student, study.recipes[student.recipe], *known))
     return found
@@ -87,7 +89,7 @@ def check_memory(study: Study, folder: Path, cluster: Inventory) -> None:
 
 
 def _serving_need(
-    name: str, model: Model, sizes: Architecture, saved: int, bytes_per_weight: float | None
+    name: str, model: Model, sizes: Architecture, saved: int, bytes_per_weight: float | None, adapter_ranks: int
 ) -> MemoryNeed:
     options: dict[str, Any] = model.options | model.runtime
     gpu = model.gpus > 0
@@ -95,10 +97,18 @@ def _serving_need(
     pipeline = int(options.get("pipeline_parallel_size", 1))
     tensor = int(options.get("tensor_parallel_size", max(1, model.gpus // pipeline) if sharded else 1))
     config = ServingConfig(
-        _bytes_per_parameter(model, saved), tensor, pipeline, model.max_length, bytes_per_weight=bytes_per_weight
+        _bytes_per_parameter(model, saved),
+        tensor,
+        pipeline,
+        model.max_length,
+        bytes_per_weight=bytes_per_weight,
+        adapter_ranks=adapter_ranks,
     )
 
     def changes(cluster: Inventory) -> Iterator[Change]:
+        if adapter_ranks:
+            alone = serving_memory(sizes, replace(config, adapter_ranks=0), gpu)
+            yield f"set 'lora: false' under models.{name}.runtime", model.gpus, alone
         for gpus in (n for n in (1, 2, 4, 8, 16) if gpu and sharded and n > model.gpus and sizes.heads % n == 0):
             yield (
                 f"set 'gpus: {gpus}' under models.{name}",
@@ -161,6 +171,18 @@ def _training_need(model: Model, student: Student, recipe: Recipe, sizes: Archit
 
     role, kind = f"to be trained by '{named}'", model.accelerator if gpus else ""
     return MemoryNeed(student.model, role, gpus, kind, training_memory(sizes, config, gpus > 0), changes)
+
+
+def _adapter_ranks(study: Study, name: str, folder: Path) -> int:
+    """Return the sum of the ranks of the students' adapters that a model's engine has beside its weights."""
+    spec = shared_base_spec(study, name, folder)
+    if spec is None:
+        return 0
+    options: dict[str, Any] = dict(spec.options)
+    recipes = (study.recipes.get(student.recipe) for student in study.students if student.model == name)
+    rank = max(recipe.lora_rank for recipe in recipes if recipe and recipe.tuning == "lora")
+    in_batch = 2 if "max_lora_rank" not in options else 1  # the transformers engine copies the adapters of a batch
+    return in_batch * int(options["max_loras"]) * max(rank, int(options.get("max_lora_rank", 0)))
 
 
 def _bytes_per_parameter(model: Model, saved: int) -> int:

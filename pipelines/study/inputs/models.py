@@ -12,7 +12,7 @@ from typing import Any
 import bundled
 from actors.engine import EngineSpec, OptionValue, StudentTemplate
 from actors.engines.options import option_error
-from actors.engines.registry import EngineInfo, engine_info, option_defaults, resolve
+from actors.engines.registry import EngineInfo, engine_info, identity_options, option_defaults, resolve
 from actors.engines.vllm_arguments import SPECULATIVE, lora_dtype_error, speculative_error
 from actors.model_folder.config import ARCHITECTURE_REMEDY, decoder_problem, unknown_architecture
 from actors.model_folder.files import folder_fault, read_config
@@ -24,6 +24,9 @@ from pipelines.study.plugins.active import origin
 from pipelines.study.plugins.shipping import ShippedCode
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.study import Study
+
+MAX_TOGETHER = 8  # students that are evaluated at once on the engine of their base
+MAX_VLLM_RANK = 256  # which all versions of vLLM take
 
 
 def engine_spec(model: Model, folder: Path, path: str | None = None) -> EngineSpec:
@@ -66,6 +69,30 @@ def evaluated_spec(
         student_template=untuned_template(study, model),
         chat_template=spec.chat_template if template is None else template,
     )
+
+
+def shared_base_spec(study: Study, model: str, folder: Path, template: str | None = None) -> EngineSpec | None:
+    """Return how to start a model whose LoRA students answer benchmarks beside it, as adapters on one engine.
+
+    `template` is that of `evaluated_spec`, for the untuned model: every student has its own.
+
+    None if it has no such students, if its engine does not apply adapters, or if the study says `lora: false`. Options
+    that change results (quantised weights, speculative decoding) would do so otherwise with adapters than with merged
+    weights, so models with such options do not share their engine either.
+    """
+    recipes = [study.recipes.get(student.recipe) for student in study.students if student.model == model]
+    ranks = [recipe.lora_rank for recipe in recipes if recipe and recipe.tuning == "lora"]
+    spec = evaluated_spec(study, model, folder, template=template)
+    given, known = dict(spec.options), option_defaults(spec.engine) or {}
+    changing = identity_options(spec.engine) & {name for name, value in given.items() if value}
+    if not ranks or "lora" not in known or given.get("lora") is False or changing:
+        return None
+    options = {"lora": True, "max_loras": int(str(given.get("max_loras", MAX_TOGETHER)))}
+    if "max_lora_rank" in known:
+        if max(ranks) > MAX_VLLM_RANK or lora_dtype_error(spec.dtype, "cuda" if study.models[model].gpus else "cpu"):
+            return None
+        options["max_lora_rank"] = max([int(str(given.get("max_lora_rank", 0))), *ranks])
+    return replace(spec, options=tuple(sorted((given | options).items())))
 
 
 def untuned_template(study: Study, model: str) -> StudentTemplate:

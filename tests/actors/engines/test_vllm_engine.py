@@ -150,7 +150,7 @@ def test_requests_may_name_adapters_side_by_side(vllm_pool, engine, adapter_fold
     *replies, error = together(vllm_pool.client().generate, [*requests, plain, missing])
     assert [reply.text for reply in replies] == [*expected[:2], *expected[:2], expected[2]]
     assert len(set(expected)) == 3
-    assert isinstance(error, RequestError) and error.reason == "adapter"
+    assert isinstance(error, LoadError) and error.model == str(tmp_path)
 
 
 def test_prompts_share_their_beginning(vllm_pool, engine):

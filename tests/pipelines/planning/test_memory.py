@@ -129,3 +129,26 @@ KEPT = [
     *(f"model.layers.{layer}.self_attn.{name}_proj" for layer in range(2) for name in "qkvo"),
     *(f"model.layers.1.mlp.{name}_proj" for name in ("gate", "up", "down")),
 ]
+
+
+def test_the_adapters_of_students_are_counted_beside_their_base(folder: Path) -> None:
+    def weights(recipe: dict[str, Any] | None, **model: Any) -> int:
+        found = memory_needs(study({"source": "llama-8b", "gpus": 1, **model}, recipe), folder)
+        return next(need.footprint.weights for need in found if need.role == "to serve")
+
+    sizes = architecture(LLAMA_8B)
+    base, lora = weights(None), {"tuning": "lora", "lora_rank": 16}
+    adapter = 2 * 16 * sizes.linear  # bytes
+    assert weights(lora) == base + 8 * adapter
+    assert weights(lora, engine="transformers") == base + 2 * 8 * adapter
+    assert weights(lora, runtime={"max_loras": 2, "max_lora_rank": 32}) == base + 2 * 2 * adapter
+    assert base == weights({"tuning": "full"}) == weights(lora, runtime={"lora": False})
+    quantised = {"quantization": "fp8"}
+    assert weights(None, options=quantised) == weights(lora, options=quantised)
+
+
+def test_merged_students_are_the_smallest_change_where_only_adapters_are_too_large(folder: Path) -> None:
+    recipe = {"tuning": "lora", "lora_rank": 256, "max_length": 64}
+    found = study({"source": "llama-8b", "gpus": 1, "max_length": 512}, recipe)
+    told = [line for line in oversized(found, folder, Inventory((L4,))) if "to serve" in line]
+    assert told and told[0].endswith("set 'lora: false' under models.large.runtime")

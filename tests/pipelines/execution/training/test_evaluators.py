@@ -15,14 +15,16 @@ import pytest
 from ray.exceptions import RayError
 from rich.console import Console
 
-from actors.engine import LoadError
+from actors.engine import EngineLost, EngineSpec, LoadError
 from cluster.resources.inventory import Inventory, Node
 from pipelines.errors import InputError
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.runtime.row_counts import RowCounts
+from pipelines.execution.training import evaluator as one_examiner
 from pipelines.execution.training import evaluators as examiners
 from pipelines.execution.training import run as students
+from pipelines.execution.training import shared_base
 from pipelines.execution.training.gang_scheduler import Gang
 from pipelines.execution.training.run import run_training
 from pipelines.execution.training.trainer import PlannedTraining, Trainer
@@ -43,7 +45,8 @@ class Cluster:
     def __init__(self, cpus: float) -> None:
         self.free, self.changed = cpus, threading.Condition()
         self.loads, self.starts, self.examined, self.now, self.most = list[Any](), 0, list[str](), 0, 0
-        self.wrong: dict[str, Exception] = {}
+        self.wrong, self.wrong_beside_others = dict[str, Exception](), dict[str, Exception]()
+        self.unloadable: Any = None
         self.together, self.seconds = 1, SECONDS  # evaluations that must overlap before any continues; seconds of one
 
     def take(self, cpus: float) -> None:
@@ -61,6 +64,8 @@ class Cluster:
             made.pool_spec = SimpleNamespace(spec=spec)
             self.loads.append(spec)
             time.sleep(SECONDS)
+            if spec == self.unloadable:
+                raise LoadError(spec.model, "no adapters here")
 
         def stats(_: float) -> None:
             raise RayError
@@ -77,6 +82,8 @@ class Cluster:
     def evaluate(self, context: RunContext, step: Step, client: Any) -> tuple[list[Any], list[Any]]:
         if step.label in self.wrong:
             raise self.wrong[step.label]
+        if step.label in self.wrong_beside_others and client.pool_spec.spec == BASE:
+            raise self.wrong_beside_others[step.label]
         with self.changed:
             self.now += 1
             self.most = max(self.most, self.now)
@@ -98,10 +105,13 @@ class Cluster:
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     cluster = Cluster(4)
-    monkeypatch.setattr(examiners, "Pool", cluster.pool)
-    monkeypatch.setattr(examiners, "evaluate", cluster.evaluate)
-    spec = lambda study, model, folder, *trained: SimpleNamespace(engine="scripted", of=(model, *trained))  # noqa: E731
-    monkeypatch.setattr(examiners, "evaluated_spec", spec)
+    monkeypatch.setattr(one_examiner, "Pool", cluster.pool)
+    monkeypatch.setattr(one_examiner, "evaluate", cluster.evaluate)
+
+    def spec(study: Any, model: str, folder: Path, *trained: str, template: str | None) -> Any:
+        return SimpleNamespace(engine="scripted", code=None, of=(model, *trained))
+
+    monkeypatch.setattr(shared_base, "evaluated_spec", spec)
     monkeypatch.setattr(RowCounts, "of", lambda self, step: 1)
     monkeypatch.setattr(Trainer, "train", lambda self, training: cluster.train(self, training))
     return cluster
@@ -194,3 +204,52 @@ def test_after_an_interrupt_nothing_more_is_examined(
         run_training(here, plan)
     time.sleep(3 * cluster.seconds)
     assert len(cluster.examined) <= 2 and cluster.starts == 1  # one that was under way may come to its end
+
+
+BASE = EngineSpec("scripted", "base", options=(("max_loras", 3),))
+
+
+def sharing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All models of the study are adapters of one base; three of them fit its engine at once."""
+    monkeypatch.setattr(shared_base, "shared_base_spec", lambda *given: BASE)
+    monkeypatch.setattr(shared_base, "saved_adapter_problem", lambda folder: "")
+    monkeypatch.setattr(examiners, "SHARE_AFTER_SECONDS", 0.0)
+
+
+def test_students_of_one_base_are_examined_beside_each_other_on_its_engine(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sharing(monkeypatch)
+    cluster.together, seconds = 3, list[float]()
+    commit = lambda *given: seconds.append(given[5])  # noqa: E731
+    monkeypatch.setattr(one_examiner, "commit_rows", commit)
+    monkeypatch.setattr(ProgressDisplay, "finish_step", lambda self, manifest: None)
+    started = time.monotonic()
+    assert run_training(*start(tmp_path, ["evaluate"], 0.1)).failures == []
+    assert (cluster.starts, cluster.loads, cluster.most) == (1, [BASE], 3)
+    assert len(cluster.examined) == len(seconds) == 4
+    assert 0 < sum(seconds) <= time.monotonic() - started  # the time of the engine is split among them
+
+
+@pytest.mark.parametrize("error", [LoadError("student", "bad adapter"), EngineLost("base", "crashed")])
+def test_a_student_that_fails_beside_others_is_examined_alone(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    sharing(monkeypatch)
+    here, plan = start(tmp_path, ["evaluate"], 0.1)
+    bad = plan.pending[0]
+    cluster.wrong_beside_others[bad.label] = error
+    assert run_training(here, plan).failures == []
+    assert len(cluster.examined) == 4 and bad.label in [retry.of for retry in here.retries.all()]
+    if isinstance(error, LoadError):  # the engine keeps running with the others
+        assert len({*map(str, cluster.loads)}) == 2 and len(here.retries.all()) == 1
+
+
+def test_a_base_that_takes_no_adapters_is_tried_once(
+    tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sharing(monkeypatch)
+    cluster.unloadable = BASE
+    here, plan = start(tmp_path, ["evaluate"], 0.1)
+    assert run_training(here, plan).failures == []
+    assert len(cluster.examined) == 4 and cluster.loads.count(BASE) == 1
