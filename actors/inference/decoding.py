@@ -124,7 +124,7 @@ class Finish(StoppingCriteria):
         return torch.ones_like(finished) if leave else self._at_limit(input_ids)
 
     def finished(self, input_ids: torch.Tensor) -> torch.Tensor:
-        """Return which rows need no more tokens, as booleans [rows]."""
+        """Return which rows are complete, as booleans [rows]."""
         return self._stopped | self._at_limit(input_ids)
 
     def _at_limit(self, input_ids: torch.Tensor) -> torch.Tensor:
