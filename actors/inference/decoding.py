@@ -59,13 +59,8 @@ def generate_rows(
         on_step: Called for every token position.
         on_rows: Called when rows leave the batch, with the numbers of those that stay, among those before.
     """
-    width = max(len(row.prompt) for row in rows)
-    ids = torch.tensor(
-        [[pad] * (width - len(row.prompt)) + list(row.prompt) for row in rows], device=model.device
-    )  # [rows, width]
-    mask = torch.tensor(
-        [[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows], device=model.device
-    )  # [rows, width]
+    ids, mask = _left_padded(rows, pad, model.device)  # [rows, width] each
+    width = ids.shape[1]
     limits = torch.tensor([row.sampling.max_tokens for row in rows], device=model.device)  # [rows]
     sampler = GumbelSampler(rows, model.device, on_step)
     drawn: list[list[int]] = [[] for _ in rows]
@@ -106,6 +101,14 @@ def generate_rows(
             rows, drawn, sampler.logprobs(), sampler.alternatives(), strict=True
         )
     ]
+
+
+def _left_padded(rows: Sequence[DecodeRequest], pad: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the ids of the prompts and their attention mask, both [rows, width]."""
+    width = max(len(row.prompt) for row in rows)
+    ids = [[pad] * (width - len(row.prompt)) + list(row.prompt) for row in rows]
+    mask = [[0] * (width - len(row.prompt)) + [1] * len(row.prompt) for row in rows]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
 class Finish(StoppingCriteria):
