@@ -93,6 +93,13 @@ def generate_rows(
             sampler.keep(kept)
             on_rows(kept)
         numbers = [numbers[row] for row in stay.tolist()]
+    return _sampled_tokens(rows, drawn, stops, sampler)
+
+
+def _sampled_tokens(
+    rows: Sequence[DecodeRequest], drawn: Sequence[list[int]], stops: frozenset[int], sampler: GumbelSampler
+) -> list[SampledTokens]:
+    """Return the tokens of each row up to its limit and before the first token that ends it."""
     return [
         truncate_at_stop(
             new[: row.sampling.max_tokens], stops, logprobs and logprobs[: row.sampling.max_tokens], alternatives
