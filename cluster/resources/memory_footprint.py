@@ -12,7 +12,7 @@ from cluster.resources.model_architecture import Architecture
 USABLE_FRACTION = 0.9  # of a GPU's memory: vLLM's default; a training loses the rest to fragmentation
 SERVE_WORKSPACE = int(1.5 * GIB)  # CUDA's context, activations, graphs
 CPU_WORKSPACE = int(0.7 * GIB)  # an interpreter with torch and transformers
-ADAM_BYTES = 16  # per trained parameter: float32 weight, gradient and two moments (AdamW, if fused)
+TRAINED_BYTES = 4  # per trained parameter: its float32 weight; its gradient and each of the moments have as many
 CAST_BYTES = 2  # per trained parameter: the 16-bit copy of a weight that autocast keeps for the backward pass
 BUCKET_BYTES = 4  # per trained parameter: DDP's copy of the gradients for the exchange
 # per token, and per input and output of linear layers, by the bytes of a parameter: what Llamas were measured to hold
@@ -47,6 +47,9 @@ class ServingConfig:
 class TrainingConfig:
     """How a model is trained: full fine-tuning, or LoRA with `lora_rank`.
 
+    `moments` is the number of values that the optimizer keeps per trained parameter: 2 for AdamW, and 0 for Adafactor,
+    whose sums over rows and columns of a matrix are less than a hundredth of it.
+
     `rows` is the number of rows in a forward pass, `length` their length in tokens. `workers` GPUs train together: with
     `sharded`, each has its shard of weights and optimizer (ZeRO-3, FSDP), without it all of them. `recomputed`: only
     the layers' inputs are stored (gradient checkpointing).
@@ -59,6 +62,7 @@ class TrainingConfig:
     workers: int = 1
     sharded: bool = False
     recomputed: bool = False
+    moments: int = 2
 
     @property
     def shards(self) -> int:
@@ -99,17 +103,18 @@ def serving_memory(model: Architecture, config: ServingConfig, gpu: bool = True)
 
 
 def training_memory(model: Architecture, config: TrainingConfig, gpu: bool = True) -> Footprint:
-    """Return the memory of weights, optimizer, activations and copies for fine-tuning with AdamW.
+    """Return the memory of weights, optimizer, activations and copies for fine-tuning.
 
-    Trained weights are float32 with two moments and a gradient. LoRA trains adapters on all linear layers of a frozen
-    base model. (Optimizer: 1910.02054, section 3.1; activations: 2205.05198, section 4.1.)
+    Trained weights are float32 with a gradient and the optimizer's moments (AdamW is fused). LoRA trains adapters on
+    all linear layers of a frozen base model. (Optimizer: 1910.02054, section 3.1; activations: 2205.05198, section
+    4.1.)
     """
     trained = _trained_parameters(model, config)
     frozen = 0 if config.lora_rank is None else config.bytes_per_parameter * model.parameters
     return Footprint(
-        weights=ceil((frozen + 4 * trained) / config.shards),
+        weights=ceil((frozen + TRAINED_BYTES * trained) / config.shards),
         cache=0,
-        optimizer=ceil((ADAM_BYTES - 4) * trained / config.shards),
+        optimizer=ceil(TRAINED_BYTES * (1 + config.moments) * trained / config.shards),
         activations=int(config.rows * config.length * _bytes_per_token(model, config)),
         workspace=SERVE_WORKSPACE if gpu else CPU_WORKSPACE,
         copies=_gathered_bytes(model, config) if config.sharded else _copied_bytes(model, config),

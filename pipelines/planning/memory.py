@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.engines.registry import engine_info
+from actors.training.spec import OptimizerName
 from cluster.errors import ClusterError
 from cluster.resources.inventory import GIB, Inventory
 from cluster.resources.memory_footprint import (
@@ -32,6 +33,7 @@ from pipelines.study.spec.training.recipes import Recipe, Student
 
 LENGTH_STEP = 256  # tokens
 BYTES_PER_DTYPE = {"float32": 4, "bfloat16": 2}
+MOMENTS: dict[OptimizerName, int] = {"adamw": 2, "adafactor": 0}  # that have the weights' size
 WEIGHT_SHARDING_MODES = ("fsdp", "zero3")  # zero2 shards only gradients and optimizer, not the weights
 Change = tuple[str, float, Footprint]
 """A change to the study, and the GPUs and memory that are needed after it."""
@@ -147,6 +149,7 @@ def _training_need(model: Model, student: Student, recipe: Recipe, sizes: Archit
         workers=resources.workers,
         sharded=resources.sharding in WEIGHT_SHARDING_MODES,
         recomputed=resources.gradient_checkpointing,
+        moments=MOMENTS[recipe.optimizer],
     )
 
     def fewer(more: TrainingConfig) -> Iterator[tuple[str, TrainingConfig]]:
@@ -157,7 +160,8 @@ def _training_need(model: Model, student: Student, recipe: Recipe, sizes: Archit
     def changes(cluster: Inventory) -> Iterator[Change]:
         it = f"for the student {student.model}"
         candidates = [("", config), (f"'gradient_checkpointing: true' {it}", replace(config, recomputed=True))]
-        more_workers = (n for n in (2, 4, 8, 16) if gpus and n > config.shards and batch % n == 0)
+        shardable = gpus and recipe.optimizer != "adafactor"
+        more_workers = (n for n in (2, 4, 8, 16) if shardable and n > config.shards and batch % n == 0)
         for workers in (n for n in more_workers if fit_together([ResourceRequest(student.model, 0, gpus, n)], cluster)):
             less = replace(config, recomputed=True, workers=workers, sharded=True)
             candidates.append((f"'workers: {workers}', 'sharding: fsdp', 'gradient_checkpointing: true' {it}", less))

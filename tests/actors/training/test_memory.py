@@ -1,4 +1,4 @@
-"""The estimate of a training's memory against the peaks that PyTorch's tracker measures, with AdamW as on GPUs."""
+"""The estimate of a training's memory against the peaks that PyTorch's tracker measures, with optimizers as on GPUs."""
 
 from __future__ import annotations
 
@@ -91,6 +91,15 @@ def test_long_rows_need_what_is_planned(fused, bfloat16: bool, recomputed: bool)
     measured = peak(Learner(network, TrainSpec(""), bfloat16, model), LONG)
     size = 2 if bfloat16 else 4
     assert 0.95 * measured <= estimate(LONG, bytes_per_parameter=size, recomputed=recomputed) <= 1.2 * measured
+
+
+def test_adafactor_needs_what_is_planned() -> None:
+    learner = Learner(model(), TrainSpec("", optimizer="adafactor"), False, model)
+    measured, planned = peak(learner, LONG), estimate(LONG, bytes_per_parameter=4, moments=0)
+    assert 0.95 * measured <= planned <= 1.2 * measured
+    states = [value for state in learner.optimizer.state.values() for value in state.values()]
+    kept = sum(value.nbytes for value in states if isinstance(value, torch.Tensor))
+    assert kept < 0.01 * 4 * sum(each.numel() for each in learner.model.parameters())
 
 
 @pytest.mark.parametrize("bfloat16", [True, False])

@@ -81,6 +81,17 @@ def test_more_gpus_for_a_training_change_less_than_another_recipe(folder: Path) 
     )
 
 
+def test_adafactor_keeps_no_moments_and_is_not_sharded(folder: Path) -> None:
+    adamw, adafactor = (
+        study({"source": "llama-8b", "gpus": 1}, {"max_length": 1024, "optimizer": name})
+        for name in ("adamw", "adafactor")
+    )
+    needs = [memory_needs(each, folder)[0].footprint for each in (adamw, adafactor)]
+    assert needs[0].optimizer == 3 * needs[1].optimizer
+    assert needs[0].total - needs[1].total == 2 * needs[1].optimizer
+    assert remedy(adafactor, folder, H100) == "set 'tuning: lora' under recipes.sft"
+
+
 def test_fewer_rows_at_once_come_before_lora(folder: Path) -> None:
     found = study({"source": "llama-8b", "gpus": 1}, {"tuning": "lora", "micro_batch_size": 16, "max_length": 2048})
     assert remedy(found, folder, H100).startswith("set 'micro_batch_size: ")
