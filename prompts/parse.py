@@ -203,3 +203,14 @@ PARSERS: dict[str, Callable[[str], Reply]] = {
     "win_tie_lose": _verdict(win_tie_lose),
     "yes_no_list": _verdict(yes_no_list),
 }
+
+_TEXTS = frozenset({"instruction", "answer", "final_instruction", "final_instruction_or_all"})
+_BUILT_IN = frozenset(PARSERS)  # before plug-ins add theirs
+
+
+def same_kind(parser: str, other: str) -> bool:
+    """Return whether two parsers return the same kind of value: any text, or the same labels, numbers or verdicts.
+
+    What the parser of a plug-in returns is unknown, so it is of every kind.
+    """
+    return parser == other or {parser, other} <= _TEXTS or not {parser, other} <= _BUILT_IN

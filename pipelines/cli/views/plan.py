@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -17,8 +18,11 @@ from pipelines.planning.reuse import ReuseExplainer
 from pipelines.planning.seed_sets import seed_notes
 from pipelines.store.store import Store
 from pipelines.study.file.load import LoadedStudy
+from pipelines.study.graph.steps.grid import Grid
 from pipelines.study.graph.steps.params.table import STEP_PARAMS
+from pipelines.study.graph.steps.prompt_names import unused_prompts
 from pipelines.study.inputs.precision import precision_notes
+from pipelines.study.inputs.prompts.files import read_catalog
 from pipelines.study.inputs.templates import template_notes
 
 MAX_STEPS_LISTED = 120
@@ -52,6 +56,8 @@ def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: boo
     show_cost(console, study, view.loaded.folder, plan, view.cluster, view.price_list)
     for note in template_notes(study, view.loaded.folder):
         console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for note in prompt_notes(view.loaded, grid):
+        console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
     for note in precision_notes(study) if view.price_list is None else ():
         console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if len(grid.steps) <= MAX_STEPS_LISTED or all_steps:
@@ -60,6 +66,13 @@ def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: boo
         console.print(f"{len(grid.steps)} steps: add --all to see each of them", highlight=False)
     if explain:
         _print_reasons(console, plan, view.store)
+
+
+def prompt_notes(loaded: LoadedStudy, grid: Grid) -> Iterator[str]:
+    """Yield a line for each prompt that the study replaces and no step of it uses."""
+    payloads = (step.payload for step in grid.steps.values())
+    for name in unused_prompts(loaded.study.prompts, read_catalog(loaded.study.prompts, loaded.folder), payloads):
+        yield f"{loaded.path.name}:{loaded.line_of(('prompts', name))}: prompts.{name}: no step of the study uses it"
 
 
 def _left_out_table(plan: Plan) -> Table:

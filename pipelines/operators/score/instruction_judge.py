@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from dataclasses import dataclass
 
 import prompts
@@ -43,8 +44,7 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
         if not prompts_to_ask:
             raise Rejected(NO_METHODS, "the reply lists no methods before its plan", row.raw)
         said = await asyncio.gather(*(self.ask_judge(f"{new_id}-{i}", text) for i, text in enumerate(prompts_to_ask)))
-        parser = self.catalog.get(INSTRUCTION_JUDGE_PROMPTS[self.metric]).parser
-        raw, replies = [raw_reply(one) for one in said], [read_reply(parser, one) for one in said]
+        raw, replies = [raw_reply(one) for one in said], [self.read(one) for one in said]
         values = [reply.value for reply in replies if reply.value is not None]
         if not values:
             replies_as_json = [
@@ -69,7 +69,21 @@ class JudgeInstruction(Operator[InstructionRow, JudgementRow]):
             return [prompt.render(line=line) for line in prompts.method_lines(row.raw)]
         return [prompt.render(instruction=row.evolved)]
 
+    def read(self, said: Generation) -> prompts.Reply:
+        """Return the judge's label or score. The parser of a plug-in may return anything, so a score is checked."""
+        reply = read_reply(self.catalog.get(INSTRUCTION_JUDGE_PROMPTS[self.metric]).parser, said)
+        if reply.value is None or self.metric != "difficulty_score" or _is_number(reply.value):
+            return reply
+        return prompts.Reply(None, "rejected:not_a_number")
+
     async def ask_judge(self, request_id: str, text: str) -> Generation:
         """Return the judge's reply."""
         sampling, messages = Sampling(max_tokens=self.max_tokens), with_system((("user", text),), self.system)
         return await ask(self.client, GenerateRequest(request_id, messages, sampling))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

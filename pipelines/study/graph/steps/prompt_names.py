@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
+from typing import Any, cast
 
 import prompts
 from pipelines.study.graph.steps.fingerprint import Description, describe
@@ -27,6 +28,22 @@ def describe_prompts(catalog: Catalog, *names: str) -> Description:
     plugins = versions(*(("parser", prompt.parser) for prompt in found.values()))
     parsers = {"parser": prompts.PARSER_VERSION, **({"plugins": plugins} if plugins else {})}
     return describe(parsers | {name: prompt.digest for name, prompt in found.items()})
+
+
+def unused_prompts(names: Collection[str], catalog: Catalog, payloads: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return those of the prompts with these names that are a part of none of the steps' descriptions."""
+    distinct = {id(payload): payload for payload in payloads} if names else {}
+    used = {part for payload in distinct.values() for part in _parts(payload)}
+    return [name for name in names if (name, catalog.get(name).digest) not in used]
+
+
+def _parts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the texts of nested mappings with their names."""
+    for name, value in values.items():
+        if isinstance(value, str):
+            yield name, value
+        elif isinstance(value, Mapping):
+            yield from _parts(cast(Mapping[str, Any], value))
 
 
 on_change(describe_prompts.cache_clear)

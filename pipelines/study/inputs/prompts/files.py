@@ -10,7 +10,7 @@ import prompts
 from pipelines.errors import InputError, nearest
 from prompts import Catalog, Prompt
 from prompts.catalog import has_roles, placeholders, split_front_matter
-from prompts.parse import PARSERS
+from prompts.parse import PARSERS, same_kind
 
 BARE = "bare"  # the instruction itself, with its input after a newline
 _WITH_ROLES = ("judge_", "bench_")  # their templates may have several turns
@@ -84,6 +84,9 @@ def _parts(name: str, content: str, path: Path) -> tuple[str, str]:
     if parser != original.parser and name.startswith(_FIXED_PARSER):
         message = f"replies to '{name}' are always read by '{original.parser}'"
         raise _error(path, line, message, f"Write 'parser: {original.parser}', or leave it out.")
+    if not same_kind(parser, original.parser):
+        message = f"'{name}' needs the values of the parser '{original.parser}', and '{parser}' returns others"
+        raise _error(path, line, message, f"Write 'parser: {original.parser}', leave it out, or name a plug-in's.")
     declared, line = entries.get("variables", (", ".join(original.variables), 1))
     for variable in filter(None, map(str.strip, declared.split(","))):
         if variable not in original.variables:

@@ -25,6 +25,8 @@ from pipelines.store.store import Store
 from pipelines.study.graph.build import build
 from pipelines.study.spec.pairs.scoring import Question
 from pipelines.study.spec.study import Study
+from prompts import Catalog
+from prompts.parse import PARSERS
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 
@@ -82,6 +84,15 @@ def test_an_instruction_is_judged_without_its_input(
 def test_a_reply_that_says_none_of_it_is_a_rejection_that_keeps_it(metric: Question, word: str, reason: str) -> None:
     made = judged(Says(lambda _: word), metric)
     assert isinstance(made, Rejection) and (made.status, made.reason, made.raw) == ("rejected", reason, word)
+
+
+@pytest.mark.parametrize("word", ["high", "nan"])
+def test_a_score_that_a_plug_in_reads_has_to_be_a_number(monkeypatch: pytest.MonkeyPatch, word: str) -> None:
+    monkeypatch.setitem(PARSERS, "mine", lambda reply: prompts.Reply(reply, "accepted"))
+    catalog = Catalog((replace(prompts.get("difficulty_score"), parser="mine"),))
+    judge = JudgeInstruction(Says(lambda _: word), "difficulty_score", 7, catalog=catalog)
+    made = asyncio.run(apply_operator(judge, ROW, "c" * 32))
+    assert isinstance(made, Rejection) and made.reason == "not_a_number"
 
 
 def test_every_reply_about_a_list_counts_also_where_none_can_be_read(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from actors.engine import EngineSpec, GenerateRequest, Generation
 from actors.engines.scripted_engine import ScriptedEngine
+from pipelines.cli.views.plan import prompt_notes
 from pipelines.cli.views.row import show_chain
 from pipelines.evaluate.items.item import template
 from pipelines.evaluate.judged.judge_client import JudgeClient
@@ -19,6 +21,7 @@ from pipelines.operators.registry import OperatorInputs, make_operator
 from pipelines.results.lineage import Lineage
 from pipelines.rows.types import InstructionRow
 from pipelines.store.store import Store
+from pipelines.study.file.load import load
 from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.grid import Grid
 from pipelines.study.graph.steps.methods import IN_DEPTH
@@ -81,6 +84,21 @@ def changed(folder: Path, **prompts: str) -> set[str]:
 def test_the_keys_of_the_steps_that_use_it_change(folder: Path, name: str, file: str | None, kinds: set[str]) -> None:
     (folder / "k.md").write_text("{line}")
     assert changed(folder, **{name: file or "k.md"}) == kinds
+
+
+def test_a_prompt_that_no_step_uses_is_noted_with_its_line(folder: Path) -> None:
+    (folder / "k.md").write_text("{line}")
+    used = {"answer": "bare", "evol_deepen": "i.md", "equality": "e.md", "bench_math": "p.md", "judge_rate": "j.md"}
+    content = scripted_study(**PARTS, prompts=used | {"keyword": "k.md", "category": "i.md"}).model_dump(
+        exclude_defaults=True
+    )
+    (folder / "study.yaml").write_text(json.dumps(content, indent=1))
+    lines = (folder / "study.yaml").read_text().splitlines()
+    loaded = load(folder / "study.yaml")
+    keyword, category = prompt_notes(loaded, build(loaded.study, folder))
+    at = next(number for number, line in enumerate(lines, 1) if '"keyword": "k.md"' in line)
+    assert keyword == f"study.yaml:{at}: prompts.keyword: no step of the study uses it"
+    assert category.startswith(f"study.yaml:{at + 1}: prompts.category: ")
 
 
 def test_a_key_has_the_content_and_not_the_name_of_the_file(folder: Path) -> None:
