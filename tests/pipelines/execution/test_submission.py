@@ -26,8 +26,11 @@ from pipelines.errors import InputError
 from pipelines.execution.submission import MAX_UPLOAD_BYTES, pack, submit
 from pipelines.planning.plan import make_plan
 from pipelines.store.store import Store
+from pipelines.study.check import check
 from pipelines.study.file.load import load
 from pipelines.study.file.override import with_seed_file
+from pipelines.study.plugins.active import plugin_scope
+from prompts.catalog import catalog
 from tests.cluster.connection.nodes import Nodes, free_port, head
 from tests.support.studies import scripted_study
 
@@ -189,6 +192,28 @@ def test_what_the_study_names_beside_it_travels(tmp_path: Path) -> None:
     target.mkdir()
     pack(load(study), target)
     assert sorted(path.name for path in target.iterdir()) == ["seeds.jsonl", "study.yaml"]
+
+
+def test_plug_ins_and_prompts_travel_to_where_the_study_names_them(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    texts = {
+        "plugins/shout.py": "from pipelines.plugins import PromptText\n"
+        "SHOUT = PromptText('shout', '---\\nvariables: instruction\\nparser: answer\\n---\\n{instruction}')\n",
+        "prompts/deepen.md": "Deepen: {instruction}",
+        "prompts/system.md": "Be brief.",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    responses = {"teachers": ["large"], "system": "prompts/system.md"}
+    named = {"plugins": ["plugins/shout.py"], "prompts": {"evol_deepen": "prompts/deepen.md"}, "responses": responses}
+    target.mkdir()
+    with plugin_scope():
+        pack(load(write_study(tmp_path, **named)), target)
+        assert {name: (target / name).read_text() for name in texts} == texts
+        there = load(target / "study.yaml")
+        check(there)
+        assert "shout" in catalog()
 
 
 def test_seeds_that_are_given_travel_and_are_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
