@@ -84,7 +84,8 @@ class LogprobRequest:
     the conversation before `context`, which is read and not scored; `alone` is encoded without it. `bos` says whether a
     text begins with the BOS token: "auto" (the tokenizer or the template decides), "always" or "never".
     `truncate` scores the start of a text that is longer than the model accepts, instead of rejecting the request.
-    `adapter` is that of a GenerateRequest.
+    `adapter` is that of a GenerateRequest. `alone_before` is raw text before `alone` that is read and not scored; only
+    without `chat`. `counted` are texts whose tokens are counted.
     """
 
     id: str
@@ -96,6 +97,8 @@ class LogprobRequest:
     before: tuple[tuple[str, str], ...] = ()
     truncate: bool = False
     adapter: str | None = None
+    alone_before: str = ""
+    counted: tuple[str, ...] = ()
 
     @property
     def raw_before(self) -> str:
@@ -115,7 +118,7 @@ class TokenLogprobs:
     (2412.11231, reference code `eval_loss.py`.) The first token of a text has no prediction, so its entry is None. So
     are the entries of chat template tokens. The tokens of a conversation before `context` come first and are counted in
     `boundary`; their entries are None, too. `lengths` are the numbers of tokens of `context`, `text` and `alone`,
-    without BOS and template.
+    without BOS and template, and `counts` those of the texts to be counted.
     """
 
     id: str
@@ -123,6 +126,7 @@ class TokenLogprobs:
     logprobs: tuple[float | None, ...]
     alone: tuple[float | None, ...] = ()
     lengths: tuple[int, int, int] = (0, 0, 0)
+    counts: tuple[int, ...] = ()
 
     def without(self, before: TokenLogprobs) -> TokenLogprobs:
         """Return the same without the log-probabilities of the context of `before`, with which this text begins."""

@@ -96,11 +96,13 @@ class HttpEngine(UnsupportedEngine):
         """Score texts with the route /completions and `echo`, as vLLM serves it. Raises the errors of `generate`."""
         if request.chat or request.bos != "auto":
             raise RequestError("unsupported", "an http model scores raw text only; its server sets the BOS token")
-        pair, alone = await asyncio.gather(
+        pair, alone, *counted = await asyncio.gather(
             self._score(request.id, request.raw_before, request.context, request.text),
-            self._score(request.id, "", "", request.alone),
+            self._score(request.id, request.alone_before, "", request.alone),
+            *(self._score(request.id, "", "", text) for text in request.counted),
         )
-        return replace(pair, alone=alone.logprobs, lengths=(*pair.lengths[:2], alone.lengths[1]))
+        lengths, counts = (*pair.lengths[:2], alone.lengths[1]), tuple(each.lengths[1] for each in counted)
+        return replace(pair, alone=alone.logprobs, lengths=lengths, counts=counts)
 
     async def _score(self, request_id: str, before: str, context: str, text: str) -> TokenLogprobs:
         prompt = before + context + text

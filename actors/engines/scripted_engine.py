@@ -120,15 +120,18 @@ class ScriptedEngine:
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         """Return scripted log-probabilities, one per word. A context makes words slightly more likely."""
         before = request.raw_before
-        context, alone = before + request.context, request.alone.split()
+        context, header = before + request.context, request.alone_before.split() if request.alone else []
+        alone = [*header, *request.alone.split()]
         text = context + request.text
         words = text.split()
         self._remaining_tokens(text, max(len(words), len(alone)) - 1)
         boundary = len(context.split())
         await self._serve(text, self._rng("wait", context, request.text))
-        lengths = (boundary, len(words) - boundary, len(alone))
+        lengths = (boundary, len(words) - boundary, len(alone) - len(header))
         pair = self._word_logprobs(words, 0.8 if boundary else 1.0)
-        scored = TokenLogprobs(request.id, boundary, pair, self._word_logprobs(alone, 1.0), lengths)
+        counts = tuple(len(each.split()) for each in request.counted)
+        lone = (*[None] * len(header), *self._word_logprobs(alone, 1.0)[len(header) :])
+        scored = TokenLogprobs(request.id, boundary, pair, lone, lengths, counts)
         words_before = len(before.split())
         return scored.without(TokenLogprobs(request.id, words_before, (), lengths=(words_before, 0, 0)))
 

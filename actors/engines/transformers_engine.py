@@ -110,7 +110,7 @@ class TransformersEngine(TorchEngine):
         text = await self._text_of(request.adapter)
         scored_texts = text.scored_texts(request)
         rows = (self._row_logprobs(scored.ids, request.adapter) for scored in scored_texts)
-        return to_token_logprobs(request.id, scored_texts, await asyncio.gather(*rows))
+        return to_token_logprobs(request.id, scored_texts, await asyncio.gather(*rows), text.counts(request))
 
     async def _row_logprobs(self, ids: tuple[int, ...], adapter: str | None) -> RowLogprobs:
         if not ids:

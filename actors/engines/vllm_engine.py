@@ -124,7 +124,7 @@ class VllmEngine(UnsupportedEngine):
         text, lora = await self._student(request.adapter)
         scored_texts = text.scored_texts(request)
         rows = (self._token_logprobs(scored.ids, lora) for scored in scored_texts)
-        return to_token_logprobs(request.id, scored_texts, await asyncio.gather(*rows))
+        return to_token_logprobs(request.id, scored_texts, await asyncio.gather(*rows), text.counts(request))
 
     def progress(self) -> int:
         """Return the number of outputs received from vLLM's process."""

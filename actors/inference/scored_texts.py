@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from actors.engine import Bos, LogprobRequest, RequestError, TokenLogprobs
@@ -33,17 +33,26 @@ def to_scored_texts(tokenizer: PreTrainedTokenizerBase, request: LogprobRequest)
         scored = [_encode_turns(tokenizer, request.before, request.context, request.text, request.bos)]
         return [*scored, _encode_reply(tokenizer, request.alone, request.bos)] if request.alone else scored
     scored = [_encode_raw(tokenizer, request.raw_before, request.context, request.text, request.bos)]
-    return [*scored, _encode_raw(tokenizer, "", "", request.alone, request.bos)] if request.alone else scored
+    return [*scored, _encode_alone(tokenizer, request)] if request.alone else scored
+
+
+def count_tokens(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> tuple[int, ...]:
+    """Return the number of tokens of each text, without BOS."""
+    return tuple(len(_with_bos(tokenizer, encode_text(tokenizer, text), "never")) for text in texts)
 
 
 def truncate_texts(scored: Sequence[ScoredText], limit: int) -> list[ScoredText]:
     """Return the texts cut at their ends, as in the code of Superfiltering (2402.00530).
 
-    Context and text together keep `limit` tokens. The text alone keeps the number of those that are its own, plus one.
+    Context and text together keep `limit` tokens. The text alone keeps the number of those that are its own, plus what
+    comes before it, or one if nothing does (in Cherry_LLM's code, 2308.12032: the four tokens of its header).
     """
     first, *alone = scored
-    left = max(1, limit - first.boundary + 1)
-    return [_first_tokens(first, limit), *(_first_tokens(each, min(limit, left)) for each in alone)]
+    left = limit - first.boundary
+    return [
+        _first_tokens(first, limit),
+        *(_first_tokens(each, min(limit, max(1, left + (each.boundary or 1)))) for each in alone),
+    ]
 
 
 def _first_tokens(scored: ScoredText, count: int) -> ScoredText:
@@ -51,9 +60,12 @@ def _first_tokens(scored: ScoredText, count: int) -> ScoredText:
 
 
 def to_token_logprobs(
-    request_id: str, scored_texts: Sequence[ScoredText], values: Sequence[Sequence[float | None]]
+    request_id: str,
+    scored_texts: Sequence[ScoredText],
+    values: Sequence[Sequence[float | None]],
+    counts: tuple[int, ...] = (),
 ) -> TokenLogprobs:
-    """Return the answer to a request, from the log-probabilities of its texts' tokens."""
+    """Return the answer to a request, from the log-probabilities of its texts' tokens and the counts it asks for."""
     first, content_masks = scored_texts[0], [scored.content for scored in scored_texts]
     parts = [
         tuple(value if own else None for value, own in zip(logprobs, content, strict=True))
@@ -64,7 +76,7 @@ def to_token_logprobs(
         sum(content_masks[0][first.boundary :]),
         sum(sum(mask) for mask in content_masks[1:]),
     )
-    return TokenLogprobs(request_id, first.boundary, *parts, lengths=lengths)
+    return TokenLogprobs(request_id, first.boundary, *parts, lengths=lengths, counts=counts)
 
 
 def _encode_raw(tokenizer: PreTrainedTokenizerBase, before: str, context: str, text: str, bos: Bos) -> ScoredText:
@@ -75,6 +87,12 @@ def _encode_raw(tokenizer: PreTrainedTokenizerBase, before: str, context: str, t
     known = _common_prefix_length(ids, _with_bos(tokenizer, encode_text(tokenizer, before), bos)) if before else 0
     skipped = max(known, _has_bos(tokenizer, ids))
     return ScoredText(tuple(ids), boundary, (*[False] * skipped, *[True] * (len(ids) - skipped)))
+
+
+def _encode_alone(tokenizer: PreTrainedTokenizerBase, request: LogprobRequest) -> ScoredText:
+    """Encode the text alone as raw text. The tokens of what is before it, tokenised by itself, are not content."""
+    scored = _encode_raw(tokenizer, "", request.alone_before, request.alone, request.bos)
+    return replace(scored, content=(*[False] * scored.boundary, *scored.content[scored.boundary :]))
 
 
 def _encode_turns(

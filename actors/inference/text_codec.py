@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from actors.engine import Generation, LoadError, LogprobRequest, RequestError
 from actors.inference.chat_template import Message, encode_chat, end_of_turn, starts_in_thoughts
-from actors.inference.scored_texts import ScoredText, to_scored_texts, truncate_texts
+from actors.inference.scored_texts import ScoredText, count_tokens, to_scored_texts, truncate_texts
 from prompts.thoughts import HARMONY_TOKENS, TAGS, reply_start, split_thoughts
 
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ class TextEncoder:
         if longest > self._max_length:
             raise RequestError("too_long", f"the text has {longest} tokens, the model takes {self._max_length}")
         return scored
+
+    def counts(self, request: LogprobRequest) -> tuple[int, ...]:
+        """Return the numbers of tokens of the texts that the request asks to count."""
+        return count_tokens(self._tokenizer, request.counted)
 
     def to_generation(self, request_id: str, tokens_in: int, sampled: SampledTokens) -> Generation:
         """Return the reply that consists of the sampled tokens, without the thoughts at its start."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 SAMPLE_SEED_COUNTS = (8, 96)
 TRAININGS_PER_CLASS = 4  # of each student and recipe; the same limit holds for evaluations
 SHARED_TRAININGS_PER_CLASS = 16  # of trainings that share processes: the time of each depends on their number
-READ_COLUMNS = ("tokens_in", "tokens_instruction", "tokens_answer", "tokens")
+READ_COLUMNS = ("tokens_in", "tokens_with_input", "tokens_answer", "tokens")
 WRITTEN_COLUMNS = ("tokens_out",)
 
 

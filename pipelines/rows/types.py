@@ -229,10 +229,12 @@ class ScoreRow(Row):
 
     `loss_conditional` is the loss of the answer given the instruction (used by CAR, 2411.07133). `ifd` is the ratio of
     losses, `ifd_ppl` that of perplexities (2402.00530). `answer_probabilities` are those of the answer's first tokens
-    given the instruction. Tokens are counted without BOS and chat template.
+    given the instruction. Tokens are counted in the scorer's tokenizer, without BOS and template: those of the
+    instruction alone, of the instruction with its input, and of the answer.
     """
 
     tokens_instruction: int
+    tokens_with_input: int
     tokens_answer: int
     loss_instruction: float
     loss_conditional: float

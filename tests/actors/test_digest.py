@@ -64,6 +64,8 @@ OTHER: dict[str, Any] = {
     "context": "other",
     "text": "other",
     "alone": "other",
+    "alone_before": "other",
+    "counted": ("other",),
     "chat": True,
     "bos": "always",
     "before": (("user", "other"),),

@@ -18,6 +18,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import bundled
 from actors.engine import Client, EngineSpec
 from actors.engines.transformers_engine import TransformersEngine
+from actors.inference.templates.alpaca import alpaca_prompt
 from pipelines.operators.score.perplexity import Score
 from pipelines.rows.text import user_turn
 from pipelines.rows.types import ResponseRow, ScoreRow
@@ -133,6 +134,27 @@ def test_the_newline_may_belong_to_the_question(
         check(got, plain(model, tokenizer, row, newline="question"))
 
 
+def test_cherrys_form_equals_a_plain_loop_as_its_code_has_it(
+    pairs: list[ResponseRow], engine: TransformersEngine, model: Any, tokenizer: Any
+) -> None:
+    few = pairs[:20]
+    assert {bool(row.input) for row in few} == {True, False}
+
+    def losses(header: str, answer: str) -> list[float]:
+        return token_losses(model, tokenizer(header + answer)["input_ids"])[len(tokenizer(header)["input_ids"]) - 1 :]
+
+    for row, got in zip(few, score(engine, few, form="cherry"), strict=True):
+        prompt = alpaca_prompt(row.instruction, row.input)
+        expected = {
+            "loss_instruction": mean(token_losses(model, tokenizer(prompt)["input_ids"])),
+            "loss_conditional": mean(losses(prompt, row.response)),
+            "loss_answer": mean(losses("### Response:", row.response)),
+        }
+        check(got, expected)
+        counts = [len(tokenizer(text)["input_ids"]) - 1 for text in (row.instruction, row.response)]
+        assert [got.tokens_instruction, got.tokens_answer] == counts
+
+
 def test_in_the_chat_template_only_the_contents_are_scored(
     pairs: list[ResponseRow], engine: TransformersEngine, model: Any, tokenizer: Any
 ) -> None:
@@ -149,4 +171,4 @@ def test_in_the_chat_template_only_the_contents_are_scored(
         assert got.loss_instruction == pytest.approx(mean(whole[1 : 1 + len(question)]), rel=RELATIVE)
         assert got.loss_conditional == pytest.approx(mean(whole[-len(answer) :]), rel=RELATIVE)
         assert got.loss_answer == pytest.approx(mean(alone[1:]), rel=RELATIVE)
-        assert (got.tokens_instruction, got.tokens_answer) == (len(question), len(answer))
+        assert (got.tokens_with_input, got.tokens_answer) == (len(question), len(answer))

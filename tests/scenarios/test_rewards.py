@@ -159,7 +159,7 @@ def test_negative_rewards_are_warned_of_where_car_takes_them_raw(ran: tuple[Stor
 
 
 def score_row(pair: str, loss: float) -> ScoreRow:
-    return ScoreRow(f"s{pair}", pair, "s", 0, 3, 3, 1.0, loss, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+    return ScoreRow(f"s{pair}", pair, "s", 0, 3, 3, 3, 1.0, loss, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 
 
 def test_a_shifted_selection_takes_rewards_above_the_least_of_the_set() -> None:

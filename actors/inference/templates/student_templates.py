@@ -7,6 +7,8 @@ tokenizer has one.
 
 from __future__ import annotations
 
+from actors.inference.templates.alpaca import PREAMBLE, RESPONSE_HEADER
+
 OWN = "own"  # the template of the base, or `default` if it has none
 DEFAULT = "default"
 _TURN_AFTER_ANSWER = "{% if not loop.first and loop.previtem['role'] == 'assistant' %}"
@@ -40,9 +42,8 @@ STUDENT_TEMPLATES: dict[str, str] = {
         "{% else %}" + _ANSWER + "{% endif %}{% endfor %}"
     ),
     "alpaca": _with_preamble(
-        "Below is an instruction that describes a task. Write a response that appropriately completes the request."
-        "\n\n",
-        "'### Instruction:\\n' + message['content'] + '\\n\\n### Response:\\n'",
+        PREAMBLE,
+        "'### Instruction:\\n' + message['content'] + '\\n\\n" + RESPONSE_HEADER + "\\n'",
         "\n\n",
     ),
     "vicuna": _with_preamble(

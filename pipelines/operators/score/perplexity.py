@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from actors.engine import Client, LogprobRequest, TokenLogprobs
+from actors.inference.templates.alpaca import RESPONSE_HEADER, alpaca_prompt
 from pipelines.rows.operator import Operator, Rejected
 from pipelines.rows.text import context, user_turn
 from pipelines.rows.types import ResponseRow, ScoreRow
@@ -23,7 +24,7 @@ def mean_loss(logprobs: Sequence[float | None]) -> float:
 
 @dataclass(frozen=True)
 class Score(Operator[ResponseRow, ScoreRow]):
-    """Scores a pair, and its answer without the instruction, in one request: as raw text or in the chat template.
+    """Scores a pair, and its answer without the instruction, in one request, in the form that the options name.
 
     A pair is rejected if one of its losses is undefined (no token to predict, or a log-probability that is not finite),
     or if a loss that is a denominator is zero.
@@ -33,15 +34,18 @@ class Score(Operator[ResponseRow, ScoreRow]):
     options: ScoringOptions
 
     async def __call__(self, row: ResponseRow, new_id: str) -> ScoreRow:
-        said = await self.client.logprobs(logprob_request(row, new_id, self.options))
+        request = logprob_request(row, new_id, self.options)
+        said = await self.client.logprobs(request)
         if not all(value is None or math.isfinite(value) for value in (*said.logprobs, *said.alone)):
             raise Rejected("not_finite", "the model gives a log-probability that is not a finite number")
         question, answer = said.logprobs[: said.boundary], said.logprobs[said.boundary :]
         instruction, conditional, alone = require_defined(mean_loss(question), mean_loss(answer), mean_loss(said.alone))
+        tokens = token_counts(request, said)
         return ScoreRow(
             **row.lineage(new_id),
-            tokens_instruction=said.lengths[0],
-            tokens_answer=said.lengths[2],
+            tokens_instruction=tokens[row.instruction],
+            tokens_with_input=tokens[user_turn(row.instruction, row.input)],
+            tokens_answer=tokens[row.response],
             loss_instruction=instruction,
             loss_conditional=conditional,
             loss_answer=alone,
@@ -56,23 +60,45 @@ class Score(Operator[ResponseRow, ScoreRow]):
 
 
 def logprob_request(row: ResponseRow, new_id: str, options: ScoringOptions) -> LogprobRequest:
-    """Return the request for a pair's log-probabilities. In raw text, a newline separates instruction and answer.
+    """Return the request for a pair's log-probabilities.
 
-    The conversation before the instruction is read and not scored. The answer alone has none before it.
+    The conversation before the instruction is read and not scored. The answer alone has none before it. Texts that
+    are not scored as they are, or that may be cut, are counted besides.
     """
-    question, answer, before = user_turn(row.instruction, row.input), row.response, context(row)
-    chat = options.form == "chat"
-    break_before, break_after = ("", "") if chat else ("\n", "") if options.boundary == "answer" else ("", "\n")
+    turn, answer = user_turn(row.instruction, row.input), row.response
+    question, text, header = pair_texts(row, options)
+    known = () if options.truncate or header else (question, answer)
     return LogprobRequest(
         new_id,
-        f"{question}{break_after}",
-        f"{break_before}{answer}",
+        question,
+        text,
         answer,
-        chat=chat,
+        chat=options.form == "chat",
         bos=options.bos,
-        before=before,
+        before=context(row),
         truncate=options.truncate,
+        alone_before=header,
+        counted=tuple(each for each in dict.fromkeys((row.instruction, turn, answer)) if each not in known),
     )
+
+
+def pair_texts(row: ResponseRow, options: ScoringOptions) -> tuple[str, str, str]:
+    """Return the texts scored as instruction and as answer, and the text before the answer alone, which is not scored.
+
+    In raw text, a newline separates instruction and answer.
+    """
+    turn, answer = user_turn(row.instruction, row.input), row.response
+    if options.form == "cherry":
+        return alpaca_prompt(row.instruction, row.input), answer, RESPONSE_HEADER
+    if options.form == "chat":
+        return turn, answer, ""
+    return (turn, f"\n{answer}", "") if options.boundary == "answer" else (f"{turn}\n", answer, "")
+
+
+def token_counts(request: LogprobRequest, said: TokenLogprobs) -> dict[str, int]:
+    """Return the number of tokens of each text of a request whose tokens were counted, without BOS and template."""
+    scored = {request.context: said.lengths[0], request.alone: said.lengths[2]}
+    return scored | dict(zip(request.counted, said.counts, strict=True))
 
 
 def require_defined(instruction: float, conditional: float, alone: float) -> tuple[float, float, float]:

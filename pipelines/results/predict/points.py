@@ -62,7 +62,7 @@ def _mean_metrics(by_seed: Sequence[Mapping[ReportedMetric, float]]) -> dict[Rep
 def _metric_means(
     pairs: InstructionDataset, store: Store, done: frozenset[str], seed: int
 ) -> Iterator[tuple[ReportedMetric, float]]:
-    yield ReportedMetric("length"), _column_mean(store, pairs.responses, "tokens_out")
+    yield from _answer_lengths(pairs, store, done)
     yield from ((metric, _mean(values)) for metric, values in reported_values(store, pairs, done, seed).items())
     for scored in pairs.score_steps:
         if scored.step.key in done:
@@ -72,6 +72,17 @@ def _metric_means(
     for name, step in pairs.rewards:
         if step.key in done:
             yield ReportedMetric(f"reward {name}"), _column_mean(store, step, "reward")
+
+
+def _answer_lengths(
+    pairs: InstructionDataset, store: Store, done: frozenset[str]
+) -> Iterator[tuple[ReportedMetric, float]]:
+    """Yield the mean number of tokens of the answers in each scorer's tokenizer, or in their own teacher's."""
+    if not pairs.score_steps:
+        yield ReportedMetric("length"), _column_mean(store, pairs.responses, "tokens_out")
+    for scored in pairs.score_steps:
+        if scored.step.key in done:
+            yield reported("length", pairs, scored), _column_mean(store, scored.step, "tokens_answer")
 
 
 def _car_values(study: Study, found: list[Point]) -> list[dict[ReportedMetric, float]]:

@@ -150,6 +150,19 @@ def test_one_request_scores_a_text_in_its_context_and_another_alone(subject):
     assert len(pair.logprobs) - sum(pair.lengths) in (0, 1)  # the BOS
 
 
+def test_what_is_before_the_text_alone_is_read_and_not_scored_and_texts_are_counted(subject):
+    header, lone, counted = "river stone", " light water", ("garden", "garden number", "")
+    request = LogprobRequest("h", "garden", " music", lone, alone_before=header, counted=counted)
+    got, whole, garden = together(
+        subject.client.logprobs,
+        [request, LogprobRequest("w", header, lone), LogprobRequest("g", "", "garden number")],
+    )
+    assert len(got.alone) == len(whole.logprobs) and got.lengths[2] == whole.lengths[1]
+    assert got.alone[: whole.boundary] == (None,) * whole.boundary
+    assert all(value is not None for value in got.alone[whole.boundary :])
+    assert got.counts[1:] == (garden.lengths[1], 0) and 0 < got.counts[0] < got.counts[1]
+
+
 def test_a_conversation_before_a_text_is_read_and_not_scored(subject):
     turns = (("user", "river stone"), ("assistant", "light"))
     request = LogprobRequest("t", "water", " music", "music", before=turns)

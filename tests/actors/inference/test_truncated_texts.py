@@ -17,6 +17,10 @@ def test_a_pair_keeps_the_limit_and_its_answer_alone_what_is_left_and_one_more()
     assert lengths(10, text(30, 6), text(25)) == [(10, 6, 10), (5, 0, 5)]
 
 
+def test_what_is_before_the_answer_alone_takes_no_token_from_it() -> None:
+    assert lengths(10, text(30, 6), text(25, 4)) == [(10, 6, 10), (8, 4, 8)]
+
+
 def test_short_texts_stay_whole() -> None:
     assert lengths(10, text(10, 6), text(5)) == [(10, 6, 10), (5, 0, 5)]
     assert lengths(10, text(8)) == [(8, 0, 8)]

@@ -166,7 +166,7 @@ def test_rewards_are_of_the_whole_conversation() -> None:
     assert (chosen.system, chosen.history) == (SYSTEM, HISTORY)
 
 
-@pytest.mark.parametrize("options", [{}, {"boundary": "question"}, {"form": "chat"}])
+@pytest.mark.parametrize("options", [{}, {"boundary": "question"}, {"form": "chat"}, {"form": "cherry"}])
 def test_scores_are_of_the_instruction_and_the_answer_after_the_conversation(options: dict[str, Any]) -> None:
     plain = logprob_request(replace(ANSWER, system="", history=[]), "x", ScoringOptions(**options))
     request = logprob_request(ANSWER, "x", ScoringOptions(**options))

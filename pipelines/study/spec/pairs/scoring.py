@@ -18,7 +18,10 @@ JudgeMetric = Literal[Question, "reward"]
 class ScoringOptions(StrictModel):
     """How the texts of a pair are scored."""
 
-    form: Literal["raw", "chat"] = Field(default="raw", description="raw text, or the scorer's chat template")
+    form: Literal["raw", "chat", "cherry"] = Field(
+        default="raw",
+        description="raw text, the scorer's chat template, or Alpaca's prompt as in Cherry_LLM's code (2308.12032)",
+    )
     bos: Bos = Field(default="auto", description="whether a BOS token precedes each text; auto: as the tokenizer does")
     boundary: Literal["answer", "question"] = Field(
         default="answer", description="text to which the newline between raw texts belongs"

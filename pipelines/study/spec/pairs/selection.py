@@ -48,6 +48,8 @@ METRICS: dict[str, MetricSpec] = {
     "distance": MetricSpec("high", ("diversity",), "distance"),
     "repeats": MetricSpec("low", ("diversity",), "repeats"),
     "length": MetricSpec("low", ("score",), "tokens_instruction"),
+    "length_with_input": MetricSpec("low", ("score",), "tokens_with_input"),
+    "length_answer": MetricSpec("high", ("score",), "tokens_answer"),
     "words": MetricSpec("low"),
     "random": MetricSpec("high"),
 }

@@ -6,17 +6,19 @@ import asyncio
 import math
 from dataclasses import replace
 from statistics import fmean
+from typing import Any
 
 import pytest
 
 from actors.engine import EngineSpec, LogprobRequest, TokenLogprobs
 from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.execution.stream.worker import apply_operator
-from pipelines.operators.score.perplexity import Score
+from pipelines.operators.score.perplexity import Score, logprob_request
 from pipelines.rows.types import Rejection, ResponseRow, Row, ScoreRow
 from pipelines.study.spec.pairs.scoring import ScoringOptions
 
 PAIR = ResponseRow("b" * 32, "a" * 32, "a" * 32, 3, "Name a bird.", "", "Owl", "stop", 5, 1)
+TURN = "Name a bird.\nIn Peru."
 Values = tuple[float | None, ...]
 
 
@@ -31,7 +33,7 @@ class Knows(ScriptedEngine):
 
     async def logprobs(self, request: LogprobRequest) -> TokenLogprobs:
         self.asked.append(request)
-        return self.said
+        return replace(self.said, counts=(1,) * len(request.counted))
 
 
 def of_loss(instruction: float, conditional: float, alone: float) -> Knows:
@@ -109,15 +111,16 @@ def test_what_is_undefined_is_a_rejection_and_never_nan(
 @pytest.mark.parametrize(
     ("options", "context", "text", "chat"),
     [
-        ({}, "Name a bird.\nIn Peru.", "\nOwl", False),
-        ({"boundary": "question"}, "Name a bird.\nIn Peru.\n", "Owl", False),
-        ({"form": "chat"}, "Name a bird.\nIn Peru.", "Owl", True),
+        ({}, TURN, "\nOwl", False),
+        ({"boundary": "question"}, f"{TURN}\n", "Owl", False),
+        ({"form": "chat"}, TURN, "Owl", True),
     ],
 )
 def test_one_request_carries_pair_and_answer(options: dict[str, str], context: str, text: str, chat: bool) -> None:
     engine = of_loss(1, 1, 1)
     apply(engine, replace(PAIR, input="In Peru."), **options, bos="never")
-    assert engine.asked == [LogprobRequest("c" * 32, context, text, "Owl", chat, "never")]
+    counted = ("Name a bird.", *([TURN] if context != TURN else []))
+    assert engine.asked == [LogprobRequest("c" * 32, context, text, "Owl", chat, "never", counted=counted)]
 
 
 def test_worked_example_of_token_probabilities() -> None:
@@ -135,3 +138,37 @@ def test_a_newline_within_the_first_token_is_no_token_of_its_own() -> None:
 def test_lengths_are_in_tokens() -> None:
     made = apply(ScriptedEngine(EngineSpec("scripted", "any")), replace(PAIR, response="Owl or wren"))
     assert isinstance(made, ScoreRow) and (made.tokens_instruction, made.tokens_answer) == (3, 3)
+
+
+CHERRY = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\nName a bird.\n\n### Response:"
+)
+CHERRY_WITH_INPUT = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. Write a "
+    "response that appropriately completes the request.\n\n"
+    "### Instruction:\nName a bird.\n\n### Input:\nIn Peru.\n\n### Response:"
+)
+
+
+@pytest.mark.parametrize(
+    ("extra", "prompt", "counted"),
+    [
+        ("", CHERRY, ("Name a bird.", "Owl")),
+        ("In Peru.", CHERRY_WITH_INPUT, ("Name a bird.", "Name a bird.\nIn Peru.", "Owl")),
+    ],
+)
+def test_cherry_scores_the_answer_after_alpacas_prompt_and_alone_after_its_last_line(
+    extra: str, prompt: str, counted: tuple[str, ...]
+) -> None:
+    request = logprob_request(replace(PAIR, input=extra), "x", ScoringOptions(form="cherry"))
+    assert request == LogprobRequest("x", prompt, "Owl", "Owl", alone_before="### Response:", counted=counted)
+
+
+@pytest.mark.parametrize("options", [{}, {"boundary": "question"}, {"form": "cherry"}, {"truncate": True}])
+def test_an_instruction_is_counted_alone_and_with_its_input_in_every_form(options: dict[str, Any]) -> None:
+    made = apply(
+        ScriptedEngine(EngineSpec("scripted", "any")), replace(PAIR, input="In Peru.", response="An owl"), **options
+    )
+    assert isinstance(made, ScoreRow)
+    assert (made.tokens_instruction, made.tokens_with_input, made.tokens_answer) == (3, 5, 2)
