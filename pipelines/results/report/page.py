@@ -20,6 +20,7 @@ from pipelines.results.report.tables.heatmap import heatmap_tables
 from pipelines.results.report.tables.outcomes import reply_rows, round_rows
 from pipelines.results.report.tables.published import comparisons
 from pipelines.results.report.tables.results import result_table
+from pipelines.results.report.tables.set_means import average_sets, has_answer_seeds
 from pipelines.results.report.tables.summary import best_gain, gain_rows, key_figures
 
 
@@ -32,10 +33,11 @@ def report_files(data: ReportData) -> dict[str, str]:
 def render_html(data: ReportData, tables: Sequence[str] = ()) -> str:
     """Return the HTML page, which needs no other file. `tables` are the names of CSV files to list."""
     environment = _environment(autoescape=True)
+    averaged = average_sets(data)
     figures = {
         "scores": _existing(plots.by_round(data)),
         "models": _existing(plots.by_model(data, "evolver"), plots.by_model(data, "teacher"), plots.by_level(data)),
-        "sets": _existing(plots.ifd(data)),
+        "sets": _existing(plots.ifd(averaged)),
         "diversity": _existing(plots.distances(data)),
         "judged": _existing(plots.difficulty(data)),
         "probabilities": _existing(plots.probabilities(data)),
@@ -57,7 +59,8 @@ def render_markdown(data: ReportData) -> str:
 
 def _facts(data: ReportData) -> dict[str, object]:
     return {
-        "data": data,
+        "data": average_sets(data),
+        "answer_seeds": has_answer_seeds(data),
         "abouts": [*dict.fromkeys(metric.about for metric in data.metrics if metric.about)],
         "figures_of_merit": key_figures(data),
         "rows": gain_rows(data.results),

@@ -19,14 +19,9 @@ def average_over_seeds(found: Mapping[Result, TaskScores]) -> dict[Result, Runs]
     """
     groups: defaultdict[Result, list[Result]] = defaultdict(list)
     for result in found:
-        groups[_place(result)].append(result)
+        groups[result.without_numbers()].append(result)
     scored = ((runs, tuple(found[run] for run in runs)) for runs in groups.values())
     return {_mean(runs, scores): scores for runs, scores in scored}
-
-
-def _place(result: Result) -> Result:
-    """Return a result without its numbers and its seeds."""
-    return replace(result, answer_seed=None, seed=None, rows=0, value=0.0, low=0.0, high=0.0, by_level=())
 
 
 def _mean(runs: Sequence[Result], scores: Runs) -> Result:

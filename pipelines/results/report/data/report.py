@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pipelines.operators.select.measurements import ReportedMetric
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
@@ -50,6 +50,10 @@ class Result:
     def measure(self) -> str:
         """The benchmark's name, and the metric's unless that is the accuracy."""
         return self.benchmark if self.metric == ACCURACY else f"{self.benchmark} {self.metric}"
+
+    def without_numbers(self) -> Result:
+        """Return the result without its numbers and its seeds: what the runs of one cell have in common."""
+        return replace(self, answer_seed=None, seed=None, rows=0, value=0.0, low=0.0, high=0.0, by_level=())
 
 
 @dataclass(frozen=True, slots=True)
