@@ -52,6 +52,18 @@ def read_adapter_config(files: str) -> dict[str, Any]:
     return cast("dict[str, Any]", config)
 
 
+def name_base(files: Path, base: str, revision: str | None) -> None:
+    """Write the base's folder or hub name, and its commit, into adapter_config.json in the folder of peft's files.
+
+    peft loads the base from there.
+
+    Raises:
+        OSError: The file is missing or cannot be written.
+    """
+    named = read_adapter_config(str(files)) | {"base_model_name_or_path": base, "revision": revision}
+    (files / ADAPTER_CONFIG).write_text(json.dumps(named, indent=2, sort_keys=True), encoding="utf-8")
+
+
 def weight_names(files: str) -> list[str]:
     """Return the names of an adapter's weights from the header of their file, in a folder at a path or URL.
 

@@ -35,7 +35,7 @@ def export(
     grid = build(loaded.study, loaded.folder)
     for file in (files := export_sets(target, loaded.study, grid, folder, form)):
         console.print(f"{file.path}: {file.rows:,} rows", soft_wrap=True, highlight=False)
-    for student in export_students(target, loaded.study, grid, folder) if students else ():
+    for student in export_students(target, loaded, grid, folder) if students else ():
         console.print(f"{student.path}: student model", soft_wrap=True, highlight=False)
     if not files:
         console.print("No data set of this study is finished yet: run the study first.")

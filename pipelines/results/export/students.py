@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from actors.model_folder.adapter import ADAPTER_FOLDER, name_base
 from pipelines.evaluate.items.item import ACCURACY
 from pipelines.evaluate.scores import scores
 from pipelines.results.export.card import student_card
@@ -11,29 +12,32 @@ from pipelines.results.export.files import ExportedModel, seed_suffix, set_name
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow
 from pipelines.store.store import CHECKPOINT_FOLDER, Store
+from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.steps.grid import Cell, Grid
 from pipelines.study.graph.steps.params.students import EvaluateParams, VerdictParams
-from pipelines.study.spec.study import Study
+from pipelines.study.inputs.models import resolve_model_path
 
 
-def export_students(store: Store, study: Study, grid: Grid, folder: Path) -> list[ExportedModel]:
+def export_students(store: Store, loaded: LoadedStudy, grid: Grid, folder: Path) -> list[ExportedModel]:
     """Write every finished student to `folder`/students/NAME, in a format that transformers, peft and vLLM load."""
     done = store.finished_keys()
-    found = [_export(store, study, cell, folder) for cell in grid.cells if cell.train and cell.train.key in done]
+    found = [_export(store, loaded, cell, folder) for cell in grid.cells if cell.train and cell.train.key in done]
     for student in found:
-        (student.path / "README.md").write_text(student_card(study, student), encoding="utf-8")
+        (student.path / "README.md").write_text(student_card(loaded.study, student), encoding="utf-8")
     return found
 
 
-def _export(store: Store, study: Study, cell: Cell, folder: Path) -> ExportedModel:
+def _export(store: Store, loaded: LoadedStudy, cell: Cell, folder: Path) -> ExportedModel:
     assert cell.train and cell.pairs
+    model, recipe = loaded.study.models[cell.student.model], loaded.study.recipes[cell.student.recipe]
     dataset = f"{set_name(cell.pairs)}-{cell.selection}"
     student = f"{cell.student.model}-{cell.student.recipe}{seed_suffix(cell.seed)}"
     path = folder / "students" / f"{student}-on-{dataset}"
     store.fetch(cell.train.kind, cell.train.key, CHECKPOINT_FOLDER, path)
+    if recipe.tuning == "lora":  # in the store, an adapter does not name a base in a local folder
+        name_base(path / ADAPTER_FOLDER, resolve_model_path(model, loaded.folder), model.revision)
     rows = store.manifest(cell.train.kind, cell.train.key).account.rows_out
-    recipe = study.recipes[cell.student.recipe]
-    return ExportedModel(path, study.models[cell.student.model], recipe, dataset, rows, _scores(store, cell))
+    return ExportedModel(path, model, recipe, dataset, rows, _scores(store, cell))
 
 
 def _scores(store: Store, cell: Cell) -> tuple[tuple[str, float], ...]:

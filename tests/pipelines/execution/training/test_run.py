@@ -57,7 +57,7 @@ def go(folder: Path, text: str = STUDY) -> tuple[Summary, Store]:
 
 def exported_students_load(store: Store, folder: Path) -> None:
     loaded = load(folder / "study.yaml")
-    found = export_students(store, loaded.study, build(loaded.study, folder), folder / "out")
+    found = export_students(store, loaded, build(loaded.study, folder), folder / "out")
     assert len({student.path for student in found}) == 4
     for student in found:
         model = AutoModelForCausalLM.from_pretrained(student.path)
