@@ -147,6 +147,12 @@ class TransformersEngine(TorchEngine):
         super()._move(device)
 
     def _generate(self, rows: Sequence[_GeneratedRow]) -> list[SampledTokens]:
+        """Return the sampled tokens of each row, in order. Rows of one adapter are neighbours in the batch."""
+        order = sorted(range(len(rows)), key=lambda number: rows[number].adapter or "")
+        sampled = dict(zip(order, self._generate_batch([rows[number] for number in order]), strict=True))
+        return [sampled[number] for number in range(len(rows))]
+
+    def _generate_batch(self, rows: Sequence[_GeneratedRow]) -> list[SampledTokens]:
         started, steps, width = time.monotonic(), 0, max(len(each.row.prompt) for each in rows)
 
         def on_step() -> None:

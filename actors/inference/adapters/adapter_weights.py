@@ -25,7 +25,7 @@ _DOWN, _UP = ".lora_A.weight", ".lora_B.weight"
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """The updates of one adapter by the names of the base's layers: `A` [rank, in], and `B` [out, rank] scaled."""
+    """The updates of one adapter by the names of the base's layers: `A` [rank, in], and `B` [rank, out] scaled."""
 
     updates: Mapping[str, tuple[Tensor, Tensor]]
 
@@ -61,7 +61,7 @@ def read_adapter(folder: str, modules: Mapping[str, nn.Module], model: Any) -> A
     pairs = {name: (weights[f"{_PREFIX}{name}{_DOWN}"], weights[f"{_PREFIX}{name}{_UP}"] * factor) for name in names}
     _check_shapes(folder, pairs, modules)
     moved = {
-        name: (down.to(model.device, model.dtype), up.to(model.device, model.dtype))
+        name: (down.to(model.device, model.dtype), up.to(model.device, model.dtype).T.contiguous())
         for name, (down, up) in pairs.items()
     }
     return Adapter(moved)

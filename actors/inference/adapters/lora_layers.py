@@ -1,14 +1,18 @@
 """Applies LoRA adapters side by side to one model: every row of a batch with its own adapter, or with none.
 
-For the adapters of a batch, all `A` are stacked to one matrix, and all `B` to another one. A mask sets the part of each
-row that belongs to the adapters of other rows to zero. So there are two matrix products per layer, whatever the number
-of adapters, and no row changes because of the adapters beside it. (LoRA, 2106.09685, eq. 3.)
+The batch is cut into groups: rows in sequence that have the same adapter. For prompts, each group has two matrix
+products of its own per layer. For a step of one token per row, groups are too small for that: all `A` are stacked to
+one matrix, and all `B` to another one, and a mask sets the part of each row that belongs to the adapters of other rows
+to zero. So there are two matrix products per layer, whatever the number of adapters. Only adapters of rows in the batch
+are computed, and no row changes because of the adapters beside it. (LoRA, 2106.09685, eq. 3.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -24,29 +28,71 @@ class RowsNotSeparateError(Exception):
     """A layer's input has no dimension of rows, so the rows of a batch cannot have different adapters."""
 
 
-class LoraLayer(nn.Module):
-    """A layer of the base, and the updates that are selected for the current batch; `down` None: none are.
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The updates of several adapters as one: `down` [ranks, in], `up` [ranks, out], `mask` [rows, 1, ranks]."""
 
-    `down` is [ranks, in], `up` [out, ranks], `mask` [rows, 1, ranks] or None if all rows have the same adapter.
+    down: Tensor
+    up: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The updates of one layer for the current batch: by group of rows, and stacked if there are several groups.
+
+    A group is its number of rows, and `A` [rank, in] and `B` [rank, out] of their adapter; None if that has none here.
     """
+
+    groups: Sequence[tuple[int, tuple[Tensor, Tensor] | None]]
+    stack: Stack | None
+
+    def add_to(self, y: Tensor, x: Tensor) -> None:
+        """Add the updates for the layer's input `x` [rows, tokens, in] to its output `y` [rows, tokens, out].
+
+        Raises:
+            RowsNotSeparateError: There are several groups, but the input has no dimension of rows.
+        """
+        if self.stack is None:
+            self._add_by_group(y[None], x[None], [1])
+            return
+        if x.dim() != 3 or len(x) != len(self.stack.mask):
+            raise RowsNotSeparateError
+        if x.shape[1] > 1:
+            self._add_by_group(y, x, [rows for rows, _ in self.groups])
+            return
+        inner = nn.functional.linear(x.to(self.stack.down.dtype), self.stack.down)  # [rows, 1, ranks]
+        _add_product(y, inner * self.stack.mask, self.stack.up)
+
+    def _add_by_group(self, y: Tensor, x: Tensor, sizes: list[int]) -> None:
+        for part, given, (_, update) in zip(y.split(sizes), x.split(sizes), self.groups, strict=True):
+            if update is not None:
+                down, up = update
+                _add_product(part, nn.functional.linear(given.to(down.dtype), down), up)
+
+
+def _add_product(y: Tensor, inner: Tensor, up: Tensor) -> None:
+    """Add `inner` [..., rank] times `up` [rank, out] to `y` [..., out] in place."""
+    if y.dtype == up.dtype:
+        y.view(-1, y.shape[-1]).addmm_(inner.reshape(-1, len(up)), up)
+    else:
+        y += (inner @ up).to(y.dtype)
+
+
+class LoraLayer(nn.Module):
+    """A layer of the base, and the updates that are selected for the current batch, if any."""
 
     def __init__(self, base: nn.Module) -> None:
         super().__init__()
         self.base = base
-        self.down: Tensor | None = None
-        self.up: Tensor | None = None
-        self.mask: Tensor | None = None
+        self.selection: Selection | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.base(x)
-        if self.down is None or self.up is None:
-            return y
-        inner = nn.functional.linear(x.to(self.down.dtype), self.down)  # [rows, tokens, ranks]
-        if self.mask is not None:
-            if inner.dim() != 3 or len(inner) != len(self.mask):
-                raise RowsNotSeparateError
-            inner = inner * self.mask
-        return y + nn.functional.linear(inner, self.up).to(y.dtype)
+        if self.selection is not None:
+            y = y.contiguous()
+            self.selection.add_to(y, x)
+        return y
 
 
 class LoraLayers:
@@ -61,6 +107,7 @@ class LoraLayers:
         self._modules = dict(model.named_modules())
         self._layers: dict[str, LoraLayer] = {}
         self._loaded: dict[str, Adapter] = {}  # by folder, the least recently used one first
+        self._rows: list[Adapter | None] = []  # of the current batch
         self.mixes = True
 
     def load(self, folder: str) -> None:
@@ -93,22 +140,19 @@ class LoraLayers:
 
         Adapters that were dropped are loaded again.
         """
-        used = [*dict.fromkeys(folder for folder in folders if folder is not None)]
-        adapters = [self._use(folder) for folder in used]
+        used = {folder: self._use(folder) for folder in dict.fromkeys(folders) if folder is not None}
+        self._rows = [None if folder is None else used[folder] for folder in folders]
         try:
-            if adapters:
-                self._select(adapters, [used.index(folder) if folder is not None else -1 for folder in folders])
+            self._select()
             yield
         finally:
-            for layer in self._layers.values():
-                layer.down = layer.up = layer.mask = None
+            self._rows = []
+            self._select()
 
     def keep(self, rows: Sequence[int]) -> None:
         """Apply the selected adapters to these rows of the batch from now on; the others have left it."""
-        kept = dict[int, Tensor]()  # by the id of the mask that several layers have
-        for layer in self._layers.values():
-            if (mask := layer.mask) is not None:
-                layer.mask = kept.setdefault(id(mask), mask[rows])
+        self._rows = [self._rows[row] for row in rows]
+        self._select()
 
     def _use(self, folder: str) -> Adapter:
         """Return an adapter, which is now the most recently used one."""
@@ -116,20 +160,16 @@ class LoraLayers:
         self._loaded[folder] = self._loaded.pop(folder)
         return self._loaded[folder]
 
-    def _select(self, adapters: Sequence[Adapter], rows: Sequence[int]) -> None:
-        """Give every layer the updates of these adapters; `rows` are the numbers of the rows' adapters."""
-        mixed, masks = len({*rows}) > 1, dict[tuple[tuple[int, int], ...], Tensor]()
+    def _select(self) -> None:
+        """Give every layer the updates of the batch's adapters."""
+        groups = [(rows[0], len(rows)) for rows in ([*group] for _, group in groupby(self._rows, key=id))]
+        masks = dict[tuple[int, ...], Tensor]()
         for name, layer in self._layers.items():
-            found = [(n, adapter.updates[name]) for n, adapter in enumerate(adapters) if name in adapter.updates]
-            if not found:
-                continue
-            layer.down = torch.cat([down for _, (down, _) in found])  # [ranks, in]
-            layer.up = torch.cat([up for _, (_, up) in found], dim=1)  # [out, ranks]
-            if mixed:
-                ranks = tuple((n, len(down)) for n, (down, _) in found)
-                if ranks not in masks:
-                    masks[ranks] = _mask(ranks, rows, layer.down)
-                layer.mask = masks[ranks]
+            updates = [(rows, adapter.updates.get(name) if adapter else None) for adapter, rows in groups]
+            if all(update is None for _, update in updates):
+                layer.selection = None
+            else:
+                layer.selection = Selection(updates, _stack(updates, masks) if len(updates) > 1 else None)
 
     def _wrap(self, name: str) -> None:
         self._layers[name] = LoraLayer(self._modules[name])
@@ -152,8 +192,19 @@ class LoraLayers:
             raise LoadError(folder, "the adapter's weights give no numbers: its training diverged")
 
 
-def _mask(ranks: Sequence[tuple[int, int]], rows: Sequence[int], like: Tensor) -> Tensor:
-    """Return which of the stacked updates each row has, as numbers [rows, 1, ranks], from (adapter, rank) pairs."""
-    owners = torch.tensor([adapter for adapter, rank in ranks for _ in range(rank)])  # [ranks]
-    chosen = torch.tensor(rows)[:, None] == owners  # [rows, ranks]
-    return chosen[:, None].to(like)
+def _stack(updates: Sequence[tuple[int, tuple[Tensor, Tensor] | None]], masks: dict[tuple[int, ...], Tensor]) -> Stack:
+    """Return the updates of groups as one. `masks` are those made before, by the ranks of the groups."""
+    pairs = [update for _, update in updates if update is not None]
+    down, up = torch.cat([down for down, _ in pairs]), torch.cat([up for _, up in pairs])
+    ranks = tuple(0 if update is None else len(update[0]) for _, update in updates)
+    if ranks not in masks:
+        masks[ranks] = _mask([rows for rows, _ in updates], ranks).to(down)
+    return Stack(down, up, masks[ranks])
+
+
+def _mask(rows: Sequence[int], ranks: Sequence[int]) -> Tensor:
+    """Return which of the stacked updates each row has, as booleans [rows, 1, ranks], from the numbers by group."""
+    numbers = torch.arange(len(rows))
+    of_rows = numbers.repeat_interleave(torch.tensor(rows))  # [rows]
+    of_ranks = numbers.repeat_interleave(torch.tensor(ranks))  # [ranks]
+    return (of_rows[:, None] == of_ranks)[:, None]
