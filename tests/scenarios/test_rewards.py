@@ -124,7 +124,8 @@ def test_a_selection_by_car_weighs_a_pairs_reward_by_its_loss(ran: tuple[Store, 
     kept = selected(ran, "fitting")
     assert kept
     for row in kept:
-        assert row.score == pytest.approx(car(judged[row.parent_id], losses[row.parent_id], 2.0, "sigmoid"), rel=ROUNDED)
+        expected = car(judged[row.parent_id], losses[row.parent_id], 2.0, "sigmoid")
+        assert row.score == pytest.approx(expected, rel=ROUNDED)
 
 
 def test_a_chosen_answer_is_shown_with_its_candidates_and_their_rewards(ran: tuple[Store, Grid]) -> None:
