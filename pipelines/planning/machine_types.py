@@ -44,14 +44,22 @@ class MachineTypes:
         self._replica_requests, self._prices = replica_requests(study), hourly or {}
         self._types = sorted({replace(node, name=""): node for node in cluster.nodes}.values(), key=self._cost)
         self._type_by_use: dict[_Use, Node | None] = {}
+        self._requests: dict[tuple[str, TrainingResources | None], ResourceRequest] = {}
 
     def request(self, step: Step) -> ResourceRequest:
         """Return the resources of a step with a model: its training's workers, an evaluator or its model's replicas."""
+        params = step.params
+        if not isinstance(params, TrainParams | EvaluateParams):
+            return self._replica_requests[params.model]
+        use = (params.model, params.resources if isinstance(params, TrainParams) else None)
+        if use not in self._requests:
+            self._requests[use] = self._request(step)
+        return self._requests[use]
+
+    def _request(self, step: Step) -> ResourceRequest:
         if isinstance(step.params, TrainParams):
             return training_request(self.study, step.params)
-        if isinstance(step.params, EvaluateParams):
-            return evaluator_request(self.study, [step])
-        return self._replica_requests[step.params.model]
+        return evaluator_request(self.study, [step])
 
     def type_of(self, step: Step) -> Node | None:
         """Return the machine type for a step's model; None if the step calls no model or no type fits it."""

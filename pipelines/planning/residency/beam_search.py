@@ -90,11 +90,14 @@ def _min_evictions(model: int, waiting: int, budget: MemoryBudget) -> int:
 
 def _clique(away: int, waiting: list[int]) -> tuple[int, int]:
     """Return models that all wait for each other, starting with the first, and the models that wait for all of them."""
-    clique, common = 0, -1
-    for model in bit_indices(away):
-        if common >> model & 1 and not clique & ~waiting[model]:
-            clique |= 1 << model
-            common &= waiting[model]
+    clique, common, left = 0, -1, away
+    while left:
+        first = left & -left
+        left ^= first
+        if not clique & ~(waits := waiting[first.bit_length() - 1]):
+            clique |= first
+            common &= waits
+            left &= common
     return clique, common
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cluster.resources.inventory import Inventory
 from cluster.resources.placement import ResourceRequest
@@ -38,9 +39,14 @@ def order_phases(
     nodes, because the stream itself reserves no CPU. The search is exact for up to six models and a few dozen groups of
     steps, and a beam search beyond. Callers must reject models that do not fit even alone; each gets a separate phase.
     """
-    if not steps:
-        return ()
-    groups = StepGroups(steps)
+    return _order_phases(tuple(steps), frozenset(requests.items()), inventory) if steps else ()
+
+
+@lru_cache(maxsize=4)  # a plan shows its phases, and the time that they take
+def _order_phases(
+    steps: tuple[Step, ...], of_models: frozenset[tuple[str, ResourceRequest]], inventory: Inventory
+) -> tuple[Phase, ...]:
+    groups, requests = StepGroups(steps), dict(of_models)
     masks = search_phases(groups, _memory_budget(groups, requests, inventory))
     return _phases(steps, [{groups.models[number] for number in bit_indices(mask)} for mask in masks])
 

@@ -41,6 +41,7 @@ class BenchmarkSteps:
         self.study, self.folder, self.models = study, folder, models
         self.identify, self.add = identify, add
         self._questions: dict[Benchmark, Mapping[str, Part]] = {}
+        self._complete = {bench.name: self._with_texts(bench) for bench in study.benchmarks}
         self._references: dict[str, str] = {}
 
     def add_evaluation(self, model: str, train: Step | None, bench: Benchmark, template: str | None = None) -> Step:
@@ -48,7 +49,7 @@ class BenchmarkSteps:
 
         An untuned model answers in the chat template of its students, `template`; None: in its own.
         """
-        bench = self._with_texts(bench)
+        bench = self._complete[bench.name]
         answers = self.add_answers(model, train, bench, template)
         return self.add_verdicts(answers, bench, bench.judge) if bench.judge else answers
 
