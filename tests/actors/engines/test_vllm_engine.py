@@ -207,11 +207,16 @@ def test_an_adapters_folder_is_its_base_with_the_adapter(adapter_folders, ray_lo
         assert got.logprobs[1:] == pytest.approx(wanted.logprobs[1:], abs=1e-3)
 
 
-def test_a_model_that_cannot_start_says_why(model_folder, monkeypatch):
-    monkeypatch.setattr(vllm_arguments, "CPU_KV_CACHE_BYTES", 1)
-    with pytest.raises(LoadError) as caught:
-        create(EngineSpec("vllm", str(model_folder), max_length=256))
-    assert caught.value.detail.startswith("ValueError: No available memory for the cache blocks.")
+def test_a_model_that_cannot_start_says_why(ray_local, model_folder):
+    @ray.remote(num_cpus=1, max_calls=1)  # a process of its own: what vLLM starts ends with it
+    def start(spec: EngineSpec) -> str:
+        vllm_arguments.CPU_KV_CACHE_BYTES = 1
+        with pytest.raises(LoadError) as caught:
+            create(spec)
+        return caught.value.detail
+
+    detail = ray.get(start.remote(EngineSpec("vllm", str(model_folder), max_length=256)))
+    assert detail.startswith("ValueError: No available memory for the cache blocks.")
 
 
 def test_a_model_over_several_nodes_runs_on_rays_workers(model_folder, config, monkeypatch):
