@@ -201,10 +201,12 @@ def check_draft(model: Model, folder: Path) -> Iterator[Problem]:
 
 
 def check_adapters(study: Study, name: str) -> Iterator[Problem]:
-    """Yield a problem if vLLM has to apply LoRA adapters to a model in a dtype in which it cannot."""
+    """Yield a problem if vLLM has to apply LoRA adapters to a model in a dtype in which it cannot.
+
+    Students of such a model are no problem: they are loaded merged.
+    """
     model = study.models[name]
-    recipes = (study.recipes.get(student.recipe) for student in study.students if student.model == name)
-    adapted = (model.options | model.runtime).get("lora") or any(each and each.tuning == "lora" for each in recipes)
+    adapted = (model.options | model.runtime).get("lora")
     on_gpus = model.gpus and resolve(model.engine, model.gpus) == "vllm"
     if adapted and on_gpus and (message := lora_dtype_error(model.dtype, "cuda")):
         yield Problem(("dtype",), message)

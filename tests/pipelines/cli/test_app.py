@@ -57,7 +57,7 @@ def _options(text: str) -> list[str]:
 
 
 def test_the_schema_is_json() -> None:
-    assert json.loads(evolgrid("schema").stdout)["title"] == "evolgrid study"
+    assert json.loads(evolgrid("schema").stdout)["title"] == "evolgrid study, version 1"
 
 
 def test_a_plan_of_the_quickstart_lists_its_steps(tmp_path: Path) -> None:

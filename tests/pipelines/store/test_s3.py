@@ -7,8 +7,6 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from unittest.mock import Mock
 
 import pytest
 from rich.console import Console
@@ -18,9 +16,8 @@ from actors.inference.checkpoint_download import downloaded_checkpoint
 from cluster.resources.inventory import machine
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
-from pipelines.execution.training import evaluators as examiners
+from pipelines.execution.training.shared_base import evaluated_model
 from pipelines.planning.plan import make_plan
-from pipelines.planning.requests import evaluator_request
 from pipelines.store import atomic_files as files
 from pipelines.store import lease as leases
 from pipelines.store.errors import StudyLocked
@@ -103,16 +100,12 @@ def test_the_second_driver_of_a_study_on_s3_is_refused(s3: Store, monkeypatch: p
         lease.check()
 
 
-def test_an_examiner_is_told_where_a_student_lies_in_the_store(
-    s3: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study, asked = scripted_study(**STUDENTS), list[Any]()
-    plan = make_plan(study, tmp_path, s3)
+def test_an_evaluator_gets_the_address_of_a_student_in_the_store(s3: Store, tmp_path: Path) -> None:
+    plan = make_plan(study := scripted_study(**STUDENTS), tmp_path, s3)
     step = next(step for step in plan.pending_of("evaluate") if step.inputs)
-    monkeypatch.setattr(examiners, "Pool", lambda terms: asked.append(terms.spec) or Mock())
     context = RunContext(study, tmp_path, s3, ProgressDisplay(Console(file=io.StringIO())), machine())
-    examiners.Evaluator(context, "examiner", evaluator_request(study, [step])).pool_for(step)
-    assert [spec.model for spec in asked] == [f"{s3.url}/steps/train/{step.inputs[0].key}/model"]
+    found = evaluated_model(context, step, alone=True)
+    assert found.spec.model == f"{s3.url}/steps/train/{step.inputs[0].key}/model"
 
 
 def test_a_student_is_copied_from_s3_to_where_it_is_loaded_and_exported(s3: Store, tmp_path: Path) -> None:

@@ -31,7 +31,6 @@ def study(tuning: str = "full", **model: Any) -> Study:
     [
         study(dtype="float32", gpus=1, runtime={"lora": True}),
         study(dtype="float32", gpus=2, engine="vllm", options={"lora": True}),
-        study("lora", dtype="float32", gpus=1),
     ],
 )
 def test_a_float32_model_with_adapters_on_gpus_is_refused(wrong: Study) -> None:
@@ -45,6 +44,7 @@ def test_a_float32_model_with_adapters_on_gpus_is_refused(wrong: Study) -> None:
         study("lora", gpus=1),
         study("lora", dtype="bfloat16", gpus=1),
         study("lora", dtype="float32"),  # on a CPU
+        study("lora", dtype="float32", gpus=1),  # its students are loaded merged
         study("lora", dtype="float32", gpus=1, engine="transformers"),
         study(dtype="float32", gpus=1),
     ],

@@ -11,7 +11,7 @@ from pipelines.results.report.data.seeds import Runs, mean_over_seeds
 from pipelines.results.report.data.task_scores import TaskScores
 
 TASKS = 120
-SIMULATIONS = 200
+SIMULATIONS = 600
 
 
 def marks(values: list[float]) -> TaskScores:
