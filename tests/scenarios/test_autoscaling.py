@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from cluster.resources.inventory import LAUNCHER_CONFIG_VARIABLE
 from tests.cluster.connection.nodes import autoscaling
 from tests.support.studies import scripted_study
@@ -49,7 +51,8 @@ print(json.dumps(told))
 """
 
 
-def test_gpu_nodes_come_go_and_come_again(tmp_path: Path) -> None:
+def test_gpu_nodes_come_go_and_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)  # Ray starts no node with more GPUs than it lists
     kinds = {"gpu": {"resources": {"CPU": 1, "GPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 3}}
     engine = {"engine": "scripted", "cpus": 0.1, "gpus": 1}
     models = {name: engine | {"source": name} for name in ("small", "large")}
