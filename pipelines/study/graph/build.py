@@ -16,7 +16,6 @@ from pipelines.study.graph.builders.students import add_selection, add_training
 from pipelines.study.graph.builders.unions import add_union
 from pipelines.study.graph.steps.grid import Cell, Grid, InstructionDataset, LeftOut, SelectedSet, SetOrigin
 from pipelines.study.graph.steps.step import Step
-from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.sparse.filter import GridFilter, Taken
 from pipelines.study.sparse.places import NO_STUDENT, SetPlace, answerings, cell_places, given_place, place_of
 from pipelines.study.sparse.unions import parts_of_unions, planned_unions, set_places
@@ -39,11 +38,7 @@ class GridBuilder(StepBuilder):
 
     def __init__(self, study: Study, folder: Path) -> None:
         super().__init__(study, folder)
-        self.benchmark_steps = BenchmarkSteps(study, folder, self.models, self.identify, self.add, self.catalog)
-        judge_system = read_system_prompt(folder, study.judging.system if study.judging else None)
-        self.judging_steps = JudgingSteps(
-            study.judging, study.instruction_reward, self.models, self.identify, self.add, judge_system, self.catalog
-        )
+        self.benchmark_steps, self.judging_steps = BenchmarkSteps(self), JudgingSteps(self)
         self.filter = GridFilter(study)
         self.answerings = tuple(answerings(study))
         self.unions = planned_unions(study)
@@ -51,7 +46,6 @@ class GridBuilder(StepBuilder):
         self.parts: dict[SetPlace, InstructionDataset] = {}
         self.selected: dict[str, SelectedSet] = {}
         self.selections = {selection.name: selection for selection in study.selection}
-        self.benchmarks = {bench.name: bench for bench in study.benchmarks}
 
     def grid(self) -> Grid:
         taken = (*self.datasets(), *self.add_unions())
@@ -196,8 +190,7 @@ class GridBuilder(StepBuilder):
     ) -> tuple[tuple[str, Step], ...]:
         template = None if train else self.templates[student.recipe]
         return tuple(
-            (name, self.benchmark_steps.add_evaluation(student.model, train, self.benchmarks[name], template))
-            for name in benchmarks
+            (name, self.benchmark_steps.add_evaluation(student.model, train, name, template)) for name in benchmarks
         )
 
     def left_out(self, sets: tuple[InstructionDataset, ...], cells: tuple[Cell, ...]) -> LeftOut:
@@ -210,7 +203,7 @@ class GridBuilder(StepBuilder):
         evaluated = sum(len(cell.evaluations) for cell in trained)
         whole_cells = whole_sets * per_set
         return LeftOut(
-            whole_sets - len(sets), whole_cells - len(trained), whole_cells * len(self.benchmarks) - evaluated
+            whole_sets - len(sets), whole_cells - len(trained), whole_cells * len(self.study.benchmarks) - evaluated
         )
 
 

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import prompts
 from bundled.world import WORLD_VERSION
-from pipelines.study.graph.steps.fingerprint import Description, describe, describe_without, hash_file
+from pipelines.study.graph.builders.step_builder import StepBuilder
+from pipelines.study.graph.steps.fingerprint import describe, describe_without, hash_file
 from pipelines.study.graph.steps.identities import data_identity
 from pipelines.study.graph.steps.params.students import EvaluateParams, VerdictParams
 from pipelines.study.graph.steps.prompt_names import describe_prompts
-from pipelines.study.graph.steps.step import AddStep, Identities, Part, Step, plugin_parts
+from pipelines.study.graph.steps.step import Part, Step, plugin_parts
 from pipelines.study.inputs.models import untuned_template
 from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
-from pipelines.study.spec.study import Study
-from prompts import Catalog
 
 HARNESS_PACKAGES = ("lm_eval", "math-verify", "sympy", "nltk", "langdetect")
 # names and locations, and fields that are a part of the identity in another form
@@ -26,50 +24,40 @@ _NOT_IN_PAYLOAD = {"name", "file", "shots_file", "judge", "level", "max_tokens"}
 
 
 class BenchmarkSteps:
-    """Adds a study's evaluations to its grid. `models` has models' identities by name, `folder` is the study file's."""
+    """Adds a study's evaluations to its grid."""
 
-    def __init__(
-        self,
-        study: Study,
-        folder: Path,
-        models: Mapping[str, Description],
-        identify: Identities,
-        add: AddStep,
-        catalog: Catalog,
-    ) -> None:
-        self.catalog = catalog
-        self.study, self.folder, self.models = study, folder, models
-        self.identify, self.add = identify, add
+    def __init__(self, builder: StepBuilder) -> None:
+        self.builder = builder
         self._questions: dict[Benchmark, Mapping[str, Part]] = {}
-        self._complete = {bench.name: self._with_texts(bench) for bench in study.benchmarks}
+        self._complete = {bench.name: self._with_texts(bench) for bench in builder.study.benchmarks}
         self._references: dict[str, str] = {}
 
-    def add_evaluation(self, model: str, train: Step | None, bench: Benchmark, template: str | None = None) -> Step:
+    def add_evaluation(self, model: str, train: Step | None, benchmark: str, template: str | None = None) -> Step:
         """Return the step whose rows have the scores of a student or of the untuned model: its answers or verdicts.
 
         An untuned model answers in the chat template of its students, `template`; None: in its own.
         """
-        bench = self._complete[bench.name]
+        bench = self._complete[benchmark]
         answers = self.add_answers(model, train, bench, template)
         return self.add_verdicts(answers, bench, bench.judge) if bench.judge else answers
 
     def _with_texts(self, bench: Benchmark) -> Benchmark:
         """Return the benchmark with its system prompt as text, and with the study's prompts."""
-        system = bench.system and read_system_prompt(self.folder, bench.system)
-        return bench.model_copy(update={"system": system}).with_catalog(self.catalog)
+        system = bench.system and read_system_prompt(self.builder.folder, bench.system)
+        return bench.model_copy(update={"system": system}).with_catalog(self.builder.catalog)
 
     def add_answers(self, model: str, train: Step | None, bench: Benchmark, template: str | None = None) -> Step:
         """Return the step in which a model answers a benchmark."""
-        thoughts = None if train else untuned_template(self.study, model)
-        identity = self.identify(
+        thoughts = None if train else untuned_template(self.builder.study, model)
+        identity = self.builder.identify(
             EvaluateParams,
-            model=self.models[model],
+            model=self.builder.models[model],
             template=thoughts,
             chat_template=template,
             **self._question_parts(bench),
         )
         model_label = train.subject if train else f"untuned {model}"
-        return self.add(
+        return self.builder.add(
             identity,
             f"{bench.name} of {model_label}",
             EvaluateParams(model, bench, template),
@@ -86,34 +74,34 @@ class BenchmarkSteps:
     def _describe_questions(self, bench: Benchmark) -> Mapping[str, Part]:
         common: dict[str, Part] = {
             "benchmark": describe(bench.model_dump(exclude=_NOT_IN_PAYLOAD) | {"max_tokens": _max_tokens(bench)}),
-            "seed": self.study.seed if bench.traits.seeded else None,
+            "seed": self.builder.study.seed if bench.traits.seeded else None,
             **plugin_parts(("benchmark", bench.kind)),
         }
         if bench.world:
             return common | {"world_version": WORLD_VERSION}
-        asked_by, data = describe(_prompt_versions(bench)), describe(data_identity(bench, self.folder))
+        asked_by, data = describe(_prompt_versions(bench)), describe(data_identity(bench, self.builder.folder))
         return common | {"data": data, "asked_by": asked_by}
 
     def add_verdicts(self, answers: Step, bench: Benchmark, judge: Judge) -> Step:
         """Return the step in which a judge assesses answers; a reference model's answers are a second input."""
-        by_model = judge.reference in self.models
-        identity = self.identify(
+        by_model = judge.reference in self.builder.models
+        identity = self.builder.identify(
             VerdictParams,
             task=bench.kind,
             judge=describe_without(judge, "model", "reference", "length_control"),
             reference=None if by_model else self._reference_digest(judge),
             prompts=describe_prompts(bench.catalog, *bench.traits.judge_prompts),
-            model=self.models[judge.model],
+            model=self.builder.models[judge.model],
             **plugin_parts(("benchmark", bench.kind)),
         )
         other = [self.add_answers(judge.reference or "", None, bench)] if by_model else []
         subject = f"{answers.subject} by {judge.model}"
-        return self.add(identity, subject, VerdictParams(judge.model, bench), answers, *other)
+        return self.builder.add(identity, subject, VerdictParams(judge.model, bench), answers, *other)
 
     def _reference_digest(self, judge: Judge) -> str | None:
         """Return the hash of the judge's file of reference answers. Cached by file."""
         if judge.reference and judge.reference not in self._references:
-            self._references[judge.reference] = hash_file(self.folder / judge.reference)
+            self._references[judge.reference] = hash_file(self.builder.folder / judge.reference)
         return self._references.get(judge.reference or "")
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from pipelines.study.graph.steps.fingerprint import Description, describe_without
+from pipelines.study.graph.builders.step_builder import StepBuilder
+from pipelines.study.graph.steps.fingerprint import describe_without
 from pipelines.study.graph.steps.methods import AUTO, prompt_name, reply_parser, rotation
 from pipelines.study.graph.steps.params.instructions import EliminateParams, EvolveParams, OptimizeParams
 from pipelines.study.graph.steps.prompt_names import ANSWER_PROMPTS, OPTIMIZER_PROMPTS, describe_prompts
-from pipelines.study.graph.steps.step import AddStep, Identities, Step
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.spec.instructions.evolution import Evolution
-from prompts import STANDARD_CATALOG, Catalog
 
 
 class EvolutionSteps:
@@ -20,19 +19,9 @@ class EvolutionSteps:
     `catalog` has the study's prompts.
     """
 
-    def __init__(
-        self,
-        spec: Evolution,
-        seed: int,
-        models: Mapping[str, Description],
-        identify: Identities,
-        add: AddStep,
-        system: str = "",
-        catalog: Catalog = STANDARD_CATALOG,
-    ) -> None:
-        self.catalog = catalog
-        self.spec, self.seed, self.system = spec, seed, system
-        self.models, self.identify, self.add = models, identify, add
+    def __init__(self, builder: StepBuilder, spec: Evolution) -> None:
+        self.builder, self.spec = builder, spec
+        self.system = read_system_prompt(builder.folder, spec.system)
 
     def optimize(self, start: Step, subject: str, evolver: str) -> Step | None:
         """Return the step that optimizes an evolver's method; None if the study optimizes none."""
@@ -40,22 +29,28 @@ class EvolutionSteps:
         if spec.optimization is None:
             return None
         job = OptimizeParams(
-            evolver, spec.optimization, spec.input, spec.sampling.max_tokens, self.seed, spec.turn, self.system
+            evolver,
+            spec.optimization,
+            spec.input,
+            spec.sampling.max_tokens,
+            self.builder.study.seed,
+            spec.turn,
+            self.system,
         )
-        optimizer = self.models[spec.optimization.optimizer]
-        identity = self.identify(
+        optimizer = self.builder.models[spec.optimization.optimizer]
+        identity = self.builder.identify(
             OptimizeParams,
             optimization=describe_without(job.optimization, "optimizer"),
             input=job.input,
             turn=job.turn,
             system=job.system,
             max_tokens=job.max_tokens,
-            prompts=describe_prompts(self.catalog, prompt_name(AUTO), *OPTIMIZER_PROMPTS, *ANSWER_PROMPTS),
-            model=self.models[evolver],
+            prompts=describe_prompts(self.builder.catalog, prompt_name(AUTO), *OPTIMIZER_PROMPTS, *ANSWER_PROMPTS),
+            model=self.builder.models[evolver],
             optimizer=optimizer,
             seed=job.seed,
         )
-        return self.add(identity, subject, job, start)
+        return self.builder.add(identity, subject, job, start)
 
     def evolve_round(self, step: Step, optimize_step: Step | None, subject: str, evolver: str, number: int) -> Step:
         """Return the step whose rows are the outcome of a round on the rows of `step`, after any elimination.
@@ -68,7 +63,7 @@ class EvolutionSteps:
         """Return the step that rewrites every row once."""
         job = self.evolve_params(evolver, number)
         names = () if optimize_step else tuple(map(prompt_name, job.methods))
-        identity = self.identify(
+        identity = self.builder.identify(
             EvolveParams,
             method=self.spec.method,
             round=number,
@@ -83,12 +78,14 @@ class EvolutionSteps:
             retries=job.retries,
             probabilities=job.probabilities,
             reply_parser=job.parser,
-            prompts=describe_prompts(self.catalog, *names, *(ANSWER_PROMPTS if job.eliminates else ())),
-            model=self.models[evolver],
+            prompts=describe_prompts(self.builder.catalog, *names, *(ANSWER_PROMPTS if job.eliminates else ())),
+            model=self.builder.models[evolver],
             sampling=job.sampling,
-            seed=self.seed,
+            seed=self.builder.study.seed,
         )
-        return self.add(identity, f"{subject} r{number}", job, step, *([optimize_step] if optimize_step else []))
+        return self.builder.add(
+            identity, f"{subject} r{number}", job, step, *([optimize_step] if optimize_step else [])
+        )
 
     def evolve_params(self, evolver: str, number: int) -> EvolveParams:
         """Return the parameters of an evolver's round."""
@@ -116,10 +113,10 @@ class EvolutionSteps:
         if spec is None:
             return evolved
         judge = spec.judge or evolver
-        identity = self.identify(
+        identity = self.builder.identify(
             EliminateParams,
             elimination=describe_without(spec, "judge"),
-            prompts=describe_prompts(self.catalog, "equality"),
-            model=self.models[judge],
+            prompts=describe_prompts(self.builder.catalog, "equality"),
+            model=self.builder.models[judge],
         )
-        return self.add(identity, evolved.subject, EliminateParams(judge, spec), evolved)
+        return self.builder.add(identity, evolved.subject, EliminateParams(judge, spec), evolved)

@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from pipelines.study.graph.steps.fingerprint import Description
+from pipelines.study.graph.builders.step_builder import StepBuilder
 from pipelines.study.graph.steps.grid import JudgementSteps
 from pipelines.study.graph.steps.methods import AUTO, prompt_name
 from pipelines.study.graph.steps.params.instructions import EvolveParams
 from pipelines.study.graph.steps.params.measures import JudgeParams
 from pipelines.study.graph.steps.prompt_names import INSTRUCTION_JUDGE_PROMPTS, describe_prompts
-from pipelines.study.graph.steps.step import AddStep, Identities, Step
+from pipelines.study.graph.steps.step import Step
+from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.spec.pairs.scoring import JudgeMetric, Judging
-from prompts import STANDARD_CATALOG, Catalog
 
 
 class JudgingSteps:
-    """Adds a study's judgements to its grid, one step for each metric. `models` has the models' identities by name.
+    """Adds a study's judgements to its grid, one step for each metric.
 
     `reward` is the reward model of evolved instructions, if the study has one. `system` is the judge's system prompt.
-    `catalog` has the study's prompts.
     """
 
-    def __init__(
-        self,
-        block: Judging | None,
-        reward: str | None,
-        models: Mapping[str, Description],
-        identify: Identities,
-        add: AddStep,
-        system: str = "",
-        catalog: Catalog = STANDARD_CATALOG,
-    ) -> None:
-        self.catalog = catalog
-        self.system = system
-        self.block, self.reward, self.models, self.identify, self.add = block, reward, models, identify, add
+    def __init__(self, builder: StepBuilder) -> None:
+        self.builder, self.block, self.reward = builder, builder.study.judging, builder.study.instruction_reward
+        self.system = read_system_prompt(builder.folder, self.block.system if self.block else None)
 
     def add_judgements(self, instructions: Step) -> JudgementSteps:
         """Return the steps by metric; `keywords` has one only if the evolver's replies list their methods."""
@@ -49,14 +38,14 @@ class JudgingSteps:
         job, found = evolved.params, evolved.inputs[1:]
         assert isinstance(job, EvolveParams)
         names = () if found else tuple(map(prompt_name, job.methods))
-        identity = self.identify(
+        identity = self.builder.identify(
             JudgeParams,
             metric="reward",
-            prompts=describe_prompts(self.catalog, *names),
-            model=self.models[model],
+            prompts=describe_prompts(self.builder.catalog, *names),
+            model=self.builder.models[model],
         )
         judge_params = JudgeParams(model, "reward", 1)
-        return self.add(identity, f"reward of {instructions.subject}", judge_params, instructions, *found)
+        return self.builder.add(identity, f"reward of {instructions.subject}", judge_params, instructions, *found)
 
     def _add_metrics(self, instructions: Step, block: Judging) -> Iterator[tuple[JudgeMetric, Step]]:
         for metric in block.metrics:
@@ -70,15 +59,15 @@ class JudgingSteps:
     def _add_judgement(self, instructions: Step, params: JudgeParams) -> Step:
         assert params.metric != "reward"
         prompt = INSTRUCTION_JUDGE_PROMPTS[params.metric]
-        identity = self.identify(
+        identity = self.builder.identify(
             JudgeParams,
             metric=params.metric,
             max_tokens=params.max_tokens,
             system=params.system,
-            prompts=describe_prompts(self.catalog, prompt),
-            model=self.models[params.model],
+            prompts=describe_prompts(self.builder.catalog, prompt),
+            model=self.builder.models[params.model],
         )
-        return self.add(identity, f"{params.metric} of {instructions.subject}", params, instructions)
+        return self.builder.add(identity, f"{params.metric} of {instructions.subject}", params, instructions)
 
 
 def trajectory_step(instructions: Step) -> Step | None:

@@ -9,8 +9,6 @@ from pipelines.study.graph.builders.autoif import AutoIFSteps
 from pipelines.study.graph.builders.evolution import EvolutionSteps
 from pipelines.study.graph.builders.step_builder import StepBuilder
 from pipelines.study.graph.steps.step import Step
-from pipelines.study.inputs.autoif_instructions import read_autoif_instructions
-from pipelines.study.inputs.system_prompts import read_system_prompt
 from pipelines.study.spec.instructions.evolution import Evolution
 
 
@@ -32,10 +30,7 @@ class EvolvedRound(NamedTuple):
 
 def evolve_by_rounds(builder: StepBuilder, inputs: EvolutionInputs) -> Iterator[EvolvedRound]:
     """Add Evol-Instruct's rounds, with the named methods or an optimized one."""
-    system = read_system_prompt(builder.folder, inputs.evolution.system)
-    steps = EvolutionSteps(
-        inputs.evolution, builder.study.seed, builder.models, builder.identify, builder.add, system, builder.catalog
-    )
+    steps = EvolutionSteps(builder, inputs.evolution)
     step, optimize_step = inputs.start, steps.optimize(inputs.start, inputs.subject, inputs.evolver)
     for number in range(1, inputs.evolution.rounds + 1):
         step = steps.evolve_round(step, optimize_step, inputs.subject, inputs.evolver, number)
@@ -44,18 +39,7 @@ def evolve_by_rounds(builder: StepBuilder, inputs: EvolutionInputs) -> Iterator[
 
 def pair_with_formats(builder: StepBuilder, inputs: EvolutionInputs) -> Iterator[EvolvedRound]:
     """Add AutoIF's single round."""
-    formats = read_autoif_instructions(builder.folder, inputs.evolution)
-    system = read_system_prompt(builder.folder, inputs.evolution.system)
-    steps = AutoIFSteps(
-        inputs.evolution,
-        formats,
-        builder.study.seed,
-        builder.models,
-        builder.identify,
-        builder.add,
-        system,
-        builder.catalog,
-    )
+    steps = AutoIFSteps(builder, inputs.evolution)
     yield EvolvedRound(steps.pair(inputs.start, inputs.subject, inputs.evolver), steps)
 
 
