@@ -43,7 +43,7 @@ class ClusterCapacity:
 
     def holds(self, requests: Iterable[ResourceRequest] | Mapping[ResourceRequest, int]) -> bool:
         """Return whether all replicas of all requests fit at the same time. A mapping has counts of requests."""
-        counted = Counter(requests)
+        counted = requests if isinstance(requests, Mapping) else Counter(requests)
         asked = frozenset(counted.items())
         if asked not in self._known:
             self._known[asked] = self._fits(counted)

@@ -49,7 +49,6 @@ class MakespanSimulation:
         self.now, self.waiting_seconds = 0.0, sum(self.waiting)
         self.end_times: list[tuple[float, str]] = []  # of running steps: a training's key, or "" for an evaluation
         self.running = Counter[ResourceRequest]()
-        self._known: dict[tuple[ResourceRequest, frozenset[tuple[ResourceRequest, int]]], bool] = {}
 
     def makespan(self) -> float:
         """Return the seconds from the start of the first training to the end of the last evaluation."""
@@ -78,11 +77,11 @@ class MakespanSimulation:
 
     def _fits(self, more: ResourceRequest) -> bool:
         """Return whether one more request fits next to the running ones and to the reserved evaluator, if any."""
-        state = (more, frozenset(self.running.items()))
-        if state not in self._known:
-            occupied = Counter({self.evaluator: int(self.evaluator_reserved)}) | self.running
-            self._known[state] = self.cluster.holds(occupied + Counter([more]))
-        return self._known[state]
+        occupied = dict(self.running)
+        if self.evaluator_reserved:
+            occupied[self.evaluator] = max(1, self.running[self.evaluator])
+        occupied[more] = occupied.get(more, 0) + 1
+        return self.cluster.holds(occupied)
 
     def _start(self, key: str, seconds: float, request: ResourceRequest) -> None:
         heapq.heappush(self.end_times, (self.now + seconds, key))
