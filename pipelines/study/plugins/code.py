@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -106,7 +107,8 @@ def _read_file(path: Path, reference: str) -> PluginCode:
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else "cannot read the file"
         files = [each.name for each in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise InputError(f"{reason}: {reference}", remedy=nearest(path.name, files)) from None
+        close = nearest(path.name, files) if get_close_matches(path.name, files, n=1) else "Correct the path."
+        raise InputError(f"{reason}: {reference}", remedy=close) from None
     if len(data) > MAX_BYTES:
         raise InputError(f"'{reference}' has more than {MAX_BYTES:,} bytes")
     try:
