@@ -51,13 +51,11 @@ class Pass:
     def inputs(self) -> dict[str, Any]:
         """The arguments of the model's forward pass."""
         # no attention mask: in a causal model no token attends to the padding on its right
+        inputs = {"input_ids": self.ids, "use_cache": False}
         if not self.row_lengths:
-            return {"input_ids": self.ids, "use_cache": False}
+            return inputs
         positions = torch.cat([torch.arange(length) for length in self.row_lengths])[None]  # [1, width]
-        return {
-            **{"input_ids": self.ids, "use_cache": False},
-            **{"position_ids": positions, "row_lengths": self.row_lengths},
-        }
+        return inputs | {"position_ids": positions, "row_lengths": self.row_lengths}
 
 
 @torch.inference_mode()
