@@ -68,7 +68,7 @@ def test_a_checkpoint_is_a_folder_of_this_node_until_the_end(temporary: Path, sp
 def test_a_checkpoint_in_a_folder_stays_where_it_is(temporary: Path) -> None:
     given = EngineSpec("transformers", "/models/a")
     with downloaded_checkpoint(given) as here:
-        assert here is given and list(temporary.iterdir()) == []
+        assert here == given and list(temporary.iterdir()) == []
 
 
 def test_a_name_that_looks_like_a_url_is_no_checkpoint_of_an_engine_without_weights(temporary: Path) -> None:
