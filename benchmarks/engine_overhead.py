@@ -107,8 +107,8 @@ def run_plain_vllm(folder: Path) -> float:
     from transformers import AutoConfig
 
     from actors.devices import device_name
-    from actors.engines.vllm.environment import set_environment
     from actors.engines.vllm_arguments import engine_arguments
+    from actors.engines.vllm_runtime.environment import set_environment
 
     set_environment(device_name(), batch_invariant=False)
     from vllm import LLM, SamplingParams

@@ -131,6 +131,12 @@ def test_no_relative_imports() -> None:
     assert not found
 
 
+def test_no_module_lies_beside_an_import_of_the_same_name() -> None:
+    # type checkers look beside the importing file for a library that is not installed
+    beside = {folder: {near.stem for near in folder.iterdir()} for folder in {path.parent for path in sources(*OURS)}}
+    assert [path for path in sources(*OURS) if (imported(path) - OURS) & beside[path.parent]] == []
+
+
 def test_no_source_file_is_long() -> None:
     assert not {path.relative_to(ROOT): n for path in sources(*OURS) if (n := length(path)) > 400}
 

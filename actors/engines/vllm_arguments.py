@@ -8,7 +8,7 @@ from typing import Any
 from actors.devices import device_name, dtype_name
 from actors.engine import EngineSpec, OptionValue
 from actors.engines.options import parse_options
-from actors.engines.vllm.internals import lora_rank_limits
+from actors.engines.vllm_runtime.internals import lora_rank_limits
 from actors.inference.model_loading import adapter_rank, linear_names, usable_length
 from actors.model_folder.adapter import read_adapter_config, sharing_problem, weight_names
 

@@ -26,10 +26,10 @@ from actors.engine import (
     check_features,
 )
 from actors.engines.unsupported import UnsupportedEngine
-from actors.engines.vllm.environment import set_environment
-from actors.engines.vllm.internals import engine_dead_error, on_each_output, start_engine, validation_error
-from actors.engines.vllm.stderr import explained_failure
 from actors.engines.vllm_arguments import check_rank, engine_arguments, usable_rank, vllm_options
+from actors.engines.vllm_runtime.environment import set_environment
+from actors.engines.vllm_runtime.internals import engine_dead_error, on_each_output, start_engine, validation_error
+from actors.engines.vllm_runtime.stderr import explained_failure
 from actors.inference.model_loading import base_model, check_weights, is_adapter
 from actors.inference.scored_texts import to_token_logprobs
 from actors.inference.student_texts import student_encoder, text_encoder

@@ -17,9 +17,9 @@ import torch
 
 from actors.engine import EngineSpec, GenerateRequest, Generation, Sampling, TokenLogprobs
 from actors.engines.registry import create
-from actors.engines.vllm.environment import set_environment
-from actors.engines.vllm.stderr import failure_cause
 from actors.engines.vllm_arguments import CPU_KV_CACHE_BYTES
+from actors.engines.vllm_runtime.environment import set_environment
+from actors.engines.vllm_runtime.stderr import failure_cause
 from actors.training.batches import collate
 from actors.training.learner import Learner
 from actors.training.model import load_model

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from actors.engines.vllm.environment import set_environment
+from actors.engines.vllm_runtime.environment import set_environment
 
 SAMPLER, THREADS = "VLLM_USE_FLASHINFER_SAMPLER", "VLLM_CPU_OMP_THREADS_BIND"
 

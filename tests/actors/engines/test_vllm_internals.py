@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 import bundled
-from actors.engines.vllm import internals
-from actors.engines.vllm.stderr import NO_CAUSE
+from actors.engines.vllm_runtime import internals
+from actors.engines.vllm_runtime.stderr import NO_CAUSE
 from cluster.library_internals import find_internal
 
 pytestmark = [

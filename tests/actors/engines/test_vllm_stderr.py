@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actors.engine import LoadError
-from actors.engines.vllm.stderr import NO_CAUSE, explained_failure, failure_cause
+from actors.engines.vllm_runtime.stderr import NO_CAUSE, explained_failure, failure_cause
 
 VLLM_ERROR = f"Engine core initialization failed. {NO_CAUSE}. Failed core proc(s): {{'EngineCore': 1}}"
 PREFIX = "(Worker_TP0 pid=7) ERROR 11-29 16:20:29 [multiproc_executor.py:953] "
