@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from s3fs import S3FileSystem
 
-from pipelines.cli.exit_codes import exit_for
+from pipelines.cli.common.exit_codes import exit_for
 from pipelines.execution.runtime.retry import root_cause
 from pipelines.store.store import Store
 from tests.faults.rig import Rig, finished, undisturbed

@@ -14,7 +14,7 @@ from ray.exceptions import ActorDiedError, NodeDiedError, RayTaskError
 
 from actors.engine import LoadError
 from cluster.errors import add_context
-from pipelines.cli.exit_codes import exit_for, failure_message
+from pipelines.cli.common.exit_codes import exit_for, failure_message
 from pipelines.errors import InputError, details_file
 from pipelines.store.errors import CorruptStore
 

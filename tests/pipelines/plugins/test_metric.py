@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli.exit_codes import failure_message
+from pipelines.cli.common.exit_codes import failure_message
 from pipelines.errors import InputError
 from pipelines.execution.steps.selection import run_selection
 from pipelines.operators.select.measurements import ReportedMetric, reported_values

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli.app import app
-from pipelines.cli.store_commands import QUERIES
+from pipelines.cli.commands.results.store import QUERIES
 from pipelines.results.sql import open_sql_tables
 from pipelines.store.store import Store
 from pipelines.store.studies.retry_log import Retry, save_retries

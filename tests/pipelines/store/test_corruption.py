@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli.app import app
-from pipelines.cli.exit_codes import exit_for
+from pipelines.cli.common.exit_codes import exit_for
 from pipelines.cli.views.status import partial_steps
 from pipelines.errors import InputError
 from pipelines.execution.runtime.meter import ResourceMeter

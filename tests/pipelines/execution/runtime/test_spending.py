@@ -12,7 +12,7 @@ from rich.console import Console
 
 from actors.serving.residency import ModelResidency
 from actors.serving.spec import PoolStats, ReplicaStats
-from pipelines.cli.exit_codes import exit_for
+from pipelines.cli.common.exit_codes import exit_for
 from pipelines.errors import BudgetSpent
 from pipelines.execution.runner import run
 from pipelines.execution.runtime.spending import SpendingMeter, within_budget

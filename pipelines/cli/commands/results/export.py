@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines.cli.options import DEFAULT_STORE, SeedFile, StoreUrl, StudyFile, load_and_check
+from pipelines.cli.common.options import DEFAULT_STORE, SeedFile, StoreUrl, StudyFile, load_and_check
+from pipelines.cli.common.registration import RESULTS, add_command
 from pipelines.results.export import Format
 
 
@@ -43,5 +44,4 @@ def export(
 
 def add_export_command(app: typer.Typer) -> None:
     """Add the command to the app."""
-    example = "evolgrid export studies/three_methods.yaml data --format messages --students"
-    app.command(epilog=f"Example: [bold]{example}[/bold]")(export)
+    add_command(app, export, RESULTS, "evolgrid export studies/three_methods.yaml data --format messages --students")

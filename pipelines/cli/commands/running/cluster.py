@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from cluster.launch.text import Target
-from pipelines.cli.options import EXIT_FAILED
+from pipelines.cli.common.options import EXIT_FAILED
 from pipelines.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Render and check the launch files of clusters.")
@@ -31,7 +31,7 @@ def render(
     """Print the launch file of a cluster, for `ray up` (aws, gcp) or KubeRay."""
     from cluster.launch.description import DEFAULT, load
     from cluster.launch.render import render, render_job
-    from pipelines.cli.options import load_and_check
+    from pipelines.cli.common.options import load_and_check
 
     described = load(source or DEFAULT)
     if study is None:

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipelines.cli.options import DEFAULT_STORE, EXIT_FAILED, SeedFile, StoreUrl, StudyFile, load_and_check
+from pipelines.cli.common.options import DEFAULT_STORE, EXIT_FAILED, SeedFile, StoreUrl, StudyFile, load_and_check
+from pipelines.cli.common.registration import RESULTS, RUN, STORE, add_command
 from pipelines.errors import InputError
 from pipelines.store.errors import CorruptStore
 
@@ -155,10 +156,7 @@ def _print_csv(columns: list[str], rows: list[tuple[object, ...]]) -> None:
 
 def add_store_commands(app: typer.Typer) -> None:
     """Add the commands to the app."""
-    for command, *examples in (
-        (status, "evolgrid status studies/quickstart.yaml"),
-        (query, *QUERIES),
-        (verify, "evolgrid verify --store s3://bucket/folder"),
-        (gc, "evolgrid gc", "evolgrid gc --yes"),
-    ):
-        app.command(epilog="\n\n".join(f"Example: [bold]{escape(example)}[/bold]" for example in examples))(command)
+    add_command(app, status, RUN, "evolgrid status studies/quickstart.yaml")
+    add_command(app, query, RESULTS, *QUERIES)
+    add_command(app, verify, STORE, "evolgrid verify --store s3://bucket/folder")
+    add_command(app, gc, STORE, "evolgrid gc", "evolgrid gc --yes")

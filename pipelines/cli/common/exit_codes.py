@@ -9,7 +9,7 @@ from typing import Any
 from actors.engine import EngineLost, LoadError
 from actors.sandbox.protocol.job import SandboxError
 from cluster.errors import ClusterError
-from pipelines.cli.options import EXIT_BAD_INPUT, EXIT_FAILED
+from pipelines.cli.common.options import EXIT_BAD_INPUT, EXIT_FAILED
 from pipelines.errors import BudgetSpent, InputError, StepFailed, unexpected, with_details
 from pipelines.store.errors import CorruptStore, LeaseLost, StudyLocked
 from pipelines.study.plugins.active import plugin_error

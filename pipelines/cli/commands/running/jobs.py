@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from cluster.errors import ClusterError
-from pipelines.cli.options import (
+from pipelines.cli.common.options import (
     DEFAULT_STORE,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
@@ -23,6 +23,7 @@ from pipelines.cli.options import (
     StudyFile,
     load_and_check,
 )
+from pipelines.cli.common.registration import JOBS, add_command
 
 if TYPE_CHECKING:
     from cluster.connection.jobs import Jobs, StudyJob
@@ -187,4 +188,4 @@ def add_job_commands(app: typer.Typer) -> None:
         (stop, "evolgrid stop quickstart"),
         (watch, "evolgrid watch quickstart"),
     ):
-        app.command(epilog=f"Example: [bold]{example}[/bold]")(command)
+        add_command(app, command, JOBS, example)
