@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,17 @@ from typing import Any
 PACKAGES = ("prompts", "cluster", "actors", "pipelines", "bundled")
 
 
-def package_code() -> dict[str, Any]:
+def package_code(modules: Sequence[str] = ()) -> dict[str, Any]:
     """Return a Ray runtime environment in which this process's evolgrid takes precedence over an installed one.
+
+    `modules` are paths of more packages, or of modules of one file, for the workers to import.
 
     The code is also shipped to nodes that have evolgrid installed: step keys refer to the driver's code, so all workers
     must run the same version. Libraries are not shipped and must be installed on the nodes. Ray uploads a package only
     if its content has changed.
     """
-    return {"py_modules": [str(_folder(name)) for name in PACKAGES], "excludes": ["__pycache__"]}
+    ours = (str(_folder(name)) for name in PACKAGES)
+    return {"py_modules": [*dict.fromkeys((*ours, *modules))], "excludes": ["__pycache__"]}
 
 
 def root() -> Path:

@@ -64,8 +64,10 @@ class Jobs:
         self.address = address
         self._client = _client(address)
 
-    def submit(self, study: str, command: Sequence[str], folder: Path) -> str:
+    def submit(self, study: str, command: Sequence[str], folder: Path, modules: Sequence[str] = ()) -> str:
         """Run `command` in a copy of `folder` on the head, with this process's evolgrid. Return the job's id.
+
+        `modules` are the paths of more packages that are uploaded for the command to import.
 
         Raises:
             ClusterError: The server rejects the job.
@@ -75,7 +77,7 @@ class Jobs:
         id = f"{study}-{secrets.token_hex(4)}"  # Ray rejects ids that were used before
         # the driver sets the same runtime environment again, which Ray would report as a conflict
         settings = {"RAY_OVERRIDE_JOB_RUNTIME_ENV": "1", STOP_TIMEOUT_VARIABLE: "60"}
-        shipped = package_code() | {"working_dir": str(folder), "env_vars": settings}
+        shipped = package_code(modules) | {"working_dir": str(folder), "env_vars": settings}
         job = {"entrypoint": shlex.join(command), "submission_id": id, "runtime_env": shipped}
         deadline = time.monotonic() + READY_TIMEOUT
         while True:

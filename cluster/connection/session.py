@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
@@ -30,7 +30,7 @@ class Session:
 
 
 @contextmanager
-def connect(address: str | None, *, cpus: int | None = None) -> Generator[Session]:
+def connect(address: str | None, *, cpus: int | None = None, modules: Sequence[str] = ()) -> Generator[Session]:
     """Connect this process to Ray for the length of a `with` block.
 
     Workers have no useful current folder: give them absolute paths. Inside another `connect` (or after `ray.init`) the
@@ -41,6 +41,7 @@ def connect(address: str | None, *, cpus: int | None = None) -> Generator[Sessio
             cluster, which keeps running after the block. If None, Ray is started on this machine and stopped at the
             end of the block, also on Ctrl-C or SIGTERM.
         cpus: Logical CPUs of a local Ray (default: all that this process may use).
+        modules: Paths of packages that a cluster's workers are to import besides evolgrid.
 
     Raises:
         ClusterError: The cluster cannot be reached, requires another token or version, or has no authentication, or a
@@ -55,7 +56,7 @@ def connect(address: str | None, *, cpus: int | None = None) -> Generator[Sessio
     divert_messages()
     try:
         with _keep_sigterm_handler():
-            session = _start(cpus) if address is None else _join(address, cpus)
+            session = _start(cpus) if address is None else _join(address, cpus, modules)
         yield session
     finally:
         with reap():
@@ -98,7 +99,7 @@ def _start(cpus: int | None) -> Session:
     return Session(ray.get_runtime_context().gcs_address, local=True)
 
 
-def _join(address: str, cpus: int | None) -> Session:
+def _join(address: str, cpus: int | None, modules: Sequence[str]) -> Session:
     import ray
 
     from cluster.connection.auth import use_token
@@ -120,7 +121,7 @@ def _join(address: str, cpus: int | None) -> Session:
         with TemporaryDirectory() as empty, chdir(empty):
             ray.init(
                 address=target,
-                runtime_env=package_code(),
+                runtime_env=package_code(modules),
                 namespace=NAMESPACE,
                 log_to_driver=False,
                 logging_level=logging.ERROR,

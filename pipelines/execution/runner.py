@@ -42,6 +42,7 @@ from pipelines.store.studies.step_index import index_is_saved, save_step_index
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.precision import precision_notes
+from pipelines.study.plugins.shipping import modules_to_ship
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def _run_plan(inputs: _RunInputs, plan: Plan) -> _Outcome:
     seeded = {step.key for step in seeds_steps}
     if len(seeds_steps) == len(plan.pending):
         return _Outcome(plan, plan.with_finished(seeded))
-    with connect(inputs.address) as session:
+    with connect(inputs.address, modules=modules_to_ship()) as session:
         inputs.progress.print(f"Ray at {session.address}" + (" (started for this run)" if session.local else ""))
         for note in precision_notes(loaded.study) if session.local else ():
             inputs.progress.print(f"[yellow]{escape(note)}[/yellow]")

@@ -12,6 +12,7 @@ from pipelines.errors import InputError
 from pipelines.execution.runtime.events import IN_STORE
 from pipelines.rows.readers import matching
 from pipelines.study.file.load import LoadedStudy
+from pipelines.study.plugins.shipping import modules_to_ship
 
 SEEDS_FOLDER = "given-seeds"  # the folder of the uploaded seed file of `--seeds`
 MAX_UPLOAD_BYTES = 200 * 2**20  # of a job's folder; Ray's own limit is 500 MiB
@@ -39,7 +40,7 @@ def submit(jobs: Jobs, loaded: LoadedStudy, store: str, folder: Path, seeds: Pat
         _copy(seeds, folder / SEEDS_FOLDER / seeds.name)
         command += ["--seeds", f"{SEEDS_FOLDER}/{seeds.name}"]
     pack(loaded, folder)
-    return jobs.submit(loaded.study.study, command, folder)
+    return jobs.submit(loaded.study.study, command, folder, modules_to_ship())
 
 
 def pack(loaded: LoadedStudy, folder: Path) -> None:

@@ -112,7 +112,7 @@ def _add_all(code: PluginCode) -> None:
             for entry in addition.entries():
                 _put(entry, addition)
         except PluginMistake as error:
-            raise InputError(str(error), file=code.path, line=addition.line) from None
+            raise InputError(str(error), file=addition.file, line=addition.line) from None
         except Exception as error:
             raise mistake_error(code, error) from error
         _state.origins[addition.what, addition.key] = code
@@ -129,7 +129,7 @@ def _check(codes: Sequence[PluginCode]) -> None:
     for code in codes:
         for addition in additions(code):
             if problem := addition.problem():
-                raise InputError(problem, file=code.path, line=addition.line)
+                raise InputError(problem, file=addition.file, line=addition.line)
 
 
 def _undo() -> None:

@@ -25,13 +25,16 @@ class Entry(NamedTuple):
 
 
 class Addition(ABC):
-    """One thing that a plug-in adds. `what` says what it is, and `line` where the plug-in's file creates the record."""
+    """One thing that a plug-in adds. `what` says what it is, `file` and `line` where the plug-in creates the record."""
 
     what: ClassVar[str]
+    file: str
     line: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "line", _line_of_caller())
+        file, line = _place_of_caller()
+        object.__setattr__(self, "file", file)
+        object.__setattr__(self, "line", line)
         if not _NAME.fullmatch(self.key):
             raise PluginMistake(f"'{self.key}' cannot be the name of a {self.what}")
 
@@ -107,9 +110,9 @@ def _name_of(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-def _line_of_caller() -> int:
-    """Return the line outside of evolgrid and of generated code that is being executed."""
+def _place_of_caller() -> tuple[str, int]:
+    """Return the file, and the line outside of evolgrid and of generated code that is being executed."""
     frame = currentframe()
     while frame and frame.f_code.co_filename.startswith((_OURS, "<")):
         frame = frame.f_back
-    return frame.f_lineno if frame else 1
+    return (frame.f_code.co_filename, frame.f_lineno) if frame else ("", 1)

@@ -1,21 +1,23 @@
-"""The code of a plug-in: a Python file beside the study file, or an installed package, and how it becomes a module."""
+"""The code of a plug-in: a Python file or a package beside the study file, or an installed package, as a module."""
 
 from __future__ import annotations
 
-import hashlib
 import sys
 import traceback
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 from cluster.errors import error_line
 from pipelines.errors import InputError, nearest
+from pipelines.study.plugins.packages import (
+    digest_of,
+    import_package,
+    installed_path,
+    package_digest,
+    package_folder,
+)
 
 MAX_BYTES = 1_000_000
 
@@ -30,10 +32,10 @@ class PluginCode:
 
     Attributes:
         name: The file's name without `.py`, or the package's name.
-        path: The file as errors show it, or the package's folder.
-        digest: The SHA-256 of the content; for a package, of its version and its Python files.
+        path: The file as errors show it, or where the package is on the driver: an absolute path.
+        digest: The SHA-256 of the content; for a package, of all its files.
         module: The name of the module; for a file, it is different for every content and every place.
-        source: The file's text; None for a package, which every node must have installed.
+        source: The file's text; None for a package, which Ray copies to the nodes of a cluster.
     """
 
     name: str
@@ -54,7 +56,11 @@ class PluginCode:
         return f"{place[0]}:{place[1]}: {error_line(error)}" if place else None
 
     def _has(self, filename: str) -> bool:
-        return filename == self.path if self.source is not None else filename.startswith(f"{self.path}/")
+        if self.source is not None or filename == self.path:
+            return filename == self.path
+        loaded = sys.modules.get(self.module)
+        folder = Path(loaded.__file__).parent if loaded and loaded.__file__ else Path(self.path)
+        return Path(filename).is_relative_to(folder)
 
 
 def read_plugin(reference: str, folder: Path) -> PluginCode:
@@ -65,7 +71,7 @@ def read_plugin(reference: str, folder: Path) -> PluginCode:
     """
     if reference.endswith(".py") or "/" in reference:
         return _read_file(folder / reference, reference)
-    return _read_package(reference)
+    return _read_package(reference, folder)
 
 
 def load_module(code: PluginCode) -> ModuleType:
@@ -76,10 +82,10 @@ def load_module(code: PluginCode) -> ModuleType:
     """
     if code.module in sys.modules and code.source is not None:
         return sys.modules[code.module]
-    if code.source is None and _read_package(code.name).digest != code.digest:
-        raise InputError(f"this node has another version of the package '{code.name}' than the driver", file=code.path)
     try:
-        return _execute(code) if code.source is not None else import_module(code.module)
+        return _execute(code) if code.source is not None else import_package(code.module, code.path, code.digest)
+    except InputError:
+        raise
     except SyntaxError as error:
         file = error.filename or code.path
         raise InputError(f"not valid Python: {error.msg}", file=file, line=error.lineno) from None
@@ -93,13 +99,14 @@ def mistake_error(code: PluginCode, error: BaseException) -> InputError:
     message = str(error) if isinstance(error, PluginMistake) else error_line(error)
     remedy = None
     if isinstance(error, ModuleNotFoundError) and code.source is not None:
-        remedy = "A plug-in file is loaded alone: what it shares with other files must be an installed package."
+        remedy = "A plug-in file is loaded alone: what several files share belongs into a package."
     return InputError(message, file=file, line=line, remedy=remedy)
 
 
 def _read_file(path: Path, reference: str) -> PluginCode:
     if path.is_dir():
-        raise InputError(f"'{reference}' is a folder", remedy="Name a Python file, or an installed package.")
+        folder = package_folder(path, reference)
+        return PluginCode(folder.name, str(folder), package_digest(folder), folder.name, None)
     if path.suffix != ".py":
         raise InputError(f"'{reference}' is neither a Python file nor the name of a package")
     try:
@@ -116,8 +123,8 @@ def _read_file(path: Path, reference: str) -> PluginCode:
     except UnicodeDecodeError:
         raise InputError(f"'{reference}' is not UTF-8") from None
     shown = _shown(path)
-    module = f"evolgrid_plugin_{path.stem}_{_digest([data, shown.encode()])}"
-    return PluginCode(path.stem, shown, _digest([data]), module, source)
+    module = f"evolgrid_plugin_{path.stem}_{digest_of([data, shown.encode()])}"
+    return PluginCode(path.stem, shown, digest_of([data]), module, source)
 
 
 def _shown(path: Path) -> str:
@@ -125,35 +132,12 @@ def _shown(path: Path) -> str:
     return str(Path(*Path(path).parts)) if ".." not in path.parts else str(path.resolve())
 
 
-def _read_package(name: str) -> PluginCode:
-    try:
-        spec = find_spec(name)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or spec.origin is None or spec.origin in ("built-in", "frozen"):
-        remedy = f"Install it, or name a file: './{name}.py'."
-        raise InputError(f"no package '{name}' is installed", remedy=remedy)
-    folder = Path(spec.origin).parent
-    files = sorted(folder.rglob("*.py")) if spec.submodule_search_locations else [Path(spec.origin)]
-    parts = [_version(name).encode()]
-    for file in files:
-        parts += [str(file.relative_to(folder)).encode(), file.read_bytes()]
-    return PluginCode(name, str(folder), _digest(parts), name, None)
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
-
-
-def _digest(parts: Iterable[bytes]) -> str:
-    """Return 16 hexadecimal digits of the SHA-256 of the parts and their lengths."""
-    found = hashlib.sha256()
-    for part in parts:
-        found.update(len(part).to_bytes(8) + part)
-    return found.hexdigest()[:16]
+def _read_package(name: str, folder: Path) -> PluginCode:
+    path = installed_path(name)
+    if path is None:
+        beside = f"the folder './{name}'" if (folder / name).is_dir() else f"a file: './{name}.py'"
+        raise InputError(f"no package '{name}' is installed", remedy=f"Install it, or name {beside}.")
+    return PluginCode(name, str(path), package_digest(path), name, None)
 
 
 def _execute(code: PluginCode) -> ModuleType:

@@ -8,9 +8,15 @@ from typing import Any, Generic, TypeVar
 
 from pipelines.study.plugins.active import activate, active_plugins, require
 from pipelines.study.plugins.code import PluginCode
+from pipelines.study.plugins.packages import top_path
 
 T = TypeVar("T")
 Unship = Callable[[tuple[PluginCode, ...], bytes], Any]
+
+
+def modules_to_ship() -> list[str]:
+    """Return the paths of the packages among this process's plug-ins, which workers on other machines must import."""
+    return [str(top_path(code.module, code.path)) for code in active_plugins() if code.source is None]
 
 
 class Shipped(Generic[T]):

@@ -222,7 +222,7 @@ def test_seeds_that_are_given_travel_and_are_taken(tmp_path: Path, monkeypatch: 
     folder.mkdir()
     given.write_text('{"instruction": "Say 9."}\n')
     sent: list[list[str]] = []
-    jobs: Any = SimpleNamespace(submit=lambda name, command, place: sent.append(command) or "id")
+    jobs: Any = SimpleNamespace(submit=lambda name, command, place, modules: sent.append(command) or "id")
     submit(jobs, with_seed_file(load(study), given), "s3://bucket/folder", folder, given)
     words = sent[0]
     monkeypatch.chdir(folder)

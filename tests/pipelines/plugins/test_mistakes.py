@@ -119,13 +119,22 @@ def check_told(path: Path, place: str, told: str) -> None:
     [
         ("./other.py", r"study.yaml:2: plugins\[0\]: no such file: ./other.py"),
         ("./mine.pu", r"study.yaml:2: plugins\[0\]: './mine.pu' is neither a Python file nor the name of a package"),
-        ("./", r"study.yaml:2: plugins\[0\]: './' is a folder"),
+        ("./", r"study.yaml:2: plugins\[0\]: the folder './' is not a package: it has no __init__.py. Add one"),
+        (
+            "./json",
+            r"study.yaml:2: plugins\[0\]: another package is named 'json': in Python's standard library. Rename",
+        ),
+        ("./pytest", r"study.yaml:2: plugins\[0\]: another package is named 'pytest': \S+/pytest. Rename the folder."),
+        ("./my-plugin", r"study.yaml:2: plugins\[0\]: 'my-plugin' cannot be the name of a Python package. Rename"),
         ("no_such_package", r"no package 'no_such_package' is installed. Install it, or name a file: './no_such_pack"),
         ("./mine.py, mine.py", r"study.yaml:2: plugins\[1\]: this plug-in is given twice"),
         ("3", r"study.yaml:2: plugins\[0\]: must be text; here is the number 3"),
     ],
 )
 def test_an_entry_that_names_nothing_is_told(plugged: WritePlugged, tmp_path: Path, entry: str, told: str) -> None:
+    for name in ("json", "pytest", "my-plugin"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(METRIC)
     path = plugged(METRIC, {"./mine.py": entry, "by: shouting": "by: words"})
     done = evolgrid("plan", path.name, folder=tmp_path)
     assert done.returncode == 2 and re.search(told, done.stderr), done.stderr
