@@ -14,6 +14,7 @@ from rich.markup import escape
 from cluster.connection.session import Session, connect
 from cluster.resources.inventory import Inventory, max_inventory
 from pipelines.errors import BudgetSpent
+from pipelines.execution.live_recorder import LiveRecorder, recording
 from pipelines.execution.reopening import Again, failed_rows, find_reopened, reopen_steps
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
@@ -31,6 +32,7 @@ from pipelines.planning.cost import wall_seconds
 from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.memory import check_memory
 from pipelines.planning.plan import Plan, make_plan
+from pipelines.results.report.graph import save_study_graph
 from pipelines.results.report.publish import publish, report_path
 from pipelines.store.epochs import next_epoch
 from pipelines.store.lease import acquire, read_lease
@@ -163,14 +165,20 @@ def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step], again: Mapp
             plan = make_plan(loaded.study, loaded.folder, store)
         kinds = {key: step.kind for key, step in plan.grid.steps.items()}
         try:
-            with logging_finished(store, name, plan.done, kinds):
-                return _run_plan(inputs, plan)
+            with logging_finished(store, name, plan.done, kinds), recording(store, name, inputs.progress) as recorder:
+                _save_graph(inputs, plan)
+                return _run_plan(inputs, plan, recorder)
         finally:
             if not lease.lost.is_set():
                 save_retries(store, name, inputs.retries.all())
 
 
-def _run_plan(inputs: _RunInputs, plan: Plan) -> _Outcome:
+def _save_graph(inputs: _RunInputs, plan: Plan) -> None:
+    planned = {key: None if key in plan.unknown_steps else round(plan.seconds[key], 2) for key in plan.grid.steps}
+    save_study_graph(inputs.store, inputs.loaded.study, inputs.loaded.folder, plan.grid, planned)
+
+
+def _run_plan(inputs: _RunInputs, plan: Plan, recorder: LiveRecorder) -> _Outcome:
     """Run the pending steps of a plan: those that read files in this process, all others on the cluster."""
     loaded, seeds_steps = inputs.loaded, plan.pending_of("seeds", "given")
     for step in seeds_steps:
@@ -186,15 +194,18 @@ def _run_plan(inputs: _RunInputs, plan: Plan) -> _Outcome:
         cluster = max_inventory()
         check_memory(loaded.study, loaded.folder, cluster)
         plan = plan.on_machines(MachineTypes(loaded.study, loaded.folder, cluster))
+        _save_graph(inputs, plan)
         wall = wall_seconds(plan, loaded.study, cluster) or 0.0
-        with _run_context(inputs, plan, cluster, session) as context:
+        with _run_context(inputs, plan, cluster, session, recorder) as context:
             emit("run started", run=context.run_id, steps=len(plan.pending), planned=round(wall, 1))
             remaining, failures = _run_phases(context, plan.with_finished(seeded))
     return _Outcome(plan, remaining, wall, tuple(failures))
 
 
 @contextmanager
-def _run_context(inputs: _RunInputs, plan: Plan, cluster: Inventory, session: Session) -> Generator[RunContext]:
+def _run_context(
+    inputs: _RunInputs, plan: Plan, cluster: Inventory, session: Session, recorder: LiveRecorder
+) -> Generator[RunContext]:
     """Yield the context of the phases, and export metrics in the block. Withdraw the autoscaler request at its end."""
     study = inputs.loaded.study
     with within_budget(study, inputs.store) as spending, exporting_metrics(study, plan) as observe_pools:
@@ -207,7 +218,7 @@ def _run_context(inputs: _RunInputs, plan: Plan, cluster: Inventory, session: Se
             on_shared_cluster=not session.local,
             retries=inputs.retries,
             spending=spending,
-            pool_observers=(observe_pools,),
+            pool_observers=(observe_pools, recorder.observe_pools),
         )
         try:
             yield context

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,6 +20,31 @@ from pipelines.store.manifest import Manifest
 LINE_INTERVAL_SECONDS = 10.0
 WIDE_COLUMNS = 120
 RATE_CHANGES = 10  # the rate is that of a step's last changes: it may have waited for other steps before
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressUpdate:
+    """The progress of a step, in rows or optimizer steps, and the loss of a training; or that the step has finished."""
+
+    key: str
+    done: int = 0
+    total: int = 0
+    per_second: float = 0.0
+    note: str = ""
+    loss: float | None = None
+    finished: bool = False
+
+
+class ProgressObserver(Protocol):
+    """Receives what a run displays, from any of its threads."""
+
+    def observe(self, update: ProgressUpdate) -> None:
+        """Receive the progress of a step."""
+        ...
+
+    def message(self, markup: str) -> None:
+        """Receive a line in rich's markup."""
+        ...
 
 
 class ProgressDisplay:
@@ -35,6 +63,7 @@ class ProgressDisplay:
         self.tasks: dict[str, TaskID] = {}
         self.changes: dict[str, deque[tuple[float, int]]] = {}  # times and rows of a step's last changes
         self.last_line_at = time.monotonic()
+        self.observers: list[ProgressObserver] = []
 
     def __enter__(self) -> Self:
         self.bars.start()
@@ -45,18 +74,34 @@ class ProgressDisplay:
     ) -> None:
         self.bars.stop()
 
+    @contextmanager
+    def observed_by(self, observer: ProgressObserver) -> Generator[None]:
+        """Pass everything that is displayed within the block to an observer, too."""
+        self.observers.append(observer)
+        try:
+            yield
+        finally:
+            self.observers.remove(observer)
+
     def print(self, text: str) -> None:
         """Print a line above the bars."""
         self.console.print(text, highlight=False, soft_wrap=True)
+        for observer in self.observers:
+            observer.message(text)
 
-    def update(self, key: str, label: str, done: int, total: int, note: str = "") -> None:
-        """Show the progress of a step, in rows or optimizer steps. `note` is shown after its rate."""
+    def update(self, key: str, label: str, done: int, total: int, note: str = "", loss: float | None = None) -> None:
+        """Show the progress of a step, in rows or optimizer steps. `note` is shown after its rate.
+
+        `loss` is that of a training at this step; only observers receive it.
+        """
         if key not in self.tasks:
             self.tasks[key] = self.bars.add_task(label, total=total, pace="")
             self.changes[key] = deque([(time.monotonic(), done)], maxlen=RATE_CHANGES)
         if done != self.changes[key][-1][1]:
             self.changes[key].append((time.monotonic(), done))
         pace = self.pace(key, done, total, note)
+        for observer in self.observers:
+            observer.observe(ProgressUpdate(key, done, total, self.rate(key, done), note, loss))
         self.bars.update(self.tasks[key], completed=done, total=total, visible=done < total, pace=pace)
         if (
             done < total
@@ -68,13 +113,16 @@ class ProgressDisplay:
 
     def pace(self, key: str, done: int, total: int, note: str) -> str:
         """Return a step's rate and remaining time, or how long it has been working on its first rows."""
-        started, before = self.changes[key][0]
-        passed = max(time.monotonic() - started, 1e-3)
-        rate = (done - before) / passed
+        rate, passed = self.rate(key, done), time.monotonic() - self.changes[key][0][0]
         parts = (
             (rate_text(rate), f"{time_text((total - done) / rate)} left") if rate else (f"after {time_text(passed)}",)
         )
         return ", ".join(filter(None, (*parts, note)))
+
+    def rate(self, key: str, done: int) -> float:
+        """Return a step's rate per second over its last changes."""
+        started, before = self.changes[key][0]
+        return (done - before) / max(time.monotonic() - started, 1e-3)
 
     def finish_step(self, manifest: Manifest) -> None:
         """Remove the bar of a finished step; print its row counts, and what its rows had that was not used."""
@@ -86,6 +134,8 @@ class ProgressDisplay:
         """Remove the bar of a step, if it has one, and print `text`."""
         if key in self.tasks:
             self.bars.remove_task(self.tasks.pop(key))
+        for observer in self.observers:
+            observer.observe(ProgressUpdate(key, finished=True))
         self.print(text)
 
 

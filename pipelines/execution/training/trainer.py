@@ -106,7 +106,7 @@ class Trainer:
 
         def on_progress(done: int, total: int, loss: float) -> None:
             for step in steps:
-                context.progress.update(step.key, step.label, done, total)
+                context.progress.update(step.key, step.label, done, total, loss=loss)
 
         texts = [self.training_rows(step) for step in steps]
         name = f"{CHECKPOINT_FOLDER}.{digest(training.spec, texts)}"

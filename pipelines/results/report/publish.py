@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.results.report import write
 from pipelines.results.report.collect.collect import collect_report
+from pipelines.results.report.graph import save_study_graph
 from pipelines.store.store import Store
 from pipelines.store.studies.run_record import study_folder
 from pipelines.study.graph.steps.grid import Grid
@@ -21,6 +22,7 @@ def report_path(store: Store, study: str) -> str:
 
 def publish(study: Study, folder: Path, grid: Grid, store: Store) -> str:
     """Write the report of a study's finished steps, all or a part of them, to the store; return the page's path."""
+    save_study_graph(store, study, folder, grid)
     data = collect_report(study, folder, grid, store)
     target = posixpath.dirname(report_path(store, study.study))
     with tempfile.TemporaryDirectory(prefix="evolgrid-report-") as staging:
