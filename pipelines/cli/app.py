@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -15,8 +17,10 @@ from pipelines.cli.commands.running.cluster import app as cluster_commands
 from pipelines.cli.commands.running.jobs import add_job_commands
 from pipelines.cli.commands.running.plan import add_plan_command
 from pipelines.cli.commands.running.run import add_run_command
+from pipelines.cli.commands.study.init import add_init_command
 from pipelines.cli.commands.study.plugin import app as plugin_commands
 from pipelines.cli.commands.study.schema import add_schema_command
+from pipelines.cli.commands.study.validate import add_validate_command
 from pipelines.cli.common.exit_codes import failure_message
 from pipelines.cli.common.quitting import quit_with
 from pipelines.cli.common.registration import JOBS, STUDY
@@ -24,13 +28,30 @@ from pipelines.cli.common.registration import JOBS, STUDY
 app = typer.Typer(
     name="evolgrid",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Run instruction-tuning studies on Ray. One file describes a study: evolvers x teachers x students.",
-    epilog="Start with: [bold]evolgrid plan studies/quickstart.yaml[/bold]",
+    epilog="Start with: [bold]evolgrid init[/bold]",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"evolgrid {version('evolgrid')}")
+        raise typer.Exit
+
+
+@app.callback()
+def evolgrid(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Run instruction-tuning studies on Ray. One file describes a study: evolvers x teachers x students."""
+
+
 # the help lists the commands in this order
+add_init_command(app)
+add_validate_command(app)
 add_schema_command(app)
 app.add_typer(plugin_commands, name="plugin", rich_help_panel=STUDY)
 add_plan_command(app)

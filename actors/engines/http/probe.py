@@ -64,6 +64,23 @@ def probe_features(endpoint: Endpoint, bodies: RequestBodies, needs: Sequence[Fe
         _ask_once(endpoint, "/chat/completions", bodies.chat(request), read, MISSING_LOGPROBS[feature])
 
 
+def served_models(endpoint: Endpoint) -> list[str]:
+    """Return the names of the models that an endpoint says it serves. Blocks for ten seconds at most.
+
+    Raises:
+        ConnectionError: The endpoint does not answer.
+        ValueError: The endpoint rejects the key, or gives no list of models.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        answer: HttpAnswer = thread.submit(asyncio.run, _send(endpoint, "GET", "/models")).result()
+    if answer.status != 404:
+        _check(endpoint, answer, {})
+    if not (names := parse_model_ids(answer.body)):
+        told = f"HTTP {answer.status} {endpoint.error_message(answer.body)}".strip()
+        raise ValueError(f"{endpoint.base}/models gives no list of models: does the address end in /v1? ({told})")
+    return names
+
+
 def _ask_once(
     endpoint: Endpoint,
     path: str,

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from pipelines.errors import InputError, combined
 from pipelines.study.file.plugins import load_plugins
+from pipelines.study.file.repair import repaired
 from pipelines.study.file.study_type import study_type
 from pipelines.study.file.validation_errors import describe_validation_error
 from pipelines.study.file.versions import check_version
@@ -45,6 +46,25 @@ def load(path: Path) -> LoadedStudy:
     except ValidationError as error:
         raise combined(describe_validation_error(error, tree, str(path))) from None
     return LoadedStudy(study, path, path.absolute().parent, tree.line_numbers)
+
+
+def load_with_mistakes(path: Path) -> tuple[LoadedStudy | None, list[InputError]]:
+    """Return a study, corrected where its types are wrong, and the mistakes of its types; None if it is beyond that.
+
+    Raises:
+        InputError: The file cannot be read or parsed, or a plug-in has a mistake.
+    """
+    tree = _read_tree(path)
+    mistakes: list[InputError] = []
+    try:
+        study = study_type().model_validate(tree.value)
+    except ValidationError as error:
+        mistakes = describe_validation_error(error, tree, str(path))
+        try:
+            study = study_type().model_validate(repaired(tree, error))
+        except ValidationError:
+            return None, mistakes
+    return LoadedStudy(study, path, path.absolute().parent, tree.line_numbers), mistakes
 
 
 def load_plugins_of(path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from difflib import get_close_matches
 from typing import Any
 
@@ -32,12 +32,7 @@ def describe_validation_error(error: ValidationError, tree: Tree, file: str) -> 
     """Return every mistake as an InputError; there is at least one."""
     found: dict[tuple[Loc, str], InputError] = {}
     details = error.errors(include_url=False)
-    missing = {item["loc"] for item in details if item["type"] == "missing"}
-    intended = {
-        item["loc"]: _intended_key(item["loc"], missing, item["input"])
-        for item in details
-        if item["type"] == "extra_forbidden"
-    }
+    intended = intended_keys(details)
     for item in details:
         loc, is_missing = item["loc"], item["type"] == "missing"
         if is_missing and loc in intended.values():
@@ -53,6 +48,16 @@ def describe_validation_error(error: ValidationError, tree: Tree, file: str) -> 
         problem = InputError(message, file=file, line=line, field=dotted_path(written_loc) or None, remedy=remedy)
         found[(loc if is_missing else written_loc, item["type"] if written_loc == loc else "")] = problem
     return list(found.values())
+
+
+def intended_keys(details: Sequence[Mapping[str, Any]]) -> dict[Loc, Loc | None]:
+    """Return, for the place of each unknown key in pydantic's errors, the place of the key that was probably meant."""
+    missing = {item["loc"] for item in details if item["type"] == "missing"}
+    return {
+        item["loc"]: _intended_key(item["loc"], missing, item["input"])
+        for item in details
+        if item["type"] == "extra_forbidden"
+    }
 
 
 def describe_value(value: object) -> str:
