@@ -15,6 +15,7 @@ from cluster.connection.session import Session, connect
 from cluster.resources.inventory import Inventory, max_inventory
 from pipelines.errors import BudgetSpent
 from pipelines.execution.live_recorder import LiveRecorder, recording
+from pipelines.execution.probing import probe_of
 from pipelines.execution.reopening import Again, failed_rows, find_reopened, reopen_steps
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
@@ -66,13 +67,23 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class _RunInputs:
-    """What to run and where, and the run's retries."""
+    """What to run and where, and the run's retries.
+
+    `select_steps` limits the plan. With `probed_seeds`, it is a probe of the first `probed_seeds` seeds.
+    """
 
     loaded: LoadedStudy
     store: Store
     address: str | None
     progress: ProgressDisplay
+    select_steps: Callable[[Plan], Plan]
+    probed_seeds: int | None
     retries: RetryBudget = field(default_factory=RetryBudget)
+
+    def plan(self) -> Plan:
+        """Return the plan of what to run, for the store as it is now."""
+        plan = self.select_steps(make_plan(self.loaded.study, self.loaded.folder, self.store))
+        return plan if self.probed_seeds is None else probe_of(plan)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +107,21 @@ def run(
     console: Console,
     select_steps: Callable[[Plan], Plan] = lambda plan: plan,
     retry_failed: bool = False,
+    probed_seeds: int | None = None,
 ) -> Summary:
     """Run a checked study, or the part of its plan that `select_steps` returns, and write the report.
 
     Without an address, a local Ray is started for the run. If the run is interrupted, finished steps and the finished
     parts of other steps stay in the store, and the next run resumes from them. With `retry_failed`, the failed rows of
     finished steps are asked for again.
+
+    With `probed_seeds`, only row-wise steps run, for the first seeds of each set. The report is not written. What they
+    make is in the store (`probes.first_rows`), and a later run continues from there.
     """
     study = loaded.study
     with metered() as meter, ProgressDisplay(console) as progress:
-        inputs = _RunInputs(loaded, store, address, progress)
-        plan = select_steps(make_plan(study, loaded.folder, store))
+        inputs = _RunInputs(loaded, store, address, progress, select_steps, probed_seeds)
+        plan = inputs.plan()
         again = find_reopened(store, plan) if retry_failed else {}
         reopened = f", {len(again)} of them are reopened for failed rows" if again else ""
         progress.print(f"{study.study}: {len(plan.done)} steps are done{reopened}, {len(plan.pending)} will run")
@@ -118,7 +133,7 @@ def run(
             outcome = _run_locked(inputs, plan, corrupt, again) if has_work else _Outcome(plan, plan)
         except BudgetSpent as error:
             raise BudgetSpent(error.reached, _done_and_left(store, plan)) from None
-        report = _write_report(inputs, outcome, meter)
+        report = _write_report(inputs, outcome, meter) if probed_seeds is None else report_path(store, study.study)
         seconds = time.monotonic() - meter.started
     executed = len(outcome.planned.pending) - len(outcome.remaining.pending)
     reused = len(outcome.planned.done)
@@ -151,7 +166,7 @@ def _stale_paths(store: Store, done: Collection[str]) -> list[str]:
 
 def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step], again: Mapping[str, Again]) -> _Outcome:
     """Run the pending, the corrupt and the reopened steps, as the study's only driver."""
-    store, loaded, name = inputs.store, inputs.loaded, inputs.loaded.study.study
+    store, name = inputs.store, inputs.loaded.study.study
     step_keys = {step.key for step in (*plan.pending, *corrupt)} | again.keys()
     with acquire(store, name, step_keys, inputs.progress.print) as lease:
         store.fence, store.epoch = lease.check, next_epoch(store)
@@ -162,7 +177,7 @@ def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step], again: Mapp
         store.remove(_stale_paths(store, plan.done - again.keys()))
         save_step_index(store, name, plan.grid.steps)
         if store.finished_keys() & plan.grid.steps.keys() != plan.done:  # another driver finished more
-            plan = make_plan(loaded.study, loaded.folder, store)
+            plan = inputs.plan()
         kinds = {key: step.kind for key, step in plan.grid.steps.items()}
         try:
             with logging_finished(store, name, plan.done, kinds), recording(store, name, inputs.progress) as recorder:
@@ -219,6 +234,7 @@ def _run_context(
             retries=inputs.retries,
             spending=spending,
             pool_observers=(observe_pools, recorder.observe_pools),
+            probed_seeds=inputs.probed_seeds,
         )
         try:
             yield context
@@ -239,6 +255,8 @@ def _run_phases(context: RunContext, plan: Plan) -> tuple[Plan, list[str]]:
     plan = _run_with_retries(context, "optimization of methods", run_optimizations, plan)
     plan = _run_with_retries(context, "AutoIF", run_autoif, plan)
     plan = _run_with_retries(context, "stream of rows", run_stream, plan)
+    if context.probed_seeds is not None:
+        return plan, []
     plan = run_unions(context, plan)
     plan = _run_with_retries(context, "diversity", run_diversities, plan)
     plan = _run_with_retries(context, "contamination", run_contaminations, plan)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from pipelines.rows.arrow import from_table
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import Rejection, Row
+from pipelines.store.journal import JOURNAL_SUFFIX
 from pipelines.store.manifest import Account
 from pipelines.store.partitions import PartitionRows, find_partitions, partition_of, read_partition, write_partition
 from pipelines.store.store import Store
@@ -35,7 +36,8 @@ def reopen(store: Store, kind: str, key: str) -> None:
 
 
 def forget_failed_rows(store: Store, kind: str, key: str) -> None:
-    """Write the partitions of an unfinished step again without their failed rows."""
+    """Write the partitions of an unfinished step again without their failed rows, and delete its journals."""
+    store.remove(store.partition_files(kind, key, f"*{JOURNAL_SUFFIX}"))
     for partition, output in find_partitions(store, kind, key).items():
         found = read_partition(store, kind, output)
         if any(row.status == "failed" for row in found.rejections):

@@ -71,16 +71,17 @@ def _write_tables(store: Store, kind: str, key: str, number: int, rows: pa.Table
     return written
 
 
-def read_partition_rows(store: Store, kind: str, key: str, partition: int) -> list[Row]:
-    """Return the rows of one partition of a finished step, in order."""
-    return from_table(ROW_TYPES[kind], read_partition_table(store.url, kind, key, partition))
+def read_partition_rows(store: Store, kind: str, key: str, partition: int, seeds: int | None = None) -> list[Row]:
+    """Return the rows of one partition of a finished step, in order; with `seeds`, those of the first `seeds` seeds."""
+    return from_table(ROW_TYPES[kind], read_partition_table(store.url, kind, key, partition, seeds))
 
 
-def read_partition_table(url: str, kind: str, key: str, partition: int) -> pa.Table:
-    """Return the rows of one partition of a finished step in the store with this URL, in order, as a table."""
+def read_partition_table(url: str, kind: str, key: str, partition: int, seeds: int | None = None) -> pa.Table:
+    """Return what `read_partition_rows` returns for the store with this URL, as a table."""
     table = _shard(url, kind, key, partition // SHARD_PARTITIONS)
     index = pc.field("index")
     first, end = partition * PARTITION_ROWS, (partition + 1) * PARTITION_ROWS
+    end = end if seeds is None else min(end, seeds)
     return table.filter((index >= first) & (index < end))
 
 
@@ -93,9 +94,13 @@ def _shard(url: str, kind: str, key: str, number: int) -> pa.Table:
     return store.read_table(posixpath.join(store.folder(kind, key), name))
 
 
-def partitions_of(store: Store, kind: str, key: str) -> list[int]:
-    """Return the numbers of the partitions in which a finished step has rows, sorted."""
+def partitions_of(store: Store, kind: str, key: str, seeds: int | None = None) -> list[int]:
+    """Return the numbers of the partitions in which a finished step has rows, sorted.
+
+    With `seeds`, only rows of the first `seeds` seeds count.
+    """
     found: set[int] = set()
     for table in store.tables(kind, key, columns=["index"]):
-        found.update(np.unique(table["index"].to_numpy() // PARTITION_ROWS).tolist())
-    return sorted(found)
+        index = table["index"].to_numpy()
+        found.update(np.unique(index[index < seeds] if seeds is not None else index) // PARTITION_ROWS)
+    return sorted(int(number) for number in found)

@@ -31,6 +31,7 @@ from pipelines.execution.runtime import commit
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.retry import root_cause
 from pipelines.execution.stream import run as flow
+from pipelines.execution.stream.commits.commit import finish_steps
 from pipelines.execution.stream.totals import PartitionProgress
 from pipelines.execution.stream.worker import StreamWorker
 from pipelines.planning.plan import Plan
@@ -81,8 +82,8 @@ def stream(context: RunContext, plan: Plan) -> Plan:
         asyncio.run(StreamWorker(context.store, trees, Nobody()).process_all())
     except Exception as error:
         raise root_cause(error) from None
-    flow._commit_all(context, steps, defaultdict(float))
-    return plan.with_finished(step.key for step in steps)
+    finish_steps(context, steps, defaultdict(float))
+    return plan.with_finished(context.store.finished_keys())
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from pipelines.planning.plan import Plan
 from pipelines.store.atomic_files import list_in_folders
 from pipelines.store.lease import is_dead, read_lease
 from pipelines.store.partitions import find_partitions
+from pipelines.store.probes import load_probe
 from pipelines.store.store import Store
 from pipelines.store.studies.finished_log import FinishedStep, finished_steps
 from pipelines.store.studies.retry_log import Retry, load_retries
@@ -34,11 +35,15 @@ BLOCK_BYTES = 2**20
 
 @dataclass(frozen=True, slots=True)
 class PartialStep:
-    """An unfinished step: the number of its durable rows (with rejections), and of journaled answers without rows."""
+    """An unfinished step: the number of its durable rows (with rejections), and of journaled answers.
+
+    `probed` is the number of the first seeds of which it has all rows, if a probe has made them.
+    """
 
     step: Step
     rows: int
     answers: int
+    probed: int | None = None
 
 
 def show_status(console: Console, store: Store, study: str, plan: Plan, budget: Budget | None = None) -> None:
@@ -60,8 +65,18 @@ def show_status(console: Console, store: Store, study: str, plan: Plan, budget: 
     _show_retries(console, load_retries(store, study))
     _show_spending(console, load_spending(store, study), budget)
     for partial in partial_steps(store, plan.pending):
-        durable = f"{partial.rows:,} rows and {partial.answers:,} answers are saved"
-        console.print(f"partly done: {partial.step.label}, {durable}", highlight=False, soft_wrap=True)
+        console.print(_describe_partial(partial, plan), highlight=False, soft_wrap=True)
+
+
+def _describe_partial(partial: PartialStep, plan: Plan) -> str:
+    if partial.probed is None:
+        return f"partly done: {partial.step.label}, {partial.rows:,} rows and {partial.answers:,} answers are saved"
+    seeds = partial.step
+    while seeds.inputs:
+        seeds = seeds.inputs[0]
+    known = plan.seed_sets.get(seeds.key)
+    total = f" of {known.rows:,.0f}" if known else ""
+    return f"probed: {partial.step.label}, {partial.probed:,}{total} seeds, {partial.rows:,} rows are saved"
 
 
 def _show_spending(console: Console, spent: Spending, budget: Budget | None) -> None:
@@ -99,7 +114,9 @@ def _partial_step(store: Store, step: Step) -> PartialStep | None:
     if not parts and not journals:
         return None
     rows = sum(_row_count(store, path) for part in parts for path in (part.rows, part.rejected) if path)
-    return PartialStep(step, rows, sum(_line_count(store, path) for path in journals))
+    probe = load_probe(store, step.kind, step.key)
+    answers = sum(_line_count(store, path) for path in journals)
+    return PartialStep(step, rows, answers, probe.seeds if probe else None)
 
 
 def _row_count(store: Store, path: str) -> int:

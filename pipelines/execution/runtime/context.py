@@ -38,6 +38,7 @@ class RunContext:
     The plan is not part of the context: each phase takes the plan, and returns it with its steps marked as finished.
     `run_id` is part of the names of this run's actors. A shared cluster keeps running after the run and may have an
     autoscaler. `stream_workers` is the number of workers of a stream; if it is None, it follows from the cluster.
+    With `probed_seeds`, row-wise steps process the rows of the first `probed_seeds` seeds, and stay unfinished.
     """
 
     study: Study
@@ -50,12 +51,13 @@ class RunContext:
     spending: SpendingMeter | None = None
     pool_observers: tuple[PoolObserver, ...] = ()
     stream_workers: int | None = None
+    probed_seeds: int | None = None
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
 
     @cached_property
     def row_counts(self) -> RowCounts:
         """Row counts of the store's finished steps."""
-        return RowCounts(self.store)
+        return RowCounts(self.store, self.probed_seeds)
 
     @property
     def ready_timeout(self) -> float:

@@ -71,8 +71,8 @@ class PartitionSource(Datasource):
     def __init__(self, store: Store, roots: Sequence[TreeRoot]) -> None:
         super().__init__()
         self.url = store.url
-        found = [(part, root) for root in roots for part in partitions_of(store, root.kind, root.key)]
-        self.parts = [(root.kind, root.key, part) for part, root in sorted(found, key=lambda each: each[0])]
+        found = [(part, root) for root in roots for part in partitions_of(store, root.kind, root.key, root.seeds)]
+        self.parts = [(root, part) for part, root in sorted(found, key=lambda each: each[0])]
 
     def get_name(self) -> str:
         """Return the name of the operator without the word "Read"."""
@@ -88,13 +88,13 @@ class PartitionSource(Datasource):
         """Return one task per partition, whatever the parallelism."""
         unknown = BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None, input_files=None)
         return [
-            ReadTask(partial(_read_block, self.url, kind, key, partition), unknown)
-            for kind, key, partition in self.parts
+            ReadTask(partial(_read_block, self.url, root.kind, root.key, partition, root.seeds), unknown)
+            for root, partition in self.parts
         ]
 
 
-def _read_block(url: str, kind: str, key: str, partition: int) -> list[pa.Table]:
-    table = read_partition_table(url, kind, key, partition)
+def _read_block(url: str, kind: str, key: str, partition: int, seeds: int | None) -> list[pa.Table]:
+    table = read_partition_table(url, kind, key, partition, seeds)
     return [table.append_column(SOURCE, pa.repeat(key, table.num_rows))]
 
 

@@ -134,7 +134,8 @@ def build_trees(
     pending = {step.key for step in steps}
     starts = {step.inputs[0].key: step.inputs[0] for step in steps if step.inputs[0].key not in pending}
     return [
-        TreeRoot(start.kind, key, tuple(make_node(step) for step in children[key])) for key, start in starts.items()
+        TreeRoot(start.kind, key, tuple(make_node(step) for step in children[key]), context.probed_seeds)
+        for key, start in starts.items()
     ]
 
 

@@ -10,11 +10,10 @@ import ray.data
 from ray.data import DataContext
 
 from actors.serving.pool import Pool
-from pipelines.errors import StepFailed
-from pipelines.execution.runtime.commit import commit_step
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.retry import root_cause
 from pipelines.execution.runtime.sandboxes import sandboxes
+from pipelines.execution.stream.commits.commit import finish_steps
 from pipelines.execution.stream.dataset import (
     PartitionSource,
     named_mapper,
@@ -32,19 +31,19 @@ from pipelines.execution.stream.tree import TreeRoot
 from pipelines.planning.plan import Plan
 from pipelines.planning.requests import replica_requests
 from pipelines.planning.residency.phases import Phase, model_loads
-from pipelines.store.failed_rows import common_failure, first_detail, forget_failed_rows
 from pipelines.store.journaled_client import FLUSH_SECONDS
-from pipelines.store.shards import write_shards
 from pipelines.store.studies.stream_stats import save_stream
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.plugins.shipping import Shipped
 
 
 def run_stream(context: RunContext, plan: Plan) -> Plan:
-    """Run and commit all pending row-wise steps that come before training; return the plan with them finished."""
-    steps = tuple(step for step in plan.pending_row_wise if step.kind != "verdict")
-    run_steps(context, steps)
-    return plan.with_finished(step.key for step in steps)
+    """Run and commit all pending row-wise steps that come before training; return the plan with them finished.
+
+    Steps of which the context's probe leaves out rows stay pending.
+    """
+    run_steps(context, tuple(step for step in plan.pending_row_wise if step.kind != "verdict"))
+    return plan.with_finished(context.store.finished_keys())
 
 
 def run_verdicts(context: RunContext, plan: Plan) -> Plan:
@@ -58,7 +57,7 @@ def run_verdicts(context: RunContext, plan: Plan) -> Plan:
 
 
 def run_steps(context: RunContext, steps: tuple[Step, ...]) -> None:
-    """Run row-wise steps, phase by phase, and commit them."""
+    """Run row-wise steps, phase by phase, and commit them or, in a probe, note how far they are complete."""
     if not steps:
         return
     phases = context.phases(steps)
@@ -76,7 +75,7 @@ def run_steps(context: RunContext, steps: tuple[Step, ...]) -> None:
 
 
 def run_phase(context: RunContext, phase: Phase, pools: Mapping[str, Pool], started: float) -> None:
-    """Run the steps of a phase as one stream over its pools, and commit them with their shares of the wall time.
+    """Run the steps of a phase as one stream over its pools, and finish them with their shares of the wall time.
 
     `started` is the monotonic time at which the phase began.
     """
@@ -87,7 +86,7 @@ def run_phase(context: RunContext, phase: Phase, pools: Mapping[str, Pool], star
             stream = _run_dataset(context, phase, trees, RemoteProgress(progress), in_flight_limit(pools))
         totals: dict[str, StepTotal] = ray.get(progress.totals.remote())
     busy = {name: pool.stats().totals.busy_seconds - before[name] for name, pool in pools.items()}
-    _commit_all(context, phase.steps, attribute_time(phase.steps, totals, busy, time.monotonic() - started))
+    finish_steps(context, phase.steps, attribute_time(phase.steps, totals, busy, time.monotonic() - started))
     save_stream(context.store, context.study.study, collect_stats(stream, phase.steps))
 
 
@@ -124,29 +123,3 @@ def _quiet_ray_data() -> None:
     data.print_on_execution_start = False
     for name in ("ray.data", "ray.data._internal.execution.streaming_executor"):
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _commit_all(context: RunContext, steps: tuple[Step, ...], seconds: Mapping[str, float]) -> None:
-    """Commit the steps of a stream.
-
-    Raises:
-        StepFailed: Most rows of a step have failed alike. It and the steps made from it stay unfinished, without their
-            failed rows, so that the next run asks for them again. All others are committed first.
-    """
-    problems: dict[str, str] = {}
-    for step in steps:
-        source = step.inputs[0]
-        if source.key in problems:
-            problems[step.key] = ""
-            continue
-        rows_in = context.row_counts.of(source)
-        shards, account = write_shards(context.store, step.kind, step.key, rows_in * step.params.rows_per_input)
-        if reason := common_failure(account):
-            problems[step.key] = f"{account.reasons[reason]} of {account.rows_in} rows of '{step.label}' failed alike: "
-            problems[step.key] += f"{reason}: {first_detail(context.store, step.kind, step.key, reason)}"
-            forget_failed_rows(context.store, step.kind, step.key)
-            continue
-        manifest = commit_step(context.store, step, account, shards, seconds[step.key])
-        context.progress.finish_step(manifest)
-    if told := [problem for problem in problems.values() if problem]:
-        raise StepFailed(f"{told[0]}. Finished work is kept: fix the cause, then run the same command again")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.rows.operator import Operator
+from pipelines.store.partitions import PARTITION_ROWS
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,20 @@ class StepNode:
 
 @dataclass(frozen=True)
 class TreeRoot:
-    """A finished step whose rows enter the stream, and the unfinished steps that start from them."""
+    """A finished step whose rows enter the stream, and the unfinished steps that start from them.
+
+    With `seeds`, only rows of the first `seeds` seeds enter: those with a smaller index.
+    """
 
     kind: str
     key: str
     children: tuple[StepNode, ...]
+    seeds: int | None = None
 
     def stream_steps(self) -> tuple[StreamStep, ...]:
         """Return all steps of the tree; a step comes after its source."""
         return tuple(step for child in self.children for step in child.stream_steps(self.key))
+
+    def covers(self, partition: int) -> bool:
+        """Return whether all rows of a partition enter the stream."""
+        return self.seeds is None or (partition + 1) * PARTITION_ROWS <= self.seeds

@@ -57,19 +57,22 @@ class StreamWorker:
         slots = asyncio.Semaphore(max_open)
         async with asyncio.TaskGroup() as group:
             for root in self.roots.values():
-                for partition in partitions_of(self.store, root.kind, root.key):
+                for partition in partitions_of(self.store, root.kind, root.key, root.seeds):
                     await slots.acquire()
-                    rows = read_partition_rows(self.store, root.kind, root.key, partition)
+                    rows = read_partition_rows(self.store, root.kind, root.key, partition, root.seeds)
                     task = group.create_task(self.process_partition(root.key, partition, rows))
                     task.add_done_callback(lambda _: slots.release())
 
     async def process_partition(self, source: str, partition: int, rows: Sequence[Row]) -> PartitionState:
         """Finish one partition, from the rows and replies of earlier runs. All of its rows are durable afterwards.
 
+        If only a part of the partition enters the stream, its replies are kept: the run that finishes it may be killed
+        when a step's rows are newer than those that were made from them, which are then recomputed.
+
         Args:
             source: The key of the root that the rows belong to.
             partition: The partition's number.
-            rows: All rows of the root in this partition.
+            rows: All rows of the root in this partition that enter the stream.
         """
         steps = self.steps[source]
         state = PartitionState(self.store, partition, steps, _of_partition(partition, self.partitions, steps))
@@ -95,7 +98,7 @@ class StreamWorker:
             journals.close()
             raise
         hit("unit.sealed", partition)
-        await asyncio.to_thread(journals.delete)
+        await asyncio.to_thread(journals.delete if self.roots[source].covers(partition) else journals.close)
         self.progress_sink.add(report({}, last=True))
         return state
 
