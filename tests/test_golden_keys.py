@@ -21,7 +21,7 @@ from pipelines.study.graph.steps.params.table import STEP_PARAMS
 
 ROOT = Path(__file__).parents[1]
 GOLDEN = Path(__file__).parent / "golden" / "step_keys.txt"
-STUDIES = (*sorted((ROOT / "studies").rglob("*.yaml")), GOLDEN.with_name("every_step.yaml"))
+STUDIES = (*sorted((ROOT / "studies").glob("*.yaml")), GOLDEN.with_name("every_step.yaml"))
 FILES = re.compile(r"(?:file|shots_file|reference|published): ([\w./-]+\.\w+)|, (reference\.txt)\]")
 
 
@@ -33,7 +33,6 @@ def keys(study: Path, folder: Path) -> Mapping[str, str]:
         stand_in.parent.mkdir(parents=True, exist_ok=True)
         stand_in.write_text(stand_in.name)
     shutil.copy(ROOT / "studies" / "formats.txt", folder)
-    shutil.copytree(ROOT / "studies" / "papers" / "prompts", folder / "prompts", dirs_exist_ok=True)
     (folder / "follow").mkdir(exist_ok=True)
     (folder / "follow" / "format_constraints.json").write_text("[]")
     loaded = load(Path(copy))

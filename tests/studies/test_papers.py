@@ -1,0 +1,133 @@
+"""The papers' studies: they plan without their models and data, and each published number has a result of ours."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from pipelines.study.check import check
+from pipelines.study.file.load import LoadedStudy, load
+from pipelines.study.graph.build import build
+from pipelines.study.graph.steps.grid import Grid, InstructionDataset
+from pipelines.study.inputs.published import Published, read_published
+from tests.support.stubs import write_stubs
+
+STUDIES = Path(__file__).parents[2] / "studies"
+PAPERS = sorted((STUDIES / "papers").glob("*/*.yaml"))
+# students that are trained, and published numbers beside them
+COUNTS = {
+    "2406.00770/code": (8, 8),
+    "2406.00770/instructions": (6, 12),
+    "2406.00770/mathematics": (9, 9),
+    "2406.00770/optimization": (13, 2),
+    "2411.07133/decodings": (24, 24),
+    "2411.07133/proprietary_teacher": (7, 21),
+    "2411.07133/teachers": (95, 285),
+    "2412.11231/auto_evol_code": (6, 12),
+    "2412.11231/auto_evol_instructions": (6, 24),
+    "2412.11231/auto_evol_mathematics": (6, 12),
+    "2412.11231/autoif": (12, 168),
+    "2412.11231/evolvers_code": (34, 111),
+    "2412.11231/evolvers_instructions": (34, 179),
+    "2412.11231/evolvers_mathematics": (34, 111),
+    "2412.11231/scaling_code": (14, 28),
+    "2412.11231/scaling_instructions": (14, 56),
+    "2412.11231/scaling_mathematics": (14, 28),
+    "2412.11231/selection": (6, 28),
+    "2412.11231/temperatures": (12, 24),
+}
+
+CURVES = ("2406.00770/optimization", "2411.07133/decodings")  # figures without printed numbers
+
+
+def name_of(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the studies, beside which their models and data may be written."""
+    root = tmp_path_factory.mktemp("papers")
+    shutil.copytree(STUDIES, root / "studies")
+    (root / "nltk" / "tokenizers" / "punkt_tab").mkdir(parents=True)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def surroundings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    nltk = pytest.importorskip("nltk")
+    monkeypatch.setattr(nltk.data, "path", [str(folder / "nltk")])
+
+
+@cache
+def grid_of(path: Path) -> tuple[LoadedStudy, Grid]:
+    write_stubs(load(path).study, path.parent)
+    loaded = load(path)
+    check(loaded)
+    return loaded, build(loaded.study, loaded.folder)
+
+
+def planned(folder: Path, path: Path) -> tuple[LoadedStudy, Grid]:
+    return grid_of(folder / path.relative_to(STUDIES.parent))
+
+
+def places(found: Grid) -> Iterator[Mapping[str, str]]:
+    """Yield the coordinates of every result of a student and of every data set."""
+    for cell in found.cells:
+        pairs = coordinates(cell.pairs) if cell.pairs else {}
+        for benchmark, _ in cell.evaluations:
+            student = {"student": cell.student.model, "recipe": cell.student.recipe, "selection": cell.selection}
+            yield pairs | student | {"benchmark": benchmark}
+    for pairs in found.sets:
+        yield coordinates(pairs)
+
+
+def coordinates(pairs: InstructionDataset) -> dict[str, str]:
+    round_number = str(pairs.round)
+    return {
+        "seeds": pairs.seeds,
+        "evolver": pairs.evolved_by,
+        "round": round_number,
+        "teacher": pairs.teacher,
+        "decoding": pairs.decoding,
+    }
+
+
+def belongs(number: Published, place: Mapping[str, str]) -> bool:
+    wanted = {name: value for name, value in number.coordinates.items() if name != "metric"}
+    return ("benchmark" in wanted) == ("benchmark" in place) and wanted.items() <= place.items()
+
+
+def test_all_are_listed() -> None:
+    assert {name_of(path) for path in PAPERS} == {*COUNTS}
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=name_of)
+def test_a_study_plans_with_the_trainings_that_its_paper_prints(folder: Path, path: Path) -> None:
+    _, found = planned(folder, path)
+    trained = [step for step in found.steps.values() if step.kind == "train"]
+    assert len(trained) == COUNTS[name_of(path)][0]
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=name_of)
+def test_every_published_number_belongs_to_a_result(folder: Path, path: Path) -> None:
+    loaded, found = planned(folder, path)
+    known = [*places(found)]
+    numbers = read_published(loaded.folder / str(loaded.study.published))
+    assert len(numbers) == COUNTS[name_of(path)][1]
+    assert [number.line for number in numbers if not any(belongs(number, place) for place in known)] == []
+    keys = [tuple(sorted(number.coordinates.items())) for number in numbers]
+    assert len(set(keys)) == len(keys), "a number twice"
+
+
+@pytest.mark.parametrize("path", [path for path in PAPERS if name_of(path) not in CURVES], ids=name_of)
+def test_every_training_has_a_published_number(folder: Path, path: Path) -> None:
+    loaded, found = planned(folder, path)
+    numbers = read_published(loaded.folder / str(loaded.study.published))
+    learned = [place for place in places(found) if "student" in place and place.get("teacher")]
+    assert [place for place in learned if not any(belongs(number, place) for number in numbers)] == []
