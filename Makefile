@@ -18,7 +18,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_VLLM := $(VENV)/.installed-vllm
 COMMA := ,
 INSTALLED_EXTRAS := $(if $(EXTRAS),$(VENV)/.extras-$(subst $(COMMA),-,$(EXTRAS)))
-SOURCES := prompts cluster actors pipelines bundled benchmarks scripts tests
+SOURCES := evolgrid prompts cluster actors pipelines bundled benchmarks scripts tests
 
 .PHONY: help install quickstart check quick-tests test gpu-check faults soak lint models vllm clean
 

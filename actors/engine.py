@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from actors.digest import digest
+from cluster.errors import EvolgridError
 
 FinishReason = Literal["stop", "length"]
 Bos = Literal["auto", "always", "never"]
@@ -225,7 +226,7 @@ class RequestError(Exception):
         self.reason, self.detail = reason, detail
 
 
-class LoadError(Exception):
+class LoadError(EvolgridError):
     """The model cannot be loaded. `detail` is the original error in one line, without a traceback."""
 
     def __init__(self, model: str, detail: str) -> None:
@@ -236,7 +237,7 @@ class LoadError(Exception):
         return f"model {self.model} cannot be loaded: {self.detail}"
 
 
-class EngineLost(Exception):
+class EngineLost(EvolgridError):
     """The process or server behind an engine failed and could not be restarted. `detail` is the known cause."""
 
     def __init__(self, model: str, detail: str) -> None:

@@ -1,4 +1,4 @@
-"""The error class of this package, and errors in one line."""
+"""The base of all errors for users, this package's own class of them, and errors in one line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import traceback
 MAX_LINE = 300  # characters of an error's message in one line
 
 
-class ClusterError(Exception):
+class EvolgridError(Exception):
+    """Base of all errors that users may see. The message says what is wrong and what to do."""
+
+
+class ClusterError(EvolgridError):
     """The cluster cannot do what was requested. The message says what to change. Shown to users without a traceback."""
 
 

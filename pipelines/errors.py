@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from cluster.errors import contexts, error_line
+from cluster.errors import EvolgridError, contexts, error_line
 
 MAX_SHOWN = 20
 DEBUG_VARIABLE = "EVOLGRID_DEBUG"
 
 
-class InputError(Exception):
+class InputError(EvolgridError):
     """One mistake in the user's input, with its location and a remedy.
 
     `line` counts from 1; `field` is a dotted path such as `models.tiny.source` or `students[0].model`.
@@ -64,11 +64,11 @@ class InputErrors(InputError):
         return "\n".join([*shown, "... and more"] if len(self.problems) > MAX_SHOWN else shown)
 
 
-class StepFailed(Exception):
+class StepFailed(EvolgridError):
     """Most rows of a step have failed for the same reason: it is not finished. The message says which, and why."""
 
 
-class BudgetSpent(Exception):
+class BudgetSpent(EvolgridError):
     """The study's budget is spent. `reached` is a part of a sentence, `progress` says what is done and what is left."""
 
     def __init__(self, reached: str, progress: str = "") -> None:

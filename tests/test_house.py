@@ -17,7 +17,7 @@ import pytest
 from tests.support.timing import children_cpu
 
 ROOT = Path(__file__).parents[1]
-PRODUCT = ("prompts", "cluster", "bundled", "actors", "pipelines", "studies")
+PRODUCT = ("evolgrid", "prompts", "cluster", "bundled", "actors", "pipelines", "studies")
 OURS = {*PRODUCT, "benchmarks", "scripts", "tests"}
 MOST_MODULES = 12
 DRAWERS = {"benchmarks"}  # a folder of commands, which nothing imports

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("prompts", "cluster", "actors", "pipelines", "bundled")
+PACKAGES = ("evolgrid", "prompts", "cluster", "actors", "pipelines", "bundled")
 
 
 def package_code(modules: Sequence[str] = ()) -> dict[str, Any]:

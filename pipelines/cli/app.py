@@ -21,7 +21,7 @@ from pipelines.cli.commands.study.init import add_init_command
 from pipelines.cli.commands.study.plugin import app as plugin_commands
 from pipelines.cli.commands.study.schema import add_schema_command
 from pipelines.cli.commands.study.validate import add_validate_command
-from pipelines.cli.common.exit_codes import failure_message
+from pipelines.cli.common.exit_codes import message_and_code
 from pipelines.cli.common.quitting import quit_with
 from pipelines.cli.common.registration import JOBS, STUDY
 
@@ -72,7 +72,7 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        quit_with(*failure_message(error))
+        quit_with(*message_and_code(error))
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from cluster.connection.jobs import Jobs
 from pipelines.errors import InputError
 from pipelines.execution.runtime.events import IN_STORE
-from pipelines.rows.readers import matching
 from pipelines.study.file.load import LoadedStudy
+from pipelines.study.file.relative_paths import relative_paths
+from pipelines.study.file.write import to_yaml
 from pipelines.study.plugins.shipping import modules_to_ship
 
 SEEDS_FOLDER = "given-seeds"  # the folder of the uploaded seed file of `--seeds`
@@ -33,7 +33,7 @@ def submit(jobs: Jobs, loaded: LoadedStudy, store: str, folder: Path, seeds: Pat
     if "://" not in store and not Path(store).is_absolute():
         remedy = "Give a URL such as s3://BUCKET/FOLDER, or the absolute path of a folder that all nodes share."
         raise InputError(f"the cluster cannot reach the store '{store}'", remedy=remedy)
-    command = [CLUSTER_PYTHON, "-m", "pipelines.cli", "run", loaded.path.name, "--address", "auto", "--store", store]
+    command = [CLUSTER_PYTHON, "-m", "pipelines.cli", "run", loaded.file_name, "--address", "auto", "--store", store]
     command += ["--log", IN_STORE]
     if seeds is not None:
         (folder / SEEDS_FOLDER).mkdir()
@@ -49,8 +49,11 @@ def pack(loaded: LoadedStudy, folder: Path) -> None:
     Raises:
         InputError: If a file is outside the study's folder, or all of them together are too large.
     """
-    shutil.copy(loaded.path, folder / loaded.path.name)
-    for name in sorted(set(_relative_paths(loaded))):
+    if loaded.path:
+        shutil.copy(loaded.path, folder / loaded.file_name)
+    else:
+        (folder / loaded.file_name).write_text(to_yaml(loaded.study), encoding="utf-8")
+    for name in sorted(set(_paths_to_upload(loaded))):
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         _copy(loaded.folder / name, target)
@@ -65,26 +68,9 @@ def _copy(source: Path, target: Path) -> None:
     shutil.copytree(source, target, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, target)
 
 
-def _relative_paths(loaded: LoadedStudy) -> Iterator[str]:
-    """Yield the relative paths in the study that exist in its folder, and those that its globs of seeds match."""
-    globs = (name for seeds in loaded.study.seeds for name in seeds.file or [] if not Path(name).is_absolute())
-    matches = (str(path.relative_to(loaded.folder)) for name in globs for path in matching(loaded.folder / name))
-    for text in (*_strings(loaded.study.model_dump()), *matches):
-        path = Path(text)
-        if len(text) > 1000 or path.is_absolute() or path == Path() or not (loaded.folder / path).exists():
-            continue
-        if not (loaded.folder / path).resolve().is_relative_to(loaded.folder.resolve()):
+def _paths_to_upload(loaded: LoadedStudy) -> Iterator[str]:
+    for text in relative_paths(loaded):
+        if not (loaded.folder / text).resolve().is_relative_to(loaded.folder.resolve()):
             remedy = "Move it into the study's folder, or name it by an absolute path that exists on all nodes."
             raise InputError(f"'{text}' is outside the study's folder, so it cannot be uploaded", remedy=remedy)
         yield text
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _strings(each)
-    elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _strings(each)

@@ -66,7 +66,7 @@ class Account(BaseModel):
             raise CorruptStore(
                 f"{label}: row count mismatch: {self.rows_in} in, {self.rows_out} out, "
                 f"{self.rejected} rejected, {self.failed} failed. "
-                "Nothing was committed: run the same command again"
+                "Nothing was committed: run the study again"
             )
 
 

@@ -90,4 +90,4 @@ def read_partition_tables(store: Store, kind: str, output: PartitionOutput) -> t
         return with_schema(ROW_TYPES[kind], rows), with_schema(Rejection, rejections)
     except (pa.ArrowException, OSError) as error:
         store.fs.rm(output.rows)
-        raise CorruptStore(f"{output.rows} is corrupt and was removed ({error}): run the same command again") from error
+        raise CorruptStore(f"{output.rows} is corrupt and was removed ({error}): run the study again") from error

@@ -87,7 +87,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
 
 def _error_at(loaded: LoadedStudy, loc: Loc, message: str, remedy: str | None = None) -> InputError:
     field = dotted_path(loc_in_file(loc, loaded.line_numbers))
-    return InputError(message, file=str(loaded.path), line=loaded.line_of(loc), field=field, remedy=remedy)
+    return InputError(message, file=loaded.file, line=loaded.line_of(loc), field=field, remedy=remedy)
 
 
 def _problem_error(loaded: LoadedStudy, block: Loc, problem: Problem) -> InputError:
@@ -159,9 +159,7 @@ def _repeated_names(
     for index, name in enumerate(names):
         name_loc = (*loc, index) if key is None else (*loc, index, key)
         if name in first:
-            yield _error_at(
-                loaded, name_loc, f"'{name}' is given twice; the first time in line {loaded.line_of(first[name])}"
-            )
+            yield _error_at(loaded, name_loc, f"'{name}' is given twice; the first time in {loaded.place(first[name])}")
         first.setdefault(name, name_loc)
 
 

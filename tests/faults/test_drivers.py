@@ -152,7 +152,7 @@ def test_a_driver_that_is_asked_to_end_saves_what_is_finished(rig: Rig, chance: 
         asked = ended(process, 30)
     finally:
         process.kill()
-    assert asked.code == 143 and "run the same command again to continue" in asked.output, asked.output
+    assert asked.code == 143 and "run the study again to continue" in asked.output, asked.output
     assert rig.run().code == 0
     rig.check()
     assert all(repeated <= in_flight for repeated, in_flight in rig.repeated())

@@ -96,7 +96,7 @@ def test_a_run_on_ray_that_is_asked_to_end_saves_what_is_finished_within_30_seco
     wait_for(begun(rig, chance.randint(10, 400)), process, SECONDS)
     process.send_signal(signal.SIGTERM)
     run = ended(process, 30)
-    assert run.code == 143 and "run the same command again" in run.output, run.output
+    assert run.code == 143 and "run the study again" in run.output, run.output
     assert rig.run(seconds=SECONDS).code == 0
     rig.check()
     _nothing_twice(rig)

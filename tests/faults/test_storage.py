@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from s3fs import S3FileSystem
 
-from pipelines.cli.common.exit_codes import exit_for
+from pipelines.cli.common.exit_codes import message_and_code
 from pipelines.execution.runtime.retry import root_cause
 from pipelines.store.store import Store
 from tests.faults.rig import Rig, finished, undisturbed
@@ -42,7 +42,7 @@ def test_a_full_disk_is_one_clear_message_and_the_study_goes_on_when_there_is_ro
     _resize(small_disk, chance.randint(300, 1400))
     full = rig.run()
     assert full.code == 1 and "no space left" in full.output.lower() and "Traceback" not in full.output, full.output
-    assert "run the same command again" in full.output
+    assert "run the study again" in full.output
     _resize(small_disk, 64 * 1024)
     assert rig.run().code == 0
     rig.check()
@@ -111,7 +111,7 @@ def test_an_object_store_that_stumbles_ends_with_the_same_rows(
     while not codes or (codes[-1] and len(codes) < 6):
         run = rig.run(somewhere(chance) if not codes else "", seconds=120)
         codes.append(run.code)
-        assert run.code in (0, -signal.SIGKILL) or "run the same command again" in run.output, run.output
+        assert run.code in (0, -signal.SIGKILL) or "run the study again" in run.output, run.output
         if fault in ("away", "cut"):
             s3.begin("", chance)
     s3.begin("", chance)
@@ -136,8 +136,8 @@ def test_an_object_store_that_stays_away_is_one_message(
     for ask in (store.finished_keys, lambda: store.write_bytes("b/x", b"")):
         with pytest.raises(OSError) as failure:
             ask()
-        message, code = exit_for(root_cause(pickle.loads(pickle.dumps(failure.value)))) or ("", 0)
-        assert code == 1 and "run the same command again" in message
+        message, code = message_and_code(root_cause(pickle.loads(pickle.dumps(failure.value))))
+        assert code == 1 and "run the study again" in message
     s3.begin("", chance)
 
 

@@ -154,7 +154,7 @@ def test_an_ended_run_is_continued_and_ends_like_an_undisturbed_one(
     finally:
         process.kill()
     assert process.returncode == code, output
-    assert code < 0 or ("run the same command again" in output and "Traceback" not in output)
+    assert code < 0 or ("run the study again" in output and "Traceback" not in output)
     durable = len(_ids(store))
     assert 0 < durable < 40 * 7
     assert not store.keys("respond")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cluster.errors import EvolgridError
+
 REQUEST_BYTES = 64 << 20
 EXTRA_BYTES = 4096  # of a frame, in addition to the value's bytes
 Level = Literal["L2", "L1", "L0"]
@@ -18,7 +20,7 @@ LAYERS: dict[Level, frozenset[str]] = {
 """The layers that isolate a job from the machine, by level. L3 (a virtual machine) is not implemented."""
 
 
-class SandboxError(Exception):
+class SandboxError(EvolgridError):
     """The sandbox is unavailable. The message says why and what to do. It is shown to users without a traceback."""
 
 

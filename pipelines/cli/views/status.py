@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
-from pipelines.cli.views.failed_rows import failed_rows_hint
+from pipelines.api.views.failed_rows import failed_rows_hint
 from pipelines.planning.plan import Plan
 from pipelines.store.atomic_files import list_in_folders
 from pipelines.store.lease import is_dead, read_lease

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,7 +26,7 @@ from pipelines.results.export.preferences import preferences
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import PairRow, ResponseRow
 from pipelines.store.store import Store
-from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.grid import Grid, InstructionDataset
 from pipelines.study.graph.steps.params.answers import CheckParams
 from pipelines.study.graph.steps.params.instructions import SeedsParams
 from pipelines.study.graph.steps.params.students import SelectParams
@@ -53,20 +54,37 @@ def export_sets(store: Store, study: Study, grid: Grid, folder: Path, form: Form
     return written
 
 
-def _export_supervised(store: Store, study: Study, grid: Grid, folder: Path, form: Format) -> Iterator[Exported]:
-    done, record = store.finished_keys(), RECORDS[form]
-    if study.responses.thinking != "cut":
-        record = with_thoughts(record)
+@dataclass(frozen=True, slots=True)
+class SupervisedSet:
+    """A finished set of instruction-response pairs: a whole data set, or what a selection keeps of one."""
+
+    name: str
+    step: Step
+    pairs: InstructionDataset
+    selection: str = ""
+
+    def records(self, store: Store, study: Study, form: Format) -> Iterator[Record]:
+        """Yield its rows in a format, with the teachers' thoughts if the study keeps them."""
+        record = RECORDS[form] if study.responses.thinking == "cut" else with_thoughts(RECORDS[form])
+        row_type = PairRow if self.selection else ResponseRow
+        yield from map(record, from_table(row_type, store.rows(self.step.kind, self.step.key)))
+
+
+def supervised_sets(store: Store, grid: Grid) -> Iterator[SupervisedSet]:
+    """Yield all finished sets: the data sets, then the selections that drop rows."""
+    done = store.finished_keys()
     for pairs in (pairs for pairs in grid.sets if pairs.responses.key in done):
-        answers = from_table(ResponseRow, store.rows(pairs.responses.kind, pairs.responses.key))
-        path = folder / f"{set_name(pairs)}.{_file_suffix(form)}"
-        yield Exported(path, *write_records(path, map(record, answers)), pairs)
+        yield SupervisedSet(set_name(pairs), pairs.responses, pairs)
     for pairs, selection, step, seed, base in grid.selected:
         if step.key in done and isinstance(step.params, SelectParams) and _is_filtered(step.params.selection):
-            chosen = from_table(PairRow, store.rows(step.kind, step.key))
             name = "-".join(filter(None, (set_name(pairs), selection, base))) + seed_suffix(seed)
-            path = folder / f"{name}.{_file_suffix(form)}"
-            yield Exported(path, *write_records(path, map(record, chosen)), pairs, selection)
+            yield SupervisedSet(name, step, pairs, selection)
+
+
+def _export_supervised(store: Store, study: Study, grid: Grid, folder: Path, form: Format) -> Iterator[Exported]:
+    for each in supervised_sets(store, grid):
+        path = folder / f"{each.name}.{_file_suffix(form)}"
+        yield Exported(path, *write_records(path, each.records(store, study, form)), each.pairs, each.selection)
 
 
 def _export_preferences(store: Store, study: Study, grid: Grid, folder: Path) -> Iterator[Exported]:

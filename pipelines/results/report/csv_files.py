@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from typing import Any, get_type_hints
 
@@ -77,10 +77,14 @@ def _field_columns(name: str, kind: Any, metrics: Sequence[str]) -> Sequence[str
     return metrics if name == "means" else [name]
 
 
-def _fact_table(kind: type[Fact], facts: Iterable[Fact], metrics: Sequence[str] = ()) -> str:
+def fact_rows(kind: type[Fact], facts: Iterable[Fact], metrics: Sequence[str] = ()) -> Iterator[list[Cell]]:
+    """Yield the cells of facts of one class, in the order of `column_names`."""
     names = [field.name for field in fields(kind)]
-    rows = ([cell for name in names for cell in _cells(name, getattr(fact, name), metrics)] for fact in facts)
-    return _csv_text(column_names(kind, metrics), rows)
+    yield from ([cell for name in names for cell in _cells(name, getattr(fact, name), metrics)] for fact in facts)
+
+
+def _fact_table(kind: type[Fact], facts: Iterable[Fact], metrics: Sequence[str] = ()) -> str:
+    return _csv_text(column_names(kind, metrics), fact_rows(kind, facts, metrics))
 
 
 def _cells(name: str, value: Any, metrics: Sequence[str]) -> Sequence[Cell]:

@@ -1,20 +1,22 @@
-"""Reads a study file, validates it against the types, and keeps the line number of every key."""
+"""Reads a study from a file or from Python values, validates it, and keeps the line number of every key of a file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from pipelines.errors import InputError, combined
 from pipelines.study.file.plugins import load_plugins
+from pipelines.study.file.python_values import tree_of
 from pipelines.study.file.repair import repaired
 from pipelines.study.file.study_type import study_type
 from pipelines.study.file.validation_errors import describe_validation_error
 from pipelines.study.file.versions import check_version
-from pipelines.study.file.yaml_tree import Loc, Tree, nearest_loc_in_file, parse
+from pipelines.study.file.yaml_tree import Loc, Tree, dotted_path, loc_in_file, nearest_loc_in_file, parse
 from pipelines.study.spec.study import Study
 
 MAX_BYTES = 1_000_000
@@ -22,16 +24,33 @@ MAX_BYTES = 1_000_000
 
 @dataclass(frozen=True)
 class LoadedStudy:
-    """A valid study, the file it was read from, that file's folder (absolute), and the line numbers of its keys."""
+    """A valid study, the file it was read from, the folder of its relative paths, and the line numbers of its keys.
+
+    The folder is absolute. A study that was written in Python has no file.
+    """
 
     study: Study
-    path: Path
+    path: Path | None
     folder: Path
     line_numbers: Mapping[Loc, int] = field(repr=False)
+
+    @property
+    def file(self) -> str | None:
+        """The path of its file as text, for messages."""
+        return None if self.path is None else str(self.path)
+
+    @property
+    def file_name(self) -> str:
+        """The name of its file or, if it has none, of one that it could be saved to."""
+        return self.path.name if self.path else f"{self.study.study}.yaml"
 
     def line_of(self, loc: Loc) -> int:
         """Return the line (from 1) of `loc`, or of its nearest parent that is written in the file."""
         return nearest_line(self.line_numbers, loc)
+
+    def place(self, loc: Loc) -> str:
+        """Return where `loc` is, for messages: its line in the file or, without a file, its dotted path."""
+        return f"line {self.line_of(loc)}" if self.path else dotted_path(loc_in_file(loc, self.line_numbers))
 
 
 def load(path: Path) -> LoadedStudy:
@@ -40,12 +59,19 @@ def load(path: Path) -> LoadedStudy:
     Raises:
         InputError: For one mistake; InputErrors for several, with all that were found.
     """
-    tree = _read_tree(path)
-    try:
-        study = study_type().model_validate(tree.value)
-    except ValidationError as error:
-        raise combined(describe_validation_error(error, tree, str(path))) from None
-    return LoadedStudy(study, path, path.absolute().parent, tree.line_numbers)
+    return _validated(_read_tree(path), path, path.absolute().parent)
+
+
+def load_values(content: Mapping[str, Any], folder: Path) -> LoadedStudy:
+    """Validate a study that was written in Python, as `load` does. Its relative paths are relative to `folder`.
+
+    Raises:
+        InputError: For one mistake; InputErrors for several, with all that were found.
+    """
+    tree = tree_of(content)
+    check_version(tree, None)
+    load_plugins(tree, folder, None)
+    return _validated(tree, None, folder.absolute())
 
 
 def load_with_mistakes(path: Path) -> tuple[LoadedStudy | None, list[InputError]]:
@@ -76,6 +102,14 @@ def load_plugins_of(path: Path) -> None:
     _read_tree(path)
 
 
+def _validated(tree: Tree, path: Path | None, folder: Path) -> LoadedStudy:
+    try:
+        study = study_type().model_validate(tree.value)
+    except ValidationError as error:
+        raise combined(describe_validation_error(error, tree, None if path is None else str(path))) from None
+    return LoadedStudy(study, path, folder, tree.line_numbers)
+
+
 def nearest_line(line_numbers: Mapping[Loc, int], loc: Loc) -> int:
     """Return the line of `loc` or of its nearest parent; 1 if none is known."""
     return line_numbers.get(nearest_loc_in_file(loc, line_numbers), 1)
@@ -87,7 +121,7 @@ def _read_tree(path: Path) -> Tree:
     if not isinstance(tree.value, dict):
         raise _top_level_error(tree, path)
     check_version(tree, str(path))
-    load_plugins(tree, path)
+    load_plugins(tree, path.parent, str(path))
     return tree
 
 

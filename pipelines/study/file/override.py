@@ -20,7 +20,7 @@ def with_seed_file(loaded: LoadedStudy, path: Path) -> LoadedStudy:
     if len(places) != 1:
         raise InputError(
             f"--seeds needs a study with one seed file, and this one has {len(places)}",
-            file=str(loaded.path),
+            file=loaded.file,
             line=loaded.line_of(("seeds",)),
             field="seeds",
             remedy="Write the path into the study instead.",

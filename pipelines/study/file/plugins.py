@@ -12,8 +12,10 @@ from pipelines.study.plugins.active import activate
 from pipelines.study.plugins.code import PluginCode, read_plugin
 
 
-def load_plugins(tree: Tree, path: Path) -> None:
-    """Add to the tables what the plug-ins of the study in the file `path` add. Entries of a wrong type are left out.
+def load_plugins(tree: Tree, folder: Path, file: str | None) -> None:
+    """Add to the tables what the plug-ins of a study add. Entries of a wrong type are left out.
+
+    `folder` is that of the study's relative paths, `file` the study's file if it has one.
 
     Raises:
         InputError: A plug-in is missing, is named twice, or has a mistake.
@@ -22,14 +24,14 @@ def load_plugins(tree: Tree, path: Path) -> None:
     codes: list[PluginCode] = []
     for loc, reference in _references(tree.value):
         try:
-            code = read_plugin(reference, path.parent)
+            code = read_plugin(reference, folder)
             if code in codes:
                 raise InputError("this plug-in is given twice")
             codes.append(code)
         except InputError as error:
             written = nearest_loc_in_file(loc, tree.line_numbers)
             line, key = tree.line_numbers.get(written, 1), dotted_path(written)
-            problems.append(InputError(error.message, file=str(path), line=line, field=key, remedy=error.remedy))
+            problems.append(InputError(error.message, file=file, line=line, field=key, remedy=error.remedy))
     if problems:
         raise combined(problems)
     activate(codes)

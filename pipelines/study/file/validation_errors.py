@@ -28,7 +28,7 @@ _TYPES = {
 }
 
 
-def describe_validation_error(error: ValidationError, tree: Tree, file: str) -> list[InputError]:
+def describe_validation_error(error: ValidationError, tree: Tree, file: str | None) -> list[InputError]:
     """Return every mistake as an InputError; there is at least one."""
     found: dict[tuple[Loc, str], InputError] = {}
     details = error.errors(include_url=False)

@@ -17,7 +17,7 @@ RENAMED_KEYS: Mapping[tuple[str, ...], str] = {
 """What to do about each key that a released version had and this one does not have, by its path without indices."""
 
 
-def check_version(tree: Tree, file: str) -> None:
+def check_version(tree: Tree, file: str | None) -> None:
     """Check that a file is of a version that can be read; one that does not say its version is of version 1.
 
     Raises:

@@ -33,10 +33,11 @@ MAX_DEPTH = 20
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_PLAIN = re.compile(r"[\w/][\w ./+()@$%^*;=-]*")  # a part of what YAML takes, in a list or a mapping in one line too
 _BOOLS = {word: word.lower() == "true" for word in ("true", "True", "TRUE", "false", "False", "FALSE")}
 _NULLS = ("", "~", "null", "Null", "NULL")
-_NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-_MAX_INTEGER = 2**63 - 1
+NOT_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+MAX_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ class _TreeBuilder:
     def _clean(self, event: ScalarEvent, loc: Loc) -> str:
         """Return a scalar's text. Escapes in quotes can produce characters that a file must not contain."""
         text: str = event.value
-        if bad := _NOT_TEXT.search(text):
+        if bad := NOT_TEXT.search(text):
             raise self._error(event, f"an escape gives U+{ord(bad[0]):04X}, which is not text", loc)
         return text
 
@@ -164,6 +165,13 @@ class _TreeBuilder:
     def _error(self, event: Any, message: str, loc: Loc = (), remedy: str | None = None) -> InputError:
         line: int = event.start_mark.line + 1
         return InputError(message, file=self.file, line=line, field=dotted_path(loc) or None, remedy=remedy)
+
+
+def is_plain_text(text: str) -> bool:
+    """Return whether a scalar without quotes is read as this very text, also in a list in one line."""
+    if text in _NULLS or text in _BOOLS or any(form.fullmatch(text) for form in (_INT, _FLOAT, _NOT_FINITE)):
+        return False
+    return _PLAIN.fullmatch(text) is not None and not text.endswith(" ")
 
 
 def nearest_loc_in_file(loc: Loc, line_numbers: Mapping[Loc, int]) -> Loc:
@@ -195,7 +203,7 @@ def _integer(text: str) -> int | None:
     if len(text) > 25:
         return None
     number = int(text, 0) if text.startswith(("0x", "0o")) else int(text)
-    return number if -_MAX_INTEGER <= number <= _MAX_INTEGER else None
+    return number if -MAX_INTEGER <= number <= MAX_INTEGER else None
 
 
 def _syntax_error(error: MarkedYAMLError, file: str) -> InputError:

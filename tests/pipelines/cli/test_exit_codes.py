@@ -14,7 +14,8 @@ from ray.exceptions import ActorDiedError, NodeDiedError, RayTaskError
 
 from actors.engine import LoadError
 from cluster.errors import add_context
-from pipelines.cli.common.exit_codes import exit_for, failure_message
+from pipelines.api.errors import expected_message
+from pipelines.cli.common.exit_codes import message_and_code
 from pipelines.errors import InputError, details_file
 from pipelines.store.errors import CorruptStore
 
@@ -35,10 +36,10 @@ def of_worker(cause: Exception) -> Exception:
         (InputError("no"), 2, "no"),
         (of_worker(InputError("no")), 2, "no"),
         (of_worker(CorruptStore("a file is damaged")), 1, "a file is damaged"),
-        (NodeDiedError("The node\n died."), 1, "The node died.: finished work is kept, run the same command again"),
-        (ActorDiedError(), 1, "run the same command again"),
-        (of_worker(ActorDiedError()), 1, "run the same command again"),
-        (OSError(errno.EREMOTEIO, "InternalError"), 1, "run the same command again"),
+        (NodeDiedError("The node\n died."), 1, "The node died.: finished work is kept, run the study again"),
+        (ActorDiedError(), 1, "run the study again"),
+        (of_worker(ActorDiedError()), 1, "run the study again"),
+        (OSError(errno.EREMOTEIO, "InternalError"), 1, "run the study again"),
         (of_worker(OSError(errno.ENOSPC, "No space left")), 1, "No space left: fix the cause, then run"),
         (TimeoutError("RequestTimeout"), 1, "RequestTimeout: fix the cause"),
         (TimeoutError(), 1, "the store did not respond: fix the cause"),
@@ -48,7 +49,7 @@ def of_worker(cause: Exception) -> Exception:
     ],
 )
 def test_what_a_user_can_mend_is_one_message(error: Exception, code: int, told: str) -> None:
-    message, found = exit_for(error) or ("", 0)
+    message, found = message_and_code(error)
     assert found == code and "Traceback" not in message and "\n" not in message
     assert re.search(told, message), message
 
@@ -58,8 +59,8 @@ def test_what_a_user_can_mend_is_one_message(error: Exception, code: int, told: 
     [TypeError("x"), of_worker(TypeError("x")), FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "our.md")],
 )
 def test_a_bug_is_one_line_and_its_traceback_is_in_a_file(error: Exception) -> None:
-    assert exit_for(error) is None
-    message, code = failure_message(error)
+    assert expected_message(error) is None
+    message, code = message_and_code(error)
     assert code == 1 and "\n" not in message and message.startswith("Unexpected error: ")
     assert f"details: {details_file()}" in message
     assert "TypeError: x" in details_file().read_text() or str(error) in details_file().read_text()
@@ -72,7 +73,7 @@ def test_an_error_says_where_it_was_raised() -> None:
         add_context(error, "model m, request r1")
         sent = pickle.loads(pickle.dumps(error))  # as another process receives it
     sent.add_note("respond step 12345678, row 87654321")
-    message, _ = failure_message(ExceptionGroup("rows", [of_worker(sent)]))
+    message, _ = message_and_code(ExceptionGroup("rows", [of_worker(sent)]))
     start = (
         "Unexpected error: respond step 12345678, row 87654321, model m, request r1: ValueError: first line and many"
     )
@@ -83,12 +84,12 @@ def test_an_error_says_where_it_was_raised() -> None:
 def test_an_expected_error_with_a_traceback_names_its_file_too() -> None:
     failure = LoadError("m", "RuntimeError: broken")
     failure.add_note("Traceback of another process\n  line 1")
-    message, _ = failure_message(failure)
+    message, _ = message_and_code(failure)
     assert message.startswith("model m cannot be loaded: RuntimeError: broken (details: ")
     assert "Traceback of another process" in details_file().read_text()
 
 
 def test_the_traceback_is_shown_on_request(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("EVOLGRID_DEBUG", "1")
-    failure_message(TypeError("x"))
+    message_and_code(TypeError("x"))
     assert "TypeError: x" in capsys.readouterr().err

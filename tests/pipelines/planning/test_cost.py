@@ -13,7 +13,7 @@ from rich.console import Console
 from cluster.launch.description import load
 from cluster.launch.prices import load as load_prices
 from cluster.resources.inventory import GIB, Inventory, Node
-from pipelines.cli.views.cost import show_cost
+from pipelines.api.views.cost import show_cost
 from pipelines.planning.cost import (
     PriceList,
     durations,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.cli.common.exit_codes import failure_message
+from pipelines.cli.common.exit_codes import message_and_code
 from pipelines.errors import InputError
 from pipelines.execution.steps.selection import run_selection
 from pipelines.operators.select.measurements import ReportedMetric, reported_values
@@ -90,7 +90,7 @@ def test_a_mistake_in_its_function_is_told_with_its_line(plugged: WritePlugged, 
     grid = run_offline(load(path).study, Store(str(store)))
     with pytest.raises(ZeroDivisionError) as raised:
         run_selection(Store(str(store)), next(step for step in grid.steps.values() if "calm" in step.label))
-    message, code = failure_message(raised.value)
+    message, code = message_and_code(raised.value)
     assert message.startswith(f"{tmp_path / 'mine.py'}:6: ZeroDivisionError: division by zero") and code == 1
 
 

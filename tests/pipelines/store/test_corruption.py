@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from pipelines.cli.app import app
-from pipelines.cli.common.exit_codes import exit_for
+from pipelines.cli.common.exit_codes import message_and_code
 from pipelines.cli.views.status import partial_steps
 from pipelines.errors import InputError
 from pipelines.execution.runtime.meter import ResourceMeter
@@ -58,7 +58,7 @@ def told(folder: Path, command: str, *arguments: str) -> tuple[str, int]:
     """How a command on the study ends."""
     study = [str(folder / "study.yaml")] if command in ("status", "plan", "report") else []
     found = CliRunner().invoke(app, [command, *study, *arguments, "--store", str(folder / "store")])
-    return exit_for(found.exception) or ("", 0) if found.exception else (found.stdout, found.exit_code)
+    return message_and_code(found.exception) if found.exception else (found.stdout, found.exit_code)
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_a_part_that_can_not_be_read_is_removed(store: Store) -> None:
     write_partition(store, "respond", step().key, 0, PartitionRows([response(1)], []))
     path = find_partitions(store, "respond", step().key)[0].rows
     store.write_bytes(path, store.read_bytes(path)[:-20])
-    with pytest.raises(CorruptStore, match=r"is corrupt and was removed .*: run the same command again"):
+    with pytest.raises(CorruptStore, match=r"is corrupt and was removed .*: run the study again"):
         write_shards(store, "respond", step().key, 1)
     assert find_partitions(store, "respond", step().key) == {}
 

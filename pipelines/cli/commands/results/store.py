@@ -11,8 +11,6 @@ from rich.table import Table
 
 from pipelines.cli.common.options import DEFAULT_STORE, EXIT_FAILED, SeedFile, StoreUrl, StudyFile, load_and_check
 from pipelines.cli.common.registration import RESULTS, RUN, STORE, add_command
-from pipelines.errors import InputError
-from pipelines.store.errors import CorruptStore
 
 MAX_ROWS_PRINTED = 200
 WIDE_TABLE_COLUMNS = 8
@@ -62,28 +60,15 @@ def query(
     steps' shows the columns of a table. If the answer is too wide for the
     terminal, it is printed row by row.
     """
-    import duckdb
-
-    from pipelines.results.sql import open_sql_tables, table_names
+    from pipelines.api.queries import querying
     from pipelines.store.store import Store
 
-    try:
-        connection = open_sql_tables(Store(store))
-    except duckdb.Error as error:
-        raise CorruptStore(f"cannot read the store: {error}: run 'evolgrid verify' to find damaged files") from None
-    try:
-        answer = connection.sql(sql)
-        if answer is None:  # pyright: ignore[reportUnnecessaryComparison]
-            message = f"the query '{sql}' returns no table"
-            raise InputError(message, remedy="Try 'SELECT * FROM steps' or 'DESCRIBE steps'.")
-        rows = answer.fetchall() if csv else answer.fetchmany(MAX_ROWS_PRINTED + 1)
-    except duckdb.Error as error:
-        remedy = f"Tables: {', '.join(table_names(connection))}. 'DESCRIBE steps' shows the columns of a table."
-        raise InputError(f"the query failed: {' '.join(str(error).split())}", remedy=remedy) from None
+    with querying(Store(store), sql) as answer:
+        columns, rows = answer.columns, answer.fetchall() if csv else answer.fetchmany(MAX_ROWS_PRINTED + 1)
     if csv:
-        _print_csv(answer.columns, rows)
+        _print_csv(columns, rows)
         return
-    _print_table(Console(), answer.columns, rows[:MAX_ROWS_PRINTED])
+    _print_table(Console(), columns, rows[:MAX_ROWS_PRINTED])
     if len(rows) > MAX_ROWS_PRINTED:
         Console().print(f"Only the first {MAX_ROWS_PRINTED} rows are shown; --csv prints all.")
 

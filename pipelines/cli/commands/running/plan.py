@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from cluster.launch.description import Cloud
-from cluster.resources.inventory import Inventory, machine
 from pipelines.cli.common.options import DEFAULT_STORE, EXIT_FAILED, SeedFile, StoreUrl, StudyFile, load_and_check
 from pipelines.cli.common.registration import RUN, add_command
 from pipelines.errors import InputError
 
 if TYPE_CHECKING:
-    from pipelines.planning.cost import PriceList
-    from pipelines.planning.machine_types import MachineTypes
     from pipelines.store.store import Store
     from pipelines.study.file.load import LoadedStudy
 
@@ -54,9 +49,8 @@ def plan(
     ] = False,
 ) -> None:
     """Print the steps of a study: which are finished, which will run in which phases, and their estimated cost."""
+    from pipelines.api.plans import plan_study
     from pipelines.cli.views.endpoints import show_endpoints
-    from pipelines.cli.views.plan import PlanView, show_plan
-    from pipelines.planning.plan import make_plan
     from pipelines.store.store import Store
 
     if address and not profile:
@@ -64,54 +58,19 @@ def plan(
     loaded, target = load_and_check(study, seeds, local=profile and address is None), Store(store)
     if profile:
         _profile_study(loaded, target, address)
-    inventory, price_list = _cluster_and_prices(cluster, cloud, cpus, gpus)
-    step_plan = make_plan(loaded.study, loaded.folder, target, _machine_types(loaded, inventory, price_list))
-    view = PlanView(loaded, step_plan, target, inventory, price_list)
-    show_plan(Console(), view, explain=explain, all_steps=all_steps)
+    found = plan_study(loaded, target, cpus=cpus, gpus=gpus, cluster=cluster, cloud=cloud)
+    found.show(Console(), explain=explain, all_steps=all_steps)
     if probe and not show_endpoints(Console(), loaded):
         raise typer.Exit(EXIT_FAILED)
 
 
-def _cluster_and_prices(
-    cluster_file: str | None, cloud: Cloud, cpus: int | None, gpus: int | None
-) -> tuple[Inventory, PriceList | None]:
-    """Return the machines to plan for, and their prices if a cluster description is given."""
-    from cluster.launch.description import DEFAULT, load
-    from cluster.launch.prices import load as load_prices
-    from pipelines.planning.cost import PriceList
-
-    if cluster_file is None:
-        return _planned_cluster(cpus, gpus), None
-    description = load(DEFAULT if cluster_file == "default" else Path(cluster_file))
-    inventory = description.inventory() if cpus is None and gpus is None else _planned_cluster(cpus, gpus)
-    return inventory, PriceList(description, load_prices(), cloud)
-
-
-def _machine_types(loaded: LoadedStudy, inventory: Inventory, price_list: PriceList | None) -> MachineTypes:
-    """Return the machine types to plan for."""
-    from pipelines.planning.machine_types import MachineTypes
-
-    return (
-        price_list.machine_types(loaded.study, loaded.folder)
-        if price_list
-        else MachineTypes(loaded.study, loaded.folder, inventory)
-    )
-
-
 def _profile_study(loaded: LoadedStudy, store: Store, address: str | None) -> None:
     """Profile a study on this machine or a cluster. Later plans of the study use the profile."""
-    from pipelines.cli.common.stderr import redirect_stderr
+    from pipelines.api.process.stderr import redirect_stderr
     from pipelines.execution.profiling import measure_profile
 
     with redirect_stderr():
         measure_profile(loaded, store, address, Console())
-
-
-def _planned_cluster(cpus: int | None, gpus: int | None) -> Inventory:
-    """Return a cluster of one node: this machine, with its CPUs and GPUs replaced by the given numbers."""
-    (node,) = machine().nodes
-    node = replace(node, cpus=node.cpus if cpus is None else cpus, gpus=node.gpus if gpus is None else gpus)
-    return Inventory((node,))
 
 
 def add_plan_command(app: typer.Typer) -> None:

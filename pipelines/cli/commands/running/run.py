@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 
 from pipelines.cli.common.options import (
     DEFAULT_STORE,
@@ -37,35 +36,19 @@ def run(
     ] = False,
 ) -> None:
     """Run all steps of a study that are not in the store yet. If it is interrupted, run it again to continue."""
-    from pipelines.cli.common.signals import Terminated, sigterm_as_interrupt
-    from pipelines.cli.common.stderr import redirect_stderr
-    from pipelines.cli.views.failed_rows import failed_rows_hint
-    from pipelines.execution.runner import run as run_study
-    from pipelines.execution.runtime.events import log_to
+    from pipelines.api.process.signals import Terminated
+    from pipelines.api.runs import run_study
     from pipelines.store.store import Store
 
     console = Console()
     loaded, target = load_and_check(study, seeds, local=address is None), Store(store)
     try:
-        with redirect_stderr(), sigterm_as_interrupt(), log_to(log, target, loaded.study.study):
-            summary = run_study(loaded, target, address, console, retry_failed=retry_failed)
+        summary = run_study(loaded, target, address, console, retry_failed=retry_failed, log=log)
     except KeyboardInterrupt as why:
-        message = "Interrupted. Finished work is kept: run the same command again to continue."
+        message = "Interrupted. Finished work is kept: run the study again to continue."
         quit_with(message, EXIT_TERMINATED if isinstance(why, Terminated) else EXIT_INTERRUPTED)
-    console.print(
-        f"[bold]{summary.executed} steps run, {summary.reused} reused[/bold] in {summary.seconds:.0f} s"
-        + (f" (planned: {summary.planned:.0f} s)" if summary.planned else ""),
-        highlight=False,
-    )
-    console.print(f"Report: {summary.report}", soft_wrap=True, highlight=False)
-    if summary.failed_rows:
-        console.print(f"[yellow]{failed_rows_hint(summary.failed_rows)}[/yellow]", soft_wrap=True, highlight=False)
-    if summary.failed_steps:
-        labels = escape(", ".join(summary.failed_steps[:5]) + ("..." if len(summary.failed_steps) > 5 else ""))
-        console.print(f"[red]All rows have failed[/red] in: {labels}", soft_wrap=True, highlight=False)
-        raise typer.Exit(EXIT_FAILED)
-    if summary.failures:
-        console.print(f"[red]{len(summary.failures)} students could not be trained[/red] and are not in the report")
+    summary.show(console)
+    if not summary.ok:
         raise typer.Exit(EXIT_FAILED)
 
 

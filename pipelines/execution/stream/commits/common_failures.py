@@ -40,4 +40,4 @@ class CommonFailures:
             StepFailed: Most rows of a step have failed alike.
         """
         if told := [problem for problem in self._problems.values() if problem]:
-            raise StepFailed(f"{told[0]}. Finished work is kept: fix the cause, then run the same command again")
+            raise StepFailed(f"{told[0]}. Finished work is kept: fix the cause, then run the study again")

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from actors.serving.residency import ModelResidency
 from actors.serving.spec import PoolStats, ReplicaStats
-from pipelines.cli.common.exit_codes import exit_for
+from pipelines.cli.common.exit_codes import message_and_code
 from pipelines.errors import BudgetSpent
 from pipelines.execution.runner import run
 from pipelines.execution.runtime.spending import SpendingMeter, within_budget
@@ -128,7 +128,7 @@ def test_a_run_stops_at_its_budget_and_continues_when_it_is_raised(tmp_path: Pat
     slow = ", in_flight: 1, runtime: {latency: 0.1}"
     with pytest.raises(BudgetSpent) as stopped:
         go("capped", "budget: {tokens: 400}", slow)
-    message, code = exit_for(stopped.value) or ("", 0)
+    message, code = message_and_code(stopped.value)
     assert code == 1 and "of 400 tokens" in message and "1 of 6 steps are done, 5 are left" in message
     capped = Store(str(tmp_path / "capped"))
     before = load_spending(capped, "capped")

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from actors.engine import EngineSpec, GenerateRequest, Generation
 from actors.engines.scripted_engine import ScriptedEngine
-from pipelines.cli.views.plan import prompt_notes
+from pipelines.api.views.plan import prompt_notes
 from pipelines.cli.views.row import show_chain
 from pipelines.evaluate.items.item import template
 from pipelines.evaluate.judged.judge_client import JudgeClient

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from pipelines.errors import details_file
 
@@ -19,14 +20,33 @@ def redirect_stderr() -> Generator[Path]:
     """
     path = details_file()
     terminal = os.dup(2)
-    before = sys.stderr
     with path.open("ab") as log:
         os.dup2(log.fileno(), 2)
-    sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1)
     try:
-        yield path
+        with _python_errors_to(terminal):
+            yield path
     finally:
         os.dup2(terminal, 2)
         os.close(terminal)
+
+
+@contextmanager
+def _python_errors_to(terminal: int) -> Generator[None]:
+    """Let `sys.stderr` write to a copy of a file descriptor, unless it has another one than 2, as in a notebook."""
+    before = sys.stderr
+    if not _writes_to_descriptor_2(before):
+        yield
+        return
+    sys.stderr = os.fdopen(os.dup(terminal), "w", buffering=1)
+    try:
+        yield
+    finally:
         sys.stderr.close()
         sys.stderr = before
+
+
+def _writes_to_descriptor_2(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() == 2
+    except (OSError, ValueError, AttributeError):  # it has no descriptor, or is closed
+        return False

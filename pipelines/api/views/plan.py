@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from cluster.resources.inventory import Inventory
-from pipelines.cli.views.cost import show_cost
-from pipelines.cli.views.phases import show_phases
-from pipelines.planning.cost import PriceList
+from pipelines.api.views.cost import over_budget, show_cost, unknown_times
+from pipelines.api.views.phases import show_phases
+from pipelines.planning.cost import PriceList, estimate_cost
+from pipelines.planning.memory import oversized
 from pipelines.planning.plan import Plan
 from pipelines.planning.reuse import ReuseExplainer
 from pipelines.planning.seed_sets import seed_notes
@@ -54,11 +55,7 @@ def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: boo
     console.print(_summary_table(plan))
     show_phases(console, study, plan, view.cluster)
     show_cost(console, study, view.loaded.folder, plan, view.cluster, view.price_list)
-    for note in template_notes(study, view.loaded.folder):
-        console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    for note in prompt_notes(view.loaded, grid):
-        console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    for note in precision_notes(study) if view.price_list is None else ():
+    for note in study_notes(view):
         console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if len(grid.steps) <= MAX_STEPS_LISTED or all_steps:
         console.print(_steps_table(plan))
@@ -68,11 +65,32 @@ def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: boo
         _print_reasons(console, plan, view.store)
 
 
+def warnings(view: PlanView) -> Iterator[str]:
+    """Yield everything in a plan that its reader should know before a run, as text without markup."""
+    study, plan, folder = view.loaded.study, view.plan, view.loaded.folder
+    yield from seed_notes(plan.grid.steps, plan.done, folder, view.store)
+    yield from (f"Does not fit: {problem}" for problem in oversized(study, folder, view.cluster))
+    if plan.pending:
+        yield from (f"Unknown: {problem}" for problem in unknown_times(study, plan))
+        yield from over_budget(study, estimate_cost(study, folder, plan))
+    yield from study_notes(view)
+
+
+def study_notes(view: PlanView) -> Iterator[str]:
+    """Yield a line for each thing in the study that works, but perhaps not as its author expects."""
+    study, folder = view.loaded.study, view.loaded.folder
+    yield from template_notes(study, folder)
+    yield from prompt_notes(view.loaded, view.plan.grid)
+    if view.price_list is None:
+        yield from precision_notes(study)
+
+
 def prompt_notes(loaded: LoadedStudy, grid: Grid) -> Iterator[str]:
     """Yield a line for each prompt that the study replaces and no step of it uses."""
     payloads = (step.payload for step in grid.steps.values())
     for name in unused_prompts(loaded.study.prompts, read_catalog(loaded.study.prompts, loaded.folder), payloads):
-        yield f"{loaded.path.name}:{loaded.line_of(('prompts', name))}: prompts.{name}: no step of the study uses it"
+        place = f"{loaded.path.name}:{loaded.line_of(('prompts', name))}: " if loaded.path else ""
+        yield f"{place}prompts.{name}: no step of the study uses it"
 
 
 def _left_out_table(plan: Plan) -> Table:

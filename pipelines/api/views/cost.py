@@ -30,7 +30,7 @@ def show_cost(
         console.print(f"[red]Does not fit[/red]: {problem}", highlight=False, soft_wrap=True)
     if not plan.pending:
         return
-    for problem in _unknown_times(study, plan):
+    for problem in unknown_times(study, plan):
         console.print(f"[yellow]Unknown[/yellow]: {problem}", highlight=False, soft_wrap=True)
     estimate = estimate_cost(study, folder, plan)
     disk = "unknown" if estimate.disk_bytes is None else f"{estimate.disk_bytes / 2**20:,.1f} MiB"
@@ -40,10 +40,8 @@ def show_cost(
         highlight=False,
         soft_wrap=True,
     )
-    tokens = estimate.tokens_in + estimate.tokens_out
-    if study.budget and (reached := study.budget.reached(estimate.dollars, tokens, estimate.gpu_hours)):
-        remedy = "the run would stop there, and continue if the budget is raised"
-        console.print(f"[yellow]Over the budget[/yellow]: {reached}; {remedy}", highlight=False, soft_wrap=True)
+    for note in over_budget(study, estimate):
+        console.print(note, style="yellow", highlight=False, soft_wrap=True)
     console.print(_wall_time_table(study, plan, estimate, cluster, price_list))
     console.print(f"Estimated from {plan.basis}.", highlight=False, soft_wrap=True)
 
@@ -53,7 +51,15 @@ def _endpoints(study: Study, estimate: CostEstimate) -> str:
     return f", {estimate.dollars:,.2f} dollars for endpoints" if priced else ""
 
 
-def _unknown_times(study: Study, plan: Plan) -> list[str]:
+def over_budget(study: Study, estimate: CostEstimate) -> list[str]:
+    """Return a message if the estimated cost is over the study's budget."""
+    tokens = estimate.tokens_in + estimate.tokens_out
+    reached = study.budget.reached(estimate.dollars, tokens, estimate.gpu_hours) if study.budget else ""
+    remedy = "the run would stop there, and continue if the budget is raised"
+    return [f"Over the budget: {reached}; {remedy}"] if reached else []
+
+
+def unknown_times(study: Study, plan: Plan) -> list[str]:
     """Return a message for each model whose time is unknown, with what to do about it."""
     names = dict.fromkeys(plan.workloads[step.key].model for step in plan.pending if step.key in plan.unknown_steps)
     messages: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from types import FrameType
@@ -14,7 +15,13 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def sigterm_as_interrupt() -> Generator[None]:
-    """Raise Terminated in the main thread when SIGTERM arrives within the block. Further ones are ignored."""
+    """Raise Terminated in the main thread when SIGTERM arrives within the block. Further ones are ignored.
+
+    In another thread, which cannot handle signals, nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGTERM, _raise)
     try:
         yield
