@@ -14,15 +14,9 @@ from typing import Any
 import numpy as np
 
 from pipelines.search.ranks import Floats
-from pipelines.search.space import SearchSpace
+from pipelines.search.space import ASSUMPTIONS, Assumptions, SearchSpace
 
-RESIDUAL_SCALE = 0.25  # assumed before anything is measured
-RESIDUAL_OBSERVATIONS = 6  # what the assumption counts as
-RESIDUAL_FLOOR = 0.08  # the scale is never smaller
-STUDENT_SPREAD = 100.0  # prior standard deviations of the parameters
-ARM_SPREAD = 0.4
-WEIGHT_SPREAD = 0.3
-WEIGHT = 0.3  # expected sum of the weights of all priors: utility per standard deviation of a prior
+STUDENT_SPREAD = 100.0  # the level of a student's scores is unknown: it is hardly penalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +40,26 @@ class Fit:
     design: Floats
 
 
-def fit(space: SearchSpace, utility: Floats) -> Fit:
+def fit(space: SearchSpace, utility: Floats, assumed: Assumptions = ASSUMPTIONS) -> Fit:
     """Fit the model to the utilities [students, arms] of the measured cells; NaN marks the others."""
     students, arms = utility.shape
-    design = _design(space.prior_scores, students, arms)
+    design = space.regressors
     flat = design.reshape(students * arms, -1)
     start = np.zeros(flat.shape[1])
     priors = len(space.priors)
-    start[students : students + priors] = WEIGHT / max(1, priors)
-    deviations = np.array([STUDENT_SPREAD] * students + [WEIGHT_SPREAD] * priors + [ARM_SPREAD] * arms)
+    start[students : students + priors] = assumed.weight / max(1, priors)
+    deviations = np.repeat([STUDENT_SPREAD, assumed.weight_spread, assumed.arm_spread], [students, priors, arms])
     known = np.isfinite(utility)
     rows, values = flat[known.ravel()], utility[known]
     start[:students] = values.mean() if values.size else 0.0
-    information: Any = rows.T @ rows + np.diag((RESIDUAL_SCALE / deviations) ** 2)
+    information: Any = rows.T @ rows + np.diag((assumed.residual_scale / deviations) ** 2)
     spread: Any = np.linalg.inv(information)
     parameters = start + spread @ rows.T @ (values - rows @ start)
     residuals = np.full(utility.shape, math.nan)
     residuals[known] = _left_out_residuals(rows, spread, values - rows @ parameters)
     # the only cell of a student says nothing of residuals: it alone determines the student's parameter
     residuals[known.sum(axis=1) < 2] = math.nan
-    scale, freedom = _residual_scale(residuals[np.isfinite(residuals)])
+    scale, freedom = _residual_scale(residuals[np.isfinite(residuals)], assumed)
     return Fit(
         (flat @ parameters).reshape(students, arms),
         utility - residuals,
@@ -78,22 +72,14 @@ def fit(space: SearchSpace, utility: Floats) -> Fit:
     )
 
 
-def _design(scores: Floats, students: int, arms: int) -> Floats:
-    """Return the design of the regression, [students, arms, parameters]."""
-    shape = (students, arms)
-    own: Any = np.broadcast_to(np.eye(students)[:, None, :], (*shape, students))
-    arm: Any = np.broadcast_to(np.eye(arms)[None, :, :], (*shape, arms))
-    return np.concatenate([own, np.moveaxis(scores, 0, -1), arm], axis=-1)
-
-
 def _left_out_residuals(rows: Floats, spread: Floats, residuals: Floats) -> Floats:
     """Return each cell's residual under the model of all other cells, without fitting again."""
-    leverage = np.einsum("np,pq,nq->n", rows, spread, rows)
+    leverage = ((rows @ spread) * rows).sum(axis=1)
     return residuals / np.maximum(1 - leverage, 1e-9)
 
 
-def _residual_scale(residuals: Floats) -> tuple[float, float]:
+def _residual_scale(residuals: Floats, assumed: Assumptions) -> tuple[float, float]:
     """Return the scale of the residuals and its degrees of freedom."""
-    freedom = RESIDUAL_OBSERVATIONS + residuals.size
-    squares = RESIDUAL_OBSERVATIONS * RESIDUAL_SCALE**2 + float((residuals**2).sum())
-    return max(math.sqrt(squares / freedom), RESIDUAL_FLOOR), float(freedom)
+    freedom = assumed.residual_observations + residuals.size
+    squares = assumed.residual_observations * assumed.residual_scale**2 + float((residuals**2).sum())
+    return max(math.sqrt(squares / freedom), assumed.residual_floor), float(freedom)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import special
 
 from pipelines.search.model import Fit, fit
@@ -59,7 +60,7 @@ def group_risks(space: SearchSpace, evidence: Evidence, settings: SearchSettings
     An arm can be chosen for a group if none of its cells is absent or has failed.
     """
     utility = utilities(space, evidence, settings)
-    model = fit(space, utility)
+    model = fit(space, utility, settings.assumed)
     return [_group_risk(space, evidence, settings, utility, model, group) for group in groups(space, settings)]
 
 
@@ -77,57 +78,48 @@ def _group_risk(
     group: tuple[str, ...],
 ) -> GroupRisk:
     rows = [space.students.index(student) for student in group]
-    trained: list[tuple[float, str]] = []
-    open_arms: list[int] = []
-    for column in _possible_arms(space, evidence, group):
-        if np.isfinite(utility[rows, column]).all():
-            trained.append((float(utility[rows, column].mean()), space.arms[column]))
-        else:
-            open_arms.append(column)
-    trained.sort(key=lambda each: -each[0])  # stable: equal arms keep the order of the space
-    best = trained[0][0] if trained else None
-    chances = [_chance(space, settings, utility, model, rows, column, best) for column in open_arms]
-    chances.sort(key=lambda chance: (-chance.probability, -_order(chance.expected)))
+    values, missing = utility[rows], np.isnan(utility[rows])  # [students of the group, arms]
+    possible = _possible_arms(space, evidence, group)
+    means: list[float] = values.mean(axis=0).tolist()
+    complete: list[bool] = (missing.sum(axis=0) == 0).tolist()
+    # stable sorts: equal arms keep the order of the grid
+    trained = sorted((arm for arm in possible if complete[arm]), key=lambda arm: -means[arm])
+    expected = np.where(missing, model.expected[rows], values).mean(axis=0)
+    chances = np.ones(len(space.arms))
+    if trained:
+        gap = expected - means[trained[0]] - margin(settings)
+        chances = special.stdtr(model.freedom, gap / _error_scale(model, rows, missing))
+    numbers = list(zip(expected.tolist(), chances.tolist(), strict=True))
+    untrained = [arm for arm in possible if not complete[arm]]
+    untrained.sort(key=lambda arm: (-numbers[arm][1], -numbers[arm][0]))
     return GroupRisk(
         group,
-        tuple((arm, to_score(value, settings)) for value, arm in trained),
-        tuple(chances),
-        combined_risk([chance.probability for chance in chances]),
+        tuple((space.arms[arm], to_score(means[arm], settings)) for arm in trained),
+        tuple(
+            Chance(
+                space.arms[arm],
+                to_score(numbers[arm][0], settings) if evidence.scores else math.nan,
+                numbers[arm][1],
+                tuple(Cell(group[row], space.arms[arm]) for row, gone in enumerate(missing[:, arm].tolist()) if gone),
+            )
+            for arm in untrained
+        ),
+        combined_risk([numbers[arm][1] for arm in untrained]),
     )
 
 
-def _possible_arms(space: SearchSpace, evidence: Evidence, group: tuple[str, ...]) -> Iterator[int]:
-    for column, arm in enumerate(space.arms):
-        cells = {Cell(student, arm) for student in group}
-        if not cells & (space.absent | evidence.failed):
-            yield column
+def _possible_arms(space: SearchSpace, evidence: Evidence, group: tuple[str, ...]) -> list[int]:
+    """Return the positions of the arms that a group can have."""
+    gone = {cell.arm for cell in space.absent | evidence.failed if cell.student in group}
+    return [number for number, arm in enumerate(space.arms) if arm not in gone]
 
 
-def _chance(
-    space: SearchSpace,
-    settings: SearchSettings,
-    utility: Floats,
-    model: Fit,
-    rows: list[int],
-    column: int,
-    best: float | None,
-) -> Chance:
-    """Return the chance that an arm's mean utility over the students of `rows` is above `best` by the margin."""
-    values = utility[rows, column]
-    missing = ~np.isfinite(values)
-    expected = float(np.where(missing, model.expected[rows, column], values).mean())
-    design = model.design[rows, column][missing].sum(axis=0) / len(rows)
-    variance = missing.sum() / len(rows) ** 2 + design @ model.spread @ design
-    scale = model.scale * math.sqrt(float(variance))
-    cells = tuple(
-        Cell(space.students[row], space.arms[column]) for row, gone in zip(rows, missing, strict=True) if gone
-    )
-    known = bool(np.isfinite(utility).any())
-    probability = (
-        1.0 if best is None else float(special.stdtr(model.freedom, (expected - best - margin(settings)) / scale))
-    )
-    return Chance(space.arms[column], to_score(expected, settings) if known else math.nan, probability, cells)
+def _error_scale(model: Fit, rows: list[int], missing: npt.NDArray[np.bool_]) -> Floats:
+    """Return the scale of the error of each arm's mean utility over the students of `rows`; tiny if none is missing.
 
-
-def _order(value: float) -> float:
-    return -math.inf if math.isnan(value) else value
+    It has two parts: the residuals of the missing cells, and the errors of the parameters.
+    """
+    design = (model.design[rows] * missing[:, :, None]).sum(axis=0) / len(rows)  # [arms, parameters]
+    residuals = missing.sum(axis=0) / len(rows) ** 2
+    parameters = ((design @ model.spread) * design).sum(axis=1)
+    return model.scale * np.sqrt(np.maximum(residuals + parameters, 1e-12))

@@ -63,6 +63,14 @@ class SearchSpace:
         values = [self._prior_row(prior, student) for prior in self.priors.values() for student in self.students]
         return np.array([normal_scores(row) for row in values]).reshape(shape)
 
+    @cached_property
+    def regressors(self) -> Floats:
+        """What the model's parameters are multiplied by, [students, arms, parameters]: by student, prior and arm."""
+        students, arms = len(self.students), len(self.arms)
+        own = np.repeat(np.eye(students)[:, None, :], arms, axis=1)
+        arm = np.repeat(np.eye(arms)[None, :, :], students, axis=0)
+        return np.concatenate([own, np.moveaxis(self.prior_scores, 0, -1), arm], axis=-1)
+
     def _prior_row(self, prior: Mapping[Cell, float], student: str) -> Floats:
         cells = [Cell(student, arm) for arm in self.arms]
         return np.array([math.nan if cell in self.absent else prior.get(cell, math.nan) for cell in cells])
@@ -89,6 +97,26 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Assumptions:
+    """What the model assumes before anything is measured, in natural logarithms of scores.
+
+    `arm_spread` is the standard deviation of the arms' effects. The weights of all priors together are expected to be
+    `weight` per standard deviation of a prior, each within `weight_spread`. The scale of residuals is assumed to be
+    `residual_scale`, which counts as `residual_observations` observations, and is never below `residual_floor`.
+    """
+
+    arm_spread: float = 0.3
+    weight: float = 0.3
+    weight_spread: float = 0.5
+    residual_scale: float = 0.25
+    residual_observations: int = 6
+    residual_floor: float = 0.08
+
+
+ASSUMPTIONS = Assumptions()
+
+
+@dataclass(frozen=True, slots=True)
 class SearchSettings:
     """How a search decides.
 
@@ -96,7 +124,7 @@ class SearchSettings:
     which needs scores that are not negative, and a difference of scores on the scale "linear". It stops when the risk
     of each student (`per: all`: of the mean over all students) that an untrained arm is better by more than that is at
     most `risk`. `start` is the number of arms that are trained before the model is asked. `seeds` is the number of
-    training seeds of the two best arms.
+    training seeds of the two best arms. `assumed` is what the model starts from.
 
     Raises:
         ValueError: A value is out of its range.
@@ -109,6 +137,7 @@ class SearchSettings:
     seeds: int = 1
     higher_is_better: bool = True
     scale: ScoreScale = "log"
+    assumed: Assumptions = ASSUMPTIONS
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.epsilon) and self.epsilon > 0 and (self.scale == "linear" or self.epsilon < 1)):

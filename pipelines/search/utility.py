@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import product
 
 import numpy as np
 
@@ -44,8 +45,9 @@ def utilities(space: SearchSpace, evidence: Evidence, settings: SearchSettings) 
 def score_table(space: SearchSpace, scores: Mapping[Cell, float]) -> Floats:
     """Return the scores as a table [students, arms]; NaN where there is no finite score."""
     space.check(scores)
-    table = np.array([[scores.get(Cell(student, arm), math.nan) for arm in space.arms] for student in space.students])
-    return np.where(np.isfinite(table), table, math.nan)
+    every = product(space.students, space.arms)
+    table = np.array([scores.get(Cell(*place), math.nan) for place in every])
+    return np.where(np.isfinite(table), table, math.nan).reshape(len(space.students), len(space.arms))
 
 
 def to_score(utility: float, settings: SearchSettings) -> float:
