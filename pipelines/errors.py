@@ -68,6 +68,10 @@ class StepFailed(EvolgridError):
     """Most rows of a step have failed for the same reason: it is not finished. The message says which, and why."""
 
 
+class PushFailed(EvolgridError):
+    """The hub cannot be reached, or does not take what is pushed. The message says what to do."""
+
+
 class BudgetSpent(EvolgridError):
     """The study's budget is spent. `reached` is a part of a sentence, `progress` says what is done and what is left."""
 

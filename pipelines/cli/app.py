@@ -10,6 +10,7 @@ import typer
 
 from pipelines.cli.commands.results.export import add_export_command
 from pipelines.cli.commands.results.predict import add_predict_command
+from pipelines.cli.commands.results.push import add_push_command
 from pipelines.cli.commands.results.report import add_report_command
 from pipelines.cli.commands.results.show import add_show_command
 from pipelines.cli.commands.results.store import add_store_commands
@@ -60,6 +61,7 @@ add_report_command(app)
 add_predict_command(app)
 add_show_command(app)
 add_export_command(app)
+add_push_command(app)
 add_store_commands(app)
 add_job_commands(app)
 app.add_typer(cluster_commands, name="cluster", rich_help_panel=JOBS)

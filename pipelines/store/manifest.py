@@ -101,3 +101,8 @@ class Manifest(BaseModel):
     def licence(self) -> Mapping[str, Any] | None:
         """The licence of a seed set on the hub: `ids`, `name` and `link`; None of other sets."""
         return self.extra.get("licence")
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that the card of a seed set on the hub states."""
+        return tuple(self.extra.get("languages", ()))

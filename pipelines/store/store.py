@@ -223,6 +223,10 @@ class Store:
         source = posixpath.join(self.folder(kind, key), name)
         self.fs.get(f"{source}/", f"{target}/", recursive=True)
 
+    def fetch_file(self, kind: str, key: str, name: str, target: Path) -> None:
+        """Copy one file of a step to a local path, whose folder exists."""
+        self.fs.get_file(posixpath.join(self.folder(kind, key), name), str(target))
+
     def files(self, kind: str, key: str, name: str) -> tuple[Shard, ...]:
         """Return the files in a folder of a step, sorted by path, with their hashes."""
         folder = self.folder(kind, key)

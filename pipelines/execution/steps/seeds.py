@@ -36,7 +36,7 @@ def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
     """Read or draw the rows of one seeds step, and commit them. `folder` is that of the study's file.
 
     The rows are written while they are read: memory does not depend on their number. The manifest keeps the licence
-    that the card of a data set on the hub states.
+    and the languages that the card of a data set on the hub states.
 
     Raises:
         InputError: If the file is not valid. Nothing is left in the store then.
@@ -50,13 +50,14 @@ def run_seeds(study: Study, folder: Path, store: Store, step: Step) -> Manifest:
     except InputError:
         store.remove([store.folder(step.kind, step.key)])
         raise
-    extra = ({"notes": dict(notes)} if notes else {}) | _licence(job.seeds, folder)
+    extra = ({"notes": dict(notes)} if notes else {}) | _card_facts(job.seeds, folder)
     return commit_step(store, step, account, shards, time.monotonic() - started, extra)
 
 
-def _licence(seeds: Seeds, folder: Path) -> dict[str, Any]:
+def _card_facts(seeds: Seeds, folder: Path) -> dict[str, Any]:
     source = local_source(seeds, folder) if seeds.hub else None
-    return {"licence": asdict(source.licence)} if source and source.licence else {}
+    licence = {"licence": asdict(source.licence)} if source and source.licence else {}
+    return licence | ({"languages": list(source.languages)} if source and source.languages else {})
 
 
 def seed_rows(

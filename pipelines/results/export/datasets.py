@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.results.export import Format
-from pipelines.results.export.card import dataset_card
-from pipelines.results.export.files import Exported, SeedOrigin, seed_suffix, set_name
+from pipelines.results.export.card import DataSources, dataset_card
+from pipelines.results.export.files import Exported, seed_suffix, set_name
 from pipelines.results.export.formats import (
     LLAMA_FACTORY_PREFERENCES,
     RECORDS,
@@ -22,36 +22,42 @@ from pipelines.results.export.formats import (
     same_columns,
     with_thoughts,
 )
+from pipelines.results.export.origins import seed_origins, writers
 from pipelines.results.export.preferences import preferences
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import PairRow, ResponseRow
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Grid, InstructionDataset
 from pipelines.study.graph.steps.params.answers import CheckParams
-from pipelines.study.graph.steps.params.instructions import SeedsParams
 from pipelines.study.graph.steps.params.students import SelectParams
-from pipelines.study.graph.steps.step import Step
-from pipelines.study.spec.instructions.seeds import Seeds
 from pipelines.study.spec.pairs.selection import Selection
 from pipelines.study.spec.study import Study
 
 
-def export_sets(store: Store, study: Study, grid: Grid, folder: Path, form: Format) -> list[Exported]:
+def export_sets(
+    store: Store, study: Study, grid: Grid, folder: Path, form: Format, *, home: Path = Path(), hub: str = ""
+) -> list[Exported]:
     """Write every finished set to `folder` as NAME.FORMAT.jsonl (or .parquet); AutoIF sets also as NAME.dpo.jsonl.
 
     A selection that drops rows is exported as a separate set. The folder also gets README.md, the card with which
     `datasets` loads it, and dataset_info.json for LLaMA-Factory, without preferences whose prompts are conversations:
-    LLaMA-Factory has no such format. Return the exported sets.
+    LLaMA-Factory has no such format. `home` is the study file's folder. `hub` is the name under which the files will be
+    on the hub; then the cards of models are fetched from there. Return the exported sets.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = [*_export_supervised(store, study, grid, folder, form), *_export_preferences(store, study, grid, folder)]
     if written:
-        card = dataset_card(study, written, [*_origins(store, study, written)])
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        sources = data_sources(store, study, written, home, fetch=bool(hub))
+        (folder / "README.md").write_text(dataset_card(study, written, sources, hub), encoding="utf-8")
         described = (file for file in written if not file.conversational)
         listed = {file.path.name.replace(".", "_"): _dataset_info(file, form) for file in described}
         (folder / "dataset_info.json").write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
     return written
+
+
+def data_sources(store: Store, study: Study, files: Sequence[Exported], home: Path, fetch: bool) -> DataSources:
+    """Return where the rows of exported files are from. `home` is the study file's folder."""
+    return DataSources((*seed_origins(store, study, files),), (*writers(study, files, home, fetch),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,33 +102,6 @@ def _export_preferences(store: Store, study: Study, grid: Grid, folder: Path) ->
             turns = any(row.before for row in rows)
             written = write_records(path, (preference(row, turns) for row in rows))
             yield Exported(path, *written, pairs, ranking=True, conversational=turns)
-
-
-def _origins(store: Store, study: Study, files: Iterable[Exported]) -> Iterator[SeedOrigin]:
-    """Yield the seed sets that exported files descend from."""
-    used = {file.pairs.seeds: file.pairs.instructions for file in files}
-    for seeds in (seeds for seeds in study.seeds if seeds.name in used):
-        source = f"https://huggingface.co/datasets/{seeds.hub}" if seeds.hub else _local_source(seeds)
-        stated = store.manifest("seeds", _seeds_key(used[seeds.name], seeds)).licence or {}
-        licence = (tuple(stated.get("ids", ())), stated.get("name", ""), stated.get("link", ""))
-        yield SeedOrigin(seeds.name, source, seeds.revision or "", *licence)
-
-
-def _seeds_key(step: Step, seeds: Seeds) -> str:
-    """Return the key of the step of a seed set that an instruction step descends from."""
-    found = {one.params.seeds.name: one.key for one in _ancestors(step) if isinstance(one.params, SeedsParams)}
-    return found.get(seeds.name) or next(iter(found.values()))  # equal sets share the step of one of them
-
-
-def _ancestors(step: Step) -> Iterator[Step]:
-    yield step
-    for needed in step.inputs:
-        yield from _ancestors(needed)
-
-
-def _local_source(seeds: Seeds) -> str:
-    """Return the names of a set's files without their folders, which say nothing to others."""
-    return ", ".join(Path(name).name for name in seeds.file) if seeds.file else "tasks of the bundled world"
 
 
 def _is_filtered(selection: Selection) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.evaluate.items.item import ACCURACY
 from pipelines.study.graph.steps.grid import InstructionDataset
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.training.recipes import Recipe
@@ -32,8 +33,12 @@ class Exported:
 
 
 @dataclass(frozen=True, slots=True)
-class SeedOrigin:
-    """Where a seed set is from, its revision, and its licence: identifiers, and the name and link of another one."""
+class Origin:
+    """Where a seed set or a model is from, its revision, and what its card states.
+
+    That is its licence (identifiers, and the name and link of another one) and its languages, both empty if the card
+    does not state them.
+    """
 
     name: str
     source: str
@@ -41,11 +46,18 @@ class SeedOrigin:
     licences: tuple[str, ...] = ()
     licence_name: str = ""
     licence_link: str = ""
+    languages: tuple[str, ...] = ()
 
     @property
     def terms(self) -> tuple[tuple[str, ...], str, str]:
         """What a card's header says of the licence."""
         return self.licences, self.licence_name, self.licence_link
+
+    @property
+    def licence(self) -> str:
+        """The licence for display."""
+        named = " - ".join(filter(None, (", ".join(self.licences), self.licence_name, self.licence_link)))
+        return named or "not stated"
 
 
 def seed_suffix(seed: int | None) -> str:
@@ -64,12 +76,33 @@ def set_name(pairs: InstructionDataset) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class ExportedModel:
-    """A student exported to `path`: its base model, recipe and data, and its scores by benchmark."""
+class Score:
+    """One number that a benchmark has measured of a student. The number `accuracy` is known by its benchmark alone."""
 
-    path: Path
+    benchmark: str
+    number: str
+    value: float
+
+    @property
+    def label(self) -> str:
+        """The benchmark and the number, for display."""
+        return self.benchmark if self.number == ACCURACY else f"{self.benchmark} {self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedModel:
+    """A trained student: its base model (with its origin), its recipe and data, and its scores.
+
+    `base` is the base's name on the hub, empty if it has none there. `training_data` are the origins of the seeds and
+    of the models that wrote the rows.
+    """
+
+    name: str
     model: Model
     recipe: Recipe
     dataset: str
     rows: int
-    scores: tuple[tuple[str, float], ...]
+    scores: tuple[Score, ...]
+    origin: Origin
+    base: str = ""
+    training_data: tuple[Origin, ...] = ()

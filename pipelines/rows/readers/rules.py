@@ -38,7 +38,7 @@ class HubSet:
 
 @dataclass(frozen=True, slots=True)
 class Licence:
-    """The licence that a data set's card states: identifiers as the hub has them, and the name and link of others."""
+    """The licence that a card states: identifiers as the hub has them, and the name and link of others."""
 
     ids: tuple[str, ...] = ()
     name: str = ""
@@ -49,9 +49,10 @@ class Licence:
 class SeedSource:
     """The files of a seed set, all of one format, in the order in which their rows are numbered.
 
-    `licence` is that of a data set on the hub; other files have none.
+    `licence` and `languages` are those that the card of a data set on the hub states; other files have none.
     """
 
     files: tuple[Path, ...]
     rules: ReadingRules = ReadingRules()
     licence: Licence | None = None
+    languages: tuple[str, ...] = ()

@@ -130,6 +130,12 @@ def resolve_model_path(model: Model, folder: Path) -> str:
     return str((folder / model.source).resolve()) if _is_local(model, folder) else model.source
 
 
+def is_on_hub(model: Model, folder: Path) -> bool:
+    """Return whether a model's source is a name on the hub. `folder` is the study file's folder."""
+    weights = engine_info(model.engine, model.gpus).has_weights
+    return weights and not model.source.startswith("bundled:") and not _is_local(model, folder)
+
+
 def local_config(model: Model, folder: Path) -> Mapping[str, Any]:
     """Return the config.json of a bundled or local model; empty for others, and without a usable one.
 

@@ -34,10 +34,10 @@ def export(
 
     loaded, target, console = load_and_check(study, seeds), Store(store), Console()
     grid = build(loaded.study, loaded.folder)
-    for file in (files := export_sets(target, loaded.study, grid, folder, form)):
+    for file in (files := export_sets(target, loaded.study, grid, folder, form, home=loaded.folder)):
         console.print(f"{file.path}: {file.rows:,} rows", soft_wrap=True, highlight=False)
-    for student in export_students(target, loaded, grid, folder) if students else ():
-        console.print(f"{student.path}: student model", soft_wrap=True, highlight=False)
+    for path in export_students(target, loaded, grid, folder) if students else ():
+        console.print(f"{path}: student model", soft_wrap=True, highlight=False)
     if not files:
         console.print("No data set of this study is finished yet: run the study first.")
 

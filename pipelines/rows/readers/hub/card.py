@@ -1,4 +1,4 @@
-"""Reads the header of a data set's card (README.md): its configs and its licence."""
+"""Reads the header of a card (README.md) of a data set or a model: its configs, licence and languages."""
 
 from __future__ import annotations
 
@@ -46,6 +46,12 @@ def licence_of(card: Card) -> Licence:
     stated = card.get("license")
     ids = stated if isinstance(stated, list) else [stated]
     return Licence(tuple(str(each) for each in ids if each), _text(card, "license_name"), _text(card, "license_link"))
+
+
+def languages_of(card: Card) -> tuple[str, ...]:
+    """Return the languages that a card states, as the hub writes them (`en`)."""
+    stated = card.get("language")
+    return tuple(str(each) for each in (stated if isinstance(stated, list) else [stated]) if each)
 
 
 def _text(card: Card, key: str) -> str:

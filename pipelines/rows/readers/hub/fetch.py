@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipelines.errors import InputError
-from pipelines.rows.readers.hub.card import CARD, licence_of, read_card
+from pipelines.rows.readers.hub.card import CARD, languages_of, licence_of, read_card
 from pipelines.rows.readers.hub.layout import choose_files
 from pipelines.rows.readers.rules import HubSet, ReadingRules, SeedSource
 from pipelines.rows.readers.seed_rows import FileProblem
@@ -55,7 +55,8 @@ def cached_source(hub: HubSet, rules: ReadingRules) -> SeedSource | None:
 
 
 def _source(folder: Path, names: Sequence[str], rules: ReadingRules) -> SeedSource:
-    return SeedSource(find_files([folder / name for name in names]), rules, licence_of(read_card(folder)))
+    card = read_card(folder)
+    return SeedSource(find_files([folder / name for name in names]), rules, licence_of(card), languages_of(card))
 
 
 def _snapshot(hub: HubSet, patterns: Sequence[str], local: bool = False) -> Path:
