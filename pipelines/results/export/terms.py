@@ -1,6 +1,6 @@
 """What the licences of sources mean for what is made of them: the licence that all share, and where they conflict.
 
-Only what the identifiers on the hub say is known here. It is no legal advice: the texts of the licences decide.
+Only what the identifiers on the hub say is known here. The texts of the licences decide; this is not legal advice.
 """
 
 from __future__ import annotations

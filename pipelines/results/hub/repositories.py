@@ -18,8 +18,7 @@ from pipelines.results.export.students import describe_student, finished_student
 from pipelines.results.hub.croissant import croissant
 from pipelines.results.hub.names import student_repository
 from pipelines.results.hub.secrets import SecretFinder
-from pipelines.results.report import write
-from pipelines.results.report.collect.collect import collect_report
+from pipelines.results.report.publish import fetch_report
 from pipelines.store.store import CHECKPOINT_FOLDER, Store
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.steps.grid import Cell, Grid
@@ -101,7 +100,7 @@ class Publication:
         files = export_sets(store, study, self.grid, folder, "parquet", home=home, hub=self.target)
         if not files:
             return None
-        write(collect_report(study, home, self.grid, store), folder / "report")
+        fetch_report(study, home, self.grid, store, folder / "report")
         sources = data_sources(store, study, files, home, fetch=True)
         described = croissant(study, files, sources, self.target, self.endpoint)
         (folder / "croissant.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")

@@ -20,6 +20,15 @@ def report_path(store: Store, study: str) -> str:
     return posixpath.join(study_folder(store, study), "report", "index.html")
 
 
+def fetch_report(study: Study, folder: Path, grid: Grid, store: Store, target: Path) -> None:
+    """Copy a study's report from the store to a local folder; write it there if the store has none."""
+    path = report_path(store, study.study)
+    if store.fs.exists(path):
+        store.fs.get(f"{posixpath.dirname(path)}/", f"{target}/", recursive=True)
+    else:
+        write(collect_report(study, folder, grid, store), target)
+
+
 def publish(study: Study, folder: Path, grid: Grid, store: Store) -> str:
     """Write the report of a study's finished steps, all or a part of them, to the store; return the page's path."""
     save_study_graph(store, study, folder, grid)

@@ -13,6 +13,7 @@ import pytest
 
 from pipelines.execution.runtime.commit import commit_step
 from pipelines.execution.steps.instruction_sets import write_results
+from pipelines.results.report.publish import publish
 from pipelines.rows.types import AnswerRow
 from pipelines.store.manifest import Account
 from pipelines.store.store import Store
@@ -69,6 +70,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
             commit_student(store, grid, cell.train.key, cell.student.recipe == "lora")
             for _, step in cell.evaluations:
                 commit_step(store, step, *reversed(write_results(store, step, [answer(step.key)])), 1.0)
+    publish(load(path).study, folder, grid, store)
     return Finished(path, url, grid)
 
 
