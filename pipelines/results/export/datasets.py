@@ -30,6 +30,7 @@ from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Grid, InstructionDataset
 from pipelines.study.graph.steps.params.answers import CheckParams
 from pipelines.study.graph.steps.params.students import SelectParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.pairs.selection import Selection
 from pipelines.study.spec.study import Study
 

@@ -119,6 +119,8 @@ class Publication:
         return Repository(name, "model", (*_files(own), *weights.files), own, weights.stage)
 
     def _copy_study(self, folder: Path) -> None:
+        if self.loaded.path is None:
+            raise InputError("the study has no file to push with its data", remedy="Save it first, and load the file.")
         (folder / STUDY_FILE).write_bytes(self.loaded.path.read_bytes())
 
 
