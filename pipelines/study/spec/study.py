@@ -24,7 +24,7 @@ from pipelines.study.spec.evaluation.performance import EXAMPLE, Formula
 from pipelines.study.spec.instructions.evolution import Evolution
 from pipelines.study.spec.instructions.seeds import Seeds
 from pipelines.study.spec.pairs.responses import Responses
-from pipelines.study.spec.pairs.scoring import Car, Contamination, Diversity, Judging, Scoring
+from pipelines.study.spec.pairs.scoring import Car, Contamination, Diversity, Judging, Lengths, Scoring
 from pipelines.study.spec.pairs.selection import Selection
 from pipelines.study.spec.training.recipes import Recipe, Student, add_published_recipes
 
@@ -51,7 +51,7 @@ def _checked_formula(text: str) -> str:
     return Formula(text).text
 
 
-_OF_DATA_SETS = ("evolution", "sets", "scoring", "rewards", "judging", "diversity")
+_OF_DATA_SETS = ("evolution", "sets", "scoring", "lengths", "rewards", "judging", "diversity", "contamination")
 
 
 class Study(StrictModel):
@@ -83,6 +83,7 @@ class Study(StrictModel):
     scoring: Annotated[list[Scoring], BeforeValidator(none_or_list)] = Field(
         default=[], description="one scorer or several", json_schema_extra=none_scalar_or_list_schema
     )
+    lengths: Lengths | None = None
     diversity: Diversity | None = None
     contamination: Contamination | None = None
     rewards: list[ClassifierName] = Field(default=[], description="reward models that score every pair")
@@ -145,7 +146,8 @@ class Study(StrictModel):
     def scoring_of(self, selection: Selection) -> Scoring | None:
         """Return the scorer whose scores a selection reads; None if it reads none, or there is no such scorer."""
         found = self.scoring if selection.scorer is None else [s for s in self.scoring if s.label == selection.scorer]
-        return found[0] if found and "score" in selection.needs else None
+        counted = "lengths" in selection.needs and (self.lengths is None or selection.scorer is not None)
+        return found[0] if found and (counted or "score" in selection.needs) else None
 
     def selects_by_own_base(self, selection: Selection) -> bool:
         """Return whether a selection differs between base models, because it reads scores by the students' own."""

@@ -194,7 +194,7 @@ def test_a_selection_by_words_needs_no_scores_and_one_by_length_needs_the_scorer
 ) -> None:
     check(load(write_study(add="selection:\n  - {name: long, by: words, keep: 0.5}\n")))
     (told,) = problems(write_study(add="selection:\n  - {name: long, by: length, keep: 0.5}\n"))
-    assert "'length' needs scores" in told and "'words'" in told
+    assert "'length' needs numbers of tokens" in told and "'words'" in told
 
 
 @pytest.mark.parametrize(

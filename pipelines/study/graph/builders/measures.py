@@ -6,9 +6,16 @@ from collections.abc import Callable, Iterator
 
 from pipelines.rows.kinds import Kind
 from pipelines.study.graph.builders.step_builder import StepBuilder
-from pipelines.study.graph.steps.fingerprint import describe_without
+from pipelines.study.graph.steps.fingerprint import describe, describe_without
 from pipelines.study.graph.steps.grid import ScoreStep
-from pipelines.study.graph.steps.params.measures import ContaminationParams, DiversityParams, RewardParams, ScoreParams
+from pipelines.study.graph.steps.identities import tokenizer_identity
+from pipelines.study.graph.steps.params.measures import (
+    ContaminationParams,
+    DiversityParams,
+    LengthsParams,
+    RewardParams,
+    ScoreParams,
+)
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.pairs.scoring import Scoring
 
@@ -35,6 +42,15 @@ def _add_score(builder: StepBuilder, responses: Step, scoring: Scoring, model: s
     return builder.add(identity, subject, ScoreParams(model, scoring.options), responses)
 
 
+def add_lengths(builder: StepBuilder, responses: Step) -> Step | None:
+    block = builder.study.lengths
+    if block is None:
+        return None
+    tokenizer = describe(tokenizer_identity(builder.study.models[block.tokenizer], builder.folder))
+    identity = builder.identify(LengthsParams, tokenizer=tokenizer)
+    return builder.add(identity, responses.subject, LengthsParams(block.tokenizer), responses)
+
+
 def add_diversity(builder: StepBuilder, instructions: Step) -> Step | None:
     block = builder.study.diversity
     if block is None:
@@ -57,6 +73,7 @@ def add_contamination(builder: StepBuilder, instructions: Step) -> Step | None:
 
 Measure = Callable[[StepBuilder, Step, Step], Step | None]
 MEASURES: dict[Kind, Measure] = {
+    "lengths": lambda builder, _, responses: add_lengths(builder, responses),
     "diversity": lambda builder, instructions, _: add_diversity(builder, instructions),
     "contamination": lambda builder, instructions, _: add_contamination(builder, instructions),
 }

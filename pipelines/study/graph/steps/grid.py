@@ -121,6 +121,9 @@ class InstructionDataset:
     def _required_step(self, kind: str, selection: Selection, base: str) -> Step | None:
         if kind == "reward":
             return self.reward(selection.reward)
+        if kind == "lengths":  # the rows of a scorer have them, too
+            counted = None if selection.scorer else self.measure(kind)
+            return counted or self.scored_by(selection.scorer, base)
         return self.scored_by(selection.scorer, base) if kind == "score" else self.measure(kind)
 
 

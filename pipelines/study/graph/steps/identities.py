@@ -56,6 +56,11 @@ def model_identity(model: Model, folder: Path) -> dict[str, Any]:
     }
 
 
+def tokenizer_identity(model: Model, folder: Path) -> dict[str, Any]:
+    """Return everything about a model that changes how its tokenizer splits texts: the files of its folder."""
+    return _weights_identity(model, folder)
+
+
 def _weights_identity(model: Model, folder: Path) -> dict[str, Any]:
     path = resolve_model_path(model, folder)
     if not engine_info(model.engine, model.gpus).has_weights or not Path(path).is_dir():

@@ -58,6 +58,12 @@ class Scoring(ScoringOptions):
         return tuple(dict.fromkeys(bases)) if self.scorer == OWN_BASE else (self.scorer,)
 
 
+class Lengths(StrictModel):
+    """All lengths of texts are counted in one tokenizer, whatever model wrote or scored them."""
+
+    tokenizer: Name = Field(description="one of the study's models; only its tokenizer is loaded")
+
+
 class Diversity(StrictModel):
     """Distances between the instructions of a set (2412.11231, minimum neighbor distance)."""
 

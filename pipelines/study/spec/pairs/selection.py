@@ -35,6 +35,7 @@ _ABOUT_PPL = "PPL is the perplexity of the instruction, of the answer alone, and
 _ABOUT_IFD = "IFD is the answer's loss after its instruction over its loss alone."
 _ABOUT_IFD_PPL = "IFD PPL is the ratio of the two perplexities."
 _ABOUT_IC_IFD = "IC-IFD divides IFD by the instruction's loss as well."
+_ABOUT_LENGTHS = "Tokens are counted in the tokenizer that the study names."
 # all metrics by name, in the order of the report; the better ends are those of 2412.11231, Table 5, where it has them
 METRICS: dict[str, MetricSpec] = {
     "ppl_instruction": MetricSpec("low", ("score",), "ppl_instruction", "PPL instr.", _ABOUT_PPL),
@@ -47,9 +48,9 @@ METRICS: dict[str, MetricSpec] = {
     "car": MetricSpec("high", ("reward", "score")),
     "distance": MetricSpec("high", ("diversity",), "distance"),
     "repeats": MetricSpec("low", ("diversity",), "repeats"),
-    "length": MetricSpec("low", ("score",), "tokens_instruction"),
-    "length_with_input": MetricSpec("low", ("score",), "tokens_with_input"),
-    "length_answer": MetricSpec("high", ("score",), "tokens_answer"),
+    "length": MetricSpec("low", ("lengths",), "tokens_instruction", "Tokens instr.", _ABOUT_LENGTHS),
+    "length_with_input": MetricSpec("low", ("lengths",), "tokens_with_input", "Tokens with input"),
+    "length_answer": MetricSpec("high", ("lengths",), "tokens_answer", "Tokens answer"),
     "words": MetricSpec("low"),
     "random": MetricSpec("high"),
 }
@@ -120,7 +121,7 @@ class Selection(StrictModel):
 
     @model_validator(mode="after")
     def _of_the_metric(self) -> Selection:
-        by_reward, by_score = metrics_of("reward"), metrics_of("score")
+        by_reward, by_score = metrics_of("reward"), (*metrics_of("lengths"), *metrics_of("score"))
         of = {"reward": by_reward, "scorer": by_score, "beta": ("car",), "mode": ("car",)}
         for name in sorted(self.model_fields_set & of.keys()):
             if self.by not in of[name]:

@@ -169,11 +169,11 @@ def test_the_instructions_of_the_fewest_words() -> None:
     assert chosen(pairs, by="words", keep=0.67) == [1, 2]
 
 
-def test_length_is_in_tokens_of_the_scorer() -> None:
+def test_length_is_in_tokens() -> None:
     rows = {f"{i:032x}": scores(1, tokens_instruction=count)[f"{0:032x}"] for i, count in enumerate((7, 3, 5))}
     pairs = [pair(0, instruction="one"), pair(1, instruction="one two three"), pair(2, instruction="one two")]
-    assert chosen(pairs, {"score": rows}, by="length", keep=0.67) == [1, 2]
-    assert reasons(pairs, {"score": {}}, by="length") == dict.fromkeys(range(3), "no_score")
+    assert chosen(pairs, {"lengths": rows}, by="length", keep=0.67) == [1, 2]
+    assert reasons(pairs, {"lengths": {}}, by="length") == dict.fromkeys(range(3), "no_score")
 
 
 def test_a_size_is_so_many_pairs_or_all_there_are() -> None:

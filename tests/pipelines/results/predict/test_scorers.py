@@ -51,7 +51,9 @@ def test_a_students_own_base_is_its_scorer(tmp_path: Path) -> None:
         assert metrics["car scorer, beta 1 self"] == reward / (1 + LOSSES[base])
         assert metrics["car scorer, beta 1 scorer"] == reward / (1 + LOSSES["scorer"])
         assert not any("loss" in name for name in metrics)
-        assert metrics["length self"] == metrics["length scorer"] == 2, "answers are counted by the scorers"
+        assert metrics["length_answer self"] == metrics["length_answer scorer"] == 2, (
+            "answers are counted by the scorers"
+        )
 
 
 def test_tables_name_the_scorer_only_among_several(tmp_path: Path) -> None:

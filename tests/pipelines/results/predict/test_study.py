@@ -76,7 +76,7 @@ def test_the_metric_that_students_follow_predicts_them(tmp_path: Path) -> None:
     assert found["ppl_answer"].correlation.rho == pytest.approx(1)
     assert found["ppl_answer"].points == 10, "two evolvers with two rounds each and the seeds, two teachers"
     assert next(iter(found)) == "ppl_answer", "the best is told first"
-    assert {"length", "ppl_instruction", "ppl_conditional", "ifd", "ifd_ppl", "ic_ifd"} <= set(found)
+    assert {"length_answer", "ppl_instruction", "ppl_conditional", "ifd", "ifd_ppl", "ic_ifd"} <= set(found)
     assert all(-1 <= one.correlation.low <= one.correlation.high <= 1 for one in found.values())
 
 
@@ -139,7 +139,7 @@ def test_a_point_is_a_mean_over_the_seeds_of_answers_and_trainings(tmp_path: Pat
     assert [*performances.values()] == pytest.approx([100 * 2.5 / TASKS] * 10)
     lengths = [column_mean(store, pairs) for pairs in grid.sets if pairs.place_without_seed[-2:] == ("small", "warm")]
     points = [point for point in collect_points(study, grid, store) if point.pairs.teacher == "small"]
-    assert len(points) == 5 and points[0].for_students_of("small")["length"] == pytest.approx(
+    assert len(points) == 5 and points[0].for_students_of("small")["length_answer"] == pytest.approx(
         (lengths[0] + lengths[1]) / 2
     )
 

@@ -9,7 +9,7 @@ from pipelines.study.spec.instructions.autoif import AutoIF
 from pipelines.study.spec.instructions.evolution import Elimination, Evolution, LengthBound, Optimization
 from pipelines.study.spec.instructions.seeds import Seeds
 from pipelines.study.spec.pairs.responses import Decoding, Given, Responses
-from pipelines.study.spec.pairs.scoring import Contamination, Diversity, Judging, Scoring
+from pipelines.study.spec.pairs.scoring import Contamination, Diversity, Judging, Lengths, Scoring
 from pipelines.study.spec.pairs.selection import Selection
 from pipelines.study.spec.study import Study
 from pipelines.study.spec.training.recipes import Recipe, Student
@@ -350,6 +350,14 @@ CASES = {
         {"scorer": "a"},
         {"scorer": "b", "form": "chat", "bos": "always", "boundary": "question", "probabilities": 2, "truncate": True},
         frozenset({"name"}),
+    ),
+    "lengths": Case(
+        Lengths,
+        ("lengths",),
+        block("lengths", more_models={"other": {"source": "org/other", "engine": "transformers"}}),
+        {"tokenizer": "a"},
+        {"tokenizer": "other"},
+        several=False,
     ),
     "diversity": Case(
         Diversity,

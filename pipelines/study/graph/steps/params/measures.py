@@ -22,6 +22,16 @@ class ScoreParams(StepParams):
 
 
 @dataclass(frozen=True, slots=True)
+class LengthsParams(ModelFreeParams):
+    """Count the tokens of every pair in the tokenizer of one of the study's models, which is not loaded."""
+
+    kind = "lengths"
+    code_version = 1
+
+    tokenizer: str
+
+
+@dataclass(frozen=True, slots=True)
 class RewardParams(StepParams):
     """Compute the reward of every pair with one reward model."""
 

@@ -25,6 +25,7 @@ from pipelines.study.graph.steps.params.measures import (
     ContaminationParams,
     DiversityParams,
     JudgeParams,
+    LengthsParams,
     RewardParams,
     ScoreParams,
 )
@@ -47,6 +48,7 @@ STEP_PARAMS: dict[Kind, type[StepParams]] = {
         BestOfNParams,
         CheckParams,
         ScoreParams,
+        LengthsParams,
         RewardParams,
         JudgeParams,
         DiversityParams,
