@@ -25,6 +25,7 @@ DRAWERS = {"benchmarks"}  # a folder of commands, which nothing imports
 BOTH = {"cluster"}
 HEAVY = ("torch", "transformers", "vllm", "matplotlib", "ray", "pyarrow")
 DISTRIBUTIONS = {
+    "IPython": "ipython",
     "faiss": "faiss_cpu",
     "grpc": "grpcio",
     "pydantic_core": "pydantic",

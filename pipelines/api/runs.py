@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import fields
 
 from rich.console import Console
@@ -11,10 +12,12 @@ from rich.console import Console
 from pipelines.api.process.signals import sigterm_as_interrupt
 from pipelines.api.process.stderr import redirect_stderr
 from pipelines.api.rendering import as_html, as_text
+from pipelines.api.views.notebook import NotebookDisplay, in_notebook
 from pipelines.api.views.summary import show_summary
 from pipelines.errors import InputError
 from pipelines.execution.runner import Summary, run
 from pipelines.execution.runtime.events import log_to
+from pipelines.execution.runtime.progress import ProgressObserver
 from pipelines.store.store import Store
 from pipelines.study.file.load import LoadedStudy
 
@@ -48,6 +51,7 @@ def run_study(
     *,
     retry_failed: bool = False,
     log: str | None = None,
+    observers: Sequence[ProgressObserver] = (),
 ) -> RunSummary:
     """Run a checked study, and print its progress to the console.
 
@@ -58,6 +62,7 @@ def run_study(
             process is connected to one.
         retry_failed: Whether to ask the failed rows of finished steps again.
         log: A file to which events are appended, or "store".
+        observers: What receives everything that is shown.
 
     Raises:
         KeyboardInterrupt: It was interrupted. What is finished is kept, and the next run continues.
@@ -72,5 +77,19 @@ def run_study(
     # after an interrupt, threads that still call Ray must get an error instead of starting a new local Ray
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     with redirect_stderr(), sigterm_as_interrupt(), log_to(log, store, loaded.study.study):
-        summary = run(loaded, store, address, console, retry_failed=retry_failed)
+        summary = run(loaded, store, address, console, retry_failed=retry_failed, observers=observers)
     return RunSummary(**{field.name: getattr(summary, field.name) for field in fields(summary)})
+
+
+def run_and_show(
+    loaded: LoadedStudy, store: Store, address: str | None, *, retry_failed: bool, log: str | None, quiet: bool
+) -> RunSummary:
+    """Run a study as `run_study` does, and show its progress where Python code shows it: a notebook, or a terminal."""
+    if quiet or not in_notebook():
+        return run_study(loaded, store, address, Console(quiet=quiet), retry_failed=retry_failed, log=log)
+    display = NotebookDisplay()
+    try:
+        console = Console(quiet=True)
+        return run_study(loaded, store, address, console, retry_failed=retry_failed, log=log, observers=[display])
+    finally:
+        display.close()

@@ -101,14 +101,11 @@ class Study:
         Raises:
             EvolgridError: The study cannot run or has failed.
         """
-        from rich.console import Console
-
-        from pipelines.api.runs import run_study
+        from pipelines.api.runs import run_and_show
 
         with self._working():
             check_study(self.loaded, local=address is None)
-            console = Console(quiet=quiet)
-            return run_study(self.loaded, self.store.store, address, console, retry_failed=retry_failed, log=log)
+            return run_and_show(self.loaded, self.store.store, address, retry_failed=retry_failed, log=log, quiet=quiet)
 
     @overload
     def results(self, form: Literal["arrow"] = "arrow") -> pa.Table: ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import time
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ from pipelines.execution.reopening import Again, failed_rows, find_reopened, reo
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
 from pipelines.execution.runtime.meter import ResourceMeter, metered
-from pipelines.execution.runtime.progress import ProgressDisplay
+from pipelines.execution.runtime.progress import ProgressDisplay, ProgressObserver
 from pipelines.execution.runtime.recovery import downstream_of, find_corrupt_steps, invalidate
 from pipelines.execution.runtime.retry import RetryBudget, with_retries
 from pipelines.execution.runtime.spending import within_budget
@@ -108,6 +108,7 @@ def run(
     select_steps: Callable[[Plan], Plan] = lambda plan: plan,
     retry_failed: bool = False,
     probed_seeds: int | None = None,
+    observers: Sequence[ProgressObserver] = (),
 ) -> Summary:
     """Run a checked study, or the part of its plan that `select_steps` returns, and write the report.
 
@@ -117,9 +118,12 @@ def run(
 
     With `probed_seeds`, only row-wise steps run, for the first seeds of each set. The report is not written. What they
     make is in the store (`probes.first_rows`), and a later run continues from there.
+
+    `observers` receive everything that is displayed.
     """
     study = loaded.study
     with metered() as meter, ProgressDisplay(console) as progress:
+        progress.observers += observers
         inputs = _RunInputs(loaded, store, address, progress, select_steps, probed_seeds)
         plan = inputs.plan()
         again = find_reopened(store, plan) if retry_failed else {}

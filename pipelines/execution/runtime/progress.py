@@ -27,6 +27,7 @@ class ProgressUpdate:
     """The progress of a step, in rows or optimizer steps, and the loss of a training; or that the step has finished."""
 
     key: str
+    label: str = ""
     done: int = 0
     total: int = 0
     per_second: float = 0.0
@@ -101,7 +102,7 @@ class ProgressDisplay:
             self.changes[key].append((time.monotonic(), done))
         pace = self.pace(key, done, total, note)
         for observer in self.observers:
-            observer.observe(ProgressUpdate(key, done, total, self.rate(key, done), note, loss))
+            observer.observe(ProgressUpdate(key, label, done, total, self.rate(key, done), note, loss))
         self.bars.update(self.tasks[key], completed=done, total=total, visible=done < total, pace=pace)
         if (
             done < total

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping
 
 from actors.engine import Client
+from pipelines.coroutines import run_coroutine
 from pipelines.errors import InputError
 from pipelines.execution.runtime.commit import commit_rows, commit_step
 from pipelines.execution.runtime.context import RunContext
@@ -89,7 +89,7 @@ def run_augment(store: Store, step: Step, clients: Mapping[str, Client]) -> Mani
     client = JournaledClient(clients[job.model], step.kind, step.key)
     sampler = RepeatedSampler(client, job.sampling.sampling, job.seed, job.system)
     with journaling(store, step.kind, step.key):
-        draws = asyncio.run(Augment(sampler, job.runs, step.catalog)(job.instructions, step.key)) if job.runs else ()
+        draws = run_coroutine(Augment(sampler, job.runs, step.catalog)(job.instructions, step.key)) if job.runs else ()
     rows, lost = format_rows(job.instructions, draws, step.key)
     extra = {"replies": dict(Counter(draw.outcome for draw in draws))}
     return commit_rows(store, step, [*rows], lost, len(rows) + len(lost), time.monotonic() - started, extra=extra)
@@ -110,7 +110,7 @@ def run_verify(
         store, [TreeRoot(source.kind, source.key, (StepNode(step.kind, step.key, operator, ()),))], progress
     )
 
-    asyncio.run(worker.process_all())
+    run_coroutine(worker.process_all())
     shards, account = write_shards(store, step.kind, step.key, store.manifest(source.kind, source.key).account.rows_out)
     return commit_step(store, step, account, shards, time.monotonic() - started)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping
 
@@ -10,6 +9,7 @@ from actors.engine import Client
 from cluster.errors import ClusterError
 from cluster.resources.inventory import Inventory
 from cluster.resources.placement import fit_together
+from pipelines.coroutines import run_coroutine
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
@@ -67,7 +67,7 @@ def run_optimization(
         journaled[job.model], journaled[job.optimization.optimizer], job, step.key, on_progress, step.catalog
     )
     with journaling(store, step.kind, step.key):
-        rows, rejected = asyncio.run(search.run(seeds))
+        rows, rejected = run_coroutine(search.run(seeds))
     extra = {"requests": dict(search.calls.request_counts), "published_calls": search.calls.published_count()}
     return commit_rows(
         store, step, [*rows], rejected, len(rows) + len(rejected), time.monotonic() - started, extra=extra
