@@ -42,11 +42,13 @@ class LiveRecorder:
     _strides: dict[str, int] = field(default_factory=dict[str, int])
 
     def observe(self, update: ProgressUpdate) -> None:
-        """Note the progress of a step, or that it has finished."""
+        """Note the progress of a step, or that it has finished or failed."""
         with self._lock:
             if update.finished:
                 self._state.steps.pop(update.key, None)
                 self._state.losses.pop(update.key, None)
+                if update.failure:
+                    self._state.failures[update.key] = update.failure
                 return
             self._state.steps[update.key] = StepProgress(
                 done=update.done, total=update.total, per_second=update.per_second, note=update.note

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import posixpath
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -60,11 +61,7 @@ def open_sql_tables(store: Store) -> duckdb.DuckDBPyConnection:
     `rejected` (with `kind` and `step`); `retries` of every study's last run; `results` and `sets` of all studies'
     reports, with a column `study`. A table without data is empty.
     """
-    import duckdb
-
-    connection = duckdb.connect(config={"python_enable_replacements": "false"})
-    if _remote(store):
-        connection.register_filesystem(store.fs)
+    connection = connect(store)
     manifests = [store.manifest(kind, key) for kind, key in _finished_steps(store)]
     _register(connection, "steps", pa.Table.from_pylist([_step_record(manifest) for manifest in manifests], _STEPS))
     reasons = [(m.key, reason, rows) for m in manifests for reason, rows in m.account.reasons.items()]
@@ -81,6 +78,36 @@ def open_sql_tables(store: Store) -> duckdb.DuckDBPyConnection:
     for name, fact in (("results", Result), ("sets", SetScore)):
         _register_reports(connection, store, name, ["study", *column_names(fact, [*reported_metrics()])])
     return connection
+
+
+def connect(store: Store) -> duckdb.DuckDBPyConnection:
+    """Return a connection without tables that can read the store's files. The caller closes it."""
+    import duckdb
+
+    connection = duckdb.connect(config={"python_enable_replacements": "false"})
+    if _remote(store):
+        connection.register_filesystem(store.fs)
+    return connection
+
+
+def row_files(store: Store, manifests: Iterable[Manifest]) -> dict[str, list[str]]:
+    """Return the addresses of finished steps' files of rows for DuckDB, by kind; those of rejections as "rejected"."""
+    files: dict[str, list[str]] = defaultdict(list)
+    for manifest in manifests:
+        folder = store.folder(manifest.kind, manifest.key)
+        for shard in manifest.shards if manifest.kind in ROW_TYPES else ():
+            kind = "rejected" if shard.file.startswith("rejected") else manifest.kind
+            files[kind].append(_file_address(store, posixpath.join(folder, shard.file)))
+    return files
+
+
+def select_rows(paths: Sequence[str], kind: str) -> str:
+    """Return the query for all rows in files of one kind, with a column `step`; of rejections, also with `kind`."""
+    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
+    path_columns = "split_part(filename, '/', -2) AS step"
+    path_columns += ", split_part(filename, '/', -3) AS kind" if kind == "rejected" else ""
+    read = f"read_parquet([{listed}], filename = true, union_by_name = true)"
+    return f"SELECT * EXCLUDE (filename), {path_columns} FROM {read}"
 
 
 def table_names(connection: duckdb.DuckDBPyConnection) -> list[str]:
@@ -107,25 +134,12 @@ def _step_record(manifest: Manifest) -> dict[str, Any]:
 
 
 def _register_rows(connection: duckdb.DuckDBPyConnection, store: Store, manifests: list[Manifest]) -> None:
-    files: dict[str, list[str]] = defaultdict(list)
-    for manifest in manifests:
-        folder = store.folder(manifest.kind, manifest.key)
-        for shard in manifest.shards if manifest.kind in ROW_TYPES else ():
-            kind = "rejected" if shard.file.startswith("rejected") else manifest.kind
-            files[kind].append(_file_address(store, posixpath.join(folder, shard.file)))
+    files = row_files(store, manifests)
     for kind, row_type in {**ROW_TYPES, "rejected": Rejection}.items():
         if kind in files:
-            connection.execute(f'CREATE VIEW "{kind}" AS {_select_statement(files[kind], kind)}')
+            connection.execute(f'CREATE VIEW "{kind}" AS {select_rows(files[kind], kind)}')
         else:
             _register(connection, kind, schema(row_type).empty_table())
-
-
-def _select_statement(paths: list[str], kind: str) -> str:
-    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in paths)
-    path_columns = "split_part(filename, '/', -2) AS step"
-    path_columns += ", split_part(filename, '/', -3) AS kind" if kind == "rejected" else ""
-    read = f"read_parquet([{listed}], filename = true, union_by_name = true)"
-    return f"SELECT * EXCLUDE (filename), {path_columns} FROM {read}"
 
 
 def _register_reports(connection: duckdb.DuckDBPyConnection, store: Store, name: str, columns: list[str]) -> None:

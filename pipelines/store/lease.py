@@ -175,13 +175,13 @@ def _take_lease(store: Store, mine: LeaseRecord, notify: Callable[[str], None]) 
 
 
 def _refuse_if_alive(store: Store, holder: LeaseRecord) -> None:
-    deadline, before = time.monotonic() + LEASE_TIMEOUT, _heartbeats(store, holder)
+    deadline, before = time.monotonic() + LEASE_TIMEOUT, read_heartbeat(store, holder)
     while time.monotonic() < deadline:
         time.sleep(HEARTBEAT_SECONDS / 5)
         found = read_lease(store, holder.study)
         if found is None:
             return
-        if found.token != holder.token or _heartbeats(store, found) != before:
+        if found.token != holder.token or read_heartbeat(store, found) != before:
             raise StudyLocked(
                 f"study {holder.study} is being run by {found.description}. Wait for it, or stop that process"
             )
@@ -238,8 +238,8 @@ def _heartbeats_path(store: Store, record: LeaseRecord) -> str:
     return f"{_path(store, record.study)}.{record.token}"
 
 
-def _heartbeats(store: Store, record: LeaseRecord) -> bytes:
-    """Return the content of a holder's heartbeat file; empty if there is none."""
+def read_heartbeat(store: Store, record: LeaseRecord) -> bytes:
+    """Return the content of a holder's heartbeat file, which changes while it lives; empty if there is none."""
     try:
         return store.read_bytes(_heartbeats_path(store, record))
     except FileNotFoundError:

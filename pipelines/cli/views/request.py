@@ -24,7 +24,7 @@ Facts = Iterator[tuple[str, object]]
 SHORT_ID_CHARS = 12
 
 
-def request_facts(link: Link, study_seed: int) -> Facts:
+def request_facts(link: Link[Step], study_seed: int) -> Facts:
     """Yield the facts of a row's request: the model, the prompt and the sampling."""
     step, params = link.step, link.step.params
     if params.role:
@@ -45,7 +45,7 @@ def describe_sampling(spec: SamplingSpec) -> str:
     return f"temperature {spec.temperature:g}, top_p {spec.top_p:g}, at most {spec.max_tokens} tokens"
 
 
-def _evolve_facts(params: EvolveParams, link: Link, study_seed: int) -> Facts:
+def _evolve_facts(params: EvolveParams, link: Link[Step], study_seed: int) -> Facts:
     yield "round", params.round
     if link.method is not None:
         yield from _optimized_facts(params, link.step, link.method)
@@ -63,11 +63,11 @@ def _optimized_facts(params: EvolveParams, step: Step, optimized: MethodRow) -> 
     yield "parser", f"{params.parser} version {step.payload['prompts']['parser']}"
 
 
-def _eliminate_facts(params: EliminateParams, link: Link, study_seed: int) -> Facts:
+def _eliminate_facts(params: EliminateParams, link: Link[Step], study_seed: int) -> Facts:
     yield "prompt", _describe_prompt(link.step, "equality")
 
 
-def _answer_facts(params: RespondParams | SampleCandidatesParams, link: Link, study_seed: int) -> Facts:
+def _answer_facts(params: RespondParams | SampleCandidatesParams, link: Link[Step], study_seed: int) -> Facts:
     step, row = link.step, link.row
     if isinstance(row, ResponseRow | CandidatesRow):  # a rejection does not say whether there was an input
         plain = "answer_with_input" if row.input else "answer"
@@ -76,17 +76,17 @@ def _answer_facts(params: RespondParams | SampleCandidatesParams, link: Link, st
     yield "sampling", describe_sampling(params.sampling)
 
 
-def _augment_facts(params: AugmentParams, link: Link, study_seed: int) -> Facts:
+def _augment_facts(params: AugmentParams, link: Link[Step], study_seed: int) -> Facts:
     yield "prompt", _describe_prompt(link.step, AUTOIF_AUGMENT)
     yield "sampling", describe_sampling(params.sampling)
 
 
-def _verify_facts(params: VerifyParams, link: Link, study_seed: int) -> Facts:
+def _verify_facts(params: VerifyParams, link: Link[Step], study_seed: int) -> Facts:
     yield "prompt", _describe_prompt(link.step, AUTOIF_MATERIAL)
     yield "sampling", describe_sampling(params.sampling)
 
 
-def _check_facts(params: CheckParams, link: Link, study_seed: int) -> Facts:
+def _check_facts(params: CheckParams, link: Link[Step], study_seed: int) -> Facts:
     yield "prompt", _describe_prompt(link.step, AUTOIF_SCORE)
     yield "sampling", describe_sampling(params.sampling)
 
@@ -108,7 +108,7 @@ def _name_at_revision(name: str, revision: str | None) -> str:
     return f"{name} at {revision[:SHORT_ID_CHARS]}" if revision else name
 
 
-REQUEST_FACTS: dict[type[StepParams], Callable[[Any, Link, int], Facts]] = {
+REQUEST_FACTS: dict[type[StepParams], Callable[[Any, Link[Step], int], Facts]] = {
     EvolveParams: _evolve_facts,
     EliminateParams: _eliminate_facts,
     RespondParams: _answer_facts,

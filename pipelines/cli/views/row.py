@@ -49,7 +49,7 @@ NAME_WIDTH = 13
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def show_chain(console: Console, links: list[Link], study_seed: int) -> None:
+def show_chain(console: Console, links: list[Link[Step]], study_seed: int) -> None:
     """Print the links from the seed down."""
     for link in links:
         _print_field(console, f"{link.step.label}, row {link.row.index}", link.row.id, style="bold")
@@ -58,7 +58,7 @@ def show_chain(console: Console, links: list[Link], study_seed: int) -> None:
         console.print()
 
 
-def show_samples(console: Console, lineage: Lineage) -> None:
+def show_samples(console: Console, lineage: Lineage[Step]) -> None:
     """Print a few ids of the rows and of the rejections of every finished step."""
     table = Table("step", "rows", "not passed on")
     for step in lineage.steps:

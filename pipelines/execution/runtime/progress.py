@@ -24,7 +24,10 @@ RATE_CHANGES = 10  # the rate is that of a step's last changes: it may have wait
 
 @dataclass(frozen=True, slots=True)
 class ProgressUpdate:
-    """The progress of a step, in rows or optimizer steps, and the loss of a training; or that the step has finished."""
+    """The progress of a step, in rows or optimizer steps, and the loss of a training; or that the step has finished.
+
+    `failure` is why it has failed, if it has.
+    """
 
     key: str
     label: str = ""
@@ -34,6 +37,7 @@ class ProgressUpdate:
     note: str = ""
     loss: float | None = None
     finished: bool = False
+    failure: str = ""
 
 
 class ProgressObserver(Protocol):
@@ -130,6 +134,12 @@ class ProgressDisplay:
         self.finish(manifest.key, _describe(manifest))
         for note, count in manifest.notes.items():
             self.print(f"  [yellow]{manifest.label}[/yellow]: {escape(describe_note(note, count))}")
+
+    def fail_step(self, key: str, label: str, why: str) -> None:
+        """Remove the bar of a step that has failed, and print why."""
+        self.finish(key, f"[red]failed[/red] {label}: {escape(why)}")
+        for observer in self.observers:
+            observer.observe(ProgressUpdate(key, finished=True, failure=why))
 
     def finish(self, key: str, text: str) -> None:
         """Remove the bar of a step, if it has one, and print `text`."""

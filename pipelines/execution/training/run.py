@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rich.markup import escape
-
 from cluster.resources.inventory import Inventory
 from cluster.resources.placement import ClusterCapacity
 from pipelines.execution.runtime.context import RunContext
@@ -46,7 +44,7 @@ def run_training(context: RunContext, plan: Plan) -> TrainingResult:
     def on_failure(step: Step, why: str) -> None:
         failures.append(f"{step.label}: {why}")
         emit("step failed", step=step.key, kind=step.kind, label=step.label, reason=why)
-        context.progress.finish(step.key, f"[red]failed[/red] {step.label}: {escape(why)}")
+        context.progress.fail_step(step.key, step.label, why)
 
     by_training = evaluations_by_training(trains, evaluations)
     capacity = capacity_for(context.study, context.cluster, trains, evaluations)

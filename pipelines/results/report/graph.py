@@ -40,7 +40,13 @@ def save_study_graph(
 def _step_node(step: Step, planned: float | None) -> StepNode:
     inputs = tuple(source.key for source in step.inputs)
     return StepNode(
-        key=step.key, kind=step.kind, label=step.label, inputs=inputs, model=step.params.model, planned=planned
+        key=step.key,
+        kind=step.kind,
+        label=step.label,
+        inputs=inputs,
+        model=step.params.model,
+        planned=planned,
+        unites=step.unites,
     )
 
 

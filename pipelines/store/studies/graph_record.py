@@ -11,7 +11,10 @@ from pipelines.store.studies.run_record import study_folder
 
 
 class StepNode(BaseModel):
-    """A step of the study. `inputs` are keys, `planned` are estimated seconds (None: unknown)."""
+    """A step of the study. `inputs` are keys, `planned` are estimated seconds (None: unknown).
+
+    A step that `unites` has the rows of its inputs, with their ids.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,6 +24,7 @@ class StepNode(BaseModel):
     inputs: tuple[str, ...] = ()
     model: str = ""
     planned: float | None = None
+    unites: bool = False
 
 
 class SetNode(BaseModel):

@@ -57,7 +57,7 @@ class LiveState(BaseModel):
     """The state of a run when it was last written, at `at` (ISO 8601).
 
     `ended` is how the run ended; it is empty during the run. `losses` has the (step, loss) points of the trainings in
-    progress, by step key; long curves are thinned.
+    progress, by step key; long curves are thinned. `failures` are the reasons of failed steps by key.
     """
 
     started: str
@@ -67,6 +67,7 @@ class LiveState(BaseModel):
     engines: dict[str, EngineState] = {}
     messages: list[Message] = []
     losses: dict[str, list[tuple[int, float]]] = {}
+    failures: dict[str, str] = {}
 
 
 def save_live(store: Store, study: str, state: LiveState) -> None:

@@ -26,6 +26,7 @@ class StepParams:
     row_wise: ClassVar[bool] = False  # whether an operator processes its rows one by one, in the stream
     work_type: ClassVar[WorkType] = "generate"  # of its model, by default
     role: ClassVar[str] = ""  # of its model, for display; "" if `show` names no model
+    unites: ClassVar[bool] = False  # whether the step's rows are those of its inputs, with their ids
     model: str
 
     @property
@@ -78,6 +79,11 @@ class Step:
     def subject(self) -> str:
         """The label without the kind."""
         return self.label.removeprefix(f"{self.kind} ")
+
+    @property
+    def unites(self) -> bool:
+        """Whether the step's rows are those of its inputs, with their ids."""
+        return self.params.unites
 
 
 @dataclass(frozen=True, slots=True)

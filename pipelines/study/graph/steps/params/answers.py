@@ -102,6 +102,7 @@ class UnionParams(ModelFreeParams):
 
     kind = "union"
     code_version = 1
+    unites = True
 
     @property
     def parts_from(self) -> int:
