@@ -14,6 +14,7 @@ from pipelines.cli.commands.results.push import add_push_command
 from pipelines.cli.commands.results.report import add_report_command
 from pipelines.cli.commands.results.show import add_show_command
 from pipelines.cli.commands.results.store import add_store_commands
+from pipelines.cli.commands.results.ui import add_ui_command
 from pipelines.cli.commands.running.cluster import app as cluster_commands
 from pipelines.cli.commands.running.jobs import add_job_commands
 from pipelines.cli.commands.running.plan import add_plan_command
@@ -62,6 +63,7 @@ add_predict_command(app)
 add_show_command(app)
 add_export_command(app)
 add_push_command(app)
+add_ui_command(app)
 add_store_commands(app)
 add_job_commands(app)
 app.add_typer(cluster_commands, name="cluster", rich_help_panel=JOBS)

@@ -9,6 +9,7 @@ from pipelines.planning.model_size import parameters
 from pipelines.results.report.data.set_key import set_key
 from pipelines.store.store import Store
 from pipelines.store.studies.graph_record import CellNode, SetNode, StepNode, StudyGraph, load_graph, save_graph
+from pipelines.store.studies.run_record import load_record
 from pipelines.study.graph.steps.grid import Cell, Grid, InstructionDataset
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
@@ -19,11 +20,10 @@ def save_study_graph(
 ) -> None:
     """Save the graph of a study whose file is in `folder`.
 
-    `planned` are estimated seconds by step key; by default, those that were saved before stay.
+    `planned` are estimated seconds by step key; by default, those that were saved before.
     """
     if planned is None:
-        before = load_graph(store, study.study)
-        planned = {step.key: step.planned for step in before.steps} if before else {}
+        planned = _planned_before(store, study.study)
     sizes = sorted(((name, parameters(model, folder)) for name, model in study.models.items()), key=lambda one: one[1])
     graph = StudyGraph(
         study=study.study,
@@ -35,6 +35,13 @@ def save_study_graph(
         budget={name: limit for name, limit in study.budget or () if limit is not None},
     )
     save_graph(store, graph)
+
+
+def _planned_before(store: Store, study: str) -> Mapping[str, float | None]:
+    if before := load_graph(store, study):
+        return {step.key: step.planned for step in before.steps}
+    record = load_record(store, study)
+    return record.planned if record else {}
 
 
 def _step_node(step: Step, planned: float | None) -> StepNode:

@@ -65,7 +65,7 @@ def _facts(data: ReportData) -> dict[str, object]:
         "figures_of_merit": key_figures(data),
         "rows": gain_rows(data.results),
         "best": best_gain(data.results),
-        "heat": heatmap_tables(data),
+        "heat": heatmap_tables(data.results, data.model_sizes),
         "rounds": round_rows(data.rounds),
         "replies": reply_rows(data.replies),
         "car_warnings": car_warnings(data.cars),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from pipelines.results.report.data.report import ReportData
+from pipelines.results.report.data.report import Result
 from pipelines.results.report.tables.summary import UNTUNED, GainRow, gain_rows, sort_by_size
 
 
@@ -41,21 +41,26 @@ class HeatTable:
     rows: tuple[HeatRow, ...]
 
 
-def heatmap_tables(data: ReportData) -> list[HeatTable]:
-    """Return one table per student, recipe and benchmark, in the order of the results."""
-    tuned = [row for row in gain_rows(data.results) if row.result.round != UNTUNED]
+def heatmap_tables(results: Sequence[Result], sizes: Sequence[tuple[str, int]]) -> list[HeatTable]:
+    """Return one table per student, recipe and benchmark, in the order of the results.
+
+    `sizes` are the parameters of the models, by which rows and columns are sorted.
+    """
+    tuned = [row for row in gain_rows(results) if row.result.round != UNTUNED]
     max_gain = max((abs(row.delta) for row in tuned if row.delta is not None), default=0.0) or 1.0
     keys = dict.fromkeys((row.result.student, row.result.recipe, row.result.measure) for row in tuned)
-    return [_table(data, key, [row for row in tuned if _key(row) == key], max_gain) for key in keys]
+    return [_table(sizes, key, [row for row in tuned if _key(row) == key], max_gain) for key in keys]
 
 
 def _key(row: GainRow) -> tuple[str, str, str]:
     return row.result.student, row.result.recipe, row.result.measure
 
 
-def _table(data: ReportData, key: tuple[str, str, str], found: Sequence[GainRow], max_gain: float) -> HeatTable:
-    teachers = sort_by_size((row.result.teacher for row in found), data.model_sizes)
-    evolvers = ["", *sort_by_size((row.result.evolver for row in found), data.model_sizes)]
+def _table(
+    sizes: Sequence[tuple[str, int]], key: tuple[str, str, str], found: Sequence[GainRow], max_gain: float
+) -> HeatTable:
+    teachers = sort_by_size((row.result.teacher for row in found), sizes)
+    evolvers = ["", *sort_by_size((row.result.evolver for row in found), sizes)]
     lines = sorted({(evolvers.index(row.result.evolver), row.result.round) for row in found})
     base = found[0].base
     return HeatTable(

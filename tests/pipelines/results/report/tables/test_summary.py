@@ -57,7 +57,7 @@ def test_key_figures_name_what_is_missing():
 
 def test_heat_tables_hold_every_trained_cell_once():
     data = sample.sample()
-    tables = heatmap_tables(data)
+    tables = heatmap_tables(data.results, data.model_sizes)
     found = [cell for table in tables for row in table.rows for cell in row.cells if cell]
     assert len(tables) == 2
     assert sum(cell.count for cell in found) == 28
@@ -68,7 +68,7 @@ def test_heat_tables_hold_every_trained_cell_once():
 def test_heat_cells_average_what_they_cannot_tell_apart():
     base, tuned = sample.sample().results[:2]
     twin = replace(tuned, selection="top", value=tuned.value + 10)
-    (table,) = heatmap_tables(replace(sample.sample(), results=(base, tuned, twin)))
+    (table,) = heatmap_tables((base, tuned, twin), sample.sample().model_sizes)
     cell = table.rows[0].cells[0]
     assert cell is not None
     assert (cell.count, cell.value) == (2, pytest.approx(tuned.value + 5))
