@@ -49,7 +49,7 @@ class PageClient:
         return answer.json()
 
     def error(self, resource: str, **parameters: Any) -> tuple[int, str]:
-        """Return the status and the message of a resource that cannot be had."""
+        """Return the status and the message of a resource that is refused."""
         answer = self.client.get(f"/api/studies/{self.study}/{resource}", params=parameters)
         return answer.status_code, answer.json()["error"]
 
