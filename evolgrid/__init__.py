@@ -34,6 +34,7 @@ from pipelines.study.spec.training.recipes import Recipe, Student
 
 if TYPE_CHECKING:
     from pipelines.api.plans import PlannedStep, StudyPlan
+    from pipelines.api.previews import StudyPreview
     from pipelines.api.runs import RunSummary
 
 __version__ = _version("evolgrid")
@@ -69,6 +70,7 @@ __all__ = [
     "Study",
     "StudyLocked",
     "StudyPlan",
+    "StudyPreview",
     "StudySpec",
     "World",
     "__version__",
@@ -76,7 +78,7 @@ __all__ = [
     "open_store",
 ]
 # these types are in modules that load Ray or Arrow
-_LATE = {"PlannedStep": "plans", "StudyPlan": "plans", "RunSummary": "runs"}
+_LATE = {"PlannedStep": "plans", "StudyPlan": "plans", "StudyPreview": "previews", "RunSummary": "runs"}
 
 
 def __getattr__(name: str) -> Any:

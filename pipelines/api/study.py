@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from cluster.launch.description import Cloud
     from pipelines.api.plans import StudyPlan
+    from pipelines.api.previews import StudyPreview
     from pipelines.api.runs import RunSummary
     from pipelines.api.tables import TableFormat
     from pipelines.results.export import Format
@@ -83,6 +84,27 @@ class Study:
 
         with self._working():
             return plan_study(self.loaded, self.store.store, cpus=cpus, gpus=gpus, cluster=cluster, cloud=cloud)
+
+    def preview(self, count: int = 5, *, address: str | None = None, quiet: bool = False) -> StudyPreview:
+        """Return a few rows of everything up to the scores, and what the whole run will need. Nothing is trained.
+
+        The rows are real: a run does not ask for them again.
+
+        Args:
+            count: Seeds of each seed set.
+            address: Ray cluster that runs the models, as host:port or "auto" (default: this machine).
+            quiet: Whether to show nothing meanwhile.
+
+        Raises:
+            EvolgridError: The study cannot run or has failed.
+        """
+        from rich.console import Console
+
+        from pipelines.api.previews import preview_study
+
+        with self._working():
+            check_study(self.loaded, local=address is None)
+            return preview_study(self.loaded, self.store.store, count, address, Console(quiet=quiet))
 
     def run(
         self, address: str | None = None, *, retry_failed: bool = False, log: str | None = None, quiet: bool = False

@@ -18,6 +18,7 @@ from pipelines.cli.commands.results.ui import add_ui_command
 from pipelines.cli.commands.running.cluster import app as cluster_commands
 from pipelines.cli.commands.running.jobs import add_job_commands
 from pipelines.cli.commands.running.plan import add_plan_command
+from pipelines.cli.commands.running.preview import add_preview_command
 from pipelines.cli.commands.running.run import add_run_command
 from pipelines.cli.commands.study.init import add_init_command
 from pipelines.cli.commands.study.plugin import app as plugin_commands
@@ -57,6 +58,7 @@ add_validate_command(app)
 add_schema_command(app)
 app.add_typer(plugin_commands, name="plugin", rich_help_panel=STUDY)
 add_plan_command(app)
+add_preview_command(app)
 add_run_command(app)
 add_report_command(app)
 add_predict_command(app)

@@ -56,6 +56,11 @@ class SpendingMeter:
         with self._lock:
             self._add(name, stats.totals.tokens_in, stats.totals.tokens_out)
 
+    def add_tokens(self, name: str, tokens_in: int, tokens_out: int) -> None:
+        """Count what a model has read and written outside of a pool."""
+        with self._lock:
+            self._add(name, tokens_in, tokens_out)
+
     def sample(self, seconds: float) -> Spending:
         """Count what was spent within the last `seconds`, and return the spending so far."""
         residency = self._residency
