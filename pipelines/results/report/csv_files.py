@@ -22,7 +22,7 @@ from pipelines.results.report.data.report import (
 )
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
-from pipelines.results.report.data.set_key import InstructionKey, SetKey
+from pipelines.results.report.data.set_key import IN_TABLES_ONLY, InstructionKey, SetKey
 
 Cell = str | int | float | bool | None
 ScoreFact = SetJudgement | SetDistribution | SetProbabilities
@@ -68,7 +68,11 @@ def _loss_points(curves: Iterable[LossCurve]) -> Iterable[list[Cell]]:
 def column_names(kind: type[Fact], metrics: Sequence[str] = ()) -> list[str]:
     """Return the columns of a class of facts: its fields, with one column per part of a set's key and per metric."""
     hints = get_type_hints(kind)
-    return [name for field in fields(kind) for name in _field_columns(field.name, hints[field.name], metrics)]
+    return [column for name in _field_names(kind) for column in _field_columns(name, hints[name], metrics)]
+
+
+def _field_names(kind: type[Fact]) -> list[str]:
+    return [field.name for field in fields(kind) if not field.metadata.keys() & IN_TABLES_ONLY.keys()]
 
 
 def _field_columns(name: str, kind: Any, metrics: Sequence[str]) -> Sequence[str]:
@@ -79,7 +83,7 @@ def _field_columns(name: str, kind: Any, metrics: Sequence[str]) -> Sequence[str
 
 def fact_rows(kind: type[Fact], facts: Iterable[Fact], metrics: Sequence[str] = ()) -> Iterator[list[Cell]]:
     """Yield the cells of facts of one class, in the order of `column_names`."""
-    names = [field.name for field in fields(kind)]
+    names = _field_names(kind)
     yield from ([cell for name in names for cell in _cells(name, getattr(fact, name), metrics)] for fact in facts)
 
 

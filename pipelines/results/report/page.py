@@ -40,7 +40,7 @@ def render_html(data: ReportData, tables: Sequence[str] = ()) -> str:
         "sets": _existing(plots.ifd(averaged)),
         "diversity": _existing(plots.distances(data)),
         "judged": _existing(plots.difficulty(data)),
-        "probabilities": _existing(plots.probabilities(data)),
+        "probabilities": _existing(plots.probabilities(averaged)),
         "confidence": _existing(plots.confidence(data)),
         "losses": _existing(plots.loss_curves(data), plots.speeds(data)),
         "times": _existing(plots.times(data)),

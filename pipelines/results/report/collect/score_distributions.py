@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 import prompts
-from pipelines.operators.select.measurements import reported_values
+from pipelines.operators.select.measurements import reported, reported_values
 from pipelines.results.report.collect.judgement_stats import count_distinct, count_labels, label_shares, mean_score
 from pipelines.results.report.data.scores import LabelShare, SetDistribution, SetJudgement, SetProbabilities
 from pipelines.results.report.data.set_key import set_key
@@ -52,12 +52,15 @@ class ScoreDistributions:
                     yield SetDistribution(set_key(pairs), metric.column, len(known), mean, low, median, high)
 
     def probabilities(self) -> Iterator[SetProbabilities]:
-        """Yield one entry per scored data set with stored token probabilities."""
+        """Yield one entry per data set and scorer with stored token probabilities."""
         for pairs in self.grid.sets:
-            if pairs.scores and pairs.scores.key in self.done:
-                values = self._list_column(pairs.scores, "answer_probabilities")
+            for scored in pairs.score_steps:
+                if scored.step.key not in self.done:
+                    continue
+                values = self._list_column(scored.step, "answer_probabilities")
                 if len(values):
-                    yield SetProbabilities(set_key(pairs), *_bin_probabilities(values))
+                    scorer = reported("", pairs, scored).column
+                    yield SetProbabilities(set_key(pairs), scorer, *_bin_probabilities(values))
 
     def confidences(self) -> Iterator[SetProbabilities]:
         """Yield one entry per evolved set with probabilities of the evolver's replies (2412.11231: confidence)."""
@@ -68,7 +71,7 @@ class ScoreDistributions:
             assert isinstance(step.params, EvolveParams)
             if step.params.probabilities and len(values := self._list_column(step, "probabilities")):
                 own = set_key(pairs)._replace(teacher="", decoding="")
-                yield SetProbabilities(own, *_bin_probabilities(values))
+                yield SetProbabilities(own, "", *_bin_probabilities(values))
 
     def _list_column(self, step: Step, name: str) -> npt.NDArray[np.float64]:
         """Return a column of lists, flattened in row order."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from pipelines.results.report.data.set_key import InstructionKey, SetKey
+from pipelines.results.report.data.set_key import IN_TABLES_ONLY, InstructionKey, SetKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class SetOverlap:
 class SetSelection:
     """A selection from one data set: the mean of its metric over the `chosen` of `rows` pairs, and the range.
 
-    `reasons` counts the other pairs by the reason for their rejection.
+    `reasons` counts the other pairs by the reason for their rejection. If it stands for several seeds of answers,
+    numbers are means, the range is that of all seeds, and `spread` is the standard deviation of the seeds' means.
     """
 
     set: SetKey
@@ -61,3 +62,4 @@ class SetSelection:
     least: float | None
     most: float | None
     reasons: tuple[tuple[str, int], ...]
+    spread: float | None = field(default=None, metadata=IN_TABLES_ONLY)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipelines.results.report.data.set_key import InstructionKey, SetKey
+from pipelines.results.report.data.set_key import IN_TABLES_ONLY, InstructionKey, SetKey
 from pipelines.study.spec.pairs.scoring import JudgeMetric
 
 
@@ -36,7 +36,10 @@ class SetJudgement:
 
 @dataclass(frozen=True, slots=True)
 class SetDistribution:
-    """Mean and quartiles of one score over the `rows` of a data set that have it."""
+    """Mean and quartiles of one score over the `rows` of a data set that have it.
+
+    Of several seeds of answers, all are means, and `spread` is the standard deviation of the seeds' means.
+    """
 
     set: SetKey
     score: str
@@ -45,16 +48,19 @@ class SetDistribution:
     low: float
     median: float
     high: float
+    spread: float | None = field(default=None, metadata=IN_TABLES_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
 class SetProbabilities:
     """Probabilities of the first tokens of a set's answers or of the evolver's replies. `bins`: (lower edge, percent).
 
-    For the evolver's replies, the probabilities are the evolver's, and teacher and decoding are empty strings.
+    `scorer` is empty if the study has one scorer. For the evolver's replies, the probabilities are the evolver's, and
+    scorer, teacher and decoding are empty strings.
     """
 
     set: SetKey
+    scorer: str
     tokens: int
     mean: float
     bins: tuple[tuple[float, float], ...]

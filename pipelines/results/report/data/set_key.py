@@ -12,6 +12,10 @@ def answered_by(decoding: str, seed: int | None) -> str:
     return decoding if seed is None else f"{decoding}, seed {seed}"
 
 
+IN_TABLES_ONLY = {"in tables only": True}
+"""Marks the fields of facts that no file has: what tables say of several seeds, of which files have each."""
+
+
 class InstructionKey(NamedTuple):
     """A set of instructions. `evolver` starts with the evolution's name if the study has several; empty for seeds."""
 

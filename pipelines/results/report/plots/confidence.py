@@ -14,7 +14,7 @@ from pipelines.results.report.tables.summary import sort_by_size
 
 
 def probabilities(data: ReportData) -> Figure | None:
-    """Draw a panel for each teacher, round and seeds, with a line per evolver; None without scores."""
+    """Draw a panel for each teacher, round, seeds and scorer, with a line per evolver; None without scores."""
     note = "Per cent of the first tokens of answers by their probability under the scorer."
     return _figure("Probability of the first tokens", note, data.probabilities, data)
 
@@ -29,10 +29,11 @@ def _figure(title: str, note: str, known: Sequence[SetProbabilities], data: Repo
     if not known:
         return None
     evolvers = sort_by_size((each.set.evolver for each in known), data.model_sizes)
-    places = [key._replace(evolver="") for each in known if (key := each.set).evolver] or [each.set for each in known]
+    evolved = [each for each in known if each.set.evolver]
+    places = [(each.set._replace(evolver=""), each.scorer) for each in evolved or known]
     panels = [
-        histogram_panel(title, _panel_title(place), "probability", _sets_at(place, known), evolvers)
-        for place in dict.fromkeys(places)
+        histogram_panel(title, _panel_title(place, scorer), "probability", _sets_at(place, scorer, known), evolvers)
+        for place, scorer in dict.fromkeys(places)
     ]
     if len(panels) > MAX_PANELS:
         note += f" The first {MAX_PANELS} of {len(panels)} panels."
@@ -40,15 +41,17 @@ def _figure(title: str, note: str, known: Sequence[SetProbabilities], data: Repo
     return Figure(title, note, tuple(panels[:MAX_PANELS]), legend)
 
 
-def _sets_at(place: SetKey, known: Sequence[SetProbabilities]) -> list[SetProbabilities]:
-    """Return the sets of this place by all evolvers, and the seeds from which they began."""
+def _sets_at(place: SetKey, scorer: str, known: Sequence[SetProbabilities]) -> list[SetProbabilities]:
+    """Return the sets of this place by all evolvers, and the seeds from which they began, under one scorer."""
     return [
         each
         for each in known
-        if each.set._replace(evolver="", round=place.round) == place and each.set.round in (0, place.round)
+        if each.scorer == scorer
+        and each.set._replace(evolver="", round=place.round) == place
+        and each.set.round in (0, place.round)
     ]
 
 
-def _panel_title(place: SetKey) -> str:
+def _panel_title(place: SetKey, scorer: str) -> str:
     answered = f"{place.teacher} {answered_by(place.decoding, place.answer_seed)}".strip()
-    return ", ".join(filter(None, (place.seeds, f"round {place.round}", answered)))
+    return ", ".join(filter(None, (place.seeds, f"round {place.round}", answered, scorer and f"under {scorer}")))

@@ -60,7 +60,7 @@ class Model(StrictModel):
         description="placement: the family in which teachers are compared by size; default: the model_type of its "
         "config.json",
     )
-    parameters: Annotated[float, BeforeValidator(_parameter_count)] | None = Field(
+    parameters: Annotated[float, BeforeValidator(_parameter_count, json_schema_input_type=float | str)] | None = Field(
         default=None,
         gt=0,
         description="placement: the number of parameters, such as 7e9 or 7B, if they cannot be counted",

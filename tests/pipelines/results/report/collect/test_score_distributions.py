@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -86,6 +87,17 @@ def test_probabilities_are_counted_by_bins(ran: tuple[Store, Grid]) -> None:
         assert 0 < each.mean < 1 and 20 <= each.tokens <= 5 * 20
 
 
+def test_every_scorer_has_its_probabilities_and_panels(tmp_path: Path) -> None:
+    store, models = Store(str(tmp_path)), [{"scorer": "scorer"}, {"scorer": "large", "name": "other"}]
+    grid = run_offline(scripted_study(evolution={"evolvers": ["small"], "rounds": 1}, scoring=models), store)
+    found = tuple(told((store, grid)).probabilities())
+    assert {each.scorer for each in found} == {"scorer", "other"} and len(found) == 2 * len(grid.sets)
+    figure = probabilities(replace(sample.sample(), probabilities=found))
+    assert figure and len(figure.panels) == 4, "of two teachers under two scorers"
+    titles = [each.title for each in figure.panels]
+    assert sum("under other" in title for title in titles) == 2
+
+
 def test_an_evolvers_own_probabilities_are_counted_once_for_a_set(ran: tuple[Store, Grid]) -> None:
     (found,) = told(ran).confidences()
     (step,) = (step for step in ran[1].steps.values() if step.kind == "evolve")
@@ -114,8 +126,8 @@ def full() -> Any:
     named = replace(judged, metric="keywords", distinct=1234, shares=())
     spread = SetDistribution(SetKey("<i>", "small", 1, "a|b", "greedy"), "ifd", 190, 0.83, 0.7, 0.8, 0.9)
     bins = tuple((i / 20, 5.0) for i in range(20))
-    sure = SetProbabilities(SetKey("<i>", "small", 1, "a|b", "greedy"), 950, 0.5, bins)
-    own = SetProbabilities(SetKey("<i>", "small", 1, "", ""), 1234, 0.625, bins)
+    sure = SetProbabilities(SetKey("<i>", "small", 1, "a|b", "greedy"), "", 950, 0.5, bins)
+    own = SetProbabilities(SetKey("<i>", "small", 1, "", ""), "", 1234, 0.625, bins)
     return replace(
         sample.sample(),
         judgements=(judged, scored, named),
@@ -151,5 +163,5 @@ def test_the_numbers_are_written_as_files() -> None:
     files = csv_files(full())
     assert files["judgements.csv"].splitlines()[2] == "<i>,small,1,difficulty_score,200,10,66.5,,{}"
     assert files["scores.csv"].splitlines()[1] == "<i>,small,1,a|b,greedy,,ifd,190,0.83,0.7,0.8,0.9"
-    assert files["probabilities.csv"].splitlines()[1].startswith("<i>,small,1,a|b,greedy,,950,0.5,")
-    assert files["confidence.csv"].splitlines()[1].startswith("<i>,small,1,,,,1234,0.625,")
+    assert files["probabilities.csv"].splitlines()[1].startswith("<i>,small,1,a|b,greedy,,,950,0.5,")
+    assert files["confidence.csv"].splitlines()[1].startswith("<i>,small,1,,,,,1234,0.625,")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import stdev
 
 from pipelines.results.report.csv_files import csv_files
+from pipelines.results.report.data.instructions import SetSelection
 from pipelines.results.report.data.report import ReportData
 from pipelines.results.report.data.rewards import SetCar, SetReward
+from pipelines.results.report.data.scores import SetDistribution, SetProbabilities
 from pipelines.results.report.page import render_html, render_markdown
 from pipelines.results.report.tables.set_means import average_sets
 from tests.pipelines.results.report import sample
@@ -40,6 +43,32 @@ def test_numbers_are_averaged_and_unknown_ones_are_left_out() -> None:
         (SCORE.set, "b", 12, 1.25, 1.25),
     ]
     assert (car.reward, car.mode, car.by_beta) == (4.0, "raw", ((0.0, 4.0), (1.0, 2.0)))
+
+
+def test_selections_and_distributions_have_a_mean_and_a_spread_over_seeds() -> None:
+    chosen = [
+        SetSelection(place, "best", "ifd", "high", 10, count, mean, least, mean, (("not_selected", 10 - count),))
+        for place, count, mean, least in zip(SETS, (4, 6), (0.5, 0.75), (0.125, 0.25), strict=True)
+    ]
+    spreads = [SetDistribution(place, "ifd", 10, mean, 0.1, 0.2, 0.3) for place, mean in zip(SETS, (1, 3), strict=True)]
+    sure = [SetProbabilities(place, scorer, 50, 0.5, ((0.0, 100.0),)) for place in SETS for scorer in ("a", "b")]
+    data = replace(
+        with_seeds(), selections=tuple(chosen), distributions=tuple(spreads), probabilities=tuple(sure), cars=()
+    )
+    averaged = average_sets(data)
+    (best,), (ifd,) = averaged.selections, averaged.distributions
+    assert (best.chosen, best.mean, best.least, best.most) == (5, 0.625, 0.125, 0.75)
+    assert best.reasons == (("not_selected", 5),) and best.spread == stdev([0.5, 0.75])
+    assert (ifd.mean, ifd.spread) == (2, stdev([1, 3])) and [one.scorer for one in averaged.probabilities] == ["a", "b"]
+    for text in (render_html(data), render_markdown(data)):
+        assert "± 1.41" in text and "± 0.177" in text and "selections.csv has each seed" in text
+        assert "scores.csv has each seed" in text and "seed 1" not in text
+    assert [csv_files(data)[name].count("\n") for name in ("selections.csv", "scores.csv", "probabilities.csv")] == [
+        3,
+        3,
+        5,
+    ]
+    assert "spread" not in csv_files(data)["scores.csv"]
 
 
 def test_a_set_without_seeds_stays_as_it_is() -> None:
