@@ -24,11 +24,14 @@ HUMANEVAL_CPU_SECONDS = 3
 MBPP_CPU_SECONDS = 10
 WALL_FACTOR = 5
 _FENCED = re.compile(r"```[ \t]*\w*[ \t]*\r?\n(.*?)(?:```|\Z)", re.DOTALL)
+_CLOSED_FENCE = re.compile(r"```\w*\n(.*?)```", re.DOTALL)
+_BEGIN, _DONE = (r"\[BEGIN\]", "BEGIN"), (r"\[DONE\]", "DONE")
 _MARKER_PATTERNS = (  # OpenCompass 0.3.3, in the order in which they are tried
-    r"\[?BEGIN\]?\s*'(.*)'\s*\[?DONE\]?", r"\[?BEGIN\]?\s*```python(.*)```\s*\[?DONE\]?",
-    r"\[?BEGIN\]?\s*```(.*)```\s*\[?DONE\]?", r"\[?BEGIN\]?\s*(.*)\s*\[?DONE\]?", r"```python\s*(.*)\s*```",
-    r"```\s*(.*)\s*```", r"```python\s*(.*)\s*$", r"```\s*(.*)\s*$", r"(.*)\s*```.*", r"\[BEGIN\]\s*'(.*)",
-    r"\[BEGIN\](.*)", r"'(.*)'\s*\[DONE\]",
+    *(rf"{begin}\s*'(.*)'\s*{done}" for done in _DONE for begin in _BEGIN),
+    *(rf"{begin}\s*'(.*)\s*{done}" for done in _DONE for begin in _BEGIN),
+    *(rf"{begin}\s*(.*)\s*{done}" for done in _DONE for begin in _BEGIN),
+    r"```python\s*(.*)\s*```", r"```\s*(.*)\s*```", r"```python\s*(.*)\s*$", r"```\s*(.*)\s*$", r"(.*)\s*```.*",
+    r"\[BEGIN\]\s*'(.*)", r"\[BEGIN\](.*)", r"'(.*)'\s*\[DONE\]",
 )  # fmt: skip
 
 
@@ -53,9 +56,8 @@ class HumanEval:
 
     def check(self, bench: Benchmark, item: Item, response: str) -> Check:
         """Return the check that runs the answer, a whole function or its body, under the problem's tests."""
-        found = first_block(response)
-        completion = found.lstrip() if bench.protocol == "opencompass" else found
-        return humaneval_check(item.data, completion, _limits(HUMANEVAL_CPU_SECONDS))
+        read = first_closed_block if bench.protocol == "opencompass" else first_block
+        return humaneval_check(item.data, read(response), _limits(HUMANEVAL_CPU_SECONDS))
 
 
 class Mbpp:
@@ -113,6 +115,12 @@ async def run_check(bench: Benchmark, item: Item, check: Check, sandbox: Checker
 def first_block(text: str) -> str:
     """Return the code of the first fenced block, or the whole text if it has no fenced block."""
     found = _FENCED.search(text)
+    return found[1] if found else text
+
+
+def first_closed_block(text: str) -> str:
+    """Return the code of the first fenced block that is closed, or the whole text (OpenCompass 0.3.3, HumanEval)."""
+    found = _CLOSED_FENCE.search(text)
     return found[1] if found else text
 
 

@@ -6,6 +6,7 @@ Ported from there (Apache-2.0), after Hendrycks et al. (2103.03874) and Lewkowyc
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 _REPLACED = (
     ("an ", ""), ("a ", ""), (".$", "$"), ("\\$", ""), (r"\ ", ""), (" ", ""), ("mbox", "text"), (",\\text{and}", ","),
@@ -75,8 +76,16 @@ def _normalise(text: str) -> str:
 
 
 def equivalent(one: str, other: str) -> bool:
-    """Return whether two answers are equal after spelling variants, units and meaningless symbols are normalised."""
-    return _plain(one) == _plain(other)
+    """Return whether two answers are equal in any of OpenCompass' four spellings.
+
+    In this order: without spelling variants, units and meaningless symbols; the same, normalised as a final answer;
+    normalised only; as they are.
+    """
+    with suppress(ValueError):
+        plain = _plain(one), _plain(other)
+        if plain[0] == plain[1] or _normalise(plain[0]) == _normalise(plain[1]):
+            return True
+    return _normalise(one) == _normalise(other) or one == other
 
 
 def _plain(text: str) -> str:
@@ -116,6 +125,12 @@ def _fractions(text: str) -> str:
 
 
 def _slash(text: str) -> str:
-    """Write a/b of two integers as \\frac{a}{b}."""
-    match = re.fullmatch(r"(-?\d+)/(-?\d+)", text)
-    return f"\\frac{{{match[1]}}}{{{match[2]}}}" if match else text
+    """Write a/b of two integers as \\frac{a}{b}.
+
+    Raises:
+        ValueError: There is one slash, but not between integers: as published, there is no such spelling then.
+    """
+    if text.count("/") != 1:
+        return text
+    above, below = map(int, text.split("/"))
+    return f"\\frac{{{above}}}{{{below}}}" if text == f"{above}/{below}" else text

@@ -1,8 +1,7 @@
 """GSM8K, MATH, MMLU and C-Eval as in OpenCompass 0.3.3 (Apache-2.0), which 2412.11231 evaluates with.
 
-Prompts are dialogues of examples, answers are greedy, and OpenCompass' rules parse them. Its list of patterns for the
-letter of an option is shortened here to English and Chinese sentences that name an answer. Like OpenCompass, the last
-pattern falls back to the first letter.
+Prompts are dialogues of examples, answers are greedy, and OpenCompass' rules parse them, including the patterns for the
+letter of an option.
 """
 
 from __future__ import annotations
@@ -26,13 +25,6 @@ SUBJECT_SHOTS = 5
 LETTERS = "ABCD"
 _NUMBER = re.compile(r"-?\d+\.\d+|-?\d+")
 _THOUSANDS = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-_OPTION = (
-    re.compile(r"答案(?:选项)?(?:应该?)?[是为选]?\s*[::]?\s*\(?([ABCD])"),
-    re.compile(r"(?i:answer)\s*:\s*\(?\*{0,2}([ABCD])\b"),
-    re.compile(r"[Tt]he (?:correct )?(?:answer|option)[a-z ]{0,16} is(?: option)?:?\s+\(?\*{0,2}([ABCD])\b"),
-    re.compile(r"(?:^|\s)([ABCD])[\s。,，:：.$]"),
-    re.compile(r"([ABCD])"),
-)
 
 
 @dataclass(frozen=True)
@@ -145,8 +137,19 @@ def same_number(said: str, gold: str) -> bool:
 
 
 def first_option(text: str) -> str:
-    """Return the letter that an answer names as the correct option, or else its first letter A-D, or else ""."""
-    return next((match[1] for pattern in _OPTION if (match := pattern.search(text.strip()))), "")
+    """Return the letter that an answer names as the correct option, by the first pattern that matches one, or else "".
+
+    As published, it is the first of A, B, C and D that stands anywhere in the match: "ANSWER: C." is read as A.
+    """
+    matches = (found[0] for pattern in _option_patterns() if (found := pattern.search(text.strip())))
+    return next((letter for match in matches for letter in LETTERS if letter in match), "")
+
+
+@cache
+def _option_patterns() -> tuple[re.Pattern[str], ...]:
+    """Return OpenCompass' patterns in the order in which they are tried; the last two find any letter."""
+    patterns = json.loads((resources.files("pipelines.evaluate.graders") / "option_patterns.json").read_text("utf-8"))
+    return tuple(re.compile(pattern, re.DOTALL) for pattern in patterns)
 
 
 def first_capital(text: str) -> str:

@@ -6,9 +6,11 @@ skipped.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pipelines.evaluate.items.data_files import RECORD_SUFFIXES, read_records, require_fields
@@ -29,11 +31,11 @@ def items(bench: Benchmark, path: Path) -> list[Item]:
     The `history` in an item's data has the instructions of all levels up to the item's level.
     """
     files = sorted(path.iterdir()) if path.is_dir() else [path]
-    rows = [row for file in files if _is_english(file, path) for row in read_records(file)]
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in rows:
-        category, example, _, _ = require_fields(row, path, "category", "example_id", "level", "instruction")
-        groups[category, example].append(row)
+    for file in (file for file in files if _is_english(file, path)):
+        for row in read_records(file):
+            category, example, _, _ = require_fields(row, file, "category", "example_id", "level", "instruction")
+            groups[_category_of(file) or category, example].append(row)
     made = [
         _item(category, example, row, group)
         for (category, example), group in groups.items()
@@ -41,6 +43,12 @@ def items(bench: Benchmark, path: Path) -> list[Item]:
         if row["level"] > 0
     ]
     return made[: bench.limit]
+
+
+def _category_of(file: Path) -> str | None:
+    """Return the category in a published file's name: rows of the mixed file have those of their constraints."""
+    found = re.search(r"(\w+)_constraints\.json", file.name)
+    return found[1] if found else None
 
 
 def _is_english(file: Path, path: Path) -> bool:
@@ -95,7 +103,7 @@ def level_of(row: AnswerRow) -> int:
 def summarize(
     means: Mapping[str, float], rows: Sequence[AnswerRow], judge_config: Judge | None, folder: Path | None
 ) -> dict[str, float]:
-    """Return HSR and SSR (plain mean of the levels, and weighted as in FollowBench's code), and HSR by level."""
+    """Return HSR and SSR (plain mean of the levels, and weighted as in FollowBench's code), CSL, and HSR by level."""
     del means, judge_config, folder
     hard, soft = mean_by_level(rows, "HSR"), mean_by_level(rows, "SSR")
     return {
@@ -103,16 +111,41 @@ def summarize(
         "HSR weighted": weighted_mean_of_levels(hard),
         "SSR": mean_of_levels(soft),
         "SSR weighted": weighted_mean_of_levels(soft),
+        "CSL": 100 * consistent_levels(rows) / len(LEVELS),
         **{f"HSR {level}": value for level, value in hard.items()},
     }
 
 
 def mean_by_level(rows: Sequence[AnswerRow], measure: str) -> dict[int, float]:
-    """Return the mean of a measure in per cent for each level that has rows."""
-    values: dict[int, list[float]] = defaultdict(list)
+    """Return a measure in per cent for each level that has rows: the mean over categories of their rows' means."""
+    levels = sorted({row.level for row in rows})
+    return {
+        level: 100 * _mean_of_categories((row.task, row.measure(measure) or 0.0) for row in rows if row.level == level)
+        for level in levels
+    }
+
+
+def consistent_levels(rows: Sequence[AnswerRow]) -> float:
+    """Return the mean number of levels, counted from 1, that are satisfied without a gap (CSL, 0 to 5).
+
+    It is the mean over categories of the mean over their examples.
+    """
+    satisfied: dict[tuple[str, str], set[int]] = defaultdict(set)
     for row in rows:
-        values[row.level].append(row.measure(measure) or 0.0)
-    return {level: 100 * sum(values[level]) / len(values[level]) for level in sorted(values)}
+        met = satisfied[row.task, row.item.rpartition("/")[0]]
+        if row.measure("HSR"):
+            met.add(row.level)
+    return _mean_of_categories(
+        (category, next((level - 1 for level in LEVELS if level not in met), len(LEVELS)))
+        for (category, _), met in satisfied.items()
+    )
+
+
+def _mean_of_categories(values: Iterable[tuple[str, float]]) -> float:
+    by_category: dict[str, list[float]] = defaultdict(list)
+    for category, value in values:
+        by_category[category].append(value)
+    return fmean(fmean(found) for found in by_category.values())
 
 
 def mean_of_levels(levels: Mapping[int, float]) -> float:

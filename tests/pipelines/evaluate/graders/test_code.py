@@ -10,8 +10,9 @@ import pytest
 from actors.sandbox.protocol.job import Check, Outcome, SandboxError
 from actors.sandbox.sandbox import Sandbox
 from benchmarks.replays import references, wizard
-from pipelines.evaluate.graders.code import HumanEval, first_block, opencompass_code
+from pipelines.evaluate.graders.code import HumanEval, first_block, first_closed_block, opencompass_code
 from pipelines.evaluate.items.answers import answer_row
+from pipelines.evaluate.items.data_files import read_records
 from pipelines.evaluate.suite import grade_answer, load_items
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
 
@@ -43,11 +44,26 @@ def test_the_first_block_or_all_of_it_is_run(text: str, found: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[BEGIN]\n 'def f(): pass' \n[DONE] \n\n ", "[BEGIN]\n```python\ndef f(): pass\n```\n[DONE]",
+    ["[BEGIN]\n 'def f(): pass' \n[DONE] \n\n ", "[BEGIN]\ndef f(): pass\n[DONE]",
      "```python\ndef f(): pass\n```", "def f(): pass\n[DONE]", "[BEGIN]\ndef f(): pass"],
 )  # fmt: skip
 def test_opencompass_finds_code_between_its_marks(text: str) -> None:
     assert opencompass_code(text).strip() == "def f(): pass"
+
+
+def test_opencompass_finds_no_code_in_a_fence_between_its_marks() -> None:
+    assert opencompass_code("[BEGIN]\n```python\ndef f(): pass\n```\n[DONE]") == ""
+
+
+def test_gold_programs_of_mbpp_between_marks_are_read_whole(shared_data: Path) -> None:
+    rows = read_records(shared_data / "mbpp/mbpp.jsonl.gz")
+    golds = [row["code"].replace("\r\n", "\n").strip() for row in rows]
+    assert [gold for gold in golds if opencompass_code(f"[BEGIN]\n{gold}\n[DONE]") != gold] == []
+
+
+@pytest.mark.parametrize("text", ["    return 1\n", "```python\n    return 1\n```"])
+def test_opencompass_keeps_the_indentation_of_a_bare_body(text: str) -> None:
+    assert first_closed_block(text) == "    return 1\n"
 
 
 def test_a_whole_function_in_a_block_stands_in_for_the_prompts(sandbox: Sandbox, shared_data: Path) -> None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pipelines.evaluate.graders.latex import equivalent, final_answer, last_boxed
-from pipelines.evaluate.graders.opencompass import first_capital, first_option, last_number, same_number
+from pipelines.evaluate.graders.opencompass import (
+    first_capital,
+    first_option,
+    gold_latex,
+    last_number,
+    same_number,
+)
 from pipelines.evaluate.items.data_files import read_records
 from pipelines.evaluate.suite import load_items
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
@@ -45,9 +53,13 @@ def test_numbers_are_equal_as_texts_or_within_a_millionth() -> None:
         ("(C)", "C"),
         ("(C) because A is wrong", "A"),  # as published
         ("The answer is D.", "D"),
-        ("Answer: **B**", "B"),
+        ("Answer: C", "C"),
+        ("Answer: C for the reason below", "A"),  # as published: "Answer" has an A
+        ("答案选项为：D", "D"),
+        (r"The correct answer is clear: \boxed{B}", "B"),
+        ("Some say D: it is late", "D"),
         ("答案是C", "C"),
-        ("I choose A, not B.", "A"),
+        ("I choose A, not B.", "B"),
         ("none of them", ""),
     ],
 )
@@ -70,6 +82,11 @@ def test_the_first_capital() -> None:
         (r"\boxed{18\text{ inches}}", "18"),
         (r"first \boxed{1}, no, \boxed{2}", "2"),
         (r"\boxed{3/4}", r"\frac{3}{4}"),
+        ("the answer is $7$", "7"),
+        (r"\boxed{3,125}", "3125"),
+        (r"\boxed{3{,}125}", "3125"),
+        (r"\boxed{12 cm}", "12"),
+        (r"\boxed{Evelyn}", r"\text{Evelyn}"),
     ],
 )
 def test_answers_in_latex_that_are_equal(said: str, gold: str) -> None:
@@ -86,6 +103,39 @@ def test_every_gold_solution_of_math_has_its_own_answer(shared_data: Path) -> No
     wrong = [row["id"] for row in rows if not equivalent(final_answer(row["solution"]), row["answer"])]
     assert not wrong
     assert all(last_boxed(row["solution"]) for row in rows)
+
+
+SPELLINGS: dict[str, Callable[[str], str]] = {
+    "a sentence": lambda gold: f"the answer is ${gold}$",
+    "commas": lambda gold: rf"\boxed{{{int(gold):,}}}",
+    "commas in braces": lambda gold: rf"\boxed{{{int(gold):,}}}".replace(",", "{,}"),
+    "a unit": lambda gold: rf"\boxed{{{gold} cm}}",
+    "without text": lambda gold: rf"\boxed{{{gold.removeprefix(TEXT).removesuffix('}')}}}",
+}
+TEXT = r"\text{"
+MEANT: dict[str, Callable[[str], bool]] = {
+    "a sentence": lambda gold: "." not in gold,
+    "commas": lambda gold: gold.isdigit() and int(gold) >= 1000,
+    "commas in braces": lambda gold: gold.isdigit() and int(gold) >= 1000,
+    "a unit": str.isdigit,
+    "without text": lambda gold: re.fullmatch(r"\\text\{\w+\}", gold) is not None,
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_gold_answers_of_math_are_right_in_other_spellings_and_others_are_wrong(
+    shared_data: Path, spelling: str
+) -> None:
+    golds = [gold_latex(row["solution"]) for row in read_records(shared_data / "math/test.jsonl.gz")]
+    meant = [gold for gold in golds if MEANT[spelling](gold)]
+    said = [final_answer(SPELLINGS[spelling](gold)) for gold in meant]
+    assert [gold for gold, answer in zip(meant, said, strict=True) if not equivalent(answer, gold)] == []
+    others = zip(said, meant[1:], strict=False)
+    assert [pair for pair in others if equivalent(*pair) and _value(pair[0]) != _value(pair[1])] == []
+
+
+def _value(text: str) -> str:
+    return re.sub(r"\\text|\\%|[{},$ ]|cm", "", text)
 
 
 def test_gsm8k_is_asked_as_a_dialogue_of_four_examples(tmp_path: Path) -> None:

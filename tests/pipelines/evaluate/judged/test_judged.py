@@ -6,7 +6,7 @@ import asyncio
 import gzip
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -231,13 +231,51 @@ def test_worked_example_of_followbench() -> None:
 
 def test_levels_count_alike_and_all_of_their_numbers_are_told() -> None:
     rows = [
-        row(f"{n}", {"HSR": (hit, 1.0), "SSR": (0.5, 1.0)}, level)
-        for n, (level, hit) in enumerate([(1, 1), (1, 1), (2, 0)])
+        row(f"content/{example}/{level}", {"HSR": (hit, 1.0), "SSR": (0.5, 1.0)}, level)
+        for example, level, hit in [(1, 1, 1), (2, 1, 1), (1, 2, 0)]
     ]
     found = scores(bench("followbench"), rows)
     assert found == pytest.approx(
-        {"HSR": 50.0, "HSR weighted": 100 / 3, "SSR": 50.0, "SSR weighted": 50.0, "HSR 1": 100.0, "HSR 2": 0.0}
+        {
+            "HSR": 50.0,
+            "HSR weighted": 100 / 3,
+            "SSR": 50.0,
+            "SSR weighted": 50.0,
+            "CSL": 20.0,
+            "HSR 1": 100.0,
+            "HSR 2": 0.0,
+        }
     )
+
+
+def follow(category: str, hits: Mapping[tuple[int, int], int]) -> list[AnswerRow]:
+    """Rows of a category by example and level."""
+    return [
+        replace(row(f"{category}/{example}/{level}", {"HSR": (hit, 1.0), "SSR": (hit, 1.0)}, level), task=category)
+        for (example, level), hit in hits.items()
+    ]
+
+
+def test_categories_count_alike_whatever_their_size() -> None:
+    rows = [*follow("style", {(1, 1): 1}), *follow("mixed", {(n, 1): 0 for n in range(9)})]
+    assert followbench.mean_by_level(rows, "HSR") == {1: 50.0}
+
+
+def test_consistent_levels_end_at_the_first_gap() -> None:
+    rows = [
+        *follow("style", {(1, 1): 1, (1, 2): 1, (1, 3): 0, (1, 4): 1, (1, 5): 1}),  # 2
+        *follow("mixed", {(1, level): 1 for level in range(1, 6)}),  # 5
+        *follow("mixed", {(2, level): int(level > 1) for level in range(1, 6)}),  # 0
+    ]
+    assert followbench.consistent_levels(rows) == pytest.approx((2 + (5 + 0) / 2) / 2)
+
+
+def test_the_mixed_category_is_one_although_its_rows_name_others(shared_data: Path) -> None:
+    asked = followbench.items(bench("followbench"), shared_data / "followbench")
+    assert len({item.id for item in asked}) == len(asked) == 820
+    mixed = [item for item in asked if item.kind == "mixed"]
+    assert len(mixed) == 17 * 5
+    assert {(item.level, len(item.data["history"])) for item in mixed} == {(n, n + 1) for n in range(1, 6)}
 
 
 HISTORY = ["Base.", "More.", "Base and more."]

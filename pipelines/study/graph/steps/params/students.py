@@ -56,7 +56,7 @@ class EvaluateParams(StepParams):
     """
 
     kind = "evaluate"
-    code_version = 2
+    code_version = 3
 
     benchmark: Benchmark
     template: str | None = None
@@ -77,7 +77,7 @@ class VerdictParams(StepParams):
     """Have the benchmark's judge `model` assess answers; a second input step has the reference answers, if any."""
 
     kind = "verdict"
-    code_version = 2
+    code_version = 3
     row_wise = True
 
     benchmark: Benchmark
