@@ -5,7 +5,9 @@ import re
 PLACEHOLDER = "{instruction}"
 
 _FINAL_HEADING = re.compile(
-    r"[#*_]*[ \t]*finally[ \t]+rewritten[ \t]+(?:instruction|prompt)[ \t]*[#*_]*[ \t]*:?[#*_]*", re.I
+    r"[#*_]*[ \t]*(?:finally[ \t]+rewritten|final[ \t]+(?:rewritten|evolved|refined))[ \t]+(?:instruction|prompt)"
+    r"[ \t]*[#*_]*[ \t]*:?[#*_]*",
+    re.I,
 )
 _LABELLED = re.compile(r"^```[ \t]*optimi[sz]ed[ _-]?method\b[^\n]*\n(?P<body>.*)^```", re.I | re.DOTALL | re.MULTILINE)
 _FENCED = re.compile(r"^```[^\n]*\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
@@ -17,7 +19,10 @@ def fill(method: str, instruction: str) -> str:
 
 
 def after_final_heading(text: str) -> str | None:
-    """Return the text below the last "finally rewritten instruction" heading, stripped, or None without one."""
+    """Return the text below the last heading of a final instruction, stripped, or None without one.
+
+    The headings are those that the code of 2406.00770 reads: finally rewritten, final rewritten, evolved or refined.
+    """
     found = list(_FINAL_HEADING.finditer(text))
     return text[found[-1].end() :].strip() if found else None
 

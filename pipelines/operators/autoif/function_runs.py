@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
-from actors.sandbox.equality import matches
 from actors.sandbox.protocol.job import Limits, Outcome, Plain, SandboxError, SandboxJob
 
 FUNCTION_NAME = "evaluate"
@@ -39,27 +38,40 @@ async def is_loadable(runner: Runner, identity: str, source: str) -> bool:
 async def run_function(
     runner: Runner, identity: str, source: str, responses: Sequence[str], labels: Sequence[Plain]
 ) -> tuple[bool, ...]:
-    """Return for each response whether the function returns exactly its label: same value and type.
+    """Return for each response whether the function returns a value that equals its label.
 
-    A function that raises, hangs or crashes agrees with no label.
+    As in AutoIF's code, values are compared as Python does: 1 equals True, and "true" does not. A function that returns
+    nothing, raises, hangs or crashes agrees with no label.
 
     Raises:
         SandboxError: The sandbox itself failed, which says nothing about the function.
     """
-    job = SandboxJob(identity, source, FUNCTION_NAME, limits=FUNCTION_LIMITS)
-    outcomes = await runner.run_cases(job, [(response,) for response in responses])
-    return tuple(matches(_require_sandbox_ok(outcome), label) for outcome, label in zip(outcomes, labels, strict=True))
+    values = await _values(runner, identity, source, responses)
+    return tuple(value is not None and value == label for value, label in zip(values, labels, strict=True))
 
 
 async def pass_rates(runner: Runner, identity: str, sources: Sequence[str], responses: Sequence[str]) -> list[float]:
-    """Return for each response the share of functions that return True for it.
+    """Return for each response the share of functions that return True (or 1) for it, of those that return a number.
+
+    As in AutoIF's code, functions that raise, hang or crash have no part in it. Without any other, the share is 0.
 
     Raises:
         SandboxError: The sandbox itself failed.
     """
-    yes = [True] * len(responses)
-    said = await asyncio.gather(*(run_function(runner, identity, source, responses, yes) for source in sources))
-    return [sum(of_one) / len(sources) for of_one in zip(*said, strict=True)]
+    said = await asyncio.gather(*(_values(runner, identity, source, responses) for source in sources))
+    return [_pass_rate(of_one) for of_one in zip(*said, strict=True)]
+
+
+def _pass_rate(values: Sequence[Plain]) -> float:
+    verdicts = [value == 1 for value in values if isinstance(value, int | float)]
+    return sum(verdicts) / len(verdicts) if verdicts else 0.0
+
+
+async def _values(runner: Runner, identity: str, source: str, responses: Sequence[str]) -> list[Plain]:
+    """Return what a function returns for each response; None if it does not return."""
+    job = SandboxJob(identity, source, FUNCTION_NAME, limits=FUNCTION_LIMITS)
+    outcomes = await runner.run_cases(job, [(response,) for response in responses])
+    return [found.value if found.status == "returned" else None for found in map(_require_sandbox_ok, outcomes)]
 
 
 def _require_sandbox_ok(outcome: Outcome) -> Outcome:

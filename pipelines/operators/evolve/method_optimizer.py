@@ -14,6 +14,7 @@ from pipelines.operators.evolve.minibatches import Minibatches
 from pipelines.operators.evolve.optimizer_client import OptimizationClient
 from pipelines.rows.ids import row_id
 from pipelines.rows.operator import Rejected
+from pipelines.rows.text import Message
 from pipelines.rows.types import InstructionRow, MethodRow, Rejection
 from pipelines.study.graph.steps.methods import AUTO, prompt_name
 from pipelines.study.graph.steps.params.instructions import OptimizeParams
@@ -116,8 +117,10 @@ class AutoEvol:
         method_id, feedback = row_id(current.id, self.key, index), ""
         try:
             feedback, _ = await self.calls.ask_optimizer(method_id, "auto_evol_analyze", trajectories=stages)
-            asked = {"feedback": feedback, "method": current.method}
-            raw, reply = await self.calls.ask_optimizer(method_id, "auto_evol_optimize", **asked)
+            before = self.analysis_turns(stages, feedback) if self.spec.variant == "authors" else ()
+            raw, reply = await self.calls.ask_optimizer(
+                method_id, "auto_evol_optimize", before, feedback=feedback, method=current.method
+            )
         except Rejected as why:
             self.record_rejection(method_id, current.id, index, "rejected", why.reason, feedback, why.raw)
             return None
@@ -128,6 +131,11 @@ class AutoEvol:
             method_id, current.id, current.step, number, reply.value or "", feedback, raw, reply.outcome
         )
         return draft, await self.measure_method(draft, dev)
+
+    def analysis_turns(self, stages: str, feedback: str) -> tuple[Message, ...]:
+        """Return the analysis as turns: in the authors' code the optimizer writes with the trajectories in sight."""
+        asked = self.calls.catalog.get("auto_evol_analyze").render(trajectories=stages)
+        return ("user", asked), ("assistant", feedback)
 
     async def measure_method(self, draft: CandidateMethod, dev: Sequence[InstructionRow]) -> CandidateScore:
         """Measure a method on the dev set. Rows whose requests the engine rejects are not counted."""

@@ -52,8 +52,10 @@ class OptimizationClient:
         """Return one greedy reply of the evolver."""
         return await ask(self.evolver, GenerateRequest(request, messages, self.evolver_sampling))
 
-    async def ask_optimizer(self, draft: str, name: str, **values: str) -> tuple[str, prompts.Reply]:
-        """Return one reply of the optimizer for a draft, as raw text and parsed.
+    async def ask_optimizer(
+        self, draft: str, name: str, before: tuple[Message, ...] = (), **values: str
+    ) -> tuple[str, prompts.Reply]:
+        """Return one reply of the optimizer for a draft, as raw text and parsed. `before` are turns before the prompt.
 
         Raises:
             Rejected: The reply is truncated or cannot be parsed.
@@ -62,7 +64,7 @@ class OptimizationClient:
         prompt = self.catalog.get(name)
         request, seed = f"{draft}-{name}", request_seed(draft) ^ self.params.seed
         message = ("user", prompt.render(**values))
-        said = await ask(self.optimizer, GenerateRequest(request, (message,), self.optimizer_sampling, seed))
+        said = await ask(self.optimizer, GenerateRequest(request, (*before, message), self.optimizer_sampling, seed))
         reply = read_reply(prompt.parser, said)
         if said.finish_reason == "length" or reply.value is None:
             raise Rejected("truncated" if said.finish_reason == "length" else reply.reason, name, raw_reply(said))

@@ -57,8 +57,16 @@ class Optimization(StrictModel):
     steps: int = Field(default=10, gt=0, description="maximum number of improvements")
     rounds: int = Field(default=1, gt=0, description="rounds of evolution of each seed that the optimizer reads")
     sampling: SamplingSpec = Field(
-        default=SamplingSpec(temperature=0.6, top_p=0.95, max_tokens=2048), description="sampling of the optimizer"
+        default=SamplingSpec(temperature=0.6, top_p=0.95, max_tokens=2048),
+        description="sampling of the optimizer; default with authors: greedy, at most 1500 tokens",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sampling_of_the_variant(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("variant") == "authors":
+            return {"sampling": {"temperature": 0.0, "top_p": 0.9, "max_tokens": 1500}, **value}
+        return value
 
 
 def _expand_boolean(value: Any) -> Any:

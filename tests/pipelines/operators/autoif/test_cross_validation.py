@@ -10,7 +10,7 @@ import pytest
 
 from actors.sandbox.protocol.job import Outcome, Plain, SandboxError, SandboxJob
 from pipelines.operators.autoif.cross_validation import CrossValidation, apply_thresholds, cross_validate
-from pipelines.operators.autoif.function_runs import Runner, run_function
+from pipelines.operators.autoif.function_runs import Runner, pass_rates, run_function
 from pipelines.operators.autoif.sampling import RepeatedSampler
 from pipelines.operators.autoif.test_generation import GeneratedTests, VerificationCase
 from pipelines.operators.autoif.thresholds import THRESHOLDS
@@ -78,18 +78,26 @@ def test_functions_without_a_surviving_case_have_accuracy_zero() -> None:
         apply_thresholds(truth("00", "00"), THRESHOLDS["paper"])
 
 
-def test_verdicts_are_strict_in_type(runner: Runner) -> None:
+def test_verdicts_are_compared_as_python_does(runner: Runner) -> None:
     labels: list[Plain] = [True, 1, "true", "True", False]
-    for said, expected in [("True", 0), ("1", 1), ("'true'", 2)]:
+    for said, expected in [("True", [0, 1]), ("1", [0, 1]), ("'true'", [2]), ("None", [])]:
         source = f"def evaluate(response):\n    return {said}"
         found = asyncio.run(run_function(runner, "a", source, ["x"] * len(labels), labels))
-        assert [place for place, agreed in enumerate(found) if agreed] == [expected]
+        assert [place for place, agreed in enumerate(found) if agreed] == expected
 
 
 def test_a_function_that_raises_says_too_much_or_ends_its_process_agrees_with_nothing(runner: Runner) -> None:
     for body in ("return response.x", "import os; os._exit(0)", "raise SystemExit(0)", "return 'x' * 10 ** 7"):
         source = f"def evaluate(response):\n    {body}"
         assert asyncio.run(run_function(runner, "a", source, ["a", "b"], [True, False])) == (False, False)
+
+
+def test_functions_that_raise_have_no_part_in_the_pass_rate(runner: Runner) -> None:
+    sources = [
+        f"def evaluate(response):\n    {body}" for body in ("return True", "return 0", "return response.x", "return 1")
+    ]
+    assert asyncio.run(pass_rates(runner, "a", sources, ["x"])) == [pytest.approx(2 / 3)]
+    assert asyncio.run(pass_rates(runner, "a", sources[2:3], ["x"])) == [0.0]
 
 
 def test_functions_that_do_not_load_are_left_out_with_their_cases(runner: Runner) -> None:

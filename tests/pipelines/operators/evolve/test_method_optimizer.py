@@ -34,7 +34,7 @@ SEEDS = [
 
 class Base:
     async def generate(self, request: GenerateRequest) -> Generation:
-        return Generation(request.id, self.said(request.messages[0][1], request), "stop", 9, 4)
+        return Generation(request.id, self.said(request.messages[-1][1], request), "stop", 9, 4)
 
     def said(self, prompt: str, request: GenerateRequest) -> str:
         raise NotImplementedError
@@ -72,7 +72,7 @@ class Optimizer(Base):
         if "Current method:" not in prompt:
             return "Cases 1 and 3 failed: no change."
         return self.replies[
-            (len([one for one in self.asked if "Current" in one.messages[0][1]]) - 1) % len(self.replies)
+            (len([one for one in self.asked if "Current" in one.messages[-1][1]]) - 1) % len(self.replies)
         ]
 
 
@@ -101,6 +101,15 @@ def test_better_methods_are_found_step_by_step_and_the_best_is_marked() -> None:
     assert "LEVEL 9" in best.method and best.failure_rate < 0.2 and best.unqualified == round(best.failure_rate * 40)
     assert best.parent_id == rows[6].id and rows[6].parent_id == rows[4].id and rows[0].parent_id == ""
     assert {row.seed_id for row in rows} == {rows[0].id} and rejected == []
+
+
+def test_the_authors_optimizer_writes_after_the_trajectories_and_its_analysis_greedily() -> None:
+    for variant, roles in (("paper", ["user"]), ("authors", ["user", "assistant", "user"])):
+        optimizer = run([better(4)], steps=1, variant=variant)[2].calls.optimizer
+        asked = [one for one in optimizer.asked if "Current" in one.messages[-1][1]]  # type: ignore[attr-defined]
+        assert [role for role, _ in asked[0].messages] == roles
+        assert asked[0].sampling.temperature == (0.6 if variant == "paper" else 0.0)
+    assert "Stage 0: Say" in asked[0].messages[0][1] and asked[0].messages[1][1].startswith("Cases 1 and 3")
 
 
 def test_it_stops_when_the_failure_rate_falls_no_longer_and_keeps_the_earlier_method() -> None:

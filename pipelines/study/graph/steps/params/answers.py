@@ -76,7 +76,7 @@ class CheckParams(StepParams):
     """AutoIF: keep the answers that functions accept and the judge `model` scores high enough."""
 
     kind = "check"
-    code_version = 2
+    code_version = 3
     row_wise = True
     role = "judge"
 

@@ -71,7 +71,7 @@ class VerifyParams(StepParams):
     """
 
     kind = "verify"
-    code_version = 1
+    code_version = 2
     role = "evolver"
 
     nli: str | None
