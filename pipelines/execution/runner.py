@@ -6,7 +6,7 @@ import posixpath
 import time
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from rich.console import Console
 from rich.markup import escape
@@ -15,7 +15,6 @@ from cluster.connection.session import Session, connect
 from cluster.resources.inventory import Inventory, max_inventory
 from pipelines.errors import BudgetSpent
 from pipelines.execution.live_recorder import LiveRecorder, recording
-from pipelines.execution.probing import probe_of
 from pipelines.execution.reopening import Again, failed_rows, find_reopened, reopen_steps
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
@@ -25,6 +24,8 @@ from pipelines.execution.runtime.recovery import downstream_of, find_corrupt_ste
 from pipelines.execution.runtime.retry import RetryBudget, with_retries
 from pipelines.execution.runtime.spending import within_budget
 from pipelines.execution.runtime.telemetry import exporting_metrics
+from pipelines.execution.search.decisions import is_settled
+from pipelines.execution.search.scores import read_scores
 from pipelines.execution.steps.given import run_given
 from pipelines.execution.steps.seeds import run_seeds
 from pipelines.execution.steps.selection import run_selections
@@ -46,6 +47,7 @@ from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.precision import precision_notes
 from pipelines.study.plugins.shipping import modules_to_ship
+from pipelines.study.search_grid import search_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,12 @@ class _RunInputs:
     def plan(self) -> Plan:
         """Return the plan of what to run, for the store as it is now."""
         plan = self.select_steps(make_plan(self.loaded.study, self.loaded.folder, self.store))
-        return plan if self.probed_seeds is None else probe_of(plan)
+        if self.probed_seeds is not None:
+            return plan.limited_to_probe()
+        searched = search_grid(self.loaded.study, plan.grid)
+        if searched and is_settled(searched, self.store, read_scores(searched, self.store, self.loaded.folder)):
+            return replace(plan, pending=())
+        return plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +224,7 @@ def _run_plan(inputs: _RunInputs, plan: Plan, recorder: LiveRecorder) -> _Outcom
         wall = wall_seconds(plan, loaded.study, cluster) or 0.0
         with _run_context(inputs, plan, cluster, session, recorder) as context:
             emit("run started", run=context.run_id, steps=len(plan.pending), planned=round(wall, 1))
-            remaining, failures = _run_phases(context, plan.with_finished(seeded))
+            remaining, failures = _run_pending(context, plan.with_finished(seeded))
     return _Outcome(plan, remaining, wall, tuple(failures))
 
 
@@ -244,6 +251,14 @@ def _run_context(
             yield context
         finally:
             context.request_resources([])
+
+
+def _run_pending(context: RunContext, plan: Plan) -> tuple[Plan, list[str]]:
+    """Run the pending steps, or those that the study's search asks for."""
+    from pipelines.execution.search.run import run_search
+
+    searched = search_grid(context.study, plan.grid) if context.probed_seeds is None else None
+    return run_search(context, plan, searched, _run_phases) if searched else _run_phases(context, plan)
 
 
 def _run_phases(context: RunContext, plan: Plan) -> tuple[Plan, list[str]]:

@@ -18,6 +18,8 @@ from pipelines.study.graph.steps.grid import Grid
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
 
+BEFORE_ROW_WISE = frozenset[Kind]({"seeds", "given", "optimize", "augment", "verify", "pair"})
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -79,6 +81,29 @@ class Plan:
         """
         done = self.done | (self.grid.steps.keys() & set(keys))
         return replace(self, done=done, pending=tuple(step for step in self.pending if step.key not in done))
+
+    def limited_to(self, keys: Iterable[str]) -> Plan:
+        """Return the plan with only those pending steps that the steps of these keys need, and these themselves."""
+        needed, wanted = set[str](), [self.grid.steps[key] for key in keys]
+        while wanted:
+            step = wanted.pop()
+            if step.key not in needed:
+                needed.add(step.key)
+                wanted.extend(step.inputs)
+        return replace(self, pending=tuple(step for step in self.pending if step.key in needed))
+
+    def limited_to_probe(self) -> Plan:
+        """Return the plan with only those pending steps that a probe of the first seeds can run.
+
+        These are row-wise steps, and the small ones before them. Steps that need all rows of others are not among them.
+        """
+        ready, pending = set(self.done), list[Step]()
+        for step in self.pending:
+            row_wise = step.params.row_wise and step.kind != "verdict"
+            if (row_wise or step.kind in BEFORE_ROW_WISE) and all(needed.key in ready for needed in step.inputs):
+                ready.add(step.key)
+                pending.append(step)
+        return replace(self, pending=tuple(pending))
 
     @property
     def pending_row_wise(self) -> tuple[Step, ...]:

@@ -35,6 +35,7 @@ from pipelines.study.inputs.references import check_reference
 from pipelines.study.inputs.seeds import OWN_ANSWERS, check_hub, given_source, local_source
 from pipelines.study.inputs.templates import check_student_template, check_template, lacks_template
 from pipelines.study.roles import needs_template, roles
+from pipelines.study.searches import check_search
 from pipelines.study.selections import REQUIRED_BLOCKS, check_lengths, check_scorers, check_selections
 from pipelines.study.sparse.problems import pattern_problems, union_problems
 from pipelines.study.spec.common.model import Model
@@ -80,6 +81,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *(_error_at(loaded, *problem) for problem in pattern_problems(loaded.study)),
         *(_error_at(loaded, *problem) for problem in union_problems(loaded.study)),
         *_performance(loaded),
+        *(_problem_error(loaded, ("search",), problem) for problem in check_search(loaded.study)),
     ]
     if problems:
         raise combined(problems)

@@ -10,6 +10,7 @@ from pipelines.operators.select.metrics import PairMeasurements, metric_value
 from pipelines.rows.arrow import from_table
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import ResponseRow, Row
+from pipelines.store.probes import first_rows
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import InstructionDataset, ScoreStep
 from pipelines.study.graph.steps.step import Step
@@ -17,20 +18,21 @@ from pipelines.study.spec.pairs.selection import METRICS, MetricSpec, reported_m
 
 
 def read_measurements(
-    store: Store, answers: Step, measures: Mapping[str, Step]
+    store: Store, answers: Step, measures: Mapping[str, Step], seeds: int | None = None
 ) -> tuple[list[ResponseRow], dict[str, dict[str, Row]]]:
     """Return the rows of a data set's answers, and those that measure them, by kind and answer id.
 
-    `measures` are the steps by the kind of their rows that is wanted: scores are also lengths.
+    `measures` are the steps by the kind of their rows that is wanted: scores are also lengths. With `seeds`, only rows
+    of the first `seeds` seeds are read, which the steps may have made in a probe.
     """
-    pairs = [row for row in _rows(store, answers) if isinstance(row, ResponseRow)]
+    pairs = [row for row in _rows(store, answers, seeds) if isinstance(row, ResponseRow)]
     instruction_of = {pair.id: pair.parent_id for pair in pairs}
     if answers.kind in ("check", "choose"):  # their parent is an answer or a candidates row
-        parents = {row.id: row.parent_id for row in _rows(store, answers.inputs[0])}
+        parents = {row.id: row.parent_id for row in _rows(store, answers.inputs[0], seeds)}
         instruction_of = {row: parents[answer] for row, answer in instruction_of.items()}
     measured: dict[str, dict[str, Row]] = {}
     for kind, step in measures.items():
-        found = {row.parent_id: row for row in _rows(store, step)}
+        found = {row.parent_id: row for row in _rows(store, step, seeds)}
         of_answers = step.inputs[0].key == answers.key
         parent_of = {row: row for row in instruction_of} if of_answers else instruction_of
         measured[kind] = {row: found[parent] for row, parent in parent_of.items() if parent in found}
@@ -154,5 +156,6 @@ def _computed_values(
     return values
 
 
-def _rows(store: Store, step: Step) -> list[Row]:
-    return [*from_table(ROW_TYPES[step.kind], store.rows(step.kind, step.key))]
+def _rows(store: Store, step: Step, seeds: int | None) -> list[Row]:
+    table = store.rows(step.kind, step.key) if seeds is None else first_rows(store, step.kind, step.key, seeds)
+    return [*from_table(ROW_TYPES[step.kind], table)]

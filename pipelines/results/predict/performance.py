@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -91,6 +91,20 @@ def _measured_cells(study: Study, folder: Path, grid: Grid, store: Store) -> Ite
         elif formula is None and len(values) > 1 and len(values) == len(names):
             values[MEAN] = average_performance(*values.values())
         yield cell, values
+
+
+def training_performance(
+    cell: Cell, formula: Formula | None, store: Store, done: Set[str], folder: Path
+) -> float | None:
+    """Return the performance of a trained student: the value of a formula, or else the mean over its benchmarks.
+
+    It is None if an evaluation that it needs has no score, or is not among the finished steps `done`.
+    """
+    all_scores = {name: _scores(store, step, folder) for name, step in cell.evaluations if step.key in done}
+    if formula:
+        return _performance(formula, all_scores)
+    first = [next(iter(found.values())) for found in all_scores.values() if found]
+    return average_performance(*first) if first and len(first) == len(cell.evaluations) else None
 
 
 def performance_formula(study: Study) -> Formula | None:

@@ -20,12 +20,13 @@ from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.common.patterns import Pattern
 from pipelines.study.spec.common.sets import UnitedSet
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
-from pipelines.study.spec.evaluation.performance import EXAMPLE, Formula
+from pipelines.study.spec.evaluation.performance import EXAMPLE, checked_formula
 from pipelines.study.spec.instructions.evolution import Evolution
 from pipelines.study.spec.instructions.seeds import Seeds
 from pipelines.study.spec.pairs.responses import Responses
 from pipelines.study.spec.pairs.scoring import Car, Contamination, Diversity, Judging, Lengths, Scoring
 from pipelines.study.spec.pairs.selection import Selection
+from pipelines.study.spec.search import Search
 from pipelines.study.spec.training.recipes import Recipe, Student, add_published_recipes
 
 
@@ -45,10 +46,6 @@ class Budget(StrictModel):
         )
         known = [(text, amount, limit) for text, amount, limit in amounts if amount is not None and limit is not None]
         return " and ".join(text.format(amount, limit) for text, amount, limit in known if amount >= limit)
-
-
-def _checked_formula(text: str) -> str:
-    return Formula(text).text
 
 
 _OF_DATA_SETS = ("evolution", "sets", "scoring", "lengths", "rewards", "judging", "diversity", "contamination")
@@ -104,11 +101,15 @@ class Study(StrictModel):
     excluded: list[Pattern] = Field(
         default=[], alias="except", description="leave out what matches any of these patterns of coordinates"
     )
-    performance: Annotated[str, AfterValidator(_checked_formula)] | None = Field(
+    performance: Annotated[str, AfterValidator(checked_formula)] | None = Field(
         default=None,
         description="what 'predict' takes as the performance of a student: a formula over benchmarks, such as "
         f"'{EXAMPLE}'; NAME.METRIC is another score of a benchmark than its first. Default: the mean of AlpacaEval's "
         "length-controlled win rate and Arena-Hard if the study has both, or else the mean of all benchmarks",
+    )
+    search: Search | None = Field(
+        default=None,
+        description="placement: trains only the cells that are needed to find the best arm; without it, all of them",
     )
     budget: Budget | None = None
     published: str | None = Field(
@@ -131,6 +132,18 @@ class Study(StrictModel):
             raise ValueError(f"missing key 'seeds': '{[*unused, 'responses'][0]}' needs instructions to start from")
         if not self.seeds and not self.students:
             raise ValueError("nothing to do: give 'seeds' with 'responses', or 'students' with 'benchmarks'")
+        return self
+
+    @model_validator(mode="after")
+    def _seeds_of_finals(self) -> Study:
+        """Give the students without `seeds` those of the search."""
+        if self.search and self.search.seeds:
+            given = self.students
+            seeded = [
+                one if "seeds" in one.model_fields_set else one.model_copy(update={"seeds": self.search.seeds})
+                for one in given
+            ]
+            object.__setattr__(self, "students", seeded)
         return self
 
     @model_validator(mode="before")

@@ -24,6 +24,15 @@ class Term:
     metric: str = ""
 
 
+def checked_formula(text: str) -> str:
+    """Return the text of a formula.
+
+    Raises:
+        ValueError: It is not a formula.
+    """
+    return Formula(text).text
+
+
 def plain_name(name: str) -> str:
     """Return how a formula writes the name of a benchmark or a metric: with underscores for all other characters."""
     return "".join(letter if letter.isalnum() else "_" for letter in name)

@@ -18,7 +18,6 @@ from actors.engines.scripted_engine import ScriptedEngine
 from cluster.resources.inventory import machine
 from pipelines.cli.views.status import show_status
 from pipelines.errors import StepFailed
-from pipelines.execution.probing import probe_of
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.progress import ProgressDisplay
 from pipelines.execution.steps.seeds import run_seeds
@@ -200,4 +199,4 @@ def test_the_status_says_how_far_steps_were_probed_and_gc_keeps_them(tmp_path: P
 
 def test_a_probe_runs_neither_what_needs_all_rows_nor_trainings(tmp_path: Path) -> None:
     plan = make_plan(STUDY, tmp_path, Store(str(tmp_path)))
-    assert {step.kind for step in probe_of(plan).pending} == {"seeds", "evolve", "respond", "score"}
+    assert {step.kind for step in plan.limited_to_probe().pending} == {"seeds", "evolve", "respond", "score"}
