@@ -33,7 +33,7 @@ from pipelines.execution.steps.unions import run_unions
 from pipelines.planning.cost import wall_seconds
 from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.memory import check_memory
-from pipelines.planning.plan import Plan, make_plan
+from pipelines.planning.plan import Plan, make_plan, prompt_notes
 from pipelines.results.report.graph import save_study_graph
 from pipelines.results.report.publish import publish, report_path
 from pipelines.store.epochs import next_epoch
@@ -46,6 +46,7 @@ from pipelines.store.studies.step_index import index_is_saved, save_step_index
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.precision import precision_notes
+from pipelines.study.inputs.templates import template_notes
 from pipelines.study.plugins.shipping import modules_to_ship
 from pipelines.study.search_grid import search_grid
 
@@ -136,6 +137,8 @@ def run(
         again = find_reopened(store, plan) if retry_failed else {}
         reopened = f", {len(again)} of them are reopened for failed rows" if again else ""
         progress.print(f"{study.study}: {len(plan.done)} steps are done{reopened}, {len(plan.pending)} will run")
+        for note in (*template_notes(study, loaded.folder), *prompt_notes(loaded, plan.grid)):
+            progress.print(f"[yellow]{escape(note)}[/yellow]")
         corrupt = _corrupt_steps(store, plan, progress.print)
         has_work = again or plan.pending or corrupt or _stale_paths(store, plan.done) or read_lease(store, study.study)
         # gc would delete steps that no index lists

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,9 +13,12 @@ from pipelines.planning.seed_sets import measure_seed_sets
 from pipelines.planning.workload import InputSize, LinearCost, StepWorkload, estimate_workloads, workload_class
 from pipelines.rows.kinds import Kind
 from pipelines.store.store import Store
+from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.graph.steps.prompt_names import unused_prompts
 from pipelines.study.graph.steps.step import Step
+from pipelines.study.inputs.prompts.files import read_catalog
 from pipelines.study.spec.study import Study
 
 BEFORE_ROW_WISE = frozenset[Kind]({"seeds", "given", "optimize", "augment", "verify", "pair"})
@@ -176,3 +179,11 @@ def _applicable_costs(
     }
     costs = {name: line for name, line in profile.lines.items() if name not in mismatches}
     return costs, {steps[name].params.model: why for name, why in mismatches.items()}
+
+
+def prompt_notes(loaded: LoadedStudy, grid: Grid) -> Iterator[str]:
+    """Yield a line for each prompt that the study replaces and no step of it uses."""
+    payloads = (step.payload for step in grid.steps.values())
+    for name in unused_prompts(loaded.study.prompts, read_catalog(loaded.study.prompts, loaded.folder), payloads):
+        place = f"{loaded.path.name}:{loaded.line_of(('prompts', name))}: " if loaded.path else ""
+        yield f"{place}prompts.{name}: no step of the study uses it"

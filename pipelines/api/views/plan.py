@@ -14,16 +14,13 @@ from pipelines.api.views.cost import over_budget, show_cost, unknown_times
 from pipelines.api.views.phases import show_phases
 from pipelines.planning.cost import PriceList, estimate_cost
 from pipelines.planning.memory import oversized
-from pipelines.planning.plan import Plan
+from pipelines.planning.plan import Plan, prompt_notes
 from pipelines.planning.reuse import ReuseExplainer
 from pipelines.planning.seed_sets import seed_notes
 from pipelines.store.store import Store
 from pipelines.study.file.load import LoadedStudy
-from pipelines.study.graph.steps.grid import Grid
 from pipelines.study.graph.steps.params.table import STEP_PARAMS
-from pipelines.study.graph.steps.prompt_names import unused_prompts
 from pipelines.study.inputs.precision import precision_notes
-from pipelines.study.inputs.prompts.files import read_catalog
 from pipelines.study.inputs.templates import template_notes
 
 MAX_STEPS_LISTED = 120
@@ -83,14 +80,6 @@ def study_notes(view: PlanView) -> Iterator[str]:
     yield from prompt_notes(view.loaded, view.plan.grid)
     if view.price_list is None:
         yield from precision_notes(study)
-
-
-def prompt_notes(loaded: LoadedStudy, grid: Grid) -> Iterator[str]:
-    """Yield a line for each prompt that the study replaces and no step of it uses."""
-    payloads = (step.payload for step in grid.steps.values())
-    for name in unused_prompts(loaded.study.prompts, read_catalog(loaded.study.prompts, loaded.folder), payloads):
-        place = f"{loaded.path.name}:{loaded.line_of(('prompts', name))}: " if loaded.path else ""
-        yield f"{place}prompts.{name}: no step of the study uses it"
 
 
 def _left_out_table(plan: Plan) -> Table:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from pipelines.operators.evolve.elimination import NO_GAIN, NO_VERDICT
 from pipelines.operators.score.instruction_judge import NO_METHODS
 from pipelines.results.report.data.report import ReplyOutcome, RoundOutcome
+from pipelines.results.report.data.set_key import InstructionKey
 from pipelines.rows.operator import NOT_EVOLVED
 from pipelines.rows.types import ELIMINATED, KEPT
 from pipelines.store.store import Store
@@ -47,10 +48,7 @@ class Outcomes:
 
     def round_outcomes(self) -> Iterator[RoundOutcome]:
         """Yield the outcomes by seeds, evolver and round: the share of evolved rows, then of each reason for others."""
-        for pairs in {pairs.instructions.key: pairs for pairs in self.grid.sets if pairs.evolved_by}.values():
-            if pairs.union:  # its rows have the outcomes of its parts
-                continue
-            last = pairs.instructions
+        for last, place in self._rounds().items():
             if last.key not in self.done:
                 continue
             if last.kind == "pair":
@@ -61,7 +59,17 @@ class Outcomes:
             for outcome, rows in self.row_outcomes(last).items():
                 counts[outcome if outcome.startswith((ELIMINATED, KEPT)) else EVOLVED] += rows
             for outcome, rows, rate in _rates(counts):
-                yield RoundOutcome(pairs.seeds, pairs.evolved_by, pairs.round, outcome, rows, rate)
+                yield RoundOutcome(*place, outcome, rows, rate)
+
+    def _rounds(self) -> dict[Step, InstructionKey]:
+        """Return the last step of every round, also of those that are only computed for a later one."""
+        found: dict[Step, InstructionKey] = {}
+        for pairs in self.grid.sets:
+            if pairs.evolved_by and not pairs.union:  # a union's rows have the outcomes of its parts
+                chain_of = [*_earlier_rounds(pairs.instructions, pairs.round), (pairs.instructions, pairs.round)]
+                for step, number in chain_of:
+                    found.setdefault(step, InstructionKey(pairs.seeds, pairs.evolved_by, number))
+        return found
 
     def reply_outcomes(self) -> Iterator[ReplyOutcome]:
         """Yield the parsing outcomes of replies by model and role, over all steps."""
@@ -152,6 +160,16 @@ class Outcomes:
         """Yield the values of one column of a step's file."""
         for table in self.store.tables(step.kind, step.key, file, columns=[name]):
             yield from table.column(name).to_pylist()
+
+
+def _earlier_rounds(step: Step, number: int) -> list[tuple[Step, int]]:
+    """Return the last steps of the rounds before a round, with their numbers. AutoIF's rounds have none before them."""
+    while step.kind == "eliminate":
+        step = step.inputs[0]
+    before = step.inputs[0]
+    if number == 1 or step.kind == "pair" or before.kind == "seeds":
+        return []
+    return [*_earlier_rounds(before, number - 1), (before, number - 1)]
 
 
 def _rates(counts: Mapping[str, int]) -> Iterator[tuple[str, int, float]]:

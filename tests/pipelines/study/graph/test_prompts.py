@@ -13,11 +13,11 @@ from rich.console import Console
 
 from actors.engine import EngineSpec, GenerateRequest, Generation
 from actors.engines.scripted_engine import ScriptedEngine
-from pipelines.api.views.plan import prompt_notes
 from pipelines.cli.views.row import show_chain
 from pipelines.evaluate.items.item import template
 from pipelines.evaluate.judged.judge_client import JudgeClient
 from pipelines.operators.registry import OperatorInputs, make_operator
+from pipelines.planning.plan import prompt_notes
 from pipelines.results.lineage import Lineage
 from pipelines.rows.types import InstructionRow
 from pipelines.store.store import Store
@@ -26,6 +26,7 @@ from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.grid import Grid
 from pipelines.study.graph.steps.methods import IN_DEPTH
 from pipelines.study.graph.steps.params.students import EvaluateParams
+from tests.support.command_line import evolgrid
 from tests.support.offline import run_offline
 from tests.support.studies import scripted_study
 
@@ -99,6 +100,18 @@ def test_a_prompt_that_no_step_uses_is_noted_with_its_line(folder: Path) -> None
     at = next(number for number, line in enumerate(lines, 1) if '"keyword": "k.md"' in line)
     assert keyword == f"study.yaml:{at}: prompts.keyword: no step of the study uses it"
     assert category.startswith(f"study.yaml:{at + 1}: prompts.category: ")
+
+
+def test_a_run_warns_of_it_as_a_plan_does(tmp_path: Path) -> None:
+    study = "study: s\nseeds: [{name: own, file: s.jsonl}]\nmodels: {m: {source: m, engine: scripted}}\n"
+    study += "responses: {given: [{name: gold, column: output}]}\nprompts: {keyword: k.md}\n"
+    files = {"study.yaml": study, "s.jsonl": '{"instruction": "Say 1.", "output": "1"}\n', "k.md": "{line}"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    for command in ("plan", "run"):  # all steps read files, so that a run starts no Ray
+        done = evolgrid(command, "study.yaml", folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "study.yaml:5: prompts.keyword: no step of the study uses it" in done.stdout
 
 
 def test_a_key_has_the_content_and_not_the_name_of_the_file(folder: Path) -> None:

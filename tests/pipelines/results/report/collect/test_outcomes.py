@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,13 @@ def test_every_row_of_every_round_has_one_outcome_and_none_is_lost(ran: tuple[St
             "eliminated:no_gain",
             "eliminated:no_verdict",
         }
+
+
+def test_rounds_that_only_later_ones_need_are_counted_too(ran: tuple[Store, Grid]) -> None:
+    store, grid = ran
+    taken = replace(grid, sets=tuple(pairs for pairs in grid.sets if pairs.round != 1))
+    found = [[*Outcomes(store, each, store.finished_keys()).round_outcomes()] for each in (grid, taken)]
+    assert found[0] == found[1] and {one.round for one in found[1]} == {1, 2}
 
 
 def test_the_set_of_a_round_has_its_evolved_rows_only(ran: tuple[Store, Grid]) -> None:
