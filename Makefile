@@ -20,7 +20,7 @@ COMMA := ,
 INSTALLED_EXTRAS := $(if $(EXTRAS),$(VENV)/.extras-$(subst $(COMMA),-,$(EXTRAS)))
 SOURCES := evolgrid prompts cluster actors pipelines bundled benchmarks scripts tests
 
-.PHONY: help install quickstart check quick-tests test gpu-check faults soak lint models vllm clean
+.PHONY: help install quickstart check quick-tests test docs gpu-check faults soak lint models vllm clean
 
 help: ## list the targets (default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' \
@@ -41,6 +41,10 @@ quick-tests: $(INSTALLED_DEV)
 
 test: $(INSTALLED_DEV) $(INSTALLED_VLLM) ## run all tests (installs vLLM too, where there is a build for this machine)
 	@$(VENV)/bin/pytest
+
+docs: $(INSTALLED_DEV) ## build the documentation as a site in build/docs
+	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet
+	@echo "build/docs/index.html; with search: $(VENV)/bin/python -m http.server --directory build/docs"
 
 STAGES ?=
 gpu-check: $(INSTALLED) $(INSTALLED_VLLM) ## check this machine's GPU, in under 8 minutes (STAGES="scores ray": these only)
