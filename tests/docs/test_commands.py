@@ -76,7 +76,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("studies", "examples", "cluster", "bundled"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "instructions.csv").write_text("instruction\nName a river.\nName a hill.\n")
-    for name in ("study.yaml", "STUDY", "my_study.yaml", "own-data.yaml"):
+    for name in ("study.yaml", "STUDY", "my_study.yaml", "own-data.yaml", "endpoint.yaml"):
         (folder / name).write_text(STUDY)
     store = Store(str(folder / "evolgrid-store"))
     grid = run_offline(load(folder / "study.yaml").study, store)
