@@ -30,6 +30,7 @@ from pipelines.execution.steps.given import run_given
 from pipelines.execution.steps.seeds import run_seeds
 from pipelines.execution.steps.selection import run_selections
 from pipelines.execution.steps.unions import run_unions
+from pipelines.execution.trackers.tracking import tracking
 from pipelines.planning.cost import wall_seconds
 from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.memory import check_memory
@@ -196,7 +197,8 @@ def _run_locked(inputs: _RunInputs, plan: Plan, corrupt: list[Step], again: Mapp
         try:
             with logging_finished(store, name, plan.done, kinds), recording(store, name, inputs.progress) as recorder:
                 _save_graph(inputs, plan)
-                return _run_plan(inputs, plan, recorder)
+                with tracking(inputs.loaded, store, plan, inputs.progress):
+                    return _run_plan(inputs, plan, recorder)
         finally:
             if not lease.lost.is_set():
                 save_retries(store, name, inputs.retries.all())

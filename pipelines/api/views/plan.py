@@ -12,6 +12,7 @@ from rich.table import Table
 from cluster.resources.inventory import Inventory
 from pipelines.api.views.cost import over_budget, show_cost, unknown_times
 from pipelines.api.views.phases import show_phases
+from pipelines.execution.trackers.registry import tracker_notes
 from pipelines.planning.cost import PriceList, estimate_cost
 from pipelines.planning.memory import oversized
 from pipelines.planning.plan import Plan, prompt_notes
@@ -76,6 +77,7 @@ def warnings(view: PlanView) -> Iterator[str]:
 def study_notes(view: PlanView) -> Iterator[str]:
     """Yield a line for each thing in the study that works, but perhaps not as its author expects."""
     study, folder = view.loaded.study, view.loaded.folder
+    yield from tracker_notes(study.trackers)
     yield from template_notes(study, folder)
     yield from prompt_notes(view.loaded, view.plan.grid)
     if view.price_list is None:

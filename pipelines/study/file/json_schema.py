@@ -32,6 +32,11 @@ def node_at(loc: tuple[str | int, ...]) -> Node | None:
     return _resolve(node) if node is not None else None
 
 
+def keys_at(loc: tuple[str | int, ...]) -> list[str]:
+    """Return the keys of the block at a location, which may also be given as text; none without a block there."""
+    return list(_variant_with(node_at(loc) or {}, "properties").get("properties", {}))
+
+
 def _forbid_other_names(node: Node) -> None:
     """Reject keys that do not match the pattern of a mapping: JSON Schema allows them by default."""
     for child in node.get("properties", {}).values():

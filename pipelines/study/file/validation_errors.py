@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipelines.errors import InputError, nearest
-from pipelines.study.file.json_schema import Node, node_at
+from pipelines.study.file.json_schema import Node, keys_at, node_at
 from pipelines.study.file.versions import renamed_remedy
 from pipelines.study.file.yaml_tree import Loc, Tree, dotted_path, nearest_loc_in_file
 
@@ -81,7 +81,7 @@ def _describe_detail(kind: str, loc: Loc, written_loc: Loc, item: Mapping[str, A
     if kind == "missing":
         return _missing(loc)
     if kind == "extra_forbidden":
-        return f"unknown key '{loc[-1]}'", nearest(str(loc[-1]), _known_keys(loc[:-1]))
+        return f"unknown key '{loc[-1]}'", nearest(str(loc[-1]), keys_at(loc[:-1]))
     if kind == "literal_error":
         named = _QUOTED.findall(limits["expected"]) or [limits["expected"]]
         valid = [str(one) for one in (node_at(written_loc) or {}).get("enum", [])] or named
@@ -131,17 +131,13 @@ def _example(node: Node, key: str) -> str:
     return _EXAMPLES.get(str(node.get("type")), "...")
 
 
-def _known_keys(loc: Loc) -> list[str]:
-    return list((node_at(loc) or {}).get("properties", {}))
-
-
 def _intended_key(loc: Loc, missing: Set[Loc], value: object) -> Loc | None:
     """Return the location of the valid key that is closest to an unknown one.
 
     Missing keys come first, then those that take a list if `value` is one.
     """
     absent = [str(other[-1]) for other in missing if other[:-1] == loc[:-1]]
-    known = get_close_matches(str(loc[-1]), _known_keys(loc[:-1]))
+    known = get_close_matches(str(loc[-1]), keys_at(loc[:-1]))
     close = [
         *get_close_matches(str(loc[-1]), absent, n=1),
         *(name for name in known if isinstance(value, list) == _takes_list((*loc[:-1], name))),

@@ -19,6 +19,7 @@ from pipelines.study.spec.common.basics import (
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.common.patterns import Pattern
 from pipelines.study.spec.common.sets import UnitedSet
+from pipelines.study.spec.common.trackers import Trackers
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.evaluation.performance import EXAMPLE, checked_formula
 from pipelines.study.spec.instructions.evolution import Evolution
@@ -112,6 +113,9 @@ class Study(StrictModel):
         description="placement: trains only the cells that are needed to find the best arm; without it, all of them",
     )
     budget: Budget | None = None
+    trackers: Trackers = Field(
+        default=[], description="placement: where losses, scores and costs are logged, also by name alone"
+    )
     published: str | None = Field(
         default=None,
         description="CSV file (relative to the study file) of published numbers for comparison, with the columns "
