@@ -91,7 +91,7 @@ def _verdict(params: VerdictParams, inputs: StreamInputs) -> Verdict:
         source = step.inputs[1]
         rows = from_table(AnswerRow, store.rows(source.kind, source.key))
         others = {row.item: tuple(row.answers) for row in rows}
-    elif judge.reference:
+    elif isinstance(judge.reference, str):
         others = read_references(bench, folder / judge.reference, bench_items)
     return Verdict(inputs.client, bench, data, others)
 

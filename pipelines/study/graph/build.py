@@ -46,6 +46,8 @@ class GridBuilder(StepBuilder):
         self.parts: dict[SetPlace, InstructionDataset] = {}
         self.selected: dict[str, SelectedSet] = {}
         self.selections = {selection.name: selection for selection in study.selection}
+        rivals = {bench.name: bench.rival_selection for bench in study.benchmarks}
+        self.rivals = {name: rival for name, rival in rivals.items() if rival}
 
     def grid(self) -> Grid:
         taken = (*self.datasets(), *self.add_unions())
@@ -160,7 +162,13 @@ class GridBuilder(StepBuilder):
             if student is None:
                 continue
             train = add_training(self, selections[place], student, seed)
-            evaluations = self.add_evaluations(student, train, benchmarks)
+            compared = {name: self.rivals.get(name) for name in benchmarks if self.rivals.get(name) != selection}
+            rivals = {
+                name: add_training(self, self.select(pairs, other, sets, seed, student), student, seed)
+                for name, other in compared.items()
+                if other
+            }
+            evaluations = self.add_evaluations(student, train, compared, rivals)
             yield Cell(pairs, selection, student, train, evaluations, seed if student.has_several_seeds else None)
 
     def select(
@@ -183,15 +191,15 @@ class GridBuilder(StepBuilder):
         for student in self.study.students:
             benchmarks = self.filter.base_benchmarks(student)
             if benchmarks is not None:
-                yield Cell(None, "", student, None, self.add_evaluations(student, None, benchmarks))
+                compared = [name for name in benchmarks if name not in self.rivals]
+                yield Cell(None, "", student, None, self.add_evaluations(student, None, compared, {}))
 
     def add_evaluations(
-        self, student: Student, train: Step | None, benchmarks: Iterable[str]
+        self, student: Student, train: Step | None, benchmarks: Iterable[str], rivals: Mapping[str, Step]
     ) -> tuple[tuple[str, Step], ...]:
-        template = None if train else self.templates[student.recipe]
-        return tuple(
-            (name, self.benchmark_steps.add_evaluation(student.model, train, name, template)) for name in benchmarks
-        )
+        """Add the evaluations of a student, or of an untuned model. `rivals` are trainings by benchmark."""
+        template, add = None if train else self.templates[student.recipe], self.benchmark_steps.add_evaluation
+        return tuple((name, add(student.model, train, name, template, rivals.get(name))) for name in benchmarks)
 
     def left_out(self, sets: tuple[InstructionDataset, ...], cells: tuple[Cell, ...]) -> LeftOut:
         """Return how much of the whole grid is left out. Untuned base models are not counted."""

@@ -21,6 +21,10 @@ def check_benchmark(study: Study, bench: Benchmark, folder: Path) -> Iterator[Pr
     """Yield all problems of a benchmark that would make a run fail. `folder` is the study file's folder."""
     yield from _package_problems(bench)
     yield from _file_problems(study, bench, folder)
+    selections = [selection.name for selection in study.selection]
+    if bench.rival_selection is not None and bench.rival_selection not in selections:
+        message = f"no selection is named '{bench.rival_selection}'"
+        yield Problem(("judge", "reference", "selection"), message, nearest(bench.rival_selection, selections))
     if bench.file is None and not bench.world and not _from_hub(bench):
         message = f"{bench.kind} has no data set on the hub that evolgrid can read"
         yield Problem(("task",), message, "Name the file of its items as 'file'.")
@@ -65,7 +69,7 @@ def _file_problems(study: Study, bench: Benchmark, folder: Path) -> Iterator[Pro
     named: dict[tuple[str, ...], str | None] = {("file",): bench.file, ("shots_file",): bench.shots_file}
     if judge:
         named[("judge", "length_control")] = judge.length_control
-        if judge.reference not in study.models:
+        if isinstance(judge.reference, str) and judge.reference not in study.models:
             named[("judge", "reference")] = judge.reference
     for loc, name in named.items():
         if name is not None and not (folder / name).exists():

@@ -32,14 +32,19 @@ class BenchmarkSteps:
         self._complete = {bench.name: self._with_texts(bench) for bench in builder.study.benchmarks}
         self._references: dict[str, str] = {}
 
-    def add_evaluation(self, model: str, train: Step | None, benchmark: str, template: str | None = None) -> Step:
+    def add_evaluation(
+        self, model: str, train: Step | None, benchmark: str, template: str | None = None, rival: Step | None = None
+    ) -> Step:
         """Return the step whose rows have the scores of a student or of the untuned model: its answers or verdicts.
 
-        An untuned model answers in the chat template of its students, `template`; None: in its own.
+        An untuned model answers in the chat template of its students, `template`; None: in its own. `rival` is the
+        training of the student whose answers the judge compares with, for a benchmark with a `rival_selection`.
         """
         bench = self._complete[benchmark]
         answers = self.add_answers(model, train, bench, template)
-        return self.add_verdicts(answers, bench, bench.judge) if bench.judge else answers
+        if bench.judge is None:
+            return answers
+        return self.add_verdicts(answers, bench, bench.judge, self.add_answers(model, rival, bench) if rival else None)
 
     def _with_texts(self, bench: Benchmark) -> Benchmark:
         """Return the benchmark with its system prompt as text, and with the study's prompts."""
@@ -82,27 +87,30 @@ class BenchmarkSteps:
         asked_by, data = describe(_prompt_versions(bench)), describe(data_identity(bench, self.builder.folder))
         return common | {"data": data, "asked_by": asked_by}
 
-    def add_verdicts(self, answers: Step, bench: Benchmark, judge: Judge) -> Step:
-        """Return the step in which a judge assesses answers; a reference model's answers are a second input."""
-        by_model = judge.reference in self.builder.models
+    def add_verdicts(self, answers: Step, bench: Benchmark, judge: Judge, rival: Step | None) -> Step:
+        """Return the step in which a judge assesses answers; those of a model or of a rival are a second input."""
+        if isinstance(judge.reference, str) and judge.reference in self.builder.models:
+            rival = self.add_answers(judge.reference, None, bench)
         identity = self.builder.identify(
             VerdictParams,
             task=bench.kind,
             judge=describe_without(judge, "model", "reference", "length_control"),
-            reference=None if by_model else self._reference_digest(judge),
+            reference=None if rival else self._reference_digest(judge),
             prompts=describe_prompts(bench.catalog, *bench.traits.judge_prompts),
             model=self.builder.models[judge.model],
             **plugin_parts(("benchmark", bench.kind)),
         )
-        other = [self.add_answers(judge.reference or "", None, bench)] if by_model else []
-        subject = f"{answers.subject} by {judge.model}"
+        other = [rival] if rival else []
+        subject = f"{bench.name} of {answers.subject.partition(' of ')[2]} by {judge.model}"  # benchmarks share answers
         return self.builder.add(identity, subject, VerdictParams(judge.model, bench), answers, *other)
 
     def _reference_digest(self, judge: Judge) -> str | None:
         """Return the hash of the judge's file of reference answers. Cached by file."""
-        if judge.reference and judge.reference not in self._references:
+        if not isinstance(judge.reference, str):
+            return None
+        if judge.reference not in self._references:
             self._references[judge.reference] = hash_file(self.builder.folder / judge.reference)
-        return self._references.get(judge.reference or "")
+        return self._references[judge.reference]
 
 
 def _max_tokens(bench: Benchmark) -> int | None:

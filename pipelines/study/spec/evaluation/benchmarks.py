@@ -25,6 +25,12 @@ _PROTOCOL_OF_KEY: Mapping[str, Protocol] = {"shots_file": "lm-eval", "thousands"
 Task = Annotated[str, *name_from(task_names)]
 
 
+class OtherStudent(StrictModel):
+    """The student that differs in its selection only: it has the same data set, base model, recipe and seed."""
+
+    selection: Name
+
+
 class Judge(StrictModel):
     """The model that judges answers, and how it does so.
 
@@ -33,8 +39,10 @@ class Judge(StrictModel):
     """
 
     model: ModelName
-    reference: str | None = Field(
-        default=None, description="reference answers to compare with: a model of this study, or a file of answers"
+    reference: str | OtherStudent | None = Field(
+        default=None,
+        description="reference answers to compare with: a model of this study, a file of answers, or those of the "
+        "student with another selection, {selection: NAME}",
     )
     swap: bool = Field(default=False, description="compare: judge in both orders")
     verdict: Literal["probability", "label"] = Field(
@@ -109,7 +117,15 @@ class Benchmark(StrictModel):
         _forbid_other_keys(kind, self.judge.model_fields_set, judged)
         if judging.reference == "required" and self.judge.reference is None:
             raise ValueError(f"{kind} compares answers: add 'reference' under 'judge', a model or a file of answers")
+        if judging.reference != "required" and self.rival_selection is not None:
+            raise ValueError(f"{kind} compares no answers: its 'reference' is a model or a file of answers")
         return self
+
+    @property
+    def rival_selection(self) -> str | None:
+        """The selection of the students whose answers are compared with; None if these are a model's or a file's."""
+        reference = self.judge.reference if self.judge else None
+        return reference.selection if isinstance(reference, OtherStudent) else None
 
     @property
     def kind(self) -> str:

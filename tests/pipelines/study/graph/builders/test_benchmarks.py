@@ -13,6 +13,7 @@ import prompts
 from pipelines.study.graph.build import build
 from pipelines.study.graph.builders import benchmarks as benchmark_steps
 from pipelines.study.graph.steps.step import Step
+from pipelines.study.spec.study import Study
 from tests.support.studies import scripted_study
 
 MODELS = {name: {"source": name, "engine": "scripted", "cpus": 0.1} for name in ("small", "large", "judge", "other")}
@@ -28,16 +29,17 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def study(*benchmarks: Mapping[str, Any], **parts: Any) -> Study:
+    """A study with one untuned and one trained student."""
+    students = [{"model": "small", "recipe": "full"}]
+    fixed: dict[str, Any] = {"models": MODELS, "scoring": None, "recipes": {"full": {}}, "students": students}
+    return scripted_study(**fixed | {"benchmarks": list(benchmarks)} | parts)
+
+
 def steps(folder: Path, *benchmarks: Mapping[str, Any], **models: Mapping[str, Any]) -> dict[str, Step]:
-    """The steps of a study with one untuned and one trained student, by key."""
-    study = scripted_study(
-        models={name: MODELS[name] | models.get(name, {}) for name in MODELS},
-        scoring=None,
-        recipes={"full": {}},
-        students=[{"model": "small", "recipe": "full"}],
-        benchmarks=list(benchmarks),
-    )
-    return dict(build(study, folder).steps)
+    """The steps of that study by key."""
+    changed = {name: {**MODELS[name], **models.get(name, {})} for name in MODELS}
+    return dict(build(study(*benchmarks, models=changed), folder).steps)
 
 
 def keys(folder: Path, benchmark: Mapping[str, Any], kind: str, **models: Mapping[str, Any]) -> list[str]:
@@ -95,6 +97,23 @@ def test_one_more_benchmark_adds_only_its_own_steps(files: Path) -> None:
     assert before.keys() < after.keys()
     assert {step.kind for step in added} == {"evaluate", "verdict"}
     assert len(added) == 3 * sum(step.kind == "evaluate" for step in before.values())
+
+
+def test_students_are_compared_with_those_of_another_selection(files: Path) -> None:
+    duel = DUEL | {"judge": {"model": "judge", "reference": {"selection": "all"}}}
+    selection = [{"name": "all"}, {"name": "half", "by": "words", "keep": 0.5}]
+    grid = build(study(duel, selection=selection, **{"except": [{"selection": "all"}]}), files)
+    trained = [cell for cell in grid.cells if cell.train]
+    assert trained and {cell.selection for cell in trained} == {"half"}
+    for cell in trained:
+        ((_, verdict),) = cell.evaluations
+        mine, rival = (step.inputs[0] for step in verdict.inputs)
+        assert mine is cell.train and rival.inputs[0].subject.endswith("/ all") and rival.key in grid.steps
+        assert rival.params == mine.params and rival.inputs[0].inputs[0] is mine.inputs[0].inputs[0]
+        assert verdict.subject == f"d of {cell.train.subject} by judge"
+    assert all(not cell.evaluations for cell in grid.cells if not cell.train), "an untuned model has no selection"
+    whole = build(study(duel, selection=selection), files)
+    assert {len(cell.evaluations) for cell in whole.cells if cell.selection == "all"} == {0}
 
 
 def test_a_models_answers_are_the_reference_of_all_students(files: Path) -> None:
