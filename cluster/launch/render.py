@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from cluster.launch.clouds import LIBRARIES, ray_up
 from cluster.launch.description import Description
 from cluster.launch.kuberay import job_name, ray_cluster, ray_job
@@ -35,10 +33,10 @@ def render(cluster: Description, target: Target) -> str:
     return dump([ray_up(cluster, target)], heading)
 
 
-def render_job(cluster: Description, study: str, file: Path, store: str) -> str:
+def render_job(cluster: Description, study: str, name: str, text: str, store: str) -> str:
     """Return the launch file of a Kubernetes job that runs a study on its own cluster.
 
     The launch file contains the study's file. Everything that this file refers to (seed files, models) must be in the
     image or at a URL.
     """
-    return dump(ray_job(cluster, study, file.name, file.read_text(), store), JOB.format(name=job_name(cluster, study)))
+    return dump(ray_job(cluster, study, name, text, store), JOB.format(name=job_name(cluster, study)))

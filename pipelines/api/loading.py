@@ -9,6 +9,7 @@ from typing import Any
 from pipelines.errors import InputError
 from pipelines.study.file.load import LoadedStudy, load, load_values
 from pipelines.study.file.python_values import plain_block
+from pipelines.study.locking.lock_file import with_lock
 from pipelines.study.spec.study import Study
 
 DEFAULT_STORE = "evolgrid-store"
@@ -30,7 +31,7 @@ def load_study(source: Source, folder: Path | None = None, seeds: Path | None = 
     if isinstance(source, str | Path):
         if folder is not None:
             raise InputError("a study file's relative paths are relative to its own folder", remedy="Omit 'folder'.")
-        loaded = load(Path(source))
+        loaded = with_lock(load(Path(source)))
     else:
         content = plain_block(source) if isinstance(source, Study) else source
         loaded = load_values(content, folder or Path.cwd())

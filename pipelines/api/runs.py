@@ -13,6 +13,7 @@ from pipelines.api.process.signals import sigterm_as_interrupt
 from pipelines.api.process.stderr import redirect_stderr
 from pipelines.api.rendering import as_html, as_text
 from pipelines.api.views.notebook import NotebookDisplay, in_notebook
+from pipelines.api.views.plan import pins_note
 from pipelines.api.views.summary import show_summary
 from pipelines.errors import InputError
 from pipelines.execution.runner import Summary, run
@@ -76,6 +77,8 @@ def run_study(
         )
     # after an interrupt, threads that still call Ray must get an error instead of starting a new local Ray
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
+    if note := pins_note(loaded):
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     with redirect_stderr(), sigterm_as_interrupt(), log_to(log, store, loaded.study.study):
         summary = run(loaded, store, address, console, retry_failed=retry_failed, observers=observers)
     return RunSummary(**{field.name: getattr(summary, field.name) for field in fields(summary)})

@@ -21,6 +21,7 @@ from pipelines.cli.commands.running.plan import add_plan_command
 from pipelines.cli.commands.running.preview import add_preview_command
 from pipelines.cli.commands.running.run import add_run_command
 from pipelines.cli.commands.study.init import add_init_command
+from pipelines.cli.commands.study.lock import add_lock_command
 from pipelines.cli.commands.study.plugin import app as plugin_commands
 from pipelines.cli.commands.study.schema import add_schema_command
 from pipelines.cli.commands.study.validate import add_validate_command
@@ -55,6 +56,7 @@ def evolgrid(
 # the help lists the commands in this order
 add_init_command(app)
 add_validate_command(app)
+add_lock_command(app)
 add_schema_command(app)
 app.add_typer(plugin_commands, name="plugin", rich_help_panel=STUDY)
 add_plan_command(app)

@@ -12,6 +12,7 @@ from pipelines.execution.runtime.events import IN_STORE
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.file.relative_paths import relative_paths
 from pipelines.study.file.write import to_yaml
+from pipelines.study.locking.lock_file import lock_path
 from pipelines.study.plugins.shipping import modules_to_ship
 
 SEEDS_FOLDER = "given-seeds"  # the folder of the uploaded seed file of `--seeds`
@@ -51,6 +52,8 @@ def pack(loaded: LoadedStudy, folder: Path) -> None:
     """
     if loaded.path:
         shutil.copy(loaded.path, folder / loaded.file_name)
+        if loaded.pins is not None:
+            shutil.copy(lock_path(loaded.path), folder)
     else:
         (folder / loaded.file_name).write_text(to_yaml(loaded.study), encoding="utf-8")
     for name in sorted(set(_paths_to_upload(loaded))):

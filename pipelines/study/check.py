@@ -34,6 +34,7 @@ from pipelines.study.inputs.published import read_published
 from pipelines.study.inputs.references import check_reference
 from pipelines.study.inputs.seeds import OWN_ANSWERS, check_hub, given_source, local_source
 from pipelines.study.inputs.templates import check_student_template, check_template, lacks_template
+from pipelines.study.locking.lock_file import missing_in_lock
 from pipelines.study.roles import needs_template, roles
 from pipelines.study.searches import check_search
 from pipelines.study.selections import REQUIRED_BLOCKS, check_lengths, check_scorers, check_selections
@@ -57,6 +58,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         InputError: For one mistake; InputErrors for several, with all that were found.
     """
     problems = [
+        *(_error_at(loaded, *problem) for problem in missing_in_lock(loaded)),
         *_unknown_names(loaded),
         *_duplicates(loaded),
         *_wrong_engines(loaded),

@@ -14,6 +14,7 @@ from pipelines.study.file.override import with_seed_file
 from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.grid import Grid
 from pipelines.study.inputs.seeds import local_source
+from pipelines.study.locking.lock_file import with_lock
 from pipelines.study.spec.instructions.seeds import Seeds
 
 SAMPLE_ROWS = 1000
@@ -46,6 +47,7 @@ def validate(path: Path, seeds: Path | None = None) -> ValidStudy:
     if loaded is not None:
         if seeds is not None:
             loaded = with_seed_file(loaded, seeds)
+        loaded = with_lock(loaded)
         mistakes += _others(loaded, mistakes)
     if loaded is None or mistakes:
         raise mistakes[0] if len(mistakes) == 1 else InputErrors(mistakes)

@@ -23,7 +23,9 @@ from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.steps.params.table import STEP_PARAMS
 from pipelines.study.inputs.precision import precision_notes
 from pipelines.study.inputs.templates import template_notes
+from pipelines.study.locking.lock_file import lock_path
 
+SHORT_COMMIT = 12
 MAX_STEPS_LISTED = 120
 
 
@@ -46,6 +48,8 @@ def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: boo
         f"{len(plan.done)} are done, {len(plan.pending)} will run",
         highlight=False,
     )
+    if note := pins_note(view.loaded):
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     if study.is_sparse:
         console.print(_left_out_table(plan))
     for note in seed_notes(grid.steps, plan.done, view.loaded.folder, view.store):
@@ -72,6 +76,14 @@ def warnings(view: PlanView) -> Iterator[str]:
         yield from (f"Unknown: {problem}" for problem in unknown_times(study, plan))
         yield from over_budget(study, estimate_cost(study, folder, plan))
     yield from study_notes(view)
+
+
+def pins_note(loaded: LoadedStudy) -> str:
+    """Return which commits the study's lock file has given; empty without a lock file."""
+    if not loaded.pins or loaded.path is None:
+        return ""
+    pins = ", ".join(f"{name} {commit[:SHORT_COMMIT]}" for name, commit in loaded.pins.items())
+    return f"Pinned by {lock_path(loaded.path).name}: {pins}"
 
 
 def study_notes(view: PlanView) -> Iterator[str]:

@@ -26,13 +26,15 @@ MAX_BYTES = 1_000_000
 class LoadedStudy:
     """A valid study, the file it was read from, the folder of its relative paths, and the line numbers of its keys.
 
-    The folder is absolute. A study that was written in Python has no file.
+    The folder is absolute. A study that was written in Python has no file. `pins` are the commits that a lock file has
+    given to names on the hub, by name@branch; None without a lock file.
     """
 
     study: Study
     path: Path | None
     folder: Path
     line_numbers: Mapping[Loc, int] = field(repr=False)
+    pins: Mapping[str, str] | None = None
 
     @property
     def file(self) -> str | None:

@@ -33,6 +33,6 @@ def check_encoder(block: Diversity, folder: Path) -> Problem | None:
             ("encoder",), f"'{spec.source}' is neither an installed encoder nor a folder nor a hub name", remedy
         )
     if spec.revision is None or not COMMIT.fullmatch(spec.revision):
-        remedy = f"Give the 40-digit commit of huggingface.co/{spec.source}."
+        remedy = f"Pin it with 'evolgrid lock', or give the 40-digit commit of huggingface.co/{spec.source}."
         return Problem(("revision",), "an encoder from the hub needs a pinned commit to be reproducible", remedy)
     return None

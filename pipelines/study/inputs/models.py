@@ -303,9 +303,12 @@ def _check_hub(model: Model) -> Problem | None:
         remedy = "Give 'bundled:NAME', a folder (relative to the study file), or a hub name like 'org/name'."
         return Problem(("source",), f"'{model.source}' is neither an existing folder nor a hub name", remedy)
     if model.revision is None:
-        remedy = f"Add the 40-digit commit of huggingface.co/{model.source}, or put './' before a local folder."
+        remedy = (
+            f"Pin it with 'evolgrid lock', or add the 40-digit commit of huggingface.co/{model.source}; "
+            "before a local folder, put './'."
+        )
         return Problem(("source",), "a hub model needs a pinned 'revision' (commit) to be reproducible", remedy)
     if not COMMIT.fullmatch(model.revision):
-        remedy = "Give the 40 hexadecimal digits of the commit; branches and tags can change."
+        remedy = "Pin it with 'evolgrid lock', or give the 40 hexadecimal digits of the commit."
         return Problem(("revision",), f"'{model.revision}' is not a commit", remedy)
     return None

@@ -79,9 +79,9 @@ def check_hub(seeds: Seeds) -> Problem | None:
     if not HUB_NAME.fullmatch(seeds.hub):
         return Problem(("hub",), f"'{seeds.hub}' is not the name of a data set on the hub", "Give it as 'org/name'.")
     if seeds.revision is None:
-        remedy = f"Add the 40-digit commit of huggingface.co/datasets/{seeds.hub}."
+        remedy = f"Pin it with 'evolgrid lock', or add the 40-digit commit of huggingface.co/datasets/{seeds.hub}."
         return Problem(("hub",), "seeds on the hub need a pinned 'revision' (commit) to be reproducible", remedy)
     if not COMMIT.fullmatch(seeds.revision):
-        remedy = "Give the 40 hexadecimal digits of the commit; branches and tags can change."
+        remedy = "Pin it with 'evolgrid lock', or give the 40 hexadecimal digits of the commit."
         return Problem(("revision",), f"'{seeds.revision}' is not a commit", remedy)
     return None

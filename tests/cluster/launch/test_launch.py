@@ -158,7 +158,9 @@ def test_a_pod_leaves_room_for_its_node(described: Description) -> None:
 
 def test_job_carries_its_study_and_ends_with_its_cluster(described: Description) -> None:
     study = ROOT / "studies" / "quickstart.yaml"
-    files, job = yaml.safe_load_all(render_job(described, "quickstart", study, "s3://bucket/folder"))
+    files, job = yaml.safe_load_all(
+        render_job(described, "quickstart", study.name, study.read_text(), "s3://bucket/folder")
+    )
     assert files["data"] == {"quickstart.yaml": study.read_text()}
     assert job["spec"]["entrypoint"] == (
         "evolgrid run /study/quickstart.yaml --address auto --store s3://bucket/folder --log store"
@@ -202,7 +204,11 @@ def test_a_definition_of_kubernetes_refuses_keys_that_it_lacks(described: Descri
 
 def kubernetes(described: Description, job: bool) -> list[Any]:
     study = ROOT / "studies" / "quickstart.yaml"
-    text = render_job(described, "quickstart", study, "s3://b/f") if job else render(described, "kuberay")
+    text = (
+        render_job(described, "quickstart", study.name, study.read_text(), "s3://b/f")
+        if job
+        else render(described, "kuberay")
+    )
     return list(yaml.safe_load_all(text))
 
 

@@ -104,13 +104,13 @@ def test_a_sound_study_passes(write_study: WriteStudy) -> None:
             "world: {count: 8}",
             "hub: org/name",
             "4: seeds[0].hub: seeds on the hub need a pinned 'revision' (commit) to be reproducible. "
-            "Add the 40-digit commit of huggingface.co/datasets/org/name.",
+            "Pin it with 'evolgrid lock', or add the 40-digit commit of huggingface.co/datasets/org/name.",
         ),
         (
             "world: {count: 8}",
             "hub: org/name\n    revision: main",
             "5: seeds[0].revision: 'main' is not a commit. "
-            "Give the 40 hexadecimal digits of the commit; branches and tags can change.",
+            "Pin it with 'evolgrid lock', or give the 40 hexadecimal digits of the commit.",
         ),
         (
             "world: {count: 8}",

@@ -32,6 +32,7 @@ def render(
     from cluster.launch.description import DEFAULT, load
     from cluster.launch.render import render, render_job
     from pipelines.cli.common.options import load_and_check
+    from pipelines.study.file.write import to_yaml
 
     described = load(source or DEFAULT)
     if study is None:
@@ -42,7 +43,9 @@ def render(
             "--study requires the target 'kuberay' and a --store that pods can reach",
             remedy="Use the target kuberay, and add --store s3://BUCKET/FOLDER.",
         )
-    typer.echo(render_job(described, load_and_check(study, None).study.study, study, store), nl=False)
+    loaded = load_and_check(study, None)
+    text = to_yaml(loaded.study) if loaded.pins else study.read_text()
+    typer.echo(render_job(described, loaded.study.study, study.name, text, store), nl=False)
 
 
 @app.command(epilog="Example: [bold]evolgrid cluster check ray_config.yaml[/bold]")
