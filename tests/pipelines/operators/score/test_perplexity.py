@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import replace
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -13,11 +14,13 @@ import pytest
 from actors.engine import EngineSpec, LogprobRequest, TokenLogprobs
 from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.execution.stream.worker import apply_operator
-from pipelines.operators.score.perplexity import Score, logprob_request
+from pipelines.operators.score.perplexity import Score, logprob_request, pair_texts
+from pipelines.rows.readers import read_seeds
 from pipelines.rows.types import Rejection, ResponseRow, Row, ScoreRow
 from pipelines.study.spec.pairs.scoring import ScoringOptions
 
 PAIR = ResponseRow("b" * 32, "a" * 32, "a" * 32, 3, "Name a bird.", "", "Owl", "stop", 5, 1)
+PICKS = "alpaca_selected/cherry_alpaca_5_percent.json.gz"
 TURN = "Name a bird.\nIn Peru."
 Values = tuple[float | None, ...]
 
@@ -163,6 +166,22 @@ def test_cherry_scores_the_answer_after_alpacas_prompt_and_alone_after_its_last_
 ) -> None:
     request = logprob_request(replace(PAIR, input=extra), "x", ScoringOptions(form="cherry"))
     assert request == LogprobRequest("x", prompt, "Owl", "Owl", alone_before="### Response:", counted=counted)
+
+
+def test_alpacas_rows_are_put_into_the_prompt_as_in_cherrys_code(shared_data: Path) -> None:
+    """Cherry_LLM fills its templates with `format_map` and takes the answer's last occurrence in the text."""
+    template = CHERRY.replace("Name a bird.", "{instruction}")
+    with_input = CHERRY_WITH_INPUT.replace("Name a bird.", "{instruction}").replace("In Peru.", "{input}")
+    picks = {(row.instruction, row.input) for row in read_seeds(shared_data / PICKS).rows}
+    rows = read_seeds(shared_data / "alpaca/alpaca_data.jsonl.gz").rows
+    for row in rows:
+        pair = replace(PAIR, instruction=row.instruction, input=row.input, response=row.output)
+        prompt, answer, header = pair_texts(pair, ScoringOptions(form="cherry"))
+        given = {"instruction": row.instruction, "input": row.input}
+        whole = (with_input if row.input else template).format_map(given) + row.output
+        assert (prompt + answer, len(prompt), header) == (whole, whole.rfind(row.output), "### Response:")
+        picks.discard((row.instruction, row.input))
+    assert len(rows) == 52_002 and not picks, "Cherry's picks are rows of this file"
 
 
 @pytest.mark.parametrize("options", [{}, {"boundary": "question"}, {"form": "cherry"}, {"truncate": True}])

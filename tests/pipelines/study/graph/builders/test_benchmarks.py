@@ -110,7 +110,7 @@ def test_students_are_compared_with_those_of_another_selection(files: Path) -> N
         mine, rival = (step.inputs[0] for step in verdict.inputs)
         assert mine is cell.train and rival.inputs[0].subject.endswith("/ all") and rival.key in grid.steps
         assert rival.params == mine.params and rival.inputs[0].inputs[0] is mine.inputs[0].inputs[0]
-        assert verdict.subject == f"d of {cell.train.subject} by judge"
+        assert cell.train and verdict.subject == f"d of {cell.train.subject} by judge"
     assert all(not cell.evaluations for cell in grid.cells if not cell.train), "an untuned model has no selection"
     whole = build(study(duel, selection=selection), files)
     assert {len(cell.evaluations) for cell in whole.cells if cell.selection == "all"} == {0}
