@@ -14,7 +14,9 @@ StudentTemplate = Literal["", "closed", "open"]
 OptionValue = str | int | float | bool | list[Any] | dict[str, Any]
 TOP_LOGPROBS = 5  # AlpacaEval's number of alternatives to a verdict, which is also the limit of some servers
 PLUGIN_ERROR = "plugin_error"  # the reason of a request or a row that fails by a mistake in a plug-in's code
-Feature = Literal["prompt_logprobs", "reply_logprobs", "top_logprobs", "schema", "adapter", "classify", "sleep"]
+Feature = Literal[
+    "prompt_logprobs", "prompt_ranks", "reply_logprobs", "top_logprobs", "schema", "adapter", "classify", "sleep"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class LogprobRequest:
     text begins with the BOS token: "auto" (the tokenizer or the template decides), "always" or "never".
     `truncate` scores the start of a text that is longer than the model accepts, instead of rejecting the request.
     `adapter` is that of a GenerateRequest. `alone_before` is raw text before `alone` that is read and not scored; only
-    without `chat`. `counted` are texts whose tokens are counted.
+    without `chat`. `counted` are texts whose tokens are counted. `ranks` asks for the ranks of the tokens, too.
     """
 
     id: str
@@ -100,6 +102,7 @@ class LogprobRequest:
     adapter: str | None = None
     alone_before: str = ""
     counted: tuple[str, ...] = ()
+    ranks: bool = False
 
     @property
     def raw_before(self) -> str:
@@ -119,7 +122,8 @@ class TokenLogprobs:
     (2412.11231, reference code `eval_loss.py`.) The first token of a text has no prediction, so its entry is None. So
     are the entries of chat template tokens. The tokens of a conversation before `context` come first and are counted in
     `boundary`; their entries are None, too. `lengths` are the numbers of tokens of `context`, `text` and `alone`,
-    without BOS and template, and `counts` those of the texts to be counted.
+    without BOS and template, and `counts` those of the texts to be counted. `ranks`, if requested, has an entry for
+    every one of `logprobs`: 1 plus the number of tokens that the model finds more likely than the token.
     """
 
     id: str
@@ -128,12 +132,14 @@ class TokenLogprobs:
     alone: tuple[float | None, ...] = ()
     lengths: tuple[int, int, int] = (0, 0, 0)
     counts: tuple[int, ...] = ()
+    ranks: tuple[int | None, ...] = ()
 
     def without(self, before: TokenLogprobs) -> TokenLogprobs:
         """Return the same without the log-probabilities of the context of `before`, with which this text begins."""
         context, text, alone = self.lengths
         logprobs = (*[None] * before.boundary, *self.logprobs[before.boundary :])
-        return replace(self, logprobs=logprobs, lengths=(context - before.lengths[0], text, alone))
+        ranks = (*[None] * before.boundary, *self.ranks[before.boundary :]) if self.ranks else ()
+        return replace(self, logprobs=logprobs, ranks=ranks, lengths=(context - before.lengths[0], text, alone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +268,11 @@ def check_features(features: frozenset[Feature], request: GenerateRequest | Logp
         RequestError: It does not (reason "unsupported").
     """
     if isinstance(request, LogprobRequest):
-        requested: dict[Feature, bool] = {"prompt_logprobs": True, "adapter": request.adapter is not None}
+        requested: dict[Feature, bool] = {
+            "prompt_logprobs": True,
+            "prompt_ranks": request.ranks,
+            "adapter": request.adapter is not None,
+        }
     else:
         requested = {
             "reply_logprobs": request.logprobs,

@@ -28,10 +28,9 @@ NOISE = 0.5  # of the unpaired binomial error
 GOOD = 0.95  # of the best score
 CHOICES = (
     ASSUMPTIONS,
-    replace(ASSUMPTIONS, arm_spread=0.2),
-    replace(ASSUMPTIONS, arm_spread=0.4),
+    replace(ASSUMPTIONS, arm_spread=0.3),
+    replace(ASSUMPTIONS, residual_freedom=1e9),
     replace(ASSUMPTIONS, weight=0.2),
-    replace(ASSUMPTIONS, residual_scale=0.2),
 )
 ROW = "{:<38}{:>7}{:>10}{:>7}{:>7}"
 

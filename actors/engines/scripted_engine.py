@@ -69,7 +69,9 @@ class ScriptedEngine:
     `reward_index` is the same as the classifier engine's.
     """
 
-    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "top_logprobs", "classify", "sleep"})
+    features: frozenset[Feature] = frozenset(
+        {"prompt_logprobs", "prompt_ranks", "reply_logprobs", "top_logprobs", "classify", "sleep"}
+    )
 
     def __init__(self, spec: EngineSpec) -> None:
         options = parse_options(spec, **OPTIONS)
@@ -131,7 +133,8 @@ class ScriptedEngine:
         pair = self._word_logprobs(words, 0.8 if boundary else 1.0)
         counts = tuple(len(each.split()) for each in request.counted)
         lone = (*[None] * len(header), *self._word_logprobs(alone, 1.0)[len(header) :])
-        scored = TokenLogprobs(request.id, boundary, pair, lone, lengths, counts)
+        ranks = tuple(None if one is None else max(1, round(math.exp(-one))) for one in pair) if request.ranks else ()
+        scored = TokenLogprobs(request.id, boundary, pair, lone, lengths, counts, ranks)
         words_before = len(before.split())
         return scored.without(TokenLogprobs(request.id, words_before, (), lengths=(words_before, 0, 0)))
 

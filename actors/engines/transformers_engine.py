@@ -31,7 +31,7 @@ from actors.inference.decoding import DecodeRequest, generate_rows
 from actors.inference.micro_batcher import Pace
 from actors.inference.model_loading import base_model, check_numbers, load_model
 from actors.inference.scored_texts import to_token_logprobs
-from actors.inference.scoring.logprobs import RowLogprobs, token_logprobs
+from actors.inference.scoring.logprobs import RowScores, score_tokens
 from actors.inference.student_texts import student_encoder, text_encoder
 from actors.inference.text_codec import SampledTokens, TextEncoder
 from actors.model_folder.generation_settings import folder_stop_ids
@@ -46,10 +46,11 @@ class _GeneratedRow(NamedTuple):
 
 
 class _ScoredRow(NamedTuple):
-    """The ids of a text to score, and the adapter that is applied to it."""
+    """The ids of a text to score, the adapter that is applied to it, and whether ranks are asked for."""
 
     ids: tuple[int, ...]
     adapter: str | None
+    ranked: bool
 
 
 class TransformersEngine(TorchEngine):
@@ -59,7 +60,9 @@ class TransformersEngine(TorchEngine):
     adapters, of which `max_loras` stay loaded. A batch then has up to `max_batch` rows for each of them.
     """
 
-    features: frozenset[Feature] = frozenset({"prompt_logprobs", "reply_logprobs", "top_logprobs", "sleep"})
+    features: frozenset[Feature] = frozenset(
+        {"prompt_logprobs", "prompt_ranks", "reply_logprobs", "top_logprobs", "sleep"}
+    )
 
     def __init__(self, spec: EngineSpec) -> None:
         options = parse_options(spec, **TRANSFORMERS_OPTIONS)
@@ -109,15 +112,19 @@ class TransformersEngine(TorchEngine):
         check_features(self.features, request)
         text = await self._text_of(request.adapter)
         scored_texts = text.scored_texts(request)
-        rows = (self._row_logprobs(scored.ids, request.adapter) for scored in scored_texts)
-        return to_token_logprobs(request.id, scored_texts, await asyncio.gather(*rows), text.counts(request))
-
-    async def _row_logprobs(self, ids: tuple[int, ...], adapter: str | None) -> RowLogprobs:
-        if not ids:
-            return ()
-        return await self._batcher.submit(
-            self._score, _ScoredRow(ids, adapter), adapter, len(ids), len(ids), self._scoring_pace
+        rows = (  # only the first text gets ranks, not the text alone
+            self._score_row(_ScoredRow(scored.ids, request.adapter, request.ranks and number == 0))
+            for number, scored in enumerate(scored_texts)
         )
+        scores = await asyncio.gather(*rows)
+        logprobs, ranks = [each.logprobs for each in scores], scores[0].ranks if request.ranks else ()
+        return to_token_logprobs(request.id, scored_texts, logprobs, text.counts(request), ranks)
+
+    async def _score_row(self, row: _ScoredRow) -> RowScores:
+        if not row.ids:
+            return RowScores()
+        count = len(row.ids)
+        return await self._batcher.submit(self._score, row, row.adapter, count, count, self._scoring_pace)
 
     async def _text_of(self, adapter: str | None) -> TextEncoder:
         """Return the encoder of a student's text, once its adapter is loaded."""
@@ -169,13 +176,14 @@ class TransformersEngine(TorchEngine):
 
         return run_on_device(run)
 
-    def _score(self, rows: Sequence[_ScoredRow]) -> list[RowLogprobs]:
-        started = time.monotonic()
+    def _score(self, rows: Sequence[_ScoredRow]) -> list[RowScores]:
+        started, ranked = time.monotonic(), any(each.ranked for each in rows)
 
-        def run() -> list[RowLogprobs]:
+        def run() -> list[RowScores]:
             # the passes of a batch have other rows than the batch, so all of it has one adapter
             with self._adapters.selected([rows[0].adapter]):
-                return token_logprobs(self._model, [each.ids for each in rows], self._text.pad, self._count_step)
+                ids = [each.ids for each in rows]
+                return score_tokens(self._model, ids, self._text.pad, self._count_step, ranked)
 
         scored = run_on_device(run)
         self._scoring_pace.record(len(rows) * max(len(each.ids) for each in rows), time.monotonic() - started)

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -123,8 +123,10 @@ class VllmEngine(UnsupportedEngine):
         check_features(self.features, request)
         text, lora = await self._student(request.adapter)
         scored_texts = text.scored_texts(request)
-        rows = (self._token_logprobs(scored.ids, lora) for scored in scored_texts)
-        return to_token_logprobs(request.id, scored_texts, await asyncio.gather(*rows), text.counts(request))
+        rows = await asyncio.gather(*(self._prompt_entries(scored.ids, lora) for scored in scored_texts))
+        logprobs = [_per_token(row, lambda entry: entry.logprob) for row in rows]
+        ranks = _per_token(rows[0], lambda entry: entry.rank) if request.ranks else ()
+        return to_token_logprobs(request.id, scored_texts, logprobs, text.counts(request), ranks)
 
     def progress(self) -> int:
         """Return the number of outputs received from vLLM's process."""
@@ -148,13 +150,16 @@ class VllmEngine(UnsupportedEngine):
         """Stop vLLM's process and free its memory."""
         self._engine.shutdown()
 
-    async def _token_logprobs(self, ids: tuple[int, ...], lora: Any) -> tuple[float | None, ...]:
-        """Return the log-probabilities of a text's tokens. vLLM computes them even for texts in its prefix cache."""
+    async def _prompt_entries(self, ids: tuple[int, ...], lora: Any) -> list[Any]:
+        """Return vLLM's entries for a text's tokens, with log-probability and rank; None for the first token.
+
+        vLLM computes them even for texts in its prefix cache.
+        """
         if len(ids) < 2:
-            return (None,) * len(ids)
+            return [None] * len(ids)
         # vLLM always samples at least one token, which is discarded
         output = await self._run(list(ids), lora, temperature=0.0, max_tokens=1, prompt_logprobs=0)
-        return (None, *_chosen_logprobs(ids[1:], output.prompt_logprobs[1:]))
+        return [None, *(entry[token] for token, entry in zip(ids[1:], output.prompt_logprobs[1:], strict=True))]
 
     async def _run(self, prompt: list[int], lora: Any, **sampling: Any) -> Any:
         """Return vLLM's final output for one prompt. `lora` is its reference to an adapter, or None."""
@@ -214,7 +219,7 @@ class VllmEngine(UnsupportedEngine):
 
 
 def _features(lora: bool, sleep: bool) -> frozenset[Feature]:
-    features: set[Feature] = {"prompt_logprobs", "reply_logprobs", "top_logprobs", "schema"}
+    features: set[Feature] = {"prompt_logprobs", "prompt_ranks", "reply_logprobs", "top_logprobs", "schema"}
     if lora:
         features.add("adapter")
     if sleep:
@@ -228,6 +233,10 @@ def _structured_outputs(schema: str | None) -> dict[str, Any]:
     from vllm.sampling_params import StructuredOutputsParams
 
     return {"structured_outputs": StructuredOutputsParams(json=schema)}
+
+
+def _per_token(entries: Sequence[Any], read: Callable[[Any], Any]) -> list[Any]:
+    return [None if entry is None else read(entry) for entry in entries]
 
 
 def _chosen_logprobs(tokens: Any, entries: Any) -> list[float]:

@@ -64,8 +64,12 @@ def to_token_logprobs(
     scored_texts: Sequence[ScoredText],
     values: Sequence[Sequence[float | None]],
     counts: tuple[int, ...] = (),
+    ranks: Sequence[int | None] = (),
 ) -> TokenLogprobs:
-    """Return the answer to a request, from the log-probabilities of its texts' tokens and the counts it asks for."""
+    """Return the answer to a request, from the log-probabilities of its texts' tokens and the counts it asks for.
+
+    `ranks` are those of the first text's tokens, if the request asks for them.
+    """
     first, content_masks = scored_texts[0], [scored.content for scored in scored_texts]
     parts = [
         tuple(value if own else None for value, own in zip(logprobs, content, strict=True))
@@ -76,7 +80,8 @@ def to_token_logprobs(
         sum(content_masks[0][first.boundary :]),
         sum(sum(mask) for mask in content_masks[1:]),
     )
-    return TokenLogprobs(request_id, first.boundary, *parts, lengths=lengths, counts=counts)
+    own_ranks = tuple(rank if own else None for rank, own in zip(ranks, first.content, strict=True)) if ranks else ()
+    return TokenLogprobs(request_id, first.boundary, *parts, lengths=lengths, counts=counts, ranks=own_ranks)
 
 
 def _encode_raw(tokenizer: PreTrainedTokenizerBase, before: str, context: str, text: str, bos: Bos) -> ScoredText:

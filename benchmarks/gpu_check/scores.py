@@ -11,7 +11,7 @@ import bundled
 from actors.engine import EngineSpec, LogprobRequest
 from actors.engines.registry import create
 from actors.inference.model_loading import load_model
-from actors.inference.scoring.logprobs import token_logprobs
+from actors.inference.scoring.logprobs import score_tokens
 from benchmarks.gpu_check.report import Recorder
 from benchmarks.gpu_check.support import ask
 
@@ -62,7 +62,7 @@ def _against_the_model(dtype: str) -> tuple[torch.Tensor, torch.Tensor]:
     row = torch.tensor([ids], device=model.device)
     states = model.base_model(input_ids=row)[0][0, :-1]  # [tokens, features]
     exact = states.float() @ model.get_output_embeddings().weight.float().T  # [tokens, vocabulary]
-    (ours,) = token_logprobs(model, [ids], 0, lambda: None)
+    ((ours, _),) = score_tokens(model, [ids], 0, lambda: None)
     found = torch.tensor([value for value in ours if value is not None])
     references = (exact, model(input_ids=row).logits[0, :-1].float())
     first, second = (-cross_entropy(logits, row[0, 1:], reduction="none").cpu() for logits in references)

@@ -229,7 +229,9 @@ class ScoreRow(Row):
 
     `loss_conditional` is the loss of the answer given the instruction (used by CAR, 2411.07133). `ifd` is the ratio of
     losses, `ifd_ppl` that of perplexities (2402.00530). `answer_probabilities` are those of the answer's first tokens
-    given the instruction. Tokens are counted in the scorer's tokenizer, without BOS and template: those of the
+    given the instruction. `mean_rank` is the mean rank of the answer's tokens given the instruction, each at most 100,
+    and `rsr` its ratio to `loss_conditional` (2601.14249); both are 0 unless the study asks for ranks. Tokens are
+    counted in the scorer's tokenizer, without BOS and template: those of the
     instruction alone, of the instruction with its input, and of the answer.
     """
 
@@ -245,6 +247,8 @@ class ScoreRow(Row):
     ifd: float
     ifd_ppl: float
     ic_ifd: float
+    mean_rank: float = 0.0
+    rsr: float = 0.0
     answer_probabilities: list[float] = field(default_factory=list[float])
 
 

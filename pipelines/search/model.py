@@ -82,4 +82,4 @@ def _residual_scale(residuals: Floats, assumed: Assumptions) -> tuple[float, flo
     """Return the scale of the residuals and its degrees of freedom."""
     freedom = assumed.residual_observations + residuals.size
     squares = assumed.residual_observations * assumed.residual_scale**2 + float((residuals**2).sum())
-    return max(math.sqrt(squares / freedom), assumed.residual_floor), float(freedom)
+    return max(math.sqrt(squares / freedom), assumed.residual_floor), min(freedom, assumed.residual_freedom)

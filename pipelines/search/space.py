@@ -102,15 +102,17 @@ class Assumptions:
 
     `arm_spread` is the standard deviation of the arms' effects. The weights of all priors together are expected to be
     `weight` per standard deviation of a prior, each within `weight_spread`. The scale of residuals is assumed to be
-    `residual_scale`, which counts as `residual_observations` observations, and is never below `residual_floor`.
+    `residual_scale`, which counts as `residual_observations` observations, and is never below `residual_floor`. Their
+    distribution never has more than `residual_freedom` degrees of freedom, so that its tails stay heavy.
     """
 
-    arm_spread: float = 0.3
+    arm_spread: float = 0.2
     weight: float = 0.3
     weight_spread: float = 0.5
     residual_scale: float = 0.25
     residual_observations: int = 6
     residual_floor: float = 0.08
+    residual_freedom: float = 25
 
 
 ASSUMPTIONS = Assumptions()

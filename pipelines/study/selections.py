@@ -65,6 +65,7 @@ def check_selections(study: Study) -> Iterator[Problem]:
     for index, selection in enumerate(study.selection):
         yield from _ambiguous_rewards(study.rewards, index, selection)
         yield from _unknown_scorer(study, index, selection)
+        yield from _missing_option(study, index, selection)
         for kind in selection.needs:
             block = REQUIRED_BLOCKS.get(kind)
             if block and not getattr(study, block.key) and not (kind == "lengths" and study.scoring):
@@ -80,6 +81,15 @@ def _unknown_scorer(study: Study, index: int, selection: Selection) -> Iterator[
     if selection.scorer is not None and selection.scorer not in names:
         message = f"no scorer of the study is named '{selection.scorer}'"
         yield Problem((index, "scorer"), message, nearest(selection.scorer, names))
+
+
+def _missing_option(study: Study, index: int, selection: Selection) -> Iterator[Problem]:
+    """Yield a problem if the scores that a selection reads do not have its metric."""
+    option = METRICS[selection.by].option
+    scoring = next((each for each in study.scoring if selection.scorer in (None, each.label)), None)
+    if option and scoring and not getattr(scoring, option):
+        message = f"'{selection.by}' needs the option '{option}' of its scores, and '{scoring.label}' does not have it"
+        yield Problem((index, "by"), message, f"Add '{option}: true' to 'scoring'.")
 
 
 def _ambiguous_rewards(rewards: list[str], index: int, selection: Selection) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""Log-probabilities of given tokens, by forward passes over several texts.
+"""Log-probabilities and ranks of given tokens, by forward passes over several texts.
 
 On a CPU, texts are packed one after another, without padding, and each is attended to by itself. Models whose texts
 would see each other get texts of the same padded length instead. Both ways, the bits of a text's values depend on the
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 
-from actors.inference.scoring.head import MAX_LOGITS, has_plain_head, head_logprobs, logits_logprobs, min_rows
+from actors.inference.scoring.head import MAX_LOGITS, has_plain_head, head_scores, logits_scores, min_rows
 from actors.inference.scoring.packed_attention import (
     UnsupportedAttention,
     has_full_attention,
@@ -31,9 +31,18 @@ CPU_WIDTH_STEP = 8  # tokens; texts that cannot be packed are padded to a multip
 CHECKED_LENGTHS = (13, 5)  # tokens of the two texts that are compared with the texts alone
 CHECK_TOLERANCES = {torch.float32: 1e-3}  # share of the standard deviation of the hidden states
 CHECK_TOLERANCE_16_BITS = 0.1
-RowLogprobs = tuple[float | None, ...]
 Row = Sequence[int]
 _CAN_PACK: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+
+
+class RowScores(NamedTuple):
+    """The natural-log probability of each token of a row given those before it, and its rank if asked for.
+
+    The first token has neither (None).
+    """
+
+    logprobs: tuple[float | None, ...] = ()
+    ranks: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +68,19 @@ class Pass:
 
 
 @torch.inference_mode()
-def token_logprobs(
-    model: PreTrainedModel, rows: Sequence[Row], pad: int, on_pass: Callable[[], None]
-) -> list[RowLogprobs]:
-    """Return for each row the natural-log probability of each token given those before it; None for the first token.
+def score_tokens(
+    model: PreTrainedModel, rows: Sequence[Row], pad: int, on_pass: Callable[[], None], ranked: bool = False
+) -> list[RowScores]:
+    """Return the scores of each row, with ranks if `ranked`.
 
     Each row has at least one token. `on_pass` is called after each forward pass.
     """
-    scored: list[RowLogprobs] = [(None,)] * len(rows)
+    scored = [RowScores((None,), (None,) if ranked else ())] * len(rows)
     for group in passes(model, [len(row) for row in rows]):
-        for index, values in zip(group, _pass_logprobs(model, [rows[index] for index in group], pad), strict=True):
-            scored[index] = (None, *values)
+        for index, scores in zip(
+            group, _pass_scores(model, [rows[index] for index in group], pad, ranked), strict=True
+        ):
+            scored[index] = scores
         on_pass()
     return scored
 
@@ -139,8 +150,8 @@ def _padded(length: int) -> int:
     return -(-length // CPU_WIDTH_STEP) * CPU_WIDTH_STEP
 
 
-def _pass_logprobs(model: PreTrainedModel, rows: Sequence[Row], pad: int) -> list[list[float]]:
-    """Return the log-probabilities of each row's tokens but the first. Each row has at least two tokens."""
+def _pass_scores(model: PreTrainedModel, rows: Sequence[Row], pad: int, ranked: bool) -> list[RowScores]:
+    """Return the scores of each row. Each row has at least two tokens."""
     on_cpu = model.device.type == "cpu"
     given = _packed(rows, pad) if on_cpu and can_pack(model) else _side_by_side(rows, pad, model.device)
     places = torch.cat(
@@ -148,12 +159,17 @@ def _pass_logprobs(model: PreTrainedModel, rows: Sequence[Row], pad: int) -> lis
     ).to(model.device)  # [predicted]
     tokens = torch.tensor([token for row in rows for token in row[1:]], device=model.device)  # [predicted]
     if has_plain_head(model):
-        values = head_logprobs(model.get_output_embeddings(), _hidden(model, given)[places], tokens)  # [predicted]
+        scores = head_scores(model.get_output_embeddings(), _hidden(model, given)[places], tokens, ranked)
     else:
         with _attention(model, given):
             logits = model(**given.inputs).logits.flatten(0, 1)[places].float()  # [predicted, vocabulary]
-        values = logits_logprobs(logits, tokens)
-    return [part.tolist() for part in values.cpu().split([len(row) - 1 for row in rows])]
+        scores = logits_scores(logits, tokens, ranked)
+    lengths = [len(row) - 1 for row in rows]
+    logprobs = [(None, *part.tolist()) for part in scores.logprobs.cpu().split(lengths)]
+    if scores.ranks is None:
+        return [RowScores(values) for values in logprobs]
+    ranks = [(None, *part.tolist()) for part in scores.ranks.cpu().split(lengths)]
+    return [RowScores(*both) for both in zip(logprobs, ranks, strict=True)]
 
 
 def _hidden(model: PreTrainedModel, given: Pass) -> torch.Tensor:

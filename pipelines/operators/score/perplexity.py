@@ -1,4 +1,7 @@
-"""Perplexity, IFD and IC-IFD of a pair from its scored tokens (2412.11231, eq. 1 and 2, and its reference code)."""
+"""Perplexity, IFD and IC-IFD of a pair from its scored tokens (2412.11231, eq. 1 and 2, and its reference code).
+
+RSR, the rank-surprisal ratio (2601.14249, and its code): the mean rank of the answer's tokens over their mean loss.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from pipelines.rows.text import context, user_turn
 from pipelines.rows.types import ResponseRow, ScoreRow
 from pipelines.study.spec.pairs.scoring import ScoringOptions
 
+MAX_RANK = 100  # RSR counts no token's rank higher than this, as its published code
+MIN_LOSS = 1e-12  # nats; RSR divides by no smaller loss, as its published code
 MAX_LOSS = 700.0  # nats; the exponential of a larger loss may overflow a float64
 
 
@@ -20,6 +25,12 @@ def mean_loss(logprobs: Sequence[float | None]) -> float:
     """Return the mean cross-entropy in nats per predicted token; NaN if there are no predicted tokens."""
     known = [value for value in logprobs if value is not None]
     return -math.fsum(known) / len(known) if known else math.nan
+
+
+def mean_rank(ranks: Sequence[int | None]) -> float:
+    """Return the mean of the ranks, each counted as at most MAX_RANK; 0 if there are none."""
+    known = [min(rank, MAX_RANK) for rank in ranks if rank is not None]
+    return sum(known) / len(known) if known else 0.0
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Score(Operator[ResponseRow, ScoreRow]):
             raise Rejected("not_finite", "the model gives a log-probability that is not a finite number")
         question, answer = said.logprobs[: said.boundary], said.logprobs[said.boundary :]
         instruction, conditional, alone = require_defined(mean_loss(question), mean_loss(answer), mean_loss(said.alone))
-        tokens = token_counts(request, said)
+        tokens, rank = token_counts(request, said), mean_rank(said.ranks[said.boundary :])
         return ScoreRow(
             **row.lineage(new_id),
             tokens_instruction=tokens[row.instruction],
@@ -55,6 +66,8 @@ class Score(Operator[ResponseRow, ScoreRow]):
             ifd=conditional / alone,
             ifd_ppl=math.exp(conditional - alone),
             ic_ifd=conditional / (instruction * alone),
+            mean_rank=rank,
+            rsr=rank / max(conditional, MIN_LOSS),
             answer_probabilities=first_probabilities(said, self.options.probabilities),
         )
 
@@ -78,6 +91,7 @@ def logprob_request(row: ResponseRow, new_id: str, options: ScoringOptions) -> L
         before=context(row),
         truncate=options.truncate,
         alone_before=header,
+        ranks=options.ranks,
         counted=tuple(each for each in dict.fromkeys((row.instruction, turn, answer)) if each not in known),
     )
 

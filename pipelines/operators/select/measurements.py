@@ -98,7 +98,9 @@ def _is_measured(pairs: InstructionDataset, spec: MetricSpec) -> bool:
 
 def _scores_for(pairs: InstructionDataset, spec: MetricSpec) -> Sequence[ScoreStep | None]:
     """Return the scores that a metric is taken from, one after another; a single None if it needs no scores."""
-    return pairs.score_steps if "score" in spec.needs else (None,)
+    if "score" not in spec.needs:
+        return (None,)
+    return [each for each in pairs.score_steps if not spec.option or each.has_option(spec.option)]
 
 
 def reported_values(

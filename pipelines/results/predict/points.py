@@ -45,7 +45,10 @@ def collect_points(study: Study, grid: Grid, store: Store) -> list[Point]:
         if pairs.responses.key in done:
             groups.setdefault(first, []).append(dict(_metric_means(pairs, store, done, study.seed)))
     found = [Point(first, _mean_metrics(metrics)) for first, metrics in groups.items()]
-    return [Point(one.pairs, {**one.metrics, **car}) for one, car in zip(found, _car_values(study, found), strict=True)]
+    return [
+        Point(one.pairs, {**one.metrics, **_rsr(one), **car})
+        for one, car in zip(found, _car_values(study, found), strict=True)
+    ]
 
 
 def first_of_seeds(grid: Grid) -> dict[InstructionDataset, InstructionDataset]:
@@ -88,6 +91,16 @@ def _answer_lengths(
     for scored in pairs.score_steps:
         if scored.step.key in done:
             yield reported("length_answer", pairs, scored), _column_mean(store, scored.step, "tokens_answer")
+
+
+def _rsr(point: Point) -> dict[ReportedMetric, float]:
+    """Return RSR of a data set: the mean over its pairs of the mean rank, over that of the loss (2601.14249)."""
+    found = dict[ReportedMetric, float]()
+    for metric, rank in point.metrics.items():
+        loss = point.metrics.get(metric._replace(metric=LOSS_COLUMN))
+        if metric.metric == "mean_rank" and loss:
+            found[metric._replace(metric="rsr")] = rank / loss
+    return found
 
 
 def _car_values(study: Study, found: list[Point]) -> list[dict[ReportedMetric, float]]:

@@ -65,6 +65,9 @@ def check_scorer(study: Study, scoring: Scoring) -> Iterator[Problem]:
     if scoring.truncate:
         message = f"the scorer '{scoring.scorer}' is behind a server, which decides about long texts itself"
         yield Problem(("truncate",), message, "Leave it out, or use a scorer with engine transformers or vllm.")
+    if scoring.ranks:
+        message = f"the scorer '{scoring.scorer}' is behind a server, which does not say the ranks of tokens"
+        yield Problem(("ranks",), message, "Leave it out, or use a scorer with engine transformers or vllm.")
     if scoring.bos != "auto":
         message = f"the scorer '{scoring.scorer}' is behind a server, which decides about the BOS token itself"
         yield Problem(("bos",), message, "Use 'bos: auto', or a scorer with engine transformers or vllm.")

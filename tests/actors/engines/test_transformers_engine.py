@@ -212,7 +212,7 @@ def test_a_batch_without_memory_is_split_and_gives_the_same(model_folder, monkey
     requests = [request(i) for i in range(12)]
     if call == "logprobs":
         requests = [LogprobRequest(f"s{i}", "", " ".join(WORDS[: i % 5 + 1])) for i in range(12)]
-    name = {"generate": "generate_rows", "logprobs": "token_logprobs"}[call]
+    name = {"generate": "generate_rows", "logprobs": "score_tokens"}[call]
     run, failed = getattr(transformers_engine, name), []
 
     def scarce(model, rows, *rest):
@@ -236,7 +236,7 @@ def test_a_row_that_needs_more_memory_than_there_is_is_a_request_error(engine, m
     def greedy_for_memory(*_):
         return torch.empty(2**50)
 
-    monkeypatch.setattr(transformers_engine, "token_logprobs", greedy_for_memory)
+    monkeypatch.setattr(transformers_engine, "score_tokens", greedy_for_memory)
     (error,) = together(engine.logprobs, [LogprobRequest("s", "", "words")])
     assert isinstance(error, RequestError) and error.reason == "out_of_memory"
 
@@ -245,7 +245,7 @@ def test_other_failures_of_torch_are_not_taken_for_lack_of_memory(engine, monkey
     def broken(*_):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr(transformers_engine, "token_logprobs", broken)
+    monkeypatch.setattr(transformers_engine, "score_tokens", broken)
     (error,) = together(engine.logprobs, [LogprobRequest("s", "", "words")])
     assert type(error) is RuntimeError and "shapes" in str(error)
 

@@ -62,10 +62,12 @@ def test_greedy_replies_agree(vllm_pool, engine):
 
 
 def test_scores_agree(vllm_pool, engine):
-    pairs = zip(together(vllm_pool.client().logprobs, SCORED), together(engine.logprobs, SCORED), strict=True)
+    asked = [replace(one, ranks=True) for one in SCORED]
+    pairs = zip(together(vllm_pool.client().logprobs, asked), together(engine.logprobs, asked), strict=True)
     for ours, theirs in pairs:
         assert (ours.id, ours.boundary, ours.logprobs[0]) == (theirs.id, theirs.boundary, None)
         assert ours.logprobs[1:] == pytest.approx(theirs.logprobs[1:], abs=1e-3)
+        assert ours.ranks == theirs.ranks and len(ours.ranks) == len(ours.logprobs)
 
 
 def test_draws_do_not_depend_on_order(vllm_pool):
@@ -200,7 +202,7 @@ def test_an_adapters_folder_is_its_base_with_the_adapter(adapter_folders, ray_lo
         return asyncio.run(run())
 
     features, steps, ours, our_scores = ray.get(scene.remote(GREEDY[:4], SCORED[:4]))
-    assert features == {"prompt_logprobs", "reply_logprobs", "top_logprobs", "schema"}
+    assert features == {"prompt_logprobs", "prompt_ranks", "reply_logprobs", "top_logprobs", "schema"}
     assert ours == replies
     assert steps >= max(reply.tokens_out for reply in replies)
     for got, wanted in zip(our_scores, scores, strict=True):

@@ -88,6 +88,20 @@ def test_car_needs_rewards_and_scores(write: Callable[..., Path]) -> None:
     assert scores.startswith("selection[0].by: 'car' needs scores, but the study has no 'scoring'")
 
 
+def test_rsr_needs_scores_with_ranks(write: Callable[..., Path]) -> None:
+    def selects(scoring: str, by: str = "by: rsr") -> list[str]:
+        return told(write(f"scoring: {scoring}\nselection:\n  - {{name: a, {by}}}\n"))
+
+    assert selects("{scorer: tiny, ranks: true}") == []
+    assert selects("{scorer: tiny}") == [
+        "selection[0].by: 'rsr' needs the option 'ranks' of its scores, and 'tiny' does not have it"
+        " Add 'ranks: true' to 'scoring'."
+    ]
+    both = "[{scorer: tiny}, {scorer: tiny, name: ranked, ranks: true}]"
+    assert selects(both, "by: rsr, scorer: ranked") == []
+    assert len(selects(both)) == 1
+
+
 def test_autoif_chooses_none_of_several_candidates(write_study: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "formats.txt").write_text("Use no commas.\n")
     way = WARM % "critic"

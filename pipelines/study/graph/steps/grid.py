@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pipelines.study.graph.steps.params.measures import ScoreParams
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.sparse.filter import MatchCounts
 from pipelines.study.spec.pairs.scoring import JudgeMetric
@@ -33,6 +34,11 @@ class ScoreStep(NamedTuple):
     scorer: str
     model: str
     step: Step
+
+    def has_option(self, name: str) -> bool:
+        """Return whether an option of `scoring` is on."""
+        assert isinstance(self.step.params, ScoreParams)
+        return bool(getattr(self.step.params.options, name))
 
 
 @dataclass(frozen=True, slots=True)

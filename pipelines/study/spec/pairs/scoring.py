@@ -33,6 +33,10 @@ class ScoringOptions(StrictModel):
         default=False,
         description="cut texts longer than the scorer's max_length, instead of rejecting them (2402.00530)",
     )
+    ranks: bool = Field(
+        default=False,
+        description="also the ranks of the answer's tokens: their mean, and RSR (2601.14249)",
+    )
 
 
 class Scoring(ScoringOptions):

@@ -20,6 +20,8 @@ class MetricSpec:
     `better` is its better end, `needs` are the kinds of the steps whose rows it is taken from, `column` is the column
     of the first of them that holds it; without a column, `operators.select.metrics.COMPUTED` has its function.
 
+    `option` is the option of `scoring` that has to be on; without it, the scores do not have the metric.
+
     `label` is its heading in the report. The report and `predict` show the metrics that have one for every data set.
     `about` is a sentence that explains it to readers of the report.
     """
@@ -29,11 +31,13 @@ class MetricSpec:
     column: str = ""
     label: str = ""
     about: str = ""
+    option: str = ""
 
 
 _ABOUT_PPL = "PPL is the perplexity of the instruction, of the answer alone, and of the answer after its instruction."
 _ABOUT_IFD = "IFD is the answer's loss after its instruction over its loss alone."
 _ABOUT_IFD_PPL = "IFD PPL is the ratio of the two perplexities."
+_ABOUT_RSR = "RSR is the mean rank of the answer's tokens after the instruction over their mean loss (2601.14249)."
 _ABOUT_IC_IFD = "IC-IFD divides IFD by the instruction's loss as well."
 _ABOUT_LENGTHS = "Tokens are counted in the tokenizer that the study names."
 # all metrics by name, in the order of the report; the better ends are those of 2412.11231, Table 5, where it has them
@@ -44,6 +48,8 @@ METRICS: dict[str, MetricSpec] = {
     "ifd": MetricSpec("high", ("score",), "ifd", "IFD", _ABOUT_IFD),
     "ifd_ppl": MetricSpec("high", ("score",), "ifd_ppl", "IFD PPL", _ABOUT_IFD_PPL),
     "ic_ifd": MetricSpec("high", ("score",), "ic_ifd", "IC-IFD", _ABOUT_IC_IFD),
+    "mean_rank": MetricSpec("low", ("score",), "mean_rank", "Mean rank", option="ranks"),
+    "rsr": MetricSpec("low", ("score",), "rsr", "RSR", _ABOUT_RSR, "ranks"),
     "reward": MetricSpec("high", ("reward",), "reward"),
     "car": MetricSpec("high", ("reward", "score")),
     "distance": MetricSpec("high", ("diversity",), "distance"),

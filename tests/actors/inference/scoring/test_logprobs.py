@@ -21,8 +21,8 @@ from transformers import (
 )
 
 from actors.inference.scoring import head as scoring_head
-from actors.inference.scoring.head import has_plain_head, head_logprobs
-from actors.inference.scoring.logprobs import can_pack, even_groups, padded_groups, token_logprobs
+from actors.inference.scoring.head import has_plain_head, head_scores
+from actors.inference.scoring.logprobs import can_pack, even_groups, padded_groups, score_tokens
 
 SIZES: dict[str, Any] = {
     "vocab_size": 60,
@@ -36,6 +36,10 @@ ROWS = [[1, 5, 9, 3, 30, 59], [7], [1, 2], [4, 4, 4, 4], [58, 0, 3, 2, 1]]
 
 
 PACKABLE = {"llama": True, "gpt2": True, "capped logits": False, "windows": False, "state": False}
+
+
+def row_logprobs(*given: Any) -> list[tuple[float | None, ...]]:
+    return [row.logprobs for row in score_tokens(*given)]
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +60,42 @@ def models() -> dict[str, Any]:
 @pytest.mark.parametrize("name", PACKABLE)
 def test_rows_of_any_length_get_their_models_log_probabilities(models: dict[str, Any], name: str) -> None:
     model, passes = models[name], []
-    got = token_logprobs(model, ROWS, 0, lambda: passes.append(1))
+    got = row_logprobs(model, ROWS, 0, lambda: passes.append(1))
     assert passes
     for row, values in zip(ROWS, got, strict=True):
         with torch.inference_mode():
             logprobs = model(torch.tensor([row])).logits[0].log_softmax(-1)
         expected = [float(logprobs[i - 1, row[i]]) for i in range(1, len(row))]
         assert values[0] is None and list(values[1:]) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", PACKABLE)
+def test_the_rank_of_a_token_is_one_plus_the_number_of_more_likely_ones(models: dict[str, Any], name: str) -> None:
+    model = models[name]
+    scored = score_tokens(model, ROWS, 0, lambda: None, True)
+    assert [row.logprobs for row in scored] == row_logprobs(model, ROWS, 0, lambda: None)
+    for row, found in zip(ROWS, scored, strict=True):
+        with torch.inference_mode():
+            logits = model(torch.tensor([row])).logits[0]
+        expected = [1 + int((logits[i - 1] > logits[i - 1, row[i]] + 1e-4).sum()) for i in range(1, len(row))]
+        assert found.ranks == (None, *expected)
+
+
+@pytest.mark.parametrize("tile", [(512, 512), (2, 7)])
+def test_equal_logits_share_the_better_rank(monkeypatch: pytest.MonkeyPatch, tile: tuple[int, int]) -> None:
+    monkeypatch.setattr(scoring_head, "CPU_TILE", tile)
+    torch.manual_seed(0)
+    head = torch.nn.Linear(8, 40, bias=True)
+    with torch.inference_mode():
+        head.weight[20:] = head.weight[:20]  # every token has a twin
+        head.bias[20:] = head.bias[:20]
+        hidden, tokens = torch.randn(6, 8), torch.tensor([0, 20, 7, 27, 39, 19])
+        found = head_scores(head, hidden, tokens, True)
+        halves = head(hidden)[:, :20]
+    better = [int((row > row[token % 20]).sum()) for row, token in zip(halves, tokens, strict=True)]
+    assert found.ranks is not None
+    assert found.ranks.tolist() == [1 + 2 * count for count in better]
+    assert head_scores(head, hidden, tokens).ranks is None
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -73,13 +106,13 @@ def test_the_bits_of_a_row_do_not_depend_on_its_batch(models: dict[str, Any], na
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        whole = token_logprobs(models[name], rows, 0, lambda: None)
-        assert [token_logprobs(models[name], [row], 0, lambda: None)[0] for row in rows] == whole
+        whole = row_logprobs(models[name], rows, 0, lambda: None)
+        assert [row_logprobs(models[name], [row], 0, lambda: None)[0] for row in rows] == whole
         for size in (2, 7, 19):
             order = draw.sample(range(30), 30)
             parts = [order[start : start + size] for start in range(0, 30, size)]
             for part in parts:
-                again = token_logprobs(models[name], [rows[place] for place in part], 0, lambda: None)
+                again = row_logprobs(models[name], [rows[place] for place in part], 0, lambda: None)
                 assert again == [whole[place] for place in part]
     finally:
         torch.set_num_threads(before)
@@ -121,7 +154,7 @@ def test_a_token_of_next_to_no_probability_has_a_finite_loss() -> None:
         head.weight[7] = 100.0
         tokens = torch.tensor([7, 0, 49])
         expected = head(hidden).log_softmax(1).gather(1, tokens[:, None])[:, 0]
-        got = head_logprobs(head, hidden, tokens)
+        got = head_scores(head, hidden, tokens).logprobs
     assert expected.min() < -700 and torch.allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
@@ -132,7 +165,7 @@ def test_tiles_of_positions_and_vocabulary_make_the_whole(bias: bool, monkeypatc
     head, hidden, tokens = torch.nn.Linear(8, 50, bias), 20 * torch.randn(30, 8), torch.randint(0, 50, (30,))
     with torch.inference_mode():
         expected = head(hidden).log_softmax(1).gather(1, tokens[:, None])[:, 0]
-        assert torch.allclose(head_logprobs(head, hidden, tokens), expected, rtol=1e-5, atol=1e-5)
+        assert torch.allclose(head_scores(head, hidden, tokens).logprobs, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("top", [8.0, 24.0, 30.0])
@@ -147,7 +180,7 @@ def test_a_bfloat16_head_keeps_the_small_losses_of_confident_tokens(top: float) 
     head.weight.data = exact.weight.data.bfloat16()
     with torch.inference_mode():
         expected = exact(hidden.float()).log_softmax(1).gather(1, tokens[:, None])[:, 0]
-        assert torch.allclose(head_logprobs(head, hidden, tokens), expected, rtol=1e-3, atol=1e-5)
+        assert torch.allclose(head_scores(head, hidden, tokens).logprobs, expected, rtol=1e-3, atol=1e-5)
         if top > 20:  # less than what logits that are rounded to bfloat16 can show
             assert 0 < -expected.mean() < 0.02
 
@@ -162,5 +195,5 @@ def test_a_batch_is_never_held_as_logits(models: dict[str, Any], monkeypatch: py
 
     monkeypatch.setattr(scoring_head, "CPU_TILE", (40, 10))
     monkeypatch.setattr(torch, "addmm", watched)
-    token_logprobs(model, [ROWS[0]] * 48, 0, lambda: None)
+    row_logprobs(model, [ROWS[0]] * 48, 0, lambda: None)
     assert shapes == {40 * 10}

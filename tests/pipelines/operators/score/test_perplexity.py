@@ -90,6 +90,17 @@ def test_a_loss_of_zero_of_the_answer_given_the_question_is_a_score() -> None:
     assert (made.loss_conditional, made.ppl_conditional, made.ifd) == (0, 1, 0)
 
 
+def test_rsr_is_the_mean_rank_of_the_answer_over_its_loss() -> None:
+    engine = of_loss(2, 1.5, 2)
+    engine.said = replace(engine.said, ranks=(None, 7, 9, 1, 2000))
+    made = scored(engine, ranks=True)
+    assert engine.asked[0].ranks
+    assert made.mean_rank == (1 + 100) / 2, "a rank counts as at most 100, and those of the question do not count"
+    assert made.rsr == pytest.approx(50.5 / 1.5)
+    unasked = scored(of_loss(2, 1.5, 2))
+    assert (unasked.mean_rank, unasked.rsr) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("question", "answer", "alone", "reason"),
     [

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from pipelines.cli.views.grid_models import show_grid_models
 from pipelines.cli.views.predictions import show_predictions
 from pipelines.evaluate.items.answers import answer_row, with_grade
 from pipelines.evaluate.items.item import Item
 from pipelines.evaluate.items.item import exact_grade as accuracy
 from pipelines.execution.runtime.commit import commit_rows
+from pipelines.results.predict.grid_model import fit_grids
 from pipelines.results.predict.paradox import Paradox
 from pipelines.results.predict.performance import collect_performances
 from pipelines.results.predict.points import collect_points
@@ -217,3 +219,21 @@ def test_an_unfinished_study_is_told_to_run_first(tmp_path: Path) -> None:
     grid = run_offline(study, store)
     assert predict_from_metrics(study, Path(), grid, store) == {}
     assert "run the study first" in told(study, grid, store)
+
+
+def test_the_model_of_a_grid_is_fitted_to_a_finished_study(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    study, grid = finished(store, "ppl_answer")
+    (model,) = fit_grids(study, Path(), grid, store)
+    assert (model.benchmark, len(model.cells)) == ("world", 10)
+    quality = {one.metric: one for one in model.priors}
+    assert quality["ppl_answer"].rho == {"small full": pytest.approx(-1)}, "a low perplexity counts as better"
+    assert "" in quality, "the model without a prior is there for comparison"
+    assert list(model.priors) == sorted(model.priors, key=lambda one: -one.r2)
+    best = model.priors[0]
+    assert best.r2 > quality[""].r2
+    assert len({cell.arm for cell in model.cells}) == 10
+    output = io.StringIO()
+    show_grid_models(Console(file=output, width=160), [model])
+    assert f"Predicted with {best.metric}" in output.getvalue() and "difference" in output.getvalue()
+    assert fit_grids(study, Path(), grid, Store(str(tmp_path / "empty"))) == []

@@ -348,7 +348,8 @@ CASES = {
         ("score",),
         lambda *entries: scripted(scoring=named(entries)),
         {"scorer": "a"},
-        {"scorer": "b", "form": "chat", "bos": "always", "boundary": "question", "probabilities": 2, "truncate": True},
+        {"scorer": "b", "form": "chat", "bos": "always", "boundary": "question", "probabilities": 2}
+        | {"truncate": True, "ranks": True},
         frozenset({"name"}),
     ),
     "lengths": Case(

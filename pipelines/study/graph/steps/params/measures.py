@@ -13,7 +13,7 @@ class ScoreParams(StepParams):
     """Score every pair with one model."""
 
     kind = "score"
-    code_version = 5
+    code_version = 6
     row_wise = True
     work_type = "score"
     role = "scorer"
