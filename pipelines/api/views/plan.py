@@ -12,6 +12,7 @@ from rich.table import Table
 from cluster.resources.inventory import Inventory
 from pipelines.api.views.cost import over_budget, show_cost, unknown_times
 from pipelines.api.views.phases import show_phases
+from pipelines.api.views.search import show_search_cost
 from pipelines.execution.trackers.registry import tracker_notes
 from pipelines.planning.cost import PriceList, estimate_cost
 from pipelines.planning.memory import oversized
@@ -24,6 +25,7 @@ from pipelines.study.graph.steps.params.table import STEP_PARAMS
 from pipelines.study.inputs.precision import precision_notes
 from pipelines.study.inputs.templates import template_notes
 from pipelines.study.locking.lock_file import lock_path
+from pipelines.study.search_grid import search_grid
 
 SHORT_COMMIT = 12
 MAX_STEPS_LISTED = 120
@@ -52,6 +54,8 @@ def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: boo
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     if study.is_sparse:
         console.print(_left_out_table(plan))
+    if searched := search_grid(study, grid):
+        show_search_cost(console, searched)
     for note in seed_notes(grid.steps, plan.done, view.loaded.folder, view.store):
         console.print(f"[yellow]note[/yellow] {escape(note)}", highlight=False)
     console.print(_summary_table(plan))

@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 from pipelines.api.views.failed_rows import failed_rows_hint
+from pipelines.cli.views.search import show_search
 from pipelines.planning.plan import Plan
+from pipelines.results.report.data.search import SearchSummary
 from pipelines.store.atomic_files import list_in_folders
 from pipelines.store.lease import is_dead, read_lease
 from pipelines.store.partitions import find_partitions
@@ -46,9 +48,17 @@ class PartialStep:
     probed: int | None = None
 
 
-def show_status(console: Console, store: Store, study: str, plan: Plan, budget: Budget | None = None) -> None:
-    """Print the status of a planned study with this budget."""
-    console.print(f"[bold]{study}[/bold]: {_driver_status(store, study, plan)}", highlight=False, soft_wrap=True)
+def show_status(
+    console: Console,
+    store: Store,
+    study: str,
+    plan: Plan,
+    budget: Budget | None = None,
+    search: SearchSummary | None = None,
+) -> None:
+    """Print the status of a planned study with this budget and this search."""
+    state = _driver_status(store, study, plan, search is not None and search.finished)
+    console.print(f"[bold]{study}[/bold]: {state}", highlight=False, soft_wrap=True)
     finished = finished_steps(store, study, {step.key: step.kind for step in _finished_steps(plan)})
     accounts = {key: one.account for key, one in finished.items()}
     console.print(_steps_table(plan, finished))
@@ -64,6 +74,8 @@ def show_status(console: Console, store: Store, study: str, plan: Plan, budget: 
         console.print(failed_rows_hint(failed), highlight=False, soft_wrap=True)
     _show_retries(console, load_retries(store, study))
     _show_spending(console, load_spending(store, study), budget)
+    if search:
+        show_search(console, search)
     for partial in partial_steps(store, plan.pending):
         console.print(_describe_partial(partial, plan), highlight=False, soft_wrap=True)
 
@@ -138,12 +150,14 @@ def _finished_steps(plan: Plan) -> list[Step]:
     return [step for key, step in plan.grid.steps.items() if key in plan.done]
 
 
-def _driver_status(store: Store, study: str, plan: Plan) -> str:
+def _driver_status(store: Store, study: str, plan: Plan, searched: bool) -> str:
     lease = read_lease(store, study)
     if lease and is_dead(lease):
         return f"interrupted (the driver, {lease.description}, has exited); run the study again to continue"
     if lease:
         return f"being run by {lease.description}"
+    if searched:
+        return f"not running, its search has stopped; {len(plan.pending)} steps were skipped"
     return "not running, " + ("finished" if not plan.pending else f"{len(plan.pending)} steps still to run")
 
 

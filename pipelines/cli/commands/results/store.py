@@ -35,6 +35,7 @@ def status(
     from pipelines.cli.views.status import show_status
     from pipelines.cli.views.streams import show_streams
     from pipelines.planning.plan import make_plan
+    from pipelines.results.report.collect.search import collect_search
     from pipelines.store.store import Store
     from pipelines.store.studies.finished_log import finished_while_running
     from pipelines.store.studies.stream_stats import load_streams
@@ -42,7 +43,8 @@ def status(
     loaded, target = load_and_check(study, seeds), Store(store)
     finished = finished_while_running(target, loaded.study.study)
     plan = make_plan(loaded.study, loaded.folder, target, finished=finished)
-    show_status(Console(), target, loaded.study.study, plan, loaded.study.budget)
+    search = collect_search(loaded.study, plan.grid, target)
+    show_status(Console(), target, loaded.study.study, plan, loaded.study.budget, search)
     if stats:
         show_streams(Console(), load_streams(target, plan.grid.steps.keys()))
 

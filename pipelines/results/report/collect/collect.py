@@ -15,6 +15,7 @@ from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.results.report.collect.results import collect_results
 from pipelines.results.report.collect.rewards import Rewards
 from pipelines.results.report.collect.score_distributions import ScoreDistributions
+from pipelines.results.report.collect.search import collect_search
 from pipelines.results.report.collect.seed_means import average_over_seeds
 from pipelines.results.report.data.report import LossCurve, ReportData, RetryCounts, StepAccount
 from pipelines.store.manifest import Manifest, versions
@@ -66,6 +67,7 @@ def collect_report(study: Study, folder: Path, grid: Grid, store: Store) -> Repo
         distributions=tuple(spread.distributions()),
         probabilities=tuple(spread.probabilities()),
         confidences=tuple(spread.confidences()),
+        search=collect_search(study, grid, store),
         retries=tuple(RetryCounts(**retry.model_dump()) for retry in load_retries(store, study.study)),
     )
 

@@ -9,6 +9,7 @@ from pipelines.operators.select.measurements import ReportedMetric
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
+from pipelines.results.report.data.search import SearchSummary
 from pipelines.results.report.data.seeds import Runs
 from pipelines.results.report.data.set_key import SetKey
 from pipelines.results.report.data.task_scores import LevelMean
@@ -241,3 +242,4 @@ class ReportData:
     confidences: tuple[SetProbabilities, ...] = ()
     retries: tuple[RetryCounts, ...] = ()
     metrics: tuple[ReportedMetric, ...] = ()
+    search: SearchSummary | None = None

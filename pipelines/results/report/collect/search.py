@@ -1,0 +1,86 @@
+"""Collects what the search of a study has decided, from its decisions in the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipelines.results.report.data.search import PriorQuality, SearchedCell, SearchGroup, SearchStep, SearchSummary
+from pipelines.store.store import Store
+from pipelines.store.studies.search_log import SearchDecision, StudentsRisk, load_decisions
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.search_grid import SearchGrid, search_grid
+from pipelines.study.spec.study import Study
+
+MIN_CELLS = 3  # of a rank correlation
+
+
+def collect_search(study: Study, grid: Grid, store: Store) -> SearchSummary | None:
+    """Return what the search of a study has decided so far; None if it has none, or has not decided anything yet."""
+    searched = search_grid(study, grid)
+    made = load_decisions(store, study.study, searched.digest) if searched else []
+    if searched is None or not made:
+        return None
+    last = made[-1]
+    return SearchSummary(
+        over=tuple(searched.search.over),
+        epsilon=searched.search.epsilon,
+        risk=searched.search.risk,
+        finished=last.reason == "stop",
+        cells=tuple(_cells(searched, last)),
+        groups=tuple(
+            SearchGroup(group.students, group.risk, group.trained[0][0] if group.trained else "", group.inseparable)
+            for group in last.groups
+        ),
+        priors=tuple(_prior_qualities(searched, last)),
+        decisions=tuple(_step(decision) for decision in made),
+    )
+
+
+def _cells(searched: SearchGrid, last: SearchDecision) -> Iterator[SearchedCell]:
+    scores = {(one.student, one.arm): one.value for one in last.scores}
+    failed = {(one.student, one.arm) for one in last.failed if one.seed == 0}
+    for cell in searched.space.cells:
+        if cell in scores:
+            yield SearchedCell(cell.student, cell.arm, "trained", scores[cell])
+        elif cell in failed:
+            yield SearchedCell(cell.student, cell.arm, "failed")
+        else:
+            found = [one for group in last.groups if cell.student in group.students for one in group.untrained]
+            chance = next((one for one in found if one.arm == cell.arm), None)
+            expected, risk = (chance.expected, chance.probability) if chance else (None, None)
+            yield SearchedCell(cell.student, cell.arm, "skipped", None, expected, risk)
+
+
+def _prior_qualities(searched: SearchGrid, last: SearchDecision) -> Iterator[PriorQuality]:
+    scores = {(one.student, one.arm): one.value for one in last.scores}
+    sign = 1 if searched.search.better == "high" else -1
+    for name, values in last.priors.items():
+        for student in searched.space.students:
+            pairs = [
+                (one.value, sign * scores[student, one.arm])
+                for one in values
+                if one.student == student and (student, one.arm) in scores
+            ]
+            yield PriorQuality(name, student, len(pairs), _spearman(pairs))
+
+
+def _spearman(pairs: list[tuple[float, float]]) -> float | None:
+    if len(pairs) < MIN_CELLS or any(len({pair[side] for pair in pairs}) < 2 for side in (0, 1)):
+        return None
+    from scipy import stats  # slow to import
+
+    found: Any = stats.spearmanr([prior for prior, _ in pairs], [score for _, score in pairs])
+    return float(found.statistic)
+
+
+def _step(decision: SearchDecision) -> SearchStep:
+    cells = tuple(
+        f"{one.arm} for {one.student}" + (f" (seed {one.seed + 1})" if one.seed else "") for one in decision.cells
+    )
+    risks = tuple((_students(group), group.risk) for group in decision.groups)
+    return SearchStep(decision.number, decision.reason, cells, risks)
+
+
+def _students(group: StudentsRisk) -> str:
+    return " + ".join(group.students)
