@@ -137,7 +137,8 @@ def run(
         plan = inputs.plan()
         again = find_reopened(store, plan) if retry_failed else {}
         reopened = f", {len(again)} of them are reopened for failed rows" if again else ""
-        progress.print(f"{study.study}: {len(plan.done)} steps are done{reopened}, {len(plan.pending)} will run")
+        will = "will run" if not study.search or probed_seeds is not None else "can run, of which the search selects"
+        progress.print(f"{study.study}: {len(plan.done)} steps are done{reopened}, {len(plan.pending)} {will}")
         for note in (*template_notes(study, loaded.folder), *prompt_notes(loaded, plan.grid)):
             progress.print(f"[yellow]{escape(note)}[/yellow]")
         corrupt = _corrupt_steps(store, plan, progress.print)
