@@ -153,7 +153,7 @@ def recorder(store: Store) -> LiveRecorder:
 
 
 def progress(recorder: LiveRecorder, step: Step) -> None:
-    recorder.observe(ProgressUpdate(step.key, 3, 10, 0.5, "note", loss=1.25))
+    recorder.observe(ProgressUpdate(step.key, done=3, total=10, per_second=0.5, note="note", loss=1.25))
     recorder.message("[yellow]small[/yellow]: a replica crashed, restarting")
     recorder.observe_pools(
         {"small": PoolStats((1,), 1, 7, 2, ReplicaStats(requests=4, tokens_out=90, crashes=1), frozenset(), (), ())}

@@ -15,7 +15,8 @@ function ticks(low, high, wanted = 4) {
 const path = (points) => points.map(([x, y], place) => `${place ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
 
 // curves: [{points: [[x, y]], class, title}]
-export function lineChart(curves, { width = 900, height = 320, label, x, y }) {
+export function lineChart(curves, { label, x, y }) {
+  const width = window.innerWidth < 760 ? 400 : 900, height = window.innerWidth < 760 ? 240 : 320;
   const all = curves.flatMap((one) => one.points);
   if (!all.length) return null;
   const pad = { left: 46, right: 10, top: 10, bottom: 34 };
@@ -30,7 +31,7 @@ export function lineChart(curves, { width = 900, height = 320, label, x, y }) {
     ticks(low, high).map((tick) => [
       svg("line", { class: "grid", x1: pad.left, x2: width - pad.right, y1: at(left, tick)[1], y2: at(left, tick)[1] }),
       svg("text", { x: pad.left - 6, y: at(left, tick)[1] + 4, "text-anchor": "end" }, number(tick, 2))]),
-    ticks(left, right, 6).map((tick) => svg("text", { x: at(tick, low)[0], y: height - pad.bottom + 15, "text-anchor": "middle" }, number(tick, 2))),
+    ticks(left, right, width / 150).map((tick) => svg("text", { x: at(tick, low)[0], y: height - pad.bottom + 15, "text-anchor": "middle" }, number(tick, 2))),
     svg("text", { x: width - pad.right, y: height - 4, "text-anchor": "end" }, x),
     svg("text", { x: 4, y: 12 }, y),
     curves.map((one) => svg("path", { class: `curve ${one.class ?? ""}`, d: path(one.points.filter((p) => Number.isFinite(p[1])).map((p) => at(...p))) },

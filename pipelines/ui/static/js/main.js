@@ -30,7 +30,10 @@ async function loadStudies() {
 function showFrame(study, name) {
   const links = VIEWS.map(([key, label]) => h("li", {}, h("a", { href: address(study, key), "data-focus": key,
     "aria-current": key === name ? "page" : null }, label)));
-  put(document.getElementById("views"), study ? h("ul", {}, links) : []);
+  const views = document.getElementById("views");
+  put(views, study ? h("ul", {}, links) : []);
+  const current = views.querySelector("[aria-current]");
+  if (current) views.scrollLeft = current.offsetLeft - views.clientWidth / 2 + current.offsetWidth / 2;
   const known = state.studies.find((one) => one.name === study);
   const chooser = state.studies.length > 1 ? select("", state.studies.map((one) => [one.name, one.name]), study,
     (chosen) => { location.hash = address(chosen, name); }) : null;
@@ -46,7 +49,7 @@ function showError(error) {
 async function navigate() {
   const { study, name, parameters } = route();
   if (!study || !state.studies.some((one) => one.name === study)) return showStart(study);
-  const same = state.view && state.study === study && state.name === name;
+  const same = state.view && state.study === study && state.name === name, first = !state.study;
   showFrame(study, name);
   state.abort?.abort();
   state.abort = new AbortController();
@@ -69,7 +72,7 @@ async function navigate() {
       if (signal.aborted) return;
       clearTimeout(slow);
       put(main, state.view.element);
-      if (!same) { window.scrollTo(0, 0); main.focus({ preventScroll: true }); }
+      if (!same && !first) { window.scrollTo(0, 0); main.focus({ preventScroll: true }); }
     } else {
       await state.view.navigated(parameters);
     }
@@ -114,6 +117,8 @@ function connected(on) {
 async function start() {
   if (new URLSearchParams(location.search).has("token")) history.replaceState(null, "", `/${location.hash}`);
   window.addEventListener("hashchange", navigate);
+  // the part after # is the address of a view
+  document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
   try {
     await loadStudies();
     await navigate();

@@ -19,8 +19,8 @@ export function create(context) {
 function budget(spent) {
   return h("section", { class: "card" }, h("h2", {}, "Spent over all runs"), h("dl", { class: "tiles" }, Object.entries(UNITS).map(([unit, [name, show]]) => {
     const limit = spent.budget[unit];
-    return h("div", {}, h("dt", {}, name), h("dd", {}, show(spent[unit]), h("small", {}, limit ? `of ${show(limit)}` : "no limit")),
-      limit ? meter(spent[unit] / limit, spent[unit] >= limit ? "over" : "", `${Math.round((100 * spent[unit]) / limit)} % of the budget`) : null);
+    return h("div", {}, h("dt", {}, name), h("dd", {}, show(spent[unit]), h("small", {}, limit ? `of ${show(limit)}` : "no limit"),
+      limit ? meter(spent[unit] / limit, spent[unit] >= limit ? "over" : "", `${Math.round((100 * spent[unit]) / limit)} % of the budget`) : null));
   })));
 }
 
@@ -34,9 +34,9 @@ function models(spent) {
 function times(found) {
   const most = Math.max(...found.kinds.flatMap((one) => [one.seconds, one.planned ?? 0]), 1e-9);
   return h("section", { class: "card" }, h("h2", {}, "Time by kind of step"), table(
-    [{ head: "Kind" }, { head: "Steps", num: true }, { head: "Took", num: true }, { head: "Planned", num: true }, { head: "Left", num: true }, { head: "Took, and planned" }],
+    [{ head: "Kind" }, { head: "Steps", num: true }, { head: "Took", num: true }, { head: "Planned", num: true }, { head: "Left", num: true }, { head: "Took (blue), planned (grey)" }],
     found.kinds.map((one) => ({ cells: [one.kind, count(one.steps), seconds(one.seconds), one.planned === null ? "unknown" : seconds(one.planned), one.remaining ? seconds(one.remaining) : "–",
-      h("div", { class: "plan" }, meter(one.seconds / most, "", `took ${seconds(one.seconds)}`), meter((one.planned ?? 0) / most, "finished", `planned ${seconds(one.planned ?? 0)}`))] })), { label: "Time by kind" }),
+      h("div", { class: "plan" }, meter(one.seconds / most, "", `took ${seconds(one.seconds)}`), meter((one.planned ?? 0) / most, "planned", `planned ${seconds(one.planned ?? 0)}`))] })), { label: "Time by kind" }),
   h("p", { class: "quiet small" }, "Sums over steps, which run side by side.", found.record ? ` The last run took ${seconds(found.record.wall_seconds)}${found.record.planned_wall ? ` (planned: ${seconds(found.record.planned_wall)})` : ""}.` : ""));
 }
 

@@ -102,7 +102,7 @@ function running(steps, context) {
     [{ head: "Step", class: "label" }, { head: "Progress" }, { head: "Done", num: true }, { head: "Rate", num: true }, { head: "Left", num: true }],
     active.slice(0, 30).map((one) => ({ cells: [
       [h("a", { href: context.address("steps", { key: one.key }), "data-focus": one.key }, one.label), " ", h("span", { class: "quiet small" }, one.kind)],
-      meter(one.done / one.total, "", `${one.done} of ${one.total}`), `${count(one.done)} of ${count(one.total)}`, rate(one.rate), one.eta !== undefined ? seconds(one.eta) : "–"] })),
+      meter(one.done / one.total, "", `${one.done} of ${one.total}`), `${count(one.done)} of ${count(one.total)}`, rate(one.rate), one.done >= one.total ? "saving" : one.eta !== undefined ? seconds(one.eta) : "–"] })),
     { label: "Steps in progress" }));
 }
 

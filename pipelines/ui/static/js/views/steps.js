@@ -56,7 +56,7 @@ function rows(shown, context, view) {
     class: one.key === chosen ? "chosen" : null,
     cells: [h("a", { href: context.address("steps", { ...Object.fromEntries(view.parameters), key: one.key }), "data-focus": one.key }, one.label),
       one.kind, one.total ? h("div", {}, pill(one.state), meter(one.done / one.total, "", `${one.done} of ${one.total}`), h("span", { class: "small quiet" },
-        [`${count(one.done)} of ${count(one.total)}`, rate(one.rate), one.eta !== undefined && `${seconds(one.eta)} left`].filter(Boolean).join(", "))) : pill(one.state),
+        [`${count(one.done)} of ${count(one.total)}`, rate(one.rate), one.eta !== undefined && (one.done >= one.total ? "saving" : `${seconds(one.eta)} left`)].filter(Boolean).join(", "))) : pill(one.state),
       one.out === undefined ? "" : count(one.out), one.rejected ? count(one.rejected) : "", one.failed ? count(one.failed) : "",
       one.seconds === undefined ? "" : seconds(one.seconds), one.planned === undefined ? "" : seconds(one.planned)],
   })), { label: "Steps", name: "steps" });
