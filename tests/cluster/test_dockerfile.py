@@ -1,4 +1,4 @@
-"""The container image: its Dockerfile is linted and refers to what exists; on demand, its steps are run without Docker."""
+"""The container image: its Dockerfile is linted and refers to what exists; on demand, its steps run without Docker."""
 
 from __future__ import annotations
 
