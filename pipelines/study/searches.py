@@ -39,6 +39,7 @@ def check_search(study: Study) -> Iterator[Problem]:
     yield from _lonely_arms(study, search)
     yield from _unknown_benchmarks(study, search)
     yield from _unmeasured_priors(study, search)
+    yield from _missing_options(study, search)
     yield from _few_seeds(study, search)
 
 
@@ -69,6 +70,14 @@ def _unmeasured_priors(study: Study, search: Search) -> Iterator[Problem]:
             elif block and not getattr(study, block.key):
                 message = f"'{name}' needs {block.what}, but the study has no '{block.key}'"
                 yield Problem(("prior", index), message, f"Add for example '{block.example}'.")
+
+
+def _missing_options(study: Study, search: Search) -> Iterator[Problem]:
+    for index, name in enumerate(search.prior):
+        option = METRICS[name].option
+        if option and study.scoring and not any(getattr(scoring, option) for scoring in study.scoring):
+            message = f"'{name}' needs the option '{option}' of scores, and no scorer has it"
+            yield Problem(("prior", index), message, f"Add '{option}: true' to 'scoring'.")
 
 
 def _few_seeds(study: Study, search: Search) -> Iterator[Problem]:

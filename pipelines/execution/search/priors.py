@@ -54,7 +54,8 @@ def _mean_over_sets(grid: SearchGrid, store: Store, name: str, cell: Cell) -> fl
 
 def _set_mean(grid: SearchGrid, store: Store, name: str, pairs: InstructionDataset, base: str) -> float:
     """Return the mean of a metric (or LOSS) over the pairs of the probe that have it; NaN without any."""
-    steps = _measuring_steps(("score",) if name == LOSS else METRICS[name].needs, pairs, base)
+    kinds, option = (("score",), "") if name == LOSS else (METRICS[name].needs, METRICS[name].option)
+    steps = _measuring_steps(kinds, option, pairs, base)
     if steps is None:
         return math.nan
     answers, measured = read_measurements(store, pairs.responses, steps, grid.search.probe)
@@ -70,9 +71,15 @@ def _value(name: str, measurements: PairMeasurements) -> float:
     return metric_value(name, measurements)
 
 
-def _measuring_steps(kinds: tuple[str, ...], pairs: InstructionDataset, base: str) -> dict[str, Step] | None:
-    """Return the steps whose rows a metric is taken from, by kind; None if the data set has not all of them."""
-    scores = pairs.scored_by(None, base)
+def _measuring_steps(
+    kinds: tuple[str, ...], option: str, pairs: InstructionDataset, base: str
+) -> dict[str, Step] | None:
+    """Return the steps whose rows a metric is taken from, by kind; None if the data set has not all of them.
+
+    Scores are those of the first scorer that has the metric's option, under the student's own base if it has several.
+    """
+    scorers = dict.fromkeys(each.scorer for each in pairs.score_steps if not option or each.has_option(option))
+    scores = pairs.scored_by(next(iter(scorers)), base) if scorers else None
     special = {"score": scores, "reward": pairs.reward(None), "lengths": pairs.measure("lengths") or scores}
     found = {kind: special[kind] if kind in special else pairs.measure(kind) for kind in kinds}
     known = {kind: step for kind, step in found.items() if step}

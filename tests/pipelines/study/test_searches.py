@@ -31,6 +31,10 @@ WORLD = "\nbenchmarks:\n  - {name: world, world: {count: 10}}\n"
         ("{over: round, objective: 'world +'}", "search.objective: 'world +' is not a formula"),
         ("{over: round, prior: car}", "search.prior: 'car' needs rewards, but the study has no 'rewards'"),
         ("{over: round, prior: [words, ifd]}", "search.prior[1]: 'ifd' needs scores, but the study has no 'scoring'"),
+        (
+            "{over: round, prior: rsr}\nscoring: {scorer: tiny}",
+            "search.prior: 'rsr' needs the option 'ranks' of scores, and no scorer has it",
+        ),
         ("{over: round, prior: distance}", "search.prior: 'distance' cannot be measured on a probe"),
         ("{over: round, prior: [carr]}", "Did you mean 'car'?"),
         ("{over: rounds}", "Did you mean 'round'?"),
