@@ -89,13 +89,15 @@ def left_out(grid: PublishedGrid, repetitions: int) -> list[float]:
     They are those with the smallest share of trainings on the other four bases, among those whose choices are good
     often enough.
     """
-    found = list[float]()
+    found, judged = list[float](), dict[Assumptions, Outcome]()
     for row in range(len(grid.bases)):
         others = tuple(other for other in range(len(grid.bases)) if other != row)
         tried = [(search_grid(grid, Case(rows=others, assumed=one), repetitions // 4), one) for one in CHOICES]
         good = [each for each in tried if np.mean(each[0].within) >= 0.9] or tried
         chosen = min(good, key=lambda each: each[0].share)[1]
-        found.append(search_grid(grid, Case(assumed=chosen), repetitions).within[row])
+        if chosen not in judged:
+            judged[chosen] = search_grid(grid, Case(assumed=chosen), repetitions)
+        found.append(judged[chosen].within[row])
     return found
 
 

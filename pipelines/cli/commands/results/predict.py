@@ -24,7 +24,9 @@ def predict(
     ] = None,
 ) -> None:
     """Show which metrics of a data set predict the performance of students trained on it (Spearman's rho)."""
+    from pipelines.cli.views.grid_models import show_grid_models
     from pipelines.cli.views.predictions import show_predictions
+    from pipelines.results.predict.grid_model import fit_grids
     from pipelines.results.predict.study import (
         compare_teacher_sizes,
         predict_from_metrics,
@@ -37,7 +39,9 @@ def predict(
     grid = build(loaded.study, loaded.folder)
     where = (loaded.study, loaded.folder, grid, target)
     found = predict_from_metrics(*where, over)
-    show_predictions(Console(), found, compare_teacher_sizes(*where), teachers_without_family(*where[:2]))
+    console = Console()
+    show_predictions(console, found, compare_teacher_sizes(*where), teachers_without_family(*where[:2]))
+    show_grid_models(console, fit_grids(*where, over))
 
 
 def add_predict_command(app: typer.Typer) -> None:
