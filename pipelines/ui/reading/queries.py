@@ -18,6 +18,7 @@ from pipelines.ui.reading.reader import StoreReader, StudyState
 
 TIMEOUT_SECONDS = 30.0
 REJECTED = "rejected"
+IDS = ("id", "parent_id", "seed_id")
 OPERATORS = {"is": "=", "not": "<>", "gt": ">", "lt": "<", "ge": ">=", "le": "<="}
 
 
@@ -53,7 +54,7 @@ def select(reader: StoreReader, state: StudyState, parameters: Parameters) -> Se
     """Return the rows that a request asks for.
 
     Parameters: `kind` (of the steps), `file` ("rows" or "rejected"), `step` (a key; repeated: several), `q` (a text
-    that some column contains), `f` (COLUMN:OPERATOR:VALUE, repeated).
+    that some column contains, or the start of an id), `f` (COLUMN:OPERATOR:VALUE, repeated).
     """
     kind, file = parameters.text("kind"), parameters.text("file", "rows")
     if kind not in ROW_TYPES:
@@ -85,9 +86,10 @@ def _conditions(kind: str, parameters: Parameters) -> tuple[str, list[Any]]:
     columns = columns_of(kind)
     clauses, values = list[str](), list[Any]()
     if text := parameters.text("q", "").strip():
-        texts = [name for name, type_ in columns.items() if type_ == "text"]
-        clauses.append("(" + " OR ".join(f'contains(lower("{name}"), ?)' for name in texts) + ")")
-        values += [text.lower()] * len(texts)
+        texts = [name for name, type_ in columns.items() if type_ == "text" and name not in IDS]
+        found = [f'contains(lower("{name}"), ?)' for name in texts]
+        clauses.append("(" + " OR ".join([*found, "starts_with(id, ?)"]) + ")")
+        values += [text.lower()] * (len(texts) + 1)
     for given in parameters.texts("f"):
         clause, value = _condition(given, columns)
         clauses.append(clause)

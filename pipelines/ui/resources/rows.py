@@ -7,12 +7,11 @@ from typing import Any
 from pipelines.errors import InputError
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.ui.reading.parameters import Parameters
-from pipelines.ui.reading.queries import REJECTED, columns_of, fetch, select
+from pipelines.ui.reading.queries import IDS, REJECTED, columns_of, fetch, select
 from pipelines.ui.reading.reader import StoreReader, StudyState
 
 MAX_PAGE, MAX_OFFSET = 200, 10**9
 SHOWN_CHARACTERS = 300
-HIDDEN = ("id", "parent_id", "seed_id")
 
 
 def page_of_rows(reader: StoreReader, state: StudyState, parameters: Parameters) -> dict[str, Any]:
@@ -25,7 +24,7 @@ def page_of_rows(reader: StoreReader, state: StudyState, parameters: Parameters)
         return {"kinds": [], "columns": [], "rows": [], "more": False}
     found = select(reader, state, parameters)
     columns = columns_of(found.kind)
-    shown = [name for name in columns if name not in HIDDEN]
+    shown = [name for name in columns if name not in IDS]
     answer: dict[str, Any] = {
         "kinds": kinds,
         "columns": [{"name": name, "type": columns[name]} for name in shown],

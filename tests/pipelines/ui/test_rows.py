@@ -39,6 +39,11 @@ def test_rows_can_be_searched_filtered_and_sorted(page: PageClient) -> None:
     assert set(values) == {15, 16} and values == sorted(values, reverse=True)  # pyright: ignore[reportArgumentType]
 
 
+def test_a_row_is_found_by_the_start_of_its_id(page: PageClient) -> None:
+    row = page.get("rows", kind="respond")["rows"][7]
+    assert page.get("rows", kind="respond", q=row[1][:12].upper())["rows"] == [row]
+
+
 def test_rows_of_one_step_and_those_not_passed_on(page: PageClient) -> None:
     step = next(one for one in page.get("steps")["steps"] if one["kind"] == "respond")
     found = page.get("rows", kind="respond", step=step["key"], limit=200)
