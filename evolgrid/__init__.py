@@ -22,6 +22,7 @@ from pipelines.errors import BudgetSpent, InputError, InputErrors, StepFailed
 from pipelines.store.errors import CorruptStore, LeaseLost, StudyLocked
 from pipelines.study.spec.common.basics import PromptFile, SamplingSpec, World
 from pipelines.study.spec.common.model import Model
+from pipelines.study.spec.common.trackers import Tracker
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.instructions.evolution import Evolution
 from pipelines.study.spec.instructions.seeds import Seeds
@@ -72,13 +73,19 @@ __all__ = [
     "StudyPlan",
     "StudyPreview",
     "StudySpec",
+    "Tracker",
     "World",
     "__version__",
     "load",
     "open_store",
 ]
 # these types are in modules that load Ray or Arrow
-_LATE = {"PlannedStep": "plans", "StudyPlan": "plans", "StudyPreview": "previews", "RunSummary": "runs"}
+_LATE = {
+    "PlannedStep": "plans",
+    "StudyPlan": "plans",
+    "StudyPreview": "previews",
+    "RunSummary": "runs",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from pipelines.api.views.preview.page import render_page
 from pipelines.api.views.preview.terminal import show_preview
 from pipelines.execution.previewing.model import Preview
 from pipelines.execution.previewing.preview import preview
-from pipelines.execution.runtime.progress import ProgressDisplay
+from pipelines.execution.runtime.progress import ProgressDisplay, ProgressObserver
 from pipelines.store.store import Store
 from pipelines.store.studies.run_record import study_folder
 from pipelines.study.file.load import LoadedStudy
@@ -44,7 +45,14 @@ class StudyPreview:
         return render_page(self.found)
 
 
-def preview_study(loaded: LoadedStudy, store: Store, count: int, address: str | None, console: Console) -> StudyPreview:
+def preview_study(
+    loaded: LoadedStudy,
+    store: Store,
+    count: int,
+    address: str | None,
+    console: Console,
+    observers: Sequence[ProgressObserver] = (),
+) -> StudyPreview:
     """Preview a checked study with `count` seeds of each seed set, and write the page to the store.
 
     Nothing is trained. The rows are real: a run does not ask for them again. What libraries print goes to a file.
@@ -59,6 +67,7 @@ def preview_study(loaded: LoadedStudy, store: Store, count: int, address: str | 
     """
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
     with redirect_stderr(), sigterm_as_interrupt(), ProgressDisplay(console) as progress:
+        progress.observers += observers
         found = preview(loaded, store, count, progress, address)
     page = posixpath.join(study_folder(store, loaded.study.study), "preview.html")
     store.write_bytes(page, render_page(found).encode())

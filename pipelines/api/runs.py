@@ -12,7 +12,6 @@ from rich.console import Console
 from pipelines.api.process.signals import sigterm_as_interrupt
 from pipelines.api.process.stderr import redirect_stderr
 from pipelines.api.rendering import as_html, as_text
-from pipelines.api.views.notebook import NotebookDisplay, in_notebook
 from pipelines.api.views.plan import pins_note
 from pipelines.api.views.summary import show_summary
 from pipelines.errors import InputError
@@ -82,17 +81,3 @@ def run_study(
     with redirect_stderr(), sigterm_as_interrupt(), log_to(log, store, loaded.study.study):
         summary = run(loaded, store, address, console, retry_failed=retry_failed, observers=observers)
     return RunSummary(**{field.name: getattr(summary, field.name) for field in fields(summary)})
-
-
-def run_and_show(
-    loaded: LoadedStudy, store: Store, address: str | None, *, retry_failed: bool, log: str | None, quiet: bool
-) -> RunSummary:
-    """Run a study as `run_study` does, and show its progress where Python code shows it: a notebook, or a terminal."""
-    if quiet or not in_notebook():
-        return run_study(loaded, store, address, Console(quiet=quiet), retry_failed=retry_failed, log=log)
-    display = NotebookDisplay()
-    try:
-        console = Console(quiet=True)
-        return run_study(loaded, store, address, console, retry_failed=retry_failed, log=log, observers=[display])
-    finally:
-        display.close()

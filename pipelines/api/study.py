@@ -98,13 +98,13 @@ class Study:
         Raises:
             EvolgridError: The study cannot run or has failed.
         """
-        from rich.console import Console
-
         from pipelines.api.previews import preview_study
+        from pipelines.api.views.notebook import shown_progress
 
         with self._working():
             check_study(self.loaded, local=address is None)
-            return preview_study(self.loaded, self.store.store, count, address, Console(quiet=quiet))
+            with shown_progress(quiet) as (console, observers):
+                return preview_study(self.loaded, self.store.store, count, address, console, observers)
 
     def run(
         self, address: str | None = None, *, retry_failed: bool = False, log: str | None = None, quiet: bool = False
@@ -123,11 +123,21 @@ class Study:
         Raises:
             EvolgridError: The study cannot run or has failed.
         """
-        from pipelines.api.runs import run_and_show
+        from pipelines.api.runs import run_study
+        from pipelines.api.views.notebook import shown_progress
 
         with self._working():
             check_study(self.loaded, local=address is None)
-            return run_and_show(self.loaded, self.store.store, address, retry_failed=retry_failed, log=log, quiet=quiet)
+            with shown_progress(quiet) as (console, observers):
+                return run_study(
+                    self.loaded,
+                    self.store.store,
+                    address,
+                    console,
+                    retry_failed=retry_failed,
+                    log=log,
+                    observers=observers,
+                )
 
     @overload
     def results(self, form: Literal["arrow"] = "arrow") -> pa.Table: ...

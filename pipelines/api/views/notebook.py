@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from html import escape
 from typing import Any
 
+from rich.console import Console
 from rich.text import Text
 
-from pipelines.execution.runtime.progress import ProgressUpdate, rate_text, time_text
+from pipelines.execution.runtime.progress import ProgressObserver, ProgressUpdate, rate_text, time_text
 
 REFRESH_SECONDS = 0.5
 SHOWN_LINES = 6
@@ -25,6 +28,19 @@ def in_notebook() -> bool:
     except ImportError:
         return False
     return type(get_ipython()).__name__ == "ZMQInteractiveShell"
+
+
+@contextmanager
+def shown_progress(quiet: bool) -> Generator[tuple[Console, Sequence[ProgressObserver]]]:
+    """Yield a console and observers that show a run where Python code shows it: in a notebook, or on the terminal."""
+    if quiet or not in_notebook():
+        yield Console(quiet=quiet), ()
+        return
+    display = NotebookDisplay()
+    try:
+        yield Console(quiet=True), (display,)
+    finally:
+        display.close()
 
 
 class NotebookDisplay:

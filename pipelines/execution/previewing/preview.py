@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Collection, Coroutine, Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from typing import Any, cast
 
 from cluster.connection.session import connect
 from cluster.resources.inventory import machine, max_inventory
+from pipelines.coroutines import run_coroutine
 from pipelines.errors import InputError
 from pipelines.execution.previewing.engines import fits_here, local_pools
 from pipelines.execution.previewing.model import Preview
@@ -102,7 +101,7 @@ def _make_rows(loaded: LoadedStudy, walk: Walk, steps: tuple[Step, ...], resourc
     if resources.address is None and fits_here(study, folder, names):
         context = RunContext(study, folder, walk.store, resources.progress, machine())
         with local_pools(study, folder, names, resources.spending.add_tokens) as pools:
-            _wait_for(walk.run(build_trees(context, steps, cast(Any, pools), {})))
+            run_coroutine(walk.run(build_trees(context, steps, cast(Any, pools), {})))
         return
     with connect(resources.address, modules=modules_to_ship()) as session:
         context = RunContext(
@@ -125,17 +124,6 @@ def _make_rows_on_ray(context: RunContext, walk: Walk, steps: tuple[Step, ...]) 
                 context.request_resources([requests[name] for name in phase.models])
                 later = [phase.models for phase in phases[number + 1 :]]
                 pools = residency.activate(phase.models, later, context.ready_timeout)
-                _wait_for(walk.run(build_trees(context, phase.steps, pools, {})))
+                run_coroutine(walk.run(build_trees(context, phase.steps, pools, {})))
     finally:
         context.request_resources([])
-
-
-def _wait_for(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine to its end, also in a notebook, whose thread runs an event loop already."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        asyncio.run(work)
-    else:
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(asyncio.run, work).result()
