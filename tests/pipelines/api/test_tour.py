@@ -31,7 +31,6 @@ def test_no_outputs_are_stored() -> None:
 
 @pytest.mark.ray
 def test_the_tour_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     manager = AsyncKernelManager()
     command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
@@ -41,6 +40,6 @@ def test_the_tour_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan, run = cells[1], cells[2]
     assert "respond world evolver r1" in text_of(plan, "text/html")
     assert "earlier lines" in text_of(run, "text/html") and "steps run, 0 reused" in text_of(run, "text/html")
-    streams = [output for cell in cells[:-1] for output in cell.outputs if output.output_type == "stream"]
+    streams = [output for cell in cells[:-1] for output in cell.outputs if output.get("name") == "stdout"]
     assert [output.text for output in streams if "world" not in output.text] == []
     assert "study: tour" in cells[-1].outputs[0].text
