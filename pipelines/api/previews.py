@@ -12,6 +12,7 @@ from rich.console import Console
 from pipelines.api.process.signals import sigterm_as_interrupt
 from pipelines.api.process.stderr import redirect_stderr
 from pipelines.api.rendering import as_text
+from pipelines.api.views.plan import pins_note
 from pipelines.api.views.preview.page import render_page
 from pipelines.api.views.preview.terminal import show_preview
 from pipelines.execution.previewing.model import Preview
@@ -66,6 +67,8 @@ def preview_study(
         EvolgridError: It cannot run or has failed.
     """
     os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
+    if note := pins_note(loaded):
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     with redirect_stderr(), sigterm_as_interrupt(), ProgressDisplay(console) as progress:
         progress.observers += observers
         found = preview(loaded, store, count, progress, address)

@@ -194,7 +194,8 @@ def _problem(node: PreviewNode) -> Problem:
 def _row_facts(node: PreviewNode) -> list[tuple[str, str]]:
     row: Any = node.row
     if isinstance(row, ScoreRow):
-        return [(label, _number(getattr(row, column))) for column, label in _SCORES.items()]
+        unasked = {each.name for each in fields(row) if getattr(row, each.name) == each.default}
+        return [(label, _number(getattr(row, column))) for column, label in _SCORES.items() if column not in unasked]
     if isinstance(row, RewardRow):
         return [(f"reward by {node.step.params.model}", _number(row.reward))]
     if isinstance(row, JudgementRow):
