@@ -12,7 +12,7 @@ from pipelines.results.report.data.search import SearchSummary
 def show_search(console: Console, search: SearchSummary) -> None:
     """Print a search: a line for all of it, a table of its cells, and the best arms."""
     state = "has stopped" if search.finished else f"stops at a risk of {search.risk:g}"
-    counts = ", ".join(f"{len(search.of_state(name))} {name}" for name in ("trained", "skipped", "failed"))
+    counts = ", ".join(f"{len(search.of_state(name))} {name}" for name in ("trained", "training", "skipped", "failed"))
     console.print(f"[bold]Search[/bold] over {' x '.join(search.over)}: {counts}; it {state}", highlight=False)
     table = Table("student", "arm", "state")
     for name in ("score", "expected", "risk"):

@@ -39,10 +39,12 @@ def collect_search(study: Study, grid: Grid, store: Store) -> SearchSummary | No
 
 def _cells(searched: SearchGrid, last: SearchDecision) -> Iterator[SearchedCell]:
     scores = {(one.student, one.arm): one.value for one in last.scores}
-    failed = {(one.student, one.arm) for one in last.failed if one.seed == 0}
+    failed, asked = ({(one.student, one.arm) for one in some if one.seed == 0} for some in (last.failed, last.cells))
     for cell in searched.space.cells:
         if cell in scores:
             yield SearchedCell(cell.student, cell.arm, "trained", scores[cell])
+        elif cell in asked:
+            yield SearchedCell(cell.student, cell.arm, "training")
         elif cell in failed:
             yield SearchedCell(cell.student, cell.arm, "failed")
         else:

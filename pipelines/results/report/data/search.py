@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-CellState = Literal["trained", "skipped", "failed"]
+CellState = Literal["trained", "training", "skipped", "failed"]
 
 
 class SearchedCell(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from pipelines.cli.views.status import show_status
@@ -12,7 +13,7 @@ from pipelines.planning.plan import make_plan
 from pipelines.results.report.collect.search import collect_search
 from pipelines.results.report.page import render_html, render_markdown
 from pipelines.store.store import Store
-from tests.pipelines.execution.search.test_decisions import Table, run, searched
+from tests.pipelines.execution.search.test_decisions import Killed, Table, run, searched
 from tests.pipelines.results.report.sample import sample
 
 
@@ -35,6 +36,16 @@ def test_the_report_shows_trained_and_skipped_cells_with_risks_priors_and_decisi
         assert "two, five" in text and "The search has stopped" in text
     assert "cells were skipped by the" in render_html(data)
     assert "<h2>Search</h2>" not in render_html(sample())
+
+
+def test_cells_that_the_last_decision_asks_for_are_in_training(tmp_path: Path) -> None:
+    grid, store = searched(), Store(str(tmp_path))
+    with pytest.raises(Killed):
+        run(grid, store, Table(killed_at=3))
+    found = collect_search(grid.study, grid.grid, store)
+    assert found and not found.finished
+    asked = {(cell.student, cell.arm) for cell in found.of_state("training")}
+    assert asked == {("small full", "two"), ("small full", "five")} and len(found.of_state("skipped")) == 10
 
 
 def test_the_status_shows_a_search(tmp_path: Path) -> None:
