@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from pipelines.execution.runner import run
@@ -39,6 +40,7 @@ benchmarks:
 SEARCH = "search: {over: [teacher, decoding], prior: ifd, probe: 8, start: 2, risk: 0.9}\n"
 
 
+@pytest.mark.timeout(900)  # three runs of Ray
 def test_a_search_trains_a_part_of_the_grid_and_without_it_the_rest_is_trained_once(tmp_path: Path) -> None:
     path, store = tmp_path / "study.yaml", Store(str(tmp_path / "store"))
 
