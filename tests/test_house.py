@@ -207,6 +207,13 @@ def test_help_is_quick_and_loads_nothing_heavy() -> None:
     assert min(help_seconds) < 8 * min(import_seconds)
 
 
+def test_the_python_package_loads_nothing_heavy() -> None:
+    script = f"import sys, evolgrid; print([name for name in {(*HEAVY, 'pandas', 'duckdb')} if name in sys.modules])"
+    seconds, outputs = zip(*(cpu_and_output(script) for _ in range(3)), strict=True)
+    import_seconds, _ = zip(*(cpu_and_output("import typer, rich.table, pydantic") for _ in range(3)), strict=True)
+    assert {output.strip() for output in outputs} == {"[]"} and min(seconds) < 8 * min(import_seconds)
+
+
 def cpu_and_output(script: str) -> tuple[float, str]:
     """The CPU seconds of a script, and what it prints."""
     before = children_cpu()

@@ -12,7 +12,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from pipelines.study.file.load import load
+from pipelines.study.file.load import load, load_values
+from pipelines.study.file.write import to_yaml, yaml_text
 from pipelines.study.file.yaml_tree import parse
 from pipelines.study.graph.build import build
 from pipelines.study.spec.study import Study
@@ -91,6 +92,22 @@ def test_a_study_that_is_written_out_says_the_same(content: dict[str, Any], bloc
             dumped(study.model_dump(mode="json", exclude_unset=brief, exclude_defaults=not brief), not block)
         )
         assert load(path).study == study
+
+
+@settings(max_examples=50, deadline=None)
+@given(content=studies())
+def test_a_study_written_in_python_is_saved_with_the_same_steps(content: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        study = load_values(content, Path(folder)).study
+        path = Path(folder, "study.yaml")
+        path.write_text(to_yaml(study), encoding="utf-8")
+        assert load(path).study == study
+
+
+@settings(max_examples=100, deadline=None)
+@given(value=st.dictionaries(TEXT | NAME, VALUE, max_size=4))
+def test_plain_values_are_read_as_our_writer_writes_them(value: dict[str, Any]) -> None:
+    assert (parse(yaml_text(value), "any").value or {}) == value
 
 
 @settings(max_examples=50, deadline=None)
