@@ -33,7 +33,9 @@ def add_scores(builder: StepBuilder, responses: Step) -> Iterator[ScoreStep]:
         for model in models:
             scorer = (scoring.label, *([model] if len(models) > 1 else []))
             subject = " ".join([responses.subject, *(["by", *scorer] if several or len(models) > 1 else [])])
-            yield ScoreStep(scoring.label, model, _add_score(builder, responses, scoring, model, subject))
+            yield ScoreStep(
+                scoring.label, model, _add_score(builder, responses, scoring, model, subject), scoring.options
+            )
 
 
 def _add_score(builder: StepBuilder, responses: Step, scoring: Scoring, model: str, subject: str) -> Step:

@@ -69,10 +69,11 @@ def _rewards(builder: StepBuilder, parts: Sequence[InstructionDataset], response
 
 def _scores(builder: StepBuilder, parts: Sequence[InstructionDataset], responses: Step) -> Iterator[ScoreStep]:
     by_part = [{(each.scorer, each.model): each.step for each in one.score_steps} for one in parts]
-    for scorer, model, _ in parts[0].score_steps:
+    for scorer, model, _, options in parts[0].score_steps:
         scored_by = f" by {scorer} {model}" if len(by_part[0]) > 1 else ""
         steps = [found[scorer, model] for found in by_part]
-        yield ScoreStep(scorer, model, _join(builder, responses, steps, f"{responses.subject}{scored_by}"))
+        step = _join(builder, responses, steps, f"{responses.subject}{scored_by}")
+        yield ScoreStep(scorer, model, step, options)
 
 
 def _judgements(

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pipelines.study.graph.steps.params.measures import ScoreParams
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.sparse.filter import MatchCounts
-from pipelines.study.spec.pairs.scoring import JudgeMetric
+from pipelines.study.spec.pairs.scoring import JudgeMetric, ScoringOptions
 from pipelines.study.spec.pairs.selection import Selection
 from pipelines.study.spec.training.recipes import Student
 
@@ -34,11 +33,11 @@ class ScoreStep(NamedTuple):
     scorer: str
     model: str
     step: Step
+    options: ScoringOptions
 
     def has_option(self, name: str) -> bool:
         """Return whether an option of `scoring` is on."""
-        assert isinstance(self.step.params, ScoreParams)
-        return bool(getattr(self.step.params.options, name))
+        return bool(getattr(self.options, name))
 
 
 @dataclass(frozen=True, slots=True)
