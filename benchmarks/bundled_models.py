@@ -1,4 +1,4 @@
-"""Measure the skills of the bundled models on held-out tasks: `python -m benchmarks.bundled_models`."""
+"""Measure the skills and scores of the bundled models on held-out tasks: `python -m benchmarks.bundled_models`."""
 
 import argparse
 import random
@@ -12,7 +12,7 @@ import torch
 
 import bundled
 import prompts
-from benchmarks.support import exams
+from benchmarks.support import exams, scores
 from benchmarks.support.chat import Chat
 from bundled import classifiers
 from bundled.world import METHODS, WorldTask, correct, evolve, heldout, is_valid_evolution
@@ -94,12 +94,12 @@ def markdown_table(skills: dict[str, Skills]) -> str:
 
 
 def _flat(skills: Skills) -> Iterable[tuple[str, float]]:
-    for part, scores in (
+    for part, shares in (
         ("answer, plain", skills.student),
         ("answer, template", skills.teacher),
         ("evolve", skills.evolution),
     ):
-        yield from ((f"{part}: {name}", share) for name, share in scores.items())
+        yield from ((f"{part}: {name}", share) for name, share in shares.items())
     yield "difficulty label", skills.difficulty
 
 
@@ -121,6 +121,8 @@ def main() -> None:
             end="\n\n",
         )
     for folder in folders:
+        if folder.name.endswith("-base"):
+            print(f"{folder.name}\n\n{scores.markdown_table(scores.score_levels(folder, options.count))}\n")
         if head := _classifier_suffix(folder):
             shares = classifiers.ACCURACIES[head](classifiers.load(folder), options.count)
             print("\n".join(f"| {folder.name}: {name} | {100 * share:.0f} |" for name, share in shares.items()))

@@ -1,7 +1,7 @@
 """Make the bundled models from scratch: `python -m bundled.make`.
 
-tiny-1m-base is trained on textbook documents. tiny-4m-base is grown from it: twice as wide, it computes the same
-function at first, and is trained further on the same documents. The chat model of each size is its base, trained
+tiny-1m-base is trained on textbook documents, at last also on raw text. tiny-4m-base is grown from it: twice as wide,
+it computes the same function at first, and is trained further on both. The chat model of each size is its base, trained
 further on conversations. tiny-4m-methods is tiny-4m-chat, trained further on conversations of all methods. The
 classifiers are small models with another head.
 """
@@ -18,7 +18,7 @@ import torch
 from transformers import LlamaForCausalLM, LlamaForSequenceClassification, PreTrainedTokenizerFast
 
 from bundled import auto_evol_corpus as auto_corpus
-from bundled import autoif_corpus, classifiers, corpus, family, tokenizer
+from bundled import autoif_corpus, classifiers, corpus, family, raw_corpus, tokenizer
 from bundled.corpus import Draw, Stage, TokenRow
 from bundled.family import RowEncoder
 from bundled.training import Losses, Recipe, row_losses, train
@@ -26,9 +26,9 @@ from bundled.training import Losses, Recipe, row_losses, train
 MODELS: Final = Path(__file__).parent / "models"
 SAVE_EVERY: Final = 100
 RECIPES: Final[dict[str, Recipe]] = {
-    "tiny-1m-base": Recipe(steps=2000),
+    "tiny-1m-base": Recipe(steps=2400),
     "tiny-1m-chat": Recipe(steps=300, matrix_rate=0.01, rate=3e-3),
-    "tiny-4m-base": Recipe(steps=300, matrix_rate=0.01, rate=3e-3),
+    "tiny-4m-base": Recipe(steps=500, matrix_rate=0.01, rate=3e-3),
     "tiny-4m-chat": Recipe(steps=900, matrix_rate=0.01, rate=3e-3),
     "tiny-4m-methods": Recipe(steps=545, matrix_rate=0.01, rate=3e-3, bfloat16=True),
     "tiny-1m-nli": Recipe(steps=1200, matrix_rate=0.01, rate=3e-3),
@@ -54,7 +54,7 @@ class TrainingPhase:
 
 
 CONVERSATION: Final = TrainingPhase(1.0, corpus.CONVERSATIONS, Stage())
-TEXTBOOK: Final = TrainingPhase(1.0, corpus.TEXTBOOK, Stage())
+DOCUMENTS: Final = TrainingPhase(1.0, raw_corpus.MIXED, Stage())
 METHODS: Final[dict[Draw, float]] = {
     corpus.plain_turn: 0.06,
     corpus.answer_turn: 0.08,
@@ -74,12 +74,13 @@ METHODS: Final[dict[Draw, float]] = {
 }
 TRAINING_PHASES: Final[dict[str, tuple[TrainingPhase, ...]]] = {
     "tiny-1m-base": (
-        TrainingPhase(0.15, corpus.TEXTBOOK, Stage(levels=(1.0,), sizes=(2, 3, 4))),
-        TrainingPhase(0.35, corpus.TEXTBOOK, Stage(levels=(0.6, 0.4), sizes=(3, 4, 5))),
-        TEXTBOOK,
+        TrainingPhase(0.12, corpus.TEXTBOOK, Stage(levels=(1.0,), sizes=(2, 3, 4))),
+        TrainingPhase(0.3, corpus.TEXTBOOK, Stage(levels=(0.6, 0.4), sizes=(3, 4, 5))),
+        TrainingPhase(0.8, corpus.TEXTBOOK, Stage()),
+        DOCUMENTS,
     ),
     "tiny-1m-chat": (CONVERSATION,),
-    "tiny-4m-base": (TEXTBOOK,),
+    "tiny-4m-base": (DOCUMENTS,),
     "tiny-4m-chat": (
         replace(CONVERSATION, until=1 / 3),
         TrainingPhase(1.0, corpus.LATE_CONVERSATIONS, corpus.LATE_STAGE),

@@ -18,16 +18,26 @@ SYSTEM: Final = "<|system|>"
 END: Final = "<|end|>"
 SPECIALS: Final = (PAD, BOS, END, USER, ASSISTANT, SYSTEM)
 VOCABULARY: Final = 1024
-# fixed, so that other prompts of the project do not change the vocabulary
+# Fixed, so that other wordings of the prompts do not change the vocabulary of the models
+REWRITE: Final = (
+    "You are an instruction rewriter. Make the instruction harder for strong chat models, yet reasonable and"
+    " answerable, only by this method: {method}. Add only 10 to 20 words, keep all its data and return only the new"
+    " instruction.\n\nInstruction: Repeat"
+)
+REWRITING_METHODS: Final = (
+    "add one or more constraints or requirements",
+    "ask for more depth or breadth of the inquiry",
+    "replace general concepts by more specific ones",
+    "require explicit reasoning in several steps",
+)
 PROMPTS: Final = (
-    "answer",
-    "answer_with_input",
-    "difficulty",
-    "evol_breadth",
-    "evol_concretize",
-    "evol_constraints",
-    "evol_deepen",
-    "evol_reasoning",
+    "Answer accurately and completely. Repeat",
+    "Answer accurately and completely. Repeat\n\nInput: Repeat",
+    "Rate how difficult the instruction is: very easy, easy, medium, hard or very hard. Return only the label."
+    "\n\nInstruction: Repeat",
+    "You are an instruction creator. Write a brand new instruction of the same domain, but rarer, about as long and"
+    " difficult, reasonable and answerable. Return only the new instruction.\n\nInstruction: Repeat",
+    *(REWRITE.format(method=method) for method in REWRITING_METHODS),
 )
 CONTEXT: Final = 1024
 CHAT_TEMPLATE: Final = (
@@ -55,7 +65,7 @@ Compare two countries, name their largest cities, and use data to show which has
 
 
 def build() -> PreTrainedTokenizerFast:
-    """Train the tokenizer on the world's wording, the prompt templates and a little English (about a second)."""
+    """Train the tokenizer on the world's wording, wordings of prompts and a little English (about a second)."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -95,10 +105,5 @@ def _texts() -> Iterator[str]:
     yield from [phrase.format(noun="words") + ": fox." for phrases in HEADS.values() for phrase in phrases] * 30
     yield from ["fox. " + sentence for sentences in SENTENCES.values() for sentence in sentences] * 30
     yield from ["( fox - cow ), 3 done", "yes fox", "Question: fox\nSolution: fox\nHarder question: fox"] * 60
-    yield from [_render_prompt(name) for name in PROMPTS] * 30
+    yield from [*PROMPTS] * 30
     yield ENGLISH
-
-
-def _render_prompt(name: str) -> str:
-    prompt = prompts.get(name)
-    return prompt.render(**dict.fromkeys(prompt.variables, "Repeat"))

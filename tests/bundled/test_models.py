@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 import bundled
 from benchmarks.bundled_models import measure_evolution
 from benchmarks.support.chat import Chat
+from benchmarks.support.scores import score_levels
 from bundled.family import RowEncoder
 from bundled.world import correct, heldout
 
@@ -95,3 +96,15 @@ def test_the_large_chat_model_evolves_where_the_small_often_fails(large_chat: Ch
     small = measure_evolution(Chat(bundled.path("tiny-1m-chat")), 12, levels=(1,))
     large = measure_evolution(large_chat, 12, levels=(1,))
     assert sum(large.values()) > sum(small.values())
+
+
+@pytest.mark.parametrize("name", ["tiny-1m-base", "tiny-4m-base"])
+def test_scores_by_a_base_are_sensible_and_order_answers_as_accuracy_does(name: str) -> None:
+    levels = score_levels(bundled.path(name), 40)
+    for level in levels.values():
+        for metric, least, most in (("ppl_conditional", 1, 100), ("ppl_answer", 10, 3000), ("ifd", 0.1, 1)):
+            assert all(least < value < most for value in level.medians(metric)), metric
+        for metric in ("ppl_conditional", "ifd", "ic_ifd"):
+            correct_median, wrong_median = level.medians(metric)
+            assert correct_median < wrong_median and level.auc(metric) > 0.55, metric
+    assert levels[3].medians("ic_ifd")[0] > levels[0].medians("ic_ifd")[0]

@@ -4,13 +4,15 @@ import random
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 import bundled
-from bundled import classifiers, corpus, family, tokenizer
+from bundled import classifiers, corpus, family, raw_corpus, tokenizer
 from bundled.corpus import Stage, TokenRow
 from bundled.family import RowEncoder, Size
 from bundled.make import RECIPES, STARTS_FROM, TRAINING_PHASES
 from bundled.training import MIN_SHARED_TOKENS, Recipe, batches, orthogonalise, row_losses, train, weighted_loss
+from bundled.world import correct
 from bundled.world.generate import is_held_out
 from bundled.world.grammar import parse
 from bundled.world.lexicon import NUMBERS, WORDS
@@ -46,16 +48,32 @@ def test_only_the_reply_is_learned_in_a_conversation(encoder: RowEncoder) -> Non
 def test_training_never_sees_a_held_out_list() -> None:
     rng = random.Random(1)
     for _ in range(300):
-        for draw in (corpus.plain_turn, corpus.evolve_turn):
+        for draw in (corpus.plain_turn, corpus.evolve_turn, raw_corpus.pair_text):
             prompt, target = draw(rng, Stage())
-            stated = [parse(prompt), parse(target), parse(prompt.split("Instruction: ")[-1])]
+            stated = [parse(prompt), parse(target.split("\n")[0]), parse(prompt.split("Instruction: ")[-1])]
             assert not any(task and is_held_out(task.arguments) for task in stated)
 
 
-def test_textbooks_hold_neither_chat_nor_evolve_prompts() -> None:
+def test_documents_of_base_models_hold_neither_chat_nor_evolve_prompts() -> None:
     rng = random.Random(2)
-    texts = [" ".join(draw(rng, Stage())) for draw in corpus.TEXTBOOK for _ in range(50)]
+    texts = [" ".join(draw(rng, Stage())) for draw in raw_corpus.MIXED for _ in range(50)]
     assert not any("<|" in text or "rewriter" in text or "Return only" in text for text in texts)
+
+
+def test_raw_text_has_the_ids_of_a_scored_pair(encoder: RowEncoder) -> None:
+    drawn = raw_corpus.pair_text(random.Random(6), Stage())
+    scored = AutoTokenizer.from_pretrained(bundled.path("tiny-1m-base"))("".join(drawn))["input_ids"]
+    row = corpus.document_row(encoder, *drawn)
+    assert row.ids == [*scored, encoder.control("end")]
+    assert [weight > 0 for weight in row.weights] == [False] + [True] * len(scored)
+
+
+def test_most_raw_answers_are_correct_and_some_instructions_are_damaged() -> None:
+    rng = random.Random(7)
+    pairs = [raw_corpus.pair_text(rng, Stage())[1].split("\n") for _ in range(600)]
+    intact = [(task, answer) for task, answer in pairs if parse(task)]
+    assert 0.05 < 1 - len(intact) / len(pairs) < 0.2
+    assert 0.6 < sum(correct(task, answer) for task, answer in intact) / len(intact) < 0.9
 
 
 def test_batches_hold_every_row_once_and_padding_has_no_weight() -> None:
