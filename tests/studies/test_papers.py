@@ -39,6 +39,7 @@ COUNTS = {
     "2412.11231/scaling_mathematics": (14, 28),
     "2412.11231/selection": (6, 28),
     "2412.11231/temperatures": (12, 24),
+    "2412.11231/win_rates": (13, 27),
 }
 
 CURVES = ("2406.00770/optimization", "2411.07133/decodings")  # figures without printed numbers

@@ -54,4 +54,4 @@ def _data_files(study: Study) -> Iterator[str]:
     for benchmark in study.benchmarks:
         judge = benchmark.judge
         named = (benchmark.file, benchmark.shots_file, *((judge.reference, judge.length_control) if judge else ()))
-        yield from (name for name in named if name and name not in study.models)
+        yield from (name for name in named if isinstance(name, str) and name not in study.models)
