@@ -78,12 +78,16 @@ def _missing_start(group: GroupRisk, waiting: set[Cell], settings: SearchSetting
 
 
 def _risky_arm(found: tuple[GroupRisk, ...], waiting: set[Cell], settings: SearchSettings) -> tuple[Cell, ...]:
-    """Return the cells of the likeliest arm of the riskiest group, as if the waiting cells were not the best."""
-    riskiest, most = None, settings.risk
+    """Return the cells of the likeliest arm of the riskiest group, as if the waiting cells were not the best.
+
+    With a risk of 0, also arms whose probability is too small for a float are taken.
+    """
+    riskiest, most = None, settings.risk or -1.0
     for group in found:
         idle = [chance for chance in group.candidates if set(chance.missing) - waiting]
         risk = combined_risk([chance.probability for chance in idle])
-        if len(group.trained) >= min(settings.start, len(group.trained) + len(group.candidates)) and risk > most:
+        started = len(group.trained) >= min(settings.start, len(group.trained) + len(group.candidates))
+        if idle and started and risk > most:
             riskiest, most = idle[0], risk
     return tuple(cell for cell in riskiest.missing if cell not in waiting) if riskiest else ()
 

@@ -79,6 +79,7 @@ OTHER: dict[str, Any] = {
     "logprobs": True,
     "schema": "{}",
     "adapter": "other",
+    "ranks": True,
     "top_logprobs": 5,
     "pair": "other",
     "temperature": 0.1,

@@ -51,7 +51,7 @@ def test_a_committed_step_can_be_read_back(store: Store) -> None:
 
 
 def test_rows_that_do_not_add_up_are_never_committed(store: Store) -> None:
-    with pytest.raises(RuntimeError, match="row count mismatch: 7 in, 5 out"):
+    with pytest.raises(CorruptStore, match="row count mismatch: 7 in, 5 out"):
         commit_rows(store, step(), [response(index) for index in range(5)], [rejection(9)], 7, 1.0)
     assert store.finished_keys() == frozenset()
 

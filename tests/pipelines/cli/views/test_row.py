@@ -7,14 +7,14 @@ from typing import get_type_hints
 from pipelines.cli.views.request import REQUEST_FACTS
 from pipelines.cli.views.row import FACTS, row_facts
 from pipelines.rows.kinds import ROW_TYPES
-from pipelines.rows.types import InstructionRow, ResponseRow, RewardRow, Row, ScoreRow
+from pipelines.rows.types import InstructionRow, LengthsRow, ResponseRow, RewardRow, Row, ScoreRow
 from pipelines.study.graph.steps.params.answers import RespondParams
 from pipelines.study.graph.steps.params.measures import RewardParams
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.common.basics import SamplingSpec
 from tests.support.studies import evolve_job
 
-SHOWN_BY_THEIR_FIELDS = {ScoreRow, RewardRow}
+SHOWN_BY_THEIR_FIELDS = {LengthsRow, ScoreRow, RewardRow}
 
 
 def test_every_row_type_is_shown_by_a_function_of_its_own_or_of_a_base() -> None:
