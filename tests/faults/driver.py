@@ -12,7 +12,7 @@ import os
 import random
 import time
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -87,7 +87,7 @@ def stream(context: RunContext, plan: Plan) -> Plan:
 
 
 @contextmanager
-def nowhere(address: str | None) -> Generator[Session]:
+def nowhere(address: str | None, modules: Sequence[object] = ()) -> Generator[Session]:
     yield Session("nowhere", local=True)
 
 
