@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
-from jupyter_client.kernelspec import KernelSpec
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[3]
@@ -32,10 +29,7 @@ def test_no_outputs_are_stored() -> None:
 @pytest.mark.ray
 def test_the_tour_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    manager = AsyncKernelManager()
-    command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    manager._kernel_spec = KernelSpec(argv=command, display_name="here", language="python")
-    client = NotebookClient(tour(), km=manager, timeout=240, resources={"metadata": {"path": str(tmp_path)}})
+    client = NotebookClient(tour(), kernel_name="python3", timeout=240, resources={"metadata": {"path": str(tmp_path)}})
     cells = [cell for cell in client.execute().cells if cell.cell_type == "code"]
     plan, run = cells[1], cells[2]
     assert "respond world evolver r1" in text_of(plan, "text/html")
