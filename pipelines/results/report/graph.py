@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.planning.model_size import parameters
-from pipelines.results.report.data.set_key import set_key
+from pipelines.results.report.data.set_key import cell_coordinates, set_key
 from pipelines.store.store import Store
 from pipelines.store.studies.graph_record import CellNode, SetNode, StepNode, StudyGraph, load_graph, save_graph
 from pipelines.store.studies.run_record import load_record
@@ -62,18 +62,8 @@ def _set_node(pairs: InstructionDataset) -> SetNode:
 
 
 def _cell_node(cell: Cell) -> CellNode:
-    pairs = cell.pairs
     return CellNode(
-        student=cell.student.model,
-        recipe=cell.student.recipe,
-        seeds=pairs.seeds if pairs else "",
-        evolver=pairs.evolved_by if pairs else "",
-        round=pairs.round if pairs else -1,
-        teacher=pairs.teacher if pairs else "",
-        decoding=pairs.decoding if pairs else "",
-        selection=cell.selection,
-        answer_seed=pairs.answer_seed if pairs else None,
-        seed=cell.seed,
+        **cell_coordinates(cell),
         train=cell.train.key if cell.train else "",
         evaluations=tuple((benchmark, step.key) for benchmark, step in cell.evaluations),
     )

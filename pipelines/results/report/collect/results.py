@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.evaluate.scores import metric_label, metric_names, scores, task_points
 from pipelines.results.report.data.report import Result
+from pipelines.results.report.data.set_key import cell_coordinates
 from pipelines.results.report.data.task_scores import LevelMean, TaskScores, mean_by
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import AnswerRow
@@ -78,25 +79,15 @@ def benchmark_numbers(
 
 
 def _result(cell: Cell, rows: int, benchmark: str, number: BenchmarkNumber) -> Result:
-    pairs = cell.pairs
     return Result(
+        **cell_coordinates(cell),
         benchmark=benchmark,
         metric=number.metric,
-        student=cell.student.model,
-        recipe=cell.student.recipe,
-        seeds=pairs.seeds if pairs else "",
-        evolver=pairs.evolved_by if pairs else "",
-        round=pairs.round if pairs else -1,
-        teacher=pairs.teacher if pairs else "",
-        decoding=pairs.decoding if pairs else "",
-        selection=cell.selection,
         rows=rows,
         value=number.value,
         low=number.low,
         high=number.high,
         by_level=number.by_level,
-        answer_seed=pairs.answer_seed if pairs else None,
-        seed=cell.seed,
     )
 
 

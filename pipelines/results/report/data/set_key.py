@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pipelines.study.graph.steps.grid import InstructionDataset
+from pipelines.study.graph.steps.grid import Cell, InstructionDataset
 
 
 def answered_by(decoding: str, seed: int | None) -> str:
@@ -59,3 +59,10 @@ class SetKey(NamedTuple):
 def set_key(pairs: InstructionDataset) -> SetKey:
     """Return the key of a data set of the grid."""
     return SetKey(pairs.seeds, pairs.evolved_by, pairs.round, pairs.teacher, pairs.decoding, pairs.answer_seed)
+
+
+def cell_coordinates(cell: Cell) -> dict[str, Any]:
+    """Return the coordinates of a student's results by name. An untuned base model has round -1 and no data set."""
+    key = set_key(cell.pairs) if cell.pairs else SetKey("", "", -1, "", "")
+    student = {"student": cell.student.model, "recipe": cell.student.recipe}
+    return student | key._asdict() | {"selection": cell.selection, "seed": cell.seed}
