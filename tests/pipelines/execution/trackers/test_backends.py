@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +46,14 @@ def test_tensorboard_has_the_curves_of_both_runs(tmp_path: Path) -> None:
     assert len(curves) == 4 and len(found.Runs()) == 2
 
 
+@pytest.fixture
+def wandb_service() -> Iterator[None]:
+    """The process that wandb starts for its runs ends with the test; in a run of a study it ends with the driver."""
+    yield
+    import_module("wandb").teardown()
+
+
+@pytest.mark.usefixtures("wandb_service")
 def test_wandb_has_a_folder_to_sync_for_each_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log_twice(lambda: make_backend("wandb", target(tmp_path)))
     files = sorted(path.name for path in (tmp_path / "wandb").glob("offline-run-*/*.wandb"))
