@@ -19,6 +19,7 @@ from pipelines.cli.commands.running.cluster import app as cluster_commands
 from pipelines.cli.commands.running.jobs import add_job_commands
 from pipelines.cli.commands.running.plan import add_plan_command
 from pipelines.cli.commands.running.preview import add_preview_command
+from pipelines.cli.commands.running.reproduce import add_reproduce_command
 from pipelines.cli.commands.running.run import add_run_command
 from pipelines.cli.commands.study.init import add_init_command
 from pipelines.cli.commands.study.lock import add_lock_command
@@ -62,6 +63,7 @@ app.add_typer(plugin_commands, name="plugin", rich_help_panel=STUDY)
 add_plan_command(app)
 add_preview_command(app)
 add_run_command(app)
+add_reproduce_command(app)
 add_report_command(app)
 add_predict_command(app)
 add_show_command(app)

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
@@ -138,3 +139,45 @@ def _small(placement: dict[str, Any]) -> dict[str, Any]:
         "evolution": {"evolvers": ["one"]},
         "responses": {"teachers": ["one"]},
     }
+
+
+@pytest.mark.parametrize(
+    "evolution",
+    [
+        {"method": "auto-evol-instruct", "evolvers": ["a"], "rounds": 3},
+        {"method": "auto-evol-instruct", "evolvers": ["a"], "optimization": {"optimizer": "a", "variant": "authors"}},
+        {
+            "method": "auto-evol-instruct",
+            "evolvers": ["a"],
+            "optimization": {
+                "optimizer": "a",
+                "variant": "authors",
+                "sampling": {"temperature": 0.6, "top_p": 0.95, "max_tokens": 2048},
+            },
+        },
+        {"method": "autoif", "evolvers": ["a"], "autoif": {"instructions": "f.txt", "rules": "port", "responses": 8}},
+    ],
+)
+def test_a_value_that_is_only_sometimes_the_default_is_written(evolution: dict[str, Any], tmp_path: Path) -> None:
+    content = {
+        "study": "s",
+        "seeds": [{"name": "w", "world": {"count": 3}}],
+        "models": {"a": {"source": "a", "engine": "scripted"}},
+        "evolution": [evolution],
+        "responses": {"teachers": ["a"]},
+    }
+    study = load_values(content, tmp_path).study
+    path = tmp_path / "again.yaml"
+    path.write_text(to_yaml(study))
+    assert load(path).study.evolution == study.evolution
+
+
+PAPERS = sorted((Path(__file__).parents[3] / "studies").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: path.stem)
+def test_a_shipped_study_is_written_as_it_was_read(path: Path, tmp_path: Path) -> None:
+    study = load(path).study
+    again = tmp_path / "again.yaml"
+    again.write_text(to_yaml(study))
+    assert load(again).study == study

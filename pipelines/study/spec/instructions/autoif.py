@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from actors.sandbox.protocol.job import Level
 from pipelines.study.spec.common.basics import ClassifierName, ModelName, StrictModel
@@ -48,6 +48,12 @@ class AutoIF(StrictModel):
         if isinstance(value, dict) and value.get("rules") == "port":
             return {"responses": 1, **value}
         return value
+
+    @model_serializer(mode="wrap")
+    def _with_responses(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write `responses` whenever another default would be read in its place."""
+        content: dict[str, Any] = handler(self)
+        return content | ({"responses": self.responses} if self.rules == "port" and self.responses != 1 else {})
 
     @model_validator(mode="after")
     def _checks_of_the_rules(self) -> AutoIF:

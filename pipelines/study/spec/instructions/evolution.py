@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pipelines.study.spec.common.basics import ModelName, Name, SamplingSpec, StrictModel, SystemPrompt, name_from
 from pipelines.study.spec.instructions.autoif import AutoIF
@@ -67,6 +67,12 @@ class Optimization(StrictModel):
         if isinstance(value, dict) and value.get("variant") == "authors":
             return {"sampling": {"temperature": 0.0, "top_p": 0.9, "max_tokens": 1500}, **value}
         return value
+
+    @model_serializer(mode="wrap")
+    def _with_sampling(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write `sampling` whenever another default would be read in its place."""
+        content: dict[str, Any] = handler(self)
+        return content | ({"sampling": self.sampling.model_dump()} if self.variant == "authors" else {})
 
 
 def _expand_boolean(value: Any) -> Any:
@@ -141,6 +147,12 @@ class Evolution(StrictModel):
             return value
         method = value.get("method", "evol-instruct")
         return {"name": method, **({} if method == "evol-instruct" else {"rounds": 1}), **value}
+
+    @model_serializer(mode="wrap")
+    def _with_rounds(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Write `rounds` whenever another default would be read in its place."""
+        content: dict[str, Any] = handler(self)
+        return content | ({"rounds": self.rounds} if self.method != "evol-instruct" and self.rounds != 1 else {})
 
     @model_validator(mode="after")
     def _failures(self) -> Evolution:

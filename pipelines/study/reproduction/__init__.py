@@ -1,0 +1,1 @@
+"""The papers' tables and figures: their studies, as they are and in miniature."""
