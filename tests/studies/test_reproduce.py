@@ -14,14 +14,14 @@ import prompts
 from actors.engine import EngineSpec, GenerateRequest, RequestError, Sampling
 from pipelines.errors import InputError
 from pipelines.evaluate.judged.followbench import format_history
+from pipelines.reproduction import places
+from pipelines.reproduction.catalog import PaperStudy, paper_studies, paper_tables, studies_of, study_costs
+from pipelines.reproduction.small.cast import Checkpoint, cast
+from pipelines.reproduction.small.study import miniature
 from pipelines.study.check import check
 from pipelines.study.file.load import load
 from pipelines.study.graph.build import build
 from pipelines.study.inputs.published import read_published
-from pipelines.study.reproduction import places
-from pipelines.study.reproduction.catalog import PaperStudy, paper_studies, paper_tables, studies_of, study_costs
-from pipelines.study.reproduction.small.cast import Checkpoint, cast
-from pipelines.study.reproduction.small.study import miniature
 from studies.closed_world import ExactJudge, quality
 from tests.studies.test_papers import coordinates
 from tests.support.command_line import evolgrid

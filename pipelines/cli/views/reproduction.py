@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from pipelines.study.reproduction.catalog import PaperStudy, paper_tables, study_costs
-from pipelines.study.reproduction.small.study import Miniature
+from pipelines.reproduction.catalog import PaperStudy, paper_tables, study_costs
+from pipelines.reproduction.small.study import Miniature
 
 MAX_CAST = 8
 

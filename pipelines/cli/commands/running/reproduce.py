@@ -12,7 +12,7 @@ from pipelines.cli.common.options import DEFAULT_STORE, LogFile, StoreUrl, load_
 from pipelines.cli.common.registration import RUN, add_command
 
 if TYPE_CHECKING:
-    from pipelines.study.reproduction.catalog import PaperStudy
+    from pipelines.reproduction.catalog import PaperStudy
 
 
 def reproduce(
@@ -45,7 +45,7 @@ def reproduce(
     """Run the studies of a paper's table or figure. Without a name, list all of them."""
     from pipelines.cli.commands.running.run import run
     from pipelines.cli.views.reproduction import show_tables
-    from pipelines.study.reproduction.catalog import studies_of
+    from pipelines.reproduction.catalog import studies_of
 
     if not table:
         show_tables(Console())
@@ -61,7 +61,7 @@ def reproduce(
 def _placed(study: PaperStudy, folder: Path | None, small: bool) -> Path:
     """Write the study's file and return its path."""
     from pipelines.cli.views.reproduction import show_miniature
-    from pipelines.study.reproduction.places import FULL_FOLDER, SMALL_FOLDER, place_miniature, place_study
+    from pipelines.reproduction.places import FULL_FOLDER, SMALL_FOLDER, place_miniature, place_study
 
     if not small:
         return place_study(study, folder or FULL_FOLDER)

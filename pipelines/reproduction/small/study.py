@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.reproduction.small.cast import Checkpoint, cast
 from pipelines.study.file.python_values import plain_block
-from pipelines.study.reproduction.small.cast import Checkpoint, cast
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.instructions.evolution import Evolution, Optimization
 from pipelines.study.spec.study import Study

@@ -6,12 +6,12 @@ import shutil
 from importlib.resources import files
 from pathlib import Path
 
+from pipelines.reproduction.catalog import PAPERS, PaperStudy
+from pipelines.reproduction.small.checkpoints import write_checkpoints
+from pipelines.reproduction.small.data import FILES, write_items
+from pipelines.reproduction.small.study import FORMATS_FILE, PLUGIN, Miniature, miniature
 from pipelines.study.file.load import LoadedStudy, load
 from pipelines.study.file.write import yaml_text
-from pipelines.study.reproduction.catalog import PAPERS, PaperStudy
-from pipelines.study.reproduction.small.checkpoints import write_checkpoints
-from pipelines.study.reproduction.small.data import FILES, write_items
-from pipelines.study.reproduction.small.study import FORMATS_FILE, PLUGIN, Miniature, miniature
 
 FULL_FOLDER = Path("studies/papers")
 SMALL_FOLDER = Path("evolgrid-small")
