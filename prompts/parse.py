@@ -10,6 +10,7 @@ from prompts.labels import TWO, one_label, one_number, short_name
 from prompts.methods import PLACEHOLDER, after_final_heading, labelled_block, only_block
 from prompts.refusals import refuses_rewrite
 from prompts.repair import repair
+from prompts.tags import read_tags
 from prompts.thoughts import split_thoughts
 from prompts.verdicts import arena_label, model_label, rating, win_tie_lose, yes_no_list
 
@@ -146,6 +147,15 @@ def _keyword(reply: str) -> Reply:
     return _accepted(name, ["name"] if name != text else [])
 
 
+def _tags(reply: str) -> Reply:
+    """Accept the tags of an instruction. The value has a line for each tag; without tags it is empty."""
+    found = read_tags(reply)
+    if found is None:
+        return Reply(None, "rejected:no_tags" if reply.strip() else "rejected:empty")
+    tags, exact = found
+    return _accepted("\n".join(tags), [] if exact else ["list"])
+
+
 def _final_instruction(reply: str) -> Reply:
     """Auto Evol-Instruct: accept the text below the final heading (2406.00770, Fig. 2).
 
@@ -193,6 +203,7 @@ PARSERS: dict[str, Callable[[str], Reply]] = {
     "difficulty_score": _difficulty_score,
     "category": _one_of(CATEGORIES, "not_a_category"),
     "keyword": _keyword,
+    "tags": _tags,
     "equality": _one_of((EQUAL, NOT_EQUAL), "not_a_label"),
     "final_instruction": _final_instruction,
     "final_instruction_or_all": _final_instruction_or_all,

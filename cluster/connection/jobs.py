@@ -25,6 +25,7 @@ STOP_TIMEOUT_VARIABLE = (
     "RAY_JOB_STOP_WAIT_TIME_S"  # from SIGTERM to SIGKILL; Ray's default of 3 is too short to save finished rows
 )
 UNREACHABLE_HINT = "check the tunnel to the head (ray dashboard, kubectl port-forward)"
+LOGS_IN_MESSAGE = ", last available logs"  # Ray repeats the end of a failed job's output in its message
 FINISHED_STATUSES = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -144,7 +145,8 @@ def _client(address: str) -> JobSubmissionClient:
     from ray.job_submission import JobSubmissionClient
 
     client = _call_server(JobSubmissionClient, address)
-    logging.getLogger("ray").setLevel(logging.WARNING)  # hides messages about uploads
+    for part in JobSubmissionClient.__mro__:  # hides messages about uploads and closed connections
+        logging.getLogger(part.__module__).setLevel(logging.WARNING)  # each module has a level of its own
     _call_server(client.list_jobs)  # detects a wrong token early
     return client
 
@@ -198,7 +200,7 @@ def _to_study_job(details: JobDetails) -> StudyJob:
         id=details.submission_id or "",
         study=(details.metadata or {})["study"],
         status=str(details.status),
-        message=details.message or "",
+        message=(details.message or "").partition(LOGS_IN_MESSAGE)[0],
         started=details.start_time and details.start_time / 1000,
         ended=details.end_time and details.end_time / 1000,
     )

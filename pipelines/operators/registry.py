@@ -84,7 +84,8 @@ def _reward(params: RewardParams, inputs: OperatorInputs) -> Reward:
 def _judge(params: JudgeParams, inputs: OperatorInputs) -> InstructionReward | JudgeInstruction:
     if params.metric == "reward":
         return InstructionReward(inputs.client, inputs.method, inputs.step.catalog)
-    return JudgeInstruction(inputs.client, params.metric, params.max_tokens, params.system, inputs.step.catalog)
+    catalog = inputs.step.catalog
+    return JudgeInstruction(inputs.client, params.metric, params.max_tokens, params.system, params.share, catalog)
 
 
 OperatorFactory = Callable[[Any, OperatorInputs], Operator[Any, Any]]

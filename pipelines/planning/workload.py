@@ -221,7 +221,7 @@ def _score(params: ScoreParams, size: InputSize) -> StepWorkload:
 
 
 def _judge(params: JudgeParams, size: InputSize) -> StepWorkload:
-    return _generating(params, size, requests=size.rows, reply=params.max_tokens / 2)
+    return _generating(params, size, requests=size.rows * params.share, reply=params.max_tokens / 2)
 
 
 def _train(params: TrainParams, size: InputSize) -> StepWorkload:

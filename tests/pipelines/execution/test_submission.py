@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import socket
 import threading
@@ -32,6 +33,7 @@ from pipelines.study.file.override import with_seed_file
 from pipelines.study.plugins.active import plugin_scope
 from prompts.catalog import catalog
 from tests.cluster.connection.nodes import Nodes, free_port, head
+from tests.pipelines.plugins.test_packages import write_package
 from tests.support.studies import scripted_study
 
 SECONDS = 120.0
@@ -85,9 +87,13 @@ def test_a_job_outlives_its_client_is_stopped_from_elsewhere_and_continued(serve
     watched = evolgrid("watch", "scripted", *to)
     assert (watched.exit_code, "stopped" in watched.output) == (1, True)
 
-    quick = write_study(tmp_path)  # placement only: the same steps
+    package = tmp_path / "loud"
+    write_package(package)
+    calm = {"plugins": ["./loud"], "selection": [{"name": "calm", "by": "shouting", "keep": 0.5}]}
+    quick = write_study(tmp_path, **calm)  # the same steps, and a selection by a metric of a package
     done = evolgrid("submit", str(quick), "--store", str(tmp_path / "store"), *to)
     assert done.exit_code == 0, done.output
+    assert not logging.getLogger("ray.dashboard.modules.dashboard_sdk").isEnabledFor(logging.INFO)
     assert "steps run" in done.output and "succeeded" in done.output
     assert evolgrid("logs", "scripted", *to).output in done.output
     assert "has already finished" in evolgrid("stop", "scripted", *to).output

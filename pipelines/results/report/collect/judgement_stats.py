@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from statistics import fmean
 
 from pipelines.rows.types import JudgementRow
+
+TAGGED_SAMPLE = 100  # instructions over which the diversity of tags is counted (2406.00770, Table 4)
 
 
 def label_shares(labels: Mapping[str, int], rows: int) -> dict[str, float]:
@@ -29,3 +32,13 @@ def mean_score(rows: Sequence[JudgementRow]) -> float | None:
 def count_distinct(rows: Sequence[JudgementRow]) -> int:
     """Return the number of different keywords in all rows."""
     return len({label for row in rows for label in row.labels})
+
+
+def tag_diversity(rows: Sequence[JudgementRow]) -> float | None:
+    """Return the number of different tags by instruction, of `TAGGED_SAMPLE` instructions; None without rows.
+
+    The number of different tags grows more slowly than that of instructions, so sets are compared at the same size.
+    The instructions are those with the lowest ids, which are hashes.
+    """
+    sample = sorted(rows, key=attrgetter("id"))[:TAGGED_SAMPLE]
+    return count_distinct(sample) / len(sample) if sample else None

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from pipelines.operators.evolve.elimination import NO_GAIN, NO_VERDICT
-from pipelines.operators.score.instruction_judge import NO_METHODS
+from pipelines.operators.score.instruction_judge import NOT_JUDGED
 from pipelines.results.report.data.report import ReplyOutcome, RoundOutcome
 from pipelines.results.report.data.set_key import InstructionKey
 from pipelines.rows.operator import NOT_EVOLVED
@@ -115,7 +115,7 @@ class Outcomes:
         found = Counter(chain.from_iterable(self.column(step, "rows", "outcomes")))
         rejected = self.store.rows(step.kind, step.key, "rejected", columns=["status", "reason", "raw"])
         for row in rejected.to_pylist():
-            if row["reason"] in (NOT_EVOLVED, NO_METHODS):
+            if row["reason"] in NOT_JUDGED:
                 continue
             if isinstance(step.params, JudgeParams) and step.params.metric == "keywords" and row["raw"]:
                 found.update(each["outcome"] for each in json.loads(row["raw"]))

@@ -8,8 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 import prompts
+from pipelines.operators.score.instruction_judge import NOT_SAMPLED
 from pipelines.operators.select.measurements import reported, reported_values
-from pipelines.results.report.collect.judgement_stats import count_distinct, count_labels, label_shares, mean_score
+from pipelines.results.report.collect.judgement_stats import (
+    count_distinct,
+    count_labels,
+    label_shares,
+    mean_score,
+    tag_diversity,
+)
 from pipelines.results.report.data.scores import LabelShare, SetDistribution, SetJudgement, SetProbabilities
 from pipelines.results.report.data.set_key import set_key
 from pipelines.rows.arrow import from_table
@@ -23,6 +30,7 @@ from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.pairs.scoring import JudgeMetric
 
 BINS = 20
+NOT_ASKED = (NOT_EVOLVED, NOT_SAMPLED)
 LABELS = {"difficulty": prompts.DIFFICULTY_LABELS, "category": prompts.CATEGORIES}
 
 
@@ -81,7 +89,7 @@ class ScoreDistributions:
     def _judgement(self, pairs: InstructionDataset, metric: JudgeMetric, step: Step) -> SetJudgement:
         account = self.store.manifest(step.kind, step.key).account
         found = from_table(JudgementRow, self.store.rows(step.kind, step.key))
-        rows = account.rows_in - account.reasons.get(NOT_EVOLVED, 0)
+        rows = account.rows_in - sum(account.reasons.get(reason, 0) for reason in NOT_ASKED)
         shares = label_shares(count_labels(found, LABELS.get(metric, ())), rows)
         return SetJudgement(
             set_key(pairs).instructions,
@@ -89,8 +97,9 @@ class ScoreDistributions:
             rows=rows,
             unread=rows - len(found),
             mean=mean_score(found),
-            distinct=count_distinct(found) if metric == "keywords" else None,
+            distinct=count_distinct(found) if metric in ("keywords", "tags") else None,
             shares=tuple(LabelShare(*each) for each in shares.items()),
+            diversity=tag_diversity(found) if metric == "tags" else None,
         )
 
 

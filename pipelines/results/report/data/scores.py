@@ -21,7 +21,8 @@ class SetJudgement:
     """A judge's ratings of a set of instructions in one metric.
 
     `rows` is the number of judged rows; `unread` of them have no readable reply. `shares` are percentages of all
-    `rows` by label, `mean` is the mean score, `distinct` counts different keywords. Each is empty or None if it does
+    `rows` by label, `mean` is the mean score (of tags: their mean number), `distinct` counts different keywords or
+    tags, and `diversity` is the number of different tags by instruction in a sample. Each is empty or None if it does
     not belong to the metric.
     """
 
@@ -32,6 +33,7 @@ class SetJudgement:
     mean: float | None
     distinct: int | None
     shares: tuple[LabelShare, ...]
+    diversity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ def set_numbers(data: ReportData) -> Iterator[SetNumber]:
     """Yield the numbers of all data sets: metrics, rewards, CAR, distances, overlaps, judgements and selections.
 
     Names: a metric's own; `reward MODEL`; `car MODEL, beta B`; `distance`; `contamination SOURCE MEASURE`; `METRIC` or
-    `METRIC LABEL` of a judge, such as `difficulty_score` and `difficulty hard`; `selected METRIC`.
+    `METRIC LABEL` of a judge, such as `difficulty_score`, `difficulty hard` and `tags diversity`; `selected METRIC`.
     """
     for scored in data.sets:
         yield from (SetNumber(name, scored.set, value) for name, value in scored.means.items())
@@ -38,6 +38,7 @@ def set_numbers(data: ReportData) -> Iterator[SetNumber]:
     for judged in data.judgements:
         yield from _known(judged.metric, judged.set, judged.mean)
         yield from _known(f"{judged.metric} distinct", judged.set, judged.distinct)
+        yield from _known(f"{judged.metric} diversity", judged.set, judged.diversity)
         yield from (SetNumber(f"{judged.metric} {share.label}", judged.set, share.percent) for share in judged.shares)
     for chosen in data.selections:
         yield from _known(f"selected {chosen.by}", chosen.set, chosen.mean, chosen.selection)

@@ -51,10 +51,8 @@ class JudgingSteps:
         for metric in block.metrics:
             judged = trajectory_step(instructions) if metric == "keywords" else instructions
             if judged is not None:
-                yield (
-                    metric,
-                    self._add_judgement(judged, JudgeParams(block.judge, metric, block.max_tokens, self.system)),
-                )
+                params = JudgeParams(block.judge, metric, block.reply_tokens(metric), self.system, block.share)
+                yield metric, self._add_judgement(judged, params)
 
     def _add_judgement(self, instructions: Step, params: JudgeParams) -> Step:
         assert params.metric != "reward"
@@ -64,6 +62,7 @@ class JudgingSteps:
             metric=params.metric,
             max_tokens=params.max_tokens,
             system=params.system,
+            share=params.share,
             prompts=describe_prompts(self.builder.catalog, prompt),
             model=self.builder.models[params.model],
         )

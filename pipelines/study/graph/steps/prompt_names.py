@@ -54,4 +54,5 @@ INSTRUCTION_JUDGE_PROMPTS: Mapping[Question, str] = {
     "difficulty_score": "difficulty_score",
     "category": "category",
     "keywords": "keyword",
+    "tags": "tags",
 }

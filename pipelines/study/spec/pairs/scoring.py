@@ -11,8 +11,10 @@ from actors.engine import Bos
 from pipelines.study.spec.common.basics import OWN_BASE, ModelName, Name, ScorerName, StrictModel, SystemPrompt
 
 RewardMode = Literal["raw", "shift", "sigmoid"]
-Question = Literal["difficulty", "difficulty_score", "category", "keywords"]
+Question = Literal["difficulty", "difficulty_score", "category", "keywords", "tags"]
 JudgeMetric = Literal[Question, "reward"]
+LABEL_TOKENS = 32
+TAGS_TOKENS = 256
 
 
 class ScoringOptions(StrictModel):
@@ -104,15 +106,29 @@ class Car(StrictModel):
 
 
 class Judging(StrictModel):
-    """A model rates the difficulty of instructions, classifies them, and names the methods that evolved them.
+    """A model rates the difficulty of instructions, classifies and tags them, and names the methods that evolved them.
 
-    (2412.11231: difficulty levels and scores, keywords of Auto Evol-Instruct's trajectories.)
+    (2412.11231: difficulty levels and scores, keywords of Auto Evol-Instruct's trajectories. 2406.00770: tags.)
     """
 
     judge: ModelName
     metrics: list[Question] = Field(default=["difficulty"], min_length=1)
-    max_tokens: int = Field(default=32, gt=0, description="limit of a reply")
+    max_tokens: int | None = Field(
+        default=None,
+        gt=0,
+        description=f"limit of a reply; default: {LABEL_TOKENS}, and {TAGS_TOKENS} for tags",
+    )
+    share: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="share of the seeds whose instructions are judged: the same seeds in every data set",
+    )
     system: SystemPrompt | None = Field(default=None, description="system prompt of the judge: a text, or {file: ...}")
+
+    def reply_tokens(self, metric: Question) -> int:
+        """Return the limit of a reply to this question."""
+        return self.max_tokens or (TAGS_TOKENS if metric == "tags" else LABEL_TOKENS)
 
     @field_validator("metrics")
     @classmethod

@@ -16,8 +16,15 @@ from actors.engine import EngineSpec, GenerateRequest, Generation
 from actors.engines.scripted_engine import ScriptedEngine
 from pipelines.execution.runtime.commit import commit_rows
 from pipelines.execution.stream.worker import apply_operator
-from pipelines.operators.score.instruction_judge import JudgeInstruction
-from pipelines.results.report.collect.judgement_stats import count_distinct, count_labels, label_shares, mean_score
+from pipelines.operators.score.instruction_judge import JudgeInstruction, is_sampled
+from pipelines.results.report.collect.judgement_stats import (
+    TAGGED_SAMPLE,
+    count_distinct,
+    count_labels,
+    label_shares,
+    mean_score,
+    tag_diversity,
+)
 from pipelines.results.report.collect.outcomes import Outcomes
 from pipelines.rows.arrow import from_table
 from pipelines.rows.types import InstructionRow, JudgementRow, Rejection, Row
@@ -118,6 +125,32 @@ def test_every_line_of_a_list_is_named_and_equal_names_count_once() -> None:
     assert len({request.id for request in engine.asked}) == 3
     other = replace(made, labels=["limits", "reasons"])
     assert count_distinct([made, other]) == 2
+
+
+def test_tags_are_labels_and_their_number_is_the_score() -> None:
+    engine = Says(lambda _: 'Tags: ["Travel plans", "travel_plan", "Word limit"]')
+    made = judged(engine, "tags")
+    assert isinstance(made, JudgementRow) and (made.labels, made.scores) == (["travel plan", "word limit"], [2.0])
+    assert made.outcomes == ["repaired:list"]
+    none = judged(Says(lambda _: "[]"), "tags")
+    assert isinstance(none, JudgementRow) and (none.labels, none.scores, none.outcomes) == ([], [0.0], ["accepted"])
+    some = [replace(made, id=f"{n:032x}", labels=["travel plan", f"tag {n % 150}"]) for n in range(200)]
+    assert tag_diversity(some) == (1 + TAGGED_SAMPLE) / TAGGED_SAMPLE and tag_diversity([]) is None
+    assert tag_diversity(some[::-1]) == tag_diversity(some)
+
+
+def test_a_share_of_the_seeds_is_judged_and_the_same_in_every_set() -> None:
+    engine = Says(lambda _: "hard")
+    seeds = [replace(ROW, seed_id=f"{n:032x}", index=n) for n in range(400)]
+    made = [
+        asyncio.run(apply_operator(JudgeInstruction(engine, "difficulty", 7, share=0.25), row, "c" * 32))
+        for row in seeds
+    ]
+    chosen = {row.seed_id for row in made if isinstance(row, JudgementRow)}
+    assert 70 < len(chosen) < 130 and len(engine.asked) == len(chosen)
+    assert {row.reason for row in made if isinstance(row, Rejection)} == {"not_sampled"}
+    assert chosen == {row.seed_id for row in seeds if is_sampled(row.seed_id, 0.25)}
+    assert chosen <= {row.seed_id for row in seeds if is_sampled(row.seed_id, 0.5)}
 
 
 def test_an_evolution_without_a_list_is_a_rejection() -> None:

@@ -381,7 +381,7 @@ CASES = {
         ("judge",),
         block("judging"),
         {"judge": "a", "metrics": ["difficulty"]},
-        {"judge": "b", "metrics": ["category"], "max_tokens": 7, "system": "Be brief."},
+        {"judge": "b", "metrics": ["category"], "max_tokens": 7, "system": "Be brief.", "share": 0.5},
         several=False,
     ),
     "study": Case(

@@ -44,16 +44,17 @@ class RewardParams(StepParams):
 
 @dataclass(frozen=True, slots=True)
 class JudgeParams(StepParams):
-    """Ask a judge model about every instruction."""
+    """Ask a judge model about the instructions of a `share` of the seeds."""
 
     kind = "judge"
-    code_version = 2
+    code_version = 3
     row_wise = True
     role = "judge"
 
     metric: JudgeMetric
     max_tokens: int
     system: str = ""
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,9 @@ class Moody(ScriptedEngine):
 
     async def generate(self, request: GenerateRequest) -> Generation:
         mood = int(request.id[0], 16) % 4
-        word = "unsure" if not mood else "40" if "100" in request.messages[0][1] else prompts.DIFFICULTY_LABELS[mood]
+        asked = request.messages[0][1]
+        word = "unsure" if not mood else "40" if "100" in asked else prompts.DIFFICULTY_LABELS[mood]
+        word = f'["birds", "mood {mood}"]' if mood and "JSON" in asked else word
         return Generation(request.id, word, "stop", 1, 1)
 
 
@@ -45,7 +47,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Grid]:
     study = scripted_study(
         evolution={"evolvers": ["small"], "rounds": 1, "probabilities": 3},
         responses={"teachers": ["small"]},
-        judging={"judge": "large", "metrics": ["difficulty", "difficulty_score"]},
+        judging={"judge": "large", "metrics": ["difficulty", "difficulty_score", "tags"]},
     )
     return store, run_offline(study, store, {"large": Moody(EngineSpec("scripted", "large"))})
 
@@ -57,15 +59,17 @@ def told(ran: tuple[Store, Grid]) -> ScoreDistributions:
 def test_shares_are_of_all_judged_rows(ran: tuple[Store, Grid]) -> None:
     found = list(told(ran).judgements())
     assert [(each.metric, each.set.round) for each in found] == [
-        (metric, number) for number in (0, 1) for metric in ("difficulty", "difficulty_score")
+        (metric, number) for number in (0, 1) for metric in ("difficulty", "difficulty_score", "tags")
     ]
     for each in found:
         assert each.rows == 20 and 0 < each.unread < 20
         if each.metric == "difficulty":
             assert sum(share for _, share in each.shares) == pytest.approx(100 * (20 - each.unread) / 20)
             assert [label for label, _ in each.shares] == list(prompts.DIFFICULTY_LABELS) and each.mean is None
+        elif each.metric == "tags":
+            assert (each.mean, each.distinct, each.diversity) == (2.0, 4, 4 / (20 - each.unread))
         else:
-            assert (each.mean, each.shares) == (40.0, ())
+            assert (each.mean, each.shares, each.diversity) == (40.0, (), None)
 
 
 def test_spreads_are_those_of_the_sets_scores(ran: tuple[Store, Grid]) -> None:
@@ -143,7 +147,7 @@ def test_page_and_markdown_show_tables_and_figures() -> None:
     assert "Confidence of the evolvers" in page and "1,234" in page
     assert "<i>" not in page.partition("Judge ratings")[2].partition("Rows and time")[0]
     text = render_markdown(full())
-    assert r"| \<i\> | small | 1 | difficulty\_score | 200 | 10 | 66.5 | – |  |" in text
+    assert r"| \<i\> | small | 1 | difficulty\_score | 200 | 10 | 66.5 | – | – |  |" in text
     assert r"| \<i\> | small | 1 | a\|b | greedy | ifd | 190 | 0.830 | 0.700 | 0.800 | 0.900 |" in text
     tables = re.findall(r"(?:^\|.*\n)+", text.partition("## Judge ratings")[2].partition("## Rounds")[0], re.M)
     assert len(tables) == 3
@@ -161,7 +165,7 @@ def test_a_report_without_judges_does_not_speak_of_them() -> None:
 
 def test_the_numbers_are_written_as_files() -> None:
     files = csv_files(full())
-    assert files["judgements.csv"].splitlines()[2] == "<i>,small,1,difficulty_score,200,10,66.5,,{}"
+    assert files["judgements.csv"].splitlines()[2] == "<i>,small,1,difficulty_score,200,10,66.5,,{},"
     assert files["scores.csv"].splitlines()[1] == "<i>,small,1,a|b,greedy,,ifd,190,0.83,0.7,0.8,0.9"
     assert files["probabilities.csv"].splitlines()[1].startswith("<i>,small,1,a|b,greedy,,,950,0.5,")
     assert files["confidence.csv"].splitlines()[1].startswith("<i>,small,1,,,,,1234,0.625,")

@@ -29,6 +29,7 @@ def with_published(folder: Path, *lines: str) -> ReportData:
         judgements=(
             SetJudgement(place.instructions, "difficulty", 10, 0, None, None, (LabelShare("hard", 40.0),)),
             SetJudgement(place.instructions, "difficulty_score", 10, 0, 61.0, None, ()),
+            SetJudgement(place.instructions, "tags", 10, 0, 4.82, 14, (), 1.39),
         ),
         selections=(SetSelection(place, "top", "ifd", "high", 10, 5, 0.9, 0.8, 0.99, ()),),
     )
@@ -40,6 +41,9 @@ def with_published(folder: Path, *lines: str) -> ReportData:
         ("reward judge", "", 2.5),
         ("difficulty hard", "", 40.0),
         ("difficulty_score", "", 61.0),
+        ("tags", "", 4.82),
+        ("tags distinct", "", 14),
+        ("tags diversity", "", 1.39),
         ("selected ifd", "top", 0.9),
         ("selected ifd", "other", None),
         ("difficulty easy", "", None),
