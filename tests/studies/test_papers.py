@@ -20,9 +20,10 @@ STUDIES = Path(__file__).parents[2] / "studies"
 PAPERS = sorted((STUDIES / "papers").glob("*/*.yaml"))
 # students that are trained, and published numbers beside them
 COUNTS = {
-    "2406.00770/code": (8, 8),
+    "2406.00770/alpaca": (3, 9),
+    "2406.00770/code": (8, 14),
     "2406.00770/instructions": (6, 12),
-    "2406.00770/mathematics": (9, 9),
+    "2406.00770/mathematics": (9, 15),
     "2406.00770/optimization": (13, 2),
     "2411.07133/decodings": (24, 24),
     "2411.07133/proprietary_teacher": (7, 21),
