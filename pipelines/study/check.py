@@ -38,6 +38,7 @@ from pipelines.study.locking.lock_file import missing_in_lock
 from pipelines.study.roles import needs_template, roles
 from pipelines.study.searches import check_search
 from pipelines.study.selections import REQUIRED_BLOCKS, check_lengths, check_scorers, check_selections
+from pipelines.study.sparse.layouts import layout_problems
 from pipelines.study.sparse.problems import pattern_problems, union_problems
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.evaluation.performance import Formula, plain_name
@@ -82,6 +83,7 @@ def check(loaded: LoadedStudy, *, cpus: float | None = None, gpus: float | None 
         *_published_numbers(loaded),
         *(_error_at(loaded, *problem) for problem in pattern_problems(loaded.study)),
         *(_error_at(loaded, *problem) for problem in union_problems(loaded.study)),
+        *(_error_at(loaded, *problem) for problem in layout_problems(loaded.study)),
         *_performance(loaded),
         *(_problem_error(loaded, ("search",), problem) for problem in check_search(loaded.study)),
     ]

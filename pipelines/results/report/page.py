@@ -17,6 +17,8 @@ from pipelines.results.report.tables.car_warnings import car_warnings
 from pipelines.results.report.tables.effects import effects
 from pipelines.results.report.tables.examples import seed_views
 from pipelines.results.report.tables.heatmap import heatmap_tables
+from pipelines.results.report.tables.layouts.claims import judged_claims
+from pipelines.results.report.tables.layouts.pivot import layout_views
 from pipelines.results.report.tables.outcomes import reply_rows, round_rows
 from pipelines.results.report.tables.published import comparisons
 from pipelines.results.report.tables.results import result_table
@@ -58,8 +60,11 @@ def render_markdown(data: ReportData) -> str:
 
 
 def _facts(data: ReportData) -> dict[str, object]:
+    averaged = average_sets(data)
     return {
-        "data": average_sets(data),
+        "data": averaged,
+        "layouts": layout_views(averaged),
+        "claims": judged_claims(averaged),
         "answer_seeds": has_answer_seeds(data),
         "abouts": [*dict.fromkeys(metric.about for metric in data.metrics if metric.about)],
         "figures_of_merit": key_figures(data),
@@ -93,6 +98,8 @@ def _environment(autoescape: bool) -> jinja2.Environment:
         significant=format.significant_digits,
         signed=format.signed,
         signed_digits=format.signed_digits,
+        table_number=format.table_number,
+        signed_table_number=format.signed_table_number,
         p_value=format.p_value,
         duration=format.duration,
         moment=format.timestamp,

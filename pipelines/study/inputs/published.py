@@ -41,6 +41,8 @@ class Published:
 
     def matches(self, place: Mapping[str, str]) -> bool:
         """Return whether a number with these coordinates is one that this number is compared with."""
+        if ("benchmark" in self.coordinates) != ("benchmark" in place):
+            return False
         return all(place.get(name) == value for name, value in self.coordinates.items())
 
 

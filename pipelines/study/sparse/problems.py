@@ -19,9 +19,9 @@ def pattern_problems(study: Study) -> Iterator[tuple[Loc, str, str | None]]:
     """Yield the place of each mistake in the study file, what is wrong, and what to do."""
     if not study.is_sparse:
         return
-    known, unknown = _known_values(study), set[Loc]()
+    known, unknown = known_values(study), set[Loc]()
     for loc, pattern in _patterns(study):
-        for place, message, remedy in _unknown_values(pattern, known):
+        for place, message, remedy in unknown_values(pattern, known):
             unknown.add(loc)
             yield (*loc, *place), message, remedy
     grid = GridFilter(study)
@@ -40,8 +40,8 @@ def _patterns(study: Study) -> Iterator[tuple[Loc, Pattern]]:
     yield from ((("except", index), pattern) for index, pattern in enumerate(study.excluded))
 
 
-def _known_values(study: Study) -> Values:
-    """Return the values of every coordinate, in the order of the grid."""
+def known_values(study: Study) -> Values:
+    """Return the values of every coordinate that a pattern may name, in the order of the grid."""
     sets, cells = [*set_places(study)], [*cell_places(study)]
     found: dict[str, list[str | int | None]] = {
         name: [value for place in sets for value in place.values(name)] for name in SET_COORDINATES
@@ -51,15 +51,20 @@ def _known_values(study: Study) -> Values:
     found["student"] = [student.model for student in study.students]
     found["recipe"] = [student.recipe for student in study.students]
     found["benchmark"] = [bench.name for bench in study.benchmarks]
+    found["family"] = [study.models[name].family for name in study.responses.teachers if name in study.models]
     return {
         name: [value for value in dict.fromkeys(values) if value not in ("", None)] for name, values in found.items()
     }
 
 
-def _unknown_values(pattern: Pattern, known: Values) -> Iterator[tuple[Loc, str, str | None]]:
+def unknown_values(pattern: Pattern, known: Values) -> Iterator[tuple[Loc, str, str | None]]:
+    """Yield the place in a pattern of each value that is not among the known ones, what is wrong, and what to do.
+
+    Coordinates without known values, such as metrics, are not checked.
+    """
     for name, values in pattern.coordinates.items():
         for index, value in enumerate(values):
-            if value not in known[name]:
+            if name in known and value not in known[name]:
                 remedy = nearest(str(value), [str(one) for one in known[name]])
                 message = f"no {name.replace('_', ' ')} of this study is '{value}'"
                 yield (name, index), message, remedy or f"The study has no value of '{name}'."

@@ -27,6 +27,8 @@ from pipelines.study.spec.instructions.seeds import Seeds
 from pipelines.study.spec.pairs.responses import Responses
 from pipelines.study.spec.pairs.scoring import Car, Contamination, Diversity, Judging, Lengths, Scoring
 from pipelines.study.spec.pairs.selection import Selection
+from pipelines.study.spec.presentation.claims import Claim
+from pipelines.study.spec.presentation.layouts import Layout
 from pipelines.study.spec.search import Search
 from pipelines.study.spec.training.recipes import Recipe, Student, add_published_recipes
 
@@ -120,6 +122,12 @@ class Study(StrictModel):
         default=None,
         description="CSV file (relative to the study file) of published numbers for comparison, with the columns "
         "'value', 'source' and any columns of results.csv that identify the result",
+    )
+    layouts: list[Layout] = Field(
+        default=[], description="presentation: tables and figures of the report, beside those that every report has"
+    )
+    claims: list[Claim] = Field(
+        default=[], description="presentation: claims that the report tests on our numbers and on the published ones"
     )
 
     @property

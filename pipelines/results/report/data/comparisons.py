@@ -44,6 +44,24 @@ def difference(pairs: Sequence[tuple[Runs, Runs]]) -> Difference | None:
     return Difference(points, low, high, _p_value(by_task))
 
 
+def mean_interval(cells: Sequence[Runs]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the mean score of several cells, as in `difference`; None without tasks."""
+    parts = [_contributions(runs, tasks) for runs in cells if (tasks := shared_tasks(runs))]
+    tasks = sorted({task for part in parts for task in part})
+    if not tasks:
+        return None
+    by_task = np.array([sum(part.get(task, 0.0) for part in parts) for task in tasks]) / len(parts)
+    if len(tasks) > 1 and any(len(runs) > 1 for runs in cells):
+        spread = variance_over_tasks(by_task) + variance_over_seeds(cells, [1 / len(cells)] * len(cells))
+        return float(by_task.sum()) - spread.margin(), float(by_task.sum()) + spread.margin()
+    return percentile_interval(by_task[draw_resamples(len(tasks), SCORE_RESAMPLES, seed=0)].sum(axis=1))
+
+
+def _contributions(runs: Runs, tasks: Sequence[str]) -> dict[str, float]:
+    means = np.mean([run.by_task(tasks) for run in runs], axis=0)
+    return dict(zip(tasks, means.tolist(), strict=True))
+
+
 def _weighted_cells(pairs: Sequence[tuple[Runs, Runs]]) -> tuple[list[Runs], list[float]]:
     """Return the distinct cells of pairs, each with its weight in the mean difference."""
     cells, weights = dict[int, Runs](), dict[int, float]()
@@ -59,8 +77,8 @@ def _by_task(first: Runs, second: Runs) -> dict[str, float]:
     tasks = shared_tasks([*first, *second])
     if not tasks:
         return {}
-    means = [np.mean([run.by_task(tasks) for run in runs], axis=0) for runs in (first, second)]
-    return dict(zip(tasks, (means[0] - means[1]).tolist(), strict=True))
+    means = [_contributions(runs, tasks) for runs in (first, second)]
+    return {task: means[0][task] - means[1][task] for task in tasks}
 
 
 def _p_value(by_task: Any) -> float:

@@ -34,6 +34,17 @@ def signed_digits(value: float | None) -> str:
     return text.replace("-", "−", 1) if value is None or not math.isfinite(value) or value < 0 else f"+{text}"
 
 
+def table_number(value: float | None) -> str:
+    """Format with the two decimals of the papers' tables from 1 on, and with three significant digits below."""
+    return number(value, 2) if value is None or not 0 < abs(value) < 1 else significant_digits(value)
+
+
+def signed_table_number(value: float | None) -> str:
+    """Format as `table_number` does, always with a sign (a true minus, not a hyphen)."""
+    text = table_number(value)
+    return text.replace("-", "−", 1) if value is None or not math.isfinite(value) or value < 0 else f"+{text}"
+
+
 def p_value(value: float) -> str:
     """Format a p-value with two digits, or as `< 0.001`."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"

@@ -41,14 +41,15 @@ def result_coordinates(one: Result) -> Mapping[str, str]:
 _SET_COORDINATES = ("seeds", "evolver", "round", "teacher", "decoding")
 
 
-def _set_coordinates(one: SetNumber) -> Mapping[str, str]:
-    found = {name: str(value) for name, value in one.set._asdict().items()}
+def set_coordinates(one: SetNumber) -> Mapping[str, str]:
+    """Return the coordinates of a data set's number, as a file of published numbers names them."""
+    found = {name: str(value) for name, value in one.set._asdict().items() if name != "answer_seed"}
     return found | {"metric": one.metric} | ({"selection": one.selection} if one.selection else {})
 
 
 def _named_numbers(data: ReportData) -> Iterator[tuple[Mapping[str, str], float]]:
     yield from ((result_coordinates(one), one.value) for one in data.results)
-    yield from ((_set_coordinates(one), one.value) for one in set_numbers(data))
+    yield from ((set_coordinates(one), one.value) for one in set_numbers(data))
 
 
 def _compare(published: Published, known: Iterable[tuple[Mapping[str, str], float]]) -> Comparison:

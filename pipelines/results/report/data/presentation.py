@@ -1,0 +1,49 @@
+"""What the study file says about the report's layouts and claims, and the places of the grid, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pipelines.study.spec.presentation.claims import Claim
+from pipelines.study.spec.presentation.layouts import Layout
+
+
+class Origin(NamedTuple):
+    """The parts of an evolver's name in the report: the union, the evolution's name, and the model."""
+
+    set: str
+    method: str
+    evolver: str
+
+
+class DecodingParts(NamedTuple):
+    """The decoding of which a variant is one, and the variant's temperature and top-p as texts."""
+
+    sweep: str
+    temperature: str
+    top_p: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPlace:
+    """A place of the grid, by the columns of results.csv without the metric. A data set has no benchmark.
+
+    `missing` says why it has no numbers yet; empty if it may have some.
+    """
+
+    names: Mapping[str, str]
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """The study's layouts and claims, and what they need of the study. `families` are those of models by their name."""
+
+    layouts: tuple[Layout, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    planned: tuple[PlannedPlace, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
+    decodings: Mapping[str, DecodingParts] = field(default_factory=dict[str, DecodingParts])
+    families: Mapping[str, str] = field(default_factory=dict[str, str])

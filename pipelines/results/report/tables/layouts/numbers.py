@@ -1,0 +1,150 @@
+"""All numbers of the report with their coordinates, and the places of the grid that have none yet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipelines.results.report.data.presentation import DecodingParts, Origin, Presentation
+from pipelines.results.report.data.report import ReportData
+from pipelines.results.report.data.seeds import Runs
+from pipelines.results.report.data.set_numbers import set_numbers
+from pipelines.results.report.tables.published import result_coordinates, set_coordinates
+from pipelines.study.inputs.published import Published
+from pipelines.study.spec.presentation.layouts import COORDINATES, NumberPattern
+
+Names = Mapping[str, str]
+NO_NUMBER = "no such number"
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedNumber:
+    """A number, or a place that has none: `missing` then says why.
+
+    `names` are its coordinates in a file of published numbers, `place` those of layouts. `low` and `high` are the
+    interval (None without), `runs` the scores by task (empty for a number that is not a mean over tasks). `published`
+    are the published numbers with the same coordinates.
+    """
+
+    names: Names
+    place: Names
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    runs: Runs = ()
+    missing: str = ""
+    published: tuple[Published, ...] = ()
+
+    @property
+    def published_value(self) -> float | None:
+        """The first published number; None without."""
+        return self.published[0].value if self.published else None
+
+    def matches(self, pattern: NumberPattern) -> bool:
+        """Return whether the number has one of the pattern's values in each of its coordinates."""
+        return all(self._has(name, [str(value) for value in values]) for name, values in pattern.coordinates.items())
+
+    def _has(self, name: str, values: Sequence[str]) -> bool:
+        if name in ("answer_seed", "seed"):
+            return True  # numbers are means over seeds
+        return self.place.get(name) in values or (name == "decoding" and self.place.get("sweep") in values)
+
+
+def placed_numbers(data: ReportData) -> list[PlacedNumber]:
+    """Return all numbers and all planned places that have none, in the order of the grid.
+
+    `data` has one number for all seeds of a cell and of a data set.
+    """
+    ours = {_key(one.names): one for one in _ours(data)}
+    metrics = _metrics(data, ours.values())
+    found: dict[tuple[tuple[str, str], ...], PlacedNumber] = {}
+    for planned in data.presentation.planned:
+        for metric in metrics[planned.names.get("benchmark", "")]:
+            names = {**planned.names, "metric": metric}
+            known = ours.get(_key(names)) or _of_instructions(names, ours)
+            one = known or PlacedNumber(names, place_of(names, data.presentation), missing=planned.missing or NO_NUMBER)
+            found.setdefault(_key(one.names), one)
+    numbers = [*found.values(), *(one for key, one in ours.items() if key not in found)]
+    return [_with_published(one, data.published) for one in numbers]
+
+
+def place_of(names: Names, presentation: Presentation) -> dict[str, str]:
+    """Return the coordinates of layouts for a number with these names of a file of published numbers."""
+    evolver, decoding = names.get("evolver", ""), names.get("decoding", "")
+    origin = presentation.origins.get(evolver, Origin("", "", evolver))
+    drawn = presentation.decodings.get(decoding, DecodingParts(decoding, "", ""))
+    family = presentation.families.get(names.get("teacher", ""), "")
+    place = {name: names.get(name, "") for name in COORDINATES}
+    return place | origin._asdict() | drawn._asdict() | {"family": family}
+
+
+def default_metrics(numbers: Iterable[PlacedNumber]) -> dict[str, list[str]]:
+    """Return the metrics of each benchmark that a layout shows by default: those with published numbers, or the first.
+
+    A benchmark with published numbers that no metric is named of shows its first metric, too.
+    """
+    known: defaultdict[str, dict[str, bool]] = defaultdict(dict)
+    for one in numbers:
+        if benchmark := one.place["benchmark"]:
+            metrics = known[benchmark]
+            metrics[one.place["metric"]] = metrics.get(one.place["metric"], False) or bool(one.published)
+    return {
+        benchmark: [name for name, published in metrics.items() if published] or [*metrics][:1]
+        for benchmark, metrics in known.items()
+    }
+
+
+def is_shown(only: Sequence[NumberPattern], one: PlacedNumber, defaults: Mapping[str, Sequence[str]]) -> bool:
+    """Return whether a number matches any of some patterns; without patterns, whether it is a benchmark's result.
+
+    `defaults` are the metrics by benchmark for a pattern that names none.
+    """
+    by_default = one.place["metric"] in defaults.get(one.place["benchmark"], ())
+    if not only:
+        return by_default
+    return any((by_default or pattern.metric) and one.matches(pattern) for pattern in only)
+
+
+def _key(names: Names) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(names.items()))
+
+
+def _ours(data: ReportData) -> Iterator[PlacedNumber]:
+    for one in data.results:
+        names, runs = result_coordinates(one), data.task_scores.get(one, ())
+        scored = runs if all(run.possible for run in runs) else ()
+        bounds = (one.low, one.high) if one.low < one.high or scored else (None, None)
+        yield PlacedNumber(names, place_of(names, data.presentation), one.value, *bounds, scored)
+    for number in set_numbers(data):
+        names = set_coordinates(number)
+        yield PlacedNumber(names, place_of(names, data.presentation), number.value)
+
+
+def _metrics(data: ReportData, ours: Iterable[PlacedNumber]) -> defaultdict[str, list[str]]:
+    """Return the metrics of each benchmark, and under an empty name those of data sets.
+
+    They are the published ones, those that layouts name, and those that there are.
+    """
+    found: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for pattern in (pattern for layout in data.presentation.layouts for pattern in layout.only):
+        of_sets = not (pattern.benchmark or pattern.student or pattern.recipe)
+        for benchmark in [""] if of_sets else pattern.benchmark:
+            found[benchmark] |= dict.fromkeys(pattern.metric)
+    for published in data.published:
+        if metric := published.coordinates.get("metric"):
+            found[published.coordinates.get("benchmark", "")][metric] = None
+    for one in ours:
+        found[one.place["benchmark"]][one.place["metric"]] = None
+    metrics = defaultdict[str, list[str]](list)
+    return metrics | {benchmark: [*names] for benchmark, names in found.items()}
+
+
+def _of_instructions(names: Names, ours: Mapping[tuple[tuple[str, str], ...], PlacedNumber]) -> PlacedNumber | None:
+    """Return the number of the instructions of a data set, which has neither a teacher nor a decoding."""
+    return ours.get(_key({name: value for name, value in names.items() if name not in ("teacher", "decoding")}))
+
+
+def _with_published(one: PlacedNumber, known: Sequence[Published]) -> PlacedNumber:
+    found = tuple(number for number in known if number.matches(one.names))
+    return PlacedNumber(one.names, one.place, one.value, one.low, one.high, one.runs, one.missing, found)
