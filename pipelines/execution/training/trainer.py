@@ -32,6 +32,8 @@ from pipelines.study.graph.steps.step import Step
 from pipelines.study.inputs.models import engine_spec
 from pipelines.study.spec.study import Study
 
+ROWS_PER_CPU_PASS = 16  # on a CPU, larger passes are slower per row: their activations do not fit into its caches
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedTraining:
@@ -141,6 +143,7 @@ def train_row(pair: PairRow, with_thoughts: bool) -> TrainRow:
 def plan_trainings(context: RunContext, steps: Sequence[Step], capacity: FreeCapacity) -> Iterator[PlannedTraining]:
     """Group steps into trainings. LoRA students of one base and recipe share processes if that leaves no capacity idle.
 
+    On CPUs, they share one only while all rows of a pass are few: it saves overhead, which is small in large passes.
     Students with similar row counts are grouped: all students of a process take the optimizer steps of the largest.
     """
     alike: defaultdict[tuple[TrainSpec, TrainPlacement, int], list[Step]] = defaultdict(list)
@@ -150,7 +153,7 @@ def plan_trainings(context: RunContext, steps: Sequence[Step], capacity: FreeCap
         alike[spec, resources, job.resources.together].append(step)
     for (spec, resources, max_group), group in alike.items():
         slots = _max_concurrent(_request(resources), len(group), capacity)
-        size = min(max_group, math.ceil(len(group) / slots)) if can_share_base(spec, resources) else 1
+        size = min(_max_sharing(spec, resources, max_group), math.ceil(len(group) / slots))
         group.sort(key=lambda step: context.row_counts.of(step.inputs[0]))
         for start in range(0, len(group), size):
             yield PlannedTraining(spec, resources, tuple(group[start : start + size]))
@@ -197,6 +200,13 @@ def _request(placement: TrainPlacement) -> ResourceRequest:
 def _params(step: Step) -> TrainParams:
     assert isinstance(step.params, TrainParams)
     return step.params
+
+
+def _max_sharing(spec: TrainSpec, placement: TrainPlacement, max_group: int) -> int:
+    """Return how many students may share a process: `max_group`, or fewer where sharing would cost time."""
+    if not can_share_base(spec, placement):
+        return 1
+    return max_group if placement.gpus else min(max_group, max(1, ROWS_PER_CPU_PASS // spec.micro_batch_size))
 
 
 def _max_concurrent(training: ResourceRequest, limit: int, capacity: FreeCapacity) -> int:

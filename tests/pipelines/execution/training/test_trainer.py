@@ -73,6 +73,18 @@ def test_lora_students_of_one_base_share_processes_as_far_as_no_place_stays_idle
     assert sizes(context({"cpus": 1.0, "together": 3}, **LORA), cpus=1) == [1, 1, 3, 3, 3, 3, 3, 3]
 
 
+@pytest.mark.parametrize(("rows", "most"), [(1, 8), (4, 4), (16, 1), (64, 1)])
+def test_on_cpus_students_share_a_process_only_if_their_passes_are_small(rows: int, most: int) -> None:
+    given = context({"cpus": 1.0}, **LORA, batch_size=64, micro_batch_size=rows)
+    assert max(sizes(given, cpus=1)) == most
+
+
+def test_on_gpus_students_share_a_process_with_large_passes_too() -> None:
+    given = context({"cpus": 1.0, "gpus": 1.0}, **LORA, batch_size=64, micro_batch_size=64)
+    one = FreeCapacity(ClusterCapacity(Inventory((Node("one", 8, 1, 0),))))
+    assert max(len(found.steps) for found in plan_trainings(given, trains(given), one)) == 8
+
+
 @pytest.mark.parametrize(
     ("place", "recipe"),
     [
