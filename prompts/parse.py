@@ -12,7 +12,7 @@ from prompts.refusals import refuses_rewrite
 from prompts.repair import repair
 from prompts.tags import read_tags
 from prompts.thoughts import split_thoughts
-from prompts.verdicts import arena_label, model_label, rating, win_tie_lose, yes_no_list
+from prompts.verdicts import ARENA_LABELS, arena_labels, model_label, rating, win_tie_lose, yes_no_list
 
 PARSER_VERSION = 3
 
@@ -33,6 +33,7 @@ CATEGORIES: tuple[str, ...] = (
 )
 MAX_KEYWORD_WORDS = 8  # longer replies are sentences, not names
 EQUAL, NOT_EQUAL = "equal", "not equal"
+TWO_LABELS, NOT_A_LABEL = "two_labels", "not_a_label"  # reasons why a reply is rejected
 
 _FRAME = re.compile(
     r"#\s*(?:new|given|rewritten|created)\s+(?:instruction|prompt)\s*#"
@@ -114,7 +115,7 @@ def _one_of(labels: tuple[str, ...], reason: str) -> Callable[[str], Reply]:
         text = reply.strip()
         label = one_label(text, labels)
         if label == TWO:
-            return Reply(None, "rejected:two_labels")
+            return Reply(None, f"rejected:{TWO_LABELS}")
         if label is None:
             return Reply(None, f"rejected:{reason}" if text else "rejected:empty")
         return _accepted(label, ["label"] if label != text else [])
@@ -196,6 +197,17 @@ def _verdict(read: Callable[[str], str | None]) -> Callable[[str], Reply]:
     return parsed
 
 
+def _arena(reply: str) -> Reply:
+    """Accept the label of Arena-Hard v0.1, which may be repeated but not vary."""
+    found = arena_labels(reply)
+    if len(found) > 1:
+        return Reply(None, f"rejected:{TWO_LABELS}")
+    label = found.pop() if found else ""
+    if label in ARENA_LABELS:
+        return Reply(label, "accepted")
+    return Reply(None, f"rejected:{NOT_A_LABEL}" if label else "rejected:no_verdict")
+
+
 PARSERS: dict[str, Callable[[str], Reply]] = {
     "instruction": _instruction,
     "answer": _answer,
@@ -209,7 +221,7 @@ PARSERS: dict[str, Callable[[str], Reply]] = {
     "final_instruction_or_all": _final_instruction_or_all,
     "method": _method,
     "rating": _verdict(rating),
-    "arena": _verdict(arena_label),
+    "arena": _arena,
     "label_m": _verdict(model_label),
     "win_tie_lose": _verdict(win_tie_lose),
     "yes_no_list": _verdict(yes_no_list),

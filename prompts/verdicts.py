@@ -17,11 +17,9 @@ def rating(reply: str) -> str | None:
     return found[1] if found else None
 
 
-def arena_label(reply: str) -> str | None:
-    """Return the label as in Arena-Hard v0.1: the one in double brackets, which may be repeated but not vary."""
-    found = set(_ARENA.findall(reply.upper()))
-    label = found.pop() if len(found) == 1 else ""
-    return label if label in ARENA_LABELS else None
+def arena_labels(reply: str) -> set[str]:
+    """Return the different labels in double brackets, as Arena-Hard v0.1 finds them; some may be none of its own."""
+    return set(_ARENA.findall(reply.upper()))
 
 
 def model_label(reply: str) -> str | None:

@@ -16,6 +16,7 @@ from actors.engines.unsupported import UnsupportedEngine
 from bundled.world import level_of
 from bundled.world.formats import Format, parse_format
 from bundled.world.grammar import parse
+from bundled.world.lexicon import is_number
 from pipelines.evaluate.items.data_files import read_records, require_fields
 from pipelines.evaluate.items.item import Grade, Item
 from pipelines.evaluate.items.scoring import Scoring
@@ -80,6 +81,12 @@ def _difficulty_score(instruction: str) -> Reply:
     return str(10 + 20 * (level_of(instruction) or 0)), ()
 
 
+def _tags(instruction: str) -> Reply:
+    task = parse(instruction)
+    said = [task.kind, "numbers" if is_number(task.arguments[0]) else "words", *task.constraints] if task else []
+    return json.dumps(said), ()
+
+
 def _first_words(line: str) -> Reply:
     return " ".join(re.findall(r"\w+", line)[:4]) or "none", ()
 
@@ -110,6 +117,7 @@ _REPLIES: tuple[tuple[str, Callable[..., Reply]], ...] = (
     ),
     (r"Identify the intent of the instruction .*Instruction: (.*)", _difficulty),
     (r"How difficult is it .*Instruction: (.*)", _difficulty_score),
+    (r"What does a person who writes .*Instruction: (.*)", _tags),
     (r"The line below describes .*Line: (.*)", _first_words),
 )
 

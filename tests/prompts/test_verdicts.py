@@ -14,8 +14,6 @@ import prompts
         ("rating", "[7.5]", "7.5"),
         ("rating", "7", None),
         ("arena", "so [[A>>B]]. [[a>>b]]", "A>>B"),
-        ("arena", "[[A>B]] or [[B>A]]", None),
-        ("arena", "[[A<B]]", None),
         ("arena", "A>B", None),
         ("label_m", "'M'", "M"),
         ("label_m", "m.", "m"),
@@ -32,6 +30,14 @@ def test_verdicts(parser: str, reply: str, value: str | None) -> None:
     found = prompts.parse(parser, reply)
     assert found.value == value
     assert found.reason == ("" if value else "no_verdict")
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [("[[A>B]] or [[B>A]]", "two_labels"), ("[[A<B]]", "not_a_label"), ("[[a]] [[A>B]]", "two_labels")],
+)
+def test_a_label_of_arena_hard_stands_alone(reply: str, reason: str) -> None:
+    assert prompts.parse("arena", reply) == prompts.Reply(None, f"rejected:{reason}")
 
 
 def test_lines_of_a_template_begin_turns_and_those_of_values_do_not() -> None:

@@ -192,6 +192,7 @@ def test_the_judge_rates() -> None:
     assert ask("judge_rate_turns", **turns) == "10"
     assert ask("difficulty", instruction=INSTRUCTION) == "very easy"
     assert ask("difficulty_score", instruction=INSTRUCTION) == "10"
+    assert ask("tags", instruction=INSTRUCTION) == "count\nword"
     assert ask("keyword", line="Add a rule to it.") == "add a rule to"
 
 

@@ -15,6 +15,7 @@ from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient, Judge
 from pipelines.evaluate.judged.questions import answers_by_id
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
+from prompts.parse import NOT_A_LABEL, TWO_LABELS
 
 CONTINUE_PROMPT = "continue your judgment and finish by outputting a final verdict label"
 STRONG_WEIGHT = 3
@@ -54,7 +55,8 @@ def _read_answer(row: Record, path: Path) -> tuple[str, tuple[str, ...]]:
 async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge) -> Judgement:
     """Judge two games: in the first the baseline is A, in the second the answer is A.
 
-    If a reply has no unique label, the judge is asked once more to continue.
+    If a reply has no label, the judge is asked once more to continue. As in Arena-Hard's code, a reply with several
+    different labels ends the game without a verdict.
     """
     del judge_config  # both orders are the benchmark's rule
     (question, *_), mine, other = case.questions, case.answers[-1], case.other[-1]
@@ -74,15 +76,15 @@ async def judge(judge_client: JudgeClient, case: JudgeCase, judge_config: Judge)
 
 
 async def _play_game(judge_client: JudgeClient, question: str, a: str, b: str) -> str:
-    """Return the label of a game, or "" if neither of two replies has one."""
+    """Return the label of a game, or "" without a verdict."""
     prompt = judge_client.catalog.get("judge_arena_hard")
     turns = prompt.turns(question=question, answer_a=a, answer_b=b)
     first = await judge_client.ask(turns)
-    found = prompts.parse(prompt.parser, first).value
-    if found is None:
+    found = prompts.parse(prompt.parser, first)
+    if found.value is None and found.reason not in (TWO_LABELS, NOT_A_LABEL):
         second = await judge_client.ask((*turns, ("assistant", first), ("user", CONTINUE_PROMPT)))
-        found = prompts.parse(prompt.parser, second).value
-    return found or ""
+        found = prompts.parse(prompt.parser, second)
+    return found.value or ""
 
 
 def battle_scores(labels: Sequence[str]) -> Iterator[tuple[float, int]]:

@@ -75,7 +75,7 @@ def miniature(study: Study) -> Miniature:
         "benchmarks": [_benchmark(one, index) for index, one in enumerate(study.benchmarks)],
     }
     if study.judging:
-        content["judging"] = plain_block(study.judging) | {"judge": JUDGE}
+        content["judging"] = plain_block(study.judging) | {"judge": JUDGE, "share": 1.0}
     return Miniature({key: value for key, value in content.items() if value}, parts, tuple(left_out))
 
 

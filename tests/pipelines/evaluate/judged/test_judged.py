@@ -103,11 +103,18 @@ def test_arena_hards_verdicts_are_the_answers_from_both_sides() -> None:
     assert client.asked[0].messages[0][0] == "system"
 
 
-def test_a_game_with_several_labels_is_asked_once_more_and_then_dropped() -> None:
-    found, client = judged(arena_hard.judge, ["[[A>B]] or [[B>A]]", "hm", "[[A>B]] ... [[A>B]]"])
-    assert [len(request.messages) for request in client.asked] == [2, 4, 2]
+@pytest.mark.parametrize("unclear", ["[[A>B]] or [[B>A]]", "[[A<B]]"])
+def test_a_game_with_several_labels_is_dropped_and_not_asked_again(unclear: str) -> None:
+    found, client = judged(arena_hard.judge, [unclear, "[[A>B]] ... [[A>B]]"])
+    assert [len(request.messages) for request in client.asked] == [2, 2]
     assert found.grade.words == ("", "A>B")
     assert found.grade.measures == {"score": (1.0, 1.0), "unparsed": (0.5, 2.0)}
+
+
+def test_a_game_without_a_label_is_asked_once_more_and_then_dropped() -> None:
+    found, client = judged(arena_hard.judge, ["hm", "[[B>A]]", "hm", "Well."])
+    assert [len(request.messages) for request in client.asked] == [2, 4, 2, 4]
+    assert found.grade.words == ("B>A", "") and found.grade.measures["unparsed"] == (0.5, 2.0)
     nothing, _ = judged(arena_hard.judge, ["?"] * 4)
     assert "score" not in nothing.grade.measures and nothing.grade.measures["unparsed"] == (1.0, 2.0)
 

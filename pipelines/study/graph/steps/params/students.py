@@ -77,7 +77,7 @@ class VerdictParams(StepParams):
     """Have the benchmark's judge `model` assess answers; a second input step has the reference answers, if any."""
 
     kind = "verdict"
-    code_version = 3
+    code_version = 4
     row_wise = True
 
     benchmark: Benchmark
