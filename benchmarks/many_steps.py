@@ -1,8 +1,9 @@
-"""Time plans, `status` and the driver's own work for studies of up to 100,000 steps.
+"""Time plans, `status`, the page's first answer and the driver's own work for studies of up to 100,000 steps.
 
 Run it with `python -m benchmarks.many_steps`.
 
-`--plot FILE` draws the curves. Times are seconds of CPU of one process, without the start of Python.
+`--plot FILE` draws the curves. Times are seconds of CPU of one process, without the start of Python. The stores are
+written to memory (`/dev/shm`) if there is such a folder, because creating 200,000 files takes minutes on some disks.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
+from starlette.datastructures import QueryParams
 
 from benchmarks.support.lab import figure, peak_memory
 from cluster.resources.inventory import Inventory, Node
@@ -25,11 +27,13 @@ from pipelines.execution.training.gang_scheduler import Gang, schedule_gangs
 from pipelines.planning.cost import wall_seconds
 from pipelines.planning.plan import Plan, make_plan
 from pipelines.planning.requests import FreeCapacity, training_request
+from pipelines.results.report.graph import save_study_graph
 from pipelines.store.lease import acquire
 from pipelines.store.manifest import Account, Manifest
-from pipelines.store.store import Store
+from pipelines.store.store import MANIFEST, Store
 from pipelines.store.studies.finished_log import FinishedLog, finished_while_running
 from pipelines.study.graph.steps.params.students import TrainParams
+from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.common.basics import World
 from pipelines.study.spec.common.model import Model
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
@@ -39,24 +43,33 @@ from pipelines.study.spec.pairs.responses import Responses
 from pipelines.study.spec.pairs.scoring import Scoring
 from pipelines.study.spec.study import Study
 from pipelines.study.spec.training.recipes import Recipe, Student
+from pipelines.ui.reading.parameters import Parameters
+from pipelines.ui.reading.reader import StoreReader
+from pipelines.ui.resources.overview import list_studies, study_overview
 
 TEACHERS = (1, 10, 100)
 GOAL_SECONDS, GOAL_GIB = 5.0, 1.0
+MEMORY = Path("/dev/shm")
 MACHINE = Inventory((Node("local", 16, 0, 64 * 2**30),))
 
 
 class Times(NamedTuple):
-    """CPU seconds for a study of `steps` steps: of its plan, of one poll of `status`, and of a run's own work."""
+    """CPU seconds for a study of `steps` steps.
+
+    `plan` is the time of its plan, `status` of one poll, `page` of the page's first answer, and `driver` of a run's
+    own work for all steps.
+    """
 
     steps: int
     plan: float
     status: float
+    page: float
     driver: float
 
     @property
     def largest(self) -> float:
-        """The largest of the three times."""
-        return max(self.plan, self.status, self.driver)
+        """The largest of the times."""
+        return max(self[1:])
 
 
 def study(teachers: int) -> Study:
@@ -97,36 +110,47 @@ def measure(teachers: int, folder: Path) -> Times:
     planned += cpu_seconds(store.finished_keys)
     with acquire(store, big.study, set(), print):
         status = cpu_seconds(lambda: poll_status(store, big, folder))
-    return Times(len(plans[0].grid.steps), planned, status, driven)
+        save_study_graph(store, big, folder, plans[0].grid, plans[0].seconds)
+        page = cpu_seconds(lambda: open_page(store, big.study))
+    return Times(len(plans[0].grid.steps), planned, status, page, driven)
 
 
 def finish(store: Store, plan: Plan) -> None:
     """Make every step finished: with a manifest for seeds, which plans read, and an empty one for the others."""
     for step in plan.pending:
-        path = Path(store.folder(step.kind, step.key)) / "manifest.json"
-        path.parent.mkdir(parents=True)
-        if step.kind != "seeds":
-            path.touch()
-            continue
-        manifest = Manifest(
-            key=step.key,
-            kind=step.kind,
-            label=step.label,
-            payload={},
-            inputs=(),
-            account=Account(rows_in=1, rows_out=1),
-            shards=(),
-            seconds=1.0,
-            finished="2026-01-01T00:00:00+00:00",
-            versions={},
-        )
-        path.write_text(json.dumps(manifest.model_dump(mode="json")))
+        folder = Path(store.folder(step.kind, step.key))
+        folder.mkdir(parents=True)
+        content = manifest_of(step).model_dump_json() if step.kind == "seeds" else ""
+        (folder / MANIFEST).write_text(content)
+
+
+def manifest_of(step: Step) -> Manifest:
+    """Return the manifest of a step with one row."""
+    return Manifest(
+        key=step.key,
+        kind=step.kind,
+        label=step.label,
+        payload={},
+        inputs=(),
+        account=Account(rows_in=1, rows_out=1),
+        shards=(),
+        seconds=1.0,
+        finished="2026-01-01T00:00:00+00:00",
+        versions={},
+    )
 
 
 def poll_status(store: Store, big: Study, folder: Path) -> None:
     """Do what `evolgrid status` does while the study runs."""
     plan = make_plan(big, folder, store, finished=finished_while_running(store, big.study))
     show_status(Console(quiet=True), store, big.study, plan)
+
+
+def open_page(store: Store, study_name: str) -> str:
+    """Return what `evolgrid ui` answers first: the studies of the store, and how far this one is."""
+    reader = StoreReader(store)
+    overview = study_overview(reader, reader.study(study_name), Parameters(QueryParams("")))
+    return json.dumps([list_studies(reader), overview])
 
 
 def drive(store: Store, big: Study, plan: Plan) -> None:
@@ -157,7 +181,7 @@ def draw(found: Sequence[Times], file: Path) -> None:
 
     drawing = Figure(figsize=(6, 4), layout="constrained")
     axes = drawing.subplots()
-    for name in ("plan", "status", "driver"):
+    for name in Times._fields[1:]:
         axes.loglog([one.steps for one in found], [getattr(one, name) for one in found], marker="o", label=name)
     axes.set(xlabel="steps", ylabel="seconds of CPU")
     axes.legend()
@@ -170,12 +194,14 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves into this image file")
     file = parser.parse_args().plot
     found: list[Times] = []
-    print(f"{'steps':>9} {'plan s':>8} {'status s':>9} {'driver s':>9}")
+    print(f"{'steps':>9} {'plan s':>8} {'status s':>9} {'page s':>8} {'driver s':>9}")
     with peak_memory() as peak:
         for teachers in TEACHERS:
-            with tempfile.TemporaryDirectory() as folder:
+            with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
                 found.append(one := measure(teachers, Path(folder)))
-            print(f"{one.steps:>9,} {one.plan:>8.2f} {one.status:>9.2f} {one.driver:>9.2f}", flush=True)
+            print(
+                f"{one.steps:>9,} {one.plan:>8.2f} {one.status:>9.2f} {one.page:>8.2f} {one.driver:>9.2f}", flush=True
+            )
     if file:
         draw(found, file)
     figure("many_steps.seconds", found[-1].largest, f"<={GOAL_SECONDS}")

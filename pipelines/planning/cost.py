@@ -9,6 +9,7 @@ from pathlib import Path
 from cluster.launch.description import Cloud, Description, Machine, Market
 from cluster.launch.prices import Prices
 from cluster.resources.inventory import Inventory
+from pipelines.garbage import collection_paused
 from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.makespan import MakespanSimulation, TimedSteps
 from pipelines.planning.model_size import BYTES_PER_PARAMETER, parameters
@@ -82,6 +83,7 @@ def wall_seconds(plan: Plan, study: Study, cluster: Inventory) -> float | None:
     return makespan_of(durations(plan), study, cluster) + plan.overhead if known else None
 
 
+@collection_paused()
 def makespan_of(steps: TimedSteps, study: Study, cluster: Inventory) -> float:
     """Return the wall time in seconds: the steps before the stream, then its phases, then the students in parallel."""
     students = [(step, seconds) for step, seconds in steps if step.kind in ("train", "evaluate")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from cluster.resources.inventory import Inventory
 from cluster.resources.placement import ClusterCapacity, ResourceRequest
@@ -19,6 +19,7 @@ from pipelines.planning.requests import (
 from pipelines.study.graph.steps.params.students import TrainParams
 from pipelines.study.graph.steps.step import Step
 from pipelines.study.spec.study import Study
+from pipelines.study.spec.training.recipes import TrainingResources
 
 TimedSteps = Sequence[tuple[Step, float]]
 """Steps with their seconds, in topological order."""
@@ -30,9 +31,7 @@ class MakespanSimulation:
     def __init__(self, steps: TimedSteps, study: Study, inventory: Inventory) -> None:
         self.seconds, self.cluster = {step.key: duration for step, duration in steps}, ClusterCapacity(inventory)
         trains, evaluations = ([step for step, _ in steps if step.kind == kind] for kind in ("train", "evaluate"))
-        self.requests = {
-            step.key: training_request(study, step.params) for step in trains if isinstance(step.params, TrainParams)
-        }
+        self.requests = _training_requests(trains, study)
         longest_first = sorted(trains, key=lambda step: -self.seconds[step.key])
         self.trains = RequestQueue((self.requests[step.key], step) for step in longest_first)
         self.evaluations_by_training, self.evaluator = (
@@ -49,6 +48,7 @@ class MakespanSimulation:
         self.now, self.waiting_seconds = 0.0, sum(self.waiting)
         self.end_times: list[tuple[float, str]] = []  # of running steps: a training's key, or "" for an evaluation
         self.running = Counter[ResourceRequest]()
+        self._known = dict[tuple[ResourceRequest, *tuple[int, ...]], bool]()  # whether one more fits beside these
 
     def makespan(self) -> float:
         """Return the seconds from the start of the first training to the end of the last evaluation."""
@@ -77,6 +77,12 @@ class MakespanSimulation:
 
     def _fits(self, more: ResourceRequest) -> bool:
         """Return whether one more request fits next to the running ones and to the reserved evaluator, if any."""
+        state = (more, *self.running.values())
+        if state not in self._known:
+            self._known[state] = self._check(more)
+        return self._known[state]
+
+    def _check(self, more: ResourceRequest) -> bool:
         occupied = dict(self.running)
         if self.evaluator_reserved:
             occupied[self.evaluator] = max(1, self.running[self.evaluator])
@@ -94,3 +100,16 @@ class MakespanSimulation:
         evaluations = self._evaluations(key) if key else []
         self.waiting += evaluations
         self.waiting_seconds += sum(evaluations)
+
+
+def _training_requests(trains: Iterable[Step], study: Study) -> dict[str, ResourceRequest]:
+    """Return the request of each training by its key. Trainings with the same resources share one object."""
+    known: dict[tuple[str, TrainingResources], ResourceRequest] = {}
+    found: dict[str, ResourceRequest] = {}
+    for step in trains:
+        if isinstance(job := step.params, TrainParams):
+            use = (job.model, job.resources)
+            if use not in known:
+                known[use] = training_request(study, job)
+            found[step.key] = known[use]
+    return found

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipelines.garbage import collection_paused
 from pipelines.planning.estimate import ASSUMED_GPU, estimate_seconds
 from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.profile import Profile, load_profile, profile_mismatch
@@ -144,6 +145,7 @@ class Plan:
         return sorted({self.machine_types.gpu_of(step) or f"taken for {ASSUMED_GPU}s" for step in known})
 
 
+@collection_paused()
 def make_plan(
     study: Study,
     folder: Path,

@@ -7,7 +7,7 @@ assumed: those of a sample of the seeds, or `TOKENS_PER_TEXT`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -52,6 +52,10 @@ class InputSize:
     def pair_tokens(self) -> float:
         """The number of tokens of an instruction and its answer."""
         return self.instruction_tokens + self.answer_tokens
+
+    def with_rows(self, rows: float) -> InputSize:
+        """Return the same size with another number of rows."""
+        return self if rows == self.rows else InputSize(rows, self.instruction_tokens, self.answer_tokens)
 
 
 class CostSetting(BaseModel):
@@ -116,7 +120,7 @@ def estimate_workloads(
     for key, step in grid.steps.items():
         source = step.inputs[0].key if step.inputs else ""
         inputs[key] = seed_sets.get(key) or (
-            replace(inputs[source], rows=_rows_in(step, workloads)) if source else InputSize(0)
+            inputs[source].with_rows(_rows_in(step, workloads)) if source else InputSize(0)
         )
         assumed = _assumed_workload(step, inputs[key])
         cost = costs.get(workload_class(step)) if costs else None

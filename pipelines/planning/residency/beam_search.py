@@ -7,9 +7,10 @@ been evicted before it began.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from heapq import nsmallest
-from itertools import combinations
+from itertools import chain, combinations
 from typing import NamedTuple
 
 from pipelines.planning.residency.step_groups import MemoryBudget, StepGroups, bit_indices
@@ -140,7 +141,8 @@ class Beam:
     def _children(self, state: State) -> Iterator[State]:
         """Yield the states after the next load, for each candidate model and each set of models to evict for it."""
         pending, waiting = self.groups.pending_models(state.done), self.groups.waiting_models(state.done)
-        waits = [sum(mask >> model & 1 for mask in waiting) for model in range(len(waiting))]
+        counted = Counter(chain.from_iterable(map(bit_indices, waiting)))
+        waits = [counted[model] for model in range(len(waiting))]
         leaving = sorted(
             bit_indices(state.resident & pending),
             key=lambda model: (-waits[model], -self.budget.cluster_share[model], state.active >> model & 1),

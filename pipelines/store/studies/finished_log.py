@@ -16,6 +16,7 @@ from collections.abc import Collection, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from pipelines.garbage import collection_paused
 from pipelines.store import atomic_files as files
 from pipelines.store.errors import LeaseLost
 from pipelines.store.lease import is_dead, read_lease
@@ -134,6 +135,7 @@ def finished_while_running(store: Store, study: str) -> frozenset[str] | None:
     return frozenset(logged)
 
 
+@collection_paused()
 def read_log(store: Store, study: str) -> dict[str, FinishedStep] | None:
     """Return the finished steps of a study by key, as its driver has logged them; None if none has run yet."""
     for _ in range(READ_ATTEMPTS):

@@ -35,17 +35,20 @@ ClassifierName = Annotated[Name, ModelReference(classifies=True)]
 class StrictModel(BaseModel):
     """Base of all blocks: unknown keys are errors, values are not coerced, and instances are immutable.
 
-    Instances are hashable even if fields contain lists and mappings, so that they can be cache keys.
+    Instances are hashable even if fields contain lists and mappings, so that they can be cache keys. A slot keeps the
+    hash of each, because a large grid looks the same few instances up many thousands of times.
     """
+
+    __slots__ = ("_hash",)
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     def __hash__(self) -> int:
-        values = tuple(vars(self).values())
-        try:
-            return hash(values)
-        except TypeError:
-            return hash(tuple(map(_hashable, values)))
+        known: int | None = getattr(self, "_hash", None)
+        if known is None:
+            known = _hash_of(tuple(vars(self).values()))
+            object.__setattr__(self, "_hash", known)
+        return known
 
 
 class World(StrictModel):
@@ -99,6 +102,13 @@ class PromptFile(StrictModel):
 
 SystemPrompt = str | PromptFile
 """A system prompt: its text, or the file that has it."""
+
+
+def _hash_of(values: tuple[Any, ...]) -> int:
+    try:
+        return hash(values)
+    except TypeError:
+        return hash(tuple(map(_hashable, values)))
 
 
 def _hashable(value: Any) -> Hashable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -57,11 +58,17 @@ class Scoring(ScoringOptions):
     @property
     def options(self) -> ScoringOptions:
         """How texts are scored, whatever the model."""
-        return ScoringOptions(**self.model_dump(include={*ScoringOptions.model_fields}))
+        return _options((self,))
 
     def models(self, bases: Sequence[str]) -> tuple[str, ...]:
         """Return the models that score: one, or each of the students' `bases` once."""
         return tuple(dict.fromkeys(bases)) if self.scorer == OWN_BASE else (self.scorer,)
+
+
+@lru_cache(maxsize=1024)  # a grid asks for each data set
+def _options(of: tuple[Scoring]) -> ScoringOptions:
+    (scoring,) = of
+    return ScoringOptions(**scoring.model_dump(include={*ScoringOptions.model_fields}))
 
 
 class Lengths(StrictModel):

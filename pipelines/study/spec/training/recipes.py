@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -142,7 +142,13 @@ class Student(TrainingResources):
     @property
     def resources(self) -> TrainingResources:
         """Only the settings of where and how its trainings run."""
-        return TrainingResources(**self.model_dump(include=set(TrainingResources.model_fields)))
+        return _resources((self,))
+
+
+@lru_cache(maxsize=1024)  # a grid asks for each training
+def _resources(of: tuple[Student]) -> TrainingResources:
+    (student,) = of
+    return TrainingResources(**student.model_dump(include=set(TrainingResources.model_fields)))
 
 
 def add_published_recipes(study: Any) -> Any:
