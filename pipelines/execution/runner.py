@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from rich.console import Console
 from rich.markup import escape
@@ -46,6 +47,7 @@ from pipelines.store.studies.run_record import load_record, save_record
 from pipelines.store.studies.step_index import index_is_saved, save_step_index
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.steps.step import Step
+from pipelines.study.inputs.benchmarks import reference_notes
 from pipelines.study.inputs.precision import precision_notes
 from pipelines.study.inputs.templates import template_notes
 from pipelines.study.plugins.shipping import modules_to_ship
@@ -139,7 +141,8 @@ def run(
         reopened = f", {len(again)} of them are reopened for failed rows" if again else ""
         will = "will run" if not study.search or probed_seeds is not None else "can run, of which the search selects"
         progress.print(f"{study.study}: {len(plan.done)} steps are done{reopened}, {len(plan.pending)} {will}")
-        for note in (*template_notes(study, loaded.folder), *prompt_notes(loaded, plan.grid)):
+        notes = (template_notes(study, loaded.folder), reference_notes(study), prompt_notes(loaded, plan.grid))
+        for note in chain.from_iterable(notes):
             progress.print(f"[yellow]{escape(note)}[/yellow]")
         corrupt = _corrupt_steps(store, plan, progress.print)
         has_work = again or plan.pending or corrupt or _stale_paths(store, plan.done) or read_lease(store, study.study)

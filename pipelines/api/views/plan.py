@@ -22,6 +22,7 @@ from pipelines.planning.seed_sets import seed_notes
 from pipelines.store.store import Store
 from pipelines.study.file.load import LoadedStudy
 from pipelines.study.graph.steps.params.table import STEP_PARAMS
+from pipelines.study.inputs.benchmarks import reference_notes
 from pipelines.study.inputs.precision import precision_notes
 from pipelines.study.inputs.templates import template_notes
 from pipelines.study.locking.lock_file import lock_path
@@ -95,6 +96,7 @@ def study_notes(view: PlanView) -> Iterator[str]:
     study, folder = view.loaded.study, view.loaded.folder
     yield from tracker_notes(study.trackers)
     yield from template_notes(study, folder)
+    yield from reference_notes(study)
     yield from prompt_notes(view.loaded, view.plan.grid)
     if view.price_list is None:
         yield from precision_notes(study)

@@ -60,6 +60,14 @@ def _mt_bench(seed: int) -> list[Row]:
     ]
 
 
+def _mt_bench_reference(seed: int) -> list[Row]:
+    first, second = _tasks(seed + 2), _tasks(seed + 3)
+    return [
+        {"question_id": number, "choices": [{"turns": [one.answer, other.answer]}]}
+        for number, (one, other) in enumerate(zip(first, second, strict=True))
+    ]
+
+
 def _formats(seed: int, number: int) -> list[Format]:
     """Return five formats that do not exclude one another."""
     draw = random.Random(f"formats {seed} {number}")
@@ -92,6 +100,7 @@ _WRITERS: Mapping[str, Callable[[int], list[Row]]] = {
     "arena_hard.jsonl": _arena_hard,
     "arena_hard_reference.jsonl": _arena_hard_reference,
     "mt_bench.jsonl": _mt_bench,
+    "mt_bench_reference.jsonl": _mt_bench_reference,
     "ifeval.jsonl": _ifeval,
     "followbench.jsonl": _followbench,
 }

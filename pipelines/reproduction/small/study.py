@@ -175,4 +175,5 @@ _REFERENCES = {
     "alpaca_eval": "alpaca_eval.json",
     "compare": "alpaca_eval.json",
     "arena_hard": "arena_hard_reference.jsonl",
+    "mt_bench": "mt_bench_reference.jsonl",
 }

@@ -91,3 +91,11 @@ def _file_problems(study: Study, bench: Benchmark, folder: Path) -> Iterator[Pro
 
 def _is_folder_or_zip(path: Path) -> bool:
     return path.is_dir() or path.suffix == ".zip"
+
+
+def reference_notes(study: Study) -> Iterator[str]:
+    """Yield a line for each benchmark that can be judged without reference answers and is better judged with them."""
+    for bench in study.benchmarks:
+        judging = bench.traits.judging
+        if judging and judging.reference == "optional" and bench.judge and bench.judge.reference is None:
+            yield f"benchmarks.{bench.name}: without 'reference', all answers are judged without a reference answer"

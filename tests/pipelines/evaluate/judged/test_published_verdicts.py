@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import gzip
 import json
 import math
@@ -22,7 +23,6 @@ from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
 from tests.actors.engines.servers.odd_server import Body, OddServer, completion, error, json_reply, odd_server
 
-PUBLISHED_WIN_RATE = 2.591450540223603  # of alpaca-7b, in AlpacaEval 2's leaderboard
 JUDGE = Judge(model="judge", reference="gpt4")
 BENCH = Benchmark.model_validate(
     {"name": "b", "task": "alpaca_eval", "file": "f.json", "judge": JUDGE.model_dump(exclude_unset=True)}
@@ -30,16 +30,22 @@ BENCH = Benchmark.model_validate(
 Annotation = dict[str, Any]
 
 
-def test_the_published_log_probabilities_give_the_published_win_rate(shared_data: Path) -> None:
-    with gzip.open(shared_data / "alpaca_eval/alpaca-7b.annotations.json.gz", "rt") as file:
-        annotations: list[Annotation] = json.load(file)
-    with odd_server() as server:
-        serve_published(server, annotations)
-        rows = asyncio.run(replay(server.url, annotations))
-    for found, annotation in zip(rows, annotations, strict=True):
-        assert found.measure("win rate") == pytest.approx(annotation["preference"] - 1, abs=1e-8)
-    assert headline_score(BENCH, rows) == pytest.approx(PUBLISHED_WIN_RATE, abs=1e-7)
-    assert {(body["max_tokens"], body["top_logprobs"]) for body in server.bodies[1:]} == {(1, 5)}
+def test_the_published_log_probabilities_give_the_published_win_rates(shared_data: Path) -> None:
+    """Of every model whose annotations are among the data."""
+    with (shared_data / "alpaca_eval/leaderboard_v2.csv").open(newline="") as table:
+        published = {row[""]: float(row["win_rate"]) for row in csv.DictReader(table)}
+    files = sorted((shared_data / "alpaca_eval").glob("*.annotations.json.gz"))
+    assert files
+    for path in files:
+        with gzip.open(path, "rt") as file:
+            annotations: list[Annotation] = json.load(file)
+        with odd_server() as server:
+            serve_published(server, annotations)
+            rows = asyncio.run(replay(server.url, annotations))
+        for found, annotation in zip(rows, annotations, strict=True):
+            assert found.measure("win rate") == pytest.approx(annotation["preference"] - 1, abs=1e-8)
+        assert headline_score(BENCH, rows) == pytest.approx(published[path.name.partition(".annotations")[0]], abs=1e-7)
+        assert {(body["max_tokens"], body["top_logprobs"]) for body in server.bodies[1:]} == {(1, 5)}
 
 
 async def replay(url: str, annotations: list[Annotation]) -> list[AnswerRow]:
@@ -82,7 +88,7 @@ def shown(annotation: Annotation) -> str:
 
 def published_label(annotation: Annotation, top: list[Annotation]) -> str:
     """Return under which label the judge was shown the second answer, whose probability is the preference."""
-    of = {each["token"]: math.exp(each["logprob"]) for each in top}
+    of = {"m": 0.0, "M": 0.0} | {each["token"]: math.exp(each["logprob"]) for each in top}
     return "m" if abs(of["m"] / (of["m"] + of["M"]) + 1 - annotation["preference"]) < 1e-8 else "M"
 
 

@@ -72,3 +72,12 @@ def test_a_missing_package_is_told_with_its_extra(tmp_path: Path, monkeypatch: p
 def test_missing_sentences_are_told_for_ifeval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(benchmark_check, "has_sentences", lambda: False)
     assert "set NLTK_DATA to a folder" in problem(tmp_path, "task: ifeval, file: there.jsonl")
+
+
+def test_a_benchmark_that_is_judged_without_references_is_noted(tmp_path: Path) -> None:
+    judged = "task: mt_bench, file: f.jsonl, judge: {model: tiny%s}"
+    notes: list[list[str]] = []
+    for reference in ("", ", reference: gold.jsonl"):
+        (tmp_path / "study.yaml").write_text(STUDY.replace("BENCH", judged % reference))
+        notes.append([*benchmark_check.reference_notes(load(tmp_path / "study.yaml").study)])
+    assert notes == [["benchmarks.b: without 'reference', all answers are judged without a reference answer"], []]
