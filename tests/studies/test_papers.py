@@ -9,11 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.results.report.data.report import ReportData
+from pipelines.results.report.tables.layouts.claims import claimed_pairs
+from pipelines.results.report.tables.layouts.numbers import PlacedNumber, default_metrics, placed_numbers
+from pipelines.results.report.tables.layouts.pivot import layout_views, shown_numbers
 from pipelines.study.check import check
 from pipelines.study.file.load import LoadedStudy, load
 from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.grid import Grid, InstructionDataset
 from pipelines.study.inputs.published import Published, read_published
+from pipelines.study.spec.presentation.layouts import Layout
+from tests.support.made_up_results import made_up_report
 from tests.support.stubs import write_stubs
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -133,3 +139,38 @@ def test_every_training_has_a_published_number(folder: Path, path: Path) -> None
     numbers = read_published(loaded.folder / str(loaded.study.published))
     learned = [place for place in places(found) if "student" in place and place.get("teacher")]
     assert [place for place in learned if not any(belongs(number, place) for number in numbers)] == []
+
+
+def shown(loaded: LoadedStudy, grid: Grid) -> tuple[ReportData, list[PlacedNumber]]:
+    """The report of a study of which nothing is finished, and its numbers: none is known, and many are published."""
+    data = made_up_report(loaded.study, loaded.folder, grid, share=0)
+    return data, placed_numbers(data)
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=name_of)
+def test_every_published_number_is_shown_by_a_layout(folder: Path, path: Path) -> None:
+    loaded, grid = planned(folder, path)
+    data, numbers = shown(loaded, grid)
+    defaults = default_metrics(numbers)
+    visible = (one for layout in loaded.study.layouts for one in shown_numbers(layout, numbers, defaults))
+    lines = {published.line for one in visible for published in one.published}
+    assert [number.line for number in data.published if number.line not in lines] == []
+    assert all(view.panels for view in layout_views(data) if not is_made_by_a_run(view.layout))
+
+
+def is_made_by_a_run(layout: Layout) -> bool:
+    return all(pattern.metric == ["failure rate"] for pattern in layout.only) and bool(layout.only)
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=name_of)
+def test_every_claim_has_pairs_and_says_where_it_is_made(folder: Path, path: Path) -> None:
+    loaded, grid = planned(folder, path)
+    _, numbers = shown(loaded, grid)
+    defaults = default_metrics(numbers)
+    assert loaded.study.claims
+    for claim in loaded.study.claims:
+        assert claim.paper.startswith(f"{path.parent.name}, ")
+        if claim.only and is_made_by_a_run(Layout(name="T", rows=["step"], only=claim.only)):
+            continue
+        for (left, right), pairs in zip(claim.sides, claimed_pairs(claim, numbers, defaults), strict=True):
+            assert pairs, f"{claim.claim}: nothing of {left.text} is compared with {right.text}"

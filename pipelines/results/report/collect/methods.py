@@ -18,7 +18,9 @@ def collect_methods(store: Store, grid: Grid, done: frozenset[str]) -> Iterator[
     for key, step in grid.steps.items():
         job = step.params
         if key in done and isinstance(job, OptimizeParams):
-            coordinates = (step.inputs[0].subject, job.model, job.optimization.optimizer)
+            seeds = step.inputs[0].subject
+            evolver = step.subject.removeprefix(f"{seeds} ")  # with the evolution's name, if the study has several
+            coordinates = (seeds, evolver, job.optimization.optimizer)
             rows = from_table(MethodRow, store.rows(step.kind, key))
             lost = from_table(Rejection, store.rows(step.kind, key, "rejected"))
             made = [(row.index, _measured_method(coordinates, row)) for row in rows]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipelines.study.spec.presentation.claims import Claim
-from pipelines.study.spec.presentation.layouts import Layout
+from pipelines.study.spec.presentation.layouts import Layout, NumberPattern
 
 
 class Origin(NamedTuple):
@@ -47,3 +47,9 @@ class Presentation:
     origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
     decodings: Mapping[str, DecodingParts] = field(default_factory=dict[str, DecodingParts])
     families: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def patterns(self) -> list[NumberPattern]:
+        """The patterns of all layouts and claims."""
+        named = [pattern for entry in (*self.layouts, *self.claims) for pattern in entry.only]
+        return [*named, *(side for claim in self.claims for side in (claim.left, claim.right))]

@@ -6,6 +6,7 @@ import math
 from datetime import UTC, datetime
 
 MISSING = "–"
+ROUNDING_ERROR = 1e-9
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -34,15 +35,22 @@ def signed_digits(value: float | None) -> str:
     return text.replace("-", "−", 1) if value is None or not math.isfinite(value) or value < 0 else f"+{text}"
 
 
-def table_number(value: float | None) -> str:
-    """Format with the two decimals of the papers' tables from 1 on, and with three significant digits below."""
-    return number(value, 2) if value is None or not 0 < abs(value) < 1 else significant_digits(value)
+def table_number(value: float | None, beside: float | None = None) -> str:
+    """Format with the two decimals of the papers' tables from 1 on, and with three significant digits below.
+
+    `beside` is a number whose size decides instead, such as that of which `value` is the margin.
+    """
+    if value is None or not math.isfinite(value):
+        return number(value)
+    if abs(value) < ROUNDING_ERROR or abs(value if beside is None else beside) >= 1:
+        return f"{value:,.2f}"
+    return significant_digits(value)
 
 
-def signed_table_number(value: float | None) -> str:
+def signed_table_number(value: float | None, beside: float | None = None) -> str:
     """Format as `table_number` does, always with a sign (a true minus, not a hyphen)."""
-    text = table_number(value)
-    return text.replace("-", "−", 1) if value is None or not math.isfinite(value) or value < 0 else f"+{text}"
+    text = table_number(value, beside).replace("-", "", 1)
+    return text if value is None or not math.isfinite(value) else f"{'−' if value <= -ROUNDING_ERROR else '+'}{text}"
 
 
 def p_value(value: float) -> str:

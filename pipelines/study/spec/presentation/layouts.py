@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.study.spec.common.basics import StrictModel, as_list, none_or_list, scalar_or_list_schema
-from pipelines.study.spec.common.patterns import Names, Pattern
+from pipelines.study.spec.common.patterns import Names, Numbers, Pattern
 
 Coordinate = Literal[
     "seeds",
@@ -38,6 +38,7 @@ class NumberPattern(Pattern):
     """Some numbers of the report: coordinates of the grid as in `only`, and the metric."""
 
     family: Names = Field(default=[], description="families of teachers, as their models name them")
+    step: Numbers = Field(default=[], description="steps of an optimization of a method; 0: its first method")
     metric: Texts = Field(
         default=[],
         description="names as in results.csv, or those of a data set's metrics (docs/scores.md); default: of each "

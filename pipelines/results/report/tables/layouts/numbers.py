@@ -16,6 +16,7 @@ from pipelines.study.spec.presentation.layouts import COORDINATES, NumberPattern
 
 Names = Mapping[str, str]
 NO_NUMBER = "no such number"
+FAILURE_RATE = "failure rate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +81,21 @@ def place_of(names: Names, presentation: Presentation) -> dict[str, str]:
 
 
 def default_metrics(numbers: Iterable[PlacedNumber]) -> dict[str, list[str]]:
-    """Return the metrics of each benchmark that a layout shows by default: those with published numbers, or the first.
+    """Return the metrics of each benchmark that a layout shows by default.
 
-    A benchmark with published numbers that no metric is named of shows its first metric, too.
+    They are those with published numbers. If we have none of these, or nothing is published, it is our first metric.
     """
-    known: defaultdict[str, dict[str, bool]] = defaultdict(dict)
+    published: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    ours: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for one in numbers:
-        if benchmark := one.place["benchmark"]:
-            metrics = known[benchmark]
-            metrics[one.place["metric"]] = metrics.get(one.place["metric"], False) or bool(one.published)
+        benchmark, metric = one.place["benchmark"], one.place["metric"]
+        if benchmark and one.published:
+            published[benchmark][metric] = None
+        if benchmark and one.value is not None:
+            ours[benchmark][metric] = None
     return {
-        benchmark: [name for name, published in metrics.items() if published] or [*metrics][:1]
-        for benchmark, metrics in known.items()
+        name: [*published[name], *([*ours[name]][:1] if published[name].keys().isdisjoint(ours[name]) else [])]
+        for name in {**published, **ours}
     }
 
 
@@ -119,23 +123,35 @@ def _ours(data: ReportData) -> Iterator[PlacedNumber]:
     for number in set_numbers(data):
         names = set_coordinates(number)
         yield PlacedNumber(names, place_of(names, data.presentation), number.value)
+    yield from _failure_rates(data)
+
+
+def _failure_rates(data: ReportData) -> Iterator[PlacedNumber]:
+    """Yield the failure rate of the method that an optimization chose at each step; step 0 is its first method."""
+    for one in data.methods:
+        is_first = one.step == 1 and one.candidate == 0
+        for step in ([0] if is_first else []) + ([one.step] if one.chosen else []):
+            names = {"seeds": one.seeds, "evolver": one.evolver, "step": str(step), "metric": FAILURE_RATE}
+            yield PlacedNumber(names, place_of(names, data.presentation), one.failure_rate, missing=NO_NUMBER)
 
 
 def _metrics(data: ReportData, ours: Iterable[PlacedNumber]) -> defaultdict[str, list[str]]:
     """Return the metrics of each benchmark, and under an empty name those of data sets.
 
-    They are the published ones, those that layouts name, and those that there are.
+    They are the published ones, those that layouts and claims name, and those that there are.
     """
     found: defaultdict[str, dict[str, None]] = defaultdict(dict)
-    for pattern in (pattern for layout in data.presentation.layouts for pattern in layout.only):
-        of_sets = not (pattern.benchmark or pattern.student or pattern.recipe)
-        for benchmark in [""] if of_sets else pattern.benchmark:
-            found[benchmark] |= dict.fromkeys(pattern.metric)
     for published in data.published:
         if metric := published.coordinates.get("metric"):
             found[published.coordinates.get("benchmark", "")][metric] = None
     for one in ours:
         found[one.place["benchmark"]][one.place["metric"]] = None
+    of_benchmarks = {metric for benchmark, metrics in found.items() if benchmark for metric in metrics}
+    for pattern in data.presentation.patterns:
+        if pattern.benchmark or not pattern.student:
+            for benchmark in pattern.benchmark or [""]:
+                named = (name for name in pattern.metric if benchmark or name not in of_benchmarks | {FAILURE_RATE})
+                found[benchmark] |= dict.fromkeys(named)
     metrics = defaultdict[str, list[str]](list)
     return metrics | {benchmark: [*names] for benchmark, names in found.items()}
 
