@@ -121,16 +121,22 @@ def logging_finished(store: Store, study: str, done: Collection[str], kinds: Map
         log.close()
 
 
-def finished_steps(store: Store, study: str, kinds: Mapping[str, str]) -> dict[str, FinishedStep]:
-    """Return the counts of finished steps (key to kind): from the log, and those that it lacks from their manifests."""
-    logged = read_log(store, study) or {}
+def finished_steps(
+    store: Store, study: str, kinds: Mapping[str, str], logged: Mapping[str, FinishedStep] | None = None
+) -> dict[str, FinishedStep]:
+    """Return the counts of finished steps (key to kind): from the log, and those that it lacks from their manifests.
+
+    `logged` is what the log says, if it has been read.
+    """
+    if logged is None:
+        logged = read_log(store, study) or {}
     return {key: logged.get(key) or _of_manifest(store.manifest(kind, key)) for key, kind in kinds.items()}
 
 
 def finished_while_running(store: Store, study: str) -> frozenset[str] | None:
     """Return the finished steps that a live driver of the study has logged; None if none runs: ask the store then."""
     lease = read_lease(store, study)
-    if lease is None or is_dead(lease) or (logged := read_log(store, study)) is None:
+    if lease is None or is_dead(lease) or (logged := _read_values(store, study)) is None:
         return None
     return frozenset(logged)
 
@@ -138,19 +144,25 @@ def finished_while_running(store: Store, study: str) -> frozenset[str] | None:
 @collection_paused()
 def read_log(store: Store, study: str) -> dict[str, FinishedStep] | None:
     """Return the finished steps of a study by key, as its driver has logged them; None if none has run yet."""
+    values = _read_values(store, study)
+    return None if values is None else {key: _from_json(value) for key, value in values.items()}
+
+
+def _read_values(store: Store, study: str) -> dict[str, Any] | None:
+    """Return what the log says of finished steps, by key; None if no driver has run yet."""
     for _ in range(READ_ATTEMPTS):
         with contextlib.suppress(FileNotFoundError):
             return _read(store, _paths(store, _folder(store, study)))
     return None
 
 
-def _read(store: Store, paths: Iterable[str]) -> dict[str, FinishedStep] | None:
+def _read(store: Store, paths: Iterable[str]) -> dict[str, Any] | None:
     """Return what files say, later ones first of all; None without files."""
     found: dict[str, Any] = {}
     read = [store.read_json(path, json.loads, "delete it; the next run writes a new one") for path in sorted(paths)]
     for part in read:
         found |= part
-    return {key: _from_json(value) for key, value in found.items() if value is not None} if read else None
+    return {key: value for key, value in found.items() if value is not None} if read else None
 
 
 def _of_manifest(manifest: Manifest) -> FinishedStep:

@@ -132,7 +132,7 @@ class StoreReader:
         logged = read_log(self.store, name) if driver == "running" else None
         done = self.store.finished_keys() if logged is None else logged.keys()
         kinds = {key: kind for key, kind in graph.kinds.items() if key in done}
-        return StudyState(name, graph, finished_steps(self.store, name, kinds), driver, lease, live)
+        return StudyState(name, graph, finished_steps(self.store, name, kinds, logged), driver, lease, live)
 
     def _graph(self, name: str) -> SavedGraph:
         stamp = tuple(self._entries("studies", name, only=("graph.json", INDEX_FILE)))
