@@ -12,25 +12,30 @@ from pipelines.ui.reading.answers import answers, computed_results, coordinates,
 from pipelines.ui.reading.parameters import Parameters
 from pipelines.ui.reading.reader import NotFound, StoreReader, StudyState
 
-MAX_SECONDS = 1.5  # for numbers that are not in the report yet; the rest follows with the next request
+MAX_SECONDS = 0.4  # for numbers that are not in the report yet; the rest follows with the next requests
 MAX_ANSWERS = 200
 
 
 def list_results(reader: StoreReader, state: StudyState, parameters: Parameters) -> dict[str, Any]:
-    """Return every result with its cell, and the heat maps. `pending` evaluations are still to be read or to finish."""
+    """Return the results that are known, with their cells, and the heat maps.
+
+    `unread` evaluations follow with the next requests, each of which reads at least one; `unfinished` ones are still to
+    be run.
+    """
     reported, deadline = reported_results(reader, state), time.monotonic() + MAX_SECONDS
     found: list[tuple[int, str, Result]] = []
-    unread = unfinished = 0
+    unread = unfinished = computed = 0
     for place, cell in enumerate(state.graph.record.cells):
         for name, key in cell.evaluations:
             if key not in state.finished:
                 unfinished += 1
                 continue
             known = reported.get(coordinates(cell, name)) or reader.results.get((key, place))
-            if known is None and time.monotonic() > deadline:
+            if known is None and computed and time.monotonic() > deadline:
                 unread += 1
                 continue
             if known is None:
+                computed += 1
                 known = reader.results[key, place] = computed_results(reader, state, cell, name, key)
             found += [(place, key, result) for result in known]
     if not state.graph.record.cells:  # a store of an earlier version: the report alone

@@ -19,6 +19,7 @@ from pipelines.store.lease import acquire
 from pipelines.store.shards import write_shard
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Grid
+from pipelines.ui.resources import results
 from pipelines.ui.server import prepare
 from tests.pipelines.ui.conftest import progress, unlog
 
@@ -171,6 +172,18 @@ def test_a_cell_of_the_grid_opens(browser: Browser, store: Store) -> None:
         expect(page.get_by_role("heading", name="Answers", exact=True)).to_be_visible(timeout=WAIT)
         assert page.locator(".heat button[aria-pressed=true]").count() == 1
         assert not barriers(page) and not said
+
+
+def test_results_that_take_long_to_read_follow_one_after_the_other(
+    browser: Browser, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "MAX_SECONDS", 0.0)
+    (Path(store.root) / "studies" / "scripted" / "report" / "results.csv").unlink()
+    with serving(store) as url, window(browser) as (page, said):
+        page.goto(f"{url}#/scripted/results")
+        expect(page.locator(".heat button").nth(10)).to_be_visible(timeout=WAIT)  # a request reads one evaluation
+        expect(page.get_by_text("more evaluations")).to_have_count(0, timeout=WAIT)
+        assert not said
 
 
 def test_an_empty_store_says_what_to_do(browser: Browser, tmp_path: Path) -> None:

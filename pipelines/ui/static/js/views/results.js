@@ -9,23 +9,32 @@ export function create(context) {
     h("i", { class: "down" }), "below", h("i"), "the untuned model", h("i", { class: "up" }), "above")), note,
   h("section", { class: "card" }, heats), detail);
   const view = {
-    element,
+    element, reading: null, parameters: new URLSearchParams(),
     async update(parameters) {
-      let found = await context.get("results");
-      view.found = found;
-      show(view, context, parameters, heats, note);
-      while (found.unread && element.isConnected) {
-        found = view.found = await context.get("results");
-        show(view, context, parameters, heats, note);
-      }
+      view.found = await context.get("results");
       await view.navigated(parameters);
+      view.reading ??= readRest(view, context, heats, note).finally(() => { view.reading = null; });
     },
     async navigated(parameters) {
+      view.parameters = parameters;
       show(view, context, parameters, heats, note);
       await showDetail(view, context, parameters, detail);
     },
   };
   return view;
+}
+
+// the first part is shown at once; the rest is read while the view is open
+async function readRest(view, context, heats, note) {
+  await new Promise(requestAnimationFrame);
+  while (view.found.unread && view.element.isConnected) {
+    try {
+      view.found = await context.get("results");
+      show(view, context, view.parameters, heats, note);
+    } catch (error) {
+      if (error.name !== "AbortError") return; // the server has gone, which the page says
+    }
+  }
 }
 
 function show(view, context, parameters, heats, note) {
