@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -17,7 +18,9 @@ from pipelines.study.check import check
 from pipelines.study.file.load import LoadedStudy, load
 from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.grid import Grid, InstructionDataset
+from pipelines.study.inputs.benchmarks import reference_notes
 from pipelines.study.inputs.published import Published, read_published
+from pipelines.study.spec.pairs.scoring import Question
 from pipelines.study.spec.presentation.layouts import Layout
 from tests.support.made_up_results import made_up_report
 from tests.support.stubs import write_stubs
@@ -174,3 +177,19 @@ def test_every_claim_has_pairs_and_says_where_it_is_made(folder: Path, path: Pat
             continue
         for (left, right), pairs in zip(claim.sides, claimed_pairs(claim, numbers, defaults), strict=True):
             assert pairs, f"{claim.claim}: nothing of {left.text} is compared with {right.text}"
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=name_of)
+def test_answers_are_read_and_judged_as_by_the_papers_code(path: Path) -> None:
+    study = load(path).study
+    kinds = {bench.kind: bench for bench in study.benchmarks}
+    if "gsm8k" in kinds:
+        assert not kinds["gsm8k"].thousands, "OpenCompass reads $1,200 as 200"
+    if "ifeval" in kinds:
+        assert kinds["ifeval"].answer_tokens == 1025
+    assert [*reference_notes(study)] == []
+    measured = [
+        number.coordinates["metric"].split()[0] for number in read_published(path.parent / str(study.published))
+    ]
+    asked = {name for name in measured if name in get_args(Question)}
+    assert asked <= {*(study.judging.metrics if study.judging else ())}

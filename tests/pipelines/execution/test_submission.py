@@ -156,6 +156,15 @@ def test_a_job_that_is_not_there_is_told(server: Nodes) -> None:
         Jobs(server.dashboard).find("nothing")
 
 
+def test_the_message_of_a_failed_job_does_not_repeat_its_output(monkeypatch: pytest.MonkeyPatch) -> None:
+    details = SimpleNamespace(submission_id="s-1", metadata={"study": "s"}, status="FAILED", start_time=1, end_time=2)
+    details.message = "Job entrypoint command failed with exit code 1, last available logs (truncated):\nx"
+    client = SimpleNamespace(list_jobs=lambda: [details])
+    monkeypatch.setattr("cluster.connection.jobs._client", lambda address: client)
+    (job,) = Jobs("http://127.0.0.1:1").all()
+    assert job.message == "Job entrypoint command failed with exit code 1"
+
+
 def test_a_wrong_token_is_refused(server: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN", "wrong")
     try:
