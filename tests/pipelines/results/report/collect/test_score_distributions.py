@@ -128,13 +128,14 @@ def full() -> Any:
     judged = SetJudgement(InstructionKey("<i>", "small", 1), "difficulty", 200, 10, None, None, shares)
     scored = replace(judged, metric="difficulty_score", mean=66.5, shares=())
     named = replace(judged, metric="keywords", distinct=1234, shares=())
+    tagged = replace(named, metric="tags", mean=4.823, distinct=139, diversity=1.391)
     spread = SetDistribution(SetKey("<i>", "small", 1, "a|b", "greedy"), "ifd", 190, 0.83, 0.7, 0.8, 0.9)
     bins = tuple((i / 20, 5.0) for i in range(20))
     sure = SetProbabilities(SetKey("<i>", "small", 1, "a|b", "greedy"), "", 950, 0.5, bins)
     own = SetProbabilities(SetKey("<i>", "small", 1, "", ""), "", 1234, 0.625, bins)
     return replace(
         sample.sample(),
-        judgements=(judged, scored, named),
+        judgements=(judged, scored, named, tagged),
         distributions=(spread,),
         probabilities=(sure,),
         confidences=(own,),
@@ -148,6 +149,7 @@ def test_page_and_markdown_show_tables_and_figures() -> None:
     assert "<i>" not in page.partition("Judge ratings")[2].partition("Rows and time")[0]
     text = render_markdown(full())
     assert r"| \<i\> | small | 1 | difficulty\_score | 200 | 10 | 66.5 | – | – |  |" in text
+    assert r"| \<i\> | small | 1 | tags | 200 | 10 | 4.82 | 139 | 1.39 |  |" in text
     assert r"| \<i\> | small | 1 | a\|b | greedy | ifd | 190 | 0.830 | 0.700 | 0.800 | 0.900 |" in text
     tables = re.findall(r"(?:^\|.*\n)+", text.partition("## Judge ratings")[2].partition("## Rounds")[0], re.M)
     assert len(tables) == 3
