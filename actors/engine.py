@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 from actors.digest import digest
 from cluster.errors import EvolgridError
@@ -19,8 +19,17 @@ Feature = Literal[
 ]
 
 
+class Message:
+    """A record that is sent often: it is pickled as its values, in half the time that dataclasses with slots take."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        return type(self), tuple([getattr(self, name) for name in self.__slots__])
+
+
 @dataclass(frozen=True, slots=True)
-class Sampling:
+class Sampling(Message):
     """How tokens are sampled. `temperature` 0 is greedy decoding; `max_tokens` counts generated tokens."""
 
     temperature: float = 0.0
@@ -29,7 +38,7 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
-class GenerateRequest:
+class GenerateRequest(Message):
     """One conversation to continue. `messages` are (role, content) pairs; content is never read as control tokens.
 
     `logprobs` requests the log-probabilities of the reply's tokens, and `top_logprobs` those of this number of the most
@@ -56,7 +65,7 @@ class GenerateRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class Generation(Message):
     """The reply to one request, with token counts of prompt and reply (the end token is counted in neither).
 
     `logprobs`, if requested, are the natural logs of the `tokens_out` tokens' probabilities under the unmodified model:
@@ -79,7 +88,7 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
-class LogprobRequest:
+class LogprobRequest(Message):
     """Text to be scored as the concatenation `context + text`; and `alone`, unless it is empty, as a separate text.
 
     Without `chat`, all three are raw text. With `chat`, `context` is a user turn, `text` and `alone` are assistant
@@ -115,7 +124,7 @@ class LogprobRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenLogprobs:
+class TokenLogprobs(Message):
     """Natural-log probabilities of the tokens of `context + text`, special tokens included, and of those of `alone`.
 
     `boundary` is the number of tokens of `context` tokenised alone (the BOS included, 0 for an empty context).
@@ -143,7 +152,7 @@ class TokenLogprobs:
 
 
 @dataclass(frozen=True, slots=True)
-class ClassifyRequest:
+class ClassifyRequest(Message):
     """The input of a sequence classifier: raw text, a pair of texts (premise and hypothesis), or a conversation.
 
     `pair` is the second text. `messages` are (role, content) pairs, rendered with the model's chat template without a
@@ -168,7 +177,7 @@ class ClassifyRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Classification:
+class Classification(Message):
     """A classifier's logits, without softmax or sigmoid, and the names of its labels, both in the order of its config.
 
     `reward` is the logit that is the model's scalar reward: its only logit, or the one at the option `reward_index`;

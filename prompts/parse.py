@@ -95,9 +95,16 @@ def _instruction(reply: str) -> Reply:
         return Reply(None, "rejected:refused")
     if is_answer(text):
         return Reply(None, "rejected:answered")
-    if _FRAME.search(text):
+    if _leaks_frame(text):
         return Reply(None, "rejected:leaked_frame")
     return _accepted(text, rules)
+
+
+def _leaks_frame(text: str) -> bool:
+    lower = text.lower()
+    if lower.isascii() and "instruction" not in lower and "prompt" not in lower:
+        return False  # other letters may equal ASCII ones in the pattern, which ignores case
+    return _FRAME.search(text) is not None
 
 
 def _answer(reply: str) -> Reply:

@@ -53,12 +53,13 @@ _END_TOKENS = re.compile(
 )
 _I = r"I(?:'ve| have|\u2019ve)?"
 # what a note says about the rewriting; a note without it may be part of the instruction
-_OF_REWRITING = (
+_OF_REWRITING = re.compile(
     rf"\b{_I} (?:also )?(?:added|rewrote|rewritten|made|changed|included|kept|increased|modified|introduced"
     r"|replaced|tried|adjusted|expanded|incorporated|ensured)\b"
     r"|\b(?:this|the) (?:new|rewritten|revised|modified|evolved|updated|original|enhanced|more complex|harder)"
     rf" (?:version|{_OWN_NOUN})\b|\bthis (?:version|rewrite|revision)\b|\bas (?:you )?(?:asked|requested|instructed)\b"
-    r"|\badded (?:\w+ ){0,2}(?:constraints?|requirements?|depth|words)\b|我(?:增加|添加|加入)了"
+    r"|\badded (?:\w+ ){0,2}(?:constraints?|requirements?|depth|words)\b|我(?:增加|添加|加入)了",
+    re.I,
 )
 _NOTE_LABEL = (
     r"(?:notes?|explanations?|changes(?: made)?|rationale|reasoning|justification|modifications?(?: made)?|comments?"
@@ -109,23 +110,31 @@ def repair(text: str) -> tuple[str, list[str]]:
 
 
 def _strip_preamble(text: str) -> str:
-    return _AFFIRMED.sub("", _PREAMBLE.sub("", text, count=1), count=1)
+    return _without_start(_AFFIRMED, _without_start(_PREAMBLE, text))
 
 
 def _strip_heading(text: str) -> str:
-    return _HEADING.sub("", text, count=1)
+    return _without_start(_HEADING, text)
+
+
+def _without_start(pattern: re.Pattern[str], text: str) -> str:
+    """Return the text without the match of a pattern at its start. `sub` would look for one at every position."""
+    found = pattern.match(text)
+    return text[found.end() :] if found else text
 
 
 def _strip_note(text: str) -> str:
     """Return the text without what a model says about its rewriting at the end, or its closing words."""
     end = text[-MAX_NOTE_CHARS:]
-    for pattern in (_LABELLED_NOTE, _RULED_NOTE):
+    has_lines = "\n" in end
+    for pattern in (_LABELLED_NOTE, _RULED_NOTE) if has_lines else ():
         starts = [found.start() for found in pattern.finditer(end)]
         note = end[starts[-1] :] if starts else ""
-        if re.search(_OF_REWRITING, note, re.I) and len(note) < len(text) and "```" not in note:
+        if note and _OF_REWRITING.search(note) and len(note) < len(text) and "```" not in note:
             return text[: -len(note)]
-    for pattern in (_LAST_PARAGRAPH, _CLOSER, _COUNT):
-        if (found := pattern.search(end)) and len(found[0]) < len(text):
+    patterns = ((_LAST_PARAGRAPH, has_lines), (_CLOSER, has_lines), (_COUNT, end.endswith((")", "]"))))
+    for pattern, may_match in patterns:
+        if may_match and (found := pattern.search(end)) and len(found[0]) < len(text):
             return text[: -len(found[0])]
     return text
 
@@ -172,7 +181,7 @@ def _strip_invisible(text: str) -> str:
 
 
 def _strip_end_tokens(text: str) -> str:
-    return _END_TOKENS.sub("", text)
+    return _END_TOKENS.sub("", text) if text.endswith(">") else text
 
 
 _RULES: tuple[tuple[str, Callable[[str], str]], ...] = (

@@ -39,7 +39,7 @@ _CHANNEL = re.compile(
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
 # what is left of the channels if decoding drops special tokens
 _BARE_START = re.compile(r"\A\s*(?:assistant)?analysis")
-_MAY_SPLIT = re.compile(rf"[<\[\u25c1]|{_BARE_START.pattern}")  # tags and channels begin with one of these
+_MARKS = ("<", "[", "\u25c1")  # tags and channels begin with one of these
 _BARE_CHANNEL = re.compile(r"assistant(analysis|commentary|final)(?=\S)")
 _OPEN_AT_END = re.compile(rf"(?P<tag>{_OPEN.pattern}|<\|channel\|>analysis<\|message\|>)(?P<space>\s*)\Z", re.I)
 
@@ -70,7 +70,7 @@ def split_thoughts(text: str, opened: bool = False) -> SplitReply:
         opened: Whether the prompt ends with the opening tag, so that the output begins within the thoughts. Without
             it, a single closing tag still ends the thoughts unless it is part of a sentence or of code.
     """
-    if not opened and not _MAY_SPLIT.search(text):
+    if not opened and not _BARE_START.match(text) and not any(mark in text for mark in _MARKS):
         return SplitReply("", text, False)
     parts = _parts(text, opened)
     thoughts = (text[start:end].strip() for start, end in parts.thoughts)

@@ -13,6 +13,7 @@ import os
 import random
 import re
 import time
+from collections.abc import Callable
 
 from actors.engine import (
     Classification,
@@ -103,7 +104,7 @@ class ScriptedEngine:
         remaining = self._remaining_tokens(prompt, tokens_in)
         sampled = _sampled(request) if request.sampling.temperature > 0 else ""
         draw = self._rng("generate", request.messages, sampled=sampled)
-        await self._serve(prompt, self._rng("wait", request.messages, sampled=sampled))
+        await self._serve(prompt, lambda: self._rng("wait", request.messages, sampled=sampled))
         text = prompt if self._style == "echo" else make_reply(request.messages[-1][1], draw)
         words = re.findall(r"\s*\S+", text)
         limit = min(request.sampling.max_tokens, remaining)
@@ -128,7 +129,7 @@ class ScriptedEngine:
         words = text.split()
         self._remaining_tokens(text, max(len(words), len(alone)) - 1)
         boundary = len(context.split())
-        await self._serve(text, self._rng("wait", context, request.text))
+        await self._serve(text, lambda: self._rng("wait", context, request.text))
         lengths = (boundary, len(words) - boundary, len(alone) - len(header))
         pair = self._word_logprobs(words, 0.8 if boundary else 1.0)
         counts = tuple(len(each.split()) for each in request.counted)
@@ -148,7 +149,7 @@ class ScriptedEngine:
         text = "\n".join(texts)
         tokens = len(text.split())
         self._remaining_tokens(text, tokens - 1)
-        await self._serve(text, self._rng("wait", texts))
+        await self._serve(text, lambda: self._rng("wait", texts))
         draw = self._rng("classify", texts)
         scripted = next((logits for part, logits in self._rules if part in text), None)
         logits = scripted or tuple(draw.gauss(0.0, 1.0) for _ in self._labels)
@@ -190,7 +191,7 @@ class ScriptedEngine:
         text = ", ".join(map(repr, (self._model, kind, *subject)))
         return random.Random(hashlib.sha256(f"({text}{sampled})".encode()).digest())
 
-    async def _serve(self, text: str, draw: random.Random) -> None:
+    async def _serve(self, text: str, draw: Callable[[], random.Random]) -> None:
         """Wait for the request's latency in a slot. Never return once the engine hangs."""
         if not self._awake:
             raise RuntimeError("the engine is asleep: call wake() first")
@@ -199,7 +200,7 @@ class ScriptedEngine:
                 self._stuck_at = self.progress()
             if self._latency > 0 and self._stuck_at is None:
                 mu = math.log(self._latency) - self._sigma**2 / 2  # the mean is `latency` for any sigma
-                await asyncio.sleep(draw.lognormvariate(mu, self._sigma))
+                await asyncio.sleep(draw().lognormvariate(mu, self._sigma))
             while self._release and self._hold in text and not os.path.exists(self._release):  # noqa: PTH110 quicker
                 await asyncio.sleep(HOLD_POLL_SECONDS)
             while self._stuck_at is not None:

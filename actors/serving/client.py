@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import uuid
+from collections import defaultdict, deque
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -41,6 +42,17 @@ class _OpenRequest:
     answer: asyncio.Future[Answer]
 
 
+@dataclass(slots=True)
+class _Window:
+    """A queue's open requests, and those that wait until fewer are open.
+
+    It is not a semaphore: asyncio's looks through all waiters that it has woken and that have not run since.
+    """
+
+    open_count: int = 0
+    waiting: deque[tuple[int, _OpenRequest]] = field(default_factory=deque[tuple[int, _OpenRequest]])
+
+
 class _RouterConnection:
     """One event loop's connection to a router."""
 
@@ -52,24 +64,49 @@ class _RouterConnection:
         self.numbers = itertools.count()
         self.open_requests: dict[int, _OpenRequest] = {}
         self.unsent: list[int] = []
-        self.semaphores: dict[Hashable, asyncio.Semaphore] = {}
+        self.windows: defaultdict[Hashable, _Window] = defaultdict(_Window)
         self.sender: asyncio.Task[None] | None = None
         self.fetcher: asyncio.Task[None] | None = None
 
-    async def ask(self, queue_name: Hashable, request: Request) -> Answer:
-        """Send one request and return its answer, which is an exception if the request failed."""
+    async def ask(self, queue_name: Hashable, window: int, request: Request) -> Answer:
+        """Send one request and return its answer, which is an exception if the request failed.
+
+        It is sent once fewer than `window` requests of its queue are open.
+        """
         number = next(self.numbers)
         entry = _OpenRequest(queue_name, request, self.loop.create_future())
+        of_queue = self.windows[queue_name]
+        if of_queue.open_count < window:
+            of_queue.open_count += 1
+            self._open(number, entry)
+        else:
+            of_queue.waiting.append((number, entry))
+        try:
+            return await entry.answer
+        finally:
+            self._close(number)
+
+    def _open(self, number: int, entry: _OpenRequest) -> None:
         self.open_requests[number] = entry
         self.unsent.append(number)
         if self.sender is None or self.sender.done():
             self.sender = self.loop.create_task(self._send())
         if self.fetcher is None or self.fetcher.done():
             self.fetcher = self.loop.create_task(self._fetch())
-        try:
-            return await entry.answer
-        finally:
-            self.open_requests.pop(number, None)
+
+    def _close(self, number: int) -> _OpenRequest | None:
+        """Return an open request that is open no longer, and open the next one of its queue in its place."""
+        entry = self.open_requests.pop(number, None)
+        if entry is None:
+            return None
+        of_queue = self.windows[entry.queue_name]
+        while of_queue.waiting:
+            next_number, waiting = of_queue.waiting.popleft()
+            if not waiting.answer.done():  # nobody has cancelled it
+                self._open(next_number, waiting)
+                return entry
+        of_queue.open_count -= 1
+        return entry
 
     async def _send(self) -> None:
         while self.unsent:
@@ -100,9 +137,8 @@ class _RouterConnection:
                 self.sender = self.loop.create_task(self._send())
                 continue
             for number, answer in answers:
-                if (entry := self.open_requests.get(number)) and not entry.answer.done():
+                if (entry := self._close(number)) and not entry.answer.done():
                     entry.answer.set_result(answer)
-            await asyncio.sleep(0)  # lets answered requests leave `open_requests` before the loop checks it
 
     def _fail_open_requests(self, detail: str) -> None:
         lost = EngineLost(self.spec.model, detail)
@@ -170,12 +206,7 @@ class EngineClient:
         return answer
 
     async def _ask(self, request: Request) -> Answer:
-        connection = self.connection.current()
-        semaphore = connection.semaphores.get(self.queue_name)
-        if semaphore is None:
-            semaphore = connection.semaphores[self.queue_name] = asyncio.Semaphore(self.window)
-        async with semaphore:
-            answer = await connection.ask(self.queue_name, request)
+        answer = await self.connection.current().ask(self.queue_name, self.window, request)
         if isinstance(answer, Exception):
             raise answer
         return answer

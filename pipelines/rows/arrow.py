@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar, get_type_hints
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ _LISTS = {list[kind]: pa.list_(pa.field("item", of, nullable=False)) for kind, o
 _ARROW: dict[Any, pa.DataType] = _PLAIN | _LISTS
 
 
+@cache
 def schema(row_type: type[Row]) -> pa.Schema:
     """Return the Arrow schema of a row type. No field is nullable."""
     hints = get_type_hints(row_type)
@@ -54,5 +56,6 @@ R = TypeVar("R", bound=Row)
 
 def from_table(row_type: type[R], table: pa.Table) -> list[R]:
     """Return the rows of a table, the inverse of `to_table`. Columns that the row type does not have are ignored."""
-    records: Sequence[dict[str, Any]] = table.select([each.name for each in fields(row_type)]).to_pylist()
-    return [row_type(**record) for record in records]
+    names = [each.name for each in fields(row_type)]
+    columns: list[list[Any]] = [table[name].to_pylist() for name in names]
+    return [row_type(**dict(zip(names, values, strict=True))) for values in zip(*columns, strict=True)]

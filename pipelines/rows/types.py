@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Self, TypedDict
+from typing import Any, Self, TypedDict
 
 ELIMINATED = "eliminated:"
 KEPT = "kept:"
@@ -85,7 +85,7 @@ class InstructionRow(Row):
         """The text of the turn that is evolved, without the input: the instruction, or the first turn."""
         return self.history[0] if self.evolves_history else self.instruction
 
-    def with_evolved(self, text: str, **changes: str) -> Self:
+    def with_evolved(self, text: str, **changes: Any) -> Self:
         """Return the row with another text of the turn that is evolved, and with other values of other fields."""
         if self.evolves_history:
             return replace(self, history=[text, *self.history[1:]], **changes)

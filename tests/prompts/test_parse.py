@@ -35,6 +35,7 @@ from prompts.parse import PARSERS
         ("#New Instruction#:", None, "rejected:empty"),
         ("Here is the #Rewritten Prompt#: sort.", "sort.", "repaired:preamble"),
         ("I rewrote the given instruction as asked.", None, "rejected:leaked_frame"),
+        ("I rewrote the given in\u017ftruction.", None, "rejected:leaked_frame"),  # without case, it is an s
         ("Sure! The new instruction: sort.", "sort.", "repaired:preamble+heading"),
         ("#Given Prompt#: sort\n#Rewritten Prompt#: sort it.", None, "rejected:leaked_frame"),
     ],

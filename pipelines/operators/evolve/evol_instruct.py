@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import prompts
 from actors.engine import Client, GenerateRequest, Generation, Sampling
@@ -50,23 +51,23 @@ class Evolve(Operator[InstructionRow, InstructionRow]):
         prompt, parser = self.build_prompt(method, row.evolved)
         messages = with_system((("user", prompt),), self.params.system)
         said, reply, failures = await self.rewrite(row.evolved, messages, parser, new_id)
-        evolved = replace(
-            row,
+        changes: dict[str, Any] = {
             **row.lineage(new_id),
-            round=self.params.round,
-            method=method,
-            raw=said.text if reply else raw_reply(said),
-            thoughts=said.thoughts,
-            tokens_in=said.tokens_in,
-            tokens_out=said.tokens_out,
-            before=row.evolved,
-            answer="",
-            probabilities=[math.exp(value) for value in (said.logprobs or ())[: self.params.probabilities]],
-            attempts=len(failures) + (reply is not None),
-        )
+            "round": self.params.round,
+            "method": method,
+            "raw": said.text if reply else raw_reply(said),
+            "thoughts": said.thoughts,
+            "tokens_in": said.tokens_in,
+            "tokens_out": said.tokens_out,
+            "before": row.evolved,
+            "answer": "",
+            "probabilities": [math.exp(value) for value in (said.logprobs or ())[: self.params.probabilities]],
+            "attempts": len(failures) + (reply is not None),
+        }
         if reply is None:
-            return self.unevolved_row(evolved, failures)
-        evolved = evolved.with_evolved(reply.value or "", reference="", outcome=outcome_after(failures, reply.outcome))
+            return self.unevolved_row(replace(row, **changes), failures)
+        outcome = outcome_after(failures, reply.outcome)
+        evolved = row.with_evolved(reply.value or "", reference="", outcome=outcome, **changes)
         return replace(evolved, answer=await self.answer_evolution(evolved)) if self.params.eliminates else evolved
 
     async def rewrite(
