@@ -25,7 +25,7 @@ from pipelines.study.graph.steps.params.instructions import (
     VerifyParams,
 )
 from pipelines.study.graph.steps.params.measures import JudgeParams, ScoreParams
-from pipelines.study.graph.steps.params.students import EvaluateParams, TrainParams, VerdictParams
+from pipelines.study.graph.steps.params.students import EvaluateParams, SelectParams, TrainParams, VerdictParams
 from pipelines.study.graph.steps.step import Step, StepParams, WorkType
 from pipelines.study.spec.common.basics import SamplingSpec
 
@@ -228,6 +228,12 @@ def _judge(params: JudgeParams, size: InputSize) -> StepWorkload:
     return _generating(params, size, requests=size.rows * params.share, reply=params.max_tokens / 2)
 
 
+def _select(params: SelectParams, size: InputSize) -> StepWorkload:
+    selection = params.selection
+    chosen = min(size.rows, selection.size or size.rows * selection.keep)
+    return StepWorkload(params.work_type, params.model, size.rows, chosen * params.share)
+
+
 def _train(params: TrainParams, size: InputSize) -> StepWorkload:
     tokens = size.rows * params.recipe.epochs * size.pair_tokens
     return StepWorkload("train", params.model, size.rows, size.rows, tokens_in=tokens)
@@ -284,6 +290,7 @@ WORKLOADS: dict[type[StepParams], Estimate] = {
     CheckParams: _check,
     ScoreParams: _score,
     JudgeParams: _judge,
+    SelectParams: _select,
     TrainParams: _train,
     EvaluateParams: _evaluate,
     VerdictParams: _verdict,

@@ -11,15 +11,16 @@ from typing import Literal
 from pipelines.search.risk import GroupRisk, combined_risk, group_risks
 from pipelines.search.space import Cell, Evidence, SearchSettings, SearchSpace
 
-Reason = Literal["start", "risk", "wait", "stop"]
+Reason = Literal["start", "risk", "rung", "wait", "stop"]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to train next.
 
-    `reason` is "start" (an arm of the start is among the cells), "risk" (all cells are there because of a risk), "wait"
-    (trainings are running, and nothing has to be added) or "stop" (nothing is running, and all risks are low enough).
+    `reason` is "start" (an arm of the start is among the cells), "risk" (all cells are there because of a risk), "rung"
+    (partial trainings), "wait" (trainings are running, and nothing has to be added) or "stop" (nothing is running, and
+    all risks are low enough).
     `groups` has the numbers that the decision was made from.
     """
 

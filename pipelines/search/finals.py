@@ -13,10 +13,11 @@ SIGNIFICANCE = 0.05
 
 
 class SeededCell(NamedTuple):
-    """A cell and the number of a training seed; the search itself trains seed 0."""
+    """A cell, the number of a training seed (the search itself trains seed 0), and the share of its rows."""
 
     cell: Cell
     seed: int
+    share: float = 1.0
 
 
 def final_cells(groups: Sequence[GroupRisk], settings: SearchSettings) -> tuple[SeededCell, ...]:

@@ -26,15 +26,17 @@ class SearchCost:
     """Numbers of trainings, finals included: of the whole grid, and of the search at least, at most and on average.
 
     `least` are those of the start, `most` those of a search that trains every cell. In nine of ten simulated searches,
-    the number was between `low` and `high`.
+    the number was between `low` and `high`. A partial training counts as its share of the rows; `partial` is what all
+    of them count as on average.
     """
 
     grid: int
     least: int
-    most: int
+    most: float
     mean: float
-    low: int
-    high: int
+    low: float
+    high: float
+    partial: float = 0.0
 
 
 def simulate_cost(
@@ -42,7 +44,8 @@ def simulate_cost(
 ) -> SearchCost:
     """Return what a search costs if the prior's rank correlation with the scores is `rho` within every student.
 
-    The priors of `space` are not read: in most cases they are not measured yet. The same arguments give the same costs.
+    The priors of `space` are not read: in most cases they are not measured yet. Partial trainings are assumed to have
+    the rank correlation with the scores that they need. The same arguments give the same costs.
 
     Raises:
         ValueError: `rho` is not between -1 and 1, or `repetitions` is below 1.
@@ -53,14 +56,15 @@ def simulate_cost(
         raise ValueError(f"repetitions is {repetitions}; it must be at least 1")
     rng = np.random.default_rng(0)
     settings = replace(settings, higher_is_better=True, scale="log", epsilon=_log_epsilon(settings))
-    costs = [_simulated_cost(space, settings, rho, room, rng) for _ in range(repetitions)]
+    costs, partial = zip(*(_simulated_cost(space, settings, rho, room, rng) for _ in range(repetitions)), strict=True)
     low, high = np.percentile(costs, (5, 95), method="nearest")
     cells = len(space.cells)
     decided = [len(group) for group in groups(space, settings)]
     finals = (settings.seeds - 1) * sum(size * min(2, len(space.arms)) for size in decided)
     start = sum(size * min(settings.start, len(space.arms)) for size in decided)
-    mean = float(np.mean(costs))
-    return SearchCost(cells, min(start, cells) + finals, cells + finals, mean, int(low), int(high))
+    most = cells * (1 + sum(settings.rungs.shares)) + finals
+    least = min(start, cells) + finals
+    return SearchCost(cells, least, most, float(np.mean(costs)), float(low), float(high), float(np.mean(partial)))
 
 
 def draw_prior(utility: Floats, rho: float, rng: np.random.Generator) -> Floats:
@@ -76,7 +80,8 @@ def _log_epsilon(settings: SearchSettings) -> float:
 
 def _simulated_cost(
     space: SearchSpace, settings: SearchSettings, rho: float, room: int, rng: np.random.Generator
-) -> int:
+) -> tuple[float, float]:
+    """Return the cost of one search, and that of its partial trainings."""
     shape = (len(space.students), len(space.arms))
     own = math.sqrt(1 - ARM_SHARE) * rng.standard_normal(shape)
     utility = math.sqrt(ARM_SHARE) * rng.standard_normal(shape[1]) + own  # [students, arms]
@@ -86,8 +91,13 @@ def _simulated_cost(
         for row, student in enumerate(space.students)
         for column, arm in enumerate(space.arms)
     }
+    parts = {share: draw_prior(utility, settings.rungs.trust, rng) for share in settings.rungs.shares}
     made_up = {"prior": {cell: float(prior[place]) for cell, place in places.items()}}
     found = replay(
-        replace(space, priors=made_up), settings, lambda cell: math.exp(SPREAD * float(utility[places[cell]])), room
+        replace(space, priors=made_up),
+        settings,
+        lambda cell: math.exp(SPREAD * float(utility[places[cell]])),
+        room,
+        lambda cell, share: math.exp(SPREAD * float(parts[share][places[cell]])),
     )
-    return len(found.scores) + len(final_cells(found.groups, settings))
+    return found.cost + len(final_cells(found.groups, settings)), found.cost - len(found.scores)

@@ -89,11 +89,15 @@ class SearchSpace:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of a grid: measured scores (means over training seeds), and cells that failed or are running."""
+    """What is known of a grid: measured scores (means over training seeds), and cells that failed or are running.
+
+    `partial` has the scores of partial trainings by their share of the rows; NaN for those that failed.
+    """
 
     scores: Mapping[Cell, float] = field(default_factory=dict[Cell, float])
     failed: frozenset[Cell] = frozenset()
     running: frozenset[Cell] = frozenset()
+    partial: Mapping[float, Mapping[Cell, float]] = field(default_factory=dict[float, Mapping[Cell, float]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,27 @@ ASSUMPTIONS = Assumptions()
 
 
 @dataclass(frozen=True, slots=True)
+class RungSettings:
+    """Which partial trainings there are: the shares of the rows, in rising order.
+
+    A share is used if its scores on at least `cells` cells have a rank correlation of `trust` with the full ones.
+
+    Raises:
+        ValueError: A value is out of its range.
+    """
+
+    shares: tuple[float, ...] = ()
+    trust: float = 0.9
+    cells: int = 5
+
+    def __post_init__(self) -> None:
+        if any(not 0 < share < 1 for share in self.shares) or sorted({*self.shares}) != [*self.shares]:
+            raise ValueError(f"the shares are {self.shares}; they must be between 0 and 1, and in rising order")
+        if not -1 <= self.trust <= 1 or self.cells < 3:
+            raise ValueError("a rank correlation is between -1 and 1, and measured on at least 3 cells")
+
+
+@dataclass(frozen=True, slots=True)
 class SearchSettings:
     """How a search decides.
 
@@ -126,7 +151,8 @@ class SearchSettings:
     which needs scores that are not negative, and a difference of scores on the scale "linear". It stops when the risk
     of each student (`per: all`: of the mean over all students) that an untrained arm is better by more than that is at
     most `risk`. `start` is the number of arms that are trained before the model is asked. `seeds` is the number of
-    training seeds of the two best arms. `assumed` is what the model starts from.
+    training seeds of the two best arms. `rungs` are the partial trainings; none by default. `assumed` is what the model
+    starts from.
 
     Raises:
         ValueError: A value is out of its range.
@@ -139,6 +165,7 @@ class SearchSettings:
     seeds: int = 1
     higher_is_better: bool = True
     scale: ScoreScale = "log"
+    rungs: RungSettings = RungSettings()
     assumed: Assumptions = ASSUMPTIONS
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from pipelines.search.finals import SeededCell
-from pipelines.search.space import Cell, SearchSettings, SearchSpace
+from pipelines.search.space import Cell, RungSettings, SearchSettings, SearchSpace
 from pipelines.study.graph.steps import grid as steps
 from pipelines.study.graph.steps.fingerprint import fingerprint
 from pipelines.study.graph.steps.grid import InstructionDataset
@@ -31,7 +31,7 @@ _COORDINATES: Mapping[SearchAxis, Callable[[steps.Cell, InstructionDataset], str
 
 @dataclass(frozen=True)
 class SearchGrid:
-    """The trainings of a study's grid by cell and number of the training seed."""
+    """The trainings of a study's grid by cell, number of the training seed, and share of the rows."""
 
     study: Study
     search: Search
@@ -39,11 +39,11 @@ class SearchGrid:
 
     @cached_property
     def trainings(self) -> Mapping[SeededCell, tuple[steps.Cell, ...]]:
-        """The evaluated trainings of each cell, by the number of their seed."""
+        """The evaluated trainings of each cell, by the number of their seed and the share of their rows."""
         found: defaultdict[SeededCell, list[steps.Cell]] = defaultdict(list)
-        for one in self.grid.cells:
+        for one in (*self.grid.cells, *self.grid.partial):
             if one.pairs is not None and one.evaluations:
-                found[SeededCell(self._cell(one, one.pairs), self._seed_number(one))].append(one)
+                found[SeededCell(self._cell(one, one.pairs), self._seed_number(one), one.share)].append(one)
         return {place: tuple(cells) for place, cells in found.items()}
 
     @cached_property
@@ -57,7 +57,8 @@ class SearchGrid:
     @property
     def settings(self) -> SearchSettings:
         """The settings of the search; its finals have as many seeds as any student."""
-        search, most = self.search, max((place.seed for place in self.trainings), default=0) + 1
+        search, rungs = self.search, self.search.rungs
+        most = max((place.seed for place in self.trainings), default=0) + 1
         return SearchSettings(
             epsilon=search.epsilon,
             risk=search.risk,
@@ -66,13 +67,14 @@ class SearchGrid:
             seeds=min(most, search.seeds or most),
             higher_is_better=search.better == "high",
             scale=search.scale,
+            rungs=RungSettings(tuple(rungs.shares), rungs.trust, rungs.cells) if rungs else RungSettings(),
         )
 
     @cached_property
     def digest(self) -> str:
         """A digest of what decisions are made from beside scores: the settings, and the trainings of all cells."""
         cells = {
-            f"{place.cell.student} | {place.cell.arm} | {place.seed}": [one.train.key for one in found if one.train]
+            " | ".join(map(str, (*place.cell, place.seed, place.share))): [one.train.key for one in found if one.train]
             for place, found in self.trainings.items()
         }
         return fingerprint({"search": self.search.model_dump(mode="json"), "cells": cells})
@@ -90,15 +92,18 @@ class SearchGrid:
         found = (one.pairs for one in self.trainings.get(SeededCell(cell, 0), ()))
         return tuple(dict.fromkeys(pairs for pairs in found if pairs))
 
-    def seeded(self, cells: Iterable[Cell]) -> tuple[SeededCell, ...]:
-        """Return cells with their first seed."""
-        return tuple(SeededCell(cell, 0) for cell in cells)
+    def seeded(self, cells: Iterable[Cell], share: float = 1.0) -> tuple[SeededCell, ...]:
+        """Return cells with their first seed, trained on a share of their rows."""
+        return tuple(SeededCell(cell, 0, share) for cell in cells)
 
     def goals(self, cells: Iterable[SeededCell]) -> set[str]:
-        """Return the keys of the steps that train and evaluate some cells, and that measure their data sets."""
+        """Return the keys of the steps that train and evaluate some cells, and that measure their data sets.
+
+        The data sets of partial trainings are not measured.
+        """
         found = [one for cell in cells for one in self.trainings.get(cell, ())]
         wanted = [step for one in found for step in (one.train, *(last for _, last in one.evaluations)) if step]
-        wanted += [step for one in found if one.pairs for step in one.pairs.steps]
+        wanted += [step for one in found if one.pairs and one.share == 1 for step in one.pairs.steps]
         return {step.key for step in wanted}
 
     def base_goals(self) -> set[str]:

@@ -174,6 +174,8 @@ def _judgement_facts(row: JudgementRow, step: Step) -> Facts:
 def _pair_facts(row: PairRow, step: Step) -> Facts:
     assert isinstance(step.params, SelectParams)
     yield "chosen by", f"{step.params.selection.by}: {row.score:.6g}"
+    if step.params.share < 1:
+        yield "for", f"a partial training on {step.params.share:.4g} of the chosen pairs"
 
 
 def _answer_facts(row: AnswerRow, step: Step) -> Facts:

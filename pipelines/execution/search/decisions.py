@@ -6,14 +6,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from pipelines.execution.search.scores import mean_scores
-from pipelines.search.decide import Decision, next_cells
+from pipelines.execution.search.scores import mean_scores, partial_scores
 from pipelines.search.finals import SeededCell, final_cells, unseparated
 from pipelines.search.risk import GroupRisk
+from pipelines.search.rungs import NextTrainings, Verdict, next_step
 from pipelines.search.space import Cell, Evidence, SearchSpace
 from pipelines.store.store import Store
 from pipelines.store.studies.search_log import (
     CellValue,
+    PartialValue,
+    RungVerdict,
     SearchDecision,
     StudentsRisk,
     TrainedCell,
@@ -82,26 +84,31 @@ class SearchRun:
         """Return the next decision; None if it is that which ended the search."""
         scores = self.lab.scores()
         lost = [place for place in _asked(self.made) if place not in scores]
-        failed = frozenset(place.cell for place in lost if place.seed == 0)
-        found = next_cells(space, Evidence(mean_scores(scores), failed), self.grid.settings, self.lab.room)
-        cells, reason = self.grid.seeded(found.cells), found.reason
+        evidence = _evidence(scores, lost)
+        found = next_step(space, evidence, self.grid.settings, self.lab.room, self._verdicts())
+        cells, reason = self.grid.seeded(found.decision.cells, found.share), found.decision.reason
         if not cells:
-            finals = final_cells(found.groups, self.grid.settings)
+            finals = final_cells(found.decision.groups, self.grid.settings)
             cells = tuple(place for place in finals if place in self.grid.trainings and place not in {*scores, *lost})
             reason = "finals" if cells else "stop"
-        decision = self._decision(space, found, cells, reason, scores, lost)
+        decision = self._decision(found, cells, reason, scores, lost)
         ended = self.made and self.made[-1].reason == reason == "stop"
-        return None if ended and self.made[-1].scores == decision.scores else decision
+        return None if ended and _same_scores(self.made[-1], scores) else decision
+
+    def _verdicts(self) -> tuple[Verdict, ...]:
+        """Return what the last decision says of shares: each of them is judged once."""
+        found = self.made[-1].rungs if self.made else ()
+        return tuple(Verdict(one.share, one.cells, one.rho, one.trusted) for one in found)
 
     def _decision(
         self,
-        space: SearchSpace,
-        found: Decision,
+        found: NextTrainings,
         cells: Sequence[SeededCell],
         reason: str,
         scores: Mapping[SeededCell, float],
         lost: Sequence[SeededCell],
     ) -> SearchDecision:
+        trust = self.grid.settings.rungs.trust
         return SearchDecision.model_validate(
             {
                 "number": self.number,
@@ -111,8 +118,10 @@ class SearchRun:
                 "room": self.lab.room,
                 "scores": _values(mean_scores(scores)),
                 "failed": _places(lost),
-                "priors": {name: _values(values) for name, values in space.priors.items()},
-                "groups": tuple(self._group(group, reason == "stop") for group in found.groups),
+                "priors": {name: _values(values) for name, values in found.space.priors.items()},
+                "groups": tuple(self._group(group, reason == "stop") for group in found.decision.groups),
+                "partial": _partial_values(scores),
+                "rungs": tuple(RungVerdict(**verdict._asdict(), trust=trust) for verdict in found.verdicts),
             }
         )
 
@@ -139,18 +148,45 @@ def is_settled(grid: SearchGrid, store: Store, scores: Mapping[SeededCell, float
     made = load_decisions(store, grid.study.study, grid.digest)
     if not made or made[-1].reason != "stop" or any(place not in scores for place in _asked(made)):
         return False
-    return made[-1].scores == _values(mean_scores(scores))
+    return _same_scores(made[-1], scores)
+
+
+def _same_scores(decision: SearchDecision, scores: Mapping[SeededCell, float]) -> bool:
+    """Return whether a decision was made from these scores."""
+    return (decision.scores, decision.partial) == (_values(mean_scores(scores)), _partial_values(scores))
+
+
+def _evidence(scores: Mapping[SeededCell, float], lost: Iterable[SeededCell]) -> Evidence:
+    """Return what is known from the scores of cells, and from those that were asked for and have none."""
+    partial, failed = partial_scores(scores), set[Cell]()
+    for place in lost:
+        if place.share < 1:
+            partial.setdefault(place.share, {})[place.cell] = math.nan
+        elif place.seed == 0:
+            failed.add(place.cell)
+    return Evidence(mean_scores(scores), frozenset(failed), partial=partial)
 
 
 def _asked(decisions: Iterable[SearchDecision]) -> tuple[SeededCell, ...]:
     """Return the cells that decisions have asked for, in order."""
-    cells = (SeededCell(Cell(one.student, one.arm), one.seed) for made in decisions for one in made.cells)
+    cells = (SeededCell(Cell(one.student, one.arm), one.seed, one.share) for made in decisions for one in made.cells)
     return tuple(dict.fromkeys(cells))
 
 
 def _places(cells: Iterable[SeededCell]) -> tuple[TrainedCell, ...]:
-    return tuple(TrainedCell(student=place.cell.student, arm=place.cell.arm, seed=place.seed) for place in cells)
+    return tuple(
+        TrainedCell(student=place.cell.student, arm=place.cell.arm, seed=place.seed, share=place.share)
+        for place in cells
+    )
 
 
 def _values(values: Values) -> tuple[CellValue, ...]:
     return tuple(CellValue(student=cell.student, arm=cell.arm, value=value) for cell, value in sorted(values.items()))
+
+
+def _partial_values(scores: Mapping[SeededCell, float]) -> tuple[PartialValue, ...]:
+    return tuple(
+        PartialValue(student=cell.student, arm=cell.arm, value=value, share=share)
+        for share, values in partial_scores(scores).items()
+        for cell, value in values.items()
+    )

@@ -31,7 +31,9 @@ def run_search(context: RunContext, plan: Plan, grid: SearchGrid, run_phases: Ru
     """
     lab = StudyLaboratory(context, plan, grid, run_phases)
     lab.run_steps(grid.base_goals())
-    SearchRun(grid, context.store, lab).run(lambda decision: _show(context, decision))
+    search = SearchRun(grid, context.store, lab)
+    known = {verdict.text for decision in search.made for verdict in decision.rungs}
+    search.run(lambda decision: _show(context, decision, known))
     return lab.plan, [*dict.fromkeys(lab.failures)]
 
 
@@ -98,11 +100,15 @@ def cells_at_once(context: RunContext, plan: Plan, grid: SearchGrid) -> int:
     return max(1, count // per_cell)
 
 
-def _show(context: RunContext, decision: SearchDecision) -> None:
-    """Print and log a decision."""
+def _show(context: RunContext, decision: SearchDecision, known: set[str]) -> None:
+    """Print and log a decision. Its verdicts are printed unless their texts are `known`, and added to these."""
+    for verdict in decision.rungs:
+        if verdict.text not in known:
+            context.progress.print(f"search: partial trainings on {escape(verdict.text)}")
+            emit("search judged partial trainings", **verdict.model_dump())
+            known.add(verdict.text)
     risks = ", ".join(f"{' + '.join(group.students)} {group.risk:.2f}" for group in decision.groups)
-    seeds = (f" (seed {one.seed + 1})" if one.seed else "" for one in decision.cells)
-    asked = ", ".join(f"{one.arm} for {one.student}{seed}" for one, seed in zip(decision.cells, seeds, strict=True))
+    asked = ", ".join(one.text for one in decision.cells)
     text = f"trains {asked}" if asked else "ends"
     context.progress.print(f"search: {escape(text)}; risk of a better arm: {escape(risks)}")
     emit("search decided", number=decision.number, reason=decision.reason, cells=len(decision.cells), risks=risks)

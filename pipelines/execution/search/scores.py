@@ -43,11 +43,21 @@ def read_scores(grid: SearchGrid, store: Store, folder: Path) -> dict[SeededCell
 
 
 def mean_scores(scores: Mapping[SeededCell, float]) -> dict[Cell, float]:
-    """Return the means of cells over their seeds."""
+    """Return the means of cells over their seeds, without partial trainings."""
     by_cell: defaultdict[Cell, list[float]] = defaultdict(list)
     for place, value in sorted(scores.items()):
-        by_cell[place.cell].append(value)
+        if place.share == 1:
+            by_cell[place.cell].append(value)
     return {cell: fmean(values) for cell, values in by_cell.items()}
+
+
+def partial_scores(scores: Mapping[SeededCell, float]) -> dict[float, dict[Cell, float]]:
+    """Return the scores of partial trainings by their share of the rows."""
+    by_share: defaultdict[float, dict[Cell, float]] = defaultdict(dict)
+    for place, value in sorted(scores.items()):
+        if place.share < 1:
+            by_share[place.share][place.cell] = value
+    return dict(by_share)
 
 
 class PairedTest:
@@ -73,7 +83,7 @@ class PairedTest:
         """Return the points of an arm's tasks by context, for each seed."""
         found: defaultdict[Context, list[TaskScores]] = defaultdict(list)
         for place, trainings in self.grid.trainings.items():
-            if place.cell.arm == arm and place.cell.student in self.students:
+            if place.share == 1 and place.cell.arm == arm and place.cell.student in self.students:
                 for one in trainings:
                     for benchmark, points in self._points(one):
                         found[benchmark, self._place(one)].append(points)

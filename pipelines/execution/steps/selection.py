@@ -45,7 +45,9 @@ def run_selection(store: Store, step: Step) -> Manifest:
     own, *rivals = (step.inputs[low : low + size] for low in range(0, len(step.inputs), size))
     limit = min((_selected_count(store.url, job, rival) for rival in rivals), default=None)
     pairs, measured = _read(store, job, own)
-    rows, left_out = select_pairs(pairs, measured, job.selection, job.seed, step.key, limit, job.truncated == "keep")
+    rows, left_out = select_pairs(
+        pairs, measured, job.selection, job.seed, step.key, limit, job.truncated == "keep", job.share
+    )
     warning_text = selection_warning(reward_values(measured), job.selection.mode) if job.selection.by == "car" else ""
     seconds = time.monotonic() - started
     return commit_rows(store, step, [*rows], left_out, len(pairs), seconds, {"warning": warning_text})

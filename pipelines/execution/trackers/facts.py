@@ -53,6 +53,8 @@ class StudyFacts:
             "base": cell.student.model,
             "recipe": cell.student.recipe,
         }
+        if cell.share < 1:
+            config["share"] = cell.share
         config |= {name: _plain(value) for name, value in self.study.recipes[cell.student.recipe].model_dump().items()}
         if cell.pairs:
             origin = ("seeds", "evolved_by", "round", "teacher", "decoding")
@@ -79,7 +81,7 @@ class StudyFacts:
 
     @cached_property
     def _by_training(self) -> dict[str, Cell]:
-        return {cell.train.key: cell for cell in self.grid.cells if cell.train}
+        return {cell.train.key: cell for cell in (*self.grid.cells, *self.grid.partial) if cell.train}
 
     @cached_property
     def _by_evaluation(self) -> Mapping[str, list[Cell]]:

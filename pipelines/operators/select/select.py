@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -25,6 +26,7 @@ def select_pairs(
     key: str,
     limit: int | None = None,
     keep_truncated: bool = False,
+    share: float = 1.0,
 ) -> tuple[list[PairRow], list[Rejection]]:
     """Return the selected pairs in file order, and the others with the reason for their rejection.
 
@@ -32,7 +34,8 @@ def select_pairs(
     those of `rounded_value`. Ties go to the earlier seed, and then to the lower id. A pair without a value of the
     metric is never selected, and a truncated answer only with `keep_truncated`. With `selection.apart`, pairs are
     selected in the order of their rank. A pair is skipped if the squared L2 distance of its instruction's embedding to
-    that of a selected pair is less than `selection.apart`.
+    that of a selected pair is less than `selection.apart`. For a partial training, only a `share` of the selected pairs
+    is kept (`first_part`).
     """
     measured = _measurements_of_pairs(pairs, measurements, selection, seed)
     known = {row: rounded_value(selection.by, metric_value(selection.by, each)) for row, each in measured.items()}
@@ -53,9 +56,26 @@ def select_pairs(
         flaws |= dict.fromkeys(_too_close_ids(ranked, measurements["diversity"], selection.apart, count), "too_near")
     eligible = [measured[pair.id] for pair in ranked if pair.id not in flaws]
     taken = {eligible[index].pair.id for index in _chosen_indices(selection.rule, eligible, count)}
+    if share < 1:
+        part = first_part([pair for pair in pairs if pair.id in taken], share, seed)
+        flaws |= dict.fromkeys(taken - part, "beyond_share")
+        taken = part
     chosen = [_pair_row(pair, values[pair.id], key) for pair in pairs if pair.id in taken]
     rest = [pair for pair in pairs if pair.id not in taken]
     return chosen, [_rejection(pair, flaws.get(pair.id, "not_selected"), key) for pair in rest]
+
+
+def first_part(pairs: Sequence[ResponseRow], share: float, seed: int) -> set[str]:
+    """Return the ids of a share of some pairs: those of the seeds with the lowest hashes; at least one pair.
+
+    So all data sets keep answers to the same seeds, and a smaller share is a part of a larger one.
+    """
+
+    def place(pair: ResponseRow) -> tuple[str, str]:
+        return hashlib.sha256(f"{seed} {pair.seed_id}".encode()).hexdigest(), pair.id
+
+    count = max(1, math.floor(share * len(pairs) + ROUNDING))
+    return {pair.id for pair in sorted(pairs, key=place)[:count]}
 
 
 def take_best(ranked: Sequence[PairMeasurements], count: int) -> Sequence[int]:

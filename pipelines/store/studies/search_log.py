@@ -15,7 +15,7 @@ from pipelines.store.errors import LeaseLost
 from pipelines.store.store import Store
 from pipelines.store.studies.run_record import study_folder
 
-DecisionReason = Literal["start", "risk", "finals", "stop"]
+DecisionReason = Literal["start", "risk", "rung", "finals", "stop"]
 
 
 class _Frozen(BaseModel):
@@ -23,11 +23,19 @@ class _Frozen(BaseModel):
 
 
 class TrainedCell(_Frozen):
-    """A cell to train: a student, an arm, and the number of the training seed."""
+    """A cell to train: a student, an arm, the number of the training seed, and the share of its rows."""
 
     student: str
     arm: str
     seed: int = 0
+    share: float = 1.0
+
+    @property
+    def text(self) -> str:
+        """The cell as text for display."""
+        seed = f" (seed {self.seed + 1})" if self.seed else ""
+        part = f" ({100 * self.share:.4g} % of the rows)" if self.share < 1 else ""
+        return f"{self.arm} for {self.student}{seed}{part}"
 
 
 class CellValue(_Frozen):
@@ -36,6 +44,34 @@ class CellValue(_Frozen):
     student: str
     arm: str
     value: float
+
+
+class PartialValue(CellValue):
+    """The score of a cell that was trained on a share of its rows."""
+
+    share: float
+
+
+class RungVerdict(_Frozen):
+    """Whether the scores of partial trainings on a share of the rows are trusted as a prior.
+
+    `rho` is their rank correlation with the scores of full trainings on `cells` cells, which had to be `trust`; None if
+    all of the scores are equal.
+    """
+
+    share: float
+    cells: int
+    rho: float | None
+    trust: float
+    trusted: bool
+
+    @property
+    def text(self) -> str:
+        """The verdict as text for display."""
+        measured = "all scores are equal" if self.rho is None else f"Spearman {self.rho:.2f}"
+        trusted = "trusted" if self.trusted else "not trusted"
+        need = "" if self.trusted else f", and {self.trust:g} is needed"
+        return f"{100 * self.share:.4g} % of the rows {trusted}: {measured} over {self.cells} cells{need}"
 
 
 class UntrainedArm(_Frozen):
@@ -64,7 +100,8 @@ class SearchDecision(_Frozen):
     """A decision, and the numbers that it was made from.
 
     `search` is a digest of the search's settings and cells. `room` is the number of cells that the cluster trains at
-    once. `failed` are the cells whose training failed.
+    once. `failed` are the cells whose training failed. `partial` are the scores of partial trainings, and `rungs` says
+    which shares are trusted: from the decision on after which they were measured.
     """
 
     number: int
@@ -76,6 +113,8 @@ class SearchDecision(_Frozen):
     failed: tuple[TrainedCell, ...]
     priors: dict[str, tuple[CellValue, ...]]
     groups: tuple[StudentsRisk, ...]
+    partial: tuple[PartialValue, ...] = ()
+    rungs: tuple[RungVerdict, ...] = ()
 
 
 def load_decisions(store: Store, study: str, search: str | None = None) -> list[SearchDecision]:

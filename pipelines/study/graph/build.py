@@ -19,6 +19,7 @@ from pipelines.study.graph.steps.step import Step
 from pipelines.study.sparse.filter import GridFilter, Taken
 from pipelines.study.sparse.places import NO_STUDENT, SetPlace, answerings, cell_places, given_place, place_of
 from pipelines.study.sparse.unions import parts_of_unions, planned_unions, set_places
+from pipelines.study.spec.common.basics import seed_values
 from pipelines.study.spec.instructions.evolution import Evolution
 from pipelines.study.spec.instructions.seeds import Seeds
 from pipelines.study.spec.study import Study
@@ -45,6 +46,9 @@ class GridBuilder(StepBuilder):
         self.parts_of_unions = parts_of_unions(self.unions)
         self.parts: dict[SetPlace, InstructionDataset] = {}
         self.selected: dict[str, SelectedSet] = {}
+        self.selection_steps: dict[tuple[InstructionDataset, str, int, str, float], Step] = {}
+        self.shares = study.search.rungs.shares if study.search and study.search.rungs else []
+        self.partial: list[Cell] = []
         self.selections = {selection.name: selection for selection in study.selection}
         rivals = {bench.name: bench.rival_selection for bench in study.benchmarks}
         self.rivals = {name: rival for name, rival in rivals.items() if rival}
@@ -57,8 +61,9 @@ class GridBuilder(StepBuilder):
         selected = tuple(self.selected.values())
         steps = self.steps
         if self.study.is_sparse or self.unions:
-            steps = needed_steps(steps, sets, cells, selected)
-        return Grid(steps, sets, cells, selected, self.left_out(sets, cells), self.filter.counts)
+            steps = needed_steps(steps, sets, (*cells, *self.partial), selected)
+        left_out = self.left_out(sets, cells)
+        return Grid(steps, sets, cells, selected, left_out, tuple(self.partial), self.filter.counts)
 
     def datasets(self) -> Iterator[tuple[InstructionDataset, Taken]]:
         """Yield the data sets that are taken, with the trainings on each that are."""
@@ -153,23 +158,38 @@ class GridBuilder(StepBuilder):
     def add_cells(
         self, pairs: InstructionDataset, trainings: Taken, sets: tuple[InstructionDataset, ...]
     ) -> Iterator[Cell]:
-        selections: dict[tuple[str, int, str], Step] = {}
+        """Yield the cells of a data set. Remember those with a share of its pairs that the study's search may train."""
         for (selection, number, seed), benchmarks in trainings.items():
-            student = self.study.students[number] if number != NO_STUDENT else None
-            place = (selection, seed, student.model if student else "")
-            if place not in selections:
-                selections[place] = self.select(pairs, selection, sets, seed, student)
-            if student is None:
+            if number == NO_STUDENT:
+                self.select(pairs, selection, sets, seed, None)
                 continue
-            train = add_training(self, selections[place], student, seed)
-            compared = {name: self.rivals.get(name) for name in benchmarks if self.rivals.get(name) != selection}
-            rivals = {
-                name: add_training(self, self.select(pairs, other, sets, seed, student), student, seed)
-                for name, other in compared.items()
-                if other
-            }
-            evaluations = self.add_evaluations(student, train, compared, rivals)
-            yield Cell(pairs, selection, student, train, evaluations, seed if student.has_several_seeds else None)
+            student = self.study.students[number]
+            yield self.add_cell(pairs, selection, sets, student, seed, benchmarks)
+            if seed == seed_values(student.seeds, self.study.seed)[0]:
+                self.partial += [
+                    self.add_cell(pairs, selection, sets, student, seed, benchmarks, share) for share in self.shares
+                ]
+
+    def add_cell(
+        self,
+        pairs: InstructionDataset,
+        selection: str,
+        sets: tuple[InstructionDataset, ...],
+        student: Student,
+        seed: int,
+        benchmarks: Iterable[str],
+        share: float = 1.0,
+    ) -> Cell:
+        """Add the training of a student on a share of the pairs of a selection, with its evaluations."""
+
+        def train_on(name: str) -> Step:
+            return add_training(self, self.select(pairs, name, sets, seed, student, share), student, seed)
+
+        train = train_on(selection)
+        compared = {name: self.rivals.get(name) for name in benchmarks if self.rivals.get(name) != selection}
+        rivals = {name: train_on(other) for name, other in compared.items() if other}
+        evaluations = self.add_evaluations(student, train, compared, rivals)
+        return Cell(pairs, selection, student, train, evaluations, seed if student.has_several_seeds else None, share)
 
     def select(
         self,
@@ -178,14 +198,19 @@ class GridBuilder(StepBuilder):
         sets: tuple[InstructionDataset, ...],
         seed: int,
         student: Student | None,
+        share: float = 1.0,
     ) -> Step:
         """Add a selection from a data set for a student, or for none; return its step."""
         spec, base = self.selections[name], student.model if student else ""
-        step = add_selection(self, pairs, spec, sets, seed, base)
-        drawn_for = seed if student and student.has_several_seeds and spec.draws else None
-        read_for = base if self.study.selects_by_own_base(spec) else ""
-        self.selected.setdefault(step.key, SelectedSet(pairs, name, step, drawn_for, read_for))
-        return step
+        place = (pairs, name, seed, base, share)
+        if place not in self.selection_steps:
+            step = add_selection(self, pairs, spec, sets, seed, base, share)
+            self.selection_steps[place] = step
+            drawn_for = seed if student and student.has_several_seeds and spec.draws else None
+            read_for = base if self.study.selects_by_own_base(spec) else ""
+            if share == 1:
+                self.selected.setdefault(step.key, SelectedSet(pairs, name, step, drawn_for, read_for))
+        return self.selection_steps[place]
 
     def add_base_cells(self) -> Iterator[Cell]:
         for student in self.study.students:

@@ -13,6 +13,33 @@ from pipelines.study.spec.pairs.selection import Metric
 SearchAxis = Literal["teacher", "evolver", "round", "selection", "decoding", "recipe"]
 
 
+class Rungs(StrictModel):
+    """Partial trainings: students are also trained on a part of the selected pairs, whose scores predict full ones.
+
+    A share is measured first on cells that are trained in full. Only if its scores rank them as the full ones do, all
+    other cells get partial trainings, whose scores are one more prior.
+    """
+
+    shares: Annotated[list[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1), BeforeValidator(as_list)] = Field(
+        json_schema_extra=scalar_or_list_schema,
+        description="of the selected pairs, in rising order; the first that is trusted is used",
+    )
+    trust: float = Field(
+        default=0.9, ge=-1, le=1, description="Spearman's rank correlation with full trainings that a share must reach"
+    )
+    cells: int = Field(
+        default=5, ge=3, description="the least number of cells, trained both ways, that the correlation is measured on"
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> Rungs:
+        if self.shares != sorted({*self.shares}):
+            given = ", ".join(f"{share:g}" for share in self.shares)
+            rising = ", ".join(f"{share:g}" for share in sorted({*self.shares}))
+            raise ValueError(f"the shares {given} must be in rising order, each once: write [{rising}]")
+        return self
+
+
 class Search(StrictModel):
     """Finds the best arm (a teacher, an evolver, ...) of each student, or of all, without training every cell.
 
@@ -50,6 +77,9 @@ class Search(StrictModel):
     )
     risk: float = Field(
         default=0.1, ge=0, lt=1, description="of a better arm among those not trained, at which the search stops"
+    )
+    rungs: Rungs | None = Field(
+        default=None, description="partial trainings that say which arms are trained next; default: none"
     )
     seeds: int | None = Field(
         default=None,

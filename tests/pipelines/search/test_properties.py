@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pipelines.search.decide import next_cells
 from pipelines.search.replay import replay
 from pipelines.search.risk import group_risks
-from pipelines.search.space import Cell, Evidence, SearchSettings, SearchSpace
+from pipelines.search.rungs import next_step
+from pipelines.search.space import Cell, Evidence, RungSettings, SearchSettings, SearchSpace
 
 SCORES = st.one_of(st.sampled_from([0.0, 1.0, 5.0]), st.floats(0, 100), st.just(math.nan))
 PRIORS = st.one_of(st.sampled_from([0.0, 1.0]), st.floats(-1e6, 1e6), st.just(math.nan))
@@ -61,6 +62,32 @@ def test_a_search_ends_asks_for_no_cell_twice_and_can_be_continued(
         assert chosen.risk > 0 or not group.candidates
         values = [value for _, value in group.trained]
         assert values == sorted(values, reverse=chosen.higher_is_better)
+
+
+@settings(deadline=None, max_examples=60)
+@given(grids(), SETTINGS, st.sampled_from([-1.0, 0.5, 0.9]), st.data())
+def test_a_search_with_partial_trainings_ends_and_trains_no_cell_twice_on_the_same_share(
+    made: tuple[SearchSpace, dict[Cell, float], frozenset[Cell]],
+    chosen: SearchSettings,
+    trust: float,
+    data: st.DataObject,
+) -> None:
+    space, scores, failing = made
+    chosen = replace(chosen, rungs=RungSettings((0.1, 0.4), trust, cells=3))
+    evidence, verdicts, asked = Evidence(), (), list[tuple[Cell, float]]()
+    while (found := next_step(space, evidence, chosen, 2, verdicts)).decision.cells:
+        cells, share, verdicts = found.decision.cells, found.share, found.verdicts
+        assert found == next_step(space, evidence, chosen, 2, verdicts)
+        assert not {(cell, share) for cell in cells} & {*asked} and not {*cells} & {*space.absent, *evidence.failed}
+        asked += [(cell, share) for cell in cells]
+        if share < 1:
+            known = {**evidence.partial.get(share, {}), **{cell: data.draw(SCORES) for cell in cells}}
+            evidence = replace(evidence, partial={**evidence.partial, share: known})
+        else:
+            known = {**evidence.scores, **{cell: scores[cell] for cell in cells if cell not in failing}}
+            evidence = replace(evidence, scores=known, failed=evidence.failed | (failing & {*cells}))
+    assert found.decision.reason == "stop" and all(group.risk <= chosen.risk for group in found.decision.groups)
+    assert len({verdict.share for verdict in verdicts}) == len(verdicts)
 
 
 @settings(deadline=None, max_examples=60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,15 @@ WORLD = "\nbenchmarks:\n  - {name: world, world: {count: 10}}\n"
         ("{over: [round, round]}", "duplicate value in 'over'"),
         ("{over: round, epsilon: 1.5}", "epsilon 1.5 is a share of the score on the scale 'log'; it must be below 1"),
         ("{over: round, risk: 1}", "search.risk"),
+        ("{over: round, rungs: {trust: 0.9}}", "search.rungs: missing key 'shares'"),
+        ("{over: round, rungs: {shares: [0.5, 1]}}", "search.rungs.shares[1]"),
+        (
+            "{over: round, rungs: {shares: [0.5, 0.1, 0.5]}}",
+            "the shares 0.5, 0.1, 0.5 must be in rising order, each once: write [0.1, 0.5]",
+        ),
+        ("{over: round, rungs: {shares: 0.1, trust: 90}}", "search.rungs.trust"),
+        ("{over: round, rungs: {shares: 0.1, cells: 2}}", "search.rungs.cells"),
+        ("{over: round, rungs: {share: 0.1}}", "Did you mean 'shares'?"),
     ],
 )
 def test_mistakes_are_told_with_their_place(write_study: WriteStudy, block: str, told: str) -> None:
@@ -82,6 +92,38 @@ def test_the_search_is_in_no_key_and_its_finals_add_trainings_only() -> None:
     more = build(searched(over="teacher", seeds=2), Path()).steps
     assert more.keys() > plain
     assert {step.kind for key, step in more.items() if key not in plain} == {"train", "evaluate"}
+
+
+def test_partial_trainings_are_steps_of_their_own_beside_an_unchanged_grid() -> None:
+    plain = build(searched(over="teacher"), Path())
+    parted = build(searched(over="teacher", rungs={"shares": [0.1, 0.5]}), Path())
+    assert parted.steps.keys() > plain.steps.keys()
+    assert [cell.train and cell.train.key for cell in parted.cells] == [
+        cell.train and cell.train.key for cell in plain.cells
+    ]
+    assert [one.step.key for one in parted.selected] == [one.step.key for one in plain.selected]
+    more = [step for key, step in parted.steps.items() if key not in plain.steps]
+    # 10 data sets, 2 students, 2 shares; both students are trained on the same pairs
+    assert Counter(step.kind for step in more) == {"select": 20, "train": 40, "evaluate": 40}
+    assert all(step.inputs[0].params.share < 1 for step in more if step.kind == "train")  # type: ignore[attr-defined]
+    assert "0.1 of it" in more[0].label
+    other = build(searched(over="teacher", rungs={"shares": [0.1, 0.5], "trust": 0.5, "cells": 9}), Path())
+    assert other.steps.keys() == parted.steps.keys()
+
+
+def test_the_goals_of_a_partial_training_leave_its_data_sets_unmeasured() -> None:
+    found = grid_of(searched(over=["teacher", "evolver", "round"], rungs={"shares": 0.25}))
+    (cell,) = found.seeded([Cell("small full", "large / small / round 2")], 0.25)
+    assert sorted(found.grid.steps[key].kind for key in found.goals([cell])) == ["evaluate", "train"]
+    assert found.settings.rungs.shares == (0.25,) and found.settings.seeds == 1
+
+
+def test_only_the_first_seed_of_a_student_has_partial_trainings() -> None:
+    students = [{"model": "small", "recipe": "full", "seeds": [5, 3]}]
+    study = scripted_study(**STUDENTS | {"students": students}, search={"over": "teacher", "rungs": {"shares": 0.5}})
+    assert {cell.seed for cell in build(study, Path()).partial} == {5}
+    found = grid_of(study)
+    assert {(place.seed, place.share) for place in found.trainings} == {(0, 1.0), (1, 1.0), (0, 0.5)}
 
 
 def test_cells_have_all_trainings_of_their_arm_and_the_first_seed() -> None:

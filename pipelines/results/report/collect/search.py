@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.results.report.data.search import PriorQuality, SearchedCell, SearchGroup, SearchStep, SearchSummary
+from pipelines.results.report.data.search import (
+    PriorQuality,
+    RungSummary,
+    SearchedCell,
+    SearchGroup,
+    SearchStep,
+    SearchSummary,
+)
 from pipelines.store.store import Store
 from pipelines.store.studies.search_log import SearchDecision, StudentsRisk, load_decisions
 from pipelines.study.graph.steps.grid import Grid
@@ -34,24 +41,42 @@ def collect_search(study: Study, grid: Grid, store: Store) -> SearchSummary | No
         ),
         priors=tuple(_prior_qualities(searched, last)),
         decisions=tuple(_step(decision) for decision in made),
+        rungs=tuple(_rungs(searched, last)),
     )
 
 
 def _cells(searched: SearchGrid, last: SearchDecision) -> Iterator[SearchedCell]:
     scores = {(one.student, one.arm): one.value for one in last.scores}
-    failed, asked = ({(one.student, one.arm) for one in some if one.seed == 0} for some in (last.failed, last.cells))
+    failed, asked = (
+        {(one.student, one.arm) for one in some if one.seed == 0 and one.share == 1}
+        for some in (last.failed, last.cells)
+    )
+    parts = {(one.student, one.arm, one.share): one.value for one in last.partial}
     for cell in searched.space.cells:
+        partial = tuple(parts.get((cell.student, cell.arm, share)) for share in searched.settings.rungs.shares)
         if cell in scores:
-            yield SearchedCell(cell.student, cell.arm, "trained", scores[cell])
+            yield SearchedCell(*cell, "trained", scores[cell], partial=partial)
         elif cell in asked:
-            yield SearchedCell(cell.student, cell.arm, "training")
+            yield SearchedCell(*cell, "training", partial=partial)
         elif cell in failed:
-            yield SearchedCell(cell.student, cell.arm, "failed")
+            yield SearchedCell(*cell, "failed", partial=partial)
         else:
             found = [one for group in last.groups if cell.student in group.students for one in group.untrained]
             chance = next((one for one in found if one.arm == cell.arm), None)
             expected, risk = (chance.expected, chance.probability) if chance else (None, None)
-            yield SearchedCell(cell.student, cell.arm, "skipped", None, expected, risk)
+            yield SearchedCell(*cell, "skipped", None, expected, risk, partial)
+
+
+def _rungs(searched: SearchGrid, last: SearchDecision) -> Iterator[RungSummary]:
+    settings = searched.settings.rungs
+    verdicts = {one.share: one for one in last.rungs}
+    for share in settings.shares:
+        trained, verdict = sum(one.share == share for one in last.partial), verdicts.get(share)
+        if verdict:
+            state = "trusted" if verdict.trusted else "not trusted"
+            yield RungSummary(share, state, trained, settings.trust, verdict.cells, verdict.rho)
+        else:
+            yield RungSummary(share, "not measured", trained, settings.trust)
 
 
 def _prior_qualities(searched: SearchGrid, last: SearchDecision) -> Iterator[PriorQuality]:
@@ -77,11 +102,9 @@ def _spearman(pairs: list[tuple[float, float]]) -> float | None:
 
 
 def _step(decision: SearchDecision) -> SearchStep:
-    cells = tuple(
-        f"{one.arm} for {one.student}" + (f" (seed {one.seed + 1})" if one.seed else "") for one in decision.cells
-    )
     risks = tuple((_students(group), group.risk) for group in decision.groups)
-    return SearchStep(decision.number, decision.reason, cells, risks)
+    cells, rungs = (tuple(one.text for one in some) for some in (decision.cells, decision.rungs))
+    return SearchStep(decision.number, decision.reason, cells, risks, rungs)
 
 
 def _students(group: StudentsRisk) -> str:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 CellState = Literal["trained", "training", "skipped", "failed"]
+RungState = Literal["trusted", "not trusted", "not measured"]
 
 
 class SearchedCell(NamedTuple):
     """A student and an arm. `score` is measured on a trained cell, `expected` is the model's for a skipped one.
 
-    `risk` is the probability that a skipped arm is better than the student's best by more than epsilon.
+    `risk` is the probability that a skipped arm is better than the student's best by more than epsilon. `partial` are
+    the scores of its partial trainings, for each rung of the search; None where there is none.
     """
 
     student: str
@@ -20,6 +22,7 @@ class SearchedCell(NamedTuple):
     score: float | None = None
     expected: float | None = None
     risk: float | None = None
+    partial: tuple[float | None, ...] = ()
 
 
 class SearchGroup(NamedTuple):
@@ -43,13 +46,37 @@ class PriorQuality(NamedTuple):
     rho: float | None
 
 
+class RungSummary(NamedTuple):
+    """The partial trainings on a share of the rows: how many are finished, and whether their scores are trusted.
+
+    `rho` is their rank correlation with full trainings on `cells` cells, of which `trust` was needed; None if it is not
+    measured, or all scores are equal.
+    """
+
+    share: float
+    state: RungState
+    trained: int
+    trust: float
+    cells: int = 0
+    rho: float | None = None
+
+    @property
+    def percent(self) -> str:
+        """The share as text."""
+        return f"{100 * self.share:.4g} %"
+
+
 class SearchStep(NamedTuple):
-    """A decision: its number, its reason, the cells to train, and the risk of each group of students before it."""
+    """A decision: its number, its reason, the cells to train, and the risk of each group of students before it.
+
+    `rungs` says which shares of the rows were trusted by then, as text.
+    """
 
     number: int
     reason: str
     cells: tuple[str, ...]
     risks: tuple[tuple[str, float], ...]
+    rungs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +91,12 @@ class SearchSummary:
     groups: tuple[SearchGroup, ...]
     priors: tuple[PriorQuality, ...]
     decisions: tuple[SearchStep, ...]
+    rungs: tuple[RungSummary, ...] = ()
+
+    @property
+    def partial_cost(self) -> float:
+        """How many full trainings the partial ones count as: each as its share of the rows."""
+        return sum(rung.share * rung.trained for rung in self.rungs)
 
     def of_state(self, state: CellState) -> tuple[SearchedCell, ...]:
         """Return the cells of a state."""

@@ -18,8 +18,9 @@ def add_selection(
     sets: tuple[InstructionDataset, ...],
     training_seed: int,
     base: str,
+    share: float = 1.0,
 ) -> Step:
-    """Add the step that selects pairs for a student of a base model.
+    """Add the step that selects pairs for a student of a base model, and keeps a share of them.
 
     Only a selection that draws at random depends on the seed of the training, and only one that reads scores by the
     students' own bases depends on `base`.
@@ -33,12 +34,14 @@ def add_selection(
         selection=describe_without(selection, "name", "reward", "scorer"),
         seed=seed,
         truncated=truncated,
+        **({"share": share} if share < 1 else {}),
         **plugin_parts(("metric", selection.by), ("rule", selection.rule)),
     )
     needs = [step for one in (pairs, *rivals) for step in one.required_steps(selection, base)]
     note = (f" for {base}" if own else "") + builder.seed_note(seed)
-    subject = f"{pairs.responses.subject} / {selection.name}{note}"
-    return builder.add(identity, subject, SelectParams(selection, seed, truncated), *needs)
+    part = f" {share:.4g} of it" if share < 1 else ""
+    subject = f"{pairs.responses.subject} / {selection.name}{part}{note}"
+    return builder.add(identity, subject, SelectParams(selection, seed, truncated, share), *needs)
 
 
 def add_training(builder: StepBuilder, selected: Step, student: Student, seed: int) -> Step:

@@ -136,7 +136,8 @@ class InstructionDataset:
 class Cell:
     """One trained student and its evaluations by benchmark. An untuned base model has neither pairs nor training.
 
-    `seed` is that of the training; None if the student has only one.
+    `seed` is that of the training; None if the student has only one. `share` is the share of the selected pairs that
+    it is trained on.
     """
 
     pairs: InstructionDataset | None
@@ -145,6 +146,7 @@ class Cell:
     train: Step | None
     evaluations: tuple[tuple[str, Step], ...]
     seed: int | None = None
+    share: float = 1.0
 
 
 class SelectedSet(NamedTuple):
@@ -174,6 +176,7 @@ class LeftOut:
 class Grid:
     """All steps by key (each after its inputs), the data sets, and the cells (untuned base models first).
 
+    `partial` are the partial trainings that the study's search may ask for. They are no results of the study.
     `selected` has the selections from the data sets: for students, or alone in a study without students.
     `matches` has what each pattern of the study's `only` and `except` matches, by these names.
     """
@@ -183,4 +186,5 @@ class Grid:
     cells: tuple[Cell, ...]
     selected: tuple[SelectedSet, ...] = ()
     left_out: LeftOut = LeftOut()
+    partial: tuple[Cell, ...] = ()
     matches: Mapping[str, Sequence[MatchCounts]] = field(default_factory=dict[str, Sequence[MatchCounts]])

@@ -50,6 +50,7 @@ class Table:
     fails: frozenset[str] = frozenset()
     killed_at: int | None = None
     room: int = 2
+    misleading: frozenset[float] = frozenset()  # shares whose scores are in reverse order
     steps: int = 0
     probes: int = 0
     trainings: list[SeededCell] = field(default_factory=list)
@@ -70,9 +71,8 @@ class Table:
             if place not in self.trained and place.cell.arm not in self.fails:
                 self.step()
                 self.trainings.append(place)
-                self.trained[place] = (
-                    QUALITY[place.cell.arm] * (1.1 if "lora" in place.cell.student else 1) + place.seed
-                )
+                full = QUALITY[place.cell.arm] * (1.1 if "lora" in place.cell.student else 1) + place.seed
+                self.trained[place] = place.share * (1 / full if place.share in self.misleading else full)
         self.step()
 
     def scores(self) -> Mapping[SeededCell, float]:
@@ -160,3 +160,46 @@ def test_other_settings_are_another_search_with_decisions_of_its_own(tmp_path: P
     both = run(searched(risk=0.5), store, lab)
     assert both[: len(first)] == first and len(both) == len(first) + 1
     assert [one.number for one in both] == [*range(len(both))] and lab.trainings == []
+
+
+RUNGS = {"start": 3, "seeds": 1, "rungs": {"shares": [0.1, 0.5]}}
+
+
+def test_trusted_partial_trainings_are_recorded_and_become_a_prior(tmp_path: Path) -> None:
+    grid, lab = searched(**RUNGS), Table()
+    made = run(grid, Store(str(tmp_path)), lab)
+    assert [one.reason for one in made if one.reason != "start"] == ["rung", "rung", "risk", "stop"]
+    assert [(one.share, one.rho, one.trusted) for one in made[-1].rungs] == [(0.1, 1.0, True)]
+    assert made[-1].rungs[0].text == "10 % of the rows trusted: Spearman 1.00 over 6 cells"
+    assert {one.share for one in made[-3].cells} == {0.1} and not any(place.share == 0.5 for place in lab.trainings)
+    assert made[-3].cells[0].text == "one for small full (10 % of the rows)"
+    assert len(made[-1].partial) == 12 and len(made[-1].scores) == 8
+    assert len(made[-1].priors["10 % of the rows"]) == 12
+    assert is_settled(grid, Store(str(tmp_path)), lab.scores())
+
+
+def test_partial_trainings_that_mislead_are_measured_and_left(tmp_path: Path) -> None:
+    lab, plain = Table(misleading=frozenset({0.1, 0.5})), Table()
+    made = run(searched(**RUNGS), Store(str(tmp_path / "one")), lab)
+    run(searched(**RUNGS | {"rungs": None}), Store(str(tmp_path / "other")), plain)
+    assert [(one.share, one.trusted) for one in made[-1].rungs] == [(0.1, False), (0.5, False)]
+    assert made[-1].rungs[0].text == "10 % of the rows not trusted: Spearman -1.00 over 6 cells, and 0.9 is needed"
+    assert [place for place in lab.trainings if place.share == 1] == plain.trainings
+    assert [*made[-1].priors] == ["ifd"] and len([place for place in lab.trainings if place.share < 1]) == 12
+
+
+@pytest.mark.parametrize("misleading", [frozenset[float](), frozenset({0.1})])
+def test_a_search_with_partial_trainings_decides_the_same_after_a_kill(
+    tmp_path: Path, misleading: frozenset[float]
+) -> None:
+    grid, whole = searched(**RUNGS), Table(fails=frozenset({"four"}), misleading=misleading)
+    expected = run(grid, Store(str(tmp_path / "whole")), whole)
+    assert {one.share for one in expected[-1].failed} == {0.5 if misleading else 0.1, 1.0}
+    for point in range(1, whole.steps + 1):
+        store, trained = Store(str(tmp_path / str(point))), dict[SeededCell, float]()
+        with pytest.raises(Killed):
+            run(grid, store, Table(trained, whole.fails, killed_at=point, misleading=misleading))
+        before = len(trained)
+        again = Table(trained, whole.fails, misleading=misleading)
+        assert run(grid, store, again) == expected
+        assert before + len(again.trainings) == len(whole.trainings), "no training is repeated"

@@ -229,3 +229,26 @@ def test_truncated_answers_can_be_chosen_if_the_study_says_so() -> None:
 
 def test_a_value_that_is_no_number_is_no_score() -> None:
     assert reasons(measured={"score": scores(1, math.nan, 1, math.inf)}, by="ifd") == {1: "no_score", 3: "no_score"}
+
+
+def parted(share: float, seed: int = 0, **spec: Any) -> tuple[set[int], dict[int, str]]:
+    """Return the indices that a partial training keeps of 100 pairs of 50 seeds, and the reasons for the others."""
+    pairs = [replace(pair(index), seed_id=f"seed {index // 2}") for index in range(100)]
+    selection = Selection.model_validate({"name": "x", **spec})
+    kept, rest = select_pairs(pairs, {}, selection, seed, "key", share=share)
+    return {row.index for row in kept}, {row.index: row.reason for row in rest}
+
+
+def test_a_partial_training_keeps_a_share_of_the_selected_pairs_of_the_same_seeds_in_every_set() -> None:
+    kept, rest = parted(0.1)
+    assert len(kept) == 10 and {index // 2 for index in kept} == {index // 2 for index in kept if index % 2 == 0}
+    assert {*rest.values()} == {"beyond_share"} and len(rest) == 90
+    assert kept == parted(0.1, by="words")[0], "another set's selection keeps the same seeds"
+    assert kept < parted(0.35)[0], "a smaller share is a part of a larger one"
+    assert kept != parted(0.1, seed=1)[0]
+
+
+def test_a_share_is_taken_after_the_selection_and_keeps_at_least_one_pair() -> None:
+    kept, rest = parted(0.5, keep=0.1)
+    assert len(kept) == 5 and sorted(rest.values()).count("not_selected") == 90
+    assert len(parted(0.001)[0]) == 1

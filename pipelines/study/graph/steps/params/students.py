@@ -15,7 +15,10 @@ from pipelines.study.spec.training.recipes import Recipe, TrainingResources
 
 @dataclass(frozen=True, slots=True)
 class SelectParams(ModelFreeParams):
-    """Select pairs for training. `truncated` says whether a pair with a truncated answer can be selected."""
+    """Select pairs for training. `truncated` says whether a pair with a truncated answer can be selected.
+
+    For a partial training, `share` is the share of the selected pairs that is kept.
+    """
 
     kind = "select"
     code_version = 5
@@ -23,6 +26,12 @@ class SelectParams(ModelFreeParams):
     selection: Selection
     seed: int
     truncated: Literal["drop", "keep"] = "drop"
+    share: float = 1.0
+
+    @property
+    def variant(self) -> str:
+        """Return the share of a partial training."""
+        return "" if self.share == 1 else f"{self.share:g}"
 
 
 @dataclass(frozen=True, slots=True)

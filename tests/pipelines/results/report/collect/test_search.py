@@ -13,7 +13,7 @@ from pipelines.planning.plan import make_plan
 from pipelines.results.report.collect.search import collect_search
 from pipelines.results.report.page import render_html, render_markdown
 from pipelines.store.store import Store
-from tests.pipelines.execution.search.test_decisions import Killed, Table, run, searched
+from tests.pipelines.execution.search.test_decisions import RUNGS, Killed, Table, run, searched
 from tests.pipelines.results.report.sample import sample
 
 
@@ -57,3 +57,33 @@ def test_the_status_shows_a_search(tmp_path: Path) -> None:
     text = console.export_text()
     assert "its search has stopped" in text and "Search over teacher" in text
     assert "small full: best is two, not separated from five; risk of a better arm 0." in text
+
+
+def test_partial_trainings_are_shown_with_their_correlation_and_what_they_cost(tmp_path: Path) -> None:
+    grid, store = searched(**RUNGS), Store(str(tmp_path))
+    run(grid, store, Table(misleading=frozenset({0.1})))
+    found = collect_search(grid.study, grid.grid, store)
+    assert found
+    assert [(rung.percent, rung.state, rung.trained, rung.cells, rung.rho) for rung in found.rungs] == [
+        ("10 %", "not trusted", 6, 6, -1.0),
+        ("50 %", "trusted", 12, 6, 1.0),
+    ]
+    assert found.partial_cost == 0.1 * 6 + 0.5 * 12
+    assert all(cell.partial[1] is not None for cell in found.cells)
+    data = replace(sample(), search=found)
+    for text in (render_html(data), render_markdown(data)):
+        assert "They count as 6.6 full trainings" in text and "score on 50 %" in text
+        assert "10 % of the rows not trusted: Spearman -1.00 over 6 cells, and 0.9 is needed" in text
+    console = Console(record=True, width=160)
+    show_status(console, store, "scripted", make_plan(grid.study, tmp_path, store), None, found)
+    text = console.export_text()
+    assert "Partial trainings on 10 % of the rows: 6 finished, which count as 0.6 full ones; not trusted" in text
+    assert "on 50 %" in text
+
+
+def test_partial_trainings_that_nobody_needed_are_not_measured(tmp_path: Path) -> None:
+    grid, store = searched(**RUNGS | {"risk": 0.99}), Store(str(tmp_path))
+    run(grid, store, Table())
+    found = collect_search(grid.study, grid.grid, store)
+    assert found and [(rung.state, rung.trained) for rung in found.rungs] == [("not measured", 0), ("not measured", 0)]
+    assert "score on" not in render_html(replace(sample(), search=found))
