@@ -95,10 +95,10 @@ def bundled_models(own_data: bool) -> StarterModels:
 
 
 def hub_models(gpus: int) -> StarterModels:
-    """Return small open models of the hub for a machine with GPUs, named by branch."""
+    """Return small open models of the hub for a machine or a cluster with GPUs, named by branch."""
     text = (
         "models:\n"
-        f"  # This machine has {gpus} GPU{'s' if gpus > 1 else ''}; models that do not fit at once take turns.\n"
+        f"  # For {gpus} GPU{'s' if gpus > 1 else ''}; models that do not fit at once take turns.\n"
         "  # 'main' is a branch: 'evolgrid lock' pins it to the commit that it has now.\n"
         "  small: {source: Qwen/Qwen2.5-0.5B-Instruct, revision: main, max_length: 4096, gpus: 1}\n"
         "  large: {source: Qwen/Qwen2.5-7B-Instruct, revision: main, max_length: 4096, gpus: 1}\n"

@@ -63,7 +63,7 @@ def make_starter(
         path: The study's file; its name without extension is the name of the study.
         data: The user's instructions; None: tasks of the bundled world.
         server: The user's model server; None: local models (the template `endpoint`: an example server).
-        gpus: The number of GPUs of this machine. With any, templates for real data name models of the hub.
+        gpus: The number of GPUs on which it will run. With any, templates for real data name models of the hub.
 
     Raises:
         InputError: There is no such template, or the name of the file cannot be the name of a study.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from cluster.connection import session
 from cluster.resources import inventory
 from pipelines.study.file.load import load
 from pipelines.study.starters.starter import ORDER
@@ -93,6 +95,18 @@ def test_a_machine_with_gpus_gets_models_of_the_hub_which_are_pinned_first(
     assert "2 GPUs" in made.stdout and made.stdout.endswith("Next: evolgrid lock mine.yaml\n")
     text = (tmp_path / "mine.yaml").read_text()
     assert "study: mine\n" in text and "Qwen/Qwen2.5-7B-Instruct, revision: main" in text
+
+
+def test_the_gpus_of_a_cluster_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    (node,) = inventory.machine().nodes
+    monkeypatch.setattr(session, "connect", lambda address: nullcontext(asked.append(address)))
+    monkeypatch.setattr(
+        inventory, "max_inventory", lambda: inventory.Inventory((replace(node, gpus=8, cpus=64.0),) * 2)
+    )
+    made = evolgrid("init", "teachers", "--address", "10.0.0.1:6379", folder=tmp_path)
+    assert "The cluster at 10.0.0.1:6379: 128 CPUs" in made.stdout and "16 GPUs" in made.stdout
+    assert asked == ["10.0.0.1:6379"] and "For 16 GPUs" in (tmp_path / "teachers.yaml").read_text()
 
 
 @pytest.mark.parametrize(

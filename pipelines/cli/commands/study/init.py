@@ -47,6 +47,10 @@ def init(
     key_env: Annotated[
         str, typer.Option("--key-env", help="Environment variable with the server's key.", show_default=False)
     ] = "",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster whose GPUs are counted, as host:port or 'auto' (default: this machine's)."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the file.")] = False,
     list_all: Annotated[bool, typer.Option("--list", help="List the templates.")] = False,
 ) -> None:
@@ -54,7 +58,6 @@ def init(
     if list_all:
         _list_templates()
         return
-    from cluster.resources.inventory import machine
     from pipelines.study.starters.models import ask_server
     from pipelines.study.starters.own_data import inspect_data
     from pipelines.study.starters.starter import make_starter
@@ -62,13 +65,18 @@ def init(
     if key_env and not endpoint:
         raise InputError("--key-env has no effect without --endpoint", remedy="Add --endpoint URL, or omit --key-env.")
     name = template or ("endpoint" if endpoint else "own-data" if data else "quickstart")
-    found, inventory = inspect_data(data) if data else None, machine()
+    found = inspect_data(data) if data else None
+    inventory = _inventory(address)
     server = ask_server(endpoint, key_env) if endpoint else None
     path = out or Path(f"{name}.yaml")
     starter = make_starter(name, path, data=found, server=server, gpus=inventory.gpus)
     starter.write(force)
     console = Console()
-    for line in (*_found(found, server, inventory), f"Wrote {', '.join(map(str, (path, *starter.files)))}"):
+    for line in (
+        *_found(found, server),
+        _resources(inventory, address),
+        f"Wrote {', '.join(map(str, (path, *starter.files)))}",
+    ):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
     command = f"evolgrid lock {path}" if starter.unpinned else f"evolgrid preview {path} -n 5"
     console.print(f"Next: [bold]{command}[/bold]", highlight=False, soft_wrap=True)
@@ -83,7 +91,25 @@ def _list_templates() -> None:
     console.print("\nWrite one: [bold]evolgrid init TEMPLATE[/bold]", highlight=False)
 
 
-def _found(data: OwnData | None, server: Server | None, inventory: Inventory) -> Iterator[str]:
+def _inventory(address: str | None) -> Inventory:
+    """Return the resources of a cluster, or of this machine without an address."""
+    from cluster.resources.inventory import machine, max_inventory
+
+    if address is None:
+        return machine()
+    from cluster.connection.session import connect
+
+    with connect(address):
+        return max_inventory()
+
+
+def _resources(inventory: Inventory, address: str | None) -> str:
+    gpus = f"{inventory.gpus} GPU{'s' if inventory.gpus != 1 else ''}" if inventory.gpus else "no GPU"
+    where = "This machine" if address is None else f"The cluster at {address}"
+    return f"{where}: {inventory.cpus} CPUs, {inventory.memory_bytes / 2**30:.0f} GiB of memory, {gpus}"
+
+
+def _found(data: OwnData | None, server: Server | None) -> Iterator[str]:
     from pipelines.study.starters.starter import describe_columns, describe_rows
 
     if data:
@@ -93,8 +119,6 @@ def _found(data: OwnData | None, server: Server | None, inventory: Inventory) ->
     if server:
         names = ", ".join(server.models[:MAX_LISTED]) + (", ..." if len(server.models) > MAX_LISTED else "")
         yield f"{server.url} serves {len(server.models)} model{'s' if len(server.models) != 1 else ''}: {names}"
-    gpus = f"{inventory.gpus} GPU{'s' if inventory.gpus != 1 else ''}" if inventory.gpus else "no GPU"
-    yield f"This machine: {inventory.cpus} CPUs, {inventory.memory_bytes / 2**30:.0f} GiB of memory, {gpus}"
 
 
 def add_init_command(app: typer.Typer) -> None:
