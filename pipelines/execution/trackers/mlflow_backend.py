@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
@@ -20,7 +22,7 @@ class MlflowBackend:
         if target.offline:
             target.folder.mkdir(parents=True, exist_ok=True)
         self._target = target
-        self._client: Any = import_module("mlflow").MlflowClient(tracking_uri=uri)
+        self._client: Any = _silent_library().MlflowClient(tracking_uri=uri)
         self._experiment = self._experiment_id()
         self._runs: dict[str, str] = {}
 
@@ -51,6 +53,15 @@ class MlflowBackend:
         for name, value in run.config.items():
             self._client.log_param(run_id, name, str(value)[:MAX_PARAMETER])
         return run_id
+
+
+def _silent_library() -> Any:
+    """Return the library without its messages: the terminal displays the progress."""
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    library = import_module("mlflow")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return library
 
 
 def _metric_name(name: str) -> str:

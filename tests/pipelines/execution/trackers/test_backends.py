@@ -113,8 +113,9 @@ def test_mlflow_continues_the_run_of_its_tag(tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow needs an older pyarrow than the tests have")
-def test_mlflow_has_the_curves_in_its_own_database(tmp_path: Path) -> None:
+def test_mlflow_has_the_curves_in_its_own_database(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     log_twice(lambda: make_backend("mlflow", target(tmp_path)))
+    assert capfd.readouterr() == ("", "")
     client = import_module("mlflow").MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     experiment = client.get_experiment_by_name("evolgrid").experiment_id
     runs = {run.info.run_name: run.info.run_id for run in client.search_runs([experiment])}
@@ -144,7 +145,10 @@ def test_trackio_continues_the_run_of_its_name(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.skipif(find_spec("trackio") is None, reason="trackio needs an older pillow than the tests have")
-def test_trackio_has_the_runs_in_its_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trackio_has_the_runs_in_its_own_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path))
     log_twice(lambda: make_backend("trackio", target(tmp_path)))
+    assert capfd.readouterr() == ("", "")
     assert any(b"train/loss" in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
