@@ -86,7 +86,14 @@ class FakeMlflow:
         return [SimpleNamespace(info=SimpleNamespace(run_id=run["id"])) for run in found]
 
     def create_run(self, experiment: str, run_name: str, tags: dict[str, str]) -> Any:
-        run = {"id": str(len(self.runs)), "name": run_name, "tags": tags, "points": [], "params": {}, "ended": 0}
+        run: dict[str, Any] = {
+            "id": str(len(self.runs)),
+            "name": run_name,
+            "tags": tags,
+            "points": [],
+            "params": {},
+            "ended": 0,
+        }
         self.runs[run["id"]] = run
         return SimpleNamespace(info=SimpleNamespace(run_id=run["id"]))
 
