@@ -16,9 +16,11 @@ from actors.engine import EngineSpec
 from actors.engines.http_engine import HttpEngine
 from pipelines.evaluate.items.answers import answer_row, with_grade
 from pipelines.evaluate.items.item import Item
-from pipelines.evaluate.judged import alpaca_eval
+from pipelines.evaluate.judged import alpaca_eval, mt_bench, questions
 from pipelines.evaluate.judged.judge_client import JudgeCase, JudgeClient
+from pipelines.evaluate.registry import REFERENCES
 from pipelines.evaluate.scores import headline_score
+from pipelines.evaluate.suite import load_items
 from pipelines.rows.types import AnswerRow
 from pipelines.study.spec.evaluation.benchmarks import Benchmark, Judge
 from tests.actors.engines.servers.odd_server import Body, OddServer, completion, error, json_reply, odd_server
@@ -100,3 +102,37 @@ def with_top(top: list[Annotation]) -> Body:
     body = completion(top[0]["token"], "length")
     body["choices"][0]["logprobs"] = {"content": [top[0] | {"top_logprobs": top}]}
     return body
+
+
+@pytest.mark.parametrize(
+    ("task", "items", "references", "count"),
+    [
+        ("alpaca_eval", "alpaca_eval/alpaca_eval.json.gz", "alpaca_eval/gpt4_1106_preview.model_outputs.json.gz", 805),
+        ("alpaca_eval", "alpaca_eval/alpaca_eval.json.gz", "alpaca_eval/text_davinci_003.model_outputs.json.gz", 805),
+        (
+            "arena_hard",
+            "arena_hard/arena-hard-v0.1.question.jsonl.gz",
+            "arena_hard/arena-hard-v0.1.model_answer.gpt-4-0314.jsonl.gz",
+            500,
+        ),
+        (
+            "arena_hard",
+            "arena_hard/arena-hard-v2.0.question.jsonl.gz",
+            "arena_hard/arena-hard-v2.0.model_answer.o3-mini-2025-01-31.jsonl.gz",
+            750,
+        ),
+        ("mt_bench", "mt_bench/vicuna_bench.question.jsonl", "mt_bench/vicuna_bench.reference_answer.gpt-4.jsonl", 80),
+    ],
+)
+def test_published_items_have_their_published_references(
+    shared_data: Path, task: str, items: str, references: str, count: int
+) -> None:
+    judge = {"model": "judge", "reference": references}
+    bench = Benchmark.model_validate({"name": "b", "task": task, "file": items, "judge": judge})
+    found = load_items(bench, shared_data, seed=0)
+    answers = REFERENCES.get(task, questions.read_references)(shared_data / references, found)
+    assert len(found) == count
+    without = [item.kind for item in found if item.id not in answers]
+    needed = mt_bench.CATEGORIES_WITH_REFERENCE if task == "mt_bench" else {item.kind for item in found}
+    assert not needed & {*without}
+    assert sum(not any(texts) for texts in answers.values()) <= 1, "text-davinci-003 has an empty answer"
