@@ -135,4 +135,4 @@ def test_published_items_have_their_published_references(
     without = [item.kind for item in found if item.id not in answers]
     needed = mt_bench.CATEGORIES_WITH_REFERENCE if task == "mt_bench" else {item.kind for item in found}
     assert not needed & {*without}
-    assert sum(not any(texts) for texts in answers.values()) <= 1, "text-davinci-003 has an empty answer"
+    assert sum(not any(texts) for texts in answers.values()) < count / 20, "text-davinci-003 has empty answers"
