@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipelines.results.report.csv_files import column_names
 from pipelines.results.report.data.report import Result, SetScore
+from pipelines.results.report.data.verdicts import ClaimVerdict
 from pipelines.rows.arrow import schema
 from pipelines.rows.kinds import ROW_TYPES
 from pipelines.rows.types import Rejection
@@ -58,8 +59,8 @@ def open_sql_tables(store: Store) -> duckdb.DuckDBPyConnection:
 
     Tables: `steps` (`payload` and `versions` are JSON); `reasons` (numbers of rejections by step and reason); `members`
     (the steps of each study); one table per kind of step that writes rows, with a column `step` for the step's key;
-    `rejected` (with `kind` and `step`); `retries` of every study's last run; `results` and `sets` of all studies'
-    reports, with a column `study`. A table without data is empty.
+    `rejected` (with `kind` and `step`); `retries` of every study's last run; `results`, `sets` and `claims` of all
+    studies' reports, with a column `study`. A table without data is empty.
     """
     connection = connect(store)
     manifests = [store.manifest(kind, key) for kind, key in _finished_steps(store)]
@@ -75,7 +76,7 @@ def open_sql_tables(store: Store) -> duckdb.DuckDBPyConnection:
     ]
     _register(connection, "retries", _table(retries, _RETRIES))
     _register_rows(connection, store, manifests)
-    for name, fact in (("results", Result), ("sets", SetScore)):
+    for name, fact in (("results", Result), ("sets", SetScore), ("claims", ClaimVerdict)):
         _register_reports(connection, store, name, ["study", *column_names(fact, [*reported_metrics()])])
     return connection
 

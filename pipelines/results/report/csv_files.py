@@ -23,19 +23,24 @@ from pipelines.results.report.data.report import (
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
 from pipelines.results.report.data.set_key import IN_TABLES_ONLY, InstructionKey, SetKey
+from pipelines.results.report.data.verdicts import ClaimVerdict
 
 Cell = str | int | float | bool | None
 ScoreFact = SetJudgement | SetDistribution | SetProbabilities
 SetFact = SetScore | SetReward | SetCar | SetDiversity | SetOverlap | SetSelection | ScoreFact
-Fact = Result | SetFact | RoundOutcome | ReplyOutcome | MethodResult | AnswerFlags | StepAccount
+Fact = Result | SetFact | RoundOutcome | ReplyOutcome | MethodResult | AnswerFlags | StepAccount | ClaimVerdict
 TRAINING_COLUMNS = ("label", "student", "evolver", "round", "teacher")
 SPEED_COLUMNS = (*TRAINING_COLUMNS, "tokens_per_second", "mfu", "peak_flops", "peak", "together")
 
 
-def csv_files(data: ReportData) -> dict[str, str]:
+CLAIMS_FILE = "claims.csv"
+
+
+def csv_files(data: ReportData, claims: Sequence[ClaimVerdict] = ()) -> dict[str, str]:
     """Return the content of each CSV file by file name, one file per class of facts."""
     return {
         "results.csv": _fact_table(Result, data.runs or data.results),
+        CLAIMS_FILE: _fact_table(ClaimVerdict, claims),
         **({"means.csv": _fact_table(Result, data.results)} if data.runs else {}),
         "sets.csv": _fact_table(SetScore, data.sets, [metric.column for metric in data.metrics]),
         "rounds.csv": _fact_table(RoundOutcome, data.rounds),

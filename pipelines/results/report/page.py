@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jinja2
 
@@ -11,6 +12,7 @@ from pipelines.results.report import plots
 from pipelines.results.report.csv_files import csv_files
 from pipelines.results.report.data.report import ReportData
 from pipelines.results.report.plots.canvas import Figure
+from pipelines.results.report.plots.layouts.charts import chart
 from pipelines.results.report.tables import number_format as format
 from pipelines.results.report.tables import step_accounts as accounts
 from pipelines.results.report.tables.car_warnings import car_warnings
@@ -28,15 +30,26 @@ from pipelines.results.report.tables.summary import best_gain, gain_rows, key_fi
 
 def report_files(data: ReportData) -> dict[str, str]:
     """Return the content of every file of a report by file name."""
-    tables = csv_files(data)
-    return {"index.html": render_html(data, [*tables]), "report.md": render_markdown(data), **tables}
+    facts = _facts(data)
+    tables = csv_files(data, [claim.flat() for claim in facts["claims"]])
+    return {"index.html": _html(data, facts, [*tables]), "report.md": _markdown(facts), **tables}
 
 
 def render_html(data: ReportData, tables: Sequence[str] = ()) -> str:
     """Return the HTML page, which needs no other file. `tables` are the names of CSV files to list."""
+    return _html(data, _facts(data), tables)
+
+
+def render_markdown(data: ReportData) -> str:
+    """Return the same content as Markdown without plots, for a terminal or a code host."""
+    return _markdown(_facts(data))
+
+
+def _html(data: ReportData, facts: Mapping[str, Any], tables: Sequence[str]) -> str:
     environment = _environment(autoescape=True)
     averaged = average_sets(data)
-    figures = {
+    figures: dict[str, Any] = {
+        "layouts": [_existing(chart(view)) for view in facts["layouts"]],
         "scores": _existing(plots.by_round(data)),
         "models": _existing(plots.by_model(data, "evolver"), plots.by_model(data, "teacher"), plots.by_level(data)),
         "sets": _existing(plots.ifd(averaged)),
@@ -47,19 +60,18 @@ def render_html(data: ReportData, tables: Sequence[str] = ()) -> str:
         "losses": _existing(plots.loss_curves(data), plots.speeds(data)),
         "times": _existing(plots.times(data)),
     }
-    return environment.get_template("page.html.jinja").render(_facts(data), figures=figures, tables=tables)
+    return environment.get_template("page.html.jinja").render(facts, figures=figures, tables=tables)
 
 
-def render_markdown(data: ReportData) -> str:
-    """Return the same content as Markdown without plots, for a terminal or a code host."""
+def _markdown(facts: Mapping[str, Any]) -> str:
     environment = _environment(autoescape=False)
     environment.filters["cell"] = _table_cell
     environment.filters["fence"] = _fence
-    text = environment.get_template("report.md.jinja").render(_facts(data))
+    text = environment.get_template("report.md.jinja").render(facts)
     return re.sub(r"\n{3,}", "\n\n", text)
 
 
-def _facts(data: ReportData) -> dict[str, object]:
+def _facts(data: ReportData) -> dict[str, Any]:
     averaged = average_sets(data)
     return {
         "data": averaged,

@@ -11,13 +11,16 @@ from pipelines.cli.common.registration import RESULTS, add_command
 
 def report(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = None) -> None:
     """Write the report again from all finished steps."""
-    from pipelines.results.report.publish import publish
+    from pipelines.cli.views.claims import show_claims
+    from pipelines.results.report.publish import publish, read_verdicts
     from pipelines.store.store import Store
     from pipelines.study.graph.build import build
 
     loaded = load_and_check(study, seeds)
-    page = publish(loaded.study, loaded.folder, build(loaded.study, loaded.folder), Store(store))
-    Console().print(f"Report: {page}", soft_wrap=True, highlight=False)
+    target, console = Store(store), Console()
+    page = publish(loaded.study, loaded.folder, build(loaded.study, loaded.folder), target)
+    show_claims(console, read_verdicts(target, loaded.study.study))
+    console.print(f"Report: {page}", soft_wrap=True, highlight=False)
 
 
 def add_report_command(app: typer.Typer) -> None:

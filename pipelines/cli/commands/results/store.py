@@ -32,10 +32,12 @@ def status(
     ] = False,
 ) -> None:
     """Show which driver runs a study, which steps are finished, how far the others are, and what was lost and why."""
+    from pipelines.cli.views.claims import show_claims
     from pipelines.cli.views.status import show_status
     from pipelines.cli.views.streams import show_streams
     from pipelines.planning.plan import make_plan
     from pipelines.results.report.collect.search import collect_search
+    from pipelines.results.report.publish import read_verdicts
     from pipelines.store.store import Store
     from pipelines.store.studies.finished_log import finished_while_running
     from pipelines.store.studies.stream_stats import load_streams
@@ -45,6 +47,7 @@ def status(
     plan = make_plan(loaded.study, loaded.folder, target, finished=finished)
     search = collect_search(loaded.study, plan.grid, target)
     show_status(Console(), target, loaded.study.study, plan, loaded.study.budget, search)
+    show_claims(Console(), read_verdicts(target, loaded.study.study))
     if stats:
         show_streams(Console(), load_streams(target, plan.grid.steps.keys()))
 
@@ -58,9 +61,9 @@ def query(
 
     Tables: steps, reasons (why rows were lost), members (which study has
     which step), results (students' scores), sets (data sets' scores),
-    retries, rejected, and one table of rows for each kind of step. 'describe
-    steps' shows the columns of a table. If the answer is too wide for the
-    terminal, it is printed row by row.
+    claims (of study files, tested), retries, rejected, and one table of rows
+    for each kind of step. 'describe steps' shows the columns of a table. If
+    the answer is too wide for the terminal, it is printed row by row.
     """
     from pipelines.api.queries import querying
     from pipelines.store.store import Store

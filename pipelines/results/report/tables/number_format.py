@@ -43,7 +43,7 @@ def table_number(value: float | None, beside: float | None = None) -> str:
     if value is None or not math.isfinite(value):
         return number(value)
     if abs(value) < ROUNDING_ERROR or abs(value if beside is None else beside) >= 1:
-        return f"{value:,.2f}"
+        return f"{round(value, 2) + 0.0:,.2f}"  # + 0.0: no minus before a zero
     return significant_digits(value)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.results.report.data.report import ReportData
-from pipelines.results.report.tables.layouts.evidence import LEVEL, Evidence, NumberPair, Verdict, weigh
+from pipelines.results.report.data.verdicts import ClaimVerdict, Verdict
+from pipelines.results.report.tables.layouts.evidence import LEVEL, Evidence, NumberPair, weigh
 from pipelines.results.report.tables.layouts.numbers import PlacedNumber, default_metrics, is_shown, placed_numbers
 from pipelines.study.spec.presentation.claims import Claim
 from pipelines.study.spec.presentation.layouts import COORDINATES, NumberPattern
@@ -47,6 +48,19 @@ class JudgedClaim:
     def published_verdict(self) -> Verdict:
         """What the published numbers say by the same rule."""
         return self._verdict(self.published, [one.published for one in self.comparisons])
+
+    def flat(self) -> ClaimVerdict:
+        """Return the claim's row of claims.csv."""
+        ours, published = self.ours, self.published
+        return ClaimVerdict(
+            self.claim.claim,
+            self.claim.paper,
+            self.verdict,
+            *(ours.difference, ours.low, ours.high, ours.p, ours.over, ours.agree, ours.pairs),
+            self.planned,
+            self.published_verdict if published.pairs else "",
+            *(published.difference, published.low, published.high, published.p, published.agree, published.pairs),
+        )
 
     def _verdict(self, whole: Evidence, parts: Sequence[Evidence]) -> Verdict:
         if self.claim.test == "mean" or not parts:

@@ -10,8 +10,8 @@ from typing import Literal
 
 from pipelines.results.report.data.comparisons import difference
 from pipelines.results.report.data.seeds import Runs
+from pipelines.results.report.data.verdicts import Verdict
 
-Verdict = Literal["supported", "contradicted", "not decided"]
 LEVEL = 0.05
 MIN_PAIRS = 3
 

@@ -135,8 +135,10 @@ def _groups(numbers: Iterable[PlacedNumber], names: Sequence[Coordinate]) -> dic
 
 def _shown_value(one: PlacedNumber, name: Coordinate) -> str:
     value, is_untuned = one.place[name], one.place["round"] == str(UNTUNED)
+    if is_untuned and name in ("evolver", "method", "teacher", "family"):
+        return "untuned"
     if name in ("evolver", "method") and not value:
-        return "untuned" if is_untuned else "seed data"
+        return "seed data"
     return "–" if not value or (name == "round" and is_untuned) else value
 
 
