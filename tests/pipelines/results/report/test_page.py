@@ -214,6 +214,7 @@ def test_write_makes_every_file_and_returns_the_page(tmp_path: Path):
         "steps",
         "losses",
         "trainings",
+        "claims",
     )
     more = ("diversity", "contamination", "selections", "judgements", "scores", "probabilities", "confidence")
     numbers = {f"{name}.csv" for name in (*facts, *more)}
