@@ -39,7 +39,7 @@ def place_miniature(study: PaperStudy, folder: Path) -> tuple[Path, Miniature]:
     small = miniature(loaded.study)
     path = folder / study.paper / study.path.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_checkpoints(small.cast.values(), path.parent)
+    write_checkpoints(small.checkpoints.values(), path.parent)
     _write_data(loaded, path.parent)
     path.write_text(_header(study) + yaml_text(small.content), encoding="utf-8")
     return path, small

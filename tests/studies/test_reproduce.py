@@ -16,7 +16,7 @@ from pipelines.errors import InputError
 from pipelines.evaluate.judged.followbench import format_history
 from pipelines.reproduction import places
 from pipelines.reproduction.catalog import PaperStudy, paper_studies, paper_tables, studies_of, study_costs
-from pipelines.reproduction.small.cast import Checkpoint, cast
+from pipelines.reproduction.small.assignment import Checkpoint, assigned_checkpoints
 from pipelines.reproduction.small.study import miniature
 from pipelines.study.check import check
 from pipelines.study.file.load import load
@@ -89,7 +89,7 @@ def test_a_miniature_keeps_what_published_numbers_name(study: PaperStudy, tmp_pa
 
 @STUDIES
 def test_all_models_of_a_part_differ(study: PaperStudy) -> None:
-    found = cast(load(study.path).study)
+    found = assigned_checkpoints(load(study.path).study)
     assert len({checkpoint.source for checkpoint in found.values()}) >= len(found) - 1, found
 
 
@@ -98,8 +98,8 @@ def test_a_miniature_says_what_it_leaves_out() -> None:
     assert [reason.partition(":")[0] for reason in left_out] == ["diversity"]
 
 
-def test_larger_models_are_played_by_larger_checkpoints() -> None:
-    found = cast(load(studies_of("teachers")[0].path).study)
+def test_larger_models_have_larger_checkpoints() -> None:
+    found = assigned_checkpoints(load(studies_of("teachers")[0].path).study)
     assert found["llama-3.1-405b"].source == "bundled:tiny-4m-chat"
     assert found["qwen2-1.5b"].end == "tiny-1m-chat"
     assert found["armorm"].end == "tiny-1m-reward"

@@ -1,4 +1,4 @@
-"""Prints the papers' tables and figures, and who plays which part in a miniature."""
+"""Prints the papers' tables and figures, and which checkpoints the models of a miniature have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.console import Console
 from pipelines.reproduction.catalog import PaperStudy, paper_tables, study_costs
 from pipelines.reproduction.small.study import Miniature
 
-MAX_CAST = 8
+MAX_LISTED = 8
 
 
 def show_tables(console: Console) -> None:
@@ -40,9 +40,9 @@ def _cost(study: str) -> str:
 def show_miniature(console: Console, study: PaperStudy, path: Path, small: Miniature) -> None:
     """Print what a miniature consists of, and what of the study it does not have."""
     console.print(f"[bold]{study.id}[/bold] in miniature: {path}", highlight=False, soft_wrap=True)
-    lines = [f"{name} is {checkpoint.text}" for name, checkpoint in small.cast.items()]
-    hidden = len(lines) - MAX_CAST
-    lines = lines[:MAX_CAST] + ([f"and {hidden} more, see the file"] if hidden > 0 else [])
+    lines = [f"{name} is {checkpoint.text}" for name, checkpoint in small.checkpoints.items()]
+    hidden = len(lines) - MAX_LISTED
+    lines = lines[:MAX_LISTED] + ([f"and {hidden} more, see the file"] if hidden > 0 else [])
     lines += [f"without {reason}" for reason in small.left_out]
     for line in (
         *lines,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import bundled
-from pipelines.reproduction.small.cast import Checkpoint
+from pipelines.reproduction.small.assignment import Checkpoint
 
 WEIGHTS = "model.safetensors"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.reproduction.small.cast import Checkpoint, cast
+from pipelines.reproduction.small.assignment import Checkpoint, assigned_checkpoints
 from pipelines.study.file.python_values import plain_block
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.instructions.evolution import Evolution, Optimization
@@ -44,18 +44,18 @@ class Miniature:
 
     Attributes:
         content: What its file says.
-        cast: The checkpoint of each model.
+        checkpoints: The checkpoint of each model.
         left_out: The parts of the study that it does not have, with the reasons.
     """
 
     content: Mapping[str, Any]
-    cast: Mapping[str, Checkpoint]
+    checkpoints: Mapping[str, Checkpoint]
     left_out: tuple[str, ...]
 
 
 def miniature(study: Study) -> Miniature:
     """Return the miniature of a study."""
-    content, parts = plain_block(study), cast(study)
+    content, parts = plain_block(study), assigned_checkpoints(study)
     left_out = [f"{key}: {reason}" for key, reason in _reasons(study)]
     content = {key: value for key, value in content.items() if key not in _DROPPED}
     content |= {

@@ -57,7 +57,7 @@ _SHARES: Mapping[Part, tuple[float, float]] = {
 }
 
 
-def cast(study: Study) -> dict[str, Checkpoint]:
+def assigned_checkpoints(study: Study) -> dict[str, Checkpoint]:
     """Return the checkpoint of every model that is not only a judge of benchmarks or of difficulty."""
     parts = parts_of(study)
     found: dict[str, Checkpoint] = {}
