@@ -3,7 +3,8 @@
 19 teachers and 5 bases (2411.07133, Table 6). A search measures a cell's published score with noise. It finds a good
 teacher for a base if the published score of the one that it chooses is within 5 % of the best. The prior has the rank
 correlation that was published for CAR. Left out: for each base, the model's assumptions are chosen on searches of the
-other four bases, and judged on this one. `--plot` also draws shares and qualities of all strategies (SVG or PNG).
+other four bases, and judged on this one. Rungs: the table has no partial trainings; their scores have an assumed rank
+correlation with the published ones. `--plot` also draws shares and qualities of all strategies (SVG or PNG).
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ from benchmarks.support.lab import figure
 from benchmarks.support.published_grid import CAR_RHO, PublishedGrid, read_grid
 from benchmarks.support.search_plot import draw
 from pipelines.search.replay import replay
-from pipelines.search.space import ASSUMPTIONS, Assumptions, Cell, SearchSettings
+from pipelines.search.space import ASSUMPTIONS, Assumptions, Cell, RungSettings, SearchSettings
 
 REPETITIONS = 120
 NOISE = 0.5  # of the unpaired binomial error
 GOOD = 0.95  # of the best score
+PART = 0.1  # of the rows, in partial trainings
 CHOICES = (
     ASSUMPTIONS,
     replace(ASSUMPTIONS, arm_spread=0.3),
@@ -46,10 +48,14 @@ class Case:
     room: int = 1
     rows: tuple[int, ...] = (0, 1, 2, 3, 4)
     assumed: Assumptions = ASSUMPTIONS
+    rung: float | None = None  # the rank correlation of partial trainings; None: without them
 
 
 class Outcome(NamedTuple):
-    """The share of trainings, and by base the shares of good choices and of wrong stops. All are means."""
+    """The share of trainings, and by base the shares of good choices and of wrong stops. All are means.
+
+    A partial training counts as its share of the rows.
+    """
 
     share: float
     within: list[float]
@@ -58,29 +64,39 @@ class Outcome(NamedTuple):
 
 def search_grid(grid: PublishedGrid, case: Case, repetitions: int) -> Outcome:
     """Search the grid several times, each time with other noise and another prior. All cases have the same draws."""
-    rng = np.random.default_rng(0)
-    runs = [_search_once(grid, case, rng) for _ in range(repetitions)]
+    rng, part_rng = np.random.default_rng(0), np.random.default_rng(1)
+    runs = [_search_once(grid, case, rng, part_rng) for _ in range(repetitions)]
     shares, within, wrong = zip(*runs, strict=True)
     return Outcome(float(np.mean(shares)), np.mean(within, axis=0).tolist(), np.mean(wrong, axis=0).tolist())
 
 
-def _search_once(grid: PublishedGrid, case: Case, rng: np.random.Generator) -> tuple[float, list[bool], list[bool]]:
+def _search_once(
+    grid: PublishedGrid, case: Case, rng: np.random.Generator, part_rng: np.random.Generator
+) -> tuple[float, list[bool], list[bool]]:
     measured = grid.measure(case.noise, rng)
     rho = tuple(CAR_RHO[base] if case.rho is None else case.rho for base in grid.bases)
     space = grid.space(case.rows, grid.prior(rho, rng, case.shuffled))
 
-    def score(cell: Cell) -> float:
-        return float(measured[grid.bases.index(cell.student), grid.teachers.index(cell.arm)])
+    def place(cell: Cell) -> tuple[int, int]:
+        return grid.bases.index(cell.student), grid.teachers.index(cell.arm)
 
-    settings = SearchSettings(risk=case.risk, assumed=case.assumed)
-    found = replay(space, settings, score, case.room)
+    partial = None if case.rung is None else grid.partial_scores(case.rung, part_rng)
+    rungs = RungSettings() if partial is None else RungSettings((PART,))
+    settings = SearchSettings(risk=case.risk, assumed=case.assumed, rungs=rungs)
+    found = replay(
+        space,
+        settings,
+        lambda cell: float(measured[place(cell)]),
+        case.room,
+        None if partial is None else lambda cell, share: float(partial[place(cell)]),
+    )
     within, wrong = list[bool](), list[bool]()
     for row, group in zip(case.rows, found.groups, strict=True):
         chosen = grid.scores[row, grid.teachers.index(group.best or "")]
         left = [grid.scores[row, grid.teachers.index(chance.arm)] for chance in group.candidates]
         within.append(bool(chosen >= GOOD * grid.scores[row].max()))
         wrong.append(bool(max(left, default=0.0) * GOOD > chosen))
-    return len(found.scores) / len(space.cells), within, wrong
+    return found.cost / len(space.cells), within, wrong
 
 
 def left_out(grid: PublishedGrid, repetitions: int) -> list[float]:
@@ -112,6 +128,10 @@ def cases() -> Iterator[tuple[str, Case]]:
     yield "a prior with rho 0.70", Case(rho=0.70)
     yield "a prior with rho 0.57", Case(rho=0.57)
     yield "a shuffled prior", Case(shuffled=True)
+    yield "CAR's prior, rungs with rho 0.95", Case(rung=0.95)
+    yield "CAR's prior, rungs with rho 0.60", Case(rung=0.60)
+    yield "a prior with rho 0.57, rungs with 0.95", Case(rho=0.57, rung=0.95)
+    yield "a prior with rho 0.57, rungs with 0.60", Case(rho=0.57, rung=0.60)
 
 
 def at_default_risk() -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.search.ranks import Floats, normal_scores
-from pipelines.search.simulate import draw_prior
+from pipelines.search.simulate import SPREAD, draw_prior
 from pipelines.search.space import Cell, SearchSpace
 
 TABLE = Path(__file__).parents[1] / "data" / "teachers_and_bases.csv"
@@ -41,6 +41,10 @@ class PublishedGrid:
         """Return a prior with a rank correlation of about `rho` with the scores of each base, or a useless one."""
         rows = [draw_prior(normal_scores(row), one, rng) for row, one in zip(self.scores, rho, strict=True)]
         return np.stack([rng.permutation(row) if shuffled else row for row in rows])
+
+    def partial_scores(self, rho: float, rng: np.random.Generator) -> Floats:
+        """Return scores of partial trainings with a rank correlation of about `rho` with the scores of each base."""
+        return np.exp(np.stack([SPREAD * draw_prior(normal_scores(row), rho, rng) for row in self.scores]))
 
     def space(self, rows: tuple[int, ...], prior: Floats) -> SearchSpace:
         """Return the grid of some of the bases, with a prior [bases, teachers]."""

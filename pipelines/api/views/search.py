@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.console import Console
 
 from pipelines.search.simulate import RHO, simulate_cost
+from pipelines.search.space import RungSettings
 from pipelines.study.search_grid import SearchGrid
 
 
@@ -18,9 +21,11 @@ def show_search_cost(console: Console, searched: SearchGrid) -> None:
     rungs, partial = searched.settings.rungs, ""
     if rungs.shares:
         shares = ", ".join(f"{100 * share:.4g} %" for share in rungs.shares)
+        plain = simulate_cost(searched.space, replace(searched.settings, rungs=RungSettings()))
         partial = (
-            f" Partial trainings on {shares} of the rows count as these shares, {cost.partial:.1f} on average, and are "
-            f"assumed to have the rank correlation {rungs.trust:g} with the scores; they need the answers of all arms."
+            f" Partial trainings on {shares} of the rows count as these shares, {cost.partial:.1f} on average; "
+            f"without them, the average is {plain.mean:.0f}. They are assumed to have the rank correlation "
+            f"{rungs.trust:g} with the scores, and need the answers of all arms."
         )
     whole = "the whole grid and all partial trainings" if partial else "the whole grid"
     console.print(
