@@ -175,7 +175,7 @@ def _pair_facts(row: PairRow, step: Step) -> Facts:
     assert isinstance(step.params, SelectParams)
     yield "chosen by", f"{step.params.selection.by}: {row.score:.6g}"
     if step.params.share < 1:
-        yield "for", f"a partial training on {step.params.share:.4g} of the chosen pairs"
+        yield "for", f"a partial training on {100 * step.params.share:.4g} % of the chosen pairs"
 
 
 def _answer_facts(row: AnswerRow, step: Step) -> Facts:

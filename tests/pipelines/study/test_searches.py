@@ -106,7 +106,7 @@ def test_partial_trainings_are_steps_of_their_own_beside_an_unchanged_grid() -> 
     # 10 data sets, 2 students, 2 shares; both students are trained on the same pairs
     assert Counter(step.kind for step in more) == {"select": 20, "train": 40, "evaluate": 40}
     assert all(step.inputs[0].params.share < 1 for step in more if step.kind == "train")  # type: ignore[attr-defined]
-    assert "0.1 of it" in more[0].label
+    assert ", 10 % of it" in more[0].label
     other = build(searched(over="teacher", rungs={"shares": [0.1, 0.5], "trust": 0.5, "cells": 9}), Path())
     assert other.steps.keys() == parted.steps.keys()
 

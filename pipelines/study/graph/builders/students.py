@@ -39,7 +39,7 @@ def add_selection(
     )
     needs = [step for one in (pairs, *rivals) for step in one.required_steps(selection, base)]
     note = (f" for {base}" if own else "") + builder.seed_note(seed)
-    part = f" {share:.4g} of it" if share < 1 else ""
+    part = f", {100 * share:.4g} % of it" if share < 1 else ""
     subject = f"{pairs.responses.subject} / {selection.name}{part}{note}"
     return builder.add(identity, subject, SelectParams(selection, seed, truncated, share), *needs)
 
