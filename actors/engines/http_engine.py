@@ -81,14 +81,13 @@ class HttpEngine(UnsupportedEngine):
         """
         check_features(self.features, request)
         body = self._bodies.chat(request)
-        harmless = replace(request, messages=(("user", CONTROL_TEXT),))
         call = Call(
             "/chat/completions",
             body,
             estimated_tokens(*(content for _, content in request.messages)),
             lambda answer: read_completion(request, answer),
             body | {"messages": control_messages()},
-            lambda answer: read_completion(harmless, answer),
+            lambda answer: read_completion(replace(request, messages=(("user", CONTROL_TEXT),)), answer),
         )
         return self._generation(await self._exchange.ask(call))
 

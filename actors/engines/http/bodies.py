@@ -97,7 +97,7 @@ def decode_body(body: bytes) -> dict[str, Any]:
         ValueError: The body is something else.
     """
     try:
-        text = body.decode("utf-8-sig").strip()
+        text = body.decode().removeprefix("\ufeff").strip()
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None
     if text.startswith(":"):  # comments that keep the connection open

@@ -10,7 +10,7 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
-from actors.engines.http.endpoint import Endpoint
+from actors.engines.http.endpoint import JSON_TYPE, Endpoint
 from actors.engines.http.rate_limit import RateLimiter
 from actors.engines.http.self_limit import SelfLimit, shared_limit
 
@@ -39,6 +39,7 @@ class HttpClient:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._slots = asyncio.Semaphore(endpoint.in_flight)
         self._self_limit = SelfLimit()
+        self._urls: dict[str, str] = {}  # by route; of the present session, as are its headers and its proxy
 
     async def send(
         self,
@@ -46,7 +47,7 @@ class HttpClient:
         path: str,
         data: bytes | None = None,
         tokens: int = 0,
-        content_type: str = "application/json",
+        content_type: str = JSON_TYPE,
     ) -> HttpAnswer:
         """Send one request as soon as the limits allow, and return the answer. Redirects within a server are followed.
 
@@ -61,7 +62,7 @@ class HttpClient:
         async with self._slots, self._self_limit.slot() as sent:
             await self._request_limiter.acquire()
             await self._token_limiter.acquire(tokens)
-            answer = await self._send(session, method, self._endpoint.full_url(path), data, content_type)
+            answer = await self._send(session, method, self._url(path), data, content_type)
             sent.note(answer.status, answer.headers.get("Retry-After", ""))
             return answer
 
@@ -94,13 +95,13 @@ class HttpClient:
     async def _send(
         self, session: aiohttp.ClientSession, method: str, url: str, data: bytes | None, content_type: str
     ) -> HttpAnswer:
-        headers = {"Content-Type": content_type}
+        headers = None if content_type == JSON_TYPE else {"Content-Type": content_type}
         try:
             for _ in range(MAX_REDIRECTS):
-                async with session.request(
-                    method, url, data=data, headers=headers, allow_redirects=False, proxy=self._endpoint.proxy
-                ) as response:
+                async with session.request(method, url, data=data, headers=headers, allow_redirects=False) as response:
                     answer = HttpAnswer(response.status, response.headers, await response.read())
+                if not 300 <= answer.status < 400:
+                    return answer
                 target = urljoin(url, answer.headers.get("Location", ""))
                 if answer.status not in (307, 308) or not _same_server(url, target):
                     return _explain_redirect(answer, target)
@@ -111,6 +112,11 @@ class HttpClient:
         except (aiohttp.ClientError, OSError) as error:
             return HttpAnswer(0, {}, _describe(error).encode())
 
+    def _url(self, path: str) -> str:
+        if path not in self._urls:
+            self._urls[path] = self._endpoint.full_url(path)
+        return self._urls[path]
+
     async def _open_session(self) -> aiohttp.ClientSession:
         """Return the session of the running loop. Connections cannot be shared between loops."""
         loop = asyncio.get_running_loop()
@@ -118,6 +124,7 @@ class HttpClient:
             self._loop = loop
             self._slots = asyncio.Semaphore(self._endpoint.in_flight)
             self._self_limit = shared_limit(self._endpoint.base, self._endpoint.key.location)
+            self._urls = {}
             self._sessions = self._session_scope()
             self._session = await anext(self._sessions)
         return self._session
@@ -129,6 +136,7 @@ class HttpClient:
             connector=aiohttp.TCPConnector(limit=self._endpoint.in_flight, **more),
             timeout=aiohttp.ClientTimeout(total=self._endpoint.timeout),
             headers=self._endpoint.request_headers(),
+            proxy=self._endpoint.proxy,
             cookie_jar=aiohttp.DummyCookieJar(),
         ) as session:
             yield session
@@ -139,9 +147,7 @@ def _same_server(url: str, target: str) -> bool:
 
 
 def _explain_redirect(answer: HttpAnswer, target: str) -> HttpAnswer:
-    """Return an answer as it is, but a redirect to another server, where the key must not go, with an explanation."""
-    if not 300 <= answer.status < 400:
-        return answer
+    """Return a redirect to another server, where the key must not go, with an explanation."""
     return HttpAnswer(answer.status, {}, f"it redirects to {target}: is that the address for option 'url'?".encode())
 
 

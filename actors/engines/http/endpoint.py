@@ -15,6 +15,7 @@ from urllib.request import getproxies, proxy_bypass
 from actors.engines.http.options import HTTP_RETRIES
 from actors.engines.http.secrets import Secret, parse_values, value_of
 
+JSON_TYPE = "application/json"
 MAX_MESSAGE_CHARS = 300
 _ROUTES = ("/chat/completions", "/completions", "/models")
 
@@ -78,7 +79,7 @@ class Endpoint:
     def request_headers(self) -> dict[str, str]:
         """Return the headers of every request."""
         key, given = self.read_key(), parse_values("headers", self.headers)
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": JSON_TYPE}
         if key:
             headers |= {self.key_header: key} if self.key_header else {"Authorization": f"Bearer {key}"}
         return headers | {name: value_of(value) for name, value in given.items()}

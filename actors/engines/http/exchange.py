@@ -23,6 +23,7 @@ from actors.engines.http.self_limit import retry_after_seconds
 Answer = TypeVar("Answer")
 INITIAL_DELAY, MAX_DELAY = 0.5, 60.0  # seconds between attempts: exponential, with a random factor of 0.5 to 1
 CONTROL_ATTEMPTS = 3
+_to_sorted_json = json.JSONEncoder(sort_keys=True).encode
 _RETRIES: Mapping[FailureKind, int] = {"odd": 2, "denied": 1, "rejected": 0, "row": 0, "account": 0}  # at most
 
 
@@ -52,7 +53,7 @@ class Call(Generic[Answer]):
     @property
     def form(self) -> str:
         """The request without its text and its seed: what all requests of this form have in common."""
-        return self.path + json.dumps({**self.control, "seed": "seed" in self.control}, sort_keys=True)
+        return self.path + _to_sorted_json({**self.control, "seed": "seed" in self.control})
 
 
 class Exchange:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from actors.engine import EngineSpec, Feature, GenerateRequest, Sampling
+from actors.engines.http import endpoint
 from actors.engines.http.endpoint import Endpoint
 from actors.engines.http_engine import HttpEngine, probe_model
 from tests.actors.engines.servers.odd_server import OddServer, completion, error, json_reply
@@ -69,6 +70,23 @@ def test_the_proxy_of_the_environment_is_used(server: OddServer, monkeypatch: py
     assert server.requests[-1].host == "model.example"
     monkeypatch.setenv("no_proxy", "model.example")
     assert Endpoint("http://model.example/v1").proxy is None
+
+
+def test_the_environment_is_read_for_a_session_and_not_for_each_request(
+    server: OddServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    monkeypatch.setattr(endpoint, "getproxies", lambda: reads.append("proxy") or {})
+    engine = HttpEngine(spec(server.url))
+    reads.clear()  # the engine has asked the server when it was loaded
+    requests = [GenerateRequest(f"r{number}", (("user", "Hello"),), Sampling(), 1) for number in range(3)]
+
+    async def ask_all() -> None:
+        await asyncio.gather(*map(engine.generate, requests))
+
+    asyncio.run(ask_all())
+    engine.close()
+    assert reads == ["proxy"]
 
 
 def test_no_api_at_an_address_is_said_so(server: OddServer) -> None:
