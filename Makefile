@@ -37,10 +37,10 @@ check: $(INSTALLED_DEV) ## check style and types and run the tests that need nei
 	@$(MAKE) --no-print-directory --jobs=2 lint quick-tests
 
 quick-tests: $(INSTALLED_DEV)
-	@$(VENV)/bin/pytest --check
+	@$(VENV)/bin/pytest -n 2 --check
 
 test: $(INSTALLED_DEV) $(INSTALLED_VLLM) ## run all tests (installs vLLM too, where there is a build for this machine)
-	@$(VENV)/bin/pytest
+	@$(VENV)/bin/pytest -n 2
 
 docs: $(INSTALLED_DEV) ## build the documentation as a site in build/docs
 	@NO_MKDOCS_2_WARNING=1 $(VENV)/bin/python -m mkdocs build --quiet

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from xdist.remote import Producer
 
 for name, value in {
     "HF_HUB_OFFLINE": "1",
@@ -21,7 +22,14 @@ for name, value in {
 
 from cluster.connection.session import Session, connect  # noqa: E402 Ray reads its environment at import
 from tests.support.gpus import hide_gpus, why_no_vllm  # noqa: E402
-from tests.support.needs import forbid_torch, needs_of_file, needs_of_fixture, needs_of_function  # noqa: E402
+from tests.support.needs import (  # noqa: E402
+    forbid_torch,
+    needs_of_file,
+    needs_of_fixture,
+    needs_of_function,
+    starts_ray,
+)
+from tests.support.parallel import PartScheduling  # noqa: E402
 
 # started in the background, a shell has us ignore Ctrl-C, and all that we start would do so, too
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -64,11 +72,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         slow = [item for item in items if item.get_closest_marker("ray") or item.get_closest_marker("torch")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
-    items.sort(key=lambda item: item.get_closest_marker("vllm") is not None)
+    items.sort(key=lambda item: (not starts_ray(item.path), item.get_closest_marker("vllm") is not None))
     if why := why_no_vllm():
         for item in items:
             if item.get_closest_marker("vllm"):
                 item.add_marker(pytest.mark.skip(reason=why))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> PartScheduling:
+    """With `-n 2`, the part that starts Ray is the first: it takes longest."""
+    config.option.loadscopereorder = False
+    return PartScheduling(config, log)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

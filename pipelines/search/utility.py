@@ -12,6 +12,7 @@ from pipelines.search.ranks import Floats
 from pipelines.search.space import Cell, Evidence, SearchSettings, SearchSpace
 
 LINEAR_MARGIN = 0.05  # of the linear scale, so that the model's constants fit both scales
+SMALLEST = float(np.finfo(np.float64).tiny)  # shares of smaller scores would be rounded to zero, without a logarithm
 WORST_SHARE = 0.01  # of the student's best score: the model need not tell worse scores apart
 
 
@@ -59,7 +60,7 @@ def to_score(utility: float, settings: SearchSettings) -> float:
 def _bounded_rows(scores: Floats, higher_is_better: bool) -> list[Floats]:
     """Return positive scores: the students' rows with zeros and very bad scores replaced."""
     positive = scores[scores > 0]
-    smallest = float(positive.min()) / 2 if positive.size else 1.0
+    smallest = max(float(positive.min()) / 2, SMALLEST) if positive.size else 1.0
     rows: list[Floats] = []
     for row in scores:
         if np.isnan(row).all():

@@ -27,7 +27,8 @@ def student(base: Path, folder: Path, seed: int, tokenizer, **config) -> Path:
     targets = ["q_proj", "v_proj", "down_proj"] if seed % 2 else ["q_proj", "o_proj"]
     settings = {"r": 2 + 2 * seed, "target_modules": targets, "init_lora_weights": False} | config
     tuned = get_peft_model(AutoModelForCausalLM.from_pretrained(base), LoraConfig(**settings))
-    tuned.save_pretrained(folder / "adapter")
+    embeddings = not {"embed_tokens", "lm_head"}.isdisjoint(settings["target_modules"])
+    tuned.save_pretrained(folder / "adapter", save_embedding_layers=embeddings)
     tuned.merge_and_unload().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -176,7 +176,8 @@ def test_scores_stay_right_beside_requests_with_adapters(vllm_pool, engine, adap
 
 def test_an_adapter_of_the_last_layer_is_refused(model_folder, tmp_path):
     base = AutoModelForCausalLM.from_pretrained(model_folder)
-    get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "lm_head"])).save_pretrained(tmp_path)
+    tuned = get_peft_model(base, LoraConfig(r=4, target_modules=["q_proj", "lm_head"]))
+    tuned.save_pretrained(tmp_path, save_embedding_layers=True)
     with pytest.raises(ValueError, match=r"changes base_model\.model\.lm_head.*inner layers only"):
         usable_rank(str(tmp_path))
 

@@ -38,6 +38,12 @@ def test_a_score_of_zero_is_bad_and_finite() -> None:
     assert math.isfinite(found[1, 0])
 
 
+@pytest.mark.parametrize("settings", [SearchSettings(), LOWER])
+def test_the_smallest_numbers_have_finite_utilities(settings: SearchSettings) -> None:
+    found = utilities(GRID, evidence(sa=5e-324, sb=0.0, ta=1e-310, tb=0.0), settings)
+    assert all(map(math.isfinite, found[:, :2].ravel()))
+
+
 def test_where_lower_is_better_zero_is_the_best() -> None:
     found = utilities(GRID, evidence(sa=0.0, sb=4.0, sc=1e9), LOWER)
     assert found[0, 0] > found[0, 1] > found[0, 2]
