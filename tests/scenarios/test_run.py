@@ -55,14 +55,24 @@ def contents(store: Store) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*.parquet")}
 
 
+@pytest.fixture(scope="module")
+def finished(ray_local: Session, tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Summary, str]:
+    """The store of the study after an undisturbed run, with the run's summary and output; only to be read."""
+    folder = tmp_path_factory.mktemp("finished")
+    store = Store(str(folder / "store"))
+    return store, *go(write(folder), store)
+
+
 @pytest.mark.usefixtures("ray_local")
 class TestRun:
-    def test_a_study_runs_once_and_only_a_new_column_runs_later(self, tmp_path: Path) -> None:
-        store = Store(str(tmp_path / "store"))
-        first, told = go(write(tmp_path), store)
+    def test_a_study_runs_once_and_only_a_new_column_runs_later(
+        self, tmp_path: Path, finished: tuple[Store, Summary, str]
+    ) -> None:
+        _, first, told = finished
         assert (first.executed, first.reused, first.failures) == (1 + 3 + 4 + 4, 0, [])
         assert "evolve world small r3: 40 in, 40 out" in told
 
+        store = Store(str(shutil.copytree(finished[0].root, tmp_path / "store")))
         again, _ = go(write(tmp_path), store)
         assert (again.executed, again.reused) == (0, 12)
 
@@ -72,15 +82,13 @@ class TestRun:
         assert all("large" in line for line in re.findall(r"^done (.*?):", told, re.M))
         assert before.items() <= contents(store).items()
 
-    def test_two_stores_end_with_the_same_bytes(self, tmp_path: Path) -> None:
-        stores = [Store(str(tmp_path / name)) for name in ("one", "two")]
-        for store in stores:
-            go(write(tmp_path), store)
-        assert contents(stores[0]) == contents(stores[1])
+    def test_two_stores_end_with_the_same_bytes(self, tmp_path: Path, finished: tuple[Store, Summary, str]) -> None:
+        other = Store(str(tmp_path / "other"))
+        go(write(tmp_path), other)
+        assert contents(finished[0]) == contents(other)
 
-    def test_every_row_has_a_chain_back_to_its_seed(self, tmp_path: Path) -> None:
-        store = Store(str(tmp_path / "store"))
-        go(write(tmp_path), store)
+    def test_every_row_has_a_chain_back_to_its_seed(self, finished: tuple[Store, Summary, str]) -> None:
+        store = finished[0]
         rows = {
             row.id: row
             for kind in ("seeds", "evolve")
@@ -111,9 +119,10 @@ class TestRun:
                 seed: row.instruction for seed, row in seeds.items()
             }
 
-    def test_a_request_that_fails_costs_its_row_and_nothing_else(self, tmp_path: Path) -> None:
-        store = Store(str(tmp_path / "store"))
-        word = _word_of_some_seeds(store, tmp_path)
+    def test_a_request_that_fails_costs_its_row_and_nothing_else(
+        self, tmp_path: Path, finished: tuple[Store, Summary, str]
+    ) -> None:
+        word = _word_of_some_seeds(finished[0])
         refusing = Store(str(tmp_path / "refusing"))
         go(write(tmp_path, options=f", options: {{refuse: '{word}'}}"), refusing)
         failed = [
@@ -129,9 +138,8 @@ class TestRun:
                 assert account.rows_in == account.rows_out + account.failed + account.rejected
 
 
-def _word_of_some_seeds(store: Store, folder: Path) -> str:
+def _word_of_some_seeds(store: Store) -> str:
     """The first words of one seed: no other seed is likely to have them all."""
-    go(write(folder), store)
     (key,) = store.keys("seeds")
     return from_table(InstructionRow, store.rows("seeds", key))[7].instruction.replace("'", "''")
 
@@ -141,7 +149,7 @@ def _word_of_some_seeds(store: Store, folder: Path) -> str:
     [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.faults), (signal.SIGKILL, -9)],
 )
 def test_an_ended_run_is_continued_and_ends_like_an_undisturbed_one(
-    tmp_path: Path, ray_local: Session, number: signal.Signals, code: int
+    tmp_path: Path, finished: tuple[Store, Summary, str], number: signal.Signals, code: int
 ) -> None:
     slow = ", runtime: {latency: 4.0}"  # between two answers of a row it is ended, also where the machine is busy
     path, store = write(tmp_path, options=slow), Store(str(tmp_path / "store"))
@@ -159,10 +167,8 @@ def test_an_ended_run_is_continued_and_ends_like_an_undisturbed_one(
     assert 0 < durable < 40 * 7
     assert not store.keys("respond")
 
-    undisturbed = Store(str(tmp_path / "undisturbed"))
     go(write(tmp_path), store)
-    go(write(tmp_path), undisturbed)
-    assert contents(store) == contents(undisturbed)
+    assert contents(store) == contents(finished[0])
 
 
 def _wait_for_parts(store: Store, process: subprocess.Popen[str]) -> None:
