@@ -22,14 +22,8 @@ for name, value in {
 
 from cluster.connection.session import Session, connect  # noqa: E402 Ray reads its environment at import
 from tests.support.gpus import hide_gpus, why_no_vllm  # noqa: E402
-from tests.support.needs import (  # noqa: E402
-    forbid_torch,
-    needs_of_file,
-    needs_of_fixture,
-    needs_of_function,
-    starts_ray,
-)
-from tests.support.parallel import PartScheduling  # noqa: E402
+from tests.support.needs import forbid_torch, needs_of_file, needs_of_fixture, needs_of_function  # noqa: E402
+from tests.support.parallel import PartScheduling, sort_by_time  # noqa: E402
 
 # started in the background, a shell has us ignore Ctrl-C, and all that we start would do so, too
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -67,12 +61,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What needs vLLM comes last, as its one engine then keeps a CPU until the end; skipped without vLLM for CPUs."""
+    """With `--check`, only quick tests are kept; what needs vLLM is skipped without vLLM for CPUs."""
     if config.option.check:
         slow = [item for item in items if item.get_closest_marker("ray") or item.get_closest_marker("torch")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
-    items.sort(key=lambda item: (not starts_ray(item.path), item.get_closest_marker("vllm") is not None))
+    sort_by_time(items)
     if why := why_no_vllm():
         for item in items:
             if item.get_closest_marker("vllm"):
@@ -80,9 +74,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> PartScheduling:
-    """With `-n 2`, the part that starts Ray is the first: it takes longest."""
+    """With `-n 2`, parts are given out in the order of the tests."""
     config.option.loadscopereorder = False
     return PartScheduling(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With `-n 2`, a process that takes long to end is not interrupted by its manager: it has nothing left to do."""
+    if hasattr(session.config, "workerinput"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -13,6 +13,7 @@ import pytest
 from tests.support import gpus
 from tests.support.gpus import hide_gpus
 from tests.support.needs import needs_of_file, needs_of_fixture, needs_of_function
+from tests.support.parallel import RAY, part
 
 TESTS = Path(__file__).parent
 
@@ -43,6 +44,11 @@ def test_tests_and_fixtures_need_what_they_import_and_use() -> None:
     assert needs_of_fixture(nearest, "ray_local") == {"ray"}
     assert needs_of_fixture(TESTS / "actors" / "engines" / "test_contract.py", "model_folder") == {"torch"}
     assert needs_of_fixture(nearest, "tmp_path") == set()
+
+
+def test_all_tests_that_share_ray_run_in_one_process(request: pytest.FixtureRequest) -> None:
+    sharing = {item.path for item in request.session.items if "ray_local" in getattr(item, "fixturenames", ())}
+    assert {part(path) for path in sharing} <= {RAY} and part(TESTS / "test_house.py") != RAY
 
 
 @pytest.mark.torch  # so that `make check`, which does the same itself, does not collect twice

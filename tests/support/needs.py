@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
@@ -26,51 +25,17 @@ def needs_of_file(path: Path) -> set[str]:
 
 
 @cache
-@cache
 def needs_of_function(path: Path, name: str) -> set[str]:
     """What a test or fixture of a file needs because of its own imports."""
-    return _needs(each for each in _functions(path) if each.name == name)
+    return _needs(each for each in _tree(path).body if isinstance(each, Function) and each.name == name)
 
 
 @cache
 def needs_of_fixture(path: Path, name: str) -> set[str]:
     """What the fixture `name` of a test file needs: one of the file itself or of a conftest.py above it."""
+    files = [path, *(folder / "conftest.py" for folder in path.parents if folder.is_relative_to(ROOT / "tests"))]
     needs = {"ray"} if name in STARTERS else set[str]()
-    return needs.union(*(needs_of_function(file, name) for file in _files_of_fixtures(path)))
-
-
-@cache
-def starts_ray(path: Path) -> bool:
-    """Whether a test of a file needs Ray, by an import, a mark, or a fixture that it uses or that others use."""
-    if "ray" in _named(_tree(path).body) or re.search(r"pytest\.mark\.(ray|vllm)\b", path.read_text()):
-        return True
-    fixtures = [function for file in _files_of_fixtures(path) for function in _functions(file)]
-    used = _reached(
-        _used(_tree(path)), lambda name: [used for each in fixtures if each.name == name for used in _used(each)]
-    )
-    used |= {each.name for each in fixtures if "autouse=True" in "".join(map(ast.unparse, each.decorator_list))}
-    return bool(used & STARTERS) or "ray" in _named(each for each in fixtures if each.name in used)
-
-
-def _used(tree: ast.AST) -> Iterator[str]:
-    """The fixtures that code may use: all its functions' arguments, and the names in its marks."""
-    for each in ast.walk(tree):
-        if isinstance(each, ast.arg):
-            yield each.arg
-        elif isinstance(each, ast.Call) and ast.unparse(each.func) == "pytest.mark.usefixtures":
-            yield from (name.value for name in each.args if isinstance(name, ast.Constant))
-
-
-@cache
-def _files_of_fixtures(path: Path) -> list[Path]:
-    """The files whose fixtures a test file can use: itself, and each conftest.py above it."""
-    above = (folder / "conftest.py" for folder in path.parents if folder.is_relative_to(ROOT / "tests"))
-    return [path, *(file for file in above if file.exists())]
-
-
-@cache
-def _functions(path: Path) -> list[Function]:
-    return [each for each in _tree(path).body if isinstance(each, Function)]
+    return needs.union(*(needs_of_function(file, name) for file in files if file.exists()))
 
 
 def _needs(statements: Iterable[ast.stmt]) -> set[str]:
@@ -79,15 +44,10 @@ def _needs(statements: Iterable[ast.stmt]) -> set[str]:
     torch counts wherever an import loads it. Ray counts only where tests or their helpers name it: many of our
     modules import it, which takes half a second, but few start it.
     """
-    named = _named(statements)
+    named = _reached({name for statement in statements for name in _imported(statement)}, _imports_of_helper)
     loaded = _reached(named, _imports_on_load)
     needs = {"ray"} if named & {"ray"} else set[str]()
     return needs | ({"torch"} if loaded & TORCH else set())
-
-
-def _named(statements: Iterable[ast.stmt]) -> set[str]:
-    """All modules that statements of a test file name, and the helpers of the tests that they import."""
-    return _reached({name for statement in statements for name in _imported(statement)}, _imports_of_helper)
 
 
 def _reached(names: Iterable[str], imports: Callable[[str], Iterable[str]]) -> set[str]:
