@@ -119,12 +119,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{case:>4}{seconds[case]:>9.1f}  {told}")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """No process may be left at the end."""
+    yield
+    end_of(psutil.Process().children(recursive=True))
+
+
 @pytest.fixture(scope="session")
 def ray_local() -> Iterator[Session]:
-    """One local Ray with four logical CPUs for all tests; `connect` shares it. No process may be left at the end."""
+    """One local Ray with four logical CPUs for all tests; `connect` shares it. No process of it may be left."""
     with connect(None, cpus=4) as session:
         yield session
         processes = psutil.Process().children(recursive=True)
+    end_of(processes)
+
+
+def end_of(processes: list[psutil.Process]) -> None:
+    """Wait until they have ended; AssertionError if they do not."""
     _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive, f"processes left behind: {alive}"
 
