@@ -136,7 +136,7 @@ def ray_local() -> Iterator[Session]:
 
 
 def end_of(processes: list[psutil.Process]) -> None:
-    """Wait until they have ended; AssertionError if they do not."""
+    """Wait until processes exit; AssertionError if one does not."""
     _, alive = psutil.wait_procs(processes, timeout=60)
     assert not alive, f"processes left behind: {alive}"
 

@@ -32,6 +32,7 @@ DISTRIBUTIONS = {
     "pynvml": "nvidia_ml_py",
     "ruamel": "ruamel.yaml",
     "sklearn": "scikit_learn",
+    "xdist": "pytest_xdist",
     "yaml": "pyyaml",
 }
 BINARY = {".safetensors", ".png", ".parquet", ".gz"}

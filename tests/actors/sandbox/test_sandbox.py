@@ -166,7 +166,7 @@ def test_job_whose_zygote_is_killed_is_run_again(zygotes: Callable[[], list[int]
         killer.start()
         assert matches(own.run(SandboxJob("x", "import time\ndef f(): time.sleep(1); return 1", "f")), 1)
         killer.join()
-        assert not set(old) & set(zygotes())
+        until(lambda: not set(old) & set(zygotes()))
 
 
 def test_sandbox_that_fails_again_and_again_is_no_fault_of_the_job(
