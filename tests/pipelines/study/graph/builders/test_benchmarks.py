@@ -116,6 +116,19 @@ def test_students_are_compared_with_those_of_another_selection(files: Path) -> N
     assert {len(cell.evaluations) for cell in whole.cells if cell.selection == "all"} == {0}
 
 
+def test_a_partial_training_is_compared_with_one_on_the_same_share_of_the_other_selection(files: Path) -> None:
+    duel = DUEL | {"judge": {"model": "judge", "reference": {"selection": "all"}}}
+    selection = [{"name": "all"}, {"name": "half", "by": "words", "keep": 0.5}]
+    search = {"over": "selection", "rungs": {"shares": 0.25}}
+    partial = build(study(duel, selection=selection, search=search), files).partial
+    verdicts = [step for cell in partial for _, step in cell.evaluations]
+    assert verdicts
+    for verdict in verdicts:
+        selected = [step.inputs[0].inputs[0] for step in verdict.inputs]
+        assert [getattr(step.params, "share", None) for step in selected] == [0.25, 0.25]
+        assert "/ half, 25 % of it" in selected[0].label and "/ all, 25 % of it" in selected[1].label
+
+
 def test_a_models_answers_are_the_reference_of_all_students(files: Path) -> None:
     found = steps(files, DUEL | {"judge": JUDGE | {"reference": "other"}})
     verdicts = [step for step in found.values() if step.kind == "verdict"]
