@@ -44,14 +44,31 @@ def list_files(fs: Any, pattern: str) -> list[str]:
 def list_in_folders(fs: Any, root: str, depth: int, *patterns: str) -> list[str]:
     """Return the paths that match any of these names or patterns in the folders `depth` levels below `root`.
 
-    On a local disk this is many times faster than a pattern over folders: names are only looked up.
+    This is many times faster than a pattern over folders. On a local disk, names are only looked up. An object store
+    lists all names below `root` at once: it answers with a thousand names as fast as with one.
     """
     if not isinstance(fs, LocalFileSystem):
-        return [path for name in patterns for path in list_files(fs, "/".join([root, *["*"] * depth, name]))]
+        return _in_one_listing(fs, root, depth, patterns)
     folders = [root]
     for _ in range(depth):
         folders = [entry.path for folder in folders for entry in _entries(folder) if entry.is_dir()]
     return [path for folder in folders for path in _matching(folder, patterns)]
+
+
+def _in_one_listing(fs: Any, root: str, depth: int, patterns: Sequence[str]) -> list[str]:
+    found = dict[str, None]()
+    for path in _find(fs, root):
+        parts = path[len(root) :].strip("/").split("/")[: depth + 1]
+        if len(parts) > depth and any(fnmatchcase(parts[depth], one) for one in patterns):
+            found["/".join([root, *parts])] = None
+    return [*found]
+
+
+def _find(fs: Any, root: str) -> list[str]:
+    try:
+        return fs.find(root)
+    except FileNotFoundError:
+        return []
 
 
 def _matching(folder: str, patterns: Sequence[str]) -> list[str]:

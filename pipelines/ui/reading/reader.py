@@ -129,10 +129,14 @@ class StoreReader:
         driver, lease = self._driver(name)
         live = load_live(self.store, name)
         graph = self._graph(name)
-        logged = read_log(self.store, name) if driver == "running" else None
-        done = self.store.finished_keys() if logged is None else logged.keys()
+        logged = self._log(name)
+        done = self.store.finished_keys() if logged is None or driver != "running" else logged.keys()
         kinds = {key: kind for key, kind in graph.kinds.items() if key in done}
-        return StudyState(name, graph, finished_steps(self.store, name, kinds, logged), driver, lease, live)
+        return StudyState(name, graph, finished_steps(self.store, name, kinds, logged or {}), driver, lease, live)
+
+    def _log(self, name: str) -> dict[str, FinishedStep] | None:
+        stamp = self._entries("studies", name, "finished")
+        return self._unless_changed(("log", name), stamp, lambda: read_log(self.store, name))
 
     def _graph(self, name: str) -> SavedGraph:
         stamp = tuple(self._entries("studies", name, only=("graph.json", INDEX_FILE)))

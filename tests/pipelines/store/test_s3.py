@@ -7,6 +7,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -70,6 +71,18 @@ def test_a_study_has_the_same_rows_on_s3_as_on_a_local_disk(s3: Store, finished_
     assert not any(one.problems for one in verify(s3))
     save_step_index(s3, "scripted", [])
     assert len(list(find_garbage(s3))) == len(grid.steps)
+
+
+def test_finished_steps_on_s3_are_found_with_one_request(s3: Store) -> None:
+    for number in range(20):
+        s3.write_bytes(f"{s3.root}/steps/kind-{number % 3}/{number}/manifest.json", b"{}")
+        s3.write_bytes(f"{s3.root}/steps/kind-0/open-{number}/parts/manifest.json", b"{}")
+    requests: list[Any] = []
+    s3.fs.s3.meta.events.register("before-call.s3.ListObjectsV2", lambda **request: requests.append(request))
+    assert s3.finished_keys() == {str(number) for number in range(20)} and len(requests) == 1
+    folders = files.list_in_folders(s3.fs, f"{s3.root}/steps", 2, "parts")
+    assert sorted(folders) == sorted(f"{s3.root}/steps/kind-0/open-{number}/parts" for number in range(20))
+    assert files.list_in_folders(s3.fs, f"{s3.root}/nothing", 2, "parts") == []
 
 
 def test_of_many_writers_that_create_a_file_one_wins_and_its_content_stays(s3: Store) -> None:
