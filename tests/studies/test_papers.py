@@ -36,7 +36,7 @@ COUNTS = {
     "2406.00770/optimization": (13, 2),
     "2411.07133/decodings": (24, 24),
     "2411.07133/proprietary_teacher": (7, 21),
-    "2411.07133/teachers": (95, 285),
+    "2411.07133/teachers": (95, 330),
     "2412.11231/auto_evol_code": (6, 12),
     "2412.11231/auto_evol_instructions": (6, 24),
     "2412.11231/auto_evol_mathematics": (6, 12),
@@ -88,12 +88,13 @@ def planned(folder: Path, path: Path) -> tuple[LoadedStudy, Grid]:
 
 
 def places(found: Grid) -> Iterator[Mapping[str, str]]:
-    """Yield the coordinates of every result of a student and of every data set."""
+    """Yield the coordinates of every result of a student, of every correlation for it, and of every data set."""
     for cell in found.cells:
         pairs = coordinates(cell.pairs) if cell.pairs else {}
         for benchmark, _ in cell.evaluations:
             student = {"student": cell.student.model, "recipe": cell.student.recipe, "selection": cell.selection}
             yield pairs | student | {"benchmark": benchmark}
+        yield {"student": cell.student.model, "recipe": cell.student.recipe, "selection": cell.selection}
     for pairs in found.sets:
         yield coordinates(pairs)
 

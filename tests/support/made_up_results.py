@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.results.report.collect.presentation import collect_presentation
+from pipelines.results.report.data.presentation import RHO, MetricCorrelation
 from pipelines.results.report.data.report import ReportData, Result, SetScore
 from pipelines.results.report.data.set_key import SetKey
 from pipelines.results.report.data.task_scores import TaskScores
@@ -43,6 +44,7 @@ def made_up_report(study: Study, folder: Path, grid: Grid, share: float = 1.0, s
         losses=(),
         published=tuple(numbers),
         task_scores={result: (scores,) for result, scores in results.items()},
+        correlations=tuple(_correlations(study, numbers)) if share else (),
         presentation=collect_presentation(study, grid, done, None),
     )
 
@@ -77,3 +79,12 @@ def _sets(places: Sequence[Mapping[str, str]], numbers: Sequence[Published], rng
 
 def _belongs(number: Published, names: Mapping[str, str]) -> bool:
     return replace(number, coordinates={**number.coordinates, "metric": ""}).matches({**names, "metric": ""})
+
+
+def _correlations(study: Study, numbers: Sequence[Published]) -> Iterator[MetricCorrelation]:
+    for one in numbers:
+        metric = one.coordinates.get("metric", "")
+        for student in study.students if metric.startswith(RHO) else ():
+            if student.model == one.coordinates["student"]:
+                place = (student.model, student.recipe, study.seeds[0].name, study.selection[0].name)
+                yield MetricCorrelation(metric.removeprefix(RHO), *place, one.value, one.value - 0.2, one.value + 0.1)

@@ -12,7 +12,7 @@ from pipelines.results.report.collect.data_sets import Sets
 from pipelines.results.report.collect.instructions import Instructions
 from pipelines.results.report.collect.methods import collect_methods
 from pipelines.results.report.collect.outcomes import Outcomes
-from pipelines.results.report.collect.presentation import collect_presentation
+from pipelines.results.report.collect.presentation import collect_correlations, collect_presentation
 from pipelines.results.report.collect.results import collect_results
 from pipelines.results.report.collect.rewards import Rewards
 from pipelines.results.report.collect.score_distributions import ScoreDistributions
@@ -37,6 +37,7 @@ def collect_report(study: Study, folder: Path, grid: Grid, store: Store) -> Repo
     outcomes, rewards = Outcomes(store, grid, done), Rewards(store, grid, done)
     instructions = Instructions(study, store, grid, done)
     search = collect_search(study, grid, store)
+    presentation = collect_presentation(study, grid, done, search)
     by_run = collect_results(grid, store, manifests, folder)
     task_scores = average_over_seeds(by_run)
     return ReportData(
@@ -70,7 +71,8 @@ def collect_report(study: Study, folder: Path, grid: Grid, store: Store) -> Repo
         probabilities=tuple(spread.probabilities()),
         confidences=tuple(spread.confidences()),
         search=search,
-        presentation=collect_presentation(study, grid, done, search),
+        presentation=presentation,
+        correlations=tuple(collect_correlations(presentation.correlated, study, folder, grid, store)),
         retries=tuple(RetryCounts(**retry.model_dump()) for retry in load_retries(store, study.study)),
     )
 

@@ -1,12 +1,23 @@
-"""Collects what the report's layouts need of the study: its grid's places, and why some have no numbers yet."""
+"""Collects what layouts and claims need: the grid's places, why some have no numbers yet, and correlations."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+import math
+from collections.abc import Collection, Iterator, Mapping, Set
+from pathlib import Path
 
-from pipelines.results.report.data.presentation import DecodingParts, Origin, PlannedPlace, Presentation
+from pipelines.results.predict.performance import MEAN, PERFORMANCE
+from pipelines.results.predict.study import predict_from_metrics
+from pipelines.results.report.data.presentation import (
+    DecodingParts,
+    MetricCorrelation,
+    Origin,
+    PlannedPlace,
+    Presentation,
+)
 from pipelines.results.report.data.search import SearchSummary
 from pipelines.results.report.data.set_key import cell_coordinates, set_key
+from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Cell, Grid, InstructionDataset
 from pipelines.study.spec.common.basics import number_label
 from pipelines.study.spec.study import Study
@@ -32,6 +43,24 @@ def collect_presentation(study: Study, grid: Grid, done: Set[str], search: Searc
         },
         families={name: model.family for name, model in study.models.items() if model.family},
     )
+
+
+def collect_correlations(
+    wanted: Collection[str], study: Study, folder: Path, grid: Grid, store: Store
+) -> Iterator[MetricCorrelation]:
+    """Yield the correlations of the wanted metrics, as `evolgrid predict` names them, for every student."""
+    found = predict_from_metrics(study, folder, grid, store) if wanted else {}
+    benchmarks = {group.benchmark for group in found}
+    for group, predictions in found.items():
+        if group.benchmark not in ({PERFORMANCE} & benchmarks or {MEAN} & benchmarks or benchmarks):
+            continue
+        student, _, recipe = group.student.partition(" ")
+        for one in predictions:
+            if one.correlation and one.metric in wanted and math.isfinite(one.correlation.rho):
+                rho = one.correlation
+                low, high = (bound if math.isfinite(bound) else None for bound in (rho.low, rho.high))
+                place = (student, recipe, group.seeds, group.selection)
+                yield MetricCorrelation(one.metric, *place, rho.rho, low, high)
 
 
 def _origin(study: Study, pairs: InstructionDataset) -> Origin:

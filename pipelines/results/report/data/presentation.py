@@ -9,6 +9,9 @@ from typing import NamedTuple
 from pipelines.study.spec.presentation.claims import Claim
 from pipelines.study.spec.presentation.layouts import Layout, NumberPattern
 
+RHO = "rho "
+"""What the name of a metric's correlation starts with."""
+
 
 class Origin(NamedTuple):
     """The parts of an evolver's name in the report: the union, the evolution's name, and the model."""
@@ -38,6 +41,23 @@ class PlannedPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricCorrelation:
+    """Spearman's rho of a metric of data sets with the performance of one student that learned them.
+
+    The interval is None if it is undefined.
+    """
+
+    metric: str
+    student: str
+    recipe: str
+    seeds: str
+    selection: str
+    rho: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Presentation:
     """The study's layouts and claims, and what they need of the study. `families` are those of models by their name."""
 
@@ -47,6 +67,12 @@ class Presentation:
     origins: Mapping[str, Origin] = field(default_factory=dict[str, Origin])
     decodings: Mapping[str, DecodingParts] = field(default_factory=dict[str, DecodingParts])
     families: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def correlated(self) -> list[str]:
+        """The metrics whose correlation a layout or claim names."""
+        named = (name for pattern in self.patterns for name in pattern.metric if name.startswith(RHO))
+        return [name.removeprefix(RHO) for name in dict.fromkeys(named)]
 
     @property
     def patterns(self) -> list[NumberPattern]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pipelines.operators.select.measurements import ReportedMetric
 from pipelines.results.report.data.instructions import SetDiversity, SetOverlap, SetSelection
-from pipelines.results.report.data.presentation import Presentation
+from pipelines.results.report.data.presentation import MetricCorrelation, Presentation
 from pipelines.results.report.data.rewards import AnswerFlags, SetCar, SetReward
 from pipelines.results.report.data.scores import SetDistribution, SetJudgement, SetProbabilities
 from pipelines.results.report.data.search import SearchSummary
@@ -244,4 +244,5 @@ class ReportData:
     retries: tuple[RetryCounts, ...] = ()
     metrics: tuple[ReportedMetric, ...] = ()
     search: SearchSummary | None = None
+    correlations: tuple[MetricCorrelation, ...] = ()
     presentation: Presentation = field(default_factory=Presentation)

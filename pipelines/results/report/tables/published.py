@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
+from pipelines.results.report.data.presentation import RHO, MetricCorrelation
 from pipelines.results.report.data.report import ReportData, Result
 from pipelines.results.report.data.set_numbers import SetNumber, set_numbers
 from pipelines.study.inputs.published import Published
@@ -47,9 +48,16 @@ def set_coordinates(one: SetNumber) -> Mapping[str, str]:
     return found | {"metric": one.metric} | ({"selection": one.selection} if one.selection else {})
 
 
+def correlation_coordinates(one: MetricCorrelation) -> Mapping[str, str]:
+    """Return the coordinates of a metric's correlation, as a file of published numbers names them."""
+    place = {"student": one.student, "recipe": one.recipe, "seeds": one.seeds, "selection": one.selection}
+    return place | {"metric": f"{RHO}{one.metric}"}
+
+
 def _named_numbers(data: ReportData) -> Iterator[tuple[Mapping[str, str], float]]:
     yield from ((result_coordinates(one), one.value) for one in data.results)
     yield from ((set_coordinates(one), one.value) for one in set_numbers(data))
+    yield from ((correlation_coordinates(one), one.rho) for one in data.correlations)
 
 
 def _compare(published: Published, known: Iterable[tuple[Mapping[str, str], float]]) -> Comparison:

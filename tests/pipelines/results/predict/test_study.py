@@ -23,6 +23,9 @@ from pipelines.results.predict.paradox import Paradox
 from pipelines.results.predict.performance import collect_performances
 from pipelines.results.predict.points import collect_points
 from pipelines.results.predict.study import compare_teacher_sizes, predict_from_metrics, teachers_without_family
+from pipelines.results.report.collect.collect import collect_report
+from pipelines.results.report.tables.layouts.pivot import layout_views
+from pipelines.results.report.tables.set_means import average_sets
 from pipelines.rows.types import AnswerRow
 from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Grid, InstructionDataset
@@ -237,3 +240,20 @@ def test_the_model_of_a_grid_is_fitted_to_a_finished_study(tmp_path: Path) -> No
     show_grid_models(Console(file=output, width=160), [model])
     assert f"Predicted with {best.metric}" in output.getvalue() and "difference" in output.getvalue()
     assert fit_grids(study, Path(), grid, Store(str(tmp_path / "empty"))) == []
+
+
+def test_a_layout_shows_the_correlations_that_it_names(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    layout = {
+        "name": "Table 4",
+        "only": {"metric": ["rho ppl_answer", "rho ifd"]},
+        "rows": "metric",
+        "columns": "student",
+    }
+    study, grid = finished(store, "ppl_answer", layouts=[layout])
+    (view,) = layout_views(average_sets(collect_report(study, Path(), grid, store)))
+    (panel,) = view.panels
+    shown = {metric: cell.value for (metric,), (cell,) in panel.rows if cell}
+    known = by_metric(study, grid, store)
+    assert shown == {f"rho {name}": known[name].correlation.rho for name in ("ppl_answer", "ifd")}
+    assert panel.columns == (("small",),)

@@ -6,17 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipelines.results.report.data.presentation import DecodingParts, Origin, Presentation
+from pipelines.results.report.data.presentation import RHO, DecodingParts, Origin, Presentation
 from pipelines.results.report.data.report import ReportData
 from pipelines.results.report.data.seeds import Runs
 from pipelines.results.report.data.set_numbers import set_numbers
-from pipelines.results.report.tables.published import result_coordinates, set_coordinates
+from pipelines.results.report.tables.published import correlation_coordinates, result_coordinates, set_coordinates
 from pipelines.study.inputs.published import Published
 from pipelines.study.spec.presentation.layouts import COORDINATES, NumberPattern
 
 Names = Mapping[str, str]
 NO_NUMBER = "no such number"
 FAILURE_RATE = "failure rate"
+_OF_STUDENTS = ("student", "recipe", "seeds", "selection")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,15 @@ def placed_numbers(data: ReportData) -> list[PlacedNumber]:
     found: dict[tuple[tuple[str, str], ...], PlacedNumber] = {}
     for planned in data.presentation.planned:
         for metric in metrics[planned.names.get("benchmark", "")]:
+            if metric.startswith(RHO):
+                continue
             names = {**planned.names, "metric": metric}
             known = ours.get(_key(names)) or _of_instructions(names, ours)
             one = known or PlacedNumber(names, place_of(names, data.presentation), missing=planned.missing or NO_NUMBER)
             found.setdefault(_key(one.names), one)
+    for names in _planned_correlations(data, metrics.get("", ())):
+        one = PlacedNumber(names, place_of(names, data.presentation), missing="too few students are evaluated yet")
+        found.setdefault(_key(names), ours.get(_key(names), one))
     numbers = [*found.values(), *(one for key, one in ours.items() if key not in found)]
     return [_with_published(one, data.published) for one in numbers]
 
@@ -124,6 +130,9 @@ def _ours(data: ReportData) -> Iterator[PlacedNumber]:
         names = set_coordinates(number)
         yield PlacedNumber(names, place_of(names, data.presentation), number.value)
     yield from _failure_rates(data)
+    for rho in data.correlations:
+        names = correlation_coordinates(rho)
+        yield PlacedNumber(names, place_of(names, data.presentation), rho.rho, rho.low, rho.high)
 
 
 def _failure_rates(data: ReportData) -> Iterator[PlacedNumber]:
@@ -154,6 +163,14 @@ def _metrics(data: ReportData, ours: Iterable[PlacedNumber]) -> defaultdict[str,
                 found[benchmark] |= dict.fromkeys(named)
     metrics = defaultdict[str, list[str]](list)
     return metrics | {benchmark: [*names] for benchmark, names in found.items()}
+
+
+def _planned_correlations(data: ReportData, metrics: Iterable[str]) -> Iterator[dict[str, str]]:
+    planned = (one.names for one in data.presentation.planned if one.names.get("teacher") and "student" in one.names)
+    places = dict.fromkeys(tuple(names[name] for name in _OF_STUDENTS) for names in planned)
+    for metric in metrics:
+        if metric.startswith(RHO):
+            yield from ({**dict(zip(_OF_STUDENTS, place, strict=True)), "metric": metric} for place in places)
 
 
 def _of_instructions(names: Names, ours: Mapping[tuple[tuple[str, str], ...], PlacedNumber]) -> PlacedNumber | None:
