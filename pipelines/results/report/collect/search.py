@@ -40,7 +40,7 @@ def collect_search(study: Study, grid: Grid, store: Store) -> SearchSummary | No
             for group in last.groups
         ),
         priors=tuple(_prior_qualities(searched, last)),
-        decisions=tuple(_step(decision) for decision in made),
+        decisions=tuple(map(_step, made, [None, *made])),
         rungs=tuple(_rungs(searched, last)),
     )
 
@@ -101,9 +101,10 @@ def _spearman(pairs: list[tuple[float, float]]) -> float | None:
     return float(found.statistic)
 
 
-def _step(decision: SearchDecision) -> SearchStep:
+def _step(decision: SearchDecision, before: SearchDecision | None) -> SearchStep:
     risks = tuple((_students(group), group.risk) for group in decision.groups)
-    cells, rungs = (tuple(one.text for one in some) for some in (decision.cells, decision.rungs))
+    new = [rung for rung in decision.rungs if before is None or rung not in before.rungs]
+    cells, rungs = (tuple(one.text for one in some) for some in (decision.cells, new))
     return SearchStep(decision.number, decision.reason, cells, risks, rungs)
 
 

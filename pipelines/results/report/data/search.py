@@ -69,7 +69,7 @@ class RungSummary(NamedTuple):
 class SearchStep(NamedTuple):
     """A decision: its number, its reason, the cells to train, and the risk of each group of students before it.
 
-    `rungs` says which shares of the rows were trusted by then, as text.
+    `rungs` says of the shares of the rows that were measured before it whether they are trusted, as text.
     """
 
     number: int

@@ -68,6 +68,8 @@ def test_partial_trainings_are_shown_with_their_correlation_and_what_they_cost(t
         ("10 %", "not trusted", 6, 6, -1.0),
         ("50 %", "trusted", 12, 6, 1.0),
     ]
+    told = [text for step in found.decisions for text in step.rungs]
+    assert [text.split(":")[0] for text in told] == ["10 % of the rows not trusted", "50 % of the rows trusted"]
     assert found.partial_cost == 0.1 * 6 + 0.5 * 12
     assert all(cell.partial[1] is not None for cell in found.cells)
     data = replace(sample(), search=found)
