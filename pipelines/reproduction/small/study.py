@@ -16,6 +16,7 @@ PLUGIN = "closed_world.py"
 FORMATS_FILE = "formats.txt"
 JUDGE = "exact-judge"
 SEEDS = 48
+SEEDS_OF_LARGE_GRIDS, LARGE_GRID = 32, 50  # seeds, and from how many pairs of a teacher and a student
 MAX_ROWS = 240  # where a selection keeps a small share of them
 FEWEST_SELECTED = 10
 STEPS = 2  # of an optimization; where a study compares numbers of steps, the smallest one becomes 1
@@ -91,9 +92,11 @@ def _reasons(study: Study) -> list[tuple[str, str]]:
 
 
 def _rows(study: Study) -> int:
-    """Return the number of seeds: more of them if a selection keeps a small share."""
+    """Return the number of seeds: fewer for a large grid, and more if a selection keeps a small share."""
+    pairs = len(study.responses.teachers) * len(study.students)
     least = min((one.keep for one in study.selection), default=1.0)
-    return min(MAX_ROWS, max(SEEDS, round(FEWEST_SELECTED / least)))
+    usual = SEEDS if pairs < LARGE_GRID else SEEDS_OF_LARGE_GRIDS
+    return min(MAX_ROWS, max(usual, round(FEWEST_SELECTED / least)))
 
 
 def _model(study: Study, name: str, checkpoint: Checkpoint) -> dict[str, Any]:
