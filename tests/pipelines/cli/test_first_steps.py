@@ -34,11 +34,11 @@ class Server:
 
 
 def completion(text: str) -> dict[str, Any]:
-    """A reply: a rewritten instruction, a level of difficulty, or an answer; one answer is cut off, one a refusal."""
+    """A reply: a rewritten instruction, a level of difficulty or none, or an answer, also cut off or a refusal."""
     task = re.search(r"Name \d+ birds", text)
     reply, finish = f"{task[0] if task else 'Name birds'} that swim. Say where each of them lives.", "stop"
     if "Return only the label" in text:
-        reply = "easy"
+        reply = "hm, hard to say" if REFUSED in text else "easy"
     elif text.startswith("Answer accurately"):
         reply = "I'm sorry, but I can't help with that." if text.endswith(REFUSED) else "A wren and an owl."
         finish = "length" if text.endswith(LONG) else "stop"
@@ -98,6 +98,7 @@ def test_cut_off_answers_refusals_and_failures_are_shown(tmp_path: Path, server:
     (tmp_path / "endpoint.yaml").write_text(text)
     shown = evolgrid("preview", "endpoint.yaml", "-n", "3", folder=tmp_path).stdout
     assert "[cut off]" in shown and "[refusal]" in shown
+    assert "rejected not_a_label (the model wrote: hm, hard to say)" in shown
     assert "% cut off" in shown and "% refusals" in shown and "$" in shown
     page = (tmp_path / "evolgrid-store/studies/endpoint/preview.html").read_text()
     assert "cut off" in page and "refusal" in page

@@ -12,6 +12,7 @@ from pipelines.execution.previewing.model import Preview
 
 MIN_COLUMN_WIDTH = 34
 MAX_TEXT = 600
+MAX_WHY = 120
 MAX_LABELS = 6
 ON_PAGE_ONLY = {"PPL instr.", "PPL cond.", "IFD PPL"}
 
@@ -101,7 +102,10 @@ def _shortened(text: Text) -> Text:
 
 
 def _reason(problem: Problem) -> Text:
-    return Text(problem.reason).append(f" ({problem.detail[:120]})" if problem.detail else "", "dim")
+    why = problem.detail[:MAX_WHY]
+    if not why and problem.text:
+        why = f"the model wrote: {' '.join(problem.text.split())[:MAX_WHY]}"
+    return Text(problem.reason).append(f" ({why})" if why else "", "dim")
 
 
 def _used(tokens: int, dollars: float | None) -> str:
