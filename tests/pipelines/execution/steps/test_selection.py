@@ -56,3 +56,18 @@ def test_a_selection_that_is_not_equal_does_not_depend_on_other_sets(tmp_path: P
 
     assert keys(["small"], equal=False) < keys(["small", "large"], equal=False)
     assert not keys(["small"], equal=True) & keys(["small", "large"], equal=True)
+
+
+def test_the_selection_of_a_partial_training_is_a_share_of_that_of_the_full_one(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    search = {"over": "teacher", "rungs": {"shares": [0.2, 0.5]}}
+    study = scripted_study(selection=[{"name": "x", "by": "ppl_answer", "keep": 0.5}], search=search, **STUDENTS)
+    grid = run_offline(study, store)
+    assert set(sizes(store, grid)) == {10, 5, 2}
+    chosen = {
+        (cell.pairs, cell.share): {row["parent_id"] for row in store.rows("select", selected.key).to_pylist()}
+        for cell in (*grid.cells, *grid.partial)
+        if cell.train and (selected := cell.train.inputs[0])
+    }
+    for pairs in {pairs for pairs, _ in chosen}:
+        assert chosen[pairs, 0.2] < chosen[pairs, 0.5] < chosen[pairs, 1.0]
