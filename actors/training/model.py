@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,7 @@ def load_model(spec: TrainSpec, held: torch.dtype) -> PreTrainedModel | PeftMode
     if spec.tuning == "full":
         return model
     from peft import LoraConfig, get_peft_model
+    from transformers.pytorch_utils import Conv1D
 
     adapter = LoraConfig(
         r=spec.lora_rank,
@@ -80,9 +82,13 @@ def load_model(spec: TrainSpec, held: torch.dtype) -> PreTrainedModel | PeftMode
         lora_dropout=spec.lora_dropout,
         target_modules=ALL_LINEAR if ALL_LINEAR in spec.lora_targets else list(spec.lora_targets),
         exclude_modules=_excluded_from_lora(config),
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),  # weights as GPT-2 has them
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, adapter)  # pyright: ignore[reportReturnType]
+    with warnings.catch_warnings():
+        # peft itself adds a rank for fused experts, and then warns where no adapter is on them
+        warnings.filterwarnings("ignore", r"The following (rank|alpha)_pattern keys did not match", RuntimeWarning)
+        return get_peft_model(model, adapter)  # pyright: ignore[reportReturnType]
 
 
 def _excluded_from_lora(config: Any) -> list[str] | None:
