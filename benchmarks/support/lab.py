@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,26 @@ def peak_memory() -> Generator[list[int]]:
     threading.Thread(target=watch, daemon=True).start()
     try:
         yield peak
+    finally:
+        ended.set()
+
+
+@contextmanager
+def worker_cpu() -> Generator[dict[int, float]]:
+    """Yield the CPU seconds of the workers of streams within the block so far, start included, by process id."""
+    seconds, ended = dict[int, float](), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.5):
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.Error):
+                    if " ".join(process.cmdline()).startswith("ray::MapWorker"):
+                        times = process.cpu_times()
+                        seconds[process.pid] = times.user + times.system
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield seconds
     finally:
         ended.set()
 
