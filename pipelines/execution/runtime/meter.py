@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 
 import psutil
@@ -13,6 +13,7 @@ import psutil
 from pipelines.store.studies.run_record import RunRecord
 
 MEMORY_SAMPLE_SECONDS = 1.0
+MIN_GROWTH = 1.02  # of the resident memory, before the proportional one is read again: that takes 10 ms for a process
 
 
 class ResourceMeter:
@@ -25,8 +26,12 @@ class ResourceMeter:
 
     def sample(self) -> None:
         """Sample the memory of the process tree until stopped."""
+        largest = 0
         while not self.stopped.wait(MEMORY_SAMPLE_SECONDS):
-            self.peak_bytes = max(self.peak_bytes, _tree_memory())
+            processes = _process_tree()
+            if (resident := _resident_bytes(processes)) > MIN_GROWTH * largest:
+                largest = resident
+                self.peak_bytes = max(self.peak_bytes, _proportional_bytes(processes))
 
     def record(self, planned: dict[str, float], ran: list[str], planned_wall: float = 0.0) -> RunRecord:
         """Return the measurements so far. `planned` are seconds by step key; `ran` are the keys of executed steps."""
@@ -40,7 +45,7 @@ class ResourceMeter:
         )
 
 
-@contextmanager
+@contextlib.contextmanager
 def metered() -> Generator[ResourceMeter]:
     """Measure the block."""
     meter = ResourceMeter()
@@ -52,13 +57,23 @@ def metered() -> Generator[ResourceMeter]:
         meter.stopped.set()
 
 
-def _tree_memory() -> int:
-    """Return the proportional set size of the process tree in bytes, in which shared pages count once."""
-    total = 0
+def _process_tree() -> list[psutil.Process]:
     me = psutil.Process()
-    for process in (me, *me.children(recursive=True)):
-        try:
+    return [me, *me.children(recursive=True)]
+
+
+def _resident_bytes(processes: Sequence[psutil.Process]) -> int:
+    total = 0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            total += process.memory_info().rss
+    return total
+
+
+def _proportional_bytes(processes: Sequence[psutil.Process]) -> int:
+    """Return the sum of the proportional set sizes, in which shared pages count once."""
+    total = 0
+    for process in processes:
+        with contextlib.suppress(psutil.Error, AttributeError):
             total += process.memory_full_info().pss
-        except (psutil.Error, AttributeError):
-            continue
     return total
