@@ -1,10 +1,11 @@
 """Applies LoRA adapters side by side to one model: every row of a batch with its own adapter, or with none.
 
 The batch is cut into groups: rows in sequence that have the same adapter. For prompts, each group has two matrix
-products of its own per layer. For a step of one token per row, groups are too small for that: all `A` are stacked to
-one matrix, and all `B` to another one, and a mask sets the part of each row that belongs to the adapters of other rows
-to zero. So there are two matrix products per layer, whatever the number of adapters. Only adapters of rows in the batch
-are computed, and no row changes because of the adapters beside it. (LoRA, 2106.09685, eq. 3.)
+products of its own per layer, and on a CPU also for a step of one token per row, if there are many rows per adapter.
+Otherwise such a step has groups that are too small for that: all `A` are stacked to one matrix, and all `B` to another
+one, and a mask sets the part of each row that belongs to the adapters of other rows to zero. So there are two matrix
+products per layer, whatever the number of adapters. Only adapters of rows in the batch are computed, and no row changes
+because of the adapters beside it. (LoRA, 2106.09685, eq. 3.)
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from actors.engine import LoadError
 from actors.inference.adapters.adapter_weights import Adapter, read_adapter
 
 PROBE_TOKENS = 2
+GROUP_ROWS = 16  # on a CPU, calls for groups of fewer rows cost more than the products that they save
 
 
 class RowsNotSeparateError(Exception):
@@ -58,7 +60,8 @@ class Selection:
             return
         if x.dim() != 3 or len(x) != len(self.stack.mask):
             raise RowsNotSeparateError
-        if x.shape[1] > 1:
+        large_groups = x.device.type == "cpu" and len(x) >= GROUP_ROWS * len(self.groups)
+        if x.shape[1] > 1 or large_groups:
             self._add_by_group(y, x, [rows for rows, _ in self.groups])
             return
         inner = nn.functional.linear(x.to(self.stack.down.dtype), self.stack.down)  # [rows, 1, ranks]
@@ -169,7 +172,7 @@ class LoraLayers:
             if all(update is None for _, update in updates):
                 layer.selection = None
             else:
-                layer.selection = Selection(updates, _stack(updates, masks) if len(updates) > 1 else None)
+                layer.selection = Selection(updates, stacked(updates, masks) if len(updates) > 1 else None)
 
     def _wrap(self, name: str) -> None:
         self._layers[name] = LoraLayer(self._modules[name])
@@ -192,7 +195,7 @@ class LoraLayers:
             raise LoadError(folder, "the adapter's weights give no numbers: its training diverged")
 
 
-def _stack(updates: Sequence[tuple[int, tuple[Tensor, Tensor] | None]], masks: dict[tuple[int, ...], Tensor]) -> Stack:
+def stacked(updates: Sequence[tuple[int, tuple[Tensor, Tensor] | None]], masks: dict[tuple[int, ...], Tensor]) -> Stack:
     """Return the updates of groups as one. `masks` are those made before, by the ranks of the groups."""
     pairs = [update for _, update in updates if update is not None]
     down, up = torch.cat([down for down, _ in pairs]), torch.cat([up for _, up in pairs])

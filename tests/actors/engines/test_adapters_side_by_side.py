@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausal
 
 from actors.engine import EngineSpec, GenerateRequest, LoadError, LogprobRequest, RequestError, Sampling
 from actors.engines.registry import create
+from actors.inference.adapters.lora_layers import GROUP_ROWS, Selection, stacked
 
 pytestmark = pytest.mark.torch
 WORDS = ["river", "stone", "light", "water", "garden", "music", "number"]
@@ -194,3 +195,17 @@ def test_layers_without_rows_are_given_one_adapter_at_a_time(tokenizer, tmp_path
     engine.close()
     for number, folder in enumerate(folders):
         assert_equal(answers[11 * number :][:11], merged_answers(folder))
+
+
+@pytest.mark.parametrize("rows", [1, GROUP_ROWS, 2 * GROUP_ROWS], ids=["stacked", "mixed", "by group"])
+def test_single_tokens_of_few_and_of_many_rows_get_the_updates_of_their_own_adapter(rows):
+    generator = torch.Generator().manual_seed(0)
+    updates = [(torch.randn(r, 6, generator=generator), torch.randn(r, 5, generator=generator)) for r in (2, 4)]
+    groups = [(rows, updates[0]), (3, None), (rows, updates[1])]
+    selection = Selection(groups, stacked(groups, {}))
+    x = torch.randn(2 * rows + 3, 1, 6, generator=generator)
+    y = torch.zeros(len(x), 1, 5)
+    selection.add_to(y, x)
+    first, last = (part @ down.T @ up for part, (down, up) in zip((x[:rows], x[-rows:]), updates, strict=True))
+    wanted = [first, torch.zeros(3, 1, 5), last]
+    torch.testing.assert_close(y, torch.cat(wanted))
