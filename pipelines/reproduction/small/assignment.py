@@ -57,6 +57,9 @@ _SHARES: Mapping[Part, tuple[float, float]] = {
 }
 
 
+_SHARES_OF_METHODS = (0.95, 1.0)  # with less, hardly any function of AutoIF passes its checks
+
+
 def assigned_checkpoints(study: Study) -> dict[str, Checkpoint]:
     """Return the checkpoint of every model that is not only a judge of benchmarks or of difficulty."""
     parts = parts_of(study)
@@ -64,7 +67,8 @@ def assigned_checkpoints(study: Study) -> dict[str, Checkpoint]:
     for part in _SHARES:
         names = sorted((name for name in parts if parts[name] == part), key=lambda name: size_of(name, study))
         methods = part == "writer" and any(one.method in _OF_METHODS for one in study.evolution)
-        found |= _placed(names, (_FAMILY_OF_METHODS,) if methods else _FAMILIES[part], _SHARES[part])
+        families, shares = ((_FAMILY_OF_METHODS,), _SHARES_OF_METHODS) if methods else (_FAMILIES[part], _SHARES[part])
+        found |= _placed(names, families, shares)
     return {name: found[name] for name in study.models if name in found}
 
 

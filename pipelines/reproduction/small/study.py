@@ -120,7 +120,7 @@ def _evolution(evolution: Evolution, study: Study) -> dict[str, Any]:
         sampling = plain_block(evolution.optimization.sampling) | {"max_tokens": 400}
         content["optimization"] = plain_block(evolution.optimization) | small | {"sampling": sampling}
     if evolution.autoif:
-        small = {"instructions": FORMATS_FILE, "runs": 2, "generations": 4, "queries": 4}
+        small = {"instructions": FORMATS_FILE, "runs": 2}
         content["autoif"] = plain_block(evolution.autoif) | small
     return content
 
