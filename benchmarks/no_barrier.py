@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from actors.engine import Client
 from actors.engines.scripted_engine import ScriptedEngine
@@ -38,8 +38,8 @@ class ServiceTimeEngine(ScriptedEngine):
 
     seconds = 0.0
 
-    async def _serve(self, text: str, draw: random.Random) -> None:
-        self.seconds += self._latency * draw.lognormvariate(-(self._sigma**2) / 2, self._sigma)
+    async def _serve(self, text: str, draw: Callable[[], random.Random]) -> None:
+        self.seconds += self._latency * draw().lognormvariate(-(self._sigma**2) / 2, self._sigma)
 
 
 def make_study() -> Study:
