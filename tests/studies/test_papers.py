@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -11,6 +12,8 @@ from typing import get_args
 import pytest
 
 from pipelines.results.report.data.report import ReportData
+from pipelines.results.report.data.scores import SetJudgement, SetProbabilities
+from pipelines.results.report.data.set_key import set_key
 from pipelines.results.report.tables.layouts.claims import claimed_pairs
 from pipelines.results.report.tables.layouts.numbers import PlacedNumber, default_metrics, placed_numbers
 from pipelines.results.report.tables.layouts.pivot import layout_views, shown_numbers
@@ -160,6 +163,26 @@ def test_every_published_number_is_shown_by_a_layout(folder: Path, path: Path) -
     lines = {published.line for one in visible for published in one.published}
     assert [number.line for number in data.published if number.line not in lines] == []
     assert all(view.panels for view in layout_views(data) if not is_made_by_a_run(view.layout))
+
+
+def test_rewards_and_confidence_of_a_run_are_in_their_table_and_figure(folder: Path) -> None:
+    loaded, grid = planned(folder, STUDIES / "papers" / "2412.11231" / "evolvers_instructions.yaml")
+    data, _ = shown(loaded, grid)
+    rewarded = {(set_key(pairs), name): step for pairs in grid.sets for name, step in pairs.judgements}
+    places = [key for key, name in rewarded if name == "reward"]
+    rewards = [SetJudgement(place.instructions, "reward", 9, 0, 1.5, None, ()) for place in places]
+    sure = [SetProbabilities(place._replace(teacher="", decoding=""), "", 9, 0.7, ()) for place in places]
+    views = layout_views(replace(data, judgements=tuple(rewards), confidences=tuple(sure)))
+    for name, value in (("Table 14", 1.5), ("Figure 5", 0.7)):
+        cells = [
+            cell
+            for view in views
+            if view.layout.name == name
+            for panel in view.panels
+            for _, row in panel.rows
+            for cell in row
+        ]
+        assert [cell and cell.value for cell in cells] == [value] * 6
 
 
 def is_made_by_a_run(layout: Layout) -> bool:

@@ -10,14 +10,18 @@ from rich.table import Table
 
 from pipelines.results.report.data.verdicts import ClaimVerdict
 from pipelines.results.report.tables.number_format import signed_table_number
+from pipelines.study.spec.presentation.miniature import miniature_note
+from pipelines.study.spec.study import Study
 
 _STYLES = {"supported": "green", "contradicted": "red", "not decided": "dim"}
 
 
-def show_claims(console: Console, verdicts: Sequence[ClaimVerdict]) -> None:
+def show_claims(console: Console, study: Study, verdicts: Sequence[ClaimVerdict]) -> None:
     """Print a line for each claim: what our numbers and the published ones say; nothing without claims."""
     if not verdicts:
         return
+    if note := miniature_note(study.description):
+        console.print(f"[bold yellow]{note}[/]")
     table = Table("claim", "ours", "difference", "paper's", title="Claims of the study file", title_justify="left")
     for one in verdicts:
         source = f" [dim]({escape(one.paper)})[/dim]" if one.paper else ""

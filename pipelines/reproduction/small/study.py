@@ -10,6 +10,7 @@ from pipelines.reproduction.small.assignment import Checkpoint, assigned_checkpo
 from pipelines.study.file.python_values import plain_block
 from pipelines.study.spec.evaluation.benchmarks import Benchmark
 from pipelines.study.spec.instructions.evolution import Evolution, Optimization
+from pipelines.study.spec.presentation.miniature import IN_MINIATURE
 from pipelines.study.spec.study import Study
 
 PLUGIN = "closed_world.py"
@@ -61,7 +62,7 @@ def miniature(study: Study) -> Miniature:
     content = {key: value for key, value in content.items() if key not in _DROPPED}
     content |= {
         "study": f"{study.study}-small",
-        "description": f"In miniature: {study.description}",
+        "description": IN_MINIATURE + study.description,
         "plugins": [PLUGIN],
         "seeds": [
             {"name": one.name, "world": {"count": _rows(study), "levels": _LEVELS[index % len(_LEVELS)]}}

@@ -26,6 +26,7 @@ from pipelines.results.report.tables.published import comparisons
 from pipelines.results.report.tables.results import result_table
 from pipelines.results.report.tables.set_means import average_sets, has_answer_seeds
 from pipelines.results.report.tables.summary import best_gain, gain_rows, key_figures
+from pipelines.study.spec.presentation.miniature import miniature_note
 
 
 def report_files(data: ReportData) -> dict[str, str]:
@@ -75,6 +76,7 @@ def _facts(data: ReportData) -> dict[str, Any]:
     averaged = average_sets(data)
     return {
         "data": averaged,
+        "note": miniature_note(data.description),
         "layouts": layout_views(averaged),
         "claims": judged_claims(averaged),
         "answer_seeds": has_answer_seeds(data),

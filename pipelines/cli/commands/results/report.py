@@ -19,7 +19,7 @@ def report(study: StudyFile, store: StoreUrl = DEFAULT_STORE, seeds: SeedFile = 
     loaded = load_and_check(study, seeds)
     target, console = Store(store), Console()
     page = publish(loaded.study, loaded.folder, build(loaded.study, loaded.folder), target)
-    show_claims(console, read_verdicts(target, loaded.study.study))
+    show_claims(console, loaded.study, read_verdicts(target, loaded.study.study))
     console.print(f"Report: {page}", soft_wrap=True, highlight=False)
 
 

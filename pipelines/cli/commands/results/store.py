@@ -47,7 +47,7 @@ def status(
     plan = make_plan(loaded.study, loaded.folder, target, finished=finished)
     search = collect_search(loaded.study, plan.grid, target)
     show_status(Console(), target, loaded.study.study, plan, loaded.study.budget, search)
-    show_claims(Console(), read_verdicts(target, loaded.study.study))
+    show_claims(Console(), loaded.study, read_verdicts(target, loaded.study.study))
     if stats:
         show_streams(Console(), load_streams(target, plan.grid.steps.keys()))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.bootstrap import draw_resamples, percentile_interval
+from pipelines.bootstrap import draw_resamples, percentile_interval, score_interval
 from pipelines.results.report.data.seeds import Runs, shared_tasks, variance_over_seeds, variance_over_tasks
 from pipelines.results.report.data.task_scores import SCORE_RESAMPLES
 
@@ -53,8 +53,10 @@ def mean_interval(cells: Sequence[Runs]) -> tuple[float, float] | None:
     by_task = np.array([sum(part.get(task, 0.0) for part in parts) for task in tasks]) / len(parts)
     if len(tasks) > 1 and any(len(runs) > 1 for runs in cells):
         spread = variance_over_tasks(by_task) + variance_over_seeds(cells, [1 / len(cells)] * len(cells))
-        return float(by_task.sum()) - spread.margin(), float(by_task.sum()) + spread.margin()
-    return percentile_interval(by_task[draw_resamples(len(tasks), SCORE_RESAMPLES, seed=0)].sum(axis=1))
+        score, margin = float(by_task.sum()), spread.margin()
+        return score_interval(score - margin, score + margin, len(tasks))
+    found = percentile_interval(by_task[draw_resamples(len(tasks), SCORE_RESAMPLES, seed=0)].sum(axis=1))
+    return score_interval(*found, len(tasks))
 
 
 def _contributions(runs: Runs, tasks: Sequence[str]) -> dict[str, float]:

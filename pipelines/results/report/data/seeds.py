@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipelines.bootstrap import score_interval
 from pipelines.results.report.data.task_scores import TaskScores
 
 Runs = tuple[TaskScores, ...]
@@ -71,7 +72,7 @@ def mean_over_seeds(values: Sequence[float], runs: Runs) -> MeanOverSeeds:
         return MeanOverSeeds(mean, spread, mean - margin, mean + margin)
     points = np.array([run.by_task(tasks) for run in runs]).mean(axis=0)
     margin = (variance_over_tasks(points) + variance_over_seeds([runs], [1.0])).margin()
-    return MeanOverSeeds(mean, spread, max(0.0, mean - margin), min(100.0, mean + margin))
+    return MeanOverSeeds(mean, spread, *score_interval(mean - margin, mean + margin, len(tasks)))
 
 
 def shared_tasks(runs: Sequence[TaskScores]) -> list[str]:

@@ -22,8 +22,9 @@ class SetNumber:
 def set_numbers(data: ReportData) -> Iterator[SetNumber]:
     """Yield the numbers of all data sets: metrics, rewards, CAR, distances, overlaps, judgements and selections.
 
-    Names: a metric's own; `reward MODEL`; `car MODEL, beta B`; `distance`; `contamination SOURCE MEASURE`; `METRIC` or
-    `METRIC LABEL` of a judge, such as `difficulty_score`, `difficulty hard` and `tags diversity`; `selected METRIC`.
+    Names: a metric's own; `reward MODEL`; `car MODEL, beta B`; `distance`; `confidence` of the evolver;
+    `contamination SOURCE MEASURE`; `METRIC` or `METRIC LABEL` of a judge, such as `difficulty_score`,
+    `difficulty hard` and `tags diversity`; `selected METRIC`.
     """
     for scored in data.sets:
         yield from (SetNumber(name, scored.set, value) for name, value in scored.means.items())
@@ -33,6 +34,8 @@ def set_numbers(data: ReportData) -> Iterator[SetNumber]:
         yield from (SetNumber(f"car {car.model}, beta {beta:g}", car.set, value) for beta, value in car.by_beta)
     for spread in data.diversities:
         yield from _known("distance", spread.set, spread.mean)
+    for sure in data.confidences:
+        yield SetNumber("confidence", sure.set.instructions, sure.mean)
     for overlap in data.overlaps:
         yield SetNumber(f"contamination {overlap.source} {overlap.measure}", overlap.set, overlap.rate)
     for judged in data.judgements:

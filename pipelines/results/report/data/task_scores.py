@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipelines.bootstrap import draw_resamples, percentile_interval
+from pipelines.bootstrap import draw_resamples, percentile_interval, score_interval
 
 SCORE_RESAMPLES = 2000
 
@@ -40,12 +40,16 @@ class TaskScores:
         return [100.0 * self.earned[task] / whole for task in tasks]
 
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % percentile-bootstrap interval over tasks, in percent (fixed seed); zeros without tasks."""
+        """Return the 95 % percentile-bootstrap interval over tasks, in percent (fixed seed); zeros without tasks.
+
+        If all tasks have no points, or all have all points, it is Wilson's.
+        """
         if not self.possible:
             return 0.0, 0.0
         earned, possible = np.array(list(self.earned.values())), np.array(list(self.possible.values()))
         drawn = draw_resamples(len(possible), SCORE_RESAMPLES, seed=0)
-        return percentile_interval(100.0 * earned[drawn].sum(axis=1) / possible[drawn].sum(axis=1))
+        found = percentile_interval(100.0 * earned[drawn].sum(axis=1) / possible[drawn].sum(axis=1))
+        return score_interval(*found, len(possible))
 
 
 class LevelMean(NamedTuple):

@@ -14,7 +14,7 @@ from pipelines.study.graph.steps.params.measures import RewardParams
 from pipelines.study.graph.steps.step import Identities
 from pipelines.study.spec.study import Study
 from tests.pipelines.study.graph.identity_cases import CASES
-from tests.pipelines.study.graph.identity_studies import FILES, Case, Entry
+from tests.pipelines.study.graph.identity_studies import FILES, Case, Entry, scripted
 
 CHANGES = [(name, changed) for name, case in CASES.items() for changed in case.changes]
 
@@ -66,6 +66,14 @@ def test_every_field_of_every_spec_is_changed_or_said_to_be_in_no_key() -> None:
     for case in CASES.values():
         known = {*covered(case.spec), *case.others}
         assert known == case.spec.model_fields.keys(), case.spec.__name__
+
+
+def test_layouts_and_claims_change_no_step(folder: Path) -> None:
+    layout = {"name": "Table 1", "kind": "bars", "only": {"metric": "reward"}, "rows": "evolver"}
+    claim = {"claim": "More rounds are better.", "left": {"round": 1}, "right": {"round": 0}}
+    shown = Study.model_validate(scripted(layouts=[layout], claims=[claim]))
+    plain = Study.model_validate(scripted())
+    assert build(shown, folder).steps.keys() == build(plain, folder).steps.keys()
 
 
 def test_parts_of_an_identity_are_compared_by_value() -> None:
