@@ -24,7 +24,18 @@ from pipelines.store.errors import CorruptStore
 from pipelines.ui.access import Access
 from pipelines.ui.reading.parameters import Parameters
 from pipelines.ui.reading.reader import NotFound, StoreReader, StudyState
-from pipelines.ui.resources import comparisons, engines, overview, results, row_lineage, rows, scores, steps, training
+from pipelines.ui.resources import (
+    comparisons,
+    engines,
+    overview,
+    results,
+    row_lineage,
+    rows,
+    scores,
+    search,
+    steps,
+    training,
+)
 
 STATIC = Path(__file__).parent / "static"
 POLL_SECONDS = 1.5
@@ -45,6 +56,7 @@ RESOURCES: dict[str, Resource] = {
     "scores": scores.distributions,
     "results": results.list_results,
     "cell": results.cell_detail,
+    "search": search.search_state,
     "comparison": comparisons.compare,
     "losses": training.list_losses,
     "costs": overview.study_costs,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.planning.model_size import parameters
+from pipelines.results.report.data.search import search_node
 from pipelines.results.report.data.set_key import cell_coordinates, set_key
 from pipelines.store.store import Store
 from pipelines.store.studies.graph_record import CellNode, SetNode, StepNode, StudyGraph, load_graph, save_graph
@@ -33,6 +34,7 @@ def save_study_graph(
         cells=tuple(map(_cell_node, grid.cells)),
         sizes=dict(sizes),
         budget={name: limit for name, limit in study.budget or () if limit is not None},
+        search=search_node(study, grid),
     )
     save_graph(store, graph)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -60,10 +61,28 @@ class CellNode(BaseModel):
     evaluations: tuple[tuple[str, str], ...] = ()
 
 
+class SearchNode(BaseModel):
+    """The study's search: its settings, and its cells, each a student and an arm. `digest` is that of its decisions.
+
+    `shares` of the rows are those of partial trainings. They are used if their rank correlation is at least `trust`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
+    over: tuple[str, ...]
+    epsilon: float
+    risk: float
+    better: Literal["high", "low"]
+    shares: tuple[float, ...]
+    trust: float
+    cells: tuple[tuple[str, str], ...]
+
+
 class StudyGraph(BaseModel):
     """A study's steps (each after its inputs), data sets and cells. `sizes` are parameters by model, smallest first.
 
-    `budget` has the study's limits by unit.
+    `budget` has the study's limits by unit. `search` is None if the study has none.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -76,6 +95,7 @@ class StudyGraph(BaseModel):
     sizes: dict[str, int] = {}
     budget: dict[str, float] = {}
     basis: str = ""
+    search: SearchNode | None = None
 
 
 def save_graph(store: Store, graph: StudyGraph) -> None:

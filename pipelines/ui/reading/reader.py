@@ -18,6 +18,7 @@ from pipelines.store.studies.finished_log import FinishedStep, finished_steps, r
 from pipelines.store.studies.graph_record import load_graph
 from pipelines.store.studies.live_state import LiveState, load_live
 from pipelines.store.studies.run_record import study_folder
+from pipelines.store.studies.search_log import SearchDecision, load_decisions
 from pipelines.store.studies.step_index import INDEX_FILE, referenced_keys
 from pipelines.ui.reading.graph import SavedGraph, graph_of_manifests
 
@@ -100,6 +101,18 @@ class StoreReader:
                 continue
         return found
 
+    def decisions(self, state: StudyState) -> list[SearchDecision]:
+        """Return the decisions of a study's search in order.
+
+        Raises:
+            CorruptStore: A decision is damaged.
+        """
+        search, stamp = state.graph.record.search, self._entries("studies", state.name, "search")
+        digest = search.digest if search else ""
+        return self._unless_changed(
+            ("decisions", state.name), (digest, stamp), lambda: load_decisions(self.store, state.name, digest)
+        )
+
     def versions(self) -> dict[str, str]:
         """Return a text for each study that changes whenever its files in `studies/` do, or its driver's state."""
         return self._within_fresh_time(("versions",), self._read_versions)
@@ -121,7 +134,7 @@ class StoreReader:
         for name in self.studies():
             driver, _ = self._driver(name)
             entries = [*self._entries("studies", name), *self._entries("studies", name, "finished")]
-            entries += self._entries("studies", name, "report")
+            entries += [*self._entries("studies", name, "report"), *self._entries("studies", name, "search")]
             found[name] = f"{driver} {sorted(entry for entry in entries if 'lease.json' not in entry)}"
         return found
 

@@ -73,6 +73,7 @@ def _headline(state: StudyState) -> dict[str, Any]:
         "name": state.name,
         "description": state.graph.record.description,
         "status": _status(state),
+        "search": state.graph.record.search is not None,
         "total": total,
         "done": done,
         "rows": sum(one.account.rows_out for one in state.finished.values()),

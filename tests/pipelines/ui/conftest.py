@@ -14,16 +14,19 @@ from starlette.testclient import TestClient
 from actors.serving.spec import PoolStats, ReplicaStats
 from pipelines.execution.live_recorder import LiveRecorder
 from pipelines.execution.runtime.progress import ProgressUpdate
+from pipelines.results.report.data.search import search_node
 from pipelines.results.report.publish import publish
 from pipelines.rows.types import AnswerRow
 from pipelines.store.manifest import Account, Manifest
 from pipelines.store.shards import write_shard
 from pipelines.store.store import Store
 from pipelines.store.studies.finished_log import FinishedLog
+from pipelines.store.studies.graph_record import load_graph, save_graph
 from pipelines.store.studies.step_index import save_step_index
 from pipelines.study.graph.build import build
 from pipelines.study.graph.steps.grid import Grid
 from pipelines.study.graph.steps.step import Step
+from pipelines.study.search_grid import SearchGrid
 from pipelines.study.spec.study import Study
 from pipelines.ui.app import make_app
 from pipelines.ui.reading.reader import StoreReader
@@ -166,3 +169,10 @@ def unlog(store: Store, step: Step) -> None:
     log = FinishedLog(store, "scripted", {})
     log.invalidated(step.key)
     log.close()
+
+
+def add_search(store: Store, searched: SearchGrid) -> None:
+    """Note in the study's graph that it has this search, as its driver does."""
+    graph = load_graph(store, "scripted")
+    assert graph
+    save_graph(store, graph.model_copy(update={"search": search_node(searched.study, searched.grid)}))

@@ -21,7 +21,8 @@ from pipelines.store.store import Store
 from pipelines.study.graph.steps.grid import Grid
 from pipelines.ui.resources import results
 from pipelines.ui.server import prepare
-from tests.pipelines.ui.conftest import progress, unlog
+from tests.pipelines.execution.search.test_decisions import RUNGS, Killed, Table, run, searched
+from tests.pipelines.ui.conftest import add_search, progress, unlog
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 VIEWS = {
@@ -29,6 +30,7 @@ VIEWS = {
     "steps": "Steps",
     "rows": "Rows",
     "results": "Results",
+    "search": "Search",
     "compare": "Compare",
     "scores": "Scores",
     "losses": "Losses",
@@ -93,6 +95,9 @@ def barriers(page: Page) -> list[str]:
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
 def test_every_view_fits_and_is_accessible(browser: Browser, store: Store, width: int, scheme: str) -> None:
     problems: dict[str, Any] = {}
+    searching = searched(**RUNGS)
+    add_search(store, searching)
+    run(searching, store, Table(fails=frozenset({"one"}), misleading=frozenset({0.1})))
     with serving(store) as url, window(browser, width, scheme) as (page, said):
         page.goto(url)
         expect(page).not_to_have_url(url, timeout=WAIT)  # the token is no longer in it
@@ -162,6 +167,30 @@ def test_the_page_follows_a_run(browser: Browser, store: Store, grid: Grid, reco
             expect(page.locator("tbody tr")).to_contain_text(["small"], timeout=WAIT)
         expect(page.locator("#study .pill")).to_have_text("unfinished", timeout=WAIT)
         assert not said
+
+
+def test_the_page_follows_a_search(browser: Browser, store: Store) -> None:
+    searching, lab = searched(), Table(killed_at=4)
+    with serving(store) as url, window(browser) as (page, said):
+        page.goto(url)
+        visit(page, "overview")
+        link = page.get_by_role("link", name="Search", exact=True)
+        expect(link).to_have_count(0)
+        add_search(store, searching)
+        expect(link).to_be_visible(timeout=WAIT)
+        visit(page, "search")
+        expect(page.get_by_text("Nothing is decided yet")).to_be_visible(timeout=WAIT)
+        with pytest.raises(Killed):
+            run(searching, store, lab)
+        expect(page.locator(".cell.asked").first).to_contain_text("asked for", timeout=WAIT)
+        page.get_by_role("region", name="Decisions").focus()
+        run(searching, store, Table(lab.trained))
+        expect(page.locator(".lead .pill")).to_have_text("has stopped", timeout=WAIT)
+        expect(page.get_by_role("region", name="Best arms").locator("tbody tr").first).to_contain_text("five")
+        expect(page.locator(".cell.best")).to_have_count(2)
+        expect(page.locator(".cell.skipped").first).to_contain_text("chance")
+        expect(page.get_by_role("region", name="Decisions")).to_be_focused()
+        assert not barriers(page) and not said
 
 
 def test_a_cell_of_the_grid_opens(browser: Browser, store: Store) -> None:

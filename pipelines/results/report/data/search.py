@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from pipelines.store.studies.graph_record import SearchNode
+from pipelines.study.graph.steps.grid import Grid
+from pipelines.study.search_grid import search_grid
+from pipelines.study.spec.study import Study
+
 CellState = Literal["trained", "training", "skipped", "failed"]
 RungState = Literal["trusted", "not trusted", "not measured"]
 
@@ -101,3 +106,21 @@ class SearchSummary:
     def of_state(self, state: CellState) -> tuple[SearchedCell, ...]:
         """Return the cells of a state."""
         return tuple(cell for cell in self.cells if cell.state == state)
+
+
+def search_node(study: Study, grid: Grid) -> SearchNode | None:
+    """Return the settings and the cells of a study's search; None if it has none, or no evaluated trainings."""
+    searched = search_grid(study, grid)
+    if searched is None:
+        return None
+    rungs = searched.settings.rungs
+    return SearchNode(
+        digest=searched.digest,
+        over=tuple(searched.search.over),
+        epsilon=searched.search.epsilon,
+        risk=searched.search.risk,
+        better=searched.search.better,
+        shares=rungs.shares,
+        trust=rungs.trust,
+        cells=searched.space.cells,
+    )

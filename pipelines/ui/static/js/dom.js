@@ -75,7 +75,8 @@ export function table(columns, rows, attributes = {}) {
 
 // wide content scrolls in its own region, which the keyboard can reach
 export function scrolling(name, content, label = "Table") {
-  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label, "data-scroll": name }, content);
+  return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label, "data-scroll": name,
+    "data-focus": `region ${label}` }, content);
 }
 
 export function meter(share, state = "", label = "") {

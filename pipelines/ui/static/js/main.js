@@ -3,7 +3,7 @@
 import { get, listen } from "./api.js";
 import { empty, h, pill, put, select } from "./dom.js";
 
-const VIEWS = [["overview", "Overview"], ["steps", "Steps"], ["rows", "Rows"], ["results", "Results"], ["compare", "Compare"],
+const VIEWS = [["overview", "Overview"], ["steps", "Steps"], ["rows", "Rows"], ["results", "Results"], ["search", "Search"], ["compare", "Compare"],
   ["scores", "Scores"], ["losses", "Losses"], ["engines", "Engines"], ["costs", "Costs"], ["log", "Log"]];
 const main = document.getElementById("main");
 const state = { studies: [], store: "", view: null, study: "", name: "", abort: null, timer: null };
@@ -28,13 +28,13 @@ async function loadStudies() {
 }
 
 function showFrame(study, name) {
-  const links = VIEWS.map(([key, label]) => h("li", {}, h("a", { href: address(study, key), "data-focus": key,
+  const known = state.studies.find((one) => one.name === study);
+  const links = VIEWS.filter(([key]) => key !== "search" || known?.search).map(([key, label]) => h("li", {}, h("a", { href: address(study, key), "data-focus": key,
     "aria-current": key === name ? "page" : null }, label)));
   const views = document.getElementById("views");
   put(views, study ? h("ul", {}, links) : []);
   const current = views.querySelector("[aria-current]");
   if (current) views.scrollLeft = current.offsetLeft - views.clientWidth / 2 + current.offsetWidth / 2;
-  const known = state.studies.find((one) => one.name === study);
   const chooser = state.studies.length > 1 ? select("", state.studies.map((one) => [one.name, one.name]), study,
     (chosen) => { location.hash = address(chosen, name); }) : null;
   chooser?.querySelector("select").setAttribute("aria-label", "Study");
