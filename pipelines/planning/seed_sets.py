@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
+from bundled.world import datasets as world
 from pipelines.errors import InputError
 from pipelines.planning.workload import ASSUMED_SEEDS, TOKENS_PER_TEXT, InputSize
 from pipelines.rows.readers import SeedRow, count_notes, count_rows, describe_note, iter_seeds, read_seeds
@@ -22,6 +23,7 @@ from pipelines.study.spec.instructions.seeds import Seeds
 
 BYTES_PER_TOKEN = 4.0  # of UTF-8, as tokenizers of current models encode English text
 SAMPLE_ROWS = 1000
+WORLD_SAMPLE = 100  # tasks of the closed world, which differ little in length
 _UNKNOWN = "its files are not in the local cache of the hub, and are fetched when the step runs"
 
 
@@ -102,7 +104,12 @@ def _assumed_rows(seeds: Seeds) -> int:
 
 
 def _with_lengths(rows: int, seeds: Seeds, folder: Path) -> InputSize:
-    sample = [] if seeds.world else _sample(seeds, folder)
+    if seeds.world:
+        tasks = world.seeds(min(WORLD_SAMPLE, rows), 0, seeds.world.levels)
+        return InputSize(
+            rows, _mean_tokens([task.instruction for task in tasks]), _mean_tokens([task.answer for task in tasks])
+        )
+    sample = _sample(seeds, folder)
     return InputSize(
         rows,
         _mean_tokens(["".join((row.system, *row.history, row.instruction, row.input)) for row in sample]),

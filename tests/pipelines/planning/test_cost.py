@@ -15,6 +15,7 @@ from cluster.launch.prices import load as load_prices
 from cluster.resources.inventory import GIB, Inventory, Node
 from pipelines.api.views.cost import show_cost
 from pipelines.planning.cost import (
+    CostEstimate,
     PriceList,
     durations,
     estimate_cost,
@@ -48,11 +49,16 @@ def with_seconds(plan: Plan, seconds: dict[str, float]) -> Plan:
     return replace(plan, seconds={key: seconds.get(step.kind, 0.0) for key, step in plan.grid.steps.items()})
 
 
+def cost_of_seeds(folder: Path, count: int) -> CostEstimate:
+    """Return what `count` seeds without answers cost, of 60 tokens each."""
+    file = folder / f"{count}.jsonl"
+    file.write_text("".join(json.dumps({"instruction": f"{number:0240}"}) + "\n" for number in range(count)))
+    study, plan = planned(folder, seeds=[{"name": "lines", "file": str(file)}])
+    return estimate_cost(study, HERE, plan)
+
+
 def test_tokens_follow_from_rows_rounds_and_teachers(tmp_path: Path) -> None:
-    study, plan = planned(tmp_path)
-    once = estimate_cost(study, HERE, plan)
-    study, plan = planned(tmp_path, seeds=[{"name": "world", "world": {"count": 40}}])
-    twice = estimate_cost(study, HERE, plan)
+    once, twice = (cost_of_seeds(tmp_path, count) for count in (20, 40))
     assert once.tokens_out == 60 * 20 * (4 + 2 * 5)  # 2 evolvers x 2 rounds, and 2 teachers for these and the seeds
     assert (twice.tokens_in, twice.tokens_out) == (2 * once.tokens_in, 2 * once.tokens_out)
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import pipelines.planning.seed_sets as seed_sets
+from bundled.world import datasets as world
 from pipelines.errors import InputError
 from pipelines.planning.plan import Plan, make_plan
 from pipelines.rows.readers import SeedSource
@@ -51,6 +52,14 @@ def rows_of(plan: Plan, kind: str) -> set[float]:
 def test_a_plan_counts_the_rows_of_a_file(tmp_path: Path, name: str) -> None:
     found = plan(write(tmp_path / name), tmp_path / "store")
     assert rows_of(found, "seeds") == rows_of(found, "evolve") == rows_of(found, "respond") == {ROWS}
+
+
+def test_texts_of_the_closed_world_are_measured(tmp_path: Path) -> None:
+    study = scripted_study(seeds=[{"name": "world", "world": {"count": 20}}])
+    found = make_plan(study, tmp_path, Store(str(tmp_path)))
+    (evolve, *_) = (found.workloads[key] for key, step in found.grid.steps.items() if step.kind == "evolve")
+    tokens = sum(len(task.instruction.encode()) for task in world.seeds(20, 0)) / 20 / seed_sets.BYTES_PER_TOKEN
+    assert evolve.tokens_out == pytest.approx(20 * tokens)
 
 
 def test_no_more_rows_than_the_limit(tmp_path: Path) -> None:
