@@ -35,7 +35,8 @@ def scripted(study: PaperStudy, folder: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(places, "write_checkpoints", lambda checkpoints, folder: None)
     path, made = places.place_miniature(study, folder)
     models = {name: {"source": name, "engine": "scripted", "max_length": 4096} for name in made.content["models"]}
-    loaded = load_values({**made.content, "models": models}, path.parent)
+    content = {key: value for key, value in made.content.items() if key != "lengths"}  # they need a real tokenizer
+    loaded = load_values({**content, "models": models}, path.parent)
     check(loaded)
     return loaded
 
