@@ -35,6 +35,7 @@ RECIPE: Mapping[str, Any] = {
     "warmup_ratio": 0.1,
     "max_length": 256,
 }
+EPOCHS_OF_LARGE_SETS = 2
 _DATA = "data"
 _LEVELS = ([0], [0, 1], [1], [0, 1, 2])
 _DROPPED = ("budget", "trackers", "search", "diversity", "contamination", "plugins", "evolgrid")
@@ -72,7 +73,7 @@ def miniature(study: Study) -> Miniature:
         "evolution": [_evolution(one, study) for one in study.evolution],
         "responses": _responses(study),
         "selection": [_selection(plain_block(one)) for one in study.selection],
-        "recipes": {name: dict(RECIPE) for name in study.recipes},
+        "recipes": {name: _recipe(study) for name in study.recipes},
         "students": [_student(plain_block(one), study) for one in study.students],
         "benchmarks": [_benchmark(one, index) for index, one in enumerate(study.benchmarks)],
     }
@@ -146,6 +147,12 @@ def _responses(study: Study) -> dict[str, Any]:
 
 def _selection(content: dict[str, Any]) -> dict[str, Any]:
     return content | ({"size": min(content["size"], SEEDS // 2)} if "size" in content else {})
+
+
+def _recipe(study: Study) -> dict[str, Any]:
+    """Return the recipe of all students: with fewer epochs for AutoIF, which pairs each format with many queries."""
+    large = any(one.autoif for one in study.evolution)
+    return {**RECIPE, "epochs": EPOCHS_OF_LARGE_SETS if large else RECIPE["epochs"]}
 
 
 def _student(content: dict[str, Any], study: Study) -> dict[str, Any]:
