@@ -66,7 +66,7 @@ def test_benchmarks_have_items_and_references(
     for bench in loaded.study.benchmarks:
         if bench.file:
             items = asked_benchmark(bench).items(bench, loaded.folder / bench.file)
-            assert len(items) >= small_study.ANSWER_TOKENS / 2
+            assert len(items) >= small_study.ITEMS_OF_LARGE_GRIDS
             if bench.judge and isinstance(bench.judge.reference, str):
                 answers = reference_reader(bench)(loaded.folder / bench.judge.reference, items)
                 assert answers.keys() == {item.id for item in items}

@@ -17,7 +17,8 @@ PLUGIN = "closed_world.py"
 FORMATS_FILE = "formats.txt"
 JUDGE = "exact-judge"
 SEEDS = 48
-SEEDS_OF_LARGE_GRIDS, LARGE_GRID = 32, 50  # seeds, and from how many pairs of a teacher and a student
+LARGE_GRID = 50  # from how many pairs of a teacher and a student
+SEEDS_OF_LARGE_GRIDS, ITEMS_OF_LARGE_GRIDS = 24, 16
 MAX_ROWS = 240  # where a selection keeps a small share of them
 FEWEST_SELECTED = 10
 STEPS = 2  # of an optimization; where a study compares numbers of steps, the smallest one becomes 1
@@ -75,7 +76,10 @@ def miniature(study: Study) -> Miniature:
         "selection": [_selection(plain_block(one)) for one in study.selection],
         "recipes": {name: _recipe(study) for name in study.recipes},
         "students": [_student(plain_block(one), study) for one in study.students],
-        "benchmarks": [_benchmark(one, index) for index, one in enumerate(study.benchmarks)],
+        "benchmarks": [
+            _benchmark(one, index) | ({"limit": ITEMS_OF_LARGE_GRIDS} if _is_large(study) else {})
+            for index, one in enumerate(study.benchmarks)
+        ],
     }
     if study.judging:
         content["judging"] = plain_block(study.judging) | {"judge": JUDGE, "share": 1.0}
@@ -95,10 +99,13 @@ def _reasons(study: Study) -> list[tuple[str, str]]:
 
 def _rows(study: Study) -> int:
     """Return the number of seeds: fewer for a large grid, and more if a selection keeps a small share."""
-    pairs = len(study.responses.teachers) * len(study.students)
     least = min((one.keep for one in study.selection), default=1.0)
-    usual = SEEDS if pairs < LARGE_GRID else SEEDS_OF_LARGE_GRIDS
+    usual = SEEDS_OF_LARGE_GRIDS if _is_large(study) else SEEDS
     return min(MAX_ROWS, max(usual, round(FEWEST_SELECTED / least)))
+
+
+def _is_large(study: Study) -> bool:
+    return len(study.responses.teachers) * len(study.students) >= LARGE_GRID
 
 
 def _model(study: Study, name: str, checkpoint: Checkpoint) -> dict[str, Any]:
