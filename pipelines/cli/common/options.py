@@ -27,6 +27,13 @@ LogFile = Annotated[
         show_default=False,
     ),
 ]
+Address = Annotated[
+    str | None,
+    typer.Option("--address", help="Ray cluster to connect to, as host:port or 'auto' (default: start a local one)."),
+]
+RetryFailed = Annotated[
+    bool, typer.Option("--retry-failed", help="Ask the failed rows of finished steps again, and only those.")
+]
 SeedFile = Annotated[
     Path | None,
     typer.Option("--seeds", help="Read this seed file instead of the one that the study names."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from pipelines.cli.common.options import DEFAULT_STORE, LogFile, StoreUrl, load_and_check
+from pipelines.cli.common.options import DEFAULT_STORE, Address, LogFile, RetryFailed, StoreUrl, load_and_check
 from pipelines.cli.common.registration import RUN, add_command
 
 if TYPE_CHECKING:
@@ -33,14 +33,9 @@ def reproduce(
         ),
     ] = None,
     store: StoreUrl = DEFAULT_STORE,
-    address: Annotated[
-        str | None,
-        typer.Option(help="Ray cluster to connect to, as host:port or 'auto' (default: start a local one)."),
-    ] = None,
+    address: Address = None,
     log: LogFile = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask the failed rows of finished steps again, and only those.")
-    ] = False,
+    retry_failed: RetryFailed = False,
 ) -> None:
     """Run the studies of a paper's table or figure. Without a name, list all of them."""
     from pipelines.cli.commands.running.run import run

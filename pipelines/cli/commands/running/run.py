@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 from rich.console import Console
 
@@ -12,7 +10,9 @@ from pipelines.cli.common.options import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_TERMINATED,
+    Address,
     LogFile,
+    RetryFailed,
     SeedFile,
     StoreUrl,
     StudyFile,
@@ -26,14 +26,9 @@ def run(
     study: StudyFile,
     store: StoreUrl = DEFAULT_STORE,
     seeds: SeedFile = None,
-    address: Annotated[
-        str | None,
-        typer.Option(help="Ray cluster to connect to, as host:port or 'auto' (default: start a local one)."),
-    ] = None,
+    address: Address = None,
     log: LogFile = None,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Ask the failed rows of finished steps again, and only those.")
-    ] = False,
+    retry_failed: RetryFailed = False,
 ) -> None:
     """Run all steps of a study that are not in the store yet. If it is interrupted, run it again to continue."""
     from pipelines.api.process.signals import Terminated
