@@ -48,7 +48,9 @@ def test_a_study_can_name_it_without_the_keys_of_other_methods(shorten: ModuleTy
 def test_it_is_planned_by_its_own_estimate(shorten: ModuleType, tmp_path: Path) -> None:
     plan = make_plan(study(), tmp_path, Store(str(tmp_path / "store")))
     works = [plan.workloads[step.key] for step in plan.pending_of("shorten")]
-    assert [(work.model, work.rows_in, work.tokens_out) for work in works] == [("small", 20, 20 * 60)] * 2
+    (size,) = plan.seed_sets.values()
+    expected = ("small", 20, 20 * size.instruction_tokens)
+    assert [(work.model, work.rows_in, work.tokens_out) for work in works] == [expected] * 2
 
 
 def test_every_round_is_made_of_the_one_before(shorten: ModuleType, tmp_path: Path) -> None:

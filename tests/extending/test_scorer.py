@@ -62,7 +62,9 @@ def test_the_model_is_known_to_checks_and_plans(certainty: ModuleType, tmp_path:
     plan = make_plan(asked, tmp_path, Store(str(tmp_path / "store")))
     steps = plan.pending_of("certainty")
     assert len(steps) == 2 and all(step in plan.pending_row_wise for step in steps)
-    assert all(plan.workloads[step.key].tokens_in == plan.workloads[step.key].rows_in * 120 for step in steps)
+    (size,) = plan.seed_sets.values()
+    works = [plan.workloads[step.key] for step in steps]
+    assert [work.tokens_in for work in works] == [work.rows_in * size.pair_tokens for work in works]
 
 
 def test_it_is_run_and_shown(certainty: ModuleType, tmp_path: Path) -> None:
