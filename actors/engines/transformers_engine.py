@@ -27,7 +27,8 @@ from actors.engine import (
 from actors.engines.options import TRANSFORMERS_OPTIONS, parse_options
 from actors.engines.torch_engine import TorchEngine, run_on_device
 from actors.inference.adapters.lora_layers import LoraLayers
-from actors.inference.decoding import DecodeRequest, generate_rows
+from actors.inference.decoding.generation import generate_rows
+from actors.inference.decoding.sampler import DecodeRequest
 from actors.inference.micro_batcher import Pace
 from actors.inference.model_loading import base_model, check_numbers, load_model
 from actors.inference.scored_texts import to_token_logprobs

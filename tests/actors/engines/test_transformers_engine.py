@@ -16,7 +16,8 @@ from actors.engines import transformers_engine
 from actors.engines.options import parse_options
 from actors.engines.registry import create
 from actors.inference.chat_template import encode_chat
-from actors.inference.decoding import DecodeRequest, generate_rows
+from actors.inference.decoding.generation import generate_rows
+from actors.inference.decoding.sampler import DecodeRequest
 
 GREEDY = Sampling(max_tokens=12)
 WORDS = ["river", "stone", "light", "water", "garden", "music", "number"]
