@@ -26,7 +26,7 @@ from actors.model_folder.vocabulary import embedding_rows
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-CPU_TOKENS_PER_PASS = 512  # so that the activations of a forward pass fit into a core's cache
+CPU_TOKENS_PER_PASS = 1024  # products of smaller passes are slower; the activations of larger ones leave the cache
 CPU_WIDTH_STEP = 8  # tokens; texts that cannot be packed are padded to a multiple of it
 CHECKED_LENGTHS = (13, 5)  # tokens of the two texts that are compared with the texts alone
 CHECK_TOLERANCES = {torch.float32: 1e-3}  # share of the standard deviation of the hidden states
