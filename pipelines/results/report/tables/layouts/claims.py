@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.results.report.data.report import ReportData
@@ -128,7 +128,7 @@ def _judged(claim: Claim, numbers: Sequence[PlacedNumber], defaults: Mapping[str
 
 def _ours(pairs: Iterable[Pair]) -> list[NumberPair]:
     return [
-        NumberPair(left.value, right.value, left.runs, right.runs)
+        NumberPair(left.value, right.value, left.runs, right.runs, _source(left.place, right.place))
         for left, right in pairs
         if left.value is not None and right.value is not None
     ]
@@ -136,9 +136,16 @@ def _ours(pairs: Iterable[Pair]) -> list[NumberPair]:
 
 def _published(pairs: Iterable[Pair]) -> list[NumberPair]:
     """Return the pairs of published numbers, each once, however many of our numbers belong to it."""
+    known = [(left.published[0], right.published[0]) for left, right in pairs if left.published and right.published]
     found = {
-        (left.published[0].line, right.published[0].line): NumberPair(left.published[0].value, right.published[0].value)
-        for left, right in pairs
-        if left.published and right.published
+        (left.line, right.line): NumberPair(
+            left.value, right.value, source=_source(left.coordinates, right.coordinates)
+        )
+        for left, right in known
     }
     return [*found.values()]
+
+
+def _source(left: Mapping[str, str], right: Mapping[str, str]) -> Hashable:
+    """Return what two numbers share with those of other metrics of the same answers or rows."""
+    return tuple(frozenset((name, value) for name, value in side.items() if name != "metric") for side in (left, right))

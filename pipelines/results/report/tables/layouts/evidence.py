@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import Literal
@@ -18,12 +19,16 @@ MIN_PAIRS = 3
 
 @dataclass(frozen=True, slots=True)
 class NumberPair:
-    """Two numbers that a claim compares. Without `runs` on both sides, the number is not a mean over tasks."""
+    """Two numbers that a claim compares. Without `runs` on both sides, the number is not a mean over tasks.
+
+    Pairs of the same `source` are metrics of the same answers or rows; None is a source of its own.
+    """
 
     left: float
     right: float
     left_runs: Runs = ()
     right_runs: Runs = ()
+    source: Hashable = None
 
     @property
     def has_tasks(self) -> bool:
@@ -35,7 +40,8 @@ class NumberPair:
 class Evidence:
     """The mean difference over `pairs`, with its 95 % interval and two-sided p-value, over tasks or over the pairs.
 
-    `agree` counts the pairs whose left number is higher. The interval is None if there are too few pairs.
+    `agree` counts the pairs whose left number is higher. The interval is None if there are too few pairs. Pairs of the
+    same source count as one, with their mean difference, except for `pairs` and `agree`.
     """
 
     pairs: int
@@ -56,20 +62,28 @@ class Evidence:
 def weigh(pairs: Sequence[NumberPair]) -> Evidence:
     """Return the evidence of some pairs. With tasks on all of them, it is over tasks, else over at least three pairs.
 
-    A task in several pairs counts once (see `difference`). Over pairs, the interval and p are from Student's t, which
-    takes them as a sample of all pairs that there might be.
+    A task in several pairs counts once (see `difference`). Over pairs, those of the same source count as one, and the
+    interval and p are from Student's t, which takes them as a sample of all pairs that there might be.
     """
     if not pairs:
         return Evidence(0, 0)
-    differences = [pair.left - pair.right for pair in pairs]
-    counted = (len(pairs), sum(one > 0 for one in differences), fmean(differences))
+    counts = len(pairs), sum(pair.left > pair.right for pair in pairs)
     if all(pair.has_tasks for pair in pairs):
         found = difference([(pair.left_runs, pair.right_runs) for pair in pairs])
         if found:
-            return Evidence(*counted[:2], found.points, found.low, found.high, found.p, "tasks")
-    if len(pairs) < MIN_PAIRS:
-        return Evidence(*counted)
-    return Evidence(*counted, *_students_t(differences), "pairs")
+            return Evidence(*counts, found.points, found.low, found.high, found.p, "tasks")
+    differences = _by_source(pairs)
+    if len(differences) < MIN_PAIRS:
+        return Evidence(*counts, fmean(differences))
+    return Evidence(*counts, fmean(differences), *_students_t(differences), "pairs")
+
+
+def _by_source(pairs: Iterable[NumberPair]) -> list[float]:
+    """Return the mean difference of the pairs of each source."""
+    found: defaultdict[Hashable, list[float]] = defaultdict(list)
+    for number, pair in enumerate(pairs):
+        found[number if pair.source is None else ("source", pair.source)].append(pair.left - pair.right)
+    return [fmean(differences) for differences in found.values()]
 
 
 def _students_t(differences: Sequence[float]) -> tuple[float, float, float]:

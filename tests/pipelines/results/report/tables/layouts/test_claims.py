@@ -125,3 +125,25 @@ def test_numbers_without_tasks_are_weighed_over_pairs() -> None:
     assert three.over == "pairs" and three.verdict() == "supported" and three.low is not None and three.low > 0
     assert weigh([NumberPair(2, 1)] * 3).verdict() == "supported"
     assert weigh([NumberPair(1, 1)] * 3).verdict() == "not decided"
+
+
+def test_metrics_of_the_same_answers_count_as_one_pair() -> None:
+    metrics = [NumberPair(3 + number / 10, 1, source="student 1") for number in range(4)]
+    one = weigh(metrics)
+    assert (one.pairs, one.agree, one.difference, one.p) == (4, 4, pytest.approx(2.15), None)
+    several = weigh([*metrics, NumberPair(1, 2, source="student 2"), NumberPair(2, 1, source="student 3")])
+    assert several.difference == pytest.approx((2.15 - 1 + 1) / 3) and several.verdict() == "not decided"
+
+
+def test_published_metrics_of_one_student_are_not_taken_for_several_students() -> None:
+    data = report_of(SMALLER, lambda one: 0.5)
+    lines = [
+        Published({"benchmark": "world", "evolver": evolver, "student": "small", "metric": metric}, value, "T", line)
+        for line, (evolver, metric, value) in enumerate(
+            (evolver, metric, base + 5 * (evolver == "small"))
+            for evolver in ("small", "large")
+            for metric, base in (("accuracy", 20.0), ("other", 30.0), ("third", 31.0))
+        )
+    ]
+    (found,) = judged_claims(replace(data, published=tuple(lines)))
+    assert found.published.p is None and found.published_verdict in ("", "not decided")
