@@ -42,7 +42,7 @@ class LayerWithRoom(DynamicLayer):
 def appended(known: torch.Tensor, new: torch.Tensor, room: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
     """Return known and new tokens in one tensor, [rows, heads, tokens, width], and the larger one that it is part of.
 
-    That is `room`, unless it has no place for them or `known` (empty at first) is not part of it any more.
+    That is `room`, unless it has no place for them or `known` (empty at first) is no longer part of it.
     """
     start = known.shape[-2] if known.numel() else 0
     end = start + new.shape[-2]
