@@ -28,13 +28,14 @@ from actors.engines.options import TRANSFORMERS_OPTIONS, parse_options
 from actors.engines.torch_engine import TorchEngine, run_on_device
 from actors.inference.adapters.lora_layers import LoraLayers
 from actors.inference.decoding.generation import generate_rows
+from actors.inference.decoding.sampled_tokens import SampledTokens
 from actors.inference.decoding.sampler import DecodeRequest
 from actors.inference.micro_batcher import Pace
 from actors.inference.model_loading import base_model, check_numbers, load_model
 from actors.inference.scored_texts import to_token_logprobs
 from actors.inference.scoring.logprobs import RowScores, score_tokens
 from actors.inference.student_texts import student_encoder, text_encoder
-from actors.inference.text_codec import SampledTokens, TextEncoder
+from actors.inference.text_codec import TextEncoder
 from actors.model_folder.generation_settings import folder_stop_ids
 
 

@@ -30,10 +30,11 @@ from actors.engines.vllm_arguments import check_rank, engine_arguments, usable_r
 from actors.engines.vllm_runtime.environment import set_environment
 from actors.engines.vllm_runtime.internals import engine_dead_error, on_each_output, start_engine, validation_error
 from actors.engines.vllm_runtime.stderr import explained_failure
+from actors.inference.decoding.sampled_tokens import truncate_at_stop
 from actors.inference.model_loading import base_model, check_weights, is_adapter
 from actors.inference.scored_texts import to_token_logprobs
 from actors.inference.student_texts import student_encoder, text_encoder
-from actors.inference.text_codec import TextEncoder, truncate_at_stop
+from actors.inference.text_codec import TextEncoder
 from actors.model_folder.adapter import adapter_folder
 from actors.model_folder.config import load_decoder_config
 from actors.model_folder.generation_settings import folder_stop_ids

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from actors.engine import Generation, LoadError, LogprobRequest, RequestError
 from actors.inference.chat_template import Message, encode_chat, end_of_turn, starts_in_thoughts
+from actors.inference.decoding.sampled_tokens import SampledTokens
 from actors.inference.scored_texts import ScoredText, count_tokens, to_scored_texts, truncate_texts
 from prompts.thoughts import HARMONY_TOKENS, TAGS, reply_start, split_thoughts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-
-@dataclass(frozen=True, slots=True)
-class SampledTokens:
-    """New tokens without the stop token, whether there was one, and the tokens' log-probabilities if requested.
-
-    `alternatives` are the most likely tokens at each position with their log-probabilities, if requested; the position
-    of the stop token is among them.
-    """
-
-    tokens: list[int]
-    stopped: bool
-    logprobs: tuple[float, ...] | None = None
-    alternatives: Sequence[Sequence[tuple[int, float]]] = ()
 
 
 class TextEncoder:
@@ -116,18 +102,6 @@ def _skipped_tokens(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
         marks |= {*HARMONY_TOKENS}
     kept = {token for token, content in special.items() if content.lower() in marks}
     return frozenset({*special, *tokenizer.all_special_ids} - kept)
-
-
-def truncate_at_stop(
-    tokens: Sequence[int],
-    stops: frozenset[int],
-    logprobs: Sequence[float] | None = None,
-    alternatives: Sequence[Sequence[tuple[int, float]]] = (),
-) -> SampledTokens:
-    """Return the tokens (and their log-probabilities) before the first stop token."""
-    end = next((i for i, token in enumerate(tokens) if token in stops), len(tokens))
-    kept = None if logprobs is None else tuple(logprobs[:end])
-    return SampledTokens(list(tokens[:end]), end < len(tokens), kept, alternatives)
 
 
 def _stop_tokens(tokenizer: PreTrainedTokenizerBase, folder_stops: frozenset[int]) -> frozenset[int]:

@@ -12,8 +12,8 @@ import torch
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
 
 from actors.inference.decoding.cache import empty_cache, rows_may_leave, selected_cache
+from actors.inference.decoding.sampled_tokens import SampledTokens, truncate_at_stop
 from actors.inference.decoding.sampler import DecodeRequest, GumbelSampler
-from actors.inference.text_codec import SampledTokens, truncate_at_stop
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

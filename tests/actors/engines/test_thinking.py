@@ -10,9 +10,10 @@ import pytest
 
 from actors.engine import EngineSpec, Generation, LoadError, LogprobRequest
 from actors.inference.chat_template import IGNORED, encode_chat, encode_example, set_template
+from actors.inference.decoding.sampled_tokens import SampledTokens
 from actors.inference.model_loading import load_tokenizer
 from actors.inference.scored_texts import to_scored_texts
-from actors.inference.text_codec import SampledTokens, TextEncoder
+from actors.inference.text_codec import TextEncoder
 from actors.training import model as training
 from actors.training.batches import encode_rows
 from actors.training.spec import TrainRow, TrainSpec

@@ -11,7 +11,8 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from actors.engine import EngineSpec, GenerateRequest, LoadError, LogprobRequest, Sampling
 from actors.engines.registry import create
-from actors.inference.text_codec import SampledTokens, TextEncoder
+from actors.inference.decoding.sampled_tokens import SampledTokens
+from actors.inference.text_codec import TextEncoder
 from actors.model_folder import tokenizer_file
 from actors.model_folder.tokenizer_file import tokenizer_of
 from actors.training.model import load_tokenizer
