@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
@@ -21,6 +22,7 @@ from actors.serving.replica_handle import NAMESPACE
 from actors.serving.reservation import Reservation
 from actors.serving.router import LEASE_SECONDS, ROUTER_CONCURRENCY, Router
 from actors.serving.spec import PoolClosed, PoolSpec, PoolStats, Readiness
+from cluster.connection.background import BackgroundWork
 
 POOL_CLOSE_TIMEOUT = 15.0
 READY_POLL_SECONDS = 5.0  # the longest wait of one call for ready replicas
@@ -54,8 +56,7 @@ class Pool:
         else:
             self._router = self._start_router(shared, reservations)
             self._router.attach.remote(self._driver)
-        if shared:
-            threading.Thread(target=self._renew_lease_loop, daemon=True).start()
+        self._lease = BackgroundWork(self._renew_lease, f"lease of {pool_spec.name}") if shared else None
 
     def wait_until_ready(self, timeout: float = 600, waited: float = 0) -> None:
         """Wait until `min_replicas` replicas have loaded the model. At the timeout, a single ready replica is enough.
@@ -134,6 +135,8 @@ class Pool:
         if self._closed.is_set():
             return
         self._closed.set()
+        if self._lease:
+            self._lease.stop()
         last = True
         with contextlib.suppress(GetTimeoutError, RayActorError, PoolClosed):
             last = ray.get(self._router.close.remote(self._driver), timeout=POOL_CLOSE_TIMEOUT)
@@ -185,8 +188,9 @@ class Pool:
                 time.sleep(ROUTER_RETRY_SECONDS)  # Ray restarts the router
         return Readiness(0, self.pool_spec.min_replicas, 0, None)
 
-    def _renew_lease_loop(self) -> None:
-        while not self._closed.wait(LEASE_SECONDS / 4):
+    async def _renew_lease(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_SECONDS / 4)
             if not ray.is_initialized():
                 return
             self._router.renew_lease.remote(self._driver)

@@ -17,10 +17,11 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.engine import EngineLost
-from actors.serving.liveness.watchdog import Watchdog, Work
+from actors.serving.liveness.watchdog import Watchdog, Work, await_ref
 from actors.serving.replica_handle import NAMESPACE
 from actors.serving.router import ROUTER_CONCURRENCY, Router
 from actors.serving.spec import PoolClosed, PoolSpec
+from cluster.connection.background import BackgroundWork
 from cluster.processes import kill_process
 
 THREADS = 128  # at most: models load in threads, which mostly wait for their servers
@@ -175,20 +176,20 @@ def _watch(host: Any, pool_spec: PoolSpec) -> None:
         if actor_id in _watched:
             return
         _watched.add(actor_id)
-    threading.Thread(target=_watch_loop, args=(host, pool_spec), daemon=True).start()
+    BackgroundWork(lambda: _watch_process(host, pool_spec), f"watch {pool_spec.host}")
 
 
-def _watch_loop(host: Any, pool_spec: PoolSpec) -> None:
+async def _watch_process(host: Any, pool_spec: PoolSpec) -> None:
     """Kill the process whenever it is stopped, so that Ray starts it again; return when it has stopped for good."""
     limits = pool_spec.heartbeat_timeout, pool_spec.stall_timeout
     while ray.is_initialized():
-        with contextlib.suppress(RayError, AttributeError):  # AttributeError: Ray is being shut down
+        with contextlib.suppress(RayError, TimeoutError, AttributeError):  # AttributeError: Ray is being shut down
             if not _is_running(host, pool_spec.host):
                 return
-            pid, node = ray.get(host.identify.remote(), timeout=pool_spec.heartbeat_timeout)
-            asyncio.run(Watchdog(host, node, pid, *limits).watch(lambda: Work(0, None)))
+            pid, node = await asyncio.wait_for(await_ref(host.identify.remote()), pool_spec.heartbeat_timeout)
+            await Watchdog(host, node, pid, *limits).watch(lambda: Work(0, None))
             kill_process(node, pid)
-        time.sleep(RESTART_SECONDS)
+        await asyncio.sleep(RESTART_SECONDS)
 
 
 def _is_running(host: Any, name: str) -> bool:

@@ -11,6 +11,7 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 
+from cluster.connection.background import stop_background_work
 from cluster.connection.leftover_processes import reap
 from cluster.connection.library_floors import check_versions
 from cluster.errors import ClusterError
@@ -59,6 +60,7 @@ def connect(address: str | None, *, cpus: int | None = None, modules: Sequence[s
             session = _start(cpus) if address is None else _join(address, cpus, modules)
         yield session
     finally:
+        stop_background_work()
         with reap():
             ray.shutdown()
 

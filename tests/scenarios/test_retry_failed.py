@@ -68,7 +68,8 @@ def test_odd_replies_and_failed_rows(tmp_path: Path) -> None:
 
         # all rows of a step are refused: it ends with an error, and is asked again once the cause is fixed
         other = tmp_path / "other.yaml"
-        other.write_text(STUDY.replace("URL", server.url).replace("64", "65").replace("role: teacher", "role: second"))
+        changed = STUDY.replace("max_tokens: 64", "max_tokens: 65").replace("role: teacher", "role: second")
+        other.write_text(changed.replace("URL", server.url))
 
         def refuse(number: int, body: Any) -> Any:
             if body.get("role") != "second" or "Hi" in json.dumps(body["messages"]):
