@@ -55,7 +55,7 @@ network() { # of node $1; the head, 0, also holds the switch (bridge) that all c
 }
 
 start() { # node $1; the agents of nodes on one network must not want the same port
-  local log=$folder/node-$1.log
+  local log=$folder/node-$1.log last=$((SECONDS + 120))
   if [ -n "${NETWORKS:-}" ]; then
     network "$1"
     on=(ip netns exec "$name-$1")
@@ -65,7 +65,7 @@ start() { # node $1; the agents of nodes on one network must not want the same p
     --dashboard-agent-listen-port=$((port + 100 + $1)) "${@:2}" >"$log" 2>&1 &
   nodes+=($!)
   until grep -q "Ray runtime started" "$log"; do
-    kill -0 $! 2>/dev/null || { cat "$log"; exit 1; }
+    kill -0 $! 2>/dev/null && [ "$SECONDS" -lt "$last" ] || { cat "$log" >&2; exit 1; }
     sleep 0.2
   done
 }
