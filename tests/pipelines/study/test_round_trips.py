@@ -21,7 +21,7 @@ from pipelines.study.spec.study import Study
 
 TEXT = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Cn"], exclude_characters="\u2028\u2029\ufeff"), max_size=20
-).filter(lambda text: not text.startswith(("?", ":")))  # in flow style, the library cannot read back what it writes for these
+).filter(lambda text: not text.startswith(("?", ":")))  # in flow style, ruamel cannot read what it writes for these
 NAME = st.from_regex(r"[a-z0-9][a-z0-9._-]{0,20}", fullmatch=True)
 FLOAT = st.floats(1e-6, 1e6)
 SETTING = TEXT | st.integers(-(2**60), 2**60) | FLOAT | st.booleans()
