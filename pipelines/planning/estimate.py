@@ -1,9 +1,9 @@
 """Estimates how long steps take: from a profile of the study, or else from tokens, parameters and assumed rates.
 
 A token costs 2 floating-point operations per active parameter to generate or score, and 6 to train on. The rates of
-CPUs were measured on two cores with small models, where overhead dominates. Those of GPUs are for an H100 and are
-scaled for other GPUs by memory bandwidth (generating) or TFLOP/s (scoring, training). They are 6,443 generated tokens/s
-for Qwen3-8B on vLLM 0.15, as published by datatrove's authors, and 35 to 40 % of the peak TFLOP/s.
+CPUs were measured on two cores with small models, two of which were trained at a time. Those of GPUs are for an H100
+and are scaled for other GPUs by memory bandwidth (generating) or TFLOP/s (scoring, training). They are 6,443 generated
+tokens/s for Qwen3-8B on vLLM 0.15, as published by datatrove's authors, and 35 to 40 % of the peak TFLOP/s.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from pipelines.study.graph.steps.params.instructions import SeedsParams
 from pipelines.study.graph.steps.params.measures import ContaminationParams, DiversityParams
 from pipelines.study.graph.steps.step import Step
 
-CPU_FLOPS = {"generate": 1.4e10, "score": 8e10, "train": 6e10}
+CPU_FLOPS = {"generate": 2.5e10, "score": 8e10, "train": 3e10}
 GPU_FLOPS = {"generate": 1.06e14, "score": 4e14, "train": 3.5e14}
 ASSUMED_GPU = "L4"
-STEP_OVERHEAD_SECONDS = {"train": 1.0, "evaluate": 1.0}
+STEP_OVERHEAD_SECONDS = {"train": 1.0}
+MODEL_STEP_OVERHEAD_SECONDS = 0.4  # of all other steps that a model runs
+RUN_START_SECONDS = 30.0  # of Ray and of the first models
 ENCODER_START_SECONDS = 5.0
 EMBEDDINGS_PER_SECOND = 50.0
 CHECKS_PER_SECOND = 50000.0
@@ -70,7 +72,7 @@ def _seconds(
     seconds_per_token = (
         2 * count / flops_per_second(workload.work_type, machine_types.request(step), machine_types.gpu_of(step))
     )
-    return STEP_OVERHEAD_SECONDS.get(step.kind, 0.0) + passes * tokens * seconds_per_token
+    return STEP_OVERHEAD_SECONDS.get(step.kind, MODEL_STEP_OVERHEAD_SECONDS) + passes * tokens * seconds_per_token
 
 
 def flops_per_second(work_type: str, request: ResourceRequest, gpu: str | None) -> float:

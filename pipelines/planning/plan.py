@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.garbage import collection_paused
-from pipelines.planning.estimate import ASSUMED_GPU, estimate_seconds
+from pipelines.planning.estimate import ASSUMED_GPU, RUN_START_SECONDS, estimate_seconds
 from pipelines.planning.machine_types import MachineTypes
 from pipelines.planning.profile import Profile, load_profile, profile_mismatch
 from pipelines.planning.seed_sets import measure_seed_sets
@@ -67,8 +67,10 @@ class Plan:
 
     @property
     def overhead(self) -> float:
-        """Seconds of a run that no step accounts for."""
-        return self.profile.overhead if self.profile else 0.0
+        """Seconds of a run that no step accounts for: by the profile, or else assumed if a model runs."""
+        if self.profile:
+            return self.profile.overhead
+        return RUN_START_SECONDS if any(self.workloads[step.key].model for step in self.pending) else 0.0
 
     def cost_of(self, step: Step) -> LinearCost | None:
         """Return the profile's cost for the step's workload class; None if it has no applicable one."""
