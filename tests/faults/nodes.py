@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import psutil
 
 from cluster.connection.auth import ensure_token
 from tests.faults.rig import ROOT, Rig
+from tests.support.ports import free_port
 
 START_SECONDS = 120
 
@@ -80,7 +80,7 @@ class Nodes:
     def begin(self) -> str:
         """Start a head node and return its address."""
         ensure_token()
-        self.port = _free_port()
+        self.port = free_port()
         self.head = self._node("--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false")
         return f"127.0.0.1:{self.port}"
 
@@ -149,12 +149,6 @@ def _mentions(process: psutil.Process, text: str) -> bool:
         return text in " ".join(process.cmdline())
     except psutil.Error:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _until(true: Callable[[], bool]) -> None:

@@ -6,7 +6,6 @@ import os
 import pickle
 import random
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from pipelines.store.store import Store
 from tests.faults.rig import Rig, finished, undisturbed
 from tests.faults.stores import FlakyS3
 from tests.faults.test_drivers import somewhere
+from tests.support.ports import free_port
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_an_object_store_that_stays_away_is_one_message(
     s3: FlakyS3, chance: random.Random, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(S3FileSystem, "retries", 1)
-    store = _fresh(s3, s3.bucket(), monkeypatch, _free_port() if fault == "nobody there" else 0)
+    store = _fresh(s3, s3.bucket(), monkeypatch, free_port() if fault == "nobody there" else 0)
     s3.begin(fault, chance)
     for ask in (store.finished_keys, lambda: store.write_bytes("b/x", b"")):
         with pytest.raises(OSError) as failure:
@@ -145,7 +145,7 @@ def test_an_object_store_that_stays_away_is_one_message(
 def test_an_object_store_that_is_back_after_a_moment_is_not_missed(
     s3: FlakyS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, port = s3.bucket(), _free_port()
+    url, port = s3.bucket(), free_port()
     store, later = _fresh(s3, url, monkeypatch, port), list[FlakyS3]()
 
     def begin() -> None:
@@ -169,9 +169,3 @@ def _fresh(s3: FlakyS3, url: str, monkeypatch: pytest.MonkeyPatch, port: int = 0
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     S3FileSystem.clear_instance_cache()
     return Store(url)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -19,7 +19,7 @@ from pipelines.execution.runner import run
 from pipelines.store.store import Store
 from pipelines.study.file.load import load
 from pipelines.study.graph.build import build
-from tests.cluster.connection.nodes import free_port
+from tests.support.ports import free_port
 from tests.support.studies import scripted_study
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +61,11 @@ def spread_study(tmp_path: Path) -> Path:
 def check_same(tmp_path: Path, **settings: str) -> str:
     """Run the study on several nodes and on one, compare what they made; what the first one said."""
     study, several, single = spread_study(tmp_path), tmp_path / "several", tmp_path / "single"
-    environment = os.environ | {"PORT": str(free_port()), "VENV": str(Path(sys.executable).parents[1])} | settings
+    environment = (
+        os.environ
+        | {"PORT": str(free_port(99, 100, 101, 102)), "VENV": str(Path(sys.executable).parents[1])}
+        | settings
+    )
     done = subprocess.run(
         [ROOT / "examples" / "several_nodes.sh", study, "--store", several],
         cwd=ROOT,

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import pickle
-import socket
 import time
 import traceback
 from dataclasses import replace
@@ -28,6 +27,7 @@ from actors.engines.http.completions import read_completion
 from actors.engines.http.exchange import backoff_seconds
 from actors.engines.http.rate_limit import RateLimiter
 from actors.engines.registry import create
+from tests.support.ports import free_port
 
 KEY = "sk-canary-0123456789"
 
@@ -53,12 +53,6 @@ def ask(engine, requests):
         return asyncio.run(gather())
     finally:
         engine.close()
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def test_the_url_is_required_and_must_be_one():

@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 
 from cluster.connection.auth import ensure_token
+from tests.support.ports import free_port
 
 START_SECONDS = 90.0
 STORE_BYTES = 100 * 2**20
@@ -28,11 +29,6 @@ LISTS = (
     *("cluster_synced_files", "initialization_commands", "setup_commands", "head_setup_commands"),
     *("worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands"),
 )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 @dataclass

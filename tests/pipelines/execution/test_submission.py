@@ -32,8 +32,9 @@ from pipelines.study.file.load import load
 from pipelines.study.file.override import with_seed_file
 from pipelines.study.plugins.active import plugin_scope
 from prompts.catalog import catalog
-from tests.cluster.connection.nodes import Nodes, free_port, head
+from tests.cluster.connection.nodes import Nodes, head
 from tests.pipelines.plugins.test_packages import write_package
+from tests.support.ports import free_port
 from tests.support.studies import scripted_study
 
 SECONDS = 120.0
