@@ -20,7 +20,25 @@ from pipelines.rows.readers.seed_rows import (
     to_printable,
 )
 
-_OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+HEADER_BYTES = 1 << 16
+OTHER_SEPARATORS = (";", "\t", "|")
+
+
+def find_separator(stream: BufferedReader, expected: str) -> str:
+    """Return what separates the cells of the header, at which the stream is.
+
+    It is `expected`, unless that leaves the header one cell and another one does not: spreadsheet programs write
+    semicolons where the comma is the decimal mark.
+    """
+    header = stream.peek(HEADER_BYTES).decode("latin-1").splitlines()[:1]
+
+    def is_split(separator: str) -> bool:
+        try:
+            return len(next(csv.reader(header, delimiter=separator, strict=True), ())) > 1
+        except csv.Error:
+            return False
+
+    return next(filter(is_split, (expected, *OTHER_SEPARATORS)), expected)
 
 
 def read_csv(stream: BufferedReader, rules: ReadingRules, separator: str = ",") -> Iterator[RawRecord]:
@@ -30,7 +48,7 @@ def read_csv(stream: BufferedReader, rules: ReadingRules, separator: str = ",") 
         FileProblem: If the header is not usable, or the file cannot be split into rows.
     """
     lines = _Lines(stream)
-    rows = _rows(lines, separator)
+    rows = _rows(lines, find_separator(stream, separator))
     header = next(rows, None)
     if header is None:
         return
@@ -100,13 +118,7 @@ def _check_header(line: int, names: Sequence[str], rules: ReadingRules) -> None:
     try:
         check_names(names, rules)
     except RowProblem as problem:
-        remedy = _separator_hint(names) or REMEDIES[problem.reason]
-        raise FileProblem(f"in the header: {problem.detail}", line, remedy) from None
-
-
-def _separator_hint(names: Sequence[str]) -> str | None:
-    found = next((mark for mark in _OTHER_SEPARATORS if len(names) == 1 and mark in names[0]), None)
-    return f"Its cells seem to be separated by {_OTHER_SEPARATORS[found]}: save it with commas." if found else None
+        raise FileProblem(f"in the header: {problem.detail}", line, REMEDIES[problem.reason]) from None
 
 
 def _record(names: Sequence[str], cells: Sequence[str], raw: str) -> object:

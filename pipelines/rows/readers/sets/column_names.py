@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from pipelines.rows.readers.formats.csv_rows import find_separator
 from pipelines.rows.readers.formats.file_format import check_file, format_of, open_bytes
 from pipelines.rows.readers.formats.json_file import read_json
 from pipelines.rows.readers.formats.json_lines import read_json_lines
@@ -50,7 +51,8 @@ def _names_of_columns(path: Path) -> tuple[str, ...]:
     return columns if all(isinstance(content[name], list) for name in columns) else ()
 
 
-def _header(stream: io.BufferedReader, separator: str) -> tuple[str, ...]:
+def _header(stream: io.BufferedReader, expected: str) -> tuple[str, ...]:
+    separator = find_separator(stream, expected)
     lines = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
     return tuple(next(csv.reader(lines, delimiter=separator), ()))
 

@@ -82,7 +82,6 @@ SHEETS = {  # CSV files without a usable header, or whose rows cannot be separat
     b'{"instruction": "x"}\n': f":1: in the header: {NO_INSTRUCTION}; "
     f'the fields are {{"instruction": "x"}}. {REMEDIES["missing-instruction"]}',
 }
-SEPARATED = {";": "semicolons", "\t": "tabs", "|": "bars"}
 CELLS_OF_ROWS = {
     b"x": ("missing-cells", "the row has 1 cells; the header has 3"),
     b"x,y": ("missing-cells", "the row has 2 cells; the header has 3"),
@@ -113,14 +112,9 @@ def broken_json() -> Iterator[Case]:
 
 
 def broken_csv() -> Iterator[Case]:
-    """Quotes that do not close, cells that do not fit, separators that are none."""
+    """Quotes that do not close, cells that do not fit."""
     for data, told in SHEETS.items():
         yield Case(str(data[:40]), "csv", data, told)
-    for mark, name in SEPARATED.items():
-        header = mark.join(FIELDS)
-        told = f":1: in the header: {NO_INSTRUCTION}; the fields are {ascii(header)[1:-1]}"
-        remedy = f"Its cells seem to be separated by {name}: save it with commas."
-        yield Case(name, "csv", f"{header}\nx{mark}y{mark}z\n".encode(), f"{told}. {remedy}")
     before, whole = written("csv", good_rows()[:1]), written("csv", good_rows())
     for row, (reason, detail) in CELLS_OF_ROWS.items():
         data = before + row + b"\r\n" + whole[len(before) :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from pipelines.rows.readers import BadRow, SeedRow, read_seeds
 from pipelines.rows.readers.layouts.columns import NO_INSTRUCTION
 from pipelines.rows.readers.seed_rows import REMEDIES
+from pipelines.rows.readers.sets.column_names import column_names
 
 QUOTES = "A quote at the start of a cell opens it; one inside is written twice."
 
@@ -82,6 +84,32 @@ def test_cells_are_kept_with_their_quotes_line_ends_and_spaces(tmp_path: Path) -
     path = tmp_path / "seeds.csv"
     path.write_bytes(b'\xef\xbb\xbfid,answer,question\r\n007,"a ""b"",\r\nc"," =1+1 \xc3\xa9"\r\n')
     assert read_seeds(path).rows == [SeedRow(0, " =1+1 é", "", 'a "b",\r\nc')]
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("seeds.csv", b"question;input;note\na, b;c;d|e\n"),
+        ("seeds.csv", b"\xef\xbb\xbfquestion\tinput\na, b\tc\n"),
+        ("seeds.csv.gz", gzip.compress(b'"question"|"input"|"note, long"\r\n"a, b"|c|\r\n', mtime=0)),
+        ("seeds.tsv", b"question;input\na, b;c\n"),
+        ("seeds.tsv", b"question, or prompt;x\tquestion\tinput\n\ta, b\tc\n"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_what_separates_the_names_of_the_header_separates_cells(tmp_path: Path, name: str, data: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    assert read_seeds(path).rows == [SeedRow(0, "a, b", "c", "")]
+    assert {"question", "input"} <= {*column_names(path)}
+
+
+def test_a_separator_inside_a_quoted_name_or_in_rows_alone_separates_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "seeds.csv"
+    path.write_bytes(b'"instruction"\na;b|c\n')
+    assert read_seeds(path).rows == [SeedRow(0, "a;b|c", "", "")]
+    path.write_bytes(b'"my; prompt"\na;b|c\n')
+    assert column_names(path) == ("my; prompt",)
 
 
 def test_a_cell_of_half_a_megabyte_is_read(tmp_path: Path) -> None:

@@ -23,21 +23,21 @@ BAD = b'{"instruction": 1}\n'
         ("seeds.jsonl", b"", ": is empty"),
         ("seeds.jsonl", b"\xef\xbb\xbf\n \n", ": contains no rows"),
         ("seeds.jsonl", "{}".encode("utf-16"), ": is UTF-16 or UTF-32. Save it as UTF-8."),
-        ("seeds.jsonl", gzip.compress(GOOD), ": is a gzip file whose name does not end in .gz. Rename it."),
+        ("seeds.jsonl", gzip.compress(GOOD, mtime=0), ": is a gzip file whose name does not end in .gz. Rename it."),
         ("seeds.jsonl.gz", GOOD, ": not a valid gzip file: Not a gzipped file (b'{\"'). Fetch or write it again."),
         (
             "seeds.jsonl.gz",
-            gzip.compress(GOOD * 100)[:-9],
+            gzip.compress(GOOD * 100, mtime=0)[:-9],
             ": the gzip file is cut off before its end. Fetch or write it again.",
         ),
         (
             "seeds.csv.gz",
-            gzip.compress(b"instruction\n" + b"a\n" * 99)[:-1],
+            gzip.compress(b"instruction\n" + b"a\n" * 99, mtime=0)[:-1],
             ": the gzip file is cut off before its end. Fetch or write it again.",
         ),
         (
             "seeds.json.gz",
-            gzip.compress(b"[" + GOOD + b"]")[:-12],
+            gzip.compress(b"[" + GOOD + b"]", mtime=0)[:-12],
             ": the gzip file is cut off before its end. Fetch or write it again.",
         ),
         (
