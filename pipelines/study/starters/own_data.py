@@ -9,9 +9,19 @@ from itertools import islice
 from pathlib import Path
 
 from pipelines.errors import InputError
-from pipelines.rows.readers import ColumnField, ReadingRules, SeedRow, SeedSource, count_rows, find_files, iter_seeds
+from pipelines.rows.readers import (
+    BadRow,
+    ColumnField,
+    ReadingRules,
+    SeedRow,
+    SeedSource,
+    count_rows,
+    find_files,
+    iter_seeds,
+)
 from pipelines.rows.readers.layouts.columns import columns_of
 from pipelines.rows.readers.layouts.names import STRONG, WEAK, plain
+from pipelines.rows.readers.seed_rows import REMEDIES
 from pipelines.rows.readers.sets.column_names import column_names
 
 SAMPLE_ROWS = 50
@@ -76,21 +86,36 @@ def _mapping(
     if not texts:
         if not count_rows(SeedSource(tuple(files), ReadingRules(columns=(("instruction", names[0]),))), 1):
             raise InputError("contains no rows", file=str(path))
-        message = f"no column can be an instruction: the columns are {', '.join(names[:10])}"
-        raise InputError(message, file=str(path), remedy="One column must hold an instruction, as text, in every row.")
+        raise _no_instruction(path, files, names)
     likely = [name for word in _LIKELY for name in texts if word in plain(name)]
     best = (likely or texts)[0]
     return {"instruction": best}, tuple(name for name in texts if name != best)
 
 
-def _readable(files: Sequence[Path], mapping: Mapping[ColumnField, str]) -> int:
-    """Return how many of the first rows are seeds if columns are mapped like this."""
+def _no_instruction(path: Path, files: Sequence[Path], names: Sequence[str]) -> InputError:
+    """Return the error of a file without an instruction: its first row that cannot be read, if most of them cannot."""
+    rows = _first_rows(files, {"instruction": names[0]})
+    unreadable = [row for row in rows if isinstance(row, BadRow) and row.field is None]
+    if len(unreadable) * 2 > len(rows):
+        bad = unreadable[0]
+        return InputError(bad.detail, file=str(path), line=bad.line, remedy=REMEDIES[bad.reason])
+    message = f"no column can be an instruction: the columns are {', '.join(names[:10])}"
+    return InputError(message, file=str(path), remedy="One column must hold an instruction, as text, in every row.")
+
+
+def _first_rows(files: Sequence[Path], mapping: Mapping[ColumnField, str]) -> list[SeedRow | BadRow]:
+    """Return the first rows if columns are mapped like this; none of a file that cannot be read so."""
     rules = ReadingRules(columns=tuple(mapping.items()))
     try:
         with closing(iter_seeds(SeedSource(tuple(files), rules))) as found:
-            return sum(isinstance(row, SeedRow) for row in islice(found, SAMPLE_ROWS))
+            return list(islice(found, SAMPLE_ROWS))
     except InputError:
-        return 0
+        return []
+
+
+def _readable(files: Sequence[Path], mapping: Mapping[ColumnField, str]) -> int:
+    """Return how many of the first rows are seeds if columns are mapped like this."""
+    return sum(isinstance(row, SeedRow) for row in _first_rows(files, mapping))
 
 
 def _recognised(names: tuple[str, ...], mapping: Mapping[ColumnField, str]) -> dict[ColumnField, str]:
@@ -116,12 +141,7 @@ def _ambiguous_choice(names: Sequence[str]) -> dict[ColumnField, str]:
 
 def _is_text(files: Sequence[Path], name: str) -> bool:
     """Return whether most of the first rows have several words in a column."""
-    rules = ReadingRules(columns=(("instruction", name),))
-    try:
-        with closing(iter_seeds(SeedSource(tuple(files), rules))) as found:
-            rows = list(islice(found, SAMPLE_ROWS))
-    except InputError:
-        return False
+    rows = _first_rows(files, {"instruction": name})
     texts = [row.instruction for row in rows if isinstance(row, SeedRow)]
     return len(texts) * 2 > len(rows) and sum(" " in text.strip() for text in texts) * 2 > len(texts)
 

@@ -104,6 +104,12 @@ def test_conversations_are_found(tmp_path: Path, name: str, mapped: dict[str, st
         ("none.csv", b"", "is empty"),
         ("header.csv", b"instruction,output\n", "no rows"),
         ("numbers.csv", b"a,b\n1,2\n3,4\n", "the columns are a, b"),
+        (
+            "latin.csv",
+            "Frage;Antwort\nWie heißt du?;Bob\n".encode("latin-1"),
+            "latin.csv:2: .* not UTF-8. Save the file as",
+        ),
+        ("cells.csv", b"text\nName two birds, or three\n", "cells.csv:2: the row has 2 cells; the header has 1"),
         ("words.txt", b"Name two birds.\n", "not a format"),
     ],
 )
