@@ -26,6 +26,10 @@ from pipelines.rows.readers.sets.column_names import column_names
 
 SAMPLE_ROWS = 50
 MAX_COUNTED = 100_000
+REMEDY = (
+    "One column must hold an instruction, as text, in every row. A study can name one inside another by its path: "
+    "'columns: {instruction: OUTER.INNER}'."
+)
 _LIKELY = ("text", "task", "user", "human", "request", "message", "sentence", "title", "content", "body")
 """Names of columns that often hold an instruction, if no column has one of the usual names."""
 
@@ -100,7 +104,7 @@ def _no_instruction(path: Path, files: Sequence[Path], names: Sequence[str]) -> 
         bad = unreadable[0]
         return InputError(bad.detail, file=str(path), line=bad.line, remedy=REMEDIES[bad.reason])
     message = f"no column can be an instruction: the columns are {', '.join(names[:10])}"
-    return InputError(message, file=str(path), remedy="One column must hold an instruction, as text, in every row.")
+    return InputError(message, file=str(path), remedy=REMEDY)
 
 
 def _first_rows(files: Sequence[Path], mapping: Mapping[ColumnField, str]) -> list[SeedRow | BadRow]:
