@@ -68,6 +68,10 @@ class TrainError(Exception):
         self.restarts = restarts
 
 
+class TrainingStopped(Exception):
+    """The run has disconnected from Ray during the training, which has not failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class TrainSpec:
     """All settings that change the trained weights. `base` is a local folder or a hub name.

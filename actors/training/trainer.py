@@ -13,6 +13,7 @@ from actors.digest import digest as digest_of
 from actors.training.spec import (
     STUDENT_PREFIX,
     TrainError,
+    TrainingStopped,
     TrainOutcome,
     TrainPlacement,
     TrainRow,
@@ -66,6 +67,7 @@ def train(
 
     Raises:
         TrainError: If the batch cannot be split, `output` exists, no row has a response, or the training fails.
+        TrainingStopped: If another thread shuts down Ray during the training.
     """
     return train_multi_lora(spec, [pairs], [output], placement, on_progress)[0]
 
@@ -183,7 +185,6 @@ def _run_with_restarts(
     job: TrainJob, on_progress: OnProgress | None, filesystem: AbstractFileSystem, staging_dir: str
 ) -> list[TrainOutcome]:
     """Run the training, and retry if its process is lost or if what an earlier call has left makes it fail."""
-    import ray
     from ray.exceptions import RayActorError, RayTaskError
 
     from actors.training.host import MAX_LOST_WORKERS
@@ -194,10 +195,12 @@ def _run_with_restarts(
             outcomes = _train_once(job, on_progress)
             return [dataclasses.replace(outcome, restarts=outcome.restarts + failures) for outcome in outcomes]
         except RayActorError as error:
-            if failures == MAX_LOST_WORKERS or not ray.is_initialized():
+            _require_ray()
+            if failures == MAX_LOST_WORKERS:
                 reason = f"{job.spec.base}: the training lost its process {failures + 1} times"
                 raise TrainError(reason, failures) from error
         except RayTaskError as error:
+            _require_ray()
             _remove(filesystem, staging_dir)  # resumed from its checkpoint, it would fail again
             if not resumed or failures == MAX_LOST_WORKERS:
                 restarts = failures + getattr(error.cause, "restarts", 0)
@@ -262,8 +265,8 @@ def _kill_host(host: ActorHandle[Any], node: str, pid: int, result: ray.ObjectRe
 
 
 def _require_ray() -> None:
-    """Raise TrainError if another thread has shut down Ray: the next call would start a new instance."""
+    """Raise TrainingStopped if another thread has shut down Ray: the next call would start a new instance."""
     import ray
 
     if not ray.is_initialized():
-        raise TrainError("Ray was shut down during the training")
+        raise TrainingStopped

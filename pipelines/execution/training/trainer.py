@@ -13,7 +13,15 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from actors.training.spec import STUDENT_PREFIX, TrainError, TrainOutcome, TrainPlacement, TrainRow, TrainSpec
+from actors.training.spec import (
+    STUDENT_PREFIX,
+    TrainError,
+    TrainingStopped,
+    TrainOutcome,
+    TrainPlacement,
+    TrainRow,
+    TrainSpec,
+)
 from actors.training.trainer import can_share_base, digest, train_to_staging
 from cluster.resources.placement import ResourceRequest
 from pipelines.errors import with_details
@@ -87,6 +95,8 @@ class Trainer:
         """
         try:
             return self.train(training)
+        except TrainingStopped:
+            return []
         except TrainError as error:
             self.context.retries.add_training(training.steps[0].label, error.restarts)
             if len(training.steps) > 1:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from actors.training.spec import Speed, TrainError, TrainOutcome, TrainRow
+from actors.training.spec import Speed, TrainError, TrainingStopped, TrainOutcome, TrainRow
 from cluster.resources.inventory import Inventory, Node
 from cluster.resources.placement import ClusterCapacity
 from pipelines.execution.runtime.commit import commit_rows
@@ -116,6 +116,17 @@ def test_students_that_fail_together_are_tried_one_by_one() -> None:
     assert failed == [bad]
     assert {step.key for step in trained} == {step.key for step in steps} - {bad.key}
     assert sorted(attempts)[-2:] == [8, 8] and attempts.count(1) in (2, 8)
+
+
+def test_a_training_that_is_stopped_with_the_run_has_not_failed() -> None:
+    class Stopped(Trainer):
+        def train(self, training: PlannedTraining) -> list[Gang]:
+            raise TrainingStopped
+
+    given, failed = context({"cpus": 1.0}, **LORA), list[Step]()
+    trainer = Stopped(given, seconds_of(given), lambda step: [], lambda step, why: failed.append(step))
+    schedule_gangs(trainer.plan_gangs(trains(given), room(2)), room(2))
+    assert failed == []
 
 
 @pytest.fixture
