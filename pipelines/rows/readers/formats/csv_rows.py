@@ -30,11 +30,11 @@ def find_separator(stream: BufferedReader, expected: str) -> str:
     It is `expected`, unless that leaves the header one cell and another one does not: spreadsheet programs write
     semicolons where the comma is the decimal mark.
     """
-    header = stream.peek(HEADER_BYTES).decode("latin-1").splitlines()[:1]
+    header = decode_bytes(stream.peek(HEADER_BYTES).split(b"\n", 1)[0])
 
     def is_split(separator: str) -> bool:
         try:
-            return len(next(csv.reader(header, delimiter=separator, strict=True), ())) > 1
+            return len(next(csv.reader([header], delimiter=separator, strict=True), ())) > 1
         except csv.Error:
             return False
 

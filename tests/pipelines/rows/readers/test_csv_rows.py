@@ -92,6 +92,7 @@ def test_cells_are_kept_with_their_quotes_line_ends_and_spaces(tmp_path: Path) -
         ("seeds.csv", b"question;input;note\na, b;c;d|e\n"),
         ("seeds.csv", b"\xef\xbb\xbfquestion\tinput\na, b\tc\n"),
         ("seeds.csv.gz", gzip.compress(b'"question"|"input"|"note, long"\r\n"a, b"|c|\r\n', mtime=0)),
+        ("seeds.csv", "Å;input;question\n;c;a, b\n".encode()),
         ("seeds.tsv", b"question;input\na, b;c\n"),
         ("seeds.tsv", b"question, or prompt;x\tquestion\tinput\n\ta, b\tc\n"),
     ],
