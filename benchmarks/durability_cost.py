@@ -20,6 +20,7 @@ from actors.engine import Client
 from benchmarks.support.lab import figure, lab, study
 from cluster.connection.session import connect
 from pipelines.execution.stream import operators
+from pipelines.store.journaled_client import JournaledClient
 from pipelines.study.spec.study import Study
 
 ROWS, RATE, LATENCY = 8_000, 1_000, 0.25
@@ -52,7 +53,9 @@ def durability(enabled: bool) -> Generator[None]:
     with ExitStack() as patches:
         if not enabled:
             patches.enter_context(
-                mock.patch.object(operators, "Remembering", lambda client, kind, key: NonDurableClient(client))
+                mock.patch.object(
+                    operators, JournaledClient.__name__, lambda client, kind, key: NonDurableClient(client)
+                )
             )
             patches.enter_context(mock.patch.object(os, "fsync", _skip_flush))
         yield
