@@ -215,6 +215,19 @@ def test_the_python_package_loads_nothing_heavy() -> None:
     assert {output.strip() for output in outputs} == {"[]"} and min(seconds) < 8 * min(import_seconds)
 
 
+@pytest.mark.parametrize("command", ["plan", "status"])
+def test_looking_at_a_study_loads_no_slow_library(tmp_path: Path, command: str) -> None:
+    slow = {"torch", "transformers", "vllm", "matplotlib", "ray", "scipy", "pandas", "duckdb"}
+    script = (
+        "import sys, contextlib\n"
+        f"sys.argv = ['evolgrid', '{command}', 'studies/quickstart.yaml', '--store', '{tmp_path}']\n"
+        "from pipelines.cli.app import main\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+        f"print('slow:', sorted({slow} & set(sys.modules)))"
+    )
+    assert "slow: []" in cpu_and_output(script)[1]
+
+
 def cpu_and_output(script: str) -> tuple[float, str]:
     """The CPU seconds of a script, and what it prints."""
     before = children_cpu()

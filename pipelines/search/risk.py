@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special
 
 from pipelines.search.model import Fit, fit
 from pipelines.search.ranks import Floats
@@ -77,6 +76,8 @@ def _group_risk(
     model: Fit,
     group: tuple[str, ...],
 ) -> GroupRisk:
+    from scipy import special  # slow to import
+
     rows = [space.students.index(student) for student in group]
     values, missing = utility[rows], np.isnan(utility[rows])  # [students of the group, arms]
     possible = _possible_arms(space, evidence, group)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from pipelines.bootstrap import draw_resamples, percentile_interval
 
@@ -62,6 +61,8 @@ def correlate(metric: Sequence[float], measured: Sequence[float], seed: int = 0)
 
 def _rhos(pairs: Floats) -> Floats:
     """Return the rho of each sample: [2, samples, points] to [samples]."""
+    from scipy import stats  # slow to import
+
     if pairs.shape[2] < 2:
         return np.full(pairs.shape[1], math.nan)
     ranks = stats.rankdata(pairs, axis=2)
