@@ -8,8 +8,6 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
-_SCALARS = frozenset({str, int, float, bool, type(None)})
-_to_json = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 VERSION = 1  # incrementing it invalidates all results that are stored under earlier digests
 
 
@@ -24,27 +22,27 @@ def digest(kind: str, *values: object) -> str:
         TypeError: A value has another type.
         ValueError: A number is not finite.
     """
-    text = _to_json([VERSION, kind, *map(_plain, values)])
+    text = _to_json([VERSION, kind, *values])
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def _plain(value: object) -> Any:
-    """Return `value` as JSON data."""
-    kind = type(value)
-    if kind in _SCALARS or isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, list | tuple):
-        return [item if type(item) is str else _plain(item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            name: given if type(given) is str else _plain(given)
-            for name, default in _fields(kind)
-            if (given := getattr(value, name)) is not default and given != default
-        }
-    raise TypeError(f"cannot compute a digest of a {type(value).__name__}")
+def _given_fields(record: object) -> dict[str, Any]:
+    """Return the fields of a dataclass that do not have their default value."""
+    if not is_dataclass(record) or isinstance(record, type):
+        raise TypeError(f"cannot compute a digest of a {type(record).__name__}")
+    return {
+        name: given
+        for name, default in _fields(type(record))
+        if (given := getattr(record, name)) is not default and given != default
+    }
 
 
 @cache
 def _fields(record: type[Any]) -> tuple[tuple[str, object], ...]:
     """Return names and defaults of a dataclass's fields. A missing default is a marker that equals no value."""
     return tuple((field.name, field.default) for field in fields(record))
+
+
+_to_json = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), allow_nan=False, check_circular=False, default=_given_fields
+).encode
