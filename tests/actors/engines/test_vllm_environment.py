@@ -9,6 +9,7 @@ import pytest
 from actors.engines.vllm_runtime.environment import set_environment
 
 SAMPLER, THREADS = "VLLM_USE_FLASHINFER_SAMPLER", "VLLM_CPU_OMP_THREADS_BIND"
+PROCESSES = "VLLM_ENABLE_V1_MULTIPROCESSING"
 
 
 @pytest.fixture(autouse=True)
@@ -29,6 +30,14 @@ def test_on_a_cpu_engines_share_the_cores(variables: dict[str, str]) -> None:
     set_environment("cpu", batch_invariant=False)
     assert variables[THREADS] == "nobind"
     assert SAMPLER not in variables
+
+
+def test_on_a_cpu_no_core_is_busy_with_waiting_for_the_model(variables: dict[str, str]) -> None:
+    set_environment("cpu", batch_invariant=False)
+    assert variables[PROCESSES] == "0"
+    variables.pop(PROCESSES)
+    set_environment("cuda", batch_invariant=False)
+    assert PROCESSES not in variables
 
 
 def test_what_the_user_has_set_stays(variables: dict[str, str]) -> None:
