@@ -8,7 +8,6 @@ still write outputs; they are ignored.
 
 from __future__ import annotations
 
-import io
 import posixpath
 from dataclasses import dataclass
 
@@ -85,7 +84,7 @@ def read_partition_tables(store: Store, kind: str, output: PartitionOutput) -> t
         store.read_bytes(path) for path in (output.rows, output.rejected) if path
     ]  # an OSError here comes from the file system, not from corrupt content
     try:
-        rows, *rejected = (pq.read_table(io.BytesIO(data), page_checksum_verification=True) for data in files)
+        rows, *rejected = (pq.read_table(pa.BufferReader(data), page_checksum_verification=True) for data in files)
         rejections = rejected[0] if rejected else schema(Rejection).empty_table()
         return with_schema(ROW_TYPES[kind], rows), with_schema(Rejection, rejections)
     except (pa.ArrowException, OSError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import posixpath
 from collections.abc import Callable, Iterable, Iterator
@@ -124,9 +123,9 @@ class Store:
 
     def write_table(self, folder: str, name: str, table: pa.Table) -> Shard:
         """Write one Parquet file atomically. The same table gives the same bytes."""
-        buffer = io.BytesIO()
+        buffer = pa.BufferOutputStream()  # Arrow would wait for Python's lock at each write to a file of Python
         pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
-        data = buffer.getvalue()
+        data = buffer.getvalue().to_pybytes()
         self.write_bytes(posixpath.join(folder, name), data)
         return Shard(file=name, rows=table.num_rows, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
