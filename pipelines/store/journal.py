@@ -1,14 +1,15 @@
 """The journal of engines' answers for unfinished steps, so that a resumed run repeats no request that was answered.
 
-On a local disk, each answer is appended to its partition's file before it is used. A killed process loses only the
-answers that it was still waiting for; a power failure loses those of the last seconds. Objects cannot be appended to,
-so on an object store, the answers of a few seconds form an object. An answer belongs to exactly one request, so it does
+On a local disk, each answer is appended to its partition's file before it is used. Answers that arrive together are
+written together. A killed process loses only the answers that it was still waiting for; a power failure loses those of
+the last seconds. Objects cannot be appended to, so on an object store, the answers of a few seconds form an object. An answer belongs to exactly one request, so it does
 not matter which run wrote it, or how often. The file is deleted when the partition's rows are durable. If another run
 has started since, which may be about to read the file, it is deleted with the step's commit.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import json
@@ -50,6 +51,7 @@ class Journal:
         self._answers = {digest: answer for path in paths for digest, answer in _read_entries(store, path)}
         self._local = isinstance(store.fs, LocalFileSystem)
         self._handle: int | None = None
+        self._added: list[tuple[bytes, asyncio.Future[None]]] = []  # in this iteration of the event loop
         self._unwritten: list[bytes] = []  # not yet written to the object store
         self._dirty = False
         self._created = False  # the file's entry in its folder is not durable yet
@@ -59,16 +61,44 @@ class Journal:
         """Return the journal's answer to a request; None if there is none."""
         return self._answers.get(request.digest()) if self._answers else None
 
-    def append(self, request: Request, answer: JournalEntry) -> None:
-        """Add an answer. It survives a crash of this process (on an object store: once it is flushed)."""
-        line = _encode_entry(request, answer)
+    async def append(self, request: Request, answer: JournalEntry) -> None:
+        """Add an answer. From then on, it survives a crash of this process (on an object store: once it is flushed).
+
+        Raises:
+            OSError: The answer cannot be written.
+        """
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
+        if not self._added:
+            loop.call_soon(self._write_added)
+        self._added.append((_encode_entry(request, answer), written))
+        await written
+        hit("answer.kept", request)
+
+    def _write_added(self) -> None:
+        """Write the answers of one iteration of the event loop, and resume those who wait for it."""
+        added, self._added = self._added, []
+        try:
+            self._write(b"".join([line for line, _ in added]))
+        except OSError as error:
+            failure = error
+        else:
+            failure = None
+        for _, written in added:
+            if written.done():  # cancelled
+                continue
+            if failure:
+                written.set_exception(failure)
+            else:
+                written.set_result(None)
+
+    def _write(self, lines: bytes) -> None:
         with self._lock:
             if not self._local:
-                self._unwritten.append(line)
-            elif os.write(self._open_file(), line) < len(line):
+                self._unwritten.append(lines)
+            elif lines and os.write(self._open_file(), lines) < len(lines):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.paths[-1])
             self._dirty = True
-        hit("answer.kept", request)
 
     def flush(self) -> None:
         """Make the added answers durable: they survive a crash of this machine."""

@@ -103,7 +103,7 @@ class JournaledClient:
                 answer = await send(request)
             except RequestError as why:
                 answer = why
-            journal.append(request, answer)
+            await journal.append(request, answer)
         if isinstance(answer, RequestError):
             raise RequestError(answer.reason, answer.detail)
         return cast("A", answer)

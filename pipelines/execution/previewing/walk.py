@@ -59,9 +59,9 @@ class _MeteredJournal(Journal):
             _usage.get().add(found, fresh=False)
         return found
 
-    def append(self, request: Request, answer: JournalEntry) -> None:
+    async def append(self, request: Request, answer: JournalEntry) -> None:
         """Add an answer."""
-        super().append(request, answer)
+        await super().append(request, answer)
         _usage.get().add(answer, fresh=True)
 
 

@@ -32,7 +32,6 @@ class PartitionState:
         self.unreported: dict[str, list[Row]] = defaultdict(list)  # rows that `progress` has not returned yet
         self.request_seconds: dict[str, float] = defaultdict(float)
         self._resume(outputs)
-        self.resumed_progress = self.progress()
 
     def get(self, key: str, row_id: str) -> Row | None:
         """Return the row or rejection with this id in the step `key`, or None if an earlier run did not make it.

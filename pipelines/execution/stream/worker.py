@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from ray.exceptions import RayError
@@ -18,7 +18,7 @@ from ray.exceptions import RayError
 from actors.engine import PLUGIN_ERROR, EngineLost, LoadError, RequestError
 from cluster.fault_points import hit
 from pipelines.execution.stream.partition_state import PartitionState
-from pipelines.execution.stream.totals import PartitionProgress, StepProgress
+from pipelines.execution.stream.totals import PartitionProgress
 from pipelines.execution.stream.tree import StepNode, StreamStep, TreeRoot
 from pipelines.rows.ids import row_id
 from pipelines.rows.operator import Operator, Rejected
@@ -39,6 +39,23 @@ class ProgressSink(Protocol):
     def add(self, report: PartitionProgress) -> None:
         """Add what a worker reports about one partition."""
         ...
+
+
+@dataclass
+class _Reports:
+    """Sends the progress of one partition to `sink`. A call of an actor takes as long as several rows."""
+
+    sink: ProgressSink
+    source: str
+    partition: int
+    state: PartitionState
+    sent: int = 0
+
+    def send(self, last: bool = False) -> None:
+        """Send what is new since the last report."""
+        progress = self.state.progress()
+        self.sink.add(PartitionProgress(self.source, self.partition, progress, first=self.sent == 0, last=last))
+        self.sent += 1
 
 
 class StreamWorker:
@@ -76,12 +93,11 @@ class StreamWorker:
         """
         steps = self.steps[source]
         state = PartitionState(self.store, partition, steps, _of_partition(partition, self.partitions, steps))
-        report = partial(PartitionProgress, source, partition)
-        self.progress_sink.add(report(state.resumed_progress, first=True))
+        reports = _Reports(self.progress_sink, source, partition, state)
         journals = Journals(self.store, partition, _of_partition(partition, self.journals, steps))
         current_journals.set(journals)
         finished = asyncio.Event()
-        flusher = asyncio.create_task(self.flush_periodically(state, report, journals, finished))
+        flusher = asyncio.create_task(self.flush_periodically(reports, journals, finished))
         try:
             try:
                 async with asyncio.TaskGroup() as group:
@@ -92,29 +108,23 @@ class StreamWorker:
             finally:
                 finished.set()
                 await flusher
-                self.progress_sink.add(report(state.progress()))
             await asyncio.to_thread(state.commit)  # other partitions do not wait for the disk
         except BaseException:
+            reports.send()
             journals.close()
             raise
         hit("unit.sealed", partition)
         await asyncio.to_thread(journals.delete if self.roots[source].covers(partition) else journals.close)
-        self.progress_sink.add(report({}, last=True))
+        reports.send(last=True)
         return state
 
-    async def flush_periodically(
-        self,
-        state: PartitionState,
-        report: Callable[[Mapping[str, StepProgress]], PartitionProgress],
-        journals: Journals,
-        finished: asyncio.Event,
-    ) -> None:
+    async def flush_periodically(self, reports: _Reports, journals: Journals, finished: asyncio.Event) -> None:
         """Report progress and make replies durable every FLUSH_SECONDS, until `finished` is set."""
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(finished.wait(), FLUSH_SECONDS)
                 return
-            self.progress_sink.add(report(state.progress()))
+            reports.send()
             with contextlib.suppress(OSError):  # retried later; at the end of the partition it is raised
                 await asyncio.to_thread(journals.flush)
 

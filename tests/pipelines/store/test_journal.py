@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import math
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +40,15 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return Store(str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}")
 
 
+def append(to: Journal, *pairs: tuple[Request, JournalEntry]) -> None:
+    """Add answers that arrive together."""
+
+    async def together() -> None:
+        await asyncio.gather(*(to.append(request, answer) for request, answer in pairs))
+
+    asyncio.run(together())
+
+
 def journal(store: Store, unit: int = 0) -> Journal:
     return Journal(store, "evolve", "k", unit, find_journals(store, "evolve", "k").get(unit, []))
 
@@ -45,7 +57,7 @@ def test_every_kind_of_answer_comes_back_as_it_was(store: Store) -> None:
     first = journal(store)
     for request, answer in PAIRS:
         assert first.lookup(request) is None
-        first.append(request, answer)
+        append(first, (request, answer))
     first.close()
     again = journal(store)
     assert [again.lookup(request) for request, _ in PAIRS] == [answer for _, answer in PAIRS]
@@ -53,7 +65,7 @@ def test_every_kind_of_answer_comes_back_as_it_was(store: Store) -> None:
 
 def test_a_refusal_is_an_answer(store: Store) -> None:
     first = journal(store)
-    first.append(ASKED, RequestError("too_long", "by far"))
+    append(first, (ASKED, RequestError("too_long", "by far")))
     first.close()
     said = journal(store).lookup(ASKED)
     assert isinstance(said, RequestError) and (said.reason, said.detail) == ("too_long", "by far")
@@ -61,7 +73,7 @@ def test_a_refusal_is_an_answer(store: Store) -> None:
 
 def test_another_request_of_the_same_id_has_no_answer(store: Store) -> None:
     first = journal(store)
-    first.append(*PAIRS[0])
+    append(first, PAIRS[0])
     first.close()
     again = journal(store)
     for other in (replace(ASKED, seed=4), replace(ASKED, messages=(("user", "Grüße"),)), replace(ASKED, id="r2")):
@@ -71,16 +83,54 @@ def test_another_request_of_the_same_id_has_no_answer(store: Store) -> None:
 
 def test_on_a_local_disk_an_answer_is_there_at_once(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
-    journal(store).append(*PAIRS[0])
+    append(journal(store), PAIRS[0])
     assert journal(store).lookup(ASKED) == PAIRS[0][1]
+
+
+def test_answers_that_arrive_together_are_written_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, writes = Store(str(tmp_path)), list[bytes]()
+    real = os.write
+    monkeypatch.setattr(
+        "pipelines.store.journal.os.write", lambda file, data: (writes.append(data), real(file, data))[1]
+    )
+    append(journal(store), *PAIRS)
+    monkeypatch.undo()
+    assert [data.count(b"\n") for data in writes] == [len(PAIRS)]
+    again = journal(store)
+    assert [again.lookup(request) for request, _ in PAIRS] == [answer for _, answer in PAIRS]
+
+
+def test_nobody_gets_an_answer_before_it_is_written(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+
+    async def written() -> list[JournalEntry | None]:
+        first = journal(store)
+        tasks = [asyncio.create_task(first.append(*pair)) for pair in PAIRS]
+        tasks[1].cancel()  # the others do not depend on it
+        await asyncio.wait(tasks, return_when=asyncio.ALL_COMPLETED)
+        return [journal(store).lookup(request) for request, _ in (PAIRS[0], PAIRS[2])]
+
+    assert asyncio.run(written()) == [PAIRS[0][1], PAIRS[2][1]]
+
+
+def test_everybody_who_waits_learns_that_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = journal(Store(str(tmp_path)))
+    real = os.write
+    monkeypatch.setattr("pipelines.store.journal.os.write", lambda file, data: real(file, data[:-1]))
+
+    async def together() -> list[BaseException | None]:
+        return await asyncio.gather(*(first.append(*pair) for pair in PAIRS), return_exceptions=True)
+
+    errors = asyncio.run(together())
+    assert [getattr(error, "errno", None) for error in errors] == [errno.ENOSPC] * len(PAIRS)
 
 
 @pytest.mark.parametrize("harm", [lambda data: data[:-5], lambda data: data[:40] + b"\0" * 9 + data[49:]])
 def test_a_torn_or_spoilt_line_is_no_answer_and_harms_no_other(tmp_path: Path, harm) -> None:
     store = Store(str(tmp_path))
     first = journal(store)
-    first.append(*PAIRS[1])
-    first.append(*PAIRS[0])
+    append(first, PAIRS[1])
+    append(first, PAIRS[0])
     first.close()
     (path,) = find_journals(store, "evolve", "k")[0]
     whole, torn = store.read_bytes(path).splitlines(keepends=True)
@@ -91,9 +141,9 @@ def test_a_torn_or_spoilt_line_is_no_answer_and_harms_no_other(tmp_path: Path, h
 
 def test_what_was_dropped_is_gone(store: Store) -> None:
     first = journal(store)
-    first.append(*PAIRS[0])
+    append(first, PAIRS[0])
     first.flush()
-    first.append(*PAIRS[1])
+    append(first, PAIRS[1])
     first.delete()
     assert find_journals(store, "evolve", "k") == {}
 
@@ -114,5 +164,5 @@ def test_answers_are_kept_again_after_the_store_was_away(monkeypatch: pytest.Mon
     with journaling(store, "optimize", "k"):
         journals = current_journals.get()
         assert journals
-        journals.for_step("optimize", "k").append(ASKED, PAIRS[0][1])
+        append(journals.for_step("optimize", "k"), PAIRS[0])
         assert seen.wait(60), "the thread that keeps answers has ended"
