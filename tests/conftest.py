@@ -12,7 +12,10 @@ import psutil
 import pytest
 from xdist.remote import Producer
 
+from actors.matrix_products import strict_mode
+
 for name, value in {
+    **strict_mode(),
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
     "TOKENIZERS_PARALLELISM": "false",

@@ -31,6 +31,7 @@ from actors.engine import (
 )
 from actors.engines.registry import create, spec_info
 from actors.inference.checkpoint_download import DownloadedStudents, downloaded_checkpoint
+from actors.matrix_products import strict_mode
 from actors.serving.queueing.queues import CoalescingQueue
 from actors.serving.reservation import wait_until_bundles_are_free
 from cluster.errors import add_context, error_line
@@ -55,6 +56,7 @@ class Replica:
             gpu_fraction: This replica's fraction of each device.
         """
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported, which reads it once
+        os.environ.update({**strict_mode(), **os.environ})  # what the user has set stays
         if gpus is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         self._gpus, self._gpu_fraction, self._spans_nodes = gpus or (), gpu_fraction, gpus is None

@@ -21,8 +21,9 @@ MAX_LOGITS = 2**26  # values; 256 MiB in float32
 # A token is more likely than another if its logit is greater by more than this, in binary digits: products of the same
 # numbers differ by rounding.
 RANK_TOLERANCE = 1e-4
-# Matrix products give a row the same bits whatever rows are below it, unless a thread has very few rows.
-MIN_ROWS_PER_THREAD = 8
+# Where MKL has no strict mode (`actors.matrix_products`), products still give a row the same bits whatever rows are
+# below it, unless a thread has very few rows.
+MIN_ROWS_PER_THREAD = 16
 _HAS_PLAIN_HEAD: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
 
 
