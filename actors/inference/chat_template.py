@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from actors.engine import LoadError, RequestError, StudentTemplate
 from actors.inference.templates.student_templates import DEFAULT, STUDENT_TEMPLATES
@@ -28,11 +29,16 @@ from prompts.thoughts import TAGS, closing_text, opens_thoughts, thoughts_frame
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 Message = tuple[str, str]
 Piece = tuple[str, bool]  # rendered text, and whether it is message content
 IGNORED = -100  # the label that torch's cross entropy ignores
 _TEMPLATE_ERRORS = (TypeError, ValueError, KeyError, AttributeError, IndexError)
 _SLOT = re.compile(r"( ?)evolgrid-slot-(\d+)-end( ?)")
+MAX_CACHED = 1000  # texts and renderings of a tokenizer; a template usually has a few of each
+_FIXED_IDS: WeakKeyDictionary[Any, dict[str, tuple[int, ...]]] = WeakKeyDictionary()
+_RENDERED: WeakKeyDictionary[Any, dict[tuple[Any, ...], str]] = WeakKeyDictionary()
 
 
 def set_template(
@@ -108,9 +114,9 @@ def encode_example(
     before, after = ("", "") if thoughts is None else thoughts_frame(end, _opening_tag(tokenizer))
     control = _control_ids(tokenizer, [*pieces, (before, False), (after, False)])
     target = [
-        *_encode(tokenizer, before),
+        *_encode_fixed(tokenizer, before),
         *_encode_plain(tokenizer, thoughts or "", control),
-        *_encode(tokenizer, after),
+        *_encode_fixed(tokenizer, after),
         *_encode_plain(tokenizer, answer, control),
         end_of_turn(tokenizer),
     ]
@@ -145,7 +151,7 @@ def _encode_turns(
 
 def _end_of_turn_index(tokenizer: PreTrainedTokenizerBase, piece: Piece) -> int | None:
     """Return the index of the end-of-turn token in the template's text after an assistant's content; None without."""
-    tokens = [] if piece[1] else _encode(tokenizer, piece[0])
+    tokens = () if piece[1] else _encode_fixed(tokenizer, piece[0])
     end = end_of_turn(tokenizer)
     return tokens.index(end) if end in tokens else None
 
@@ -157,7 +163,7 @@ def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
         LoadError: If there is neither.
     """
     pieces = _scaffold(tokenizer, (("user", ""), ("assistant", "")), add_generation_prompt=False)
-    tail = [] if pieces[-1][1] else _encode(tokenizer, pieces[-1][0])
+    tail = () if pieces[-1][1] else _encode_fixed(tokenizer, pieces[-1][0])
     ends = _control_tokens(tail, _control_ids(tokenizer, pieces))
     if ends:
         return ends[0]
@@ -237,12 +243,7 @@ def _without_system(messages: Sequence[Message]) -> list[Message]:
 def _pieces(
     tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], add_generation_prompt: bool, in_parts: bool
 ) -> list[Piece]:
-    slots = [f" evolgrid-slot-{i}-end " for i in range(len(messages))]
-    conversation: list[dict[str, Any]] = [
-        {"role": role, "content": [{"type": "text", "text": slot}] if in_parts else slot}
-        for (role, _), slot in zip(messages, slots, strict=True)
-    ]
-    rendered = _render(tokenizer, conversation, add_generation_prompt)
+    rendered = _rendered_slots(tokenizer, tuple(role for role, _ in messages), add_generation_prompt, in_parts)
     pieces: list[Piece] = []
     seen: list[int] = []
     end = 0
@@ -255,6 +256,30 @@ def _pieces(
     if sorted(seen) != list(range(len(messages))):
         raise RequestError("chat_template", f"the chat template of {tokenizer.name_or_path} drops or repeats a message")
     return [*pieces, (rendered[end:], False)] if rendered[end:] else pieces
+
+
+def _rendered_slots(
+    tokenizer: PreTrainedTokenizerBase, roles: tuple[str, ...], add_generation_prompt: bool, in_parts: bool
+) -> str:
+    """Return a conversation of these roles with a slot in place of each content. It is rendered only once."""
+    known = _cache_of(_RENDERED, tokenizer)
+    key = (tokenizer.chat_template, roles, add_generation_prompt, in_parts)
+    if key not in known:
+        slots = [f" evolgrid-slot-{i}-end " for i in range(len(roles))]
+        conversation: list[dict[str, Any]] = [
+            {"role": role, "content": [{"type": "text", "text": slot}] if in_parts else slot}
+            for role, slot in zip(roles, slots, strict=True)
+        ]
+        known[key] = _render(tokenizer, conversation, add_generation_prompt)
+    return known[key]
+
+
+def _cache_of(caches: WeakKeyDictionary[Any, dict[Key, Value]], tokenizer: PreTrainedTokenizerBase) -> dict[Key, Value]:
+    """Return a tokenizer's cache, empty if it had no room left."""
+    found = caches.setdefault(tokenizer, {})
+    if len(found) >= MAX_CACHED:
+        found.clear()
+    return found
 
 
 def _render(tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, Any]], add_generation_prompt: bool) -> str:
@@ -271,15 +296,24 @@ def _render(tokenizer: PreTrainedTokenizerBase, conversation: list[dict[str, Any
 
 
 def _encode_pieces(tokenizer: PreTrainedTokenizerBase, pieces: Sequence[Piece]) -> list[int]:
-    fixed = [_encode(tokenizer, text) for text, content in pieces if not content]
+    fixed = [_encode_fixed(tokenizer, text) for text, content in pieces if not content]
     control = _control_ids(tokenizer, pieces)
     joint = _encode(tokenizer, "".join(text for text, _ in pieces))
     if _control_tokens(joint, control) == _control_tokens((token for ids in fixed for token in ids), control):
         return joint
     encoded = [
-        _encode_plain(tokenizer, text, control) if content else _encode(tokenizer, text) for text, content in pieces
+        _encode_plain(tokenizer, text, control) if content else _encode_fixed(tokenizer, text)
+        for text, content in pieces
     ]
     return [token for ids in encoded for token in ids]
+
+
+def _encode_fixed(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[int, ...]:
+    """Return the ids of a text of the template, which is encoded only once: every conversation has the same few."""
+    known = _cache_of(_FIXED_IDS, tokenizer)
+    if text not in known:
+        known[text] = tuple(_encode(tokenizer, text))
+    return known[text]
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
@@ -305,7 +339,9 @@ def _control_ids(tokenizer: PreTrainedTokenizerBase, pieces: Iterable[Piece]) ->
     """
     added = tokenizer.added_tokens_decoder
     special = {token for token, entry in added.items() if entry.special} | set(tokenizer.all_special_ids)
-    used = {token for text, content in pieces if not content for token in _encode(tokenizer, text) if token in added}
+    used = {
+        token for text, content in pieces if not content for token in _encode_fixed(tokenizer, text) if token in added
+    }
     return frozenset(token for token in special | used if token != tokenizer.unk_token_id)
 
 

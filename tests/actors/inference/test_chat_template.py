@@ -130,3 +130,27 @@ def test_a_template_without_end_marker_ends_turns_with_eos(tokenizer):
 def test_a_training_example_must_end_with_the_assistant(tokenizer):
     with pytest.raises(ValueError, match="must be the assistant's"):
         encode_example(tokenizer, [("user", "a")])
+
+
+def test_the_template_is_rendered_and_encoded_once_for_all_conversations_of_the_same_roles(tokenizer, monkeypatch):
+    changed = with_template(tokenizer, tokenizer.chat_template)
+    render, encode, calls = changed.apply_chat_template, type(changed).__call__, []
+    monkeypatch.setattr(changed, "apply_chat_template", lambda *a, **k: (calls.append("render"), render(*a, **k))[1])
+    monkeypatch.setattr(
+        type(changed), "__call__", lambda self, text, **k: (calls.append(text), encode(self, text, **k))[1]
+    )
+    for number in range(3):
+        calls.clear()
+        encode_chat(changed, [("user", f"What is {number}?")], add_generation_prompt=True)
+    assert len(calls) == 1 and "What is 2?" in calls[0]
+
+
+def test_a_tokenizer_that_gets_another_template_uses_it(tokenizer):
+    changed = with_template(tokenizer, tokenizer.chat_template)
+    before = encode_chat(changed, [("user", "a")], add_generation_prompt=True)
+    changed.chat_template = PARTS
+    assert encode_chat(changed, [("user", "a")], True) == encode_chat(
+        with_template(tokenizer, PARTS), [("user", "a")], True
+    )
+    changed.chat_template = tokenizer.chat_template
+    assert encode_chat(changed, [("user", "a")], add_generation_prompt=True) == before
