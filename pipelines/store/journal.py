@@ -2,9 +2,10 @@
 
 On a local disk, each answer is appended to its partition's file before it is used. Answers that arrive together are
 written together. A killed process loses only the answers that it was still waiting for; a power failure loses those of
-the last seconds. Objects cannot be appended to, so on an object store, the answers of a few seconds form an object. An answer belongs to exactly one request, so it does
-not matter which run wrote it, or how often. The file is deleted when the partition's rows are durable. If another run
-has started since, which may be about to read the file, it is deleted with the step's commit.
+the last seconds. Objects cannot be appended to, so on an object store, the answers of a few seconds form an object. An
+answer belongs to exactly one request, so it does not matter which run wrote it, or how often. The file is deleted when
+the partition's rows are durable. If another run has started since, which may be about to read the file, it is deleted
+with the step's commit.
 """
 
 from __future__ import annotations
