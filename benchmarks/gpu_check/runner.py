@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from actors.matrix_products import strict_mode
 from benchmarks.gpu_check.report import Recorder, StageResult, overall, read_checks
 from benchmarks.gpu_check.stages import STAGES, Stage
 from cluster.errors import error_line
@@ -22,6 +23,7 @@ from cluster.errors import error_line
 ROOT = Path(__file__).parents[2]
 CPU_PATIENCE = 10  # times the limit of a stage
 ENVIRONMENT = {
+    **strict_mode(),
     "HF_HUB_OFFLINE": "1",
     "TOKENIZERS_PARALLELISM": "false",
     "RAY_USAGE_STATS_ENABLED": "0",
