@@ -74,7 +74,9 @@ def make_adapter(folder: Path) -> str:
 
 def _greedy() -> list[GenerateRequest]:
     return [
-        GenerateRequest(f"g{i}", (("user", f"say the word {WORDS[i % len(WORDS)]}"),), Sampling(0.0, 1.0, 12))
+        GenerateRequest(
+            f"g{i}", (("user", f"tell me something about a {WORDS[i % len(WORDS)]}"),), Sampling(0.0, 1.0, 12)
+        )
         for i in range(16)
     ]
 
@@ -111,9 +113,15 @@ async def _check_replies(record: Recorder, engine: Any, expected: list[str]) -> 
     found = texts(await ask_async(engine, "generate", _greedy()))
     agreeing = sum(a.split()[:1] == b.split()[:1] for a, b in zip(found, expected, strict=True)) / len(found)
     record.check(
-        "greedy replies start as those of transformers", agreeing >= AGREEMENT, share=agreeing, limit=AGREEMENT
+        "greedy replies start as those of transformers",
+        any(found) and agreeing >= AGREEMENT,
+        share=agreeing,
+        limit=AGREEMENT,
     )
-    drawn = [GenerateRequest(f"d{s}", (("user", "say a word"),), Sampling(1.0, 1.0, 12), s) for s in (1, 2, 3, 4)]
+    drawn = [
+        GenerateRequest(f"d{s}", (("user", "tell me something about rivers"),), Sampling(1.0, 1.0, 12), s)
+        for s in (1, 2, 3, 4)
+    ]
     first, again = [[texts([await engine.generate(one)])[0] for one in drawn] for _ in range(2)]
     record.check("a seed gives the same reply again", first == again)
     record.check("other seeds give other replies", len(set(first)) > 1, different=len(set(first)))
