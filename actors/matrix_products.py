@@ -1,7 +1,7 @@
 """Makes MKL, torch's library for matrix products on CPUs, give each row the same bits whatever else is computed.
 
 By default, it chooses among algorithms by the number of rows and threads: with AVX-512, a row of a product with fewer
-than 16 rows, or of one on several threads, has other bits than in a larger product.
+than 16 rows has other bits than in a larger product; on several threads, for some sizes, one of fewer than 300.
 """
 
 from __future__ import annotations

@@ -56,7 +56,8 @@ class Replica:
             gpu_fraction: This replica's fraction of each device.
         """
         os.environ["OMP_NUM_THREADS"] = str(threads)  # before torch is imported, which reads it once
-        os.environ.update({**strict_mode(), **os.environ})  # what the user has set stays
+        for name, value in strict_mode().items():
+            os.environ.setdefault(name, value)
         if gpus is not None:
             os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
         self._gpus, self._gpu_fraction, self._spans_nodes = gpus or (), gpu_fraction, gpus is None

@@ -43,7 +43,10 @@ JOURNAL_SUFFIX = ".answers"
 
 
 class Journal:
-    """The answers to one step's requests for one partition. `flush` may be called from another thread."""
+    """The answers to one step's requests for one partition.
+
+    One event loop at a time appends to it. `flush` may be called from another thread.
+    """
 
     def __init__(self, store: Store, kind: str, key: str, partition: int, paths: Sequence[str]) -> None:
         """Read the answers in `paths`, the files that earlier runs have left."""
@@ -68,23 +71,22 @@ class Journal:
         Raises:
             OSError: The answer cannot be written.
         """
-        loop = asyncio.get_running_loop()
+        line, loop = _encode_entry(request, answer), asyncio.get_running_loop()
         written: asyncio.Future[None] = loop.create_future()
         if not self._added:
             loop.call_soon(self._write_added)
-        self._added.append((_encode_entry(request, answer), written))
+        self._added.append((line, written))
         await written
         hit("answer.kept", request)
 
     def _write_added(self) -> None:
         """Write the answers of one iteration of the event loop, and resume those who wait for it."""
         added, self._added = self._added, []
+        failure: OSError | None = None
         try:
             self._write(b"".join([line for line, _ in added]))
         except OSError as error:
             failure = error
-        else:
-            failure = None
         for _, written in added:
             if written.done():  # cancelled
                 continue
@@ -97,7 +99,7 @@ class Journal:
         with self._lock:
             if not self._local:
                 self._unwritten.append(lines)
-            elif lines and os.write(self._open_file(), lines) < len(lines):
+            elif os.write(self._open_file(), lines) < len(lines):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.paths[-1])
             self._dirty = True
 

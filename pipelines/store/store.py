@@ -123,7 +123,7 @@ class Store:
 
     def write_table(self, folder: str, name: str, table: pa.Table) -> Shard:
         """Write one Parquet file atomically. The same table gives the same bytes."""
-        buffer = pa.BufferOutputStream()  # Arrow would wait for Python's lock at each write to a file of Python
+        buffer = pa.BufferOutputStream()
         pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
         data = buffer.getvalue().to_pybytes()
         self.write_bytes(posixpath.join(folder, name), data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 import bundled
 from actors.engine import EngineSpec, LoadError
+from actors.matrix_products import MODE, STRICT
 from actors.serving import replica
 from actors.serving.replica import Replica
 from pipelines.study.inputs.models import engine_spec
@@ -87,3 +89,13 @@ def test_replicas_that_share_a_gpu_load_one_after_another(
     monkeypatch.setattr(replica, "sole_use", sole_use)
     load(Model(source=TINY, gpus=share), share)
     assert entered == [locked]
+
+
+def test_a_replica_computes_in_mkls_strict_mode(waited: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica, "strict_mode", lambda: STRICT)
+    monkeypatch.delenv(MODE, raising=False)
+    load(Model(source=TINY), 0)
+    assert os.environ[MODE] == STRICT[MODE]
+    monkeypatch.setenv(MODE, "the user's")
+    load(Model(source=TINY), 0)
+    assert os.environ[MODE] == "the user's"
