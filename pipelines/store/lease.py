@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ValidationError
 
+from cluster.plural import plural
 from pipelines.store import atomic_files as files
 from pipelines.store.errors import LeaseLost, StudyLocked
 from pipelines.store.store import Store
@@ -193,7 +194,7 @@ def _refuse_shared_steps(store: Store, mine: LeaseRecord) -> None:
             continue
         if shared := set(mine.steps) & set(other.steps):
             raise StudyLocked(
-                f"{len(shared)} steps of this study are being run for study {other.study} by {other.description}. "
+                f"{other.description} runs {plural(len(shared), 'step')} of this study, for study {other.study}. "
                 "Wait for it, stop that process, or use another store"
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from cluster.plural import plural
 from cluster.resources.inventory import Inventory
 from cluster.resources.placement import check_fits
 from pipelines.planning.plan import Plan
@@ -19,15 +20,15 @@ def show_phases(console: Console, study: Study, plan: Plan, cluster: Inventory) 
     steps = plan.pending_row_wise
     if not steps:
         return
-    where = f"Phases on {_count(cluster.cpus, 'CPU')} and {_count(cluster.gpus, 'GPU')}"
+    where = f"Phases on {plural(cluster.cpus, 'CPU')} and {plural(cluster.gpus, 'GPU')}"
     if oversized := _unplaceable(study, steps, cluster):
-        others = f" (and {_count(len(oversized) - 1, 'other model')} cannot be placed)" if oversized[1:] else ""
+        others = f" (and {plural(len(oversized) - 1, 'other model')} cannot be placed)" if oversized[1:] else ""
         remedy = "To plan for a cluster of another size, use --cpus and --gpus."
         console.print(f"{where}: none. {oversized[0]}{others}. {remedy}\n", highlight=False, soft_wrap=True)
         return
     requests = replica_requests(study)
     phases = order_phases(steps, requests, cluster)
-    heading = f"{where}: {_count(len(phases), 'phase')}, {_count(model_loads(phases), 'load')}"
+    heading = f"{where}: {plural(len(phases), 'phase')}, {plural(model_loads(phases), 'load')}"
     if len(phases) == 1:
         console.print(f"{heading} ({', '.join(phases[0].model_loads)})\n", highlight=False, soft_wrap=True)
         return
@@ -49,7 +50,3 @@ def _phases_table(phases: tuple[Phase, ...], plan: Plan) -> Table:
         models, new = ", ".join(phase.models), ", ".join(phase.model_loads)
         table.add_row(str(number), models, new, str(len(phase.steps)), plan.planned_time(phase.steps))
     return table
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cluster.plural import plural
 from cluster.resources.inventory import Inventory
 from pipelines.api.views.cost import over_budget, show_cost, unknown_times
 from pipelines.api.views.phases import show_phases
@@ -46,8 +47,9 @@ class PlanView:
 def show_plan(console: Console, view: PlanView, *, explain: bool, all_steps: bool) -> None:
     """Print a plan, with its phases and its cost on the cluster."""
     study, plan, grid = view.loaded.study, view.plan, view.plan.grid
+    verb = "needs" if len(grid.cells) == 1 else "share"
     console.print(
-        f"[bold]{study.study}[/bold]: {len(grid.cells)} cells share {len(grid.steps)} steps; "
+        f"[bold]{study.study}[/bold]: {plural(len(grid.cells), 'cell')} {verb} {plural(len(grid.steps), 'step')}; "
         f"{len(plan.done)} are done, {len(plan.pending)} will run",
         highlight=False,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
+from cluster.plural import plural
 from pipelines.api.views.failed_rows import failed_rows_hint
 from pipelines.execution.runner import Summary
 
@@ -26,4 +27,4 @@ def show_summary(console: Console, summary: Summary) -> None:
         labels = escape(", ".join(shown) + ("..." if len(summary.failed_steps) > MAX_LABELS else ""))
         console.print(f"[red]All rows have failed[/red] in: {labels}", soft_wrap=True, highlight=False)
     elif summary.failures:
-        console.print(f"[red]{len(summary.failures)} students could not be trained[/red] and are not in the report")
+        console.print(f"[red]Not trained, and not in the report: {plural(len(summary.failures), 'student')}[/red]")

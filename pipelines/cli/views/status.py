@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
 
+from cluster.plural import plural
 from pipelines.api.views.failed_rows import failed_rows_hint
 from pipelines.cli.views.search import show_search
 from pipelines.planning.plan import Plan
@@ -81,14 +82,15 @@ def show_status(
 
 
 def _describe_partial(partial: PartialStep, plan: Plan) -> str:
+    rows, answers = plural(partial.rows, "row"), plural(partial.answers, "answer")
     if partial.probed is None:
-        return f"partly done: {partial.step.label}, {partial.rows:,} rows and {partial.answers:,} answers are saved"
+        return f"partly done: {partial.step.label}, {rows} and {answers} saved"
     seeds = partial.step
     while seeds.inputs:
         seeds = seeds.inputs[0]
     known = plan.seed_sets.get(seeds.key)
     total = f" of {known.rows:,.0f}" if known else ""
-    return f"probed: {partial.step.label}, {partial.probed:,}{total} seeds, {partial.rows:,} rows are saved"
+    return f"probed: {partial.step.label}, {partial.probed:,}{total} seeds, {rows} saved"
 
 
 def _show_spending(console: Console, spent: Spending, budget: Budget | None) -> None:
@@ -157,8 +159,8 @@ def _driver_status(store: Store, study: str, plan: Plan, searched: bool) -> str:
     if lease:
         return f"being run by {lease.description}"
     if searched:
-        return f"not running, its search has stopped; {len(plan.pending)} steps were skipped"
-    return "not running, " + ("finished" if not plan.pending else f"{len(plan.pending)} steps still to run")
+        return f"not running, its search has stopped; {plural(len(plan.pending), 'step')} skipped"
+    return "not running, " + ("finished" if not plan.pending else f"{plural(len(plan.pending), 'step')} still to run")
 
 
 def _steps_table(plan: Plan, found: Mapping[str, FinishedStep]) -> Table:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from rich.markup import escape
 
+from cluster.plural import plural
 from cluster.resources.placement import ClusterCapacity
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.runtime.events import emit
@@ -55,7 +56,7 @@ class StudyLaboratory:
         goals = {key for key, found in probes.items() if found is None or found.seeds < seeds}
         if goals:
             probed = self.plan.limited_to(goals).limited_to_probe()
-            self.context.progress.print(f"search: all arms answer the first {seeds:,} seeds")
+            self.context.progress.print(f"search: all arms answer the first {plural(seeds, 'seed')}")
             self.run_phases(replace(self.context, probed_seeds=seeds), probed)
             self.plan = self.plan.with_finished(store.finished_keys())
         return read_priors(self.grid, store)

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.json as pj
 import pyarrow.parquet as pq
 
+from cluster.plural import plural
 from pipelines.results.export.card import DataSources, config_name
 from pipelines.results.export.files import Exported
 from pipelines.results.export.terms import languages
@@ -89,7 +90,7 @@ def _file_object(file: Exported, home: str) -> Node:
         "@type": "cr:FileObject",
         "@id": file.path.name,
         "name": file.path.name,
-        "description": f"{file.rows} rows",
+        "description": plural(file.rows, "row"),
         "contentUrl": f"{home}/{file.path.name}",
         "contentSize": f"{file.path.stat().st_size} B",
         "encodingFormat": _ENCODINGS[file.path.suffix],

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from cluster.plural import plural
+
 MAX_ROW_BYTES = 1_000_000
 MAX_PIECE_BYTES = 4 * MAX_ROW_BYTES
 """How many bytes are read to find the end of a row that is too large. If it is not found, the file is rejected."""
@@ -22,13 +24,13 @@ REMEDIES = {
     "duplicate-key": "Keep one of them.",
     "not-an-object": 'A row is {"instruction": "..."}; rows in one JSON array are a .json file.',
     "row-too-large": "Shorten it, or leave it out.",
-    "missing-cells": "Put a cell that contains commas, quotes or line ends in quotes.",
-    "extra-cells": "Put a cell that contains commas, quotes or line ends in quotes.",
+    "missing-cells": "Put a cell that contains the separator, quotes or line ends in quotes.",
+    "extra-cells": "Put a cell that contains the separator, quotes or line ends in quotes.",
     "missing-instruction": "Name its column in the study's seeds: 'columns: {instruction: NAME}'.",
     "missing-column": "Correct its name in 'columns' of the study's seeds.",
     "ambiguous-field": "Choose one in the study's seeds, for example 'columns: {instruction: prompt}'.",
     "empty-instruction": "Fill it in, or leave the row out.",
-    "wrong-type": "Write it as a text, or leave it out, for example with 'columns: {input: null}'.",
+    "wrong-type": "Write it as a text, or leave it out with 'columns: {FIELD: null}' in the study's seeds.",
     "no-user-turn": "One turn must be the user's.",
     "not-turns": "Write turns as [{'role': 'user', 'content': '...'}, {'role': 'assistant', 'content': '...'}].",
     "unknown-role": "Rename it to 'user', 'assistant' or 'system'.",
@@ -59,7 +61,7 @@ class Note(NamedTuple):
 
 def describe_note(text: str, count: int) -> str:
     """Return a note on `count` rows as a sentence without its full stop."""
-    return f"{count:,} {'row' if count == 1 else 'rows'} had {text}"
+    return f"{plural(count, 'row')} had {text}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,7 @@ def test_two_studies_that_would_run_the_same_step_at_once_are_kept_apart(tmp_pat
     store = Store(str(tmp_path))
     with acquire(store, "one", ["a", "b"], lambda told: None):
         with (
-            pytest.raises(StudyLocked, match="1 steps of this study are being run for study one"),
+            pytest.raises(StudyLocked, match="runs 1 step of this study, for study one"),
             acquire(store, "two", ["b", "c"], lambda told: None),
         ):
             pass

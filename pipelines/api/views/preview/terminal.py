@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from cluster.plural import plural
 from pipelines.api.views.preview.content import AnswerView, Facts, Problem, RoundView, SeedView, facts_of, seed_views
 from pipelines.execution.previewing.model import Preview
 
@@ -109,17 +110,18 @@ def _reason(problem: Problem) -> Text:
 
 
 def _used(tokens: int, dollars: float | None) -> str:
-    return f"{tokens:,} tokens" + (f", ${dollars:.5f}" if dollars is not None else "")
+    return plural(tokens, "token") + (f", ${dollars:.5f}" if dollars is not None else "")
 
 
 def _shares(facts: Facts) -> str:
-    shares = f"{facts.answers} answers"
+    shares = plural(facts.answers, "answer")
     if facts.answers:
         shares += (
             f", {facts.cut_off / facts.answers:.0%} cut off, {facts.refusals / facts.answers:.0%} refusals, "
             f"{facts.mean_tokens:,.0f} tokens on average"
         )
-    return f"{facts.instructions} evolved instructions; {shares}; {sum(count for count, _ in facts.problems)} rows lost"
+    lost = plural(sum(count for count, _ in facts.problems), "row")
+    return f"{plural(facts.instructions, 'evolved instruction')}; {shares}; {lost} lost"
 
 
 def _needs(preview: Preview) -> Table:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cluster.plural import plural
 from pipelines.cli.common.options import DEFAULT_STORE, SeedFile, StoreUrl, StudyFile, load_and_check
 from pipelines.cli.common.registration import RESULTS, add_command
 from pipelines.results.export import Format
@@ -35,7 +36,7 @@ def export(
     loaded, target, console = load_and_check(study, seeds), Store(store), Console()
     grid = build(loaded.study, loaded.folder)
     for file in (files := export_sets(target, loaded.study, grid, folder, form, home=loaded.folder)):
-        console.print(f"{file.path}: {file.rows:,} rows", soft_wrap=True, highlight=False)
+        console.print(f"{file.path}: {plural(file.rows, 'row')}", soft_wrap=True, highlight=False)
     for path in export_students(target, loaded, grid, folder) if students else ():
         console.print(f"{path}: student model", soft_wrap=True, highlight=False)
     if not files:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cluster.plural import plural
 from pipelines.cli.common.options import DEFAULT_STORE, EXIT_FAILED, SeedFile, StoreUrl, StudyFile, load_and_check
 from pipelines.cli.common.registration import RESULTS, RUN, STORE, add_command
 
@@ -90,7 +91,7 @@ def verify(store: StoreUrl = DEFAULT_STORE) -> None:
             console.print(
                 f"[red]{found.label}[/red] ({found.kind}/{found.key}): {problem}", soft_wrap=True, highlight=False
             )
-    console.print(f"{steps:,} steps, {size / 2**20:,.1f} MiB: {broken or 'none'} corrupt", highlight=False)
+    console.print(f"{plural(steps, 'step')}, {size / 2**20:,.1f} MiB: {broken or 'none'} corrupt", highlight=False)
     if broken:
         console.print("Delete the folder of each corrupt step, and run its study again.")
         raise typer.Exit(EXIT_FAILED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from cluster.plural import plural
 from pipelines.study.validate import ValidStudy
 
 
@@ -12,10 +13,10 @@ def validity_line(found: ValidStudy) -> str:
     study = found.loaded.study
     known = [rows for rows in found.seeds.values() if rows is not None]
     others = len(found.seeds) - len(known)
-    seeds = [f"{sum(known):,} seeds"] if known else []
-    seeds += [f"{others} seed set{'s' if others > 1 else ''} on the hub"] if others else []
+    seeds = [plural(sum(known), "seed")] if known else []
+    seeds += [f"{plural(others, 'seed set')} on the hub"] if others else []
     kinds = Counter(step.kind for step in found.grid.steps.values())
     steps = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    models = f"{len(study.models)} model{'s' if len(study.models) > 1 else ''}"
-    counts = [*seeds, models, f"{len(found.grid.steps):,} steps ({steps})"]
+    models = plural(len(study.models), "model")
+    counts = [*seeds, models, f"{plural(len(found.grid.steps), 'step')} ({steps})"]
     return f"{found.loaded.path}: OK. {', '.join(counts)}"

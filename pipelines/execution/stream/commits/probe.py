@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cluster.plural import plural
 from pipelines.execution.runtime.context import RunContext
 from pipelines.execution.stream.commits.common_failures import CommonFailures
 from pipelines.store.probes import Probe, first_rows, probed_account, save_probe
@@ -46,6 +47,6 @@ def save_probes(context: RunContext, steps: Sequence[Step]) -> None:
         account.check(step.label)
         save_probe(store, step.kind, step.key, Probe(seeds=seeds, account=account))
         context.progress.finish(
-            step.key, f"probed {step.label}: {account.rows_out:,} rows of the first {seeds:,} seeds"
+            step.key, f"probed {step.label}: {plural(account.rows_out, 'row')} of the first {plural(seeds, 'seed')}"
         )
     failures.raise_first()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from cluster.plural import plural
 from pipelines.results.report.data.report import ReportData, Result
 from pipelines.results.report.tables.number_format import duration, number, signed
 from pipelines.rows.types import ELIMINATED, KEPT
@@ -127,8 +128,3 @@ def _best_figure(row: GainRow) -> KeyFigure:
         return KeyFigure("Best student", value, row.result.student)
     note = f"{row.result.student}: {signed(row.delta)} points over {number(row.base.value)} % untuned"
     return KeyFigure("Best student", value, note)
-
-
-def plural(count: int, word: str) -> str:
-    """Format a count with its noun: `1 row`, `1,200 rows`."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
 
+from cluster.plural import plural
 from pipelines.rows.readers.layouts.columns import check_names
 from pipelines.rows.readers.rules import ReadingRules
 from pipelines.rows.readers.seed_rows import (
@@ -128,5 +129,5 @@ def _record(names: Sequence[str], cells: Sequence[str], raw: str) -> object:
         return RowProblem("invalid-utf8", "the row holds bytes that are not UTF-8")
     if len(cells) != len(names):
         reason = "extra-cells" if len(cells) > len(names) else "missing-cells"
-        return RowProblem(reason, f"the row has {len(cells)} cells; the header has {len(names)}")
+        return RowProblem(reason, f"the row has {plural(len(cells), 'cell')}; the header has {len(names)}")
     return dict(zip(names, cells, strict=True))
