@@ -13,6 +13,7 @@ from typing import Any
 
 import ray
 
+from actors.compute_threads import in_new_thread
 from actors.devices import unusable_gpus
 from actors.engine import (
     PLUGIN_ERROR,
@@ -94,7 +95,7 @@ class Replica:
             local_spec = await asyncio.to_thread(self._local_checkpoint, spec)
             async with self._sole_use():
                 await asyncio.to_thread(self._wait_for_devices)
-                self._engine = await asyncio.to_thread(create, local_spec)
+                self._engine = await in_new_thread(create, local_spec)
         except Exception as error:
             await self._unload()
             if isinstance(error, LoadError):

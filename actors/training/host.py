@@ -36,6 +36,8 @@ RAY_TRAIN_ENVIRONMENT = {
 # Ray leaves all GPUs of the node visible to a process without GPUs, and FSDP, DeepSpeed and checkpoints would use them
 WITHOUT_GPUS = {"CUDA_VISIBLE_DEVICES": ""}
 WARM_TTL_SECONDS = 10.0  # how long an idle host keeps its CPUs
+# The trainings of a host run in one thread, see `actors.compute_threads`; other calls are answered meanwhile.
+TRAINING = "training"
 
 
 class TrainHost:
@@ -49,10 +51,9 @@ class TrainHost:
         self._progress: TrainProgress | None = None
         self._workers: list[str] = []
 
+    @ray.method(concurrency_group=TRAINING)
     def begin(self, in_process: bool) -> tuple[str, int]:
         """Reset the progress, and import the libraries if the next training runs `in_process`.
-
-        Await the result before starting a training: an actor with several threads runs calls in any order.
 
         Returns:
             The node id and the process id of this actor.
@@ -78,6 +79,7 @@ class TrainHost:
         if worker == self._workers[-1] and (self._progress is None or step > self._progress.step):
             self._progress = TrainProgress(step, steps, loss)
 
+    @ray.method(concurrency_group=TRAINING)
     def train_in_process(self, job: TrainJob) -> list[TrainOutcome]:
         """Train in this process (Ray Train's local mode). Checkpoints are in the staging folder and survive a crash."""
         from ray.train import ScalingConfig
@@ -85,6 +87,7 @@ class TrainHost:
         scratch = Path(job.staging_dir) / "checkpoints"
         return self._fit(job, scratch, self.record, scaling_config=ScalingConfig(num_workers=0))
 
+    @ray.method(concurrency_group=TRAINING)
     def train_distributed(self, job: TrainJob) -> list[TrainOutcome]:
         """Train in a group of worker processes. Ray Train keeps the checkpoints and restarts lost workers.
 
@@ -200,8 +203,8 @@ def acquire_host(cpus: float) -> Generator[ActorHandle[Any]]:
 
 
 def _new_host(cpus: float) -> ActorHandle[Any]:
-    actor: Any = ray.remote(TrainHost)
-    options: dict[str, Any] = {"num_cpus": cpus, "max_concurrency": 4}  # `progress` is called while a training runs
+    actor: Any = ray.remote(concurrency_groups={TRAINING: 1})(TrainHost)
+    options: dict[str, Any] = {"num_cpus": cpus}
     if not cpus:  # Ray Train's controller never moves: on a node that is removed, it would leave its group behind
         driver_node = ray.get_runtime_context().get_node_id()
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(driver_node, soft=False)

@@ -22,7 +22,6 @@ from actors.training.spec import (
 )
 from cluster.errors import error_line
 from cluster.filesystems import file_system, move_folder
-from cluster.plural import plural
 
 if TYPE_CHECKING:
     import ray
@@ -129,7 +128,7 @@ def _check(spec: TrainSpec, sets: Sequence[Pairs], placement: TrainPlacement) ->
     accumulation_steps(spec, placement.workers)
     for pairs in sets:
         if not any(_row(pair).response.strip() for pair in pairs):
-            raise TrainError(f"none of {plural(len(pairs), 'row')} has a response to learn from")
+            raise TrainError(f"none of {len(pairs)} rows has a response to learn from")
     if len(sets) > 1 and not can_share_base(spec, placement):
         raise TrainError("only LoRA students without dropout, with AdamW and one worker each can be trained together")
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from actors.compute_threads import in_new_thread
 from actors.engine import (
     Classification,
     ClassifyRequest,
@@ -80,7 +81,7 @@ class LocalPool:
     async def _ask(self, request: Callable[[Engine], Awaitable[A]]) -> A:
         if self._engine is None:
             async with self.loading:
-                self._engine = self._engine or await asyncio.to_thread(self._load)
+                self._engine = self._engine or await in_new_thread(self._load)
         return await request(self._engine)
 
     def _load(self) -> Engine:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +100,19 @@ def test_a_replica_computes_in_mkls_strict_mode(waited: list[Any], monkeypatch: 
     monkeypatch.setenv(MODE, "the user's")
     load(Model(source=TINY), 0)
     assert os.environ[MODE] == "the user's"
+
+
+def test_a_model_is_loaded_in_a_thread_that_ends(waited, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = list[threading.Thread]()
+
+    def create(_: EngineSpec) -> Stub:
+        threads.append(threading.current_thread())
+        return Stub()
+
+    async def scenario() -> None:
+        await Replica(1, None, 1).load(engine_spec(Model(source=TINY), Path()))
+        threads[0].join(60)
+        assert not threads[0].is_alive()
+
+    monkeypatch.setattr(replica, "create", create)
+    asyncio.run(scenario())

@@ -1,12 +1,16 @@
-"""Which GPUs the processes of a training see: without GPUs of their own none, although Ray hides none from them."""
+"""What the processes of a training see and use: no GPUs but their own, and one thread for all trainings."""
 
 from __future__ import annotations
 
 import os
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import ray
 from ray.train.v2._internal.execution.worker_group.worker_group import WorkerGroup
 
 from actors.training import host
@@ -35,3 +39,21 @@ def test_a_training_in_a_process_of_its_own_hides_all_gpus_before_torch_is_there
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
     TrainHost().begin(in_process=True)
     assert seen == [""]
+
+
+class IdleHost(TrainHost):
+    """A host whose trainings return their thread."""
+
+    def _fit(self, *_: object, **__: object) -> Any:
+        time.sleep(0.1)  # with several threads, the next training would begin in another one
+        return threading.get_ident()
+
+
+def test_a_host_has_one_thread_for_all_trainings(ray_local, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "TrainHost", IdleHost)
+    idle = host._new_host(0)
+    job = SimpleNamespace(staging_dir="")
+    threads = [idle.train_in_process.remote(job) for _ in range(4)]
+    assert ray.get(idle.progress.remote()) is None  # answered meanwhile
+    assert len({*ray.get(threads)}) == 1
+    ray.kill(idle)
