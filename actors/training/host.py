@@ -203,12 +203,12 @@ def acquire_host(cpus: float) -> Generator[ActorHandle[Any]]:
 
 
 def _new_host(cpus: float) -> ActorHandle[Any]:
-    actor: Any = ray.remote(concurrency_groups={TRAINING: 1})(TrainHost)
-    options: dict[str, Any] = {"num_cpus": cpus}
+    options: dict[str, Any] = {"num_cpus": cpus, "concurrency_groups": {TRAINING: 1}}
     if not cpus:  # Ray Train's controller never moves: on a node that is removed, it would leave its group behind
         driver_node = ray.get_runtime_context().get_node_id()
         options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(driver_node, soft=False)
-    return actor.options(**options).remote()
+    actor: Any = ray.remote(**options)(TrainHost)
+    return actor.remote()
 
 
 def _checkout_host(cluster: str, cpus: float) -> ActorHandle[Any] | None:
