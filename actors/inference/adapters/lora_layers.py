@@ -133,6 +133,12 @@ class LoraLayers:
         while len(self._loaded) > max(1, self.limit):
             del self._loaded[next(iter(self._loaded))]
 
+    def close(self) -> None:
+        """Drop the model and all adapters. Nothing can be loaded afterwards."""
+        del self._model
+        for held in (self._modules, self._layers, self._loaded):
+            held.clear()
+
     def move(self, device: torch.device) -> None:
         """Move all adapters to a device."""
         self._loaded = {folder: adapter.to(device) for folder, adapter in self._loaded.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import weakref
 from collections import Counter
 from dataclasses import replace
 
@@ -140,6 +141,14 @@ def test_a_closed_engine_refuses_calls(model_folder):
     engine.close()
     with pytest.raises(RuntimeError, match="closed"):
         asyncio.run(engine.generate(request(0)))
+
+
+def test_a_closed_engine_frees_its_weights(model_folder):
+    engine = create(EngineSpec("transformers", str(model_folder), options=(("lora", True),)))
+    together(engine.generate, [request(0), request(1)])
+    weights = weakref.ref(next(engine._model.parameters()))
+    engine.close()
+    assert weights() is None  # at once, so that the next model finds the memory of the device free
 
 
 def test_an_adapter_folder_is_loaded_merged(model_folder, tokenizer, tmp_path):

@@ -110,7 +110,7 @@ def test_a_model_is_loaded_in_a_thread_that_ends(waited, monkeypatch: pytest.Mon
         return Stub()
 
     async def scenario() -> None:
-        await Replica(1, None, 1).load(engine_spec(Model(source=TINY), Path()))
+        await Replica(1, ("3",), 1).load(engine_spec(Model(source=TINY), Path()))
         threads[0].join(60)
         assert not threads[0].is_alive()
 

@@ -83,7 +83,7 @@ SHEETS = {  # CSV files without a usable header, or whose rows cannot be separat
     f'the fields are {{"instruction": "x"}}. {REMEDIES["missing-instruction"]}',
 }
 CELLS_OF_ROWS = {
-    b"x": ("missing-cells", "the row has 1 cells; the header has 3"),
+    b"x": ("missing-cells", "the row has 1 cell; the header has 3"),
     b"x,y": ("missing-cells", "the row has 2 cells; the header has 3"),
     b"x,y,z,": ("extra-cells", "the row has 4 cells; the header has 3"),
     b"x, y, and more,z": ("extra-cells", "the row has 4 cells; the header has 3"),
