@@ -1,8 +1,8 @@
-"""Keeps the computations of a process in one thread at a time.
+"""Runs a computation in a thread that ends with it.
 
 OpenMP (libgomp) keeps a pool of threads for each thread that has computed in parallel, until that thread ends. Between
 two operations a pool waits actively. Once the pools of a process have more threads than there are cores, they sleep
-instead: on two cores, small models were trained and run at half the speed.
+instead: on two cores, small models were trained and run at half to two thirds of their speed.
 """
 
 from __future__ import annotations

@@ -44,12 +44,16 @@ class TorchEngine(UnsupportedEngine):
     def close(self) -> None:
         """Free the model's memory. Calls that are still queued raise RuntimeError."""
         self._batcher.close()
-        del self._model
+        self._drop()
         torch.cuda.empty_cache()
 
     def _move(self, device: torch.device) -> None:
         self._model.to(device)
         torch.cuda.empty_cache()
+
+    def _drop(self) -> None:
+        """Drop all references to the model."""
+        del self._model
 
     def _count_step(self) -> None:
         self._steps += 1

@@ -151,15 +151,13 @@ class TransformersEngine(TorchEngine):
             del self._student_texts[next(iter(self._student_texts))]
         return [text] * len(folders)
 
-    def close(self) -> None:
-        """Free the memory of the model and its adapters. Calls that are still queued raise RuntimeError."""
-        self._batcher.close()
-        self._adapters.close()
-        super().close()
-
     def _move(self, device: torch.device) -> None:
         self._adapters.move(device)
         super()._move(device)
+
+    def _drop(self) -> None:
+        self._adapters.close()
+        super()._drop()
 
     def _generate(self, rows: Sequence[_GeneratedRow]) -> list[SampledTokens]:
         """Return the sampled tokens of each row, in order. Rows of one adapter are neighbours in the batch."""
